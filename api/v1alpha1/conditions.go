@@ -1,0 +1,76 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types. Ready, Reconciling and Stalled follow kstatus
+// (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md): Reconciling and Stalled exist only while
+// they are true.
+const (
+	// ReadyCondition is True when a job succeeded or a connection works, Unknown while that is being found out, False when it
+	// failed. Always present once an object has been seen.
+	ReadyCondition = "Ready"
+	// ReconcilingCondition is True while Platen works on the object or waits for something. Absent otherwise.
+	ReconcilingCondition = "Reconciling"
+	// StalledCondition is True when a user must act. Absent otherwise.
+	StalledCondition = "Stalled"
+	// RenderedCondition is True when every page is in the content store, Unknown before, False when rendering failed.
+	RenderedCondition = "Rendered"
+	// UploadedCondition is True when every page stands in every connection, Unknown before, False when an upload failed.
+	// Absent when there is nothing to upload.
+	UploadedCondition = "Uploaded"
+	// FinishedCondition is True when a job has ended, well or badly, so that `kubectl wait --for=condition=Finished` returns
+	// either way. False before.
+	FinishedCondition = "Finished"
+)
+
+// Reasons of a RenderJob's Ready, Rendered, Uploaded and Finished conditions.
+const (
+	// SucceededReason means that all pages are rendered, and uploaded where asked.
+	SucceededReason = "Succeeded"
+	// SucceededWithWarningsReason means that all pages are rendered and that status.warnings says what else went wrong.
+	SucceededWithWarningsReason = "SucceededWithWarnings"
+	// FailedReason means that the render failed and will not be tried again.
+	FailedReason = "Failed"
+	// QueuedReason means that the job waits for a render pod.
+	QueuedReason = "Queued"
+	// RenderingReason means that a render pod works on the job.
+	RenderingReason = "Rendering"
+	// UploadingReason means that the pages are rendered and on their way to the connections.
+	UploadingReason = "Uploading"
+	// RetryingReason means that an attempt failed and that another will be made.
+	RetryingReason = "Retrying"
+	// SuspendedReason means that spec.suspend is true.
+	SuspendedReason = "Suspended"
+	// TemplateNotFoundReason means that spec.templateRef names no RenderTemplate; the job waits for it.
+	TemplateNotFoundReason = "TemplateNotFound"
+	// SourceNotFoundReason means that a ConfigMap or its key is missing; the job waits for it.
+	SourceNotFoundReason = "SourceNotFound"
+	// InvalidSpecReason means that the job's spec does not fit its template.
+	InvalidSpecReason = "InvalidSpec"
+	// InvalidModificationsReason means that a modification does not fit the template's parameters.
+	InvalidModificationsReason = "InvalidModifications"
+	// RenderFailedReason means that the browser could not render the page.
+	RenderFailedReason = "RenderFailed"
+	// DeadlineExceededReason means that the render took longer than spec.timeoutSeconds.
+	DeadlineExceededReason = "DeadlineExceeded"
+	// BackoffLimitExceededReason means that render pods were lost more often than spec.backoffLimit.
+	BackoffLimitExceededReason = "BackoffLimitExceeded"
+	// UploadFailedReason means that an upload failed for a reason that has no name of its own.
+	UploadFailedReason = "UploadFailed"
+	// ConnectionNotFoundReason means that the job names a connection that the namespace does not have.
+	ConnectionNotFoundReason = "ConnectionNotFound"
+)
+
+// Reasons of a StorageConnection's Ready condition, besides those of the storage service's errors (such as TokenExpired).
+const (
+	// VerifiedReason means that the account answered and the default folder exists.
+	VerifiedReason = "Verified"
+	// VerifyingReason means that the account is being asked.
+	VerifyingReason = "Verifying"
+	// DisabledReason means that uploadPolicy is Disabled.
+	DisabledReason = "Disabled"
+)
+
+// CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
+const CredentialsLabel = "platen.dev/credentials"

@@ -1,0 +1,412 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Format is the kind of file that a job produces, and its extension.
+// +kubebuilder:validation:Enum=png;jpg;jpeg;webp;pdf
+type Format string
+
+const (
+	// FormatPNG is a lossless picture, one file a page.
+	FormatPNG Format = "png"
+	// FormatJPG is a JPEG picture with the extension jpg, one file a page.
+	FormatJPG Format = "jpg"
+	// FormatJPEG is a JPEG picture with the extension jpeg, one file a page.
+	FormatJPEG Format = "jpeg"
+	// FormatWebP is a WebP picture, one file a page.
+	FormatWebP Format = "webp"
+	// FormatPDF is a PDF document, one file for all pages.
+	FormatPDF Format = "pdf"
+)
+
+// ConnectionType says what a connection of a job is for.
+// +kubebuilder:validation:Enum=storage
+type ConnectionType string
+
+// ConnectionStorage uploads the job's files.
+const ConnectionStorage ConnectionType = "storage"
+
+// TemplateReference names a RenderTemplate in the same namespace.
+type TemplateReference struct {
+	// name of the RenderTemplate.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// ModificationsSource is a place from which modifications are read. Secrets are no source: who may create a job must not gain
+// the right to see a Secret painted.
+type ModificationsSource struct {
+	// configMapKeyRef names a ConfigMap key that holds a JSON or YAML object.
+	// +required
+	ConfigMapKeyRef ConfigMapKeySelector `json:"configMapKeyRef,omitempty,omitzero"`
+}
+
+// OutputSpec says what files a job produces.
+type OutputSpec struct {
+	// format of the files: png, jpg, jpeg, webp or pdf. Defaults to png.
+	// +optional
+	// +default="png"
+	Format Format `json:"format,omitempty"`
+
+	// fileName without extension. Defaults to the job's name. Files are named `<fileName>.<format>`, or
+	// `<fileName>_page_<N>.<format>` when there are several.
+	// +optional
+	FileName FileName `json:"fileName,omitempty"`
+
+	// scale is the number of picture pixels for a CSS pixel, a decimal number from 0.1 to 10. Defaults to "1".
+	// +optional
+	// +default="1"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,4})?$`
+	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 10.0",message="must be a decimal number from 0.1 to 10"
+	Scale string `json:"scale,omitempty"`
+
+	// quality of jpg, jpeg and webp files, 1..100. Defaults to 90.
+	// +optional
+	// +default=90
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Quality int32 `json:"quality,omitempty"`
+
+	// pages to render, numbered from 1. Defaults to every page of the template.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=200
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=200
+	Pages []int32 `json:"pages,omitempty"`
+}
+
+// JobConnection names a StorageConnection that receives the job's files.
+type JobConnection struct {
+	// type of the connection; must be storage.
+	// +required
+	Type ConnectionType `json:"type,omitempty"`
+
+	// provider of the connection.
+	// +required
+	Provider ProviderType `json:"provider,omitempty"`
+
+	// name of the StorageConnection. When it is empty, the namespace's connection to the provider is used; of several, the first
+	// by name.
+	// +optional
+	// +default=""
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=253
+	Name *string `json:"name,omitempty"`
+
+	// folder that receives the files. It is created when missing. Defaults to the connection's default folder.
+	// +optional
+	Folder FolderPath `json:"folder,omitempty"`
+}
+
+// RenderJobSpec says what is rendered, to which files, and where they go. A changed spec renders again.
+type RenderJobSpec struct {
+	// templateRef names the template.
+	// +required
+	TemplateRef TemplateReference `json:"templateRef,omitempty,omitzero"`
+
+	// modifications is a flat JSON object: a value for each parameter, and the special keys canvasBackgroundColor,
+	// canvasBackgroundImage, `<id>.<cssProperty>`, `<id>.href` and `page2@<key>` for one page only.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Modifications *apiextensionsv1.JSON `json:"modifications,omitempty"`
+
+	// modificationsFrom are read first, in order; spec.modifications wins over them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	ModificationsFrom []ModificationsSource `json:"modificationsFrom,omitempty"`
+
+	// output says what files are produced.
+	// +optional
+	// +default={}
+	Output OutputSpec `json:"output,omitempty,omitzero"`
+
+	// connections that receive the files. When it is left out, every connection of the namespace whose uploadPolicy is Automatic
+	// does; an empty list means no upload; otherwise exactly these do.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +listMapKey=provider
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	Connections []JobConnection `json:"connections,omitzero"`
+
+	// timeoutSeconds bounds the rendering of one attempt, from the moment a render pod takes it. Defaults to 300.
+	// +optional
+	// +default=300
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
+
+	// uploadTimeoutSeconds bounds the uploads, from the moment the files are rendered. What is not uploaded by then becomes a
+	// warning. Defaults to 600.
+	// +optional
+	// +default=600
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	UploadTimeoutSeconds int32 `json:"uploadTimeoutSeconds,omitempty"`
+
+	// backoffLimit is how often a render is tried again after its pod was lost or its browser crashed. What is wrong with the
+	// template or the modifications is not tried again. Defaults to 2.
+	// +optional
+	// +default=2
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+
+	// ttlSecondsAfterFinished deletes the job and its content this long after it finished. It is ignored on objects that Flux or
+	// Argo CD track, because they would create the job again. Defaults to never.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// suspend keeps the job from starting, and stops it when it runs. Defaults to false.
+	// +optional
+	// +default=false
+	Suspend *bool `json:"suspend,omitempty"`
+}
+
+// RenderedPage is one file in the content store.
+type RenderedPage struct {
+	// page number in the template, from 1; of a file that holds several pages, the first.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=200
+	Page int32 `json:"page,omitempty"`
+
+	// pageID is the template page's id.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=36
+	PageID string `json:"pageID,omitempty"`
+
+	// contentURL from which the file can be read until the URL expires.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	ContentURL string `json:"contentURL,omitempty"`
+
+	// size of the file in bytes.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Size *int64 `json:"size,omitempty"`
+
+	// sha256 of the file, in hexadecimal.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	SHA256 string `json:"sha256,omitempty"`
+
+	// width of the picture in pixels; of a PDF, of its first page in CSS pixels.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Width int32 `json:"width,omitempty"`
+
+	// height of the picture in pixels; of a PDF, of its first page in CSS pixels.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Height int32 `json:"height,omitempty"`
+}
+
+// UploadStatus is how an upload ended.
+// +kubebuilder:validation:Enum=success;error;pending
+type UploadStatus string
+
+const (
+	// UploadSuccess means that every page stands at its path.
+	UploadSuccess UploadStatus = "success"
+	// UploadError means that at least one page does not.
+	UploadError UploadStatus = "error"
+	// UploadPending means that the upload goes on.
+	UploadPending UploadStatus = "pending"
+)
+
+// UploadedPage is one file in the storage service.
+type UploadedPage struct {
+	// page number in the template, from 1; of a file that holds several pages, the first.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=200
+	Page int32 `json:"page,omitempty"`
+
+	// path of the file in the storage service.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path,omitempty"`
+
+	// contentHash as the storage service computed it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	ContentHash string `json:"contentHash,omitempty"`
+}
+
+// JobConnectionStatus is what became of the upload through one connection.
+type JobConnectionStatus struct {
+	// name of the StorageConnection.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// type of the connection.
+	// +optional
+	Type ConnectionType `json:"type,omitempty"`
+
+	// provider of the connection.
+	// +optional
+	Provider ProviderType `json:"provider,omitempty"`
+
+	// status is success when every page stands at its path, error when one does not, pending until then.
+	// +optional
+	Status UploadStatus `json:"status,omitempty"`
+
+	// pages that were uploaded.
+	// +optional
+	// +listType=map
+	// +listMapKey=page
+	// +kubebuilder:validation:MaxItems=200
+	Pages []UploadedPage `json:"pages,omitempty"`
+
+	// error says in the user's words why the upload failed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Error string `json:"error,omitempty"`
+}
+
+// Warning is something that went wrong and did not stop the render.
+type Warning struct {
+	// title says what went wrong.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Title string `json:"title,omitempty"`
+
+	// details for whoever looks closer.
+	// +optional
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=1024
+	Details *string `json:"details,omitempty"`
+}
+
+// RenderJobStatus is what became of a job. It is output only: nothing is ever derived from it.
+type RenderJobStatus struct {
+	// conditions of the job: Ready, Rendered, Uploaded and Finished, and Reconciling or Stalled while they are true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the metadata.generation that this status describes; -1 before the first look.
+	// +optional
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+
+	// format of the files.
+	// +optional
+	Format Format `json:"format,omitempty"`
+
+	// totalPages of the template.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TotalPages *int32 `json:"totalPages,omitempty"`
+
+	// renderedPages is how many pages have been rendered.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RenderedPages *int32 `json:"renderedPages,omitempty"`
+
+	// pages are the files in the content store.
+	// +optional
+	// +listType=map
+	// +listMapKey=page
+	// +kubebuilder:validation:MaxItems=200
+	Pages []RenderedPage `json:"pages,omitempty"`
+
+	// connections is what became of the uploads.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	Connections []JobConnectionStatus `json:"connections,omitempty"`
+
+	// warnings are what went wrong without stopping the render.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Warnings []Warning `json:"warnings,omitempty"`
+
+	// startTime is when the job was accepted.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// completionTime is when the job finished.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// renderMilliseconds is how long the browser took, from the task to its last page.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RenderMilliseconds *int64 `json:"renderMilliseconds,omitempty"`
+
+	// attempts is how often a render was begun.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Attempts *int32 `json:"attempts,omitempty"`
+
+	// podName of the render pod that rendered the job.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+}
+
+// RenderJob renders a template once for each generation of its spec.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rj,categories=platen
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Format",type=string,JSONPath=`.spec.output.format`
+// +kubebuilder:printcolumn:name="Pages",type=integer,JSONPath=`.status.renderedPages`
+// +kubebuilder:printcolumn:name="Uploaded",type=string,JSONPath=`.status.conditions[?(@.type=="Uploaded")].status`
+// +kubebuilder:printcolumn:name="Warnings",type=string,JSONPath=`.status.warnings[*].title`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type RenderJob struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec says what is rendered, to which files, and where they go.
+	// +required
+	Spec RenderJobSpec `json:"spec,omitempty,omitzero"`
+
+	// status is what became of the job.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status RenderJobStatus `json:"status,omitempty,omitzero"`
+}
+
+// RenderJobList is a list of RenderJobs.
+// +kubebuilder:object:root=true
+type RenderJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RenderJob `json:"items"`
+}

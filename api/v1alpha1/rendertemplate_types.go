@@ -1,0 +1,159 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ParameterType says which values a parameter takes.
+// +kubebuilder:validation:Enum=text;image;color;number;boolean;list
+type ParameterType string
+
+const (
+	// ParameterText takes a string, shown as text and never as markup.
+	ParameterText ParameterType = "text"
+	// ParameterImage takes an http, https or data:image URL.
+	ParameterImage ParameterType = "image"
+	// ParameterColor takes a CSS colour or gradient.
+	ParameterColor ParameterType = "color"
+	// ParameterNumber takes a JSON number.
+	ParameterNumber ParameterType = "number"
+	// ParameterBoolean takes true or false.
+	ParameterBoolean ParameterType = "boolean"
+	// ParameterList takes a JSON array, for elements with data-each.
+	ParameterList ParameterType = "list"
+)
+
+// Parameter is one value that a template takes.
+type Parameter struct {
+	// name as used in the page's data-param attributes and as the key in spec.modifications.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_-]*$`
+	Name string `json:"name,omitempty"`
+
+	// type says which values are accepted. Defaults to text.
+	// +optional
+	// +default="text"
+	Type ParameterType `json:"type,omitempty"`
+
+	// default is the value used when a job gives none.
+	// +optional
+	Default *apiextensionsv1.JSON `json:"default,omitempty"`
+
+	// required says that a job must give this parameter. Defaults to false.
+	// +optional
+	// +default=false
+	Required *bool `json:"required,omitempty"`
+
+	// description for the people who fill in the template.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+}
+
+// HTMLSource says where a page's HTML is kept.
+type HTMLSource struct {
+	// configMapKeyRef names a ConfigMap key that holds the HTML. It is read when a job is rendered.
+	// +required
+	ConfigMapKeyRef ConfigMapKeySelector `json:"configMapKeyRef,omitempty,omitzero"`
+}
+
+// TemplatePage is one page of a template: a box of CSS pixels and the HTML in it.
+// +kubebuilder:validation:XValidation:rule="has(self.html) != has(self.htmlFrom)",message="exactly one of html and htmlFrom must be set"
+type TemplatePage struct {
+	// name of the page, unique in the template.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// id is a UUID that REST clients see as pageId, unique in the template. When it is absent, one is derived from the
+	// template's UID and the page's name, so that it never changes.
+	// +optional
+	// +kubebuilder:validation:MinLength=36
+	// +kubebuilder:validation:MaxLength=36
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`
+	ID string `json:"id,omitempty"`
+
+	// width of the page in CSS pixels, 1..5000.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=5000
+	Width int32 `json:"width,omitempty"`
+
+	// height of the page in CSS pixels, 1..5000.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=5000
+	Height int32 `json:"height,omitempty"`
+
+	// html of the page. Elements with data-param, data-if and data-each are filled from the job's modifications.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=524288
+	HTML string `json:"html,omitempty"`
+
+	// htmlFrom reads the HTML from a ConfigMap instead.
+	// +optional
+	HTMLFrom *HTMLSource `json:"htmlFrom,omitempty"`
+}
+
+// RenderTemplateSpec says what is rendered.
+type RenderTemplateSpec struct {
+	// templateID is the number by which REST clients name this template. It must be unique in the namespace.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	TemplateID *int64 `json:"templateID,omitempty"`
+
+	// parameters are the values that the template takes. They are checked before a render pod is used.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=100
+	Parameters []Parameter `json:"parameters,omitempty"`
+
+	// pages in the order in which they are numbered, from 1.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=200
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !has(p.id) || self.exists_one(q, has(q.id) && q.id == p.id))",message="page ids must be unique in the template"
+	Pages []TemplatePage `json:"pages,omitempty"`
+}
+
+// RenderTemplate is a set of HTML pages with named parameters.
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=rt,categories=platen
+// +kubebuilder:printcolumn:name="ID",type=integer,JSONPath=`.spec.templateID`
+// +kubebuilder:printcolumn:name="Pages",type=string,JSONPath=`.spec.pages[*].name`
+// +kubebuilder:printcolumn:name="Width",type=integer,JSONPath=`.spec.pages[0].width`
+// +kubebuilder:printcolumn:name="Height",type=integer,JSONPath=`.spec.pages[0].height`
+// +kubebuilder:printcolumn:name="Parameters",type=string,JSONPath=`.spec.parameters[*].name`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type RenderTemplate struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec says what is rendered.
+	// +required
+	Spec RenderTemplateSpec `json:"spec,omitempty,omitzero"`
+}
+
+// RenderTemplateList is a list of RenderTemplates.
+// +kubebuilder:object:root=true
+type RenderTemplateList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RenderTemplate `json:"items"`
+}

@@ -1,0 +1,50 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// ProviderType names a storage service.
+// +kubebuilder:validation:Enum=dropbox
+type ProviderType string
+
+// ProviderDropbox is Dropbox, reached through its HTTP API v2.
+const ProviderDropbox ProviderType = "dropbox"
+
+// FolderPath is an absolute folder in a storage service, such as `/Marketing/Campaign-2024`. It must start with a slash and
+// must not end with one; a component must not be empty, `.` or `..`, must not end with a space or a dot, must not contain a
+// backslash or a control character, and must not be a name that Dropbox refuses (desktop.ini, thumbs.db, .ds_store,
+// .dropbox, .dropbox.attr). The root folder is `/`.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=400
+// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must start with a slash, such as /Marketing/Campaign-2024"
+// +kubebuilder:validation:XValidation:rule="self == '/' || !self.endsWith('/')",message="must not end with a slash"
+// +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="must not contain an empty component (two slashes in a row)"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f]')`,message="must not contain a backslash or a control character"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[ .](/|$)')`,message="must not have a component that is '.' or '..' or that ends with a space or a dot"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('(?i)/(desktop\\.ini|thumbs\\.db|\\.ds_store|\\.dropbox|\\.dropbox\\.attr)(/|$)')`,message="must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
+// +kubebuilder:validation:XValidation:rule="!self.matches('[^/]{256}')",message="must not have a component longer than 255 characters"
+type FolderPath string
+
+// FileName is the name of a file without its extension. It must not contain a slash, a backslash or a control character and
+// must not start with a space or a dot.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=200
+// +kubebuilder:validation:XValidation:rule=`!self.contains('/')`,message="must not contain a slash: name the folder in spec.connections[].folder"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f]')`,message="must not contain a backslash or a control character"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('^[ .]')`,message="must not start with a space or a dot"
+type FileName string
+
+// ConfigMapKeySelector names one key of a ConfigMap in the same namespace.
+type ConfigMapKeySelector struct {
+	// name of the ConfigMap.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// key within the ConfigMap's data.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}

@@ -1,0 +1,187 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// UploadPolicy says which renders a connection receives.
+// +kubebuilder:validation:Enum=Automatic;OnRequest;Disabled
+type UploadPolicy string
+
+const (
+	// UploadAutomatic uploads every render of the namespace whose job leaves spec.connections out, and those that name it.
+	UploadAutomatic UploadPolicy = "Automatic"
+	// UploadOnRequest uploads only renders whose job names the connection.
+	UploadOnRequest UploadPolicy = "OnRequest"
+	// UploadDisabled uploads nothing; a job that names the connection gets a warning.
+	UploadDisabled UploadPolicy = "Disabled"
+)
+
+// ConflictPolicy says what happens when another file already stands at a page's path.
+// +kubebuilder:validation:Enum=Overwrite;Rename;Keep
+type ConflictPolicy string
+
+const (
+	// ConflictOverwrite replaces the file; the storage service keeps its history.
+	ConflictOverwrite ConflictPolicy = "Overwrite"
+	// ConflictRename uploads under a free name that the service chooses; status shows that name.
+	ConflictRename ConflictPolicy = "Rename"
+	// ConflictKeep leaves the file as it is and warns.
+	ConflictKeep ConflictPolicy = "Keep"
+)
+
+// SecretReference names a Secret in the same namespace.
+type SecretReference struct {
+	// name of the Secret. The Secret must carry the label platen.dev/credentials: "true".
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// DropboxSpec says how Dropbox is reached.
+type DropboxSpec struct {
+	// credentialsSecretRef names the Secret with the keys appKey and refreshToken, and appSecret where the app needs it. It is
+	// read and never written.
+	// +required
+	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
+
+	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// +optional
+	// +default="Overwrite"
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+
+	// rootNamespaceID is the Dropbox namespace to which paths are relative, for a team space. Defaults to the user's own.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9]+$`
+	RootNamespaceID string `json:"rootNamespaceID,omitempty"`
+}
+
+// StorageConnectionSpec says where files go and with whose credentials.
+// +kubebuilder:validation:XValidation:rule="self.provider != 'dropbox' || has(self.dropbox)",message="dropbox must be set when provider is dropbox"
+type StorageConnectionSpec struct {
+	// provider is the storage service.
+	// +required
+	Provider ProviderType `json:"provider,omitempty"`
+
+	// uploadPolicy says which renders are uploaded. Defaults to Automatic.
+	// +optional
+	// +default="Automatic"
+	UploadPolicy UploadPolicy `json:"uploadPolicy,omitempty"`
+
+	// defaultFolder receives the files of jobs that name no folder. It is created when missing. Defaults to /Renders.
+	// +optional
+	// +default="/Renders"
+	DefaultFolder FolderPath `json:"defaultFolder,omitempty"`
+
+	// dropbox says how Dropbox is reached; required when provider is dropbox.
+	// +optional
+	Dropbox *DropboxSpec `json:"dropbox,omitempty"`
+}
+
+// StorageAccount is the account behind a connection.
+type StorageAccount struct {
+	// id of the account at the storage service.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	ID string `json:"id,omitempty"`
+
+	// email of the account.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=320
+	Email string `json:"email,omitempty"`
+
+	// displayName of the account.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	DisplayName string `json:"displayName,omitempty"`
+}
+
+// StorageSpace is how full the account is, in bytes.
+type StorageSpace struct {
+	// used bytes.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Used *int64 `json:"used,omitempty"`
+
+	// allocated bytes.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Allocated *int64 `json:"allocated,omitempty"`
+}
+
+// StorageConnectionStatus is what the connection looked like when it was last verified.
+type StorageConnectionStatus struct {
+	// conditions of the connection: Ready, and Reconciling or Stalled while they are true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the metadata.generation that this status describes; -1 before the first look.
+	// +optional
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+
+	// account behind the credentials.
+	// +optional
+	Account *StorageAccount `json:"account,omitempty"`
+
+	// space of the account.
+	// +optional
+	Space *StorageSpace `json:"space,omitempty"`
+
+	// defaultFolder that is known to exist.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=400
+	DefaultFolder string `json:"defaultFolder,omitempty"`
+
+	// lastVerifiedTime is when the account last answered.
+	// +optional
+	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+}
+
+// StorageConnection is an account of a storage service to which the renders of a namespace are uploaded.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=sconn,categories=platen
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
+// +kubebuilder:printcolumn:name="Account",type=string,JSONPath=`.status.account.email`
+// +kubebuilder:printcolumn:name="Policy",type=string,JSONPath=`.spec.uploadPolicy`
+// +kubebuilder:printcolumn:name="Folder",type=string,JSONPath=`.spec.defaultFolder`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type StorageConnection struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec says where files go and with whose credentials.
+	// +required
+	Spec StorageConnectionSpec `json:"spec,omitempty,omitzero"`
+
+	// status is what the connection looked like when it was last verified.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status StorageConnectionStatus `json:"status,omitempty,omitzero"`
+}
+
+// StorageConnectionList is a list of StorageConnections.
+// +kubebuilder:object:root=true
+type StorageConnectionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []StorageConnection `json:"items"`
+}
