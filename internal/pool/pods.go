@@ -1,0 +1,444 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// Reasons of failures that the pool itself finds, beside those of package render.
+const (
+	ReasonPodLost              = "PodLost"
+	ReasonDeadlineExceeded     = "DeadlineExceeded"
+	ReasonBackoffLimitExceeded = "BackoffLimitExceeded"
+)
+
+// PodID is who a pod proved to be.
+type PodID struct {
+	Namespace, Name string
+	UID             types.UID
+}
+
+// PodView is what the API server knows of a render pod.
+type PodView struct {
+	Name string
+	UID  types.UID
+	// Owner is the UID of the job for which the pod was created.
+	Owner types.UID
+	// Ended is true once the pod's containers have ended; Deleting once it has a deletion timestamp.
+	Ended, Deleting bool
+	// Message says why the pod waits (unschedulable, image missing) or how it ended (OOMKilled).
+	Message string
+}
+
+// Launch asks for a render pod. The caller creates it and then calls Launched.
+type Launch struct {
+	Job     types.NamespacedName
+	JobUID  types.UID
+	PodName string
+}
+
+type pod struct {
+	PodID
+	owner types.UID
+	// seen is true once the API cache has shown the pod: from then on its absence means that it is gone.
+	seen bool
+	// heard is true once the pod has polled or sent a heartbeat to this process.
+	heard bool
+	// awaitUntil is until when a pod that was found, not launched, may announce the task that it still renders.
+	awaitUntil time.Time
+	// announced is a task that the pod says it renders and that the pool does not know yet.
+	announced string
+	lastSeen  time.Time
+	idleSince time.Time
+	job       *job
+	// wake is set while a poll of the pod waits.
+	wake    chan struct{}
+	retired bool
+	message string
+}
+
+// ObservePods tells the pool which render pods a namespace has. Pods that the pool has seen before and that are missing now
+// are gone; whatever they rendered is tried again.
+func (p *Pool) ObservePods(name string, views []PodView) {
+	defer p.lock()()
+	ns := p.namespace(name)
+	now := p.options.Now()
+	present := map[types.UID]bool{}
+	for _, v := range views {
+		present[v.UID] = true
+		entry := ns.pods[v.UID]
+		if entry == nil {
+			if v.Ended || v.Deleting {
+				continue
+			}
+			entry = p.addPod(ns, PodID{Namespace: name, Name: v.Name, UID: v.UID}, v.Owner)
+			if ns.launching[v.Name] != nil {
+				delete(ns.launching, v.Name)
+			} else {
+				entry.awaitUntil = now.Add(p.options.AdoptionGrace)
+			}
+		}
+		entry.seen = true
+		if entry.message != v.Message {
+			entry.message = v.Message
+			p.tellWaiting(ns)
+		}
+		if v.Ended || v.Deleting {
+			p.removePod(ns, entry, v.Deleting && !v.Ended)
+		}
+	}
+	for uid, entry := range ns.pods {
+		if entry.seen && !present[uid] {
+			p.removePod(ns, entry, true)
+		}
+	}
+	p.dispatch(name)
+}
+
+// Decide says which render pods a namespace needs beyond those that it has, and records that they are being launched.
+func (p *Pool) Decide(name string) []Launch {
+	defer p.lock()()
+	ns := p.namespace(name)
+	now := p.options.Now()
+	if ns.settling(now) {
+		return nil
+	}
+	available := len(ns.launching)
+	for _, pod := range ns.pods {
+		if pod.job == nil && !pod.retired {
+			available++
+		}
+	}
+	var launches []Launch
+	for _, j := range ns.queue {
+		if j.notBefore.After(now) {
+			continue
+		}
+		if available > 0 {
+			available--
+			continue
+		}
+		if len(ns.pods)+len(ns.launching) >= p.options.MaxPodsPerNamespace {
+			break
+		}
+		podName := ns.freeName(j)
+		ns.launching[podName] = j
+		launches = append(launches, Launch{Job: j.Key, JobUID: j.UID, PodName: podName})
+	}
+	return launches
+}
+
+// Launched tells how a Launch went: the new pod's UID, or why it could not be created.
+func (p *Pool) Launched(l Launch, uid types.UID, err error) {
+	defer p.lock()()
+	ns := p.namespace(l.Job.Namespace)
+	delete(ns.launching, l.PodName)
+	message := ""
+	if err != nil {
+		message = fmt.Sprintf("render pod could not be created: %v", err)
+	} else if ns.pods[uid] == nil {
+		p.addPod(ns, PodID{Namespace: l.Job.Namespace, Name: l.PodName, UID: uid}, l.JobUID)
+	}
+	if ns.message != message {
+		ns.message = message
+		p.tellWaiting(ns)
+	}
+}
+
+// Next waits until the pod gets a task or ctx ends; then it returns nil and no error. A pod that asks again although it holds
+// a task is given the same task again: the first answer was lost.
+func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
+	unlock := p.lock()
+	entry, err := p.hear(id)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	entry.announced = ""
+	if entry.job == nil && p.options.Now().Sub(entry.idleSince) >= p.options.IdleTimeout {
+		entry.retired = true
+		p.namespaceChanged(id.Namespace)
+		unlock()
+		return nil, ErrRetire
+	}
+	wake := make(chan struct{}, 1)
+	entry.wake = wake
+	p.dispatch(id.Namespace)
+	if a := entry.assignment(); a != nil {
+		entry.wake = nil
+		unlock()
+		return a, nil
+	}
+	unlock()
+
+	select {
+	case <-wake:
+	case <-ctx.Done():
+	}
+	defer p.lock()()
+	if entry.wake == wake {
+		entry.wake = nil
+	}
+	entry.lastSeen = p.options.Now()
+	if ctx.Err() != nil {
+		return nil, nil //nolint:nilnil // a poll that ends without a task is no error
+	}
+	return entry.assignment(), nil
+}
+
+// Heartbeat says that the pod still renders the task. It returns ErrGone when the task is not the pod's any more.
+func (p *Pool) Heartbeat(id PodID, task string) error {
+	_, err := p.Holds(id, task)
+	if err == ErrNotReady { //nolint:errorlint // returned by Holds as it is
+		return nil
+	}
+	return err
+}
+
+// Holds returns the assignment if the pod holds the task. A pod that outlived the manager gets its task back here. The error is
+// ErrUnknownPod, ErrGone, or ErrNotReady while the job of an announced task is not enqueued yet.
+func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
+	defer p.lock()()
+	entry, err := p.hear(id)
+	if err != nil {
+		return nil, err
+	}
+	if a := entry.assignment(); a != nil {
+		if a.TaskID == task {
+			return a, nil
+		}
+		return nil, ErrGone
+	}
+	uid, generation, attempt, ok := parseTaskID(task)
+	if !ok {
+		return nil, ErrGone
+	}
+	for _, j := range p.namespace(id.Namespace).queue {
+		if j.UID == uid && j.Generation == generation && j.attempts < attempt {
+			p.dequeue(j)
+			j.attempts = attempt - 1
+			p.assign(j, entry)
+			return entry.assignment(), nil
+		}
+	}
+	if p.options.Now().Sub(p.started) <= p.options.AdoptionGrace {
+		entry.announced = task
+		return nil, ErrNotReady
+	}
+	return nil, ErrGone
+}
+
+// Progress records how many of a task's pages are stored.
+func (p *Pool) Progress(id PodID, task string, pages int) {
+	defer p.lock()()
+	if j := p.held(id, task); j != nil {
+		j.pages = pages
+	}
+}
+
+// Finish ends an attempt: failure is nil when every page is stored. It returns ErrGone when the task is not the pod's.
+func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
+	defer p.lock()()
+	j := p.held(id, task)
+	if j == nil {
+		return ErrGone
+	}
+	switch {
+	case failure == nil:
+		p.release(j)
+		j.phase, j.message = Rendered, ""
+		j.pages = len(j.Task.Pages)
+		p.jobChanged(j.Key)
+	case failure.Terminal:
+		p.fail(j, failure)
+	default:
+		p.retry(j, failure)
+	}
+	p.dispatch(id.Namespace)
+	return nil
+}
+
+// hear finds a pod by what it proved to be and notes that it is alive.
+func (p *Pool) hear(id PodID) (*pod, error) {
+	ns := p.namespaces[id.Namespace]
+	if ns == nil {
+		return nil, ErrUnknownPod
+	}
+	entry := ns.pods[id.UID]
+	if entry == nil || entry.Name != id.Name {
+		return nil, ErrUnknownPod
+	}
+	if entry.retired {
+		return nil, ErrRetire
+	}
+	if !entry.heard {
+		entry.heard = true
+		entry.idleSince = p.options.Now()
+	}
+	entry.lastSeen = p.options.Now()
+	return entry, nil
+}
+
+func (p *Pool) held(id PodID, task string) *job {
+	entry, err := p.hear(id)
+	if err != nil {
+		return nil
+	}
+	if a := entry.assignment(); a != nil && a.TaskID == task {
+		return entry.job
+	}
+	return nil
+}
+
+func (p *Pool) addPod(ns *namespace, id PodID, owner types.UID) *pod {
+	now := p.options.Now()
+	entry := &pod{PodID: id, owner: owner, lastSeen: now, idleSince: now}
+	ns.pods[id.UID] = entry
+	return entry
+}
+
+// removePod forgets a pod. Its task is tried again; the attempt does not count against the job when the pod was taken away for
+// somebody else's sake.
+func (p *Pool) removePod(ns *namespace, entry *pod, takenAway bool) {
+	delete(ns.pods, entry.UID)
+	if entry.wake != nil {
+		entry.wake <- struct{}{}
+		entry.wake = nil
+	}
+	cause := entry.message
+	if cause == "" {
+		cause = "it was deleted"
+	}
+	message := fmt.Sprintf("render pod %s ended: %s", entry.Name, cause)
+	switch {
+	case entry.job != nil && takenAway && entry.owner != entry.job.UID:
+		j := entry.job
+		p.release(j)
+		j.attempts--
+		j.phase, j.pages, j.message = Queued, 0, message
+		p.requeue(j)
+	case entry.job != nil:
+		p.lose(entry.job, message)
+	case !entry.heard:
+		// The pod never came to work: that was an attempt of the job for which it was made.
+		for _, j := range ns.queue {
+			if j.UID == entry.owner {
+				p.dequeue(j)
+				j.attempts++
+				p.lose(j, message)
+				break
+			}
+		}
+	}
+	p.namespaceChanged(entry.Namespace)
+}
+
+// dispatch gives queued jobs to pods whose poll waits: a pod made for the job first, else the one idle for longest.
+func (p *Pool) dispatch(name string) {
+	ns := p.namespace(name)
+	now := p.options.Now()
+	if ns.settling(now) {
+		return
+	}
+	for _, j := range append([]*job(nil), ns.queue...) {
+		if j.notBefore.After(now) {
+			continue
+		}
+		entry := ns.idlePod(j.UID)
+		if entry == nil {
+			return
+		}
+		p.dequeue(j)
+		p.assign(j, entry)
+	}
+}
+
+func (p *Pool) assign(j *job, entry *pod) {
+	j.attempts++
+	j.phase, j.pod, j.podName, j.pages, j.message = Rendering, entry, entry.Name, 0, ""
+	j.deadline = p.options.Now().Add(j.Timeout)
+	entry.job, entry.announced = j, ""
+	if entry.wake != nil {
+		entry.wake <- struct{}{}
+		entry.wake = nil
+	}
+	p.jobChanged(j.Key)
+}
+
+func (p *Pool) tellWaiting(ns *namespace) {
+	for _, j := range ns.queue {
+		p.jobChanged(j.Key)
+	}
+}
+
+// waitMessage says what a queued job waits for.
+func (p *Pool) waitMessage(j *job) string {
+	ns := p.namespace(j.Key.Namespace)
+	for _, pod := range ns.pods {
+		if !pod.heard && pod.message != "" {
+			return fmt.Sprintf("render pod %s waits: %s", pod.Name, pod.message)
+		}
+	}
+	if ns.message != "" {
+		return ns.message
+	}
+	return "waiting for a render pod"
+}
+
+func (e *pod) assignment() *Assignment {
+	if e.job == nil {
+		return nil
+	}
+	return &Assignment{
+		Job:      e.job.Job,
+		TaskID:   taskID(e.job.UID, e.job.Generation, e.job.attempts),
+		Deadline: e.job.deadline,
+		PodName:  e.Name,
+	}
+}
+
+// settling is true while a pod that was found at start may still announce the task that it renders.
+func (ns *namespace) settling(now time.Time) bool {
+	for _, pod := range ns.pods {
+		if !pod.heard && pod.awaitUntil.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (ns *namespace) idlePod(owner types.UID) *pod {
+	var best *pod
+	for _, pod := range ns.pods {
+		switch {
+		case pod.wake == nil || pod.job != nil || pod.retired:
+		case pod.owner == owner:
+			return pod
+		case best == nil || pod.idleSince.Before(best.idleSince):
+			best = pod
+		}
+	}
+	return best
+}
+
+// freeName is deterministic, so that a create that is repeated after a crash finds the pod instead of making a second one.
+func (ns *namespace) freeName(j *job) string {
+	for n := j.attempts + 1; ; n++ {
+		name := fmt.Sprintf("render-%s-%d-%d", j.UID, j.Generation, n)
+		taken := ns.launching[name] != nil
+		for _, pod := range ns.pods {
+			taken = taken || pod.Name == name
+		}
+		if !taken {
+			return name
+		}
+	}
+}

@@ -1,0 +1,369 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pool decides which render pod renders which job. It is memory and decisions only: it has no API client and reads no
+// clock of its own, so that every decision can be tested as a function of what was told before.
+//
+//	Enqueue ─► queued ──Next──► rendering ──Finish──► rendered
+//	             ▲                  │
+//	             └── pod lost, browser crashed, while attempts remain ──► failed
+//
+// Everything in here can be lost at any instant: jobs are enqueued again from the API server, and pods that still render
+// announce their task with their next heartbeat and keep it.
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+var (
+	// ErrUnknownPod means that the pod is not one that this pool asked for.
+	ErrUnknownPod = errors.New("pod is not known to this pool")
+	// ErrRetire means that the pod has been idle for long enough and should end.
+	ErrRetire = errors.New("pod is retired")
+	// ErrGone means that the task is not the pod's any more: the job was deleted, changed or given to another pod.
+	ErrGone = errors.New("task is gone")
+	// ErrNotReady means that the pool does not know the task yet, because it has just started; ask again.
+	ErrNotReady = errors.New("pool is starting")
+)
+
+// Job is one generation of a RenderJob that wants rendering.
+type Job struct {
+	Key        types.NamespacedName
+	UID        types.UID
+	Generation int64
+	// Timeout bounds one attempt, from the moment a pod takes the task.
+	Timeout time.Duration
+	// BackoffLimit is how often a lost attempt is tried again.
+	BackoffLimit int
+	// Attempts begun before this process knew the job.
+	Attempts int
+	// Task is what the pod is told. Its strings are shared with the API cache, so a queued job costs little memory.
+	Task render.Task
+	// TotalPages of the template, of which Task may hold a selection.
+	TotalPages int
+}
+
+// Assignment is a task in the hands of a pod.
+type Assignment struct {
+	Job
+	// TaskID is unique for each attempt: "<job UID>.<generation>.<attempt>".
+	TaskID string
+	// Deadline by which the pod must have reported.
+	Deadline time.Time
+	// PodName of the pod that holds the task.
+	PodName string
+}
+
+// Phase is where a job stands in the pool.
+type Phase string
+
+// The phases of a job.
+const (
+	Unknown   Phase = ""
+	Queued    Phase = "Queued"
+	Rendering Phase = "Rendering"
+	Rendered  Phase = "Rendered"
+	Failed    Phase = "Failed"
+)
+
+// State is what the pool knows of a job.
+type State struct {
+	Phase         Phase
+	PodName       string
+	RenderedPages int
+	Attempts      int
+	// AcceptedTime is when the job was enqueued.
+	AcceptedTime time.Time
+	// Message says why the job waits or why its last attempt was lost.
+	Message string
+	// Failure is set when Phase is Failed.
+	Failure *render.Error
+}
+
+// Options of a Pool.
+type Options struct {
+	// MaxPodsPerNamespace bounds the render pods of one namespace. Default 10.
+	MaxPodsPerNamespace int
+	// IdleTimeout after which a pod without a task is retired. Default 60 s.
+	IdleTimeout time.Duration
+	// HeartbeatTimeout after which a pod that renders and is not heard counts as lost. Default 15 s.
+	HeartbeatTimeout time.Duration
+	// AdoptionGrace is how long a pod found at start may take to announce the task that it still renders. Default 5 s.
+	AdoptionGrace time.Duration
+	// RetryDelay before the second attempt of a job; doubled for each further one. Default 1 s.
+	RetryDelay time.Duration
+	// Now is the clock.
+	Now func() time.Time
+	// JobChanged is called when a job's State changed, NamespaceChanged when Decide may have something new to say. Neither may
+	// call back into the pool.
+	JobChanged       func(types.NamespacedName)
+	NamespaceChanged func(namespace string)
+}
+
+// Pool holds the queues and the pods of all namespaces. It is safe for concurrent use.
+type Pool struct {
+	options Options
+	started time.Time
+
+	mu         sync.Mutex
+	jobs       map[types.NamespacedName]*job
+	namespaces map[string]*namespace
+	changed    changes
+}
+
+type namespace struct {
+	queue []*job
+	pods  map[types.UID]*pod
+	// launching pods, by name: asked for and not yet created.
+	launching map[string]*job
+	// message of the last launch that failed.
+	message string
+}
+
+type job struct {
+	Job
+	phase    Phase
+	accepted time.Time
+	attempts int
+	// notBefore is when the next attempt may begin.
+	notBefore time.Time
+	deadline  time.Time
+	pod       *pod
+	podName   string
+	pages     int
+	message   string
+	failure   *render.Error
+}
+
+type changes struct {
+	jobs       map[types.NamespacedName]bool
+	namespaces map[string]bool
+}
+
+// New returns an empty pool.
+func New(options Options) *Pool {
+	defaults := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	defaults(&options.IdleTimeout, time.Minute)
+	defaults(&options.HeartbeatTimeout, 15*time.Second)
+	defaults(&options.AdoptionGrace, 5*time.Second)
+	defaults(&options.RetryDelay, time.Second)
+	if options.MaxPodsPerNamespace == 0 {
+		options.MaxPodsPerNamespace = 10
+	}
+	return &Pool{
+		options:    options,
+		started:    options.Now(),
+		jobs:       map[types.NamespacedName]*job{},
+		namespaces: map[string]*namespace{},
+	}
+}
+
+// Enqueue hands a job to the pool, or finds it there. A job with another UID or generation under the same key replaces the
+// older one, whose task is gone from then on.
+func (p *Pool) Enqueue(j Job) {
+	defer p.lock()()
+	if old := p.jobs[j.Key]; old != nil {
+		if old.UID == j.UID && old.Generation == j.Generation {
+			return
+		}
+		p.drop(old)
+	}
+	now := p.options.Now()
+	entry := &job{Job: j, phase: Queued, accepted: now, attempts: j.Attempts}
+	p.jobs[j.Key] = entry
+	ns := p.namespace(j.Key.Namespace)
+	for _, pod := range ns.pods {
+		if uid, generation, attempt, ok := parseTaskID(pod.announced); ok && uid == j.UID && generation == j.Generation {
+			entry.attempts = attempt - 1
+			p.assign(entry, pod)
+			return
+		}
+	}
+	ns.queue = append(ns.queue, entry)
+	p.dispatch(j.Key.Namespace)
+	p.namespaceChanged(j.Key.Namespace)
+}
+
+// Forget drops a job. A pod that renders it learns with its next heartbeat that its task is gone.
+func (p *Pool) Forget(key types.NamespacedName) {
+	defer p.lock()()
+	if j := p.jobs[key]; j != nil {
+		p.drop(j)
+	}
+}
+
+// State tells where one generation of a job stands. Phase is Unknown when the pool does not hold it.
+func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) State {
+	defer p.lock()()
+	j := p.jobs[key]
+	if j == nil || j.UID != uid || j.Generation != generation {
+		return State{}
+	}
+	s := State{
+		Phase: j.phase, PodName: j.podName, RenderedPages: j.pages, Attempts: j.attempts,
+		AcceptedTime: j.accepted, Message: j.message, Failure: j.failure,
+	}
+	if j.phase == Queued && s.Message == "" {
+		s.Message = p.waitMessage(j)
+	}
+	return s
+}
+
+// Expire acts on the passing of time: deadlines, pods that are not heard, attempts that are due. Call it about once a second.
+func (p *Pool) Expire() {
+	defer p.lock()()
+	now := p.options.Now()
+	for name, ns := range p.namespaces {
+		for _, pod := range ns.pods {
+			j := pod.job
+			switch {
+			case j != nil && now.After(j.deadline.Add(p.options.HeartbeatTimeout)):
+				p.fail(j, &render.Error{
+					Reason:   ReasonDeadlineExceeded,
+					Message:  fmt.Sprintf("rendering took longer than timeoutSeconds (%d s)", int(j.Timeout.Seconds())),
+					Terminal: true,
+				})
+			case j != nil && now.Sub(pod.lastSeen) > p.options.HeartbeatTimeout:
+				p.lose(j, fmt.Sprintf("render pod %s has not been heard for %s", pod.Name, p.options.HeartbeatTimeout))
+			case pod.announced != "" && now.Sub(p.started) > p.options.AdoptionGrace:
+				pod.announced = ""
+			}
+		}
+		if len(ns.queue) > 0 {
+			p.dispatch(name)
+			p.namespaceChanged(name)
+		}
+		if len(ns.queue) == 0 && len(ns.pods) == 0 && len(ns.launching) == 0 {
+			delete(p.namespaces, name)
+		}
+	}
+}
+
+// drop removes a job from the pool, its queue and its pod. The lock must be held.
+func (p *Pool) drop(j *job) {
+	p.release(j)
+	p.dequeue(j)
+	delete(p.jobs, j.Key)
+}
+
+func (p *Pool) dequeue(j *job) {
+	ns := p.namespace(j.Key.Namespace)
+	for i, q := range ns.queue {
+		if q == j {
+			ns.queue = append(ns.queue[:i:i], ns.queue[i+1:]...)
+			return
+		}
+	}
+}
+
+// release takes a job from its pod, which is idle from then on.
+func (p *Pool) release(j *job) {
+	if j.pod != nil {
+		j.pod.job = nil
+		j.pod.idleSince = p.options.Now()
+		j.pod = nil
+	}
+}
+
+// lose ends an attempt that may be tried again.
+func (p *Pool) lose(j *job, message string) {
+	p.retry(j, &render.Error{Reason: ReasonPodLost, Message: message})
+}
+
+func (p *Pool) retry(j *job, failure *render.Error) {
+	if j.attempts > j.BackoffLimit {
+		p.fail(j, &render.Error{
+			Reason:   ReasonBackoffLimitExceeded,
+			Message:  fmt.Sprintf("%d attempts were lost, the last because %s", j.attempts, failure.Message),
+			Terminal: true,
+		})
+		return
+	}
+	p.release(j)
+	j.phase, j.pages, j.message = Queued, 0, failure.Message
+	j.notBefore = p.options.Now().Add(p.options.RetryDelay << max(j.attempts-1, 0))
+	p.requeue(j)
+}
+
+// requeue puts a job at the head of its queue: it has waited before.
+func (p *Pool) requeue(j *job) {
+	ns := p.namespace(j.Key.Namespace)
+	ns.queue = append([]*job{j}, ns.queue...)
+	p.jobChanged(j.Key)
+	p.dispatch(j.Key.Namespace)
+	p.namespaceChanged(j.Key.Namespace)
+}
+
+func (p *Pool) fail(j *job, failure *render.Error) {
+	p.release(j)
+	p.dequeue(j)
+	j.phase, j.failure, j.message = Failed, failure, ""
+	p.jobChanged(j.Key)
+}
+
+func (p *Pool) namespace(name string) *namespace {
+	ns := p.namespaces[name]
+	if ns == nil {
+		ns = &namespace{pods: map[types.UID]*pod{}, launching: map[string]*job{}}
+		p.namespaces[name] = ns
+	}
+	return ns
+}
+
+// lock takes the lock and returns what releases it and then tells about the changes made meanwhile.
+func (p *Pool) lock() func() {
+	p.mu.Lock()
+	return func() {
+		changed := p.changed
+		p.changed = changes{}
+		p.mu.Unlock()
+		for key := range changed.jobs {
+			p.options.JobChanged(key)
+		}
+		for name := range changed.namespaces {
+			p.options.NamespaceChanged(name)
+		}
+	}
+}
+
+func (p *Pool) jobChanged(key types.NamespacedName) {
+	if p.changed.jobs == nil {
+		p.changed.jobs = map[types.NamespacedName]bool{}
+	}
+	p.changed.jobs[key] = true
+}
+
+func (p *Pool) namespaceChanged(name string) {
+	if p.changed.namespaces == nil {
+		p.changed.namespaces = map[string]bool{}
+	}
+	p.changed.namespaces[name] = true
+}
+
+func taskID(uid types.UID, generation int64, attempt int) string {
+	return fmt.Sprintf("%s.%d.%d", uid, generation, attempt)
+}
+
+func parseTaskID(id string) (uid types.UID, generation int64, attempt int, ok bool) {
+	name, rest, found := strings.Cut(id, ".")
+	if !found {
+		return "", 0, 0, false
+	}
+	if _, err := fmt.Sscanf(rest, "%d.%d", &generation, &attempt); err != nil {
+		return "", 0, 0, false
+	}
+	return types.UID(name), generation, attempt, true
+}
