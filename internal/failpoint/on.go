@@ -1,0 +1,41 @@
+//go:build failpoints
+
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package failpoint
+
+import (
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+)
+
+var (
+	mu    sync.Mutex
+	armed = map[string]bool{}
+)
+
+// Hit ends the process at once when name is armed, as a crash would: nothing is flushed and no deferred call runs.
+func Hit(name string) {
+	mu.Lock()
+	defer mu.Unlock()
+	if armed[name] {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		// The signal is on its way; nothing after this point may happen.
+		select {}
+	}
+}
+
+// Handler arms a name by `POST /failpoints/{name}`. What is armed is forgotten when the process ends, so it strikes once.
+func Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /failpoints/{name}", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		armed[r.PathValue("name")] = true
+		mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}

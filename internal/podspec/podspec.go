@@ -1,0 +1,121 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package podspec builds render pods. It is pure: the same input gives the same pod.
+package podspec
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+const (
+	// ComponentLabel and ComponentRenderer mark render pods.
+	ComponentLabel    = "app.kubernetes.io/component"
+	ComponentRenderer = "renderer"
+	// ManagedByLabel and ManagedByPlaten mark what Platen made.
+	ManagedByLabel  = "app.kubernetes.io/managed-by"
+	ManagedByPlaten = "platen"
+	// Audience of the token with which a render pod proves who it is.
+	Audience = "dispatch.platen.dev"
+
+	tokenDir = "/var/run/secrets/platen.dev"
+	// tokenSeconds is how long a token is valid; kubelet rotates it before.
+	tokenSeconds = 3600
+	// userID is the nonroot user of distroless images.
+	userID = 65532
+)
+
+// Config is the same for all render pods of a manager.
+type Config struct {
+	// Image of the renderer.
+	Image string
+	// DispatchURL is where pods ask for tasks, such as https://platen-dispatch.platen-system.svc:9443.
+	DispatchURL string
+	// DispatchCA is the PEM certificate of the authority that signs the dispatch server's certificate. It is public.
+	DispatchCA string
+	// CPU and Memory that a pod requests, and the memory that it may not exceed.
+	CPU, Memory, MemoryLimit resource.Quantity
+}
+
+// Build returns a render pod for a job: PodSecurity "restricted", a read-only root, and no API token but the one that is good
+// for the dispatch server only. The job owns the pod, so that deleting the job deletes it.
+func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      name,
+			Namespace: owner.Namespace,
+			Labels: map[string]string{
+				"app.kubernetes.io/name": "platen",
+				ComponentLabel:           ComponentRenderer,
+				ManagedByLabel:           ManagedByPlaten,
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: platenv1alpha1.GroupVersion.String(),
+				Kind:       "RenderJob",
+				Name:       owner.Name,
+				UID:        owner.UID,
+				Controller: ptr.To(true),
+			}},
+		},
+		Spec: corev1.PodSpec{
+			RestartPolicy:                 corev1.RestartPolicyNever,
+			AutomountServiceAccountToken:  ptr.To(false),
+			EnableServiceLinks:            ptr.To(false),
+			TerminationGracePeriodSeconds: ptr.To(int64(5)),
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot:   ptr.To(true),
+				RunAsUser:      ptr.To(int64(userID)),
+				RunAsGroup:     ptr.To(int64(userID)),
+				FSGroup:        ptr.To(int64(userID)),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Containers: []corev1.Container{{
+				Name:            "renderer",
+				Image:           c.Image,
+				ImagePullPolicy: corev1.PullIfNotPresent,
+				Env: []corev1.EnvVar{
+					{Name: "HOME", Value: "/tmp"},
+					{Name: "PLATEN_DISPATCH_URL", Value: c.DispatchURL},
+					{Name: "PLATEN_DISPATCH_CA", Value: c.DispatchCA},
+				},
+				Resources: corev1.ResourceRequirements{
+					Requests: corev1.ResourceList{
+						corev1.ResourceCPU:              c.CPU,
+						corev1.ResourceMemory:           c.Memory,
+						corev1.ResourceEphemeralStorage: resource.MustParse("64Mi"),
+					},
+					Limits: corev1.ResourceList{
+						corev1.ResourceMemory:           c.MemoryLimit,
+						corev1.ResourceEphemeralStorage: resource.MustParse("1Gi"),
+					},
+				},
+				SecurityContext: &corev1.SecurityContext{
+					AllowPrivilegeEscalation: ptr.To(false),
+					ReadOnlyRootFilesystem:   ptr.To(true),
+					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+				VolumeMounts: []corev1.VolumeMount{
+					{Name: "tmp", MountPath: "/tmp"},
+					{Name: "token", MountPath: tokenDir, ReadOnly: true},
+				},
+			}},
+			Volumes: []corev1.Volume{
+				{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+					SizeLimit: ptr.To(resource.MustParse("512Mi")),
+				}}},
+				{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+						Audience:          Audience,
+						ExpirationSeconds: ptr.To(int64(tokenSeconds)),
+						Path:              "token",
+					}}},
+				}}},
+			},
+		},
+	}
+}
