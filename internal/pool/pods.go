@@ -254,7 +254,7 @@ func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
 	switch {
 	case failure == nil:
 		p.release(j)
-		j.phase, j.message = Rendered, ""
+		j.phase, j.message, j.rendered = Rendered, "", p.options.Now()
 		j.pages = len(j.Task.Pages)
 		p.jobChanged(j.Key)
 	case failure.Terminal:

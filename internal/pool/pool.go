@@ -80,9 +80,13 @@ type State struct {
 	Phase         Phase
 	PodName       string
 	RenderedPages int
-	Attempts      int
+	// TotalPages of the template.
+	TotalPages int
+	Attempts   int
 	// AcceptedTime is when the job was enqueued.
 	AcceptedTime time.Time
+	// RenderedTime is when the last page was stored; zero before.
+	RenderedTime time.Time
 	// Message says why the job waits or why its last attempt was lost.
 	Message string
 	// Failure is set when Phase is Failed.
@@ -140,6 +144,7 @@ type job struct {
 	pod       *pod
 	podName   string
 	pages     int
+	rendered  time.Time
 	message   string
 	failure   *render.Error
 }
@@ -214,7 +219,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 	}
 	s := State{
 		Phase: j.phase, PodName: j.podName, RenderedPages: j.pages, Attempts: j.attempts,
-		AcceptedTime: j.accepted, Message: j.message, Failure: j.failure,
+		TotalPages: j.TotalPages, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
 	}
 	if j.phase == Queued && s.Message == "" {
 		s.Message = p.waitMessage(j)

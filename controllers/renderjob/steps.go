@@ -1,0 +1,240 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/uploader"
+)
+
+const (
+	// sourceRetry is how often a missing ConfigMap is looked for; ConfigMaps are not watched.
+	sourceRetry = 30 * time.Second
+	// progressDelay is how long a job runs, or an upload goes on, before an intermediate status is written.
+	progressDelay = time.Second
+)
+
+// scope is what one reconciliation has found out. Each field is filled in by the step that its comment names.
+type scope struct {
+	job *platenv1alpha1.RenderJob
+	now time.Time
+
+	// state of the job in the pool: recall, and again prepare.
+	state pool.State
+	// manifest of the rendered files, nil until they are rendered: recall or collect.
+	manifest *content.Manifest
+	// pages with their content URLs: collect.
+	pages []platenv1alpha1.RenderedPage
+	// targets of the upload: upload.
+	targets []target
+	// missing is true when the job names a connection that does not exist: upload.
+	missing bool
+	// uploads is how far the uploads have come: upload.
+	uploads []uploader.Result
+}
+
+func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.job) }
+
+func (s *scope) ref() content.Ref {
+	return content.Ref{JobUID: string(s.job.UID), Generation: s.job.Generation}
+}
+
+// suspend stops a job whose spec.suspend is true.
+func (r *Reconciler) suspend(_ context.Context, s *scope) error {
+	if suspend := s.job.Spec.Suspend; suspend == nil || !*suspend {
+		return nil
+	}
+	r.Pool.Forget(s.key())
+	r.Uploader.Forget(s.key())
+	return reconcile.Waiting(platenv1alpha1.SuspendedReason, 0, "spec.suspend is true")
+}
+
+// recall finds out how far the job has come, in this process or in one before it.
+func (r *Reconciler) recall(ctx context.Context, s *scope) error {
+	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
+	if s.state.Phase != pool.Unknown && s.state.Phase != pool.Rendered {
+		return nil
+	}
+	manifest, err := r.Store.Manifest(ctx, s.ref())
+	if errors.Is(err, content.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the content store: %w", err)
+	}
+	s.manifest = &manifest
+	return nil
+}
+
+// prepare validates the job against its template and hands it to the pool.
+func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
+	if s.manifest != nil || s.state.Phase != pool.Unknown {
+		return nil
+	}
+	template := &platenv1alpha1.RenderTemplate{}
+	name := s.job.Spec.TemplateRef.Name
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.job.Namespace, Name: name}, template)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Waiting(platenv1alpha1.TemplateNotFoundReason, 0,
+			"spec.templateRef.name: RenderTemplate '%s' does not exist in namespace '%s'; the job starts when it is created", name, s.job.Namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("reading RenderTemplate %s: %w", name, err)
+	}
+	task, err := buildTask(ctx, s.job, template, r.configMapValue)
+	if err != nil {
+		return err
+	}
+	attempts := 0
+	if o := s.job.Status.ObservedGeneration; o != nil && *o == s.job.Generation && s.job.Status.Attempts != nil {
+		// A pod that still renders the attempt announces itself; only attempts that are known to be lost are counted here.
+		attempts = max(int(*s.job.Status.Attempts)-1, 0)
+	}
+	r.Pool.Enqueue(pool.Job{
+		Key: s.key(), UID: s.job.UID, Generation: s.job.Generation,
+		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
+		BackoffLimit: int(valueOr(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
+		Attempts:     attempts,
+		Task:         task,
+		TotalPages:   len(template.Spec.Pages),
+	})
+	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
+	return nil
+}
+
+// configMapValue reads one key of a ConfigMap in the job's namespace.
+func (r *Reconciler) configMapValue(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {
+	configMap := &corev1.ConfigMap{}
+	err := r.Reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, configMap)
+	if apierrors.IsNotFound(err) {
+		return "", reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
+			"ConfigMap '%s' does not exist in namespace '%s'", ref.Name, namespace)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading ConfigMap %s: %w", ref.Name, err)
+	}
+	value, ok := configMap.Data[ref.Key]
+	if !ok {
+		return "", reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
+			"ConfigMap '%s' has no key '%s'", ref.Name, ref.Key)
+	}
+	return value, nil
+}
+
+// collect waits for the pool and reads what was rendered.
+func (r *Reconciler) collect(_ context.Context, s *scope) error {
+	if s.manifest == nil {
+		switch s.state.Phase {
+		case pool.Failed:
+			return renderFailure(s.state.Failure)
+		case pool.Rendering:
+			return reconcile.Waiting(platenv1alpha1.RenderingReason, progressDelay, "render pod %s is rendering", s.state.PodName)
+		case pool.Rendered:
+			// The pool says so only after the manifest was written.
+			return errors.New("the content store has lost the manifest of a finished render")
+		default:
+			reason := platenv1alpha1.QueuedReason
+			if s.state.Attempts > 0 {
+				reason = platenv1alpha1.RetryingReason
+			}
+			return reconcile.Waiting(reason, progressDelay, "%s", s.state.Message)
+		}
+	}
+	for _, p := range s.manifest.Pages {
+		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
+			Page:       int32(p.Page), //nolint:gosec // at most 200, by the API
+			PageID:     p.PageID,
+			ContentURL: r.Signer.URL(p.Key, fileName(s.job, p, len(s.manifest.Pages)), s.now),
+			Size:       &p.Size,
+			SHA256:     p.SHA256,
+			Width:      int32(p.Width),  //nolint:gosec // at most 50,000, by the API
+			Height:     int32(p.Height), //nolint:gosec // at most 50,000, by the API
+		})
+	}
+	return nil
+}
+
+// upload brings the files to the job's connections.
+func (r *Reconciler) upload(ctx context.Context, s *scope) error {
+	connections := &platenv1alpha1.StorageConnectionList{}
+	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
+		return fmt.Errorf("listing StorageConnections: %w", err)
+	}
+	s.targets, s.missing = resolveConnections(s.job, connections.Items)
+	if len(s.targets) == 0 {
+		return nil
+	}
+	results, begun := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
+	if !begun {
+		// A render that this process did not see may have been uploaded by the process before: look before writing.
+		r.Uploader.Ensure(r.plan(s, s.state.Phase == pool.Unknown))
+		results, _ = r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
+	}
+	s.uploads = results
+	for _, result := range results {
+		if !result.Done {
+			return reconcile.Waiting(platenv1alpha1.UploadingReason, progressDelay, "rendered; uploading to %s", result.Name)
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) plan(s *scope, doubtful bool) uploader.Upload {
+	up := uploader.Upload{
+		Job: s.key(), UID: s.job.UID, Generation: s.job.Generation,
+		Deadline: s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds) * time.Second),
+	}
+	for _, t := range s.targets {
+		connection := uploader.Connection{
+			Name: t.connection.Name,
+			Open: func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
+		}
+		for _, p := range s.manifest.Pages {
+			connection.Files = append(connection.Files, uploader.File{Page: p.Page, File: storage.File{
+				Path:           storage.JoinPath(t.folder, fileName(s.job, p, len(s.manifest.Pages))),
+				Size:           p.Size,
+				ContentHash:    p.ContentHash,
+				ConflictPolicy: storage.ConflictPolicy(t.connection.Spec.Dropbox.ConflictPolicy),
+				Doubtful:       doubtful,
+				Open: func(ctx context.Context) (io.ReadCloser, error) {
+					return r.Store.NewReader(ctx, p.Key)
+				},
+			}})
+		}
+		up.Connections = append(up.Connections, connection)
+	}
+	return up
+}
+
+func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
+	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
+		return nil, &storage.Error{
+			Class: storage.Stop, Reason: platenv1alpha1.DisabledReason,
+			Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
+		}
+	}
+	return r.Connector.Open(ctx, connection)
+}
+
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

@@ -1,0 +1,72 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// templateIndex finds jobs by the template that they name.
+const templateIndex = "spec.templateRef.name"
+
+// SetupWithManager registers the controller. changed names jobs about which the pool or the uploader has news.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
+	switch {
+	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
+		r.Connector == nil, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
+		return errors.New("renderjob: every field of the Reconciler must be set")
+	}
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderJob{}, templateIndex,
+		func(o client.Object) []string {
+			job, ok := o.(*platenv1alpha1.RenderJob)
+			if !ok {
+				return nil
+			}
+			return []string{job.Spec.TemplateRef.Name}
+		})
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&platenv1alpha1.RenderJob{}).
+		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
+		WatchesRawSource(source.TypedChannel(changed, handler.TypedFuncs[types.NamespacedName, ctrlreconcile.Request]{
+			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q handler.Queue) {
+				q.Add(ctrlreconcile.Request{NamespacedName: e.Object})
+			},
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 8, ReconciliationTimeout: time.Minute}).
+		Complete(r)
+}
+
+// jobsOfTemplate names the unfinished jobs that wait for a template. A finished job is not rendered again when its template
+// changes.
+func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object) []ctrlreconcile.Request {
+	jobs := &platenv1alpha1.RenderJobList{}
+	err := r.Client.List(ctx, jobs, client.InNamespace(template.GetNamespace()), client.MatchingFields{templateIndex: template.GetName()})
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing the jobs of a template", "RenderTemplate", template.GetName())
+		return nil
+	}
+	var requests []ctrlreconcile.Request
+	for i := range jobs.Items {
+		if !finished(&jobs.Items[i]) {
+			requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&jobs.Items[i])})
+		}
+	}
+	return requests
+}

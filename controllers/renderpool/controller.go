@@ -1,0 +1,171 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package renderpool keeps the render pods of each namespace: it tells the pool which pods there are, creates those that the
+// pool asks for and deletes those that have ended.
+package renderpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/pool"
+)
+
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+
+// Selector of render pods, for the manager's cache.
+var Selector = client.MatchingLabels{
+	podspec.ManagedByLabel: podspec.ManagedByPlaten,
+	podspec.ComponentLabel: podspec.ComponentRenderer,
+}
+
+// Reconciler keeps the render pods of one namespace. Its requests name a namespace and the built-in pool "default".
+type Reconciler struct {
+	// Client reads pods from the cache and writes them.
+	Client client.Client
+	// Pool decides.
+	Pool *pool.Pool
+	// PodConfig is the same for all render pods.
+	PodConfig podspec.Config
+	// Changed carries namespaces for which the pool may have decided anew.
+	Changed <-chan event.TypedGenericEvent[string]
+}
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if r.Client == nil || r.Pool == nil || r.Changed == nil {
+		return errors.New("renderpool: Client, Pool and Changed must be set")
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("renderpool").
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, pod client.Object) []reconcile.Request {
+			return []reconcile.Request{request(pod.GetNamespace())}
+		})).
+		WatchesRawSource(source.TypedChannel(r.Changed, handler.TypedFuncs[string, reconcile.Request]{
+			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[string], q handler.Queue) {
+				q.Add(request(e.Object))
+			},
+		})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
+		Complete(r)
+}
+
+func request(namespace string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "default"}}
+}
+
+// Reconcile compares a namespace's render pods with what the pool wants.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	pods := &corev1.PodList{}
+	if err := r.Client.List(ctx, pods, client.InNamespace(req.Namespace), Selector); err != nil {
+		return ctrl.Result{}, fmt.Errorf("listing render pods: %w", err)
+	}
+	views := make([]pool.PodView, 0, len(pods.Items))
+	var errs []error
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		owner := metav1.GetControllerOf(pod)
+		if owner == nil || owner.Kind != "RenderJob" || owner.APIVersion != platenv1alpha1.GroupVersion.String() {
+			continue // somebody else's pod with our labels
+		}
+		view := View(pod, owner.UID)
+		views = append(views, view)
+		if view.Ended && !view.Deleting {
+			errs = append(errs, r.delete(ctx, pod))
+		}
+	}
+	r.Pool.ObservePods(req.Namespace, views)
+	for _, launch := range r.Pool.Decide(req.Namespace) {
+		uid, err := r.create(ctx, launch)
+		r.Pool.Launched(launch, uid, err)
+		errs = append(errs, err)
+	}
+	return ctrl.Result{}, errors.Join(errs...)
+}
+
+// create makes a render pod. A pod of that name that already belongs to the job is the one that an earlier manager made.
+func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID, error) {
+	owner := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
+		Name: launch.Job.Name, Namespace: launch.Job.Namespace, UID: launch.JobUID,
+	}}
+	pod := podspec.Build(r.PodConfig, launch.PodName, owner)
+	err := r.Client.Create(ctx, pod)
+	failpoint.Hit("pod.after-create-before-observe")
+	if err == nil {
+		return pod.UID, nil
+	}
+	if apierrors.IsAlreadyExists(err) {
+		existing := &corev1.Pod{}
+		if getErr := r.Client.Get(ctx, client.ObjectKeyFromObject(pod), existing); getErr == nil {
+			if o := metav1.GetControllerOf(existing); o != nil && o.UID == launch.JobUID {
+				return existing.UID, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("creating render pod %s/%s: %w", pod.Namespace, pod.Name, err)
+}
+
+func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
+	err := r.Client.Delete(ctx, pod, &client.DeleteOptions{
+		GracePeriodSeconds: ptr.To(int64(0)),
+		Preconditions:      &metav1.Preconditions{UID: &pod.UID},
+	})
+	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("deleting ended render pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	return nil
+}
+
+// View reduces a pod to what the pool needs to know of it.
+func View(pod *corev1.Pod, owner types.UID) pool.PodView {
+	view := pool.PodView{
+		Name: pod.Name, UID: pod.UID, Owner: owner,
+		Ended:    pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		Deleting: pod.DeletionTimestamp != nil,
+		Message:  pod.Status.Message,
+	}
+	if pod.Status.Reason != "" {
+		view.Message = join(pod.Status.Reason, pod.Status.Message)
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			view.Message = join(c.Reason, c.Message)
+		}
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		switch {
+		case s.State.Waiting != nil && s.State.Waiting.Reason != "ContainerCreating":
+			view.Message = join(s.State.Waiting.Reason, s.State.Waiting.Message)
+		case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
+			view.Message = fmt.Sprintf("%s (exit code %d)", s.State.Terminated.Reason, s.State.Terminated.ExitCode)
+		}
+	}
+	return view
+}
+
+func join(reason, message string) string {
+	if message == "" {
+		return reason
+	}
+	return reason + ": " + message
+}
