@@ -44,11 +44,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platenv1alpha1.RenderJob{}).
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
-		WatchesRawSource(source.TypedChannel(changed, handler.TypedFuncs[types.NamespacedName, ctrlreconcile.Request]{
-			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q handler.Queue) {
-				q.Add(ctrlreconcile.Request{NamespacedName: e.Object})
+		WatchesRawSource(source.TypedChannel(changed, handler.TypedEnqueueRequestsFromMapFunc(
+			func(_ context.Context, key types.NamespacedName) []ctrlreconcile.Request {
+				return []ctrlreconcile.Request{{NamespacedName: key}}
 			},
-		})).
+		))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8, ReconciliationTimeout: time.Minute}).
 		Complete(r)
 }

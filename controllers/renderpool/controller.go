@@ -61,11 +61,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, pod client.Object) []reconcile.Request {
 			return []reconcile.Request{request(pod.GetNamespace())}
 		})).
-		WatchesRawSource(source.TypedChannel(r.Changed, handler.TypedFuncs[string, reconcile.Request]{
-			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[string], q handler.Queue) {
-				q.Add(request(e.Object))
-			},
-		})).
+		WatchesRawSource(source.TypedChannel(r.Changed, handler.TypedEnqueueRequestsFromMapFunc(
+			func(_ context.Context, namespace string) []reconcile.Request { return []reconcile.Request{request(namespace)} },
+		))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
 		Complete(r)
 }

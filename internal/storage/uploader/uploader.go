@@ -195,8 +195,10 @@ func (u *Uploader) run(ctx context.Context, entry *upload, i int) error {
 	for _, file := range connection.Files {
 		failpoint.Hit("upload.before-send")
 		var uploaded storage.Uploaded
-		err := storage.Retry(ctx, u.retry, func(ctx context.Context) (err error) {
-			uploaded, err = provider.Upload(ctx, file.File)
+		err := u.retry.Do(ctx, func(ctx context.Context, retry bool) (err error) {
+			attempt := file.File
+			attempt.Doubtful = attempt.Doubtful || retry
+			uploaded, err = provider.Upload(ctx, attempt)
 			return err
 		})
 		if err != nil {

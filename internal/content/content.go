@@ -1,0 +1,276 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package content keeps rendered files. It hides which store keeps them: any bucket that gocloud.dev/blob opens by its URL.
+package content
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gocloud.dev/blob"
+	// The kinds of bucket that a URL may name.
+	_ "gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/memblob"
+	_ "gocloud.dev/blob/s3blob"
+	"gocloud.dev/gcerrors"
+)
+
+var (
+	// ErrNotFound means that the store has no such object.
+	ErrNotFound = errors.New("not found in the content store")
+	// ErrTooLarge means that an object would have more bytes than allowed.
+	ErrTooLarge = errors.New("larger than allowed")
+)
+
+const (
+	prefix = "jobs/"
+	// maxManifest bounds a manifest, in bytes of JSON.
+	maxManifest = 4 << 20
+	// dropboxBlock is the block size of Dropbox's content_hash, see https://www.dropbox.com/developers/reference/content-hash.
+	dropboxBlock = 4 << 20
+)
+
+// Store is a bucket of rendered files.
+type Store struct{ bucket *blob.Bucket }
+
+// Open opens a bucket by its URL: file:///folder (created when missing), mem://, s3://bucket?region=….
+func Open(ctx context.Context, bucketURL string) (*Store, error) {
+	u, err := url.Parse(bucketURL)
+	if err != nil {
+		return nil, fmt.Errorf("content store URL: %w", err)
+	}
+	if u.Scheme == "file" {
+		// A temporary file beside its target can be renamed over it; one in another file system cannot.
+		q := u.Query()
+		q.Set("create_dir", "true")
+		q.Set("no_tmp_dir", "true")
+		q.Set("metadata", "skip")
+		u.RawQuery = q.Encode()
+	}
+	bucket, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("opening the content store: %w", err)
+	}
+	return &Store{bucket: bucket}, nil
+}
+
+// Close releases the bucket.
+func (s *Store) Close() error { return s.bucket.Close() }
+
+// Ref names one render: one generation of one job.
+type Ref struct {
+	JobUID     string
+	Generation int64
+}
+
+// PageKey is where a page's file is kept: jobs/<uid>/<generation>/<page>.<ext>.
+func (r Ref) PageKey(page int, ext string) string {
+	return fmt.Sprintf("%s%d.%s", r.dir(), page, ext)
+}
+
+func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.Generation) }
+
+func (r Ref) manifestKey() string { return r.dir() + "manifest.json" }
+
+// Object is a stored file.
+type Object struct {
+	Key         string `json:"key"`
+	ContentType string `json:"contentType"`
+	// Size in bytes.
+	Size int64 `json:"size"`
+	// SHA256 of the file, and Dropbox's content_hash of it, both in hexadecimal.
+	SHA256      string `json:"sha256"`
+	ContentHash string `json:"contentHash"`
+}
+
+// Put stores what r holds, at most maxBytes (ErrTooLarge beyond). An object becomes visible only whole: when r fails or is too
+// long, whatever stood under key before stays.
+func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader, maxBytes int64) (Object, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true})
+	if err != nil {
+		return Object{}, fmt.Errorf("storing %s: %w", key, err)
+	}
+	hashes := newHashes()
+	n, err := io.Copy(io.MultiWriter(w, hashes), io.LimitReader(r, maxBytes+1))
+	if err == nil && n > maxBytes {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		// A writer whose context ended discards what it was given.
+		cancel()
+		_ = w.Close()
+		return Object{}, fmt.Errorf("storing %s: %w", key, err)
+	}
+	if err := w.Close(); err != nil {
+		return Object{}, fmt.Errorf("storing %s: %w", key, err)
+	}
+	return hashes.object(key, contentType, n), nil
+}
+
+// Inspect reads an object and computes what Put returned for it.
+func (s *Store) Inspect(ctx context.Context, key, contentType string) (Object, error) {
+	r, err := s.NewReader(ctx, key)
+	if err != nil {
+		return Object{}, err
+	}
+	defer func() { _ = r.Close() }()
+	hashes := newHashes()
+	n, err := io.Copy(hashes, r)
+	if err != nil {
+		return Object{}, fmt.Errorf("reading %s: %w", key, err)
+	}
+	return hashes.object(key, contentType, n), nil
+}
+
+// NewReader opens an object for reading. The error is ErrNotFound when there is none.
+func (s *Store) NewReader(ctx context.Context, key string) (*blob.Reader, error) {
+	r, err := s.bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, fmt.Errorf("%s: %w", key, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	return r, nil
+}
+
+// Manifest is the durable commit of a render: it is written once, after every file.
+type Manifest struct {
+	Pages    []Page    `json:"pages"`
+	Warnings []Warning `json:"warnings,omitempty"`
+	// RenderMilliseconds is how long the browser took.
+	RenderMilliseconds int64  `json:"renderMilliseconds"`
+	PodName            string `json:"podName"`
+	// TotalPages of the template, and RenderedPages of this render.
+	TotalPages    int `json:"totalPages"`
+	RenderedPages int `json:"renderedPages"`
+}
+
+// Page is one file of a Manifest.
+type Page struct {
+	// Page number; of a file that holds several pages, the first.
+	Page   int    `json:"page"`
+	PageID string `json:"pageID"`
+	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
+	Width  int `json:"width"`
+	Height int `json:"height"`
+	Object
+}
+
+// Warning is something that went wrong and did not stop the render.
+type Warning struct {
+	Title   string `json:"title"`
+	Details string `json:"details,omitempty"`
+}
+
+// PutManifest commits a render.
+func (s *Store) PutManifest(ctx context.Context, ref Ref, m Manifest) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encoding a manifest: %w", err)
+	}
+	_, err = s.Put(ctx, ref.manifestKey(), "application/json", strings.NewReader(string(data)), maxManifest)
+	return err
+}
+
+// Manifest returns a render's commit, or ErrNotFound.
+func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
+	r, err := s.NewReader(ctx, ref.manifestKey())
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer func() { _ = r.Close() }()
+	var m Manifest
+	if err := json.NewDecoder(io.LimitReader(r, maxManifest)).Decode(&m); err != nil {
+		return Manifest{}, fmt.Errorf("reading %s: %w", ref.manifestKey(), err)
+	}
+	return m, nil
+}
+
+var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z.]{1,32}$`)
+
+// parseKey finds out to which render a key belongs.
+func parseKey(key string) (Ref, bool) {
+	m := keyPattern.FindStringSubmatch(key)
+	if m == nil {
+		return Ref{}, false
+	}
+	generation, err := strconv.ParseInt(m[2], 10, 64)
+	return Ref{JobUID: m[1], Generation: generation}, err == nil
+}
+
+// Sweep deletes every object of the renders that are not to be kept and tells how many there were.
+func (s *Store) Sweep(ctx context.Context, keep func(Ref) bool) (removed int, err error) {
+	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		object, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return removed, nil
+		}
+		if err != nil {
+			return removed, fmt.Errorf("listing the content store: %w", err)
+		}
+		ref, ok := parseKey(object.Key)
+		if !ok || keep(ref) {
+			continue
+		}
+		if err := s.bucket.Delete(ctx, object.Key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+			return removed, fmt.Errorf("deleting %s: %w", object.Key, err)
+		}
+		removed++
+	}
+}
+
+// hashes computes SHA-256 and Dropbox's content_hash in one pass.
+type hashes struct {
+	whole, block, blocks hash.Hash
+	inBlock              int
+}
+
+func newHashes() *hashes {
+	return &hashes{whole: sha256.New(), block: sha256.New(), blocks: sha256.New()}
+}
+
+func (h *hashes) Write(p []byte) (int, error) {
+	h.whole.Write(p)
+	for rest := p; len(rest) > 0; {
+		n := min(len(rest), dropboxBlock-h.inBlock)
+		h.block.Write(rest[:n])
+		h.inBlock += n
+		rest = rest[n:]
+		if h.inBlock == dropboxBlock {
+			h.endBlock()
+		}
+	}
+	return len(p), nil
+}
+
+func (h *hashes) endBlock() {
+	h.blocks.Write(h.block.Sum(nil))
+	h.block.Reset()
+	h.inBlock = 0
+}
+
+func (h *hashes) object(key, contentType string, size int64) Object {
+	if h.inBlock > 0 {
+		h.endBlock()
+	}
+	return Object{
+		Key: key, ContentType: contentType, Size: size,
+		SHA256:      hex.EncodeToString(h.whole.Sum(nil)),
+		ContentHash: hex.EncodeToString(h.blocks.Sum(nil)),
+	}
+}

@@ -1,0 +1,116 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// urlPath is where the content server answers.
+const urlPath = "/content/"
+
+// Signer makes and checks the URLs under which files can be read. A URL names one file and an expiry, and is good for nothing
+// else.
+type Signer struct {
+	key  []byte
+	base string
+	ttl  time.Duration
+}
+
+// NewSigner returns a Signer with a secret key whose URLs begin with baseURL and are valid for at least ttl.
+func NewSigner(key []byte, baseURL string, ttl time.Duration) *Signer {
+	return &Signer{key: key, base: strings.TrimSuffix(baseURL, "/"), ttl: ttl}
+}
+
+// URL returns the URL of the object under key, of which browsers will call the file name. The expiry is rounded up to a whole
+// ttl, so that the same file has the same URL for a while.
+func (s *Signer) URL(key, name string, now time.Time) string {
+	expiry := now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl).Unix()
+	object := strings.TrimPrefix(key, prefix)
+	query := url.Values{"e": {strconv.FormatInt(expiry, 36)}, "n": {name}}
+	query.Set("s", s.sign(object, query.Get("e"), name))
+	return s.base + urlPath + object + "?" + query.Encode()
+}
+
+// verify returns the key and name of the file for which the URL was made.
+func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error) {
+	object := strings.TrimPrefix(u.Path, urlPath)
+	query := u.Query()
+	want := s.sign(object, query.Get("e"), query.Get("n"))
+	if !hmac.Equal([]byte(want), []byte(query.Get("s"))) {
+		return "", "", errors.New("the signature of this URL is not valid")
+	}
+	expiry, err := strconv.ParseInt(query.Get("e"), 36, 64)
+	if err != nil || now.Unix() >= expiry {
+		return "", "", errors.New("this URL has expired")
+	}
+	return prefix + object, query.Get("n"), nil
+}
+
+func (s *Signer) sign(object, expiry, name string) string {
+	mac := hmac.New(sha256.New, s.key)
+	_, _ = fmt.Fprintf(mac, "%s\n%s\n%s", object, expiry, name)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// NewHandler serves the files of a store to whoever holds a URL of the signer: GET and HEAD, with ranges. It lists nothing.
+func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+urlPath, func(w http.ResponseWriter, r *http.Request) {
+		key, name, err := signer.verify(r.URL, now())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		if _, ok := parseKey(key); !ok {
+			http.NotFound(w, r)
+			return
+		}
+		file, err := store.NewReader(r.Context(), key)
+		if errors.Is(err, ErrNotFound) {
+			http.Error(w, "this file is no longer kept", http.StatusNotFound)
+			return
+		}
+		if err != nil {
+			http.Error(w, "the content store does not answer", http.StatusBadGateway)
+			return
+		}
+		defer func() { _ = file.Close() }()
+		header := w.Header()
+		header.Set("Content-Type", contentType(key))
+		header.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name}))
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+		header.Set("Cache-Control", "private, max-age=86400, immutable")
+		http.ServeContent(w, r, "", file.ModTime(), file)
+	})
+	return mux
+}
+
+// contentType by extension: not every bucket keeps what it was told.
+func contentType(key string) string {
+	switch path.Ext(key) {
+	case ".png":
+		return "image/png"
+	case ".jpg", ".jpeg":
+		return "image/jpeg"
+	case ".webp":
+		return "image/webp"
+	case ".pdf":
+		return "application/pdf"
+	default:
+		return "application/octet-stream"
+	}
+}
