@@ -1,0 +1,351 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package browser renders tasks with one long-lived headless Chromium, driven over its debugging pipe.
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/chromedp/cdproto"
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// startTimeout bounds the start of the browser, closeTimeout its end.
+const (
+	startTimeout = 30 * time.Second
+	closeTimeout = 5 * time.Second
+)
+
+// names of the browser's executable, the lightest first.
+var names = []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell", "chromium", "google-chrome"}
+
+// Options of a Browser.
+type Options struct {
+	// ExecPath of the browser; looked up in PATH when empty.
+	ExecPath string
+	// MaxPixels of one picture. Default 100 million.
+	MaxPixels int
+	// Parallel is how many pages are painted at a time. Default: the number of CPUs.
+	Parallel int
+	// Logger for what goes wrong outside of a render.
+	Logger *slog.Logger
+}
+
+// Browser implements render.Renderer. It starts the browser when it is needed and again after a crash.
+type Browser struct {
+	options Options
+
+	mu      sync.Mutex
+	current *process
+	closed  bool
+	refills sync.WaitGroup
+}
+
+// process is one run of the browser.
+type process struct {
+	ctx    context.Context //nolint:containedctx // chromedp keeps the browser in it
+	cancel context.CancelFunc
+	// spare is a blank tab in a browser context of its own, made ahead of need.
+	spare chan *tab
+}
+
+// New returns a Browser. Nothing runs until Start or Render.
+func New(options Options) (*Browser, error) {
+	if options.ExecPath == "" {
+		for _, name := range names {
+			if path, err := exec.LookPath(name); err == nil {
+				options.ExecPath = path
+				break
+			}
+		}
+	}
+	if options.ExecPath == "" {
+		return nil, errors.New("no Chromium in PATH: install Debian's package chromium-headless-shell or name another")
+	}
+	if options.MaxPixels == 0 {
+		options.MaxPixels = 100_000_000
+	}
+	if options.Parallel == 0 {
+		options.Parallel = runtime.NumCPU()
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Browser{options: options}, nil
+}
+
+// Start starts the browser, so that the first render need not wait for it.
+func (b *Browser) Start(ctx context.Context) error {
+	_, err := b.process(ctx)
+	return err
+}
+
+// Close ends the browser and waits for its processes.
+func (b *Browser) Close() {
+	b.mu.Lock()
+	p := b.current
+	b.current, b.closed = nil, true
+	b.mu.Unlock()
+	b.refills.Wait()
+	if p != nil {
+		p.close()
+	}
+}
+
+// process returns the running browser, started if there is none or it has crashed.
+func (b *Browser) process(ctx context.Context) (*process, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errors.New("the browser is closed")
+	}
+	if b.current != nil && !b.current.lost() {
+		return b.current, nil
+	}
+	if b.current != nil {
+		b.options.Logger.Warn("the browser has ended; starting another")
+		b.current.close()
+		b.current = nil
+	}
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), b.flags()...)
+	root, cancelRoot := chromedp.NewContext(allocator,
+		chromedp.WithErrorf(func(format string, args ...any) { b.options.Logger.Debug(fmt.Sprintf(format, args...)) }))
+	p := &process{ctx: root, cancel: func() { cancelRoot(); cancel() }, spare: make(chan *tab, 1)}
+	stop := context.AfterFunc(ctx, p.cancel)
+	defer stop()
+	timer := time.AfterFunc(startTimeout, p.cancel)
+	defer timer.Stop()
+	if err := chromedp.Do(root); err != nil {
+		p.cancel()
+		return nil, fmt.Errorf("starting %s: %w", b.options.ExecPath, err)
+	}
+	_, err := chromedp.CallBrowser(root, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorDeny,
+	})
+	if err != nil {
+		p.cancel()
+		return nil, fmt.Errorf("setting up the browser: %w", err)
+	}
+	b.current = p
+	b.refill(p)
+	return p, nil
+}
+
+// flags of the browser: chromedp's defaults, and what a pod needs. Chromium's own sandbox needs user namespaces, which a
+// "restricted" pod does not have; the pod is the sandbox.
+func (b *Browser) flags() []chromedp.ExecAllocatorOption {
+	return append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
+		chromedp.ExecPath(b.options.ExecPath),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-popup-blocking", false),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("font-render-hinting", "none"),
+		chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("mute-audio", true),
+		chromedp.Flag("no-zygote", true),
+		chromedp.Flag("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"),
+	)
+}
+
+// lost tells whether the browser has ended.
+func (p *process) lost() bool {
+	select {
+	case <-chromedp.FromContext(p.ctx).Browser.LostConnection:
+		return true
+	default:
+		return p.ctx.Err() != nil
+	}
+}
+
+func (p *process) close() {
+	select {
+	case t := <-p.spare:
+		t.cancel()
+	default:
+	}
+	if !p.lost() {
+		ctx, cancel := context.WithTimeout(p.ctx, closeTimeout)
+		_ = chromedp.Cancel(ctx) // what does not end by itself is ended by the next line
+		cancel()
+	}
+	p.cancel()
+}
+
+// refill makes a spare tab in the background.
+func (b *Browser) refill(p *process) {
+	b.refills.Go(func() {
+		ctx, cancel := context.WithTimeout(p.ctx, startTimeout)
+		defer cancel()
+		t, err := p.newTab(ctx)
+		if err != nil {
+			if !p.lost() {
+				b.options.Logger.Warn("making a tab ahead of need", "error", err)
+			}
+			return
+		}
+		select {
+		case p.spare <- t:
+		default:
+			t.cancel()
+		}
+	})
+}
+
+// tab returns the spare tab or a new one.
+func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
+	select {
+	case t := <-p.spare:
+		return t, nil
+	default:
+		return p.newTab(ctx)
+	}
+}
+
+// Render implements render.Renderer. Each page is painted in a browser context of its own; several are painted at a time.
+func (b *Browser) Render(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+	if err := b.validate(task); err != nil {
+		return nil, err
+	}
+	p, err := b.process(ctx)
+	if err != nil {
+		return nil, explain(ctx, nil, err)
+	}
+	outputs := make([]chan painted, len(task.Pages))
+	for i := range outputs {
+		outputs[i] = make(chan painted, 1)
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	// One more goroutine than pages in flight: it emits in page order.
+	group.SetLimit(b.options.Parallel + 1)
+	var warnings []render.Warning
+	group.Go(func() (err error) {
+		warnings, err = collect(groupCtx, task, outputs, emit)
+		return err
+	})
+	for i, page := range task.Pages {
+		group.Go(func() error {
+			result, err := b.paint(groupCtx, p, task, page)
+			if err != nil {
+				return err
+			}
+			outputs[i] <- result
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, explain(ctx, p, err)
+	}
+	b.mu.Lock()
+	if !b.closed && b.current == p && len(p.spare) == 0 {
+		b.refill(p)
+	}
+	b.mu.Unlock()
+	return warnings, nil
+}
+
+func (b *Browser) validate(task render.Task) error {
+	if len(task.Pages) == 0 {
+		return &render.Error{Reason: render.ReasonInvalidTask, Message: "the task has no pages", Terminal: true}
+	}
+	for _, page := range task.Pages {
+		pixels := float64(page.Width) * task.Scale * float64(page.Height) * task.Scale
+		if pixels > float64(b.options.MaxPixels) {
+			return &render.Error{
+				Reason: render.ReasonInvalidTask, Terminal: true,
+				Message: fmt.Sprintf("page %d would have %.0f pixels, and at most %d are allowed", page.Number, pixels, b.options.MaxPixels),
+			}
+		}
+	}
+	return nil
+}
+
+// painted is one page's file and warnings.
+type painted struct {
+	output   render.Output
+	warnings []render.Warning
+}
+
+// collect emits the pages in order, or joins them to one PDF.
+func collect(ctx context.Context, task render.Task, outputs []chan painted, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+	var warnings []render.Warning
+	var documents []render.Output
+	for _, output := range outputs {
+		select {
+		case result := <-output:
+			warnings = append(warnings, result.warnings...)
+			if task.Format == "pdf" {
+				documents = append(documents, result.output)
+			} else if err := emit(ctx, result.output); err != nil {
+				return nil, err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if len(documents) == 0 {
+		return warnings, nil
+	}
+	joined, err := joinPDF(documents)
+	if err != nil {
+		return nil, &render.Error{Reason: render.ReasonRenderFailed, Message: "the pages could not be joined to one PDF", Terminal: true, Err: err}
+	}
+	return warnings, emit(ctx, joined)
+}
+
+func (b *Browser) paint(ctx context.Context, p *process, task render.Task, page render.Page) (painted, error) {
+	t, err := b.tab(ctx, p)
+	if err != nil {
+		return painted{}, err
+	}
+	defer t.cancel()
+	warnings, err := t.load(ctx, task, page)
+	if err != nil {
+		return painted{}, err
+	}
+	output := render.Output{
+		Page: page.Number, PageID: page.ID, Width: page.Width, Height: page.Height, ContentType: task.ContentType(),
+	}
+	if task.Format == "pdf" {
+		output.Data, err = t.print(ctx, page)
+	} else {
+		output.Width, output.Height = scaled(page.Width, task.Scale), scaled(page.Height, task.Scale)
+		output.Data, err = t.screenshot(ctx, task, page)
+	}
+	return painted{output, warnings}, err
+}
+
+func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
+
+// explain finds the cause of a failed render: the deadline, the end of the browser, or the page.
+func explain(ctx context.Context, p *process, err error) error {
+	known := (*render.Error)(nil)
+	protocol := (*cdproto.Error)(nil)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true, Err: err}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case p == nil, p.lost(), errors.Is(err, errTabCrashed):
+		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page", Err: err}
+	case errors.As(err, &protocol):
+		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: err}
+	default:
+		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the page could not be rendered", Err: err}
+	}
+}

@@ -1,0 +1,299 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	_ "image/jpeg"
+	_ "image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	_ "golang.org/x/image/webp"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// start returns a running browser, which ends with the test.
+func start(t *testing.T) *Browser {
+	t.Helper()
+	b, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func task(format string, html ...string) render.Task {
+	task := render.Task{Format: format, Scale: 1, Quality: 90, Modifications: map[string]any{}}
+	for i, h := range html {
+		task.Pages = append(task.Pages, render.Page{Number: i + 1, ID: "id", Width: 200, Height: 100, HTML: h})
+	}
+	return task
+}
+
+func run(t *testing.T, b *Browser, task render.Task) ([]render.Output, []render.Warning) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var outputs []render.Output
+	warnings, err := b.Render(ctx, task, func(_ context.Context, o render.Output) error {
+		outputs = append(outputs, o)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outputs, warnings
+}
+
+func decode(t *testing.T, data []byte) (image.Image, string) {
+	t.Helper()
+	img, format, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img, format
+}
+
+// near tells whether a pixel has a colour, give or take what lossy formats change.
+func near(img image.Image, x, y int, want color.RGBA) bool {
+	r, g, b, _ := img.At(x, y).RGBA()
+	off := func(got uint32, want uint8) bool { d := int(got>>8) - int(want); return d > 20 || d < -20 }
+	return !off(r, want.R) && !off(g, want.G) && !off(b, want.B)
+}
+
+const red = `<body style="margin:0;background:rgb(255,0,0)"></body>`
+
+func TestFormats(t *testing.T) {
+	b := start(t)
+	for format, decoder := range map[string]string{"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"} {
+		t.Run(format, func(t *testing.T) {
+			outputs, warnings := run(t, b, task(format, red))
+			if len(outputs) != 1 || len(warnings) != 0 {
+				t.Fatalf("got %d outputs and warnings %v", len(outputs), warnings)
+			}
+			img, got := decode(t, outputs[0].Data)
+			if got != decoder || img.Bounds().Dx() != 200 || img.Bounds().Dy() != 100 || !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) {
+				t.Errorf("got %s %v %v", got, img.Bounds(), img.At(100, 50))
+			}
+		})
+	}
+}
+
+func TestScale(t *testing.T) {
+	b := start(t)
+	for scale, want := range map[float64]image.Point{0.5: {100, 50}, 2: {400, 200}, 1.25: {250, 125}} {
+		task := task("png", red)
+		task.Scale = scale
+		outputs, _ := run(t, b, task)
+		img, _ := decode(t, outputs[0].Data)
+		if img.Bounds().Size() != want || outputs[0].Width != want.X || outputs[0].Height != want.Y {
+			t.Errorf("scale %v: got %v and %dx%d, want %v", scale, img.Bounds(), outputs[0].Width, outputs[0].Height, want)
+		}
+	}
+}
+
+func TestModifications(t *testing.T) {
+	b := start(t)
+	dir := t.TempDir()
+	task := task("pdf", `<h1 data-param="headline">previous</h1><p data-if="shown">shown</p><p data-if="!shown">hidden</p>
+		<ul><li data-each="items"><span data-param="name"></span></li></ul>`)
+	task.Modifications = map[string]any{
+		"headline": `<script>document.title="x"</script><b>bold</b>`, "shown": true,
+		"items": []any{map[string]any{"name": "first"}, map[string]any{"name": "second"}},
+	}
+	task.Pages[0].Width, task.Pages[0].Height = 1200, 600
+	outputs, warnings := run(t, b, task)
+	text := pdfText(t, dir, outputs[0].Data)
+	for _, want := range []string{`<script>document.title="x"</script><b>bold</b>`, "shown", "first", "second"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in %q", want, text)
+		}
+	}
+	if strings.Contains(text, "hidden") || strings.Contains(text, "previous") || len(warnings) != 0 {
+		t.Errorf("got text %q and warnings %v", text, warnings)
+	}
+}
+
+func TestSpecialKeys(t *testing.T) {
+	b := start(t)
+	task := task("png", `<body style="margin:0"><div id="box" style="width:50px;height:50px"></div>`, red)
+	task.Modifications = map[string]any{
+		"canvasBackgroundColor": "rgb(0,0,255)", "box.backgroundColor": "rgb(0,255,0)",
+		"page2@canvasBackgroundColor": "linear-gradient(rgb(9,9,9),rgb(9,9,9))",
+		"nothing.color":               "red",
+	}
+	outputs, warnings := run(t, b, task)
+	first, _ := decode(t, outputs[0].Data)
+	second, _ := decode(t, outputs[1].Data)
+	if !near(first, 150, 80, color.RGBA{0, 0, 255, 255}) || !near(first, 20, 20, color.RGBA{0, 255, 0, 255}) {
+		t.Errorf("first page: got %v and %v", first.At(150, 80), first.At(20, 20))
+	}
+	if !near(second, 100, 50, color.RGBA{9, 9, 9, 255}) {
+		t.Errorf("second page: got %v", second.At(100, 50))
+	}
+	if len(warnings) == 0 || !strings.Contains(warnings[0].Title, "nothing.color") {
+		t.Errorf("warnings %v do not name the element that is missing", warnings)
+	}
+}
+
+func TestPagesComeInOrder(t *testing.T) {
+	b := start(t)
+	slow := `<body><script>const end = performance.now() + 150; while (performance.now() < end);</script></body>`
+	outputs, _ := run(t, b, task("png", slow, red, slow, red))
+	for i, o := range outputs {
+		if o.Page != i+1 {
+			t.Fatalf("output %d is page %d", i, o.Page)
+		}
+	}
+	if len(outputs) != 4 {
+		t.Fatalf("got %d outputs", len(outputs))
+	}
+}
+
+func TestPDFHoldsEveryPageAtItsSize(t *testing.T) {
+	b := start(t)
+	dir := t.TempDir()
+	task := task("pdf", "<p>one</p>", "<p>two</p>")
+	task.Pages[1].Width, task.Pages[1].Height = 960, 480
+	outputs, _ := run(t, b, task)
+	if len(outputs) != 1 || outputs[0].Page != 1 {
+		t.Fatalf("got %d outputs", len(outputs))
+	}
+	path := filepath.Join(dir, "joined.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info := output(t, "pdfinfo", "-l", "2", path)
+	for _, want := range []string{"Pages:           2", "150 x 75", "720 x 360 pts"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("%q is missing in\n%s", want, info)
+		}
+	}
+	output(t, "qpdf", "--check", path)
+}
+
+func TestSameInputSameBytes(t *testing.T) {
+	b := start(t)
+	first, _ := run(t, b, task("png", "<h1>Hello</h1>"))
+	second, _ := run(t, b, task("png", "<h1>Hello</h1>"))
+	if !bytes.Equal(first[0].Data, second[0].Data) {
+		t.Error("two renders of the same page differ")
+	}
+}
+
+func TestBrokenImageBecomesAWarning(t *testing.T) {
+	b := start(t)
+	_, warnings := run(t, b, task("png", `<img src="data:image/png;base64,AAAA"><script>nope()</script>`))
+	var titles []string
+	for _, w := range warnings {
+		titles = append(titles, w.Title)
+	}
+	if got := strings.Join(titles, "\n"); !strings.Contains(got, "Could not load data:image/png") || !strings.Contains(got, "nope is not defined") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLocalFilesStayOut(t *testing.T) {
+	b := start(t)
+	outputs, _ := run(t, b, task("pdf", `<iframe src="file:///etc/passwd"></iframe><embed src="file:///etc/passwd"><p id="out"></p>
+		<script>fetch("file:///etc/passwd").then(r => r.text()).then(t => out.textContent = t).catch(() => out.textContent = "refused")</script>`))
+	if text := pdfText(t, t.TempDir(), outputs[0].Data); strings.Contains(text, "root:") {
+		t.Errorf("the page shows a local file: %q", text)
+	}
+}
+
+func TestEndlessScriptEndsAtTheDeadline(t *testing.T) {
+	b := start(t)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := b.Render(ctx, task("png", `<script>while(true){}</script>`), discard)
+	problem := (*render.Error)(nil)
+	if !errors.As(err, &problem) || problem.Reason != render.ReasonDeadlineExceeded || !problem.Terminal {
+		t.Fatalf("got %v", err)
+	}
+	run(t, b, task("png", red))
+}
+
+func TestBrowserIsRestartedAfterACrash(t *testing.T) {
+	b := start(t)
+	run(t, b, task("png", red))
+	pid := chromedp.FromContext(b.current.ctx).Browser.Process().Pid
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	loading := func(context.Context, render.Output) error {
+		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(pid)).Run()
+	}
+	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), loading)
+	problem := (*render.Error)(nil)
+	if !errors.As(err, &problem) || problem.Reason != render.ReasonBrowserCrashed || problem.Terminal {
+		t.Fatalf("got %v", err)
+	}
+	run(t, b, task("png", red))
+}
+
+func TestTooManyPixelsAreRefused(t *testing.T) {
+	b, err := New(Options{MaxPixels: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Render(t.Context(), task("png", red), discard)
+	problem := (*render.Error)(nil)
+	if !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || b.current != nil {
+		t.Fatalf("got %v, browser %v", err, b.current)
+	}
+}
+
+func BenchmarkWarmPNG(b *testing.B) {
+	browser, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(browser.Close)
+	card := task("png", `<body style="margin:0;background:linear-gradient(135deg,#123,#48c);font:60px sans-serif;color:#fff"><h1 style="text-shadow:2px 2px 8px #000">Hello World</h1>`)
+	card.Pages[0].Width, card.Pages[0].Height = 1200, 630
+	if err := browser.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := browser.Render(b.Context(), card, discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func discard(context.Context, render.Output) error { return nil }
+
+func pdfText(t *testing.T, dir string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, "page.pdf")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return output(t, "pdftotext", "-layout", path, "-")
+}
+
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	return string(out)
+}

@@ -1,0 +1,225 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/inspector"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/pdfcpu/pdfcpu/pkg/api"
+
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/template"
+)
+
+const (
+	// documentURL is where pages seem to come from: an origin of its own that never resolves (RFC 2606). The browser asks for
+	// it once, and is answered with the page's HTML.
+	documentURL = "http://page.platen.invalid/"
+	// cssPixelsPerInch is fixed by CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
+	cssPixelsPerInch = 96
+)
+
+var errTabCrashed = errors.New("the page's process crashed")
+
+// tab is one page in a browser context of its own.
+type tab struct {
+	ctx    context.Context //nolint:containedctx // chromedp keeps the target in it
+	cancel context.CancelFunc
+	// html is what documentURL answers with.
+	html    atomic.Pointer[string]
+	crashed chan struct{}
+}
+
+// newTab opens a blank tab in a new browser context.
+func (p *process) newTab(ctx context.Context) (*tab, error) {
+	tabCtx, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext())
+	t := &tab{ctx: tabCtx, cancel: cancel, crashed: make(chan struct{})}
+	// chromedp reads the tab's messages for as long as the context that opened it lasts, so it must be the tab's own.
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	err := chromedp.Do(tabCtx)
+	if err == nil {
+		err = chromedp.Listen(tabCtx, t.handle)
+	}
+	if err == nil {
+		_, err = chromedp.Call(tabCtx, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: documentURL}}})
+	}
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("opening a tab: %w", err)
+	}
+	return t, nil
+}
+
+// handle answers the browser's events. It runs in chromedp's reader, so each answer has a goroutine, which ends with the tab.
+func (t *tab) handle(event any) {
+	switch e := event.(type) {
+	case *fetch.EventRequestPaused:
+		go func() {
+			params := fetch.FulfillRequestParams{RequestID: e.RequestID, ResponseCode: 404}
+			if html := t.html.Swap(nil); html != nil {
+				params.ResponseCode, params.Body = 200, []byte(*html)
+				params.ResponseHeaders = []*fetch.HeaderEntry{{Name: "Content-Type", Value: "text/html; charset=utf-8"}}
+			}
+			_, _ = chromedp.Call(t.ctx, fetch.FulfillRequest, params) // fails only when the tab is gone
+		}()
+	case *page.EventJavascriptDialogOpening:
+		go func() {
+			_, _ = chromedp.Call(t.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{}) // as above
+		}()
+	case *inspector.EventTargetCrashed:
+		select {
+		case <-t.crashed:
+		default:
+			close(t.crashed)
+		}
+	}
+}
+
+// within runs f with a context that ends with the tab, with ctx, or when the page's process crashes.
+func (t *tab) within(ctx context.Context, f func(ctx context.Context) error) error {
+	inner, cancel := context.WithCancelCause(t.ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	defer stop()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-t.crashed:
+			cancel(errTabCrashed)
+		case <-done:
+		}
+	}()
+	err := f(inner)
+	if cause := context.Cause(inner); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// load brings a page into the tab and waits until it can be painted.
+func (t *tab) load(ctx context.Context, task render.Task, p render.Page) ([]render.Warning, error) {
+	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
+	if err != nil {
+		return nil, err
+	}
+	var warnings []render.Warning
+	err = t.within(ctx, func(ctx context.Context) error {
+		scale := task.Scale
+		if task.Format == "pdf" {
+			scale = 1
+		}
+		_, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+			Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: scale,
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+			return err
+		}
+		t.html.Store(&p.HTML)
+		result, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: documentURL})
+		if err != nil {
+			return err
+		}
+		if result.ErrorText != "" {
+			return fmt.Errorf("loading the page: %s", result.ErrorText)
+		}
+		warnings, err = t.ready(ctx)
+		return err
+	})
+	return warnings, err
+}
+
+func (t *tab) ready(ctx context.Context) ([]render.Warning, error) {
+	result, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{
+		Expression: template.Ready, AwaitPromise: new(true), ReturnByValue: new(true),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if result.ExceptionDetails != nil {
+		return nil, fmt.Errorf("waiting for the page: %s", result.ExceptionDetails.Text)
+	}
+	var text string
+	var warnings []render.Warning
+	if json.Unmarshal(result.Result.Value, &text) == nil {
+		// A page may have put anything in the list; what is no warning is left out.
+		_ = json.Unmarshal([]byte(text), &warnings)
+	}
+	return warnings, nil
+}
+
+func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
+	params := page.CaptureScreenshotParams{
+		Clip: &page.Viewport{Width: float64(p.Width), Height: float64(p.Height), Scale: 1},
+	}
+	quality := int64(task.Quality)
+	switch task.Format {
+	case "jpg", "jpeg":
+		params.Format, params.Quality = page.CaptureScreenshotFormatJpeg, &quality
+	case "webp":
+		params.Format, params.Quality = page.CaptureScreenshotFormatWebp, &quality
+	default:
+		// The fast encoder spoils partial transparency, of which an opaque page has none.
+		params.Format, params.OptimizeForSpeed = page.CaptureScreenshotFormatPng, new(true)
+	}
+	err = t.within(ctx, func(ctx context.Context) error {
+		result, err := chromedp.Call(ctx, page.CaptureScreenshot, params)
+		data = result.Data
+		return err
+	})
+	return data, err
+}
+
+func (t *tab) print(ctx context.Context, p render.Page) (data []byte, err error) {
+	params := page.PrintToPDFParams{
+		PrintBackground: new(true),
+		PaperWidth:      float64(p.Width) / cssPixelsPerInch,
+		PaperHeight:     float64(p.Height) / cssPixelsPerInch,
+		MarginTop:       new(0.0),
+		MarginBottom:    new(0.0),
+		MarginLeft:      new(0.0),
+		MarginRight:     new(0.0),
+		PageRanges:      "1",
+	}
+	err = t.within(ctx, func(ctx context.Context) error {
+		result, err := chromedp.Call(ctx, page.PrintToPDF, params)
+		data = result.Data
+		return err
+	})
+	return data, err
+}
+
+// joinPDF makes one document of several, which is then the first page's output.
+func joinPDF(documents []render.Output) (render.Output, error) {
+	joined := documents[0]
+	if len(documents) == 1 {
+		return joined, nil
+	}
+	readers := make([]io.ReadSeeker, 0, len(documents))
+	for _, d := range documents {
+		readers = append(readers, bytes.NewReader(d.Data))
+	}
+	var out bytes.Buffer
+	if err := api.MergeRaw(readers, &out, false, nil); err != nil {
+		return render.Output{}, err
+	}
+	joined.Data = out.Bytes()
+	return joined, nil
+}

@@ -1,0 +1,126 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Fills a page in from its modifications, before the page's own DOMContentLoaded listeners run. Values are data: nothing in
+// here turns one into markup or script.
+((modifications) => {
+  const maxClones = 10000;
+  const warnings = [];
+  const platen = Object.freeze({ modifications: structuredClone(modifications) });
+  Object.defineProperty(window, 'platen', { value: platen });
+  Object.defineProperty(window, Symbol.for('platen.warnings'), { value: warnings });
+  for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
+    window[name] = () => null;
+  }
+
+  const warn = (title, details) => {
+    if (warnings.length < 64) warnings.push({ title: String(title).slice(0, 400), details: String(details ?? '').slice(0, 800) });
+  };
+  addEventListener('error', (event) => {
+    if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
+    else if (event.target.src || event.target.href) warn(`Could not load ${String(event.target.src || event.target.href).slice(0, 300)}`);
+  }, true);
+
+  // lookup finds a value: "item.field" looks into the innermost scope that has "item", then into the modifications.
+  const lookup = (path, scopes) => {
+    for (const scope of [...scopes].reverse().concat([modifications])) {
+      if (Object.hasOwn(scope, path)) return scope[path];
+      let value = scope;
+      for (const part of path.split('.')) {
+        value = value !== null && typeof value === 'object' && Object.hasOwn(value, part) ? value[part] : undefined;
+      }
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  };
+  const allowedURL = (value, schemes) => {
+    try {
+      const url = new URL(String(value), document.baseURI);
+      return schemes.includes(url.protocol) && (url.protocol !== 'data:' || /^data:image\//i.test(url.href)) ? url.href : null;
+    } catch {
+      return null;
+    }
+  };
+  const setImage = (element, key, value) => {
+    const url = allowedURL(value, ['http:', 'https:', 'data:', 'blob:']);
+    if (url) element.src = url;
+    else warn(`Modification ${key} is not an image URL`, 'http, https and data:image URLs are allowed');
+  };
+  const setLink = (element, key, value) => {
+    const url = allowedURL(value, ['http:', 'https:', 'mailto:', 'tel:']);
+    if (url) element.href = url;
+    else warn(`Modification ${key} is not a link that is allowed`, 'http, https, mailto and tel links are allowed');
+  };
+
+  let clones = 0;
+  const bind = (root, scopes) => {
+    for (const element of [...root.querySelectorAll('[data-each]')]) {
+      if (!element.isConnected || element.parentElement.closest('[data-each]')) continue;
+      const items = lookup(element.dataset.each, scopes);
+      const name = element.dataset.each;
+      element.removeAttribute('data-each');
+      const source = element.cloneNode(true);
+      for (const item of Array.isArray(items) ? items : []) {
+        if (++clones > maxClones) {
+          warn(`data-each="${name}" was cut off`, `at most ${maxClones} elements are repeated in a page`);
+          break;
+        }
+        const copy = source.cloneNode(true);
+        element.before(copy);
+        const holder = document.createElement('div');
+        copy.replaceWith(holder);
+        holder.append(copy);
+        bind(holder, [...scopes, item !== null && typeof item === 'object' ? { item, ...item } : { item }]);
+        holder.replaceWith(...holder.childNodes);
+      }
+      element.remove();
+    }
+    for (const element of root.querySelectorAll('[data-if]')) {
+      const negated = element.dataset.if.startsWith('!');
+      const value = lookup(element.dataset.if.replace(/^!/, ''), scopes);
+      const present = Array.isArray(value) ? value.length > 0 : Boolean(value);
+      element.removeAttribute('data-if');
+      if (present === negated) element.remove();
+    }
+    for (const element of root.querySelectorAll('[data-param]')) {
+      const key = element.dataset.param;
+      const value = lookup(key, scopes);
+      if (value === undefined || value === null || element.dataset.bound === '') continue;
+      element.dataset.bound = '';
+      if (element instanceof HTMLImageElement) setImage(element, key, value);
+      else element.textContent = typeof value === 'object' ? JSON.stringify(value) : String(value);
+    }
+    for (const element of root.querySelectorAll('[data-param-href]')) {
+      const value = lookup(element.dataset.paramHref, scopes);
+      if (value !== undefined && value !== null) setLink(element, element.dataset.paramHref, value);
+    }
+  };
+
+  const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${CSS.escape(id)}"]`);
+  const special = () => {
+    for (const [key, value] of Object.entries(modifications)) {
+      const dot = key.indexOf('.');
+      if (key === 'canvasBackgroundColor') {
+        document.documentElement.style.background = String(value);
+        document.body.style.background = 'transparent';
+      } else if (key === 'canvasBackgroundImage') {
+        const url = allowedURL(value, ['http:', 'https:', 'data:']);
+        if (!url) warn('Modification canvasBackgroundImage is not an image URL');
+        else Object.assign(document.body.style, { backgroundImage: `url("${CSS.escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
+      } else if (dot > 0) {
+        const element = find(key.slice(0, dot));
+        const property = key.slice(dot + 1);
+        if (!element) warn(`Modification ${key} names no element`, `the page has no element with the id ${key.slice(0, dot)}`);
+        else if (property === 'href') setLink(element, key, value);
+        else if (property in element.style && typeof element.style[property] === 'string') element.style[property] = String(value);
+        else warn(`Modification ${key} names no CSS property`);
+      }
+    }
+  };
+
+  // The window's capturing phase comes before every listener of the page.
+  addEventListener('DOMContentLoaded', () => {
+    bind(document, []);
+    special();
+  }, { capture: true, once: true });
+})

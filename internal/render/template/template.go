@@ -1,0 +1,62 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package template fills pages in from modifications. The work is done in the page by bind.js, which gets the values as data;
+// this package chooses them and hands them over.
+//
+// Elements are bound by attributes: data-param="name" shows a value as text (an img: as its source), data-param-href="name"
+// links to it, data-if="name" and data-if="!name" keep or drop an element, data-each="list" repeats it for each item, inside
+// which names are looked up in the item first. The page's own scripts find the values in platen.modifications.
+package template
+
+import (
+	_ "embed" // the scripts
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+)
+
+//go:embed bind.js
+var bind string
+
+// Ready is a script that resolves to the page's warnings, as a JSON list, once it can be painted.
+//
+//go:embed ready.js
+var Ready string
+
+var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
+
+// ForPage returns the modifications of one page: `page2@key` counts for page 2 only, and there it wins over `key`.
+func ForPage(modifications map[string]any, page int) map[string]any {
+	values := make(map[string]any, len(modifications))
+	own := map[string]any{}
+	for key, value := range modifications {
+		m := pageKey.FindStringSubmatch(key)
+		switch {
+		case m == nil:
+			values[key] = value
+		case m[1] == strconv.Itoa(page):
+			own[m[2]] = value
+		}
+	}
+	for key, value := range own {
+		values[key] = value
+	}
+	return values
+}
+
+// Script returns what is to run in a page before anything else does. The values are a JSON string inside of it, so that no
+// value can become code.
+func Script(modifications map[string]any) (string, error) {
+	values, err := json.Marshal(modifications)
+	if err != nil {
+		return "", fmt.Errorf("encoding modifications: %w", err)
+	}
+	// A JSON string is a JavaScript string since ECMAScript 2019, and encoding/json escapes U+2028 and U+2029 besides.
+	literal, err := json.Marshal(string(values))
+	if err != nil {
+		return "", fmt.Errorf("encoding modifications: %w", err)
+	}
+	return fmt.Sprintf("%s(JSON.parse(%s))", bind, literal), nil
+}
