@@ -1,0 +1,59 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command renderer runs in a render pod: it asks dispatch for tasks and renders them with headless Chromium.
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/platen-dev/platen/internal/dispatch/client"
+	"github.com/platen-dev/platen/internal/render/browser"
+	"github.com/platen-dev/platen/internal/version"
+)
+
+func main() {
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	if err := run(log); err != nil {
+		log.Error("renderer failed", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(log *slog.Logger) error {
+	url := flag.String("dispatch-url", os.Getenv("PLATEN_DISPATCH_URL"), "URL of the dispatch server")
+	tokenFile := flag.String("token-file", "/var/run/secrets/platen.dev/token", "file with the pod's token for the dispatch server")
+	chromium := flag.String("chromium", "", "path of the browser; by default looked up in PATH")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b, err := browser.New(browser.Options{ExecPath: *chromium, Logger: log})
+	if err != nil {
+		return err
+	}
+	c, err := client.New(client.Options{
+		URL: *url, CA: []byte(os.Getenv("PLATEN_DISPATCH_CA")), TokenFile: *tokenFile, Renderer: b, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("renderer started", "version", version.Version)
+
+	// The browser starts while the first task is being asked for.
+	var starting sync.WaitGroup
+	starting.Go(func() {
+		if err := b.Start(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("starting the browser; it is tried again with the first task", "error", err)
+		}
+	})
+	defer b.Close()
+	defer starting.Wait()
+	return c.Run(ctx)
+}

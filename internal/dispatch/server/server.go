@@ -1,0 +1,318 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server is the manager's half of dispatch: it authenticates render pods, hands out tasks and streams what they send
+// into the content store.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/dispatch/wire"
+	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// Reviewer finds out which pod a token is bound to.
+type Reviewer interface {
+	Review(ctx context.Context, token string) (pool.PodID, error)
+}
+
+// Pool says which pod has which task.
+type Pool interface {
+	Next(ctx context.Context, id pool.PodID) (*pool.Assignment, error)
+	Heartbeat(id pool.PodID, task string) error
+	Holds(id pool.PodID, task string) (*pool.Assignment, error)
+	Progress(id pool.PodID, task string, pages int)
+	Finish(id pool.PodID, task string, failure *render.Error) error
+}
+
+// Store keeps what pods send.
+type Store interface {
+	Put(ctx context.Context, key, contentType string, r io.Reader, maxBytes int64) (content.Object, error)
+	Inspect(ctx context.Context, key, contentType string) (content.Object, error)
+	PutManifest(ctx context.Context, ref content.Ref, m content.Manifest) error
+}
+
+// Options of a Server. All fields but MaxPage are required.
+type Options struct {
+	Reviewer Reviewer
+	Pool     Pool
+	Store    Store
+	// Now is the clock.
+	Now func() time.Time
+	// Log gets what goes wrong on the manager's side.
+	Log logr.Logger
+	// MaxPage bounds one file, in bytes. Default wire.MaxPage.
+	MaxPage int64
+}
+
+// Server answers render pods.
+type Server struct {
+	Options
+	// files stored by this process, by task. A pod that outlived another process has its files inspected instead.
+	mu    sync.Mutex
+	files map[string]map[int]content.Object
+}
+
+// New returns a Server.
+func New(options Options) *Server {
+	if options.MaxPage == 0 {
+		options.MaxPage = wire.MaxPage
+	}
+	return &Server{Options: options, files: map[string]map[int]content.Object{}}
+}
+
+// Serve answers on a listener until ctx ends.
+func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.Config) error {
+	server := &http.Server{
+		Handler:           s.Handler(),
+		TLSConfig:         config,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * wire.PollTimeout,
+		MaxHeaderBytes:    32 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		// HTTP/2 would put the pages of a pod and its heartbeats on one connection for no gain.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		_ = server.Close() // pods ask the next manager
+	})
+	err := server.ServeTLS(listener, "", "")
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Handler returns the routes of package wire.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/poll", s.authenticated(s.poll))
+	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}", s.authenticated(s.page))
+	mux.HandleFunc("POST /v1/tasks/{task}/heartbeat", s.authenticated(s.heartbeat))
+	mux.HandleFunc("POST /v1/tasks/{task}/result", s.authenticated(s.result))
+	return mux
+}
+
+func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, pool.PodID)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		pod, err := s.Reviewer.Review(r.Context(), token)
+		switch {
+		case errors.Is(err, errUnauthorized):
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+		case err != nil:
+			s.Log.Error(err, "Authenticating a render pod")
+			s.tryAgain(w)
+		default:
+			next(w, r, pod)
+		}
+	}
+}
+
+func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
+	ctx, cancel := context.WithTimeout(r.Context(), wire.PollTimeout)
+	defer cancel()
+	assignment, err := s.Pool.Next(ctx, pod)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	if assignment == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	failpoint.Hit("dispatch.after-assign-before-answer")
+	w.Header().Set("Content-Type", "application/json")
+	err = json.NewEncoder(w).Encode(wire.Assignment{
+		TaskID:              assignment.TaskID,
+		TimeoutMilliseconds: assignment.Deadline.Sub(s.Now()).Milliseconds(),
+		Task:                assignment.Task,
+	})
+	if err != nil {
+		s.Log.V(1).Info("Handing out a task", "error", err.Error()) // the pod asks again and is given it again
+	}
+}
+
+func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
+	if err := s.Pool.Heartbeat(pod, r.PathValue("task")); err != nil {
+		s.refuse(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
+	task := r.PathValue("task")
+	assignment, err := s.Pool.Holds(pod, task)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	number, err := strconv.Atoi(r.PathValue("page"))
+	if err != nil || !slices.Contains(assignment.Task.Files(), number) {
+		http.Error(w, "the task has no such page", http.StatusBadRequest)
+		return
+	}
+	if r.Header.Get("Content-Type") != assignment.Task.ContentType() {
+		http.Error(w, "the task has another format", http.StatusUnsupportedMediaType)
+		return
+	}
+	if r.ContentLength < 0 || r.ContentLength > s.MaxPage {
+		http.Error(w, "the file is too large or of unknown length", http.StatusRequestEntityTooLarge)
+		return
+	}
+	failpoint.Hit("page.first-byte")
+	// A second for each 64 KiB, and some to begin with: a pod sends over the cluster's network.
+	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
+	_ = http.NewResponseController(w).SetReadDeadline(deadline) // not every test server has deadlines
+	object, err := s.Store.Put(r.Context(), key(assignment, number), assignment.Task.ContentType(), r.Body, s.MaxPage)
+	if errors.Is(err, content.ErrTooLarge) {
+		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		s.Log.Error(err, "Storing a page", "task", task)
+		s.tryAgain(w)
+		return
+	}
+	s.mu.Lock()
+	if s.files[task] == nil {
+		s.files[task] = map[int]content.Object{}
+	}
+	s.files[task][number] = object
+	stored := len(s.files[task])
+	s.mu.Unlock()
+	s.Pool.Progress(pod, task, stored)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
+	task := r.PathValue("task")
+	assignment, err := s.Pool.Holds(pod, task)
+	if err != nil {
+		s.forget(task)
+		s.refuse(w, err)
+		return
+	}
+	var result wire.Result
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxResult)).Decode(&result); err != nil {
+		http.Error(w, "the result must be JSON of at most 1 MiB", http.StatusBadRequest)
+		return
+	}
+	if f := result.Failure; f != nil {
+		s.forget(task)
+		s.refuse(w, s.Pool.Finish(pod, task, &render.Error{Reason: f.Reason, Message: truncate(f.Message), Terminal: f.Terminal}))
+		return
+	}
+	manifest, missing := s.manifest(r.Context(), assignment, result)
+	if len(missing) > 0 {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusConflict)
+		_ = json.NewEncoder(w).Encode(wire.Missing{Pages: missing}) // the pod asks again
+		return
+	}
+	failpoint.Hit("content.before-commit")
+	ref := content.Ref{JobUID: string(assignment.UID), Generation: assignment.Generation}
+	if err := s.Store.PutManifest(r.Context(), ref, manifest); err != nil {
+		s.Log.Error(err, "Committing a render", "task", task)
+		s.tryAgain(w)
+		return
+	}
+	failpoint.Hit("content.after-commit")
+	s.forget(task)
+	s.refuse(w, s.Pool.Finish(pod, task, nil))
+}
+
+// manifest compares what the pod says it sent with what is stored, and names the pages that are not.
+func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []int) {
+	m = content.Manifest{
+		RenderMilliseconds: max(result.RenderMilliseconds, 0),
+		PodName:            a.PodName, TotalPages: a.TotalPages, RenderedPages: len(a.Task.Pages),
+	}
+	for i, w := range result.Warnings {
+		if i < wire.MaxWarnings {
+			m.Warnings = append(m.Warnings, content.Warning{Title: truncate(w.Title), Details: truncate(w.Details)})
+		}
+	}
+	for _, number := range a.Task.Files() {
+		i := slices.IndexFunc(result.Files, func(f wire.File) bool { return f.Page == number })
+		object, ok := s.stored(ctx, a, number)
+		if i < 0 || !ok || object.SHA256 != result.Files[i].SHA256 {
+			missing = append(missing, number)
+			continue
+		}
+		f := result.Files[i]
+		m.Pages = append(m.Pages, content.Page{Page: number, PageID: f.PageID, Width: f.Width, Height: f.Height, Object: object})
+	}
+	return m, missing
+}
+
+func (s *Server) stored(ctx context.Context, a *pool.Assignment, number int) (content.Object, bool) {
+	s.mu.Lock()
+	object, ok := s.files[a.TaskID][number]
+	s.mu.Unlock()
+	if ok {
+		return object, true
+	}
+	object, err := s.Store.Inspect(ctx, key(a, number), a.Task.ContentType())
+	return object, err == nil
+}
+
+func (s *Server) forget(task string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.files, task)
+}
+
+// refuse answers with what an error of the pool means to a pod; no error is 204.
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, pool.ErrUnknownPod):
+		http.Error(w, "forbidden", http.StatusForbidden)
+	case errors.Is(err, pool.ErrNotReady):
+		s.tryAgain(w)
+	default:
+		http.Error(w, "gone", http.StatusGone)
+	}
+}
+
+func (s *Server) tryAgain(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "try again", http.StatusServiceUnavailable)
+}
+
+func key(a *pool.Assignment, number int) string {
+	ref := content.Ref{JobUID: string(a.UID), Generation: a.Generation}
+	return ref.PageKey(number, a.Task.Format)
+}
+
+func truncate(text string) string { return strings.ToValidUTF8(fmt.Sprintf("%.1000s", text), "") }
