@@ -1,0 +1,243 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command manager is Platen's operator: it reconciles render jobs and storage connections, dispatches tasks to render pods,
+// serves their files and uploads them.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/controllers/renderjob"
+	"github.com/platen-dev/platen/controllers/renderpool"
+	"github.com/platen-dev/platen/controllers/storageconnection"
+	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/dispatch/server"
+	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/version"
+)
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=platen-system,verbs=get;create;update
+// +kubebuilder:rbac:groups="",resources=secrets,namespace=platen-system,verbs=get;create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// newsBuffer lets the pool and the uploader tell of changes before the controllers listen.
+const newsBuffer = 1024
+
+func main() {
+	var o options
+	o.register(flag.CommandLine)
+	zapOptions := zap.Options{}
+	zapOptions.BindFlags(flag.CommandLine)
+	flag.Parse()
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&zapOptions)))
+	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
+		ctrl.Log.Error(err, "Manager failed")
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))
+	mgr, err := newManager(scheme, o)
+	if err != nil {
+		return err
+	}
+	// Read without a cache: Secrets and ConfigMaps, which are not cached, and the manager's keys before it starts.
+	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: scheme})
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	keys, err := credentials.EnsureKeys(ctx, direct, o.namespace, o.keysSecret, time.Now())
+	if err != nil {
+		return err
+	}
+	store, err := content.Open(ctx, o.contentStore)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	signer := content.NewSigner(keys.URLSigningKey, o.contentURL, o.contentURLTTL)
+
+	jobNews := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
+	namespaceNews := make(chan event.TypedGenericEvent[string], newsBuffer)
+	jobChanged := func(key types.NamespacedName) {
+		jobNews <- event.TypedGenericEvent[types.NamespacedName]{Object: key}
+	}
+	renderPool := pool.New(pool.Options{
+		MaxPodsPerNamespace: o.maxPods, IdleTimeout: o.idleTimeout, Now: time.Now,
+		JobChanged:       jobChanged,
+		NamespaceChanged: func(name string) { namespaceNews <- event.TypedGenericEvent[string]{Object: name} },
+	})
+	uploads := uploader.New(o.parallelUploads, storage.DefaultRetryPolicy, jobChanged)
+	connector := &connect.Connector{
+		Credentials: credentials.Reader{Reader: direct},
+		Registry:    storage.NewRegistry(),
+		Dropbox:     dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
+	}
+	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, wanted: make(chan struct{}, 1)}
+
+	controllers := []error{
+		(&renderjob.Reconciler{
+			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Store: store, Signer: signer, Uploader: uploads,
+			Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
+		}).SetupWithManager(mgr, jobNews),
+		(&renderpool.Reconciler{
+			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceNews,
+			PodConfig: podspec.Config{
+				Image:       o.rendererImage,
+				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
+				DispatchCA:  string(keys.CACert),
+				CPU:         o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
+			},
+		}).SetupWithManager(mgr),
+		(&storageconnection.Reconciler{
+			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
+			Clock: clock.RealClock{}, Interval: o.verifyInterval,
+		}).SetupWithManager(mgr),
+	}
+	dispatch := server.New(server.Options{
+		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
+		Pool:     renderPool, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
+	})
+	runnables := []error{
+		mgr.Add(uploads),
+		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
+		mgr.Add(leader(sweeper.run)),
+		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),
+		mgr.Add(leader(func(ctx context.Context) error {
+			return serveHTTP(ctx, o.contentAddress, content.NewHandler(store, signer, time.Now))
+		})),
+	}
+	if handler := failpoint.Handler(); handler != nil && o.failpointAddress != "" {
+		runnables = append(runnables, mgr.Add(leader(func(ctx context.Context) error { return serveHTTP(ctx, o.failpointAddress, handler) })))
+	}
+	if err := errors.Join(append(controllers, runnables...)...); err != nil {
+		return err
+	}
+	ctrl.Log.Info("Starting Platen", "version", version.Version)
+	return mgr.Start(ctx)
+}
+
+func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
+	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
+		Scheme:                  scheme,
+		LeaderElection:          o.leaderElection,
+		LeaderElectionID:        "platen-manager",
+		LeaderElectionNamespace: o.namespace,
+		// The process ends at once when the manager stops, so nobody acts after the lease is given back.
+		LeaderElectionReleaseOnCancel: true,
+		HealthProbeBindAddress:        o.probeAddress,
+		Metrics: metricsserver.Options{
+			BindAddress:    o.metricsAddress,
+			SecureServing:  true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
+		},
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpool.Selector))},
+			},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the manager: %w", err)
+	}
+	return mgr, errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping))
+}
+
+// leader is a part of the manager that runs only while it leads.
+type leader func(ctx context.Context) error
+
+// Start implements manager.Runnable.
+func (f leader) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (leader) NeedLeaderElection() bool { return true }
+
+var _ manager.LeaderElectionRunnable = leader(nil)
+
+// expire lets time pass for the pool.
+func expire(ctx context.Context, p *pool.Pool) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			p.Expire()
+		}
+	}
+}
+
+func dispatchHost(o options) string { return fmt.Sprintf("%s.%s.svc", o.dispatchName, o.namespace) }
+
+// serveDispatch answers render pods, with a certificate that is made anew once half of its life is over.
+func serveDispatch(ctx context.Context, s *server.Server, keys credentials.Keys, o options) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.dispatchAddress)
+	if err != nil {
+		return fmt.Errorf("listening for render pods: %w", err)
+	}
+	certificates := &certificates{keys: keys, name: dispatchHost(o)}
+	return s.Serve(ctx, listener, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certificates.get})
+}
+
+// serveHTTP serves a handler until ctx ends.
+func serveHTTP(ctx context.Context, address string, handler http.Handler) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listening on %s: %w", address, err)
+	}
+	s := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      10 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // readers ask the next manager
+	defer stop()
+	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
