@@ -52,6 +52,7 @@ import (
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=platen-system,verbs=get;create;update
 // +kubebuilder:rbac:groups="",resources=secrets,namespace=platen-system,verbs=get;create
+// +kubebuilder:rbac:groups="",resources=events,namespace=platen-system,verbs=create;patch
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 // newsBuffer lets the pool and the uploader tell of changes before the controllers listen.

@@ -1,0 +1,303 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dropbox/dropbox-sdk-go-unofficial/v6/dropbox"
+	"github.com/dropbox/dropbox-sdk-go-unofficial/v6/dropbox/contenthash"
+	"github.com/dropbox/dropbox-sdk-go-unofficial/v6/dropbox/files"
+
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+)
+
+var account = dropboxsim.Account{AppKey: "key", RefreshToken: "refresh", Email: "ada@example.com", DisplayName: "Ada"}
+
+// setup returns a simulator with one account and a client of it.
+func setup(t *testing.T) (*dropboxsim.Server, *Client) {
+	t.Helper()
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	return sim, client(t, server.URL, nil)
+}
+
+func client(t *testing.T, url string, change func(*Config)) *Client {
+	t.Helper()
+	config := Config{AppKey: "key", RefreshToken: "refresh", APIURL: url, ContentURL: url}
+	if change != nil {
+		change(&config)
+	}
+	c, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func file(t *testing.T, path string, data []byte) storage.File {
+	t.Helper()
+	store, err := content.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := store.Put(t.Context(), "jobs/x/1/1.png", "image/png", bytes.NewReader(data), 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return storage.File{
+		Path: path, Size: int64(len(data)), ContentHash: object.ContentHash, ConflictPolicy: storage.Overwrite,
+		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
+	}
+}
+
+// calls counts the requests of a route, or all when route is empty.
+func calls(sim *dropboxsim.Server, route string) (n int) {
+	for _, e := range sim.Log() {
+		if route == "" || e.Route == route {
+			n++
+		}
+	}
+	return n
+}
+
+func TestUploadIsOneCallOnceTheTokenIsKnown(t *testing.T) {
+	sim, c := setup(t)
+	if _, err := c.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sim.ClearLog()
+	got, err := c.Upload(t.Context(), file(t, "/Marketing/Grüße 🎉.png", []byte("hello")))
+	if err != nil || got.Path != "/Marketing/Grüße 🎉.png" {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if n := calls(sim, ""); n != 1 {
+		t.Errorf("got %d calls, want 1", n)
+	}
+	if data, ok := sim.Content("key", "/marketing/grüße 🎉.png"); !ok || string(data) != "hello" {
+		t.Errorf("Dropbox holds %q", data)
+	}
+}
+
+func TestConflictPolicies(t *testing.T) {
+	for policy, want := range map[storage.ConflictPolicy]storage.Uploaded{
+		storage.Overwrite: {Path: "/a.png"},
+		storage.Rename:    {Path: "/a (1).png"},
+		storage.Keep:      {Path: "/a.png", Kept: true},
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			_, c := setup(t)
+			if _, err := c.Upload(t.Context(), file(t, "/a.png", []byte("theirs"))); err != nil {
+				t.Fatal(err)
+			}
+			f := file(t, "/a.png", []byte("ours"))
+			f.ConflictPolicy = policy
+			got, err := c.Upload(t.Context(), f)
+			if err != nil || got.Path != want.Path || got.Kept != want.Kept {
+				t.Errorf("got %+v, %v; want %+v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestRepeatedUploadChangesNothing(t *testing.T) {
+	sim, c := setup(t)
+	for _, policy := range []storage.ConflictPolicy{storage.Overwrite, storage.Rename, storage.Keep} {
+		for range 2 {
+			f := file(t, "/"+string(policy)+".png", []byte("same"))
+			f.ConflictPolicy = policy
+			if _, err := c.Upload(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, f := range sim.Files("key") {
+		if f.Commits != 1 {
+			t.Errorf("%s was committed %d times", f.Path, f.Commits)
+		}
+	}
+	if n := len(sim.Files("key")); n != 3 {
+		t.Errorf("got %d files, want 3", n)
+	}
+}
+
+func TestLostAnswerIsFoundByLooking(t *testing.T) {
+	sim, c := setup(t)
+	sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload", Drop: "after"})
+	f := file(t, "/a.png", []byte("hello"))
+	_, err := c.Upload(t.Context(), f)
+	if got := class(t, err); got.Reason != "Unreachable" || got.Class != storage.Retry {
+		t.Fatalf("got %v", err)
+	}
+	f.Doubtful = true
+	if _, err := c.Upload(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	if n := calls(sim, "/2/files/upload"); n != 1 {
+		t.Errorf("got %d uploads, want 1", n)
+	}
+}
+
+func TestExpiredTokenIsRefreshedOnce(t *testing.T) {
+	sim, c := setup(t)
+	if _, err := c.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sim.ExpireTokens()
+	sim.ClearLog()
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			if _, err := c.Verify(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if n := calls(sim, "/oauth2/token"); n != 1 {
+		t.Errorf("got %d refreshes, want 1", n)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for name, tc := range map[string]struct {
+		account dropboxsim.Account
+		fault   dropboxsim.Fault
+		path    string
+		want    storage.Error
+		after   time.Duration
+	}{
+		"revoked refresh token": {account: dropboxsim.Account{Revoked: true}, want: storage.Error{Reason: "TokenExpired", Message: "Token expired"}},
+		"wrong app key": {
+			account: dropboxsim.Account{AppKey: "another"},
+			want:    storage.Error{Reason: "InvalidCredentials", Message: "App key or app secret is not accepted by Dropbox"},
+		},
+		"full":          {account: dropboxsim.Account{Quota: 3}, want: storage.Error{Reason: "InsufficientSpace", Message: "Dropbox is full"}},
+		"missing scope": {account: dropboxsim.Account{Scopes: []string{"account_info.read"}}, want: storage.Error{Reason: "MissingScope", Message: "App lacks scope files.content.write"}},
+		"bad name":      {path: "/a/thumbs.db", want: storage.Error{Reason: "PathNotAllowed", Message: "File or folder name not allowed by Dropbox"}},
+		"bad path":      {path: "/a//b.png", want: storage.Error{Reason: "PathNotAllowed", Message: "Path not allowed by Dropbox"}},
+		"429 JSON": {
+			fault: dropboxsim.Fault{Status: 429, ContentType: "application/json", Body: `{"error_summary":"too_many_requests/..","error":{"reason":{".tag":"too_many_requests"},"retry_after":300}}`},
+			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer requests"}, after: 300 * time.Second,
+		},
+		"429 text": {
+			fault: dropboxsim.Fault{Status: 429, ContentType: "text/plain", Body: "slow down", Headers: map[string]string{"Retry-After": "15"}},
+			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer requests"}, after: 15 * time.Second,
+		},
+		"namespace lock": {
+			fault: dropboxsim.Fault{Status: 429, ContentType: "application/json", Body: `{"error":{"reason":{".tag":"too_many_write_operations"},"retry_after":1}}`},
+			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer changes at a time"}, after: time.Second,
+		},
+		"503":       {fault: dropboxsim.Fault{Status: 503}, want: storage.Error{Class: storage.Retry, Reason: "Unavailable", Message: "Dropbox is unavailable (HTTP 503)"}},
+		"400":       {fault: dropboxsim.Fault{Status: 400, Body: "Error in call"}, want: storage.Error{Reason: "Refused", Message: "Dropbox refused the request (HTTP 400 Error in call)"}},
+		"403":       {fault: dropboxsim.Fault{Status: 403}, want: storage.Error{Reason: "AccessDenied", Message: "Dropbox denies access to this app or account"}},
+		"suspended": {fault: dropboxsim.Fault{Status: 401, Body: `{"error":{".tag":"user_suspended"}}`}, want: storage.Error{Reason: "AccountSuspended", Message: "Dropbox account is suspended"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := account
+			if tc.account.AppKey != "" {
+				a.AppKey = tc.account.AppKey
+			}
+			a.Revoked, a.Quota, a.Scopes = tc.account.Revoked, tc.account.Quota, tc.account.Scopes
+			sim := dropboxsim.New()
+			sim.AddAccount(a)
+			if tc.fault.Status != 0 {
+				tc.fault.Route = "/2/files/upload"
+				sim.AddFault(tc.fault)
+			}
+			server := httptest.NewServer(sim)
+			defer server.Close()
+			path := tc.path
+			if path == "" {
+				path = "/a.png"
+			}
+			_, err := client(t, server.URL, nil).Upload(t.Context(), file(t, path, []byte("hello")))
+			got := class(t, err)
+			if got.Class != tc.want.Class || got.Reason != tc.want.Reason || got.Message != tc.want.Message || got.RetryAfter != tc.after {
+				t.Errorf("got %+v, want %+v after %s", got, tc.want, tc.after)
+			}
+		})
+	}
+}
+
+func TestRefusedGrantIsNotAskedAgain(t *testing.T) {
+	sim, c := setup(t)
+	revoked := account
+	revoked.Revoked = true
+	sim.AddAccount(revoked)
+	for range 3 {
+		if _, err := c.Verify(t.Context()); class(t, err).Reason != "TokenExpired" {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := calls(sim, "/oauth2/token"); n != 1 {
+		t.Errorf("got %d refreshes, want 1", n)
+	}
+}
+
+func TestEnsureFolderTwice(t *testing.T) {
+	_, c := setup(t)
+	for range 2 {
+		if err := c.EnsureFolder(t.Context(), "/Renders/2024"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSDKAgrees lets a client that others wrote read what ours wrote.
+func TestSDKAgrees(t *testing.T) {
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	c := client(t, server.URL, nil)
+	for _, size := range []int{0, 1, 4<<20 - 1, 4 << 20, 4<<20 + 1} {
+		data := bytes.Repeat([]byte{7}, size)
+		f := file(t, "/sdk.bin", data)
+		want, err := contenthash.Compute(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.ContentHash != want {
+			t.Errorf("%d bytes: content hash %s, the SDK says %s", size, f.ContentHash, want)
+		}
+		if _, err := c.Upload(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token, err := c.accessToken(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sdk := files.New(dropbox.Config{Token: token, URLGenerator: func(_, namespace, route string) string {
+		return server.URL + "/2/" + namespace + "/" + route
+	}})
+	got, err := sdk.GetMetadata(files.NewGetMetadataArg("/sdk.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, ok := got.(*files.FileMetadata); !ok || m.Size != 4<<20+1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func class(t *testing.T, err error) *storage.Error {
+	t.Helper()
+	problem := (*storage.Error)(nil)
+	if !errors.As(err, &problem) {
+		t.Fatalf("got %v, want a storage.Error", err)
+	}
+	return problem
+}

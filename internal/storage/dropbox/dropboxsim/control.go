@@ -1,0 +1,148 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropboxsim
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Fault makes the next Count requests of a route fail, after Skip that do not.
+type Fault struct {
+	// Route such as /2/files/upload; empty is every route.
+	Route string `json:"route"`
+	Skip  int    `json:"skip"`
+	// Count of requests; 0 is one.
+	Count int `json:"count"`
+	// LatencyMillis before anything else happens.
+	LatencyMillis int `json:"latencyMillis"`
+	// Status, Body, ContentType and Headers of an answer given instead; Status 0 lets the request through.
+	Status      int               `json:"status"`
+	Body        string            `json:"body"`
+	ContentType string            `json:"contentType"`
+	Headers     map[string]string `json:"headers"`
+	// Drop the connection: "before" the request is handled, or "after", when its effect stands and only the answer is lost.
+	Drop string `json:"drop"`
+}
+
+type dropAfter struct{}
+
+// AddFault adds a fault behind those that are there.
+func (s *Server) AddFault(f Fault) {
+	if f.Count == 0 {
+		f.Count = 1
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &f)
+}
+
+// ClearFaults drops every fault.
+func (s *Server) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// strike applies the first fault that fits, and tells whether the request has been dealt with.
+func (s *Server) strike(w http.ResponseWriter, r *http.Request) bool {
+	fault := s.fault(r.URL.Path)
+	if fault == nil {
+		return false
+	}
+	if fault.LatencyMillis > 0 {
+		timer := time.NewTimer(time.Duration(fault.LatencyMillis) * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+		}
+	}
+	switch {
+	case fault.Drop == "before":
+		s.record(Entry{Route: r.URL.Path, Fault: true})
+		panic(http.ErrAbortHandler) // how net/http lets a handler drop the connection
+	case fault.Drop == "after":
+		drop := func() { panic(http.ErrAbortHandler) }
+		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), dropAfter{}, drop)))
+		return true
+	case fault.Status != 0:
+		n, _ := io.Copy(io.Discard, io.LimitReader(r.Body, maxUpload))
+		s.record(Entry{Route: r.URL.Path, Status: fault.Status, Bytes: n, Fault: true})
+		w.Header().Set("Content-Type", fault.ContentType)
+		for name, value := range fault.Headers {
+			w.Header().Set(name, value)
+		}
+		w.WriteHeader(fault.Status)
+		_, _ = io.WriteString(w, fault.Body)
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) fault(route string) *Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range s.faults {
+		if f.Route != "" && f.Route != route {
+			continue
+		}
+		if f.Skip > 0 {
+			f.Skip--
+			return nil
+		}
+		f.Count--
+		if f.Count <= 0 {
+			s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
+		}
+		return f
+	}
+	return nil
+}
+
+// control registers the routes by which a test in another process steers the simulator.
+func (s *Server) control() {
+	s.mux.HandleFunc("GET /_sim/healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	s.mux.HandleFunc("POST /_sim/faults", accept(s.AddFault))
+	s.mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) })
+	s.mux.HandleFunc("POST /_sim/accounts", accept(s.AddAccount))
+	s.mux.HandleFunc("POST /_sim/clock", accept(func(c struct {
+		AdvanceSeconds int `json:"advanceSeconds"`
+	},
+	) {
+		s.AdvanceClock(time.Duration(c.AdvanceSeconds) * time.Second)
+	}))
+	s.mux.HandleFunc("GET /_sim/log", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Log()) })
+	s.mux.HandleFunc("DELETE /_sim/log", func(w http.ResponseWriter, _ *http.Request) { s.ClearLog(); w.WriteHeader(http.StatusNoContent) })
+	s.mux.HandleFunc("GET /_sim/files", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, s.Files(r.URL.Query().Get("account")))
+	})
+	s.mux.HandleFunc("GET /_sim/file", func(w http.ResponseWriter, r *http.Request) {
+		data, ok := s.Content(r.URL.Query().Get("account"), r.URL.Query().Get("path"))
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(data)
+	})
+}
+
+func accept[T any](apply func(T)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var value T
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRPC))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&value); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		apply(value)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

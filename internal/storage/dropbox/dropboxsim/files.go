@@ -1,0 +1,190 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropboxsim
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// apiError is a refusal with the body that Dropbox gives.
+type apiError struct {
+	status int
+	// body is JSON, or text when it is a string.
+	body   any
+	header map[string]string
+}
+
+// badInput is a 400, which is always plain text.
+func badInput(route, format string, args ...any) *apiError {
+	return &apiError{status: 400, body: fmt.Sprintf("Error in call to API function %q: ", strings.TrimPrefix(route, "/2/")) + fmt.Sprintf(format, args...)}
+}
+
+// tag is a union value without content.
+func tag(name string) map[string]any { return map[string]any{".tag": name} }
+
+// conflict is a WriteError: what stands in the way is a file, a folder, or a file where a parent folder should be.
+func conflict(kind string) map[string]any {
+	return map[string]any{".tag": "conflict", "conflict": tag(kind)}
+}
+
+// tagsOf lists the tags of an error for its summary.
+func tagsOf(value map[string]any) []string {
+	name, _ := value[".tag"].(string)
+	list := []string{name}
+	for _, field := range []string{name, "reason"} {
+		if inner, ok := value[field].(map[string]any); ok {
+			return append(list, tagsOf(inner)...)
+		}
+	}
+	return list
+}
+
+// endpoint is a 409.
+func (s *Server) endpoint(value map[string]any) *apiError {
+	return &apiError{status: 409, body: map[string]any{"error_summary": s.summary(tagsOf(value)...), "error": value}}
+}
+
+func (s *Server) unauthorized(value map[string]any) *apiError {
+	return &apiError{status: 401, body: map[string]any{"error_summary": s.summary(tagsOf(value)...), "error": value}}
+}
+
+var disallowed = map[string]bool{
+	"desktop.ini": true, "thumbs.db": true, ".ds_store": true, "icon\r": true, ".dropbox": true, ".dropbox.attr": true,
+}
+
+// checkPath returns the tag of what is wrong with a path: malformed_path, disallowed_name, or nothing.
+func checkPath(path string) string {
+	if !utf8.ValidString(path) || !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
+		return "malformed_path"
+	}
+	for _, name := range strings.Split(path[1:], "/") {
+		switch {
+		case name == "", name == ".", name == "..", utf8.RuneCountInString(name) > 255:
+			return "malformed_path"
+		case strings.ContainsAny(name, "\\\x00\x7f"), strings.HasSuffix(name, " "), strings.HasSuffix(name, "."):
+			return "malformed_path"
+		case disallowed[strings.ToLower(name)]:
+			return "disallowed_name"
+		}
+	}
+	return ""
+}
+
+// commit is what files/upload and the finish routes ask for.
+type commit struct {
+	Path           string `json:"path"`
+	Mode           any    `json:"mode"`
+	Autorename     bool   `json:"autorename"`
+	ClientModified string `json:"client_modified"`
+	Mute           bool   `json:"mute"`
+	StrictConflict bool   `json:"strict_conflict"`
+	ContentHash    string `json:"content_hash"`
+	PropertyGroups []any  `json:"property_groups"`
+}
+
+// mode returns add, overwrite or update, and the rev of the last.
+func (c commit) mode() (name, rev string, ok bool) {
+	switch m := c.Mode.(type) {
+	case nil:
+		return "add", "", true
+	case string:
+		return m, "", m == "add" || m == "overwrite"
+	case map[string]any:
+		name, _ = m[".tag"].(string)
+		rev, _ = m["update"].(string)
+		return name, rev, name == "add" || name == "overwrite" || (name == "update" && rev != "")
+	default:
+		return "", "", false
+	}
+}
+
+// write commits data at a path. What is wrong comes back as a WriteError. The lock must be held.
+func (s *Server) write(a *account, c commit, data []byte) (*entry, map[string]any) {
+	if bad := checkPath(c.Path); bad != "" {
+		return nil, tag(bad)
+	}
+	mode, rev, _ := c.mode()
+	hash := contentHash(data)
+	path := c.Path
+	existing := a.entries[fold(path)]
+	blocked := ""
+	switch {
+	case existing == nil:
+		if mode == "update" {
+			blocked = "file"
+		}
+	case existing.folder:
+		blocked = "folder"
+	case mode == "overwrite", mode == "update" && existing.rev == rev:
+		if existing.hash == hash && !c.StrictConflict {
+			return existing, nil
+		}
+	case existing.hash == hash && !c.StrictConflict:
+		return existing, nil
+	default:
+		blocked = "file"
+	}
+	if ancestor := a.fileAncestor(path); ancestor {
+		blocked = "file_ancestor"
+	}
+	if blocked != "" {
+		if !c.Autorename || blocked == "file_ancestor" {
+			return nil, conflict(blocked)
+		}
+		path, existing = a.freeName(path), nil
+	}
+	old := int64(0)
+	if existing != nil {
+		old = int64(len(existing.data))
+	}
+	if a.used()-old+int64(len(data)) > a.Quota {
+		return nil, tag("insufficient_space")
+	}
+	a.mkdirs(path[:strings.LastIndex(path, "/")])
+	if existing == nil {
+		existing = &entry{id: "id:" + random(22), display: path}
+		a.entries[fold(path)] = existing
+	}
+	existing.data, existing.hash, existing.rev = data, hash, "0"+random(14)
+	existing.modified, existing.clientModified = s.now(), c.ClientModified
+	existing.commits++
+	return existing, nil
+}
+
+func (a *account) fileAncestor(path string) bool {
+	for i := strings.LastIndex(path, "/"); i > 0; i = strings.LastIndex(path[:i], "/") {
+		if e := a.entries[fold(path[:i])]; e != nil && !e.folder {
+			return true
+		}
+	}
+	return false
+}
+
+// mkdirs creates a folder and its parents. The parents that exist lend their spelling to nobody: each entry keeps its own.
+func (a *account) mkdirs(path string) {
+	for i := 1; i <= len(path); i++ {
+		if i == len(path) || path[i] == '/' {
+			if part := path[:i]; part != "" && a.entries[fold(part)] == nil {
+				a.entries[fold(part)] = &entry{id: "id:" + random(22), display: part, folder: true}
+			}
+		}
+	}
+}
+
+// freeName is how Dropbox renames: "name (1).ext".
+func (a *account) freeName(path string) string {
+	slash := strings.LastIndex(path, "/")
+	stem, ext := path, ""
+	if dot := strings.LastIndex(path, "."); dot > slash+1 {
+		stem, ext = path[:dot], path[dot:]
+	}
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s (%d)%s", stem, n, ext)
+		if a.entries[fold(name)] == nil {
+			return name
+		}
+	}
+}

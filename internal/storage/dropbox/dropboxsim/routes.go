@@ -1,0 +1,517 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropboxsim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+)
+
+// call is one request of an account.
+type call struct {
+	server  *Server
+	route   string
+	account *account
+	arg     []byte
+	body    []byte
+	header  http.Header
+}
+
+// handler answers a call with a JSON value, or with raw bytes for a download. The server's lock is held.
+type handler func(c *call) (any, *apiError)
+
+type download struct {
+	metadata any
+	data     []byte
+}
+
+// routes registers what the simulator answers. Content routes take their argument from a header.
+func (s *Server) routes() {
+	s.mux.HandleFunc("POST /oauth2/token", s.oauthToken)
+	rpc := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, false, h)) }
+	content := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, true, h)) }
+	rpc("/2/check/user", "account_info.read", checkUser)
+	rpc("/2/users/get_current_account", "account_info.read", currentAccount)
+	rpc("/2/users/get_space_usage", "account_info.read", spaceUsage)
+	rpc("/2/files/get_metadata", "files.metadata.read", getMetadata)
+	rpc("/2/files/create_folder_v2", "files.content.write", createFolder)
+	rpc("/2/files/list_folder", "files.metadata.read", listFolder)
+	rpc("/2/files/list_folder/continue", "files.metadata.read", listFolderContinue)
+	rpc("/2/files/delete_v2", "files.content.write", deleteEntry)
+	content("/2/files/upload", "files.content.write", upload)
+	content("/2/files/download", "files.content.read", downloadFile)
+	content("/2/files/upload_session/start", "files.content.write", sessionStart)
+	content("/2/files/upload_session/append_v2", "files.content.write", sessionAppend)
+	content("/2/files/upload_session/finish", "files.content.write", sessionFinish)
+	rpc("/2/files/upload_session/finish_batch_v2", "files.content.write", sessionFinishBatch)
+	s.control()
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if role := hostRole(r.Host); role != "" && !strings.HasPrefix(r.URL.Path, "/_sim/") && role != pathRole(r.URL.Path) {
+		http.Error(w, "Unknown API function", http.StatusNotFound)
+		return
+	}
+	if !strings.HasPrefix(r.URL.Path, "/_sim/") && s.strike(w, r) {
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// hostRole is which of Dropbox's hosts is asked, empty for any other name.
+func hostRole(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	switch name {
+	case "content.dropboxapi.com":
+		return "content"
+	case "api.dropboxapi.com", "www.dropbox.com", "api.dropbox.com":
+		return "api"
+	default:
+		return ""
+	}
+}
+
+func pathRole(path string) string {
+	switch path {
+	case "/2/files/upload", "/2/files/download", "/2/files/upload_session/start", "/2/files/upload_session/append_v2", "/2/files/upload_session/finish":
+		return "content"
+	default:
+		return "api"
+	}
+}
+
+// api wraps a handler with what all routes have in common: authorization, argument, log and answer.
+func (s *Server) api(route, scope string, inHeader bool, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{server: s, route: route, header: r.Header}
+		value, refusal := s.answer(c, r, scope, inHeader, h)
+		line := Entry{Route: route, Arg: string(c.arg), Bytes: int64(len(c.body)), Status: http.StatusOK}
+		if c.account != nil {
+			line.AppKey = c.account.AppKey
+		}
+		if refusal != nil {
+			line.Status = refusal.status
+		}
+		s.record(line)
+		if drop, ok := r.Context().Value(dropAfter{}).(func()); ok {
+			drop()
+		}
+		respond(w, r, value, refusal)
+	})
+}
+
+func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h handler) (any, *apiError) {
+	limit := int64(maxRPC)
+	if inHeader {
+		limit = maxUpload
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		return nil, badInput(c.route, "request body: the connection was closed")
+	}
+	if refusal := s.authorize(c, r, scope); refusal != nil {
+		return nil, refusal
+	}
+	if int64(len(body)) > limit {
+		return nil, &apiError{status: http.StatusRequestEntityTooLarge, body: "Request body too large"}
+	}
+	if root := r.Header.Get("Dropbox-API-Path-Root"); root != "" && !strings.Contains(root, `"home"`) {
+		return nil, &apiError{status: http.StatusUnprocessableEntity, body: map[string]any{
+			"error_summary": s.summary("no_permission"), "error": tag("no_permission"),
+		}}
+	}
+	contentType := r.Header.Get("Content-Type")
+	if inHeader {
+		c.body = body
+		if contentType != "application/octet-stream" && !(c.route == "/2/files/download" && (contentType == "" || contentType == "text/plain")) {
+			return nil, badInput(c.route, "Bad HTTP \"Content-Type\" header: %q.  Expecting one of \"application/octet-stream\", \"text/plain; charset=dropbox-cors-hack\".", contentType)
+		}
+		header := r.Header.Get("Dropbox-API-Arg")
+		for i := range len(header) {
+			if header[i] >= 0x7f {
+				return nil, badInput(c.route, "HTTP header \"Dropbox-API-Arg\": could not decode input as JSON")
+			}
+		}
+		c.arg = []byte(header)
+	} else {
+		c.arg = body
+		if contentType != "application/json" && contentType != "application/json; charset=utf-8" && (len(body) > 0 || contentType != "") {
+			return nil, badInput(c.route, "Bad HTTP \"Content-Type\" header: %q.  Expecting one of \"application/json\", \"application/json; charset=utf-8\".", contentType)
+		}
+	}
+	return h(c)
+}
+
+// authorize finds the account of the access token. The lock must be held.
+func (s *Server) authorize(c *call, r *http.Request, scope string) *apiError {
+	value, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return badInput(c.route, "Must provide HTTP header \"Authorization\" or URL parameter \"authorization\".")
+	}
+	t := s.tokens[value]
+	switch {
+	case t == nil:
+		return s.unauthorized(tag("invalid_access_token"))
+	case !s.now().Before(t.expires):
+		return s.unauthorized(tag("expired_access_token"))
+	case !slices.Contains(t.account.Scopes, scope):
+		return s.unauthorized(map[string]any{".tag": "missing_scope", "required_scope": scope})
+	}
+	c.account = t.account
+	return nil
+}
+
+// decode reads the argument strictly: Dropbox refuses fields that it does not know.
+func (c *call) decode(target any) *apiError {
+	decoder := json.NewDecoder(bytes.NewReader(c.arg))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(target); err != nil {
+		return badInput(c.route, "request body: could not decode input as JSON (%v)", err)
+	}
+	return nil
+}
+
+func respond(w http.ResponseWriter, r *http.Request, value any, refusal *apiError) {
+	if refusal != nil {
+		for name, v := range refusal.header {
+			w.Header().Set(name, v)
+		}
+		if text, ok := refusal.body.(string); ok {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.WriteHeader(refusal.status)
+			_, _ = io.WriteString(w, text)
+			return
+		}
+		writeJSON(w, refusal.status, refusal.body)
+		return
+	}
+	if d, ok := value.(download); ok {
+		w.Header().Set("Dropbox-API-Result", ascii(d.metadata))
+		w.Header().Set("Content-Type", "application/octet-stream")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
+		return
+	}
+	writeJSON(w, http.StatusOK, value)
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// ascii is JSON with everything beyond ASCII escaped, as in headers.
+func ascii(value any) string {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return "null"
+	}
+	var b strings.Builder
+	for _, r := range string(data) {
+		switch {
+		case r < 0x7f:
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+func checkUser(c *call) (any, *apiError) {
+	var arg struct {
+		Query string `json:"query"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	return map[string]any{"result": arg.Query}, nil
+}
+
+func currentAccount(c *call) (any, *apiError) {
+	if refusal := c.noArgument(); refusal != nil {
+		return nil, refusal
+	}
+	root := map[string]any{".tag": "user", "root_namespace_id": "1", "home_namespace_id": "1"}
+	return map[string]any{
+		"account_id": c.account.id, "email": c.account.Email, "email_verified": true, "disabled": false, "locale": "en",
+		"country": "US", "referral_link": "https://db.tt/x", "is_paired": false, "account_type": tag("basic"), "root_info": root,
+		"name": map[string]any{
+			"given_name": c.account.DisplayName, "surname": "", "familiar_name": c.account.DisplayName,
+			"display_name": c.account.DisplayName, "abbreviated_name": "P",
+		},
+	}, nil
+}
+
+func spaceUsage(c *call) (any, *apiError) {
+	if refusal := c.noArgument(); refusal != nil {
+		return nil, refusal
+	}
+	return map[string]any{"used": c.account.used(), "allocation": map[string]any{".tag": "individual", "allocated": c.account.Quota}}, nil
+}
+
+// noArgument refuses anything but null for routes without an argument.
+func (c *call) noArgument() *apiError {
+	if text := strings.TrimSpace(string(c.arg)); text != "" && text != "null" {
+		return badInput(c.route, "request body: expected null, got %.20s", text)
+	}
+	return nil
+}
+
+func lookupError(c *call, name string) *apiError {
+	return c.server.endpoint(map[string]any{".tag": "path", "path": tag(name)})
+}
+
+// find resolves a path for reading.
+func (c *call) find(path string) (*entry, *apiError) {
+	if bad := checkPath(path); bad != "" {
+		return nil, lookupError(c, "malformed_path")
+	}
+	e := c.account.entries[fold(path)]
+	if e == nil {
+		return nil, lookupError(c, "not_found")
+	}
+	return e, nil
+}
+
+func getMetadata(c *call) (any, *apiError) {
+	var arg struct {
+		Path           string `json:"path"`
+		IncludeMedia   bool   `json:"include_media_info"`
+		IncludeDeleted bool   `json:"include_deleted"`
+		IncludeShared  bool   `json:"include_has_explicit_shared_members"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	e, refusal := c.find(arg.Path)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return c.server.metadata(e), nil
+}
+
+func createFolder(c *call) (any, *apiError) {
+	var arg struct {
+		Path       string `json:"path"`
+		Autorename bool   `json:"autorename"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	refuse := func(value map[string]any) (any, *apiError) {
+		return nil, c.server.endpoint(map[string]any{".tag": "path", "path": value})
+	}
+	if bad := checkPath(arg.Path); bad != "" {
+		return refuse(tag(bad))
+	}
+	if c.account.fileAncestor(arg.Path) {
+		return refuse(conflict("file_ancestor"))
+	}
+	if e := c.account.entries[fold(arg.Path)]; e != nil {
+		switch {
+		case arg.Autorename:
+			arg.Path = c.account.freeName(arg.Path)
+		case e.folder:
+			return refuse(conflict("folder"))
+		default:
+			return refuse(conflict("file"))
+		}
+	}
+	c.account.mkdirs(arg.Path)
+	return map[string]any{"metadata": c.server.metadata(c.account.entries[fold(arg.Path)])}, nil
+}
+
+func listFolder(c *call) (any, *apiError) {
+	var arg struct {
+		Path           string `json:"path"`
+		Recursive      bool   `json:"recursive"`
+		Limit          int    `json:"limit"`
+		IncludeMedia   bool   `json:"include_media_info"`
+		IncludeDeleted bool   `json:"include_deleted"`
+		IncludeShared  bool   `json:"include_has_explicit_shared_members"`
+		IncludeMounted bool   `json:"include_mounted_folders"`
+		IncludeNonDown bool   `json:"include_non_downloadable_files"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	if arg.Path == "/" {
+		return nil, badInput(c.route, "request body: path: Specify the root folder as an empty string rather than as \"/\".")
+	}
+	if arg.Path != "" {
+		e, refusal := c.find(arg.Path)
+		if refusal != nil {
+			return nil, refusal
+		}
+		if !e.folder {
+			return nil, lookupError(c, "not_folder")
+		}
+	}
+	var paths []string
+	for path := range c.account.entries {
+		rest, below := strings.CutPrefix(path, fold(arg.Path)+"/")
+		if below && (arg.Recursive || !strings.Contains(rest, "/")) {
+			paths = append(paths, path)
+		}
+	}
+	sort.Strings(paths)
+	return c.list(paths), nil
+}
+
+// pageSize of a listing is small, so that clients are seen to continue.
+const pageSize = 100
+
+func (c *call) list(paths []string) map[string]any {
+	n := min(len(paths), pageSize)
+	entries := []any{}
+	for _, path := range paths[:n] {
+		if e := c.account.entries[path]; e != nil {
+			entries = append(entries, c.server.metadata(e))
+		}
+	}
+	id := random(32)
+	if len(c.server.cursors) > maxSessions {
+		c.server.cursors = map[string]cursor{}
+	}
+	c.server.cursors[id] = cursor{c.account, paths[n:]}
+	return map[string]any{"entries": entries, "cursor": id, "has_more": len(paths) > n}
+}
+
+func listFolderContinue(c *call) (any, *apiError) {
+	var arg struct {
+		Cursor string `json:"cursor"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	known, ok := c.server.cursors[arg.Cursor]
+	if !ok || known.account != c.account {
+		return nil, c.server.endpoint(tag("reset"))
+	}
+	delete(c.server.cursors, arg.Cursor)
+	return c.list(known.paths), nil
+}
+
+func deleteEntry(c *call) (any, *apiError) {
+	var arg struct {
+		Path      string `json:"path"`
+		ParentRev string `json:"parent_rev"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	e := c.account.entries[fold(arg.Path)]
+	if e == nil {
+		return nil, c.server.endpoint(map[string]any{".tag": "path_lookup", "path_lookup": tag("not_found")})
+	}
+	for path := range c.account.entries {
+		if path == fold(arg.Path) || strings.HasPrefix(path, fold(arg.Path)+"/") {
+			delete(c.account.entries, path)
+		}
+	}
+	return map[string]any{"metadata": c.server.metadata(e)}, nil
+}
+
+func upload(c *call) (any, *apiError) {
+	var arg commit
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	if _, _, ok := arg.mode(); !ok {
+		return nil, badInput(c.route, "request body: mode: unknown tag")
+	}
+	if arg.ContentHash != "" && arg.ContentHash != contentHash(c.body) {
+		return nil, c.server.endpoint(tag("content_hash_mismatch"))
+	}
+	e, problem := c.server.write(c.account, arg, c.body)
+	if problem != nil {
+		return nil, c.server.endpoint(map[string]any{
+			".tag": "path", "reason": problem, "upload_session_id": "pid_upload_session:" + random(40),
+		})
+	}
+	return c.server.metadata(e), nil
+}
+
+func downloadFile(c *call) (any, *apiError) {
+	var arg struct {
+		Path string `json:"path"`
+		Rev  string `json:"rev"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	for _, e := range c.account.entries {
+		if arg.Path == e.id || arg.Path == "rev:"+e.rev {
+			arg.Path = e.display
+			break
+		}
+	}
+	e, refusal := c.find(arg.Path)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if e.folder {
+		return nil, lookupError(c, "not_file")
+	}
+	return download{c.server.metadata(e), e.data}, nil
+}
+
+// oauthToken exchanges a refresh token for an access token.
+func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxRPC)
+	status, value := s.refresh(r)
+	line := Entry{Route: "/oauth2/token", Status: status, AppKey: r.PostForm.Get("client_id")}
+	s.record(line)
+	writeJSON(w, status, value)
+}
+
+func (s *Server) refresh(r *http.Request) (int, any) {
+	refuse := func(status int, code, text string) (int, any) {
+		return status, map[string]string{"error": code, "error_description": text}
+	}
+	if err := r.ParseForm(); err != nil {
+		return refuse(http.StatusBadRequest, "invalid_request", "the body must be a form")
+	}
+	key, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	if user, password, ok := r.BasicAuth(); ok {
+		key, secret = user, password
+		r.PostForm.Set("client_id", key)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[key]
+	switch {
+	case r.PostForm.Get("grant_type") != "refresh_token":
+		return refuse(http.StatusBadRequest, "unsupported_grant_type", "grant_type must be refresh_token")
+	case a == nil, secret != "" && a.AppSecret != "" && secret != a.AppSecret:
+		return refuse(http.StatusBadRequest, "invalid_client", "Invalid client_id or client_secret")
+	case a.Revoked, r.PostForm.Get("refresh_token") != a.RefreshToken:
+		return refuse(http.StatusBadRequest, "invalid_grant", "refresh token is invalid or revoked")
+	}
+	value := "sl.u." + random(48)
+	if len(s.tokens) > maxSessions {
+		s.tokens = map[string]*token{}
+	}
+	s.tokens[value] = &token{account: a, expires: s.now().Add(tokenLife)}
+	return http.StatusOK, map[string]any{
+		"access_token": value, "token_type": "bearer", "expires_in": int(tokenLife.Seconds()),
+		"scope": strings.Join(a.Scopes, " "), "uid": strconv.Itoa(len(a.id)), "account_id": a.id,
+	}
+}

@@ -1,0 +1,257 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dropboxsim is a strict simulator of Dropbox's HTTP API v2, for tests, benchmarks and the demo: what Dropbox refuses,
+// it refuses, with the same bytes. One listener plays the hosts api.dropboxapi.com, content.dropboxapi.com and www.dropbox.com.
+package dropboxsim
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// tokenLife of an access token.
+	tokenLife = 14400 * time.Second
+	// maxUpload is the limit of files/upload and of one session append.
+	maxUpload = 150 << 20
+	// maxRPC bounds an RPC body.
+	maxRPC = 1 << 20
+	// maxLog bounds the request log; the oldest entries go first.
+	maxLog      = 100_000
+	hashBlock   = 4 << 20
+	maxSessions = 10_000
+)
+
+// Account is a Dropbox account with one connected app.
+type Account struct {
+	// AppKey names the app in requests of tokens; RefreshToken is what it was given.
+	AppKey       string `json:"appKey"`
+	AppSecret    string `json:"appSecret,omitempty"`
+	RefreshToken string `json:"refreshToken"`
+	Email        string `json:"email"`
+	DisplayName  string `json:"displayName"`
+	// Quota in bytes; 0 is 2 GiB.
+	Quota int64 `json:"quota,omitempty"`
+	// Scopes of the app; empty is all that Platen and rclone need.
+	Scopes []string `json:"scopes,omitempty"`
+	// Revoked makes refreshes fail.
+	Revoked bool `json:"revoked,omitempty"`
+}
+
+// Entry is a line of the request log.
+type Entry struct {
+	Seq    int       `json:"seq"`
+	Time   time.Time `json:"time"`
+	Route  string    `json:"route"`
+	AppKey string    `json:"appKey,omitempty"`
+	Arg    string    `json:"arg,omitempty"`
+	Bytes  int64     `json:"bytes"`
+	Status int       `json:"status"`
+	Fault  bool      `json:"fault,omitempty"`
+}
+
+// File is what stands at a path.
+type File struct {
+	Path        string `json:"path"`
+	Size        int64  `json:"size"`
+	ContentHash string `json:"contentHash"`
+	// Commits is how often content was committed at this path.
+	Commits int `json:"commits"`
+}
+
+// Server is the simulator. It is an http.Handler.
+type Server struct {
+	mux *http.ServeMux
+
+	mu       sync.Mutex
+	skew     time.Duration
+	accounts map[string]*account // by app key
+	tokens   map[string]*token
+	sessions map[string]*session
+	faults   []*Fault
+	log      []Entry
+	seq      int
+	dots     int
+	cursors  map[string]cursor
+}
+
+type account struct {
+	Account
+	id      string
+	entries map[string]*entry // by folded path
+}
+
+type token struct {
+	account *account
+	expires time.Time
+}
+
+type entry struct {
+	id, display, rev string
+	folder           bool
+	data             []byte
+	hash             string
+	modified         time.Time
+	clientModified   string
+	commits          int
+}
+
+type cursor struct {
+	account *account
+	paths   []string
+}
+
+// New returns an empty simulator.
+func New() *Server {
+	s := &Server{
+		mux: http.NewServeMux(), accounts: map[string]*account{}, tokens: map[string]*token{},
+		sessions: map[string]*session{}, cursors: map[string]cursor{},
+	}
+	s.routes()
+	return s
+}
+
+// AddAccount adds an account, or changes the one with its AppKey.
+func (s *Server) AddAccount(a Account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.Quota == 0 {
+		a.Quota = 2 << 30
+	}
+	if len(a.Scopes) == 0 {
+		a.Scopes = []string{"account_info.read", "files.content.read", "files.content.write", "files.metadata.read", "files.metadata.write"}
+	}
+	if known := s.accounts[a.AppKey]; known != nil {
+		known.Account = a
+		return
+	}
+	s.accounts[a.AppKey] = &account{Account: a, id: "dbid:" + random(26), entries: map[string]*entry{}}
+}
+
+// ExpireTokens makes every access token expired.
+func (s *Server) ExpireTokens() { s.AdvanceClock(tokenLife) }
+
+// AdvanceClock moves the simulator's clock.
+func (s *Server) AdvanceClock(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skew += d
+}
+
+// Files lists an account's files, by path.
+func (s *Server) Files(appKey string) []File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[appKey]
+	if a == nil {
+		return nil
+	}
+	var files []File
+	for _, e := range a.entries {
+		if !e.folder {
+			files = append(files, File{Path: e.display, Size: int64(len(e.data)), ContentHash: e.hash, Commits: e.commits})
+		}
+	}
+	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
+	return files
+}
+
+// Content returns the bytes of a file.
+func (s *Server) Content(appKey, path string) ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.accounts[appKey]; a != nil {
+		if e := a.entries[fold(path)]; e != nil && !e.folder {
+			return e.data, true
+		}
+	}
+	return nil, false
+}
+
+// Log returns the request log, oldest first.
+func (s *Server) Log() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Entry(nil), s.log...)
+}
+
+// ClearLog empties the request log.
+func (s *Server) ClearLog() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = nil
+}
+
+// now is the simulator's time. The lock must be held.
+func (s *Server) now() time.Time { return time.Now().Add(s.skew).UTC().Truncate(time.Second) }
+
+func (s *Server) record(e Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	e.Seq, e.Time = s.seq, time.Now()
+	if len(s.log) >= maxLog {
+		s.log = s.log[1:]
+	}
+	s.log = append(s.log, e)
+}
+
+func (a *account) used() (sum int64) {
+	for _, e := range a.entries {
+		sum += int64(len(e.data))
+	}
+	return sum
+}
+
+// contentHash is Dropbox's: SHA-256 of the SHA-256s of each 4 MiB.
+func contentHash(data []byte) string {
+	outer := sha256.New()
+	for len(data) > 0 {
+		n := min(len(data), hashBlock)
+		block := sha256.Sum256(data[:n])
+		outer.Write(block[:])
+		data = data[n:]
+	}
+	return hex.EncodeToString(outer.Sum(nil))
+}
+
+// random returns hexadecimal characters.
+func random(n int) string {
+	data := make([]byte, (n+1)/2)
+	_, _ = rand.Read(data) // never fails, see crypto/rand
+	return hex.EncodeToString(data)[:n]
+}
+
+// fold makes the key under which a path is found: Dropbox ignores case and keeps it.
+func fold(path string) string { return strings.ToLower(path) }
+
+func (s *Server) metadata(e *entry) map[string]any {
+	m := map[string]any{
+		"name": e.display[strings.LastIndex(e.display, "/")+1:], "path_lower": fold(e.display), "path_display": e.display, "id": e.id,
+	}
+	if e.folder {
+		m[".tag"] = "folder"
+		return m
+	}
+	stamp := e.modified.Format(time.RFC3339)
+	m[".tag"], m["rev"], m["size"], m["content_hash"], m["is_downloadable"] = "file", e.rev, len(e.data), e.hash, true
+	m["server_modified"], m["client_modified"] = stamp, stamp
+	if e.clientModified != "" {
+		m["client_modified"] = e.clientModified
+	}
+	return m
+}
+
+// summary is an error_summary: the tags, and a run of dots of which nobody may rely on the length.
+func (s *Server) summary(tags ...string) string {
+	s.dots = (s.dots + 1) % 4
+	return fmt.Sprintf("%s/%s", strings.Join(tags, "/"), strings.Repeat(".", s.dots))
+}
