@@ -1,0 +1,174 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster reaches a cluster on which Platen and the Dropbox simulator are installed. The end-to-end tests, the
+// benchmarks and the demo use it. Everything goes through the API server, so that any cluster will do.
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+)
+
+// Namespace in which Platen and the simulator run.
+const Namespace = "platen-system"
+
+const (
+	contentService   = "http:platen-content:content"
+	simulatorService = "http:dropboxsim:http"
+	pollInterval     = 20 * time.Millisecond
+)
+
+// Cluster is a client of a cluster.
+type Cluster struct {
+	client.WithWatch
+	kube kubernetes.Interface
+}
+
+// Open reads the kubeconfig that KUBECONFIG names.
+func Open() (*Cluster, error) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst = 500, 1000
+	config.WarningHandler = rest.NoWarnings{}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, err
+	}
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{c, kube}, nil
+}
+
+// Kube returns a client for what has no objects, such as a pod's proxy.
+func (c *Cluster) Kube() kubernetes.Interface { return c.kube }
+
+// WaitFinished waits until the job of that name has finished in its newest generation, and returns it.
+func (c *Cluster) WaitFinished(ctx context.Context, key types.NamespacedName) (*platenv1alpha1.RenderJob, error) {
+	job := &platenv1alpha1.RenderJob{}
+	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		if err := c.Get(ctx, key, job); err != nil {
+			return false, client.IgnoreNotFound(err)
+		}
+		return Finished(job), nil
+	})
+	if err != nil {
+		return job, fmt.Errorf("RenderJob %s has not finished (conditions %v): %w", key, job.Status.Conditions, err)
+	}
+	return job, nil
+}
+
+// Finished tells whether a job's status describes the end of its newest generation.
+func Finished(job *platenv1alpha1.RenderJob) bool {
+	o := job.Status.ObservedGeneration
+	return o != nil && *o == job.Generation && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
+}
+
+// Content reads the file behind a content URL, and its content type.
+func (c *Cluster) Content(ctx context.Context, contentURL string) ([]byte, string, error) {
+	u, err := url.Parse(contentURL)
+	if err != nil {
+		return nil, "", err
+	}
+	contentType := ""
+	request := c.proxy(http.MethodGet, contentService, u.Path)
+	for name, values := range u.Query() {
+		request = request.Param(name, values[0])
+	}
+	data, err := request.Do(ctx).ContentType(&contentType).Raw()
+	return data, contentType, err
+}
+
+func (c *Cluster) proxy(method, service, path string) *rest.Request {
+	return c.kube.CoreV1().RESTClient().Verb(method).Namespace(Namespace).Resource("services").Name(service).SubResource("proxy").Suffix(path)
+}
+
+// Simulator steers the Dropbox simulator of the cluster.
+type Simulator struct{ cluster *Cluster }
+
+// Simulator returns the cluster's Dropbox simulator.
+func (c *Cluster) Simulator() Simulator { return Simulator{c} }
+
+// AddAccount adds or changes an account.
+func (s Simulator) AddAccount(ctx context.Context, a dropboxsim.Account) error {
+	return s.post(ctx, "/_sim/accounts", a)
+}
+
+// AddFault makes requests fail.
+func (s Simulator) AddFault(ctx context.Context, f dropboxsim.Fault) error {
+	return s.post(ctx, "/_sim/faults", f)
+}
+
+// ClearFaults drops every fault.
+func (s Simulator) ClearFaults(ctx context.Context) error {
+	return s.cluster.proxy(http.MethodDelete, simulatorService, "/_sim/faults").Do(ctx).Error()
+}
+
+// AdvanceClock moves the simulator's clock.
+func (s Simulator) AdvanceClock(ctx context.Context, d time.Duration) error {
+	return s.post(ctx, "/_sim/clock", map[string]int{"advanceSeconds": int(d.Seconds())})
+}
+
+// Log returns the request log.
+func (s Simulator) Log(ctx context.Context) (entries []dropboxsim.Entry, err error) {
+	return entries, s.get(ctx, "/_sim/log", nil, &entries)
+}
+
+// Files lists an account's files.
+func (s Simulator) Files(ctx context.Context, appKey string) (files []dropboxsim.File, err error) {
+	return files, s.get(ctx, "/_sim/files", map[string]string{"account": appKey}, &files)
+}
+
+// File returns the bytes at a path.
+func (s Simulator) File(ctx context.Context, appKey, path string) ([]byte, error) {
+	return s.cluster.proxy(http.MethodGet, simulatorService, "/_sim/file").Param("account", appKey).Param("path", path).Do(ctx).Raw()
+}
+
+func (s Simulator) get(ctx context.Context, path string, params map[string]string, target any) error {
+	request := s.cluster.proxy(http.MethodGet, simulatorService, path)
+	for name, value := range params {
+		request = request.Param(name, value)
+	}
+	data, err := request.Do(ctx).Raw()
+	if err != nil {
+		return fmt.Errorf("asking the simulator for %s: %w", path, err)
+	}
+	return json.Unmarshal(bytes.TrimSpace(data), target)
+}
+
+func (s Simulator) post(ctx context.Context, path string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return s.cluster.proxy(http.MethodPost, simulatorService, path).SetHeader("Content-Type", "application/json").Body(data).Do(ctx).Error()
+}
