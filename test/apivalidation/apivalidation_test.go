@@ -1,0 +1,161 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package apivalidation tests what the API server itself refuses: the CRDs' schemas and CEL rules.
+package apivalidation
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+var api client.Client
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	config, stop, err := testenv.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starting the API server:", err)
+		return 1
+	}
+	defer func() { _ = stop() }()
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// apply does what kubectl apply --server-side --dry-run=server does.
+func apply(t *testing.T, kind, spec string) (*unstructured.Unstructured, error) {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: test, namespace: default}\nspec:\n", platenv1alpha1.GroupVersion, kind)
+	for line := range strings.Lines(strings.TrimSpace(spec)) {
+		text += "  " + line
+	}
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	options := &client.ApplyOptions{FieldManager: "test", DryRun: []string{metav1.DryRunAll}}
+	return object, api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), options)
+}
+
+const (
+	job        = "templateRef: {name: banner}\n"
+	template   = "pages: [{name: front, width: 10, height: 10, html: <p>}]\n"
+	connection = "provider: dropbox\ndropbox: {credentialsSecretRef: {name: dropbox}}\n"
+)
+
+func TestRefusals(t *testing.T) {
+	long := strings.Repeat("a", 256)
+	for name, tc := range map[string]struct{ kind, spec, want string }{
+		"unknown format":       {"RenderJob", job + "output: {format: bmp}", `spec.output.format: Unsupported value: "bmp"`},
+		"format of other case": {"RenderJob", job + "output: {format: PNG}", `spec.output.format: Unsupported value: "PNG"`},
+		"scale too small":      {"RenderJob", job + `output: {scale: "0.05"}`, "spec.output.scale: Invalid value"},
+		"scale too large":      {"RenderJob", job + `output: {scale: "11"}`, "must be a decimal number from 0.1 to 10"},
+		"scale no number":      {"RenderJob", job + `output: {scale: "big"}`, "spec.output.scale"},
+		"quality 0":            {"RenderJob", job + "output: {quality: 0}", "spec.output.quality"},
+		"quality 101":          {"RenderJob", job + "output: {quality: 101}", "spec.output.quality: Invalid value"},
+		"page 0":               {"RenderJob", job + "output: {pages: [1, 0]}", "spec.output.pages[1]"},
+		"page twice":           {"RenderJob", job + "output: {pages: [1, 1]}", "spec.output.pages: duplicate entries"},
+		"fileName with slash":  {"RenderJob", job + "output: {fileName: a/b}", "spec.output.fileName: Invalid value"},
+		"fileName hidden":      {"RenderJob", job + "output: {fileName: ../x}", "spec.output.fileName"},
+		"fileName control":     {"RenderJob", job + `output: {fileName: "a\nb"}`, "must not contain a backslash or a control character"},
+		"other connection":     {"RenderJob", job + "connections: [{type: email, provider: dropbox}]", `spec.connections[0].type: Unsupported value: "email"`},
+		"unknown provider":     {"RenderJob", job + "connections: [{type: storage, provider: box}]", `provider: Unsupported value: "box": supported values: "dropbox"`},
+		"connection twice":     {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox}]", "uplicate"},
+		"modifications a list": {"RenderJob", job + "modifications: [1]", "spec.modifications"},
+		"no template":          {"RenderJob", "output: {format: png}", "spec.templateRef"},
+		"folder without slash": {"RenderJob", job + "connections: [{type: storage, provider: dropbox, folder: Marketing}]", "spec.connections[0].folder: Invalid value"},
+		"folder with slash at its end": {
+			"RenderJob", job + "connections: [{type: storage, provider: dropbox, folder: /Marketing/}]", "must not end with a slash",
+		},
+		"folder with dots":      {"StorageConnection", connection + "defaultFolder: /a/../b", "must not have a component that is '.' or '..'"},
+		"folder with backslash": {"StorageConnection", connection + `defaultFolder: '/a\b'`, "must not contain a backslash"},
+		"folder with control":   {"StorageConnection", connection + `defaultFolder: "/a\u0007b"`, "must not contain a backslash or a control character"},
+		"folder empty part":     {"StorageConnection", connection + "defaultFolder: /a//b", "must not contain an empty component"},
+		"folder refused name":   {"StorageConnection", connection + "defaultFolder: /a/Desktop.ini", "a name that Dropbox refuses"},
+		"folder part too long":  {"StorageConnection", connection + "defaultFolder: /" + long, "longer than 255 characters"},
+		"folder space at end":   {"StorageConnection", connection + "defaultFolder: '/a /b'", "ends with a space or a dot"},
+		"unknown policy":        {"StorageConnection", connection + "uploadPolicy: Sometimes", "spec.uploadPolicy: Unsupported value"},
+		"connection provider":   {"StorageConnection", "provider: box", `spec.provider: Unsupported value: "box"`},
+		"no credentials":        {"StorageConnection", "provider: dropbox", "dropbox must be set when provider is dropbox"},
+		"no pages":              {"RenderTemplate", "templateID: 1", "spec.pages"},
+		"neither html":          {"RenderTemplate", "pages: [{name: a, width: 1, height: 1}]", "exactly one of html and htmlFrom must be set"},
+		"both html": {
+			"RenderTemplate", "pages: [{name: a, width: 1, height: 1, html: x, htmlFrom: {configMapKeyRef: {name: a, key: b}}}]",
+			"exactly one of html and htmlFrom must be set",
+		},
+		"width 0":     {"RenderTemplate", "pages: [{name: a, width: 0, height: 1, html: x}]", "spec.pages[0].width"},
+		"height 5001": {"RenderTemplate", "pages: [{name: a, width: 1, height: 5001, html: x}]", "spec.pages[0].height: Invalid value: 5001"},
+		"page ids twice": {
+			"RenderTemplate", `pages:
+- {name: a, width: 1, height: 1, html: x, id: a1b2c3d4-5e6f-7890-abcd-ef1234567890}
+- {name: b, width: 1, height: 1, html: x, id: a1b2c3d4-5e6f-7890-abcd-ef1234567890}`, "page ids must be unique in the template",
+		},
+		"page id no UUID":   {"RenderTemplate", "pages: [{name: a, width: 1, height: 1, html: x, id: front}]", "spec.pages[0].id"},
+		"parameter unknown": {"RenderTemplate", template + "parameters: [{name: a, type: date}]", "spec.parameters[0].type: Unsupported value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := apply(t, tc.kind, tc.spec)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	object, err := apply(t, "RenderJob", job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]any{
+		"spec.output.format": "png", "spec.output.scale": "1", "spec.output.quality": int64(90), "spec.timeoutSeconds": int64(300),
+		"spec.backoffLimit": int64(2), "status.observedGeneration": int64(-1),
+	} {
+		got, _, err := unstructured.NestedFieldNoCopy(object.Object, strings.Split(path, ".")...)
+		if err != nil || got != want {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
+	}
+	if _, found, _ := unstructured.NestedSlice(object.Object, "spec", "connections"); found {
+		t.Error("connections left out must stay left out")
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	for name, tc := range map[string]struct{ kind, spec string }{
+		"job with everything": {"RenderJob", job + `modifications: {headline: Hello, "page2@title.color": red, list: [1, {a: b}]}
+output: {format: webp, fileName: "Grüße 🎉", scale: "2.5", quality: 1, pages: [3, 1]}
+connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type: storage, provider: dropbox, name: other}]`},
+		"no upload":   {"RenderJob", job + "connections: []"},
+		"root folder": {"StorageConnection", connection + "defaultFolder: /"},
+		"from a ConfigMap": {
+			"RenderTemplate", "pages: [{name: a, width: 5000, height: 1, htmlFrom: {configMapKeyRef: {name: a, key: b}}}]",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := apply(t, tc.kind, tc.spec); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,39 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testenv starts a real kube-apiserver and etcd for tests, with Platen's CRDs.
+package testenv
+
+import (
+	"errors"
+	"path/filepath"
+	"runtime"
+
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// Scheme knows Kubernetes' types and Platen's.
+func Scheme() (*k8sruntime.Scheme, error) {
+	scheme := k8sruntime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), platenv1alpha1.AddToScheme(scheme))
+}
+
+// Start starts the servers, whose binaries are in the folder KUBEBUILDER_ASSETS: `make test` sets it. stop ends them.
+func Start() (config *rest.Config, stop func() error, err error) {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		return nil, nil, errors.New("the folder of this file is not known")
+	}
+	root := filepath.Join(filepath.Dir(file), "..", "..")
+	environment := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join(root, "config", "crd", "bases")},
+		ErrorIfCRDPathMissing: true,
+	}
+	config, err = environment.Start()
+	return config, environment.Stop, err
+}
