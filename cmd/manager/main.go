@@ -113,7 +113,11 @@ func run(ctx context.Context, o options) error {
 	}
 	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, wanted: make(chan struct{}, 1)}
 
-	controllers := []error{
+	dispatch := server.New(server.Options{
+		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
+		Pool:     renderPool, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
+	})
+	parts := []error{
 		(&renderjob.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Store: store, Signer: signer, Uploader: uploads,
 			Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
@@ -131,12 +135,6 @@ func run(ctx context.Context, o options) error {
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
 			Clock: clock.RealClock{}, Interval: o.verifyInterval,
 		}).SetupWithManager(mgr),
-	}
-	dispatch := server.New(server.Options{
-		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
-		Pool:     renderPool, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
-	})
-	runnables := []error{
 		mgr.Add(uploads),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
 		mgr.Add(leader(sweeper.run)),
@@ -146,9 +144,9 @@ func run(ctx context.Context, o options) error {
 		})),
 	}
 	if handler := failpoint.Handler(); handler != nil && o.failpointAddress != "" {
-		runnables = append(runnables, mgr.Add(leader(func(ctx context.Context) error { return serveHTTP(ctx, o.failpointAddress, handler) })))
+		parts = append(parts, mgr.Add(leader(func(ctx context.Context) error { return serveHTTP(ctx, o.failpointAddress, handler) })))
 	}
-	if err := errors.Join(append(controllers, runnables...)...); err != nil {
+	if err := errors.Join(parts...); err != nil {
 		return err
 	}
 	ctrl.Log.Info("Starting Platen", "version", version.Version)

@@ -220,16 +220,18 @@ func setUploaded(c reconcile.Conditions, s *scope) {
 
 func summary(s *scope) string {
 	text := plural(s.manifest.RenderedPages, "page") + " rendered"
+	var textSb223 strings.Builder
 	for _, result := range s.uploads {
 		if result.Done && result.Err == nil {
-			text += ", uploaded to " + result.Name
+			textSb223.WriteString(", uploaded to " + result.Name)
 		}
 	}
+	text += textSb223.String()
 	return text
 }
 
 func uploadSummary(results []uploader.Result) string {
-	var parts []string
+	parts := make([]string, 0, len(results))
 	for _, result := range results {
 		parts = append(parts, fmt.Sprintf("%s in %s", plural(len(result.Pages), "file"), result.Name))
 	}

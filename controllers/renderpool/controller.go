@@ -15,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -62,7 +61,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			return []reconcile.Request{request(pod.GetNamespace())}
 		})).
 		WatchesRawSource(source.TypedChannel(r.Changed, handler.TypedEnqueueRequestsFromMapFunc(
-			func(_ context.Context, namespace string) []reconcile.Request { return []reconcile.Request{request(namespace)} },
+			func(_ context.Context, namespace string) []reconcile.Request {
+				return []reconcile.Request{request(namespace)}
+			},
 		))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
 		Complete(r)
@@ -125,7 +126,7 @@ func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID,
 
 func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 	err := r.Client.Delete(ctx, pod, &client.DeleteOptions{
-		GracePeriodSeconds: ptr.To(int64(0)),
+		GracePeriodSeconds: new(int64(0)),
 		Preconditions:      &metav1.Preconditions{UID: &pod.UID},
 	})
 	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {

@@ -8,7 +8,6 @@ package storageconnection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -206,7 +205,7 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 	case outcome == nil:
 		status.DefaultFolder = string(connection.Spec.DefaultFolder)
 		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.VerifiedReason,
-			fmt.Sprintf("connected as %s", s.account.Email))
+			"connected as "+s.account.Email)
 		c.Remove(platenv1alpha1.ReconcilingCondition)
 		c.Remove(platenv1alpha1.StalledCondition)
 	case errors.As(outcome, &terminal):

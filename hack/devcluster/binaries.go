@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,9 +106,7 @@ func (c *cluster) binaries(ctx context.Context, names []string) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		for name, path := range built {
-			links[name] = path
-		}
+		maps.Copy(links, built)
 	}
 	return c.linkFolder(links)
 }

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -97,12 +98,7 @@ func exists(name string) bool {
 }
 
 func (c *cluster) anyRunning() bool {
-	for _, name := range c.recordedNames() {
-		if c.running(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.recordedNames(), c.running)
 }
 
 // down removes this checkout's cluster, whatever state it is in.

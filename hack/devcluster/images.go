@@ -116,7 +116,7 @@ func (c *cluster) loadImage(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		for _, digest := range strings.Fields(out) {
+		for digest := range strings.FieldsSeq(out) {
 			present["blobs/"+strings.ReplaceAll(digest, ":", "/")] = true
 		}
 	}

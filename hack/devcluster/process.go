@@ -186,7 +186,7 @@ func (c *cluster) launch(d daemon) error {
 	}
 	defer func() { _ = logFile.Close() }()
 	// The daemon outlives this program, so no context ends it.
-	cmd := exec.Command("sh", append([]string{"-c", launchScript, "sh", c.recordPath(d.name)}, d.argv...)...) //nolint:noctx
+	cmd := exec.Command("sh", append([]string{"-c", launchScript, "sh", c.recordPath(d.name)}, d.argv...)...)
 	cmd.Dir = c.state
 	cmd.Env = []string{
 		"PATH=" + filepath.Dir(d.argv[0]) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ func (c *cluster) ensureVolumes(ctx context.Context) error {
 	var manifests strings.Builder
 	for i := 1; i <= volumeCount; i++ {
 		name := fmt.Sprintf("volume-%d", i)
-		dir := c.path("volumes", fmt.Sprint(i))
+		dir := c.path("volumes", strconv.Itoa(i))
 		if strings.Contains(phases, name+"=Released\n") || strings.Contains(phases, name+"=Failed\n") {
 			c.printf("recycling %s", name)
 			if _, err := c.kubectl(ctx, "", "delete", "persistentvolume", name); err != nil {

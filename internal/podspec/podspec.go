@@ -8,17 +8,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 const (
-	// ComponentLabel and ComponentRenderer mark render pods.
-	ComponentLabel    = "app.kubernetes.io/component"
+	// ComponentLabel marks render pods, with the value ComponentRenderer.
+	ComponentLabel = "app.kubernetes.io/component"
+	// ComponentRenderer is the value of ComponentLabel.
 	ComponentRenderer = "renderer"
-	// ManagedByLabel and ManagedByPlaten mark what Platen made.
-	ManagedByLabel  = "app.kubernetes.io/managed-by"
+	// ManagedByLabel marks what Platen made, with the value ManagedByPlaten.
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	// ManagedByPlaten is the value of ManagedByLabel.
 	ManagedByPlaten = "platen"
 	// Audience of the token with which a render pod proves who it is.
 	Audience = "dispatch.platen.dev"
@@ -59,19 +60,19 @@ func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 				Kind:       "RenderJob",
 				Name:       owner.Name,
 				UID:        owner.UID,
-				Controller: ptr.To(true),
+				Controller: new(true),
 			}},
 		},
 		Spec: corev1.PodSpec{
 			RestartPolicy:                 corev1.RestartPolicyNever,
-			AutomountServiceAccountToken:  ptr.To(false),
-			EnableServiceLinks:            ptr.To(false),
-			TerminationGracePeriodSeconds: ptr.To(int64(5)),
+			AutomountServiceAccountToken:  new(false),
+			EnableServiceLinks:            new(false),
+			TerminationGracePeriodSeconds: new(int64(5)),
 			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot:   ptr.To(true),
-				RunAsUser:      ptr.To(int64(userID)),
-				RunAsGroup:     ptr.To(int64(userID)),
-				FSGroup:        ptr.To(int64(userID)),
+				RunAsNonRoot:   new(true),
+				RunAsUser:      new(int64(userID)),
+				RunAsGroup:     new(int64(userID)),
+				FSGroup:        new(int64(userID)),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			Containers: []corev1.Container{{
@@ -95,8 +96,8 @@ func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 					},
 				},
 				SecurityContext: &corev1.SecurityContext{
-					AllowPrivilegeEscalation: ptr.To(false),
-					ReadOnlyRootFilesystem:   ptr.To(true),
+					AllowPrivilegeEscalation: new(false),
+					ReadOnlyRootFilesystem:   new(true),
 					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 				},
 				VolumeMounts: []corev1.VolumeMount{
@@ -106,12 +107,12 @@ func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 			}},
 			Volumes: []corev1.Volume{
 				{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
-					SizeLimit: ptr.To(resource.MustParse("512Mi")),
+					SizeLimit: new(resource.MustParse("512Mi")),
 				}}},
 				{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
 						Audience:          Audience,
-						ExpirationSeconds: ptr.To(int64(tokenSeconds)),
+						ExpirationSeconds: new(int64(tokenSeconds)),
 						Path:              "token",
 					}}},
 				}}},

@@ -47,9 +47,11 @@ func apply(t *testing.T, kind, spec string) (*unstructured.Unstructured, error) 
 	t.Helper()
 	object := &unstructured.Unstructured{}
 	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: test, namespace: default}\nspec:\n", platenv1alpha1.GroupVersion, kind)
+	var textSb50 strings.Builder
 	for line := range strings.Lines(strings.TrimSpace(spec)) {
-		text += "  " + line
+		textSb50.WriteString("  " + line)
 	}
+	text += textSb50.String()
 	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}

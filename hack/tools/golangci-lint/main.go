@@ -11,7 +11,8 @@ import (
 
 	"github.com/golangci/golangci-lint/v2/pkg/commands"
 	"github.com/golangci/golangci-lint/v2/pkg/exitcodes"
-	_ "sigs.k8s.io/kube-api-linter/pkg/plugin" // registers the linter kubeapilinter
+	_ "sigs.k8s.io/kube-api-linter/pkg/plugin/base"  // registers the linter kubeapilinter
+	_ "sigs.k8s.io/kube-api-linter/pkg/registration" // registers its rules
 )
 
 func main() {

@@ -198,7 +198,7 @@ func TestSameInputSameBytes(t *testing.T) {
 func TestBrokenImageBecomesAWarning(t *testing.T) {
 	b := start(t)
 	_, warnings := run(t, b, task("png", `<img src="data:image/png;base64,AAAA"><script>nope()</script>`))
-	var titles []string
+	titles := make([]string, 0, len(warnings))
 	for _, w := range warnings {
 		titles = append(titles, w.Title)
 	}

@@ -13,6 +13,7 @@ import (
 	_ "embed" // the scripts
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 )
@@ -40,9 +41,7 @@ func ForPage(modifications map[string]any, page int) map[string]any {
 			own[m[2]] = value
 		}
 	}
-	for key, value := range own {
-		values[key] = value
-	}
+	maps.Copy(values, own)
 	return values
 }
 

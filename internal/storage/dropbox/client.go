@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	// The public hosts.
-	DefaultAPIURL     = "https://api.dropboxapi.com"
+	// DefaultAPIURL is Dropbox's host for RPC calls and tokens.
+	DefaultAPIURL = "https://api.dropboxapi.com"
+	// DefaultContentURL is Dropbox's host for uploads.
 	DefaultContentURL = "https://content.dropboxapi.com"
 
 	// maxUpload is the limit of files/upload.

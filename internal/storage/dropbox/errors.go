@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,10 +78,10 @@ func decodeError(status int, header http.Header, body []byte) error {
 		cause.text = strings.ToValidUTF8(string(body[:min(len(body), 200)]), "")
 	}
 	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error)}
-	for i := len(cause.tags) - 1; i >= 0; i-- {
-		if r, ok := rules[cause.tags[i]]; ok {
+	for _, v := range slices.Backward(cause.tags) {
+		if r, ok := rules[v]; ok {
 			problem.Class, problem.Reason, problem.Message = r.class, r.reason, r.message
-			if scope := requiredScope(answer.Error); scope != "" && cause.tags[i] == "missing_scope" {
+			if scope := requiredScope(answer.Error); scope != "" && v == "missing_scope" {
 				problem.Message = "App lacks scope " + scope
 			}
 			return problem
@@ -178,12 +179,7 @@ func isTag(err error, tag string) bool {
 	if !errors.As(err, &cause) {
 		return false
 	}
-	for _, t := range cause.tags {
-		if t == tag {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(cause.tags, tag)
 }
 
 // isConflict tells whether a file or folder of the given kind stands in the way.

@@ -8,6 +8,7 @@ package uploader
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -205,7 +206,7 @@ func (u *Uploader) run(ctx context.Context, entry *upload, i int) error {
 			return err
 		}
 		u.mu.Lock()
-		entry.results[i].Pages = append(entry.results[i].Pages[:len(entry.results[i].Pages):len(entry.results[i].Pages)],
+		entry.results[i].Pages = append(slices.Clip(entry.results[i].Pages),
 			Page{Page: file.Page, Uploaded: uploaded})
 		u.mu.Unlock()
 	}

@@ -60,7 +60,7 @@ func checkPath(path string) string {
 	if !utf8.ValidString(path) || !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
 		return "malformed_path"
 	}
-	for _, name := range strings.Split(path[1:], "/") {
+	for name := range strings.SplitSeq(path[1:], "/") {
 		switch {
 		case name == "", name == ".", name == "..", utf8.RuneCountInString(name) > 255:
 			return "malformed_path"

@@ -483,11 +483,11 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) refresh(r *http.Request) (int, any) {
-	refuse := func(status int, code, text string) (int, any) {
-		return status, map[string]string{"error": code, "error_description": text}
+	refuse := func(code, text string) (int, any) {
+		return http.StatusBadRequest, map[string]string{"error": code, "error_description": text}
 	}
 	if err := r.ParseForm(); err != nil {
-		return refuse(http.StatusBadRequest, "invalid_request", "the body must be a form")
+		return refuse("invalid_request", "the body must be a form")
 	}
 	key, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
@@ -499,11 +499,11 @@ func (s *Server) refresh(r *http.Request) (int, any) {
 	a := s.accounts[key]
 	switch {
 	case r.PostForm.Get("grant_type") != "refresh_token":
-		return refuse(http.StatusBadRequest, "unsupported_grant_type", "grant_type must be refresh_token")
+		return refuse("unsupported_grant_type", "grant_type must be refresh_token")
 	case a == nil, secret != "" && a.AppSecret != "" && secret != a.AppSecret:
-		return refuse(http.StatusBadRequest, "invalid_client", "Invalid client_id or client_secret")
+		return refuse("invalid_client", "Invalid client_id or client_secret")
 	case a.Revoked, r.PostForm.Get("refresh_token") != a.RefreshToken:
-		return refuse(http.StatusBadRequest, "invalid_grant", "refresh token is invalid or revoked")
+		return refuse("invalid_grant", "refresh token is invalid or revoked")
 	}
 	value := "sl.u." + random(48)
 	if len(s.tokens) > maxSessions {
