@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // owner says whose cluster this machine's is.
@@ -241,7 +243,21 @@ func removeStrays(state string) {
 	for _, file := range results {
 		_ = os.Remove(file)
 	}
-	removeEmpty("/var/log/containers", "/var/lib/cni/results", "/var/lib/cni")
+	if socket := "/var/lib/kubelet/device-plugins/kubelet.sock"; !answers(socket) {
+		_ = os.Remove(socket)
+	}
+	removeEmpty("/var/log/containers", "/var/lib/cni/results", "/var/lib/cni", "/var/lib/kubelet/device-plugins",
+		"/var/lib/kubelet")
+}
+
+// answers says whether somebody, such as another kubelet, listens at a unix socket.
+func answers(socket string) bool {
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // removeEmpty removes those of the folders that hold nothing.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // networkUp says whether the node's network stands as ensureNetwork makes it. The route to the Services is the last
@@ -57,5 +58,9 @@ func removeNetwork(ctx context.Context) {
 	if _, err := os.Lstat("/run/netns/" + netnsName); err == nil {
 		_, _ = command(ctx, "", "ip", "netns", "del", netnsName)
 		_ = os.Remove("/run/netns/" + netnsName)
+	}
+	// "ip netns add" mounts the folder onto itself; without a namespace in it, nobody needs that.
+	if left, err := os.ReadDir("/run/netns"); err == nil && len(left) == 0 {
+		_ = syscall.Unmount("/run/netns", syscall.MNT_DETACH)
 	}
 }

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Checks that generated files, modules and the architecture are as the sources say. It works on a copy of the tree, so that a
+# failing check leaves no dirt.
+set -euo pipefail
+root=$(git rev-parse --show-toplevel)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+cd "$root"
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy" 2>/dev/null || true
+
+echo "==> generated files"
+(
+  cd "$copy"
+  "$root/bin/controller-gen" object:headerFile=hack/boilerplate.go.txt paths=./api/...
+  "$root/bin/controller-gen" crd paths=./api/... output:crd:dir=config/crd/bases
+  "$root/bin/controller-gen" rbac:roleName=platen-manager paths=./controllers/... paths=./cmd/manager/... output:rbac:dir=config/rbac
+  "$root/bin/crd-ref-docs" --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown \
+    --output-path=docs/reference/v1alpha1.md --log-level=ERROR
+)
+for path in api config docs/reference; do
+  diff -ru "$path" "$copy/$path" || { echo "verify: $path is out of date: run make generate manifests docs" >&2; exit 1; }
+done
+
+echo "==> modules"
+go mod tidy -diff
+go mod verify >/dev/null
+
+echo "==> architecture"
+if go list -deps ./cmd/renderer | grep -E '^(k8s\.io/client-go|github.com/platen-dev/platen/internal/(storage|credentials))'; then
+  echo "verify: cmd/renderer must not depend on these: render pods hold no API client and no credentials" >&2
+  exit 1
+fi
+if go list -deps ./cmd/manager | grep -E '/(dropboxsim|test/|internal/render/browser)'; then
+  echo "verify: cmd/manager must not depend on these" >&2
+  exit 1
+fi
+
+echo "==> manifests"
+for overlay in config/default config/simulator config/failpoints config/samples; do
+  bin/kustomize build "$overlay" >/dev/null
+done
+
+echo "==> vulnerabilities"
+if out=$(timeout 120 bin/govulncheck ./... 2>&1); then
+  echo "none known"
+elif grep -qE 'fetching vulnerabilities|no such host|dial tcp|403|forbidden' <<<"$out"; then
+  echo "notice: the vulnerability database is out of reach; not checked"
+else
+  echo "$out" >&2
+  exit 1
+fi

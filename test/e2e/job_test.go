@@ -1,0 +1,194 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"image/png"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+)
+
+var _ = Describe("A RenderJob", func() {
+	It("is rendered, kept and uploaded", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) {
+			j.Spec.Output = platenv1alpha1.OutputSpec{FileName: "marketing-banner-001", Scale: "2"}
+			j.Spec.Connections = []platenv1alpha1.JobConnection{{
+				Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: "/Marketing/Campaign-2024",
+			}}
+		}))
+		w.expectDelivered(ctx, job)
+		Expect(job.Status.Connections[0].Pages[0].Path).To(Equal("/Marketing/Campaign-2024/marketing-banner-001.png"))
+		data, contentType, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(contentType).To(Equal("image/png"))
+		picture, err := png.Decode(bytes.NewReader(data))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(picture.Bounds().Dx()).To(Equal(800))
+		Expect(picture.Bounds().Dy()).To(Equal(400))
+	})
+
+	It("costs one Dropbox call once the token is known", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		before := len(w.calls(ctx))
+		w.expectDelivered(ctx, w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})))
+		Expect(w.calls(ctx)[before:]).To(Equal([]string{"/2/files/upload"}))
+	})
+
+	It("gives its pod to the next job of the namespace", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		first := w.run(ctx, w.job("first", func(*platenv1alpha1.RenderJob) {}))
+		second := w.run(ctx, w.job("second", func(*platenv1alpha1.RenderJob) {}))
+		Expect(second.Status.PodName).To(Equal(first.Status.PodName))
+		pods := &corev1.PodList{}
+		Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
+		Expect(pods.Items).To(HaveLen(1))
+		Expect(pods.Items[0].Spec.AutomountServiceAccountToken).To(HaveValue(BeFalse()))
+	})
+
+	It("is rendered again when its spec changes, and only then", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
+		hash := job.Status.Pages[0].SHA256
+		before := job.DeepCopy()
+		job.Spec.Output.Scale = "3"
+		Expect(c.Patch(ctx, job, client.MergeFrom(before))).To(Succeed())
+		job = w.await(ctx, job)
+		Expect(job.Status.ObservedGeneration).To(HaveValue(BeEquivalentTo(2)))
+		Expect(job.Status.Pages[0].SHA256).NotTo(Equal(hash))
+		Expect(w.files(ctx)).To(HaveLen(1))
+	})
+
+	It("waits for its template", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.job("early", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "late" })
+		w.create(ctx, job)
+		Eventually(func(g Gomega) {
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
+			g.Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.TemplateNotFoundReason))
+		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		w.create(ctx, &platenv1alpha1.RenderTemplate{
+			ObjectMeta: metav1.ObjectMeta{Name: "late"},
+			Spec:       platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "a", Width: 10, Height: 10, HTML: "<p>"}}},
+		})
+		Expect(reason(w.await(ctx, job), platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
+	})
+
+	It("fails with the field that is wrong", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.run(ctx, w.job("wrong", func(j *platenv1alpha1.RenderJob) { j.Spec.Output.Pages = []int32{7} }))
+		Expect(reason(job, platenv1alpha1.FinishedCondition)).To(Equal(platenv1alpha1.FailedReason))
+		ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+		Expect(ready.Reason).To(Equal(platenv1alpha1.InvalidSpecReason))
+		Expect(ready.Message).To(ContainSubstring("spec.output.pages[0]: 7 must be at most 1"))
+	})
+})
+
+var _ = Describe("A failed upload", func() {
+	// Each ends with the pages rendered, Ready, and one warning.
+	expectWarning := func(job *platenv1alpha1.RenderJob, title string) {
+		GinkgoHelper()
+		Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition)).To(BeTrue())
+		Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededWithWarningsReason))
+		Expect(meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)).To(BeTrue())
+		Expect(warnings(job)).To(ConsistOf(title))
+		Expect(job.Status.Pages).To(HaveLen(1))
+	}
+
+	It("tells of a revoked token", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Revoked = true })
+		w.create(ctx, w.secret())
+		w.connect(ctx, func(*platenv1alpha1.StorageConnection) {})
+		job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
+		expectWarning(job, "Failed to upload to dropbox: Token expired")
+		Expect(job.Status.Connections[0].Status).To(Equal(platenv1alpha1.UploadError))
+		Expect(job.Status.Connections[0].Error).To(Equal("Token expired"))
+		w.awaitConnection(ctx, "TokenExpired")
+	})
+
+	It("heals by itself when an access token has expired", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		Expect(c.Simulator().AdvanceClock(ctx, 5*time.Hour)).To(Succeed())
+		w.expectDelivered(ctx, w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})))
+	})
+
+	It("tells of a Secret that was deleted, lacks a key or has a wrong app key", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		secret := w.secret()
+		Expect(c.Delete(ctx, secret)).To(Succeed())
+		w.awaitConnection(ctx, "SecretNotFound")
+		expectWarning(w.run(ctx, w.job("deleted", func(*platenv1alpha1.RenderJob) {})),
+			"Failed to upload to dropbox: Secret 'dropbox' does not exist")
+
+		secret = w.secret()
+		delete(secret.StringData, "refreshToken")
+		Expect(c.Create(ctx, secret)).To(Succeed())
+		w.awaitConnection(ctx, "SecretKeyMissing")
+		expectWarning(w.run(ctx, w.job("missing", func(*platenv1alpha1.RenderJob) {})),
+			"Failed to upload to dropbox: Secret 'dropbox' has no key 'refreshToken'")
+
+		before := secret.DeepCopy()
+		secret.StringData = map[string]string{"appKey": "nobody", "refreshToken": "refresh-" + w.namespace}
+		Expect(c.Patch(ctx, secret, client.MergeFrom(before))).To(Succeed())
+		w.awaitConnection(ctx, "InvalidCredentials")
+		expectWarning(w.run(ctx, w.job("wrong", func(*platenv1alpha1.RenderJob) {})),
+			"Failed to upload to dropbox: App key or app secret is not accepted by Dropbox")
+
+		before = secret.DeepCopy()
+		secret.StringData = map[string]string{"appKey": w.appKey}
+		Expect(c.Patch(ctx, secret, client.MergeFrom(before))).To(Succeed())
+		w.awaitConnection(ctx, platenv1alpha1.VerifiedReason)
+		w.expectDelivered(ctx, w.run(ctx, w.job("mended", func(*platenv1alpha1.RenderJob) {})))
+	})
+
+	It("tells of a full Dropbox", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Quota = 10 })
+		w.connected(ctx)
+		expectWarning(w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})), "Failed to upload to dropbox: Dropbox is full")
+	})
+
+	It("tells that there is no connection", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) {
+			j.Spec.Connections = []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox}}
+		}))
+		expectWarning(job, "Dropbox connection not found for this workspace")
+		Expect(job.Status.Connections).To(BeEmpty())
+	})
+
+	It("does not delay the content URL while Dropbox cannot be reached", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Count: 1000, Drop: "before"})).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(c.Simulator().ClearFaults(ctx)).To(Succeed()) })
+		job := w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.UploadTimeoutSeconds = 8 })
+		w.create(ctx, job)
+		Eventually(func(g Gomega) {
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
+			g.Expect(job.Status.Pages).To(HaveLen(1))
+		}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+		Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)).To(BeFalse())
+		_, _, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
+		Expect(err).NotTo(HaveOccurred())
+		expectWarning(w.await(ctx, job), "Failed to upload to dropbox: Dropbox could not be reached")
+	})
+})
