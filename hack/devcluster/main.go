@@ -40,7 +40,7 @@ func main() {
 // run executes one command; progress goes to stderr, what scripts read to stdout.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("no command given\n" + usage)
+		return errors.New("no command given; there are up, down, status, kubeconfig, load-image and binaries")
 	}
 	command, args := args[0], args[1:]
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)

@@ -1,0 +1,50 @@
+# syntax=docker/dockerfile:1
+# Copyright The Platen Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Platen's images: docker build --target manager|shim|renderer .
+# The target dropboxsim is Dropbox's simulator, for test clusters only.
+# hack/images builds the same images without a container engine.
+
+FROM golang:1.26-bookworm AS builder
+ARG VERSION=dev
+ARG TARGETOS=linux
+ARG TARGETARCH=amd64
+ARG GO_TAGS=""
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY api api
+COPY cmd cmd
+COPY controllers controllers
+COPY internal internal
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -tags "${GO_TAGS}" \
+    -ldflags "-s -w -X github.com/platen-dev/platen/internal/version.Version=${VERSION}" -o /out/ ./cmd/...
+
+FROM gcr.io/distroless/static-debian12:nonroot AS static
+USER 65532:65532
+
+FROM static AS manager
+COPY --from=builder /out/manager /manager
+ENTRYPOINT ["/manager"]
+
+FROM static AS shim
+COPY --from=builder /out/shim /shim
+ENTRYPOINT ["/shim"]
+
+FROM static AS dropboxsim
+COPY --from=builder /out/dropboxsim /dropboxsim
+ENTRYPOINT ["/dropboxsim"]
+
+FROM debian:bookworm-slim AS renderer
+COPY hack/images/renderer-packages.txt /tmp/renderer-packages.txt
+RUN apt-get update \
+    && sed 's/#.*//' /tmp/renderer-packages.txt \
+       | DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --no-install-recommends \
+    && rm -rf /var/lib/apt/lists/* /tmp/renderer-packages.txt \
+    && echo "nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin" >> /etc/passwd \
+    && echo "nonroot:x:65532:" >> /etc/group
+COPY --from=builder /out/renderer /renderer
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/tini", "--", "/renderer"]
