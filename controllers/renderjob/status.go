@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/pool"
@@ -58,30 +57,30 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 
 func startTime(s *scope) *metav1.Time {
 	if !s.state.AcceptedTime.IsZero() {
-		return ptr.To(metav1.NewTime(s.state.AcceptedTime))
+		return new(metav1.NewTime(s.state.AcceptedTime))
 	}
-	return ptr.To(metav1.NewTime(s.now))
+	return new(metav1.NewTime(s.now))
 }
 
 // setProgress tells what has been rendered.
 func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	if s.state.Phase != pool.Unknown {
-		status.Attempts = ptr.To(int32(s.state.Attempts)) //nolint:gosec // bounded by spec.backoffLimit
+		status.Attempts = new(int32(s.state.Attempts)) //nolint:gosec // bounded by spec.backoffLimit
 		status.PodName = s.state.PodName
-		status.TotalPages = ptr.To(int32(s.state.TotalPages))       //nolint:gosec // at most 200, by the API
-		status.RenderedPages = ptr.To(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
+		status.TotalPages = new(int32(s.state.TotalPages))       //nolint:gosec // at most 200, by the API
+		status.RenderedPages = new(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
 	}
 	if m := s.manifest; m != nil {
 		status.PodName = m.PodName
-		status.TotalPages = ptr.To(int32(m.TotalPages))       //nolint:gosec // at most 200, by the API
-		status.RenderedPages = ptr.To(int32(m.RenderedPages)) //nolint:gosec // at most 200, by the API
+		status.TotalPages = new(int32(m.TotalPages))       //nolint:gosec // at most 200, by the API
+		status.RenderedPages = new(int32(m.RenderedPages)) //nolint:gosec // at most 200, by the API
 		status.RenderMilliseconds = &m.RenderMilliseconds
 		status.Pages = s.pages
 		for _, w := range m.Warnings {
 			warn(status, w.Title, w.Details)
 		}
 		if status.Attempts == nil {
-			status.Attempts = ptr.To(int32(1))
+			status.Attempts = new(int32(1))
 		}
 	}
 }
@@ -134,7 +133,7 @@ func uploadReason(err error) string {
 
 func warn(status *platenv1alpha1.RenderJobStatus, title, details string) {
 	if len(status.Warnings) < maxWarnings {
-		status.Warnings = append(status.Warnings, platenv1alpha1.Warning{Title: truncate(title, 512), Details: ptr.To(truncate(details, 1024))})
+		status.Warnings = append(status.Warnings, platenv1alpha1.Warning{Title: truncate(title, 512), Details: new(truncate(details, 1024))})
 	}
 }
 

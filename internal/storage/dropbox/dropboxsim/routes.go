@@ -136,7 +136,7 @@ func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h
 	contentType := r.Header.Get("Content-Type")
 	if inHeader {
 		c.body = body
-		if contentType != "application/octet-stream" && !(c.route == "/2/files/download" && (contentType == "" || contentType == "text/plain")) {
+		if bodyless := c.route == "/2/files/download" && (contentType == "" || contentType == "text/plain"); contentType != "application/octet-stream" && !bodyless {
 			return nil, badInput(c.route, "Bad HTTP \"Content-Type\" header: %q.  Expecting one of \"application/octet-stream\", \"text/plain; charset=dropbox-cors-hack\".", contentType)
 		}
 		header := r.Header.Get("Dropbox-API-Arg")
