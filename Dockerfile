@@ -38,6 +38,7 @@ COPY --from=builder /out/dropboxsim /dropboxsim
 ENTRYPOINT ["/dropboxsim"]
 
 FROM debian:bookworm-slim AS renderer
+COPY hack/images/renderer-dpkg.cfg /etc/dpkg/dpkg.cfg.d/renderer
 COPY hack/images/renderer-packages.txt /tmp/renderer-packages.txt
 RUN apt-get update \
     && sed 's/#.*//' /tmp/renderer-packages.txt \

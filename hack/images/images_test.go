@@ -46,12 +46,15 @@ func TestParsePackages(t *testing.T) {
 
 func TestRootfsKey(t *testing.T) {
 	t.Parallel()
-	one := rootfsKey([]string{"tini", "fontconfig"})
-	if one != rootfsKey([]string{"tini", "fontconfig"}) {
+	one := rootfsKey([]string{"tini", "fontconfig"}, []byte("x"))
+	if one != rootfsKey([]string{"tini", "fontconfig"}, []byte("x")) {
 		t.Error("the key is not stable")
 	}
-	if one == rootfsKey([]string{"tini"}) || one == rootfsKey([]string{"tini fontconfig"}) {
+	if one == rootfsKey([]string{"tini"}, []byte("x")) || one == rootfsKey([]string{"tini fontconfig"}, []byte("x")) {
 		t.Error("the key does not tell package lists apart")
+	}
+	if one == rootfsKey([]string{"tini", "fontconfig"}, []byte("y")) {
+		t.Error("the key does not change with dpkg's configuration")
 	}
 }
 

@@ -33,17 +33,11 @@ const (
 	epoch = "1700000000"
 )
 
-// mmdebstrapOptions are what makes the root file system, but for the packages. The excluded folders are what Debian's
-// own slim images leave out.
+// mmdebstrapOptions are what makes the root file system, but for the packages and dpkg's configuration.
 var mmdebstrapOptions = []string{
 	"--mode=root",
 	"--variant=minbase",
 	"--format=tar",
-	"--dpkgopt=path-exclude=/usr/share/man/*",
-	"--dpkgopt=path-exclude=/usr/share/info/*",
-	"--dpkgopt=path-exclude=/usr/share/locale/*",
-	"--dpkgopt=path-exclude=/usr/share/doc/*",
-	"--dpkgopt=path-include=/usr/share/doc/*/copyright",
 	`--customize-hook=echo "` + passwdLine + `" >> "$1/etc/passwd"`,
 	`--customize-hook=echo "` + groupLine + `" >> "$1/etc/group"`,
 	`--customize-hook=rm -rf "$1"/var/log/* "$1"/var/cache/ldconfig/*`,
@@ -76,9 +70,9 @@ func parsePackages(r io.Reader) ([]string, error) {
 }
 
 // rootfsKey identifies a root file system by what goes into it.
-func rootfsKey(packages []string) string {
+func rootfsKey(packages []string, dpkgConfig []byte) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q", suite, epoch, mmdebstrapOptions, packages)
+	fmt.Fprintf(h, "%q %q %q %q %q", suite, epoch, mmdebstrapOptions, packages, dpkgConfig)
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
@@ -93,7 +87,12 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", list.Name(), err)
 	}
-	tarball := filepath.Join(o.cache, rootfsKey(packages)+".tar")
+	dpkgConfig := filepath.Join(o.repo, "hack", "images", "renderer-dpkg.cfg")
+	configData, err := os.ReadFile(dpkgConfig)
+	if err != nil {
+		return nil, err
+	}
+	tarball := filepath.Join(o.cache, rootfsKey(packages, configData)+".tar")
 	if layer, err := cachedLayer(tarball); err == nil {
 		return layer, nil
 	}
@@ -102,7 +101,7 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 	}
 	begin := time.Now()
 	fmt.Fprintf(progress, "  installing Debian packages %s (about a minute; cached afterwards)\n", strings.Join(packages, " "))
-	if err := makeRootfs(ctx, tarball, packages); err != nil {
+	if err := makeRootfs(ctx, tarball, packages, dpkgConfig); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(progress, "  installed (%.0fs)\n", time.Since(begin).Seconds())
@@ -110,7 +109,7 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 }
 
 // makeRootfs runs mmdebstrap. The file appears when it is complete.
-func makeRootfs(ctx context.Context, tarball string, packages []string) error {
+func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConfig string) error {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		return errors.New("mmdebstrap is missing; `go run ./hack/devcluster up` installs it, and so does apt-get install mmdebstrap")
 	}
@@ -119,9 +118,13 @@ func makeRootfs(ctx context.Context, tarball string, packages []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	temp := tarball + ".new"
-	defer func() { _ = os.Remove(temp) }()
-	args := append([]string{"--include=" + strings.Join(packages, ",")}, mmdebstrapOptions...)
+	dir, err := os.MkdirTemp(filepath.Dir(tarball), ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	temp := filepath.Join(dir, "rootfs.tar")
+	args := append([]string{"--include=" + strings.Join(packages, ","), "--dpkgopt=" + dpkgConfig}, mmdebstrapOptions...)
 	cmd := exec.CommandContext(ctx, "mmdebstrap", append(args, suite, temp)...)
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch)
 	// An interrupted mmdebstrap removes its temporary folder, a killed one leaves it.

@@ -8,7 +8,6 @@ package ociarchive
 
 import (
 	"archive/tar"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,7 +37,7 @@ func Image(architecture string, config v1.Config, layers ...v1.Layer) (v1.Image,
 }
 
 // Write writes img under its full reference, for example "docker.io/library/x:dev", to the file name. The file appears
-// when it is complete.
+// when it is complete. Layers with which an archive of that name begins already are not written again.
 func Write(name, reference string, img v1.Image) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
@@ -53,7 +52,23 @@ func Write(name, reference string, img v1.Image) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err := write(f, reference, img); err != nil {
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	reused, err := reuse(name, f.Name(), layers)
+	if err != nil {
+		return fmt.Errorf("reuse %s: %w", name, err)
+	}
+	if reused.layers > 0 {
+		if err := f.Close(); err != nil {
+			return err
+		}
+		if f, err = reopen(f.Name(), reused.length); err != nil {
+			return err
+		}
+	}
+	if err := write(f, reference, img, layers[reused.layers:]); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := f.Close(); err != nil {
@@ -62,8 +77,14 @@ func Write(name, reference string, img v1.Image) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
-func write(w io.Writer, reference string, img v1.Image) error {
+// write writes the entries of an archive, the layers first: they change least.
+func write(w io.Writer, reference string, img v1.Image, layers []v1.Layer) error {
 	tw := tar.NewWriter(w)
+	for _, layer := range layers {
+		if err := writeLayer(tw, layer); err != nil {
+			return err
+		}
+	}
 	manifest, err := img.RawManifest()
 	if err != nil {
 		return err
@@ -100,21 +121,15 @@ func write(w io.Writer, reference string, img v1.Image) error {
 		name string
 		data []byte
 	}{
-		{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)},
-		{"index.json", index},
-		{blobName(digest), manifest},
 		{blobName(configName), config},
+		{blobName(digest), manifest},
+		{"index.json", index},
+		{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)},
 	} {
-		if err := writeEntry(tw, entry.name, int64(len(entry.data)), bytes.NewReader(entry.data)); err != nil {
+		if err := tw.WriteHeader(header(entry.name, int64(len(entry.data)))); err != nil {
 			return err
 		}
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	for _, layer := range layers {
-		if err := writeLayer(tw, layer); err != nil {
+		if _, err := tw.Write(entry.data); err != nil {
 			return err
 		}
 	}
@@ -122,11 +137,7 @@ func write(w io.Writer, reference string, img v1.Image) error {
 }
 
 func writeLayer(tw *tar.Writer, layer v1.Layer) error {
-	digest, err := layer.Digest()
-	if err != nil {
-		return err
-	}
-	size, err := layer.Size()
+	h, err := layerHeader(layer)
 	if err != nil {
 		return err
 	}
@@ -135,16 +146,27 @@ func writeLayer(tw *tar.Writer, layer v1.Layer) error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	return writeEntry(tw, blobName(digest), size, r)
+	if err := tw.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err = io.Copy(tw, r)
+	return err
+}
+
+func layerHeader(layer v1.Layer) (*tar.Header, error) {
+	digest, err := layer.Digest()
+	if err != nil {
+		return nil, err
+	}
+	size, err := layer.Size()
+	if err != nil {
+		return nil, err
+	}
+	return header(blobName(digest), size), nil
 }
 
 func blobName(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
 
-func writeEntry(tw *tar.Writer, name string, size int64, r io.Reader) error {
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644}
-	if err := tw.WriteHeader(header); err != nil {
-		return err
-	}
-	_, err := io.Copy(tw, r)
-	return err
+func header(name string, size int64) *tar.Header {
+	return &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644}
 }

@@ -112,6 +112,49 @@ func TestArchiveIsReproducible(t *testing.T) {
 	}
 }
 
+func TestUnchangedLayersAreKept(t *testing.T) {
+	t.Parallel()
+	layer := func(content string) v1.Layer {
+		t.Helper()
+		l, err := ociarchive.FilesLayer([]ociarchive.File{{Name: "file", Data: []byte(content), Mode: 0o644}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	write := func(name string, layers ...v1.Layer) []byte {
+		t.Helper()
+		img, err := ociarchive.Image("amd64", v1.Config{}, layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ociarchive.Write(name, "platen.dev/app:dev", img); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	base, one, two := layer("base"), layer("one"), layer("a second one, which is longer than the first")
+	for name, next := range map[string][]v1.Layer{
+		"the same":       {base, one},
+		"upper changed":  {base, two},
+		"upper gone":     {base},
+		"upper added":    {base, one, two},
+		"base changed":   {two, one},
+		"layers swapped": {one, base},
+	} {
+		dir := t.TempDir()
+		kept := filepath.Join(dir, "app.tar")
+		write(kept, base, one)
+		if !bytes.Equal(write(kept, next...), write(filepath.Join(dir, "fresh.tar"), next...)) {
+			t.Errorf("%s: writing over an old archive gives another one than writing anew", name)
+		}
+	}
+}
+
 // unpack writes the files of a tar archive that holds nothing but files.
 func unpack(t *testing.T, name, dir string) {
 	t.Helper()
