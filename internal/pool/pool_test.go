@@ -1,0 +1,313 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// world is a pool with a clock that tests set.
+type world struct {
+	*Pool
+	t   *testing.T
+	now time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Unix(1_000_000, 0)}
+	w.Pool = New(Options{
+		Now:        func() time.Time { return w.now },
+		JobChanged: func(types.NamespacedName) {}, NamespaceChanged: func(string) {},
+		MaxPodsPerNamespace: 2,
+	})
+	return w
+}
+
+func key(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
+
+func (w *world) enqueue(name string, generation int64) Job {
+	j := Job{
+		Key: key(name), UID: types.UID("uid-" + name), Generation: generation, Timeout: time.Minute, BackoffLimit: 1,
+		Task: render.Task{Pages: []render.Page{{Number: 1}}},
+	}
+	w.Enqueue(j)
+	return j
+}
+
+// launch creates the pods that the pool wants, as the controller does, and returns them.
+func (w *world) launch() (pods []PodID) {
+	for _, l := range w.Decide("ns") {
+		id := PodID{Namespace: "ns", Name: l.PodName, UID: types.UID("pod-" + l.PodName)}
+		w.Launched(l, id.UID, nil)
+		pods = append(pods, id)
+	}
+	return pods
+}
+
+// poll asks for a task without waiting.
+func (w *world) poll(id PodID) *Assignment {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	cancel()
+	a, err := w.Next(ctx, id)
+	if err != nil {
+		w.t.Fatalf("poll: %v", err)
+	}
+	return a
+}
+
+func (w *world) phase(name string, want Phase) State {
+	w.t.Helper()
+	s := w.State(key(name), types.UID("uid-"+name), 1)
+	if s.Phase != want {
+		w.t.Fatalf("%s is %q (%+v), want %q", name, s.Phase, s, want)
+	}
+	return s
+}
+
+func TestJobGoesThroughItsPhases(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	w.phase("a", Queued)
+	pods := w.launch()
+	if len(pods) != 1 || len(w.launch()) != 0 {
+		t.Fatalf("got %d pods, and more when asked again", len(pods))
+	}
+	a := w.poll(pods[0])
+	if a == nil || a.TaskID != "uid-a.1.1" {
+		t.Fatalf("got %+v", a)
+	}
+	w.phase("a", Rendering)
+	if again := w.poll(pods[0]); again == nil || again.TaskID != a.TaskID {
+		t.Errorf("a pod that asks again was given %+v", again)
+	}
+	if err := w.Finish(pods[0], a.TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.phase("a", Rendered)
+	if err := w.Finish(pods[0], a.TaskID, nil); !errors.Is(err, ErrGone) {
+		t.Errorf("a result that comes twice: got %v", err)
+	}
+	w.enqueue("b", 1)
+	if len(w.launch()) != 0 {
+		t.Error("a pod was launched although one is idle")
+	}
+	if b := w.poll(pods[0]); b == nil || b.Key != key("b") {
+		t.Errorf("the idle pod was given %+v", b)
+	}
+}
+
+func TestWaitingPollIsWoken(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	if err := w.Finish(pod, a.TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan *Assignment)
+	go func() {
+		next, _ := w.Next(t.Context(), pod)
+		got <- next
+	}()
+	w.enqueue("b", 1)
+	if next := <-got; next == nil || next.Key != key("b") {
+		t.Errorf("got %+v", next)
+	}
+}
+
+func TestPodsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.enqueue(name, 1)
+	}
+	if n := len(w.launch()); n != 2 {
+		t.Errorf("got %d pods, want 2", n)
+	}
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	for name, id := range map[string]PodID{
+		"other UID":       {Namespace: "ns", Name: pod.Name, UID: "x"},
+		"other name":      {Namespace: "ns", Name: "x", UID: pod.UID},
+		"other namespace": {Namespace: "other", Name: pod.Name, UID: pod.UID},
+	} {
+		if _, err := w.Next(t.Context(), id); !errors.Is(err, ErrUnknownPod) {
+			t.Errorf("%s: poll: got %v", name, err)
+		}
+		if _, err := w.Holds(id, a.TaskID); !errors.Is(err, ErrUnknownPod) {
+			t.Errorf("%s: task: got %v", name, err)
+		}
+		if err := w.Finish(id, a.TaskID, nil); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: result: got %v", name, err)
+		}
+	}
+	w.phase("a", Rendering)
+}
+
+func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	w.now = w.now.Add(10 * time.Second)
+	w.enqueue("a", 2)
+	if err := w.Heartbeat(pod, a.TaskID); !errors.Is(err, ErrGone) {
+		t.Errorf("after a change: got %v", err)
+	}
+	b := w.poll(pod)
+	if b == nil || b.Generation != 2 {
+		t.Fatalf("got %+v", b)
+	}
+	w.Forget(key("a"))
+	w.now = w.now.Add(time.Minute)
+	if err := w.Heartbeat(pod, b.TaskID); !errors.Is(err, ErrGone) {
+		t.Errorf("after a deletion: got %v", err)
+	}
+}
+
+func TestLostPodsAreReplacedUpToTheLimit(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	for attempt := 1; attempt <= 2; attempt++ {
+		pods := w.launch()
+		if len(pods) != 1 {
+			t.Fatalf("attempt %d: got %d pods", attempt, len(pods))
+		}
+		if w.poll(pods[0]) == nil {
+			t.Fatalf("attempt %d: no task", attempt)
+		}
+		w.ObservePods("ns", []PodView{{Name: pods[0].Name, UID: pods[0].UID, Owner: "uid-a", Ended: true, Message: "OOMKilled (exit code 137)"}})
+		w.now = w.now.Add(time.Minute)
+	}
+	s := w.phase("a", Failed)
+	if s.Failure.Reason != ReasonBackoffLimitExceeded || s.Attempts != 2 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestPodTakenAwayForAnotherJobsSakeIsNoAttempt(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	if err := w.Finish(pod, a.TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.enqueue("b", 1)
+	w.poll(pod)
+	w.phase("b", Rendering)
+	w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Owner: "uid-a", Deleting: true}})
+	if s := w.phase("b", Queued); s.Attempts != 0 {
+		t.Errorf("got %d attempts", s.Attempts)
+	}
+}
+
+func TestSilentPodLosesItsTask(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	w.poll(pod)
+	w.now = w.now.Add(14 * time.Second)
+	w.Expire()
+	w.phase("a", Rendering)
+	w.now = w.now.Add(2 * time.Second)
+	w.Expire()
+	w.phase("a", Queued)
+}
+
+func TestOverdueTaskFails(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	for range 8 {
+		w.now = w.now.Add(10 * time.Second)
+		_ = w.Heartbeat(pod, a.TaskID)
+		w.Expire()
+	}
+	if s := w.phase("a", Failed); s.Failure.Reason != ReasonDeadlineExceeded {
+		t.Errorf("got %+v", s.Failure)
+	}
+}
+
+func TestIdlePodIsRetired(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	if err := w.Finish(pod, a.TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(59 * time.Second)
+	w.poll(pod)
+	w.now = w.now.Add(2 * time.Second)
+	if _, err := w.Next(t.Context(), pod); !errors.Is(err, ErrRetire) {
+		t.Errorf("got %v", err)
+	}
+	w.enqueue("b", 1)
+	if len(w.launch()) != 1 {
+		t.Error("a retired pod still counts as available")
+	}
+}
+
+// A manager that starts anew finds a pod and waits for what it has to say before it gives its job to another.
+func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
+	pod := PodID{Namespace: "ns", Name: "render-uid-a-1-1", UID: "pod-1"}
+	view := []PodView{{Name: pod.Name, UID: pod.UID, Owner: "uid-a"}}
+	for name, announce := range map[string]func(w *world){
+		"the pod comes first": func(w *world) {
+			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
+				w.t.Fatal(err)
+			}
+			w.enqueue("a", 1)
+		},
+		"the job comes first": func(w *world) {
+			w.enqueue("a", 1)
+			if len(w.Decide("ns")) != 0 {
+				w.t.Fatal("another pod was launched before the first had its say")
+			}
+			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.ObservePods("ns", view)
+			announce(w)
+			s := w.phase("a", Rendering)
+			if s.PodName != pod.Name || s.Attempts != 1 {
+				t.Errorf("got %+v", s)
+			}
+			if err := w.Finish(pod, "uid-a.1.1", nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPodOfAnEarlierManagerThatStaysSilentIsPassedOver(t *testing.T) {
+	w := newWorld(t)
+	w.ObservePods("ns", []PodView{{Name: "old", UID: "pod-1", Owner: "uid-a"}})
+	w.enqueue("a", 1)
+	w.now = w.now.Add(6 * time.Second)
+	w.Expire()
+	// The old pod may still come to work; until it does not count as lost, it is the pod that the job waits for.
+	if got := w.poll(PodID{Namespace: "ns", Name: "old", UID: "pod-1"}); got == nil || got.Key != key("a") {
+		t.Errorf("got %+v", got)
+	}
+}
