@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := $(CURDIR)/bin
 TOOLS := $(CURDIR)/hack/tools
-IMAGES := $(CURDIR)/.devcluster/images
+IMAGES := $(CURDIR)/bin/images
 
 # The user's own cluster, if KUBECONFIG is set; the development cluster otherwise.
 OWN_CLUSTER := $(KUBECONFIG)

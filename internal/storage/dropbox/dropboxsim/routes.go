@@ -348,6 +348,7 @@ func listFolder(c *call) (any, *apiError) {
 		IncludeShared  bool   `json:"include_has_explicit_shared_members"`
 		IncludeMounted bool   `json:"include_mounted_folders"`
 		IncludeNonDown bool   `json:"include_non_downloadable_files"`
+		IncludeRestore bool   `json:"include_restorable_info"`
 	}
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
