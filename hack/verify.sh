@@ -36,7 +36,7 @@ if go list -deps ./cmd/manager | grep -E '/(dropboxsim|test/|internal/render/bro
 fi
 
 echo "==> manifests"
-for overlay in config/default config/simulator config/failpoints config/samples; do
+for overlay in config/default config/simulator config/samples; do
   bin/kustomize build "$overlay" >/dev/null
 done
 

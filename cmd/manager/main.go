@@ -22,7 +22,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,6 +60,11 @@ import (
 
 // newsBuffer lets the pool and the uploader tell of changes before the controllers listen.
 const newsBuffer = 1024
+
+const (
+	leaseName     = "platen-manager"
+	renewDeadline = 10 * time.Second
+)
 
 func main() {
 	var o options
@@ -154,10 +162,22 @@ func run(ctx context.Context, o options) error {
 }
 
 func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
-	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
-		Scheme:                  scheme,
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := o.lock(config)
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme,
+
+		LeaderElectionResourceLockInterface: lock,
+
 		LeaderElection:          o.leaderElection,
-		LeaderElectionID:        "platen-manager",
+		LeaderElectionID:        leaseName,
+		RenewDeadline:           ptr.To(renewDeadline),
 		LeaderElectionNamespace: o.namespace,
 		// The process ends at once when the manager stops, so nobody acts after the lease is given back.
 		LeaderElectionReleaseOnCancel: true,
@@ -179,6 +199,16 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("setting up the manager: %w", err)
 	}
 	return mgr, errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping))
+}
+
+// lock is the lease by which the manager leads, held in the name of the pod: when its process was killed, the next one in the pod
+// leads at once, since the kubelet runs only one at a time. Without a pod's name, each process is on its own.
+func (o options) lock(config *rest.Config) (resourcelock.Interface, error) {
+	if !o.leaderElection || o.podName == "" {
+		return nil, nil
+	}
+	return resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, o.namespace, leaseName,
+		resourcelock.ResourceLockConfig{Identity: o.podName}, config, renewDeadline)
 }
 
 // leader is a part of the manager that runs only while it leads.

@@ -15,6 +15,7 @@ import (
 // options are the manager's flags.
 type options struct {
 	namespace      string
+	podName        string
 	leaderElection bool
 	metricsAddress string
 	probeAddress   string
@@ -60,6 +61,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	o.memoryLimit.Quantity = resource.MustParse("1Gi")
 
 	flags.StringVar(&o.namespace, "namespace", "platen-system", "namespace in which the manager runs")
+	flags.StringVar(&o.podName, "pod-name", "", "name of the pod in which the manager runs, under which it leads; empty outside a pod")
 	flags.BoolVar(&o.leaderElection, "leader-elect", true, "let one manager act at a time")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, 0 for none")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")

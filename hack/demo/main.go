@@ -57,8 +57,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("==> applying config/samples: three templates' worth of jobs in the namespaces marketing, sales and press")
-	if err := kubectl(ctx, "delete", "renderjobs", "--all", "-A", "--ignore-not-found"); err != nil {
-		return err
+	for _, s := range samples {
+		if err := kubectl(ctx, "-n", s.job.Namespace, "delete", "renderjob", s.job.Name, "--ignore-not-found"); err != nil {
+			return err
+		}
 	}
 	if err := kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/samples"); err != nil {
 		return err

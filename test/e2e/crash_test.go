@@ -1,0 +1,115 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/cluster"
+)
+
+// failpointPatch runs the manager built with failpoints, and not as the first process of its container: the kernel does not let that
+// one kill itself.
+const failpointPatch = `[
+	{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "platen.dev/manager:failpoints"},
+	{"op": "add", "path": "/spec/template/spec/shareProcessNamespace", "value": true},
+	{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--failpoint-bind-address=:8083"}
+]`
+
+// manager returns the manager's only pod, ready to work: it leads.
+func manager(ctx context.Context) *corev1.Pod {
+	GinkgoHelper()
+	pods := &corev1.PodList{}
+	Eventually(func(g Gomega) {
+		g.Expect(c.List(ctx, pods, client.InNamespace(cluster.Namespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"})).To(Succeed())
+		g.Expect(pods.Items).To(HaveLen(1))
+		g.Expect(pods.Items[0].Status.ContainerStatuses).To(HaveLen(1))
+		g.Expect(pods.Items[0].Status.ContainerStatuses[0].Ready).To(BeTrue())
+	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+	return &pods.Items[0]
+}
+
+// patchManager patches the manager's Deployment and waits until the new manager is the only one.
+func patchManager(ctx context.Context, patch string) {
+	GinkgoHelper()
+	deployment := &appsv1.Deployment{}
+	deployment.Namespace, deployment.Name = cluster.Namespace, "platen-manager"
+	Expect(c.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, []byte(patch)))).To(Succeed())
+	Eventually(func(g Gomega) {
+		g.Expect(c.Get(ctx, client.ObjectKeyFromObject(deployment), deployment)).To(Succeed())
+		g.Expect(deployment.Status.ObservedGeneration).To(Equal(deployment.Generation))
+		g.Expect(deployment.Status.UpdatedReplicas).To(BeEquivalentTo(1))
+		g.Expect(deployment.Status.ReadyReplicas).To(BeEquivalentTo(1))
+		g.Expect(deployment.Status.Replicas).To(BeEquivalentTo(1))
+	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+	manager(ctx)
+}
+
+// arm makes the manager kill itself with SIGKILL at the failpoint, once.
+func arm(ctx context.Context, failpoint string) {
+	GinkgoHelper()
+	Eventually(func() error {
+		return c.Kube().CoreV1().RESTClient().Post().Namespace(cluster.Namespace).Resource("pods").
+			Name(manager(ctx).Name + ":8083").SubResource("proxy").Suffix("/failpoints/" + failpoint).Do(ctx).Error()
+	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+}
+
+func restarts(ctx context.Context) int32 {
+	GinkgoHelper()
+	return manager(ctx).Status.ContainerStatuses[0].RestartCount
+}
+
+var _ = Describe("A manager that is killed", Ordered, Serial, func() {
+	BeforeAll(func(ctx SpecContext) {
+		deployment := &appsv1.Deployment{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: cluster.Namespace, Name: "platen-manager"}, deployment)).To(Succeed())
+		before := deployment.DeepCopy()
+		patchManager(ctx, failpointPatch)
+		DeferCleanup(func(ctx SpecContext) {
+			now := &appsv1.Deployment{}
+			Expect(c.Get(ctx, client.ObjectKeyFromObject(before), now)).To(Succeed())
+			original := now.DeepCopy()
+			now.Spec.Template = before.Spec.Template
+			Expect(c.Patch(ctx, now, client.MergeFrom(original))).To(Succeed())
+			manager(ctx)
+		})
+	})
+
+	for _, failpoint := range []string{
+		"pod.after-create-before-observe",
+		"dispatch.after-assign-before-answer",
+		"page.first-byte",
+		"content.before-commit",
+		"content.after-commit",
+		"upload.before-send",
+		"upload.after-commit-answer-lost",
+		"status.before-patch",
+	} {
+		It("at "+failpoint+" finishes the job all the same, with one file a page", func(ctx SpecContext) {
+			w := newWorkspace(ctx)
+			w.connected(ctx)
+			before := restarts(ctx)
+			arm(ctx, failpoint)
+			job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
+			Eventually(func() error { // the new manager is behind its Service only once it is found ready
+				_, _, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
+				return err
+			}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+			w.expectDelivered(ctx, job)
+			Expect(restarts(ctx)).To(Equal(before+1), "the manager was not killed")
+			pods := &corev1.PodList{}
+			Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
+			Expect(pods.Items).To(HaveLen(1), "the render pod was doubled")
+		}, SpecTimeout(2*time.Minute))
+	}
+})
