@@ -69,7 +69,7 @@ test: test-unit test-e2e ## Run every test: unit, API server, end to end on a cl
 test-unit: $(GOTESTSUM) ## Run the unit tests, and those against a real API server.
 	@echo "==> unit and API server tests"
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
-	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e -e /test/bench)
+	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e)
 
 .PHONY: test-e2e
 test-e2e: $(GOTESTSUM) deploy ## Run the end-to-end tests on the cluster.

@@ -25,7 +25,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -177,7 +176,7 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 
 		LeaderElection:          o.leaderElection,
 		LeaderElectionID:        leaseName,
-		RenewDeadline:           ptr.To(renewDeadline),
+		RenewDeadline:           new(renewDeadline),
 		LeaderElectionNamespace: o.namespace,
 		// The process ends at once when the manager stops, so nobody acts after the lease is given back.
 		LeaderElectionReleaseOnCancel: true,

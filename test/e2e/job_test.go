@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,6 +39,72 @@ var _ = Describe("A RenderJob", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(picture.Bounds().Dx()).To(Equal(800))
 		Expect(picture.Bounds().Dy()).To(Equal(400))
+	})
+
+	It("has a file for each page, and one for all pages of a PDF", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "carousel"}, Spec: platenv1alpha1.RenderTemplateSpec{
+			Pages: []platenv1alpha1.TemplatePage{
+				{Name: "a", Width: 100, Height: 100, HTML: "<p>one"},
+				{Name: "b", Width: 200, Height: 100, HTML: "<p>two"},
+				{Name: "c", Width: 300, Height: 100, HTML: "<p>three"},
+			},
+		}})
+		carousel := func(name string, format platenv1alpha1.Format) *platenv1alpha1.RenderJob {
+			return w.job(name, func(j *platenv1alpha1.RenderJob) {
+				j.Spec.TemplateRef.Name = "carousel"
+				j.Spec.Output.Format = format
+			})
+		}
+		webp := w.run(ctx, carousel("pictures", "webp"))
+		w.expectDelivered(ctx, webp)
+		paths := make([]string, 0, 3)
+		for i, page := range webp.Status.Connections[0].Pages {
+			paths = append(paths, page.Path)
+			Expect(webp.Status.Pages[i].Width).To(BeEquivalentTo(100 * (i + 1)))
+		}
+		Expect(paths).To(Equal([]string{"/Renders/pictures_page_1.webp", "/Renders/pictures_page_2.webp", "/Renders/pictures_page_3.webp"}))
+
+		pdf := w.run(ctx, carousel("document", "pdf"))
+		Expect(reason(pdf, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
+		Expect(pdf.Status.Pages).To(HaveLen(1))
+		Expect(pdf.Status.Connections[0].Pages[0].Path).To(Equal("/Renders/document.pdf"))
+		data, contentType, err := c.Content(ctx, pdf.Status.Pages[0].ContentURL)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(contentType).To(Equal("application/pdf"))
+		Expect(bytes.HasPrefix(data, []byte("%PDF-"))).To(BeTrue())
+	})
+
+	It("rests while it is suspended", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) })
+		w.create(ctx, job)
+		Eventually(func(g Gomega) {
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
+			g.Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SuspendedReason))
+		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		pods := &corev1.PodList{}
+		Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
+		Expect(pods.Items).To(BeEmpty())
+		before := job.DeepCopy()
+		job.Spec.Suspend = nil
+		Expect(c.Patch(ctx, job, client.MergeFrom(before))).To(Succeed())
+		Expect(reason(w.await(ctx, job), platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
+	})
+
+	It("goes away with its files and its pod when its time to live is over", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.TTLSecondsAfterFinished = new(int32(1)) }))
+		url := job.Status.Pages[0].ContentURL
+		Eventually(func(g Gomega) {
+			g.Expect(apierrors.IsNotFound(c.Get(ctx, client.ObjectKeyFromObject(job), job))).To(BeTrue())
+			_, _, err := c.Content(ctx, url)
+			g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
+			pods := &corev1.PodList{}
+			g.Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
+			g.Expect(pods.Items).To(BeEmpty())
+		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
 	})
 
 	It("costs one Dropbox call once the token is known", func(ctx SpecContext) {

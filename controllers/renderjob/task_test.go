@@ -1,0 +1,186 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/reconcile"
+)
+
+func raw(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+
+// newJob is a job as the API server's defaults leave it.
+func newJob(change func(*platenv1alpha1.RenderJobSpec)) *platenv1alpha1.RenderJob {
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "summer", Namespace: "marketing"}}
+	job.Spec.Output = platenv1alpha1.OutputSpec{Format: "png", Scale: "1", Quality: 90}
+	if change != nil {
+		change(&job.Spec)
+	}
+	return job
+}
+
+func newTemplate(pages int, parameters ...platenv1alpha1.Parameter) *platenv1alpha1.RenderTemplate {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "banner", UID: "uid"}}
+	template.Spec.Parameters = parameters
+	for n := range pages {
+		name := fmt.Sprintf("page-%d", n+1)
+		template.Spec.Pages = append(template.Spec.Pages, platenv1alpha1.TemplatePage{Name: name, Width: 1200, Height: 630, HTML: name})
+	}
+	return template
+}
+
+// configMaps holds values by name/key.
+type configMaps map[string]string
+
+func (c configMaps) read(_ context.Context, _ string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {
+	value, ok := c[ref.Name+"/"+ref.Key]
+	if !ok {
+		return "", reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, 0, "no %s/%s", ref.Name, ref.Key)
+	}
+	return value, nil
+}
+
+func TestBuildTaskRefuses(t *testing.T) {
+	kinds := []platenv1alpha1.Parameter{
+		{Name: "text", Type: "text"},
+		{Name: "image", Type: "image"},
+		{Name: "number", Type: "number"},
+		{Name: "boolean", Type: "boolean"},
+		{Name: "list", Type: "list"},
+	}
+	for _, c := range []struct {
+		name       string
+		parameters []platenv1alpha1.Parameter
+		change     func(*platenv1alpha1.RenderJobSpec)
+		want       string
+	}{
+		{"a page that is not there", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Pages = []int32{1, 9} }, "spec.output.pages[1]: 9 must be at most 3"},
+		{"too many pixels", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "12" }, "spec.output.scale: page 1 would have 108864000 pixels"},
+		{"a scale that is no number", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "wide" }, "spec.output.scale: 'wide'"},
+		{"no object", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`[1]`) }, "spec.modifications must be a JSON object"},
+		{
+			"endless modifications", nil,
+			func(s *platenv1alpha1.RenderJobSpec) {
+				s.Modifications = raw(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)
+			},
+			"bytes must be at most 1048576",
+		},
+		{
+			"a source that is no object", nil, func(s *platenv1alpha1.RenderJobSpec) {
+				s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "list"}}}
+			}, "spec.modificationsFrom[0]: key 'list' of ConfigMap 'm' must hold a JSON or YAML object",
+		},
+		{"a parameter that is missing", []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}}, nil, "spec.modifications.headline is required"},
+		{"text that is a list", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"text":[]}`) }, "spec.modifications.text: [] must be a string or a number"},
+		{"an image from a file", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"image":"file:///etc/passwd"}`) }, "must be a URL that starts with http://"},
+		{"a number in quotes", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"number":"1"}`) }, "must be a number"},
+		{"a boolean in quotes", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":"true"}`) }, "must be true or false"},
+		{"a list that is text", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"list":"a,b"}`) }, "must be a list"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := buildTask(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), configMaps{"m/list": "- 1"}.read)
+			terminal := (*reconcile.TerminalError)(nil)
+			if !errors.As(err, &terminal) || !strings.Contains(terminal.Message, c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestBuildTask(t *testing.T) {
+	template := newTemplate(3, platenv1alpha1.Parameter{Name: "colour", Type: "color", Default: raw(`"red"`)})
+	template.Spec.Pages[2].HTML = ""
+	template.Spec.Pages[2].HTMLFrom = &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "h", Key: "html"}}
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		s.Output.Pages = []int32{3, 1}
+		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}
+		s.Modifications = raw(`{"headline":"mine"}`)
+	})
+	task, err := buildTask(t.Context(), job, template, configMaps{"m/yaml": "headline: theirs\nfooter: kept", "h/html": "<p>far"}.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(task.Pages) != 2 || task.Pages[0].Number != 1 || task.Pages[1].Number != 3 || task.Pages[1].HTML != "<p>far" {
+		t.Errorf("pages %+v", task.Pages)
+	}
+	if task.Pages[0].ID == "" || task.Pages[0].ID == task.Pages[1].ID {
+		t.Errorf("ids %q and %q", task.Pages[0].ID, task.Pages[1].ID)
+	}
+	want := map[string]any{"headline": "mine", "footer": "kept", "colour": "red"}
+	if fmt.Sprint(task.Modifications) != fmt.Sprint(want) {
+		t.Errorf("modifications %v, want %v", task.Modifications, want)
+	}
+	again, err := buildTask(t.Context(), job, template, configMaps{"m/yaml": "", "h/html": ""}.read)
+	if err != nil || again.Pages[0].ID != task.Pages[0].ID {
+		t.Errorf("the page's id has changed: %v", err)
+	}
+}
+
+func connection(name string, policy platenv1alpha1.UploadPolicy) platenv1alpha1.StorageConnection {
+	return platenv1alpha1.StorageConnection{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderDropbox, UploadPolicy: policy, DefaultFolder: "/Renders"},
+	}
+}
+
+func TestResolveConnections(t *testing.T) {
+	auto, byHand, off := connection("b-auto", platenv1alpha1.UploadAutomatic), connection("c-hand", platenv1alpha1.UploadOnRequest), connection("a-off", platenv1alpha1.UploadDisabled)
+	dropbox := func(name, folder string) platenv1alpha1.JobConnection {
+		c := platenv1alpha1.JobConnection{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(folder)}
+		if name != "" {
+			c.Name = &name
+		}
+		return c
+	}
+	for _, c := range []struct {
+		name    string
+		all     []platenv1alpha1.StorageConnection
+		wanted  []platenv1alpha1.JobConnection
+		want    string
+		missing bool
+	}{
+		{"left out: the automatic ones", []platenv1alpha1.StorageConnection{byHand, off, auto}, nil, "b-auto:/Renders", false},
+		{"empty: none", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{}, "", false},
+		{"left out, and none is there", nil, nil, "", false},
+		{"named, and none is there", nil, []platenv1alpha1.JobConnection{dropbox("", "")}, "", true},
+		{"by provider: the first that is not disabled", []platenv1alpha1.StorageConnection{off, byHand, auto}, []platenv1alpha1.JobConnection{dropbox("", "")}, "b-auto:/Renders", false},
+		{"by provider, and all are disabled", []platenv1alpha1.StorageConnection{off}, []platenv1alpha1.JobConnection{dropbox("", "")}, "a-off:/Renders", false},
+		{"by name, with a folder", []platenv1alpha1.StorageConnection{auto, byHand}, []platenv1alpha1.JobConnection{dropbox("c-hand", "/Mine")}, "c-hand:/Mine", false},
+		{"one is missing", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{dropbox("b-auto", ""), dropbox("gone", "")}, "b-auto:/Renders", true},
+		{"twice the same", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{dropbox("", ""), dropbox("b-auto", "/Other")}, "b-auto:/Renders", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			targets, missing := resolveConnections(newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Connections = c.wanted }), c.all)
+			got := make([]string, 0, len(targets))
+			for _, t := range targets {
+				got = append(got, t.connection.Name+":"+t.folder)
+			}
+			if strings.Join(got, " ") != c.want || missing != c.missing {
+				t.Errorf("got %q, missing %t", got, missing)
+			}
+		})
+	}
+}
+
+func TestFileName(t *testing.T) {
+	job := newJob(nil)
+	page := content.Page{Page: 2}
+	if got := fileName(job, page, 1); got != "summer.png" {
+		t.Error(got)
+	}
+	job.Spec.Output.FileName = "banner"
+	if got := fileName(job, page, 2); got != "banner_page_2.png" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,134 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package credentials
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+func secret(data map[string]string) *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Name: "dropbox", Namespace: "ns", UID: "uid", Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true"},
+	}, Data: map[string][]byte{}}
+	for key, value := range data {
+		s.Data[key] = []byte(value)
+	}
+	return s
+}
+
+func read(t *testing.T, s *corev1.Secret) (Dropbox, string, error) {
+	t.Helper()
+	builder := fake.NewClientBuilder().WithScheme(scheme.Scheme)
+	if s != nil {
+		builder = builder.WithObjects(s)
+	}
+	return Reader{builder.Build()}.Dropbox(t.Context(), "ns", "dropbox")
+}
+
+func TestDropboxNamesWhatIsWrong(t *testing.T) {
+	unlabelled := secret(map[string]string{"appKey": "k", "refreshToken": "hush"})
+	unlabelled.Labels = nil
+	for name, c := range map[string]struct {
+		secret         *corev1.Secret
+		reason, phrase string
+	}{
+		"no Secret":        {nil, SecretNotFound, "'dropbox' does not exist"},
+		"no label":         {unlabelled, SecretNotLabelled, platenv1alpha1.CredentialsLabel},
+		"no refresh token": {secret(map[string]string{"appKey": "k"}), SecretKeyMissing, "no key 'refreshToken'"},
+		"no app key":       {secret(map[string]string{"refreshToken": "hush"}), SecretKeyMissing, "no key 'appKey'"},
+		"empty":            {secret(map[string]string{"appKey": "k", "refreshToken": ""}), SecretKeyInvalid, "'refreshToken'"},
+		"a space":          {secret(map[string]string{"appKey": "k", "refreshToken": "hush now"}), SecretKeyInvalid, "'refreshToken'"},
+		"a line break":     {secret(map[string]string{"appKey": "k", "refreshToken": "hush\nnow"}), SecretKeyInvalid, "'refreshToken'"},
+		"a byte order mark": {
+			secret(map[string]string{"appKey": "k", "refreshToken": "\ufeffhush"}), SecretKeyInvalid, "'refreshToken'",
+		},
+		"endless": {secret(map[string]string{"appKey": "k", "refreshToken": strings.Repeat("x", 5000)}), SecretKeyInvalid, "'refreshToken'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := read(t, c.secret)
+			problem := (*Error)(nil)
+			if !errors.As(err, &problem) || problem.Reason != c.reason || !strings.Contains(problem.Message, c.phrase) {
+				t.Fatalf("got %v, want %s with %q", err, c.reason, c.phrase)
+			}
+			if strings.Contains(err.Error(), "hush") {
+				t.Errorf("the message shows the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestDropboxForgivesALineBreakAtTheEnd(t *testing.T) {
+	credentials, fingerprint, err := read(t, secret(map[string]string{"appKey": "key\n", "refreshToken": "token\r\n", "appSecret": "s"}))
+	if err != nil || credentials != (Dropbox{"key", "s", "token"}) {
+		t.Fatal(err)
+	}
+	_, same, _ := read(t, secret(map[string]string{"appKey": "key", "refreshToken": "token", "appSecret": "s"}))
+	_, changed, _ := read(t, secret(map[string]string{"appKey": "key", "refreshToken": "token", "appSecret": "other"}))
+	if same != fingerprint || changed == fingerprint {
+		t.Errorf("fingerprints %s, %s and %s", fingerprint, same, changed)
+	}
+}
+
+func TestDropboxNeverPrintsItself(t *testing.T) {
+	credentials := Dropbox{AppKey: "hush1", AppSecret: "hush2", RefreshToken: "hush3"}
+	encoded, err := json.Marshal(map[string]any{"c": credentials, "p": &credentials})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		fmt.Sprint(credentials), fmt.Sprintf("%v %+v %#v %s %q", credentials, credentials, credentials, credentials, credentials),
+		fmt.Sprintf("%v %+v", &credentials, struct{ D Dropbox }{credentials}), credentials.LogValue().String(), string(encoded),
+	} {
+		if strings.Contains(text, "hush") {
+			t.Error(text)
+		}
+	}
+}
+
+func TestKeysAreMadeOnceAndSignACertificate(t *testing.T) {
+	c := fake.NewClientBuilder().WithScheme(scheme.Scheme).Build()
+	now := time.Now()
+	first, err := EnsureKeys(t.Context(), c, "ns", "keys", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := EnsureKeys(t.Context(), c, "ns", "keys", now)
+	if err != nil || string(first.CACert) != string(second.CACert) || string(first.URLSigningKey) != string(second.URLSigningKey) {
+		t.Errorf("a second manager has other keys: %v", err)
+	}
+	certificate, err := second.ServerCertificate([]string{"platen-dispatch.platen-system.svc"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(first.CACert)
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "platen-dispatch.platen-system.svc", CurrentTime: now.AddDate(0, 11, 0)}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBrokenKeysAreLeftAsTheyAre(t *testing.T) {
+	broken := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: "ns"}, Data: map[string][]byte{"ca.crt": []byte("x")}}
+	c := fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(broken).Build()
+	if _, err := EnsureKeys(t.Context(), c, "ns", "keys", time.Now()); err == nil || !strings.Contains(err.Error(), "delete it") {
+		t.Errorf("got %v", err)
+	}
+}

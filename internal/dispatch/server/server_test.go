@@ -1,0 +1,441 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/credentials"
+	dispatchclient "github.com/platen-dev/platen/internal/dispatch/client"
+	"github.com/platen-dev/platen/internal/dispatch/server"
+	"github.com/platen-dev/platen/internal/dispatch/wire"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// tokens is the API server's view of service-account tokens.
+type tokens struct {
+	ctrlclient.Client
+	reviews atomic.Int32
+}
+
+// newTokens knows the tokens "<pod>", bound to the pod of that name in namespace ns, for the audience they are asked with; a
+// token "other-audience" is good for something else.
+func newTokens() *tokens {
+	t := &tokens{}
+	t.Client = fake.NewClientBuilder().WithScheme(scheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(_ context.Context, _ ctrlclient.WithWatch, o ctrlclient.Object, _ ...ctrlclient.CreateOption) error {
+			review, ok := o.(*authenticationv1.TokenReview)
+			if !ok {
+				return fmt.Errorf("unexpected %T", o)
+			}
+			t.reviews.Add(1)
+			switch token := review.Spec.Token; {
+			case token == "broken":
+				return errors.New("the API server is away")
+			case token == "other-audience":
+				review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{"elsewhere"}, User: user(launched)}
+			case token == "no-pod":
+				review.Status = authenticationv1.TokenReviewStatus{
+					Authenticated: true, Audiences: review.Spec.Audiences, User: authenticationv1.UserInfo{Username: "system:serviceaccount:ns:default"},
+				}
+			case strings.HasPrefix(token, "render-"), token == "stranger":
+				review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: review.Spec.Audiences, User: user(token)}
+			}
+			return nil
+		},
+	}).Build()
+	return t
+}
+
+func user(pod string) authenticationv1.UserInfo {
+	return authenticationv1.UserInfo{Username: "system:serviceaccount:ns:default", Extra: map[string]authenticationv1.ExtraValue{
+		"authentication.kubernetes.io/pod-name": {pod}, "authentication.kubernetes.io/pod-uid": {"uid-" + pod},
+	}}
+}
+
+const (
+	// launched is the pod that the pool asks for when the job is enqueued, and other one that was there before.
+	launched = "render-job-1-1"
+	other    = "render-other"
+)
+
+// world is a dispatch server with its pool.
+type world struct {
+	t      *testing.T
+	tokens *tokens
+	pool   *pool.Pool
+	// changed is told when the job's state changes.
+	changed chan struct{}
+	store   *content.Store
+	http    http.Handler
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100)}
+	w.pool = pool.New(pool.Options{
+		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
+		AdoptionGrace: time.Nanosecond,
+	})
+	store, err := content.Open(t.Context(), "file://"+t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	w.store = store
+	s := server.New(server.Options{
+		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
+		Pool:     w.pool, Store: store, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
+	})
+	w.http = s.Handler()
+	return w
+}
+
+// enqueue hands the job to the pool and launches its pod.
+func (w *world) enqueue() {
+	w.t.Helper()
+	w.pool.Enqueue(pool.Job{
+		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Timeout: time.Minute, TotalPages: 3,
+		Task: render.Task{Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}},
+	})
+	launches := w.pool.Decide("ns")
+	if len(launches) != 1 || launches[0].PodName != launched {
+		w.t.Fatalf("the pool asks for %+v", launches)
+	}
+	w.pool.Launched(launches[0], "uid-"+launched, nil)
+	w.pool.ObservePods("ns", []pool.PodView{{Name: launched, UID: "uid-" + launched, Owner: "job"}, {Name: other, UID: "uid-" + other}})
+}
+
+// call makes a request as a pod.
+func (w *world) call(method, path, token string, header http.Header, body io.Reader) *httptest.ResponseRecorder {
+	w.t.Helper()
+	r := httptest.NewRequestWithContext(w.t.Context(), method, path, body)
+	if header != nil {
+		r.Header = header
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	recorder := httptest.NewRecorder()
+	w.http.ServeHTTP(recorder, r)
+	return recorder
+}
+
+// begin lets the launched pod take the job.
+func (w *world) begin() string {
+	w.t.Helper()
+	w.enqueue()
+	recorder := w.call(http.MethodPost, "/v1/poll", launched, nil, nil)
+	var a wire.Assignment
+	if err := json.NewDecoder(recorder.Body).Decode(&a); err != nil || recorder.Code != http.StatusOK {
+		w.t.Fatalf("poll: HTTP %d, %v", recorder.Code, err)
+	}
+	return a.TaskID
+}
+
+func png() http.Header { return http.Header{"Content-Type": {"image/png"}} }
+
+func TestStrangersLearnNothing(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	for _, c := range []struct {
+		name, method, path, token string
+		want                      int
+	}{
+		{"no token", http.MethodPost, "/v1/poll", "", http.StatusUnauthorized},
+		{"a token that the API server refuses", http.MethodPost, "/v1/poll", "expired", http.StatusUnauthorized},
+		{"a token for another audience", http.MethodPost, "/v1/poll", "other-audience", http.StatusUnauthorized},
+		{"a token that is bound to no pod", http.MethodPost, "/v1/poll", "no-pod", http.StatusUnauthorized},
+		{"an endless token", http.MethodPost, "/v1/poll", strings.Repeat("x", 20<<10), http.StatusUnauthorized},
+		{"a pod that is no render pod", http.MethodPost, "/v1/poll", "stranger", http.StatusForbidden},
+		{"its heartbeat", http.MethodPost, "/v1/tasks/" + task + "/heartbeat", "stranger", http.StatusForbidden},
+		{"its page", http.MethodPut, "/v1/tasks/" + task + "/pages/1", "stranger", http.StatusForbidden},
+		{"its result", http.MethodPost, "/v1/tasks/" + task + "/result", "stranger", http.StatusForbidden},
+		{"another pod's heartbeat", http.MethodPost, "/v1/tasks/" + task + "/heartbeat", other, http.StatusGone},
+		{"another pod's page", http.MethodPut, "/v1/tasks/" + task + "/pages/1", other, http.StatusGone},
+		{"another pod's result", http.MethodPost, "/v1/tasks/" + task + "/result", other, http.StatusGone},
+		{"a task that never was", http.MethodPost, "/v1/tasks/x.1.1/result", other, http.StatusGone},
+		{"an API server that is away", http.MethodPost, "/v1/poll", "broken", http.StatusServiceUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			recorder := w.call(c.method, c.path, c.token, png(), strings.NewReader("x"))
+			if recorder.Code != c.want {
+				t.Errorf("got HTTP %d, want %d", recorder.Code, c.want)
+			}
+			if body := recorder.Body.String(); len(body) > 20 || strings.Contains(body, "job") {
+				t.Errorf("the refusal tells: %q", body)
+			}
+		})
+	}
+}
+
+func TestGoodTokenIsReviewedOnce(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	before := w.tokens.reviews.Load()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if code := w.call(http.MethodPost, "/v1/tasks/"+task+"/heartbeat", launched, nil, nil).Code; code != http.StatusNoContent {
+				t.Errorf("heartbeat: HTTP %d", code)
+			}
+		})
+	}
+	all.Wait()
+	if got := w.tokens.reviews.Load() - before; got != 0 {
+		t.Errorf("a token that was found good was reviewed %d more times", got)
+	}
+	for range 3 {
+		w.call(http.MethodPost, "/v1/poll", "expired", nil, nil)
+	}
+	if got := w.tokens.reviews.Load() - before; got != 3 {
+		t.Errorf("a refused token was reviewed %d times, want 3: it may become good", got)
+	}
+}
+
+func TestPageIsChecked(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/tasks/" + w.begin() + "/pages/"
+	for _, c := range []struct {
+		name, page string
+		header     http.Header
+		body       io.Reader
+		want       int
+	}{
+		{"a page that is not in the task", "2", png(), strings.NewReader("x"), http.StatusBadRequest},
+		{"no number", "one", png(), strings.NewReader("x"), http.StatusBadRequest},
+		{"another format", "1", http.Header{"Content-Type": {"text/html"}}, strings.NewReader("x"), http.StatusUnsupportedMediaType},
+		{"a file that says it is too large", "1", png(), bytes.NewReader(make([]byte, 1001)), http.StatusRequestEntityTooLarge},
+		{"a file of unknown length", "1", png(), io.MultiReader(strings.NewReader("x")), http.StatusRequestEntityTooLarge},
+		{"a good one", "1", png(), strings.NewReader("good"), http.StatusNoContent},
+	} {
+		if got := w.call(http.MethodPut, path+c.page, launched, c.header, c.body).Code; got != c.want {
+			t.Errorf("%s: got HTTP %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// broken gives some bytes and then fails, as a connection that ends in the middle of a body.
+type broken struct{ io.Reader }
+
+func (b broken) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func TestHalfAFileIsNoFile(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	path := "/v1/tasks/" + task + "/pages/1"
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, path, broken{strings.NewReader("half")})
+	r.ContentLength = 8
+	r.Header = http.Header{"Content-Type": {"image/png"}, "Authorization": {"Bearer " + launched}}
+	recorder := httptest.NewRecorder()
+	w.http.ServeHTTP(recorder, r)
+	if recorder.Code != http.StatusServiceUnavailable {
+		t.Errorf("got HTTP %d", recorder.Code)
+	}
+	key := content.Ref{JobUID: "job", Generation: 1}.PageKey(1, "png")
+	if _, err := w.store.Inspect(t.Context(), key, "image/png"); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("half a file was stored: %v", err)
+	}
+}
+
+func sum(data string) string {
+	digest := sha256.Sum256([]byte(data))
+	return hex.EncodeToString(digest[:])
+}
+
+func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	result := func(files ...wire.File) *httptest.ResponseRecorder {
+		body, err := json.Marshal(wire.Result{Files: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.call(http.MethodPost, "/v1/tasks/"+task+"/result", launched, nil, bytes.NewReader(body))
+	}
+	put := func(page int, data string) {
+		path := fmt.Sprintf("/v1/tasks/%s/pages/%d", task, page)
+		if code := w.call(http.MethodPut, path, launched, png(), strings.NewReader(data)).Code; code != http.StatusNoContent {
+			t.Fatalf("page %d: HTTP %d", page, code)
+		}
+	}
+	put(1, "one")
+	one, three := wire.File{Page: 1, SHA256: sum("one")}, wire.File{Page: 3, SHA256: sum("three")}
+	recorder := result(one, three)
+	var missing wire.Missing
+	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || fmt.Sprint(missing.Pages) != "[3]" {
+		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Pages, err)
+	}
+	put(3, "another picture")
+	if recorder := result(one, three); recorder.Code != http.StatusConflict {
+		t.Fatalf("a result with another page 3: HTTP %d", recorder.Code)
+	}
+	put(3, "three")
+	if recorder := result(one, three); recorder.Code != http.StatusNoContent {
+		t.Fatalf("a whole result: HTTP %d", recorder.Code)
+	}
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	if err != nil || len(manifest.Pages) != 2 || manifest.Pages[1].SHA256 != sum("three") || manifest.PodName != launched || manifest.TotalPages != 3 {
+		t.Errorf("manifest %+v, %v", manifest, err)
+	}
+	if recorder := result(one, three); recorder.Code != http.StatusGone {
+		t.Errorf("a second result: HTTP %d", recorder.Code)
+	}
+}
+
+// painter renders each page as its number, and loses its first task.
+type painter struct{ failure error }
+
+func (p *painter) Render(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+	for _, page := range task.Pages {
+		output := render.Output{Page: page.Number, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
+		if err := emit(ctx, output); err != nil {
+			return nil, err
+		}
+	}
+	return []render.Warning{{Title: "pale"}}, p.failure
+}
+
+// serve runs the server over TLS, and a client against it, until stop is called.
+func (w *world) serve(handler http.Handler, renderer render.Renderer) (stop func()) {
+	w.t.Helper()
+	keys, err := credentials.EnsureKeys(w.t.Context(), fake.NewClientBuilder().WithScheme(scheme.Scheme).Build(), "ns", "keys", time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	certificate, err := keys.ServerCertificate([]string{"localhost"}, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := &http.Server{
+		Handler: handler, ReadHeaderTimeout: time.Second,
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}},
+	}
+	token := filepath.Join(w.t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(launched+"\n"), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := dispatchclient.New(dispatchclient.Options{
+		URL: "https://localhost:" + port, CA: keys.CACert, TokenFile: token, Renderer: renderer, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			w.t.Errorf("server: %v", err)
+		}
+	})
+	both.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			w.t.Errorf("client: %v", err)
+		}
+	})
+	return func() {
+		cancel()
+		_ = s.Close()
+		both.Wait()
+	}
+}
+
+// await waits until the job has the phase.
+func (w *world) await(phase pool.Phase) pool.State {
+	w.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		state := w.pool.State(types.NamespacedName{Namespace: "ns", Name: "card"}, "job", 1)
+		if state.Phase == phase {
+			return state
+		}
+		select {
+		case <-w.changed:
+		case <-deadline:
+			w.t.Fatalf("the job is %+v, want %s", state, phase)
+		}
+	}
+}
+
+func TestClientDeliversDespiteAServerThatFalters(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue()
+	var calls sync.Map
+	stop := w.serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, seen := calls.LoadOrStore(r.URL.Path, true)
+		switch {
+		case seen || r.URL.Path == "/v1/poll":
+			w.http.ServeHTTP(rw, r)
+		case strings.HasSuffix(r.URL.Path, "/pages/1"):
+			http.Error(rw, "try again", http.StatusServiceUnavailable)
+		case strings.HasSuffix(r.URL.Path, "/pages/3"):
+			rw.WriteHeader(http.StatusNoContent) // claims to have it; the result tells that it has not
+		default:
+			panic(http.ErrAbortHandler) // the connection ends without an answer
+		}
+	}), &painter{})
+	defer stop()
+	state := w.await(pool.Rendered)
+	if state.PodName != launched {
+		t.Errorf("rendered by %q", state.PodName)
+	}
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	if err != nil || len(manifest.Pages) != 2 || manifest.Pages[1].SHA256 != sum("page 3") || manifest.Warnings[0].Title != "pale" {
+		t.Errorf("manifest %+v, %v", manifest, err)
+	}
+}
+
+func TestClientReportsWhyARenderFailed(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue()
+	stop := w.serve(w.http, &painter{failure: &render.Error{Reason: render.ReasonInvalidTask, Message: "width: 0 must be at least 1", Terminal: true}})
+	defer stop()
+	failure := w.await(pool.Failed).Failure
+	if failure.Reason != render.ReasonInvalidTask || failure.Message != "width: 0 must be at least 1" {
+		t.Errorf("got %+v", failure)
+	}
+}

@@ -1,0 +1,81 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package podspec
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+func build() *corev1.Pod {
+	owner := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "summer", Namespace: "marketing", UID: "uid"}}
+	return Build(Config{
+		Image: "renderer", DispatchURL: "https://dispatch", DispatchCA: "PEM",
+		CPU: resource.MustParse("1"), Memory: resource.MustParse("1Gi"), MemoryLimit: resource.MustParse("2Gi"),
+	}, "render-1", owner)
+}
+
+func TestPodPassesPodSecurityRestricted(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := build()
+	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	for _, result := range evaluator.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
+		if !result.Allowed {
+			t.Errorf("%s: %s", result.ForbiddenReason, result.ForbiddenDetail)
+		}
+	}
+}
+
+func TestPodHoldsNoCredentialsButItsDispatchToken(t *testing.T) {
+	spec := build().Spec
+	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
+		t.Error("the API token is mounted")
+	}
+	for _, v := range spec.Volumes {
+		switch {
+		case v.EmptyDir != nil:
+			if v.EmptyDir.SizeLimit == nil {
+				t.Errorf("volume %s has no bound", v.Name)
+			}
+		case v.Projected != nil:
+			for _, source := range v.Projected.Sources {
+				if source.ServiceAccountToken == nil || source.ServiceAccountToken.Audience != Audience {
+					t.Errorf("volume %s projects %+v", v.Name, source)
+				}
+			}
+		default:
+			t.Errorf("volume %s is neither scratch space nor the dispatch token", v.Name)
+		}
+	}
+	for _, c := range spec.Containers {
+		if c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem {
+			t.Errorf("container %s can write to its root", c.Name)
+		}
+		if c.Resources.Limits.Memory().IsZero() {
+			t.Errorf("container %s may use all memory of the node", c.Name)
+		}
+		for _, e := range c.Env {
+			if e.ValueFrom != nil {
+				t.Errorf("%s comes from %+v", e.Name, e.ValueFrom)
+			}
+		}
+	}
+}
+
+func TestDeletingTheJobDeletesThePod(t *testing.T) {
+	owners := build().OwnerReferences
+	if len(owners) != 1 || owners[0].UID != "uid" || owners[0].Kind != "RenderJob" || owners[0].Controller == nil || !*owners[0].Controller {
+		t.Errorf("owners %+v", owners)
+	}
+}
