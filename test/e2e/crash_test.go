@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,7 +27,7 @@ const failpointPatch = `[
 	{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--failpoint-bind-address=:8083"}
 ]`
 
-// manager returns the manager's only pod, ready to work: it leads.
+// manager returns the manager's only pod, ready and found by its Services.
 func manager(ctx context.Context) *corev1.Pod {
 	GinkgoHelper()
 	pods := &corev1.PodList{}
@@ -35,6 +36,8 @@ func manager(ctx context.Context) *corev1.Pod {
 		g.Expect(pods.Items).To(HaveLen(1))
 		g.Expect(pods.Items[0].Status.ContainerStatuses).To(HaveLen(1))
 		g.Expect(pods.Items[0].Status.ContainerStatuses[0].Ready).To(BeTrue())
+		_, _, err := c.Content(ctx, "http://platen/content/unsigned")
+		g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
 	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
 	return &pods.Items[0]
 }
@@ -101,10 +104,7 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 			before := restarts(ctx)
 			arm(ctx, failpoint)
 			job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
-			Eventually(func() error { // the new manager is behind its Service only once it is found ready
-				_, _, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
-				return err
-			}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+			manager(ctx)
 			w.expectDelivered(ctx, job)
 			Expect(restarts(ctx)).To(Equal(before+1), "the manager was not killed")
 			pods := &corev1.PodList{}
