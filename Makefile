@@ -113,8 +113,9 @@ endif
 deploy: load-images ## Install Platen and the Dropbox simulator.
 	@echo "==> installing Platen and the Dropbox simulator"
 	kubectl apply --server-side --force-conflicts -k config/simulator
-	kubectl -n platen-system rollout restart deployment/platen-manager deployment/dropboxsim
+	kubectl -n platen-system rollout restart deployment/platen-manager deployment/platen-shim deployment/dropboxsim
 	kubectl -n platen-system rollout status deployment/platen-manager --timeout=120s
+	kubectl -n platen-system rollout status deployment/platen-shim --timeout=120s
 	kubectl -n platen-system rollout status deployment/dropboxsim --timeout=120s
 
 .PHONY: undeploy

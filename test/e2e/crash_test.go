@@ -43,11 +43,9 @@ func manager(ctx context.Context) *corev1.Pod {
 }
 
 // patchManager patches the manager's Deployment and waits until the new manager is the only one.
-func patchManager(ctx context.Context, patch string) {
+func patchManager(ctx context.Context, deployment *appsv1.Deployment, patch client.Patch) {
 	GinkgoHelper()
-	deployment := &appsv1.Deployment{}
-	deployment.Namespace, deployment.Name = cluster.Namespace, "platen-manager"
-	Expect(c.Patch(ctx, deployment, client.RawPatch(types.JSONPatchType, []byte(patch)))).To(Succeed())
+	Expect(c.Patch(ctx, deployment, patch)).To(Succeed())
 	Eventually(func(g Gomega) {
 		g.Expect(c.Get(ctx, client.ObjectKeyFromObject(deployment), deployment)).To(Succeed())
 		g.Expect(deployment.Status.ObservedGeneration).To(Equal(deployment.Generation))
@@ -77,14 +75,11 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 		deployment := &appsv1.Deployment{}
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: cluster.Namespace, Name: "platen-manager"}, deployment)).To(Succeed())
 		before := deployment.DeepCopy()
-		patchManager(ctx, failpointPatch)
+		patchManager(ctx, deployment, client.RawPatch(types.JSONPatchType, []byte(failpointPatch)))
 		DeferCleanup(func(ctx SpecContext) {
-			now := &appsv1.Deployment{}
-			Expect(c.Get(ctx, client.ObjectKeyFromObject(before), now)).To(Succeed())
-			original := now.DeepCopy()
-			now.Spec.Template = before.Spec.Template
-			Expect(c.Patch(ctx, now, client.MergeFrom(original))).To(Succeed())
-			manager(ctx)
+			original := deployment.DeepCopy()
+			deployment.Spec.Template = before.Spec.Template
+			patchManager(ctx, deployment, client.MergeFrom(original))
 		})
 	})
 
