@@ -1,0 +1,201 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package outbound decides which addresses an untrusted page may reach. Everything that a page loads goes through a forward
+// proxy in the renderer's process, which resolves names itself and decides by the address that it is about to dial: what DNS
+// answers before or after does not matter.
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+const (
+	dialTimeout = 10 * time.Second
+	// maxConnections at a time; more are refused.
+	maxConnections = 256
+	// maxLife bounds a connection, maxBytes what it may bring in.
+	maxLife  = 2 * time.Minute
+	maxBytes = 256 << 20
+)
+
+// errRefused means that a page asked for an address that it may not reach.
+var errRefused = errors.New("pages may reach public addresses on ports 80 and 443 only")
+
+// Policy says which addresses pages may reach: public ones, as the registries of special-purpose addresses of IANA define
+// them, on the ports 80 and 443; and what is allowed besides.
+type Policy struct {
+	// Allowed prefixes may be reached on any port, although they are private.
+	Allowed []netip.Prefix
+}
+
+// control refuses an address just before it is dialled.
+func (p Policy) control(network, address string, conn syscall.RawConn) error {
+	if target, err := netip.ParseAddrPort(address); err == nil {
+		ip := target.Addr().Unmap()
+		if slices.ContainsFunc(p.Allowed, func(prefix netip.Prefix) bool { return prefix.Contains(ip) }) {
+			return nil
+		}
+	}
+	if err := ssrf.New().Safe(network, address, conn); err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return nil
+}
+
+// Proxy is a forward proxy for one browser.
+type Proxy struct {
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	forward  *httputil.ReverseProxy
+	listener net.Listener
+	server   *http.Server
+	log      *slog.Logger
+	slots    chan struct{}
+	tunnels  sync.WaitGroup
+	done     chan struct{}
+}
+
+// NewProxy starts a proxy on the loopback interface. Close ends it.
+func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("starting the proxy: %w", err)
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: policy.control}
+	p := &Proxy{
+		dial: dialer.DialContext, listener: listener, log: log,
+		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),
+	}
+	p.forward = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL = r.In.URL },
+		Transport: &http.Transport{
+			DialContext: p.dial, ResponseHeaderTimeout: 30 * time.Second, IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 4,
+			DisableCompression: true,
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			resp.Body = &bounded{ReadCloser: resp.Body, left: maxBytes}
+			return nil
+		},
+		ErrorHandler: p.failed,
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	p.server = &http.Server{
+		Handler: p, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: maxLife, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.server.Serve(listener) // ends with Close
+	}()
+	return p, nil
+}
+
+// Address of the proxy, as host:port.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
+
+// Close ends the proxy and every connection through it.
+func (p *Proxy) Close() {
+	_ = p.server.Close()
+	<-p.done
+	p.tunnels.Wait()
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	default:
+		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), maxLife)
+	defer cancel()
+	switch {
+	case r.Method == http.MethodConnect:
+		p.tunnel(w, r.WithContext(ctx))
+	case r.URL.Scheme == "http" && r.URL.Host != "":
+		p.forward.ServeHTTP(w, r.WithContext(ctx))
+	default:
+		http.Error(w, "this is a proxy", http.StatusBadRequest)
+	}
+}
+
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusBadGateway
+	if errors.Is(err, errRefused) {
+		status = http.StatusForbidden
+		p.log.Info("a page asked for an address that it may not reach", "host", r.Host)
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+// tunnel answers CONNECT.
+func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
+	upstream, err := p.dial(r.Context(), "tcp", r.Host)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		_ = upstream.Close()
+		http.Error(w, "no tunnel", http.StatusInternalServerError)
+		return
+	}
+	p.tunnels.Add(1)
+	defer p.tunnels.Done()
+	end := func() { _ = client.Close(); _ = upstream.Close() }
+	// The server does not know of the connection any more: its end and its life are bounded here.
+	stop := context.AfterFunc(r.Context(), end)
+	defer stop()
+	defer end()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-p.done:
+			end()
+		case <-over:
+		}
+	}()
+	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err == nil {
+		var upwards sync.WaitGroup
+		upwards.Go(func() {
+			_, _ = io.Copy(upstream, buffered)
+			end()
+		})
+		_, _ = io.Copy(client, io.LimitReader(upstream, maxBytes))
+		end()
+		upwards.Wait()
+	}
+}
+
+// bounded ends a body that is too long.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errors.New("the response is too large")
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
