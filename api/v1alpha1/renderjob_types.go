@@ -9,7 +9,7 @@ import (
 )
 
 // Format is the kind of file that a job produces, and its extension.
-// +kubebuilder:validation:Enum=png;jpg;jpeg;webp;pdf
+// +kubebuilder:validation:Enum=png;jpg;jpeg;webp;avif;pdf;mp4;gif
 type Format string
 
 const (
@@ -21,8 +21,14 @@ const (
 	FormatJPEG Format = "jpeg"
 	// FormatWebP is a WebP picture, one file a page.
 	FormatWebP Format = "webp"
+	// FormatAVIF is an AVIF picture, one file a page.
+	FormatAVIF Format = "avif"
 	// FormatPDF is a PDF document, one file for all pages.
 	FormatPDF Format = "pdf"
+	// FormatMP4 is an H.264 video of animated pages.
+	FormatMP4 Format = "mp4"
+	// FormatGIF is an animated GIF of animated pages.
+	FormatGIF Format = "gif"
 )
 
 // ConnectionType says what a connection of a job is for.
@@ -49,9 +55,75 @@ type ModificationsSource struct {
 	ConfigMapKeyRef ConfigMapKeySelector `json:"configMapKeyRef,omitempty,omitzero"`
 }
 
+// PDFOptions say how a document is made.
+// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.rangeFrom) || !has(self.rangeTo) || self.rangeFrom <= self.rangeTo",message="rangeFrom must be at most rangeTo"
+type PDFOptions struct {
+	// margin around each page, in px, mm, cm or in, such as 20px. The paper grows by it. Defaults to none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?(px|mm|cm|in)?$`
+	Margin string `json:"margin,omitempty"`
+
+	// rangeFrom is the first page that is printed, from 1. Defaults to the first.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=200
+	RangeFrom int32 `json:"rangeFrom,omitempty"`
+
+	// rangeTo is the last page that is printed. Defaults to the last.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=200
+	RangeTo int32 `json:"rangeTo,omitempty"`
+
+	// dpi is how many CSS pixels make an inch of paper. Defaults to 96, as CSS has it.
+	// +optional
+	// +kubebuilder:validation:Minimum=48
+	// +kubebuilder:validation:Maximum=960
+	DPI int32 `json:"dpi,omitempty"`
+
+	// title of the document. Defaults to the template's name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Title string `json:"title,omitempty"`
+}
+
+// VideoOptions say how animated pages are filmed.
+// +kubebuilder:validation:MinProperties=1
+type VideoOptions struct {
+	// fps is frames per second, 1..30. Defaults to 30 for mp4 and 15 for gif.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=30
+	FPS int32 `json:"fps,omitempty"`
+
+	// duration of each page in seconds, a decimal number from 0.1 to 60. Defaults to the longest finite animation of the page, else
+	// one round of the longest endless one, else 5 seconds.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 60.0",message="must be a decimal number from 0.1 to 60"
+	Duration string `json:"duration,omitempty"`
+
+	// loop makes a gif start again at its end. Defaults to true.
+	// +optional
+	Loop *bool `json:"loop,omitempty"`
+
+	// combinePages joins the pages to one file, in order; they must have one size. Defaults to false: one file a page.
+	// +optional
+	CombinePages *bool `json:"combinePages,omitempty"`
+}
+
 // OutputSpec says what files a job produces.
+// +kubebuilder:validation:XValidation:rule="!has(self.pdf) || self.format == 'pdf'",message="pdf options need format pdf"
+// +kubebuilder:validation:XValidation:rule="!has(self.video) || self.format in ['mp4', 'gif']",message="video options need format mp4 or gif"
+// +kubebuilder:validation:XValidation:rule="!has(self.transparent) || !self.transparent || self.format in ['png', 'webp', 'avif']",message="transparent needs format png, webp or avif"
 type OutputSpec struct {
-	// format of the files: png, jpg, jpeg, webp or pdf. Defaults to png.
+	// format of the files: png, jpg, jpeg, webp, avif, pdf, mp4 or gif. Defaults to png.
 	// +optional
 	// +default="png"
 	Format Format `json:"format,omitempty"`
@@ -70,12 +142,25 @@ type OutputSpec struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 10.0",message="must be a decimal number from 0.1 to 10"
 	Scale string `json:"scale,omitempty"`
 
-	// quality of jpg, jpeg and webp files, 1..100. Defaults to 90.
+	// quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif files are without loss at 100. Defaults to 90.
 	// +optional
 	// +default=90
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Quality int32 `json:"quality,omitempty"`
+
+	// transparent leaves the ground of a png, webp or avif file transparent where the page paints none. Defaults to false: white.
+	// +optional
+	// +default=false
+	Transparent *bool `json:"transparent,omitempty"`
+
+	// pdf options, for format pdf.
+	// +optional
+	PDF PDFOptions `json:"pdf,omitempty,omitzero"`
+
+	// video options, for formats mp4 and gif.
+	// +optional
+	Video VideoOptions `json:"video,omitempty,omitzero"`
 
 	// pages to render, numbered from 1. Defaults to every page of the template.
 	// +optional

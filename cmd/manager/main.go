@@ -134,8 +134,8 @@ func run(ctx context.Context, o options) error {
 			PodConfig: podspec.Config{
 				Image:       o.rendererImage,
 				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
-				DispatchCA:  string(keys.CACert),
-				CPU:         o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
+				DispatchCA:  string(keys.CACert), OutboundAllow: o.outboundAllow.String(),
+				CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
 			},
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{

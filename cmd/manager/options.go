@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
 
@@ -35,6 +36,7 @@ type options struct {
 	cpu           quantity
 	memory        quantity
 	memoryLimit   quantity
+	outboundAllow outbound.Prefixes
 	maxPods       int
 	idleTimeout   time.Duration
 
@@ -79,6 +81,7 @@ func (o *options) register(flags *flag.FlagSet) {
 
 	flags.StringVar(&o.rendererImage, "renderer-image", "platen.dev/renderer:dev", "image of render pods")
 	flags.Var(&o.cpu, "renderer-cpu", "CPU that a render pod requests")
+	flags.Var(&o.outboundAllow, "renderer-outbound-allow", "prefixes that pages may reach although they are private, such as 10.1.0.0/16, separated by commas")
 	flags.Var(&o.memory, "renderer-memory", "memory that a render pod requests")
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory that a render pod may not exceed")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "how many render pods a namespace may have")

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/platen-dev/platen/internal/dispatch/client"
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/render/browser"
 	"github.com/platen-dev/platen/internal/version"
 )
@@ -30,11 +32,21 @@ func run(log *slog.Logger) error {
 	url := flag.String("dispatch-url", os.Getenv("PLATEN_DISPATCH_URL"), "URL of the dispatch server")
 	tokenFile := flag.String("token-file", "/var/run/secrets/platen.dev/token", "file with the pod's token for the dispatch server")
 	chromium := flag.String("chromium", "", "path of the browser; by default looked up in PATH")
+	var allowed outbound.Prefixes
+	if err := allowed.Set(os.Getenv("PLATEN_OUTBOUND_ALLOW")); err != nil {
+		return fmt.Errorf("PLATEN_OUTBOUND_ALLOW: %w", err)
+	}
+	flag.Var(&allowed, "outbound-allow", "prefixes that pages may reach although they are private, separated by commas")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b, err := browser.New(browser.Options{ExecPath: *chromium, Logger: log})
+	proxy, err := outbound.NewProxy(outbound.Policy{Allowed: allowed}, log)
+	if err != nil {
+		return err
+	}
+	defer proxy.Close()
+	b, err := browser.New(browser.Options{ExecPath: *chromium, Proxy: proxy.Address(), Logger: log})
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@
 package renderjob
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -55,6 +57,9 @@ func buildTask(ctx context.Context, job *platenv1alpha1.RenderJob, template *pla
 		Quality:       int(job.Spec.Output.Quality),
 		Modifications: modifications,
 	}
+	if err := applyOptions(&task, job, template); err != nil {
+		return render.Task{}, err
+	}
 	for _, n := range numbers {
 		page := template.Spec.Pages[n-1]
 		if pixels := float64(page.Width) * scale * float64(page.Height) * scale; pixels > maxPixels {
@@ -72,7 +77,59 @@ func buildTask(ctx context.Context, job *platenv1alpha1.RenderJob, template *pla
 			Width: int(page.Width), Height: int(page.Height), HTML: html,
 		})
 	}
-	return task, nil
+	return task, checkSizes(task)
+}
+
+// cssPixels of the units that a margin may have (https://www.w3.org/TR/css-values-4/#absolute-lengths).
+var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
+
+// applyOptions takes over the options of the job's format.
+func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
+	output := job.Spec.Output
+	task.Transparent = valueOr(output.Transparent, false)
+	switch {
+	case task.Format == string(platenv1alpha1.FormatPDF):
+		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), Title: cmp.Or(output.PDF.Title, template.Name)}
+		if margin := output.PDF.Margin; margin != "" {
+			number := strings.TrimRight(margin, "pxmcin")
+			length, err := strconv.ParseFloat(number, 64)
+			if err != nil {
+				return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.pdf.margin: '%s' must be a length in px, mm, cm or in", margin)
+			}
+			task.PDF.Margin = length * cssPixels[cmp.Or(margin[len(number):], "px")]
+		}
+	case task.Filmed():
+		fps := 30
+		if task.Format == string(platenv1alpha1.FormatGIF) {
+			fps = 15
+		}
+		task.Video = render.VideoOptions{
+			FPS: cmp.Or(int(output.Video.FPS), fps), Loop: valueOr(output.Video.Loop, true), Combine: valueOr(output.Video.CombinePages, false),
+		}
+		if duration := output.Video.Duration; duration != "" {
+			seconds, err := strconv.ParseFloat(duration, 64)
+			if err != nil {
+				return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.video.duration: '%s' must be a decimal number from 0.1 to 60", duration)
+			}
+			task.Video.Seconds = seconds
+		}
+	}
+	return nil
+}
+
+// checkSizes refuses to join pages of several sizes to one video.
+func checkSizes(task render.Task) error {
+	if !task.Filmed() || !task.Joined() {
+		return nil
+	}
+	for _, page := range task.Pages {
+		if first := task.Pages[0]; page.Width != first.Width || page.Height != first.Height {
+			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+				"spec.output.video.combinePages: page %d is %dx%d and page %d is %dx%d; pages of one video must have one size",
+				first.Number, first.Width, first.Height, page.Number, page.Width, page.Height)
+		}
+	}
+	return nil
 }
 
 // selectPages returns the numbers of the pages to render, in order.
@@ -92,6 +149,18 @@ func selectPages(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderT
 		}
 	}
 	slices.Sort(numbers)
+	if options := job.Spec.Output.PDF; options.RangeFrom > 0 || options.RangeTo > 0 {
+		last := len(numbers)
+		from, to := max(int(options.RangeFrom), 1), last
+		if options.RangeTo > 0 {
+			to = min(int(options.RangeTo), last)
+		}
+		if from > to {
+			return nil, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+				"spec.output.pdf.rangeFrom: %d must be at most %d, the number of pages of the document", options.RangeFrom, last)
+		}
+		numbers = numbers[from-1 : to]
+	}
 	return numbers, nil
 }
 

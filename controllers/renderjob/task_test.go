@@ -16,6 +16,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
 )
 
 func raw(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
@@ -182,5 +183,42 @@ func TestFileName(t *testing.T) {
 	job.Spec.Output.FileName = "banner"
 	if got := fileName(job, page, 2); got != "banner_page_2.png" {
 		t.Error(got)
+	}
+}
+
+func TestBuildTaskTakesTheFormatsOptions(t *testing.T) {
+	build := func(change func(*platenv1alpha1.OutputSpec)) (render.Task, error) {
+		return buildTask(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { change(&s.Output) }), newTemplate(3), configMaps{}.read)
+	}
+	pdf, err := build(func(o *platenv1alpha1.OutputSpec) {
+		o.Format, o.PDF = "pdf", platenv1alpha1.PDFOptions{Margin: "1in", RangeFrom: 2, DPI: 300}
+	})
+	if err != nil || pdf.PDF != (render.PDFOptions{Margin: 96, DPI: 300, Title: "banner"}) || len(pdf.Pages) != 2 || pdf.Pages[0].Number != 2 {
+		t.Errorf("%+v, %v", pdf, err)
+	}
+	for margin, want := range map[string]float64{"20": 20, "20px": 20, "2.54cm": 96, "25.4mm": 96, "0.5in": 48} {
+		task, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format, o.PDF.Margin = "pdf", margin })
+		if err != nil || task.PDF.Margin < want-0.001 || task.PDF.Margin > want+0.001 {
+			t.Errorf("%s: %v, %v", margin, task.PDF.Margin, err)
+		}
+	}
+	if _, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format, o.PDF.RangeFrom = "pdf", 4 }); err == nil || !strings.Contains(err.Error(), "spec.output.pdf.rangeFrom: 4 must be at most 3") {
+		t.Errorf("got %v", err)
+	}
+	gif, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format = "gif" })
+	if err != nil || gif.Video != (render.VideoOptions{FPS: 15, Loop: true}) || len(gif.Files()) != 3 {
+		t.Errorf("%+v, %v", gif.Video, err)
+	}
+	mp4, err := build(func(o *platenv1alpha1.OutputSpec) {
+		o.Format, o.Video = "mp4", platenv1alpha1.VideoOptions{FPS: 25, Duration: "2.5", Loop: new(false), CombinePages: new(true)}
+	})
+	if err != nil || mp4.Video != (render.VideoOptions{FPS: 25, Seconds: 2.5, Combine: true}) || len(mp4.Files()) != 1 {
+		t.Errorf("%+v, %v", mp4.Video, err)
+	}
+	uneven := newTemplate(2)
+	uneven.Spec.Pages[1].Width = 10
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.CombinePages = "mp4", new(true) })
+	if _, err := buildTask(t.Context(), job, uneven, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "spec.output.video.combinePages: page 1 is 1200x630 and page 2 is 10x630") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/platen-dev/platen/internal/render"
 )
 
 // urlPath is where the content server answers.
@@ -89,7 +91,8 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 		}
 		defer func() { _ = file.Close() }()
 		header := w.Header()
-		header.Set("Content-Type", contentType(key))
+		// By extension: not every bucket keeps what it was told.
+		header.Set("Content-Type", render.ContentType(strings.TrimPrefix(path.Ext(key), ".")))
 		header.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name}))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
@@ -97,20 +100,4 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 		http.ServeContent(w, r, "", file.ModTime(), file)
 	})
 	return mux
-}
-
-// contentType by extension: not every bucket keeps what it was told.
-func contentType(key string) string {
-	switch path.Ext(key) {
-	case ".png":
-		return "image/png"
-	case ".jpg", ".jpeg":
-		return "image/jpeg"
-	case ".webp":
-		return "image/webp"
-	case ".pdf":
-		return "application/pdf"
-	default:
-		return "application/octet-stream"
-	}
 }

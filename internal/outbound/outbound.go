@@ -17,6 +17,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -36,11 +37,39 @@ const (
 // errRefused means that a page asked for an address that it may not reach.
 var errRefused = errors.New("pages may reach public addresses on ports 80 and 443 only")
 
+// Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
+type Prefixes []netip.Prefix
+
+// Set implements flag.Value.
+func (p *Prefixes) Set(text string) error {
+	*p = nil
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			return fmt.Errorf("'%s' must be an address prefix such as 10.1.0.0/16", part)
+		}
+		*p = append(*p, prefix)
+	}
+	return nil
+}
+
+// String implements flag.Value.
+func (p *Prefixes) String() string {
+	parts := make([]string, 0, len(*p))
+	for _, prefix := range *p {
+		parts = append(parts, prefix.String())
+	}
+	return strings.Join(parts, ",")
+}
+
 // Policy says which addresses pages may reach: public ones, as the registries of special-purpose addresses of IANA define
 // them, on the ports 80 and 443; and what is allowed besides.
 type Policy struct {
 	// Allowed prefixes may be reached on any port, although they are private.
-	Allowed []netip.Prefix
+	Allowed Prefixes
 }
 
 // control refuses an address just before it is dialled.

@@ -39,6 +39,8 @@ type Config struct {
 	DispatchURL string
 	// DispatchCA is the PEM certificate of the authority that signs the dispatch server's certificate. It is public.
 	DispatchCA string
+	// OutboundAllow lists the prefixes that pages may reach although they are private, separated by commas.
+	OutboundAllow string
 	// CPU and Memory that a pod requests, and the memory that it may not exceed.
 	CPU, Memory, MemoryLimit resource.Quantity
 }
@@ -83,6 +85,7 @@ func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 					{Name: "HOME", Value: "/tmp"},
 					{Name: "PLATEN_DISPATCH_URL", Value: c.DispatchURL},
 					{Name: "PLATEN_DISPATCH_CA", Value: c.DispatchCA},
+					{Name: "PLATEN_OUTBOUND_ALLOW", Value: c.OutboundAllow},
 				},
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{

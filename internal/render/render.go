@@ -9,16 +9,44 @@ import "context"
 
 // Task is one render: everything that the browser needs, and nothing about who asked.
 type Task struct {
-	// Format of the files: png, jpg, jpeg, webp or pdf.
+	// Format of the files: png, jpg, jpeg, webp, avif, pdf, mp4 or gif.
 	Format string `json:"format"`
 	// Scale is the number of picture pixels for a CSS pixel, 0.1..10.
 	Scale float64 `json:"scale"`
-	// Quality of jpg, jpeg and webp files, 1..100.
+	// Quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif are without loss at 100.
 	Quality int `json:"quality"`
+	// Transparent leaves the ground of a png, webp or avif file transparent where the page paints none; otherwise it is white.
+	Transparent bool `json:"transparent,omitempty"`
+	// PDF options, for format pdf.
+	PDF PDFOptions `json:"pdf,omitzero"`
+	// Video options, for formats mp4 and gif.
+	Video VideoOptions `json:"video,omitzero"`
 	// Pages to render, in order.
 	Pages []Page `json:"pages"`
 	// Modifications is a flat JSON object: values for the pages' data-param elements, and the special keys of package template.
 	Modifications map[string]any `json:"modifications,omitempty"`
+}
+
+// PDFOptions say how a document is made.
+type PDFOptions struct {
+	// Margin around each page in CSS pixels; the paper grows by it.
+	Margin float64 `json:"margin,omitempty"`
+	// DPI is how many CSS pixels make an inch of paper. 0 is CSS's own 96.
+	DPI int `json:"dpi,omitempty"`
+	// Title of the document.
+	Title string `json:"title,omitempty"`
+}
+
+// VideoOptions say how an animation is filmed.
+type VideoOptions struct {
+	// FPS is frames per second, 1..30.
+	FPS int `json:"fps,omitempty"`
+	// Seconds of each page. 0 is the longest finite animation of the page, or one round of the longest endless one.
+	Seconds float64 `json:"seconds,omitempty"`
+	// Loop makes a gif start again at its end.
+	Loop bool `json:"loop,omitempty"`
+	// Combine joins the pages to one file, one after the other.
+	Combine bool `json:"combine,omitempty"`
 }
 
 // Page is one page of a Task.
@@ -34,13 +62,19 @@ type Page struct {
 	HTML   string `json:"html"`
 }
 
-// Files returns the page numbers of the files that the task produces: one for each page, or the first page's for a PDF, which
+// Joined tells whether all pages end in one file.
+func (t Task) Joined() bool { return t.Format == "pdf" || t.Filmed() && t.Video.Combine }
+
+// Filmed tells whether the files are videos.
+func (t Task) Filmed() bool { return t.Format == "mp4" || t.Format == "gif" }
+
+// Files returns the page numbers of the files that the task produces: one for each page, or the first page's for a file that
 // holds them all.
 func (t Task) Files() []int {
 	var numbers []int
 	for _, p := range t.Pages {
 		numbers = append(numbers, p.Number)
-		if t.Format == "pdf" {
+		if t.Joined() {
 			break
 		}
 	}
@@ -48,16 +82,21 @@ func (t Task) Files() []int {
 }
 
 // ContentType of the task's files.
-func (t Task) ContentType() string {
-	switch t.Format {
+func (t Task) ContentType() string { return ContentType(t.Format) }
+
+// ContentType of files of a format; application/octet-stream when it is not known.
+func ContentType(format string) string {
+	switch format {
+	case "png", "webp", "avif", "gif":
+		return "image/" + format
 	case "jpg", "jpeg":
 		return "image/jpeg"
-	case "webp":
-		return "image/webp"
 	case "pdf":
 		return "application/pdf"
+	case "mp4":
+		return "video/mp4"
 	default:
-		return "image/png"
+		return "application/octet-stream"
 	}
 }
 

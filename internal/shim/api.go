@@ -23,13 +23,36 @@ type Request struct {
 	Modifications json.RawMessage     `json:"modifications"`
 	Response      ResponseOptions     `json:"response"`
 	Connections   []ConnectionOptions `json:"connections"`
+	// PDFOptions and VideoOptions are read here and inside of Response: clients do either.
+	PDFOptions   PDFOptions   `json:"pdfOptions"`
+	VideoOptions VideoOptions `json:"videoOptions"`
+}
+
+// PDFOptions say how a document is made.
+type PDFOptions struct {
+	// Margin with its unit, such as 20px.
+	Margin    string `json:"margin"`
+	RangeFrom int32  `json:"rangeFrom"`
+	RangeTo   int32  `json:"rangeTo"`
+	DPI       int32  `json:"dpi"`
+}
+
+// VideoOptions say how animated pages are filmed.
+type VideoOptions struct {
+	FPS int32 `json:"fps"`
+	// Duration in seconds.
+	Duration float64 `json:"duration"`
+	Quality  int32   `json:"quality"`
+	// Muted is accepted: pages have no sound.
+	Muted bool  `json:"muted"`
+	Loop  *bool `json:"loop"`
 }
 
 // ResponseOptions say what the caller wants back.
 type ResponseOptions struct {
 	// Type is url (the default), base64 or binary.
 	Type string `json:"type"`
-	// Format of the files: png (the default), jpg, jpeg, webp or pdf.
+	// Format of the files: png (the default), jpg, jpeg, webp, avif, pdf, mp4 or gif.
 	Format string `json:"format"`
 	// FileName without extension.
 	FileName string `json:"fileName"`
@@ -40,7 +63,9 @@ type ResponseOptions struct {
 	// IncludePages numbered from 1; all when empty.
 	IncludePages []int32 `json:"includePages"`
 	// Mode is sync (the default) or async.
-	Mode string `json:"mode"`
+	Mode         string       `json:"mode"`
+	PDFOptions   PDFOptions   `json:"pdfOptions"`
+	VideoOptions VideoOptions `json:"videoOptions"`
 }
 
 // ConnectionOptions name a connection of the workspace.

@@ -58,6 +58,19 @@ func TestSpec(t *testing.T) {
 		s.Connections[0].Folder != "/Marketing" || string(s.Modifications.Raw) != `{"headline":"Hi"}` || *s.TTLSecondsAfterFinished != 3600 {
 		t.Errorf("%+v", s)
 	}
+	for _, body := range []string{
+		`{"templateId":1,"response":{"format":"pdf"},"pdfOptions":{"margin":"20px","rangeFrom":2}}`,
+		`{"templateId":1,"response":{"format":"pdf","pdfOptions":{"margin":"20px","rangeFrom":2}}}`,
+	} {
+		r, warnings, err := parse([]byte(body))
+		if got := spec(r, "banner", time.Hour).Output.PDF; err != nil || len(warnings) != 0 || got != (platenv1alpha1.PDFOptions{Margin: "20px", RangeFrom: 2}) {
+			t.Errorf("%s: %+v, %v, %v", body, got, warnings, err)
+		}
+	}
+	r, _, err = parse([]byte(`{"templateId":1,"response":{"format":"mp4"},"videoOptions":{"fps":24,"duration":1.5,"quality":70,"muted":true}}`))
+	if got := spec(r, "banner", time.Hour).Output; err != nil || got.Quality != 70 || got.Video.FPS != 24 || got.Video.Duration != "1.5" {
+		t.Errorf("%+v, %v", got, err)
+	}
 	if spec(Request{}, "banner", time.Hour).Connections != nil {
 		t.Error("a request without connections must leave them out, so that automatic ones upload")
 	}

@@ -4,6 +4,7 @@
 package shim
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -30,6 +31,16 @@ func spec(r Request, template string, ttl time.Duration) platenv1alpha1.RenderJo
 	}
 	if scale := r.Response.Scale; scale != nil {
 		s.Output.Scale = strconv.FormatFloat(*scale, 'f', -1, 64)
+	}
+	switch pdf, video := cmp.Or(r.PDFOptions, r.Response.PDFOptions), cmp.Or(r.VideoOptions, r.Response.VideoOptions); r.Response.Format {
+	case string(platenv1alpha1.FormatPDF):
+		s.Output.PDF = platenv1alpha1.PDFOptions{Margin: pdf.Margin, RangeFrom: pdf.RangeFrom, RangeTo: pdf.RangeTo, DPI: pdf.DPI}
+	case string(platenv1alpha1.FormatMP4), string(platenv1alpha1.FormatGIF):
+		s.Output.Quality = cmp.Or(s.Output.Quality, video.Quality)
+		s.Output.Video = platenv1alpha1.VideoOptions{FPS: video.FPS, Loop: video.Loop}
+		if video.Duration > 0 {
+			s.Output.Video.Duration = strconv.FormatFloat(video.Duration, 'f', -1, 64)
+		}
 	}
 	// A request without connections is uploaded by every automatic connection, so an empty list means the same as none.
 	for _, c := range r.Connections {

@@ -76,6 +76,43 @@ var _ = Describe("A RenderJob", func() {
 		Expect(bytes.HasPrefix(data, []byte("%PDF-"))).To(BeTrue())
 	})
 
+	It("films animated pages", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "moving"}, Spec: platenv1alpha1.RenderTemplateSpec{
+			Pages: []platenv1alpha1.TemplatePage{{Name: "a", Width: 320, Height: 180, HTML: `<style>@keyframes go { to { transform: translateX(100px) } }
+				p { animation: go 1s linear }</style><p data-param="headline">moving`}},
+		}})
+		for format, contentType := range map[platenv1alpha1.Format]string{"mp4": "video/mp4", "gif": "image/gif", "avif": "image/avif"} {
+			job := w.run(ctx, w.job("film-"+string(format), func(j *platenv1alpha1.RenderJob) {
+				j.Spec.TemplateRef.Name = "moving"
+				j.Spec.Output.Format = format
+			}))
+			Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason), "%+v", job.Status)
+			Expect(job.Status.Connections[0].Pages[0].Path).To(Equal("/Renders/film-" + string(format) + "." + string(format)))
+			_, got, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got).To(Equal(contentType))
+		}
+	})
+
+	It("keeps its pages away from the cluster", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "curious"}, Spec: platenv1alpha1.RenderTemplateSpec{
+			Pages: []platenv1alpha1.TemplatePage{{
+				Name: "a", Width: 320, Height: 180,
+				HTML: `<img src="http://platen-content.platen-system.svc:8082/content/x"><img src="http://dropboxsim.platen-system.svc:8090/_sim/curious.png">`,
+			}},
+		}})
+		job := w.run(ctx, w.job("curious", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "curious" }))
+		Expect(warnings(job)).To(ContainElement(ContainSubstring("Could not load http://dropboxsim.platen-system.svc:8090")))
+		log, err := c.Kube().CoreV1().Pods(w.namespace).GetLogs(job.Status.PodName, &corev1.PodLogOptions{}).DoRaw(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		for _, host := range []string{"platen-content.platen-system.svc:8082", "dropboxsim.platen-system.svc:8090"} {
+			Expect(string(log)).To(ContainSubstring(`a page asked for an address that it may not reach","host":"` + host))
+		}
+	})
+
 	It("rests while it is suspended", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) })

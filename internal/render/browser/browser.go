@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/encode"
 )
 
 // startTimeout bounds the start of the browser, closeTimeout its end.
@@ -39,6 +40,8 @@ type Options struct {
 	MaxPixels int
 	// Parallel is how many pages are painted at a time. Default: the number of CPUs.
 	Parallel int
+	// Proxy is the host:port through which everything goes that pages load; see package outbound. Empty is a direct connection.
+	Proxy string
 	// Logger for what goes wrong outside of a render.
 	Logger *slog.Logger
 }
@@ -119,7 +122,18 @@ func (b *Browser) process(ctx context.Context) (*process, error) {
 		b.current.close()
 		b.current = nil
 	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), b.flags()...)
+	p, err := b.launch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.current = p
+	b.refill(p)
+	return p, nil
+}
+
+// launch starts a browser with further flags.
+func (b *Browser) launch(ctx context.Context, flags ...chromedp.ExecAllocatorOption) (*process, error) {
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(b.flags(), flags...)...)
 	root, cancelRoot := chromedp.NewContext(allocator,
 		chromedp.WithErrorf(func(format string, args ...any) { b.options.Logger.Debug(fmt.Sprintf(format, args...)) }))
 	p := &process{ctx: root, cancel: func() { cancelRoot(); cancel() }, spare: make(chan *tab, 1)}
@@ -138,15 +152,13 @@ func (b *Browser) process(ctx context.Context) (*process, error) {
 		p.cancel()
 		return nil, fmt.Errorf("setting up the browser: %w", err)
 	}
-	b.current = p
-	b.refill(p)
 	return p, nil
 }
 
 // flags of the browser: chromedp's defaults, and what a pod needs. Chromium's own sandbox needs user namespaces, which a
 // "restricted" pod does not have; the pod is the sandbox.
 func (b *Browser) flags() []chromedp.ExecAllocatorOption {
-	return append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
+	flags := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
 		chromedp.ExecPath(b.options.ExecPath),
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
@@ -159,6 +171,11 @@ func (b *Browser) flags() []chromedp.ExecAllocatorOption {
 		chromedp.Flag("no-zygote", true),
 		chromedp.Flag("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"),
 	)
+	if b.options.Proxy != "" {
+		// Chromium would reach loopback and link-local addresses directly otherwise.
+		flags = append(flags, chromedp.ProxyServer("http://"+b.options.Proxy), chromedp.Flag("proxy-bypass-list", "<-loopback>"))
+	}
+	return flags
 }
 
 // lost tells whether the browser has ended.
@@ -219,6 +236,13 @@ func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
 func (b *Browser) Render(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
 	if err := b.validate(task); err != nil {
 		return nil, err
+	}
+	if task.Filmed() {
+		warnings, err := b.film(ctx, task, emit)
+		if err != nil {
+			return nil, explain(ctx, nil, err)
+		}
+		return warnings, nil
 	}
 	p, err := b.process(ctx)
 	if err != nil {
@@ -299,7 +323,7 @@ func collect(ctx context.Context, task render.Task, outputs []chan painted, emit
 	if len(documents) == 0 {
 		return warnings, nil
 	}
-	joined, err := joinPDF(documents)
+	joined, err := joinPDF(documents, task)
 	if err != nil {
 		return nil, &render.Error{Reason: render.ReasonRenderFailed, Message: "the pages could not be joined to one PDF", Terminal: true, Err: err}
 	}
@@ -320,10 +344,13 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, page 
 		Page: page.Number, PageID: page.ID, Width: page.Width, Height: page.Height, ContentType: task.ContentType(),
 	}
 	if task.Format == "pdf" {
-		output.Data, err = t.print(ctx, page)
+		output.Data, err = t.print(ctx, task, page)
 	} else {
 		output.Width, output.Height = scaled(page.Width, task.Scale), scaled(page.Height, task.Scale)
 		output.Data, err = t.screenshot(ctx, task, page)
+	}
+	if task.Format == "avif" && err == nil {
+		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality)
 	}
 	return painted{output, warnings}, err
 }
@@ -341,7 +368,7 @@ func explain(ctx context.Context, p *process, err error) error {
 		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true, Err: err}
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case p == nil, p.lost(), errors.Is(err, errTabCrashed):
+	case errors.Is(err, errTabCrashed), p != nil && p.lost():
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page", Err: err}
 	case errors.As(err, &protocol):
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: err}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/inspector"
@@ -19,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/pdfcpu/pdfcpu/pkg/api"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/template"
@@ -43,9 +45,12 @@ type tab struct {
 	crashed chan struct{}
 }
 
-// newTab opens a blank tab in a new browser context.
-func (p *process) newTab(ctx context.Context) (*tab, error) {
-	tabCtx, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext())
+// newTab opens a blank tab in a new browser context, or attaches to the target that an option names.
+func (p *process) newTab(ctx context.Context, target ...chromedp.ContextOption) (*tab, error) {
+	if len(target) == 0 {
+		target = []chromedp.ContextOption{chromedp.WithNewBrowserContext()}
+	}
+	tabCtx, cancel := chromedp.NewContext(p.ctx, target...)
 	t := &tab{ctx: tabCtx, cancel: cancel, crashed: make(chan struct{})}
 	// chromedp reads the tab's messages for as long as the context that opened it lasts, so it must be the tab's own.
 	stop := context.AfterFunc(ctx, cancel)
@@ -117,6 +122,9 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) ([]rend
 	if err != nil {
 		return nil, err
 	}
+	if task.Filmed() {
+		script = template.Film + script
+	}
 	var warnings []render.Warning
 	err = t.within(ctx, func(ctx context.Context) error {
 		scale := task.Scale
@@ -128,6 +136,14 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) ([]rend
 		})
 		if err != nil {
 			return err
+		}
+		if task.Transparent {
+			_, err := chromedp.Call(ctx, emulation.SetDefaultBackgroundColorOverride, emulation.SetDefaultBackgroundColorOverrideParams{
+				Color: &cdp.RGBA{A: 0.001}, // nothing of 255; a plain 0 would be left out and mean 1
+			})
+			if err != nil {
+				return err
+			}
 		}
 		if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
 			return err
@@ -177,7 +193,7 @@ func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (
 		params.Format, params.Quality = page.CaptureScreenshotFormatWebp, &quality
 	default:
 		// The fast encoder spoils partial transparency, of which an opaque page has none.
-		params.Format, params.OptimizeForSpeed = page.CaptureScreenshotFormatPng, new(true)
+		params.Format, params.OptimizeForSpeed = page.CaptureScreenshotFormatPng, new(!task.Transparent)
 	}
 	err = t.within(ctx, func(ctx context.Context) error {
 		result, err := chromedp.Call(ctx, page.CaptureScreenshot, params)
@@ -187,16 +203,23 @@ func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (
 	return data, err
 }
 
-func (t *tab) print(ctx context.Context, p render.Page) (data []byte, err error) {
+func (t *tab) print(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
+	dpi := float64(cssPixelsPerInch)
+	if task.PDF.DPI > 0 {
+		dpi = float64(task.PDF.DPI)
+	}
+	margin := task.PDF.Margin / dpi
 	params := page.PrintToPDFParams{
 		PrintBackground: new(true),
-		PaperWidth:      float64(p.Width) / cssPixelsPerInch,
-		PaperHeight:     float64(p.Height) / cssPixelsPerInch,
-		MarginTop:       new(0.0),
-		MarginBottom:    new(0.0),
-		MarginLeft:      new(0.0),
-		MarginRight:     new(0.0),
-		PageRanges:      "1",
+		// CSS pixels are an inch's 96th on paper; fewer or more of them to the inch scale the page.
+		Scale:        cssPixelsPerInch / dpi,
+		PaperWidth:   float64(p.Width)/dpi + 2*margin,
+		PaperHeight:  float64(p.Height)/dpi + 2*margin,
+		MarginTop:    &margin,
+		MarginBottom: &margin,
+		MarginLeft:   &margin,
+		MarginRight:  &margin,
+		PageRanges:   "1",
 	}
 	err = t.within(ctx, func(ctx context.Context) error {
 		result, err := chromedp.Call(ctx, page.PrintToPDF, params)
@@ -206,19 +229,28 @@ func (t *tab) print(ctx context.Context, p render.Page) (data []byte, err error)
 	return data, err
 }
 
-// joinPDF makes one document of several, which is then the first page's output.
-func joinPDF(documents []render.Output) (render.Output, error) {
+// joinPDF makes one document of all pages, with an outline and a title. It is the first page's output.
+func joinPDF(documents []render.Output, task render.Task) (render.Output, error) {
 	joined := documents[0]
-	if len(documents) == 1 {
+	readers := make([]io.ReadSeeker, 0, len(documents))
+	bookmarks := make([]pdfcpu.Bookmark, 0, len(documents))
+	for i, d := range documents {
+		readers = append(readers, bytes.NewReader(d.Data))
+		bookmarks = append(bookmarks, pdfcpu.Bookmark{Title: task.Pages[i].Name, PageFrom: i + 1})
+	}
+	var merged, outlined, out bytes.Buffer
+	if err := api.MergeRaw(readers, &merged, false, nil); err != nil {
+		return render.Output{}, fmt.Errorf("joining pages: %w", err)
+	}
+	if err := api.AddBookmarks(bytes.NewReader(merged.Bytes()), &outlined, bookmarks, true, nil); err != nil {
+		return render.Output{}, fmt.Errorf("adding an outline: %w", err)
+	}
+	if task.PDF.Title == "" {
+		joined.Data = outlined.Bytes()
 		return joined, nil
 	}
-	readers := make([]io.ReadSeeker, 0, len(documents))
-	for _, d := range documents {
-		readers = append(readers, bytes.NewReader(d.Data))
-	}
-	var out bytes.Buffer
-	if err := api.MergeRaw(readers, &out, false, nil); err != nil {
-		return render.Output{}, err
+	if err := api.AddProperties(bytes.NewReader(outlined.Bytes()), &out, map[string]string{"Title": task.PDF.Title}, nil); err != nil {
+		return render.Output{}, fmt.Errorf("adding a title: %w", err)
 	}
 	joined.Data = out.Bytes()
 	return joined, nil

@@ -6,8 +6,38 @@
 ((modifications) => {
   const maxClones = 10000;
   const warnings = [];
-  const platen = Object.freeze({ modifications: structuredClone(modifications) });
+  // A page may set platen.ready to a function; it is painted once what the function returns is settled. Or it has an element
+  // with data-platen-ready="false" and changes it to "true".
+  const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
   Object.defineProperty(window, 'platen', { value: platen });
+  Object.defineProperty(window, Symbol.for('platen.ready'), {
+    value: async () => {
+      try {
+        if (typeof platen.ready === 'function') await platen.ready();
+      } catch (error) {
+        warn('platen.ready failed', error);
+      }
+      const waiting = () => document.querySelector('[data-platen-ready="false"]') !== null;
+      if (!waiting()) return;
+      await new Promise((resolve) => {
+        const observer = new MutationObserver(() => {
+          if (waiting()) return;
+          observer.disconnect();
+          resolve();
+        });
+        observer.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-platen-ready'] });
+      });
+    },
+  });
+
+  // The same input gives the same picture: chance is repeatable (mulberry32).
+  let seed = 0x9e3779b9;
+  Math.random = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
   Object.defineProperty(window, Symbol.for('platen.warnings'), { value: warnings });
   for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
     window[name] = () => null;
@@ -16,6 +46,12 @@
   const warn = (title, details) => {
     if (warnings.length < 64) warnings.push({ title: String(title).slice(0, 400), details: String(details ?? '').slice(0, 800) });
   };
+  const consoleError = console.error.bind(console);
+  console.error = (...args) => {
+    warn(`Console error: ${args.map(String).join(' ')}`);
+    consoleError(...args);
+  };
+  addEventListener('unhandledrejection', (event) => warn(`Script error: ${event.reason}`));
   addEventListener('error', (event) => {
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
     else if (event.target.src || event.target.href) warn(`Could not load ${String(event.target.src || event.target.href).slice(0, 300)}`);
@@ -118,8 +154,54 @@
     }
   };
 
+  // unknown warns of keys that the page knows nothing of. A page that reads platen.modifications itself may know them.
+  const unknown = () => {
+    const known = new Set();
+    for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each', 'id']) {
+      for (const element of document.querySelectorAll(`[${attribute}]`)) known.add(element.getAttribute(attribute).replace(/^!/, '').split('.')[0]);
+    }
+    if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
+    for (const key of Object.keys(modifications)) {
+      if (!known.has(key) && !key.includes('.') && !key.startsWith('canvasBackground')) {
+        warn(`Modification ${key} is not used by the page`, 'no element names it in data-param, data-if, data-each or data-param-href');
+      }
+    }
+  };
+
+  // fit makes text that is too large for its element smaller, or ends it with an ellipsis.
+  const minimumFont = 6;
+  const overflows = (element) => element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight;
+  const fit = () => {
+    for (const element of document.querySelectorAll('[data-fit]')) {
+      if (element.dataset.fit === 'shrink') {
+        let [low, high] = [minimumFont, parseFloat(getComputedStyle(element).fontSize)];
+        if (!overflows(element)) continue;
+        while (high - low > 0.5) {
+          const size = (low + high) / 2;
+          element.style.fontSize = `${size}px`;
+          if (overflows(element)) high = size;
+          else low = size;
+        }
+        element.style.fontSize = `${low}px`;
+      } else if (element.dataset.fit === 'truncate') {
+        const whole = [...element.textContent];
+        if (!overflows(element)) continue;
+        let [low, high] = [0, whole.length];
+        while (low < high) {
+          const middle = Math.ceil((low + high) / 2);
+          element.textContent = `${whole.slice(0, middle).join('').trimEnd()}…`;
+          if (overflows(element)) high = middle - 1;
+          else low = middle;
+        }
+        element.textContent = `${whole.slice(0, low).join('').trimEnd()}…`;
+      }
+    }
+  };
+  Object.defineProperty(window, Symbol.for('platen.fit'), { value: fit });
+
   // The window's capturing phase comes before every listener of the page.
   addEventListener('DOMContentLoaded', () => {
+    unknown();
     bind(document, []);
     special();
   }, { capture: true, once: true });

@@ -1,13 +1,17 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Waits until a page can be painted: loaded, fonts and images decoded, two frames drawn. It never waits for an idle network.
+// Waits until a page can be painted: loaded, ready by its own word, fonts and images decoded, two frames drawn. It never waits for
+// an idle network.
 (async () => {
+  const frame = window[Symbol.for('platen.film')]?.frame ?? requestAnimationFrame;
   if (document.readyState !== 'complete') {
     await new Promise((resolve) => addEventListener('load', resolve, { once: true }));
   }
+  await window[Symbol.for('platen.ready')]?.();
   await document.fonts.ready;
+  window[Symbol.for('platen.fit')]?.();
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
-  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  await new Promise((resolve) => frame(() => frame(resolve)));
   return JSON.stringify(window[Symbol.for('platen.warnings')] ?? []);
 })()

@@ -26,6 +26,11 @@ var bind string
 //go:embed ready.js
 var Ready string
 
+// Film is a script that, run before anything else in a page, puts the page's time into the renderer's hands.
+//
+//go:embed film.js
+var Film string
+
 var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
 
 // ForPage returns the modifications of one page: `page2@key` counts for page 2 only, and there it wins over `key`.

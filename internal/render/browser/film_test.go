@@ -1,0 +1,131 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image/gif"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// moving is a page whose box wanders 100 pixels in a second, by CSS, by requestAnimationFrame and by a timer.
+const moving = `<style>body{margin:0;background:white} div{position:absolute;width:20px;height:20px;background:red}
+@keyframes go { to { transform: translateX(100px) } } #css { animation: go 1s linear forwards }
+#raf{top:30px;background:blue} #timer{top:60px;background:green}</style>
+<div id=css></div><div id=raf></div><div id=timer></div>
+<script>
+const began = performance.now();
+const step = (now) => { document.getElementById('raf').style.left = Math.round(Math.random() * 3 + (now - began) / 10) + 'px'; requestAnimationFrame(step); };
+requestAnimationFrame(step);
+let n = 0;
+setInterval(() => { document.getElementById('timer').style.left = (10 * ++n) + 'px'; }, 100);
+</script>`
+
+// probe is what ffprobe says of a video.
+type probe struct {
+	Streams []struct {
+		CodecName string `json:"codec_name"`
+		PixFmt    string `json:"pix_fmt"`
+		Width     int    `json:"width"`
+		Height    int    `json:"height"`
+		Rate      string `json:"r_frame_rate"`
+		Frames    string `json:"nb_read_frames"`
+		Duration  string `json:"duration"`
+	} `json:"streams"`
+}
+
+func ffprobe(t *testing.T, data []byte) probe {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "video")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p probe
+	if err := json.Unmarshal(out, &p); err != nil || len(p.Streams) != 1 {
+		t.Fatalf("%s, %v", out, err)
+	}
+	return p
+}
+
+func film(format string, html ...string) render.Task {
+	f := task(format, html...)
+	f.Video = render.VideoOptions{FPS: 10, Loop: true, Combine: true}
+	return f
+}
+
+func TestFilmHasTheAnimationsFrames(t *testing.T) {
+	b := start(t)
+	outputs, warnings := run(t, b, film("mp4", moving, moving))
+	if len(outputs) != 1 || len(warnings) != 0 {
+		t.Fatalf("%d files, warnings %v", len(outputs), warnings)
+	}
+	stream := ffprobe(t, outputs[0].Data).Streams[0]
+	got := fmt.Sprintf("%s %s %dx%d %s %s", stream.CodecName, stream.PixFmt, stream.Width, stream.Height, stream.Rate, stream.Frames)
+	if want := "h264 yuv420p 200x100 10/1 20"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if moov, mdat := bytes.Index(outputs[0].Data, []byte("moov")), bytes.Index(outputs[0].Data, []byte("mdat")); moov < 0 || moov > mdat {
+		t.Errorf("the index is not first: moov at %d, mdat at %d", moov, mdat)
+	}
+}
+
+func TestFilmOfOddSizeIsMadeEven(t *testing.T) {
+	odd := film("mp4", moving)
+	odd.Pages[0].Width, odd.Pages[0].Height = 101, 51
+	odd.Video.Seconds = 0.2
+	outputs, _ := run(t, start(t), odd)
+	stream := ffprobe(t, outputs[0].Data).Streams[0]
+	if stream.Width != 102 || stream.Height != 52 || outputs[0].Width != 102 || outputs[0].Height != 52 {
+		t.Errorf("got %dx%d, and %dx%d told", stream.Width, stream.Height, outputs[0].Width, outputs[0].Height)
+	}
+}
+
+func TestFilmIsTheSameTwiceAndExact(t *testing.T) {
+	b := start(t)
+	first, _ := run(t, b, film("gif", moving))
+	second, _ := run(t, b, film("gif", moving))
+	if !bytes.Equal(first[0].Data, second[0].Data) {
+		t.Error("two renders of one page differ")
+	}
+	animation, err := gif.DecodeAll(bytes.NewReader(first[0].Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(animation.Image) != 10 || animation.LoopCount != 0 || animation.Delay[0] != 10 {
+		t.Errorf("%d frames, loop %d, delay %v", len(animation.Image), animation.LoopCount, animation.Delay)
+	}
+	// At frame 5, half a second, the CSS box is at 50 pixels and the timer's box too.
+	path := filepath.Join(t.TempDir(), "a.gif")
+	if err := os.WriteFile(path, first[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", path, "-vf", "select=eq(n\\,5)", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixel := func(x, y int) [3]byte { i := (y*200 + x) * 3; return [3]byte(frame[i : i+3]) }
+	for _, c := range []struct {
+		x, y int
+		red  bool
+		name string
+	}{{55, 10, true, "the CSS box"}, {45, 10, false, "left of the CSS box"}, {75, 10, false, "right of the CSS box"}} {
+		if p := pixel(c.x, c.y); (p[0] > 200 && p[1] < 60) != c.red {
+			t.Errorf("%s: %v", c.name, p)
+		}
+	}
+	if p := pixel(55, 70); p[0] > 60 || p[1] < 90 {
+		t.Errorf("the timer's box is not at 50 pixels: %v", p)
+	}
+}

@@ -1,0 +1,167 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package encode makes the formats that a browser does not: AVIF with avifenc, MP4 and GIF with ffmpeg. Each runs as a process
+// of its own, with files that this package names and without a network protocol.
+package encode
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// waitDelay is how long a process may take to end once its context did.
+const waitDelay = 2 * time.Second
+
+// AVIF encodes a PNG, with its transparency. quality is 1 to 100, where 100 is without loss.
+func AVIF(ctx context.Context, png []byte, quality int) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "avif-")
+	if err != nil {
+		return nil, fmt.Errorf("encoding AVIF: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	in, out := filepath.Join(dir, "in.png"), filepath.Join(dir, "out.avif")
+	if err := os.WriteFile(in, png, 0o600); err != nil {
+		return nil, fmt.Errorf("encoding AVIF: %w", err)
+	}
+	// AV1's quantizer goes from 0 (without loss) to 63.
+	quantizer := strconv.Itoa((100 - quality) * 63 / 100)
+	loss := []string{"--min", quantizer, "--max", quantizer, "--minalpha", "0", "--maxalpha", quantizer}
+	if quality == 100 {
+		loss = []string{"--lossless"}
+	}
+	if err := run(ctx, "avifenc", slices.Concat([]string{"--jobs", "1", "--speed", "8"}, loss, []string{in, out})...); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out) //nolint:gosec // a name of our own
+}
+
+// run runs a process whose last words become the error.
+func run(ctx context.Context, name string, args ...string) error {
+	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // programs and arguments of our own
+	command.WaitDelay = waitDelay
+	if out, err := command.CombinedOutput(); err != nil {
+		return failed(ctx, name, out, err)
+	}
+	return nil
+}
+
+func failed(ctx context.Context, name string, output []byte, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	output = bytes.TrimSpace(output)
+	return fmt.Errorf("%s: %w: %s", name, err, output[max(0, len(output)-500):])
+}
+
+// Settings of a video.
+type Settings struct {
+	// Format is mp4 or gif.
+	Format string
+	// FPS is frames per second.
+	FPS int
+	// Quality of mp4, 1 to 100.
+	Quality int
+	// Loop makes a gif start again at its end.
+	Loop bool
+}
+
+// Video encodes frames while later ones are still being made.
+type Video struct {
+	settings Settings
+	dir      string
+	command  *exec.Cmd
+	stdin    io.WriteCloser
+	words    *bytes.Buffer
+}
+
+// quiet keeps ffmpeg from reading anything but what it is given, and makes its output depend on nothing else.
+var quiet = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y"}
+
+// NewVideo starts an encoder for frames of one size: JPEG for mp4, PNG for gif. Finish or Abort must be called.
+func NewVideo(ctx context.Context, s Settings) (*Video, error) {
+	dir, err := os.MkdirTemp("", "video-")
+	if err != nil {
+		return nil, fmt.Errorf("encoding a video: %w", err)
+	}
+	v := &Video{settings: s, dir: dir, words: &bytes.Buffer{}}
+	codec := "mjpeg"
+	if s.Format == "gif" {
+		codec = "png"
+	}
+	args := slices.Concat(quiet, []string{"-protocol_whitelist", "pipe,file", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
+		"-c:v", codec, "-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
+	if s.Format == "gif" {
+		// The palette is made from all frames: they are kept without loss until then, on disk and not in memory.
+		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", v.path("frames.mkv"))
+	} else {
+		// H.264 as every player takes it: 4:2:0, which needs even dimensions, and the index first.
+		args = append(args, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+			"-c:v", "libx264", "-preset", "veryfast", "-crf", strconv.Itoa(40-s.Quality*22/100),
+			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
+	}
+	v.command = exec.CommandContext(ctx, "ffmpeg", args...) //nolint:gosec // arguments of our own
+	v.command.WaitDelay = waitDelay
+	v.command.Stderr = v.words
+	if v.stdin, err = v.command.StdinPipe(); err == nil {
+		err = v.command.Start()
+	}
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("starting ffmpeg: %w", err)
+	}
+	return v, nil
+}
+
+func (v *Video) path(name string) string { return filepath.Join(v.dir, name) }
+
+// Write adds a frame. It waits while the encoder is busy.
+func (v *Video) Write(frame []byte) error {
+	if _, err := v.stdin.Write(frame); err != nil {
+		return fmt.Errorf("ffmpeg does not take frames any more: %w", err)
+	}
+	return nil
+}
+
+// Finish returns the video.
+func (v *Video) Finish(ctx context.Context) ([]byte, error) {
+	defer func() { _ = os.RemoveAll(v.dir) }()
+	err := errors.Join(v.stdin.Close(), v.command.Wait())
+	if err != nil {
+		return nil, failed(ctx, "ffmpeg", v.words.Bytes(), err)
+	}
+	if v.settings.Format != "gif" {
+		return os.ReadFile(v.path("out.mp4"))
+	}
+	input := slices.Concat(quiet, []string{"-i", v.path("frames.mkv")})
+	if err := run(ctx, "ffmpeg", slices.Concat(input, []string{"-vf", "palettegen=stats_mode=diff", v.path("palette.png")})...); err != nil {
+		return nil, err
+	}
+	loop := "-1"
+	if v.settings.Loop {
+		loop = "0"
+	}
+	err = run(ctx, "ffmpeg", slices.Concat(input, []string{"-i", v.path("palette.png"), "-lavfi", "paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle",
+		"-loop", loop, "-fflags", "+bitexact", "-flags:v", "+bitexact", v.path("out.gif")})...)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(v.path("out.gif"))
+}
+
+// Abort ends an encoder whose video is not wanted.
+func (v *Video) Abort() {
+	_ = v.stdin.Close()
+	_ = v.command.Process.Kill()
+	_ = v.command.Wait()
+	_ = os.RemoveAll(v.dir)
+}
