@@ -56,7 +56,6 @@ type ModificationsSource struct {
 }
 
 // PDFOptions say how a document is made.
-// +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.rangeFrom) || !has(self.rangeTo) || self.rangeFrom <= self.rangeTo",message="rangeFrom must be at most rangeTo"
 type PDFOptions struct {
 	// margin around each page, in px, mm, cm or in, such as 20px. The paper grows by it. Defaults to none.
@@ -92,7 +91,6 @@ type PDFOptions struct {
 }
 
 // VideoOptions say how animated pages are filmed.
-// +kubebuilder:validation:MinProperties=1
 type VideoOptions struct {
 	// fps is frames per second, 1..30. Defaults to 30 for mp4 and 15 for gif.
 	// +optional
