@@ -80,6 +80,10 @@ test-e2e: $(GOTESTSUM) deploy ## Run the end-to-end tests on the cluster.
 bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 Job.
 	go run ./test/bench/latency
 
+.PHONY: bench-render
+bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
+	go run ./test/bench/render
+
 ##@ Cluster
 
 .PHONY: cluster-up

@@ -89,6 +89,9 @@ func New(options Options) (*Browser, error) {
 	return &Browser{options: options}, nil
 }
 
+// ExecPath is the path of the browser's executable.
+func (b *Browser) ExecPath() string { return b.options.ExecPath }
+
 // Start starts the browser, so that the first render need not wait for it.
 func (b *Browser) Start(ctx context.Context) error {
 	_, err := b.process(ctx)
