@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto"
-	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"golang.org/x/sync/errgroup"
 
@@ -29,8 +28,8 @@ const (
 	closeTimeout = 5 * time.Second
 )
 
-// names of the browser's executable, the lightest first.
-var names = []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell", "chromium", "google-chrome"}
+// names of the browser's executable. It must be a headless shell: only that one draws frames when it is asked to.
+var names = []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell"}
 
 // Options of a Browser.
 type Options struct {
@@ -62,6 +61,8 @@ type process struct {
 	cancel context.CancelFunc
 	// spare is a blank tab in a browser context of its own, made ahead of need.
 	spare chan *tab
+	// drawing is held by whoever asks for a frame: Chromium's GPU process ends when frames overlap, also those of two tabs.
+	drawing chan struct{}
 }
 
 // New returns a Browser. Nothing runs until Start or Render.
@@ -75,7 +76,7 @@ func New(options Options) (*Browser, error) {
 		}
 	}
 	if options.ExecPath == "" {
-		return nil, errors.New("no Chromium in PATH: install Debian's package chromium-headless-shell or name another")
+		return nil, errors.New("no headless shell of Chromium in PATH: install Debian's package chromium-headless-shell or name another")
 	}
 	if options.MaxPixels == 0 {
 		options.MaxPixels = 100_000_000
@@ -134,12 +135,11 @@ func (b *Browser) process(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// launch starts a browser with further flags.
-func (b *Browser) launch(ctx context.Context, flags ...chromedp.ExecAllocatorOption) (*process, error) {
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(b.flags(), flags...)...)
+func (b *Browser) launch(ctx context.Context) (*process, error) {
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), b.flags()...)
 	root, cancelRoot := chromedp.NewContext(allocator,
 		chromedp.WithErrorf(func(format string, args ...any) { b.options.Logger.Debug(fmt.Sprintf(format, args...)) }))
-	p := &process{ctx: root, cancel: func() { cancelRoot(); cancel() }, spare: make(chan *tab, 1)}
+	p := &process{ctx: root, cancel: func() { cancelRoot(); cancel() }, spare: make(chan *tab, 1), drawing: make(chan struct{}, 1)}
 	stop := context.AfterFunc(ctx, p.cancel)
 	defer stop()
 	timer := time.AfterFunc(startTimeout, p.cancel)
@@ -147,13 +147,6 @@ func (b *Browser) launch(ctx context.Context, flags ...chromedp.ExecAllocatorOpt
 	if err := chromedp.Do(root); err != nil {
 		p.cancel()
 		return nil, fmt.Errorf("starting %s: %w", b.options.ExecPath, err)
-	}
-	_, err := chromedp.CallBrowser(root, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorDeny,
-	})
-	if err != nil {
-		p.cancel()
-		return nil, fmt.Errorf("setting up the browser: %w", err)
 	}
 	return p, nil
 }
@@ -171,8 +164,16 @@ func (b *Browser) flags() []chromedp.ExecAllocatorOption {
 		chromedp.Flag("font-render-hinting", "none"),
 		chromedp.Flag("hide-scrollbars", true),
 		chromedp.Flag("mute-audio", true),
-		chromedp.Flag("no-zygote", true),
 		chromedp.Flag("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"),
+		// The renderer says when a frame is drawn, and it is drawn whole: no waiting for a display that is not there.
+		// See https://chromedevtools.github.io/devtools-protocol/tot/HeadlessExperimental/.
+		chromedp.Flag("enable-begin-frame-control", true),
+		chromedp.Flag("run-all-compositor-stages-before-draw", true),
+		chromedp.Flag("disable-new-content-rendering-timeout", true),
+		chromedp.Flag("disable-threaded-animation", true),
+		chromedp.Flag("disable-threaded-scrolling", true),
+		chromedp.Flag("disable-checker-imaging", true),
+		chromedp.Flag("disable-image-animation-resync", true),
 	)
 	if b.options.Proxy != "" {
 		// Chromium would reach loopback and link-local addresses directly otherwise.
@@ -205,7 +206,7 @@ func (p *process) close() {
 	p.cancel()
 }
 
-// refill makes a spare tab in the background.
+// refill makes a spare tab in the background. The lock must be held.
 func (b *Browser) refill(p *process) {
 	b.refills.Go(func() {
 		ctx, cancel := context.WithTimeout(p.ctx, startTimeout)
@@ -225,6 +226,15 @@ func (b *Browser) refill(p *process) {
 	})
 }
 
+// restock makes sure that there is a spare tab, once a render is over.
+func (b *Browser) restock(p *process) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed && b.current == p && !p.lost() && len(p.spare) == 0 {
+		b.refill(p)
+	}
+}
+
 // tab returns the spare tab or a new one.
 func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
 	select {
@@ -240,16 +250,17 @@ func (b *Browser) Render(ctx context.Context, task render.Task, emit func(contex
 	if err := b.validate(task); err != nil {
 		return nil, err
 	}
-	if task.Filmed() {
-		warnings, err := b.film(ctx, task, emit)
-		if err != nil {
-			return nil, explain(ctx, nil, err)
-		}
-		return warnings, nil
-	}
 	p, err := b.process(ctx)
 	if err != nil {
 		return nil, explain(ctx, nil, err)
+	}
+	defer b.restock(p)
+	if task.Filmed() {
+		warnings, err := b.film(ctx, p, task, emit)
+		if err != nil {
+			return nil, explain(ctx, p, err)
+		}
+		return warnings, nil
 	}
 	outputs := make([]chan painted, len(task.Pages))
 	for i := range outputs {
@@ -276,11 +287,6 @@ func (b *Browser) Render(ctx context.Context, task render.Task, emit func(contex
 	if err := group.Wait(); err != nil {
 		return nil, explain(ctx, p, err)
 	}
-	b.mu.Lock()
-	if !b.closed && b.current == p && len(p.spare) == 0 {
-		b.refill(p)
-	}
-	b.mu.Unlock()
 	return warnings, nil
 }
 

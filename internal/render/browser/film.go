@@ -8,13 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"time"
 
-	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
@@ -27,37 +25,20 @@ const (
 	maxSeconds = 60
 	// frameQuality of the JPEG frames that the encoder gets.
 	frameQuality = 92
-	// pumpInterval is how often a page that loads gets a frame.
-	pumpInterval = 8 * time.Millisecond
+	// framesAhead is how many frames may wait for the encoder.
+	framesAhead = 8
 )
 
-// filmFlags let the renderer say when a frame is drawn, and draw it whole.
-// See https://chromedevtools.github.io/devtools-protocol/tot/HeadlessExperimental/.
-var filmFlags = []chromedp.ExecAllocatorOption{
-	chromedp.Flag("enable-begin-frame-control", true),
-	chromedp.Flag("run-all-compositor-stages-before-draw", true),
-	chromedp.Flag("disable-new-content-rendering-timeout", true),
-	chromedp.Flag("disable-threaded-animation", true),
-	chromedp.Flag("disable-threaded-scrolling", true),
-	chromedp.Flag("disable-checker-imaging", true),
-	chromedp.Flag("disable-image-animation-resync", true),
-}
-
 // film renders mp4 and gif. The page's time is in the renderer's hands: each frame is asked for, and encoded while the next is
-// drawn. The browser is one of its own, because one whose frames are asked for cannot make screenshots in the usual way.
-func (b *Browser) film(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
-	p, err := b.launch(ctx, filmFlags...)
-	if err != nil {
-		return nil, err
-	}
-	defer p.close()
-	f := &filming{process: p, task: task}
+// drawn.
+func (b *Browser) film(ctx context.Context, p *process, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+	f := &filming{task: task, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
 	defer f.abort()
 	var warnings []render.Warning
 	for i, page := range task.Pages {
 		more, err := f.shoot(ctx, page)
 		if err != nil {
-			return nil, explain(ctx, p, err)
+			return nil, err
 		}
 		warnings = append(warnings, more...)
 		if task.Joined() && i < len(task.Pages)-1 {
@@ -83,8 +64,9 @@ func (b *Browser) film(ctx context.Context, task render.Task, emit func(context.
 
 // filming is the making of one task's videos.
 type filming struct {
-	process *process
-	task    render.Task
+	task render.Task
+	// tab opens a tab.
+	tab func(ctx context.Context) (*tab, error)
 	// video that frames go to, nil between files.
 	video *encode.Video
 }
@@ -115,12 +97,12 @@ func (f *filming) cut(ctx context.Context) ([]byte, error) {
 
 // shoot films one page.
 func (f *filming) shoot(ctx context.Context, p render.Page) ([]render.Warning, error) {
-	t, err := f.open(ctx, p)
+	t, err := f.tab(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer t.cancel()
-	warnings, err := f.load(ctx, t, p)
+	warnings, err := t.load(ctx, f.task, p)
 	if err != nil {
 		return nil, err
 	}
@@ -130,59 +112,11 @@ func (f *filming) shoot(ctx context.Context, p render.Page) ([]render.Warning, e
 			return nil, err
 		}
 	}
-	return warnings, t.within(ctx, func(ctx context.Context) error { return f.roll(ctx) })
-}
-
-// open makes a tab whose frames are asked for.
-func (f *filming) open(ctx context.Context, p render.Page) (*tab, error) {
-	browserContext, err := chromedp.CallBrowser(f.process.ctx, target.CreateBrowserContext, target.CreateBrowserContextParams{})
-	if err != nil {
-		return nil, fmt.Errorf("opening a tab: %w", err)
-	}
-	_, err = chromedp.CallBrowser(f.process.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: browserContext.BrowserContextID,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening a tab: %w", err)
-	}
-	created, err := chromedp.CallBrowser(f.process.ctx, target.CreateTarget, target.CreateTargetParams{
-		URL: "about:blank", BrowserContextID: browserContext.BrowserContextID, EnableBeginFrameControl: new(true),
-		Width: int64(p.Width), Height: int64(p.Height),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening a tab: %w", err)
-	}
-	return f.process.newTab(ctx, chromedp.WithTargetID(created.TargetID))
-}
-
-// load loads the page while it gets frames, without which it would wait for ever.
-func (f *filming) load(ctx context.Context, t *tab, p render.Page) (warnings []render.Warning, err error) {
-	loaded := make(chan struct{})
-	go func() {
-		defer close(loaded)
-		warnings, err = t.load(ctx, f.task, p)
-	}()
-	ticker := time.NewTicker(pumpInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-loaded:
-			return warnings, err
-		case <-ticker.C:
-			pumped := t.within(ctx, func(ctx context.Context) error {
-				_, err := chromedp.Call(ctx, headlessexperimental.BeginFrame, headlessexperimental.BeginFrameParams{})
-				return err
-			})
-			if pumped != nil {
-				<-loaded
-				return nil, pumped
-			}
-		}
-	}
+	return warnings, t.within(ctx, func(ctx context.Context) error { return f.roll(ctx, t, p) })
 }
 
 // roll takes the frames.
-func (f *filming) roll(ctx context.Context) error {
+func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
 	length, err := evaluate[float64](ctx, "window[Symbol.for('platen.film')].duration()")
 	if err != nil {
 		return err
@@ -208,27 +142,54 @@ func (f *filming) roll(ctx context.Context) error {
 	if f.task.Format == "gif" {
 		params.Screenshot.Format, params.Screenshot.Quality = headlessexperimental.ScreenshotParamsFormatPng, nil
 	}
-	var last []byte
-	for i := range frames {
-		if _, err := evaluate[any](ctx, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", float64(i)*1000/float64(fps))); err != nil {
-			return err
+	// Some frames wait for the encoder while later ones are drawn; their number bounds the memory.
+	pictures := make(chan []byte, framesAhead)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for picture := range pictures {
+			if err := f.video.Write(picture); err != nil {
+				return err
+			}
 		}
-		frame, err := chromedp.Call(ctx, headlessexperimental.BeginFrame, params)
-		if err != nil {
-			return err
+		return nil
+	})
+	group.Go(func() error {
+		defer close(pictures)
+		var last []byte
+		for i := range frames {
+			script := fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", float64(i)*1000/float64(fps))
+			if _, err := evaluate[any](ctx, script); err != nil {
+				return err
+			}
+			picture, err := f.still(ctx, t, p, params, i == 0)
+			if err != nil {
+				return err
+			}
+			// A frame without a picture looks like the one before.
+			if len(picture) > 0 {
+				last = picture
+			}
+			select {
+			case pictures <- last:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		// A frame without data looks like the one before.
-		if len(frame.ScreenshotData) > 0 {
-			last = frame.ScreenshotData
-		}
-		if len(last) == 0 {
-			return fmt.Errorf("frame %d of %d was not drawn", i+1, frames)
-		}
-		if err := f.video.Write(last); err != nil {
-			return err
-		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// still draws the page as it is. Only the first frame has a picture for sure.
+func (f *filming) still(ctx context.Context, t *tab, p render.Page, params headlessexperimental.BeginFrameParams, first bool) ([]byte, error) {
+	switch {
+	case f.task.Scale != 1:
+		return t.scaledScreenshot(ctx, f.task, p)
+	case first:
+		return t.draw(ctx, params)
+	default:
+		return t.frame(ctx, params)
 	}
-	return nil
 }
 
 // evaluate runs a script in the page and returns its value.

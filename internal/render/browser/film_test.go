@@ -92,6 +92,16 @@ func TestFilmOfOddSizeIsMadeEven(t *testing.T) {
 	}
 }
 
+func TestFilmIsScaled(t *testing.T) {
+	small := film("gif", moving)
+	small.Scale, small.Video.Seconds = 0.5, 0.3
+	outputs, _ := run(t, start(t), small)
+	animation, err := gif.DecodeAll(bytes.NewReader(outputs[0].Data))
+	if err != nil || animation.Config.Width != 100 || animation.Config.Height != 50 || len(animation.Image) != 3 {
+		t.Errorf("%+v, %v", animation.Config, err)
+	}
+}
+
 func TestFilmIsTheSameTwiceAndExact(t *testing.T) {
 	b := start(t)
 	first, _ := run(t, b, film("gif", moving))

@@ -10,14 +10,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/pdfcpu/pdfcpu/pkg/api"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
@@ -30,6 +35,10 @@ const (
 	// documentURL is where pages seem to come from: an origin of its own that never resolves (RFC 2606). The browser asks for
 	// it once, and is answered with the page's HTML.
 	documentURL = "http://page.platen.invalid/"
+	// pumpInterval is how often a page that loads gets a frame.
+	pumpInterval = 3 * time.Millisecond
+	// drawAttempts is how often a frame is asked for that comes without a picture.
+	drawAttempts = 50
 	// cssPixelsPerInch is fixed by CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
 	cssPixelsPerInch = 96
 )
@@ -40,22 +49,33 @@ var errTabCrashed = errors.New("the page's process crashed")
 type tab struct {
 	ctx    context.Context //nolint:containedctx // chromedp keeps the target in it
 	cancel context.CancelFunc
+	// drawing is the process's.
+	drawing chan struct{}
 	// html is what documentURL answers with.
 	html    atomic.Pointer[string]
 	crashed chan struct{}
 }
 
-// newTab opens a blank tab in a new browser context, or attaches to the target that an option names.
-func (p *process) newTab(ctx context.Context, target ...chromedp.ContextOption) (*tab, error) {
-	if len(target) == 0 {
-		target = []chromedp.ContextOption{chromedp.WithNewBrowserContext()}
+// newTab opens a blank tab in a new browser context, whose frames are drawn when they are asked for.
+func (p *process) newTab(ctx context.Context) (*tab, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	tabCtx, cancel := chromedp.NewContext(p.ctx, target...)
-	t := &tab{ctx: tabCtx, cancel: cancel, crashed: make(chan struct{})}
+	browserContext, id, err := p.newTarget()
+	if err != nil {
+		return nil, fmt.Errorf("opening a tab: %w", err)
+	}
+	tabCtx, detach := chromedp.NewContext(p.ctx, chromedp.WithTargetID(id))
+	cancel := sync.OnceFunc(func() {
+		detach()
+		// With its context the tab and all that it has stored are gone. This fails only when the browser is gone.
+		_, _ = chromedp.CallBrowser(p.ctx, target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: browserContext})
+	})
+	t := &tab{ctx: tabCtx, cancel: cancel, drawing: p.drawing, crashed: make(chan struct{})}
 	// chromedp reads the tab's messages for as long as the context that opened it lasts, so it must be the tab's own.
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	err := chromedp.Do(tabCtx)
+	err = chromedp.Do(tabCtx)
 	if err == nil {
 		err = chromedp.Listen(tabCtx, t.handle)
 	}
@@ -67,6 +87,23 @@ func (p *process) newTab(ctx context.Context, target ...chromedp.ContextOption) 
 		return nil, fmt.Errorf("opening a tab: %w", err)
 	}
 	return t, nil
+}
+
+func (p *process) newTarget() (cdp.BrowserContextID, target.ID, error) {
+	created, err := chromedp.CallBrowser(p.ctx, target.CreateBrowserContext, target.CreateBrowserContextParams{DisposeOnDetach: new(true)})
+	if err != nil {
+		return "", "", err
+	}
+	_, err = chromedp.CallBrowser(p.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: created.BrowserContextID,
+	})
+	if err != nil {
+		return "", "", err
+	}
+	page, err := chromedp.CallBrowser(p.ctx, target.CreateTarget, target.CreateTargetParams{
+		URL: "about:blank", BrowserContextID: created.BrowserContextID, EnableBeginFrameControl: new(true),
+	})
+	return created.BrowserContextID, page.TargetID, err
 }
 
 // handle answers the browser's events. It runs in chromedp's reader, so each answer has a goroutine, which ends with the tab.
@@ -116,8 +153,43 @@ func (t *tab) within(ctx context.Context, f func(ctx context.Context) error) err
 	return err
 }
 
-// load brings a page into the tab and waits until it can be painted.
-func (t *tab) load(ctx context.Context, task render.Task, p render.Page) ([]render.Warning, error) {
+// load brings a page into the tab and waits until it can be painted. The page gets frames meanwhile, without which it would wait
+// for ever.
+func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (warnings []render.Warning, err error) {
+	err = t.pump(ctx, func() (err error) {
+		warnings, err = t.open(ctx, task, p)
+		return err
+	})
+	return warnings, err
+}
+
+// pump draws frames for as long as f runs.
+func (t *tab) pump(ctx context.Context, f func() error) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+	}()
+	ticker := time.NewTicker(pumpInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return err
+		case <-ticker.C:
+			drawn := t.within(ctx, func(ctx context.Context) error {
+				_, err := t.frame(ctx, headlessexperimental.BeginFrameParams{})
+				return err
+			})
+			if drawn != nil {
+				<-done
+				return errors.Join(err, drawn)
+			}
+		}
+	}
+}
+
+func (t *tab) open(ctx context.Context, task render.Task, p render.Page) ([]render.Warning, error) {
 	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
 	if err != nil {
 		return nil, err
@@ -182,25 +254,71 @@ func (t *tab) ready(ctx context.Context) ([]render.Warning, error) {
 }
 
 func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
-	params := page.CaptureScreenshotParams{
-		Clip: &page.Viewport{Width: float64(p.Width), Height: float64(p.Height), Scale: 1},
+	if task.Scale != 1 {
+		return t.scaledScreenshot(ctx, task, p)
 	}
+	shot := &headlessexperimental.ScreenshotParams{}
 	quality := int64(task.Quality)
 	switch task.Format {
 	case "jpg", "jpeg":
+		shot.Format, shot.Quality = headlessexperimental.ScreenshotParamsFormatJpeg, &quality
+	case "webp":
+		shot.Format, shot.Quality = headlessexperimental.ScreenshotParamsFormatWebp, &quality
+	default:
+		shot.Format, shot.OptimizeForSpeed = headlessexperimental.ScreenshotParamsFormatPng, fastPNG(task)
+	}
+	err = t.within(ctx, func(ctx context.Context) error {
+		data, err = t.draw(ctx, headlessexperimental.BeginFrameParams{Screenshot: shot})
+		return err
+	})
+	return data, err
+}
+
+// scaledScreenshot makes a picture whose pixels are not CSS pixels, which a frame that is asked for cannot have.
+func (t *tab) scaledScreenshot(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
+	params := page.CaptureScreenshotParams{Clip: &page.Viewport{Width: float64(p.Width), Height: float64(p.Height), Scale: 1}}
+	quality := int64(task.Quality)
+	switch task.Format {
+	case "jpg", "jpeg", "mp4":
 		params.Format, params.Quality = page.CaptureScreenshotFormatJpeg, &quality
 	case "webp":
 		params.Format, params.Quality = page.CaptureScreenshotFormatWebp, &quality
 	default:
-		// The fast encoder spoils partial transparency, of which an opaque page has none.
-		params.Format, params.OptimizeForSpeed = page.CaptureScreenshotFormatPng, new(!task.Transparent)
+		params.Format, params.OptimizeForSpeed = page.CaptureScreenshotFormatPng, new(fastPNG(task))
 	}
-	err = t.within(ctx, func(ctx context.Context) error {
-		result, err := chromedp.Call(ctx, page.CaptureScreenshot, params)
-		data = result.Data
-		return err
+	err = t.pump(ctx, func() error {
+		return t.within(ctx, func(ctx context.Context) error {
+			result, err := chromedp.Call(ctx, page.CaptureScreenshot, params)
+			data = result.Data
+			return err
+		})
 	})
 	return data, err
+}
+
+// fastPNG tells whether the fast encoder will do: it spoils partial transparency, of which an opaque page has none.
+func fastPNG(task render.Task) bool { return !task.Transparent }
+
+// frame asks for a frame, once no other is being drawn, and returns its picture if it has one.
+func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+	select {
+	case t.drawing <- struct{}{}:
+		defer func() { <-t.drawing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	frame, err := chromedp.Call(ctx, headlessexperimental.BeginFrame, params)
+	return frame.ScreenshotData, err
+}
+
+// draw asks for a frame until it is one: a page whose surface is new may have none at first.
+func (t *tab) draw(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+	for range drawAttempts {
+		if data, err := t.frame(ctx, params); err != nil || len(data) > 0 {
+			return data, err
+		}
+	}
+	return nil, errors.New("the browser drew nothing")
 }
 
 func (t *tab) print(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
