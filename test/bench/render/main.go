@@ -47,7 +47,7 @@ func templates() map[string]string {
 	return map[string]string{
 		"card": `<body style="margin:0;background:linear-gradient(135deg,#123,#48c);font:60px sans-serif;color:#fff">
 			<h1 style="text-shadow:2px 2px 8px #000">Hello World</h1>`,
-		"text": `<body style="margin:20px;font:14px/1.3 serif;columns:4">` + strings.Repeat("<p>The quick brown fox jumps over the lazy dog, again and again. </p>", 120),
+		"text":   `<body style="margin:20px;font:14px/1.3 serif;columns:4">` + strings.Repeat("<p>The quick brown fox jumps over the lazy dog, again and again. </p>", 120),
 		"images": `<body style="margin:0">` + strings.Repeat(`<img style="width:150px;height:150px;border-radius:20px" src="`+source+`">`, 24),
 	}
 }
