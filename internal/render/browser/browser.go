@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
+	"github.com/platen-dev/platen/internal/render/template"
 )
 
 // startTimeout bounds the start of the browser, closeTimeout its end.
@@ -306,20 +309,41 @@ func (b *Browser) validate(task render.Task) error {
 	return nil
 }
 
-// painted is one page's file and warnings.
+// painted is one page's file and what the page said.
 type painted struct {
-	output   render.Output
-	warnings []render.Warning
+	output render.Output
+	report report
+}
+
+// unused warns of the keys that no page uses to which they were given.
+func unused(task render.Task, reports []report) (warnings []render.Warning) {
+	used := map[string]bool{}
+	for i, p := range task.Pages {
+		for key := range template.ForPage(task.Modifications, p.Number) {
+			used[key] = used[key] || !slices.Contains(reports[i].Unused, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(used)) {
+		if !used[key] {
+			warnings = append(warnings, render.Warning{
+				Title:   fmt.Sprintf("Modification %.100s is not used by the page", key),
+				Details: "no element names it in data-param, data-if, data-each or data-param-href",
+			})
+		}
+	}
+	return warnings
 }
 
 // collect emits the pages in order, or joins them to one PDF.
 func collect(ctx context.Context, task render.Task, outputs []chan painted, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
 	var warnings []render.Warning
 	var documents []render.Output
+	var reports []report
 	for _, output := range outputs {
 		select {
 		case result := <-output:
-			warnings = append(warnings, result.warnings...)
+			warnings = append(warnings, result.report.Warnings...)
+			reports = append(reports, result.report)
 			if task.Format == "pdf" {
 				documents = append(documents, result.output)
 			} else if err := emit(ctx, result.output); err != nil {
@@ -329,6 +353,7 @@ func collect(ctx context.Context, task render.Task, outputs []chan painted, emit
 			return nil, ctx.Err()
 		}
 	}
+	warnings = append(warnings, unused(task, reports)...)
 	if len(documents) == 0 {
 		return warnings, nil
 	}
@@ -345,7 +370,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, page 
 		return painted{}, err
 	}
 	defer t.cancel()
-	warnings, err := t.load(ctx, task, page)
+	report, err := t.load(ctx, task, page)
 	if err != nil {
 		return painted{}, err
 	}
@@ -361,7 +386,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, page 
 	if task.Format == "avif" && err == nil {
 		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality)
 	}
-	return painted{output, warnings}, err
+	return painted{output, report}, err
 }
 
 func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }

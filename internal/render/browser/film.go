@@ -35,12 +35,14 @@ func (b *Browser) film(ctx context.Context, p *process, task render.Task, emit f
 	f := &filming{task: task, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
 	defer f.abort()
 	var warnings []render.Warning
+	reports := make([]report, 0, len(task.Pages))
 	for i, page := range task.Pages {
-		more, err := f.shoot(ctx, page)
+		said, err := f.shoot(ctx, page)
 		if err != nil {
 			return nil, err
 		}
-		warnings = append(warnings, more...)
+		reports = append(reports, said)
+		warnings = append(warnings, said.Warnings...)
 		if task.Joined() && i < len(task.Pages)-1 {
 			continue
 		}
@@ -59,7 +61,7 @@ func (b *Browser) film(ctx context.Context, p *process, task render.Task, emit f
 			return nil, err
 		}
 	}
-	return warnings, nil
+	return append(warnings, unused(task, reports)...), nil
 }
 
 // filming is the making of one task's videos.
@@ -96,23 +98,23 @@ func (f *filming) cut(ctx context.Context) ([]byte, error) {
 }
 
 // shoot films one page.
-func (f *filming) shoot(ctx context.Context, p render.Page) ([]render.Warning, error) {
+func (f *filming) shoot(ctx context.Context, p render.Page) (report, error) {
 	t, err := f.tab(ctx)
 	if err != nil {
-		return nil, err
+		return report{}, err
 	}
 	defer t.cancel()
-	warnings, err := t.load(ctx, f.task, p)
+	said, err := t.load(ctx, f.task, p)
 	if err != nil {
-		return nil, err
+		return report{}, err
 	}
 	if f.video == nil {
 		settings := encode.Settings{Format: f.task.Format, FPS: f.task.Video.FPS, Quality: f.task.Quality, Loop: f.task.Video.Loop}
 		if f.video, err = encode.NewVideo(ctx, settings); err != nil {
-			return nil, err
+			return report{}, err
 		}
 	}
-	return warnings, t.within(ctx, func(ctx context.Context) error { return f.roll(ctx, t, p) })
+	return said, t.within(ctx, func(ctx context.Context) error { return f.roll(ctx, t, p) })
 }
 
 // roll takes the frames.

@@ -191,6 +191,15 @@ func TestWarningsNameWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestModificationMayBeForOnePageOfSeveral(t *testing.T) {
+	several := task("png", `<p data-param="headline">`, `<p data-param="points">`)
+	several.Modifications = map[string]any{"headline": "x", "points": "y", "page2@footer": "z", "page1@headline": "w"}
+	_, warnings := run(t, start(t), several)
+	if len(warnings) != 1 || warnings[0].Title != "Modification footer is not used by the page" {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
 // hostile are pages that must do no harm: each is rendered, or refused, in time.
 var hostile = map[string]string{
 	"alert":          `<script>alert("hello"); confirm("hello"); prompt("hello")</script>`,

@@ -155,12 +155,12 @@ func (t *tab) within(ctx context.Context, f func(ctx context.Context) error) err
 
 // load brings a page into the tab and waits until it can be painted. The page gets frames meanwhile, without which it would wait
 // for ever.
-func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (warnings []render.Warning, err error) {
+func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
 	err = t.pump(ctx, func() (err error) {
-		warnings, err = t.open(ctx, task, p)
+		r, err = t.open(ctx, task, p)
 		return err
 	})
-	return warnings, err
+	return r, err
 }
 
 // pump draws frames for as long as f runs.
@@ -189,15 +189,21 @@ func (t *tab) pump(ctx context.Context, f func() error) (err error) {
 	}
 }
 
-func (t *tab) open(ctx context.Context, task render.Task, p render.Page) ([]render.Warning, error) {
+// report is what a page says once it can be painted.
+type report struct {
+	Warnings []render.Warning `json:"warnings"`
+	// Unused keys of modifications.
+	Unused []string `json:"unused"`
+}
+
+func (t *tab) open(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
 	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
 	if err != nil {
-		return nil, err
+		return report{}, err
 	}
 	if task.Filmed() {
 		script = template.Film + script
 	}
-	var warnings []render.Warning
 	err = t.within(ctx, func(ctx context.Context) error {
 		scale := task.Scale
 		if task.Format == "pdf" {
@@ -228,29 +234,28 @@ func (t *tab) open(ctx context.Context, task render.Task, p render.Page) ([]rend
 		if result.ErrorText != "" {
 			return fmt.Errorf("loading the page: %s", result.ErrorText)
 		}
-		warnings, err = t.ready(ctx)
+		r, err = t.ready(ctx)
 		return err
 	})
-	return warnings, err
+	return r, err
 }
 
-func (t *tab) ready(ctx context.Context) ([]render.Warning, error) {
+func (t *tab) ready(ctx context.Context) (r report, err error) {
 	result, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{
 		Expression: template.Ready, AwaitPromise: new(true), ReturnByValue: new(true),
 	})
 	if err != nil {
-		return nil, err
+		return report{}, err
 	}
 	if result.ExceptionDetails != nil {
-		return nil, fmt.Errorf("waiting for the page: %s", result.ExceptionDetails.Text)
+		return report{}, fmt.Errorf("waiting for the page: %s", result.ExceptionDetails.Text)
 	}
 	var text string
-	var warnings []render.Warning
 	if json.Unmarshal(result.Result.Value, &text) == nil {
-		// A page may have put anything in the list; what is no warning is left out.
-		_ = json.Unmarshal([]byte(text), &warnings)
+		// A page may have put anything in there; what is no report is left out.
+		_ = json.Unmarshal([]byte(text), &r)
 	}
-	return warnings, nil
+	return r, nil
 }
 
 func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {

@@ -154,8 +154,11 @@
     }
   };
 
-  // unknown warns of keys that the page knows nothing of. A page that reads platen.modifications itself may know them.
-  const unknown = () => {
+  // noteUnused lists the keys that the page does not use; another page of the template may. A page that reads
+  // platen.modifications itself may use any.
+  const unused = [];
+  Object.defineProperty(window, Symbol.for('platen.unused'), { value: unused });
+  const noteUnused = () => {
     const known = new Set();
     for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each', 'id']) {
       for (const element of document.querySelectorAll(`[${attribute}]`)) known.add(element.getAttribute(attribute).replace(/^!/, '').split('.')[0]);
@@ -163,7 +166,7 @@
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
     for (const key of Object.keys(modifications)) {
       if (!known.has(key) && !key.includes('.') && !key.startsWith('canvasBackground')) {
-        warn(`Modification ${key} is not used by the page`, 'no element names it in data-param, data-if, data-each or data-param-href');
+        unused.push(key);
       }
     }
   };
@@ -201,7 +204,7 @@
 
   // The window's capturing phase comes before every listener of the page.
   addEventListener('DOMContentLoaded', () => {
-    unknown();
+    noteUnused();
     bind(document, []);
     special();
   }, { capture: true, once: true });

@@ -13,5 +13,5 @@
   window[Symbol.for('platen.fit')]?.();
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
   await new Promise((resolve) => frame(resolve));
-  return JSON.stringify(window[Symbol.for('platen.warnings')] ?? []);
+  return JSON.stringify({ warnings: window[Symbol.for('platen.warnings')] ?? [], unused: window[Symbol.for('platen.unused')] ?? [] });
 })()

@@ -21,7 +21,8 @@ import (
 //go:embed bind.js
 var bind string
 
-// Ready is a script that resolves to the page's warnings, as a JSON list, once it can be painted.
+// Ready is a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of modifications
+// that the page does not use.
 //
 //go:embed ready.js
 var Ready string
