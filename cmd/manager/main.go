@@ -105,7 +105,10 @@ func run(ctx context.Context, o options) error {
 	jobNews := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
 	namespaceNews := make(chan event.TypedGenericEvent[string], newsBuffer)
 	jobChanged := func(key types.NamespacedName) {
-		jobNews <- event.TypedGenericEvent[types.NamespacedName]{Object: key}
+		select {
+		case jobNews <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
+		case <-ctx.Done(): // nobody listens any more
+		}
 	}
 	renderPool := pool.New(pool.Options{
 		MaxPodsPerNamespace: o.maxPods, IdleTimeout: o.idleTimeout, Now: time.Now,
