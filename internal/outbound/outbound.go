@@ -34,8 +34,8 @@ const (
 	maxBytes = 256 << 20
 )
 
-// errRefused means that a page asked for an address that it may not reach.
-var errRefused = errors.New("pages may reach public addresses on ports 80 and 443 only")
+// errRefused means that an address may not be reached.
+var errRefused = errors.New("only public addresses on ports 80 and 443 may be reached")
 
 // Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
 type Prefixes []netip.Prefix
@@ -70,6 +70,15 @@ func (p *Prefixes) String() string {
 type Policy struct {
 	// Allowed prefixes may be reached on any port, although they are private.
 	Allowed Prefixes
+}
+
+// Transport reaches what the policy allows, for requests to addresses that users have named.
+func (p Policy) Transport() *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: p.control}
+	return &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
+		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
+	}
 }
 
 // control refuses an address just before it is dialled.

@@ -205,25 +205,24 @@ type registered struct {
 // NewRegistry returns an empty Registry.
 func NewRegistry() *Registry { return &Registry{providers: map[string]registered{}} }
 
-// Get returns the provider of a connection's UID, built anew whenever fingerprint, a digest of all that it is built from,
-// changes.
-func (r *Registry) Get(uid, fingerprint string, build func() (Provider, error)) (Provider, error) {
+// Get returns the provider of a connection, built anew whenever fingerprint, a digest of all that it is built from, changes.
+func (r *Registry) Get(key, fingerprint string, build func() (Provider, error)) (Provider, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := r.providers[uid]; ok && known.fingerprint == fingerprint {
+	if known, ok := r.providers[key]; ok && known.fingerprint == fingerprint {
 		return known.provider, nil
 	}
 	provider, err := build()
 	if err != nil {
 		return nil, err
 	}
-	r.providers[uid] = registered{fingerprint, provider}
+	r.providers[key] = registered{fingerprint, provider}
 	return provider, nil
 }
 
 // Forget drops a connection's provider.
-func (r *Registry) Forget(uid string) {
+func (r *Registry) Forget(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.providers, uid)
+	delete(r.providers, key)
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// burst is how many bytes a bounded connection may send at once.
-const burst = 256 << 10
+// Burst is how many bytes a bounded connection may send at once; its limiter allows at least as many.
+const Burst = 64 << 10
 
 type opener = func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
@@ -37,7 +37,7 @@ type throttledReader struct {
 
 // Read implements io.Reader.
 func (t *throttledReader) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p[:min(len(p), burst)])
+	n, err := t.ReadCloser.Read(p[:min(len(p), Burst)])
 	if wait := t.limit.WaitN(t.ctx, n); wait != nil {
 		return n, wait
 	}
