@@ -363,6 +363,11 @@ type JobConnectionStatus struct {
 	// +optional
 	Status UploadStatus `json:"status,omitempty"`
 
+	// readyCount of the StorageConnection when the upload began. A failed upload is made again once that has grown.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadyCount *int64 `json:"readyCount,omitempty"`
+
 	// pages that were uploaded, and those that could not be.
 	// +optional
 	// +listType=map

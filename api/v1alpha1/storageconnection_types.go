@@ -251,6 +251,11 @@ type StorageConnectionStatus struct {
 	// +kubebuilder:validation:MaxLength=400
 	DefaultFolder string `json:"defaultFolder,omitempty"`
 
+	// readyCount is how often the connection has become Ready. Uploads that failed at an earlier count are made again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadyCount *int64 `json:"readyCount,omitempty"`
+
 	// lastVerifiedTime is when the account last answered.
 	// +optional
 	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`

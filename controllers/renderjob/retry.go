@@ -53,24 +53,30 @@ func asked(job *platenv1alpha1.RenderJob) string {
 }
 
 // dueAgain picks the connections to which a finished job is uploaded once more: those where it failed and that have become Ready
-// since, when the failure was the connection's; or, when a user asks, all where it failed.
+// since, when the failure was the connection's; or, when a user asks, all where it failed. It counts and does not compare times,
+// which the API keeps by the second.
 func dueAgain(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) []target {
 	uploaded := failedUpload(job)
 	if uploaded == nil {
 		return nil
 	}
 	byHand := asked(job) != ""
-	if !byHand && (slices.Contains(ownFault, uploaded.Reason) || job.Status.CompletionTime == nil) {
+	if !byHand && slices.Contains(ownFault, uploaded.Reason) {
 		return nil
 	}
 	targets, _ := resolveConnections(job, connections)
 	return slices.DeleteFunc(targets, func(t target) bool {
-		stands := slices.ContainsFunc(job.Status.Connections, func(c platenv1alpha1.JobConnectionStatus) bool {
-			return c.Name == t.connection.Name && c.Status == platenv1alpha1.UploadSuccess
-		})
-		ready := meta.FindStatusCondition(t.connection.Status.Conditions, platenv1alpha1.ReadyCondition)
-		healed := ready != nil && ready.Status == metav1.ConditionTrue && job.Status.CompletionTime.Before(&ready.LastTransitionTime)
-		return stands || !(byHand || healed)
+		before := int64(0)
+		for _, c := range job.Status.Connections {
+			if c.Name == t.connection.Name && c.Status == platenv1alpha1.UploadSuccess {
+				return true
+			}
+			if c.Name == t.connection.Name {
+				before = valueOr(c.ReadyCount, 0)
+			}
+		}
+		healed := isReady(t.connection) && valueOr(t.connection.Status.ReadyCount, 0) > before
+		return !byHand && !healed
 	})
 }
 
@@ -152,9 +158,11 @@ func (r *Reconciler) jobsOfConnection(ctx context.Context, connection client.Obj
 	return requests
 }
 
-// becameReady tells whether a connection that was not Ready is.
+// becameReady tells whether a connection has become Ready once more.
 func becameReady(before, after client.Object) bool {
-	return !isReady(before) && isReady(after)
+	older, ok1 := before.(*platenv1alpha1.StorageConnection)
+	newer, ok2 := after.(*platenv1alpha1.StorageConnection)
+	return ok1 && ok2 && isReady(after) && valueOr(newer.Status.ReadyCount, 0) > valueOr(older.Status.ReadyCount, 0)
 }
 
 func isReady(o client.Object) bool {

@@ -15,15 +15,16 @@ import (
 
 func at(seconds int) metav1.Time { return metav1.NewTime(time.Unix(int64(1_700_000_000+seconds), 0)) }
 
-// ended is a job that finished at second 100 with an upload that failed for a reason; none when it is empty.
+// ended is a job that finished with an upload that failed for a reason, when the connection had become Ready twice; none when the
+// reason is empty.
 func ended(reason string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
 	job := newJob(nil)
 	job.Generation = 1
-	job.Status.ObservedGeneration, job.Status.CompletionTime = new(int64(1)), new(at(100))
+	job.Status.ObservedGeneration = new(int64(1))
 	job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}}
 	if reason != "" {
 		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: reason})
-		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Status: platenv1alpha1.UploadError}}
+		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Status: platenv1alpha1.UploadError, ReadyCount: new(int64(2))}}
 	}
 	if change != nil {
 		change(job)
@@ -31,14 +32,14 @@ func ended(reason string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha
 	return job
 }
 
-// since is a connection that is Ready since a second; -1 is one that is not.
-func since(name string, second int) platenv1alpha1.StorageConnection {
+// ready is a connection that is Ready for the n-th time; 0 is one that is not Ready any more.
+func ready(name string, n int64) platenv1alpha1.StorageConnection {
 	c := connection(name, platenv1alpha1.UploadAutomatic)
-	ready := metav1.Condition{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue, LastTransitionTime: at(second)}
-	if second < 0 {
-		ready.Status, ready.LastTransitionTime = metav1.ConditionFalse, at(200)
+	condition := metav1.Condition{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue}
+	if n == 0 {
+		condition.Status, n = metav1.ConditionFalse, 3
 	}
-	c.Status.Conditions = []metav1.Condition{ready}
+	c.Status.Conditions, c.Status.ReadyCount = []metav1.Condition{condition}, &n
 	return c
 }
 
@@ -54,23 +55,22 @@ func TestDueAgain(t *testing.T) {
 		connections []platenv1alpha1.StorageConnection
 		want        []string
 	}{
-		{"the connection has healed", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{since("dropbox", 101)}, []string{"dropbox"}},
-		{"the connection was Ready all the time", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{since("dropbox", 50)}, nil},
-		{"the connection became Ready in the second of the failure", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{since("dropbox", 100)}, nil},
-		{"the connection is not Ready", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{since("dropbox", -1)}, nil},
-		{"the connection has come", ended("ConnectionNotFound", func(j *platenv1alpha1.RenderJob) { j.Status.Connections = nil }), []platenv1alpha1.StorageConnection{since("dropbox", 101)}, []string{"dropbox"}},
-		{"the file is at fault", ended("PathNotAllowed", nil), []platenv1alpha1.StorageConnection{since("dropbox", 101)}, nil},
-		{"the upload did not fail", ended("", nil), []platenv1alpha1.StorageConnection{since("dropbox", 101)}, nil},
-		{"the spec has changed", ended("TokenExpired", func(j *platenv1alpha1.RenderJob) { j.Generation = 2 }), []platenv1alpha1.StorageConnection{since("dropbox", 101)}, nil},
-		{"asked for", ended("PathNotAllowed", annotate("now")), []platenv1alpha1.StorageConnection{since("dropbox", 50)}, []string{"dropbox"}},
+		{"the connection has healed", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, []string{"dropbox"}},
+		{"the connection was Ready all the time", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, nil},
+		{"the connection is not Ready", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 0)}, nil},
+		{"the connection has come", ended("ConnectionNotFound", func(j *platenv1alpha1.RenderJob) { j.Status.Connections = nil }), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, []string{"dropbox"}},
+		{"the file is at fault", ended("PathNotAllowed", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, nil},
+		{"the upload did not fail", ended("", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, nil},
+		{"the spec has changed", ended("TokenExpired", func(j *platenv1alpha1.RenderJob) { j.Generation = 2 }), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, nil},
+		{"asked for", ended("PathNotAllowed", annotate("now")), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, []string{"dropbox"}},
 		{"asked for, and acted upon", ended("PathNotAllowed", func(j *platenv1alpha1.RenderJob) {
 			annotate("now")(j)
 			j.Status.LastHandledRetryUploads = "now"
-		}), []platenv1alpha1.StorageConnection{since("dropbox", 50)}, nil},
-		{"asked for, and all stands", ended("", annotate("now")), []platenv1alpha1.StorageConnection{since("dropbox", 50)}, nil},
+		}), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, nil},
+		{"asked for, and all stands", ended("", annotate("now")), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, nil},
 		{"one of two has failed", ended("TokenExpired", func(j *platenv1alpha1.RenderJob) {
 			j.Status.Connections = append(j.Status.Connections, platenv1alpha1.JobConnectionStatus{Name: "other", Status: platenv1alpha1.UploadSuccess})
-		}), []platenv1alpha1.StorageConnection{since("dropbox", 101), since("other", 101)}, []string{"dropbox"}},
+		}), []platenv1alpha1.StorageConnection{ready("dropbox", 3), ready("other", 3)}, []string{"dropbox"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string

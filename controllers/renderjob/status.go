@@ -104,7 +104,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		spec := s.targets[i].connection.Spec
 		c := platenv1alpha1.JobConnectionStatus{
 			Name: result.Name, Type: platenv1alpha1.ConnectionStorage, Provider: spec.Provider,
-			Status: platenv1alpha1.UploadPending,
+			Status: platenv1alpha1.UploadPending, ReadyCount: s.targets[i].connection.Status.ReadyCount,
 		}
 		for _, p := range result.Pages {
 			page := platenv1alpha1.UploadedPage{Page: int32(p.Page)} //nolint:gosec // at most 200, by the API

@@ -10,10 +10,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -30,6 +32,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -110,6 +113,8 @@ type scope struct {
 	connection *platenv1alpha1.StorageConnection
 	provider   storage.Provider
 	account    *storage.Account
+	// mended is true when an upload has failed for a reason that holds no more.
+	mended bool
 }
 
 // Reconcile verifies one StorageConnection.
@@ -183,7 +188,14 @@ func (r *Reconciler) checkSpace(_ context.Context, s *scope) error {
 		return reconcile.Terminal(trouble.Reason, "the account has %d bytes free, and an upload needed %d: make room, uploads are then made again", max(free, 0), trouble.Bytes)
 	}
 	r.Connector.Resolve(s.connection)
+	s.mended = slices.Contains(verified, trouble.Reason)
 	return nil
+}
+
+// verified are the reasons of failed uploads that a verification sees too: when it does not, somebody has mended them meanwhile.
+var verified = []string{
+	"TokenExpired", "InvalidCredentials", "BucketNotFound", platenv1alpha1.InsufficientSpaceReason,
+	credentials.SecretNotFound, credentials.SecretNotLabelled, credentials.SecretKeyMissing, credentials.SecretKeyInvalid,
 }
 
 // minRetry is how soon a service that could not be reached is asked again.
@@ -235,6 +247,13 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 	switch {
 	case outcome == nil:
 		status.DefaultFolder = string(connection.Spec.DefaultFolder)
+		if s.mended || !meta.IsStatusConditionTrue(status.Conditions, platenv1alpha1.ReadyCondition) {
+			count := int64(1)
+			if status.ReadyCount != nil {
+				count = *status.ReadyCount + 1
+			}
+			status.ReadyCount = &count
+		}
 		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.VerifiedReason,
 			"connected as "+cmp.Or(s.account.Email, s.account.DisplayName))
 		c.Remove(platenv1alpha1.ReconcilingCondition)

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -255,18 +256,40 @@ var _ = Describe("A failed upload", func() {
 		expectWarning(w.run(ctx, w.job("wrong", func(*platenv1alpha1.RenderJob) {})),
 			"Failed to upload to dropbox: App key or app secret is not accepted by Dropbox")
 
+		By("mending the Secret, without a template that could be rendered again")
+		Expect(c.Delete(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "card"}})).To(Succeed())
 		before = secret.DeepCopy()
 		secret.StringData = map[string]string{"appKey": w.appKey}
 		Expect(c.Patch(ctx, secret, client.MergeFrom(before))).To(Succeed())
-		w.awaitConnection(ctx, platenv1alpha1.VerifiedReason)
-		w.expectDelivered(ctx, w.run(ctx, w.job("mended", func(*platenv1alpha1.RenderJob) {})))
+		for _, name := range []string{"deleted", "missing", "wrong"} {
+			w.expectHealed(ctx, name)
+		}
+		Expect(w.files(ctx)).To(HaveLen(3))
 	})
 
-	It("tells of a full Dropbox", func(ctx SpecContext) {
+	It("of a full Dropbox is made again when there is room, and changes nothing else", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Quota = 10 })
 		w.connected(ctx)
 		expectWarning(w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})), "Failed to upload to dropbox: Dropbox is full")
+		w.awaitConnection(ctx, platenv1alpha1.InsufficientSpaceReason)
+		w.setAccount(ctx, func(*dropboxsim.Account) {})
+		secret := w.secret()
+		Expect(c.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"look":"again"}}}`)))).To(Succeed())
+		w.expectDelivered(ctx, w.expectHealed(ctx, "card"))
+	})
+
+	It("is made again by hand", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Status: 400, ContentType: "text/plain", Body: "Error in call"})).To(Succeed())
+		job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
+		expectWarning(job, "Failed to upload to dropbox: Dropbox refused the request (HTTP 400 Error in call)")
+		Expect(c.Patch(ctx, job, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"platen.dev/retry-uploads":"once"}}}`)))).To(Succeed())
+		healed := w.expectHealed(ctx, "card")
+		w.expectDelivered(ctx, healed)
+		Expect(healed.Status.LastHandledRetryUploads).To(Equal("once"))
+		Expect(healed.Status.PodName).To(Equal(job.Status.PodName))
 	})
 
 	It("tells that there is no connection", func(ctx SpecContext) {
