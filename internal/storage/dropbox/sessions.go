@@ -24,8 +24,6 @@ const (
 	maxBatch = 1000
 	// maxAppend bounds the bytes of one append call.
 	maxAppend = 150 << 20
-	// chunk of a large file; a multiple of 4 MiB, as concurrent sessions want it.
-	chunk = 32 << 20
 	// parallelChunks of one large file are sent at a time.
 	parallelChunks = 4
 	// sessionLife is how long a session may be used; Dropbox keeps it for 7 days.
@@ -70,7 +68,7 @@ func (c *Client) Stage(ctx context.Context, files []*storage.File) []error {
 	for i, f := range files {
 		switch {
 		case f.Session != nil && f.Session.(*session).closed: //nolint:forcetypeassert // nobody else sets it
-		case f.Size <= inlineBytes:
+		case f.Size <= c.config.LargeFile:
 			small = append(small, i)
 		default:
 			group.Go(func() error { errs[i] = c.stageLarge(ctx, f); return nil })
@@ -243,7 +241,7 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 		if err := c.content(ctx, "/2/files/upload_session/start", map[string]any{"session_type": "concurrent"}, nothing, &answer); err != nil {
 			return err
 		}
-		s = &session{id: answer.SessionID, chunks: make([][]byte, (f.Size+chunk-1)/chunk)}
+		s = &session{id: answer.SessionID, chunks: make([][]byte, (f.Size+c.config.Chunk-1)/c.config.Chunk)}
 		f.Session = s
 	}
 	last := len(s.chunks) - 1
@@ -277,8 +275,8 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 
 // appendChunk sends the n-th chunk of a file and returns the hashes of its blocks.
 func (c *Client) appendChunk(ctx context.Context, f *storage.File, id string, n int, last bool) ([]byte, error) {
-	offset := int64(n) * chunk
-	size := min(chunk, f.Size-offset)
+	offset := int64(n) * c.config.Chunk
+	size := min(c.config.Chunk, f.Size-offset)
 	var hash *content.ContentHash
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		r, err := f.Open(ctx, offset, size)

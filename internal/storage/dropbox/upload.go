@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// inlineBytes of files that are not staged go with one call of Upload: a commit that waits for more would hold up the account. A
-	// larger file is sent in parallel chunks, which one connection to Dropbox is slower than.
-	inlineBytes = 64 << 20
 	// parallelLooks is how many files are looked for at a time.
 	parallelLooks = 8
 	// maxRenames is how many names are looked at for a file that Dropbox may have renamed.
@@ -27,7 +24,9 @@ const (
 )
 
 // Limits implements storage.Provider.
-func (*Client) Limits() storage.Limits { return storage.Limits{Files: maxBatch, Bytes: inlineBytes} }
+func (c *Client) Limits() storage.Limits {
+	return storage.Limits{Files: maxBatch, Bytes: c.config.LargeFile}
+}
 
 // Upload implements storage.Provider. One file of which nothing is known costs one call, files/upload. Several are staged, unless
 // they are already, and committed together.
@@ -39,14 +38,14 @@ func (c *Client) Upload(ctx context.Context, files []*storage.File) []storage.Re
 			open = append(open, i)
 		}
 	}
-	if len(open) == 1 && files[open[0]].Session == nil && files[open[0]].Size <= inlineBytes {
+	if len(open) == 1 && files[open[0]].Session == nil && files[open[0]].Size <= c.config.LargeFile {
 		results[open[0]] = c.uploadOne(ctx, files[open[0]])
 		return results
 	}
 	var staged []int
 	for i, err := range c.Stage(ctx, pick(files, open)) {
 		if err != nil {
-			results[open[i]].Err = err
+			results[open[i]].Err = certain(err)
 			continue
 		}
 		staged = append(staged, open[i])
@@ -55,6 +54,13 @@ func (c *Client) Upload(ctx context.Context, files []*storage.File) []storage.Re
 		results[staged[i]] = result
 	}
 	return results
+}
+
+// certain takes the doubt from an error: what could not be staged does not stand.
+func certain(err error) error {
+	problem := *storage.AsError(err)
+	problem.Doubt = false
+	return &problem
 }
 
 func pick(files []*storage.File, indexes []int) []*storage.File {
