@@ -85,6 +85,10 @@ bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 
 bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
 	go run ./test/bench/render
 
+.PHONY: bench-upload
+bench-upload: ## Measure the upload engine, without a cluster, against rclone.
+	go run ./test/bench/upload
+
 ##@ Cluster
 
 .PHONY: cluster-up
