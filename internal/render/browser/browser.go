@@ -196,7 +196,7 @@ func (b *Browser) flags() []chromedp.ExecAllocatorOption {
 		chromedp.ExecPath(b.options.ExecPath),
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
-		chromedp.Flag("disable-popup-blocking", false),
+		chromedp.Flag("block-new-web-contents", true), // no popups, from whatever frame
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("font-render-hinting", "none"),
