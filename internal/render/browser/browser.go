@@ -23,6 +23,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
+	"github.com/platen-dev/platen/internal/render/procs"
 	"github.com/platen-dev/platen/internal/render/template"
 )
 
@@ -109,6 +110,20 @@ func New(options Options) (*Browser, error) {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Browser{options: options}, nil
+}
+
+// Memory is what the browser's processes use together, in bytes (PSS); 0 when it does not run.
+func (b *Browser) Memory() (bytes int64) {
+	b.mu.Lock()
+	p := b.current
+	b.mu.Unlock()
+	if p == nil || p.lost() {
+		return 0
+	}
+	for _, pid := range procs.Tree(chromedp.FromContext(p.ctx).Browser.Process().Pid) {
+		bytes += procs.Proportional(pid)
+	}
+	return bytes
 }
 
 // ExecPath is the path of the browser's executable.
