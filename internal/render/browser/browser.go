@@ -501,10 +501,13 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 		output.Data, err = t.screenshot(ctx, task, page)
 	}
 	if task.Format == "avif" && err == nil {
-		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality)
+		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality, b.encoderMemory())
 	}
 	return painted{output, report}, err
 }
+
+// encoderMemory is what an encoder may hold besides the browser, which does not need its own share while one works.
+func (b *Browser) encoderMemory() int64 { return b.options.MaxMemory / 2 }
 
 func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
 
@@ -513,8 +516,8 @@ func explain(ctx context.Context, p *process, err error) error {
 	known := (*render.Error)(nil)
 	protocol := (*cdproto.Error)(nil)
 	switch {
-	case p != nil && p.exceeded.Load():
-		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the page needs more memory than a render pod has for it", Terminal: true, Err: err}
+	case p != nil && p.exceeded.Load(), errors.Is(err, encode.ErrMemory):
+		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the render needs more memory than a render pod has for it", Terminal: true, Err: err}
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

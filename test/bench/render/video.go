@@ -40,7 +40,7 @@ func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
 		return report.Figure{}, err
 	}
 	for range seconds * fps {
-		if err := encoder.Write(frame); err != nil {
+		if err := encoder.Write(ctx, frame); err != nil {
 			encoder.Abort()
 			return report.Figure{}, err
 		}
