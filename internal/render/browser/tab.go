@@ -14,10 +14,14 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/inspector"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
@@ -76,6 +80,12 @@ func (p *process) newTab(ctx context.Context) (*tab, error) {
 	err = chromedp.Do(tabCtx)
 	if err == nil {
 		err = chromedp.Listen(tabCtx, t.handle)
+	}
+	for _, quiet := range []cdp.Command[cdp.Empty, cdp.Empty]{css.Disable, dom.Disable, network.Disable, log.Disable} {
+		// chromedp wants to know what the renderer never asks for; telling it costs time with each element and request.
+		if err == nil {
+			_, err = chromedp.Call(tabCtx, quiet, cdp.Empty{})
+		}
 	}
 	if err == nil {
 		_, err = chromedp.Call(tabCtx, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: documentURL}}})

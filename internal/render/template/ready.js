@@ -56,8 +56,9 @@
   // A family that is not there changes the layout. Whether it is there shows in the width of text, which is that of the family
   // behind it otherwise.
   const declared = new Set([...document.fonts].map((font) => bare(font.family).toLowerCase()));
-  const pen = document.createElement('canvas').getContext('2d');
+  let pen;
   const width = (list) => {
+    pen ??= document.createElement('canvas').getContext('2d');
     pen.font = `72px ${list}`;
     return pen.measureText('mmmmmmmmmmlliWQ&').width;
   };

@@ -22,8 +22,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// plain is what a program does that knows nothing better: a new tab of one long-lived Chromium for each render, and the default
-// screenshot.
+// startTimeout is how long a peer may take to start.
+const startTimeout = 30 * time.Second
+
+// plain is what a program does that knows nothing better: a new context of one long-lived Chromium for each render, which keeps
+// renders apart as the renderer does, and the default screenshot.
 type plain struct{ root context.Context } //nolint:containedctx // chromedp keeps the browser in it
 
 // newPlain starts the browser at path. stop ends it.
@@ -45,7 +48,7 @@ func (*plain) name() string { return "plain chromedp" }
 func (*plain) makes(format string) bool { return format != "avif" }
 
 func (p *plain) render(ctx context.Context, html, format string) ([]byte, error) {
-	tab, cancel := chromedp.NewContext(p.root)
+	tab, cancel := chromedp.NewContext(p.root, chromedp.WithNewBrowserContext())
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
@@ -82,7 +85,7 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	if err != nil {
 		return nil, nil, err
 	}
-	command := exec.CommandContext(ctx, path, "--api-port="+port, "--api-bind-ip=127.0.0.1", "--log-level=error")
+	command := exec.CommandContext(ctx, path, "--api-port="+port, "--api-bind-ip=127.0.0.1", "--log-level=error", "--pdfengines-convert-engines=")
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
 	command.Stderr = os.Stderr
@@ -95,21 +98,27 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	if err := command.Start(); err != nil {
 		return nil, nil, fmt.Errorf("starting Gotenberg: %w", err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
 	stop = func() {
 		_ = command.Cancel() // it has ended if this fails
-		_ = command.Wait()   // ends with a signal
+		<-ended
 	}
 	g = &gotenberg{"http://127.0.0.1:" + port}
-	for range time.Tick(100 * time.Millisecond) {
+	giveUp := time.After(startTimeout)
+	for {
 		if _, err = g.send(ctx, http.MethodGet, "/health", "", nil); err == nil {
 			return g, stop, nil
 		}
-		if ctx.Err() != nil || command.ProcessState != nil {
-			break
+		select {
+		case err := <-ended:
+			return nil, nil, fmt.Errorf("gotenberg has ended: %w", err)
+		case <-giveUp:
+			stop()
+			return nil, nil, fmt.Errorf("gotenberg does not become healthy: %w", err)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	stop()
-	return nil, nil, fmt.Errorf("starting Gotenberg: %w", err)
 }
 
 func (*gotenberg) name() string { return "gotenberg" }
