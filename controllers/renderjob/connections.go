@@ -4,17 +4,14 @@
 package renderjob
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/task"
 )
-
-var imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
 
 // target is a connection and the folder in it that receive the job's files.
 type target struct {
@@ -75,23 +72,11 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 	return disabled
 }
 
-// fileName is `<fileName, else the job's name>.<format>`, with `_page_<N>` when there are several files.
-func fileName(job *platenv1alpha1.RenderJob, page content.Page, files int) string {
-	name := string(job.Spec.Output.FileName)
-	if name == "" {
-		name = job.Name
-	}
-	if files > 1 {
-		name = fmt.Sprintf("%s_page_%d", name, page.Page)
-	}
-	return name + "." + string(job.Spec.Output.Format)
-}
-
 // fileIndex finds jobs whose files have one name, without regard to case.
 const fileIndex = "fileKey"
 
 func fileKey(job *platenv1alpha1.RenderJob) string {
-	return strings.ToLower(fileName(job, content.Page{}, 1))
+	return strings.ToLower(task.FileName(job, render.FileID{}, 1))
 }
 
 // collision is another job whose file is the same as this job's for a service that ignores case, while the two jobs spell it in two
@@ -111,8 +96,8 @@ func collisions(job *platenv1alpha1.RenderJob, targets []target, others []platen
 		theirs, _ := resolveConnections(other, connections)
 		for _, mine := range targets {
 			for _, their := range theirs {
-				a := storage.JoinPath(mine.folder, fileName(job, content.Page{}, 1))
-				b := storage.JoinPath(their.folder, fileName(other, content.Page{}, 1))
+				a := storage.JoinPath(mine.folder, task.FileName(job, render.FileID{}, 1))
+				b := storage.JoinPath(their.folder, task.FileName(other, render.FileID{}, 1))
 				ignoresCase := mine.connection.Spec.Provider == platenv1alpha1.ProviderDropbox
 				if mine.connection.Name == their.connection.Name && ignoresCase && a != b && strings.EqualFold(a, b) {
 					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})

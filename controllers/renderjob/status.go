@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -75,6 +76,11 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.TotalPages = new(int32(s.state.TotalPages))       //nolint:gosec // at most 200, by the API
 		status.RenderedPages = new(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
 	}
+	if p := s.state.Progress; p != nil && s.state.Phase == pool.Rendering {
+		status.Progress = platenv1alpha1.RenderProgress{
+			Percent: new(int32(p.Percent)), Frames: new(int64(p.Frames)), //nolint:gosec // 0..100, by the pool
+		}
+	}
 	if m := s.manifest; m != nil {
 		status.PodName = m.PodName
 		status.TotalPages = new(int32(m.TotalPages))       //nolint:gosec // at most 200, by the API
@@ -107,7 +113,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 			Status: platenv1alpha1.UploadPending, ReadyCount: s.targets[i].connection.Status.ReadyCount,
 		}
 		for _, p := range result.Pages {
-			page := platenv1alpha1.UploadedPage{Page: int32(p.Page)} //nolint:gosec // at most 200, by the API
+			page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize} //nolint:gosec // at most 200, by the API
 			if p.Err == nil {
 				page.Path, page.ContentHash = p.Path, p.ContentHash
 			} else {
@@ -284,7 +290,10 @@ func quiet(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Durati
 	case platenv1alpha1.RenderingReason:
 		if published != nil && published.Reason == waiting.Reason && s.now.Sub(published.LastTransitionTime.Time) >= 0 &&
 			valueOr(s.job.Status.Attempts, 0) == valueOr(after.Status.Attempts, 0) {
-			return patience // progress was told; the end will be
+			if !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) {
+				return 0 // the pool has it change at most once a second
+			}
+			return patience // that it renders was told; the end will be
 		}
 		return started.Add(progressDelay).Sub(s.now)
 	case platenv1alpha1.UploadingReason:

@@ -109,11 +109,15 @@ type Proxy struct {
 
 // NewProxy starts a proxy on the loopback interface. Close ends it.
 func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
+	return newProxy(policy, net.DefaultResolver, log)
+}
+
+func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy: %w", err)
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: policy.control}
+	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: resolver, Control: policy.control}
 	p := &Proxy{
 		dial: dialer.DialContext, listener: listener, log: log,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),

@@ -138,7 +138,7 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 			data[at] = byte(random.Uint32())
 		}
 		copy(data, job+strconv.Itoa(i))
-		key := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}.PageKey(i+1, "png")
+		key := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}.PageKey(i+1, "", "png")
 		object, err := w.store.Put(w.t.Context(), key, "image/png", bytes.NewReader(data), 1<<30)
 		if err != nil {
 			w.t.Fatal(err)

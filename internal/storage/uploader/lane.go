@@ -29,6 +29,7 @@ var (
 // item is a file on its way. Everything in it is guarded by the Uploader's lock, but for file while busy.
 type item struct {
 	page       int
+	extraSize  string
 	file       *storage.File
 	connection *connection
 

@@ -51,8 +51,9 @@ type Connection struct {
 
 // File is one page's file.
 type File struct {
-	// Page number.
-	Page int
+	// Page number, and the extra size in which it is, empty for its own.
+	Page      int
+	ExtraSize string
 	storage.File
 }
 
@@ -70,8 +71,9 @@ type Result struct {
 
 // Page is one file that stands or has failed.
 type Page struct {
-	// Page number.
-	Page int
+	// Page number, and the extra size in which it is, empty for its own.
+	Page      int
+	ExtraSize string
 	storage.Result
 }
 
@@ -203,11 +205,11 @@ func (u *Uploader) Ensure(up Upload) {
 // takes the place of the older one. The lock must be held.
 func (u *Uploader) offer(c *connection) {
 	for _, f := range c.Files {
-		at := slices.IndexFunc(c.items, func(it *item) bool { return it.page == f.Page })
+		at := slices.IndexFunc(c.items, func(it *item) bool { return it.page == f.Page && it.extraSize == f.ExtraSize })
 		if at >= 0 && c.items[at].file.ContentHash == f.ContentHash && c.items[at].file.Path == f.Path {
 			continue
 		}
-		fresh := &item{page: f.Page, file: new(f.File), connection: c, arrived: time.Now()}
+		fresh := &item{page: f.Page, extraSize: f.ExtraSize, file: new(f.File), connection: c, arrived: time.Now()}
 		fresh.file.Open = throttled(c.Limit, f.Open)
 		u.Observer.Queued(1)
 		if at < 0 {
@@ -316,7 +318,7 @@ func (u *Uploader) Results(job types.NamespacedName, uid types.UID, generation i
 			if !it.settled {
 				continue
 			}
-			result.Pages = append(result.Pages, Page{Page: it.page, Result: it.result})
+			result.Pages = append(result.Pages, Page{Page: it.page, ExtraSize: it.extraSize, Result: it.result})
 			if result.Err == nil {
 				result.Err = it.result.Err
 			}
