@@ -18,7 +18,7 @@ func at(seconds int) metav1.Time { return metav1.NewTime(time.Unix(int64(1_700_0
 // ended is a job that finished with an upload that failed for a reason, when the connection had become Ready twice; none when the
 // reason is empty.
 func ended(reason string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
-	job := newJob(nil)
+	job := &platenv1alpha1.RenderJob{}
 	job.Generation = 1
 	job.Status.ObservedGeneration = new(int64(1))
 	job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}}
@@ -87,14 +87,13 @@ func TestDueAgain(t *testing.T) {
 func TestCollisionsIgnoreCaseAndNothingElse(t *testing.T) {
 	connections := []platenv1alpha1.StorageConnection{connection("dropbox", platenv1alpha1.UploadAutomatic)}
 	named := func(job, file, folder string, second int) platenv1alpha1.RenderJob {
-		j := newJob(func(s *platenv1alpha1.RenderJobSpec) {
-			s.Output.FileName = platenv1alpha1.FileName(file)
-			if folder != "" {
-				s.Connections = []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Folder: platenv1alpha1.FolderPath(folder)}}
-			}
-		})
+		j := platenv1alpha1.RenderJob{}
+		j.Spec.Output = platenv1alpha1.OutputSpec{Format: "png", FileName: platenv1alpha1.FileName(file)}
+		if folder != "" {
+			j.Spec.Connections = []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Folder: platenv1alpha1.FolderPath(folder)}}
+		}
 		j.Name, j.CreationTimestamp = job, at(second)
-		return *j
+		return j
 	}
 	mine := named("mine", "Banner", "", 10)
 	targets, _ := resolveConnections(&mine, connections)
