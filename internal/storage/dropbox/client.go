@@ -53,8 +53,6 @@ type Config struct {
 	// LargeFile is the size in bytes from which a file goes up in parallel chunks; it also bounds what goes with one commit without
 	// being sent before. Default 64 MiB: from there on, one connection to Dropbox is slower.
 	LargeFile int64
-	// Chunk of a large file, in bytes: a multiple of 4 MiB, as concurrent sessions want it. Default 32 MiB.
-	Chunk int64
 	// Observer is told of every call; nil tells nobody.
 	Observer storage.Observer
 	// Now defaults to time.Now.
@@ -90,7 +88,7 @@ func New(config Config) (*Client, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	config.LargeFile, config.Chunk = cmp.Or(config.LargeFile, 64<<20), cmp.Or(config.Chunk, 32<<20)
+	config.LargeFile = cmp.Or(config.LargeFile, 64<<20)
 	if config.Observer == nil {
 		config.Observer = nobody{}
 	}

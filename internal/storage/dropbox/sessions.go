@@ -25,7 +25,9 @@ const (
 	// maxAppend bounds the bytes of one append call.
 	maxAppend = 150 << 20
 	// parallelChunks of one large file are sent at a time.
-	parallelChunks = 4
+	parallelChunks = 6
+	// maxChunk bounds what must be sent again when a call fails, in bytes.
+	maxChunk = 64 << 20
 	// sessionLife is how long a session may be used; Dropbox keeps it for 7 days.
 	sessionLife = 6 * 24 * time.Hour
 )
@@ -37,6 +39,13 @@ type session struct {
 	closed bool
 	// chunks that a concurrent session has, each by the hashes of its blocks; nil are missing.
 	chunks [][]byte
+}
+
+// chunkSize of a large file: an eighth of it, so that there is something to send in parallel, in whole blocks, as concurrent sessions
+// want it.
+func chunkSize(size int64) int64 {
+	blocks := (size/8 + content.HashBlock - 1) / content.HashBlock
+	return min(max(blocks, 1)*content.HashBlock, maxChunk)
 }
 
 type cursor struct {
@@ -241,7 +250,7 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 		if err := c.content(ctx, "/2/files/upload_session/start", map[string]any{"session_type": "concurrent"}, nothing, &answer); err != nil {
 			return err
 		}
-		s = &session{id: answer.SessionID, chunks: make([][]byte, (f.Size+c.config.Chunk-1)/c.config.Chunk)}
+		s = &session{id: answer.SessionID, chunks: make([][]byte, (f.Size+chunkSize(f.Size)-1)/chunkSize(f.Size))}
 		f.Session = s
 	}
 	last := len(s.chunks) - 1
@@ -275,8 +284,8 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 
 // appendChunk sends the n-th chunk of a file and returns the hashes of its blocks.
 func (c *Client) appendChunk(ctx context.Context, f *storage.File, id string, n int, last bool) ([]byte, error) {
-	offset := int64(n) * c.config.Chunk
-	size := min(c.config.Chunk, f.Size-offset)
+	offset := int64(n) * chunkSize(f.Size)
+	size := min(chunkSize(f.Size), f.Size-offset)
 	var hash *content.ContentHash
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		r, err := f.Open(ctx, offset, size)

@@ -110,7 +110,7 @@ func (w *world) client(account string) storage.Provider {
 	defer w.mu.Unlock()
 	if w.clients[account] == nil {
 		c, err := dropbox.New(dropbox.Config{
-			AppKey: account, RefreshToken: "refresh", APIURL: w.url, ContentURL: w.url, LargeFile: 1 << 20, Chunk: 4 << 20,
+			AppKey: account, RefreshToken: "refresh", APIURL: w.url, ContentURL: w.url, LargeFile: 1 << 20,
 			Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Observer: metrics.Uploads{},
 		})
 		if err != nil {

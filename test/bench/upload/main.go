@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -19,7 +20,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/platen-dev/platen/internal/content"
@@ -29,10 +29,11 @@ import (
 )
 
 func main() {
+	only := flag.String("only", "", "measure only the shape of that name")
 	child := flag.String("child", "", "upload the files of this plan, instead of measuring; for the benchmark itself")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	run := measure
+	run := func(ctx context.Context) error { return measure(ctx, *only) }
 	if *child != "" {
 		run = func(ctx context.Context) error { return upload(ctx, *child) }
 	}
@@ -75,7 +76,7 @@ type arm struct {
 	command func(ctx context.Context, dir string, hosts *peer.Hosts) (*exec.Cmd, error)
 }
 
-func measure(ctx context.Context) error {
+func measure(ctx context.Context, only string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -96,6 +97,9 @@ func measure(ctx context.Context) error {
 	fmt.Println("files        latency  by                      seconds   calls   peak MiB   ratio")
 	results := map[string][]outcome{}
 	for _, s := range shapes {
+		if only != "" && s.name != only {
+			continue
+		}
 		dir, err := makeFiles(ctx, s)
 		if err != nil {
 			return err
@@ -115,6 +119,9 @@ func measure(ctx context.Context) error {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
+	}
+	if only != "" {
+		return nil
 	}
 	return report.Write(os.Stdout, "upload", figures(results))
 }
@@ -202,13 +209,17 @@ func once(ctx context.Context, s shape, a arm, dir string, latency time.Duration
 	sim.ClearLog()
 	sim.SetLatency(latency)
 	began := time.Now()
-	if out, err := command.CombinedOutput(); err != nil {
-		return o, fmt.Errorf("%w: %s", err, out)
+	var words bytes.Buffer
+	command.Stdout, command.Stderr = &words, &words
+	if err := command.Start(); err != nil {
+		return o, err
 	}
-	o.seconds = time.Since(began).Seconds()
-	if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		o.rssMiB = float64(usage.Maxrss) / 1024
+	peak := make(chan float64, 1)
+	go func() { peak <- watchMemory(command.Process.Pid) }()
+	if err := command.Wait(); err != nil {
+		return o, fmt.Errorf("%w: %s", err, &words)
 	}
+	o.seconds, o.rssMiB = time.Since(began).Seconds(), <-peak
 	for _, e := range sim.Log() {
 		if strings.HasPrefix(e.Route, "/2/") {
 			o.calls++
@@ -225,6 +236,23 @@ func once(ctx context.Context, s shape, a arm, dir string, latency time.Duration
 	return o, nil
 }
 
+// watchMemory returns the most memory that a process has had resident, in MiB, when the process is over. What wait4 tells would
+// include this process, of which it is a fork.
+func watchMemory(pid int) (peak float64) {
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, after, found := strings.Cut(string(status), "VmHWM:")
+		if err != nil || !found {
+			return peak
+		}
+		var kib float64
+		if _, err := fmt.Sscan(after, &kib); err == nil {
+			peak = kib / 1024
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // rcloneCommand copies the files with rclone, which is given an access token: neither pays for a refresh but Platen.
 func rcloneCommand(binary string, flags ...string) func(context.Context, string, *peer.Hosts) (*exec.Cmd, error) {
 	return func(ctx context.Context, dir string, hosts *peer.Hosts) (*exec.Cmd, error) {
@@ -238,4 +266,3 @@ func rcloneCommand(binary string, flags ...string) func(context.Context, string,
 		return command, nil
 	}
 }
-
