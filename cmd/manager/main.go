@@ -145,7 +145,7 @@ func run(ctx context.Context, o options) error {
 	})
 	parts := []error{
 		(&renderjob.Reconciler{
-			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Store: store, Signer: signer, Uploader: uploads,
+			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
 			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
 		}).SetupWithManager(mgr, jobNews),
 		(&renderpool.Reconciler{

@@ -23,6 +23,7 @@ import (
 	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -44,6 +45,8 @@ type Reconciler struct {
 	Limits task.Limits
 	// Pool renders.
 	Pool *pool.Pool
+	// Arrivals tells which files of a render that goes on are stored.
+	Arrivals Arrivals
 	// Store keeps the rendered files.
 	Store *content.Store
 	// Signer makes content URLs.
@@ -58,6 +61,11 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Sweep asks for a sweep of the content store.
 	Sweep func()
+}
+
+// Arrivals tells which files of a task are stored, while it goes on.
+type Arrivals interface {
+	Files(taskID string) map[render.FileID]content.Object
 }
 
 // Reconcile drives one RenderJob towards the state that its spec asks for.
@@ -84,6 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.suspend,
 		r.recall,
 		r.prepare,
+		r.uploadAhead,
 		r.collect,
 		r.upload,
 	)
@@ -110,6 +119,9 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 		return ctrl.Result{RequeueAfter: retry}, nil
 	}
 	r.reportTrouble(s)
+	if finished(after) {
+		r.Uploader.Forget(s.key()) // status knows all; what is uploaded again begins anew
+	}
 	if terminal := (*reconcile.TerminalError)(nil); errors.As(outcome, &terminal) {
 		r.Recorder.Eventf(s.job, nil, "Warning", terminal.Reason, "Render", "%s", terminal.Message)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,12 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
-	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -188,78 +185,6 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		})
 	}
 	return nil
-}
-
-// upload brings the files to the job's connections.
-func (r *Reconciler) upload(ctx context.Context, s *scope) error {
-	connections := &platenv1alpha1.StorageConnectionList{}
-	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
-		return fmt.Errorf("listing StorageConnections: %w", err)
-	}
-	s.targets, s.missing = resolveConnections(s.job, connections.Items)
-	if s.again != nil {
-		s.targets = s.again
-	}
-	if len(s.targets) == 0 {
-		return nil
-	}
-	others := &platenv1alpha1.RenderJobList{}
-	if err := r.Client.List(ctx, others, client.InNamespace(s.job.Namespace), client.MatchingFields{fileIndex: fileKey(s.job)}); err != nil {
-		return fmt.Errorf("listing RenderJobs: %w", err)
-	}
-	s.collisions = collisions(s.job, s.targets, others.Items, connections.Items)
-	results, begun := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
-	if !begun {
-		// A render that this process did not see may have been uploaded by the process before: look before writing.
-		r.Uploader.Ensure(r.plan(s, s.state.Phase == pool.Unknown))
-		results, _ = r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
-	}
-	s.uploads = results
-	for _, result := range results {
-		if !result.Done {
-			return reconcile.Waiting(platenv1alpha1.UploadingReason, progressDelay, "rendered; uploading to %s", result.Name)
-		}
-	}
-	return nil
-}
-
-func (r *Reconciler) plan(s *scope, doubtful bool) uploader.Upload {
-	up := uploader.Upload{
-		Job: s.key(), UID: s.job.UID, Generation: s.job.Generation,
-		Deadline: deadline(s.job, s.now), Complete: true,
-	}
-	for _, t := range s.targets {
-		connection := uploader.Connection{
-			Name:  t.connection.Name,
-			Limit: r.Connector.Limit(t.connection),
-			Open:  func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
-		}
-		for _, p := range s.manifest.Pages {
-			connection.Files = append(connection.Files, uploader.File{Page: p.Page, ExtraSize: p.ExtraSize, File: storage.File{
-				Path:           storage.JoinPath(t.folder, s.fileName(p)),
-				Size:           p.Size,
-				ContentHash:    p.ContentHash,
-				ContentType:    p.ContentType,
-				ConflictPolicy: connect.ConflictPolicy(t.connection),
-				Doubtful:       doubtful,
-				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-					return r.Store.NewRangeReader(ctx, p.Key, offset, length)
-				},
-			}})
-		}
-		up.Connections = append(up.Connections, connection)
-	}
-	return up
-}
-
-func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
-	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
-		return nil, &storage.Error{
-			Class: storage.Stop, Reason: platenv1alpha1.DisabledReason,
-			Account: true, Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
-		}
-	}
-	return r.Connector.Open(ctx, connection)
 }
 
 func valueOr[T any](p *T, otherwise T) T {

@@ -29,7 +29,7 @@ const templateIndex = "spec.templateRef.name"
 // SetupWithManager registers the controller. changed names jobs about which the pool or the uploader has news.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
 	switch {
-	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
+	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
 		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
 		return errors.New("renderjob: every field of the Reconciler must be set")
 	}

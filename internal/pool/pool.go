@@ -77,8 +77,11 @@ const (
 
 // State is what the pool knows of a job.
 type State struct {
-	Phase         Phase
-	PodName       string
+	Phase   Phase
+	PodName string
+	// TaskID of the attempt that a pod works on, and Files that it produces; empty unless Phase is Rendering.
+	TaskID        string
+	Files         []render.FileID
 	RenderedPages int
 	// TotalPages of the template.
 	TotalPages int
@@ -224,6 +227,9 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 	s := State{
 		Phase: j.phase, PodName: j.podName, RenderedPages: j.pages, Attempts: j.attempts,
 		TotalPages: j.TotalPages, Progress: j.progress, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
+	}
+	if j.phase == Rendering {
+		s.TaskID, s.Files = taskID(j.UID, j.Generation, j.attempts), j.Task.Files()
 	}
 	if j.phase == Queued && s.Message == "" {
 		s.Message = p.waitMessage(j)

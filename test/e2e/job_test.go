@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"image/png"
 	"time"
 
@@ -207,6 +208,49 @@ var _ = Describe("A RenderJob", func() {
 		before := len(w.calls(ctx))
 		w.expectDelivered(ctx, w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})))
 		Expect(w.calls(ctx)[before:]).To(Equal([]string{"/2/files/upload"}))
+	})
+
+	It("costs three Dropbox calls when it has many pages", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		pages := make([]platenv1alpha1.TemplatePage, 0, 20)
+		for n := range 20 {
+			pages = append(pages, platenv1alpha1.TemplatePage{Name: fmt.Sprintf("p%d", n), Width: 100, Height: 100, HTML: fmt.Sprintf("<p>%d", n)})
+		}
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "book"}, Spec: platenv1alpha1.RenderTemplateSpec{Pages: pages}})
+		w.run(ctx, w.job("warm", func(*platenv1alpha1.RenderJob) {})) // brings up the render pod
+		before := len(w.calls(ctx))
+		job := w.run(ctx, w.job("book", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "book" }))
+		Expect(job.Status.Connections[0].Pages).To(HaveLen(20))
+		calls := w.calls(ctx)[before:]
+		Expect(calls).To(HaveExactElements("/2/files/upload_session/start_batch",
+			HavePrefix("/2/files/upload_session/append_batch"), "/2/files/upload_session/finish_batch_v2"), "%q", calls)
+	})
+
+	It("goes up while later pages are still painted", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "slow"}, Spec: platenv1alpha1.RenderTemplateSpec{
+			Pages: []platenv1alpha1.TemplatePage{
+				{Name: "a", Width: 100, Height: 100, HTML: "<p>one"},
+				{Name: "b", Width: 100, Height: 100, HTML: "<p>two<script>platen.ready = () => new Promise((ready) => setTimeout(ready, 4000))</script>"},
+			},
+		}})
+		job := w.run(ctx, w.job("slow", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "slow" }))
+		w.expectDelivered(ctx, job)
+		entries, err := c.Simulator().Log(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		var appended, committed time.Time
+		for _, e := range entries {
+			switch {
+			case e.AppKey != w.appKey:
+			case e.Route == "/2/files/upload_session/append_batch" && appended.IsZero():
+				appended = e.Time
+			case e.Route == "/2/files/upload_session/finish_batch_v2":
+				committed = e.Time
+			}
+		}
+		Expect(committed.Sub(appended)).To(BeNumerically(">", time.Second), "the first page waited for the second")
 	})
 
 	It("gives its pod to the next job of the namespace", func(ctx SpecContext) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -297,6 +298,13 @@ func (s *Server) stored(ctx context.Context, a *pool.Assignment, file render.Fil
 	}
 	object, err := s.Store.Inspect(ctx, key(a, file), a.Task.ContentType())
 	return object, err == nil
+}
+
+// Files returns the files of a task that this process has stored while it goes on.
+func (s *Server) Files(task string) map[render.FileID]content.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.files[task])
 }
 
 func (s *Server) forget(task string) {

@@ -132,6 +132,11 @@ type upload struct {
 	stopped chan struct{}
 }
 
+// sameConnections tells whether an Upload goes where this one does.
+func (e *upload) sameConnections(up Upload) bool {
+	return slices.EqualFunc(e.connections, up.Connections, func(a *connection, b Connection) bool { return a.Name == b.Name })
+}
+
 // connection is how far one Connection of an upload has come.
 type connection struct {
 	Connection
@@ -179,9 +184,20 @@ func (u *Uploader) Ensure(up Upload) {
 	u.mu.Lock()
 	defer u.unlock()
 	entry := u.uploads[up.Job]
-	if entry != nil && (entry.UID != up.UID || entry.Generation != up.Generation) {
+	switch {
+	case entry == nil:
+	case entry.UID != up.UID || entry.Generation != up.Generation:
 		u.stop(entry)
 		entry = nil
+	case !entry.sameConnections(up):
+		// What has been uploaded by now is looked for, not written again.
+		u.stop(entry)
+		entry = nil
+		for _, c := range up.Connections {
+			for i := range c.Files {
+				c.Files[i].Doubtful = true
+			}
+		}
 	}
 	if entry == nil {
 		entry = &upload{stopped: make(chan struct{})}

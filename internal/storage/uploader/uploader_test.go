@@ -473,3 +473,26 @@ func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
 		expectCalls(t, s.account, "stage /1 /2")
 	})
 }
+
+func TestChangedConnectionsBeginAnewAndLookFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		a, b := &account{key: "a", limits: storage.Limits{Files: 9}}, &account{key: "b", limits: storage.Limits{Files: 9}}
+		first := plan("card", a, "/1")
+		u.Ensure(first)
+		<-news
+		both := plan("card", a, "/1")
+		other := plan("card", b, "/1").Connections[0]
+		other.Name = "other"
+		both.Connections = append(both.Connections, other)
+		u.Ensure(both)
+		<-news
+		<-news
+		results, ok := u.Results(both.Job, both.UID, both.Generation)
+		if !ok || len(results) != 2 || !results[0].Done || !results[1].Done || results[1].Name != "other" {
+			t.Errorf("got %+v", results)
+		}
+		expectCalls(t, a, "upload /1", "upload /1?")
+		expectCalls(t, b, "upload /1?")
+	})
+}
