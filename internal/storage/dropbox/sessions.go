@@ -28,6 +28,8 @@ const (
 	parallelChunks = 6
 	// maxChunk bounds what must be sent again when a call fails, in bytes.
 	maxChunk = 64 << 20
+	// spareIDs are asked for beyond what is needed. They cost nothing.
+	spareIDs = 200
 	// sessionLife is how long a session may be used; Dropbox keeps it for 7 days.
 	sessionLife = 6 * 24 * time.Hour
 )
@@ -213,8 +215,8 @@ func (s *spareSessions) drop() {
 	s.ids = nil
 }
 
-// sessionIDs returns ids of n new sequential sessions. When some must be asked for, as many again are, so that the next batch need
-// not ask.
+// sessionIDs returns ids of n new sequential sessions. When some must be asked for, more are than are needed, so that the next batches
+// need not ask.
 func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 	s := &c.spare
 	s.mu.Lock()
@@ -226,7 +228,7 @@ func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 		var answer struct {
 			SessionIDs []string `json:"session_ids"`
 		}
-		wanted := min(2*n, maxBatch)
+		wanted := min(n+spareIDs, maxBatch)
 		if err := c.rpc(ctx, "/2/files/upload_session/start_batch", map[string]any{"num_sessions": wanted}, &answer); err != nil {
 			return nil, err
 		}
