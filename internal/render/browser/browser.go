@@ -386,7 +386,7 @@ type shot struct {
 
 // shots of a task, in the order of its files: each page, and then each page in each extra size.
 func shots(task render.Task) []shot {
-	var all []shot
+	all := make([]shot, 0, len(task.Files()))
 	for _, page := range task.Pages {
 		all = append(all, shot{page, "", make(chan painted, 1)})
 	}

@@ -83,7 +83,7 @@ func write(document *model.Context) ([]byte, error) {
 			out.WriteString("null")
 		case types.StreamDict:
 			o.Dict["Length"] = types.Integer(len(o.Raw))
-			fmt.Fprintf(&out, "%s\nstream\n%s\nendstream", o.Dict.PDFString(), o.Raw)
+			fmt.Fprintf(&out, "%s\nstream\n%s\nendstream", o.PDFString(), o.Raw)
 		default:
 			out.WriteString(o.PDFString())
 		}

@@ -148,14 +148,14 @@ func run(ctx context.Context, each time.Duration, binary string) error {
 
 // compete measures every combination, one contestant after the other, and prints the table.
 func compete(ctx context.Context, each time.Duration, field []contestant) (results, error) {
-	header := fmt.Sprintf("%-9s %-7s %9s", "template", "format", "at a time")
+	fmt.Printf("%-9s %-7s %9s", "template", "format", "at a time")
 	for i, c := range field {
-		header += fmt.Sprintf(" | %14s/s  p50 ms  p99 ms", c.name())
+		fmt.Printf(" | %14s/s  p50 ms  p99 ms", c.name())
 		if i > 0 {
-			header += "  ratio"
+			fmt.Print("  ratio")
 		}
 	}
-	fmt.Println(header)
+	fmt.Println()
 	pages, all := templates(), results{}
 	for _, name := range names {
 		for _, peer := range field[1:] {
@@ -165,7 +165,7 @@ func compete(ctx context.Context, each time.Duration, field []contestant) (resul
 		}
 		for _, format := range formats {
 			for _, parallel := range parallels {
-				line := fmt.Sprintf("%-9s %-7s %9d", name, format, parallel)
+				fmt.Printf("%-9s %-7s %9d", name, format, parallel)
 				found := map[string]result{}
 				for i, c := range field {
 					if !c.makes(format) {
@@ -176,12 +176,12 @@ func compete(ctx context.Context, each time.Duration, field []contestant) (resul
 						return nil, fmt.Errorf("%s, %s to %s: %w", c.name(), name, format, err)
 					}
 					found[c.name()] = r
-					line += fmt.Sprintf(" | %16.1f %7.0f %7.0f", r.perSecond, r.milliseconds(50), r.milliseconds(99))
+					fmt.Printf(" | %16.1f %7.0f %7.0f", r.perSecond, r.milliseconds(50), r.milliseconds(99))
 					if i > 0 {
-						line += fmt.Sprintf(" %6.2f", found[field[0].name()].perSecond/r.perSecond)
+						fmt.Printf(" %6.2f", found[field[0].name()].perSecond/r.perSecond)
 					}
 				}
-				fmt.Println(line)
+				fmt.Println()
 				all[combination{name, format, parallel}] = found
 			}
 		}
@@ -196,16 +196,16 @@ func figures(all results, field []contestant) []report.Figure {
 	}
 	platen, chromedp := field[0], field[1]
 	png4, png1, jpeg4, pdf1 := of("png", 4, platen), of("png", 1, platen), of("jpeg", 4, platen), of("pdf", 1, platen)
-	all4 := []report.Figure{
+	card := []report.Figure{
 		report.Figure{Name: "png_c4_per_second", Value: png4.perSecond, Unit: "1/s", Goal: ">= 2.5x"}.Against(chromedp.name(), of("png", 4, chromedp).perSecond),
 		report.Figure{Name: "png_c1_p50_ms", Value: png1.milliseconds(50), Unit: "ms", Goal: "<= 100"}.Against(chromedp.name(), of("png", 1, chromedp).milliseconds(50)),
 		report.Figure{Name: "jpeg_c4_per_second", Value: jpeg4.perSecond, Unit: "1/s"}.Against(chromedp.name(), of("jpeg", 4, chromedp).perSecond),
 		report.Figure{Name: "pdf_c1_p50_ms", Value: pdf1.milliseconds(50), Unit: "ms"}.Against(chromedp.name(), of("pdf", 1, chromedp).milliseconds(50)),
 	}
-	for _, peer := range field[2:] {
-		all4 = append(all4, report.Figure{Name: "png_c4_vs_gotenberg", Value: png4.perSecond, Unit: "1/s", Goal: ">= 3x"}.Against(peer.name(), of("png", 4, peer).perSecond))
+	if len(field) > 2 {
+		card = append(card, report.Figure{Name: "png_c4_vs_gotenberg", Value: png4.perSecond, Unit: "1/s", Goal: ">= 3x"}.Against(field[2].name(), of("png", 4, field[2]).perSecond))
 	}
-	return all4
+	return card
 }
 
 // measure renders for a while, so many at a time.
