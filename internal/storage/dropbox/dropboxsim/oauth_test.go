@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -80,17 +79,13 @@ func with(changes url.Values) url.Values {
 	return q
 }
 
-var (
-	verifier   = oauth2.GenerateVerifier()
-	accountIDs = regexp.MustCompile(`value="(dbid:[0-9a-f]+)" data-email="([^"]*)"`)
-	codeShown  = regexp.MustCompile(`id="code"[^>]*value="([0-9a-f]+)"`)
-)
+var verifier = oauth2.GenerateVerifier()
 
 // allow goes through the page as the account with an email.
 func (p *person) allow(query url.Values, email string) (status int, body string, location *url.URL) {
 	p.t.Helper()
 	_, body, _ = p.authorize(query, nil)
-	for _, match := range accountIDs.FindAllStringSubmatch(body, -1) {
+	for _, match := range offered.FindAllStringSubmatch(body, -1) {
 		if match[2] == email {
 			return p.authorize(query, url.Values{"account": {match[1]}, "decision": {"allow"}})
 		}
@@ -262,11 +257,11 @@ func TestExchangeRefusals(t *testing.T) {
 func TestCodeIsShownToCopy(t *testing.T) {
 	p := newPerson(t, nil)
 	status, body, location := p.allow(with(url.Values{"redirect_uri": nil, "code_challenge": {verifier}, "code_challenge_method": {"plain"}}), "ada@example.com")
-	shown := codeShown.FindStringSubmatch(body)
-	if status != http.StatusOK || location != nil || shown == nil {
+	match := shown.FindStringSubmatch(body)
+	if status != http.StatusOK || location != nil || match == nil {
 		t.Fatalf("HTTP %d to %v: %s", status, location, body)
 	}
-	form := exchangeForm(url.Values{"code": {shown[1]}})
+	form := exchangeForm(url.Values{"code": {match[1]}})
 	form.Del("redirect_uri")
 	if answer := p.exchange(form); answer.RefreshToken == "" {
 		t.Errorf("answer %+v", answer)
