@@ -215,9 +215,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, a authorizatio
 		return
 	}
 	q := target.Query()
-	for name, values := range answer {
-		q[name] = values
-	}
+	maps.Copy(q, answer)
 	if a.query.Has("state") {
 		q.Set("state", a.query.Get("state"))
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -106,9 +107,7 @@ func (p *person) code(query url.Values) string {
 
 func exchangeForm(changes url.Values) url.Values {
 	form := url.Values{"grant_type": {"authorization_code"}, "client_id": {"app"}, "redirect_uri": {registered}, "code_verifier": {verifier}}
-	for name, values := range changes {
-		form[name] = values
-	}
+	maps.Copy(form, changes)
 	return form
 }
 
@@ -242,9 +241,7 @@ func TestExchangeRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			form := exchangeForm(url.Values{"code": {p.code(with(x.request))}})
-			for name, values := range x.form {
-				form[name] = values
-			}
+			maps.Copy(form, x.form)
 			p.sim.AdvanceClock(x.later)
 			defer p.sim.AdvanceClock(-x.later)
 			if status, body := p.refresh(form); status != http.StatusBadRequest || strings.TrimSpace(body) != x.want {
