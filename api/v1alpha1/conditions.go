@@ -75,6 +75,6 @@ const (
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
 const CredentialsLabel = "platen.dev/credentials"
 
-// RetryUploadsAnnotation on a finished RenderJob has its failed uploads tried again, from the content store and without rendering,
-// whenever its value changes. The value is a time in RFC 3339.
+// RetryUploadsAnnotation on a RenderJob asks for the uploads that have failed to be made again, from the content store and without
+// rendering. Any new value asks once more; status.lastHandledRetryUploads is the last one that was acted upon.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"

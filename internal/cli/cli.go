@@ -147,6 +147,7 @@ func subcommand(what string) func(*cobra.Command, []string) error {
 			}
 		}
 		if len(args) > 0 {
+			c.SuggestionsMinimumDistance = 2
 			if similar := c.SuggestionsFor(args[0]); len(similar) > 0 {
 				names = similar
 			}

@@ -134,7 +134,7 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 			return err
 		}
 		// What the cluster would refuse is known before anybody goes to Dropbox.
-		if err := o.apply(ctx, c, credentials.Dropbox{AppKey: "check", RefreshToken: "check"}, client.DryRunAll); err != nil {
+		if err := o.apply(ctx, c, credentials.Dropbox{AppKey: "check", RefreshToken: "check"}, func() {}, client.DryRunAll); err != nil {
 			return err
 		}
 	}
@@ -181,16 +181,15 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		o.report(namespace, " (dry run)")
 		return nil
 	case o.dryRun == dryRunServer:
-		if err := o.apply(ctx, c, secret, client.DryRunAll); err != nil {
+		if err := o.apply(ctx, c, secret, func() {}, client.DryRunAll); err != nil {
 			return err
 		}
 		o.report(namespace, " (server dry run)")
 		return nil
 	}
-	if err := o.apply(ctx, c, secret); err != nil {
+	if err := o.apply(ctx, c, secret, func() { kept = true }); err != nil {
 		return err
 	}
-	kept = true
 	o.report(namespace, "")
 	return o.await(ctx, c, who)
 }
@@ -229,7 +228,8 @@ func (o *connectCommand) objects(secret credentials.Dropbox, namespace string) (
 	return secret.Secret(namespace, o.secret), connection
 }
 
-func (o *connectCommand) apply(ctx context.Context, c *cluster, credentials credentials.Dropbox, options ...client.ApplyOption) error {
+// apply writes the Secret and the StorageConnection; stored is called between them.
+func (o *connectCommand) apply(ctx context.Context, c *cluster, credentials credentials.Dropbox, stored func(), options ...client.ApplyOption) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	options = append(options, client.FieldOwner(fieldOwner))
@@ -240,6 +240,7 @@ func (o *connectCommand) apply(ctx context.Context, c *cluster, credentials cred
 	if err := c.Apply(ctx, secret, options...); err != nil {
 		return o.explainApply(err, "Secret", c.namespace, o.secret)
 	}
+	stored()
 	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(connection), options...); err != nil {
 		return o.explainApply(err, "StorageConnection", c.namespace, o.name)
 	}

@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ func (o *options) listTemplates(ctx context.Context, c *cluster, output string, 
 		t := &list.Items[i]
 		id, size := "", ""
 		if t.Spec.TemplateID != nil {
-			id = fmt.Sprint(*t.Spec.TemplateID)
+			id = strconv.FormatInt(*t.Spec.TemplateID, 10)
 		}
 		if len(t.Spec.Pages) > 0 {
 			size = fmt.Sprintf("%dx%d", t.Spec.Pages[0].Width, t.Spec.Pages[0].Height)
@@ -79,7 +80,7 @@ func (o *options) listTemplates(ctx context.Context, c *cluster, output string, 
 				names[len(names)-1] += "*"
 			}
 		}
-		rows = append(rows, []string{t.Namespace, t.Name, id, fmt.Sprint(len(t.Spec.Pages)), size, strings.Join(names, ","), age(t)})
+		rows = append(rows, []string{t.Namespace, t.Name, id, strconv.Itoa(len(t.Spec.Pages)), size, strings.Join(names, ","), age(t)})
 	}
 	return o.table(c, all, "templates", []string{"NAMESPACE", "NAME", "ID", "PAGES", "SIZE", "PARAMETERS", "AGE"}, rows)
 }
@@ -88,7 +89,7 @@ func (o *options) describeTemplate(t *platenv1alpha1.RenderTemplate) {
 	fmt.Fprintf(o.Out, "RenderTemplate %s in namespace %s\n\n", t.Name, t.Namespace)
 	rows := make([][]string, 0, len(t.Spec.Pages))
 	for i, p := range t.Spec.Pages {
-		rows = append(rows, []string{fmt.Sprint(i + 1), p.Name, fmt.Sprintf("%dx%d", p.Width, p.Height)})
+		rows = append(rows, []string{strconv.Itoa(i + 1), p.Name, fmt.Sprintf("%dx%d", p.Width, p.Height)})
 	}
 	printTable(o.Out, []string{"PAGE", "NAME", "SIZE"}, rows)
 	if len(t.Spec.Parameters) > 0 {

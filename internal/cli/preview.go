@@ -68,7 +68,7 @@ with the pages' HTML are read from the file too, and from the cluster when they 
 		ValidArgsFunction: o.completeTemplates,
 		RunE:              func(c *cobra.Command, args []string) error { return p.run(c.Context(), strings.Join(args, "")) },
 	}
-	p.outputFlags.add(o, command)
+	p.add(o, command)
 	f := command.Flags()
 	f.StringVarP(&p.file, "filename", "f", "", "file with the template, - for the standard input")
 	f.StringVarP(&p.output, "output", "o", "", "file to write, of which the extension is the format; several pages become NAME_page_N (default: TEMPLATE.FORMAT)")

@@ -58,7 +58,7 @@ files into the folder. The files also go to the namespace's Dropbox, as its Stor
 		ValidArgsFunction: o.completeTemplates,
 		RunE:              func(c *cobra.Command, args []string) error { return r.run(c.Context(), args[0]) },
 	}
-	r.outputFlags.add(o, command)
+	r.add(o, command)
 	f := command.Flags()
 	f.StringVar(&r.name, "name", "", "name of the job (default: the template's, with a suffix)")
 	f.StringVar(&r.folder, "folder", "", "folder in Dropbox (default: the connection's)")

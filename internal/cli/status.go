@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (o *options) listJobs(ctx context.Context, c *cluster, output string, all b
 			titles = append(titles, w.Title)
 		}
 		rows = append(rows, []string{
-			job.Namespace, job.Name, job.Spec.TemplateRef.Name, word, string(job.Spec.Output.Format), fmt.Sprint(ptr.Deref(job.Status.RenderedPages, 0)),
+			job.Namespace, job.Name, job.Spec.TemplateRef.Name, word, string(job.Spec.Output.Format), strconv.Itoa(int(ptr.Deref(job.Status.RenderedPages, 0))),
 			uploadedWord(job), strings.Join(titles, "; "), age(job),
 		})
 	}

@@ -112,7 +112,7 @@ func newBrowser(t *testing.T) context.Context {
 }
 
 // do makes the browser do something.
-func do[T any](t *testing.T, page context.Context, action chromedp.Action[T]) T {
+func do[T any](page context.Context, t *testing.T, action chromedp.Action[T]) T {
 	t.Helper()
 	value, err := chromedp.Run(page, action)
 	if err != nil {
@@ -128,11 +128,11 @@ func TestConnectWithABrowser(t *testing.T) {
 	terminal.await("Opening Dropbox in your browser")
 
 	page := newBrowser(t)
-	do(t, page, chromedp.Navigate(visits.next()))
-	asked := do(t, page, chromedp.Text(chromedp.CSS("main")))
-	do(t, page, chromedp.Click(chromedp.CSS(`button[value=allow]`)))
-	do(t, page, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Almost done"]`)))
-	told, address := do(t, page, chromedp.Text(chromedp.CSS("body"))), do(t, page, chromedp.Location())
+	do(page, t, chromedp.Navigate(visits.next()))
+	asked := do(page, t, chromedp.Text(chromedp.CSS("main")))
+	do(page, t, chromedp.Click(chromedp.CSS(`button[value=allow]`)))
+	do(page, t, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Almost done"]`)))
+	told, address := do(page, t, chromedp.Text(chromedp.CSS("body"))), do(page, t, chromedp.Location())
 	if !strings.Contains(asked, "Platen would like to") || !strings.Contains(asked, email) || !strings.Contains(told, "Go back to the terminal") {
 		t.Errorf("asked %q, told %q", asked, told)
 	}
@@ -171,10 +171,10 @@ func TestDenial(t *testing.T) {
 	_, _, flags := app(t)
 	terminal, visits := open(t, realBrowser, command(namespace, flags)...)
 	page := newBrowser(t)
-	do(t, page, chromedp.Navigate(visits.next()))
-	do(t, page, chromedp.Click(chromedp.CSS(`button[value=cancel]`)))
-	do(t, page, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Not connected"]`)))
-	told := do(t, page, chromedp.Text(chromedp.CSS("body")))
+	do(page, t, chromedp.Navigate(visits.next()))
+	do(page, t, chromedp.Click(chromedp.CSS(`button[value=cancel]`)))
+	do(page, t, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Not connected"]`)))
+	told := do(page, t, chromedp.Text(chromedp.CSS("body")))
 	code, text := terminal.end()
 	if code != 1 || !strings.Contains(text, "error: Access to Dropbox was not allowed, and nothing was changed") || !strings.Contains(told, "nothing was changed") {
 		t.Errorf("exit code %d, the page says %q\n%s", code, told, text)

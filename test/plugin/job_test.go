@@ -17,6 +17,7 @@ import (
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -77,14 +78,8 @@ func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.Rend
 }
 
 func set(job *platenv1alpha1.RenderJob, kind string, status metav1.ConditionStatus, reason, message string) {
-	conditions := job.Status.Conditions[:0]
-	for _, c := range job.Status.Conditions {
-		if c.Type != kind {
-			conditions = append(conditions, c)
-		}
-	}
-	job.Status.Conditions = append(conditions, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Now(), ObservedGeneration: job.Generation,
+	meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: job.Generation,
 	})
 }
 
@@ -111,7 +106,7 @@ func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 		set(job, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, "TokenExpired", "StorageConnection 'dropbox': Token expired")
 		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason, "1 page rendered; Failed to upload to dropbox: Token expired")
 		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{
-			Name: "dropbox", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Error: "Token expired",
+			Name: "storage", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Error: "Token expired",
 		}}
 		job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: Token \x1b[31mexpired"}}
 	}
@@ -181,7 +176,7 @@ func TestRenderEnds(t *testing.T) {
 		}, []string{"--wait"}, 3, []string{"spec.modifications.headline is required", "kubectl platen templates banner"}},
 		"not uploaded": {
 			notUploaded(base), []string{"--wait"}, 4,
-			[]string{"Not uploaded to dropbox: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox dropbox -n", "kubectl platen retry job -n"},
+			[]string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n", "kubectl platen retry job -n"},
 		},
 		"too slow": {func(*platenv1alpha1.RenderJob) {}, []string{"--wait", "--timeout", "500ms"}, 5, []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
 		"forged":   {rendered(base, "forged"), []string{"-o", t.TempDir()}, 1, []string{"what was sent is not the file that the job's status tells of"}},
@@ -309,7 +304,7 @@ func TestStatusAndRetry(t *testing.T) {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 	r = platen(t, "status", "failed-upload", "-n", namespace)
-	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to dropbox: Token expired") || !strings.Contains(r.out, "Next: Connect the account again") || strings.Contains(r.out, "\x1b") {
+	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to storage: Token expired") || !strings.Contains(r.out, "Next: Connect the account again") || strings.Contains(r.out, "\x1b") {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 

@@ -16,7 +16,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// output are the flags that say what is rendered, and to which files.
+// outputFlags say what is rendered, and to which files.
 type outputFlags struct {
 	set, setJSON                                []string
 	format, fileName, scale, size, margin, time string
@@ -138,7 +138,8 @@ func typed(template *platenv1alpha1.RenderTemplate, key, text string) (any, erro
 
 // example is a command line that gives every parameter which a template wants.
 func example(template *platenv1alpha1.RenderTemplate) string {
-	line := "kubectl platen render " + template.Name
+	var line strings.Builder
+	line.WriteString("kubectl platen render " + template.Name)
 	for _, p := range template.Spec.Parameters {
 		value := "..."
 		switch {
@@ -153,7 +154,7 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 		case p.Type == platenv1alpha1.ParameterImage:
 			value = "https://..."
 		}
-		line += fmt.Sprintf(" --set %s=%s", p.Name, value)
+		fmt.Fprintf(&line, " --set %s=%s", p.Name, value)
 	}
-	return line + " -o out -n " + template.Namespace
+	return line.String() + " -o out -n " + template.Namespace
 }
