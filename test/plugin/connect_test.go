@@ -388,6 +388,35 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// The account is connected, but Platen cannot use it.
+func TestPlatenDoesNotReachTheAccount(t *testing.T) {
+	refuse := dropboxsim.Fault{Status: http.StatusConflict, ContentType: "application/json", Count: 100, Body: `{"error_summary":"path/no_write_permission/","error":{".tag":"path","path":{".tag":"no_write_permission"}}}`}
+	busy := dropboxsim.Fault{Status: http.StatusServiceUnavailable, Count: 100}
+	for name, x := range map[string]struct {
+		route string
+		fault dropboxsim.Fault
+		code  int
+		text  string
+	}{
+		// The first call of the route is the plugin's own.
+		"it is refused":  {"/2/files/create_folder_v2", refuse, 1, "is not ready: NoWritePermission: No permission to write to this folder"},
+		"it is not told": {"/2/users/get_space_usage", busy, 5, "is not ready after 1s: Unavailable: Dropbox is unavailable (HTTP 503)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := workspace(t)
+			_, email, flags := app(t)
+			x.fault.Route, x.fault.Skip = x.route, 1
+			sim.AddFault(x.fault)
+			defer sim.ClearFaults()
+			terminal, _ := open(t, noBrowser, command(namespace, flags, "--no-browser", "--folder", "/Renders", "--timeout", "1s")...)
+			paste(t, terminal, email)
+			if code, text := terminal.end(); code != x.code || !strings.Contains(text, x.text) {
+				t.Errorf("exit code %d\n%s", code, text)
+			}
+		})
+	}
+}
+
 // What the cluster refuses is said before anybody goes to Dropbox.
 func TestRefusalsComeBeforeConsent(t *testing.T) {
 	namespace := workspace(t)
