@@ -364,11 +364,17 @@ type UploadedPage struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Path string `json:"path,omitempty"`
 
-	// contentHash as the storage service computed it.
+	// contentHash of the file as Dropbox defines it, in hexadecimal.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	ContentHash string `json:"contentHash,omitempty"`
+
+	// error says in the user's words why this file does not stand at the connection; path is absent then.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Error string `json:"error,omitempty"`
 }
 
 // JobConnectionStatus is what became of the upload through one connection.
@@ -391,7 +397,12 @@ type JobConnectionStatus struct {
 	// +optional
 	Status UploadStatus `json:"status,omitempty"`
 
-	// pages that were uploaded.
+	// readyCount of the StorageConnection when the upload began. A failed upload is made again once that has grown.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadyCount *int64 `json:"readyCount,omitempty"`
+
+	// pages that were uploaded, and those that could not be.
 	// +optional
 	// +listType=map
 	// +listMapKey=page
@@ -510,6 +521,12 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	PodName string `json:"podName,omitempty"`
+
+	// lastHandledRetryUploads is the value of the annotation platen.dev/retry-uploads that was last acted upon.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	LastHandledRetryUploads string `json:"lastHandledRetryUploads,omitempty"`
 }
 
 // RenderJob renders a template once for each generation of its spec.

@@ -45,6 +45,7 @@ type options struct {
 
 	dropboxAPI      string
 	dropboxContent  string
+	storageAllow    outbound.Prefixes
 	verifyInterval  time.Duration
 	parallelUploads int
 
@@ -95,8 +96,9 @@ func (o *options) register(flags *flag.FlagSet) {
 
 	flags.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
 	flags.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
+	flags.Var(&o.storageAllow, "storage-outbound-allow", "prefixes that endpoints of buckets may have although they are private, such as 10.1.0.0/16, separated by commas")
 	flags.DurationVar(&o.verifyInterval, "verify-interval", 10*time.Minute, "how often StorageConnections are verified")
-	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "how many connections are uploaded to at a time")
+	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "how many calls of storage services are in flight at a time")
 
 	flags.StringVar(&o.failpointAddress, "failpoint-bind-address", "", "address at which tests arm failpoints; only in builds with the tag failpoints")
 }

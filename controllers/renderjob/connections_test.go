@@ -51,8 +51,8 @@ func TestResolveConnections(t *testing.T) {
 			for _, t := range targets {
 				got = append(got, t.connection.Name+":"+t.folder)
 			}
-			if strings.Join(got, " ") != c.want || missing != c.missing {
-				t.Errorf("got %q, missing %t", got, missing)
+			if strings.Join(got, " ") != c.want || len(missing) > 0 != c.missing {
+				t.Errorf("got %q, missing %v", got, missing)
 			}
 		})
 	}

@@ -109,16 +109,21 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	if retry > 0 {
 		return ctrl.Result{RequeueAfter: retry}, nil
 	}
+	r.reportTrouble(s)
 	if terminal := (*reconcile.TerminalError)(nil); errors.As(outcome, &terminal) {
 		r.Recorder.Eventf(s.job, nil, "Warning", terminal.Reason, "Render", "%s", terminal.Message)
 	}
 	return result, nil
 }
 
-// afterFinish releases what memory still holds of a finished job, and deletes the job when its time has come.
+// afterFinish makes uploads again that can be, releases what memory still holds of a finished job, and deletes the job when its time
+// has come.
 func (r *Reconciler) afterFinish(ctx context.Context, job *platenv1alpha1.RenderJob) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(job)
 	r.Pool.Forget(key)
+	if result, busy, err := r.uploadAgain(ctx, job); busy || err != nil {
+		return result, err
+	}
 	r.Uploader.Forget(key)
 	if job.Generation > 1 {
 		r.Sweep()

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -46,8 +47,12 @@ type scope struct {
 	pages []platenv1alpha1.RenderedPage
 	// targets of the upload: upload.
 	targets []target
-	// missing is true when the job names a connection that does not exist: upload.
-	missing bool
+	// missing are the providers of connections that the job names and that do not exist: upload.
+	missing []platenv1alpha1.ProviderType
+	// collisions with the files of other jobs: upload.
+	collisions []collision
+	// again are the connections to which a finished job is uploaded once more, nil for a job that is not finished: uploadAgain.
+	again []target
 	// uploads is how far the uploads have come: upload.
 	uploads []uploader.Result
 }
@@ -192,9 +197,17 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	s.targets, s.missing = resolveConnections(s.job, connections.Items)
+	if s.again != nil {
+		s.targets = s.again
+	}
 	if len(s.targets) == 0 {
 		return nil
 	}
+	others := &platenv1alpha1.RenderJobList{}
+	if err := r.Client.List(ctx, others, client.InNamespace(s.job.Namespace), client.MatchingFields{fileIndex: fileKey(s.job)}); err != nil {
+		return fmt.Errorf("listing RenderJobs: %w", err)
+	}
+	s.collisions = collisions(s.job, s.targets, others.Items, connections.Items)
 	results, begun := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
 	if !begun {
 		// A render that this process did not see may have been uploaded by the process before: look before writing.
@@ -213,22 +226,24 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 func (r *Reconciler) plan(s *scope, doubtful bool) uploader.Upload {
 	up := uploader.Upload{
 		Job: s.key(), UID: s.job.UID, Generation: s.job.Generation,
-		Deadline: s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds) * time.Second),
+		Deadline: deadline(s.job, s.now), Complete: true,
 	}
 	for _, t := range s.targets {
 		connection := uploader.Connection{
-			Name: t.connection.Name,
-			Open: func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
+			Name:  t.connection.Name,
+			Limit: r.Connector.Limit(t.connection),
+			Open:  func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
 		}
 		for _, p := range s.manifest.Pages {
 			connection.Files = append(connection.Files, uploader.File{Page: p.Page, ExtraSize: p.ExtraSize, File: storage.File{
 				Path:           storage.JoinPath(t.folder, s.fileName(p)),
 				Size:           p.Size,
 				ContentHash:    p.ContentHash,
-				ConflictPolicy: storage.ConflictPolicy(t.connection.Spec.Dropbox.ConflictPolicy),
+				ContentType:    p.ContentType,
+				ConflictPolicy: connect.ConflictPolicy(t.connection),
 				Doubtful:       doubtful,
-				Open: func(ctx context.Context) (io.ReadCloser, error) {
-					return r.Store.NewReader(ctx, p.Key)
+				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+					return r.Store.NewRangeReader(ctx, p.Key, offset, length)
 				},
 			}})
 		}
@@ -241,7 +256,7 @@ func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.Storag
 	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil, &storage.Error{
 			Class: storage.Stop, Reason: platenv1alpha1.DisabledReason,
-			Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
+			Account: true, Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
 		}
 	}
 	return r.Connector.Open(ctx, connection)

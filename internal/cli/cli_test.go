@@ -161,14 +161,14 @@ func TestFileNamesStayInTheFolder(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	for reason, want := range map[string]string{
-		"TokenExpired":       "kubectl platen connect dropbox storage -n marketing\nkubectl platen retry summer -n marketing",
+		"TokenExpired":       "uploaded by itself:\nkubectl platen connect dropbox storage -n marketing",
 		"MissingScope":       "Give the app the scope",
 		"InsufficientSpace":  "Make room in Dropbox",
 		"ConnectionNotFound": "kubectl platen connect dropbox -n marketing",
-		"PathNotAllowed":     "When that is put right",
+		"PathNotAllowed":     "When that is put right, upload what is rendered:\nkubectl platen retry summer -n marketing",
 	} {
 		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer"}}
-		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "fine", Status: platenv1alpha1.UploadSuccess}, {Name: "storage", Status: platenv1alpha1.UploadError}}
+		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "fine", Status: platenv1alpha1.UploadSuccess}, {Name: "storage", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError}}
 		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: reason}}
 		if got := advice(job); !strings.Contains(got, want) {
 			t.Errorf("%s: %q", reason, got)

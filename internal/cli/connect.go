@@ -62,6 +62,8 @@ type connectCommand struct {
 	port                                         int
 	timeout                                      time.Duration
 	authorizeURL, apiURL                         string
+	// applied is the connection's resourceVersion as it was applied.
+	applied string
 }
 
 func (o *options) connectDropbox() *cobra.Command {
@@ -134,7 +136,7 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 			return err
 		}
 		// What the cluster would refuse is known before anybody goes to Dropbox.
-		if err := o.apply(ctx, c, credentials.Dropbox{AppKey: "check", RefreshToken: "check"}, func() {}, client.DryRunAll); err != nil {
+		if err := o.apply(ctx, c, o.credentials("check"), func() {}, client.DryRunAll); err != nil {
 			return err
 		}
 	}
@@ -172,7 +174,7 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	if err := o.ensureFolder(ctx, prompt, account); err != nil {
 		return err
 	}
-	secret := credentials.Dropbox{AppKey: o.appKey, RefreshToken: grant.RefreshToken}
+	secret := o.credentials(grant.RefreshToken)
 	switch {
 	case o.output != "":
 		kept = true
@@ -207,8 +209,13 @@ func (o *connectCommand) ensureFolder(ctx context.Context, prompt *prompter, acc
 	return nil
 }
 
+// credentials by the keys of their Secret; the app key may not be known yet.
+func (o *connectCommand) credentials(refreshToken string) credentials.Redacted {
+	return credentials.Redacted{"appKey": o.appKey, "refreshToken": refreshToken}
+}
+
 // objects to apply.
-func (o *connectCommand) objects(secret credentials.Dropbox, namespace string) (*applycorev1.SecretApplyConfiguration, *unstructured.Unstructured) {
+func (o *connectCommand) objects(secret credentials.Redacted, namespace string) (*applycorev1.SecretApplyConfiguration, *unstructured.Unstructured) {
 	spec := map[string]any{
 		"provider":      string(platenv1alpha1.ProviderDropbox),
 		"defaultFolder": cmp.Or(o.folder, defaultFolder),
@@ -229,21 +236,22 @@ func (o *connectCommand) objects(secret credentials.Dropbox, namespace string) (
 }
 
 // apply writes the Secret and the StorageConnection; stored is called between them.
-func (o *connectCommand) apply(ctx context.Context, c *cluster, credentials credentials.Dropbox, stored func(), options ...client.ApplyOption) error {
+func (o *connectCommand) apply(ctx context.Context, c *cluster, secret credentials.Redacted, stored func(), options ...client.ApplyOption) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	options = append(options, client.FieldOwner(fieldOwner))
 	if o.force {
 		options = append(options, client.ForceOwnership)
 	}
-	secret, connection := o.objects(credentials, c.namespace)
-	if err := c.Apply(ctx, secret, options...); err != nil {
+	object, connection := o.objects(secret, c.namespace)
+	if err := c.Apply(ctx, object, options...); err != nil {
 		return o.explainApply(err, "Secret", c.namespace, o.secret)
 	}
 	stored()
 	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(connection), options...); err != nil {
 		return o.explainApply(err, "StorageConnection", c.namespace, o.name)
 	}
+	o.applied = connection.GetResourceVersion()
 	return nil
 }
 
@@ -254,9 +262,9 @@ func (o *connectCommand) explainApply(err error, kind, namespace, name string) e
 	return explain(err)
 }
 
-func (o *connectCommand) print(credentials credentials.Dropbox, namespace string) error {
-	secret, connection := o.objects(credentials, namespace)
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(secret)
+func (o *connectCommand) print(secret credentials.Redacted, namespace string) error {
+	object, connection := o.objects(secret, namespace)
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return err
 	}
@@ -271,10 +279,9 @@ func (o *connectCommand) report(namespace, suffix string) {
 func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Account) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	last, began := "it has not been looked at: does Platen run? (kubectl -n platen-system get pods)", ""
+	last := "it has not been looked at: does Platen run? (kubectl -n platen-system get pods)"
 	connection := &platenv1alpha1.StorageConnection{}
 	err := follow(ctx, c, o.name, connection, &platenv1alpha1.StorageConnectionList{}, func(now *platenv1alpha1.StorageConnection) (bool, error) {
-		began = cmp.Or(began, now.ResourceVersion)
 		ready := meta.FindStatusCondition(now.Status.Conditions, platenv1alpha1.ReadyCondition)
 		if observed := now.Status.ObservedGeneration; ready == nil || observed == nil || *observed != now.Generation {
 			return false, nil
@@ -283,7 +290,7 @@ func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Acco
 		switch {
 		case ready.Status == metav1.ConditionTrue:
 			return now.Status.Account != nil && now.Status.Account.ID == who.ID, nil
-		case ready.Status == metav1.ConditionFalse && now.ResourceVersion != began:
+		case ready.Status == metav1.ConditionFalse && now.ResourceVersion != o.applied:
 			return false, fmt.Errorf("StorageConnection %s/%s is not ready: %s", c.namespace, o.name, plain(last))
 		}
 		return false, nil

@@ -61,21 +61,24 @@ func outcome(job *platenv1alpha1.RenderJob) error {
 
 // advice is what a person can do about a job that did not end well, as commands where there are any.
 func advice(job *platenv1alpha1.RenderJob) string {
-	failed := ""
+	failed := platenv1alpha1.JobConnectionStatus{}
 	for _, c := range job.Status.Connections {
 		if c.Status == platenv1alpha1.UploadError {
-			failed = c.Name
+			failed = c
 			break
 		}
 	}
 	retry := fmt.Sprintf("kubectl platen retry %s -n %s", job.Name, job.Namespace)
-	reconnect := fmt.Sprintf("kubectl platen connect dropbox %s -n %s", failed, job.Namespace)
+	reconnect := fmt.Sprintf("kubectl platen connect dropbox %s -n %s", failed.Name, job.Namespace)
+	if failed.Provider != platenv1alpha1.ProviderDropbox {
+		reconnect = fmt.Sprintf("kubectl platen connections %s -n %s", failed.Name, job.Namespace)
+	}
 	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
 		switch uploaded.Reason {
 		case "TokenExpired", "InvalidCredentials", "SecretNotFound", "SecretNotLabelled", "SecretKeyMissing", "SecretKeyInvalid", "AccessDenied":
-			return "Connect the account again, then upload what is rendered:\n" + reconnect + "\n" + retry
+			return "Mend the connection; what is rendered is then uploaded by itself:\n" + reconnect
 		case "MissingScope":
-			return "Give the app the scope, connect the account again, then upload what is rendered:\n" + reconnect + "\n" + retry
+			return "Give the app the scope and connect the account again; what is rendered is then uploaded by itself:\n" + reconnect
 		case "InsufficientSpace":
 			return "Make room in Dropbox, then upload what is rendered:\n" + retry
 		case platenv1alpha1.ConnectionNotFoundReason:

@@ -210,7 +210,7 @@ func (o *options) describeConnection(s *platenv1alpha1.StorageConnection) {
 			fmt.Fprintf(o.Out, "%-15s %s\n", row[0], plain(row[1]))
 		}
 	}
-	if meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) {
+	if meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) && s.Spec.Provider == platenv1alpha1.ProviderDropbox {
 		fmt.Fprintf(o.Out, "\nNext: when that is put right outside of Kubernetes, Platen sees it by itself. To connect the account again:\n"+
 			"  kubectl platen connect dropbox %s -n %s\n", s.Name, s.Namespace)
 	}

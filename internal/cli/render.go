@@ -61,7 +61,7 @@ files into the folder. The files also go to the namespace's Dropbox, as its Stor
 	r.add(o, command)
 	f := command.Flags()
 	f.StringVar(&r.name, "name", "", "name of the job (default: the template's, with a suffix)")
-	f.StringVar(&r.folder, "folder", "", "folder in Dropbox (default: the connection's)")
+	f.StringVar(&r.folder, "folder", "", "folder for the uploads (default: the connection's)")
 	f.StringVar(&r.connection, "connection", "", "StorageConnection to upload to (default: every automatic one)")
 	f.BoolVar(&r.noUpload, "no-upload", false, "upload nothing")
 	f.DurationVar(&r.ttl, "ttl", 0, "delete the job and its files this long after it has finished, such as 24h")
@@ -92,7 +92,13 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	if err := c.get(ctx, templateName, template); err != nil {
 		return c.notFound(ctx, err, "RenderTemplate", templateName, &platenv1alpha1.RenderTemplateList{})
 	}
-	job, err := r.job(template)
+	connection := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderDropbox}}
+	if r.connection != "" {
+		if err := c.get(ctx, r.connection, connection); err != nil {
+			return c.notFound(ctx, err, "StorageConnection", r.connection, &platenv1alpha1.StorageConnectionList{})
+		}
+	}
+	job, err := r.job(template, connection.Spec.Provider)
 	if err != nil {
 		return err
 	}
@@ -153,7 +159,7 @@ func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printe
 }
 
 // job is what the flags ask for.
-func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate) (*platenv1alpha1.RenderJob, error) {
+func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate, provider platenv1alpha1.ProviderType) (*platenv1alpha1.RenderJob, error) {
 	spec, err := r.spec(template)
 	if err != nil {
 		return nil, err
@@ -163,7 +169,7 @@ func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate) (*platenv1a
 		spec.Connections = []platenv1alpha1.JobConnection{}
 	case r.folder != "" || r.connection != "":
 		connection := platenv1alpha1.JobConnection{
-			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(r.folder),
+			Type: platenv1alpha1.ConnectionStorage, Provider: provider, Folder: platenv1alpha1.FolderPath(r.folder),
 		}
 		if r.connection != "" {
 			connection.Name = &r.connection

@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -141,17 +142,24 @@ func (o *options) table(c *cluster, all bool, what string, headings []string, ro
 	return nil
 }
 
-// retry is kubectl platen retry.
+// retryCommand is kubectl platen retry.
+type retryCommand struct {
+	*options
+	wait    bool
+	timeout time.Duration
+}
+
 func (o *options) retry() *cobra.Command {
-	return &cobra.Command{
+	r := &retryCommand{options: o}
+	command := &cobra.Command{
 		Use:   "retry JOB...",
 		Short: "Upload again what could not be uploaded, without rendering",
 		Long: `Upload again what could not be uploaded. The files are those that were rendered: nothing is rendered again.
 
 Jobs whose upload failed for a reason of the connection are tried again by themselves when it works again. Files are kept as long as
 their job.`,
-		Example: `  # After the account was connected again.
-  kubectl platen retry banner-x7k2p -n marketing`,
+		Example: `  # After there is room in Dropbox again, and tell how it went.
+  kubectl platen retry banner-x7k2p -n marketing --wait`,
 		Args:              arguments(1, -1, "job"),
 		ValidArgsFunction: o.completeFailedJobs,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -160,16 +168,19 @@ their job.`,
 				return err
 			}
 			for _, name := range args {
-				if err := o.retryJob(command.Context(), c, name); err != nil {
+				if err := r.job(command.Context(), c, name); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+	command.Flags().BoolVar(&r.wait, "wait", false, "wait until the files are uploaded, or cannot be again")
+	command.Flags().DurationVar(&r.timeout, "timeout", 10*time.Minute, "how long to wait")
+	return command
 }
 
-func (o *options) retryJob(ctx context.Context, c *cluster, name string) error {
+func (r *retryCommand) job(ctx context.Context, c *cluster, name string) error {
 	job := &platenv1alpha1.RenderJob{}
 	if err := c.get(ctx, name, job); err != nil {
 		return c.notFound(ctx, err, "RenderJob", name, &platenv1alpha1.RenderJobList{})
@@ -182,19 +193,45 @@ func (o *options) retryJob(ctx context.Context, c *cluster, name string) error {
 	case !retriable(job):
 		return fmt.Errorf("RenderJob %s/%s has no upload that failed: there is nothing to try again", c.namespace, name)
 	}
+	wish := time.Now().UTC().Format(time.RFC3339Nano)
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: time.Now().UTC().Format(time.RFC3339Nano)},
+		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: wish},
 	}})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	if err := c.Patch(ctx, job, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldOwner)); err != nil {
+	if err := c.Patch(limited, job, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldOwner)); err != nil {
 		return explain(err)
 	}
-	fmt.Fprintf(o.Out, "renderjob.platen.dev/%s is uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)
-	return nil
+	if !r.wait {
+		fmt.Fprintf(r.Out, "renderjob.platen.dev/%s is uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)
+		return nil
+	}
+	return r.await(ctx, c, name, wish)
+}
+
+// await waits until the manager has acted upon the wish, and tells how it went.
+func (r *retryCommand) await(ctx context.Context, c *cluster, name, wish string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	var done *platenv1alpha1.RenderJob
+	err := follow(ctx, c, name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
+		done = now
+		return now.Status.LastHandledRetryUploads == wish && finished(now), nil
+	})
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return &exitError{exitTimeout, fmt.Errorf("RenderJob %s/%s is not uploaded again within %s; see kubectl platen status %s -n %s", c.namespace, name, r.timeout, name, c.namespace)}
+	case err != nil:
+		return err
+	}
+	describeUploads(r.Out, done)
+	if text := advice(done); text != "" {
+		fmt.Fprintln(r.ErrOut, text)
+	}
+	return outcome(done)
 }
 
 // retriable tells whether an upload of a finished job failed.

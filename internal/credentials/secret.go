@@ -9,11 +9,11 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// Secret is what Reader.Dropbox reads, for whoever connects an account to apply.
-func (d Dropbox) Secret(namespace, name string) *applycorev1.SecretApplyConfiguration {
-	data := map[string][]byte{"appKey": []byte(d.AppKey), "refreshToken": []byte(d.RefreshToken)}
-	if d.AppSecret != "" {
-		data["appSecret"] = []byte(d.AppSecret)
+// Secret is the one from which Reader.Read reads these credentials, for whoever connects an account to apply.
+func (r Redacted) Secret(namespace, name string) *applycorev1.SecretApplyConfiguration {
+	data := make(map[string][]byte, len(r))
+	for key, value := range r {
+		data[key] = []byte(value)
 	}
 	return applycorev1.Secret(name, namespace).WithLabels(map[string]string{platenv1alpha1.CredentialsLabel: "true"}).WithData(data)
 }

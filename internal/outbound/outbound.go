@@ -34,8 +34,8 @@ const (
 	maxBytes = 256 << 20
 )
 
-// errRefused means that a page asked for an address that it may not reach.
-var errRefused = errors.New("pages may reach public addresses on ports 80 and 443 only")
+// errRefused means that an address may not be reached.
+var errRefused = errors.New("only public addresses on ports 80 and 443 may be reached")
 
 // Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
 type Prefixes []netip.Prefix
@@ -72,6 +72,15 @@ type Policy struct {
 	Allowed Prefixes
 }
 
+// Transport reaches what the policy allows, for requests to addresses that users have named.
+func (p Policy) Transport() *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: p.control}
+	return &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
+		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
+	}
+}
+
 // control refuses an address just before it is dialled.
 func (p Policy) control(network, address string, conn syscall.RawConn) error {
 	if target, err := netip.ParseAddrPort(address); err == nil {
@@ -100,11 +109,15 @@ type Proxy struct {
 
 // NewProxy starts a proxy on the loopback interface. Close ends it.
 func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
+	return newProxy(policy, net.DefaultResolver, log)
+}
+
+func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy: %w", err)
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: policy.control}
+	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: resolver, Control: policy.control}
 	p := &Proxy{
 		dial: dialer.DialContext, listener: listener, log: log,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),

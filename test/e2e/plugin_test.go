@@ -93,12 +93,11 @@ var _ = Describe("kubectl platen", Ordered, func() {
 		attempts := job.Status.Attempts
 
 		w.setAccount(ctx, func(*dropboxsim.Account) {})
-		code, out, errOut = plugin(ctx, w, "retry", "again")
+		code, out, errOut = plugin(ctx, w, "retry", "again", "--wait")
 		Expect(code).To(BeZero(), "%s%s", out, errOut)
-		Eventually(func(g Gomega) {
-			g.Expect(c.Get(ctx, key, job)).To(Succeed())
-			g.Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.UploadedCondition)).To(BeTrue())
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		Expect(out).To(ContainSubstring("/Renders/again.png"))
+		Expect(c.Get(ctx, key, job)).To(Succeed())
+		Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.UploadedCondition)).To(BeTrue())
 		Expect(job.Status.Attempts).To(Equal(attempts))
 		files, err := c.Simulator().Files(ctx, w.appKey)
 		Expect(err).NotTo(HaveOccurred())

@@ -176,7 +176,7 @@ func TestRenderEnds(t *testing.T) {
 		}, []string{"--wait"}, 3, []string{"spec.modifications.headline is required", "kubectl platen templates banner"}},
 		"not uploaded": {
 			notUploaded(base), []string{"--wait"}, 4,
-			[]string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n", "kubectl platen retry job -n"},
+			[]string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n"},
 		},
 		"too slow": {func(*platenv1alpha1.RenderJob) {}, []string{"--wait", "--timeout", "500ms"}, 5, []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
 		"forged":   {rendered(base, "forged"), []string{"-o", t.TempDir()}, 1, []string{"what was sent is not the file that the job's status tells of"}},
@@ -304,7 +304,7 @@ func TestStatusAndRetry(t *testing.T) {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 	r = platen(t, "status", "failed-upload", "-n", namespace)
-	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to storage: Token expired") || !strings.Contains(r.out, "Next: Connect the account again") || strings.Contains(r.out, "\x1b") {
+	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to storage: Token expired") || !strings.Contains(r.out, "Next: Mend the connection") || strings.Contains(r.out, "\x1b") {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 

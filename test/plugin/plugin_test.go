@@ -8,6 +8,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -18,18 +19,20 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/credentials"
-	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/testenv"
@@ -113,10 +116,12 @@ func startController(ctx context.Context, config *rest.Config) (ended chan error
 	}
 	err = (&storageconnection.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
-		Connector: &connect.Connector{
-			Credentials: credentials.Reader{Reader: mgr.GetAPIReader()}, Registry: storage.NewRegistry(),
-			Dropbox: dropbox.Config{APIURL: simURL, ContentURL: simURL},
-		},
+		Connector: connect.New(connect.Options{
+			Credentials: credentials.Reader{Reader: mgr.GetAPIReader()},
+			Dropbox:     dropbox.Config{APIURL: simURL, ContentURL: simURL},
+			Buckets:     http.DefaultTransport, Observer: metrics.Uploads{}, Troubled: func(types.NamespacedName) {},
+		}),
+		Troubled: make(chan event.TypedGenericEvent[types.NamespacedName]),
 	}).SetupWithManager(mgr)
 	if err != nil {
 		return nil, err

@@ -123,11 +123,11 @@ func newWorld(t *testing.T) *world {
 }
 
 // enqueue hands the job to the pool and launches its pod.
-func (w *world) enqueue() {
+func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
 		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Timeout: time.Minute, TotalPages: 3,
-		Task: render.Task{Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}},
+		Task: render.Task{Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
 	})
 	launches := w.pool.Decide("ns")
 	if len(launches) != 1 || launches[0].PodName != launched {
@@ -438,5 +438,51 @@ func TestClientReportsWhyARenderFailed(t *testing.T) {
 	failure := w.await(pool.Failed).Failure
 	if failure.Reason != render.ReasonInvalidTask || failure.Message != "width: 0 must be at least 1" {
 		t.Errorf("got %+v", failure)
+	}
+}
+
+// filmer tells of its progress and waits until the job shows it.
+type filmer struct{ shown chan struct{} }
+
+func (f *filmer) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	sink.Progress(render.Progress{Percent: 40, Frames: 12})
+	select {
+	case <-f.shown:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for _, id := range task.Files() {
+		output := render.Output{FileID: id, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "%+v", id)}
+		if err := sink.Emit(ctx, output); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func TestClientDeliversExtraSizesAndProgress(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue(render.Size{Name: "story", Width: 9, Height: 16}, render.Size{Name: "10x20", Width: 10, Height: 20})
+	f := &filmer{shown: make(chan struct{})}
+	stop := w.serve(w.http, f)
+	defer stop()
+	for state := w.await(pool.Rendering); state.Progress == nil; state = w.await(pool.Rendering) {
+		select {
+		case <-w.changed:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the progress was not told")
+		}
+	}
+	close(f.shown)
+	w.await(pool.Rendered)
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	if err != nil || len(manifest.Pages) != 6 || manifest.RenderedPages != 2 {
+		t.Fatalf("manifest %+v, %v", manifest, err)
+	}
+	for i, want := range []string{"1.png", "3.png", "1_story.png", "3_story.png", "1_10x20.png", "3_10x20.png"} {
+		page := manifest.Pages[i]
+		if page.Key != "jobs/job/1/"+want || page.SHA256 != sum(fmt.Sprintf("%+v", render.FileID{Page: page.Page, ExtraSize: page.ExtraSize})) {
+			t.Errorf("file %d: %+v, want %s", i, page, want)
+		}
 	}
 }

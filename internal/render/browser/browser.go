@@ -23,6 +23,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
+	"github.com/platen-dev/platen/internal/render/procs"
 	"github.com/platen-dev/platen/internal/render/template"
 )
 
@@ -111,6 +112,20 @@ func New(options Options) (*Browser, error) {
 	return &Browser{options: options}, nil
 }
 
+// Memory is what the browser's processes use together, in bytes (PSS); 0 when it does not run.
+func (b *Browser) Memory() (bytes int64) {
+	b.mu.Lock()
+	p := b.current
+	b.mu.Unlock()
+	if p == nil || p.lost() {
+		return 0
+	}
+	for _, pid := range procs.Tree(chromedp.FromContext(p.ctx).Browser.Process().Pid) {
+		bytes += procs.Proportional(pid)
+	}
+	return bytes
+}
+
 // ExecPath is the path of the browser's executable.
 func (b *Browser) ExecPath() string { return b.options.ExecPath }
 
@@ -196,7 +211,7 @@ func (b *Browser) flags() []chromedp.ExecAllocatorOption {
 		chromedp.ExecPath(b.options.ExecPath),
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
-		chromedp.Flag("disable-popup-blocking", false),
+		chromedp.Flag("block-new-web-contents", true), // no popups, from whatever frame
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("font-render-hinting", "none"),
@@ -486,10 +501,13 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 		output.Data, err = t.screenshot(ctx, task, page)
 	}
 	if task.Format == "avif" && err == nil {
-		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality)
+		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality, b.encoderMemory())
 	}
 	return painted{output, report}, err
 }
+
+// encoderMemory is what an encoder may hold besides the browser, which does not need its own share while one works.
+func (b *Browser) encoderMemory() int64 { return b.options.MaxMemory / 2 }
 
 func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
 
@@ -498,8 +516,8 @@ func explain(ctx context.Context, p *process, err error) error {
 	known := (*render.Error)(nil)
 	protocol := (*cdproto.Error)(nil)
 	switch {
-	case p != nil && p.exceeded.Load():
-		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the page needs more memory than a render pod has for it", Terminal: true, Err: err}
+	case p != nil && p.exceeded.Load(), errors.Is(err, encode.ErrMemory):
+		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the render needs more memory than a render pod has for it", Terminal: true, Err: err}
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -33,7 +33,7 @@ const (
 // film renders mp4 and gif. The page's time is in the renderer's hands: each frame is asked for, and encoded while the next is
 // drawn.
 func (b *Browser) film(ctx context.Context, p *process, task render.Task, sink render.Sink) ([]render.Warning, error) {
-	f := &filming{task: task, tell: sink.Progress, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
+	f := &filming{task: task, maxMemory: b.encoderMemory(), tell: sink.Progress, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
 	defer f.abort()
 	reports := make([]report, 0, len(task.Pages))
 	for i, page := range task.Pages {
@@ -67,6 +67,8 @@ func (b *Browser) film(ctx context.Context, p *process, task render.Task, sink r
 // filming is the making of one task's videos.
 type filming struct {
 	task render.Task
+	// maxMemory of the encoder.
+	maxMemory int64
 	// tell is told of the progress.
 	tell func(render.Progress)
 	// shot pages, and frames of all pages.
@@ -113,7 +115,7 @@ func (f *filming) shoot(ctx context.Context, p render.Page) (report, error) {
 		return report{}, err
 	}
 	if f.video == nil {
-		settings := encode.Settings{Format: f.task.Format, FPS: f.task.Video.FPS, Quality: f.task.Quality, Loop: f.task.Video.Loop}
+		settings := encode.Settings{Format: f.task.Format, FPS: f.task.Video.FPS, Quality: f.task.Quality, Loop: f.task.Video.Loop, MaxMemory: f.maxMemory}
 		if f.video, err = encode.NewVideo(ctx, settings); err != nil {
 			return report{}, err
 		}
@@ -153,7 +155,7 @@ func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for picture := range pictures {
-			if err := f.video.Write(picture); err != nil {
+			if err := f.video.Write(ctx, picture); err != nil {
 				return err
 			}
 		}

@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/storagetest"
 )
 
 func TestListFolders(t *testing.T) {
 	_, c := setup(t)
 	// The folders come last, behind more files than one answer of the simulator holds.
 	for i := range 120 {
-		if _, err := c.Upload(t.Context(), file(t, fmt.Sprintf("/aaa-%03d.txt", i), []byte("x"))); err != nil {
+		if _, err := storagetest.One(t.Context(), c, storagetest.File(t, fmt.Sprintf("/aaa-%03d.txt", i), []byte("x"))); err != nil {
 			t.Fatal(err)
 		}
 	}
