@@ -33,7 +33,7 @@ const (
 	homeNamespace = "1"
 )
 
-// Account is a Dropbox account with one connected app.
+// Account is a Dropbox account with one connected app. The consent page lets other accounts connect the same app.
 type Account struct {
 	// AppKey names the app in requests of tokens; RefreshToken is what it was given.
 	AppKey       string `json:"appKey"`
@@ -47,6 +47,10 @@ type Account struct {
 	Scopes []string `json:"scopes,omitempty"`
 	// Revoked makes refreshes fail.
 	Revoked bool `json:"revoked,omitempty"`
+	// AppName as the consent page shows it; empty is the AppKey.
+	AppName string `json:"appName,omitempty"`
+	// RedirectURIs that are registered for the app; a request must name one of them exactly, or none.
+	RedirectURIs []string `json:"redirectURIs,omitempty"`
 	// TeamSpace is the id of the team space that the account belongs to, the root that Dropbox-API-Path-Root may name; empty for
 	// an account without a team.
 	TeamSpace string `json:"teamSpace,omitempty"`
@@ -88,6 +92,8 @@ type Server struct {
 	seq      int
 	dots     int
 	cursors  map[string]cursor
+	codes    map[string]*code
+	grants   map[string]*grant // by refresh token
 }
 
 type account struct {
@@ -107,6 +113,9 @@ type space struct {
 type token struct {
 	account *account
 	expires time.Time
+	scopes  []string
+	// refresh is the refresh token that it comes from, empty when the app got none.
+	refresh string
 }
 
 type entry struct {
@@ -129,6 +138,7 @@ func New() *Server {
 	s := &Server{
 		mux: http.NewServeMux(), accounts: map[string]*account{}, tokens: map[string]*token{},
 		sessions: map[string]*session{}, cursors: map[string]cursor{},
+		codes: map[string]*code{}, grants: map[string]*grant{},
 	}
 	s.routes()
 	return s
@@ -229,6 +239,11 @@ func (s *Server) now() time.Time { return time.Now().Add(s.skew).UTC().Truncate(
 func (s *Server) record(e Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.note(e)
+}
+
+// note is record for whoever holds the lock.
+func (s *Server) note(e Entry) {
 	s.seq++
 	e.Seq, e.Time = s.seq, time.Now()
 	if len(s.log) >= maxLog {

@@ -1,0 +1,266 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
+)
+
+// Every command says what it is for and shows how it is used, and every example is a command line that the command takes.
+func TestHelp(t *testing.T) {
+	streams, _, _, _ := genericiooptions.NewTestIOStreams()
+	root := New(streams)
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			if sub.Name() != "completion" && sub.Name() != "help" {
+				check(sub)
+			}
+		}
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: short help %q", c.CommandPath(), c.Short)
+		}
+		if c.HasSubCommands() && c.HasParent() {
+			return
+		}
+		lines := regexp.MustCompile(`(?m)^  kubectl platen (.*)$`).FindAllStringSubmatch(c.Example, -1)
+		if len(lines) == 0 {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for _, line := range lines {
+			words := strings.Fields(regexp.MustCompile(`"[^"]*"|'[^']*'`).ReplaceAllString(strings.Split(line[1], " | ")[0], "x"))
+			command, args, err := root.Find(words)
+			if err == nil {
+				err = command.ParseFlags(args)
+			}
+			if err == nil {
+				err = command.ValidateArgs(command.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("%s: example %q: %v", c.CommandPath(), line[0], err)
+			}
+		}
+	}
+	check(root)
+}
+
+func TestKrewManifest(t *testing.T) {
+	data, err := os.ReadFile("../../hack/krew/platen.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The fields of https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest/, and no others.
+	var manifest struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Metadata   struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+		Spec struct {
+			Version          string `json:"version"`
+			Homepage         string `json:"homepage"`
+			ShortDescription string `json:"shortDescription"`
+			Description      string `json:"description"`
+			Caveats          string `json:"caveats"`
+			Platforms        []struct {
+				Selector metav1.LabelSelector `json:"selector"`
+				URI      string               `json:"uri"`
+				SHA256   string               `json:"sha256"`
+				Bin      string               `json:"bin"`
+			} `json:"platforms"`
+		} `json:"spec"`
+	}
+	if err := yaml.UnmarshalStrict(data, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	spec := manifest.Spec
+	if manifest.APIVersion != "krew.googlecontainertools.github.com/v1alpha2" || manifest.Kind != "Plugin" || manifest.Metadata.Name != "platen" ||
+		!regexp.MustCompile(`^v\d+\.\d+\.\d+$`).MatchString(spec.Version) || spec.ShortDescription == "" || spec.Description == "" || len(spec.Platforms) == 0 {
+		t.Errorf("manifest %+v", manifest)
+	}
+	seen := map[string]bool{}
+	for _, p := range spec.Platforms {
+		name := p.Selector.MatchLabels["os"] + "_" + p.Selector.MatchLabels["arch"]
+		uri, err := url.Parse(p.URI)
+		if err != nil || uri.Scheme != "https" || !strings.HasSuffix(uri.Path, spec.Version+"/kubectl-platen_"+name+".tar.gz") ||
+			!regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(p.SHA256) || p.Bin != "kubectl-platen" || seen[name] {
+			t.Errorf("platform %s: %+v, %v", name, p, err)
+		}
+		seen[name] = true
+	}
+}
+
+func TestFolderSteps(t *testing.T) {
+	shown := []dropbox.Folder{{Name: "2025", Path: "/Marketing/2025"}, {Name: "Old", Path: "/Marketing/Old"}}
+	for choice, want := range map[string]struct {
+		next string
+		done bool
+	}{
+		"":              {"/Renders", true},
+		".":             {"/Marketing", true},
+		"..":            {"/", false},
+		"2":             {"/Marketing/Old", false},
+		"3":             {"/Marketing/3", false},
+		"2025":          {"/Marketing/2025", false},
+		"Old":           {"/Marketing/Old", false},
+		"+ New folder":  {"/Marketing/New folder", false},
+		"/":             {"/", true},
+		"/Elsewhere/a/": {"/Elsewhere/a", true},
+	} {
+		if next, done := step("/Marketing", choice, shown); next != want.next || done != want.done {
+			t.Errorf("%q leads to %s, %t; want %s, %t", choice, next, done, want.next, want.done)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 190995: "186.5 KiB", 2 << 30: "2.0 GiB", 3 << 50: "3072.0 TiB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+	for _, x := range []struct {
+		used, allocated int64
+		want            string
+	}{{0, 2 << 30, "2.0 GiB free of 2.0 GiB"}, {3 << 30, 2 << 30, "full: all of 2.0 GiB are used"}, {5, 0, "5 B used"}} {
+		if got := space(x.used, x.allocated); got != x.want {
+			t.Errorf("%d of %d is %q, want %q", x.used, x.allocated, got, x.want)
+		}
+	}
+}
+
+func TestFileNamesStayInTheFolder(t *testing.T) {
+	for name, ok := range map[string]bool{"summer": true, "über uns": true, "../evil": false, "a/b": false, `a\b`: false, ".hidden": false, "a\nb": false} {
+		job := &platenv1alpha1.RenderJob{}
+		job.Spec.Output.FileName, job.Spec.Output.Format = platenv1alpha1.FileName(name), platenv1alpha1.FormatPNG
+		got, err := fileName(job, platenv1alpha1.RenderedPage{Page: 1})
+		if (err == nil) != ok || ok && got != name+".png" {
+			t.Errorf("%q: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	for reason, want := range map[string]string{
+		"TokenExpired":       "uploaded by itself:\nkubectl platen connect dropbox storage -n marketing",
+		"MissingScope":       "Give the app the scope",
+		"InsufficientSpace":  "Make room in Dropbox",
+		"ConnectionNotFound": "kubectl platen connect dropbox -n marketing",
+		"PathNotAllowed":     "When that is put right, upload what is rendered:\nkubectl platen retry summer -n marketing",
+	} {
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer"}}
+		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "fine", Status: platenv1alpha1.UploadSuccess}, {Name: "storage", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError}}
+		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: reason}}
+		if got := advice(job); !strings.Contains(got, want) {
+			t.Errorf("%s: %q", reason, got)
+		}
+	}
+}
+
+func TestCallback(t *testing.T) {
+	attempt := authflow.NewAttempt()
+	answers := make(chan answer, 1)
+	handler := callback(attempt, 53682, answers)
+	visit := func(target string) (status int, body string) {
+		r := httptest.NewRequest(http.MethodGet, "http://localhost:53682"+target, http.NoBody)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	if status, body := visit("/?code=c&state=forged"); status != http.StatusBadRequest || len(answers) != 0 {
+		t.Errorf("forged: HTTP %d %s", status, body)
+	}
+	q := url.Values{"state": {attempt.State}, "error": {"<script>"}, "error_description": {"<b>no</b>"}}
+	if status, body := visit("/?" + q.Encode()); status != http.StatusOK || strings.Contains(body, "<script>") || strings.Contains(body, "<b>no") {
+		t.Errorf("a refusal with markup: HTTP %d %s", status, body)
+	}
+	if a := <-answers; a.err == nil || a.code != "" {
+		t.Errorf("answer %+v", a)
+	}
+	q = url.Values{"state": {attempt.State}, "code": {"c"}}
+	visit("/?" + q.Encode())
+	if status, _ := visit("/?" + q.Encode()); status != http.StatusConflict {
+		t.Errorf("a second answer: HTTP %d", status)
+	}
+	if a := <-answers; a.err != nil || a.code != "c" {
+		t.Errorf("answer %+v", a)
+	}
+}
+
+func TestPromptReadsLines(t *testing.T) {
+	var out bytes.Buffer
+	p := &prompter{in: strings.NewReader("  one \n\nlast"), out: &out}
+	for _, want := range []string{"one", "", "last"} {
+		if got, err := p.ask(t.Context(), "? "); err != nil || got != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	if _, err := p.ask(t.Context(), "? "); err == nil || !strings.Contains(err.Error(), "the input has ended") {
+		t.Errorf("at the end: %v", err)
+	}
+	long := &prompter{in: strings.NewReader(strings.Repeat("x", maxLine+1)), out: io.Discard}
+	if _, err := long.ask(t.Context(), "? "); err == nil || !strings.Contains(err.Error(), "reading the answer") {
+		t.Errorf("a line without end: %v", err)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for name, x := range map[string]struct {
+		args []string
+		text string
+	}{
+		"a misspelt command": {[]string{"rendr"}, `kubectl platen knows no "rendr"; did you mean: render`},
+		"another word":       {[]string{"connect"}, "say what to connect: dropbox"},
+		"another output":     {[]string{"status", "-o", "xml"}, `-o must be json or yaml or name, not "xml"`},
+		"both":               {[]string{"status", "x", "-A", "--kubeconfig", "/dev/null"}, "-A lists the jobs of all namespaces"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+			code := Main(t.Context(), append([]string{"kubectl-platen"}, x.args...), streams)
+			if code != exitUsage || !strings.Contains(errOut.String(), x.text) || !strings.Contains(errOut.String(), "--help'") {
+				t.Errorf("exit code %d, %s", code, errOut)
+			}
+		})
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	job := &platenv1alpha1.RenderJob{}
+	code := func() int {
+		exit := (*exitError)(nil)
+		if errors.As(outcome(job), &exit) {
+			return exit.code
+		}
+		return 0
+	}
+	if code() != exitRenderFailed {
+		t.Errorf("not rendered: %d", code())
+	}
+	job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.RenderedCondition, Status: metav1.ConditionTrue}}
+	if code() != 0 {
+		t.Errorf("rendered: %d", code())
+	}
+	job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse})
+	if code() != exitUploadFailed {
+		t.Errorf("not uploaded: %d", code())
+	}
+}
