@@ -17,12 +17,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/version"
 )
@@ -36,13 +41,14 @@ const (
 
 // options are the shim's flags.
 type options struct {
-	address   string
-	wait, ttl time.Duration
+	address, probes string
+	wait, ttl       time.Duration
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.address, "bind-address", ":8080", "address of the API, and of /healthz and /readyz")
+	flag.StringVar(&o.address, "bind-address", ":8080", "address of the API")
+	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits, unless it says otherwise with Prefer: wait=N")
 	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "when a job that came over REST is deleted with its files, after it has finished")
 	zapOptions := zap.Options{}
@@ -56,8 +62,6 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))
@@ -65,46 +69,64 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                  scheme,
+		Cache:                   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		HealthProbeBindAddress:  o.probes,
+		Metrics:                 server.Options{BindAddress: "0"},
+		GracefulShutdownTimeout: new(shutdownTimeout + time.Second),
+	})
 	if err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("making a manager: %w", err)
 	}
-	objects, err := cache.New(config, cache.Options{Scheme: scheme, Mapper: c.RESTMapper(), DefaultTransform: cache.TransformStripManagedFields()})
-	if err != nil {
-		return fmt.Errorf("making a cache: %w", err)
-	}
-	server, err := shim.New(ctx, shim.Options{Config: config, Client: c, Cache: objects, Wait: o.wait, TTL: o.ttl, Log: ctrl.Log.WithName("shim")})
+	waiters, err := jobwatch.New(ctx, mgr.GetCache())
 	if err != nil {
 		return err
 	}
-	if _, err := objects.GetInformer(ctx, &platenv1alpha1.RenderTemplate{}, cache.BlockUntilSynced(false)); err != nil {
+	if _, err := mgr.GetCache().GetInformer(ctx, &platenv1alpha1.RenderTemplate{}, cache.BlockUntilSynced(false)); err != nil {
 		return fmt.Errorf("watching RenderTemplates: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- objects.Start(ctx) }()
-	if !objects.WaitForCacheSync(ctx) {
-		return errors.Join(errors.New("the cache did not fill"), <-ended)
+	desk := callers.NewDesk(config, mgr.GetClient(), clock.RealClock{})
+	api := shim.New(shim.Options{
+		Desk: desk, Waiters: waiters, Cache: mgr.GetCache(), Wait: o.wait, TTL: o.ttl, Log: ctrl.Log.WithName("shim"),
+	})
+
+	// More pages are mounted here; the longest pattern wins.
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api.Handler())
+
+	// Requests are answered once the cache is filled, and the pod is ready then.
+	serving := make(chan struct{})
+	err = errors.Join(
+		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return serve(ctx, o.address, mux, serving) })),
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("serving", func(*http.Request) error {
+			select {
+			case <-serving:
+				return nil
+			default:
+				return errors.New("the cache is not filled yet")
+			}
+		}),
+	)
+	if err != nil {
+		return fmt.Errorf("setting up: %w", err)
 	}
 	ctrl.Log.Info("Starting the shim", "version", version.Version)
-	err = serve(ctx, o, server.Handler())
-	cancel()
-	return errors.Join(err, <-ended)
+	return mgr.Start(ctx)
 }
 
-func serve(ctx context.Context, o options, api http.Handler) error {
-	mux := http.NewServeMux()
-	healthy := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
-	mux.HandleFunc("GET /healthz", healthy)
-	mux.HandleFunc("GET /readyz", healthy)
-	mux.Handle("/v1/", api)
+// serve answers until ctx ends, and closes serving when it begins.
+func serve(ctx context.Context, address string, handler http.Handler, serving chan<- struct{}) error {
 	s := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTimeout,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTimeout,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listening on %s: %w", o.address, err)
+		return fmt.Errorf("listening on %s: %w", address, err)
 	}
+	close(serving)
 	drained := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(drained)

@@ -4,6 +4,7 @@
 package shim
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -18,15 +19,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 const (
@@ -36,20 +36,18 @@ const (
 	maxInline = 64 << 20
 	// maxWait bounds what a caller may ask for with Prefer: wait=N.
 	maxWait = 10 * time.Minute
-	// maxToken bounds a bearer token, in bytes.
-	maxToken = 16 << 10
 	// keyAnnotation holds the digest of the request that an idempotency key belongs to.
 	keyAnnotation = "platen.dev/request-sha256"
 )
 
 // Options of a Server. All are required.
 type Options struct {
-	// Config reaches the API server. Its credentials review tokens; jobs are created with the caller's.
-	Config *rest.Config
-	// Client creates TokenReviews and SubjectAccessReviews.
-	Client client.Client
+	// Desk knows the callers.
+	Desk *callers.Desk
+	// Waiters are told when a job has finished.
+	Waiters *jobwatch.Waiters
 	// Cache of RenderJobs and RenderTemplates.
-	Cache cache.Cache
+	Cache client.Reader
 	// Wait is how long a synchronous request waits for its job unless it says otherwise.
 	Wait time.Duration
 	// TTL after which a job that came this way is deleted with its files.
@@ -60,14 +58,12 @@ type Options struct {
 // Server answers the public render API.
 type Server struct {
 	Options
-	waiters waiters
 	content *http.Client
 }
 
-// New returns a Server that listens to the cache.
-func New(ctx context.Context, options Options) (*Server, error) {
-	s := &Server{Options: options, content: &http.Client{Timeout: 2 * time.Minute}}
-	return s, s.waiters.watch(ctx, options.Cache)
+// New returns a Server.
+func New(options Options) *Server {
+	return &Server{Options: options, content: &http.Client{Timeout: 2 * time.Minute}}
 }
 
 // Handler returns the API's routes.
@@ -78,18 +74,6 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// problem is an answer that is an error.
-type problem struct {
-	status  int
-	message string
-}
-
-func (p *problem) Error() string { return p.message }
-
-func refuse(status int, format string, args ...any) error {
-	return &problem{status, fmt.Sprintf(format, args...)}
-}
-
 // answering turns a handler's error into JSON with the key error.
 func (s *Server) answering(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -98,13 +82,13 @@ func (s *Server) answering(handle func(http.ResponseWriter, *http.Request) error
 			return
 		}
 		status, message := http.StatusInternalServerError, "the API server did not answer; try again"
-		known := (*problem)(nil)
+		known := (*callers.Refusal)(nil)
 		field := (*FieldError)(nil)
 		api := apierrors.APIStatus(nil)
 		large := (*http.MaxBytesError)(nil)
 		switch {
 		case errors.As(err, &known):
-			status, message = known.status, known.message
+			status, message = known.Status, known.Message
 		case errors.As(err, &field):
 			status, message = http.StatusBadRequest, field.Error()
 		case errors.As(err, &large):
@@ -131,56 +115,29 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 
 // caller is who asks, and for which workspace.
 type caller struct {
-	token     string
-	user      authenticationv1.UserInfo
+	*callers.Caller
 	namespace string
 }
 
-// authenticate reviews the bearer token. The workspace is the service account's namespace, or what X-Workspace says; whether
-// the caller may act there is the API server's decision.
+// authenticate finds out who asks. The workspace is the service account's namespace, or what X-Workspace says; whether the
+// caller may act there is the API server's decision.
 func (s *Server) authenticate(r *http.Request) (caller, error) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" || len(token) > maxToken {
-		return caller{}, refuse(http.StatusUnauthorized, "Authorization: a bearer token that the cluster accepts is required")
+	who, err := s.Desk.Authenticate(r.Context(), callers.Bearer(r.Header))
+	if err != nil {
+		return caller{}, err
 	}
-	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
-	if err := s.Client.Create(r.Context(), review); err != nil {
-		return caller{}, fmt.Errorf("reviewing a token: %w", err)
-	}
-	if !review.Status.Authenticated {
-		return caller{}, refuse(http.StatusUnauthorized, "Authorization: the cluster does not accept this token")
-	}
-	c := caller{token: token, user: review.Status.User, namespace: r.Header.Get("X-Workspace")}
+	c := caller{who, cmp.Or(r.Header.Get("X-Workspace"), who.Home())}
 	if c.namespace == "" {
-		if account, ok := strings.CutPrefix(c.user.Username, "system:serviceaccount:"); ok {
-			c.namespace, _, _ = strings.Cut(account, ":")
-		}
-	}
-	if c.namespace == "" {
-		return caller{}, refuse(http.StatusBadRequest, "X-Workspace: the namespace is required for a token that is no service account's")
+		return caller{}, callers.Refuse(http.StatusBadRequest, "X-Workspace: the namespace is required for a token that is no service account's")
 	}
 	return c, nil
 }
 
-// allowed asks whether the caller may read jobs of the workspace.
+// allowed asks whether the caller may do it to Platen's resource in the workspace.
 func (s *Server) allowed(ctx context.Context, c caller, verb, resource string) error {
-	extra := map[string]authorizationv1.ExtraValue{}
-	for name, values := range c.user.Extra {
-		extra[name] = authorizationv1.ExtraValue(values)
-	}
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: c.user.Username, Groups: c.user.Groups, UID: c.user.UID, Extra: extra,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: c.namespace, Verb: verb, Group: platenv1alpha1.GroupVersion.Group, Resource: resource,
-		},
-	}}
-	if err := s.Client.Create(ctx, review); err != nil {
-		return fmt.Errorf("asking for the caller's rights: %w", err)
-	}
-	if !review.Status.Allowed {
-		return refuse(http.StatusForbidden, "%s may not %s %s in namespace '%s'", c.user.Username, verb, resource, c.namespace)
-	}
-	return nil
+	return s.Desk.Allow(ctx, c.Caller, authorizationv1.ResourceAttributes{
+		Namespace: c.namespace, Verb: verb, Group: platenv1alpha1.GroupVersion.Group, Resource: resource,
+	})
 }
 
 // render answers POST /v1/studio/render.
@@ -233,7 +190,7 @@ func patience(h http.Header, otherwise time.Duration) (time.Duration, error) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(preference), "wait="); ok {
 			seconds, err := strconv.Atoi(text)
 			if err != nil || seconds < 0 || time.Duration(seconds)*time.Second > maxWait {
-				return 0, refuse(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
+				return 0, callers.Refuse(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
 			}
 			return time.Duration(seconds) * time.Second, nil
 		}
@@ -256,16 +213,14 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID) (string,
 			return t.Name, nil
 		}
 	}
-	return "", refuse(http.StatusNotFound, "templateId: namespace '%s' has no RenderTemplate with the id or name '%.100s'", c.namespace, id)
+	return "", callers.Refuse(http.StatusNotFound, "templateId: namespace '%s' has no RenderTemplate with the id or name '%.100s'", c.namespace, id)
 }
 
 // create makes the job with the caller's token. A job that the same idempotency key made before is returned instead.
 func (s *Server) create(r *http.Request, c caller, request Request, template string, body []byte) (*platenv1alpha1.RenderJob, error) {
-	config := rest.AnonymousClientConfig(s.Config)
-	config.BearerToken = c.token
-	theirs, err := client.New(config, client.Options{Scheme: s.Client.Scheme(), Mapper: s.Client.RESTMapper()})
+	theirs, err := c.Client()
 	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return nil, err
 	}
 	digest := sha256.Sum256(body)
 	job := &platenv1alpha1.RenderJob{
@@ -276,7 +231,7 @@ func (s *Server) create(r *http.Request, c caller, request Request, template str
 		Spec: spec(request, template, s.TTL),
 	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		name := sha256.Sum256([]byte(c.user.Username + "\n" + key))
+		name := sha256.Sum256([]byte(c.User.Username + "\n" + key))
 		job.GenerateName, job.Name = "", "rest-"+hex.EncodeToString(name[:10])
 	}
 	wanted := job.Annotations[keyAnnotation]
@@ -284,7 +239,7 @@ func (s *Server) create(r *http.Request, c caller, request Request, template str
 	if apierrors.IsAlreadyExists(err) {
 		err = theirs.Get(r.Context(), client.ObjectKeyFromObject(job), job)
 		if err == nil && job.Annotations[keyAnnotation] != wanted {
-			return nil, refuse(http.StatusConflict, "Idempotency-Key: it was used before for another request")
+			return nil, callers.Refuse(http.StatusConflict, "Idempotency-Key: it was used before for another request")
 		}
 	}
 	return job, err
@@ -292,11 +247,11 @@ func (s *Server) create(r *http.Request, c caller, request Request, template str
 
 // await returns the finished job, or nil when wait is over before.
 func (s *Server) await(ctx context.Context, job *platenv1alpha1.RenderJob, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
-	told, leave := s.waiters.register(job.UID)
+	told, leave := s.Waiters.Register(job.UID)
 	defer leave()
 	current := &platenv1alpha1.RenderJob{}
 	err := s.Cache.Get(ctx, client.ObjectKeyFromObject(job), current)
-	if err == nil && current.UID == job.UID && finished(current) {
+	if err == nil && current.UID == job.UID && jobwatch.Finished(current) {
 		return current, nil
 	}
 	timer := time.NewTimer(wait)
@@ -304,7 +259,7 @@ func (s *Server) await(ctx context.Context, job *platenv1alpha1.RenderJob, wait 
 	select {
 	case done := <-told:
 		if done == nil {
-			return nil, refuse(http.StatusGone, "the job '%s' was deleted", job.Name)
+			return nil, callers.Refuse(http.StatusGone, "the job '%s' was deleted", job.Name)
 		}
 		return done, nil
 	case <-timer.C:
@@ -319,9 +274,9 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1al
 	if reason, message, failed := failure(job); failed {
 		switch reason {
 		case platenv1alpha1.InvalidSpecReason, platenv1alpha1.InvalidModificationsReason:
-			return refuse(http.StatusBadRequest, "%s", message)
+			return callers.Refuse(http.StatusBadRequest, "%s", message)
 		default:
-			return refuse(http.StatusInternalServerError, "%s", message)
+			return callers.Refuse(http.StatusInternalServerError, "%s", message)
 		}
 	}
 	if kind == "" {
@@ -354,11 +309,11 @@ func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, e
 	}
 	resp, err := s.content.Do(request)
 	if err != nil {
-		return nil, refuse(http.StatusBadGateway, "the content store does not answer; the job's files are kept, try again")
+		return nil, callers.Refuse(http.StatusBadGateway, "the content store does not answer; the job's files are kept, try again")
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
-		return nil, refuse(http.StatusBadGateway, "the content store answers HTTP %d", resp.StatusCode)
+		return nil, callers.Refuse(http.StatusBadGateway, "the content store answers HTTP %d", resp.StatusCode)
 	}
 	return resp, nil
 }
@@ -371,7 +326,7 @@ func (s *Server) fetch(ctx context.Context, contentURL string) (data []byte, con
 	defer func() { _ = resp.Body.Close() }()
 	data, err = io.ReadAll(io.LimitReader(resp.Body, maxInline+1))
 	if err == nil && len(data) > maxInline {
-		err = refuse(http.StatusBadRequest, "response.type: the file has more than %d bytes; ask for its url", maxInline)
+		err = callers.Refuse(http.StatusBadRequest, "response.type: the file has more than %d bytes; ask for its url", maxInline)
 	}
 	return data, resp.Header.Get("Content-Type"), err
 }
@@ -403,7 +358,7 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 	job := &platenv1alpha1.RenderJob{}
 	err = s.Cache.Get(r.Context(), client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}, job)
 	if apierrors.IsNotFound(err) {
-		return refuse(http.StatusNotFound, "namespace '%s' has no render job '%.100s'", c.namespace, r.PathValue("id"))
+		return callers.Refuse(http.StatusNotFound, "namespace '%s' has no render job '%.100s'", c.namespace, r.PathValue("id"))
 	}
 	if err != nil {
 		return fmt.Errorf("reading a job: %w", err)
@@ -428,5 +383,5 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 }
 
 func describe(job *platenv1alpha1.RenderJob) Job {
-	return Job{ID: job.Name, Status: status(job), Finished: finished(job), Self: "/v1/studio/render-jobs/" + job.Name}
+	return Job{ID: job.Name, Status: status(job), Finished: jobwatch.Finished(job), Self: "/v1/studio/render-jobs/" + job.Name}
 }

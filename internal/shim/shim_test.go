@@ -164,36 +164,3 @@ func TestPatience(t *testing.T) {
 		}
 	}
 }
-
-func TestWaitersAreToldOnceAndForgotten(t *testing.T) {
-	w := &waiters{}
-	done := job(1, func(*platenv1alpha1.RenderJobStatus) {})
-	done.UID = "a"
-	first, leaveFirst := w.register("a")
-	second, leaveSecond := w.register("a")
-	other, leaveOther := w.register("b")
-	w.tell(&platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "a", Generation: 1}}, false) // not finished
-	w.tell(done, false)
-	w.tell(done, false)
-	if got := <-first; got != done {
-		t.Errorf("got %v", got)
-	}
-	if got := <-second; got != done {
-		t.Errorf("got %v", got)
-	}
-	select {
-	case got := <-other:
-		t.Errorf("another job's waiter was told %v", got)
-	default:
-	}
-	w.tell(&platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "b"}}, true)
-	if got := <-other; got != nil {
-		t.Errorf("a deleted job's waiter was told %v", got)
-	}
-	leaveFirst()
-	leaveSecond()
-	leaveOther()
-	if len(w.jobs) != 0 {
-		t.Errorf("%d jobs are still waited for", len(w.jobs))
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 // spec is the RenderJob that a request asks for.
@@ -49,12 +50,6 @@ func spec(r Request, template string, ttl time.Duration) platenv1alpha1.RenderJo
 		})
 	}
 	return s
-}
-
-// finished tells whether the status describes the end of the job's newest generation.
-func finished(job *platenv1alpha1.RenderJob) bool {
-	o := job.Status.ObservedGeneration
-	return o != nil && *o == job.Generation && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
 }
 
 // failure returns why a finished job has failed; ok is false when it has not.
@@ -124,7 +119,7 @@ func connections(job *platenv1alpha1.RenderJob, several bool) (list []Connection
 func status(job *platenv1alpha1.RenderJob) string {
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
-	case finished(job):
+	case jobwatch.Finished(job):
 		if _, _, failed := failure(job); failed {
 			return "failed"
 		}
