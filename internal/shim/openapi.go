@@ -49,7 +49,7 @@ type (
 		renderHeaders
 		kindPath
 		ID string `path:"id" required:"true" description:"The template's number or name."`
-		Request
+		RenderOptions
 	}
 	generateBodyRequest struct {
 		renderHeaders

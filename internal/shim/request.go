@@ -23,7 +23,12 @@ const maxWarnings = 64
 
 // Request is the body of POST /v1/studio/render.
 type Request struct {
-	TemplateID    TemplateID          `json:"templateId" required:"true"`
+	TemplateID TemplateID `json:"templateId" required:"true"`
+	RenderOptions
+}
+
+// RenderOptions say what is made of a template, and how it is answered.
+type RenderOptions struct {
 	Modifications Object              `json:"modifications,omitempty"`
 	Response      ResponseOptions     `json:"response,omitempty"`
 	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Left out: to every automatic connection of the workspace."`
@@ -196,7 +201,7 @@ func inspectFields(object json.RawMessage, kind reflect.Type, path string) (unkn
 		}
 		at := slices.IndexFunc(fields, func(f reflect.StructField) bool {
 			known, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			return strings.EqualFold(known, name)
+			return !f.Anonymous && strings.EqualFold(known, name)
 		})
 		if at < 0 {
 			unknown = append(unknown, full)

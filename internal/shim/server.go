@@ -88,7 +88,25 @@ func New(options Options) (*Server, error) {
 // Handler returns the API's routes, and their description.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
+	for pattern, handle := range s.routes() {
+		mux.HandleFunc(pattern, s.answering(handle))
+	}
 	for pattern, handle := range map[string]handler{
+		"GET /openapi.json": s.static("application/json", s.openAPI),
+		"GET /docs":         s.static("text/html; charset=utf-8", s.page),
+		"GET /docs.css":     s.static("text/css", stylesheet),
+		"/v1/": func(http.ResponseWriter, *http.Request) error {
+			return callers.Refuse(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
+		},
+	} {
+		mux.HandleFunc(pattern, s.answering(handle))
+	}
+	return mux
+}
+
+// routes are those that the document describes.
+func (s *Server) routes() map[string]handler {
+	return map[string]handler{
 		"POST /v1/studio/render":                  s.asCaller(s.render),
 		"GET /v1/studio/render-jobs":              s.asCaller(s.listJobs),
 		"GET /v1/studio/render-jobs/{id}":         s.asCaller(s.getJob),
@@ -100,16 +118,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /v1/generate/{kind}/{id}":           s.asCaller(s.generate),
 		"GET /v1/generate/{kind}":                 s.openSignedURL,
 		"POST /v1/signed-url/create":              s.asCaller(s.createSignedURL),
-		"GET /openapi.json":                       s.static("application/json", s.openAPI),
-		"GET /docs":                               s.static("text/html; charset=utf-8", s.page),
-		"GET /docs.css":                           s.static("text/css", stylesheet),
-		"/v1/": func(http.ResponseWriter, *http.Request) error {
-			return callers.Refuse(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
-		},
-	} {
-		mux.HandleFunc(pattern, s.answering(handle))
 	}
-	return mux
 }
 
 // HTTPServer returns a server for pages of the shim: whoever is slow to send or to read does not hold it for long.

@@ -77,7 +77,8 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 			Details: fmt.Sprintf("files can be read for %s", s.SignedURLTTL),
 		})
 	}
-	render := Request{TemplateID: request.TemplateID, Modifications: request.Modifications}
+	render := Request{TemplateID: request.TemplateID}
+	render.Modifications = request.Modifications
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
 	if kind == pdfs {
 		render.Response.Format = cmp.Or(render.Response.Format, string(platenv1alpha1.FormatPDF))
