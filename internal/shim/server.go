@@ -136,12 +136,10 @@ type handler func(http.ResponseWriter, *http.Request) error
 // notes are what a request's log line tells.
 type notes struct{ user, namespace, job string }
 
-type notesKey struct{}
-
-// note returns the notes of a request.
-func note(ctx context.Context) *notes {
-	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
-		return n
+// note returns the notes of the request that w answers.
+func note(w http.ResponseWriter) *notes {
+	if r, ok := w.(*recorder); ok {
+		return &r.notes
 	}
 	return &notes{}
 }
@@ -154,6 +152,7 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	notes  notes
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -177,7 +176,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // not logged: they hold secrets.
 func (s *Server) answering(handle handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		began, n, id := time.Now(), &notes{}, r.Header.Get("X-Request-Id")
+		began, id := time.Now(), r.Header.Get("X-Request-Id")
 		if !requestID.MatchString(id) {
 			id = uuid.NewString()
 		}
@@ -186,9 +185,8 @@ func (s *Server) answering(handle handler) http.HandlerFunc {
 		answer.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
 			s.Log.Info("Answered", "requestID", id, "route", r.Pattern, "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
-				"user", n.user, "namespace", n.namespace, "job", n.job)
+				"user", answer.notes.user, "namespace", answer.notes.namespace, "job", answer.notes.job)
 		}()
-		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, n))
 		switch err := handle(answer, r); {
 		case err == nil || r.Context().Err() != nil:
 		case answer.status != 0:
@@ -301,7 +299,7 @@ func (s *Server) asCaller(handle func(http.ResponseWriter, *http.Request, caller
 		if len(validation.IsDNS1123Label(c.namespace)) > 0 {
 			return callers.Refuse(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
 		}
-		n := note(r.Context())
+		n := note(w)
 		n.user, n.namespace = c.User.Username, c.namespace
 		return handle(w, r, c)
 	}

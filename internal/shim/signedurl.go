@@ -99,7 +99,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err := s.create(r.Context(), c, job); err != nil {
 		return err
 	}
-	note(r.Context()).job = job.Name
+	note(w).job = job.Name
 	id := client.ObjectKeyFromObject(job).String() + "/" + string(job.UID)
 	query := url.Values{"id": {id}, "expiresAt": {strconv.FormatInt(expires.Unix(), 10)}}
 	query.Set("signature", s.sign(kind, id, query.Get("expiresAt")))
@@ -167,7 +167,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 		return callers.Refuse(http.StatusForbidden, "the signature of this URL is not valid")
 	}
 	key, uid := types.NamespacedName{Namespace: parts[0], Name: parts[1]}, types.UID(parts[2])
-	n := note(r.Context())
+	n := note(w)
 	n.namespace, n.job = key.Namespace, key.Name
 	job, _, err := s.look(r.Context(), key, uid)
 	if err == nil && job == nil {
