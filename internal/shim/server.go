@@ -217,7 +217,7 @@ type problem struct {
 func (s *Server) fail(w http.ResponseWriter, id string, err error) {
 	status, body := http.StatusInternalServerError, problem{Error: "the API server did not answer; try again"}
 	refusal, code, field := (*callers.Refusal)(nil), (*coded)(nil), (*FieldError)(nil)
-	many, large, api := (*tooMany)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
+	many, large, api := (*tooManyError)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
 	switch {
 	case errors.As(err, &refusal):
 		status, body.Error = refusal.Status, refusal.Message

@@ -32,7 +32,7 @@ const watchLag = 2 * time.Second
 // SignedURLRequest is the body of POST /v1/signed-url/create.
 type SignedURLRequest struct {
 	TemplateID     TemplateID `json:"templateId" required:"true"`
-	Modifications  Object     `json:"modifications,omitempty"`
+	Modifications  Object     `json:"modifications"`
 	RenderType     string     `json:"renderType,omitempty" enum:"images,pdfs" description:"Default images."`
 	ResponseFormat string     `json:"responseFormat,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,gif" description:"Default png, and pdf for pdfs."`
 	ExpiresAt      *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds; null: as late as possible."`
