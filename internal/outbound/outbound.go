@@ -34,8 +34,8 @@ const (
 	maxBytes = 256 << 20
 )
 
-// errRefused means that an address may not be reached.
-var errRefused = errors.New("only public addresses on ports 80 and 443 may be reached")
+// ErrRefused means that an address may not be reached.
+var ErrRefused = errors.New("only public addresses may be reached, on ports 80 and 443")
 
 // Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
 type Prefixes []netip.Prefix
@@ -74,9 +74,8 @@ type Policy struct {
 
 // Transport reaches what the policy allows, for requests to addresses that users have named.
 func (p Policy) Transport() *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: p.control}
 	return &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
+		DialContext: p.Dialer().DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
 		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
 	}
 }
@@ -90,10 +89,13 @@ func (p Policy) control(network, address string, conn syscall.RawConn) error {
 		}
 	}
 	if err := ssrf.New().Safe(network, address, conn); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return nil
 }
+
+// Dialer returns a dialer that reaches what the policy allows, whatever names resolve to. Its error is an ErrRefused otherwise.
+func (p Policy) Dialer() *net.Dialer { return &net.Dialer{Timeout: dialTimeout, Control: p.control} }
 
 // Proxy is a forward proxy for one browser.
 type Proxy struct {
@@ -117,7 +119,8 @@ func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, 
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy: %w", err)
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: resolver, Control: policy.control}
+	dialer := policy.Dialer()
+	dialer.Resolver = resolver
 	p := &Proxy{
 		dial: dialer.DialContext, listener: listener, log: log,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),
@@ -178,7 +181,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadGateway
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, ErrRefused) {
 		status = http.StatusForbidden
 		p.log.Info("a page asked for an address that it may not reach", "host", r.Host)
 	}

@@ -1,0 +1,91 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package jobwatch wakes those who wait for a RenderJob: all of them share one watch.
+package jobwatch
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// Finished tells whether the status describes the end of the job's newest generation.
+func Finished(job *platenv1alpha1.RenderJob) bool {
+	o := job.Status.ObservedGeneration
+	return o != nil && *o == job.Generation && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
+}
+
+// Suspended tells whether the job waits for someone to resume it.
+func Suspended(job *platenv1alpha1.RenderJob) bool {
+	return job.Spec.Suspend != nil && *job.Spec.Suspend
+}
+
+// Waiters are those who wait.
+type Waiters struct {
+	mu   sync.Mutex
+	jobs map[types.UID]map[chan *platenv1alpha1.RenderJob]bool
+}
+
+// New returns Waiters that listen to the cache's RenderJobs.
+func New(ctx context.Context, c cache.Cache) (*Waiters, error) {
+	informer, err := c.GetInformer(ctx, &platenv1alpha1.RenderJob{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watching RenderJobs: %w", err)
+	}
+	w := &Waiters{jobs: map[types.UID]map[chan *platenv1alpha1.RenderJob]bool{}}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(_, now any) { w.tell(now, false) },
+		DeleteFunc: func(last any) { w.tell(last, true) },
+	})
+	return w, err
+}
+
+// Register returns a channel that gets the job when it has finished or is suspended, or nil when it is deleted. The job is
+// shared and must not be changed. What happened before is not told: look at the cache after Register. leave must be called.
+func (w *Waiters) Register(uid types.UID) (told <-chan *platenv1alpha1.RenderJob, leave func()) {
+	waiting := make(chan *platenv1alpha1.RenderJob, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.jobs[uid] == nil {
+		w.jobs[uid] = map[chan *platenv1alpha1.RenderJob]bool{}
+	}
+	w.jobs[uid][waiting] = true
+	return waiting, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.jobs[uid], waiting)
+		if len(w.jobs[uid]) == 0 {
+			delete(w.jobs, uid)
+		}
+	}
+}
+
+func (w *Waiters) tell(object any, gone bool) {
+	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	job, ok := object.(*platenv1alpha1.RenderJob)
+	if !ok || (!gone && !Finished(job) && !Suspended(job)) {
+		return
+	}
+	uid := job.UID
+	if gone {
+		job = nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for waiting := range w.jobs[uid] {
+		select {
+		case waiting <- job:
+		default: // it has been told already
+		}
+	}
+}
