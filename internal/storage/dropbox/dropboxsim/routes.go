@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -37,7 +36,7 @@ type download struct {
 
 // routes registers what the simulator answers. Content routes take their argument from a header.
 func (s *Server) routes() {
-	s.mux.HandleFunc("POST /oauth2/token", s.oauthToken)
+	s.oauthRoutes()
 	rpc := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, false, h)) }
 	content := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, true, h)) }
 	rpc("/2/check/user", "account_info.read", checkUser)
@@ -167,7 +166,7 @@ func (s *Server) authorize(c *call, r *http.Request, scope string) *apiError {
 		return s.unauthorized(tag("invalid_access_token"))
 	case !s.now().Before(t.expires):
 		return s.unauthorized(tag("expired_access_token"))
-	case !slices.Contains(t.account.Scopes, scope):
+	case scope != "" && !slices.Contains(t.scopes, scope):
 		return s.unauthorized(map[string]any{".tag": "missing_scope", "required_scope": scope})
 	}
 	c.account = t.account
@@ -472,47 +471,4 @@ func downloadFile(c *call) (any, *apiError) {
 		return nil, lookupError(c, "not_file")
 	}
 	return download{c.server.metadata(e), e.data}, nil
-}
-
-// oauthToken exchanges a refresh token for an access token.
-func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxRPC)
-	status, value := s.refresh(r)
-	line := Entry{Route: "/oauth2/token", Status: status, AppKey: r.PostForm.Get("client_id")}
-	s.record(line)
-	writeJSON(w, status, value)
-}
-
-func (s *Server) refresh(r *http.Request) (int, any) {
-	refuse := func(code, text string) (int, any) {
-		return http.StatusBadRequest, map[string]string{"error": code, "error_description": text}
-	}
-	if err := r.ParseForm(); err != nil {
-		return refuse("invalid_request", "the body must be a form")
-	}
-	key, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
-	if user, password, ok := r.BasicAuth(); ok {
-		key, secret = user, password
-		r.PostForm.Set("client_id", key)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.accounts[key]
-	switch {
-	case r.PostForm.Get("grant_type") != "refresh_token":
-		return refuse("unsupported_grant_type", "grant_type must be refresh_token")
-	case a == nil, secret != "" && a.AppSecret != "" && secret != a.AppSecret:
-		return refuse("invalid_client", "Invalid client_id or client_secret")
-	case a.Revoked, r.PostForm.Get("refresh_token") != a.RefreshToken:
-		return refuse("invalid_grant", "refresh token is invalid or revoked")
-	}
-	value := "sl.u." + random(48)
-	if len(s.tokens) > maxSessions {
-		s.tokens = map[string]*token{}
-	}
-	s.tokens[value] = &token{account: a, expires: s.now().Add(tokenLife)}
-	return http.StatusOK, map[string]any{
-		"access_token": value, "token_type": "bearer", "expires_in": int(tokenLife.Seconds()),
-		"scope": strings.Join(a.Scopes, " "), "uid": strconv.Itoa(len(a.id)), "account_id": a.id,
-	}
 }

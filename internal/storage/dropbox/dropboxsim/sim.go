@@ -30,7 +30,7 @@ const (
 	maxSessions = 10_000
 )
 
-// Account is a Dropbox account with one connected app.
+// Account is a Dropbox account with one connected app. The consent page lets other accounts connect the same app.
 type Account struct {
 	// AppKey names the app in requests of tokens; RefreshToken is what it was given.
 	AppKey       string `json:"appKey"`
@@ -44,6 +44,10 @@ type Account struct {
 	Scopes []string `json:"scopes,omitempty"`
 	// Revoked makes refreshes fail.
 	Revoked bool `json:"revoked,omitempty"`
+	// AppName as the consent page shows it; empty is the AppKey.
+	AppName string `json:"appName,omitempty"`
+	// RedirectURIs that are registered for the app; a request must name one of them exactly, or none.
+	RedirectURIs []string `json:"redirectURIs,omitempty"`
 }
 
 // Entry is a line of the request log.
@@ -81,6 +85,8 @@ type Server struct {
 	seq      int
 	dots     int
 	cursors  map[string]cursor
+	codes    map[string]*code
+	grants   map[string]*grant // by refresh token
 }
 
 type account struct {
@@ -92,6 +98,9 @@ type account struct {
 type token struct {
 	account *account
 	expires time.Time
+	scopes  []string
+	// refresh is the refresh token that it comes from, empty when the app got none.
+	refresh string
 }
 
 type entry struct {
@@ -114,6 +123,7 @@ func New() *Server {
 	s := &Server{
 		mux: http.NewServeMux(), accounts: map[string]*account{}, tokens: map[string]*token{},
 		sessions: map[string]*session{}, cursors: map[string]cursor{},
+		codes: map[string]*code{}, grants: map[string]*grant{},
 	}
 	s.routes()
 	return s
@@ -196,6 +206,11 @@ func (s *Server) now() time.Time { return time.Now().Add(s.skew).UTC().Truncate(
 func (s *Server) record(e Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.note(e)
+}
+
+// note is record for whoever holds the lock.
+func (s *Server) note(e Entry) {
 	s.seq++
 	e.Seq, e.Time = s.seq, time.Now()
 	if len(s.log) >= maxLog {

@@ -1,0 +1,70 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropbox
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+func TestListFolders(t *testing.T) {
+	_, c := setup(t)
+	// The folders come last, behind more files than one answer of the simulator holds.
+	for i := range 120 {
+		if _, err := c.Upload(t.Context(), file(t, fmt.Sprintf("/aaa-%03d.txt", i), []byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, folder := range []string{"/Renders", "/archive/2024", "/Marketing"} {
+		if err := c.EnsureFolder(t.Context(), folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range []struct {
+		folder string
+		want   []Folder
+	}{
+		{"/", []Folder{{"archive", "/archive"}, {"Marketing", "/Marketing"}, {"Renders", "/Renders"}}},
+		{"/ARCHIVE", []Folder{{"2024", "/archive/2024"}}},
+		{"/Renders", nil},
+	} {
+		folders, complete, err := c.ListFolders(t.Context(), x.folder)
+		if err != nil || !complete || !slices.Equal(folders, x.want) {
+			t.Errorf("%s: %v, complete %t, %v", x.folder, folders, complete, err)
+		}
+	}
+	_, _, err := c.ListFolders(t.Context(), "/nowhere")
+	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != "NotFound" {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
+func TestListFoldersIsBounded(t *testing.T) {
+	sim, c := setup(t)
+	for i := range maxFolderPages*100 + 1 {
+		if err := c.EnsureFolder(t.Context(), fmt.Sprintf("/f%05d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sim.ClearLog()
+	folders, complete, err := c.ListFolders(t.Context(), "/")
+	if err != nil || complete || len(folders) != maxFolderPages*100 || calls(sim, "") != maxFolderPages {
+		t.Errorf("%d folders in %d calls, complete %t, %v", len(folders), calls(sim, ""), complete, err)
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	_, c := setup(t)
+	if err := c.Revoke(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Verify(t.Context())
+	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != "TokenExpired" {
+		t.Errorf("after the revocation: %v", err)
+	}
+}
