@@ -30,7 +30,7 @@ type input struct {
 	// Value that the input shows, and Default that it began with.
 	Value, Default string
 	Checked        bool
-	// Pairs says that a list's items are no plain texts, so that it is edited as JSON.
+	// JSON says that a list's items are no plain texts, so that it is edited as JSON.
 	JSON bool
 	// Error says what is wrong with Value.
 	Error string
@@ -43,6 +43,9 @@ func (i input) Hex() string {
 	}
 	return "#808080"
 }
+
+// Rows that a text needs.
+func (i input) Rows() int { return min(1+strings.Count(i.Value, "\n")+len(i.Value)/60, 12) }
 
 var (
 	hexColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)

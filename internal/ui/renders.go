@@ -44,6 +44,33 @@ type jobView struct {
 	CanRetry       bool
 }
 
+// Live says that it goes on, so that the page asks again.
+func (v jobView) Live() bool { return !v.Finished || v.Words.Tone == busy }
+
+// First is the file that stands for the job; nil when there is none.
+func (v jobView) First() *fileView {
+	if len(v.Files) == 0 {
+		return nil
+	}
+	return &v.Files[0]
+}
+
+// FirstPath is where the first file stands, and how many more there are.
+func (v jobView) FirstPath() string {
+	paths := 0
+	for _, f := range v.Files {
+		paths += len(f.Paths)
+	}
+	switch {
+	case paths == 0 || len(v.Files[0].Paths) == 0:
+		return ""
+	case paths == 1:
+		return v.Files[0].Paths[0]
+	default:
+		return fmt.Sprintf("%s and %d more", v.Files[0].Paths[0], paths-1)
+	}
+}
+
 // fileView is one file of a job.
 type fileView struct {
 	Page int32

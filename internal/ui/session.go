@@ -6,12 +6,13 @@ package ui
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
 const (
@@ -39,10 +40,8 @@ type session struct {
 
 // flow is a connect flow that waits for its visitor to come back from the storage service.
 type flow struct {
-	// State is what the storage service brings back, single use: the cookie goes with the first answer.
-	State string `json:"s"`
-	// Verifier of PKCE (RFC 7636).
-	Verifier string `json:"v"`
+	// Attempt is used once: the cookie goes with the first answer, and Dropbox takes a code once.
+	Attempt authflow.Attempt `json:"a"`
 	// Session and Workspace in which it was begun.
 	Session   string `json:"i"`
 	Workspace string `json:"w"`
@@ -117,6 +116,3 @@ func (s *Server) session(r *http.Request) *session {
 	}
 	return found
 }
-
-// random returns a secret of 128 bits or more.
-func random() string { return rand.Text() }

@@ -5,6 +5,7 @@ package ui
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,7 +77,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		form.Ask = true
 		return again(http.StatusUnprocessableEntity, "A workspace is a namespace: lower-case letters, digits and dashes.")
 	}
-	err = s.jar.put(w, sessionCookie, session{ID: random(), Token: token, Workspace: workspace, Expires: s.Clock.Now().Add(sessionLifetime)})
+	err = s.jar.put(w, sessionCookie, session{ID: rand.Text(), Token: token, Workspace: workspace, Expires: s.Clock.Now().Add(sessionLifetime)})
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 		return err
 	}
 	if fragment(r) {
-		s.views.fragment(w, http.StatusOK, "rendered", viewJob(job))
+		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
 		return nil
 	}
 	http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
@@ -249,7 +249,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return err
 	}
 	if fragment(r) {
-		s.views.fragment(w, http.StatusOK, "rendered", viewJob(job))
+		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
 		return nil
 	}
 	http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)

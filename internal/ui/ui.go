@@ -22,6 +22,8 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
 
 const (
@@ -45,6 +47,12 @@ type Options struct {
 	URL *url.URL
 	// ContentURL is where the content URLs of jobs begin; the page fetches nothing else.
 	ContentURL *url.URL
+	// Dropbox says how accounts are reached, without credentials.
+	Dropbox dropbox.Config
+	// AuthorizeURL is the host of Dropbox's consent page; empty is Dropbox's own.
+	AuthorizeURL string
+	// AppKey of the app with which accounts are connected unless a visitor gives another; may be empty.
+	AppKey string
 	// TTL after which a job that was made on the page is deleted with its files.
 	TTL time.Duration
 	// Clock tells the time.
@@ -58,6 +66,8 @@ type Server struct {
 	jar   jar
 	views views
 	files *http.Client
+	// registry keeps the access tokens of accounts for as long as their Secrets, which are read with each visitor's own rights.
+	registry *storage.Registry
 }
 
 // New returns a Server.
@@ -73,7 +83,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: options, jar: jar, views: views, files: &http.Client{
+	return &Server{Options: options, jar: jar, views: views, registry: storage.NewRegistry(), files: &http.Client{
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -88,6 +98,16 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /ui/sign-out", s.answering(s.signOut))
 	mux.HandleFunc("GET /ui/workspace", s.visiting(s.workspacePage))
 	mux.HandleFunc("POST /ui/workspace", s.visiting(s.chooseWorkspace))
+	mux.HandleFunc("GET /ui/storage", s.visiting(s.storage))
+	mux.HandleFunc("POST /ui/connect", s.visiting(s.connect))
+	mux.HandleFunc("GET "+callbackPath, s.answering(s.callback))
+	mux.HandleFunc("GET /ui/storage/{connection}", s.visiting(s.connection))
+	mux.HandleFunc("POST /ui/storage/{connection}/test", s.visiting(s.test))
+	mux.HandleFunc("GET /ui/storage/{connection}/folders", s.visiting(s.folders))
+	mux.HandleFunc("POST /ui/storage/{connection}/folders", s.visiting(s.newFolder))
+	mux.HandleFunc("POST /ui/storage/{connection}/folder", s.visiting(s.chooseFolder))
+	mux.HandleFunc("GET /ui/storage/{connection}/disconnect", s.visiting(s.disconnectPage))
+	mux.HandleFunc("POST /ui/storage/{connection}/disconnect", s.visiting(s.disconnect))
 	mux.HandleFunc("GET /ui/renders", s.visiting(s.gallery))
 	mux.HandleFunc("GET /ui/renders/{job}", s.visiting(s.job))
 	mux.HandleFunc("POST /ui/renders/{job}/retry", s.visiting(s.retry))
@@ -160,6 +180,8 @@ func (s *Server) answering(handle func(http.ResponseWriter, *http.Request) error
 			return
 		}
 		if fragment(r) {
+			w.Header().Set("HX-Retarget", "#notices")
+			w.Header().Set("HX-Reswap", "innerHTML")
 			s.views.fragment(w, p.Status, "problem", p)
 			return
 		}
@@ -278,7 +300,8 @@ func landing(r *http.Request) string {
 			return inside(current.RequestURI())
 		}
 	}
-	if r.Method == http.MethodGet {
+	// The code in the callback's address is no part of any link.
+	if r.Method == http.MethodGet && r.URL.Path != callbackPath {
 		return inside(r.URL.RequestURI())
 	}
 	return "/ui/storage"
