@@ -18,6 +18,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/blobstore"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -27,24 +28,25 @@ import (
 // Connector opens StorageConnections. Make one with New.
 type Connector struct {
 	Options
-	registry *storage.Registry
 
 	mu       sync.Mutex
 	limits   map[types.NamespacedName]*rate.Limiter
 	troubles map[types.NamespacedName]Trouble
 }
 
-// Options of a Connector. All are required.
+// Options of a Connector. Credentials and Dropbox are required.
 type Options struct {
 	// Credentials reads Secrets.
 	Credentials credentials.Reader
 	// Dropbox says how Dropbox is reached; its credentials are filled in for each connection.
 	Dropbox dropbox.Config
-	// Buckets reaches the services of buckets, of which a user may name the endpoint.
+	// Registry keeps the clients; several Connectors may share one. Default: one of its own.
+	Registry *storage.Registry
+	// Buckets reaches the services of buckets, of which a user may name the endpoint. Default: public addresses only.
 	Buckets http.RoundTripper
-	// Observer is told of every call.
+	// Observer is told of every call. Default: nobody is.
 	Observer storage.Observer
-	// Troubled is called when an upload has failed for its connection's sake, so that the connection is verified.
+	// Troubled is called when an upload has failed for its connection's sake, so that the connection is verified. Required for Report.
 	Troubled func(types.NamespacedName)
 }
 
@@ -56,11 +58,23 @@ type Trouble struct {
 	Bytes int64
 }
 
+// publicOnly reaches public addresses; its connections are shared by all Connectors that have no transport of their own.
+var publicOnly = outbound.Policy{}.Transport()
+
 // New returns a Connector.
 func New(options Options) *Connector {
+	if options.Registry == nil {
+		options.Registry = storage.NewRegistry()
+	}
+	if options.Buckets == nil {
+		options.Buckets = publicOnly
+	}
+	if options.Observer == nil {
+		options.Observer = storage.Nobody{}
+	}
 	return &Connector{
-		Options: options, registry: storage.NewRegistry(),
-		limits: map[types.NamespacedName]*rate.Limiter{}, troubles: map[types.NamespacedName]Trouble{},
+		Options: options,
+		limits:  map[types.NamespacedName]*rate.Limiter{}, troubles: map[types.NamespacedName]Trouble{},
 	}
 }
 
@@ -106,7 +120,7 @@ func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.Storage
 		return nil, &storage.Error{Class: storage.Retry, Reason: "SecretUnreadable", Message: "Secret could not be read", Err: err}
 	}
 	fingerprint = fmt.Sprintf("%s/%s/%d", fingerprint, connection.UID, connection.Generation)
-	return c.registry.Get(client.ObjectKeyFromObject(connection).String(), fingerprint, func() (storage.Provider, error) {
+	return c.Registry.Get(client.ObjectKeyFromObject(connection).String(), fingerprint, func() (storage.Provider, error) {
 		return c.build(ctx, connection.Spec, secret)
 	})
 }
@@ -181,7 +195,7 @@ func (c *Connector) Resolve(connection *platenv1alpha1.StorageConnection) {
 
 // Forget drops all that is known of a connection that is gone.
 func (c *Connector) Forget(key types.NamespacedName) {
-	c.registry.Forget(key.String())
+	c.Registry.Forget(key.String())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.limits, key)

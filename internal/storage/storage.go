@@ -183,6 +183,18 @@ type Observer interface {
 	Refreshed(provider, result string)
 }
 
+// Nobody is an Observer that keeps nothing.
+type Nobody struct{}
+
+// Called implements Observer.
+func (Nobody) Called(string, string, string) {}
+
+// Sent implements Observer.
+func (Nobody) Sent(string, int64) {}
+
+// Refreshed implements Observer.
+func (Nobody) Refreshed(string, string) {}
+
 // JoinPath returns the path of a file in a folder.
 func JoinPath(folder, name string) string {
 	if folder == "/" {

@@ -90,7 +90,7 @@ func New(config Config) (*Client, error) {
 	}
 	config.LargeFile = cmp.Or(config.LargeFile, 64<<20)
 	if config.Observer == nil {
-		config.Observer = nobody{}
+		config.Observer = storage.Nobody{}
 	}
 	return &Client{
 		config: config,
@@ -106,12 +106,6 @@ func New(config Config) (*Client, error) {
 		tokens: tokens{refreshing: make(chan struct{}, 1)},
 	}, nil
 }
-
-type nobody struct{}
-
-func (nobody) Called(string, string, string) {}
-func (nobody) Sent(string, int64)            {}
-func (nobody) Refreshed(string, string)      {}
 
 // Key implements storage.Provider: the account's id and root or, before the account is known, a digest of its credentials.
 func (c *Client) Key() string {

@@ -1,0 +1,345 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/jobwatch"
+)
+
+// galleryPage is how many jobs the gallery shows at a time.
+const galleryPage = 24
+
+// jobView is a job as the page shows it.
+type jobView struct {
+	Name, Template string
+	Created        time.Time
+	Words          words
+	Format         string
+	Files          []fileView
+	Connections    []platenv1alpha1.JobConnectionStatus
+	Warnings       []platenv1alpha1.Warning
+	Milliseconds   int64
+	Finished       bool
+	CanRetry       bool
+}
+
+// Live says that it goes on, so that the page asks again.
+func (v jobView) Live() bool { return !v.Finished || v.Words.Tone == busy }
+
+// First is the file that stands for the job; nil when there is none.
+func (v jobView) First() *fileView {
+	if len(v.Files) == 0 {
+		return nil
+	}
+	return &v.Files[0]
+}
+
+// FirstPath is where the first file stands, and how many more there are.
+func (v jobView) FirstPath() string {
+	paths := 0
+	for _, f := range v.Files {
+		paths += len(f.Paths)
+	}
+	switch {
+	case paths == 0 || len(v.Files[0].Paths) == 0:
+		return ""
+	case paths == 1:
+		return v.Files[0].Paths[0]
+	default:
+		return fmt.Sprintf("%s and %d more", v.Files[0].Paths[0], paths-1)
+	}
+}
+
+// fileView is one file of a job.
+type fileView struct {
+	Page int32
+	// ExtraSize in which the page is; empty for its own.
+	ExtraSize string
+	// Source is the page's own address of the file: browsers need not reach the content store.
+	Source string
+	// Kind is image, video or document.
+	Kind          string
+	Width, Height int32
+	Size          int64
+	// Paths where the file stands in the connections.
+	Paths []string
+}
+
+func viewJob(job *platenv1alpha1.RenderJob) jobView {
+	v := jobView{
+		Name: job.Name, Template: job.Spec.TemplateRef.Name, Created: job.CreationTimestamp.Time, Words: jobWords(job),
+		Format: string(job.Spec.Output.Format), Connections: job.Status.Connections, Warnings: job.Status.Warnings,
+		Finished: jobwatch.Finished(job), CanRetry: uploadFailed(job) && !retrying(job),
+	}
+	if m := job.Status.RenderMilliseconds; m != nil {
+		v.Milliseconds = *m
+	}
+	for _, p := range job.Status.Pages {
+		f := fileView{
+			Page: p.Page, ExtraSize: text(p.ExtraSize), Kind: kind(job.Spec.Output.Format), Width: p.Width, Height: p.Height,
+		}
+		query := url.Values{"v": {p.SHA256[:min(12, len(p.SHA256))]}}
+		if f.ExtraSize != "" {
+			query.Set("size", f.ExtraSize)
+		}
+		f.Source = fmt.Sprintf("/ui/renders/%s/files/%d?%s", url.PathEscape(job.Name), p.Page, query.Encode())
+		if p.Size != nil {
+			f.Size = *p.Size
+		}
+		for _, c := range job.Status.Connections {
+			for _, uploaded := range c.Pages {
+				if uploaded.Page == p.Page && text(uploaded.ExtraSize) == f.ExtraSize && uploaded.Path != "" {
+					f.Paths = append(f.Paths, uploaded.Path)
+				}
+			}
+		}
+		v.Files = append(v.Files, f)
+	}
+	return v
+}
+
+func text(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
+}
+
+func kind(format platenv1alpha1.Format) string {
+	switch format {
+	case platenv1alpha1.FormatPDF:
+		return "document"
+	case platenv1alpha1.FormatMP4:
+		return "video"
+	default:
+		return "image"
+	}
+}
+
+// galleryView is the list of jobs, newest first.
+type galleryView struct {
+	Jobs []jobView
+	// Number of this part of the list, from 1; Older and Newer are those beside it, 0 when there is none.
+	Number, Older, Newer int
+	Total, Running       int
+	// Digest of what is shown.
+	Digest string
+}
+
+// gallery shows the workspace's jobs. A browser asks every other second; what has not changed is not sent again.
+func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	jobs, err := s.jobs(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(r.URL.Query().Get("part"))
+	if err != nil || number < 1 {
+		number = 1
+	}
+	view := galleryView{Number: number, Newer: number - 1, Total: len(jobs)}
+	digest := sha256.New()
+	for _, job := range jobs {
+		if !jobwatch.Finished(job) {
+			view.Running++
+		}
+	}
+	from := min((number-1)*galleryPage, len(jobs))
+	to := min(from+galleryPage, len(jobs))
+	if to < len(jobs) {
+		view.Older = number + 1
+	}
+	// What is a minute older reads differently.
+	_, _ = fmt.Fprintln(digest, v.Workspace, number, len(jobs), view.Running, s.Clock.Now().Unix()/60)
+	for _, job := range jobs[from:to] {
+		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion)
+		view.Jobs = append(view.Jobs, viewJob(job))
+	}
+	view.Digest = hex.EncodeToString(digest.Sum(nil)[:12])
+	if fragment(r) {
+		if r.URL.Query().Get("seen") == view.Digest {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		s.views.fragment(w, http.StatusOK, "gallery", view)
+		return nil
+	}
+	s.views.page(w, http.StatusOK, "renders", page{Title: "Renders", Section: "renders", Session: v.session, Body: view})
+	return nil
+}
+
+// jobs are those of the visitor's workspace, newest first. They are the cache's own and must not be changed.
+func (s *Server) jobs(ctx context.Context, v *visitor) ([]*platenv1alpha1.RenderJob, error) {
+	if err := v.may(ctx, "list", "renderjobs"); err != nil {
+		return nil, err
+	}
+	list := &platenv1alpha1.RenderJobList{}
+	if err := s.Cache.List(ctx, list, client.InNamespace(v.Workspace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing RenderJobs: %w", err)
+	}
+	jobs := make([]*platenv1alpha1.RenderJob, 0, len(list.Items))
+	for i := range list.Items {
+		jobs = append(jobs, &list.Items[i])
+	}
+	slices.SortFunc(jobs, func(a, b *platenv1alpha1.RenderJob) int {
+		if order := b.CreationTimestamp.Compare(a.CreationTimestamp.Time); order != 0 {
+			return order
+		}
+		return strings.Compare(b.Name, a.Name)
+	})
+	return jobs, nil
+}
+
+// findJob reads a job that the visitor may see.
+func (s *Server) findJob(ctx context.Context, v *visitor, name string) (*platenv1alpha1.RenderJob, error) {
+	if err := v.may(ctx, "get", "renderjobs"); err != nil {
+		return nil, err
+	}
+	job := &platenv1alpha1.RenderJob{}
+	err := s.Cache.Get(ctx, client.ObjectKey{Namespace: v.Workspace, Name: name}, job)
+	if apierrors.IsNotFound(err) {
+		// The cache may not have heard of a job that was just made.
+		err = v.Get(ctx, client.ObjectKey{Namespace: v.Workspace, Name: name}, job)
+	}
+	if apierrors.IsNotFound(err) {
+		return nil, &problem{
+			Status: http.StatusNotFound, Title: "This render is not kept any more",
+			Text: "It was deleted, or its time was over. What was uploaded stays where it is.", Link: "/ui/renders", LinkText: "All renders",
+		}
+	}
+	return job, err
+}
+
+func (s *Server) job(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
+	if err != nil {
+		return err
+	}
+	return s.showJob(w, r, v, job)
+}
+
+func (s *Server) showJob(w http.ResponseWriter, r *http.Request, v *visitor, job *platenv1alpha1.RenderJob) error {
+	if fragment(r) {
+		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+		return nil
+	}
+	s.views.page(w, http.StatusOK, "job", page{Title: job.Name, Section: "renders", Session: v.session, Body: viewJob(job)})
+	return nil
+}
+
+// retry asks the manager for another try of a job's uploads.
+func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
+	if err != nil {
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
+	}})
+	if err != nil {
+		return err
+	}
+	if err := v.Patch(r.Context(), job, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return err
+	}
+	if !fragment(r) {
+		http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
+		return nil
+	}
+	if r.PostFormValue("as") == "card" {
+		s.views.fragment(w, http.StatusOK, "card", viewJob(job))
+		return nil
+	}
+	s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+	return nil
+}
+
+// fileTypes are the content types of what jobs produce; anything else is not passed on.
+var fileTypes = []string{"image/png", "image/jpeg", "image/webp", "image/avif", "image/gif", "video/mp4", "application/pdf"}
+
+// file passes on a file of a job, so that browsers need not reach the content store.
+func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseInt(r.PathValue("page"), 10, 32)
+	i := slices.IndexFunc(job.Status.Pages, func(p platenv1alpha1.RenderedPage) bool {
+		return int64(p.Page) == number && text(p.ExtraSize) == r.URL.Query().Get("size")
+	})
+	if err != nil || i < 0 {
+		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
+	}
+	source, err := url.Parse(job.Status.Pages[i].ContentURL)
+	// Others than the manager may have written the status: nothing but the content store is asked.
+	if err != nil || source.Scheme != s.content.Scheme || source.Host != s.content.Host || source.User != nil {
+		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address is not the content store's. Compare the flag --content-url of the shim with the manager's."}
+	}
+	return s.pass(w, r, source)
+}
+
+// pass fetches a file and hands it on.
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, source *url.URL) error {
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, source.String(), nil)
+	if err != nil {
+		return err
+	}
+	if part := r.Header.Get("Range"); part != "" {
+		request.Header.Set("Range", part)
+	}
+	resp, err := s.files.Do(request)
+	if err != nil {
+		return &problem{Status: http.StatusBadGateway, Title: "The content store does not answer", Text: "The file is kept. Try again in a moment."}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusPartialContent:
+	case http.StatusNotFound, http.StatusForbidden:
+		return &problem{Status: http.StatusNotFound, Title: "This file is no longer kept", Text: "Render it again to have it anew."}
+	default:
+		return &problem{Status: http.StatusBadGateway, Title: "The content store does not give the file", Text: fmt.Sprintf("It answers HTTP %d. Try again in a moment.", resp.StatusCode)}
+	}
+	kind := resp.Header.Get("Content-Type")
+	if !slices.Contains(fileTypes, kind) {
+		return errors.New("the content store answers with " + strconv.Quote(kind))
+	}
+	h := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges", "Content-Disposition"} {
+		if value := resp.Header.Get(name); value != "" {
+			h.Set(name, value)
+		}
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Cache-Control", "private, max-age=86400, immutable")
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body) // fails only when one end is gone
+	return nil
+}
+
+// create makes a job of a template with the visitor's rights.
+func (s *Server) create(ctx context.Context, v *visitor, prefix string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
+	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix}, Spec: spec}
+	return job, v.Create(ctx, job)
+}

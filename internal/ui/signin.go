@@ -1,0 +1,142 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/internal/callers"
+)
+
+// maxNamespaces bounds how many workspaces are offered; others can be typed in.
+const maxNamespaces = 500
+
+// namespaceName is RFC 1123's label.
+var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// signInForm is what the sign-in page shows; never a token.
+type signInForm struct {
+	Next, Workspace, Why, Error string
+	// Ask for the workspace, because the token does not say it.
+	Ask bool
+}
+
+func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) error {
+	form := signInForm{Next: inside(r.URL.Query().Get("next"))}
+	switch r.URL.Query().Get("why") {
+	case "ended":
+		form.Why = "Your session has ended, because the cluster no longer accepts the token. Sign in with a new one."
+	case "out":
+		form.Why = "You are signed out."
+	}
+	s.views.page(w, http.StatusOK, "sign-in", page{Title: "Sign in", Body: form})
+	return nil
+}
+
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	token := strings.TrimSpace(r.PostForm.Get("token"))
+	form := signInForm{Next: inside(r.PostForm.Get("next")), Workspace: strings.TrimSpace(r.PostForm.Get("workspace"))}
+	again := func(status int, format string, args ...any) error {
+		form.Error = fmt.Sprintf(format, args...)
+		s.views.page(w, status, "sign-in", page{Title: "Sign in", Body: form})
+		return nil
+	}
+	switch {
+	case token == "":
+		return again(http.StatusUnprocessableEntity, "Paste a token.")
+	case len(token) > maxToken:
+		return again(http.StatusUnprocessableEntity, "This token has more than %d characters, which a browser does not keep. Use a service account's: kubectl create token NAME.", maxToken)
+	}
+	caller, err := s.Desk.Authenticate(r.Context(), token)
+	if refusal := (*callers.Refusal)(nil); errors.As(err, &refusal) {
+		return again(http.StatusUnauthorized, "The cluster does not accept this token. It may have expired, or not be complete. Make a new one and paste it whole.")
+	}
+	if err != nil {
+		return err
+	}
+	workspace := cmp.Or(form.Workspace, caller.Home())
+	if workspace == "" {
+		form.Ask = true
+		return again(http.StatusUnprocessableEntity, "This token belongs to no service account, so the page does not know your workspace. Name it below, and paste the token again.")
+	}
+	if !namespaceName.MatchString(workspace) {
+		form.Ask = true
+		return again(http.StatusUnprocessableEntity, "A workspace is a namespace: lower-case letters, digits and dashes.")
+	}
+	err = s.jar.put(w, sessionCookie, session{ID: rand.Text(), Token: token, Workspace: workspace, Expires: s.Clock.Now().Add(sessionLifetime)})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, form.Next, http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	s.jar.drop(w, sessionCookie)
+	s.jar.drop(w, connectCookie)
+	s.redirect(w, r, "/ui/sign-in?why=out")
+	return nil
+}
+
+// workspaceForm is what the page for the choice of a workspace shows.
+type workspaceForm struct {
+	// Namespaces that the visitor may list; none when they may not.
+	Namespaces   []string
+	Value, Error string
+}
+
+func (s *Server) workspacePage(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	return s.askWorkspace(w, r, v, http.StatusOK, workspaceForm{Value: v.Workspace})
+}
+
+func (s *Server) askWorkspace(w http.ResponseWriter, r *http.Request, v *visitor, status int, form workspaceForm) error {
+	list := &corev1.NamespaceList{}
+	if err := v.List(r.Context(), list, client.Limit(maxNamespaces)); err != nil && !apierrors.IsForbidden(err) {
+		return err
+	}
+	for i := range list.Items {
+		form.Namespaces = append(form.Namespaces, list.Items[i].Name)
+	}
+	s.views.page(w, status, "workspace", page{Title: "Workspace", Session: v.session, Body: form})
+	return nil
+}
+
+func (s *Server) chooseWorkspace(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	chosen := *v.session
+	chosen.Workspace = strings.TrimSpace(r.PostForm.Get("workspace"))
+	if !namespaceName.MatchString(chosen.Workspace) {
+		return s.askWorkspace(w, r, v, http.StatusUnprocessableEntity, workspaceForm{
+			Value: chosen.Workspace, Error: "A workspace is a namespace: lower-case letters, digits and dashes.",
+		})
+	}
+	if err := s.jar.put(w, sessionCookie, chosen); err != nil {
+		return err
+	}
+	s.redirect(w, r, "/ui/storage")
+	return nil
+}
+
+// badForm explains a form that cannot be read.
+func badForm(err error) error {
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		return err
+	}
+	return &problem{Status: http.StatusBadRequest, Title: "The form could not be read", Text: "Go back and send it again."}
+}

@@ -1,0 +1,60 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// What HTML cannot do by itself; every form works without it.
+'use strict';
+
+// A colour picker fills in its text field, which takes any CSS colour. What is corrected is no longer marked as wrong.
+document.addEventListener('input', (event) => {
+  const field = event.target.closest('.wrong');
+  if (field) {
+    field.classList.remove('wrong');
+    field.querySelector('.error').remove();
+    field.querySelector('[aria-invalid]').removeAttribute('aria-invalid');
+  }
+  const picker = event.target;
+  if (picker.dataset.colorOf) {
+    document.getElementById(picker.dataset.colorOf).value = picker.value;
+    return;
+  }
+  const own = document.querySelector(`[data-color-of="${CSS.escape(picker.id)}"]`);
+  if (own && /^#[0-9a-f]{6}$/i.test(picker.value)) own.value = picker.value;
+});
+
+// Browsers lend the clipboard to secure pages only.
+if (navigator.clipboard) {
+  for (const button of document.querySelectorAll('[data-copy]')) {
+    button.hidden = false;
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = 'Copied';
+    });
+  }
+}
+
+// Whoever was at something that is replaced, by keyboard or screen reader, is put where its successor begins.
+let within = false;
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  within = event.detail.target.contains(document.activeElement);
+});
+document.body.addEventListener('htmx:afterSettle', (event) => {
+  if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
+  within = false;
+  // On a phone, what a form brings may stand below the screen.
+  if (event.detail.requestConfig?.verb === 'post') event.target.scrollIntoView({block: 'nearest'});
+});
+
+const notices = document.getElementById('notices');
+
+// What went wrong is told until something goes right again.
+document.body.addEventListener('htmx:afterOnLoad', (event) => {
+  if (event.detail.successful) notices.replaceChildren();
+});
+for (const name of ['htmx:sendError', 'htmx:timeout']) {
+  document.body.addEventListener(name, () => {
+    const notice = document.createElement('div');
+    notice.className = 'notice bad';
+    notice.textContent = 'The page does not reach its server. It tries again by itself.';
+    notices.replaceChildren(notice);
+  });
+}

@@ -1,0 +1,122 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	stdbytes "bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// assets are html/layout.html around every page, html/parts.html with what several pages show and htmx asks for, one file for
+// each page, and what browsers load. hack/ui/vendor.sh takes htmx from npm.
+//
+//go:embed html static
+var assets embed.FS
+
+// page is what the layout shows.
+type page struct {
+	Title string
+	// Section of the navigation that is current: storage, renders or templates.
+	Section string
+	// Session of the visitor, nil when nobody has signed in.
+	Session *session
+	Body    any
+}
+
+// views hold the parsed templates.
+type views struct {
+	parts *template.Template
+	pages map[string]*template.Template
+	// hashes of the static files, which are part of their addresses.
+	hashes map[string]string
+}
+
+func newViews(now clock.PassiveClock) (views, error) {
+	v := views{pages: map[string]*template.Template{}, hashes: map[string]string{}}
+	files, err := fs.Glob(assets, "static/*")
+	if err != nil {
+		return v, err
+	}
+	for _, file := range files {
+		data, err := assets.ReadFile(file)
+		if err != nil {
+			return v, err
+		}
+		sum := sha256.Sum256(data)
+		v.hashes[path.Base(file)] = hex.EncodeToString(sum[:6])
+	}
+	v.parts = template.New("").Funcs(template.FuncMap{
+		"asset":  func(name string) string { return "/ui/static/" + name + "?v=" + v.hashes[name] },
+		"ago":    func(t time.Time) string { return ago(now.Since(t)) },
+		"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"bytes":  bytes,
+		"plural": plural,
+	})
+	if v.parts, err = v.parts.ParseFS(assets, "html/layout.html", "html/parts.html"); err != nil {
+		return v, fmt.Errorf("the page's templates: %w", err)
+	}
+	files, err = fs.Glob(assets, "html/*.html")
+	if err != nil {
+		return v, err
+	}
+	for _, file := range files {
+		clone, err := v.parts.Clone()
+		if err != nil {
+			return v, err
+		}
+		if clone, err = clone.ParseFS(assets, file); err != nil {
+			return v, fmt.Errorf("the page's templates: %w", err)
+		}
+		v.pages[strings.TrimSuffix(path.Base(file), ".html")] = clone
+	}
+	return v, nil
+}
+
+// page answers with a whole page.
+func (v views) page(w http.ResponseWriter, status int, name string, p page) {
+	v.answer(w, status, v.pages[name], "layout", p)
+}
+
+// fragment answers with one part, for htmx.
+func (v views) fragment(w http.ResponseWriter, status int, name string, data any) {
+	v.answer(w, status, v.parts, name, data)
+}
+
+func (v views) answer(w http.ResponseWriter, status int, t *template.Template, name string, data any) {
+	var b stdbytes.Buffer
+	if err := t.ExecuteTemplate(&b, name, data); err != nil {
+		// A template that does not fit its data; tests show every one.
+		panic(fmt.Sprintf("ui: template %s: %v", name, err))
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // fails only when the visitor is gone
+}
+
+// static serves what browsers load. An address with the right hash is good for ever.
+func (v views) static() http.Handler {
+	files := http.FileServerFS(assets)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hash, known := v.hashes[path.Base(r.URL.Path)]
+		if !known || r.URL.Path != "/ui/static/"+path.Base(r.URL.Path) {
+			http.NotFound(w, r)
+			return
+		}
+		if r.URL.Query().Get("v") == hash {
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		http.StripPrefix("/ui/", files).ServeHTTP(w, r)
+	})
+}
