@@ -269,3 +269,42 @@ func class(t *testing.T, err error) *storage.Error {
 	}
 	return problem
 }
+
+func TestTeamSpace(t *testing.T) {
+	sim := dropboxsim.New()
+	team := account
+	team.TeamSpace = "77"
+	sim.AddAccount(team)
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	c := client(t, server.URL, func(c *Config) { c.RootNamespaceID = "77" })
+	for _, result := range c.Upload(t.Context(), []*storage.File{
+		storagetest.File(t, "/Team/a.png", []byte("a")), storagetest.File(t, "/Team/b.png", []byte("b")),
+	}) {
+		if result.Err != nil {
+			t.Error(result.Err)
+		}
+	}
+	if inTeam, atHome := sim.FilesIn("key", "77"), sim.Files("key"); len(inTeam) != 2 || len(atHome) != 0 {
+		t.Errorf("team space %+v, home %+v", inTeam, atHome)
+	}
+	stale := client(t, server.URL, func(c *Config) { c.RootNamespaceID = "5" })
+	_, err := storagetest.One(t.Context(), stale, storagetest.File(t, "/a.png", []byte("a")))
+	if got := class(t, err); got.Reason != "PathRootNotAllowed" || got.Class != storage.Stop {
+		t.Errorf("got %v", err)
+	}
+	if c.Key() == stale.Key() {
+		t.Error("two roots of one account share a committer")
+	}
+}
+
+func TestConnectionsOfOneAccountShareACommitter(t *testing.T) {
+	_, c := setup(t)
+	before := c.Key()
+	if _, err := c.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c.Key() == before || before == "" {
+		t.Errorf("key %q, and once the account is known %q", before, c.Key())
+	}
+}
