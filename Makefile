@@ -71,7 +71,7 @@ test: test-unit test-e2e ## Run every test: unit, API server, end to end on a cl
 	@echo "==> test: all passed"
 
 .PHONY: test-unit
-test-unit: $(GOTESTSUM) ## Run the unit tests, and those against a real API server.
+test-unit: $(GOTESTSUM) sdk ## Run the unit tests, and those against a real API server.
 	@echo "==> unit and API server tests"
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
 	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e)
@@ -82,10 +82,10 @@ test-e2e: $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
 	$(GOTESTSUM) --format standard-verbose -- -count=1 -timeout 20m ./test/e2e/...
 
 .PHONY: sdk
-sdk: test/sdk/node_modules/.package-lock.json ## Install the public SDK that the end-to-end tests use.
+sdk: test/sdk/node_modules/.package-lock.json ## Install the SDKs that the tests use.
 
 test/sdk/node_modules/.package-lock.json: test/sdk/package.json test/sdk/package-lock.json
-	@echo "==> installing the public SDK"
+	@echo "==> installing the SDKs that the tests use"
 	npm ci --prefix test/sdk --no-audit --no-fund
 	@touch $@
 

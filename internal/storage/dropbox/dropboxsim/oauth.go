@@ -273,7 +273,7 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRPC)
 	s.mu.Lock()
 	status, value := s.exchange(r)
-	s.note(Entry{Route: r.URL.Path, Status: status, AppKey: r.PostForm.Get("client_id")})
+	s.note(Entry{Route: r.URL.Path, Status: status, AppKey: r.Form.Get("client_id")})
 	s.mu.Unlock()
 	if drop, ok := r.Context().Value(dropAfter{}).(func()); ok {
 		drop()
@@ -289,7 +289,7 @@ func (s *Server) exchange(r *http.Request) (int, any) {
 	if err := r.ParseForm(); err != nil {
 		return refuseGrant("invalid_request", "the body must be a form")
 	}
-	form := r.PostForm
+	form := r.Form // Dropbox's own JavaScript SDK sends the parameters in the URL
 	if user, password, ok := r.BasicAuth(); ok {
 		form.Set("client_id", user)
 		form.Set("client_secret", password)
