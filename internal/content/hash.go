@@ -12,19 +12,19 @@ import (
 // HashBlock is the block size of Dropbox's content_hash, in bytes.
 const HashBlock = 4 << 20
 
-// ContentHash computes Dropbox's content_hash: SHA-256 of the SHA-256s of each HashBlock bytes
-// (https://www.dropbox.com/developers/reference/content-hash). Make one with NewContentHash.
-type ContentHash struct {
+// BlockHash computes Dropbox's content_hash: SHA-256 of the SHA-256s of each HashBlock bytes
+// (https://www.dropbox.com/developers/reference/content-hash). Make one with NewBlockHash.
+type BlockHash struct {
 	block   hash.Hash
 	inBlock int
 	sums    []byte
 }
 
-// NewContentHash returns the hash of nothing.
-func NewContentHash() *ContentHash { return &ContentHash{block: sha256.New()} }
+// NewBlockHash returns the hash of nothing.
+func NewBlockHash() *BlockHash { return &BlockHash{block: sha256.New()} }
 
 // Write adds bytes. It never fails.
-func (h *ContentHash) Write(p []byte) (int, error) {
+func (h *BlockHash) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		n := min(len(rest), HashBlock-h.inBlock)
 		h.block.Write(rest[:n])
@@ -37,7 +37,7 @@ func (h *ContentHash) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (h *ContentHash) endBlock() {
+func (h *BlockHash) endBlock() {
 	h.sums = h.block.Sum(h.sums)
 	h.block.Reset()
 	h.inBlock = 0
@@ -45,7 +45,7 @@ func (h *ContentHash) endBlock() {
 
 // Blocks ends the last block and returns the SHA-256s of all, one after the other. Those of parts that are whole blocks, joined in
 // order, are those of the whole.
-func (h *ContentHash) Blocks() []byte {
+func (h *BlockHash) Blocks() []byte {
 	if h.inBlock > 0 {
 		h.endBlock()
 	}
@@ -61,10 +61,10 @@ func HashOfBlocks(blocks []byte) string {
 // hashes computes SHA-256 and Dropbox's content_hash in one pass.
 type hashes struct {
 	whole  hash.Hash
-	blocks *ContentHash
+	blocks *BlockHash
 }
 
-func newHashes() *hashes { return &hashes{whole: sha256.New(), blocks: NewContentHash()} }
+func newHashes() *hashes { return &hashes{whole: sha256.New(), blocks: NewBlockHash()} }
 
 // Write adds bytes. It never fails.
 func (h *hashes) Write(p []byte) (int, error) {

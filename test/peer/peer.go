@@ -114,12 +114,12 @@ func tunnel(w http.ResponseWriter, r *http.Request, target string) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	defer backend.Close()
+	defer func() { _ = backend.Close() }()
 	client, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
 	var both sync.WaitGroup
 	both.Go(func() { _, _ = io.Copy(backend, client); _ = backend.Close() })

@@ -172,7 +172,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 	if err != nil {
 		return b.called("put", err)
 	}
-	hash := content.NewContentHash()
+	hash := content.NewBlockHash()
 	source := &watched{r: io.TeeReader(r, hash)}
 	n, err := io.Copy(w, source)
 	switch {

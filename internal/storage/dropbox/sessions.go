@@ -50,6 +50,12 @@ func chunkSize(size int64) int64 {
 	return min(max(blocks, 1)*content.HashBlock, maxChunk)
 }
 
+// begun returns the session of a file, nil when it has none.
+func begun(f *storage.File) *session {
+	s, _ := f.Session.(*session) //nolint:errcheck // nobody else sets it
+	return s
+}
+
 type cursor struct {
 	SessionID string `json:"session_id"`
 	Offset    int64  `json:"offset"`
@@ -78,7 +84,7 @@ func (c *Client) Stage(ctx context.Context, files []*storage.File) []error {
 	var group errgroup.Group
 	for i, f := range files {
 		switch {
-		case f.Session != nil && f.Session.(*session).closed: //nolint:forcetypeassert // nobody else sets it
+		case begun(f) != nil && begun(f).closed:
 		case f.Size <= c.config.LargeFile:
 			small = append(small, i)
 		default:
@@ -161,7 +167,7 @@ type joined struct {
 	ctx     context.Context //nolint:containedctx // it lives as long as the call that it is the body of
 	files   []*storage.File
 	current io.ReadCloser
-	hash    *content.ContentHash
+	hash    *content.BlockHash
 	hashes  []string
 }
 
@@ -177,7 +183,7 @@ func (j *joined) Read(p []byte) (int, error) {
 			if err != nil {
 				return 0, err
 			}
-			j.current, j.hash = r, content.NewContentHash()
+			j.current, j.hash = r, content.NewBlockHash()
 		}
 		n, err := j.current.Read(p)
 		_, _ = j.hash.Write(p[:n]) // never fails
@@ -244,7 +250,7 @@ func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 
 // stageLarge sends a file in chunks, several at a time, and goes on with what is missing when it was interrupted before.
 func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
-	s, _ := f.Session.(*session)
+	s := begun(f)
 	if s == nil {
 		var answer struct {
 			SessionID string `json:"session_id"`
@@ -288,13 +294,13 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 func (c *Client) appendChunk(ctx context.Context, f *storage.File, id string, n int, last bool) ([]byte, error) {
 	offset := int64(n) * chunkSize(f.Size)
 	size := min(chunkSize(f.Size), f.Size-offset)
-	var hash *content.ContentHash
+	var hash *content.BlockHash
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		r, err := f.Open(ctx, offset, size)
 		if err != nil {
 			return nil, err
 		}
-		hash = content.NewContentHash()
+		hash = content.NewBlockHash()
 		return readCloser{io.TeeReader(r, hash), r}, nil
 	}
 	arg := map[string]any{"cursor": cursor{id, offset}, "close": last}
@@ -322,8 +328,7 @@ func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Re
 		Entries []entry `json:"entries"`
 	}
 	for _, f := range files {
-		s := f.Session.(*session) //nolint:forcetypeassert // nobody else sets it
-		arg.Entries = append(arg.Entries, entry{cursor{s.id, f.Size}, commitArg(f)})
+		arg.Entries = append(arg.Entries, entry{cursor{begun(f).id, f.Size}, commitArg(f)})
 	}
 	var answer struct {
 		Entries []entryResult `json:"entries"`

@@ -26,7 +26,7 @@ type Service struct {
 // File returns a file to upload.
 func File(t *testing.T, path string, data []byte) *storage.File {
 	t.Helper()
-	hash := content.NewContentHash()
+	hash := content.NewBlockHash()
 	_, _ = hash.Write(data) // never fails
 	return &storage.File{
 		Path: path, Size: int64(len(data)), ContentType: "image/png", ConflictPolicy: storage.Overwrite,
@@ -92,6 +92,7 @@ func expect(t *testing.T, s Service, want map[string]string) {
 }
 
 func verifies(t *testing.T, s Service) {
+	t.Helper()
 	account, err := s.Provider.Verify(t.Context())
 	if err != nil || account.ID == "" || s.Provider.Key() == "" {
 		t.Errorf("account %+v, key %q, %v", account, s.Provider.Key(), err)
@@ -99,6 +100,7 @@ func verifies(t *testing.T, s Service) {
 }
 
 func ensuresFolderTwice(t *testing.T, s Service) {
+	t.Helper()
 	for range 2 {
 		if err := s.Provider.EnsureFolder(t.Context(), "/Renders/2024"); err != nil {
 			t.Fatal(err)
@@ -110,6 +112,7 @@ func ensuresFolderTwice(t *testing.T, s Service) {
 }
 
 func uploadsOne(t *testing.T, s Service) {
+	t.Helper()
 	f := File(t, "/Marketing/Campaign-2024/card.png", []byte("hello"))
 	if done := upload(t, s, f); done.Path != f.Path || done.Kept {
 		t.Errorf("got %+v", done)
@@ -118,9 +121,11 @@ func uploadsOne(t *testing.T, s Service) {
 }
 
 func uploadsSeveral(t *testing.T, s Service) {
-	var files []*storage.File
+	t.Helper()
+	n := min(s.Provider.Limits().Files, 20)
+	files := make([]*storage.File, 0, n)
 	want := map[string]string{}
-	for i := range min(s.Provider.Limits().Files, 20) {
+	for i := range n {
 		path, data := fmt.Sprintf("/Renders/card_page_%d.png", i+1), fmt.Sprintf("page %d", i+1)
 		files, want[path] = append(files, File(t, path, []byte(data))), data
 	}
@@ -133,11 +138,13 @@ func uploadsSeveral(t *testing.T, s Service) {
 }
 
 func uploadsEmpty(t *testing.T, s Service) {
+	t.Helper()
 	upload(t, s, File(t, "/empty.png", nil))
 	expect(t, s, map[string]string{"/empty.png": ""})
 }
 
 func keepsNames(t *testing.T, s Service) {
+	t.Helper()
 	want := map[string]string{}
 	for _, path := range []string{"/Größe & Co/🎉 e\u0301 日本語.png", "/a b/100%+1.png", "/شعار/it's #1 (final).png"} {
 		upload(t, s, File(t, path, []byte(path)))
@@ -147,6 +154,7 @@ func keepsNames(t *testing.T, s Service) {
 }
 
 func overwrites(t *testing.T, s Service) {
+	t.Helper()
 	upload(t, s, File(t, "/a.png", []byte("theirs")))
 	if done := upload(t, s, File(t, "/a.png", []byte("ours"))); done.Path != "/a.png" || done.Kept {
 		t.Errorf("got %+v", done)
@@ -155,6 +163,7 @@ func overwrites(t *testing.T, s Service) {
 }
 
 func renames(t *testing.T, s Service) {
+	t.Helper()
 	upload(t, s, File(t, "/a.png", []byte("theirs")))
 	f := File(t, "/a.png", []byte("ours"))
 	f.ConflictPolicy = storage.Rename
@@ -175,6 +184,7 @@ func renames(t *testing.T, s Service) {
 }
 
 func keeps(t *testing.T, s Service) {
+	t.Helper()
 	upload(t, s, File(t, "/a.png", []byte("theirs")))
 	f := File(t, "/a.png", []byte("ours"))
 	f.ConflictPolicy = storage.Keep
@@ -189,6 +199,7 @@ func keeps(t *testing.T, s Service) {
 }
 
 func repeats(t *testing.T, s Service) {
+	t.Helper()
 	for _, policy := range []storage.ConflictPolicy{storage.Overwrite, storage.Rename, storage.Keep} {
 		for range 2 {
 			f := File(t, "/"+string(policy)+".png", []byte("same"))
@@ -202,6 +213,7 @@ func repeats(t *testing.T, s Service) {
 }
 
 func finds(t *testing.T, s Service) {
+	t.Helper()
 	f := File(t, "/a.png", []byte("hello"))
 	upload(t, s, f)
 	again := File(t, "/a.png", []byte("hello"))
@@ -215,6 +227,7 @@ func finds(t *testing.T, s Service) {
 }
 
 func findsOthers(t *testing.T, s Service) {
+	t.Helper()
 	upload(t, s, File(t, "/a.png", []byte("other")))
 	f := File(t, "/a.png", []byte("hello"))
 	f.Doubtful = true
@@ -223,6 +236,7 @@ func findsOthers(t *testing.T, s Service) {
 }
 
 func neverHalf(t *testing.T, s Service) {
+	t.Helper()
 	whole := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	f := File(t, "/half.png", whole)
 	f.Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
@@ -242,6 +256,7 @@ func neverHalf(t *testing.T, s Service) {
 }
 
 func unreadable(t *testing.T, s Service) {
+	t.Helper()
 	f := File(t, "/a.png", []byte("hello"))
 	f.Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
 		return nil, errors.New("the store is away")

@@ -360,8 +360,8 @@ func TestRandomFaultsAndCrashes(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(uint64(seed), 0))
 			w := newWorld(t, "ada", "bob")
-			var jobs []uploader.Upload
-			for n := range 6 {
+			jobs := make([]uploader.Upload, 0, 6)
+			for n := range cap(jobs) {
 				sizes := [][]int{{1000}, repeat(2000, 3), repeat(500, 20), {9 << 20}}[random.IntN(4)]
 				policy := []storage.ConflictPolicy{storage.Overwrite, storage.Rename, storage.Keep}[random.IntN(3)]
 				jobs = append(jobs, w.plan([]string{"ada", "bob"}[n%2], fmt.Sprintf("job-%d", n), policy, sizes...))
@@ -437,8 +437,8 @@ func TestCalls(t *testing.T) {
 func TestFiftyJobsOfOneAccountNeverContend(t *testing.T) {
 	w := newWorld(t, "ada")
 	w.sim.SetLatency(5 * time.Millisecond)
-	var jobs []uploader.Upload
-	for n := range 50 {
+	jobs := make([]uploader.Upload, 0, 50)
+	for n := range cap(jobs) {
 		jobs = append(jobs, w.plan("ada", fmt.Sprintf("job-%d", n), storage.Overwrite, repeat(1000, 20)...))
 	}
 	var all sync.WaitGroup
@@ -461,8 +461,8 @@ func TestFiftyJobsOfOneAccountNeverContend(t *testing.T) {
 }
 
 func TestNoAccountWaitsForAnothersRetryAfter(t *testing.T) {
-	var accounts []string
-	for n := range 10 {
+	accounts := make([]string, 0, 10)
+	for n := range cap(accounts) {
 		accounts = append(accounts, fmt.Sprintf("account-%d", n))
 	}
 	w := newWorld(t, accounts...)

@@ -198,11 +198,13 @@ func (l *lane) stage(now time.Time, at func(time.Time)) {
 	case len(ahead) > 0:
 		at(ahead[0].arrived.Add(aheadAge))
 	}
-	if len(batch) > 0 {
-		provider := batch[0].connection.provider
-		batch = slices.DeleteFunc(batch, func(it *item) bool { return it.connection.provider != provider })
+	if len(batch) == 0 {
+		return
+	}
+	if stager, ok := batch[0].connection.provider.(storage.Stager); ok {
+		batch = slices.DeleteFunc(batch, func(it *item) bool { return it.connection.provider != storage.Provider(stager) })
 		l.batching = true
-		l.send(provider.(storage.Stager), batch, func() { l.batching = false }) //nolint:forcetypeassert // only items of stagers are here
+		l.send(stager, batch, func() { l.batching = false })
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"slices"
 )
 
 // content is the bytes of a file or session, in the parts in which they came, each with the hashes of its blocks. So a large file
@@ -46,7 +47,7 @@ func newContent(p part) content { return content{}.with(p) }
 
 // with returns the content with a part after it.
 func (c content) with(p part) content {
-	return content{parts: append(c.parts[:len(c.parts):len(c.parts)], p), size: c.size + int64(len(p.data))}
+	return content{parts: append(slices.Clip(c.parts), p), size: c.size + int64(len(p.data))}
 }
 
 // hash is the content_hash of the whole. Parts that end within a block make it hash everything again.
