@@ -93,6 +93,7 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	command.Env = append([]string{
 		"CHROMIUM_BIN_PATH=" + chromium, "CHROMIUM_HYPHEN_DATA_DIR_PATH=" + os.TempDir(),
 		"PDFTK_BIN_PATH=" + nothing, "QPDF_BIN_PATH=" + nothing, "EXIFTOOL_BIN_PATH=" + nothing, "PDFCPU_BIN_PATH=" + nothing,
+		"OTEL_TRACES_EXPORTER=none", "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none",
 		"LIBREOFFICE_BIN_PATH=" + nothing, "UNOCONVERTER_BIN_PATH=" + nothing,
 	}, os.Environ()...)
 	if err := command.Start(); err != nil {
@@ -102,7 +103,7 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	go func() { ended <- command.Wait() }()
 	stop = func() {
 		_ = command.Cancel() // it has ended if this fails
-		<-ended              // it ends with the signal
+		<-ended              //nolint:errcheck // it ends with the signal
 	}
 	g = &gotenberg{"http://127.0.0.1:" + port}
 	giveUp := time.After(startTimeout)
