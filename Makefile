@@ -37,8 +37,9 @@ manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the c
 	$(CONTROLLER_GEN) rbac:roleName=platen-manager paths=./controllers/... paths=./cmd/manager/... output:rbac:dir=config/rbac
 
 .PHONY: docs
-docs: $(CRD_REF_DOCS) ## Generate the API reference.
+docs: $(CRD_REF_DOCS) ## Generate the reference of the API and of the metrics.
 	$(CRD_REF_DOCS) --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown --output-path=docs/reference/v1alpha1.md --log-level=ERROR
+	go run ./hack/docs docs/reference
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
@@ -95,6 +96,10 @@ bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 
 .PHONY: bench-render
 bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
 	go run ./test/bench/render
+
+.PHONY: bench-upload
+bench-upload: ## Measure the upload engine, without a cluster, against rclone.
+	go run ./test/bench/upload
 
 ##@ Cluster
 

@@ -16,6 +16,7 @@ echo "==> generated files"
   "$root/bin/controller-gen" rbac:roleName=platen-manager paths=./controllers/... paths=./cmd/manager/... output:rbac:dir=config/rbac
   "$root/bin/crd-ref-docs" --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown \
     --output-path=docs/reference/v1alpha1.md --log-level=ERROR
+  go run ./hack/docs docs/reference
 )
 for path in api config docs/reference; do
   diff -ru "$path" "$copy/$path" || { echo "verify: $path is out of date: run make generate manifests docs" >&2; exit 1; }

@@ -58,6 +58,16 @@ const (
 	BackoffLimitExceededReason = "BackoffLimitExceeded"
 	// UploadFailedReason means that an upload failed for a reason that has no name of its own.
 	UploadFailedReason = "UploadFailed"
+	// InsufficientSpaceReason means that the account is full.
+	InsufficientSpaceReason = "InsufficientSpace"
+	// PathNotAllowedReason means that the service does not take a file or folder of that name.
+	PathNotAllowedReason = "PathNotAllowed"
+	// ConflictReason means that something else stands at a path.
+	ConflictReason = "Conflict"
+	// FileTooLargeReason means that the service does not take files of that size.
+	FileTooLargeReason = "FileTooLarge"
+	// ContentChangedReason means that a rendered file is not what it was any more.
+	ContentChangedReason = "ContentChanged"
 	// ConnectionNotFoundReason means that the job names a connection that the namespace does not have.
 	ConnectionNotFoundReason = "ConnectionNotFound"
 )
@@ -74,3 +84,7 @@ const (
 
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
 const CredentialsLabel = "platen.dev/credentials"
+
+// RetryUploadsAnnotation on a RenderJob asks for the uploads that have failed to be made again, from the content store and without
+// rendering. Any new value asks once more; status.lastHandledRetryUploads is the last one that was acted upon.
+const RetryUploadsAnnotation = "platen.dev/retry-uploads"

@@ -4,11 +4,19 @@
 package v1alpha1
 
 // ProviderType names a storage service.
-// +kubebuilder:validation:Enum=dropbox
+// +kubebuilder:validation:Enum=dropbox;s3;gcs;azureblob
 type ProviderType string
 
-// ProviderDropbox is Dropbox, reached through its HTTP API v2.
-const ProviderDropbox ProviderType = "dropbox"
+const (
+	// ProviderDropbox is Dropbox, reached through its HTTP API v2.
+	ProviderDropbox ProviderType = "dropbox"
+	// ProviderS3 is Amazon S3, or a service that speaks its API.
+	ProviderS3 ProviderType = "s3"
+	// ProviderGCS is Google Cloud Storage.
+	ProviderGCS ProviderType = "gcs"
+	// ProviderAzureBlob is Azure Blob Storage.
+	ProviderAzureBlob ProviderType = "azureblob"
+)
 
 // FolderPath is an absolute folder in a storage service, such as `/Marketing/Campaign-2024`. It must start with a slash and
 // must not end with one; a component must not be empty, `.` or `..`, must not end with a space or a dot, must not contain a
@@ -19,7 +27,7 @@ const ProviderDropbox ProviderType = "dropbox"
 // +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must start with a slash, such as /Marketing/Campaign-2024"
 // +kubebuilder:validation:XValidation:rule="self == '/' || !self.endsWith('/')",message="must not end with a slash"
 // +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="must not contain an empty component (two slashes in a row)"
-// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f]')`,message="must not contain a backslash or a control character"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}]')`,message="must not contain a backslash or a control character, also none that changes the direction of text"
 // +kubebuilder:validation:XValidation:rule=`!self.matches('[ .](/|$)')`,message="must not have a component that is '.' or '..' or that ends with a space or a dot"
 // +kubebuilder:validation:XValidation:rule=`!self.matches('(?i)/(desktop\\.ini|thumbs\\.db|\\.ds_store|\\.dropbox|\\.dropbox\\.attr)(/|$)')`,message="must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
 // +kubebuilder:validation:XValidation:rule="!self.matches('[^/]{256}')",message="must not have a component longer than 255 characters"
@@ -30,7 +38,7 @@ type FolderPath string
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=200
 // +kubebuilder:validation:XValidation:rule=`!self.contains('/')`,message="must not contain a slash: name the folder in spec.connections[].folder"
-// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f]')`,message="must not contain a backslash or a control character"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}]')`,message="must not contain a backslash or a control character, also none that changes the direction of text"
 // +kubebuilder:validation:XValidation:rule=`!self.matches('^[ .]')`,message="must not start with a space or a dot"
 type FileName string
 

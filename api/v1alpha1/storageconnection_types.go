@@ -62,8 +62,97 @@ type DropboxSpec struct {
 	RootNamespaceID string `json:"rootNamespaceID,omitempty"`
 }
 
+// S3Spec says how a bucket of Amazon S3, or of a service that speaks its API, is reached.
+type S3Spec struct {
+	// bucket that receives the files. A file's key is its path without the leading slash.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	Bucket string `json:"bucket,omitempty"`
+
+	// region of the bucket. Defaults to us-east-1.
+	// +optional
+	// +default="us-east-1"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Region string `json:"region,omitempty"`
+
+	// endpoint of a service other than Amazon's, such as https://s3.example.com. Private addresses need the manager's flag
+	// --storage-outbound-allow. Defaults to Amazon's.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+$`
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// credentialsSecretRef names the Secret with the keys accessKeyID and secretAccessKey, and sessionToken for temporary
+	// credentials. It is read and never written.
+	// +required
+	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
+
+	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// +optional
+	// +default="Overwrite"
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+}
+
+// GCSSpec says how a bucket of Google Cloud Storage is reached.
+type GCSSpec struct {
+	// bucket that receives the files. An object's name is its path without the leading slash.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=222
+	Bucket string `json:"bucket,omitempty"`
+
+	// credentialsSecretRef names the Secret with the key serviceAccountKey, the JSON key of a service account. It is read and never
+	// written.
+	// +required
+	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
+
+	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// +optional
+	// +default="Overwrite"
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+}
+
+// AzureBlobSpec says how a container of Azure Blob Storage is reached.
+type AzureBlobSpec struct {
+	// account is the storage account.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]+$`
+	Account string `json:"account,omitempty"`
+
+	// container that receives the files. A blob's name is its path without the leading slash.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	Container string `json:"container,omitempty"`
+
+	// endpoint of a service other than Azure's own, such as https://blobs.example.com/account. Private addresses need the manager's
+	// flag --storage-outbound-allow. Defaults to Azure's.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^https?://[^?#@]+$`
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// credentialsSecretRef names the Secret with the key accountKey. It is read and never written.
+	// +required
+	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
+
+	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// +optional
+	// +default="Overwrite"
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+}
+
 // StorageConnectionSpec says where files go and with whose credentials.
-// +kubebuilder:validation:XValidation:rule="self.provider != 'dropbox' || has(self.dropbox)",message="dropbox must be set when provider is dropbox"
+// +kubebuilder:validation:XValidation:rule="has(self.dropbox) == (self.provider == 'dropbox')",message="dropbox must be set when provider is dropbox, and only then"
+// +kubebuilder:validation:XValidation:rule="has(self.s3) == (self.provider == 's3')",message="s3 must be set when provider is s3, and only then"
+// +kubebuilder:validation:XValidation:rule="has(self.gcs) == (self.provider == 'gcs')",message="gcs must be set when provider is gcs, and only then"
+// +kubebuilder:validation:XValidation:rule="has(self.azureBlob) == (self.provider == 'azureblob')",message="azureBlob must be set when provider is azureblob, and only then"
 type StorageConnectionSpec struct {
 	// provider is the storage service.
 	// +required
@@ -79,9 +168,26 @@ type StorageConnectionSpec struct {
 	// +default="/Renders"
 	DefaultFolder FolderPath `json:"defaultFolder,omitempty"`
 
+	// maxUploadBytesPerSecond bounds what all uploads through this connection send together. Defaults to no bound.
+	// +optional
+	// +kubebuilder:validation:Minimum=131072
+	MaxUploadBytesPerSecond int64 `json:"maxUploadBytesPerSecond,omitempty"`
+
 	// dropbox says how Dropbox is reached; required when provider is dropbox.
 	// +optional
 	Dropbox *DropboxSpec `json:"dropbox,omitempty"`
+
+	// s3 says how the bucket is reached; required when provider is s3.
+	// +optional
+	S3 *S3Spec `json:"s3,omitempty"`
+
+	// gcs says how the bucket is reached; required when provider is gcs.
+	// +optional
+	GCS *GCSSpec `json:"gcs,omitempty"`
+
+	// azureBlob says how the container is reached; required when provider is azureblob.
+	// +optional
+	AzureBlob *AzureBlobSpec `json:"azureBlob,omitempty"`
 }
 
 // StorageAccount is the account behind a connection.
@@ -144,6 +250,11 @@ type StorageConnectionStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=400
 	DefaultFolder string `json:"defaultFolder,omitempty"`
+
+	// readyCount is how often the connection has become Ready. Uploads that failed at an earlier count are made again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadyCount *int64 `json:"readyCount,omitempty"`
 
 	// lastVerifiedTime is when the account last answered.
 	// +optional

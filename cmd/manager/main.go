@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -44,6 +45,8 @@ import (
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/dispatch/server"
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/storage"
@@ -105,19 +108,35 @@ func run(ctx context.Context, o options) error {
 	jobNews := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
 	namespaceNews := make(chan event.TypedGenericEvent[string], newsBuffer)
 	jobChanged := func(key types.NamespacedName) {
-		jobNews <- event.TypedGenericEvent[types.NamespacedName]{Object: key}
+		select {
+		case jobNews <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
+		case <-ctx.Done(): // nobody listens any more
+		}
 	}
 	renderPool := pool.New(pool.Options{
 		MaxPodsPerNamespace: o.maxPods, IdleTimeout: o.idleTimeout, Now: time.Now,
 		JobChanged:       jobChanged,
 		NamespaceChanged: func(name string) { namespaceNews <- event.TypedGenericEvent[string]{Object: name} },
 	})
-	uploads := uploader.New(o.parallelUploads, storage.DefaultRetryPolicy, jobChanged)
-	connector := &connect.Connector{
-		Credentials: credentials.Reader{Reader: direct},
-		Registry:    storage.NewRegistry(),
-		Dropbox:     dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
+	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
+		return err
 	}
+	uploads := uploader.New(uploader.Options{
+		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobChanged, Observer: metrics.Uploads{},
+	})
+	troubled := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
+	connector := connect.New(connect.Options{
+		Credentials: credentials.Reader{Reader: direct},
+		Dropbox:     dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
+		Buckets:     outbound.Policy{Allowed: o.storageAllow}.Transport(),
+		Observer:    metrics.Uploads{},
+		Troubled: func(key types.NamespacedName) {
+			select {
+			case troubled <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
+			case <-ctx.Done():
+			}
+		},
+	})
 	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, wanted: make(chan struct{}, 1)}
 
 	dispatch := server.New(server.Options{
@@ -126,8 +145,8 @@ func run(ctx context.Context, o options) error {
 	})
 	parts := []error{
 		(&renderjob.Reconciler{
-			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Store: store, Signer: signer, Uploader: uploads,
-			Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
+			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
+			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
 		}).SetupWithManager(mgr, jobNews),
 		(&renderpool.Reconciler{
 			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceNews,
@@ -135,12 +154,13 @@ func run(ctx context.Context, o options) error {
 				Image:       o.rendererImage,
 				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
 				DispatchCA:  string(keys.CACert), OutboundAllow: o.outboundAllow.String(),
+				MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
 				CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
 			},
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
-			Clock: clock.RealClock{}, Interval: o.verifyInterval,
+			Clock: clock.RealClock{}, Interval: o.verifyInterval, Troubled: troubled,
 		}).SetupWithManager(mgr),
 		mgr.Add(uploads),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),

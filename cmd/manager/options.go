@@ -11,6 +11,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // options are the manager's flags.
@@ -37,11 +38,14 @@ type options struct {
 	memory        quantity
 	memoryLimit   quantity
 	outboundAllow outbound.Prefixes
+	limits        task.Limits
+	rendersPer    int
 	maxPods       int
 	idleTimeout   time.Duration
 
 	dropboxAPI      string
 	dropboxContent  string
+	storageAllow    outbound.Prefixes
 	verifyInterval  time.Duration
 	parallelUploads int
 
@@ -84,13 +88,17 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.outboundAllow, "renderer-outbound-allow", "prefixes that pages may reach although they are private, such as 10.1.0.0/16, separated by commas")
 	flags.Var(&o.memory, "renderer-memory", "memory that a render pod requests")
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory that a render pod may not exceed")
+	flags.IntVar(&o.limits.MaxPixels, "max-pixels", task.DefaultLimits.MaxPixels, "how many pixels a picture may have")
+	flags.DurationVar(&o.limits.MaxVideo, "max-video-duration", task.DefaultLimits.MaxVideo, "how long a page may be filmed, at most 1h")
+	flags.IntVar(&o.rendersPer, "renders-per-browser", 100, "how many renders a render pod's browser makes before another one replaces it")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "how many render pods a namespace may have")
 	flags.DurationVar(&o.idleTimeout, "idle-timeout", time.Minute, "how long a render pod waits for another task")
 
 	flags.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
 	flags.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
+	flags.Var(&o.storageAllow, "storage-outbound-allow", "prefixes that endpoints of buckets may have although they are private, such as 10.1.0.0/16, separated by commas")
 	flags.DurationVar(&o.verifyInterval, "verify-interval", 10*time.Minute, "how often StorageConnections are verified")
-	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "how many connections are uploaded to at a time")
+	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "how many calls of storage services are in flight at a time")
 
 	flags.StringVar(&o.failpointAddress, "failpoint-bind-address", "", "address at which tests arm failpoints; only in builds with the tag failpoints")
 }

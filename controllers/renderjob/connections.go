@@ -4,16 +4,14 @@
 package renderjob
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/task"
 )
-
-var imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
 
 // target is a connection and the folder in it that receive the job's files.
 type target struct {
@@ -22,8 +20,8 @@ type target struct {
 }
 
 // resolveConnections finds the connections that a job uploads to: those that it names, or every automatic one of the namespace
-// when it leaves spec.connections out. missing is true when one that it names does not exist.
-func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (targets []target, missing bool) {
+// when it leaves spec.connections out. missing are the providers of those that it names and that do not exist.
+func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (targets []target, missing []platenv1alpha1.ProviderType) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b platenv1alpha1.StorageConnection) int { return strings.Compare(a.Name, b.Name) })
 	if job.Spec.Connections == nil {
@@ -32,12 +30,14 @@ func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.Stor
 				targets = append(targets, target{&all[i], string(all[i].Spec.DefaultFolder)})
 			}
 		}
-		return targets, false
+		return targets, nil
 	}
 	for _, wanted := range job.Spec.Connections {
 		connection := find(all, wanted)
 		if connection == nil {
-			missing = true
+			if !slices.Contains(missing, wanted.Provider) {
+				missing = append(missing, wanted.Provider)
+			}
 			continue
 		}
 		folder := string(wanted.Folder)
@@ -72,14 +72,38 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 	return disabled
 }
 
-// fileName is `<fileName, else the job's name>.<format>`, with `_page_<N>` when there are several files.
-func fileName(job *platenv1alpha1.RenderJob, page content.Page, files int) string {
-	name := string(job.Spec.Output.FileName)
-	if name == "" {
-		name = job.Name
+// fileIndex finds jobs whose files have one name, without regard to case.
+const fileIndex = "fileKey"
+
+func fileKey(job *platenv1alpha1.RenderJob) string {
+	return strings.ToLower(task.FileName(job, render.FileID{}, 1))
+}
+
+// collision is another job whose file is the same as this job's for a service that ignores case, while the two jobs spell it in two
+// ways. Jobs that spell it the same mean the same file, and the connection's conflict policy says what happens.
+type collision struct {
+	job, path string
+	provider  platenv1alpha1.ProviderType
+}
+
+// collisions finds those with the given older jobs.
+func collisions(job *platenv1alpha1.RenderJob, targets []target, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
+	for i := range others {
+		other := &others[i]
+		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
+			continue
+		}
+		theirs, _ := resolveConnections(other, connections)
+		for _, mine := range targets {
+			for _, their := range theirs {
+				a := storage.JoinPath(mine.folder, task.FileName(job, render.FileID{}, 1))
+				b := storage.JoinPath(their.folder, task.FileName(other, render.FileID{}, 1))
+				ignoresCase := mine.connection.Spec.Provider == platenv1alpha1.ProviderDropbox
+				if mine.connection.Name == their.connection.Name && ignoresCase && a != b && strings.EqualFold(a, b) {
+					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})
+				}
+			}
+		}
 	}
-	if files > 1 {
-		name = fmt.Sprintf("%s_page_%d", name, page.Page)
-	}
-	return name + "." + string(job.Spec.Output.Format)
+	return list
 }

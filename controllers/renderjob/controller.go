@@ -23,7 +23,9 @@ import (
 	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // +kubebuilder:rbac:groups=platen.dev,resources=renderjobs,verbs=get;list;watch;delete
@@ -39,8 +41,12 @@ type Reconciler struct {
 	Client client.Client
 	// Reader reads ConfigMaps, which are not cached.
 	Reader client.Reader
+	// Limits of what a job may ask for.
+	Limits task.Limits
 	// Pool renders.
 	Pool *pool.Pool
+	// Arrivals tells which files of a render that goes on are stored.
+	Arrivals Arrivals
 	// Store keeps the rendered files.
 	Store *content.Store
 	// Signer makes content URLs.
@@ -55,6 +61,11 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Sweep asks for a sweep of the content store.
 	Sweep func()
+}
+
+// Arrivals tells which files of a task are stored, while it goes on.
+type Arrivals interface {
+	Files(taskID string) map[render.FileID]content.Object
 }
 
 // Reconcile drives one RenderJob towards the state that its spec asks for.
@@ -81,6 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.suspend,
 		r.recall,
 		r.prepare,
+		r.uploadAhead,
 		r.collect,
 		r.upload,
 	)
@@ -106,16 +118,24 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	if retry > 0 {
 		return ctrl.Result{RequeueAfter: retry}, nil
 	}
+	r.reportTrouble(s)
+	if finished(after) {
+		r.Uploader.Forget(s.key()) // status knows all; what is uploaded again begins anew
+	}
 	if terminal := (*reconcile.TerminalError)(nil); errors.As(outcome, &terminal) {
 		r.Recorder.Eventf(s.job, nil, "Warning", terminal.Reason, "Render", "%s", terminal.Message)
 	}
 	return result, nil
 }
 
-// afterFinish releases what memory still holds of a finished job, and deletes the job when its time has come.
+// afterFinish makes uploads again that can be, releases what memory still holds of a finished job, and deletes the job when its time
+// has come.
 func (r *Reconciler) afterFinish(ctx context.Context, job *platenv1alpha1.RenderJob) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(job)
 	r.Pool.Forget(key)
+	if result, busy, err := r.uploadAgain(ctx, job); busy || err != nil {
+		return result, err
+	}
 	r.Uploader.Forget(key)
 	if job.Generation > 1 {
 		r.Sweep()

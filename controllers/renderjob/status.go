@@ -6,10 +6,12 @@ package renderjob
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,9 +45,13 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 		ObservedGeneration: &job.Generation,
 		Format:             job.Spec.Output.Format,
 		StartTime:          before.StartTime,
+
+		LastHandledRetryUploads: truncate(job.Annotations[platenv1alpha1.RetryUploadsAnnotation], maxAnnotation),
 	}
-	if before.ObservedGeneration == nil || *before.ObservedGeneration != job.Generation || before.StartTime == nil {
+	if sameGeneration := before.ObservedGeneration != nil && *before.ObservedGeneration == job.Generation; !sameGeneration || before.StartTime == nil {
 		job.Status.StartTime = startTime(s)
+	} else {
+		job.Status.Attempts = before.Attempts
 	}
 	setProgress(&job.Status, s)
 	setUploads(&job.Status, s)
@@ -70,6 +76,11 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.TotalPages = new(int32(s.state.TotalPages))       //nolint:gosec // at most 200, by the API
 		status.RenderedPages = new(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
 	}
+	if p := s.state.Progress; p != nil && s.state.Phase == pool.Rendering {
+		status.Progress = platenv1alpha1.RenderProgress{
+			Percent: new(int32(p.Percent)), Frames: new(int64(p.Frames)), //nolint:gosec // 0..100, by the pool
+		}
+	}
 	if m := s.manifest; m != nil {
 		status.PodName = m.PodName
 		status.TotalPages = new(int32(m.TotalPages))       //nolint:gosec // at most 200, by the API
@@ -87,19 +98,28 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 
 // setUploads tells what became of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
-	if s.missing {
-		warn(status, "Dropbox connection not found for this workspace", "")
+	for _, provider := range s.missing {
+		warn(status, titles[provider]+" connection not found for this workspace", "")
 	}
+	for _, c := range s.collisions {
+		warn(status, fmt.Sprintf("RenderJob '%s' writes to the same file in %s, which ignores case: %s", c.job, c.provider, c.path),
+			"choose another spec.output.fileName or folder")
+	}
+	status.Connections = settledBefore(s.job, s.again)
 	for i, result := range s.uploads {
 		spec := s.targets[i].connection.Spec
 		c := platenv1alpha1.JobConnectionStatus{
 			Name: result.Name, Type: platenv1alpha1.ConnectionStorage, Provider: spec.Provider,
-			Status: platenv1alpha1.UploadPending,
+			Status: platenv1alpha1.UploadPending, ReadyCount: s.targets[i].connection.Status.ReadyCount,
 		}
 		for _, p := range result.Pages {
-			c.Pages = append(c.Pages, platenv1alpha1.UploadedPage{
-				Page: int32(p.Page), Path: p.Path, ContentHash: p.ContentHash, //nolint:gosec // at most 200, by the API
-			})
+			page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize} //nolint:gosec // at most 200, by the API
+			if p.Err == nil {
+				page.Path, page.ContentHash = p.Path, p.ContentHash
+			} else {
+				page.Error = truncate(uploadMessage(p.Err), 256)
+			}
+			c.Pages = append(c.Pages, page)
 			if p.Kept {
 				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", spec.Provider, p.Path), "conflictPolicy is Keep")
 			}
@@ -115,6 +135,13 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		}
 		status.Connections = append(status.Connections, c)
 	}
+	slices.SortFunc(status.Connections, func(a, b platenv1alpha1.JobConnectionStatus) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// titles of the providers, as people write them.
+var titles = map[platenv1alpha1.ProviderType]string{
+	platenv1alpha1.ProviderDropbox: "Dropbox", platenv1alpha1.ProviderS3: "S3",
+	platenv1alpha1.ProviderGCS: "Google Cloud Storage", platenv1alpha1.ProviderAzureBlob: "Azure Blob Storage",
 }
 
 func uploadMessage(err error) string {
@@ -184,7 +211,7 @@ func setRendered(c reconcile.Conditions, s *scope, outcome error) {
 }
 
 func setUploaded(c reconcile.Conditions, s *scope) {
-	if s.missing && len(s.targets) == 0 {
+	if len(s.missing) > 0 && len(s.targets) == 0 {
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, platenv1alpha1.ConnectionNotFoundReason,
 			"spec.connections names a connection that does not exist in this namespace")
 		return
@@ -209,7 +236,7 @@ func setUploaded(c reconcile.Conditions, s *scope) {
 			fmt.Sprintf("StorageConnection '%s' is being uploaded to", pending))
 		return
 	}
-	if s.missing {
+	if len(s.missing) > 0 {
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, platenv1alpha1.ConnectionNotFoundReason,
 			"spec.connections names a connection that does not exist in this namespace")
 		return
@@ -219,13 +246,11 @@ func setUploaded(c reconcile.Conditions, s *scope) {
 
 func summary(s *scope) string {
 	text := plural(s.manifest.RenderedPages, "page") + " rendered"
-	var textSb223 strings.Builder
 	for _, result := range s.uploads {
 		if result.Done && result.Err == nil {
-			textSb223.WriteString(", uploaded to " + result.Name)
+			text += ", uploaded to " + result.Name //nolint:perfsprint,modernize // there are few
 		}
 	}
-	text += textSb223.String()
 	return text
 }
 
@@ -265,7 +290,10 @@ func quiet(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Durati
 	case platenv1alpha1.RenderingReason:
 		if published != nil && published.Reason == waiting.Reason && s.now.Sub(published.LastTransitionTime.Time) >= 0 &&
 			valueOr(s.job.Status.Attempts, 0) == valueOr(after.Status.Attempts, 0) {
-			return patience // progress was told; the end will be
+			if !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) {
+				return 0 // the pool has it change at most once a second
+			}
+			return patience // that it renders was told; the end will be
 		}
 		return started.Add(progressDelay).Sub(s.now)
 	case platenv1alpha1.UploadingReason:

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,15 +18,17 @@ import (
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
-	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 const (
 	// sourceRetry is how often a missing ConfigMap is looked for; ConfigMaps are not watched.
 	sourceRetry = 30 * time.Second
 	// progressDelay is how long a job runs, or an upload goes on, before an intermediate status is written.
-	progressDelay = time.Second
+	progressDelay       = time.Second
+	defaultBackoffLimit = 2
 )
 
 // scope is what one reconciliation has found out. Each field is filled in by the step that its comment names.
@@ -43,8 +44,12 @@ type scope struct {
 	pages []platenv1alpha1.RenderedPage
 	// targets of the upload: upload.
 	targets []target
-	// missing is true when the job names a connection that does not exist: upload.
-	missing bool
+	// missing are the providers of connections that the job names and that do not exist: upload.
+	missing []platenv1alpha1.ProviderType
+	// collisions with the files of other jobs: upload.
+	collisions []collision
+	// again are the connections to which a finished job is uploaded once more, nil for a job that is not finished: uploadAgain.
+	again []target
 	// uploads is how far the uploads have come: upload.
 	uploads []uploader.Result
 }
@@ -53,6 +58,17 @@ func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s
 
 func (s *scope) ref() content.Ref {
 	return content.Ref{JobUID: string(s.job.UID), Generation: s.job.Generation}
+}
+
+// fileName of one of the manifest's files.
+func (s *scope) fileName(p content.Page) string {
+	pages := 0
+	for _, other := range s.manifest.Pages {
+		if other.ExtraSize == p.ExtraSize {
+			pages++
+		}
+	}
+	return task.FileName(s.job, render.FileID{Page: p.Page, ExtraSize: p.ExtraSize}, pages)
 }
 
 // suspend stops a job whose spec.suspend is true.
@@ -97,7 +113,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	if err != nil {
 		return fmt.Errorf("reading RenderTemplate %s: %w", name, err)
 	}
-	task, err := buildTask(ctx, s.job, template, r.configMapValue)
+	work, err := task.Build(ctx, s.job, template, r.Limits, r.configMapValue)
 	if err != nil {
 		return err
 	}
@@ -111,7 +127,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
 		BackoffLimit: int(valueOr(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
 		Attempts:     attempts,
-		Task:         task,
+		Task:         work,
 		TotalPages:   len(template.Spec.Pages),
 	})
 	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
@@ -159,8 +175,9 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 	for _, p := range s.manifest.Pages {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
 			Page:       int32(p.Page), //nolint:gosec // at most 200, by the API
+			ExtraSize:  &p.ExtraSize,
 			PageID:     p.PageID,
-			ContentURL: r.Signer.URL(p.Key, fileName(s.job, p, len(s.manifest.Pages)), s.now),
+			ContentURL: r.Signer.URL(p.Key, s.fileName(p), s.now),
 			Size:       &p.Size,
 			SHA256:     p.SHA256,
 			Width:      int32(p.Width),  //nolint:gosec // at most 50,000, by the API
@@ -168,68 +185,6 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		})
 	}
 	return nil
-}
-
-// upload brings the files to the job's connections.
-func (r *Reconciler) upload(ctx context.Context, s *scope) error {
-	connections := &platenv1alpha1.StorageConnectionList{}
-	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
-		return fmt.Errorf("listing StorageConnections: %w", err)
-	}
-	s.targets, s.missing = resolveConnections(s.job, connections.Items)
-	if len(s.targets) == 0 {
-		return nil
-	}
-	results, begun := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
-	if !begun {
-		// A render that this process did not see may have been uploaded by the process before: look before writing.
-		r.Uploader.Ensure(r.plan(s, s.state.Phase == pool.Unknown))
-		results, _ = r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
-	}
-	s.uploads = results
-	for _, result := range results {
-		if !result.Done {
-			return reconcile.Waiting(platenv1alpha1.UploadingReason, progressDelay, "rendered; uploading to %s", result.Name)
-		}
-	}
-	return nil
-}
-
-func (r *Reconciler) plan(s *scope, doubtful bool) uploader.Upload {
-	up := uploader.Upload{
-		Job: s.key(), UID: s.job.UID, Generation: s.job.Generation,
-		Deadline: s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds) * time.Second),
-	}
-	for _, t := range s.targets {
-		connection := uploader.Connection{
-			Name: t.connection.Name,
-			Open: func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
-		}
-		for _, p := range s.manifest.Pages {
-			connection.Files = append(connection.Files, uploader.File{Page: p.Page, File: storage.File{
-				Path:           storage.JoinPath(t.folder, fileName(s.job, p, len(s.manifest.Pages))),
-				Size:           p.Size,
-				ContentHash:    p.ContentHash,
-				ConflictPolicy: storage.ConflictPolicy(t.connection.Spec.Dropbox.ConflictPolicy),
-				Doubtful:       doubtful,
-				Open: func(ctx context.Context) (io.ReadCloser, error) {
-					return r.Store.NewReader(ctx, p.Key)
-				},
-			}})
-		}
-		up.Connections = append(up.Connections, connection)
-	}
-	return up
-}
-
-func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
-	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
-		return nil, &storage.Error{
-			Class: storage.Stop, Reason: platenv1alpha1.DisabledReason,
-			Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
-		}
-	}
-	return r.Connector.Open(ctx, connection)
 }
 
 func valueOr[T any](p *T, otherwise T) T {

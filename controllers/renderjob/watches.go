@@ -10,14 +10,17 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // templateIndex finds jobs by the template that they name.
@@ -26,24 +29,40 @@ const templateIndex = "spec.templateRef.name"
 // SetupWithManager registers the controller. changed names jobs about which the pool or the uploader has news.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
 	switch {
-	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
-		r.Connector == nil, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
+	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
+		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
 		return errors.New("renderjob: every field of the Reconciler must be set")
 	}
-	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderJob{}, templateIndex,
-		func(o client.Object) []string {
+	for field, value := range map[string]func(*platenv1alpha1.RenderJob) []string{
+		templateIndex: func(job *platenv1alpha1.RenderJob) []string { return []string{job.Spec.TemplateRef.Name} },
+		failedIndex: func(job *platenv1alpha1.RenderJob) []string {
+			if failedUpload(job) == nil {
+				return nil
+			}
+			return []string{"true"}
+		},
+		fileIndex: func(job *platenv1alpha1.RenderJob) []string { return []string{fileKey(job)} },
+	} {
+		err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderJob{}, field, func(o client.Object) []string {
 			job, ok := o.(*platenv1alpha1.RenderJob)
 			if !ok {
 				return nil
 			}
-			return []string{job.Spec.TemplateRef.Name}
+			return value(job)
 		})
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platenv1alpha1.RenderJob{}).
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
+		Watches(&platenv1alpha1.StorageConnection{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfConnection), builder.WithPredicates(predicate.Funcs{
+			CreateFunc:  func(e event.CreateEvent) bool { return isReady(e.Object) },
+			UpdateFunc:  func(e event.UpdateEvent) bool { return becameReady(e.ObjectOld, e.ObjectNew) },
+			DeleteFunc:  func(event.DeleteEvent) bool { return false },
+			GenericFunc: func(event.GenericEvent) bool { return false },
+		})).
 		WatchesRawSource(source.TypedChannel(changed, handler.TypedEnqueueRequestsFromMapFunc(
 			func(_ context.Context, key types.NamespacedName) []ctrlreconcile.Request {
 				return []ctrlreconcile.Request{{NamespacedName: key}}

@@ -6,25 +6,33 @@
 package storageconnection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -35,7 +43,7 @@ import (
 
 const (
 	// secretIndex finds connections by the Secret that they name.
-	secretIndex = "spec.dropbox.credentialsSecretRef.name"
+	secretIndex = "credentialsSecretRef.name"
 	// verifyTimeout bounds one verification.
 	verifyTimeout = 30 * time.Second
 )
@@ -52,20 +60,22 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Interval between verifications of a connection that works.
 	Interval time.Duration
+	// Troubled names connections for whose sake an upload has failed.
+	Troubled <-chan event.TypedGenericEvent[types.NamespacedName]
 }
 
 // SetupWithManager registers the controller. Of Secrets only the metadata is watched: a change is seen, a value never is.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.Client == nil || r.Connector == nil || r.Recorder == nil || r.Clock == nil || r.Interval == 0 {
+	if r.Client == nil || r.Connector == nil || r.Recorder == nil || r.Clock == nil || r.Interval == 0 || r.Troubled == nil {
 		return errors.New("storageconnection: every field of the Reconciler must be set")
 	}
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.StorageConnection{}, secretIndex,
 		func(o client.Object) []string {
 			connection, ok := o.(*platenv1alpha1.StorageConnection)
-			if !ok || connection.Spec.Dropbox == nil {
+			if !ok {
 				return nil
 			}
-			return []string{connection.Spec.Dropbox.CredentialsSecretRef.Name}
+			return []string{connect.SecretName(connection)}
 		})
 	if err != nil {
 		return err
@@ -75,6 +85,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&platenv1alpha1.StorageConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(r.connectionsOfSecret),
 			builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WatchesRawSource(source.TypedChannel(r.Troubled, handler.TypedEnqueueRequestsFromMapFunc(
+			func(_ context.Context, key types.NamespacedName) []ctrlreconcile.Request {
+				return []ctrlreconcile.Request{{NamespacedName: key}}
+			},
+		))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: 2 * verifyTimeout}).
 		Complete(r)
 }
@@ -98,22 +113,25 @@ type scope struct {
 	connection *platenv1alpha1.StorageConnection
 	provider   storage.Provider
 	account    *storage.Account
+	// mended is true when an upload has failed for a reason that holds no more.
+	mended bool
 }
 
 // Reconcile verifies one StorageConnection.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	connection := &platenv1alpha1.StorageConnection{}
-	if err := r.Client.Get(ctx, req.NamespacedName, connection); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if !connection.DeletionTimestamp.IsZero() {
-		r.Connector.Forget(connection)
+	err := r.Client.Get(ctx, req.NamespacedName, connection)
+	if apierrors.IsNotFound(err) || (err == nil && !connection.DeletionTimestamp.IsZero()) {
+		r.Connector.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	s := &scope{connection: connection}
 	verify, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	outcome := reconcile.Run(verify, s, r.open, r.verify, r.ensureFolder)
+	outcome := reconcile.Run(verify, s, r.open, r.verify, r.ensureFolder, r.checkSpace)
 
 	after := connection.DeepCopy()
 	setStatus(after, s, outcome, metav1.NewTime(r.Clock.Now()))
@@ -158,6 +176,28 @@ func (r *Reconciler) ensureFolder(ctx context.Context, s *scope) error {
 	return classify(s.provider.EnsureFolder(ctx, string(s.connection.Spec.DefaultFolder)))
 }
 
+// checkSpace finds out whether the account has room for what the last upload could not bring there. A connection that has none is
+// not Ready, so that jobs are told when it has.
+func (r *Reconciler) checkSpace(_ context.Context, s *scope) error {
+	trouble, ok := r.Connector.Trouble(s.connection)
+	if !ok {
+		return nil
+	}
+	free := s.account.SpaceAllocated - s.account.SpaceUsed
+	if trouble.Reason == platenv1alpha1.InsufficientSpaceReason && s.account.SpaceAllocated > 0 && free < trouble.Bytes {
+		return reconcile.Terminal(trouble.Reason, "the account has %d bytes free, and an upload needed %d: make room, uploads are then made again", max(free, 0), trouble.Bytes)
+	}
+	r.Connector.Resolve(s.connection)
+	s.mended = slices.Contains(verified, trouble.Reason)
+	return nil
+}
+
+// verified are the reasons of failed uploads that a verification sees too: when it does not, somebody has mended them meanwhile.
+var verified = []string{
+	"TokenExpired", "InvalidCredentials", "BucketNotFound", platenv1alpha1.InsufficientSpaceReason,
+	credentials.SecretNotFound, credentials.SecretNotLabelled, credentials.SecretKeyMissing, credentials.SecretKeyInvalid,
+}
+
 // minRetry is how soon a service that could not be reached is asked again.
 const minRetry = 10 * time.Second
 
@@ -196,7 +236,10 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 	if s.account != nil {
 		status.LastVerifiedTime = &now
 		status.Account = &platenv1alpha1.StorageAccount{ID: s.account.ID, Email: s.account.Email, DisplayName: s.account.DisplayName}
-		status.Space = &platenv1alpha1.StorageSpace{Used: &s.account.SpaceUsed, Allocated: &s.account.SpaceAllocated}
+		status.Space = nil
+		if s.account.SpaceAllocated > 0 {
+			status.Space = &platenv1alpha1.StorageSpace{Used: &s.account.SpaceUsed, Allocated: &s.account.SpaceAllocated}
+		}
 	}
 	c := reconcile.Conditions{List: &status.Conditions, Generation: connection.Generation, Now: now}
 	waiting := (*reconcile.WaitingError)(nil)
@@ -204,8 +247,15 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 	switch {
 	case outcome == nil:
 		status.DefaultFolder = string(connection.Spec.DefaultFolder)
+		if s.mended || !meta.IsStatusConditionTrue(status.Conditions, platenv1alpha1.ReadyCondition) {
+			count := int64(1)
+			if status.ReadyCount != nil {
+				count = *status.ReadyCount + 1
+			}
+			status.ReadyCount = &count
+		}
 		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.VerifiedReason,
-			"connected as "+s.account.Email)
+			"connected as "+cmp.Or(s.account.Email, s.account.DisplayName))
 		c.Remove(platenv1alpha1.ReconcilingCondition)
 		c.Remove(platenv1alpha1.StalledCondition)
 	case errors.As(outcome, &terminal):

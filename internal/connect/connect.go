@@ -9,44 +9,181 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"sync"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/blobstore"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
-// Connector opens StorageConnections.
+// Connector opens StorageConnections. Make one with New.
 type Connector struct {
+	Options
+	registry *storage.Registry
+
+	mu       sync.Mutex
+	limits   map[types.NamespacedName]*rate.Limiter
+	troubles map[types.NamespacedName]Trouble
+}
+
+// Options of a Connector. All are required.
+type Options struct {
 	// Credentials reads Secrets.
 	Credentials credentials.Reader
-	// Registry keeps the clients.
-	Registry *storage.Registry
 	// Dropbox says how Dropbox is reached; its credentials are filled in for each connection.
 	Dropbox dropbox.Config
+	// Buckets reaches the services of buckets, of which a user may name the endpoint.
+	Buckets http.RoundTripper
+	// Observer is told of every call.
+	Observer storage.Observer
+	// Troubled is called when an upload has failed for its connection's sake, so that the connection is verified.
+	Troubled func(types.NamespacedName)
+}
+
+// Trouble is why an upload failed for its connection's sake.
+type Trouble struct {
+	// Reason of the storage.Error.
+	Reason string
+	// Bytes that the upload had.
+	Bytes int64
+}
+
+// New returns a Connector.
+func New(options Options) *Connector {
+	return &Connector{
+		Options: options, registry: storage.NewRegistry(),
+		limits: map[types.NamespacedName]*rate.Limiter{}, troubles: map[types.NamespacedName]Trouble{},
+	}
+}
+
+// SecretName is the name of the Secret that holds a connection's credentials.
+func SecretName(c *platenv1alpha1.StorageConnection) string { return access(c).secret.Name }
+
+// ConflictPolicy is what a connection does where another file stands at a page's path.
+func ConflictPolicy(c *platenv1alpha1.StorageConnection) storage.ConflictPolicy {
+	return storage.ConflictPolicy(access(c).policy)
+}
+
+// accessSpec is what every provider's part of a spec has.
+type accessSpec struct {
+	secret platenv1alpha1.SecretReference
+	policy platenv1alpha1.ConflictPolicy
+	keys   []credentials.Key
+}
+
+func access(c *platenv1alpha1.StorageConnection) accessSpec {
+	switch spec := c.Spec; {
+	case spec.Dropbox != nil:
+		return accessSpec{spec.Dropbox.CredentialsSecretRef, spec.Dropbox.ConflictPolicy, credentials.DropboxKeys}
+	case spec.S3 != nil:
+		return accessSpec{spec.S3.CredentialsSecretRef, spec.S3.ConflictPolicy, credentials.S3Keys}
+	case spec.GCS != nil:
+		return accessSpec{spec.GCS.CredentialsSecretRef, spec.GCS.ConflictPolicy, credentials.GCSKeys}
+	case spec.AzureBlob != nil:
+		return accessSpec{spec.AzureBlob.CredentialsSecretRef, spec.AzureBlob.ConflictPolicy, credentials.AzureBlobKeys}
+	default:
+		return accessSpec{}
+	}
 }
 
 // Open returns the client of a connection. A changed spec or Secret gives a new one. The error is a *storage.Error whose
 // message a user can act on.
 func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
-	spec := connection.Spec.Dropbox
-	secret, fingerprint, err := c.Credentials.Dropbox(ctx, connection.Namespace, spec.CredentialsSecretRef.Name)
+	a := access(connection)
+	secret, fingerprint, err := c.Credentials.Read(ctx, connection.Namespace, a.secret.Name, a.keys)
 	if err != nil {
 		if problem := (*credentials.Error)(nil); errors.As(err, &problem) {
-			return nil, &storage.Error{Class: storage.Stop, Reason: problem.Reason, Message: problem.Message, Err: err}
+			return nil, &storage.Error{Class: storage.Stop, Reason: problem.Reason, Message: problem.Message, Account: true, Err: err}
 		}
 		return nil, &storage.Error{Class: storage.Retry, Reason: "SecretUnreadable", Message: "Secret could not be read", Err: err}
 	}
-	fingerprint = fmt.Sprintf("%s/%s", fingerprint, spec.RootNamespaceID)
-	return c.Registry.Get(string(connection.UID), fingerprint, func() (storage.Provider, error) {
-		config := c.Dropbox
-		config.AppKey, config.AppSecret, config.RefreshToken = secret.AppKey, secret.AppSecret, secret.RefreshToken
-		config.RootNamespaceID = spec.RootNamespaceID
-		return dropbox.New(config)
+	fingerprint = fmt.Sprintf("%s/%s/%d", fingerprint, connection.UID, connection.Generation)
+	return c.registry.Get(client.ObjectKeyFromObject(connection).String(), fingerprint, func() (storage.Provider, error) {
+		return c.build(ctx, connection.Spec, secret)
 	})
 }
 
-// Forget drops the client of a connection that is gone.
-func (c *Connector) Forget(connection *platenv1alpha1.StorageConnection) {
-	c.Registry.Forget(string(connection.UID))
+func (c *Connector) build(ctx context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {
+	switch {
+	case spec.Dropbox != nil:
+		config := c.Dropbox
+		config.AppKey, config.AppSecret, config.RefreshToken = secret["appKey"], secret["appSecret"], secret["refreshToken"]
+		config.RootNamespaceID, config.Observer = spec.Dropbox.RootNamespaceID, c.Observer
+		return dropbox.New(config)
+	case spec.S3 != nil:
+		return blobstore.OpenS3(ctx, blobstore.S3{
+			Bucket: spec.S3.Bucket, Region: spec.S3.Region, Endpoint: spec.S3.Endpoint,
+			AccessKeyID: secret["accessKeyID"], SecretAccessKey: secret["secretAccessKey"], SessionToken: secret["sessionToken"],
+		}, c.Buckets, c.Observer)
+	case spec.GCS != nil:
+		return blobstore.OpenGCS(ctx, blobstore.GCS{Bucket: spec.GCS.Bucket, ServiceAccountKey: secret["serviceAccountKey"]}, c.Buckets, c.Observer)
+	case spec.AzureBlob != nil:
+		return blobstore.OpenAzureBlob(ctx, blobstore.AzureBlob{
+			Account: spec.AzureBlob.Account, Container: spec.AzureBlob.Container, Endpoint: spec.AzureBlob.Endpoint, AccountKey: secret["accountKey"],
+		}, c.Buckets, c.Observer)
+	default:
+		return nil, &storage.Error{Class: storage.Stop, Reason: platenv1alpha1.InvalidSpecReason, Message: "spec.provider: unknown provider", Account: true}
+	}
+}
+
+// Limit bounds what all uploads of a connection send; nil is no bound.
+func (c *Connector) Limit(connection *platenv1alpha1.StorageConnection) *rate.Limiter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key, bytes := client.ObjectKeyFromObject(connection), connection.Spec.MaxUploadBytesPerSecond
+	if bytes == 0 {
+		delete(c.limits, key)
+		return nil
+	}
+	limit := c.limits[key]
+	if limit == nil {
+		limit = rate.NewLimiter(rate.Limit(bytes), uploader.Burst)
+		c.limits[key] = limit
+	}
+	limit.SetLimit(rate.Limit(bytes))
+	return limit
+}
+
+// Report notes why an upload failed for its connection's sake, and has the connection verified.
+func (c *Connector) Report(connection *platenv1alpha1.StorageConnection, t Trouble) {
+	key := client.ObjectKeyFromObject(connection)
+	c.mu.Lock()
+	known := c.troubles[key] == t
+	c.troubles[key] = t
+	c.mu.Unlock()
+	if !known {
+		c.Troubled(key)
+	}
+}
+
+// Trouble returns what was last reported of a connection.
+func (c *Connector) Trouble(connection *platenv1alpha1.StorageConnection) (t Trouble, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ok = c.troubles[client.ObjectKeyFromObject(connection)]
+	return t, ok
+}
+
+// Resolve forgets what was reported of a connection.
+func (c *Connector) Resolve(connection *platenv1alpha1.StorageConnection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.troubles, client.ObjectKeyFromObject(connection))
+}
+
+// Forget drops all that is known of a connection that is gone.
+func (c *Connector) Forget(key types.NamespacedName) {
+	c.registry.Forget(key.String())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.limits, key)
+	delete(c.troubles, key)
 }

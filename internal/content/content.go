@@ -6,12 +6,9 @@ package content
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/url"
 	"regexp"
@@ -37,8 +34,6 @@ const (
 	prefix = "jobs/"
 	// maxManifest bounds a manifest, in bytes of JSON.
 	maxManifest = 4 << 20
-	// dropboxBlock is the block size of Dropbox's content_hash, see https://www.dropbox.com/developers/reference/content-hash.
-	dropboxBlock = 4 << 20
 )
 
 // Store is a bucket of rendered files.
@@ -74,9 +69,12 @@ type Ref struct {
 	Generation int64
 }
 
-// PageKey is where a page's file is kept: jobs/<uid>/<generation>/<page>.<ext>.
-func (r Ref) PageKey(page int, ext string) string {
-	return fmt.Sprintf("%s%d.%s", r.dir(), page, ext)
+// PageKey is where a page's file is kept: jobs/<uid>/<generation>/<page>.<ext>, or <page>_<extraSize>.<ext>.
+func (r Ref) PageKey(page int, extraSize, ext string) string {
+	if extraSize != "" {
+		extraSize = "_" + extraSize
+	}
+	return fmt.Sprintf("%s%d%s.%s", r.dir(), page, extraSize, ext)
 }
 
 func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.Generation) }
@@ -135,16 +133,27 @@ func (s *Store) Inspect(ctx context.Context, key, contentType string) (Object, e
 	return hashes.object(key, contentType, n), nil
 }
 
+// NewRangeReader opens length bytes of an object from offset. The error is ErrNotFound when there is none.
+func (s *Store) NewRangeReader(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+	r, err := s.bucket.NewRangeReader(ctx, key, offset, length, nil)
+	return r, readError(key, err)
+}
+
 // NewReader opens an object for reading. The error is ErrNotFound when there is none.
 func (s *Store) NewReader(ctx context.Context, key string) (*blob.Reader, error) {
 	r, err := s.bucket.NewReader(ctx, key, nil)
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return nil, fmt.Errorf("%s: %w", key, ErrNotFound)
+	return r, readError(key, err)
+}
+
+func readError(key string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return fmt.Errorf("%s: %w", key, ErrNotFound)
+	default:
+		return fmt.Errorf("reading %s: %w", key, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", key, err)
-	}
-	return r, nil
 }
 
 // Manifest is the durable commit of a render: it is written once, after every file.
@@ -162,8 +171,10 @@ type Manifest struct {
 // Page is one file of a Manifest.
 type Page struct {
 	// Page number; of a file that holds several pages, the first.
-	Page   int    `json:"page"`
-	PageID string `json:"pageID"`
+	Page int `json:"page"`
+	// ExtraSize in which the page is, empty for its own.
+	ExtraSize string `json:"extraSize,omitempty"`
+	PageID    string `json:"pageID"`
 	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
 	Width  int `json:"width"`
 	Height int `json:"height"`
@@ -200,7 +211,7 @@ func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	return m, nil
 }
 
-var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z.]{1,32}$`)
+var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z._-]{1,64}$`)
 
 // parseKey finds out to which render a key belongs.
 func parseKey(key string) (Ref, bool) {
@@ -231,46 +242,5 @@ func (s *Store) Sweep(ctx context.Context, keep func(Ref) bool) (removed int, er
 			return removed, fmt.Errorf("deleting %s: %w", object.Key, err)
 		}
 		removed++
-	}
-}
-
-// hashes computes SHA-256 and Dropbox's content_hash in one pass.
-type hashes struct {
-	whole, block, blocks hash.Hash
-	inBlock              int
-}
-
-func newHashes() *hashes {
-	return &hashes{whole: sha256.New(), block: sha256.New(), blocks: sha256.New()}
-}
-
-func (h *hashes) Write(p []byte) (int, error) {
-	h.whole.Write(p)
-	for rest := p; len(rest) > 0; {
-		n := min(len(rest), dropboxBlock-h.inBlock)
-		h.block.Write(rest[:n])
-		h.inBlock += n
-		rest = rest[n:]
-		if h.inBlock == dropboxBlock {
-			h.endBlock()
-		}
-	}
-	return len(p), nil
-}
-
-func (h *hashes) endBlock() {
-	h.blocks.Write(h.block.Sum(nil))
-	h.block.Reset()
-	h.inBlock = 0
-}
-
-func (h *hashes) object(key, contentType string, size int64) Object {
-	if h.inBlock > 0 {
-		h.endBlock()
-	}
-	return Object{
-		Key: key, ContentType: contentType, Size: size,
-		SHA256:      hex.EncodeToString(h.whole.Sum(nil)),
-		ContentHash: hex.EncodeToString(h.blocks.Sum(nil)),
 	}
 }

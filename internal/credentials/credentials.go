@@ -33,8 +33,12 @@ const (
 	SecretKeyInvalid  = "SecretKeyInvalid"
 )
 
-// maxValue bounds a credential, in bytes.
-const maxValue = 4096
+const (
+	// maxValue bounds a credential, in bytes.
+	maxValue = 4096
+	// maxDocument bounds a credential that is a document, in bytes.
+	maxDocument = 16 << 10
+)
 
 // Error says what is wrong with a Secret, and which.
 type Error struct {
@@ -47,20 +51,37 @@ type Error struct {
 // Error implements error.
 func (e *Error) Error() string { return e.Message }
 
-// Dropbox holds the credentials of a Dropbox account. It never prints them.
-type Dropbox struct{ AppKey, AppSecret, RefreshToken string }
+// Redacted is a set of credentials by the keys of its Secret. It never prints them.
+type Redacted map[string]string
 
 // String implements fmt.Stringer.
-func (Dropbox) String() string { return "[redacted]" }
+func (Redacted) String() string { return "[redacted]" }
 
 // GoString implements fmt.GoStringer.
-func (Dropbox) GoString() string { return "[redacted]" }
+func (Redacted) GoString() string { return "[redacted]" }
 
 // LogValue implements slog.LogValuer.
-func (Dropbox) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+func (Redacted) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // MarshalJSON implements json.Marshaler.
-func (Dropbox) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+func (Redacted) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+
+// Key is a key of a Secret.
+type Key struct {
+	Name string
+	// Optional says that the key may be missing.
+	Optional bool
+	// Document says that the value has lines and spaces.
+	Document bool
+}
+
+// The keys that each kind of connection reads.
+var (
+	DropboxKeys   = []Key{{Name: "appKey"}, {Name: "refreshToken"}, {Name: "appSecret", Optional: true}}
+	S3Keys        = []Key{{Name: "accessKeyID"}, {Name: "secretAccessKey"}, {Name: "sessionToken", Optional: true}}
+	GCSKeys       = []Key{{Name: "serviceAccountKey", Document: true}}
+	AzureBlobKeys = []Key{{Name: "accountKey"}}
+)
 
 // Reader reads Secrets by name, without a cache.
 type Reader struct{ client.Reader }
@@ -72,48 +93,51 @@ var processKey = sync.OnceValue(func() []byte {
 	return key
 })
 
-// Dropbox reads the keys appKey, refreshToken and, where it is there, appSecret. fingerprint changes whenever one of them does.
-// The error is an *Error when the Secret is at fault.
-func (r Reader) Dropbox(ctx context.Context, namespace, name string) (credentials Dropbox, fingerprint string, err error) {
+// Read reads the given keys of a Secret. fingerprint changes whenever the value of one of them does. The error is an *Error when the
+// Secret is at fault.
+func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (values Redacted, fingerprint string, err error) {
 	secret := &corev1.Secret{}
 	err = r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
-		return Dropbox{}, "", &Error{SecretNotFound, fmt.Sprintf("Secret '%s' does not exist", name)}
+		return nil, "", &Error{SecretNotFound, fmt.Sprintf("Secret '%s' does not exist", name)}
 	}
 	if err != nil {
-		return Dropbox{}, "", fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
+		return nil, "", fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
 	}
 	if secret.Labels[platenv1alpha1.CredentialsLabel] != "true" {
-		return Dropbox{}, "", &Error{SecretNotLabelled, fmt.Sprintf("Secret '%s' must carry the label %s: \"true\"", name, platenv1alpha1.CredentialsLabel)}
+		return nil, "", &Error{SecretNotLabelled, fmt.Sprintf("Secret '%s' must carry the label %s: \"true\"", name, platenv1alpha1.CredentialsLabel)}
 	}
-	for _, field := range []struct {
-		key      string
-		target   *string
-		optional bool
-	}{
-		{"appKey", &credentials.AppKey, false},
-		{"refreshToken", &credentials.RefreshToken, false},
-		{"appSecret", &credentials.AppSecret, true},
-	} {
-		raw, ok := secret.Data[field.key]
-		if !ok && field.optional {
+	values = Redacted{}
+	mac := hmac.New(sha256.New, processKey())
+	_, _ = fmt.Fprintf(mac, "%s:", secret.UID)
+	for _, key := range keys {
+		raw, ok := secret.Data[key.Name]
+		if !ok && key.Optional {
 			continue
 		}
 		if !ok {
-			return Dropbox{}, "", &Error{SecretKeyMissing, fmt.Sprintf("Secret '%s' has no key '%s'", name, field.key)}
+			return nil, "", &Error{SecretKeyMissing, fmt.Sprintf("Secret '%s' has no key '%s'", name, key.Name)}
 		}
 		value := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
-		if value == "" || len(value) > maxValue || !utf8.ValidString(value) || strings.ContainsFunc(value, notGraphic) {
-			return Dropbox{}, "", &Error{SecretKeyInvalid, fmt.Sprintf(
-				"Key '%s' of Secret '%s' must be 1 to %d printable characters without spaces", field.key, name, maxValue)}
+		if problem := key.check(value); problem != "" {
+			return nil, "", &Error{SecretKeyInvalid, fmt.Sprintf("Key '%s' of Secret '%s' must be %s", key.Name, name, problem)}
 		}
-		*field.target = value
+		values[key.Name] = value
+		_, _ = fmt.Fprintf(mac, "%s:%d:%s", key.Name, len(value), value)
 	}
-	mac := hmac.New(sha256.New, processKey())
-	for _, part := range []string{string(secret.UID), credentials.AppKey, credentials.AppSecret, credentials.RefreshToken} {
-		_, _ = fmt.Fprintf(mac, "%d:%s", len(part), part)
+	return values, hex.EncodeToString(mac.Sum(nil)[:8]), nil
+}
+
+// check returns what a value must be and is not; nothing when it is.
+func (k Key) check(value string) string {
+	switch {
+	case k.Document && (value == "" || len(value) > maxDocument || !utf8.ValidString(value)):
+		return fmt.Sprintf("text of 1 to %d bytes", maxDocument)
+	case !k.Document && (value == "" || len(value) > maxValue || !utf8.ValidString(value) || strings.ContainsFunc(value, notGraphic)):
+		return fmt.Sprintf("1 to %d printable characters without spaces", maxValue)
+	default:
+		return ""
 	}
-	return credentials, hex.EncodeToString(mac.Sum(nil)[:8]), nil
 }
 
 // notGraphic is true for what a credential must not contain; a byte order mark is such a thing.

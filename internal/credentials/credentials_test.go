@@ -30,16 +30,16 @@ func secret(data map[string]string) *corev1.Secret {
 	return s
 }
 
-func read(t *testing.T, s *corev1.Secret) (Dropbox, string, error) {
+func read(t *testing.T, s *corev1.Secret) (Redacted, string, error) {
 	t.Helper()
 	builder := fake.NewClientBuilder().WithScheme(scheme.Scheme)
 	if s != nil {
 		builder = builder.WithObjects(s)
 	}
-	return Reader{builder.Build()}.Dropbox(t.Context(), "ns", "dropbox")
+	return Reader{builder.Build()}.Read(t.Context(), "ns", "dropbox", DropboxKeys)
 }
 
-func TestDropboxNamesWhatIsWrong(t *testing.T) {
+func TestErrorsNameWhatIsWrong(t *testing.T) {
 	unlabelled := secret(map[string]string{"appKey": "k", "refreshToken": "hush"})
 	unlabelled.Labels = nil
 	for name, c := range map[string]struct {
@@ -71,9 +71,9 @@ func TestDropboxNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestDropboxForgivesALineBreakAtTheEnd(t *testing.T) {
+func TestReadForgivesALineBreakAtTheEnd(t *testing.T) {
 	credentials, fingerprint, err := read(t, secret(map[string]string{"appKey": "key\n", "refreshToken": "token\r\n", "appSecret": "s"}))
-	if err != nil || credentials != (Dropbox{"key", "s", "token"}) {
+	if err != nil || credentials["appKey"] != "key" || credentials["refreshToken"] != "token" || credentials["appSecret"] != "s" {
 		t.Fatal(err)
 	}
 	_, same, _ := read(t, secret(map[string]string{"appKey": "key", "refreshToken": "token", "appSecret": "s"}))
@@ -83,19 +83,27 @@ func TestDropboxForgivesALineBreakAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestDropboxNeverPrintsItself(t *testing.T) {
-	credentials := Dropbox{AppKey: "hush1", AppSecret: "hush2", RefreshToken: "hush3"}
+func TestCredentialsNeverPrintThemselves(t *testing.T) {
+	credentials := Redacted{"appKey": "hush1", "refreshToken": "hush2"}
 	encoded, err := json.Marshal(map[string]any{"c": credentials, "p": &credentials})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{
 		fmt.Sprint(credentials), fmt.Sprintf("%v %+v %#v %s %q", credentials, credentials, credentials, credentials, credentials),
-		fmt.Sprintf("%v %+v", &credentials, struct{ D Dropbox }{credentials}), credentials.LogValue().String(), string(encoded),
+		fmt.Sprintf("%v %+v", &credentials, struct{ C Redacted }{credentials}), credentials.LogValue().String(), string(encoded),
 	} {
 		if strings.Contains(text, "hush") {
 			t.Error(text)
 		}
+	}
+}
+
+func TestDocumentsHaveLines(t *testing.T) {
+	s := secret(map[string]string{"serviceAccountKey": "{\n  \"type\": \"service_account\"\n}\n"})
+	reader := Reader{fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(s).Build()}
+	if values, _, err := reader.Read(t.Context(), "ns", "dropbox", GCSKeys); err != nil || !strings.Contains(values["serviceAccountKey"], "service_account") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -35,7 +35,7 @@ const (
 )
 
 // ErrRefused means that an address may not be reached.
-var ErrRefused = errors.New("only public addresses may be reached, on ports 80 and 443")
+var ErrRefused = errors.New("only public addresses on ports 80 and 443 may be reached")
 
 // Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
 type Prefixes []netip.Prefix
@@ -72,6 +72,15 @@ type Policy struct {
 	Allowed Prefixes
 }
 
+// Transport reaches what the policy allows, for requests to addresses that users have named.
+func (p Policy) Transport() *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: p.control}
+	return &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
+		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
+	}
+}
+
 // control refuses an address just before it is dialled.
 func (p Policy) control(network, address string, conn syscall.RawConn) error {
 	if target, err := netip.ParseAddrPort(address); err == nil {
@@ -85,9 +94,6 @@ func (p Policy) control(network, address string, conn syscall.RawConn) error {
 	}
 	return nil
 }
-
-// Dialer returns a dialer that reaches what the policy allows, whatever names resolve to. Its error is an ErrRefused otherwise.
-func (p Policy) Dialer() *net.Dialer { return &net.Dialer{Timeout: dialTimeout, Control: p.control} }
 
 // Proxy is a forward proxy for one browser.
 type Proxy struct {
@@ -103,12 +109,17 @@ type Proxy struct {
 
 // NewProxy starts a proxy on the loopback interface. Close ends it.
 func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
+	return newProxy(policy, net.DefaultResolver, log)
+}
+
+func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy: %w", err)
 	}
+	dialer := &net.Dialer{Timeout: dialTimeout, Resolver: resolver, Control: policy.control}
 	p := &Proxy{
-		dial: policy.Dialer().DialContext, listener: listener, log: log,
+		dial: dialer.DialContext, listener: listener, log: log,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),
 	}
 	p.forward = &httputil.ReverseProxy{

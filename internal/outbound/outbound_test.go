@@ -16,6 +16,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 func TestControl(t *testing.T) {
@@ -159,5 +161,91 @@ func TestCloseEndsTunnels(t *testing.T) {
 	p.Close()
 	if _, err := io.Copy(io.Discard, reader); err != nil {
 		t.Logf("the tunnel ended with %v", err)
+	}
+}
+
+// names is a DNS server that gives each question for an address the next of its answers.
+func names(t *testing.T, answers ...[]netip.Addr) *net.Resolver {
+	t.Helper()
+	server, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	go func() {
+		defer close(done)
+		buffer := make([]byte, 512)
+		for {
+			n, client, err := server.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			var message dnsmessage.Message
+			if err := message.Unpack(buffer[:n]); err != nil || len(message.Questions) != 1 {
+				t.Errorf("a question that is none: %v", err)
+				return
+			}
+			question := message.Questions[0]
+			message.Response, message.Authoritative, message.Additionals = true, true, nil
+			if question.Type == dnsmessage.TypeA && len(answers) > 0 {
+				for _, address := range answers[0] {
+					message.Answers = append(message.Answers, dnsmessage.Resource{
+						Header: dnsmessage.ResourceHeader{Name: question.Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
+						Body:   &dnsmessage.AResource{A: address.As4()},
+					})
+				}
+				answers = answers[1:]
+			}
+			packed, err := message.Pack()
+			if err != nil {
+				t.Errorf("packing an answer: %v", err)
+				return
+			}
+			_, _ = server.WriteTo(packed, client)
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+}
+
+// TestNameThatTurnsPrivateIsRefused asks for one name again and again, while what DNS answers changes.
+func TestNameThatTurnsPrivateIsRefused(t *testing.T) {
+	allowed, private := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.1")
+	proxy, err := newProxy(
+		Policy{Allowed: []netip.Prefix{netip.PrefixFrom(allowed, 32)}},
+		names(t, []netip.Addr{allowed}, []netip.Addr{private}, []netip.Addr{private, allowed}),
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	public, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := public.Addr().(*net.TCPAddr).Port
+	secret, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Skipf("the port is taken on the other address: %v", err)
+	}
+	for listener, answer := range map[net.Listener]string{public: "public", secret: "secret"} {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+		_ = server.Listener.Close()
+		server.Listener = listener
+		server.Start()
+		t.Cleanup(server.Close)
+	}
+	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: proxy.Address()})}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	for i, want := range []string{"200 public", "403 Forbidden", "200 public"} {
+		// A connection that is kept would not ask for the name again.
+		proxy.forward.Transport.(*http.Transport).CloseIdleConnections()
+		status, body := get(t, client, fmt.Sprintf("http://turncoat.test:%d/", port))
+		if got := fmt.Sprintf("%d %s", status, strings.TrimSpace(body)); got != want {
+			t.Errorf("question %d: got %q, want %q", i+1, got, want)
+		}
 	}
 }

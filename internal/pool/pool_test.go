@@ -311,3 +311,45 @@ func TestPodOfAnEarlierManagerThatStaysSilentIsPassedOver(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestProgressChangesTheJobOnceASecond(t *testing.T) {
+	w := newWorld(t)
+	changes := 0
+	w.options.JobChanged = func(types.NamespacedName) { changes++ }
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	task := w.poll(pod).TaskID
+	if s := w.phase("a", Rendering); s.Progress != nil {
+		t.Errorf("progress %+v before the first frame", s.Progress)
+	}
+	changes = 0
+	for i := range 30 {
+		w.Progress(pod, task, render.Progress{Percent: i, Frames: i})
+		w.now = w.now.Add(100 * time.Millisecond)
+	}
+	if s := w.phase("a", Rendering); changes != 3 || s.Progress == nil || *s.Progress != (render.Progress{Percent: 20, Frames: 20}) {
+		t.Errorf("%d changes in three seconds, at last %+v", changes, s.Progress)
+	}
+	w.Progress(pod, task, render.Progress{Percent: 1 << 20, Frames: -1})
+	if s := w.phase("a", Rendering); *s.Progress != (render.Progress{Percent: 100}) {
+		t.Errorf("progress %+v is out of bounds", s.Progress)
+	}
+	w.Progress(PodID{Namespace: "ns", Name: "other", UID: "other"}, task, render.Progress{Percent: 1})
+	if err := w.Finish(pod, task, &render.Error{Reason: render.ReasonBrowserCrashed}); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.phase("a", Queued); s.Progress != nil {
+		t.Errorf("progress %+v of an attempt that is lost", s.Progress)
+	}
+}
+
+func TestFilesOfExtraSizesAreNoPages(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	task := w.poll(pod).TaskID
+	w.Stored(pod, task, 3)
+	if s := w.phase("a", Rendering); s.RenderedPages != 1 {
+		t.Errorf("%d pages of one are rendered", s.RenderedPages)
+	}
+}

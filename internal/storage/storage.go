@@ -17,23 +17,45 @@ import (
 
 // Provider is one account of a storage service. It is safe for concurrent use. Every error is an *Error.
 type Provider interface {
+	// Key names the account and what its paths are relative to. Providers with one key write to one tree of files, and are given
+	// their files together.
+	Key() string
+	// Limits of one call of Upload.
+	Limits() Limits
 	// Verify asks who the account is and how full it is.
 	Verify(ctx context.Context) (Account, error)
 	// EnsureFolder creates a folder and its parents. It is no error if the folder exists already.
 	EnsureFolder(ctx context.Context, folder string) error
-	// Upload brings one file to its path, creating parent folders. Uploading a file whose content already stands at the path
-	// changes nothing, so that an upload can be repeated after any doubt.
-	Upload(ctx context.Context, file File) (Uploaded, error)
+	// Upload brings files to their paths, creating parent folders, and returns a result for each. The paths differ, also without
+	// regard to case. Uploading a file whose content already stands at its path changes nothing, so that an upload can be
+	// repeated after any doubt.
+	Upload(ctx context.Context, files []*File) []Result
+}
+
+// Stager is a Provider that takes the bytes of files before it is decided that the files shall stand.
+type Stager interface {
+	Provider
+	// Stage brings the bytes of files to the service, where nobody sees them until Upload, and returns an error or nil for each.
+	// It goes on from where an earlier call for the same file was interrupted.
+	Stage(ctx context.Context, files []*File) []error
+}
+
+// Limits of one call of Provider.Upload.
+type Limits struct {
+	// Files at most.
+	Files int
+	// Bytes at most of files that are not staged. 0 is no limit. A Stager's larger files are staged first.
+	Bytes int64
 }
 
 // Account is who is behind a Provider.
 type Account struct {
 	ID, Email, DisplayName string
-	// SpaceUsed and SpaceAllocated in bytes.
+	// SpaceUsed and SpaceAllocated in bytes; both are 0 when the service does not tell.
 	SpaceUsed, SpaceAllocated int64
 }
 
-// File is a file to upload.
+// File is a file to upload. The engine that uploads it keeps one File until the file stands or has failed.
 type File struct {
 	// Path from the account's root, with a leading slash.
 	Path string
@@ -41,12 +63,16 @@ type File struct {
 	Size int64
 	// ContentHash as Dropbox defines it, in hexadecimal.
 	ContentHash string
+	// ContentType such as image/png, for services that keep it.
+	ContentType string
 	// ConflictPolicy says what happens when another file stands at Path.
 	ConflictPolicy ConflictPolicy
 	// Doubtful is true when an earlier upload of this file may have succeeded unseen: the provider looks before it writes.
 	Doubtful bool
-	// Open returns the file's bytes from the start. It may be called again for a retry.
-	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Open returns length bytes of the file from offset. It may be called again for a retry, and by several at a time.
+	Open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+	// Session is what a Stager remembers of the file; nobody else looks at it.
+	Session any
 }
 
 // ConflictPolicy says what happens when another file stands at a path.
@@ -56,7 +82,7 @@ type ConflictPolicy string
 const (
 	// Overwrite replaces the file.
 	Overwrite ConflictPolicy = "Overwrite"
-	// Rename takes a free name that the provider chooses.
+	// Rename takes a free name: "name (1).ext" and so on.
 	Rename ConflictPolicy = "Rename"
 	// Keep leaves the file.
 	Keep ConflictPolicy = "Keep"
@@ -66,10 +92,17 @@ const (
 type Uploaded struct {
 	// Path that the provider chose.
 	Path string
-	// ContentHash that the provider computed.
+	// ContentHash that the provider computed; empty when it computes none.
 	ContentHash string
 	// Kept is true when the policy is Keep and another file already stood there.
 	Kept bool
+}
+
+// Result is what became of one file.
+type Result struct {
+	Uploaded
+	// Err is why the file does not stand, nil when it does.
+	Err error
 }
 
 // Class says what to do about an Error.
@@ -90,8 +123,12 @@ type Error struct {
 	Reason string
 	// Message in the user's words: "Token expired". It holds no secret.
 	Message string
-	// RetryAfter is how long the service wants to be left alone; 0 when it did not say.
+	// RetryAfter is how long the account wants to be left alone; 0 when the service did not say.
 	RetryAfter time.Duration
+	// Doubt is true when the call may have had its effect all the same.
+	Doubt bool
+	// Account is true when everything else that the account is asked for would fail in the same way.
+	Account bool
 	// Err is the cause, if any.
 	Err error
 }
@@ -113,35 +150,37 @@ type RetryPolicy struct{ Base, Cap time.Duration }
 // DefaultRetryPolicy waits from 200 ms to 30 s.
 var DefaultRetryPolicy = RetryPolicy{Base: 200 * time.Millisecond, Cap: 30 * time.Second}
 
-// Do calls try until it succeeds, fails with an Error of class Stop, or ctx ends; then it returns the last real error. It
-// honours RetryAfter in full. retry is true from the second call on.
-func (p RetryPolicy) Do(ctx context.Context, try func(ctx context.Context, retry bool) error) error {
-	backoff := wait.Backoff{Duration: p.Base, Factor: 2, Jitter: 0.5, Steps: 100, Cap: p.Cap}
-	var last error
-	for retry := false; ; retry = true {
-		err := try(ctx, retry)
-		problem := (*Error)(nil)
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil && last != nil:
-			return last
-		case !errors.As(err, &problem) || problem.Class == Stop:
-			return err
-		}
-		last = err
-		pause := max(backoff.Step(), problem.RetryAfter)
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
-			return last
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return last
-		}
+// Delay is how long to wait after so many failed attempts, jittered by half of it.
+func (p RetryPolicy) Delay(attempts int) time.Duration {
+	delay := min(p.Base<<min(max(attempts-1, 0), 20), p.Cap)
+	return wait.Jitter(delay, 0.5)
+}
+
+// AsError returns the *Error in err, or one that calls it unexpected.
+func AsError(err error) *Error {
+	if problem := (*Error)(nil); errors.As(err, &problem) {
+		return problem
 	}
+	return &Error{Class: Retry, Reason: "Unexpected", Message: "The upload was interrupted", Doubt: true, Err: err}
+}
+
+// Fail returns the results of so many files that failed for one reason.
+func Fail(files int, err error) []Result {
+	results := make([]Result, files)
+	for i := range results {
+		results[i].Err = err
+	}
+	return results
+}
+
+// Observer is told what a provider does, for metrics.
+type Observer interface {
+	// Called tells of one call: its route, and its result: ok, or the reason of its error.
+	Called(provider, route, result string)
+	// Sent tells of bytes of files that the service has taken.
+	Sent(provider string, bytes int64)
+	// Refreshed tells of one refresh of an access token and its result, as of a call.
+	Refreshed(provider, result string)
 }
 
 // JoinPath returns the path of a file in a folder.
@@ -166,25 +205,24 @@ type registered struct {
 // NewRegistry returns an empty Registry.
 func NewRegistry() *Registry { return &Registry{providers: map[string]registered{}} }
 
-// Get returns the provider of a connection's UID, built anew whenever fingerprint, a digest of all that it is built from,
-// changes.
-func (r *Registry) Get(uid, fingerprint string, build func() (Provider, error)) (Provider, error) {
+// Get returns the provider of a connection, built anew whenever fingerprint, a digest of all that it is built from, changes.
+func (r *Registry) Get(key, fingerprint string, build func() (Provider, error)) (Provider, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := r.providers[uid]; ok && known.fingerprint == fingerprint {
+	if known, ok := r.providers[key]; ok && known.fingerprint == fingerprint {
 		return known.provider, nil
 	}
 	provider, err := build()
 	if err != nil {
 		return nil, err
 	}
-	r.providers[uid] = registered{fingerprint, provider}
+	r.providers[key] = registered{fingerprint, provider}
 	return provider, nil
 }
 
 // Forget drops a connection's provider.
-func (r *Registry) Forget(uid string) {
+func (r *Registry) Forget(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.providers, uid)
+	delete(r.providers, key)
 }

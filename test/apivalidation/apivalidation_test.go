@@ -10,12 +10,15 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -80,8 +83,13 @@ func TestRefusals(t *testing.T) {
 		"range backwards":      {"RenderJob", job + "output: {format: pdf, pdf: {rangeFrom: 3, rangeTo: 2}}", "rangeFrom must be at most rangeTo"},
 		"video for a picture":  {"RenderJob", job + "output: {video: {fps: 10}}", "video options need format mp4 or gif"},
 		"fps 31":               {"RenderJob", job + "output: {format: gif, video: {fps: 31}}", "spec.output.video.fps: Invalid value"},
-		"a film of an hour":    {"RenderJob", job + `output: {format: mp4, video: {duration: "3600"}}`, "spec.output.video.duration"},
-		"a film of 61 s":       {"RenderJob", job + `output: {format: mp4, video: {duration: "61"}}`, "must be a decimal number from 0.1 to 60"},
+		"a film of two hours":  {"RenderJob", job + `output: {format: mp4, video: {duration: "7200"}}`, "must be a decimal number of seconds, at least 0.1"},
+		"a film of nothing":    {"RenderJob", job + `output: {format: mp4, video: {duration: "0"}}`, "must be a decimal number of seconds, at least 0.1"},
+		"size of other case":   {"RenderJob", job + "output: {size: 1080X1080}", "spec.output.size: Invalid value"},
+		"size with a path":     {"RenderJob", job + "output: {extraSizes: [../x]}", "spec.output.extraSizes[0]: Invalid value"},
+		"size twice":           {"RenderJob", job + "output: {extraSizes: [story, story]}", "spec.output.extraSizes: duplicate entries"},
+		"extra size of a film": {"RenderJob", job + "output: {format: mp4, extraSizes: [story]}", "extraSizes need format png, jpg, jpeg, webp or avif"},
+		"no extra size":        {"RenderJob", job + "output: {extraSizes: []}", "spec.output.extraSizes"},
 		"transparent jpg":      {"RenderJob", job + "output: {format: jpg, transparent: true}", "transparent needs format png, webp or avif"},
 		"page 0":               {"RenderJob", job + "output: {pages: [1, 0]}", "spec.output.pages[1]"},
 		"page twice":           {"RenderJob", job + "output: {pages: [1, 1]}", "spec.output.pages: duplicate entries"},
@@ -151,11 +159,44 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestPreviewsHaveTheSameDefaults compares what the API server fills in with what package task does for objects that it has not seen.
+func TestPreviewsHaveTheSameDefaults(t *testing.T) {
+	applied, defaulted := &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJob{}
+	object, err := apply(t, "RenderJob", job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, applied); err != nil {
+		t.Fatal(err)
+	}
+	appliedTemplate, defaultedTemplate := &platenv1alpha1.RenderTemplate{}, &platenv1alpha1.RenderTemplate{}
+	object, err = apply(t, "RenderTemplate", template+"parameters: [{name: headline}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, appliedTemplate); err != nil {
+		t.Fatal(err)
+	}
+	defaultedTemplate.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline"}}
+	task.SetDefaults(defaulted, defaultedTemplate)
+	// An option that is false by default may be left out.
+	applied.Spec.Output.Transparent = nil
+	appliedTemplate.Spec.Parameters[0].Required = nil
+	if !equality.Semantic.DeepEqual(applied.Spec.Output, defaulted.Spec.Output) {
+		t.Errorf("output: the API server has %+v, package task %+v", applied.Spec.Output, defaulted.Spec.Output)
+	}
+	if !equality.Semantic.DeepEqual(appliedTemplate.Spec.Parameters, defaultedTemplate.Spec.Parameters) {
+		t.Errorf("parameters: the API server has %+v, package task %+v", appliedTemplate.Spec.Parameters, defaultedTemplate.Spec.Parameters)
+	}
+}
+
 func TestAccepted(t *testing.T) {
 	for name, tc := range map[string]struct{ kind, spec string }{
 		"job with everything": {"RenderJob", job + `modifications: {headline: Hello, "page2@title.color": red, list: [1, {a: b}]}
 output: {format: webp, fileName: "Grüße 🎉", scale: "2.5", quality: 1, pages: [3, 1]}
 connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type: storage, provider: dropbox, name: other}]`},
+		"extra sizes": {"RenderJob", job + "output: {format: jpg, size: 800x600, extraSizes: [instagram-story, 1x5000]}"},
+		"long film":   {"RenderJob", job + `output: {format: mp4, size: story, video: {duration: "90.5"}}`},
 		"no upload":   {"RenderJob", job + "connections: []"},
 		"root folder": {"StorageConnection", connection + "defaultFolder: /"},
 		"from a ConfigMap": {

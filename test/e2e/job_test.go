@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"image/png"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -96,6 +98,62 @@ var _ = Describe("A RenderJob", func() {
 		}
 	})
 
+	It("has a file for each extra size", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) {
+			j.Spec.Output.Size, j.Spec.Output.ExtraSizes = "300x100", []platenv1alpha1.PageSize{"instagram-story", "64x32"}
+		}))
+		w.expectDelivered(ctx, job)
+		got := map[string]string{}
+		for i, page := range job.Status.Pages {
+			uploaded := job.Status.Connections[0].Pages[i]
+			Expect(uploaded.ExtraSize).To(Equal(page.ExtraSize))
+			got[*page.ExtraSize] = uploaded.Path
+			data, _, err := c.Content(ctx, page.ContentURL)
+			Expect(err).NotTo(HaveOccurred())
+			picture, err := png.DecodeConfig(bytes.NewReader(data))
+			Expect(err).NotTo(HaveOccurred())
+			Expect([]int{picture.Width, picture.Height}).To(Equal([]int{int(page.Width), int(page.Height)}))
+		}
+		Expect(got).To(Equal(map[string]string{"": "/Renders/card.png", "instagram-story": "/Renders/card_instagram-story.png", "64x32": "/Renders/card_64x32.png"}))
+		Expect(job.Status.Pages[0].Width).To(BeEquivalentTo(300))
+		Expect(job.Status.RenderedPages).To(HaveValue(BeEquivalentTo(1)))
+	})
+
+	It("tells of a long film's progress, at most once a second", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.job("film", func(j *platenv1alpha1.RenderJob) {
+			j.Spec.Output = platenv1alpha1.OutputSpec{Format: "mp4", Scale: "2", Video: platenv1alpha1.VideoOptions{Duration: "10"}}
+		})
+		w.create(ctx, job)
+		began := time.Now()
+		var told []int64
+		Eventually(func(g Gomega) {
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
+			if p := job.Status.Progress; p.Frames != nil && (len(told) == 0 || told[len(told)-1] != *p.Frames) {
+				Expect(*p.Percent).To(BeEquivalentTo(*p.Frames * 100 / 300))
+				told = append(told, *p.Frames)
+			}
+			g.Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)).To(BeTrue())
+		}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+		Expect(told).NotTo(BeEmpty())
+		Expect(len(told)).To(BeNumerically("<=", 1+int(time.Since(began).Seconds())))
+		Expect(job.Status.Progress).To(Equal(platenv1alpha1.RenderProgress{}))
+	})
+
+	It("fails, and its pod does not, when a page takes all memory", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "greedy"}, Spec: platenv1alpha1.RenderTemplateSpec{
+			Pages: []platenv1alpha1.TemplatePage{{Name: "a", Width: 10, Height: 10, HTML: `<script>new Uint8Array(2 ** 30).fill(1)</script>`}},
+		}})
+		greedy := w.run(ctx, w.job("greedy", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "greedy" }))
+		Expect(reason(greedy, platenv1alpha1.ReadyCondition)).To(Equal("RenderMemoryExceeded"), "%+v", greedy.Status)
+		next := w.run(ctx, w.job("next", func(*platenv1alpha1.RenderJob) {}))
+		Expect(reason(next, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason), "%+v", next.Status)
+		Expect(next.Status.PodName).To(Equal(greedy.Status.PodName))
+	})
+
 	It("keeps its pages away from the cluster", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "curious"}, Spec: platenv1alpha1.RenderTemplateSpec{
@@ -150,6 +208,60 @@ var _ = Describe("A RenderJob", func() {
 		before := len(w.calls(ctx))
 		w.expectDelivered(ctx, w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})))
 		Expect(w.calls(ctx)[before:]).To(Equal([]string{"/2/files/upload"}))
+	})
+
+	It("costs three Dropbox calls when it has many pages, and one more for each second that it is painted", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		pages := make([]platenv1alpha1.TemplatePage, 0, 20)
+		for n := range 20 {
+			pages = append(pages, platenv1alpha1.TemplatePage{Name: fmt.Sprintf("p%d", n), Width: 100, Height: 100, HTML: fmt.Sprintf("<p>%d", n)})
+		}
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "book"}, Spec: platenv1alpha1.RenderTemplateSpec{Pages: pages}})
+		w.run(ctx, w.job("warm", func(*platenv1alpha1.RenderJob) {})) // brings up the render pod
+		before := len(w.calls(ctx))
+		job := w.run(ctx, w.job("book", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "book" }))
+		Expect(job.Status.Connections[0].Pages).To(HaveLen(20))
+		calls := w.calls(ctx)[before:]
+		count := func(route string) (n int) {
+			for _, c := range calls {
+				if c == "/2/files/upload_session/"+route {
+					n++
+				}
+			}
+			return n
+		}
+		AddReportEntry("Dropbox calls of twenty pages", calls)
+		Expect(count("start_batch")).To(Equal(1), "%q", calls)
+		Expect(count("finish_batch_v2")).To(Equal(1), "%q", calls)
+		seconds := int(*job.Status.RenderMilliseconds / 1000)
+		Expect(len(calls)).To(BeNumerically("<=", 3+seconds), "%q", calls)
+	})
+
+	It("goes up while later pages are still painted", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "slow"}, Spec: platenv1alpha1.RenderTemplateSpec{
+			Pages: []platenv1alpha1.TemplatePage{
+				{Name: "a", Width: 100, Height: 100, HTML: "<p>one"},
+				{Name: "b", Width: 100, Height: 100, HTML: "<p>two<script>platen.ready = () => new Promise((ready) => setTimeout(ready, 4000))</script>"},
+			},
+		}})
+		job := w.run(ctx, w.job("slow", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "slow" }))
+		w.expectDelivered(ctx, job)
+		entries, err := c.Simulator().Log(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		var appended, committed time.Time
+		for _, e := range entries {
+			switch {
+			case e.AppKey != w.appKey:
+			case e.Route == "/2/files/upload_session/append_batch" && appended.IsZero():
+				appended = e.Time
+			case e.Route == "/2/files/upload_session/finish_batch_v2":
+				committed = e.Time
+			}
+		}
+		Expect(committed.Sub(appended)).To(BeNumerically(">", time.Second), "the first page waited for the second")
 	})
 
 	It("gives its pod to the next job of the namespace", func(ctx SpecContext) {
@@ -255,18 +367,40 @@ var _ = Describe("A failed upload", func() {
 		expectWarning(w.run(ctx, w.job("wrong", func(*platenv1alpha1.RenderJob) {})),
 			"Failed to upload to dropbox: App key or app secret is not accepted by Dropbox")
 
+		By("mending the Secret, without a template that could be rendered again")
+		Expect(c.Delete(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "card"}})).To(Succeed())
 		before = secret.DeepCopy()
 		secret.StringData = map[string]string{"appKey": w.appKey}
 		Expect(c.Patch(ctx, secret, client.MergeFrom(before))).To(Succeed())
-		w.awaitConnection(ctx, platenv1alpha1.VerifiedReason)
-		w.expectDelivered(ctx, w.run(ctx, w.job("mended", func(*platenv1alpha1.RenderJob) {})))
+		for _, name := range []string{"deleted", "missing", "wrong"} {
+			w.expectHealed(ctx, name)
+		}
+		Expect(w.files(ctx)).To(HaveLen(3))
 	})
 
-	It("tells of a full Dropbox", func(ctx SpecContext) {
+	It("of a full Dropbox is made again when there is room, and changes nothing else", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Quota = 10 })
 		w.connected(ctx)
 		expectWarning(w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})), "Failed to upload to dropbox: Dropbox is full")
+		w.awaitConnection(ctx, platenv1alpha1.InsufficientSpaceReason)
+		w.setAccount(ctx, func(*dropboxsim.Account) {})
+		secret := w.secret()
+		Expect(c.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"look":"again"}}}`)))).To(Succeed())
+		w.expectDelivered(ctx, w.expectHealed(ctx, "card"))
+	})
+
+	It("is made again by hand", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.connected(ctx)
+		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Status: 400, ContentType: "text/plain", Body: "Error in call"})).To(Succeed())
+		job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
+		expectWarning(job, "Failed to upload to dropbox: Dropbox refused the request (HTTP 400 Error in call)")
+		Expect(c.Patch(ctx, job, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"platen.dev/retry-uploads":"once"}}}`)))).To(Succeed())
+		healed := w.expectHealed(ctx, "card")
+		w.expectDelivered(ctx, healed)
+		Expect(healed.Status.LastHandledRetryUploads).To(Equal("once"))
+		Expect(healed.Status.PodName).To(Equal(job.Status.PodName))
 	})
 
 	It("tells that there is no connection", func(ctx SpecContext) {

@@ -151,6 +151,18 @@ func (w *workspace) await(ctx context.Context, job *platenv1alpha1.RenderJob) *p
 	return done
 }
 
+// expectHealed waits until the uploads of a job that had failed have succeeded.
+func (w *workspace) expectHealed(ctx context.Context, name string) *platenv1alpha1.RenderJob {
+	GinkgoHelper()
+	job := &platenv1alpha1.RenderJob{}
+	Eventually(func(g Gomega) {
+		g.Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, job)).To(Succeed())
+		g.Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
+	}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+	expectKstatus(job)
+	return job
+}
+
 // reason of a condition; empty when there is none.
 func reason(job *platenv1alpha1.RenderJob, kind string) string {
 	if condition := meta.FindStatusCondition(job.Status.Conditions, kind); condition != nil {

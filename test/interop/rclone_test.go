@@ -7,56 +7,25 @@ package interop
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
-	"encoding/pem"
-	"io"
 	"io/fs"
-	"math/big"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/peer"
 )
 
-var hosts = []string{"api.dropboxapi.com", "content.dropboxapi.com", "www.dropbox.com", "notify.dropboxapi.com"}
-
-// rclone returns a runner of the rclone of hack/tools/rclone, built once for each version of its module.
+// rclone returns a runner of rclone.
 func rclone(t *testing.T, env []string) func(args ...string) string {
 	t.Helper()
-	module := filepath.Join("..", "..", "hack", "tools", "rclone")
-	sums, err := os.ReadFile(filepath.Join(module, "go.sum"))
+	binary, err := peer.Rclone(t.Context(), filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest := sha256.Sum256(sums)
-	binary := filepath.Join(cache, "platen", "bin", "rclone-"+hex.EncodeToString(digest[:6]))
-	if _, err := os.Stat(binary); err != nil {
-		t.Log("building rclone; the first time takes some minutes")
-		build := exec.CommandContext(t.Context(), "go", "build", "-C", module, "-o", binary, ".")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("building rclone: %v\n%s", err, out)
-		}
 	}
 	return func(args ...string) string {
 		t.Helper()
@@ -71,62 +40,19 @@ func rclone(t *testing.T, env []string) func(args ...string) string {
 	}
 }
 
-// serve plays Dropbox's hosts over HTTPS behind a proxy, and returns the environment that leads rclone there.
+// serve plays Dropbox's hosts, and returns the environment that leads rclone there.
 func serve(t *testing.T, sim *dropboxsim.Server) (env []string, caFile string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	hosts, err := peer.NewHosts(sim)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "dropboxsim"}, DNSNames: hosts,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(sim)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	server.StartTLS()
-	t.Cleanup(server.Close)
-
-	target := server.Listener.Addr().String()
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tunnel(w, r, target) }))
-	t.Cleanup(proxy.Close)
-
+	t.Cleanup(hosts.Close)
 	caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(caFile, hosts.CA, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY="}, caFile
-}
-
-// tunnel answers CONNECT for Dropbox's hosts, and for no other, with the simulator.
-func tunnel(w http.ResponseWriter, r *http.Request, target string) {
-	host, _, _ := net.SplitHostPort(r.Host)
-	if r.Method != http.MethodConnect || !slices.Contains(hosts, host) {
-		http.Error(w, "only Dropbox is here", http.StatusForbidden)
-		return
-	}
-	backend, err := net.Dial("tcp", target)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	defer backend.Close()
-	client, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer client.Close()
-	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-	var both sync.WaitGroup
-	both.Go(func() { _, _ = io.Copy(backend, client); _ = backend.Close() })
-	both.Go(func() { _, _ = io.Copy(client, backend); _ = client.Close() })
-	both.Wait()
+	return []string{"HTTPS_PROXY=" + hosts.Proxy, "NO_PROXY="}, caFile
 }
 
 func TestRcloneCopiesATreeUpAndDown(t *testing.T) {

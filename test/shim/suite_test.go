@@ -277,7 +277,7 @@ func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
 		})
 	}
 	for n := 1; n <= pages; n++ {
-		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.PageKey(n, string(s.Format))
+		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.PageKey(n, "", string(s.Format))
 		object, err := store.Put(ctx, key, "image/png", strings.NewReader(picture(n)), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
 		s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{

@@ -12,6 +12,7 @@ import (
 	_ "github.com/rclone/rclone/cmd/check"
 	_ "github.com/rclone/rclone/cmd/copy"
 	_ "github.com/rclone/rclone/cmd/lsf"
+	_ "github.com/rclone/rclone/cmd/serve/s3"
 )
 
 func main() { cmd.Main() }

@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -122,11 +123,11 @@ func newWorld(t *testing.T) *world {
 }
 
 // enqueue hands the job to the pool and launches its pod.
-func (w *world) enqueue() {
+func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
 		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Timeout: time.Minute, TotalPages: 3,
-		Task: render.Task{Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}},
+		Task: render.Task{Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
 	})
 	launches := w.pool.Decide("ns")
 	if len(launches) != 1 || launches[0].PodName != launched {
@@ -268,7 +269,7 @@ func TestHalfAFileIsNoFile(t *testing.T) {
 	if recorder.Code != http.StatusServiceUnavailable {
 		t.Errorf("got HTTP %d", recorder.Code)
 	}
-	key := content.Ref{JobUID: "job", Generation: 1}.PageKey(1, "png")
+	key := content.Ref{JobUID: "job", Generation: 1}.PageKey(1, "", "png")
 	if _, err := w.store.Inspect(t.Context(), key, "image/png"); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("half a file was stored: %v", err)
 	}
@@ -296,11 +297,11 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		}
 	}
 	put(1, "one")
-	one, three := wire.File{Page: 1, SHA256: sum("one")}, wire.File{Page: 3, SHA256: sum("three")}
+	one, three := wire.File{FileID: render.FileID{Page: 1}, SHA256: sum("one")}, wire.File{FileID: render.FileID{Page: 3}, SHA256: sum("three")}
 	recorder := result(one, three)
 	var missing wire.Missing
-	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || fmt.Sprint(missing.Pages) != "[3]" {
-		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Pages, err)
+	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || !slices.Equal(missing.Files, []render.FileID{{Page: 3}}) {
+		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Files, err)
 	}
 	put(3, "another picture")
 	if recorder := result(one, three); recorder.Code != http.StatusConflict {
@@ -322,10 +323,10 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 // painter renders each page as its number, and loses its first task.
 type painter struct{ failure error }
 
-func (p *painter) Render(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	for _, page := range task.Pages {
-		output := render.Output{Page: page.Number, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
-		if err := emit(ctx, output); err != nil {
+		output := render.Output{FileID: render.FileID{Page: page.Number}, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
+		if err := sink.Emit(ctx, output); err != nil {
 			return nil, err
 		}
 	}
@@ -437,5 +438,51 @@ func TestClientReportsWhyARenderFailed(t *testing.T) {
 	failure := w.await(pool.Failed).Failure
 	if failure.Reason != render.ReasonInvalidTask || failure.Message != "width: 0 must be at least 1" {
 		t.Errorf("got %+v", failure)
+	}
+}
+
+// filmer tells of its progress and waits until the job shows it.
+type filmer struct{ shown chan struct{} }
+
+func (f *filmer) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	sink.Progress(render.Progress{Percent: 40, Frames: 12})
+	select {
+	case <-f.shown:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for _, id := range task.Files() {
+		output := render.Output{FileID: id, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "%+v", id)}
+		if err := sink.Emit(ctx, output); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func TestClientDeliversExtraSizesAndProgress(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue(render.Size{Name: "story", Width: 9, Height: 16}, render.Size{Name: "10x20", Width: 10, Height: 20})
+	f := &filmer{shown: make(chan struct{})}
+	stop := w.serve(w.http, f)
+	defer stop()
+	for state := w.await(pool.Rendering); state.Progress == nil; state = w.await(pool.Rendering) {
+		select {
+		case <-w.changed:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the progress was not told")
+		}
+	}
+	close(f.shown)
+	w.await(pool.Rendered)
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	if err != nil || len(manifest.Pages) != 6 || manifest.RenderedPages != 2 {
+		t.Fatalf("manifest %+v, %v", manifest, err)
+	}
+	for i, want := range []string{"1.png", "3.png", "1_story.png", "3_story.png", "1_10x20.png", "3_10x20.png"} {
+		page := manifest.Pages[i]
+		if page.Key != "jobs/job/1/"+want || page.SHA256 != sum(fmt.Sprintf("%+v", render.FileID{Page: page.Page, ExtraSize: page.ExtraSize})) {
+			t.Errorf("file %d: %+v, want %s", i, page, want)
+		}
 	}
 }

@@ -5,12 +5,16 @@ package browser
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image/gif"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/platen-dev/platen/internal/render"
@@ -78,6 +82,72 @@ func TestFilmHasTheAnimationsFrames(t *testing.T) {
 	}
 	if moov, mdat := bytes.Index(outputs[0].Data, []byte("moov")), bytes.Index(outputs[0].Data, []byte("mdat")); moov < 0 || moov > mdat {
 		t.Errorf("the index is not first: moov at %d, mdat at %d", moov, mdat)
+	}
+}
+
+func TestFilmsDurationAndRate(t *testing.T) {
+	b := start(t)
+	endless := `<style>div{width:9px;height:9px;background:red;animation:spin 0.7s infinite linear} @keyframes spin{to{transform:rotate(360deg)}}</style><div></div>`
+	for name, c := range map[string]struct {
+		html    string
+		options render.VideoOptions
+		rate    string
+		frames  string
+		seconds float64
+	}{
+		"asked for":                      {moving, render.VideoOptions{FPS: 30, Seconds: 1.5}, "30/1", "45", 1.5},
+		"the longest animation":          {moving, render.VideoOptions{FPS: 25}, "25/1", "25", 1},
+		"one round of an endless one":    {endless, render.VideoOptions{FPS: 10}, "10/1", "7", 0.7},
+		"without any":                    {red, render.VideoOptions{FPS: 2}, "2/1", "10", 5},
+		"no longer than the pool allows": {moving, render.VideoOptions{FPS: 10, MaxSeconds: 0.5}, "10/1", "5", 0.5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := film("mp4", c.html)
+			f.Video = c.options
+			outputs, _ := run(t, b, f)
+			stream := ffprobe(t, outputs[0].Data).Streams[0]
+			seconds, err := strconv.ParseFloat(stream.Duration, 64)
+			if err != nil || math.Abs(seconds-c.seconds) > 0.01 || stream.Rate != c.rate || stream.Frames != c.frames {
+				t.Errorf("%s frames at %s in %s s (%v)", stream.Frames, stream.Rate, stream.Duration, err)
+			}
+		})
+	}
+}
+
+func TestGIFThatDoesNotLoop(t *testing.T) {
+	once := film("gif", moving)
+	once.Video.Loop, once.Video.Seconds = false, 0.2
+	outputs, _ := run(t, start(t), once)
+	animation, err := gif.DecodeAll(bytes.NewReader(outputs[0].Data))
+	if err != nil || animation.LoopCount != -1 {
+		t.Errorf("loop count %d, %v", animation.LoopCount, err)
+	}
+}
+
+// audience takes files and progress.
+type audience struct {
+	files    []render.FileID
+	progress []render.Progress
+}
+
+func (a *audience) Emit(_ context.Context, o render.Output) error {
+	a.files = append(a.files, o.FileID)
+	return nil
+}
+
+func (a *audience) Progress(p render.Progress) { a.progress = append(a.progress, p) }
+
+func TestFilmTellsOfItsProgress(t *testing.T) {
+	f := film("mp4", moving, red)
+	f.Video.Combine = false
+	f.Video.Seconds = 0.4
+	var a audience
+	if _, err := start(t).Render(t.Context(), f, &a); err != nil {
+		t.Fatal(err)
+	}
+	want := []render.Progress{{Percent: 12, Frames: 1}, {Percent: 25, Frames: 2}, {Percent: 37, Frames: 3}, {Percent: 50, Frames: 4}, {Percent: 62, Frames: 5}, {Percent: 75, Frames: 6}, {Percent: 87, Frames: 7}, {Percent: 100, Frames: 8}}
+	if !slices.Equal(a.progress, want) || !slices.Equal(a.files, f.Files()) {
+		t.Errorf("progress %v, files %v", a.progress, a.files)
 	}
 }
 

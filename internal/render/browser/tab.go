@@ -4,28 +4,28 @@
 package browser
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/inspector"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
-	"github.com/pdfcpu/pdfcpu/pkg/api"
-	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/template"
@@ -35,6 +35,8 @@ const (
 	// documentURL is where pages seem to come from: an origin of its own that never resolves (RFC 2606). The browser asks for
 	// it once, and is answered with the page's HTML.
 	documentURL = "http://page.platen.invalid/"
+	// readyTimeout is how long a page may take to load and to become ready, before it is painted as it is.
+	readyTimeout = 30 * time.Second
 	// pumpInterval is how often a page that loads gets a frame.
 	pumpInterval = 3 * time.Millisecond
 	// drawAttempts is how often a frame is asked for that comes without a picture.
@@ -78,6 +80,12 @@ func (p *process) newTab(ctx context.Context) (*tab, error) {
 	err = chromedp.Do(tabCtx)
 	if err == nil {
 		err = chromedp.Listen(tabCtx, t.handle)
+	}
+	for _, quiet := range []cdp.Command[cdp.Empty, cdp.Empty]{css.Disable, dom.Disable, network.Disable, log.Disable} {
+		// chromedp wants to know what the renderer never asks for; telling it costs time with each element and request.
+		if err == nil {
+			_, err = chromedp.Call(tabCtx, quiet, cdp.Empty{})
+		}
 	}
 	if err == nil {
 		_, err = chromedp.Call(tabCtx, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: documentURL}}})
@@ -204,6 +212,11 @@ func (t *tab) open(ctx context.Context, task render.Task, p render.Page) (r repo
 	if task.Filmed() {
 		script = template.Film + script
 	}
+	patience := readyTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		// There must be time left to paint the page.
+		patience = min(patience, time.Until(deadline)*3/4)
+	}
 	err = t.within(ctx, func(ctx context.Context) error {
 		scale := task.Scale
 		if task.Format == "pdf" {
@@ -234,15 +247,16 @@ func (t *tab) open(ctx context.Context, task render.Task, p render.Page) (r repo
 		if result.ErrorText != "" {
 			return fmt.Errorf("loading the page: %s", result.ErrorText)
 		}
-		r, err = t.ready(ctx)
+		r, err = t.ready(ctx, patience)
 		return err
 	})
 	return r, err
 }
 
-func (t *tab) ready(ctx context.Context) (r report, err error) {
+// ready waits until the page can be painted; what is not there after the patience becomes a warning.
+func (t *tab) ready(ctx context.Context, patience time.Duration) (r report, err error) {
 	result, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{
-		Expression: template.Ready, AwaitPromise: new(true), ReturnByValue: new(true),
+		Expression: template.Ready(patience), AwaitPromise: new(true), ReturnByValue: new(true),
 	})
 	if err != nil {
 		return report{}, err
@@ -350,31 +364,4 @@ func (t *tab) print(ctx context.Context, task render.Task, p render.Page) (data 
 		return err
 	})
 	return data, err
-}
-
-// joinPDF makes one document of all pages, with an outline and a title. It is the first page's output.
-func joinPDF(documents []render.Output, task render.Task) (render.Output, error) {
-	joined := documents[0]
-	readers := make([]io.ReadSeeker, 0, len(documents))
-	bookmarks := make([]pdfcpu.Bookmark, 0, len(documents))
-	for i, d := range documents {
-		readers = append(readers, bytes.NewReader(d.Data))
-		bookmarks = append(bookmarks, pdfcpu.Bookmark{Title: task.Pages[i].Name, PageFrom: i + 1})
-	}
-	var merged, outlined, out bytes.Buffer
-	if err := api.MergeRaw(readers, &merged, false, nil); err != nil {
-		return render.Output{}, fmt.Errorf("joining pages: %w", err)
-	}
-	if err := api.AddBookmarks(bytes.NewReader(merged.Bytes()), &outlined, bookmarks, true, nil); err != nil {
-		return render.Output{}, fmt.Errorf("adding an outline: %w", err)
-	}
-	if task.PDF.Title == "" {
-		joined.Data = outlined.Bytes()
-		return joined, nil
-	}
-	if err := api.AddProperties(bytes.NewReader(outlined.Bytes()), &out, map[string]string{"Title": task.PDF.Title}, nil); err != nil {
-		return render.Output{}, fmt.Errorf("adding a title: %w", err)
-	}
-	joined.Data = out.Bytes()
-	return joined, nil
 }

@@ -14,16 +14,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // waitDelay is how long a process may take to end once its context did.
 const waitDelay = 2 * time.Second
 
-// AVIF encodes a PNG, with its transparency. quality is 1 to 100, where 100 is without loss.
-func AVIF(ctx context.Context, png []byte, quality int) ([]byte, error) {
+// threads of an encoder. A number that does not depend on the machine gives the same bytes on every one.
+const threads = 2
+
+// ErrMemory means that an encoder needed more memory than it may have.
+var ErrMemory = errors.New("the encoder needs more memory than it may have")
+
+// AVIF encodes a PNG, with its transparency. quality is 1 to 100, where 100 is without loss. maxMemory is how many bytes the
+// encoder may hold, 0 for any number; the error is ErrMemory beyond.
+func AVIF(ctx context.Context, png []byte, quality int, maxMemory int64) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "avif-")
 	if err != nil {
 		return nil, fmt.Errorf("encoding AVIF: %w", err)
@@ -39,27 +50,58 @@ func AVIF(ctx context.Context, png []byte, quality int) ([]byte, error) {
 	if quality == 100 {
 		loss = []string{"--lossless"}
 	}
-	if err := run(ctx, "avifenc", slices.Concat([]string{"--jobs", "1", "--speed", "8"}, loss, []string{in, out})...); err != nil {
+	if err := run(ctx, maxMemory, "avifenc", slices.Concat([]string{"--jobs", strconv.Itoa(threads), "--speed", "8"}, loss, []string{in, out})...); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(out) //nolint:gosec // a name of our own
 }
 
 // run runs a process whose last words become the error.
-func run(ctx context.Context, name string, args ...string) error {
+func run(ctx context.Context, maxMemory int64, name string, args ...string) error {
 	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // programs and arguments of our own
 	command.WaitDelay = waitDelay
-	if out, err := command.CombinedOutput(); err != nil {
-		return failed(ctx, name, out, err)
+	var words bytes.Buffer
+	command.Stdout, command.Stderr = &words, &words
+	err := start(command, maxMemory)
+	if err == nil {
+		err = command.Wait()
+	}
+	if err != nil {
+		return failed(ctx, name, words.Bytes(), err)
 	}
 	return nil
 }
+
+// start starts a process that may hold so much memory of its own.
+func start(command *exec.Cmd, maxMemory int64) error {
+	if err := command.Start(); err != nil || maxMemory == 0 {
+		return err
+	}
+	limit := &unix.Rlimit{Cur: uint64(maxMemory), Max: uint64(maxMemory)} //nolint:gosec // not negative
+	if err := unix.Prlimit(command.Process.Pid, unix.RLIMIT_DATA, limit, nil); err != nil && !errors.Is(err, unix.ESRCH) {
+		_ = command.Process.Kill() // its end is waited for
+		_ = command.Wait()
+		return fmt.Errorf("limiting memory: %w", err)
+	}
+	return nil
+}
+
+// short of memory is what encoders say when they cannot have more, unless they abort without a word.
+var short = regexp.MustCompile(`(?i)memory|malloc|bad_alloc|alloc.*fail|fail.*alloc`)
 
 func failed(ctx context.Context, name string, output []byte, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	output = bytes.TrimSpace(output)
+	aborted := false
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		status, ok := exit.Sys().(syscall.WaitStatus)
+		aborted = ok && status.Signal() == syscall.SIGABRT
+	}
+	if aborted || short.Match(output) {
+		err = fmt.Errorf("%w: %w", ErrMemory, err)
+	}
 	return fmt.Errorf("%s: %w: %s", name, err, output[max(0, len(output)-500):])
 }
 
@@ -73,6 +115,8 @@ type Settings struct {
 	Quality int
 	// Loop makes a gif start again at its end.
 	Loop bool
+	// MaxMemory is how many bytes the encoder may hold, 0 for any number. The error is ErrMemory beyond.
+	MaxMemory int64
 }
 
 // Video encodes frames while later ones are still being made.
@@ -102,18 +146,18 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 		"-c:v", codec, "-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
 	if s.Format == "gif" {
 		// The palette is made from all frames: they are kept without loss until then, on disk and not in memory.
-		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", v.path("frames.mkv"))
+		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
 	} else {
 		// H.264 as every player takes it: 4:2:0, which needs even dimensions, and the index first.
 		args = append(args, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
-			"-c:v", "libx264", "-preset", "veryfast", "-crf", strconv.Itoa(40-s.Quality*22/100),
+			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
 	}
 	v.command = exec.CommandContext(ctx, "ffmpeg", args...) //nolint:gosec // arguments of our own
 	v.command.WaitDelay = waitDelay
 	v.command.Stderr = v.words
 	if v.stdin, err = v.command.StdinPipe(); err == nil {
-		err = v.command.Start()
+		err = start(v.command, s.MaxMemory)
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
@@ -125,9 +169,11 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 func (v *Video) path(name string) string { return filepath.Join(v.dir, name) }
 
 // Write adds a frame. It waits while the encoder is busy.
-func (v *Video) Write(frame []byte) error {
+func (v *Video) Write(ctx context.Context, frame []byte) error {
 	if _, err := v.stdin.Write(frame); err != nil {
-		return fmt.Errorf("ffmpeg does not take frames any more: %w", err)
+		// It has ended, and what it said is complete once it has been waited for.
+		err = errors.Join(err, v.stdin.Close(), v.command.Wait())
+		return failed(ctx, "ffmpeg", v.words.Bytes(), err)
 	}
 	return nil
 }
@@ -135,22 +181,21 @@ func (v *Video) Write(frame []byte) error {
 // Finish returns the video.
 func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 	defer func() { _ = os.RemoveAll(v.dir) }()
-	err := errors.Join(v.stdin.Close(), v.command.Wait())
-	if err != nil {
+	if err := errors.Join(v.stdin.Close(), v.command.Wait()); err != nil {
 		return nil, failed(ctx, "ffmpeg", v.words.Bytes(), err)
 	}
 	if v.settings.Format != "gif" {
 		return os.ReadFile(v.path("out.mp4"))
 	}
 	input := slices.Concat(quiet, []string{"-i", v.path("frames.mkv")})
-	if err := run(ctx, "ffmpeg", slices.Concat(input, []string{"-vf", "palettegen=stats_mode=diff", v.path("palette.png")})...); err != nil {
+	if err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", strconv.Itoa(threads), "-vf", "palettegen=stats_mode=diff", v.path("palette.png")})...); err != nil {
 		return nil, err
 	}
 	loop := "-1"
 	if v.settings.Loop {
 		loop = "0"
 	}
-	err = run(ctx, "ffmpeg", slices.Concat(input, []string{"-i", v.path("palette.png"), "-lavfi", "paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle",
+	err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-i", v.path("palette.png"), "-lavfi", "paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle",
 		"-loop", loop, "-fflags", "+bitexact", "-flags:v", "+bitexact", v.path("out.gif")})...)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,8 @@
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
+  // The page's own scripts may put others in their place.
+  Object.defineProperty(window, Symbol.for('platen.setTimeout'), { value: setTimeout.bind(window) });
   Object.defineProperty(window, Symbol.for('platen.warnings'), { value: warnings });
   for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
     window[name] = () => null;
@@ -46,6 +48,7 @@
   const warn = (title, details) => {
     if (warnings.length < 64) warnings.push({ title: String(title).slice(0, 400), details: String(details ?? '').slice(0, 800) });
   };
+  Object.defineProperty(window, Symbol.for('platen.warn'), { value: warn });
   const consoleError = console.error.bind(console);
   console.error = (...args) => {
     warn(`Console error: ${args.map(String).join(' ')}`);

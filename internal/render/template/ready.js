@@ -2,16 +2,88 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Waits until a page can be painted: loaded, ready by its own word, fonts and images decoded, a frame drawn. It never waits for an
-// idle network.
-(async () => {
-  const frame = window[Symbol.for('platen.film')]?.frame ?? requestAnimationFrame;
-  if (document.readyState !== 'complete') {
-    await new Promise((resolve) => addEventListener('load', resolve, { once: true }));
+// idle network. What is not there after so many milliseconds is painted without, and told.
+(async (patience) => {
+  const own = (name) => window[Symbol.for(`platen.${name}`)];
+  const film = own('film');
+  const frame = film?.frame ?? requestAnimationFrame;
+  const warn = own('warn') ?? (() => {});
+  const after = `${patience / 1000} s`;
+  const bare = (family) => family.replace(/["']/g, '');
+  const generic = /^(serif|sans-serif|monospace|cursive|fantasy|math|emoji|(ui-|system-ui|-apple-system|BlinkMacSystemFont).*)$/i;
+  const maxElements = 5000;
+
+  const over = new Promise((resolve) => (own('setTimeout') ?? setTimeout)(() => resolve('over'), patience));
+  const within = async (promise, complain) => {
+    if (await Promise.race([promise, over]) === 'over') complain();
+  };
+  // A page that is not filled in yet must not be painted, so that this alone ends with the task only.
+  if (document.readyState === 'loading') {
+    await new Promise((resolve) => addEventListener('DOMContentLoaded', resolve, { once: true }));
   }
-  await window[Symbol.for('platen.ready')]?.();
-  await document.fonts.ready;
-  window[Symbol.for('platen.fit')]?.();
-  await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
+  if (document.readyState !== 'complete') {
+    await within(new Promise((resolve) => addEventListener('load', resolve, { once: true })), () => {
+      const missing = [...document.images].filter((image) => !image.complete);
+      for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it was not there after ${after}`);
+      if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
+    });
+  }
+  await within(Promise.resolve(own('ready')?.()), () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
+  await within(document.fonts.ready, () => {});
+  for (const font of document.fonts) {
+    if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'text that has it is shown in another one');
+  }
+  own('fit')?.();
+
+  // What the page's styles name: the family that comes first in a list of fonts, and pictures behind elements.
+  const families = new Set();
+  const behind = new Set();
+  const elements = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT);
+  for (let n = 0, element = document.documentElement; n < maxElements && element; n++, element = elements.nextNode()) {
+    const style = getComputedStyle(element);
+    for (const [, url] of style.backgroundImage.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
+      if (!url.startsWith('data:')) behind.add(url.replace(/\\(.)/g, '$1'));
+    }
+    if ([...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '')) families.add(style.fontFamily);
+  }
+  const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
+  const decoded = [...document.images].map((image) => image.decode().catch(() => {}));
+  const loaded = backgrounds.map((image) => image.decode().catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
+  await within(Promise.all([...decoded, ...loaded]), () => {
+    for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${image.src.slice(0, 300)}`, `it was not there after ${after}`);
+  });
+
+  // A family that is not there changes the layout. Whether it is there shows in the width of text, which is that of the family
+  // behind it otherwise.
+  const declared = new Set([...document.fonts].map((font) => bare(font.family).toLowerCase()));
+  let pen;
+  const width = (list) => {
+    pen ??= document.createElement('canvas').getContext('2d');
+    pen.font = `72px ${list}`;
+    return pen.measureText('mmmmmmmmmmlliWQ&').width;
+  };
+  for (const name of new Set([...families].map((list) => bare(list.match(/"[^"]*"|[^,]+/)?.[0] ?? '').trim()))) {
+    if (name === '' || generic.test(name) || declared.has(name.toLowerCase())) continue;
+    const there = ['monospace', 'serif'].some((other) => width(`"${name}", ${other}`) !== width(other));
+    if (!there) warn(`Font ${name} is not installed`, 'text that has it is shown in another one');
+  }
+
+  // A still shows an animated page as it is once everything has come in; what never ends is shown at its start.
+  const settle = () => {
+    for (const animation of document.getAnimations()) {
+      if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
+        animation.finish();
+      } else {
+        animation.pause();
+        animation.currentTime = 0;
+      }
+    }
+    for (const svg of document.querySelectorAll('svg')) {
+      svg.pauseAnimations();
+      svg.setCurrentTime(0);
+    }
+  };
+  if (!film) settle();
   await new Promise((resolve) => frame(resolve));
-  return JSON.stringify({ warnings: window[Symbol.for('platen.warnings')] ?? [], unused: window[Symbol.for('platen.unused')] ?? [] });
-})()
+  return JSON.stringify({ warnings: own('warnings') ?? [], unused: own('unused') ?? [] });
+})

@@ -16,16 +16,22 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
+	"strings"
+	"time"
 )
 
 //go:embed bind.js
 var bind string
 
-// Ready is a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of modifications
-// that the page does not use.
-//
 //go:embed ready.js
-var Ready string
+var ready string
+
+// Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
+// modifications that the page does not use. What is not ready after the patience becomes a warning.
+func Ready(patience time.Duration) string {
+	_, function, _ := strings.Cut(ready, "\n\n") // without the header
+	return fmt.Sprintf("%s(%d)", function, patience.Milliseconds())
+}
 
 // Film is a script that, run before anything else in a page, puts the page's time into the renderer's hands.
 //

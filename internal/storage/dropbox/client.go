@@ -5,19 +5,23 @@
 package dropbox
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf16"
 
 	"golang.org/x/oauth2"
 
-	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -27,15 +31,13 @@ const (
 	// DefaultContentURL is Dropbox's host for uploads.
 	DefaultContentURL = "https://content.dropboxapi.com"
 
-	// maxUpload is the limit of files/upload.
-	maxUpload = 150 << 20
-	// maxAnswer bounds what is read of an answer.
-	maxAnswer = 1 << 20
+	// provider is the name of the service, as in spec.provider.
+	provider = "dropbox"
+	// maxAnswer bounds what is read of an answer: the metadata of a thousand files.
+	maxAnswer = 4 << 20
 	// callTimeout bounds a call that moves no file; uploads get a second more for each uploadRate bytes.
 	callTimeout = 30 * time.Second
 	uploadRate  = 64 << 10
-	// grantPause is how long a refused refresh token is not tried again.
-	grantPause = 10 * time.Minute
 )
 
 // Config says how an account is reached.
@@ -48,6 +50,11 @@ type Config struct {
 	RootNamespaceID string
 	// Transport defaults to http.DefaultTransport.
 	Transport http.RoundTripper
+	// LargeFile is the size in bytes from which a file goes up in parallel chunks; it also bounds what goes with one commit without
+	// being sent before. Default 64 MiB: from there on, one connection to Dropbox is slower.
+	LargeFile int64
+	// Observer is told of every call; nil tells nobody.
+	Observer storage.Observer
 	// Now defaults to time.Now.
 	Now func() time.Time
 }
@@ -58,12 +65,10 @@ type Client struct {
 	oauth  oauth2.Config
 	http   *http.Client
 
-	// refreshing is held by whoever reads or refreshes what follows, so that one refresh is in flight at a time.
-	refreshing chan struct{}
-	token      *oauth2.Token
-	// refused is the answer to a refresh token that was refused, kept until refusedUntil.
-	refused      error
-	refusedUntil time.Time
+	tokens tokens
+	spare  spareSessions
+	// account is the id of the account, once it is known.
+	account atomic.Pointer[string]
 }
 
 // New returns the account of a config.
@@ -83,6 +88,10 @@ func New(config Config) (*Client, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	config.LargeFile = cmp.Or(config.LargeFile, 64<<20)
+	if config.Observer == nil {
+		config.Observer = nobody{}
+	}
 	return &Client{
 		config: config,
 		oauth: oauth2.Config{
@@ -94,8 +103,23 @@ func New(config Config) (*Client, error) {
 			// A redirect would carry the token to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		refreshing: make(chan struct{}, 1),
+		tokens: tokens{refreshing: make(chan struct{}, 1)},
 	}, nil
+}
+
+type nobody struct{}
+
+func (nobody) Called(string, string, string) {}
+func (nobody) Sent(string, int64)            {}
+func (nobody) Refreshed(string, string)      {}
+
+// Key implements storage.Provider: the account's id and root or, before the account is known, a digest of its credentials.
+func (c *Client) Key() string {
+	if id := c.account.Load(); id != nil {
+		return provider + ":" + *id + ":" + c.config.RootNamespaceID
+	}
+	digest := sha256.Sum256([]byte(c.config.AppKey + "\n" + c.config.RefreshToken))
+	return provider + ":" + hex.EncodeToString(digest[:]) + ":" + c.config.RootNamespaceID
 }
 
 // Verify implements storage.Provider.
@@ -110,6 +134,7 @@ func (c *Client) Verify(ctx context.Context) (storage.Account, error) {
 	if err := c.rpc(ctx, "/2/users/get_current_account", nil, &who); err != nil {
 		return storage.Account{}, err
 	}
+	c.account.Store(&who.AccountID)
 	var space struct {
 		Used       int64 `json:"used"`
 		Allocation struct {
@@ -137,93 +162,6 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	return err
 }
 
-type metadata struct {
-	Tag         string `json:".tag"`
-	PathDisplay string `json:"path_display"`
-	ContentHash string `json:"content_hash"`
-}
-
-// Upload implements storage.Provider. A file of which nothing is known costs one call.
-func (c *Client) Upload(ctx context.Context, f storage.File) (storage.Uploaded, error) {
-	if f.Size > maxUpload {
-		return storage.Uploaded{}, &storage.Error{
-			Class: storage.Stop, Reason: "FileTooLarge",
-			Message: fmt.Sprintf("File of %d bytes is larger than the %d bytes that one upload may have", f.Size, int64(maxUpload)),
-		}
-	}
-	if f.Doubtful {
-		switch found, err := c.look(ctx, f.Path); {
-		case err != nil:
-			return storage.Uploaded{}, err
-		case found != nil && found.ContentHash == f.ContentHash:
-			return storage.Uploaded{Path: found.PathDisplay, ContentHash: found.ContentHash}, nil
-		}
-	}
-	arg := map[string]any{"path": f.Path, "content_hash": f.ContentHash, "mute": true, "mode": "overwrite"}
-	switch f.ConflictPolicy {
-	case storage.Rename:
-		arg["mode"], arg["autorename"] = "add", true
-	case storage.Keep:
-		arg["mode"] = "add"
-	case storage.Overwrite:
-	}
-	var done metadata
-	err := c.authorized(ctx, func(ctx context.Context, token string) error { return c.send(ctx, token, f, arg, &done) })
-	failpoint.Hit("upload.after-commit-answer-lost")
-	if f.ConflictPolicy == storage.Keep && isConflict(err, "file") {
-		return storage.Uploaded{Path: f.Path, Kept: true}, nil
-	}
-	if err != nil {
-		return storage.Uploaded{}, err
-	}
-	if done.ContentHash != f.ContentHash {
-		return storage.Uploaded{}, &storage.Error{
-			Class: storage.Stop, Reason: "ContentChanged",
-			Message: "Dropbox holds other bytes than were sent to " + f.Path,
-		}
-	}
-	return storage.Uploaded{Path: done.PathDisplay, ContentHash: done.ContentHash}, nil
-}
-
-// look returns what stands at a path, nil when nothing does.
-func (c *Client) look(ctx context.Context, path string) (*metadata, error) {
-	found := &metadata{}
-	err := c.rpc(ctx, "/2/files/get_metadata", map[string]any{"path": path}, found)
-	if isTag(err, "not_found") {
-		return nil, nil //nolint:nilnil // nothing stands there, and that is no error
-	}
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
-}
-
-func (c *Client) send(ctx context.Context, token string, f storage.File, arg map[string]any, done *metadata) error {
-	body, err := f.Open(ctx)
-	if err != nil {
-		return &storage.Error{Class: storage.Retry, Reason: "ContentUnreadable", Message: "The rendered file could not be read", Err: err}
-	}
-	defer func() { _ = body.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(f.Size/uploadRate)*time.Second)
-	defer cancel()
-	header, err := json.Marshal(arg)
-	if err != nil {
-		return fmt.Errorf("encoding the upload argument: %w", err)
-	}
-	// The length is announced, so that a file that is cut short is never committed.
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.ContentURL+"/2/files/upload", io.NopCloser(body))
-	if err != nil {
-		return fmt.Errorf("making the upload request: %w", err)
-	}
-	req.ContentLength = f.Size
-	if f.Size == 0 {
-		req.Body = http.NoBody
-	}
-	req.Header.Set("Content-Type", "application/octet-stream")
-	req.Header.Set("Dropbox-API-Arg", escapeHeader(string(header)))
-	return c.do(req, token, done)
-}
-
 // rpc calls a route of the API host.
 func (c *Client) rpc(ctx context.Context, route string, arg, result any) error {
 	body := "null"
@@ -246,7 +184,105 @@ func (c *Client) rpc(ctx context.Context, route string, arg, result any) error {
 	})
 }
 
+// body is what a call of the content host sends.
+type body struct {
+	// size in bytes.
+	size int64
+	// open returns the bytes from the start.
+	open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// nothing is the body of a call that sends no bytes.
+var nothing = body{open: func(context.Context) (io.ReadCloser, error) { return http.NoBody, nil }}
+
+// content calls a route of the content host, whose argument travels in a header.
+func (c *Client) content(ctx context.Context, route string, arg any, b body, result any) error {
+	header, err := json.Marshal(arg)
+	if err != nil {
+		return fmt.Errorf("encoding the argument of %s: %w", route, err)
+	}
+	return c.authorized(ctx, func(ctx context.Context, token string) error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(b.size/uploadRate)*time.Second)
+		defer cancel()
+		opened, err := b.open(ctx)
+		if err != nil {
+			return unreadable(err)
+		}
+		data := &watched{r: opened, left: b.size}
+		defer func() { _ = opened.Close() }()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.ContentURL+route, io.NopCloser(data))
+		if err != nil {
+			return fmt.Errorf("making the request %s: %w", route, err)
+		}
+		// The length is announced, so that a file that is cut short is never taken for a whole one.
+		req.ContentLength = b.size
+		if b.size == 0 {
+			req.Body = http.NoBody
+		}
+		req.Header.Set("Content-Type", "application/octet-stream")
+		req.Header.Set("Dropbox-API-Arg", escapeHeader(string(header)))
+		err = c.do(req, token, result)
+		if problem := data.problem(); problem != nil {
+			return unreadable(problem)
+		}
+		if err != nil {
+			return err
+		}
+		c.config.Observer.Sent(provider, b.size)
+		return nil
+	})
+}
+
+// watched tells trouble with what is read from trouble with the network.
+type watched struct {
+	r io.Reader
+
+	mu   sync.Mutex // the transport may still read when the call is over
+	left int64
+	err  error
+}
+
+// Read implements io.Reader. A file that ends too early is an error.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left -= int64(n)
+	if errors.Is(err, io.EOF) && w.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+func (w *watched) problem() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func unreadable(err error) error {
+	return &storage.Error{Class: storage.Retry, Reason: "ContentUnreadable", Message: "The rendered file could not be read", Err: err}
+}
+
+// do makes a request and tells the observer how it ended.
 func (c *Client) do(req *http.Request, token string, result any) error {
+	err := c.exchange(req, token, result)
+	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), outcome(err))
+	return err
+}
+
+// outcome is the word for how a call ended: ok, or the reason of its error.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return storage.AsError(err).Reason
+}
+
+func (c *Client) exchange(req *http.Request, token string, result any) error {
 	req.Header.Set("Authorization", "Bearer "+token)
 	if id := c.config.RootNamespaceID; id != "" {
 		req.Header.Set("Dropbox-API-Path-Root", fmt.Sprintf(`{".tag":"root","root":%q}`, id))
@@ -267,76 +303,9 @@ func (c *Client) do(req *http.Request, token string, result any) error {
 		return nil
 	}
 	if err := json.Unmarshal(body, result); err != nil {
-		return &storage.Error{Class: storage.Retry, Reason: "UnexpectedAnswer", Message: "Dropbox gave an answer that is no JSON", Err: err}
+		return &storage.Error{Class: storage.Retry, Reason: "UnexpectedAnswer", Message: "Dropbox gave an answer that is no JSON", Doubt: true, Err: err}
 	}
 	return nil
-}
-
-// authorized makes a call with a valid access token. A token that Dropbox calls expired is refreshed once.
-func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, token string) error) error {
-	token, err := c.accessToken(ctx, "")
-	if err != nil {
-		return err
-	}
-	err = call(ctx, token)
-	if !isTag(err, "expired_access_token") {
-		return err
-	}
-	if token, err = c.accessToken(ctx, token); err != nil {
-		return err
-	}
-	return call(ctx, token)
-}
-
-// accessToken returns the access token, refreshed when it has expired or is the stale one that Dropbox refused. Whoever comes
-// while a refresh is under way waits for it.
-func (c *Client) accessToken(ctx context.Context, stale string) (string, error) {
-	select {
-	case c.refreshing <- struct{}{}:
-		defer func() { <-c.refreshing }()
-	case <-ctx.Done():
-		return "", unreachable(ctx.Err())
-	}
-	now := c.config.Now()
-	if t := c.token; t != nil && t.AccessToken != stale && now.Before(t.Expiry) {
-		return t.AccessToken, nil
-	}
-	if c.refused != nil && now.Before(c.refusedUntil) {
-		return "", c.refused
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
-		Transport:     limitBody{c.config.Transport},
-		CheckRedirect: c.http.CheckRedirect,
-	})
-	token, err := c.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: c.config.RefreshToken}).Token()
-	if err != nil {
-		err = decodeTokenError(err)
-		if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Class == storage.Stop {
-			c.refused, c.refusedUntil = err, now.Add(grantPause)
-		}
-		return "", err
-	}
-	if token.ExpiresIn > 0 {
-		token.Expiry = now.Add(time.Duration(token.ExpiresIn) * time.Second)
-	}
-	c.token, c.refused = token, nil
-	return token.AccessToken, nil
-}
-
-// limitBody bounds the answers that x/oauth2 reads.
-type limitBody struct{ next http.RoundTripper }
-
-func (l limitBody) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := l.next.RoundTrip(req)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
-	}
-	return resp, err
 }
 
 // escapeHeader makes JSON safe for the Dropbox-API-Arg header: every character from 0x7f on becomes \uXXXX, those beyond the

@@ -5,9 +5,7 @@ package dropbox
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"io"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -17,9 +15,9 @@ import (
 	"github.com/dropbox/dropbox-sdk-go-unofficial/v6/dropbox/contenthash"
 	"github.com/dropbox/dropbox-sdk-go-unofficial/v6/dropbox/files"
 
-	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/storage/storagetest"
 )
 
 var account = dropboxsim.Account{AppKey: "key", RefreshToken: "refresh", Email: "ada@example.com", DisplayName: "Ada"}
@@ -47,22 +45,6 @@ func client(t *testing.T, url string, change func(*Config)) *Client {
 	return c
 }
 
-func file(t *testing.T, path string, data []byte) storage.File {
-	t.Helper()
-	store, err := content.Open(t.Context(), "mem://")
-	if err != nil {
-		t.Fatal(err)
-	}
-	object, err := store.Put(t.Context(), "jobs/x/1/1.png", "image/png", bytes.NewReader(data), 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return storage.File{
-		Path: path, Size: int64(len(data)), ContentHash: object.ContentHash, ConflictPolicy: storage.Overwrite,
-		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
-	}
-}
-
 // calls counts the requests of a route, or all when route is empty.
 func calls(sim *dropboxsim.Server, route string) (n int) {
 	for _, e := range sim.Log() {
@@ -79,7 +61,7 @@ func TestUploadIsOneCallOnceTheTokenIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	sim.ClearLog()
-	got, err := c.Upload(t.Context(), file(t, "/Marketing/Grüße 🎉.png", []byte("hello")))
+	got, err := storagetest.One(t.Context(), c, storagetest.File(t, "/Marketing/Grüße 🎉.png", []byte("hello")))
 	if err != nil || got.Path != "/Marketing/Grüße 🎉.png" {
 		t.Fatalf("got %+v, %v", got, err)
 	}
@@ -91,35 +73,33 @@ func TestUploadIsOneCallOnceTheTokenIsKnown(t *testing.T) {
 	}
 }
 
-func TestConflictPolicies(t *testing.T) {
-	for policy, want := range map[storage.ConflictPolicy]storage.Uploaded{
-		storage.Overwrite: {Path: "/a.png"},
-		storage.Rename:    {Path: "/a (1).png"},
-		storage.Keep:      {Path: "/a.png", Kept: true},
-	} {
-		t.Run(string(policy), func(t *testing.T) {
-			_, c := setup(t)
-			if _, err := c.Upload(t.Context(), file(t, "/a.png", []byte("theirs"))); err != nil {
-				t.Fatal(err)
-			}
-			f := file(t, "/a.png", []byte("ours"))
-			f.ConflictPolicy = policy
-			got, err := c.Upload(t.Context(), f)
-			if err != nil || got.Path != want.Path || got.Kept != want.Kept {
-				t.Errorf("got %+v, %v; want %+v", got, err, want)
-			}
-		})
+func TestProvider(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		sim, c := setup(t)
+		return storagetest.Service{Provider: c, Files: func(*testing.T) map[string]string { return stands(sim) }}
+	})
+}
+
+// stands lists what stands in the account, by path.
+func stands(sim *dropboxsim.Server) map[string]string {
+	files := map[string]string{}
+	for _, f := range sim.Files("key") {
+		data, _ := sim.Content("key", f.Path)
+		files[f.Path] = string(data)
 	}
+	return files
 }
 
 func TestRepeatedUploadChangesNothing(t *testing.T) {
 	sim, c := setup(t)
-	for _, policy := range []storage.ConflictPolicy{storage.Overwrite, storage.Rename, storage.Keep} {
-		for range 2 {
-			f := file(t, "/"+string(policy)+".png", []byte("same"))
-			f.ConflictPolicy = policy
-			if _, err := c.Upload(t.Context(), f); err != nil {
-				t.Fatal(err)
+	for range 2 {
+		for _, policy := range []storage.ConflictPolicy{storage.Overwrite, storage.Rename, storage.Keep} {
+			one, two := storagetest.File(t, "/one"+string(policy), []byte("same")), storagetest.File(t, "/two"+string(policy), []byte("same"))
+			one.ConflictPolicy, two.ConflictPolicy = policy, policy
+			for _, result := range c.Upload(t.Context(), []*storage.File{one, two}) {
+				if result.Err != nil {
+					t.Fatal(result.Err)
+				}
 			}
 		}
 	}
@@ -128,21 +108,18 @@ func TestRepeatedUploadChangesNothing(t *testing.T) {
 			t.Errorf("%s was committed %d times", f.Path, f.Commits)
 		}
 	}
-	if n := len(sim.Files("key")); n != 3 {
-		t.Errorf("got %d files, want 3", n)
-	}
 }
 
 func TestLostAnswerIsFoundByLooking(t *testing.T) {
 	sim, c := setup(t)
 	sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload", Drop: "after"})
-	f := file(t, "/a.png", []byte("hello"))
-	_, err := c.Upload(t.Context(), f)
+	f := storagetest.File(t, "/a.png", []byte("hello"))
+	_, err := storagetest.One(t.Context(), c, f)
 	if got := class(t, err); got.Reason != "Unreachable" || got.Class != storage.Retry {
 		t.Fatalf("got %v", err)
 	}
 	f.Doubtful = true
-	if _, err := c.Upload(t.Context(), f); err != nil {
+	if _, err := storagetest.One(t.Context(), c, f); err != nil {
 		t.Fatal(err)
 	}
 	if n := calls(sim, "/2/files/upload"); n != 1 {
@@ -186,8 +163,8 @@ func TestErrors(t *testing.T) {
 		},
 		"full":          {account: dropboxsim.Account{Quota: 3}, want: storage.Error{Reason: "InsufficientSpace", Message: "Dropbox is full"}},
 		"missing scope": {account: dropboxsim.Account{Scopes: []string{"account_info.read"}}, want: storage.Error{Reason: "MissingScope", Message: "App lacks scope files.content.write"}},
-		"bad name":      {path: "/a/thumbs.db", want: storage.Error{Reason: "PathNotAllowed", Message: "File or folder name not allowed by Dropbox"}},
-		"bad path":      {path: "/a//b.png", want: storage.Error{Reason: "PathNotAllowed", Message: "Path not allowed by Dropbox"}},
+		"bad name":      {path: "/a/thumbs.db", want: storage.Error{Reason: "PathNotAllowed", Message: "Folder or file name not allowed: /a/thumbs.db"}},
+		"bad path":      {path: "/a//b.png", want: storage.Error{Reason: "PathNotAllowed", Message: "Folder or file name not allowed: /a//b.png"}},
 		"429 JSON": {
 			fault: dropboxsim.Fault{Status: 429, ContentType: "application/json", Body: `{"error_summary":"too_many_requests/..","error":{"reason":{".tag":"too_many_requests"},"retry_after":300}}`},
 			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer requests"}, after: 300 * time.Second,
@@ -223,7 +200,7 @@ func TestErrors(t *testing.T) {
 			if path == "" {
 				path = "/a.png"
 			}
-			_, err := client(t, server.URL, nil).Upload(t.Context(), file(t, path, []byte("hello")))
+			_, err := storagetest.One(t.Context(), client(t, server.URL, nil), storagetest.File(t, path, []byte("hello")))
 			got := class(t, err)
 			if got.Class != tc.want.Class || got.Reason != tc.want.Reason || got.Message != tc.want.Message || got.RetryAfter != tc.after {
 				t.Errorf("got %+v, want %+v after %s", got, tc.want, tc.after)
@@ -247,15 +224,6 @@ func TestRefusedGrantIsNotAskedAgain(t *testing.T) {
 	}
 }
 
-func TestEnsureFolderTwice(t *testing.T) {
-	_, c := setup(t)
-	for range 2 {
-		if err := c.EnsureFolder(t.Context(), "/Renders/2024"); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // TestSDKAgrees lets a client that others wrote read what ours wrote.
 func TestSDKAgrees(t *testing.T) {
 	sim := dropboxsim.New()
@@ -265,7 +233,7 @@ func TestSDKAgrees(t *testing.T) {
 	c := client(t, server.URL, nil)
 	for _, size := range []int{0, 1, 4<<20 - 1, 4 << 20, 4<<20 + 1} {
 		data := bytes.Repeat([]byte{7}, size)
-		f := file(t, "/sdk.bin", data)
+		f := storagetest.File(t, "/sdk.bin", data)
 		want, err := contenthash.Compute(bytes.NewReader(data))
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +241,7 @@ func TestSDKAgrees(t *testing.T) {
 		if f.ContentHash != want {
 			t.Errorf("%d bytes: content hash %s, the SDK says %s", size, f.ContentHash, want)
 		}
-		if _, err := c.Upload(t.Context(), f); err != nil {
+		if _, err := storagetest.One(t.Context(), c, f); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,10 @@ package uploader
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,32 +20,100 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-var job = types.NamespacedName{Namespace: "ns", Name: "card"}
-
-// account is a provider that does what the test says.
+// account is a provider whose answers the test makes up, and that notes what it is asked for.
 type account struct {
 	storage.Provider
+	key    string
+	limits storage.Limits
+	// upload and stage answer for one file; n counts the calls.
+	upload func(ctx context.Context, n int, f *storage.File) error
+	stage  func(ctx context.Context, n int, f *storage.File) error
+
 	mu     sync.Mutex
-	files  []storage.File
-	upload func(ctx context.Context, n int, f storage.File) error
+	calls  []string
+	flying int
 }
 
-func (a *account) Upload(ctx context.Context, f storage.File) (storage.Uploaded, error) {
+func (a *account) Key() string            { return a.key }
+func (a *account) Limits() storage.Limits { return a.limits }
+
+func (a *account) note(what string, files []*storage.File) int {
 	a.mu.Lock()
-	a.files = append(a.files, f)
-	n := len(a.files)
-	a.mu.Unlock()
-	return storage.Uploaded{Path: f.Path}, a.upload(ctx, n, f)
+	defer a.mu.Unlock()
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		name := f.Path
+		if f.Doubtful {
+			name += "?"
+		}
+		if f.Session != nil {
+			name += "*"
+		}
+		names = append(names, name)
+	}
+	a.calls = append(a.calls, what+" "+strings.Join(names, " "))
+	return len(a.calls)
 }
+
+func (a *account) Upload(ctx context.Context, files []*storage.File) []storage.Result {
+	n := a.note("upload", files)
+	a.mu.Lock()
+	a.flying++
+	if a.flying > 1 {
+		panic("two commits of one account at a time")
+	}
+	a.mu.Unlock()
+	results := make([]storage.Result, len(files))
+	for i, f := range files {
+		results[i].Path = f.Path
+		if a.upload != nil {
+			results[i].Err = a.upload(ctx, n, f)
+		}
+	}
+	a.mu.Lock()
+	a.flying--
+	a.mu.Unlock()
+	return results
+}
+
+func (a *account) seen() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.calls)
+}
+
+// stager is an account that stages.
+type stager struct{ *account }
+
+func (s stager) Stage(ctx context.Context, files []*storage.File) []error {
+	n := s.note("stage", files)
+	errs := make([]error, len(files))
+	for i, f := range files {
+		if s.stage != nil {
+			errs[i] = s.stage(ctx, n, f)
+		}
+		if errs[i] == nil {
+			f.Session = "staged"
+		}
+	}
+	return errs
+}
+
+type silent struct{}
+
+func (silent) Waited(time.Duration) {}
+func (silent) Retried(string)       {}
+func (silent) Queued(int)           {}
 
 // start runs an uploader until the test is over; news counts what it tells.
 func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedName) {
 	t.Helper()
-	news = make(chan types.NamespacedName, 100)
-	u = New(parallel, storage.DefaultRetryPolicy, func(j types.NamespacedName) { news <- j })
+	news = make(chan types.NamespacedName, 1000)
+	u = New(Options{Parallel: parallel, Retry: storage.DefaultRetryPolicy, Changed: func(j types.NamespacedName) { news <- j }, Observer: silent{}})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- u.Start(ctx) }()
+	synctest.Wait()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -51,98 +123,187 @@ func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedN
 	return u, news
 }
 
-func plan(generation int64, timeout time.Duration, a *account, paths ...string) Upload {
-	c := Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return a, nil }}
+// plan is an upload of files that have one byte each, complete and with ten minutes.
+func plan(job string, provider storage.Provider, paths ...string) Upload {
+	c := Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return provider, nil }}
 	for i, path := range paths {
-		c.Files = append(c.Files, File{Page: i + 1, File: storage.File{Path: path}})
+		c.Files = append(c.Files, File{Page: i + 1, File: storage.File{
+			Path: path, Size: 1, ContentHash: path,
+			Open: func(context.Context, int64, int64) (io.ReadCloser, error) { return nil, errors.New("not read") },
+		}})
 	}
-	return Upload{Job: job, UID: "uid", Generation: generation, Deadline: time.Now().Add(timeout), Connections: []Connection{c}}
+	return Upload{
+		Job: types.NamespacedName{Namespace: "ns", Name: job}, UID: types.UID(job), Generation: 1,
+		Deadline: time.Now().Add(10 * time.Minute), Connections: []Connection{c}, Complete: true,
+	}
 }
 
-func result(t *testing.T, u *Uploader, generation int64) Result {
+// result is what became of an upload's only connection.
+func result(t *testing.T, u *Uploader, up Upload) Result {
 	t.Helper()
-	results, ok := u.Results(job, "uid", generation)
+	results, ok := u.Results(up.Job, up.UID, up.Generation)
 	if !ok || len(results) != 1 {
 		t.Fatalf("results %+v, %t", results, ok)
 	}
 	return results[0]
 }
 
-func TestRetriesAreDoubtful(t *testing.T) {
+func expectCalls(t *testing.T, a *account, want ...string) {
+	t.Helper()
+	if got := a.seen(); !slices.Equal(got, want) {
+		t.Errorf("calls\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(want, "\n "))
+	}
+}
+
+func TestFilesOfOneJobGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{upload: func(_ context.Context, n int, _ storage.File) error {
-			if n < 3 {
-				return &storage.Error{Class: storage.Retry, Message: "busy", RetryAfter: time.Minute}
-			}
-			return nil
-		}}
-		began := time.Now()
-		u.Ensure(plan(1, 10*time.Minute, a, "/a.png", "/b.png"))
-		u.Ensure(plan(1, 10*time.Minute, a, "/a.png", "/b.png"))
+		a := &account{limits: storage.Limits{Files: 10}}
+		up := plan("card", a, "/1", "/2", "/3")
+		u.Ensure(up)
+		u.Ensure(up)
 		<-news
-		if r := result(t, u, 1); !r.Done || r.Err != nil || len(r.Pages) != 2 || r.Pages[1].Path != "/b.png" {
+		expectCalls(t, a, "upload /1 /2 /3")
+		if r := result(t, u, up); !r.Done || r.Err != nil || len(r.Pages) != 3 || r.Pages[2].Path != "/3" {
 			t.Errorf("got %+v", r)
-		}
-		if took := time.Since(began); took < 2*time.Minute {
-			t.Errorf("Retry-After was not honoured: %s", took)
-		}
-		if len(a.files) != 4 || a.files[0].Doubtful || !a.files[1].Doubtful || a.files[3].Doubtful {
-			t.Errorf("uploads %+v", a.files)
 		}
 	})
 }
 
-func TestStopClassEndsTheConnection(t *testing.T) {
+func TestWhatWaitsBehindACommitGoesWithTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		a := &account{limits: storage.Limits{Files: 3}, upload: func(context.Context, int, *storage.File) error {
+			time.Sleep(time.Second)
+			return nil
+		}}
+		for i := range 5 {
+			u.Ensure(plan(fmt.Sprint("job", i), a, fmt.Sprint("/", i)))
+			synctest.Wait()
+		}
+		for range 5 {
+			<-news
+		}
+		expectCalls(t, a, "upload /0", "upload /1 /2 /3", "upload /4")
+	})
+}
+
+func TestOneCommitNeverHasOnePathTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		a := &account{limits: storage.Limits{Files: 9}}
+		u.Ensure(plan("a", a, "/Card.png", "/x"))
+		u.Ensure(plan("b", a, "/card.PNG"))
+		<-news
+		<-news
+		for _, call := range a.seen() {
+			if strings.Count(strings.ToLower(call), "/card.png") > 1 {
+				t.Errorf("calls %q", a.seen())
+			}
+		}
+	})
+}
+
+func TestAccountsDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 2)
+		busy := &account{key: "busy", limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
+			if n == 1 {
+				return &storage.Error{Class: storage.Retry, Account: true, Message: "slow down", RetryAfter: 5 * time.Minute}
+			}
+			return nil
+		}}
+		held := plan("held", busy, "/a")
+		u.Ensure(held)
+		synctest.Wait()
+		began := time.Now()
+		free := plan("free", &account{key: "free", limits: storage.Limits{Files: 9}}, "/a")
+		u.Ensure(free)
+		late := plan("late", busy, "/b")
+		u.Ensure(late)
+		if job := <-news; job != free.Job || time.Since(began) > 0 {
+			t.Errorf("%s was first, after %s", job, time.Since(began))
+		}
+		<-news
+		<-news
+		if took := time.Since(began); took < 5*time.Minute {
+			t.Errorf("the account was left alone for %s only", took)
+		}
+		expectCalls(t, busy, "upload /a", "upload /a /b")
+	})
+}
+
+func TestOnlyDoubtMakesAFileDoubtful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{upload: func(context.Context, int, storage.File) error {
-			return &storage.Error{Class: storage.Stop, Message: "Dropbox is full"}
+		a := &account{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
+			switch n {
+			case 1:
+				return &storage.Error{Class: storage.Retry, Message: "busy"}
+			case 2:
+				return &storage.Error{Class: storage.Retry, Message: "no answer", Doubt: true, Account: true}
+			default:
+				return nil
+			}
 		}}
-		u.Ensure(plan(1, time.Minute, a, "/a.png", "/b.png"))
+		up := plan("card", a, "/1")
+		u.Ensure(up)
 		<-news
-		if r := result(t, u, 1); !r.Done || r.Err == nil || r.Err.Error() != "Dropbox is full" || len(a.files) != 1 {
-			t.Errorf("got %+v after %d calls", r, len(a.files))
+		expectCalls(t, a, "upload /1", "upload /1", "upload /1?")
+	})
+}
+
+func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 1)
+		a := &account{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, _ int, f *storage.File) error {
+			if f.Path == "/2" {
+				return &storage.Error{Class: storage.Stop, Message: "Folder or file name not allowed: /2"}
+			}
+			return nil
+		}}
+		up := plan("card", a, "/1", "/2", "/3")
+		u.Ensure(up)
+		<-news
+		r := result(t, u, up)
+		if !r.Done || r.Err == nil || r.Pages[0].Err != nil || r.Pages[1].Err == nil || r.Pages[2].Err != nil {
+			t.Errorf("got %+v", r)
 		}
+		expectCalls(t, a, "upload /1 /2 /3")
+	})
+}
+
+func TestStopClassOfTheAccountEndsAllThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 1)
+		a := &account{limits: storage.Limits{Files: 1}, upload: func(context.Context, int, *storage.File) error {
+			return &storage.Error{Class: storage.Stop, Account: true, Message: "Token expired"}
+		}}
+		up := plan("card", a, "/1", "/2", "/3")
+		u.Ensure(up)
+		<-news
+		if r := result(t, u, up); !r.Done || len(r.Pages) != 3 || r.Err == nil || r.Err.Error() != "Token expired" {
+			t.Errorf("got %+v", r)
+		}
+		expectCalls(t, a, "upload /1")
 	})
 }
 
 func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{upload: func(context.Context, int, storage.File) error {
+		a := &account{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Retry, Message: "Dropbox could not be reached"}
 		}}
 		began := time.Now()
-		u.Ensure(plan(1, time.Minute, a, "/a.png"))
+		up := plan("card", a, "/a")
+		u.Ensure(up)
 		<-news
-		if r := result(t, u, 1); !r.Done || r.Err == nil || r.Err.Error() != "Dropbox could not be reached" {
+		if r := result(t, u, up); !r.Done || r.Err == nil || r.Err.Error() != "Dropbox could not be reached" {
 			t.Errorf("got %+v", r)
 		}
-		if took := time.Since(began); took > time.Minute {
+		if took := time.Since(began); took > 10*time.Minute {
 			t.Errorf("took %s", took)
-		}
-	})
-}
-
-func TestNewerGenerationStopsTheOlder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 2)
-		blocked := &account{upload: func(ctx context.Context, _ int, _ storage.File) error { <-ctx.Done(); return ctx.Err() }}
-		free := &account{upload: func(context.Context, int, storage.File) error { return nil }}
-		u.Ensure(plan(1, time.Hour, blocked, "/a.png"))
-		synctest.Wait()
-		u.Ensure(plan(2, time.Hour, free, "/a.png"))
-		<-news
-		if r := result(t, u, 2); !r.Done || r.Err != nil {
-			t.Errorf("got %+v", r)
-		}
-		if _, ok := u.Results(job, "uid", 1); ok {
-			t.Error("the older generation is still known")
-		}
-		u.Forget(job)
-		if _, ok := u.Results(job, "uid", 2); ok {
-			t.Error("a forgotten upload is still known")
 		}
 	})
 }
@@ -150,17 +311,188 @@ func TestNewerGenerationStopsTheOlder(t *testing.T) {
 func TestUploadsWaitForASlotAndGiveUpInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		blocked := &account{upload: func(ctx context.Context, _ int, _ storage.File) error { <-ctx.Done(); return ctx.Err() }}
-		u.Ensure(plan(1, time.Hour, blocked, "/a.png"))
+		blocked := &account{key: "blocked", limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error { <-ctx.Done(); return ctx.Err() }}
+		u.Ensure(plan("first", blocked, "/a"))
 		synctest.Wait()
-		second := plan(1, time.Minute, blocked, "/b.png")
-		second.Job.Name = "second"
+		second := plan("second", &account{key: "other", limits: storage.Limits{Files: 9}}, "/b")
 		u.Ensure(second)
 		<-news
-		results, _ := u.Results(second.Job, "uid", 1)
 		problem := (*storage.Error)(nil)
-		if !results[0].Done || !errors.As(results[0].Err, &problem) || problem.Reason != "DeadlineExceeded" {
+		if r := result(t, u, second); !r.Done || !errors.As(r.Err, &problem) || problem.Reason != "DeadlineExceeded" {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
+func TestNewerGenerationWaitsForWhatIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 2)
+		a := &account{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
+			time.Sleep(time.Minute)
+			return nil
+		}}
+		older := plan("card", a, "/a")
+		u.Ensure(older)
+		synctest.Wait()
+		newer := plan("card", a, "/a")
+		newer.Generation = 2
+		began := time.Now()
+		u.Ensure(newer)
+		<-news
+		if r := result(t, u, newer); !r.Done || r.Err != nil || time.Since(began) < 2*time.Minute {
+			t.Errorf("got %+v after %s", r, time.Since(began))
+		}
+		if _, ok := u.Results(older.Job, older.UID, older.Generation); ok {
+			t.Error("the older generation is still known")
+		}
+		u.Forget(newer.Job)
+		if _, ok := u.Results(newer.Job, newer.UID, newer.Generation); ok {
+			t.Error("a forgotten upload is still known")
+		}
+	})
+}
+
+func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 1)
+		a := &account{limits: storage.Limits{Files: 9}}
+		up := plan("card", a, "/a")
+		tries := 0
+		up.Connections[0].Open = func(context.Context) (storage.Provider, error) {
+			if tries++; tries < 3 {
+				return nil, &storage.Error{Class: storage.Retry, Message: "Secret could not be read"}
+			}
+			return a, nil
+		}
+		u.Ensure(up)
+		<-news
+		if r := result(t, u, up); !r.Done || r.Err != nil || tries != 3 {
+			t.Errorf("got %+v after %d tries", r, tries)
+		}
+		refused := plan("other", a, "/a")
+		refused.Connections[0].Open = func(context.Context) (storage.Provider, error) {
+			return nil, &storage.Error{Class: storage.Stop, Message: "Secret 'dropbox' does not exist"}
+		}
+		u.Ensure(refused)
+		<-news
+		if r := result(t, u, refused); !r.Done || r.Err == nil || len(r.Pages) != 1 {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
+func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}}}
+		up := plan("film", s, "/1", "/2", "/3", "/4")
+		whole := up.Connections[0].Files
+		upTo := func(n int) {
+			part := up
+			part.Complete = n == len(whole)
+			part.Connections = slices.Clone(up.Connections)
+			part.Connections[0].Files = whole[:n]
+			u.Ensure(part)
+		}
+		upTo(1)
+		time.Sleep(aheadAge / 2)
+		upTo(2)
+		if len(s.seen()) > 0 {
+			t.Errorf("calls %q: a short render needs none before its end", s.seen())
+		}
+		time.Sleep(aheadAge)
+		synctest.Wait()
+		upTo(3)
+		if _, ok := u.Results(up.Job, up.UID, up.Generation); ok {
+			t.Error("an upload that is not complete has results")
+		}
+		upTo(4)
+		<-news
+		expectCalls(t, s.account, "stage /1 /2", "upload /1* /2* /3 /4")
+	})
+}
+
+func TestPageThatWasRenderedAgainIsStagedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}}}
+		up := plan("film", s, "/1", "/2")
+		up.Complete = false
+		u.Ensure(up)
+		time.Sleep(2 * aheadAge)
+		synctest.Wait()
+		again := plan("film", s, "/1", "/2")
+		again.Connections[0].Files[1].ContentHash = "another"
+		u.Ensure(again)
+		<-news
+		expectCalls(t, s.account, "stage /1 /2", "upload /1* /2")
+	})
+}
+
+func TestLargeFilesAreStagedWithoutHoldingUpTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(_ context.Context, n int, _ *storage.File) error {
+			if n == 1 {
+				return &storage.Error{Class: storage.Retry, Message: "no answer", Doubt: true}
+			}
+			time.Sleep(time.Minute)
+			return nil
+		}}}
+		film := plan("film", s, "/film")
+		film.Connections[0].Files[0].Size = 1000
+		u.Ensure(film)
+		time.Sleep(time.Second)
+		card := plan("card", s, "/card")
+		u.Ensure(card)
+		if job := <-news; job != card.Job {
+			t.Errorf("%s was first", job)
+		}
+		<-news
+		expectCalls(t, s.account, "stage /film", "stage /film", "upload /card", "upload /film*")
+	})
+}
+
+func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(context.Context, int, *storage.File) error {
+			return &storage.Error{Class: storage.Stop, Account: true, Message: "App lacks scope files.content.write"}
+		}}}
+		up := plan("film", s, "/1", "/2")
+		up.Complete = false
+		u.Ensure(up)
+		time.Sleep(2 * aheadAge)
+		synctest.Wait()
+		up.Complete = true
+		u.Ensure(up)
+		<-news
+		if r := result(t, u, up); !r.Done || r.Err == nil || len(r.Pages) != 2 {
+			t.Errorf("got %+v", r)
+		}
+		expectCalls(t, s.account, "stage /1 /2")
+	})
+}
+
+func TestChangedConnectionsBeginAnewAndLookFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, news := start(t, 4)
+		a, b := &account{key: "a", limits: storage.Limits{Files: 9}}, &account{key: "b", limits: storage.Limits{Files: 9}}
+		first := plan("card", a, "/1")
+		u.Ensure(first)
+		<-news
+		both := plan("card", a, "/1")
+		other := plan("card", b, "/1").Connections[0]
+		other.Name = "other"
+		both.Connections = append(both.Connections, other)
+		u.Ensure(both)
+		<-news
+		<-news
+		results, ok := u.Results(both.Job, both.UID, both.Generation)
+		if !ok || len(results) != 2 || !results[0].Done || !results[1].Done || results[1].Name != "other" {
 			t.Errorf("got %+v", results)
 		}
+		expectCalls(t, a, "upload /1", "upload /1?")
+		expectCalls(t, b, "upload /1?")
 	})
 }

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command render measures the renderer without a cluster, side by side with the same Chromium as plain chromedp drives it: a new
-// tab for each render and the default screenshot.
+// Command render measures the renderer without a cluster, side by side with the same Chromium as plain chromedp drives it, and with
+// Gotenberg where its binary is given.
 package main
 
 import (
@@ -20,17 +20,22 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/browser"
-	"github.com/platen-dev/platen/internal/render/encode"
 	"github.com/platen-dev/platen/test/bench/report"
 )
 
 const (
 	width, height = 1200, 630
-	plainName     = "plain chromedp"
+	quality       = 90
+	// maxDifferent is how many percent of the pixels may differ from a peer's, which may hint its fonts.
+	maxDifferent = 5
+)
+
+var (
+	names     = []string{"card", "text", "images"}
+	formats   = []string{"png", "jpeg", "webp", "avif", "pdf"}
+	parallels = []int{1, 2, 4}
 )
 
 // templates are the pages that are measured.
@@ -53,10 +58,11 @@ func templates() map[string]string {
 }
 
 func main() {
-	each := flag.Duration("each", 3*time.Second, "how long each combination is measured")
+	each := flag.Duration("each", 2*time.Second, "how long each combination is measured")
+	binary := flag.String("gotenberg", "", "path of Gotenberg's binary, to measure it too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *each)
+	err := run(ctx, *each, *binary)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "render:", err)
@@ -64,8 +70,31 @@ func main() {
 	}
 }
 
-// once renders a page to a format.
-type once func(ctx context.Context, html, format string) ([]byte, error)
+// contestant renders a page to a format.
+type contestant interface {
+	name() string
+	makes(format string) bool
+	render(ctx context.Context, html, format string) ([]byte, error)
+}
+
+// ours is the renderer.
+type ours struct{ browser *browser.Browser }
+
+func (ours) name() string { return "platen" }
+
+func (ours) makes(string) bool { return true }
+
+func (o ours) render(ctx context.Context, html, format string) (data []byte, err error) {
+	task := render.Task{Format: format, Scale: 1, Quality: quality, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
+	_, err = o.browser.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
+	return data, err
+}
+
+// combination is one line of the table.
+type combination struct {
+	template, format string
+	parallel         int
+}
 
 // result of a measurement.
 type result struct {
@@ -73,96 +102,118 @@ type result struct {
 	times     []time.Duration
 }
 
-func run(ctx context.Context, each time.Duration) error {
+// milliseconds that p percent of the renders did not exceed.
+func (r result) milliseconds(p float64) float64 { return 1000 * report.Percentile(r.times, p) }
+
+// results by combination and contestant.
+type results map[combination]map[string]result
+
+func run(ctx context.Context, each time.Duration, binary string) error {
 	b, err := browser.New(browser.Options{Parallel: 1})
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	ours := func(ctx context.Context, html, format string) (data []byte, err error) {
-		task := render.Task{Format: format, Scale: 1, Quality: 90, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
-		_, err = b.Render(ctx, task, func(_ context.Context, o render.Output) error { data = o.Data; return nil })
-		return data, err
-	}
-	allocator, cancel := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(b.ExecPath()))...)
-	defer cancel()
-	root, cancelRoot := chromedp.NewContext(allocator)
-	defer cancelRoot()
-	if err := errors.Join(chromedp.Do(root), b.Start(ctx)); err != nil {
+	if err := b.Start(ctx); err != nil {
 		return err
 	}
-	plain := func(ctx context.Context, html, _ string) (data []byte, err error) {
-		tab, cancel := chromedp.NewContext(root)
-		defer cancel()
-		stop := context.AfterFunc(ctx, cancel)
-		defer stop()
-		page := "data:text/html;base64," + base64.StdEncoding.EncodeToString([]byte(html))
-		return shoot(tab, page)
+	p, stop, err := newPlain(ctx, b.ExecPath())
+	if err != nil {
+		return err
 	}
-
-	fmt.Println("template  format  at a time   ours/s   p50 ms   p99 ms   plain/s   ratio")
-	figures := map[string]report.Figure{}
-	pages := templates()
-	for _, name := range []string{"card", "text", "images"} {
-		if err := samePixels(ctx, ours, plain, pages[name]); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	defer stop()
+	field := []contestant{ours{b}, p}
+	if binary != "" {
+		g, stop, err := newGotenberg(ctx, binary, b.ExecPath())
+		if err != nil {
+			return err
 		}
-		for _, format := range []string{"png", "jpeg", "webp", "avif", "pdf"} {
-			for _, parallel := range []int{1, 2, 4} {
-				mine, err := measure(ctx, each, parallel, ours, pages[name], format)
-				if err != nil {
-					return err
-				}
-				line := fmt.Sprintf("%-9s %-7s %9d %8.1f %8.0f %8.0f", name, format, parallel, mine.perSecond,
-					1000*report.Percentile(mine.times, 50), 1000*report.Percentile(mine.times, 99))
-				var peer result
-				if format == "png" {
-					if peer, err = measure(ctx, each, parallel, plain, pages[name], format); err != nil {
-						return err
-					}
-					line += fmt.Sprintf(" %9.1f %7.2f", peer.perSecond, mine.perSecond/peer.perSecond)
-				}
-				fmt.Println(line)
-				if name == "card" {
-					note(figures, format, parallel, mine, peer)
-				}
-			}
-		}
+		defer stop()
+		field = append(field, g)
+	}
+	all, err := compete(ctx, each, field)
+	if err != nil {
+		return err
+	}
+	pss, err := memory(ctx, each, ours{b})
+	if err != nil {
+		return err
 	}
 	film, err := video(ctx, b)
 	if err != nil {
 		return err
 	}
-	return report.Write(os.Stdout, "render", []report.Figure{
-		figures["png_c4"], figures["png_c1"], figures["jpeg_c4"], figures["pdf_c1"], film,
-	})
+	return report.Write(os.Stdout, "render", append(figures(all, field), film, pss))
 }
 
-// note keeps what the report is about.
-func note(figures map[string]report.Figure, format string, parallel int, mine, peer result) {
-	p50 := 1000 * report.Percentile(mine.times, 50)
-	switch {
-	case format == "png" && parallel == 4:
-		figures["png_c4"] = report.Figure{Name: "png_c4_per_second", Value: mine.perSecond, Unit: "1/s", Goal: ">= 2.5x"}.Against(plainName, peer.perSecond)
-	case format == "png" && parallel == 1:
-		figures["png_c1"] = report.Figure{Name: "png_c1_p50_ms", Value: p50, Unit: "ms", Goal: "<= 100"}.Against(plainName, 1000*report.Percentile(peer.times, 50))
-	case format == "jpeg" && parallel == 4:
-		figures["jpeg_c4"] = report.Figure{Name: "jpeg_c4_per_second", Value: mine.perSecond, Unit: "1/s"}
-	case format == "pdf" && parallel == 1:
-		figures["pdf_c1"] = report.Figure{Name: "pdf_c1_p50_ms", Value: p50, Unit: "ms"}
+// compete measures every combination, one contestant after the other, and prints the table.
+func compete(ctx context.Context, each time.Duration, field []contestant) (results, error) {
+	fmt.Printf("%-9s %-7s %9s", "template", "format", "at a time")
+	for i, c := range field {
+		fmt.Printf(" | %14s/s  p50 ms  p99 ms", c.name())
+		if i > 0 {
+			fmt.Print("  ratio")
+		}
 	}
+	fmt.Println()
+	pages, all := templates(), results{}
+	for _, name := range names {
+		for _, peer := range field[1:] {
+			if err := samePixels(ctx, field[0], peer, pages[name]); err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", name, peer.name(), err)
+			}
+		}
+		for _, format := range formats {
+			for _, parallel := range parallels {
+				fmt.Printf("%-9s %-7s %9d", name, format, parallel)
+				found := map[string]result{}
+				for i, c := range field {
+					if !c.makes(format) {
+						continue
+					}
+					r, err := measure(ctx, each, parallel, c, pages[name], format)
+					if err != nil {
+						return nil, fmt.Errorf("%s, %s to %s: %w", c.name(), name, format, err)
+					}
+					found[c.name()] = r
+					fmt.Printf(" | %16.1f %7.0f %7.0f", r.perSecond, r.milliseconds(50), r.milliseconds(99))
+					if i > 0 {
+						fmt.Printf(" %6.2f", found[field[0].name()].perSecond/r.perSecond)
+					}
+				}
+				fmt.Println()
+				all[combination{name, format, parallel}] = found
+			}
+		}
+	}
+	return all, nil
 }
 
-// shoot is what a program does that knows nothing better.
-func shoot(ctx context.Context, page string) ([]byte, error) {
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height), chromedp.Navigate(page)); err != nil {
-		return nil, err
+// figures are what the report is about: the card.
+func figures(all results, field []contestant) []report.Figure {
+	of := func(format string, parallel int, c contestant) result {
+		return all[combination{"card", format, parallel}][c.name()]
 	}
-	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	platen, chromedp := field[0], field[1]
+	png4, png1, jpeg4, pdf1 := of("png", 4, platen), of("png", 1, platen), of("jpeg", 4, platen), of("pdf", 1, platen)
+	card := []report.Figure{
+		report.Figure{Name: "png_c4_per_second", Value: png4.perSecond, Unit: "1/s", Goal: ">= 2.5x"}.Against(chromedp.name(), of("png", 4, chromedp).perSecond),
+		report.Figure{Name: "png_c1_p50_ms", Value: png1.milliseconds(50), Unit: "ms", Goal: "<= 100"}.Against(chromedp.name(), of("png", 1, chromedp).milliseconds(50)),
+		report.Figure{Name: "jpeg_c4_per_second", Value: jpeg4.perSecond, Unit: "1/s"}.Against(chromedp.name(), of("jpeg", 4, chromedp).perSecond),
+		report.Figure{Name: "pdf_c1_p50_ms", Value: pdf1.milliseconds(50), Unit: "ms"}.Against(chromedp.name(), of("pdf", 1, chromedp).milliseconds(50)),
+	}
+	if len(field) > 2 {
+		card = append(card, report.Figure{Name: "png_c4_vs_gotenberg", Value: png4.perSecond, Unit: "1/s", Goal: ">= 3x"}.Against(field[2].name(), of("png", 4, field[2]).perSecond))
+	}
+	return card
 }
 
 // measure renders for a while, so many at a time.
-func measure(ctx context.Context, each time.Duration, parallel int, do once, html, format string) (result, error) {
+func measure(ctx context.Context, each time.Duration, parallel int, c contestant, html, format string) (result, error) {
+	// What is measured is a warm contestant.
+	if _, err := c.render(ctx, html, format); err != nil {
+		return result{}, err
+	}
 	var mu sync.Mutex
 	var r result
 	var problems []error
@@ -172,7 +223,7 @@ func measure(ctx context.Context, each time.Duration, parallel int, do once, htm
 		all.Go(func() {
 			for time.Since(began) < each {
 				start := time.Now()
-				_, err := do(ctx, html, format)
+				_, err := c.render(ctx, html, format)
 				took := time.Since(start)
 				mu.Lock()
 				r.times = append(r.times, took)
@@ -193,10 +244,10 @@ func measure(ctx context.Context, each time.Duration, parallel int, do once, htm
 }
 
 // samePixels makes sure that both did the same work.
-func samePixels(ctx context.Context, ours, plain once, html string) error {
+func samePixels(ctx context.Context, one, other contestant, html string) error {
 	var pictures [2]image.Image
-	for i, do := range []once{ours, plain} {
-		data, err := do(ctx, html, "png")
+	for i, c := range []contestant{one, other} {
+		data, err := c.render(ctx, html, "png")
 		if err != nil {
 			return err
 		}
@@ -217,48 +268,30 @@ func samePixels(ctx context.Context, ours, plain once, html string) error {
 			}
 		}
 	}
-	// Fonts are hinted by default, and not by the renderer, whose text does not depend on the scale.
-	if share := float64(different) / (width * height); share > 0.05 {
-		return fmt.Errorf("%.1f %% of the pixels differ", 100*share)
+	share := 100 * float64(different) / (width * height)
+	fmt.Printf("# %.2f %% of the pixels differ between %s and %s\n", share, one.name(), other.name())
+	if share > maxDifferent {
+		return fmt.Errorf("%.1f %% of the pixels differ", share)
 	}
 	return nil
 }
 
-// video films four seconds at 1280x720 and 30 frames a second, and encodes as many frames with ffmpeg alone.
-func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
-	const seconds, fps = 4, 30
-	const page = `<style>body{margin:0;background:#123;overflow:hidden} div{width:200px;height:200px;background:linear-gradient(45deg,#f80,#08f);animation:go 4s linear}
-		@keyframes go{to{transform:translate(1000px,500px) rotate(360deg)}} h1{color:#fff;font:80px sans-serif}</style><div></div><h1>Summer sale</h1>`
-	task := render.Task{
-		Format: "mp4", Scale: 1, Quality: 90, Video: render.VideoOptions{FPS: fps},
-		Pages: []render.Page{{Number: 1, Width: 1280, Height: 720, HTML: page}},
-	}
-	start := time.Now()
-	if _, err := b.Render(ctx, task, func(context.Context, render.Output) error { return nil }); err != nil {
-		return report.Figure{}, err
-	}
-	ours := seconds * fps / time.Since(start).Seconds()
-
-	still := task
-	still.Format = "jpeg"
-	var frame []byte
-	if _, err := b.Render(ctx, still, func(_ context.Context, o render.Output) error { frame = o.Data; return nil }); err != nil {
-		return report.Figure{}, err
-	}
-	start = time.Now()
-	encoder, err := encode.NewVideo(ctx, encode.Settings{Format: "mp4", FPS: fps, Quality: 90})
-	if err != nil {
-		return report.Figure{}, err
-	}
-	for range seconds * fps {
-		if err := encoder.Write(frame); err != nil {
-			encoder.Abort()
-			return report.Figure{}, err
+// memory is the most that the browser holds while it renders one card after the other.
+func memory(ctx context.Context, each time.Duration, o ours) (report.Figure, error) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := measure(ctx, each, 1, o, templates()["card"], "png")
+		done <- err
+	}()
+	var most int64
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			return report.Figure{Name: "pss_mib", Value: float64(most) / (1 << 20), Unit: "MiB", Goal: "<= 155"}, err
+		case <-ticker.C:
+			most = max(most, o.browser.Memory())
 		}
 	}
-	if _, err := encoder.Finish(ctx); err != nil {
-		return report.Figure{}, err
-	}
-	alone := seconds * fps / time.Since(start).Seconds()
-	return report.Figure{Name: "video_720p_fps", Value: ours, Unit: "1/s", Goal: ">= 40"}.Against("ffmpeg alone, one still frame", alone), nil
 }

@@ -1,0 +1,159 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"errors"
+	"image/color"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// attack is a page that means harm, and what docs/spec/v1alpha1/renderjob.md promises that becomes of it.
+type attack struct {
+	name, html string
+	// reason of the failure; empty when the page is rendered.
+	reason string
+	// warning that a rendered page must have, if any.
+	warning string
+	// items of the modification list.
+	items int
+}
+
+const memoryLimit = 500 << 20
+
+// attacks of which each must end within the deadline. REDIRECT stands for a server that redirects to the cloud's metadata.
+var attacks = []attack{
+	{name: "endless script", html: `<script>while(true){}</script>`, reason: render.ReasonDeadlineExceeded},
+	{name: "endless promises", html: `<script>const go = () => queueMicrotask(go); go()</script>`, reason: render.ReasonDeadlineExceeded},
+	{name: "endless worker", html: `<script>new Worker(URL.createObjectURL(new Blob(["while(true){}"])))</script>`},
+	{name: "endless data-each", html: `<p data-each="items"><b data-each="items"><i data-param="item"></i></b></p>`, items: 100_000, warning: `data-each="items" was cut off`},
+	{name: "endless document", html: `<script>for (;;) document.documentElement.append(document.createElement("p"))</script>`, reason: "any"},
+	{name: "reload", html: `<script>location.reload()</script>`, reason: "any"},
+	{name: "wide", html: `<div style="width:30000px;height:30000px;background:red">wide</div>`},
+	{name: "many layers", html: `<script>for (let i = 0; i < 300; i++) document.write('<div style="position:absolute;width:3000px;height:3000px;will-change:transform;background:red">x</div>')</script>`, reason: "any"},
+	{name: "a gigabyte", html: `<script>new Uint8Array(1 << 30).fill(1)</script>`, reason: render.ReasonMemoryExceeded},
+	{name: "a gigabyte of strings", html: `<script>const all = []; for (let i = 0; ; i++) all.push("x".repeat(1000) + i + all.length)</script>`, reason: render.ReasonMemoryExceeded},
+	{name: "a gigabyte in workers", html: `<script>for (let i = 0; i < 4; i++) new Worker(URL.createObjectURL(new Blob(["const a = []; for (;;) a.push(new Uint8Array(1 << 24).fill(1))"])));
+		platen.ready = () => new Promise(() => {})</script>`, reason: render.ReasonMemoryExceeded},
+	{name: "a gigabyte of canvas", html: `<script>const all = []; for (let i = 0; i < 40; i++) { const c = new OffscreenCanvas(4096, 4096).getContext("2d", {willReadFrequently: true}); c.fillRect(0, 0, 4096, 4096); all.push(c) }</script>`, reason: render.ReasonMemoryExceeded},
+	{name: "redirect to metadata", html: `<img src="REDIRECT/latest/meta-data/">`, warning: "Could not load REDIRECT/latest/meta-data/"},
+	{name: "redirect of the page", html: `<script>location.href = "REDIRECT/latest/meta-data/"</script>`, reason: "any"},
+	{name: "alert", html: `<script>alert("hello"); confirm("hello"); prompt("hello"); onbeforeunload = () => "stay"</script>`},
+	{name: "popups", html: `<script>for (let i = 0; i < 1000; i++) open("about:blank#" + i)</script>`},
+	{name: "popups by links", html: `<a id="a" target="_blank" href="about:blank">x</a><script>for (let i = 0; i < 1000; i++) a.click()</script>`},
+	{name: "popups of an iframe", html: `<iframe srcdoc="<script>for (let i = 0; i < 1000; i++) open('about:blank#' + i)</script>"></iframe>`},
+	{name: "alert of an iframe", html: `<iframe srcdoc="<script>alert('hello')</script>"></iframe>`},
+	{name: "download", html: `<a id="a" download="x" href="data:application/zip,x">x</a><script>a.click()</script>`},
+	{name: "service worker", html: `<script>navigator.serviceWorker?.register("/worker.js").catch(() => {}); navigator.serviceWorker?.register("data:text/javascript,1").catch(() => {})</script>`},
+	{name: "navigation", html: `<meta http-equiv="refresh" content="0;url=file:///etc/passwd">`, reason: "any"},
+	{name: "print", html: `<script>print()</script>`},
+	{name: "crash", html: `<iframe src="chrome://crash"></iframe><iframe src="chrome://kill"></iframe><iframe src="about:crash"></iframe>`},
+}
+
+func TestHostilePagesEndAsDocumented(t *testing.T) {
+	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://169.254.169.254"+r.URL.Path, http.StatusFound)
+	}))
+	t.Cleanup(metadata.Close)
+	b := startBehind(t, loopback, memoryLimit)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			limit := 8 * time.Second
+			if a.reason == render.ReasonDeadlineExceeded {
+				limit = 2 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			harm := task("png", strings.ReplaceAll(a.html, "REDIRECT", metadata.URL))
+			if a.items > 0 {
+				harm.Modifications["items"] = make([]any, a.items)
+			}
+			began := time.Now()
+			warnings, err := b.Render(ctx, harm, discard)
+			if took := time.Since(began); took > limit+2*time.Second {
+				t.Errorf("it took %s, and had %s", took, limit)
+			}
+			problem := (*render.Error)(nil)
+			switch {
+			case err != nil && !errors.As(err, &problem):
+				t.Errorf("got %v", err)
+			case a.reason == "any":
+			case err == nil && a.reason != "" || err != nil && (problem.Reason != a.reason || !problem.Terminal):
+				t.Errorf("got %v, want %q", err, a.reason)
+			}
+			if want := strings.ReplaceAll(a.warning, "REDIRECT", metadata.URL); want != "" && (len(warnings) == 0 || warnings[0].Title != want) {
+				t.Errorf("warnings %v, want %q", warnings, want)
+			}
+			outputs, warnings := run(t, b, task("png", red))
+			img, _ := decode(t, outputs[0].Data)
+			if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("the next render was harmed: %v, %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+}
+
+// loopback allows what the tests' own servers need.
+var loopback = outbound.Policy{Allowed: outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}
+
+// startBehind returns a browser whose pages reach what a policy allows.
+func startBehind(t *testing.T, policy outbound.Policy, maxMemory int64) *Browser {
+	t.Helper()
+	proxy, err := outbound.NewProxy(policy, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	b, err := New(Options{Proxy: proxy.Address(), MaxMemory: maxMemory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+// TestLocalFilesStayOut tries every way to a file of the renderer's machine, and looks for it in the document.
+func TestLocalFilesStayOut(t *testing.T) {
+	outputs, _ := run(t, start(t), task("pdf", `<link rel="stylesheet" href="file:///etc/passwd"><style>@import "file:///etc/passwd"; p { background: url("file:///etc/passwd") }</style>
+		<iframe src="file:///etc/passwd"></iframe><embed src="file:///etc/passwd"><object data="file:///etc/passwd"></object><img src="file:///etc/passwd">
+		<iframe src="view-source:file:///etc/passwd"></iframe><iframe src="chrome://version"></iframe><iframe src="ftp://localhost/"></iframe><iframe srcdoc="<iframe src='file:///etc/passwd'></iframe>"></iframe>
+		<p id="out" style="position:fixed;top:0"></p><p id="xhr" style="position:fixed;top:30px"></p><script>fetch("file:///etc/passwd").then(r => r.text()).then(t => out.textContent = t).catch(() => out.textContent = "fetch refused")</script>
+		<script>const x = new XMLHttpRequest(); x.onload = () => xhr.textContent = x.responseText; x.onerror = () => xhr.textContent = "xhr refused"; x.open("GET", "file:///etc/passwd"); x.send()</script>`))
+	text := pdfText(t, t.TempDir(), outputs[0].Data)
+	for _, secret := range []string{"root:", "chromium", "Chromium"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the page shows %s: %q", secret, text)
+		}
+	}
+	for _, want := range []string{"fetch refused", "xhr refused"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in %q", want, text)
+		}
+	}
+}
+
+// TestNothingStaysBehind has one page store whatever it can, and another one look for it.
+func TestNothingStaysBehind(t *testing.T) {
+	b := start(t)
+	run(t, b, task("png", `<script>localStorage.setItem("secret", "job 1"); document.cookie = "secret=1; max-age=10000"; window.name = "secret";
+		platen.ready = async () => { const c = await caches?.open("secret").catch(() => {}); indexedDB.open("secret"); }</script>`))
+	outputs, _ := run(t, b, task("pdf", `<p id="out"></p><script>platen.ready = async () => {
+		out.textContent = [localStorage.getItem("secret"), document.cookie, window.name, (await indexedDB.databases()).length].join("|") }</script>`))
+	if text := strings.TrimSpace(pdfText(t, t.TempDir(), outputs[0].Data)); text != "|||0" {
+		t.Errorf("the next page finds %q", text)
+	}
+}

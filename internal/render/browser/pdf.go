@@ -1,0 +1,165 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/pdfcpu/pdfcpu/pkg/api"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/types"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// joinPDF makes one document of all pages, with an outline and a title. It is the first page's output.
+func joinPDF(documents []render.Output, task render.Task) (render.Output, error) {
+	joined := documents[0]
+	readers := make([]io.ReadSeeker, 0, len(documents))
+	bookmarks := make([]pdfcpu.Bookmark, 0, len(documents))
+	for i, d := range documents {
+		readers = append(readers, bytes.NewReader(d.Data))
+		bookmarks = append(bookmarks, pdfcpu.Bookmark{Title: task.Pages[i].Name, PageFrom: i + 1})
+	}
+	var merged, outlined, titled bytes.Buffer
+	if err := api.MergeRaw(readers, &merged, false, nil); err != nil {
+		return render.Output{}, fmt.Errorf("joining pages: %w", err)
+	}
+	if err := api.AddBookmarks(bytes.NewReader(merged.Bytes()), &outlined, bookmarks, true, nil); err != nil {
+		return render.Output{}, fmt.Errorf("adding an outline: %w", err)
+	}
+	out := outlined.Bytes()
+	if task.PDF.Title != "" {
+		if err := api.AddProperties(bytes.NewReader(out), &titled, map[string]string{"Title": task.PDF.Title}, nil); err != nil {
+			return render.Output{}, fmt.Errorf("adding a title: %w", err)
+		}
+		out = titled.Bytes()
+	}
+	document, err := api.ReadContext(bytes.NewReader(out), nil)
+	if err != nil {
+		return render.Output{}, fmt.Errorf("reading the document: %w", err)
+	}
+	joined.Data, err = write(document)
+	return joined, err
+}
+
+// write writes a document so that the same pages give the same bytes: without dates, which it need not have (ISO 32000-2, 14.3.3),
+// with an identifier that follows from its content, and with its objects in the order in which they are met from its root. What
+// joins the pages numbers them by chance.
+func write(document *model.Context) ([]byte, error) {
+	n := numbering{document: document, numbers: map[int]int{}}
+	if err := n.visit(*document.Root); err != nil {
+		return nil, err
+	}
+	root, info := n.numbers[document.Root.ObjectNumber.Value()], 0
+	if document.Info != nil {
+		if err := n.visit(*document.Info); err != nil {
+			return nil, err
+		}
+		info = n.numbers[document.Info.ObjectNumber.Value()]
+	}
+	var out bytes.Buffer
+	out.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+	var table bytes.Buffer
+	for i, before := range n.order {
+		fmt.Fprintf(&table, "%010d 00000 n \n", out.Len())
+		fmt.Fprintf(&out, "%d 0 obj\n", i+1)
+		object := n.patch(document.Table[before].Object)
+		if i+1 == info {
+			if dict, ok := object.(types.Dict); ok {
+				delete(dict, "CreationDate")
+				delete(dict, "ModDate")
+			}
+		}
+		switch o := object.(type) {
+		case nil:
+			out.WriteString("null")
+		case types.StreamDict:
+			o.Dict["Length"] = types.Integer(len(o.Raw))
+			fmt.Fprintf(&out, "%s\nstream\n%s\nendstream", o.PDFString(), o.Raw)
+		default:
+			out.WriteString(o.PDFString())
+		}
+		out.WriteString("\nendobj\n")
+	}
+	id := sha256.Sum256(out.Bytes())
+	start := out.Len()
+	fmt.Fprintf(&out, "xref\n0 %d\n0000000000 65535 f \n%strailer\n<</ID[<%X><%X>]", len(n.order)+1, table.Bytes(), id[:16], id[:16])
+	if info != 0 {
+		fmt.Fprintf(&out, "/Info %d 0 R", info)
+	}
+	fmt.Fprintf(&out, "/Root %d 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF\n", root, len(n.order)+1, start)
+	return out.Bytes(), nil
+}
+
+// numbering maps the numbers of a document's objects to new ones.
+type numbering struct {
+	document *model.Context
+	numbers  map[int]int
+	// order holds the old numbers in the new order.
+	order []int
+}
+
+func (n *numbering) visit(object types.Object) error {
+	var inner []types.Object
+	switch o := object.(type) {
+	case types.IndirectRef:
+		number := o.ObjectNumber.Value()
+		entry := n.document.Table[number]
+		if entry == nil || n.numbers[number] != 0 {
+			return nil
+		}
+		n.order = append(n.order, number)
+		n.numbers[number] = len(n.order)
+		object, err := n.document.Dereference(o)
+		if err != nil {
+			return fmt.Errorf("reading object %d: %w", number, err)
+		}
+		entry.Object = object
+		inner = []types.Object{object}
+	case types.Dict:
+		for _, key := range slices.Sorted(maps.Keys(o)) {
+			inner = append(inner, o[key])
+		}
+	case types.StreamDict:
+		inner = []types.Object{o.Dict}
+	case types.Array:
+		inner = o
+	}
+	for _, o := range inner {
+		if err := n.visit(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patch returns an object with the new numbers. What refers to nothing is null.
+func (n *numbering) patch(object types.Object) types.Object {
+	switch o := object.(type) {
+	case types.IndirectRef:
+		if n.numbers[o.ObjectNumber.Value()] == 0 {
+			return nil
+		}
+		o.ObjectNumber = types.Integer(n.numbers[o.ObjectNumber.Value()])
+		return o
+	case types.Dict:
+		for key, value := range o {
+			o[key] = n.patch(value)
+		}
+	case types.StreamDict:
+		n.patch(o.Dict)
+	case types.Array:
+		for i, item := range o {
+			o[i] = n.patch(item)
+		}
+	}
+	return object
+}

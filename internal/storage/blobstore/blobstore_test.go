@@ -1,0 +1,190 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package blobstore
+
+import (
+	"context"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/memblob"
+
+	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/storagetest"
+	"github.com/platen-dev/platen/test/peer"
+)
+
+const (
+	accessKey = "platen"
+	secretKey = "not-a-secret"
+)
+
+func TestBucket(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		bucket := memblob.OpenBucket(nil)
+		t.Cleanup(func() { _ = bucket.Close() })
+		return storagetest.Service{Provider: New("gcs", "pictures", "pictures", bucket, metrics.Uploads{}), Files: func(t *testing.T) map[string]string {
+			t.Helper()
+			return list(t, bucket)
+		}}
+	})
+}
+
+func list(t *testing.T, bucket *blob.Bucket) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for objects := bucket.List(nil); ; {
+		object, err := objects.Next(t.Context())
+		if err != nil {
+			return files
+		}
+		data, err := bucket.ReadAll(t.Context(), object.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["/"+object.Key] = string(data)
+	}
+}
+
+// TestS3 runs against rclone's S3 server.
+func TestS3(t *testing.T) {
+	endpoint, root := serveS3(t)
+	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		name := strings.ToLower(strings.NewReplacer("TestS3/", "", "_", "-", "'", "").Replace(t.Name()))
+		if err := os.Mkdir(filepath.Join(root, name), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		return storagetest.Service{Provider: openS3(t, S3{Bucket: name, Endpoint: endpoint}), Files: func(t *testing.T) map[string]string {
+			t.Helper()
+			return read(t, filepath.Join(root, name))
+		}}
+	})
+}
+
+func openS3(t *testing.T, c S3) *Bucket {
+	t.Helper()
+	if c.AccessKeyID == "" {
+		c.AccessKeyID, c.SecretAccessKey = accessKey, secretKey
+	}
+	c.Region = "us-east-1"
+	b, err := OpenS3(t.Context(), c, http.DefaultTransport, metrics.Uploads{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// serveS3 starts the server and returns its URL and the folder whose subfolders are its buckets.
+func serveS3(t *testing.T) (endpoint, root string) {
+	t.Helper()
+	binary, err := peer.Rclone(t.Context(), filepath.Join("..", "..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	root = t.TempDir()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	server := exec.CommandContext(ctx, binary, "serve", "s3", "--addr", address, "--auth-key", accessKey+","+secretKey, "--dir-cache-time", "0", root)
+	server.Env = append(os.Environ(), "RCLONE_CONFIG="+filepath.Join(t.TempDir(), "rclone.conf"))
+	var words strings.Builder
+	server.Stderr = &words
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = server.Wait()
+		if t.Failed() {
+			t.Log(words.String())
+		}
+	})
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		connection, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			_ = connection.Close()
+			return "http://" + address, root
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the S3 server did not start: %v", err)
+		}
+	}
+}
+
+func read(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files[strings.TrimPrefix(path, root)] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestS3Errors(t *testing.T) {
+	endpoint, root := serveS3(t)
+	if err := os.Mkdir(filepath.Join(root, "pictures"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		config S3
+		want   storage.Error
+	}{
+		"no bucket":      {S3{Bucket: "nothing-here", Endpoint: endpoint}, storage.Error{Reason: "BucketNotFound", Message: "Bucket 'nothing-here' does not exist"}},
+		"a wrong secret": {S3{Bucket: "pictures", Endpoint: endpoint, AccessKeyID: accessKey, SecretAccessKey: "wrong"}, storage.Error{Reason: "InvalidCredentials", Message: "The credentials are not accepted by bucket 'pictures'"}},
+		"nobody there":   {S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, storage.Error{Class: storage.Retry, Reason: "Unreachable", Message: "Bucket 'pictures' could not be reached"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openS3(t, c.config)
+			_, err := storagetest.One(t.Context(), b, storagetest.File(t, "/a.png", []byte("hello")))
+			_, verify := b.Verify(t.Context())
+			for _, err := range []error{err, verify} {
+				got := storage.AsError(err)
+				if err == nil || got.Reason != c.want.Reason || got.Message != c.want.Message || got.Class != c.want.Class || !got.Account {
+					t.Errorf("got %+v", err)
+				}
+				if strings.Contains(err.Error(), "wrong") || strings.Contains(err.Error(), secretKey) {
+					t.Errorf("the error shows the secret: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestOthersOpen(t *testing.T) {
+	const key = `{"type":"service_account","client_email":"a@b.iam.gserviceaccount.com","private_key":"x","token_uri":"https://oauth2.googleapis.com/token"}`
+	if b, err := OpenGCS(t.Context(), GCS{"pictures", key}, http.DefaultTransport, metrics.Uploads{}); err != nil || b.Key() != "gcs:pictures" {
+		t.Errorf("GCS: %v", err)
+	}
+	if _, err := OpenGCS(t.Context(), GCS{"pictures", `{"type":"external_account","credential_source":{"file":"/etc/passwd"}}`}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != "InvalidCredentials" {
+		t.Errorf("GCS takes credentials that name a file: %v", err)
+	}
+	if b, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "a2V5"}, http.DefaultTransport, metrics.Uploads{}); err != nil || !strings.Contains(b.Key(), url.PathEscape("pictures")) {
+		t.Errorf("Azure: %v", err)
+	}
+	if _, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "no base64!"}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != "InvalidCredentials" {
+		t.Errorf("Azure takes a key that is none: %v", err)
+	}
+}

@@ -1,0 +1,156 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	"gocloud.dev/blob/azureblob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/blob/s3blob"
+	"gocloud.dev/gcp"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+	"google.golang.org/api/googleapi"
+
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+// S3 says how a bucket of Amazon S3, or of a service that speaks its API, is reached.
+type S3 struct {
+	Bucket, Region string
+	// Endpoint of another service than Amazon's, such as https://s3.example.com; paths hold the bucket's name there.
+	Endpoint string
+	// AccessKeyID and SecretAccessKey are required, SessionToken only for temporary credentials.
+	AccessKeyID, SecretAccessKey, SessionToken string
+}
+
+// OpenS3 returns the provider of an S3 bucket. Nothing is asked yet.
+func OpenS3(ctx context.Context, c S3, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
+	options := s3.Options{
+		Region:      c.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
+		HTTPClient:  &http.Client{Transport: transport},
+		// The upload engine tries again, and knows when.
+		Retryer: aws.NopRetryer{},
+		// Other services than Amazon's do not know the newer checksums.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	}
+	if c.Endpoint != "" {
+		options.BaseEndpoint, options.UsePathStyle = &c.Endpoint, true
+	}
+	bucket, err := s3blob.OpenBucket(ctx, s3.New(options), c.Bucket, nil)
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	return New("s3", c.Bucket, c.Endpoint+"/"+c.Bucket, bucket, observer), nil
+}
+
+// GCS says how a bucket of Google Cloud Storage is reached.
+type GCS struct {
+	Bucket string
+	// ServiceAccountKey is the JSON key of a service account. Other kinds of credentials are refused: they may name files and
+	// programs.
+	ServiceAccountKey string
+}
+
+// gcsScope lets a service account read and write objects.
+const gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
+
+// OpenGCS returns the provider of a bucket of Google Cloud Storage. Nothing is asked yet.
+func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
+	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcsScope)
+	if err != nil {
+		return nil, &storage.Error{
+			Class: storage.Stop, Reason: "InvalidCredentials", Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
+		}
+	}
+	// Tokens outlive the call that opens the bucket.
+	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport}))
+	client, err := gcp.NewHTTPClient(transport, oauth2.ReuseTokenSource(nil, tokens))
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	bucket, err := gcsblob.OpenBucket(ctx, client, c.Bucket, nil)
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	return New("gcs", c.Bucket, c.Bucket, bucket, observer), nil
+}
+
+// AzureBlob says how a container of Azure Blob Storage is reached.
+type AzureBlob struct {
+	Account, Container string
+	// Endpoint of another service than Azure's own, such as https://blobs.example.com/account.
+	Endpoint string
+	// AccountKey in base64.
+	AccountKey string
+}
+
+// OpenAzureBlob returns the provider of an Azure Blob Storage container. Nothing is asked yet.
+func OpenAzureBlob(ctx context.Context, c AzureBlob, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
+	key, err := container.NewSharedKeyCredential(c.Account, c.AccountKey)
+	if err != nil {
+		return nil, &storage.Error{Class: storage.Stop, Reason: "InvalidCredentials", Account: true, Message: "accountKey must be base64"}
+	}
+	endpoint := c.Endpoint
+	if endpoint == "" {
+		endpoint = fmt.Sprintf("https://%s.blob.core.windows.net", c.Account)
+	}
+	client, err := container.NewClientWithSharedKeyCredential(strings.TrimSuffix(endpoint, "/")+"/"+url.PathEscape(c.Container), key,
+		&container.ClientOptions{ClientOptions: azcore.ClientOptions{
+			Transport: &http.Client{Transport: transport},
+			Retry:     policy.RetryOptions{MaxRetries: -1}, // as for S3
+		}})
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	bucket, err := azureblob.OpenBucket(ctx, client, nil)
+	if err != nil {
+		return nil, misconfigured(err)
+	}
+	return New("azureblob", c.Container, endpoint+"/"+c.Container, bucket, observer), nil
+}
+
+func misconfigured(err error) error {
+	return &storage.Error{Class: storage.Stop, Reason: "InvalidSpec", Account: true, Message: "The bucket's settings are not valid", Err: err}
+}
+
+// statusOfOthers is the HTTP status of an error of Google's or Azure's library, 0 when there was no answer.
+func statusOfOthers(err error) int {
+	if gcs := (*googleapi.Error)(nil); errors.As(err, &gcs) {
+		return gcs.Code
+	}
+	if azure := (*azcore.ResponseError)(nil); errors.As(err, &azure) {
+		return azure.StatusCode
+	}
+	if token := (*oauth2.RetrieveError)(nil); errors.As(err, &token) {
+		return http.StatusUnauthorized
+	}
+	return 0
+}
+
+// codeOf is the service's own code of an error, such as NoSuchBucket; empty when there is none.
+func codeOf(err error) string {
+	if s3 := smithy.APIError(nil); errors.As(err, &s3) {
+		return s3.ErrorCode()
+	}
+	if azure := (*azcore.ResponseError)(nil); errors.As(err, &azure) {
+		return azure.ErrorCode
+	}
+	return ""
+}

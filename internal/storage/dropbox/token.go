@@ -1,0 +1,103 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+const (
+	// grantPause is how long a refused refresh token is not tried again.
+	grantPause = 10 * time.Minute
+	// expirySlack is how long before its end an access token is made anew. It is longer than connections go without being
+	// verified, so that an upload rarely waits for a token.
+	expirySlack = 15 * time.Minute
+)
+
+// tokens holds the access token of an account, in memory only.
+type tokens struct {
+	// refreshing is held by whoever reads or refreshes what follows, so that one refresh is in flight at a time.
+	refreshing chan struct{}
+	current    *oauth2.Token
+	// refused is the answer to a refresh token that was refused, kept until refusedUntil.
+	refused      error
+	refusedUntil time.Time
+}
+
+// authorized makes a call with a valid access token. A token that Dropbox calls expired is refreshed once.
+func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, token string) error) error {
+	token, err := c.accessToken(ctx, "")
+	if err != nil {
+		return err
+	}
+	err = call(ctx, token)
+	if !isTag(err, "expired_access_token") {
+		return err
+	}
+	if token, err = c.accessToken(ctx, token); err != nil {
+		return err
+	}
+	return call(ctx, token)
+}
+
+// accessToken returns the access token, refreshed when it has expired or is the stale one that Dropbox refused. Whoever comes
+// while a refresh is under way waits for it.
+func (c *Client) accessToken(ctx context.Context, stale string) (string, error) {
+	select {
+	case c.tokens.refreshing <- struct{}{}:
+		defer func() { <-c.tokens.refreshing }()
+	case <-ctx.Done():
+		return "", unreachable(ctx.Err())
+	}
+	now := c.config.Now()
+	if t := c.tokens.current; t != nil && t.AccessToken != stale && now.Add(expirySlack).Before(t.Expiry) {
+		return t.AccessToken, nil
+	}
+	if c.tokens.refused != nil && now.Before(c.tokens.refusedUntil) {
+		return "", c.tokens.refused
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
+		Transport:     limitBody{c.config.Transport},
+		CheckRedirect: c.http.CheckRedirect,
+	})
+	token, err := c.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: c.config.RefreshToken}).Token()
+	if err != nil {
+		err = decodeTokenError(err)
+		c.config.Observer.Refreshed(provider, outcome(err))
+		if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Class == storage.Stop {
+			c.tokens.refused, c.tokens.refusedUntil = err, now.Add(grantPause)
+		}
+		return "", err
+	}
+	if token.ExpiresIn > 0 {
+		token.Expiry = now.Add(time.Duration(token.ExpiresIn) * time.Second)
+	}
+	c.config.Observer.Refreshed(provider, "ok")
+	c.tokens.current, c.tokens.refused = token, nil
+	return token.AccessToken, nil
+}
+
+// limitBody bounds the answers that x/oauth2 reads.
+type limitBody struct{ next http.RoundTripper }
+
+func (l limitBody) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := l.next.RoundTrip(req)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	}
+	return resp, err
+}

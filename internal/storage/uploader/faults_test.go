@@ -1,0 +1,546 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package uploader_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/storage/uploader"
+)
+
+// The routes of an upload.
+const (
+	token       = "/oauth2/token"
+	upload      = "/2/files/upload"
+	start       = "/2/files/upload_session/start"
+	startBatch  = "/2/files/upload_session/start_batch"
+	appendChunk = "/2/files/upload_session/append_v2"
+	appendBatch = "/2/files/upload_session/append_batch"
+	finish      = "/2/files/upload_session/finish_batch_v2"
+)
+
+// world is the simulator, a content store, and a manager that can be killed. What should stand in the end is its own ledger.
+type world struct {
+	t     *testing.T
+	sim   *dropboxsim.Server
+	url   string
+	store *content.Store
+	news  chan types.NamespacedName
+	retry storage.RetryPolicy
+
+	mu     sync.Mutex
+	ledger map[string]map[string][]byte // by account and path
+	before map[string][]byte            // what others have put there, by path
+
+	engine  *uploader.Uploader
+	kill    func()
+	clients map[string]storage.Provider
+}
+
+func newWorld(t *testing.T, accounts ...string) *world {
+	t.Helper()
+	w := &world{
+		t: t, sim: dropboxsim.New(), news: make(chan types.NamespacedName, 10_000), ledger: map[string]map[string][]byte{},
+		retry: storage.RetryPolicy{Base: time.Millisecond, Cap: 20 * time.Millisecond},
+	}
+	for _, key := range accounts {
+		w.sim.AddAccount(dropboxsim.Account{AppKey: key, RefreshToken: "refresh", Email: key + "@example.com", DisplayName: key})
+		w.ledger[key] = map[string][]byte{}
+	}
+	server := httptest.NewUnstartedServer(w.sim)
+	server.Config.ErrorLog = nil
+	server.Start()
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	store, err := content.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store = store
+	w.begin()
+	t.Cleanup(func() { w.kill() })
+	return w
+}
+
+// begin starts a manager that knows nothing.
+func (w *world) begin() {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.clients = map[string]storage.Provider{}
+	w.engine = uploader.New(uploader.Options{
+		Parallel: 16, Retry: w.retry, Changed: func(j types.NamespacedName) { w.news <- j }, Observer: metrics.Uploads{},
+	})
+	ended := make(chan error, 1)
+	engine := w.engine
+	go func() { ended <- engine.Start(ctx) }()
+	w.kill = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// crash kills the manager, with all calls in flight and all that it knows, and starts another.
+func (w *world) crash() {
+	w.kill()
+	w.begin()
+}
+
+func (w *world) client(account string) storage.Provider {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.clients[account] == nil {
+		c, err := dropbox.New(dropbox.Config{
+			AppKey: account, RefreshToken: "refresh", APIURL: w.url, ContentURL: w.url, LargeFile: 1 << 20,
+			Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Observer: metrics.Uploads{},
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.clients[account] = c
+	}
+	return w.clients[account]
+}
+
+// plan is an upload of pages with the given sizes, of which the ledger is told.
+func (w *world) plan(account, job string, policy storage.ConflictPolicy, sizes ...int) uploader.Upload {
+	w.t.Helper()
+	return w.planAs(account, job, job, policy, sizes...)
+}
+
+// planAs is a plan whose files have other names than the job.
+func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy, sizes ...int) uploader.Upload {
+	w.t.Helper()
+	random := rand.New(rand.NewPCG(uint64(len(job)), uint64(len(sizes))))
+	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return w.client(account), nil }}
+	for i, size := range sizes {
+		data := make([]byte, size)
+		for at := 0; at < size; at += 1 << 10 {
+			data[at] = byte(random.Uint32())
+		}
+		copy(data, job+strconv.Itoa(i))
+		key := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}.PageKey(i+1, "", "png")
+		object, err := w.store.Put(w.t.Context(), key, "image/png", bytes.NewReader(data), 1<<30)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		path := fmt.Sprintf("/Renders/%s_page_%d 🎨.png", stem, i+1)
+		w.ledger[account][path] = data
+		c.Files = append(c.Files, uploader.File{Page: i + 1, File: storage.File{
+			Path: path, Size: object.Size, ContentHash: object.ContentHash, ConflictPolicy: policy,
+			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+				return w.store.NewRangeReader(ctx, key, offset, length)
+			},
+		}})
+	}
+	return uploader.Upload{
+		Job: types.NamespacedName{Namespace: account, Name: job}, UID: types.UID(account + job), Generation: 1,
+		Deadline: time.Now().Add(time.Minute), Connections: []uploader.Connection{c}, Complete: true,
+	}
+}
+
+// again is an upload as a manager asks for it that does not know how far the one before has come.
+func again(up uploader.Upload) uploader.Upload {
+	c := up.Connections[0]
+	c.Files = append([]uploader.File(nil), c.Files...)
+	for i := range c.Files {
+		c.Files[i].Doubtful = true
+	}
+	up.Connections = []uploader.Connection{c}
+	return up
+}
+
+// await waits until an upload is done.
+func (w *world) await(up uploader.Upload) uploader.Result {
+	w.t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		if results, ok := w.engine.Results(up.Job, up.UID, up.Generation); ok && results[0].Done {
+			return results[0]
+		}
+		select {
+		case <-w.news:
+		case <-timeout:
+			w.t.Fatalf("%s did not end", up.Job)
+		}
+	}
+}
+
+// expectLedger checks that exactly the files of the ledger stand, byte for byte, each committed once.
+func (w *world) expectLedger() {
+	w.t.Helper()
+	for account, want := range w.ledger {
+		files := w.sim.Files(account)
+		for _, f := range files {
+			data, _ := w.sim.Content(account, f.Path)
+			if expected, ok := want[f.Path]; !ok || !bytes.Equal(data, expected) {
+				w.t.Errorf("%s has %s with %d bytes; expected there: %t, %d bytes", account, f.Path, len(data), ok, len(expected))
+			}
+			if f.Commits != 1 {
+				w.t.Errorf("%s was committed %d times", f.Path, f.Commits)
+			}
+		}
+		if len(files) != len(want) {
+			w.t.Errorf("%s has %d files, want %d", account, len(files), len(want))
+		}
+	}
+}
+
+func json(status int, body string) dropboxsim.Fault {
+	return dropboxsim.Fault{Status: status, ContentType: "application/json", Body: body}
+}
+
+// shapes are jobs of each shape and the routes that they take.
+var shapes = map[string]struct {
+	sizes  []int
+	routes []string
+}{
+	"one page":     {[]int{1000}, []string{upload}},
+	"twenty pages": {repeat(1000, 20), []string{startBatch, appendBatch, finish}},
+	"a large file": {[]int{9 << 20}, []string{start, appendChunk, finish}},
+}
+
+func repeat(size, n int) (sizes []int) {
+	for i := range n {
+		sizes = append(sizes, size+i)
+	}
+	return sizes
+}
+
+// TestEveryFaultThatPasses strikes each call of each shape at each moment with each fault that passes: in the end every file stands
+// once.
+func TestEveryFaultThatPasses(t *testing.T) {
+	faults := map[string]dropboxsim.Fault{
+		"dropped before":            {Drop: "before"},
+		"dropped within":            {Drop: "within"},
+		"dropped after":             {Drop: "after"},
+		"500":                       {Status: 500, Body: "oops", ContentType: "text/plain"},
+		"503 with Retry-After":      {Status: 503, Headers: map[string]string{"Retry-After": "1"}},
+		"an answer without JSON":    {Status: 200, Body: "<html>", ContentType: "text/html"},
+		"429 as text":               {Status: 429, Body: "slow down", ContentType: "text/plain"},
+		"429 without patience":      json(429, `{"error_summary":"too_many_requests/.","error":{"reason":{".tag":"too_many_requests"}}}`),
+		"429 with retry_after":      json(429, `{"error_summary":"too_many_requests/.","error":{"reason":{".tag":"too_many_requests"},"retry_after":1}}`),
+		"the namespace is locked":   json(429, `{"error":{"reason":{".tag":"too_many_write_operations"}}}`),
+		"the token has expired":     json(401, `{"error_summary":"expired_access_token/","error":{".tag":"expired_access_token"}}`),
+		"409 of a locked namespace": json(409, `{"error_summary":"path/too_many_write_operations/","error":{".tag":"path","reason":{".tag":"too_many_write_operations"},"upload_session_id":"x"}}`),
+	}
+	for name, shape := range shapes {
+		for _, route := range append(shape.routes, token) {
+			for what, fault := range faults {
+				if route == token && (fault.Status == 200 || strings.Contains(what, "locked") || strings.Contains(what, "expired")) {
+					continue // no answers of the token endpoint
+				}
+				policies := []storage.ConflictPolicy{storage.Overwrite}
+				if fault.Drop != "" || fault.Status == 200 || fault.Status == 500 { // those that leave a doubt
+					policies = append(policies, storage.Rename, storage.Keep)
+				}
+				for _, policy := range policies {
+					t.Run(fmt.Sprintf("%s/%s/%s/%s", name, route[strings.LastIndex(route, "/")+1:], what, policy), func(t *testing.T) {
+						t.Parallel()
+						w := newWorld(t, "ada")
+						if policy == storage.Rename {
+							w.occupy("card", shape.sizes)
+						}
+						fault := fault
+						fault.Route, fault.Count = route, 2
+						if strings.Contains(what, "etry") {
+							fault.Count = 1 // it is a second each time
+						}
+						w.sim.AddFault(fault)
+						up := w.plan("ada", "card", policy, shape.sizes...)
+						w.engine.Ensure(up)
+						if r := w.await(up); r.Err != nil {
+							t.Errorf("got %v", r.Err)
+						}
+						if policy == storage.Rename {
+							w.moveAside(up)
+						}
+						w.expectLedger()
+					})
+				}
+			}
+		}
+	}
+}
+
+// occupy puts other files where those of a job will want to be.
+func (w *world) occupy(stem string, sizes []int) {
+	w.t.Helper()
+	theirs := w.planAs("ada", "theirs", stem, storage.Overwrite, sizes...)
+	w.engine.Ensure(theirs)
+	if r := w.await(theirs); r.Err != nil {
+		w.t.Fatal(r.Err)
+	}
+	w.before = w.ledger["ada"]
+	w.ledger["ada"] = map[string][]byte{}
+}
+
+// moveAside tells the ledger that the others' files stay and that the upload's have the names that Dropbox gives.
+func (w *world) moveAside(up uploader.Upload) {
+	for _, f := range up.Connections[0].Files {
+		w.ledger["ada"][strings.TrimSuffix(f.Path, ".png")+" (1).png"] = w.ledger["ada"][f.Path]
+		w.ledger["ada"][f.Path] = w.before[f.Path]
+	}
+}
+
+// TestNoCallAfterAStop strikes each call with each refusal: it is the last call, nothing stands, and the user is told in words.
+func TestNoCallAfterAStop(t *testing.T) {
+	for what, c := range map[string]struct {
+		fault   dropboxsim.Fault
+		message string
+	}{
+		"400":           {dropboxsim.Fault{Status: 400, ContentType: "text/plain", Body: "Error in call"}, "Dropbox refused the request (HTTP 400 Error in call)"},
+		"invalid token": {json(401, `{"error":{".tag":"invalid_access_token"}}`), "Token expired"},
+		"suspended":     {json(401, `{"error":{".tag":"user_suspended"}}`), "Dropbox account is suspended"},
+		"missing scope": {json(401, `{"error":{".tag":"missing_scope","required_scope":"files.content.write"}}`), "App lacks scope files.content.write"},
+		"403":           {dropboxsim.Fault{Status: 403}, "Dropbox denies access to this app or account"},
+		"stale root":    {json(422, `{"error":{".tag":"invalid_root","invalid_root":{".tag":"team"}}}`), "rootNamespaceID is not this account's team space"},
+	} {
+		for name, shape := range shapes {
+			for _, route := range shape.routes {
+				t.Run(fmt.Sprintf("%s/%s/%s", name, route[strings.LastIndex(route, "/")+1:], what), func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t, "ada")
+					fault := c.fault
+					fault.Route, fault.Count = route, 1000
+					w.sim.AddFault(fault)
+					up := w.plan("ada", "card", storage.Overwrite, shape.sizes...)
+					w.engine.Ensure(up)
+					r := w.await(up)
+					if problem := storage.AsError(r.Err); r.Err == nil || problem.Message != c.message || len(r.Pages) != len(shape.sizes) {
+						t.Errorf("got %+v, want %q", r, c.message)
+					}
+					struck := 0
+					for _, e := range w.sim.Log() {
+						if e.Fault {
+							struck++
+						} else if struck > 0 && e.Route != route {
+							t.Errorf("%s was called after the refusal", e.Route)
+						}
+					}
+					if parallel := 2; struck > 1 && (route != appendChunk || struck > parallel) {
+						t.Errorf("the refused call was made %d times", struck)
+					}
+					if n := len(w.sim.Files("ada")); n > 0 {
+						t.Errorf("%d files stand", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestRandomFaultsAndCrashes mixes faults that pass with kills of the manager. A failing seed is printed with the test's name.
+func TestRandomFaultsAndCrashes(t *testing.T) {
+	seeds := 100
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(uint64(seed), 0))
+			w := newWorld(t, "ada", "bob")
+			var jobs []uploader.Upload
+			for n := range 6 {
+				sizes := [][]int{{1000}, repeat(2000, 3), repeat(500, 20), {9 << 20}}[random.IntN(4)]
+				policy := []storage.ConflictPolicy{storage.Overwrite, storage.Rename, storage.Keep}[random.IntN(3)]
+				jobs = append(jobs, w.plan([]string{"ada", "bob"}[n%2], fmt.Sprintf("job-%d", n), policy, sizes...))
+			}
+			for range 12 {
+				fault := []dropboxsim.Fault{{Drop: "before"}, {Drop: "within"}, {Drop: "after"}, {Status: 500}, {Status: 429, Body: "slow down"}}[random.IntN(5)]
+				fault.Route = []string{upload, start, startBatch, appendChunk, appendBatch, finish, token}[random.IntN(7)]
+				fault.Skip, fault.Count = random.IntN(3), 1+random.IntN(2)
+				w.sim.AddFault(fault)
+			}
+			w.sim.SetLatency(time.Duration(random.IntN(3)) * time.Millisecond)
+			for _, up := range jobs {
+				w.engine.Ensure(up)
+			}
+			for range random.IntN(4) {
+				<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
+				w.crash()
+				for _, up := range jobs {
+					w.engine.Ensure(again(up))
+				}
+			}
+			for _, up := range jobs {
+				r := w.await(up)
+				if r.Err != nil {
+					t.Errorf("%s: %v", up.Job, r.Err)
+				}
+				for i, p := range r.Pages {
+					if p.Path != up.Connections[0].Files[i].Path {
+						t.Errorf("status says %s", p.Path)
+					}
+				}
+			}
+			w.expectLedger()
+		})
+	}
+}
+
+func calls(sim *dropboxsim.Server) (n int) {
+	for _, e := range sim.Log() {
+		if strings.HasPrefix(e.Route, "/2/") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestCalls(t *testing.T) {
+	w := newWorld(t, "ada")
+	for _, c := range []struct {
+		name  string
+		sizes []int
+		want  int
+	}{
+		{"one page", []int{1000}, 1},
+		{"twenty pages", repeat(1000, 20), 3},
+		{"twenty more, for which sessions are at hand", repeat(1000, 20), 2},
+		{"a thousand pages", repeat(10, 1000), 3},
+		{"a large file of three chunks", []int{9 << 20}, 5},
+	} {
+		w.sim.ClearLog()
+		up := w.plan("ada", strings.ReplaceAll(c.name, " ", "-"), storage.Overwrite, c.sizes...)
+		w.engine.Ensure(up)
+		if r := w.await(up); r.Err != nil {
+			t.Errorf("%s: %v", c.name, r.Err)
+		}
+		if got := calls(w.sim); got != c.want {
+			t.Errorf("%s: %d calls, want %d", c.name, got, c.want)
+		}
+	}
+	w.expectLedger()
+}
+
+func TestFiftyJobsOfOneAccountNeverContend(t *testing.T) {
+	w := newWorld(t, "ada")
+	w.sim.SetLatency(5 * time.Millisecond)
+	var jobs []uploader.Upload
+	for n := range 50 {
+		jobs = append(jobs, w.plan("ada", fmt.Sprintf("job-%d", n), storage.Overwrite, repeat(1000, 20)...))
+	}
+	var all sync.WaitGroup
+	for _, up := range jobs {
+		all.Go(func() { w.engine.Ensure(up) })
+	}
+	all.Wait()
+	for _, up := range jobs {
+		if r := w.await(up); r.Err != nil {
+			t.Errorf("%s: %v", up.Job, r.Err)
+		}
+	}
+	for _, e := range w.sim.Log() {
+		if e.Status == http.StatusTooManyRequests {
+			t.Errorf("%s was refused", e.Route)
+		}
+	}
+	t.Logf("%d calls for 1000 files of 50 jobs", calls(w.sim))
+	w.expectLedger()
+}
+
+func TestNoAccountWaitsForAnothersRetryAfter(t *testing.T) {
+	var accounts []string
+	for n := range 10 {
+		accounts = append(accounts, fmt.Sprintf("account-%d", n))
+	}
+	w := newWorld(t, accounts...)
+	// The first account that asks is told to wait for longer than the test lasts.
+	w.sim.AddFault(dropboxsim.Fault{Route: upload, Status: 429, ContentType: "text/plain", Body: "slow down", Headers: map[string]string{"Retry-After": "300"}})
+	first := w.plan(accounts[0], "held", storage.Overwrite, 1000)
+	w.engine.Ensure(first)
+	for len(w.sim.Log()) < 2 {
+		<-time.After(time.Millisecond)
+	}
+	began := time.Now()
+	for _, account := range accounts[1:] {
+		up := w.plan(account, "free", storage.Overwrite, 1000)
+		w.engine.Ensure(up)
+		if r := w.await(up); r.Err != nil {
+			t.Errorf("%s: %v", account, r.Err)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the others took %s", took)
+	}
+	late := w.plan(accounts[0], "late", storage.Overwrite, 1000)
+	late.Deadline = time.Now().Add(time.Second)
+	w.engine.Ensure(late)
+	if r := w.await(late); r.Err == nil {
+		t.Error("an account that asked to be left alone was not")
+	}
+	for _, e := range w.sim.Log()[2:] {
+		if e.AppKey == accounts[0] {
+			t.Errorf("%s was called meanwhile", e.Route)
+		}
+	}
+}
+
+func TestEachPageIsToldOf(t *testing.T) {
+	w := newWorld(t, "ada")
+	up := w.plan("ada", "card", storage.Overwrite, repeat(100, 5)...)
+	files := up.Connections[0].Files
+	for i, path := range map[int]string{1: "/Renders/desktop.ini", 3: "/Renders/" + strings.Repeat("é", 256) + ".png"} {
+		delete(w.ledger["ada"], files[i].Path)
+		files[i].Path = path
+	}
+	w.engine.Ensure(up)
+	r := w.await(up)
+	for i, p := range r.Pages {
+		if refused := i == 1 || i == 3; refused != (p.Err != nil) {
+			t.Errorf("page %d: %v", p.Page, p.Err)
+		}
+	}
+	if problem := storage.AsError(r.Err); problem.Message != "Folder or file name not allowed: /Renders/desktop.ini" {
+		t.Errorf("got %q", problem.Message)
+	}
+	w.expectLedger()
+}
+
+func TestAnswerWithTooFewEntriesIsNoSuccess(t *testing.T) {
+	for _, route := range []string{finish, appendBatch, startBatch} {
+		w := newWorld(t, "ada")
+		w.sim.AddFault(dropboxsim.Fault{Route: route, Status: 200, ContentType: "application/json", Body: `{"entries":[{".tag":"success"}],"session_ids":["x"]}`})
+		up := w.plan("ada", "card", storage.Overwrite, repeat(100, 20)...)
+		w.engine.Ensure(up)
+		if r := w.await(up); r.Err != nil {
+			t.Errorf("%s: %v", route, r.Err)
+		}
+		w.expectLedger()
+	}
+}
+
+func TestSessionsThatDropboxHasForgottenAreMadeAnew(t *testing.T) {
+	w := newWorld(t, "ada")
+	first := w.plan("ada", "first", storage.Overwrite, repeat(100, 3)...)
+	w.engine.Ensure(first)
+	w.await(first)
+	w.sim.AdvanceClock(8 * 24 * time.Hour) // the ids at hand are too old
+	second := w.plan("ada", "second", storage.Overwrite, repeat(100, 3)...)
+	w.engine.Ensure(second)
+	if r := w.await(second); r.Err != nil {
+		t.Error(r.Err)
+	}
+	w.expectLedger()
+}

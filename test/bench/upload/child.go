@@ -1,0 +1,80 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/uploader"
+)
+
+// plan is what the engine uploads.
+type plan struct {
+	// Store is the URL of the content store.
+	Store string
+	Files []planned
+}
+
+type planned struct {
+	Path   string
+	Object content.Object
+}
+
+// upload is the engine alone, as the manager runs it.
+func upload(ctx context.Context, planFile string) error {
+	data, err := os.ReadFile(planFile)
+	if err != nil {
+		return err
+	}
+	var p plan
+	if err := json.Unmarshal(data, &p); err != nil {
+		return err
+	}
+	store, err := content.Open(ctx, p.Store)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16}
+	account, err := dropbox.New(dropbox.Config{AppKey: "app", RefreshToken: "refresh", Transport: transport, Observer: metrics.Uploads{}})
+	if err != nil {
+		return err
+	}
+	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return account, nil }}
+	for i, f := range p.Files {
+		c.Files = append(c.Files, uploader.File{Page: i + 1, File: storage.File{
+			Path: f.Path, Size: f.Object.Size, ContentHash: f.Object.ContentHash, ContentType: f.Object.ContentType, ConflictPolicy: storage.Overwrite,
+			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+				return store.NewRangeReader(ctx, f.Object.Key, offset, length)
+			},
+		}})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{}, 1)
+	engine := uploader.New(uploader.Options{
+		Parallel: 16, Retry: storage.DefaultRetryPolicy, Changed: func(types.NamespacedName) { done <- struct{}{} }, Observer: metrics.Uploads{},
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- engine.Start(ctx) }()
+	job := uploader.Upload{
+		Job: types.NamespacedName{Namespace: "bench", Name: "bench"}, UID: "bench", Generation: 1,
+		Deadline: time.Now().Add(10 * time.Minute), Connections: []uploader.Connection{c}, Complete: true,
+	}
+	engine.Ensure(job)
+	<-done
+	results, _ := engine.Results(job.Job, job.UID, job.Generation)
+	cancel()
+	return errors.Join(<-ended, results[0].Err, store.Close())
+}

@@ -1,0 +1,128 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package peer brings programs that others wrote to the Dropbox simulator, for the tests that prove it and the benchmarks that compare
+// with them: rclone, and Dropbox's hosts as rclone sees them.
+package peer
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// hostNames of Dropbox.
+var hostNames = []string{"api.dropboxapi.com", "content.dropboxapi.com", "www.dropbox.com", "notify.dropboxapi.com"}
+
+// Rclone returns the path of the rclone of hack/tools/rclone, built once for each version of its module. root is the repository's.
+func Rclone(ctx context.Context, root string) (string, error) {
+	module := filepath.Join(root, "hack", "tools", "rclone")
+	digest := sha256.New()
+	for _, name := range []string{"go.sum", "main.go"} {
+		data, err := os.ReadFile(filepath.Join(module, name))
+		if err != nil {
+			return "", err
+		}
+		_, _ = digest.Write(data) // never fails
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(cache, "platen", "bin", "rclone-"+hex.EncodeToString(digest.Sum(nil)[:6]))
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
+	}
+	fmt.Fprintln(os.Stderr, "building rclone; the first time takes some minutes")
+	build := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building rclone: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// Hosts plays Dropbox's hosts over HTTPS behind a proxy on the loopback interface.
+type Hosts struct {
+	// Proxy is the URL of the proxy.
+	Proxy string
+	// CA signed the hosts' certificate, in PEM.
+	CA []byte
+
+	server, proxy *httptest.Server
+}
+
+// NewHosts starts the hosts, all answered by one handler. Close ends them.
+func NewHosts(handler http.Handler) (*Hosts, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "dropboxsim"}, DNSNames: hostNames,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	h := &Hosts{CA: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), server: httptest.NewUnstartedServer(handler)}
+	h.server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	h.server.StartTLS()
+	target := h.server.Listener.Addr().String()
+	h.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tunnel(w, r, target) }))
+	h.Proxy = h.proxy.URL
+	return h, nil
+}
+
+// Close ends the hosts.
+func (h *Hosts) Close() {
+	h.proxy.Close()
+	h.server.Close()
+}
+
+// tunnel answers CONNECT for Dropbox's hosts, and for no other, with the simulator.
+func tunnel(w http.ResponseWriter, r *http.Request, target string) {
+	host, _, _ := net.SplitHostPort(r.Host)
+	if r.Method != http.MethodConnect || !slices.Contains(hostNames, host) {
+		http.Error(w, "only Dropbox is here", http.StatusForbidden)
+		return
+	}
+	backend, err := net.Dial("tcp", target)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer backend.Close()
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
+	var both sync.WaitGroup
+	both.Go(func() { _, _ = io.Copy(backend, client); _ = backend.Close() })
+	both.Go(func() { _, _ = io.Copy(client, backend); _ = client.Close() })
+	both.Wait()
+}
