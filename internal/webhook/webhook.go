@@ -112,11 +112,8 @@ func Secret(key []byte) string { return "whsec_" + base64.StdEncoding.EncodeToSt
 // SetupWithManager lets the manager run the Reconciler, in every replica.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.calls = &http.Client{
-		Timeout: callTimeout,
-		Transport: &http.Transport{
-			DialContext: r.Policy.Dialer().DialContext, TLSHandshakeTimeout: callTimeout, ResponseHeaderTimeout: callTimeout,
-			MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
-		},
+		Timeout:   callTimeout,
+		Transport: r.Policy.Transport(),
 		// What was signed for one receiver is not carried to another.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
