@@ -27,8 +27,7 @@ import (
 
 // Every command says what it is for and shows how it is used, and every example is a command line that the command takes.
 func TestHelp(t *testing.T) {
-	streams, _, _, _ := genericiooptions.NewTestIOStreams()
-	root := New(streams)
+	root := New(genericiooptions.NewTestIOStreamsDiscard())
 	var check func(c *cobra.Command)
 	check = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {
