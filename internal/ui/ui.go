@@ -28,7 +28,7 @@ import (
 
 const (
 	// maxForm bounds what a visitor sends, in bytes.
-	maxForm = 2 << 20
+	maxForm = 1 << 20
 	// requestTimeout bounds one answer, but for files.
 	requestTimeout = 30 * time.Second
 	// fileTimeout bounds the sending of a file.

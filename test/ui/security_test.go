@@ -1,0 +1,338 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// send makes a request that no browser would make, and does not follow redirects.
+func send(t *testing.T, r *http.Request) (status int, header http.Header, body string) {
+	t.Helper()
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(data)
+}
+
+// request has the headers of a browser's own form. change may be nil.
+func request(t *testing.T, method, path string, form url.Values, cookies []*http.Cookie, change func(http.Header)) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, world.page+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", world.page)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	if change != nil {
+		change(r.Header)
+	}
+	return r
+}
+
+// signedIn returns the cookies of someone who has signed in.
+func signedIn(t *testing.T, token string) []*http.Cookie {
+	t.Helper()
+	status, header, body := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {token}}, nil, nil))
+	if status != http.StatusSeeOther {
+		t.Fatalf("signing in is answered with %d\n%s", status, body)
+	}
+	return (&http.Response{Header: header}).Cookies()
+}
+
+func TestCookies(t *testing.T) {
+	w := newWorkspace(t)
+	for _, c := range signedIn(t, w.token) {
+		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || len(c.String()) > 4096 {
+			t.Errorf("cookie %s", c)
+		}
+		if strings.Contains(c.Value, w.token) || strings.Contains(c.Value, strings.Split(w.token, ".")[2]) {
+			t.Error("the cookie shows the token")
+		}
+		changed := *c
+		middle := len(c.Value) / 2
+		changed.Value = c.Value[:middle] + string('A'+(c.Value[middle]-'A'+1)%26) + c.Value[middle+1:]
+		status, header, _ := send(t, request(t, http.MethodGet, "/ui/storage", nil, []*http.Cookie{&changed}, nil))
+		if status != http.StatusSeeOther || !strings.HasPrefix(header.Get("Location"), "/ui/sign-in") {
+			t.Errorf("a changed cookie is answered with %d %s", status, header.Get("Location"))
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	w := newWorkspace(t)
+	cookies := signedIn(t, w.token)
+	for _, path := range []string{"/ui/sign-in", "/ui/storage", "/ui/renders", "/ui/templates", "/ui/nothing", "/ui/static/app.css"} {
+		_, header, _ := send(t, request(t, http.MethodGet, path, nil, cookies, nil))
+		policy := header.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "script-src 'self';", "style-src 'self';"} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("%s: the policy lacks %s: %s", path, want, policy)
+			}
+		}
+		for name, want := range map[string]string{"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"} {
+			if header.Get(name) != want {
+				t.Errorf("%s: %s is %q", path, name, header.Get(name))
+			}
+		}
+		if strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: %s", path, policy)
+		}
+		if path != "/ui/static/app.css" && header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: Cache-Control is %q", path, header.Get("Cache-Control"))
+		}
+	}
+}
+
+// Whatever changes something is refused when another site asks for it, whatever that site leaves out.
+func TestCrossSiteRequests(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner")
+	cookies := signedIn(t, w.token)
+	create(t, &platenv1alpha1.StorageConnection{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "dropbox"},
+		Spec: platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderDropbox, Dropbox: &platenv1alpha1.DropboxSpec{
+			CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "none"},
+		}},
+	})
+	for _, path := range []string{
+		"/ui/sign-in", "/ui/sign-out", "/ui/workspace", "/ui/connect", "/ui/storage/dropbox/test", "/ui/storage/dropbox/folders",
+		"/ui/storage/dropbox/folder", "/ui/storage/dropbox/disconnect", "/ui/renders/x/retry", "/ui/templates/banner/renders", "/ui/templates/banner/preview",
+	} {
+		for name, change := range map[string]func(http.Header){
+			"another site":          func(h http.Header) { h.Set("Origin", "https://evil.example"); h.Set("Sec-Fetch-Site", "cross-site") },
+			"a sibling":             func(h http.Header) { h.Set("Origin", "http://evil.localhost"); h.Set("Sec-Fetch-Site", "same-site") },
+			"an old browser":        func(h http.Header) { h.Set("Origin", "https://evil.example"); h.Del("Sec-Fetch-Site") },
+			"a page without origin": func(h http.Header) { h.Set("Origin", "null"); h.Del("Sec-Fetch-Site") },
+		} {
+			status, header, body := send(t, request(t, http.MethodPost, path, url.Values{"path": {"/Stolen"}, "token": {w.token}}, cookies, change))
+			if status != http.StatusForbidden || !strings.Contains(body, "came from another site") || header.Get("Set-Cookie") != "" {
+				t.Errorf("%s from %s is answered with %d", path, name, status)
+			}
+		}
+		// None of them is a GET.
+		if status, _, _ := send(t, request(t, http.MethodGet, path, nil, cookies, nil)); path != "/ui/sign-in" && path != "/ui/workspace" &&
+			!strings.HasSuffix(path, "/folders") && !strings.HasSuffix(path, "/disconnect") && status != http.StatusMethodNotAllowed && status != http.StatusNotFound {
+			t.Errorf("GET %s is answered with %d", path, status)
+		}
+	}
+	connection := w.connection(t)
+	if connection.Spec.DefaultFolder != "/Renders" {
+		t.Errorf("the folder is %s", connection.Spec.DefaultFolder)
+	}
+	jobs := &platenv1alpha1.RenderJobList{}
+	if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil || len(jobs.Items) > 0 {
+		t.Errorf("%d jobs, %v", len(jobs.Items), err)
+	}
+}
+
+func TestNoOpenRedirect(t *testing.T) {
+	w := newWorkspace(t)
+	for _, next := range []string{
+		"https://evil.example/", "//evil.example/ui/", "/\\evil.example", "javascript:alert(1)", "/ui/\\..\\evil", "http:/ui/", "/v1/x", "",
+		"/ui/x\r\nSet-Cookie: a=b", "///evil.example/ui/", "https://u@localhost/ui/",
+	} {
+		status, header, _ := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {w.token}, "next": {next}}, nil, nil))
+		if status != http.StatusSeeOther || header.Get("Location") != "/ui/storage" {
+			t.Errorf("%q leads to %d %q", next, status, header.Get("Location"))
+		}
+	}
+	_, header, _ := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {w.token}, "next": {"/ui/renders?part=2"}}, nil, nil))
+	if header.Get("Location") != "/ui/renders?part=2" {
+		t.Errorf("leads to %q", header.Get("Location"))
+	}
+}
+
+// Someone with rights elsewhere, or with fewer, sees and changes nothing.
+func TestRights(t *testing.T) {
+	w, other := newWorkspace(t), newWorkspace(t)
+	w.template(t, "banner")
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "secret-campaign"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+	}}
+	create(t, job)
+	w.finish(t, job, 1, "")
+	visit := func(token, method, path string, form url.Values) (int, string) {
+		t.Helper()
+		cookies := signedIn(t, token)
+		status, header, _ := send(t, request(t, http.MethodPost, "/ui/workspace", url.Values{"workspace": {w.name}}, cookies, nil))
+		if status != http.StatusSeeOther {
+			t.Fatalf("choosing a workspace is answered with %d", status)
+		}
+		status, _, body := send(t, request(t, method, path, form, (&http.Response{Header: header}).Cookies(), nil))
+		return status, body
+	}
+	eventually(t, "the page shows the picture to whom it belongs", func() error {
+		if status, _ := visit(w.token, http.MethodGet, "/ui/renders/secret-campaign/files/1", nil); status != http.StatusOK {
+			return http.ErrMissingFile
+		}
+		return nil
+	})
+	paths := []string{
+		"/ui/storage", "/ui/renders", "/ui/renders/secret-campaign", "/ui/renders/secret-campaign/files/1", "/ui/templates", "/ui/templates/banner",
+	}
+	for _, path := range paths {
+		if status, body := visit(other.token, http.MethodGet, path, nil); status != http.StatusForbidden || strings.Contains(body, "1200 × 630") {
+			t.Errorf("someone else gets %d for %s", status, path)
+		}
+	}
+	viewer := w.person(t, "viewer", rbacv1.PolicyRule{
+		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list"},
+	})
+	for _, path := range paths {
+		if status, _ := visit(viewer, http.MethodGet, path, nil); status != http.StatusOK {
+			t.Errorf("a viewer gets %d for %s", status, path)
+		}
+	}
+	for path, want := range map[string]string{
+		"/ui/renders/secret-campaign/retry": "You may not do this", "/ui/templates/banner/preview": "You may not do this",
+		"/ui/connect": "You may not connect an account here",
+	} {
+		status, body := visit(viewer, http.MethodPost, path, url.Values{"name": {"dropbox"}, "appKey": {appKey}})
+		if status != http.StatusForbidden || !strings.Contains(body, want) {
+			t.Errorf("a viewer gets %d for %s\n%s", status, path, body)
+		}
+	}
+}
+
+// The page fetches from the content store and from nowhere else, whatever a status says.
+func TestForgedContentURL(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner")
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "forged"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+	}}
+	create(t, job)
+	w.finish(t, job, 1, "")
+	cookies := signedIn(t, w.token)
+	get := func() (int, http.Header) {
+		status, header, _ := send(t, request(t, http.MethodGet, "/ui/renders/forged/files/1", nil, cookies, nil))
+		return status, header
+	}
+	eventually(t, "the file is served", func() error {
+		if status, header := get(); status != http.StatusOK || header.Get("Content-Type") != "image/png" ||
+			!strings.Contains(header.Get("Content-Security-Policy"), "sandbox") {
+			return http.ErrMissingFile
+		}
+		return nil
+	})
+	real := world.signer.URL("jobs/x/1/1.png", "x.png", job.CreationTimestamp.Time)
+	for _, forged := range []string{
+		"http://169.254.169.254/latest", world.page + "/ui/static/icon.svg", "http://localhost:1/content/x", "file:///etc/passwd",
+		strings.Replace(real, "//", "//evil@", 1), real[:len(real)-1] + "x",
+	} {
+		if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+			t.Fatal(err)
+		}
+		job.Status.Pages[0].ContentURL = forged
+		if err := world.admin.Status().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, forged+" is refused", func() error {
+			if status, _ := get(); status != http.StatusBadGateway && status != http.StatusNotFound {
+				return http.ErrMissingFile
+			}
+			return nil
+		})
+	}
+}
+
+// What people write is text on the page, never markup.
+func TestMarkupIsText(t *testing.T) {
+	const evil = `<img src=x onerror=alert(1)>"'><script>alert(2)</script>`
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner",
+		platenv1alpha1.Parameter{Name: "headline", Description: evil, Default: raw(`"<img src=x onerror=alert(1)>\"'><script>alert(2)</script>"`)},
+		platenv1alpha1.Parameter{Name: "points", Type: platenv1alpha1.ParameterList, Default: raw(`["</textarea><script>alert(3)</script>"]`)},
+	)
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "evil"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+	}}
+	create(t, job)
+	w.finish(t, job, 1, evil[:28])
+	b.signIn(w)
+	for path, want := range map[string]string{"/ui/renders": evil[:28], "/ui/renders/evil": evil[:28], "/ui/templates/banner": evil} {
+		b.open(path)
+		b.sees(want)
+		b.holds(`document.querySelectorAll("img[src=x], main script, main [onerror]").length === 0`)
+	}
+	b.holds(`document.querySelector('[name="p.headline"]').value.includes("<script>alert(2)")`)
+	b.holds(`document.querySelector('[name="p.points"]').value === "</textarea><script>alert(3)</script>"`)
+	// What Dropbox, or whoever plays it, says in an address is no markup either.
+	b.open("/ui/connect/callback?error=" + url.QueryEscape(evil) + "&error_description=" + url.QueryEscape(evil) + "&state=x")
+	b.sees("belongs to no attempt")
+	b.holds(`document.querySelectorAll("img[src=x], main script").length === 0`)
+}
+
+// No page, header or address shows a token or a credential.
+func TestNoSecretOnThePage(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	refresh := string(w.secret(t).Data["refreshToken"])
+	if refresh == "" {
+		t.Fatal("no refresh token")
+	}
+	cookies := signedIn(t, w.token)
+	for _, path := range []string{
+		"/ui/storage", "/ui/storage/dropbox", "/ui/storage/dropbox/folders", "/ui/storage/dropbox/disconnect", "/ui/renders", "/ui/templates", "/ui/workspace",
+		"/ui/sign-in", "/ui/nothing",
+	} {
+		status, header, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil))
+		for _, secret := range []string{w.token, refresh} {
+			if strings.Contains(body, secret) || strings.Contains(headerText(header), secret) {
+				t.Errorf("%s (%d) shows a secret", path, status)
+			}
+		}
+	}
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {"wrong-" + w.token}}, nil, nil))
+	if status != http.StatusUnauthorized || strings.Contains(body, w.token) {
+		t.Errorf("a wrong token is answered with %d", status)
+	}
+}
+
+func headerText(h http.Header) string {
+	var b strings.Builder
+	_ = h.Write(&b)
+	return b.String()
+}
+
+func TestLimits(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	cookies := signedIn(t, w.token)
+	status, _, _ := send(t, request(t, http.MethodPost, "/ui/connect", url.Values{"name": {strings.Repeat("x", 3<<20)}}, cookies, nil))
+	if status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a form that is too large is answered with %d", status)
+	}
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {strings.Repeat("x", 5000)}}, nil, nil))
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "kubectl create token") {
+		t.Errorf("a token that is too long is answered with %d", status)
+	}
+	for _, token := range []string{"", "made-up", "a.b.c"} {
+		if status, _, _ := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {token}}, nil, nil)); status != http.StatusUnauthorized && status != http.StatusUnprocessableEntity {
+			t.Errorf("token %q is answered with %d", token, status)
+		}
+	}
+}

@@ -1,0 +1,358 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ui tests the web page in a real browser, against a real API server, the controller of StorageConnections and the
+// simulated Dropbox with its own consent page. Only render pods are missing: a test says what became of a job.
+package ui
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/controllers/storageconnection"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/ui"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+// appKey of the app with which accounts are connected.
+const appKey = "platen-test-app"
+
+// world is what the tests share.
+var world struct {
+	admin client.Client
+	// page is the origin of the web page; the simulator has another site, as Dropbox has.
+	page      string
+	simulator *dropboxsim.Server
+	files     *content.Store
+	signer    *content.Signer
+	// beforeToken, when set, is called once before Dropbox answers a request for a token.
+	beforeToken atomic.Pointer[func()]
+	// callback is the last request with which Dropbox sent a browser back.
+	callback atomic.Pointer[http.Request]
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	stop, err := start(ctx)
+	defer stop()
+	defer cancel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starting what the tests need:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// start brings up everything but the browser. stop is to be called, whatever the error.
+func start(ctx context.Context) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for i := range stops {
+			stops[len(stops)-1-i]()
+		}
+	}
+	config, stopServers, err := testenv.Start()
+	if err != nil {
+		return stop, err
+	}
+	stops = append(stops, func() { _ = stopServers() })
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		return stop, err
+	}
+	if world.admin, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return stop, err
+	}
+
+	world.simulator = dropboxsim.New()
+	simulator := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before := world.beforeToken.Load(); before != nil && r.URL.Path == "/oauth2/token" {
+			world.beforeToken.Store(nil)
+			(*before)()
+		}
+		world.simulator.ServeHTTP(w, r)
+	}))
+	stops = append(stops, simulator.Close)
+	reach := dropbox.Config{APIURL: simulator.URL, ContentURL: simulator.URL}
+
+	if world.files, err = content.Open(ctx, "mem://"); err != nil {
+		return stop, err
+	}
+	files := httptest.NewUnstartedServer(nil)
+	world.signer = content.NewSigner([]byte(rand.Text()), "http://"+files.Listener.Addr().String(), time.Hour)
+	files.Config.Handler = content.NewHandler(world.files, world.signer, time.Now)
+	files.Start()
+	stops = append(stops, files.Close)
+
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+	})
+	if err != nil {
+		return stop, err
+	}
+	err = (&storageconnection.Reconciler{
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
+		Connector: &connect.Connector{Credentials: credentials.Reader{Reader: world.admin}, Registry: storage.NewRegistry(), Dropbox: reach},
+	}).SetupWithManager(mgr)
+	if err != nil {
+		return stop, err
+	}
+	for _, kind := range []client.Object{&platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderTemplate{}} {
+		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			return stop, err
+		}
+	}
+	ended := make(chan struct{})
+	running, end := context.WithCancel(ctx)
+	go func() {
+		defer close(ended)
+		if err := mgr.Start(running); err != nil {
+			fmt.Fprintln(os.Stderr, "the manager ended:", err)
+		}
+	}()
+	stops = append(stops, func() { end(); <-ended })
+	if !mgr.GetCache().WaitForCacheSync(ctx) {
+		return stop, fmt.Errorf("the cache did not fill")
+	}
+
+	contentURL, err := url.Parse(files.URL)
+	if err != nil {
+		return stop, err
+	}
+	page := httptest.NewUnstartedServer(nil)
+	_, port, err := net.SplitHostPort(page.Listener.Addr().String())
+	if err != nil {
+		return stop, err
+	}
+	world.page = "http://localhost:" + port
+	origin, err := url.Parse(world.page)
+	if err != nil {
+		return stop, err
+	}
+	web, err := ui.New(ui.Options{
+		Desk: callers.NewDesk(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: origin,
+		ContentURL: contentURL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
+	})
+	if err != nil {
+		return stop, err
+	}
+	handler := web.Handler()
+	page.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/callback") {
+			world.callback.Store(r.Clone(context.Background()))
+		}
+		handler.ServeHTTP(w, r)
+	})
+	page.Start()
+	stops = append(stops, page.Close)
+	return stop, nil
+}
+
+// workspace is a namespace with someone who may work in it, and the account of a person at Dropbox.
+type workspace struct {
+	name, token, email string
+}
+
+// newWorkspace makes a workspace. Its namespace stays: nothing deletes namespaces without a controller manager.
+func newWorkspace(t *testing.T) *workspace {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "ui-"}}
+	create(t, namespace)
+	w := &workspace{name: namespace.Name, email: namespace.Name + "@example.com"}
+	w.token = w.person(t, "designer",
+		rbacv1.PolicyRule{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"},
+			Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
+		},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "create", "patch", "delete"}},
+	)
+	w.setAccount(false)
+	return w
+}
+
+// setAccount makes the person's account, or changes it. The app and its redirect URI belong to an account of their own.
+func (w *workspace) setAccount(revoked bool) {
+	world.simulator.AddAccount(dropboxsim.Account{
+		AppKey: appKey, RefreshToken: rand.Text(), Email: "developer@example.com", DisplayName: "The app's developer", AppName: "Platen",
+		RedirectURIs: []string{world.page + "/ui/connect/callback"},
+	})
+	world.simulator.AddAccount(dropboxsim.Account{
+		AppKey: "none-" + w.name, RefreshToken: "none", Email: w.email, DisplayName: "Ada Lovelace", Quota: 2_000_000_000, Revoked: revoked,
+	})
+}
+
+// person makes a service account with rights in the workspace and returns a token of it.
+func (w *workspace) person(t *testing.T, name string, rules ...rbacv1.PolicyRule) string {
+	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: w.name, Name: name}
+	account := &corev1.ServiceAccount{ObjectMeta: meta}
+	create(t, account)
+	create(t, &rbacv1.Role{ObjectMeta: meta, Rules: rules})
+	create(t, &rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: w.name}},
+	})
+	request := &authenticationv1.TokenRequest{}
+	if err := world.admin.SubResource("token").Create(t.Context(), account, request); err != nil {
+		t.Fatal(err)
+	}
+	return request.Status.Token
+}
+
+func create(t *testing.T, o client.Object) {
+	t.Helper()
+	if err := world.admin.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// template makes a RenderTemplate.
+func (w *workspace) template(t *testing.T, name string, parameters ...platenv1alpha1.Parameter) {
+	t.Helper()
+	create(t, &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
+		Spec: platenv1alpha1.RenderTemplateSpec{
+			Parameters: parameters, Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 1200, Height: 630, HTML: "<h1 data-param=headline>"}},
+		},
+	})
+}
+
+// job waits for the only job of the workspace.
+func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
+	t.Helper()
+	jobs := &platenv1alpha1.RenderJobList{}
+	eventually(t, "a job appears", func() error {
+		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
+			return err
+		}
+		if len(jobs.Items) != 1 {
+			return fmt.Errorf("there are %d jobs", len(jobs.Items))
+		}
+		return nil
+	})
+	return &jobs.Items[0]
+}
+
+// finish says what became of a job, as the manager does: pages pictures were rendered, and uploaded unless uploadError says why not.
+func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages int, uploadError string) {
+	t.Helper()
+	fresh := &platenv1alpha1.RenderJob{}
+	if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(job), fresh); err != nil {
+		t.Fatal(err)
+	}
+	status := platenv1alpha1.RenderJobStatus{
+		ObservedGeneration: &fresh.Generation, Format: fresh.Spec.Output.Format, TotalPages: new(int32(pages)), RenderedPages: new(int32(pages)),
+		RenderMilliseconds: new(int64(93)), CompletionTime: new(metav1.Now()), StartTime: new(fresh.CreationTimestamp),
+	}
+	upload := platenv1alpha1.JobConnectionStatus{
+		Name: "dropbox", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadSuccess,
+	}
+	for n := 1; n <= pages; n++ {
+		picture := paint(n)
+		key := content.Ref{JobUID: string(fresh.UID), Generation: fresh.Generation}.PageKey(n, "png")
+		object, err := world.files.Put(t.Context(), key, "image/png", bytes.NewReader(picture), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status.Pages = append(status.Pages, platenv1alpha1.RenderedPage{
+			Page: int32(n), ContentURL: world.signer.URL(key, "page.png", time.Now()), Size: &object.Size, SHA256: object.SHA256, Width: 1200, Height: 630,
+		})
+		upload.Pages = append(upload.Pages, platenv1alpha1.UploadedPage{Page: int32(n), Path: fmt.Sprintf("/Renders/%s_page_%d.png", fresh.Name, n)})
+	}
+	reason, uploaded, why := platenv1alpha1.SucceededReason, metav1.ConditionTrue, platenv1alpha1.SucceededReason
+	if uploadError != "" {
+		upload.Status, upload.Error, upload.Pages = platenv1alpha1.UploadError, uploadError, nil
+		status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: " + uploadError, Details: new("")}}
+		reason, uploaded, why = platenv1alpha1.SucceededWithWarningsReason, metav1.ConditionFalse, strings.ReplaceAll(uploadError, " e", "E")
+	}
+	status.Connections = []platenv1alpha1.JobConnectionStatus{upload}
+	for kind, value := range map[string]metav1.ConditionStatus{
+		platenv1alpha1.ReadyCondition: metav1.ConditionTrue, platenv1alpha1.RenderedCondition: metav1.ConditionTrue,
+		platenv1alpha1.FinishedCondition: metav1.ConditionTrue, platenv1alpha1.UploadedCondition: uploaded,
+	} {
+		condition := metav1.Condition{Type: kind, Status: value, Reason: reason, Message: "rendered", LastTransitionTime: metav1.Now()}
+		if kind == platenv1alpha1.UploadedCondition {
+			condition.Reason = why
+		}
+		status.Conditions = append(status.Conditions, condition)
+	}
+	fresh.Status = status
+	if err := world.admin.Status().Update(t.Context(), fresh); err != nil { //nolint:forbidigo // the test plays the manager
+		t.Fatal(err)
+	}
+}
+
+// paint is a picture of 1200 by 630 pixels.
+func paint(n int) []byte {
+	picture := image.NewRGBA(image.Rect(0, 0, 1200, 630))
+	for y := range 630 {
+		for x := range 1200 {
+			shade := uint8(40 * n)
+			picture.Set(x, y, color.RGBA{shade, uint8(x * 160 / 1200), uint8(120 + y*100/630), 255})
+			if (x-600)*(x-600)+(y-315)*(y-315) < 180*180 {
+				picture.Set(x, y, color.RGBA{250, 240, 220, 255})
+			}
+		}
+	}
+	var b bytes.Buffer
+	_ = png.Encode(&b, picture)
+	return b.Bytes()
+}
+
+// patience bounds every wait.
+const patience = 20 * time.Second
+
+// eventually waits until check has no more to say.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain until %s: %v", what, err)
+		}
+	}
+}

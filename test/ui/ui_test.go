@@ -1,0 +1,246 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// TestAWorkspacesDay goes the whole way: connect, choose a folder, render from the form, see the picture, see a warning, connect
+// again and retry the upload.
+func TestAWorkspacesDay(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner",
+		platenv1alpha1.Parameter{Name: "headline", Required: new(true), Description: "The large line"},
+		platenv1alpha1.Parameter{Name: "accent", Type: platenv1alpha1.ParameterColor, Default: raw(`"#f5b82e"`)},
+		platenv1alpha1.Parameter{Name: "price", Type: platenv1alpha1.ParameterNumber, Default: raw(`9.5`)},
+		platenv1alpha1.Parameter{Name: "onSale", Type: platenv1alpha1.ParameterBoolean, Default: raw(`true`)},
+		platenv1alpha1.Parameter{Name: "points", Type: platenv1alpha1.ParameterList, Default: raw(`["Fast","Light"]`)},
+		platenv1alpha1.Parameter{Name: "logo", Type: platenv1alpha1.ParameterImage},
+	)
+	b := newBrowser(t)
+	b.open("/ui/")
+	b.sees("Sign in")
+	b.screenshots("sign-in")
+	b.signIn(w)
+	b.screenshots("storage-empty")
+
+	b.connect(w)
+	b.fill("#new-folder", "Marketing")
+	b.click("#picker .line button")
+	b.sees("The folder is there")
+	b.fill("#new-folder", "Summer")
+	b.click("#picker .line button")
+	b.holds(`document.querySelector("#picker .choose code").textContent === "/Marketing/Summer"`)
+	b.screenshots("folders")
+	b.click("#picker .choose .primary")
+	b.sees("Connected", "Ada Lovelace", w.email, "/Marketing/Summer", "of 2.0 GB")
+	b.screenshots("storage")
+	c := w.connection(t)
+	if c.Spec.DefaultFolder != "/Marketing/Summer" {
+		t.Errorf("the default folder is %s", c.Spec.DefaultFolder)
+	}
+	b.click("#test-dropbox")
+	b.sees("It works. Dropbox answered for " + w.email)
+
+	b.open("/ui/templates")
+	b.sees("banner", "1200 × 630", "6 parameters")
+	b.open("/ui/templates/banner")
+	b.screenshots("template")
+	b.click("#form .primary")
+	b.sees("Please fill this in.")
+	b.fill(`[name="p.headline"]`, "Summer sale")
+	b.fill(`[name="p.points"]`, "Cheap\nCheerful\n")
+	b.fill(`[name="p.price"]`, "4,5")
+	b.click("#form .primary")
+	b.sees("Waiting to start")
+	job := w.job(t)
+	var given map[string]any
+	if err := json.Unmarshal(job.Spec.Modifications.Raw, &given); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"headline": "Summer sale", "accent": "#f5b82e", "price": 4.5, "onSale": true, "points": []any{"Cheap", "Cheerful"},
+	}
+	if got, want := fmt.Sprint(given), fmt.Sprint(want); got != want {
+		t.Errorf("the modifications are %s, want %s", got, want)
+	}
+	w.finish(t, job, 1, "")
+	b.sees("Done", "/Renders/"+job.Name+"_page_1.png")
+	b.holds(`document.querySelector("#result img").naturalWidth === 1200`)
+	b.screenshots("rendered")
+
+	// The upload fails, because the access has ended; the page shows that within its next look.
+	b.open("/ui/renders")
+	b.sees(job.Name, "Done")
+	w.finish(t, job, 1, "Token expired")
+	b.sees("Rendered, not uploaded", "Failed to upload to dropbox: Token expired", "Connect the account again under Storage")
+	b.holds(`document.querySelector("#gallery img").naturalWidth === 1200`)
+	b.screenshots("renders-warning")
+
+	// The access has really ended.
+	w.endAccess(t)
+	b.open("/ui/storage")
+	b.click("#test-dropbox")
+	b.sees("Access has ended")
+	b.screenshots("storage-ended")
+	b.click("#again-dropbox")
+	b.allow(w)
+	b.sees("Choose a folder")
+	b.open("/ui/storage/dropbox")
+	b.click("#test-dropbox")
+	b.sees("It works.")
+
+	b.open("/ui/renders/" + job.Name)
+	b.screenshots("render-warning")
+	b.click("#retry")
+	b.sees("Uploading again")
+	eventually(t, "the job asks for another try", func() error {
+		if w.job(t).Annotations["platen.dev/retry-uploads"] == "" {
+			return fmt.Errorf("annotations are %v", w.job(t).Annotations)
+		}
+		return nil
+	})
+	w.finish(t, job, 1, "")
+	b.sees("Done", "/Renders/"+job.Name+"_page_1.png")
+
+	b.open("/ui/storage")
+	b.click("#disconnect-dropbox")
+	b.sees("Disconnect Ada Lovelace?")
+	b.screenshots("disconnect")
+	b.click("#disconnect")
+	b.sees("Disconnected")
+	for _, gone := range []client.Object{&platenv1alpha1.StorageConnection{}, &corev1.Secret{}} {
+		name := "dropbox"
+		if _, ok := gone.(*corev1.Secret); ok {
+			name = "dropbox-credentials"
+		}
+		if err := world.admin.Get(t.Context(), client.ObjectKey{Namespace: w.name, Name: name}, gone); !apierrors.IsNotFound(err) {
+			t.Errorf("%T is still there: %v", gone, err)
+		}
+	}
+}
+
+// raw is a parameter's default.
+func raw(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+
+// connection is the workspace's StorageConnection.
+func (w *workspace) connection(t *testing.T) *platenv1alpha1.StorageConnection {
+	t.Helper()
+	c := &platenv1alpha1.StorageConnection{}
+	if err := world.admin.Get(t.Context(), client.ObjectKey{Namespace: w.name, Name: "dropbox"}, c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// secret is what connecting made.
+func (w *workspace) secret(t *testing.T) *corev1.Secret {
+	t.Helper()
+	secret := &corev1.Secret{}
+	if err := world.admin.Get(t.Context(), client.ObjectKey{Namespace: w.name, Name: "dropbox-credentials"}, secret); err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// endAccess ends the access at Dropbox, as a person does in their account's settings.
+func (w *workspace) endAccess(t *testing.T) {
+	t.Helper()
+	w.setAccount(true)
+	world.simulator.ExpireTokens()
+}
+
+func TestDenied(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.fill("#appKey", appKey)
+	b.click("#connect")
+	b.click("button[value=cancel]")
+	b.sees("You did not allow the access", "nothing was changed")
+	b.screenshots("denied")
+	w.isNotConnected(t)
+}
+
+func (w *workspace) isNotConnected(t *testing.T) {
+	t.Helper()
+	connections := &platenv1alpha1.StorageConnectionList{}
+	secrets := &corev1.SecretList{}
+	for _, list := range []client.ObjectList{connections, secrets} {
+		if err := world.admin.List(t.Context(), list, client.InNamespace(w.name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(connections.Items)+len(secrets.Items) > 0 {
+		t.Errorf("there are %d connections and %d Secrets", len(connections.Items), len(secrets.Items))
+	}
+}
+
+// An attacker's answer, with a state that this browser has not been given, connects nothing.
+func TestForgedState(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.open("/ui/connect/callback?code=stolen&state=made-up")
+	b.sees("This answer belongs to no attempt of yours")
+	b.open("/ui/storage")
+	b.fill("#appKey", appKey)
+	b.click("#connect")
+	b.do(chromedp.WaitVisible(chromedp.CSS("button[value=allow]")))
+	b.open("/ui/connect/callback?code=stolen&state=made-up")
+	b.sees("This answer belongs to no attempt of yours")
+	b.screenshots("forged")
+	w.isNotConnected(t)
+}
+
+// A person for whom Dropbox's code comes too late is told so, and can begin again.
+func TestExpiredCode(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.fill("#appKey", appKey)
+	b.click("#connect")
+	world.beforeToken.Store(new(func() { world.simulator.AdvanceClock(11 * time.Minute) }))
+	b.allow(w)
+	b.sees("Dropbox does not accept the answer", "it has expired", "Back to Storage")
+	b.screenshots("expired")
+	w.isNotConnected(t)
+	b.connect(w)
+}
+
+// An answer is good once: the browser forgets the attempt, and Dropbox takes no code twice.
+func TestReplayedCode(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	before := w.secret(t)
+	answer := world.callback.Load()
+	b.open(world.page + answer.URL.RequestURI())
+	b.sees("This answer belongs to no attempt of yours", "It may have been used before")
+
+	// Whoever has kept the browser's cookies of before.
+	replay, err := http.NewRequestWithContext(t.Context(), http.MethodGet, world.page+answer.URL.RequestURI(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay.Header = answer.Header
+	status, _, body := send(t, replay)
+	if status != http.StatusBadRequest || !strings.Contains(body, "Dropbox does not accept the answer") {
+		t.Errorf("answered %d\n%s", status, body)
+	}
+	if after := w.secret(t); after.ResourceVersion != before.ResourceVersion {
+		t.Error("the Secret was written again")
+	}
+}
