@@ -14,12 +14,16 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/net/netutil"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -27,28 +31,41 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/version"
+	"github.com/platen-dev/platen/internal/webhook"
 )
 
 const (
 	// shutdownTimeout is how long requests that wait may go on when the process ends.
 	shutdownTimeout = 8 * time.Second
-	// answerTimeout bounds the sending of an answer, beyond the wait.
-	answerTimeout = 11 * time.Minute
+	// maxConnections bounds the open connections; more are accepted when others end.
+	maxConnections = 16384
 )
 
 // options are the shim's flags.
 type options struct {
-	address, probes string
-	wait, ttl       time.Duration
+	address, probes, namespace, contentURL, publicURL string
+	wait, ttl, signedURLTTL                           time.Duration
+	limits                                            shim.Limits
+	webhookAllow                                      outbound.Prefixes
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.address, "bind-address", ":8080", "address of the API")
 	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's own Secret and of what it remembers of webhooks")
+	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "where files are read, as the manager's --content-url")
+	flag.StringVar(&o.publicURL, "public-url", "", "what signed URLs begin with; the host that a request named when empty")
+	flag.DurationVar(&o.signedURLTTL, "signed-url-ttl", 7*24*time.Hour, "how long a signed URL may be valid; at most the manager's --content-url-ttl")
+	flag.Float64Var(&o.limits.Rate, "caller-rate", 50, "requests a second of one caller")
+	flag.IntVar(&o.limits.Burst, "caller-burst", 100, "requests that one caller may make at once, of those")
+	flag.IntVar(&o.limits.Concurrency, "caller-concurrency", 256, "requests of one caller that may be open, those that wait among them")
+	flag.Var(&o.webhookAllow, "webhook-allow", "private address prefixes that webhooks may call, separated by commas; public ones they may always")
 	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits, unless it says otherwise with Prefer: wait=N")
 	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "when a job that came over REST is deleted with its files, after it has finished")
 	zapOptions := zap.Options{}
@@ -70,14 +87,27 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                  scheme,
-		Cache:                   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Scheme: scheme,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {
+				Namespaces: map[string]cache.Config{o.namespace: {LabelSelector: labels.SelectorFromSet(labels.Set{webhook.Label: "true"})}},
+			}},
+		},
 		HealthProbeBindAddress:  o.probes,
 		Metrics:                 server.Options{BindAddress: "0"},
 		GracefulShutdownTimeout: new(shutdownTimeout + time.Second),
 	})
 	if err != nil {
 		return fmt.Errorf("making a manager: %w", err)
+	}
+	direct, err := client.New(config, client.Options{Scheme: scheme, Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	key, err := credentials.EnsureSharedKey(ctx, direct, o.namespace, "platen-shim")
+	if err != nil {
+		return err
 	}
 	waiters, err := jobwatch.New(ctx, mgr.GetCache())
 	if err != nil {
@@ -86,14 +116,29 @@ func run(ctx context.Context, o options) error {
 	if _, err := mgr.GetCache().GetInformer(ctx, &platenv1alpha1.RenderTemplate{}, cache.BlockUntilSynced(false)); err != nil {
 		return fmt.Errorf("watching RenderTemplates: %w", err)
 	}
-	desk := callers.NewDesk(config, mgr.GetClient(), clock.RealClock{})
-	api := shim.New(shim.Options{
-		Desk: desk, Waiters: waiters, Cache: mgr.GetCache(), Wait: o.wait, TTL: o.ttl, Log: ctrl.Log.WithName("shim"),
+	hooks := &webhook.Reconciler{
+		Client: mgr.GetClient(), Reader: direct, Namespace: o.namespace, Policy: outbound.Policy{Allowed: o.webhookAllow},
+		Ended: shim.Ended, Body: shim.WebhookBody, Secret: func(namespace string) []byte { return shim.WebhookKey(key.Derive, namespace) },
+		Clock: clock.RealClock{},
+	}
+	if err := hooks.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	desk := callers.NewDesk(config, direct, clock.RealClock{})
+	api, err := shim.New(shim.Options{
+		Desk: desk, Waiters: waiters, Cache: mgr.GetCache(), Delivery: hooks.Delivery, Derive: key.Derive,
+		Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
+		Limits: o.limits, Log: ctrl.Log.WithName("shim"),
 	})
+	if err != nil {
+		return err
+	}
 
 	// More pages are mounted here; the longest pattern wins.
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api.Handler())
+	for _, path := range []string{"/v1/", "/openapi.json", "/docs", "/docs.css"} {
+		mux.Handle(path, api.Handler())
+	}
 
 	// Requests are answered once the cache is filled, and the pod is ready then.
 	serving := make(chan struct{})
@@ -118,14 +163,11 @@ func run(ctx context.Context, o options) error {
 
 // serve answers until ctx ends, and closes serving when it begins.
 func serve(ctx context.Context, address string, handler http.Handler, serving chan<- struct{}) error {
-	s := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTimeout,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", address, err)
 	}
+	s := shim.HTTPServer(handler, ctrl.Log.WithName("http"))
 	close(serving)
 	drained := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -136,7 +178,7 @@ func serve(ctx context.Context, address string, handler http.Handler, serving ch
 			_ = s.Close()
 		}
 	})
-	err = s.Serve(listener)
+	err = s.Serve(netutil.LimitListener(listener, maxConnections))
 	if !stop() {
 		<-drained
 	}

@@ -34,8 +34,8 @@ const (
 	maxBytes = 256 << 20
 )
 
-// errRefused means that a page asked for an address that it may not reach.
-var errRefused = errors.New("pages may reach public addresses on ports 80 and 443 only")
+// ErrRefused means that an address may not be reached.
+var ErrRefused = errors.New("only public addresses may be reached, on ports 80 and 443")
 
 // Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
 type Prefixes []netip.Prefix
@@ -81,10 +81,13 @@ func (p Policy) control(network, address string, conn syscall.RawConn) error {
 		}
 	}
 	if err := ssrf.New().Safe(network, address, conn); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return nil
 }
+
+// Dialer returns a dialer that reaches what the policy allows, whatever names resolve to. Its error is an ErrRefused otherwise.
+func (p Policy) Dialer() *net.Dialer { return &net.Dialer{Timeout: dialTimeout, Control: p.control} }
 
 // Proxy is a forward proxy for one browser.
 type Proxy struct {
@@ -104,9 +107,8 @@ func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy: %w", err)
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: policy.control}
 	p := &Proxy{
-		dial: dialer.DialContext, listener: listener, log: log,
+		dial: policy.Dialer().DialContext, listener: listener, log: log,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),
 	}
 	p.forward = &httputil.ReverseProxy{
@@ -165,7 +167,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadGateway
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, ErrRefused) {
 		status = http.StatusForbidden
 		p.log.Info("a page asked for an address that it may not reach", "host", r.Host)
 	}

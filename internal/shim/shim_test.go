@@ -7,28 +7,48 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
 )
 
 func TestParseNamesTheField(t *testing.T) {
 	for body, want := range map[string]string{
+		``:                    "body: must be a JSON object",
 		`[`:                   "body: must be a JSON object",
+		`[1]`:                 "body: must be a JSON object",
+		`{} {}`:               "body: must be a JSON object",
 		`{}`:                  "templateId: is required",
-		`{"templateId":true}`: "templateId: must be a number or a string",
-		`{"templateId":1,"response":{"scale":"big"}}`:                                 "response.scale: string must be float64",
-		`{"templateId":1,"response":{"type":"file"}}`:                                 "response.type: 'file' must be url, base64 or binary",
-		`{"templateId":1,"response":{"mode":"later"}}`:                                "response.mode: 'later' must be sync or async",
-		`{"templateId":1,"modifications":[1]}`:                                        "modifications: must be an object",
-		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:       "connections[0].type: 'mail' must be storage",
-		`{"templateId":1,"connections":[{"type":"storage","provider":"floppydisk"}]}`: "connections[0].provider: 'floppydisk' must be dropbox",
+		`{"templateId":true}`: "templateId: must be a whole number or a string, not true",
+		`{"templateId":2.5}`:  "templateId: must be a whole number or a string, not 2.5",
+		`{"templateId":1,"response":{"scale":"big"}}`:                                          "response.scale: must be a number, not a string",
+		`{"templateId":1,"response":{"quality":1.5}}`:                                          "response.quality: must be a whole number, not 1.5",
+		`{"templateId":1,"response":{"quality":1e99}}`:                                         "response.quality: must be a whole number, not 1e99",
+		`{"templateId":1,"response":[]}`:                                                       "response: must be an object, not an array",
+		`{"templateId":1,"response":{"includePages":[1,"2"]}}`:                                 "response.includePages[1]: must be a whole number, not a string",
+		`{"templateId":1,"response":{"includePages":3}}`:                                       "response.includePages: must be an array, not 3",
+		`{"templateId":1,"response":{"pdfOptions":{"dpi":"300"}}}`:                             "response.pdfOptions.dpi: must be a whole number, not a string",
+		`{"templateId":1,"videoOptions":{"loop":"yes"}}`:                                       "videoOptions.loop: must be true or false, not a string",
+		`{"templateId":1,"response":{"type":"file"}}`:                                          "response.type: 'file' must be url, base64 or binary",
+		`{"templateId":1,"response":{"mode":"later"}}`:                                         "response.mode: 'later' must be sync or async",
+		`{"templateId":1,"modifications":[1]}`:                                                 "modifications: must be an object, not an array",
+		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","folder":{}}]}`: "connections[0].folder: must be a string, not an object",
+		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:                "connections[0].type: 'mail' must be storage",
+		`{"templateId":1,"connections":[{"type":"storage","provider":"floppy"}]}`:              "connections[0].provider: 'floppy' must be dropbox",
+		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                                      "webhook: must be an http or https URL of at most 2048 characters, without a user name",
+		`{"templateId":1,"webhook_url":"https://me:secret@example.com/"}`:                      "webhook_url: must be an http or https URL of at most 2048 characters, without a user name",
 	} {
-		_, _, err := parse([]byte(body))
+		r, _, err := parse[Request]([]byte(body))
+		if err == nil {
+			err = r.check()
+		}
 		field := (*FieldError)(nil)
 		if !errors.As(err, &field) || field.Error() != want {
 			t.Errorf("%s: got %v, want %s", body, err, want)
@@ -37,49 +57,121 @@ func TestParseNamesTheField(t *testing.T) {
 }
 
 func TestParseForgives(t *testing.T) {
-	r, warnings, err := parse([]byte(`{"templateId":"25","modifications":null,"colour":"red","response":{"format":"png","dpi":3}}`))
-	if err != nil || r.TemplateID != "25" || len(warnings) != 2 ||
-		warnings[0].Title != "Field 'colour' is not known and was ignored" || warnings[1].Title != "Field 'response.dpi' is not known and was ignored" {
-		t.Errorf("%+v, %v, %v", r, warnings, err)
+	r, warnings, err := parse[Request]([]byte(` {"templateId":"25","modifications":null,"colour":"red","source":"sdk","response":{"format":"png","dpi":3,"quality":null},
+		"connections":[{"type":"storage","provider":"dropbox","path":"/x"}]}`))
+	titles := make([]string, 0, len(warnings))
+	for _, w := range warnings {
+		titles = append(titles, w.Title)
 	}
-	if r, _, err = parse([]byte(`{"templateId":25}`)); err != nil || r.TemplateID != "25" {
-		t.Errorf("%+v, %v", r, err)
+	want := []string{
+		"Field 'colour' is not known and was ignored",
+		"Field 'connections[0].path' is not known and was ignored",
+		"Field 'response.dpi' is not known and was ignored",
 	}
-}
-
-func TestSpec(t *testing.T) {
-	r, _, err := parse([]byte(`{"templateId":25,"modifications":{"headline":"Hi"},"response":{"format":"pdf","fileName":"f","scale":0.5,"quality":80,"includePages":[1,3]},
-		"connections":[{"type":"storage","provider":"dropbox","folder":"/Marketing"}]}`))
+	if err != nil || r.TemplateID != "25" || cmp.Diff(want, titles) != "" {
+		t.Errorf("%+v, %v, %v", r, titles, err)
+	}
+	for _, body := range []string{`{"templateId":25}`, `{"templateId":"25"}`} {
+		if r, _, err := parse[Request]([]byte(body)); err != nil || r.TemplateID != "25" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	many := map[string]any{"templateId": 1}
+	for i := range 1000 {
+		many[strconv.Itoa(i)] = i
+	}
+	body, err := json.Marshal(many)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := spec(r, "banner", time.Hour)
+	if _, warnings, err := parse[Request](body); err != nil || len(warnings) != maxWarnings {
+		t.Errorf("%d warnings, %v", len(warnings), err)
+	}
+}
+
+func mustParse(t *testing.T, body string) Request {
+	t.Helper()
+	r, warnings, err := parse[Request]([]byte(body))
+	if err = errors.Join(err, r.check()); err != nil || len(warnings) > 0 {
+		t.Fatalf("%s: %v, %v", body, warnings, err)
+	}
+	return r
+}
+
+func TestSpec(t *testing.T) {
+	s := spec(mustParse(t, `{"templateId":25,"modifications":{"headline":"Hi"},"response":{"format":"pdf","fileName":"f","scale":0.5,"quality":80,"includePages":[1,3]},
+		"connections":[{"type":"storage","provider":"dropbox","folder":"/Marketing"}]}`), "banner")
 	if s.TemplateRef.Name != "banner" || s.Output.Scale != "0.5" || s.Output.Format != "pdf" || len(s.Output.Pages) != 2 ||
-		s.Connections[0].Folder != "/Marketing" || string(s.Modifications.Raw) != `{"headline":"Hi"}` || *s.TTLSecondsAfterFinished != 3600 {
+		s.Connections[0].Folder != "/Marketing" || string(s.Modifications.Raw) != `{"headline":"Hi"}` {
 		t.Errorf("%+v", s)
 	}
 	for _, body := range []string{
 		`{"templateId":1,"response":{"format":"pdf"},"pdfOptions":{"margin":"20px","rangeFrom":2}}`,
 		`{"templateId":1,"response":{"format":"pdf","pdfOptions":{"margin":"20px","rangeFrom":2}}}`,
+		`{"templateId":1,"response":{"format":"pdf","pdfOptions":{"margin":"1px","rangeFrom":2}},"pdfOptions":{"margin":"20px"}}`,
 	} {
-		r, warnings, err := parse([]byte(body))
-		if got := spec(r, "banner", time.Hour).Output.PDF; err != nil || len(warnings) != 0 || got != (platenv1alpha1.PDFOptions{Margin: "20px", RangeFrom: 2}) {
-			t.Errorf("%s: %+v, %v, %v", body, got, warnings, err)
+		if got := spec(mustParse(t, body), "banner").Output.PDF; got != (platenv1alpha1.PDFOptions{Margin: "20px", RangeFrom: 2}) {
+			t.Errorf("%s: %+v", body, got)
 		}
 	}
-	r, _, err = parse([]byte(`{"templateId":1,"response":{"format":"mp4"},"videoOptions":{"fps":24,"duration":1.5,"quality":70,"muted":true}}`))
-	if got := spec(r, "banner", time.Hour).Output; err != nil || got.Quality != 70 || got.Video.FPS != 24 || got.Video.Duration != "1.5" {
-		t.Errorf("%+v, %v", got, err)
+	for _, body := range []string{
+		`{"templateId":1,"response":{"format":"mp4"},"videoOptions":{"fps":24,"duration":1.5,"quality":70,"muted":true,"loop":false}}`,
+		`{"templateId":1,"response":{"format":"mp4","videoOptions":{"fps":24,"duration":1.5,"quality":70,"muted":true,"loop":false}}}`,
+	} {
+		if got := spec(mustParse(t, body), "banner").Output; got.Quality != 70 || got.Video.FPS != 24 || got.Video.Duration != "1.5" || *got.Video.Loop {
+			t.Errorf("%s: %+v", body, got)
+		}
 	}
-	if spec(Request{}, "banner", time.Hour).Connections != nil {
+	// The options of another format mean nothing.
+	if got := spec(mustParse(t, `{"templateId":1,"pdfOptions":{"dpi":300},"videoOptions":{"fps":24}}`), "banner").Output; got.PDF.DPI != 0 || got.Video.FPS != 0 {
+		t.Errorf("%+v", got)
+	}
+	if spec(Request{}, "banner").Connections != nil {
 		t.Error("a request without connections must leave them out, so that automatic ones upload")
+	}
+}
+
+func TestOneIdempotencyKeyIsOneJobOfOneCaller(t *testing.T) {
+	name := func(user, key, body string) (string, string) {
+		t.Helper()
+		c := caller{Caller: &callers.Caller{User: authenticationv1.UserInfo{Username: user}}, namespace: "marketing"}
+		j, err := newJob(c, Request{}, nil, "banner", key, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.Name, j.Annotations[digestAnnotation]
+	}
+	first, digest := name("ann", "k", "a")
+	again, same := name("ann", "k", "a")
+	_, changed := name("ann", "k", "b")
+	other, _ := name("bob", "k", "a")
+	if first == "" || first != again || digest != same || digest == changed || first == other {
+		t.Errorf("%q %q %q %q %q %q", first, again, digest, same, changed, other)
+	}
+	if without, _ := name("ann", "", "a"); without != "" {
+		t.Errorf("without a key the API server names the job, not %q", without)
+	}
+}
+
+func TestInRequestWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"spec.output.pdf.margin: x":      "pdfOptions.margin: x",
+		"spec.output.pages[0]: x":        "response.includePages[0]: x",
+		"spec.connections[0].folder: x":  "connections[0].folder: x",
+		"spec.modifications.headline: x": "modifications.headline: x",
+		"spec.output.video.duration: x":  "videoOptions.duration: x",
+		"spec.output.fileName: x":        "response.fileName: x",
+	} {
+		if got := inRequestWords(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
 	}
 }
 
 // job is a finished one with so many files.
 func job(files int, change func(*platenv1alpha1.RenderJobStatus)) *platenv1alpha1.RenderJob {
 	j := &platenv1alpha1.RenderJob{}
-	j.Status.Format, j.Status.ObservedGeneration = "png", new(int64(0))
+	j.Status.Format, j.Status.ObservedGeneration, j.Status.RenderMilliseconds = "png", new(int64(0)), new(int64(1200))
 	for _, kind := range []string{platenv1alpha1.FinishedCondition, platenv1alpha1.RenderedCondition} {
 		j.Status.Conditions = append(j.Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionTrue})
 	}
@@ -137,7 +229,7 @@ func TestAnswers(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			encoded, err := json.Marshal(answer(c.job, "url", c.contents, nil, 1200*time.Millisecond))
+			encoded, err := json.Marshal(answer(c.job, "url", c.contents))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,6 +253,81 @@ func TestPatience(t *testing.T) {
 	for _, header := range []string{"wait=x", "wait=-1", "wait=99999"} {
 		if _, err := patience(http.Header{"Prefer": {header}}, time.Minute); err == nil {
 			t.Errorf("%q was accepted", header)
+		}
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for _, c := range []struct {
+		at        *float64
+		want      int64
+		shortened bool
+		refused   bool
+	}{
+		{nil, 1_700_003_600, false, false},
+		{new(float64(1_700_000_100)), 1_700_000_100, false, false},
+		{new(float64(1_700_000_100_500)), 1_700_000_100, false, false},
+		{new(float64(1_800_000_000)), 1_700_003_600, true, false},
+		{new(1e300), 1_700_003_600, true, false},
+		{new(float64(1_700_000_000)), 0, false, true},
+		{new(float64(-1)), 0, false, true},
+	} {
+		got, shortened, err := expiry(c.at, now, time.Hour)
+		if (err != nil) != c.refused || shortened != c.shortened || (err == nil && got.Unix() != c.want) {
+			t.Errorf("%v: got %v, %v, %v", c.at, got, shortened, err)
+		}
+	}
+}
+
+func TestCursorsFollowTheOrder(t *testing.T) {
+	newest, older, oldest := cursor{20, "b"}, cursor{10, "a"}, cursor{10, "c d"}
+	if newest.compare(older) >= 0 || older.compare(oldest) >= 0 || oldest.compare(newest) <= 0 {
+		t.Error("newest first, then by name")
+	}
+	for _, c := range []cursor{newest, older, oldest} {
+		if got, err := parseCursor(c.String()); err != nil || *got != c {
+			t.Errorf("%v came back as %v, %v", c, got, err)
+		}
+	}
+	for _, text := range []string{"?", "eA", "MTA"} {
+		if _, err := parseCursor(text); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	with := func(reason string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
+		j := &platenv1alpha1.RenderJob{}
+		if reason != "" {
+			j.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Reason: reason}}
+		}
+		change(j)
+		return j
+	}
+	as := func(*platenv1alpha1.RenderJob) {}
+	suspend := func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) }
+	for want, jobs := range map[string][]*platenv1alpha1.RenderJob{
+		queued: {
+			with("", as), with(platenv1alpha1.QueuedReason, as), with(platenv1alpha1.TemplateNotFoundReason, as),
+			with(platenv1alpha1.SuspendedReason, suspend),                                                              // not by a cancel
+			with("", func(j *platenv1alpha1.RenderJob) { j.Annotations = map[string]string{canceledAnnotation: "x"} }), // resumed
+		},
+		processing: {with(platenv1alpha1.RenderingReason, as), with(platenv1alpha1.UploadingReason, as)},
+		canceled: {with("", func(j *platenv1alpha1.RenderJob) {
+			suspend(j)
+			j.Annotations = map[string]string{canceledAnnotation: "x"}
+		})},
+		succeeded: {job(1, func(*platenv1alpha1.RenderJobStatus) {})},
+		failed: {job(0, func(s *platenv1alpha1.RenderJobStatus) {
+			s.Conditions = s.Conditions[:1] // Finished, not Rendered
+		})},
+	} {
+		for i, j := range jobs {
+			if got := status(j); got != want {
+				t.Errorf("%s %d: got %s", want, i, got)
+			}
 		}
 	}
 }

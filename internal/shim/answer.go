@@ -1,0 +1,248 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"encoding/json"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/webhook"
+)
+
+// Warning is something that went wrong and did not stop the render.
+type Warning struct {
+	Title   string `json:"title" required:"true"`
+	Details string `json:"details" required:"true"`
+}
+
+// OnePage is the answer for a render of one file.
+type OnePage struct {
+	Data        Data         `json:"data" required:"true"`
+	Warnings    []Warning    `json:"warnings,omitempty"`
+	Connections []Connection `json:"connections,omitempty" description:"What became of the uploads; left out when there is no connection."`
+}
+
+// Data is the file of a OnePage.
+type Data struct {
+	Content      string  `json:"content" required:"true" description:"A URL, or a data URL when type is base64."`
+	Type         string  `json:"type" required:"true" enum:"url,base64"`
+	Format       string  `json:"format" required:"true"`
+	ResponseTime float64 `json:"responseTime" required:"true" description:"Milliseconds that the render took."`
+}
+
+// ManyPages is the answer for a render of several files.
+type ManyPages struct {
+	Data          []PageData   `json:"data" required:"true" nullable:"false"`
+	Format        string       `json:"format" required:"true"`
+	Type          string       `json:"type" required:"true" enum:"url,base64"`
+	ResponseTime  float64      `json:"responseTime" required:"true" description:"Milliseconds that the render took."`
+	TotalPages    int          `json:"totalPages" required:"true" description:"Pages of the template."`
+	RenderedPages int          `json:"renderedPages" required:"true"`
+	Warnings      []Warning    `json:"warnings,omitempty"`
+	Connections   []Connection `json:"connections,omitempty" description:"What became of the uploads; left out when there is no connection."`
+}
+
+// PageData is one file of ManyPages.
+type PageData struct {
+	Page    int32  `json:"page" required:"true"`
+	PageID  string `json:"pageId" required:"true"`
+	Content string `json:"content" required:"true" description:"A URL, or a data URL when type is base64."`
+}
+
+// Connection is what became of an upload.
+type Connection struct {
+	Type     string `json:"type" required:"true" enum:"storage"`
+	Provider string `json:"provider" required:"true" enum:"dropbox"`
+	Path     Path   `json:"path" required:"true"`
+	Status   string `json:"status" required:"true" enum:"success,error,pending"`
+	Error    string `json:"error,omitempty" description:"Why the upload failed."`
+}
+
+// Path is where the files stand: a string for one, a list of PagePath for several, null when the upload failed.
+type Path struct {
+	One  string
+	Many []PagePath
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p Path) MarshalJSON() ([]byte, error) {
+	switch {
+	case p.Many != nil:
+		return json.Marshal(p.Many)
+	case p.One != "":
+		return json.Marshal(p.One)
+	default:
+		return []byte("null"), nil
+	}
+}
+
+// JSONSchemaBytes describes the three kinds.
+func (Path) JSONSchemaBytes() ([]byte, error) {
+	return []byte(`{"type":["string","array","null"],"description":"A string for one file, a list for several, null when the upload failed.",
+		"items":{"type":"object","required":["page","path"],"properties":{"page":{"type":"integer"},"path":{"type":"string"}}}}`), nil
+}
+
+// PagePath is where one of several files stands.
+type PagePath struct {
+	Page int32  `json:"page"`
+	Path string `json:"path"`
+}
+
+// Job tells how far a render has come.
+type Job struct {
+	ID        string            `json:"id" required:"true" description:"Name of the RenderJob."`
+	Status    string            `json:"status" required:"true" enum:"queued,processing,succeeded,failed,canceled"`
+	Finished  bool              `json:"finished" required:"true"`
+	Self      string            `json:"self" required:"true" description:"Path of this answer."`
+	CreatedAt time.Time         `json:"created_at" required:"true"`
+	Result    any               `json:"result,omitempty" description:"What a synchronous request would have been answered with: OnePage or ManyPages."`
+	Error     string            `json:"error,omitempty" description:"Why the render failed, or what a queued job waits for."`
+	ErrorCode string            `json:"error_code,omitempty" description:"The reason of the job's Ready condition."`
+	Webhook   *webhook.Delivery `json:"webhook,omitempty" description:"What became of the webhook."`
+}
+
+// The public API's words for how far a job has come.
+const (
+	queued     = "queued"
+	processing = "processing"
+	succeeded  = "succeeded"
+	failed     = "failed"
+	canceled   = "canceled"
+)
+
+// status is how far a job has come.
+func status(job *platenv1alpha1.RenderJob) string {
+	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	switch {
+	case jobwatch.Finished(job):
+		if _, _, bad := failure(job); bad {
+			return failed
+		}
+		return succeeded
+	case job.Annotations[canceledAnnotation] != "" && jobwatch.Suspended(job):
+		return canceled
+	case ready != nil && (ready.Reason == platenv1alpha1.RenderingReason || ready.Reason == platenv1alpha1.UploadingReason):
+		return processing
+	default:
+		return queued
+	}
+}
+
+// failure returns why a finished job has failed; bad is false when it has not.
+func failure(job *platenv1alpha1.RenderJob) (reason, message string, bad bool) {
+	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition) {
+		return "", "", false
+	}
+	if ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil {
+		return ready.Reason, inRequestWords(ready.Message), true
+	}
+	return platenv1alpha1.FailedReason, "the render failed", true
+}
+
+// describe is a Job without its result.
+func describe(job *platenv1alpha1.RenderJob) Job {
+	body := Job{ID: job.Name, Status: status(job), Self: "/v1/studio/render-jobs/" + job.Name, CreatedAt: job.CreationTimestamp.UTC()}
+	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	switch body.Status {
+	case succeeded:
+		body.Finished = true
+	case failed:
+		body.Finished = true
+		body.ErrorCode, body.Error, _ = failure(job)
+	case canceled:
+		body.Finished = true
+		body.ErrorCode, body.Error = "Canceled", "the job was canceled"
+	default:
+		// A job that waits for its template or a ConfigMap says so; a render pod that starts is no problem.
+		if ready != nil && (ready.Reason == platenv1alpha1.TemplateNotFoundReason || ready.Reason == platenv1alpha1.SourceNotFoundReason) {
+			body.ErrorCode, body.Error = ready.Reason, inRequestWords(ready.Message)
+		}
+	}
+	return body
+}
+
+// report is a Job with its result, whose files are URLs.
+func report(job *platenv1alpha1.RenderJob) Job {
+	body := describe(job)
+	if body.Status == succeeded {
+		body.Result = answer(job, typeURL, urls(job))
+	}
+	return body
+}
+
+// Ended tells whether a job has succeeded, failed or been canceled.
+func Ended(job *platenv1alpha1.RenderJob) bool { return describe(job).Finished }
+
+// WebhookBody is what a webhook is called with: the same as GET /v1/studio/render-jobs/{id}, with URLs.
+func WebhookBody(job *platenv1alpha1.RenderJob) ([]byte, error) { return json.Marshal(report(job)) }
+
+// WebhookKey is the key that signs a workspace's webhooks.
+func WebhookKey(derive func(purpose string) []byte, namespace string) []byte {
+	return derive("webhook " + namespace)
+}
+
+func urls(job *platenv1alpha1.RenderJob) []string {
+	list := make([]string, 0, len(job.Status.Pages))
+	for _, page := range job.Status.Pages {
+		list = append(list, page.ContentURL)
+	}
+	return list
+}
+
+// answer is the body for a finished job. contents holds what stands for each file: its URL, or a data URL. It depends on nothing
+// but the job, so that whoever asks again gets the same.
+func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
+	var milliseconds float64
+	if took := job.Status.RenderMilliseconds; took != nil {
+		milliseconds = float64(*took)
+	}
+	warnings := requestWarnings(job)
+	for _, w := range job.Status.Warnings {
+		warning := Warning{Title: w.Title}
+		if w.Details != nil {
+			warning.Details = *w.Details
+		}
+		warnings = append(warnings, warning)
+	}
+	format, files := string(job.Status.Format), job.Status.Pages
+	several := len(files) > 1
+	if !several {
+		return OnePage{Data{contents[0], kind, format, milliseconds}, warnings, connections(job, several)}
+	}
+	body := ManyPages{
+		Format: format, Type: kind, ResponseTime: milliseconds, TotalPages: len(files), RenderedPages: len(files),
+		Warnings: warnings, Connections: connections(job, several),
+	}
+	if n := job.Status.TotalPages; n != nil {
+		body.TotalPages = int(*n)
+	}
+	if n := job.Status.RenderedPages; n != nil {
+		body.RenderedPages = int(*n)
+	}
+	for i, f := range files {
+		body.Data = append(body.Data, PageData{f.Page, f.PageID, contents[i]})
+	}
+	return body
+}
+
+func connections(job *platenv1alpha1.RenderJob, several bool) (list []Connection) {
+	for _, c := range job.Status.Connections {
+		entry := Connection{Type: string(c.Type), Provider: string(c.Provider), Status: string(c.Status), Error: c.Error}
+		switch {
+		case len(c.Pages) == 0 || c.Status != platenv1alpha1.UploadSuccess:
+		case several:
+			for _, p := range c.Pages {
+				entry.Path.Many = append(entry.Path.Many, PagePath{p.Page, p.Path})
+			}
+		default:
+			entry.Path.One = c.Pages[0].Path
+		}
+		list = append(list, entry)
+	}
+	return list
+}

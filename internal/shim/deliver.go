@@ -1,0 +1,171 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/google/uuid"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// maxInline bounds the files of an answer that are not answered as URLs, in bytes.
+const maxInline = 256 << 20
+
+// deliver answers with a finished job's files, as its request wanted them.
+func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
+	switch job.Annotations[typeAnnotation] {
+	case typeBinary:
+		return s.deliverBinary(w, r, job)
+	case typeBase64:
+		return s.deliverInline(w, r, job, func(contents []string) any { return answer(job, typeBase64, contents) })
+	default:
+		writeJSON(w, http.StatusOK, answer(job, typeURL, urls(job)))
+		return nil
+	}
+}
+
+// deliverBinary answers with the file itself, or with a ZIP archive of several.
+func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
+	if err := inlineable(job); err != nil {
+		return err
+	}
+	first, err := s.open(r.Context(), job.Status.Pages[0].ContentURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = first.Body.Close() }()
+	if len(job.Status.Pages) == 1 {
+		for _, name := range []string{"Content-Type", "Content-Length", "Content-Disposition"} {
+			if value := first.Header.Get(name); value != "" {
+				w.Header().Set(name, value)
+			}
+		}
+		_, err = io.Copy(w, first.Body)
+		return err
+	}
+	name := job.Name
+	if given := job.Spec.Output.FileName; given != "" {
+		name = string(given)
+	}
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name + ".zip"}))
+	archive := zip.NewWriter(w)
+	for i, page := range job.Status.Pages {
+		file, err := archive.CreateHeader(&zip.FileHeader{
+			Name: fmt.Sprintf("%s_page_%d.%s", path.Base(name), page.Page, job.Status.Format), Method: zip.Store, Modified: job.CreationTimestamp.Time,
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.copy(r.Context(), file, first, i, page.ContentURL); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}
+
+// deliverInline answers with JSON in which the files are data URLs. They are not held in memory: the JSON is written around
+// marks, and the files take the marks' places on the way.
+func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
+	if err := inlineable(job); err != nil {
+		return err
+	}
+	marks := make([]string, len(job.Status.Pages))
+	for i := range marks {
+		marks[i] = uuid.NewString() // nothing that a user wrote is the same
+	}
+	text, err := json.Marshal(body(marks))
+	if err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	first, err := s.open(r.Context(), job.Status.Pages[0].ContentURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = first.Body.Close() }()
+	w.Header().Set("Content-Type", "application/json")
+	for i, page := range job.Status.Pages {
+		before, after, found := bytes.Cut(text, []byte(marks[i]))
+		if !found {
+			return io.ErrUnexpectedEOF
+		}
+		text = after
+		if _, err := fmt.Fprintf(w, "%sdata:%s;base64,", before, render.ContentType(string(job.Status.Format))); err != nil {
+			return err
+		}
+		encoder := base64.NewEncoder(base64.StdEncoding, w)
+		if err := s.copy(r.Context(), encoder, first, i, page.ContentURL); err != nil {
+			return err
+		}
+		if err := encoder.Close(); err != nil {
+			return err
+		}
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
+// copy writes file number i, of which the first is open already.
+func (s *Server) copy(ctx context.Context, w io.Writer, first *http.Response, i int, contentURL string) error {
+	if i == 0 {
+		_, err := io.Copy(w, first.Body)
+		return err
+	}
+	file, err := s.open(ctx, contentURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Body.Close() }()
+	_, err = io.Copy(w, file.Body)
+	return err
+}
+
+// inlineable refuses files that are too large to be answered as anything but URLs.
+func inlineable(job *platenv1alpha1.RenderJob) error {
+	var size int64
+	for _, page := range job.Status.Pages {
+		if page.Size != nil {
+			size += *page.Size
+		}
+	}
+	if size > maxInline || len(job.Status.Pages) == 0 {
+		return callers.Refuse(http.StatusBadRequest,
+			"response.type: the files have more than %d bytes together; ask for url. The job '%s' has them", maxInline, job.Name)
+	}
+	return nil
+}
+
+// open asks for a file of the content store.
+func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, error) {
+	if !strings.HasPrefix(contentURL, strings.TrimSuffix(s.ContentURL, "/")+"/") {
+		return nil, callers.Refuse(http.StatusBadGateway, "the job's content URL does not belong to the content store (--content-url)")
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, contentURL, nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading a file: %w", err)
+	}
+	resp, err := s.files.Do(request)
+	if err != nil {
+		return nil, callers.Refuse(http.StatusBadGateway, "the content store does not answer; the job's files are kept, try again")
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		return nil, callers.Refuse(http.StatusBadGateway, "the content store answers HTTP %d; the files may have been deleted", resp.StatusCode)
+	}
+	return resp, nil
+}

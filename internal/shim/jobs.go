@@ -1,0 +1,212 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+)
+
+const (
+	defaultJobs = 20
+	maxJobs     = 100
+	// cancelTries is how often a cancel is tried again after the job has changed meanwhile.
+	cancelTries = 5
+)
+
+// JobList is the answer of GET /v1/studio/render-jobs.
+type JobList struct {
+	Data       []Job   `json:"data" required:"true" nullable:"false" description:"Newest first."`
+	Pagination JobPage `json:"pagination" required:"true"`
+}
+
+// JobPage tells where a JobList goes on.
+type JobPage struct {
+	HasMore    bool    `json:"has_more" required:"true"`
+	NextCursor *string `json:"next_cursor" required:"true" nullable:"true" description:"What to pass as cursor; null on the last page."`
+}
+
+// listJobs answers GET /v1/studio/render-jobs.
+func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) error {
+	query := r.URL.Query()
+	wanted := query.Get("status")
+	if !slices.Contains([]string{"", queued, processing, succeeded, failed, canceled}, wanted) {
+		return &coded{http.StatusBadRequest, "invalid-status-filter", "status: must be queued, processing, succeeded, failed or canceled"}
+	}
+	limit, err := number(query.Get("limit"), "limit", defaultJobs, maxJobs)
+	if err != nil {
+		return err
+	}
+	after, err := parseCursor(query.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	if err := s.allow(r.Context(), c, "list", "renderjobs"); err != nil {
+		return err
+	}
+	jobs := &platenv1alpha1.RenderJobList{}
+	if err := s.Cache.List(r.Context(), jobs, client.InNamespace(c.namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing jobs: %w", err)
+	}
+	found := make([]*platenv1alpha1.RenderJob, 0, len(jobs.Items))
+	for i := range jobs.Items {
+		job := &jobs.Items[i]
+		if (wanted == "" || status(job) == wanted) && (after == nil || after.compare(cursorOf(job)) < 0) {
+			found = append(found, job)
+		}
+	}
+	slices.SortFunc(found, func(a, b *platenv1alpha1.RenderJob) int { return cursorOf(a).compare(cursorOf(b)) })
+	body := JobList{Data: []Job{}}
+	if len(found) > limit {
+		found = found[:limit]
+		body.Pagination = JobPage{true, new(cursorOf(found[limit-1]).String())}
+	}
+	for _, job := range found {
+		body.Data = append(body.Data, report(job))
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
+// number reads a positive number of the query.
+func number(text, name string, otherwise, most int) (int, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, &FieldError{name, fmt.Sprintf("must be a whole number from 1 to %d", most)}
+	}
+	return n, nil
+}
+
+// cursor is a job's place in the list: newest first, and by name where they are as old.
+type cursor struct {
+	created int64
+	name    string
+}
+
+func cursorOf(job *platenv1alpha1.RenderJob) cursor {
+	return cursor{job.CreationTimestamp.Unix(), job.Name}
+}
+
+func (c cursor) compare(other cursor) int {
+	return cmp.Or(cmp.Compare(other.created, c.created), cmp.Compare(c.name, other.name))
+}
+
+// String is opaque to callers.
+func (c cursor) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.created, 10) + " " + c.name))
+}
+
+func parseCursor(text string) (*cursor, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // the list begins at its beginning
+	}
+	plain, err := base64.RawURLEncoding.DecodeString(text)
+	created, name, found := strings.Cut(string(plain), " ")
+	seconds, badNumber := strconv.ParseInt(created, 10, 64)
+	if err != nil || !found || badNumber != nil {
+		return nil, &FieldError{"cursor", "must be the next_cursor of an answer before"}
+	}
+	return &cursor{seconds, name}, nil
+}
+
+// getJob answers GET /v1/studio/render-jobs/{id}.
+func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := s.allow(r.Context(), c, "get", "renderjobs"); err != nil {
+		return err
+	}
+	job, key := &platenv1alpha1.RenderJob{}, client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}
+	err := s.Cache.Get(r.Context(), key, job)
+	if apierrors.IsNotFound(err) {
+		// The watch may not have seen a new job yet.
+		theirs, failed := c.Client()
+		if failed != nil {
+			return failed
+		}
+		err = theirs.Get(r.Context(), key, job)
+	}
+	if err != nil {
+		return jobError(err, c, key.Name)
+	}
+	note(r.Context()).job = job.Name
+	body := report(job)
+	if body.Webhook, err = s.Delivery(r.Context(), job); err != nil {
+		return err
+	}
+	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 {
+		return s.deliverInline(w, r, job, func(contents []string) any {
+			body.Result = answer(job, typeBase64, contents)
+			return body
+		})
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
+func jobError(err error, c caller, id string) error {
+	if apierrors.IsNotFound(err) {
+		return &coded{http.StatusNotFound, "job-not-found", fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
+	}
+	return fmt.Errorf("reading a job: %w", err)
+}
+
+// cancelJob answers POST /v1/studio/render-jobs/{id}/cancel: it suspends the job with the caller's token.
+func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) error {
+	theirs, err := c.Client()
+	if err != nil {
+		return err
+	}
+	for range cancelTries {
+		job := &platenv1alpha1.RenderJob{}
+		// Past the cache: a job that has just finished must not be rendered again when it is resumed.
+		if err := theirs.Get(r.Context(), client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}, job); err != nil {
+			return jobError(err, c, r.PathValue("id"))
+		}
+		note(r.Context()).job = job.Name
+		err = cancel(r.Context(), theirs, job)
+		if apierrors.IsConflict(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, describe(job))
+		return nil
+	}
+	return callers.Refuse(http.StatusConflict, "the job '%.100s' changes all the time; try again", r.PathValue("id"))
+}
+
+// cancel suspends a job, unless it has changed since it was read.
+func cancel(ctx context.Context, theirs client.Client, job *platenv1alpha1.RenderJob) error {
+	switch status(job) {
+	case succeeded, failed, canceled:
+		return &coded{http.StatusConflict, "job-already-finished", fmt.Sprintf("the job '%s' is %s; there is nothing to cancel", job.Name, status(job))}
+	}
+	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition) {
+		return &coded{http.StatusConflict, "job-not-cancelable", fmt.Sprintf("the job '%s' is rendered and on its way to the connections", job.Name)}
+	}
+	before := job.DeepCopy()
+	job.Spec.Suspend = new(true)
+	if job.Annotations == nil {
+		job.Annotations = map[string]string{}
+	}
+	job.Annotations[canceledAnnotation] = time.Now().UTC().Format(time.RFC3339)
+	return theirs.Patch(ctx, job, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}

@@ -1,0 +1,313 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/swaggest/jsonschema-go"
+	"github.com/swaggest/openapi-go"
+	"github.com/swaggest/openapi-go/openapi31"
+
+	"github.com/platen-dev/platen/internal/version"
+)
+
+//go:embed docs.css
+var stylesheet []byte
+
+//go:embed docs.html
+var docsPage string
+
+// What requests have besides their bodies.
+type (
+	workspaceHeader struct {
+		Workspace string `header:"X-Workspace" description:"The namespace. Default: the service account's own."`
+		RequestID string `header:"X-Request-Id" description:"Echoed in the answer and in the shim's log."`
+	}
+	renderHeaders struct {
+		workspaceHeader
+		Key    string `header:"Idempotency-Key" maxLength:"255" description:"The same key with the same body is one job and one answer."`
+		Prefer string `header:"Prefer" example:"wait=120" description:"wait=N: seconds to wait for the files, 0 to 600, before 202 is answered."`
+	}
+	kindPath struct {
+		Kind string `path:"kind" required:"true" enum:"images,pdfs"`
+	}
+	renderRequest struct {
+		renderHeaders
+		Request
+	}
+	generateRequest struct {
+		renderHeaders
+		kindPath
+		ID string `path:"id" required:"true" description:"The template's number or name."`
+		Request
+	}
+	generateBodyRequest struct {
+		renderHeaders
+		kindPath
+		Request
+	}
+	listRequest struct {
+		workspaceHeader
+		Status string `query:"status" enum:"queued,processing,succeeded,failed,canceled"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+		Cursor string `query:"cursor" description:"The next_cursor of an answer before."`
+	}
+	jobRequest struct {
+		workspaceHeader
+		ID string `path:"id" required:"true"`
+	}
+	templatesRequest struct {
+		workspaceHeader
+		Page   int    `query:"page" minimum:"1" default:"1"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"40" default:"10"`
+		Search string `query:"search" description:"Part of the name."`
+	}
+	modificationsRequest struct {
+		workspaceHeader
+		TemplateID string `query:"templateId" required:"true"`
+	}
+	signRequest struct {
+		workspaceHeader
+		SignedURLRequest
+	}
+	openRequest struct {
+		kindPath
+		ID        string `query:"id" required:"true"`
+		ExpiresAt int64  `query:"expiresAt" required:"true"`
+		Signature string `query:"signature" required:"true"`
+	}
+)
+
+// Rendered is the answer of a synchronous render: OnePage for one file, ManyPages for several.
+type Rendered struct{}
+
+// JSONSchemaOneOf implements jsonschema.OneOfExposer.
+func (Rendered) JSONSchemaOneOf() []any { return []any{OnePage{}, ManyPages{}} }
+
+// operation is a route as it is described.
+type operation struct {
+	method, path, id, summary, description string
+	request                                any
+	answers                                map[int]any
+	// file says that the answer can be a file, too.
+	file bool
+	// open to everyone.
+	open bool
+}
+
+var operations = []operation{
+	{
+		method: http.MethodPost, path: "/v1/studio/render", id: "render", summary: "Render a template",
+		description: "Answers when the files are there. A render that outlives its wait is answered with 202 and goes on.",
+		request:     renderRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/render-jobs", id: "listJobs", summary: "List jobs, newest first",
+		request: listRequest{}, answers: map[int]any{200: JobList{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/render-jobs/{id}", id: "getJob", summary: "See how far a job has come",
+		request: jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}},
+	},
+	{
+		method: http.MethodPost, path: "/v1/studio/render-jobs/{id}/cancel", id: "cancelJob", summary: "Cancel a job that is not rendered yet",
+		description: "409 with the error job-already-finished or job-not-cancelable otherwise.",
+		request:     jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}, 409: problem{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/templates/all", id: "listTemplates", summary: "List templates",
+		request: templatesRequest{}, answers: map[int]any{200: TemplateList{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/template/modifications", id: "listModifications", summary: "List a template's parameters",
+		request: modificationsRequest{}, answers: map[int]any{200: []Modification{}, 404: problem{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/webhook-secret", id: "webhookSecret", summary: "Read the secret that verifies the workspace's webhooks",
+		request: workspaceHeader{}, answers: map[int]any{200: WebhookSecret{}},
+	},
+	{
+		method: http.MethodPost, path: "/v1/generate/{kind}/{id}", id: "generate", summary: "Render a template, as the public SDKs do",
+		description: "As /v1/studio/render, with the template in the path; response.type is base64 unless it is given.",
+		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
+	},
+	{
+		method: http.MethodPost, path: "/v1/generate/{kind}", id: "generateFromBody", summary: "Render a template that the body names",
+		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
+	},
+	{
+		method: http.MethodPost, path: "/v1/signed-url/create", id: "createSignedURL", summary: "Render, and get a URL that anyone can open",
+		description: "The job is made at once, with the caller's rights. The URL answers with the file, and waits for it where it must.",
+		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 404: problem{}, 413: problem{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/generate/{kind}", id: "openSignedURL", summary: "Open a signed URL",
+		request: openRequest{}, answers: map[int]any{202: Job{}, 403: problem{}, 404: problem{}}, file: true, open: true,
+	},
+}
+
+// document describes the API, made from the types that it is read and written with: as OpenAPI 3.1 in JSON, and as a page.
+func document() (spec, page []byte, err error) {
+	reflector := openapi31.NewReflector()
+	reflector.DefaultOptions = append(reflector.DefaultOptions,
+		jsonschema.InterceptDefName(func(_ reflect.Type, name string) string { return strings.TrimPrefix(name, "Shim") }))
+	reflector.Spec.Info.WithTitle("Platen").WithVersion(version.Version).
+		WithDescription("Renders templates to pictures, documents and videos. A bearer token of the cluster is required; a workspace is a namespace.")
+	reflector.SpecEns().SetHTTPBearerTokenSecurity("token", "", "A token that the cluster's API server accepts, such as a service account's.")
+	for _, o := range operations {
+		if err := describeOperation(reflector, o); err != nil {
+			return nil, nil, fmt.Errorf("%s %s: %w", o.method, o.path, err)
+		}
+	}
+	if spec, err = json.MarshalIndent(reflector.Spec, "", "  "); err != nil {
+		return nil, nil, err
+	}
+	page, err = readable(spec)
+	return spec, page, err
+}
+
+func describeOperation(reflector *openapi31.Reflector, o operation) error {
+	c, err := reflector.NewOperationContext(o.method, o.path)
+	if err != nil {
+		return err
+	}
+	c.SetID(o.id)
+	c.SetSummary(o.summary)
+	c.SetDescription(o.description)
+	c.AddReqStructure(o.request)
+	answers := map[int]any{400: problem{}, 429: problem{}}
+	if !o.open {
+		c.AddSecurity("token")
+		answers[401], answers[403] = problem{}, problem{}
+	}
+	for status, body := range o.answers {
+		answers[status] = body
+	}
+	for status, body := range answers {
+		c.AddRespStructure(body, openapi.WithHTTPStatus(status), func(u *openapi.ContentUnit) { u.Description = http.StatusText(status) })
+	}
+	if o.file {
+		for _, kind := range []string{"image/*", "application/pdf", "video/mp4", "application/zip"} {
+			c.AddRespStructure(nil, openapi.WithHTTPStatus(http.StatusOK), openapi.WithContentType(kind),
+				func(u *openapi.ContentUnit) { u.Format, u.Description = "binary", http.StatusText(http.StatusOK) })
+		}
+	}
+	return reflector.AddOperation(c)
+}
+
+// schema is what the page shows of a JSON schema.
+type schema struct {
+	Ref         string             `json:"$ref"`
+	Type        any                `json:"type"`
+	Description string             `json:"description"`
+	Enum        []any              `json:"enum"`
+	Required    []string           `json:"required"`
+	Properties  map[string]*schema `json:"properties"`
+	Items       *schema            `json:"items"`
+	OneOf       []*schema          `json:"oneOf"`
+}
+
+// route is what the page shows of an operation.
+type route struct {
+	Method      string
+	Path        string
+	Summary     string `json:"summary"`
+	Description string `json:"description"`
+	Parameters  []struct {
+		Name        string `json:"name"`
+		In          string `json:"in"`
+		Required    bool   `json:"required"`
+		Description string `json:"description"`
+	} `json:"parameters"`
+	RequestBody struct {
+		Content map[string]struct {
+			Schema schema `json:"schema"`
+		} `json:"content"`
+	} `json:"requestBody"`
+	Responses map[string]struct {
+		Description string `json:"description"`
+		Content     map[string]struct {
+			Schema schema `json:"schema"`
+		} `json:"content"`
+	} `json:"responses"`
+}
+
+// readable makes a page of a document, in the order of the operations.
+func readable(spec []byte) ([]byte, error) {
+	var doc struct {
+		Info struct {
+			Title, Version, Description string
+		} `json:"info"`
+		Paths      map[string]map[string]*route `json:"paths"`
+		Components struct {
+			Schemas map[string]*schema `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(spec, &doc); err != nil {
+		return nil, err
+	}
+	var routes []*route
+	for _, o := range operations {
+		r := doc.Paths[o.path][strings.ToLower(o.method)]
+		r.Method, r.Path = o.method, o.path
+		routes = append(routes, r)
+	}
+	page, err := template.New("docs").Funcs(template.FuncMap{"type": typeName, "name": refName, "has": slices.Contains[[]string]}).Parse(docsPage)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = page.Execute(&out, map[string]any{"Info": doc.Info, "Routes": routes, "Schemas": doc.Components.Schemas})
+	return out.Bytes(), err
+}
+
+func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
+
+// typeName is a schema's type in few words.
+func typeName(s *schema) string {
+	switch list, isList := s.Type.([]any); {
+	case s.Ref != "":
+		return refName(s.Ref)
+	case s.Items != nil && s.Items.Ref != "":
+		return "list of " + refName(s.Items.Ref)
+	case s.Items != nil && !isList:
+		return "list of " + typeName(s.Items)
+	case isList:
+		words := make([]string, 0, len(list))
+		for _, one := range list {
+			words = append(words, fmt.Sprint(one))
+		}
+		return strings.Join(words, " or ")
+	case len(s.OneOf) > 0:
+		words := make([]string, 0, len(s.OneOf))
+		for _, one := range s.OneOf {
+			words = append(words, typeName(one))
+		}
+		return strings.Join(words, " or ")
+	case s.Type == nil:
+		return "any"
+	default:
+		return fmt.Sprint(s.Type)
+	}
+}
+
+// static answers with bytes that do not change.
+func (s *Server) static(kind string, body []byte) handler {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("Cache-Control", "max-age=300")
+		_, err := w.Write(body)
+		return err
+	}
+}

@@ -1,0 +1,214 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/jobwatch"
+)
+
+// maxKey bounds an idempotency key, in bytes.
+const maxKey = 255
+
+// Kinds of /v1/generate.
+const (
+	images = "images"
+	pdfs   = "pdfs"
+)
+
+// render answers POST /v1/studio/render.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, c caller) error {
+	return s.run(w, r, c, func(*Request) {})
+}
+
+// generate answers POST /v1/generate/images and /v1/generate/pdfs, with the template in the path or in the body, as the public
+// SDKs call them. They ask for base64 unless they say otherwise.
+func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) error {
+	kind, id := r.PathValue("kind"), r.PathValue("id")
+	if kind != images && kind != pdfs {
+		return callers.Refuse(http.StatusNotFound, "there is /v1/generate/images and /v1/generate/pdfs, no '%.30s'", kind)
+	}
+	return s.run(w, r, c, func(request *Request) {
+		request.TemplateID = cmp.Or(TemplateID(id), request.TemplateID)
+		request.Response.Type = cmp.Or(request.Response.Type, typeBase64)
+		if kind == pdfs {
+			request.Response.Format = cmp.Or(request.Response.Format, string(platenv1alpha1.FormatPDF))
+		}
+	})
+}
+
+// run creates a job and answers with its end, or with how far it has come.
+func (s *Server) run(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) error {
+	wait, err := patience(r.Header, s.Wait)
+	if err != nil {
+		return err
+	}
+	job, mode, err := s.start(w, r, c, defaults)
+	if err != nil {
+		return err
+	}
+	note(r.Context()).job = job.Name
+	if mode == "async" {
+		return accepted(w, job)
+	}
+	// While it waits, a request holds little: not its body, and not its job.
+	key, uid := client.ObjectKeyFromObject(job), job.UID
+	job = nil
+	return s.finish(w, r, key, uid, wait)
+}
+
+// start reads a request and creates its job.
+func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) (job *platenv1alpha1.RenderJob, mode string, err error) {
+	body, done, err := s.read(w, r, c)
+	if err != nil {
+		return nil, "", err
+	}
+	defer done()
+	request, warnings, err := parse[Request](body)
+	if err != nil {
+		return nil, "", err
+	}
+	defaults(&request)
+	if err := request.check(); err != nil {
+		return nil, "", err
+	}
+	key := r.Header.Get("Idempotency-Key")
+	if len(key) > maxKey {
+		return nil, "", callers.Refuse(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
+	}
+	template, err := s.template(r.Context(), c, request.TemplateID)
+	if err != nil {
+		return nil, "", err
+	}
+	// The same body means something else at another path.
+	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
+	if err != nil {
+		return nil, "", err
+	}
+	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
+	return job, request.Response.Mode, s.create(r.Context(), c, job)
+}
+
+// finish waits for a job and answers with its end, or with how far it has come when the wait is over.
+func (s *Server) finish(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration) error {
+	job, err := s.await(r.Context(), key, uid, wait)
+	if err != nil {
+		return err
+	}
+	switch status(job) {
+	case succeeded:
+		return s.deliver(w, r, job)
+	case failed:
+		return renderFailure(job)
+	case canceled:
+		return &coded{http.StatusConflict, "job-canceled", fmt.Sprintf("the job '%s' was canceled", job.Name)}
+	default:
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
+		return accepted(w, job)
+	}
+}
+
+// accepted answers for a job that goes on.
+func accepted(w http.ResponseWriter, job *platenv1alpha1.RenderJob) error {
+	body := describe(job)
+	w.Header().Set("Location", body.Self)
+	writeJSON(w, http.StatusAccepted, body)
+	return nil
+}
+
+// renderFailure is the error of a failed job.
+func renderFailure(job *platenv1alpha1.RenderJob) error {
+	status := http.StatusInternalServerError
+	reason, message, _ := failure(job)
+	if reason == platenv1alpha1.InvalidSpecReason || reason == platenv1alpha1.InvalidModificationsReason {
+		status = http.StatusBadRequest
+	}
+	return callers.Refuse(status, "%s", message)
+}
+
+// patience reads Prefer: wait=N (RFC 7240).
+func patience(h http.Header, otherwise time.Duration) (time.Duration, error) {
+	for preference := range strings.SplitSeq(h.Get("Prefer"), ",") {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(preference), "wait="); ok {
+			seconds, err := strconv.Atoi(text)
+			if err != nil || seconds < 0 || seconds > int(maxWait.Seconds()) {
+				return 0, callers.Refuse(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
+			}
+			return time.Duration(seconds) * time.Second, nil
+		}
+	}
+	return otherwise, nil
+}
+
+// create makes the job with the caller's token. A job that the same idempotency key made before is returned instead.
+func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) error {
+	theirs, err := c.Client()
+	if err != nil {
+		return err
+	}
+	wanted := job.Annotations[digestAnnotation]
+	err = theirs.Create(ctx, job)
+	if apierrors.IsAlreadyExists(err) {
+		err = theirs.Get(ctx, client.ObjectKeyFromObject(job), job)
+		if err == nil && job.Annotations[digestAnnotation] != wanted {
+			return callers.Refuse(http.StatusConflict, "Idempotency-Key: it was used before for another request")
+		}
+	}
+	return err
+}
+
+// await returns the job when it has finished or is suspended, or as it is when wait is over.
+func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.UID, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
+	gone := callers.Refuse(http.StatusGone, "the job '%s' was deleted", key.Name)
+	told, leave := s.Waiters.Register(uid)
+	defer leave()
+	if job, ended, err := s.look(ctx, key, uid); err != nil || ended {
+		return job, err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case job := <-told:
+		if job == nil {
+			return nil, gone
+		}
+		return job, nil
+	case <-timer.C:
+		job, _, err := s.look(ctx, key, uid)
+		if err == nil && job == nil {
+			// Neither seen by the watch nor told of its end: it goes on.
+			job = &platenv1alpha1.RenderJob{}
+			job.Namespace, job.Name, job.UID = key.Namespace, key.Name, uid
+		}
+		return job, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// look reads a job from the cache; it is nil when the cache does not have it, or has another one of its name.
+func (s *Server) look(ctx context.Context, key types.NamespacedName, uid types.UID) (job *platenv1alpha1.RenderJob, ended bool, err error) {
+	job = &platenv1alpha1.RenderJob{}
+	err = s.Cache.Get(ctx, key, job)
+	if apierrors.IsNotFound(err) || (err == nil && job.UID != uid) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("reading a job: %w", err)
+	}
+	return job, jobwatch.Finished(job) || jobwatch.Suspended(job), nil
+}

@@ -1,0 +1,200 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/webhook"
+)
+
+// milliseconds is the least number that is a time in milliseconds and not in seconds: clients do either.
+const milliseconds = 100_000_000_000
+
+// watchLag is how long a new job may be unknown to a replica's watch.
+const watchLag = 2 * time.Second
+
+// SignedURLRequest is the body of POST /v1/signed-url/create.
+type SignedURLRequest struct {
+	TemplateID     TemplateID `json:"templateId" required:"true"`
+	Modifications  Object     `json:"modifications,omitempty"`
+	RenderType     string     `json:"renderType,omitempty" enum:"images,pdfs" description:"Default images."`
+	ResponseFormat string     `json:"responseFormat,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,gif" description:"Default png, and pdf for pdfs."`
+	ExpiresAt      *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds; null: as late as possible."`
+	Source         string     `json:"source,omitempty" description:"What the SDKs say of themselves; ignored."`
+}
+
+// SignedURLAnswer is the answer to a SignedURLRequest.
+type SignedURLAnswer struct {
+	Data     SignedURL `json:"data" required:"true"`
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// SignedURL is a URL that anyone can GET, without a token, until it expires.
+type SignedURL struct {
+	URL       string `json:"url" required:"true" format:"uri"`
+	ExpiresAt int64  `json:"expiresAt" required:"true" description:"Unix time in seconds."`
+}
+
+// createSignedURL answers POST /v1/signed-url/create. It renders at once, with the caller's rights: whoever opens the URL later
+// has none.
+func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c caller) error {
+	body, done, err := s.read(w, r, c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	request, warnings, err := parse[SignedURLRequest](body)
+	if err != nil {
+		return err
+	}
+	kind := cmp.Or(request.RenderType, images)
+	if kind != images && kind != pdfs {
+		return &FieldError{"renderType", fmt.Sprintf("'%.100s' must be images or pdfs", kind)}
+	}
+	expires, shortened, err := expiry(request.ExpiresAt, time.Now(), s.SignedURLTTL)
+	if err != nil {
+		return err
+	}
+	if shortened {
+		warnings = append(warnings, Warning{
+			Title:   "The URL expires earlier than asked for, at " + expires.UTC().Format(time.RFC3339),
+			Details: fmt.Sprintf("files can be read for %s", s.SignedURLTTL),
+		})
+	}
+	render := Request{TemplateID: request.TemplateID, Modifications: request.Modifications}
+	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
+	if kind == pdfs {
+		render.Response.Format = cmp.Or(render.Response.Format, string(platenv1alpha1.FormatPDF))
+	}
+	if err := render.check(); err != nil {
+		return err
+	}
+	template, err := s.template(r.Context(), c, render.TemplateID)
+	if err != nil {
+		return err
+	}
+	job, err := newJob(c, render, nil, template.Name, r.Header.Get("Idempotency-Key"), append([]byte(r.URL.Path+"\n"), body...))
+	if err != nil {
+		return err
+	}
+	// The file is kept until the URL expires.
+	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)
+	if err := s.create(r.Context(), c, job); err != nil {
+		return err
+	}
+	note(r.Context()).job = job.Name
+	id := client.ObjectKeyFromObject(job).String() + "/" + string(job.UID)
+	query := url.Values{"id": {id}, "expiresAt": {strconv.FormatInt(expires.Unix(), 10)}}
+	query.Set("signature", s.sign(kind, id, query.Get("expiresAt")))
+	writeJSON(w, http.StatusOK, SignedURLAnswer{
+		Data:     SignedURL{s.publicURL(r) + "/v1/generate/" + kind + "?" + query.Encode(), expires.Unix()},
+		Warnings: warnings,
+	})
+	return nil
+}
+
+// expiry reads expiresAt; shortened is true when it is later than ttl allows.
+func expiry(at *float64, now time.Time, ttl time.Duration) (expires time.Time, shortened bool, err error) {
+	latest := now.Add(ttl)
+	if at == nil {
+		return latest, false, nil
+	}
+	seconds := *at
+	if seconds >= milliseconds {
+		seconds /= 1000
+	}
+	switch {
+	case seconds <= float64(now.Unix()):
+		return time.Time{}, false, &FieldError{"expiresAt", "must be a Unix time in the future, in seconds or milliseconds"}
+	case seconds > float64(latest.Unix()):
+		return latest, true, nil
+	default:
+		return time.Unix(int64(seconds), 0), false, nil
+	}
+}
+
+func (s *Server) sign(kind, id, expiresAt string) string {
+	mac := hmac.New(sha256.New, s.urlKey)
+	_, _ = fmt.Fprintf(mac, "%s\n%s\n%s", kind, id, expiresAt)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func (s *Server) publicURL(r *http.Request) string {
+	if s.PublicURL != "" {
+		return strings.TrimSuffix(s.PublicURL, "/")
+	}
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// openSignedURL answers GET /v1/generate/{kind}?id=…: with the file, once it is rendered.
+func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	id, expiresAt := query.Get("id"), query.Get("expiresAt")
+	if !hmac.Equal([]byte(s.sign(r.PathValue("kind"), id, expiresAt)), []byte(query.Get("signature"))) {
+		return callers.Refuse(http.StatusForbidden, "the signature of this URL is not valid")
+	}
+	if seconds, err := strconv.ParseInt(expiresAt, 10, 64); err != nil || time.Now().Unix() >= seconds {
+		return callers.Refuse(http.StatusForbidden, "this URL has expired")
+	}
+	// One URL counts as one caller.
+	_, closed, err := s.ledger.open("signed URL " + id)
+	if err != nil {
+		return err
+	}
+	defer closed()
+	parts := strings.Split(id, "/")
+	if len(parts) != 3 {
+		return callers.Refuse(http.StatusForbidden, "the signature of this URL is not valid")
+	}
+	key, uid := types.NamespacedName{Namespace: parts[0], Name: parts[1]}, types.UID(parts[2])
+	n := note(r.Context())
+	n.namespace, n.job = key.Namespace, key.Name
+	job, _, err := s.look(r.Context(), key, uid)
+	if err == nil && job == nil {
+		// The watch may not have seen a new job yet.
+		job, err = s.await(r.Context(), key, uid, watchLag)
+	}
+	if err != nil {
+		return err
+	}
+	if job.ResourceVersion == "" {
+		return &coded{http.StatusNotFound, "job-not-found", "the file of this URL is no longer kept"}
+	}
+	w.Header().Set("Cache-Control", "private, max-age=300")
+	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	return s.finish(w, r, key, uid, s.Wait)
+}
+
+// WebhookSecret is the answer of GET /v1/studio/webhook-secret.
+type WebhookSecret struct {
+	Secret string `json:"secret" required:"true" description:"What verifies the workspace's webhooks, as the libraries of https://www.standardwebhooks.com read it."`
+}
+
+// webhookSecret answers GET /v1/studio/webhook-secret, for those who may ask for webhooks.
+func (s *Server) webhookSecret(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := s.allow(r.Context(), c, "create", "renderjobs"); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, WebhookSecret{webhook.Secret(WebhookKey(s.Derive, c.namespace))})
+	return nil
+}
