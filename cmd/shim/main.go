@@ -35,6 +35,9 @@ import (
 	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/shim"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
+	"github.com/platen-dev/platen/internal/ui"
 	"github.com/platen-dev/platen/internal/version"
 	"github.com/platen-dev/platen/internal/webhook"
 )
@@ -49,6 +52,8 @@ const (
 // options are the shim's flags.
 type options struct {
 	address, probes, namespace, contentURL, publicURL string
+	dropboxAPI, dropboxContent, dropboxAuthorize      string
+	dropboxAppKey                                     string
 	wait, ttl, signedURLTTL                           time.Duration
 	limits                                            shim.Limits
 	webhookAllow                                      outbound.Prefixes
@@ -60,7 +65,11 @@ func main() {
 	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's own Secret and of what it remembers of webhooks")
 	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "where files are read, as the manager's --content-url")
-	flag.StringVar(&o.publicURL, "public-url", "", "what signed URLs begin with; the host that a request named when empty")
+	flag.StringVar(&o.publicURL, "public-url", "", "what signed URLs begin with, and where Dropbox sends people back to; the host that a request named when empty")
+	flag.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
+	flag.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
+	flag.StringVar(&o.dropboxAuthorize, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "URL of Dropbox's consent page, as browsers reach it")
+	flag.StringVar(&o.dropboxAppKey, "dropbox-app-key", "", "key of the Dropbox app with which people connect accounts on the page, unless they give another")
 	flag.DurationVar(&o.signedURLTTL, "signed-url-ttl", 7*24*time.Hour, "how long a signed URL may be valid; at most the manager's --content-url-ttl")
 	flag.Float64Var(&o.limits.Rate, "caller-rate", 50, "requests a second of one caller")
 	flag.IntVar(&o.limits.Burst, "caller-burst", 100, "requests that one caller may make at once, of those")
@@ -133,9 +142,18 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	page, err := ui.New(ui.Options{
+		Desk: desk, Cache: mgr.GetCache(), Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL,
+		Dropbox:      dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
+		AuthorizeURL: o.dropboxAuthorize, AppKey: o.dropboxAppKey, TTL: o.ttl, Clock: clock.RealClock{}, Log: ctrl.Log.WithName("page"),
+	})
+	if err != nil {
+		return err
+	}
 
-	// More pages are mounted here; the longest pattern wins.
 	mux := http.NewServeMux()
+	mux.Handle("/ui/", page.Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler("/ui/", http.StatusFound))
 	for _, path := range []string{"/v1/", "/openapi.json", "/docs", "/docs.css"} {
 		mux.Handle(path, api.Handler())
 	}

@@ -277,7 +277,7 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 	}
 	source, err := url.Parse(job.Status.Pages[i].ContentURL)
 	// Others than the manager may have written the status: nothing but the content store is asked.
-	if err != nil || source.Scheme != s.ContentURL.Scheme || source.Host != s.ContentURL.Host || source.User != nil {
+	if err != nil || source.Scheme != s.content.Scheme || source.Host != s.content.Host || source.User != nil {
 		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address is not the content store's. Compare the flag --content-url of the shim with the manager's."}
 	}
 	return s.pass(w, r, source)

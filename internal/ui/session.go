@@ -46,9 +46,11 @@ type flow struct {
 	Session   string `json:"i"`
 	Workspace string `json:"w"`
 	// Connection that is made, or connected again.
-	Connection string    `json:"c"`
-	AppKey     string    `json:"k"`
-	Expires    time.Time `json:"e"`
+	Connection string `json:"c"`
+	AppKey     string `json:"k"`
+	// RedirectURI to which Dropbox was told to send the visitor.
+	RedirectURI string    `json:"r"`
+	Expires     time.Time `json:"e"`
 }
 
 // jar keeps what must not be read or changed by browsers in cookies: AES-GCM under a key of the shim's.

@@ -117,9 +117,9 @@ func (s *Server) showStorage(w http.ResponseWriter, r *http.Request, v *visitor,
 		view.Connect.Name = freeName(names)
 	}
 	view.Connect.HasAppKey = s.AppKey != ""
-	view.Connect.RedirectURI = s.redirectURI()
-	if r.Host != s.URL.Host {
-		view.Connect.Elsewhere = s.URL.String()
+	view.Connect.RedirectURI = s.redirectURI(r)
+	if s.own != nil && s.own.Host != r.Host {
+		view.Connect.Elsewhere = s.own.String()
 	}
 	s.views.page(w, status, "storage", page{Title: "Storage", Section: "storage", Session: v.session, Body: view})
 	return nil
@@ -134,12 +134,19 @@ func freeName(taken map[string]bool) string {
 	return name
 }
 
-func (s *Server) redirectURI() string { return s.URL.Scheme + "://" + s.URL.Host + callbackPath }
+// redirectURI is where Dropbox sends a visitor back to. It takes registered addresses only, so a request that lies about its host
+// leads nowhere.
+func (s *Server) redirectURI(r *http.Request) string {
+	if s.own != nil {
+		return s.own.String() + callbackPath
+	}
+	return "http://" + r.Host + callbackPath
+}
 
-// app is how an account is connected with an app.
-func (s *Server) app(key string) authflow.Config {
+// app is how an account is connected.
+func (s *Server) app(f flow) authflow.Config {
 	return authflow.Config{
-		AppKey: key, RedirectURI: s.redirectURI(), AuthorizeURL: s.AuthorizeURL, APIURL: s.Dropbox.APIURL, Transport: s.Dropbox.Transport,
+		AppKey: f.AppKey, RedirectURI: f.RedirectURI, AuthorizeURL: s.AuthorizeURL, APIURL: s.Dropbox.APIURL, Transport: s.Dropbox.Transport,
 	}
 }
 
@@ -179,11 +186,7 @@ func troubles(err error) *words {
 	if !errors.As(err, &trouble) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown {
 		return nil
 	}
-	advice, ok := accountAdvice[trouble.Reason]
-	if !ok {
-		return &words{bad, "Dropbox refused", sentence(trouble.Message)}
-	}
-	return &words{bad, advice.title, sentence(trouble.Message) + " " + advice.text}
+	return new(accountWords(bad, trouble.Reason, trouble.Message))
 }
 
 // connection shows one connection anew.
@@ -198,6 +201,7 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor) 
 func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words) error {
 	view := viewConnection(c)
 	view.Notice = notice
+	view.Broken = view.Broken || notice != nil && notice.Tone == bad
 	if fragment(r) {
 		s.views.fragment(w, http.StatusOK, "connection", view)
 		return nil
@@ -265,15 +269,15 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	case !appKey.MatchString(key):
 		return again("'%.64s' is no app key. Copy it from the app's settings at %s.", key, authflow.AppConsole)
 	}
-	attempt := authflow.NewAttempt()
-	err := s.jar.put(w, connectCookie, flow{
-		Attempt: attempt, Session: v.ID, Workspace: v.Workspace, Connection: form.Name, AppKey: key, Expires: s.Clock.Now().Add(connectLifetime),
-	})
-	if err != nil {
+	begun := flow{
+		Attempt: authflow.NewAttempt(), Session: v.ID, Workspace: v.Workspace, Connection: form.Name, AppKey: key,
+		RedirectURI: s.redirectURI(r), Expires: s.Clock.Now().Add(connectLifetime),
+	}
+	if err := s.jar.put(w, connectCookie, begun); err != nil {
 		return err
 	}
 	// Not a redirect: form-action would have to name every address to which Dropbox sends a visitor on their way.
-	s.views.page(w, http.StatusOK, "leaving", page{Title: "To Dropbox", Section: "storage", Session: v.session, Body: s.app(key).URL(attempt)})
+	s.views.page(w, http.StatusOK, "leaving", page{Title: "To Dropbox", Section: "storage", Session: v.session, Body: s.app(begun).URL(begun.Attempt)})
 	return nil
 }
 
@@ -352,7 +356,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	grant, err := s.app(waiting.AppKey).Exchange(r.Context(), waiting.Attempt, code)
+	grant, err := s.app(waiting).Exchange(r.Context(), waiting.Attempt, code)
 	if err != nil {
 		return connectProblem(err)
 	}

@@ -32,7 +32,9 @@ const (
 	// requestTimeout bounds one answer, but for files.
 	requestTimeout = 30 * time.Second
 	// fileTimeout bounds the sending of a file.
-	fileTimeout = 2 * time.Minute
+	fileTimeout = 5 * time.Minute
+	// maxRequests is how many requests are answered at a time, those for files among them.
+	maxRequests = 512
 )
 
 // Options of a Server. All are required unless they say otherwise.
@@ -43,10 +45,11 @@ type Options struct {
 	Cache client.Reader
 	// Key of 32 bytes that seals cookies, the same for every replica.
 	Key []byte
-	// URL of the page's origin as browsers see it, such as https://platen.example.com.
-	URL *url.URL
+	// URL of the page's origin as browsers see it, such as https://platen.example.com. Empty is http and the host that a request
+	// names; whoever terminates TLS in front of the page must set it, so that cookies are sent over TLS only.
+	URL string
 	// ContentURL is where the content URLs of jobs begin; the page fetches nothing else.
-	ContentURL *url.URL
+	ContentURL string
 	// Dropbox says how accounts are reached, without credentials.
 	Dropbox dropbox.Config
 	// AuthorizeURL is the host of Dropbox's consent page; empty is Dropbox's own.
@@ -63,19 +66,28 @@ type Options struct {
 // Server answers the page.
 type Server struct {
 	Options
-	jar   jar
-	views views
-	files *http.Client
+	// own and content are the parsed URLs; own is nil when it is not known.
+	own, content *url.URL
+	jar          jar
+	views        views
+	files        *http.Client
+	// slots are taken by the requests that are being answered.
+	slots chan struct{}
 	// registry keeps the access tokens of accounts for as long as their Secrets, which are read with each visitor's own rights.
 	registry *storage.Registry
 }
 
 // New returns a Server.
 func New(options Options) (*Server, error) {
-	if options.URL.Scheme != "http" && options.URL.Scheme != "https" || options.URL.Host == "" || strings.Trim(options.URL.Path, "/") != "" {
-		return nil, fmt.Errorf("the URL of the page '%s' must be an origin such as https://platen.example.com", options.URL)
+	own, err := origin(options.URL)
+	if err != nil && options.URL != "" {
+		return nil, fmt.Errorf("the URL of the page: %w", err)
 	}
-	jar, err := newJar(options.Key, options.URL.Scheme == "https")
+	content, err := origin(options.ContentURL)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of the content store: %w", err)
+	}
+	jar, err := newJar(options.Key, own != nil && own.Scheme == "https")
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +95,19 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: options, jar: jar, views: views, registry: storage.NewRegistry(), files: &http.Client{
+	return &Server{Options: options, own: own, content: content, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// origin reads a URL that has a scheme and a host.
+func origin(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return nil, fmt.Errorf("'%s' must be like https://platen.example.com", text)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
 // Handler returns the page's routes, all below /ui/.
@@ -111,7 +132,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /ui/renders", s.visiting(s.gallery))
 	mux.HandleFunc("GET /ui/renders/{job}", s.visiting(s.job))
 	mux.HandleFunc("POST /ui/renders/{job}/retry", s.visiting(s.retry))
-	mux.HandleFunc("GET /ui/renders/{job}/files/{page}", s.visiting(s.file))
+	mux.HandleFunc("GET /ui/renders/{job}/files/{page}", s.within(fileTimeout, s.entered(s.file)))
 	mux.HandleFunc("GET /ui/templates", s.visiting(s.templates))
 	mux.HandleFunc("GET /ui/templates/{template}", s.visiting(s.template))
 	mux.HandleFunc("POST /ui/templates/{template}/renders", s.visiting(s.render))
@@ -146,7 +167,14 @@ func (s *Server) protected(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		next.ServeHTTP(w, r)
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+			next.ServeHTTP(w, r)
+		default:
+			h.Set("Retry-After", "1")
+			http.Error(w, "Too many people use this page at the moment. Try again.", http.StatusServiceUnavailable)
+		}
 	})
 }
 
@@ -166,8 +194,12 @@ func (p *problem) Error() string { return p.Title }
 
 // answering turns a handler's error into a page, or into a notice when htmx has asked.
 func (s *Server) answering(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return s.within(requestTimeout, handle)
+}
+
+func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		err := handle(w, r.WithContext(ctx))
 		if err == nil || r.Context().Err() != nil {
@@ -253,9 +285,14 @@ type visitor struct {
 	desk *callers.Desk
 }
 
-// visiting lets in who has signed in.
+// visiting is answering for who has signed in.
 func (s *Server) visiting(handle func(http.ResponseWriter, *http.Request, *visitor) error) http.HandlerFunc {
-	return s.answering(func(w http.ResponseWriter, r *http.Request) error {
+	return s.answering(s.entered(handle))
+}
+
+// entered lets in who has signed in; everyone else is sent to the sign-in page.
+func (s *Server) entered(handle func(http.ResponseWriter, *http.Request, *visitor) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		found := s.session(r)
 		if found == nil {
 			s.redirect(w, r, "/ui/sign-in?next="+url.QueryEscape(landing(r)))
@@ -270,7 +307,7 @@ func (s *Server) visiting(handle func(http.ResponseWriter, *http.Request, *visit
 			return err
 		}
 		return handle(w, r, &visitor{found, caller, c, s.Desk})
-	})
+	}
 }
 
 // may asks for the visitor's right before something is read from the cache.

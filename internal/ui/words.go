@@ -39,8 +39,7 @@ type words struct {
 // reconnect is what helps against most of what can happen to an account.
 const reconnect = "Press Connect again and allow Platen the access; waiting uploads follow by themselves."
 
-// accountAdvice says what to do about a reason of the storage service, or of the Secret. What was uploaded and what is wrong
-// stand in the condition's message already.
+// accountAdvice has words for a reason of the storage service, or of the Secret.
 var accountAdvice = map[string]struct{ title, text string }{
 	"TokenExpired":       {"Access has ended", "Dropbox no longer accepts the access that it gave. " + reconnect},
 	"InvalidCredentials": {"App not accepted", "Dropbox does not know the app key. Compare it with the app's settings at Dropbox, then press Connect again."},
@@ -73,18 +72,25 @@ func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	case ready.Status == metav1.ConditionTrue:
 		return words{good, "Connected", ""}
 	}
-	w := words{bad, "Not working", sentence(ready.Message)}
+	how := bad
 	if ready.Status == metav1.ConditionUnknown {
-		w = words{warn, "Waiting", sentence(ready.Message)}
+		how = warn
 	}
-	if advice, ok := accountAdvice[ready.Reason]; ok {
-		w.Title, w.Text = advice.title, advice.text
-		if strings.HasPrefix(ready.Reason, "Secret") || ready.Reason == "MissingScope" {
-			what, _, _ := strings.Cut(ready.Message, ": add")
-			w.Text = sentence(what) + " " + advice.text
-		}
+	what, _, _ := strings.Cut(ready.Message, ": add") // the advice below says what to do
+	return accountWords(how, ready.Reason, what)
+}
+
+// accountWords tell what is wrong with an account.
+func accountWords(how tone, reason, message string) words {
+	advice, ok := accountAdvice[reason]
+	switch {
+	case !ok:
+		return words{how, "Not working", sentence(message)}
+	case strings.HasPrefix(reason, "Secret") || reason == "MissingScope":
+		return words{how, advice.title, sentence(message) + " " + advice.text} // the message names the key or the scope
+	default:
+		return words{how, advice.title, advice.text}
 	}
-	return w
 }
 
 // jobWords tell how far a job has come.

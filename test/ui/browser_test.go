@@ -119,11 +119,13 @@ func (b *browser) click(selector string) {
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
-// fill types into an empty field.
+// fill types into a field, in place of what is there.
 func (b *browser) fill(selector, text string) {
 	b.t.Helper()
 	field := chromedp.CSS(selector)
-	b.do(chromedp.WaitVisible(field), chromedp.SetValue(field, ""), chromedp.SendKeys(field, text))
+	b.do(chromedp.WaitVisible(field), chromedp.Focus(field))
+	b.holds(`document.activeElement.select() === undefined`) // what is typed takes the place of what is there
+	b.do(chromedp.SendKeys(field, text))
 }
 
 // sees waits until the page's text has all of the words. Whoever sees the page sees them.

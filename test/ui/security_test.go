@@ -277,6 +277,7 @@ func TestMarkupIsText(t *testing.T) {
 		b.sees(want)
 		b.holds(`document.querySelectorAll("img[src=x], main script, main [onerror]").length === 0`)
 	}
+	b.open("/ui/templates/banner")
 	b.holds(`document.querySelector('[name="p.headline"]').value.includes("<script>alert(2)")`)
 	b.holds(`document.querySelector('[name="p.points"]').value === "</textarea><script>alert(3)</script>"`)
 	// What Dropbox, or whoever plays it, says in an address is no markup either.

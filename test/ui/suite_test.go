@@ -16,13 +16,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -66,6 +66,7 @@ var world struct {
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	ctrl.SetLogger(logr.Discard())
 	ctx, cancel := context.WithCancel(context.Background())
 	stop, err := start(ctx)
 	defer stop()
@@ -150,23 +151,15 @@ func start(ctx context.Context) (stop func(), err error) {
 		return stop, fmt.Errorf("the cache did not fill")
 	}
 
-	contentURL, err := url.Parse(files.URL)
-	if err != nil {
-		return stop, err
-	}
 	page := httptest.NewUnstartedServer(nil)
 	_, port, err := net.SplitHostPort(page.Listener.Addr().String())
 	if err != nil {
 		return stop, err
 	}
 	world.page = "http://localhost:" + port
-	origin, err := url.Parse(world.page)
-	if err != nil {
-		return stop, err
-	}
 	web, err := ui.New(ui.Options{
-		Desk: callers.NewDesk(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: origin,
-		ContentURL: contentURL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
+		Desk: callers.NewDesk(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: world.page,
+		ContentURL: files.URL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
 	})
 	if err != nil {
 		return stop, err
@@ -298,7 +291,10 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 	if uploadError != "" {
 		upload.Status, upload.Error, upload.Pages = platenv1alpha1.UploadError, uploadError, nil
 		status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: " + uploadError, Details: new("")}}
-		reason, uploaded, why = platenv1alpha1.SucceededWithWarningsReason, metav1.ConditionFalse, strings.ReplaceAll(uploadError, " e", "E")
+		reason, uploaded, why = platenv1alpha1.SucceededWithWarningsReason, metav1.ConditionFalse, platenv1alpha1.UploadFailedReason
+		if uploadError == "Token expired" {
+			why = "TokenExpired"
+		}
 	}
 	status.Connections = []platenv1alpha1.JobConnectionStatus{upload}
 	for kind, value := range map[string]metav1.ConditionStatus{

@@ -4,8 +4,14 @@
 // What HTML cannot do by itself; every form works without it.
 'use strict';
 
-// A colour picker fills in its text field, which takes any CSS colour.
+// A colour picker fills in its text field, which takes any CSS colour. What is corrected is no longer marked as wrong.
 document.addEventListener('input', (event) => {
+  const field = event.target.closest('.wrong');
+  if (field) {
+    field.classList.remove('wrong');
+    field.querySelector('.error').remove();
+    field.querySelector('[aria-invalid]').removeAttribute('aria-invalid');
+  }
   const picker = event.target;
   if (picker.dataset.colorOf) {
     document.getElementById(picker.dataset.colorOf).value = picker.value;
