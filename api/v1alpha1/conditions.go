@@ -74,3 +74,7 @@ const (
 
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
 const CredentialsLabel = "platen.dev/credentials"
+
+// RetryUploadsAnnotation on a finished RenderJob has its failed uploads tried again, from the content store and without rendering,
+// whenever its value changes. The value is a time in RFC 3339.
+const RetryUploadsAnnotation = "platen.dev/retry-uploads"

@@ -90,6 +90,13 @@ type PDFOptions struct {
 	Title string `json:"title,omitempty"`
 }
 
+// PageSize is a box of CSS pixels: a width and a height of 1 to 5000, such as 1080x1080, or the name of one that is well known,
+// such as instagram-post.
+// +kubebuilder:validation:MinLength=2
+// +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:Pattern=`^[a-z0-9]+(-[a-z0-9]+)*$`
+type PageSize string
+
 // VideoOptions say how animated pages are filmed.
 type VideoOptions struct {
 	// fps is frames per second, 1..30. Defaults to 30 for mp4 and 15 for gif.
@@ -98,13 +105,13 @@ type VideoOptions struct {
 	// +kubebuilder:validation:Maximum=30
 	FPS int32 `json:"fps,omitempty"`
 
-	// duration of each page in seconds, a decimal number from 0.1 to 60. Defaults to the longest finite animation of the page, else
-	// one round of the longest endless one, else 5 seconds.
+	// duration of each page in seconds, a decimal number from 0.1 to 60, or to what the manager's --max-video-duration allows.
+	// Defaults to the longest finite animation of the page, else one round of the longest endless one, else 5 seconds.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,3})?$`
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 60.0",message="must be a decimal number from 0.1 to 60"
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 3600.0",message="must be a decimal number of seconds, at least 0.1"
 	Duration string `json:"duration,omitempty"`
 
 	// loop makes a gif start again at its end. Defaults to true.
@@ -119,6 +126,7 @@ type VideoOptions struct {
 // OutputSpec says what files a job produces.
 // +kubebuilder:validation:XValidation:rule="!has(self.pdf) || self.format == 'pdf'",message="pdf options need format pdf"
 // +kubebuilder:validation:XValidation:rule="!has(self.video) || self.format in ['mp4', 'gif']",message="video options need format mp4 or gif"
+// +kubebuilder:validation:XValidation:rule="!has(self.extraSizes) || self.format in ['png', 'jpg', 'jpeg', 'webp', 'avif']",message="extraSizes need format png, jpg, jpeg, webp or avif"
 // +kubebuilder:validation:XValidation:rule="!has(self.transparent) || !self.transparent || self.format in ['png', 'webp', 'avif']",message="transparent needs format png, webp or avif"
 type OutputSpec struct {
 	// format of the files: png, jpg, jpeg, webp, avif, pdf, mp4 or gif. Defaults to png.
@@ -127,7 +135,7 @@ type OutputSpec struct {
 	Format Format `json:"format,omitempty"`
 
 	// fileName without extension. Defaults to the job's name. Files are named `<fileName>.<format>`, or
-	// `<fileName>_page_<N>.<format>` when there are several.
+	// `<fileName>_page_<N>.<format>` when there are several; files of an extra size have `_<size>` after the name.
 	// +optional
 	FileName FileName `json:"fileName,omitempty"`
 
@@ -139,6 +147,18 @@ type OutputSpec struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,4})?$`
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 10.0",message="must be a decimal number from 0.1 to 10"
 	Scale string `json:"scale,omitempty"`
+
+	// size in which every page is laid out instead of the template's, `<width>x<height>` in CSS pixels or a name such as
+	// instagram-post. scale counts on top of it. Defaults to each page's own size.
+	// +optional
+	Size PageSize `json:"size,omitempty"`
+
+	// extraSizes in which every picture is made besides, each in a file of its own. A job makes at most 200 files.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	ExtraSizes []PageSize `json:"extraSizes,omitempty"`
 
 	// quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif files are without loss at 100. Defaults to 90.
 	// +optional
@@ -269,6 +289,13 @@ type RenderedPage struct {
 	// +kubebuilder:validation:Maximum=200
 	Page int32 `json:"page,omitempty"`
 
+	// extraSize is the one of spec.output.extraSizes in which the file is; empty for the size of the page itself.
+	// +optional
+	// +default=""
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=32
+	ExtraSize *string `json:"extraSize,omitempty"`
+
 	// pageID is the template page's id.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -324,6 +351,13 @@ type UploadedPage struct {
 	// +kubebuilder:validation:Maximum=200
 	Page int32 `json:"page,omitempty"`
 
+	// extraSize is the one of spec.output.extraSizes in which the file is; empty for the size of the page itself.
+	// +optional
+	// +default=""
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=32
+	ExtraSize *string `json:"extraSize,omitempty"`
+
 	// path of the file in the storage service.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -361,6 +395,7 @@ type JobConnectionStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=page
+	// +listMapKey=extraSize
 	// +kubebuilder:validation:MaxItems=200
 	Pages []UploadedPage `json:"pages,omitempty"`
 
@@ -384,6 +419,20 @@ type Warning struct {
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=1024
 	Details *string `json:"details,omitempty"`
+}
+
+// RenderProgress is how far a film has come.
+type RenderProgress struct {
+	// percent of the job's frames that are drawn.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Percent *int32 `json:"percent,omitempty"`
+
+	// frames that are drawn.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Frames *int64 `json:"frames,omitempty"`
 }
 
 // RenderJobStatus is what became of a job. It is output only: nothing is ever derived from it.
@@ -413,10 +462,15 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	RenderedPages *int32 `json:"renderedPages,omitempty"`
 
+	// progress of the frames while an mp4 or a gif is being made; told at most once a second.
+	// +optional
+	Progress RenderProgress `json:"progress,omitempty,omitzero"`
+
 	// pages are the files in the content store.
 	// +optional
 	// +listType=map
 	// +listMapKey=page
+	// +listMapKey=extraSize
 	// +kubebuilder:validation:MaxItems=200
 	Pages []RenderedPage `json:"pages,omitempty"`
 

@@ -127,7 +127,7 @@ func run(ctx context.Context, o options) error {
 	parts := []error{
 		(&renderjob.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Store: store, Signer: signer, Uploader: uploads,
-			Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
+			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
 		}).SetupWithManager(mgr, jobNews),
 		(&renderpool.Reconciler{
 			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceNews,
@@ -135,6 +135,7 @@ func run(ctx context.Context, o options) error {
 				Image:       o.rendererImage,
 				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
 				DispatchCA:  string(keys.CACert), OutboundAllow: o.outboundAllow.String(),
+				MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
 				CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
 			},
 		}).SetupWithManager(mgr),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // options are the manager's flags.
@@ -37,6 +38,8 @@ type options struct {
 	memory        quantity
 	memoryLimit   quantity
 	outboundAllow outbound.Prefixes
+	limits        task.Limits
+	rendersPer    int
 	maxPods       int
 	idleTimeout   time.Duration
 
@@ -84,6 +87,9 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.outboundAllow, "renderer-outbound-allow", "prefixes that pages may reach although they are private, such as 10.1.0.0/16, separated by commas")
 	flags.Var(&o.memory, "renderer-memory", "memory that a render pod requests")
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory that a render pod may not exceed")
+	flags.IntVar(&o.limits.MaxPixels, "max-pixels", task.DefaultLimits.MaxPixels, "how many pixels a picture may have")
+	flags.DurationVar(&o.limits.MaxVideo, "max-video-duration", task.DefaultLimits.MaxVideo, "how long a page may be filmed, at most 1h")
+	flags.IntVar(&o.rendersPer, "renders-per-browser", 100, "how many renders a render pod's browser makes before another one replaces it")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "how many render pods a namespace may have")
 	flags.DurationVar(&o.idleTimeout, "idle-timeout", time.Minute, "how long a render pod waits for another task")
 

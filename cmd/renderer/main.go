@@ -20,6 +20,10 @@ import (
 	"github.com/platen-dev/platen/internal/version"
 )
 
+// browserShare is how many percent of the pod's memory the browser may use. The rest is for this process, the encoders, and what
+// a page can take before it is noticed.
+const browserShare = 70
+
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	if err := run(log); err != nil {
@@ -32,11 +36,14 @@ func run(log *slog.Logger) error {
 	url := flag.String("dispatch-url", os.Getenv("PLATEN_DISPATCH_URL"), "URL of the dispatch server")
 	tokenFile := flag.String("token-file", "/var/run/secrets/platen.dev/token", "file with the pod's token for the dispatch server")
 	chromium := flag.String("chromium", "", "path of the browser; by default looked up in PATH")
+	maxPixels := flag.Int("max-pixels", 0, "how many pixels a picture may have; 0 is 100 million")
+	renders := flag.Int("renders-per-browser", 0, "how many renders the browser makes before another one replaces it; 0 is 100")
+	memory := flag.Int64("memory-limit", 0, "bytes of memory that the pod may use; 0 is no limit")
 	var allowed outbound.Prefixes
-	if err := allowed.Set(os.Getenv("PLATEN_OUTBOUND_ALLOW")); err != nil {
-		return fmt.Errorf("PLATEN_OUTBOUND_ALLOW: %w", err)
-	}
 	flag.Var(&allowed, "outbound-allow", "prefixes that pages may reach although they are private, separated by commas")
+	if err := fromEnvironment(); err != nil {
+		return err
+	}
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,7 +53,10 @@ func run(log *slog.Logger) error {
 		return err
 	}
 	defer proxy.Close()
-	b, err := browser.New(browser.Options{ExecPath: *chromium, Proxy: proxy.Address(), Logger: log})
+	b, err := browser.New(browser.Options{
+		ExecPath: *chromium, Proxy: proxy.Address(), MaxPixels: *maxPixels, MaxRenders: *renders,
+		MaxMemory: *memory / 100 * browserShare, Logger: log,
+	})
 	if err != nil {
 		return err
 	}
@@ -68,4 +78,19 @@ func run(log *slog.Logger) error {
 	defer b.Close()
 	defer starting.Wait()
 	return c.Run(ctx)
+}
+
+// fromEnvironment sets the flags that the pod's environment gives.
+func fromEnvironment() error {
+	for name, variable := range map[string]string{
+		"max-pixels": "PLATEN_MAX_PIXELS", "renders-per-browser": "PLATEN_RENDERS_PER_BROWSER",
+		"memory-limit": "PLATEN_MEMORY_LIMIT", "outbound-allow": "PLATEN_OUTBOUND_ALLOW",
+	} {
+		if value := os.Getenv(variable); value != "" {
+			if err := flag.Set(name, value); err != nil {
+				return fmt.Errorf("%s: %w", variable, err)
+			}
+		}
+	}
+	return nil
 }

@@ -4,16 +4,11 @@
 package renderjob
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/content"
 )
-
-var imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
 
 // target is a connection and the folder in it that receive the job's files.
 type target struct {
@@ -70,16 +65,4 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 		}
 	}
 	return disabled
-}
-
-// fileName is `<fileName, else the job's name>.<format>`, with `_page_<N>` when there are several files.
-func fileName(job *platenv1alpha1.RenderJob, page content.Page, files int) string {
-	name := string(job.Spec.Output.FileName)
-	if name == "" {
-		name = job.Name
-	}
-	if files > 1 {
-		name = fmt.Sprintf("%s_page_%d", name, page.Page)
-	}
-	return name + "." + string(job.Spec.Output.Format)
 }

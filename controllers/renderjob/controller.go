@@ -24,6 +24,7 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // +kubebuilder:rbac:groups=platen.dev,resources=renderjobs,verbs=get;list;watch;delete
@@ -39,6 +40,8 @@ type Reconciler struct {
 	Client client.Client
 	// Reader reads ConfigMaps, which are not cached.
 	Reader client.Reader
+	// Limits of what a job may ask for.
+	Limits task.Limits
 	// Pool renders.
 	Pool *pool.Pool
 	// Store keeps the rendered files.

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -70,6 +71,11 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.TotalPages = new(int32(s.state.TotalPages))       //nolint:gosec // at most 200, by the API
 		status.RenderedPages = new(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
 	}
+	if p := s.state.Progress; p != nil && s.state.Phase == pool.Rendering {
+		status.Progress = platenv1alpha1.RenderProgress{
+			Percent: new(int32(p.Percent)), Frames: new(int64(p.Frames)), //nolint:gosec // 0..100, by the pool
+		}
+	}
 	if m := s.manifest; m != nil {
 		status.PodName = m.PodName
 		status.TotalPages = new(int32(m.TotalPages))       //nolint:gosec // at most 200, by the API
@@ -98,7 +104,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		}
 		for _, p := range result.Pages {
 			c.Pages = append(c.Pages, platenv1alpha1.UploadedPage{
-				Page: int32(p.Page), Path: p.Path, ContentHash: p.ContentHash, //nolint:gosec // at most 200, by the API
+				Page: int32(p.Page), ExtraSize: &p.ExtraSize, Path: p.Path, ContentHash: p.ContentHash, //nolint:gosec // at most 200, by the API
 			})
 			if p.Kept {
 				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", spec.Provider, p.Path), "conflictPolicy is Keep")
@@ -265,7 +271,10 @@ func quiet(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Durati
 	case platenv1alpha1.RenderingReason:
 		if published != nil && published.Reason == waiting.Reason && s.now.Sub(published.LastTransitionTime.Time) >= 0 &&
 			valueOr(s.job.Status.Attempts, 0) == valueOr(after.Status.Attempts, 0) {
-			return patience // progress was told; the end will be
+			if !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) {
+				return 0 // the pool has it change at most once a second
+			}
+			return patience // that it renders was told; the end will be
 		}
 		return started.Add(progressDelay).Sub(s.now)
 	case platenv1alpha1.UploadingReason:

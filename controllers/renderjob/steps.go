@@ -19,15 +19,18 @@ import (
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 const (
 	// sourceRetry is how often a missing ConfigMap is looked for; ConfigMaps are not watched.
 	sourceRetry = 30 * time.Second
 	// progressDelay is how long a job runs, or an upload goes on, before an intermediate status is written.
-	progressDelay = time.Second
+	progressDelay       = time.Second
+	defaultBackoffLimit = 2
 )
 
 // scope is what one reconciliation has found out. Each field is filled in by the step that its comment names.
@@ -53,6 +56,17 @@ func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s
 
 func (s *scope) ref() content.Ref {
 	return content.Ref{JobUID: string(s.job.UID), Generation: s.job.Generation}
+}
+
+// fileName of one of the manifest's files.
+func (s *scope) fileName(p content.Page) string {
+	pages := 0
+	for _, other := range s.manifest.Pages {
+		if other.ExtraSize == p.ExtraSize {
+			pages++
+		}
+	}
+	return task.FileName(s.job, render.FileID{Page: p.Page, ExtraSize: p.ExtraSize}, pages)
 }
 
 // suspend stops a job whose spec.suspend is true.
@@ -97,7 +111,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	if err != nil {
 		return fmt.Errorf("reading RenderTemplate %s: %w", name, err)
 	}
-	task, err := buildTask(ctx, s.job, template, r.configMapValue)
+	work, err := task.Build(ctx, s.job, template, r.Limits, r.configMapValue)
 	if err != nil {
 		return err
 	}
@@ -111,7 +125,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
 		BackoffLimit: int(valueOr(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
 		Attempts:     attempts,
-		Task:         task,
+		Task:         work,
 		TotalPages:   len(template.Spec.Pages),
 	})
 	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
@@ -159,8 +173,9 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 	for _, p := range s.manifest.Pages {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
 			Page:       int32(p.Page), //nolint:gosec // at most 200, by the API
+			ExtraSize:  &p.ExtraSize,
 			PageID:     p.PageID,
-			ContentURL: r.Signer.URL(p.Key, fileName(s.job, p, len(s.manifest.Pages)), s.now),
+			ContentURL: r.Signer.URL(p.Key, s.fileName(p), s.now),
 			Size:       &p.Size,
 			SHA256:     p.SHA256,
 			Width:      int32(p.Width),  //nolint:gosec // at most 50,000, by the API
@@ -206,8 +221,8 @@ func (r *Reconciler) plan(s *scope, doubtful bool) uploader.Upload {
 			Open: func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
 		}
 		for _, p := range s.manifest.Pages {
-			connection.Files = append(connection.Files, uploader.File{Page: p.Page, File: storage.File{
-				Path:           storage.JoinPath(t.folder, fileName(s.job, p, len(s.manifest.Pages))),
+			connection.Files = append(connection.Files, uploader.File{Page: p.Page, ExtraSize: p.ExtraSize, File: storage.File{
+				Path:           storage.JoinPath(t.folder, s.fileName(p)),
 				Size:           p.Size,
 				ContentHash:    p.ContentHash,
 				ConflictPolicy: storage.ConflictPolicy(t.connection.Spec.Dropbox.ConflictPolicy),

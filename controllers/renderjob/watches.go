@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // templateIndex finds jobs by the template that they name.
@@ -27,7 +28,7 @@ const templateIndex = "spec.templateRef.name"
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
 	switch {
 	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
-		r.Connector == nil, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
+		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
 		return errors.New("renderjob: every field of the Reconciler must be set")
 	}
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderJob{}, templateIndex,

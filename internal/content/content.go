@@ -74,9 +74,12 @@ type Ref struct {
 	Generation int64
 }
 
-// PageKey is where a page's file is kept: jobs/<uid>/<generation>/<page>.<ext>.
-func (r Ref) PageKey(page int, ext string) string {
-	return fmt.Sprintf("%s%d.%s", r.dir(), page, ext)
+// PageKey is where a page's file is kept: jobs/<uid>/<generation>/<page>.<ext>, or <page>_<extraSize>.<ext>.
+func (r Ref) PageKey(page int, extraSize, ext string) string {
+	if extraSize != "" {
+		extraSize = "_" + extraSize
+	}
+	return fmt.Sprintf("%s%d%s.%s", r.dir(), page, extraSize, ext)
 }
 
 func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.Generation) }
@@ -162,8 +165,10 @@ type Manifest struct {
 // Page is one file of a Manifest.
 type Page struct {
 	// Page number; of a file that holds several pages, the first.
-	Page   int    `json:"page"`
-	PageID string `json:"pageID"`
+	Page int `json:"page"`
+	// ExtraSize in which the page is, empty for its own.
+	ExtraSize string `json:"extraSize,omitempty"`
+	PageID    string `json:"pageID"`
 	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
 	Width  int `json:"width"`
 	Height int `json:"height"`
@@ -200,7 +205,7 @@ func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	return m, nil
 }
 
-var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z.]{1,32}$`)
+var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z._-]{1,64}$`)
 
 // parseKey finds out to which render a key belongs.
 func parseKey(key string) (Ref, bool) {

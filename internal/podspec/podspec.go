@@ -5,6 +5,8 @@
 package podspec
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,6 +43,8 @@ type Config struct {
 	DispatchCA string
 	// OutboundAllow lists the prefixes that pages may reach although they are private, separated by commas.
 	OutboundAllow string
+	// MaxPixels of one picture, and RendersPerBrowser after which the browser is replaced by a new one; 0 is the renderer's default.
+	MaxPixels, RendersPerBrowser int
 	// CPU and Memory that a pod requests, and the memory that it may not exceed.
 	CPU, Memory, MemoryLimit resource.Quantity
 }
@@ -86,6 +90,9 @@ func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 					{Name: "PLATEN_DISPATCH_URL", Value: c.DispatchURL},
 					{Name: "PLATEN_DISPATCH_CA", Value: c.DispatchCA},
 					{Name: "PLATEN_OUTBOUND_ALLOW", Value: c.OutboundAllow},
+					{Name: "PLATEN_MAX_PIXELS", Value: strconv.Itoa(c.MaxPixels)},
+					{Name: "PLATEN_RENDERS_PER_BROWSER", Value: strconv.Itoa(c.RendersPerBrowser)},
+					{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(c.MemoryLimit.Value(), 10)},
 				},
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{

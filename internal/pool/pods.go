@@ -20,6 +20,9 @@ const (
 	ReasonBackoffLimitExceeded = "BackoffLimitExceeded"
 )
 
+// progressInterval is how often a job may change for its progress alone.
+const progressInterval = time.Second
+
 // PodID is who a pod proved to be.
 type PodID struct {
 	Namespace, Name string
@@ -236,12 +239,26 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 	return nil, ErrGone
 }
 
-// Progress records how many of a task's pages are stored.
-func (p *Pool) Progress(id PodID, task string, pages int) {
+// Stored records how many of a task's files are stored. The pages in their own size come first.
+func (p *Pool) Stored(id PodID, task string, files int) {
 	defer p.lock()()
 	if j := p.held(id, task); j != nil {
-		j.pages = pages
+		j.pages = min(files, len(j.Task.Pages))
 	}
+}
+
+// Progress records how far a film has come, at most once a second: each time is a write of the job's status.
+func (p *Pool) Progress(id PodID, task string, progress render.Progress) {
+	defer p.lock()()
+	j := p.held(id, task)
+	now := p.options.Now()
+	if j == nil || now.Sub(j.told) < progressInterval {
+		return
+	}
+	progress.Percent = min(max(progress.Percent, 0), 100)
+	progress.Frames = max(progress.Frames, 0)
+	j.progress, j.told = &progress, now
+	p.jobChanged(j.Key)
 }
 
 // Finish ends an attempt: failure is nil when every page is stored. It returns ErrGone when the task is not the pod's.
@@ -323,7 +340,7 @@ func (p *Pool) removePod(ns *namespace, entry *pod, takenAway bool) {
 		j := entry.job
 		p.release(j)
 		j.attempts--
-		j.phase, j.pages, j.message = Queued, 0, message
+		j.phase, j.pages, j.progress, j.message = Queued, 0, nil, message
 		p.requeue(j)
 	case entry.job != nil:
 		p.lose(entry.job, message)
@@ -363,7 +380,7 @@ func (p *Pool) dispatch(name string) {
 
 func (p *Pool) assign(j *job, entry *pod) {
 	j.attempts++
-	j.phase, j.pod, j.podName, j.pages, j.message = Rendering, entry, entry.Name, 0, ""
+	j.phase, j.pod, j.podName, j.pages, j.progress, j.message = Rendering, entry, entry.Name, 0, nil, ""
 	j.deadline = p.options.Now().Add(j.Timeout)
 	entry.job, entry.announced = j, ""
 	if entry.wake != nil {

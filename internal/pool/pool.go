@@ -82,7 +82,9 @@ type State struct {
 	RenderedPages int
 	// TotalPages of the template.
 	TotalPages int
-	Attempts   int
+	// Progress of a film, nil before its first frame and for anything else.
+	Progress *render.Progress
+	Attempts int
 	// AcceptedTime is when the job was enqueued.
 	AcceptedTime time.Time
 	// RenderedTime is when the last page was stored; zero before.
@@ -144,6 +146,8 @@ type job struct {
 	pod       *pod
 	podName   string
 	pages     int
+	progress  *render.Progress
+	told      time.Time // when progress was
 	rendered  time.Time
 	message   string
 	failure   *render.Error
@@ -219,7 +223,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 	}
 	s := State{
 		Phase: j.phase, PodName: j.podName, RenderedPages: j.pages, Attempts: j.attempts,
-		TotalPages: j.TotalPages, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
+		TotalPages: j.TotalPages, Progress: j.progress, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
 	}
 	if j.phase == Queued && s.Message == "" {
 		s.Message = p.waitMessage(j)
@@ -298,7 +302,7 @@ func (p *Pool) retry(j *job, failure *render.Error) {
 		return
 	}
 	p.release(j)
-	j.phase, j.pages, j.message = Queued, 0, failure.Message
+	j.phase, j.pages, j.progress, j.message = Queued, 0, nil, failure.Message
 	j.notBefore = p.options.Now().Add(p.options.RetryDelay << max(j.attempts-1, 0))
 	p.requeue(j)
 }

@@ -23,6 +23,8 @@ type Task struct {
 	Video VideoOptions `json:"video,omitzero"`
 	// Pages to render, in order.
 	Pages []Page `json:"pages"`
+	// ExtraSizes in which every page is rendered besides, each to a file of its own. Pictures only.
+	ExtraSizes []Size `json:"extraSizes,omitempty"`
 	// Modifications is a flat JSON object: values for the pages' data-param elements, and the special keys of package template.
 	Modifications map[string]any `json:"modifications,omitempty"`
 }
@@ -43,6 +45,8 @@ type VideoOptions struct {
 	FPS int `json:"fps,omitempty"`
 	// Seconds of each page. 0 is the longest finite animation of the page, or one round of the longest endless one.
 	Seconds float64 `json:"seconds,omitempty"`
+	// MaxSeconds bounds what a page's animations can ask for. 0 is 60.
+	MaxSeconds float64 `json:"maxSeconds,omitempty"`
 	// Loop makes a gif start again at its end.
 	Loop bool `json:"loop,omitempty"`
 	// Combine joins the pages to one file, one after the other.
@@ -62,23 +66,45 @@ type Page struct {
 	HTML   string `json:"html"`
 }
 
+// Size is a box of CSS pixels, by the name that the job gives it.
+type Size struct {
+	Name   string `json:"name"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// FileID names one file of a task.
+type FileID struct {
+	// Page number in the template, from 1; of a file that holds several pages, the first.
+	Page int `json:"page"`
+	// ExtraSize is the name of one of the task's ExtraSizes, empty for the file in the page's own size.
+	ExtraSize string `json:"extraSize,omitempty"`
+}
+
 // Joined tells whether all pages end in one file.
 func (t Task) Joined() bool { return t.Format == "pdf" || t.Filmed() && t.Video.Combine }
 
 // Filmed tells whether the files are videos.
 func (t Task) Filmed() bool { return t.Format == "mp4" || t.Format == "gif" }
 
-// Files returns the page numbers of the files that the task produces: one for each page, or the first page's for a file that
-// holds them all.
-func (t Task) Files() []int {
-	var numbers []int
-	for _, p := range t.Pages {
-		numbers = append(numbers, p.Number)
-		if t.Joined() {
-			break
+// Pixels of a picture of a box of CSS pixels at the task's scale.
+func (t Task) Pixels(width, height int) float64 {
+	return float64(width) * t.Scale * float64(height) * t.Scale
+}
+
+// Files returns what the task produces, in the order in which it is emitted: a file for each page, or the first page's for a file
+// that holds them all; then the pages again for each extra size.
+func (t Task) Files() []FileID {
+	if t.Joined() {
+		return []FileID{{Page: t.Pages[0].Number}}
+	}
+	files := make([]FileID, 0, len(t.Pages)*(1+len(t.ExtraSizes)))
+	for _, size := range append([]Size{{}}, t.ExtraSizes...) {
+		for _, p := range t.Pages {
+			files = append(files, FileID{p.Number, size.Name})
 		}
 	}
-	return numbers
+	return files
 }
 
 // ContentType of the task's files.
@@ -102,8 +128,7 @@ func ContentType(format string) string {
 
 // Output is one finished file.
 type Output struct {
-	// Page number of the file; of a file that holds several pages, the first.
-	Page   int
+	FileID
 	PageID string
 	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
 	Width, Height int
@@ -117,10 +142,35 @@ type Warning struct {
 	Details string `json:"details,omitempty"`
 }
 
-// Renderer renders tasks. Render calls emit for each file as soon as it is painted, in page order, and returns when all are. The
-// error is an *Error unless ctx was cancelled by the caller.
+// Progress is how far the filming of a task has come.
+type Progress struct {
+	// Percent of the task's frames, 0..100.
+	Percent int `json:"percent"`
+	// Frames that are drawn.
+	Frames int `json:"frames"`
+}
+
+// Sink takes what a Renderer makes.
+type Sink interface {
+	// Emit takes a file. Its error ends the render.
+	Emit(ctx context.Context, output Output) error
+	// Progress is told after each frame of a film. It must return at once.
+	Progress(progress Progress)
+}
+
+// Emit is a Sink that does not ask for progress.
+type Emit func(ctx context.Context, output Output) error
+
+// Emit implements Sink.
+func (f Emit) Emit(ctx context.Context, output Output) error { return f(ctx, output) }
+
+// Progress implements Sink.
+func (Emit) Progress(Progress) {}
+
+// Renderer renders tasks. Render emits each file as soon as it is painted, in the order of Task.Files, and returns when all are.
+// The error is an *Error unless ctx was cancelled by the caller.
 type Renderer interface {
-	Render(ctx context.Context, task Task, emit func(context.Context, Output) error) ([]Warning, error)
+	Render(ctx context.Context, task Task, sink Sink) ([]Warning, error)
 }
 
 // Reasons of an Error.
@@ -129,6 +179,7 @@ const (
 	ReasonRenderFailed     = "RenderFailed"
 	ReasonDeadlineExceeded = "DeadlineExceeded"
 	ReasonBrowserCrashed   = "BrowserCrashed"
+	ReasonMemoryExceeded   = "RenderMemoryExceeded"
 )
 
 // Error says what is wrong with a render and whether another attempt may help.

@@ -18,9 +18,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/platen-dev/platen/internal/dispatch/wire"
@@ -134,29 +136,20 @@ func (c *Client) poll(ctx context.Context) (*wire.Assignment, error) {
 func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	log := c.Logger.With("task", a.TaskID)
 	log.Info("rendering", "format", a.Task.Format, "pages", len(a.Task.Pages))
-	started := time.Now()
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
+	w := &work{client: c, ctx: ctx, task: a.TaskID, started: time.Now(), sent: map[render.FileID]render.Output{}}
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
-		c.beat(ctx, a.TaskID, cancel)
+		w.beat(cancel)
 	}()
 	defer func() { cancel(nil); <-beating }()
 
-	sent := map[int]render.Output{}
-	result := wire.Result{}
 	deadline, stop := context.WithTimeout(ctx, time.Duration(a.TimeoutMilliseconds)*time.Millisecond)
-	warnings, err := c.Renderer.Render(deadline, a.Task, func(_ context.Context, o render.Output) error {
-		sum := sha256.Sum256(o.Data)
-		sent[o.Page] = o
-		result.Files = append(result.Files, wire.File{
-			Page: o.Page, PageID: o.PageID, Width: o.Width, Height: o.Height, SHA256: hex.EncodeToString(sum[:]),
-		})
-		result.RenderMilliseconds = time.Since(started).Milliseconds()
-		return c.sendPage(ctx, a.TaskID, o)
-	})
+	warnings, err := c.Renderer.Render(deadline, a.Task, w)
 	stop()
+	result := w.result
 	if errors.Is(context.Cause(ctx), errGone) || errors.Is(err, errGone) {
 		log.Info("the task is gone")
 		return
@@ -165,7 +158,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	if err != nil {
 		result = wire.Result{Failure: failure(err)}
 	}
-	if err := c.report(ctx, a.TaskID, result, sent); err != nil {
+	if err := c.report(ctx, a.TaskID, result, w.sent); err != nil {
 		log.Warn("reporting the result", "error", err)
 		return
 	}
@@ -180,18 +173,56 @@ func failure(err error) *wire.Failure {
 	return &wire.Failure{Reason: render.ReasonRenderFailed, Message: err.Error()}
 }
 
-// beat says every few seconds that the task is worked on, and cancels it when it is gone.
-func (c *Client) beat(ctx context.Context, task string, cancel context.CancelCauseFunc) {
-	ticker := time.NewTicker(wire.HeartbeatInterval)
+// work is one task in the making. It implements render.Sink.
+type work struct {
+	client  *Client
+	ctx     context.Context //nolint:containedctx // the task's life
+	task    string
+	started time.Time
+	sent    map[render.FileID]render.Output
+	result  wire.Result
+	// progress of a film, nil before its first frame.
+	progress atomic.Pointer[render.Progress]
+}
+
+// Emit sends a file.
+func (w *work) Emit(_ context.Context, o render.Output) error {
+	sum := sha256.Sum256(o.Data)
+	w.sent[o.FileID] = o
+	w.result.Files = append(w.result.Files, wire.File{
+		FileID: o.FileID, PageID: o.PageID, Width: o.Width, Height: o.Height, SHA256: hex.EncodeToString(sum[:]),
+	})
+	w.result.RenderMilliseconds = time.Since(w.started).Milliseconds()
+	return w.client.sendPage(w.ctx, w.task, o)
+}
+
+// Progress keeps it for the next heartbeat.
+func (w *work) Progress(p render.Progress) { w.progress.Store(&p) }
+
+// beat says every few seconds that the task is worked on, sooner when there is progress, and cancels it when it is gone.
+func (w *work) beat(cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(wire.ProgressInterval)
 	defer ticker.Stop()
+	var told *render.Progress
+	last := w.started
 	for {
 		select {
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		call, stop := context.WithTimeout(ctx, callTimeout)
-		resp, err := c.send(call, http.MethodPost, "/v1/tasks/"+task+"/heartbeat", nil, nil)
+		progress := w.progress.Load()
+		if progress == told && time.Since(last) < wire.HeartbeatInterval {
+			continue
+		}
+		told, last = progress, time.Now()
+		body, err := json.Marshal(wire.Heartbeat{Progress: progress})
+		if err != nil {
+			w.client.Logger.Error("encoding a heartbeat", "error", err)
+			return
+		}
+		call, stop := context.WithTimeout(w.ctx, callTimeout)
+		resp, err := w.client.send(call, http.MethodPost, "/v1/tasks/"+w.task+"/heartbeat", http.Header{"Content-Type": {"application/json"}}, body)
 		if err == nil {
 			if resp.StatusCode == http.StatusGone || resp.StatusCode == http.StatusForbidden {
 				cancel(errGone)
@@ -206,6 +237,9 @@ func (c *Client) beat(ctx context.Context, task string, cancel context.CancelCau
 func (c *Client) sendPage(ctx context.Context, task string, o render.Output) error {
 	header := http.Header{"Content-Type": {o.ContentType}}
 	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", task, o.Page)
+	if o.ExtraSize != "" {
+		path += "/" + url.PathEscape(o.ExtraSize)
+	}
 	return c.insist(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
@@ -219,7 +253,7 @@ func (c *Client) sendPage(ctx context.Context, task string, o render.Output) err
 }
 
 // report sends the result, and first again whatever files dispatch misses.
-func (c *Client) report(ctx context.Context, task string, result wire.Result, sent map[int]render.Output) error {
+func (c *Client) report(ctx context.Context, task string, result wire.Result, sent map[render.FileID]render.Output) error {
 	body, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("encoding the result: %w", err)
@@ -237,10 +271,10 @@ func (c *Client) report(ctx context.Context, task string, result wire.Result, se
 		}
 		var missing wire.Missing
 		if err := json.NewDecoder(io.LimitReader(resp.Body, wire.MaxResult)).Decode(&missing); err != nil {
-			return fmt.Errorf("reading which pages are missing: %w", err)
+			return fmt.Errorf("reading which files are missing: %w", err)
 		}
-		for _, page := range missing.Pages {
-			if o, ok := sent[page]; ok {
+		for _, file := range missing.Files {
+			if o, ok := sent[file]; ok {
 				if err := c.sendPage(ctx, task, o); err != nil {
 					return err
 				}

@@ -39,7 +39,8 @@ type Pool interface {
 	Next(ctx context.Context, id pool.PodID) (*pool.Assignment, error)
 	Heartbeat(id pool.PodID, task string) error
 	Holds(id pool.PodID, task string) (*pool.Assignment, error)
-	Progress(id pool.PodID, task string, pages int)
+	Stored(id pool.PodID, task string, files int)
+	Progress(id pool.PodID, task string, progress render.Progress)
 	Finish(id pool.PodID, task string, failure *render.Error) error
 }
 
@@ -68,7 +69,7 @@ type Server struct {
 	Options
 	// files stored by this process, by task. A pod that outlived another process has its files inspected instead.
 	mu    sync.Mutex
-	files map[string]map[int]content.Object
+	files map[string]map[render.FileID]content.Object
 }
 
 // New returns a Server.
@@ -76,7 +77,7 @@ func New(options Options) *Server {
 	if options.MaxPage == 0 {
 		options.MaxPage = wire.MaxPage
 	}
-	return &Server{Options: options, files: map[string]map[int]content.Object{}}
+	return &Server{Options: options, files: map[string]map[render.FileID]content.Object{}}
 }
 
 // Serve answers on a listener until ctx ends.
@@ -111,6 +112,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/poll", s.authenticated(s.poll))
 	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}", s.authenticated(s.page))
+	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}/{extraSize}", s.authenticated(s.page))
 	mux.HandleFunc("POST /v1/tasks/{task}/heartbeat", s.authenticated(s.heartbeat))
 	mux.HandleFunc("POST /v1/tasks/{task}/result", s.authenticated(s.result))
 	return mux
@@ -161,9 +163,18 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 }
 
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
-	if err := s.Pool.Heartbeat(pod, r.PathValue("task")); err != nil {
+	task := r.PathValue("task")
+	if err := s.Pool.Heartbeat(pod, task); err != nil {
 		s.refuse(w, err)
 		return
+	}
+	var beat wire.Heartbeat
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxHeartbeat)).Decode(&beat); err != nil && !errors.Is(err, io.EOF) {
+		http.Error(w, "a heartbeat must be JSON of at most 1 KiB", http.StatusBadRequest)
+		return
+	}
+	if beat.Progress != nil {
+		s.Pool.Progress(pod, task, *beat.Progress)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -176,7 +187,8 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		return
 	}
 	number, err := strconv.Atoi(r.PathValue("page"))
-	if err != nil || !slices.Contains(assignment.Task.Files(), number) {
+	file := render.FileID{Page: number, ExtraSize: r.PathValue("extraSize")}
+	if err != nil || !slices.Contains(assignment.Task.Files(), file) {
 		http.Error(w, "the task has no such page", http.StatusBadRequest)
 		return
 	}
@@ -192,7 +204,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	// A second for each 64 KiB, and some to begin with: a pod sends over the cluster's network.
 	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // not every test server has deadlines
-	object, err := s.Store.Put(r.Context(), key(assignment, number), assignment.Task.ContentType(), r.Body, s.MaxPage)
+	object, err := s.Store.Put(r.Context(), key(assignment, file), assignment.Task.ContentType(), r.Body, s.MaxPage)
 	if errors.Is(err, content.ErrTooLarge) {
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
 		return
@@ -204,12 +216,12 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	}
 	s.mu.Lock()
 	if s.files[task] == nil {
-		s.files[task] = map[int]content.Object{}
+		s.files[task] = map[render.FileID]content.Object{}
 	}
-	s.files[task][number] = object
+	s.files[task][file] = object
 	stored := len(s.files[task])
 	s.mu.Unlock()
-	s.Pool.Progress(pod, task, stored)
+	s.Pool.Stored(pod, task, stored)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -235,7 +247,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	if len(missing) > 0 {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusConflict)
-		_ = json.NewEncoder(w).Encode(wire.Missing{Pages: missing}) // the pod asks again
+		_ = json.NewEncoder(w).Encode(wire.Missing{Files: missing}) // the pod asks again
 		return
 	}
 	failpoint.Hit("content.before-commit")
@@ -250,8 +262,8 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	s.refuse(w, s.Pool.Finish(pod, task, nil))
 }
 
-// manifest compares what the pod says it sent with what is stored, and names the pages that are not.
-func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []int) {
+// manifest compares what the pod says it sent with what is stored, and names the files that are not.
+func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []render.FileID) {
 	m = content.Manifest{
 		RenderMilliseconds: max(result.RenderMilliseconds, 0),
 		PodName:            a.PodName, TotalPages: a.TotalPages, RenderedPages: len(a.Task.Pages),
@@ -261,27 +273,29 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 			m.Warnings = append(m.Warnings, content.Warning{Title: truncate(w.Title), Details: truncate(w.Details)})
 		}
 	}
-	for _, number := range a.Task.Files() {
-		i := slices.IndexFunc(result.Files, func(f wire.File) bool { return f.Page == number })
-		object, ok := s.stored(ctx, a, number)
+	for _, id := range a.Task.Files() {
+		i := slices.IndexFunc(result.Files, func(f wire.File) bool { return f.FileID == id })
+		object, ok := s.stored(ctx, a, id)
 		if i < 0 || !ok || object.SHA256 != result.Files[i].SHA256 {
-			missing = append(missing, number)
+			missing = append(missing, id)
 			continue
 		}
 		f := result.Files[i]
-		m.Pages = append(m.Pages, content.Page{Page: number, PageID: f.PageID, Width: f.Width, Height: f.Height, Object: object})
+		m.Pages = append(m.Pages, content.Page{
+			Page: id.Page, ExtraSize: id.ExtraSize, PageID: f.PageID, Width: f.Width, Height: f.Height, Object: object,
+		})
 	}
 	return m, missing
 }
 
-func (s *Server) stored(ctx context.Context, a *pool.Assignment, number int) (content.Object, bool) {
+func (s *Server) stored(ctx context.Context, a *pool.Assignment, file render.FileID) (content.Object, bool) {
 	s.mu.Lock()
-	object, ok := s.files[a.TaskID][number]
+	object, ok := s.files[a.TaskID][file]
 	s.mu.Unlock()
 	if ok {
 		return object, true
 	}
-	object, err := s.Store.Inspect(ctx, key(a, number), a.Task.ContentType())
+	object, err := s.Store.Inspect(ctx, key(a, file), a.Task.ContentType())
 	return object, err == nil
 }
 
@@ -310,9 +324,9 @@ func (s *Server) tryAgain(w http.ResponseWriter) {
 	http.Error(w, "try again", http.StatusServiceUnavailable)
 }
 
-func key(a *pool.Assignment, number int) string {
+func key(a *pool.Assignment, file render.FileID) string {
 	ref := content.Ref{JobUID: string(a.UID), Generation: a.Generation}
-	return ref.PageKey(number, a.Task.Format)
+	return ref.PageKey(file.Page, file.ExtraSize, a.Task.Format)
 }
 
 func truncate(text string) string { return strings.ToValidUTF8(fmt.Sprintf("%.1000s", text), "") }

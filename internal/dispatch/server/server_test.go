@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,7 +269,7 @@ func TestHalfAFileIsNoFile(t *testing.T) {
 	if recorder.Code != http.StatusServiceUnavailable {
 		t.Errorf("got HTTP %d", recorder.Code)
 	}
-	key := content.Ref{JobUID: "job", Generation: 1}.PageKey(1, "png")
+	key := content.Ref{JobUID: "job", Generation: 1}.PageKey(1, "", "png")
 	if _, err := w.store.Inspect(t.Context(), key, "image/png"); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("half a file was stored: %v", err)
 	}
@@ -296,11 +297,11 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		}
 	}
 	put(1, "one")
-	one, three := wire.File{Page: 1, SHA256: sum("one")}, wire.File{Page: 3, SHA256: sum("three")}
+	one, three := wire.File{FileID: render.FileID{Page: 1}, SHA256: sum("one")}, wire.File{FileID: render.FileID{Page: 3}, SHA256: sum("three")}
 	recorder := result(one, three)
 	var missing wire.Missing
-	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || fmt.Sprint(missing.Pages) != "[3]" {
-		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Pages, err)
+	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || !slices.Equal(missing.Files, []render.FileID{{Page: 3}}) {
+		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Files, err)
 	}
 	put(3, "another picture")
 	if recorder := result(one, three); recorder.Code != http.StatusConflict {
@@ -322,10 +323,10 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 // painter renders each page as its number, and loses its first task.
 type painter struct{ failure error }
 
-func (p *painter) Render(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	for _, page := range task.Pages {
-		output := render.Output{Page: page.Number, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
-		if err := emit(ctx, output); err != nil {
+		output := render.Output{FileID: render.FileID{Page: page.Number}, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
+		if err := sink.Emit(ctx, output); err != nil {
 			return nil, err
 		}
 	}

@@ -3,10 +3,10 @@
 
 // Package wire is what render pods and the dispatch server say to each other: JSON over HTTPS, the pod asking.
 //
-//	POST /v1/poll                         → 200 Assignment | 204 nothing yet, ask again | 410 end
-//	PUT  /v1/tasks/{task}/pages/{page}    → 204 | 410 the task is gone | 503 ask again
-//	POST /v1/tasks/{task}/heartbeat       → 204 | 410 the task is gone
-//	POST /v1/tasks/{task}/result  Result  → 204 | 409 Missing | 410 the task is gone | 503 ask again
+//	POST /v1/poll                                    → 200 Assignment | 204 nothing yet, ask again | 410 end
+//	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 ask again
+//	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
+//	POST /v1/tasks/{task}/result          Result     → 204 | 409 Missing | 410 the task is gone | 503 ask again
 //
 // Every request carries the pod's service-account token for Audience. 401 and 403 say nothing more.
 package wire
@@ -29,8 +29,12 @@ const (
 	MaxPage = 512 << 20
 	// PollTimeout is how long the server keeps a poll.
 	PollTimeout = 25 * time.Second
+	// MaxHeartbeat bounds a Heartbeat, in bytes of JSON.
+	MaxHeartbeat = 1 << 10
 	// HeartbeatInterval is how often a pod says that it still works on its task.
 	HeartbeatInterval = 3 * time.Second
+	// ProgressInterval is how often a pod tells of progress, with a heartbeat.
+	ProgressInterval = time.Second
 )
 
 // Assignment is a task for the pod that asked.
@@ -40,6 +44,12 @@ type Assignment struct {
 	// TimeoutMilliseconds is how long the pod has, from now.
 	TimeoutMilliseconds int64       `json:"timeoutMilliseconds"`
 	Task                render.Task `json:"task"`
+}
+
+// Heartbeat says that a task is worked on.
+type Heartbeat struct {
+	// Progress of a film, nil for anything else.
+	Progress *render.Progress `json:"progress,omitempty"`
 }
 
 // Result ends a task.
@@ -54,7 +64,7 @@ type Result struct {
 
 // File is a file that the pod has sent.
 type File struct {
-	Page   int    `json:"page"`
+	render.FileID
 	PageID string `json:"pageID"`
 	Width  int    `json:"width"`
 	Height int    `json:"height"`
@@ -69,7 +79,7 @@ type Failure struct {
 	Terminal bool   `json:"terminal"`
 }
 
-// Missing names the pages whose files must be sent again.
+// Missing names the files that must be sent again.
 type Missing struct {
-	Pages []int `json:"pages"`
+	Files []render.FileID `json:"files"`
 }

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chromedp/cdproto"
@@ -34,12 +35,20 @@ const (
 // names of the browser's executable. It must be a headless shell: only that one draws frames when it is asked to.
 var names = []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell"}
 
+// ErrNoBrowser means that there is no browser that can render.
+var ErrNoBrowser = errors.New("no headless shell of Chromium in PATH: install Debian's package chromium-headless-shell or name another")
+
 // Options of a Browser.
 type Options struct {
 	// ExecPath of the browser; looked up in PATH when empty.
 	ExecPath string
 	// MaxPixels of one picture. Default 100 million.
 	MaxPixels int
+	// MaxRenders after which the browser is replaced by a new one, so that what it leaks stays small. Default 100.
+	MaxRenders int
+	// MaxMemory that the browser's processes may hold together, in bytes: a render that needs more ends with
+	// render.ReasonMemoryExceeded. 0 is no limit. It bounds all renders of the Browser together.
+	MaxMemory int64
 	// Parallel is how many pages are painted at a time. Default: the number of CPUs.
 	Parallel int
 	// Proxy is the host:port through which everything goes that pages load; see package outbound. Empty is a direct connection.
@@ -55,7 +64,8 @@ type Browser struct {
 	mu      sync.Mutex
 	current *process
 	closed  bool
-	refills sync.WaitGroup
+	// background counts what makes tabs and browsers ahead of need, and ends old ones.
+	background sync.WaitGroup
 }
 
 // process is one run of the browser.
@@ -64,6 +74,11 @@ type process struct {
 	cancel context.CancelFunc
 	// spare is a blank tab in a browser context of its own, made ahead of need.
 	spare chan *tab
+	// exceeded is set when the process was ended for its memory.
+	exceeded atomic.Bool
+	// users are the renders that use the process, and renders those that it has begun. Both belong to the Browser's lock.
+	users, renders int
+
 	// drawing is held by whoever asks for a frame: Chromium's GPU process ends when frames overlap, also those of two tabs.
 	drawing chan struct{}
 }
@@ -79,10 +94,13 @@ func New(options Options) (*Browser, error) {
 		}
 	}
 	if options.ExecPath == "" {
-		return nil, errors.New("no headless shell of Chromium in PATH: install Debian's package chromium-headless-shell or name another")
+		return nil, ErrNoBrowser
 	}
 	if options.MaxPixels == 0 {
 		options.MaxPixels = 100_000_000
+	}
+	if options.MaxRenders == 0 {
+		options.MaxRenders = 100
 	}
 	if options.Parallel == 0 {
 		options.Parallel = runtime.NumCPU()
@@ -108,7 +126,7 @@ func (b *Browser) Close() {
 	p := b.current
 	b.current, b.closed = nil, true
 	b.mu.Unlock()
-	b.refills.Wait()
+	b.background.Wait()
 	if p != nil {
 		p.close()
 	}
@@ -118,6 +136,23 @@ func (b *Browser) Close() {
 func (b *Browser) process(ctx context.Context) (*process, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.running(ctx)
+}
+
+// use returns the running browser for a render. release must be called.
+func (b *Browser) use(ctx context.Context) (*process, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, err := b.running(ctx)
+	if err == nil {
+		p.users++
+		p.renders++
+	}
+	return p, err
+}
+
+// running is process with the lock held.
+func (b *Browser) running(ctx context.Context) (*process, error) {
 	if b.closed {
 		return nil, errors.New("the browser is closed")
 	}
@@ -211,7 +246,7 @@ func (p *process) close() {
 
 // refill makes a spare tab in the background. The lock must be held.
 func (b *Browser) refill(p *process) {
-	b.refills.Go(func() {
+	b.background.Go(func() {
 		ctx, cancel := context.WithTimeout(p.ctx, startTimeout)
 		defer cancel()
 		t, err := p.newTab(ctx)
@@ -229,12 +264,45 @@ func (b *Browser) refill(p *process) {
 	})
 }
 
-// restock makes sure that there is a spare tab, once a render is over.
-func (b *Browser) restock(p *process) {
+// release makes sure that there is a spare tab for the next render, or another browser when this one has made enough.
+func (b *Browser) release(p *process) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.closed && b.current == p && !p.lost() && len(p.spare) == 0 {
+	p.users--
+	switch {
+	case b.closed:
+	case b.current != p:
+		if p.users == 0 {
+			b.background.Go(p.close)
+		}
+	case p.lost():
+	case p.renders >= b.options.MaxRenders:
+		p.renders = 0 // so that it is replaced once
+		b.background.Go(func() { b.replace(p) })
+	case len(p.spare) == 0:
 		b.refill(p)
+	}
+}
+
+// replace starts another browser while the old one still renders. Without another one, the old one goes on.
+func (b *Browser) replace(old *process) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	p, err := b.launch(ctx)
+	if err != nil {
+		b.options.Logger.Warn("replacing the browser", "error", err)
+		return
+	}
+	b.mu.Lock()
+	unwanted, idle := p, true
+	if !b.closed && b.current == old {
+		unwanted, idle = old, old.users == 0 // else its last render ends it
+		b.current = p
+		b.refill(p)
+	}
+	b.mu.Unlock()
+	if idle {
+		unwanted.close()
 	}
 }
 
@@ -249,60 +317,82 @@ func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
 }
 
 // Render implements render.Renderer. Each page is painted in a browser context of its own; several are painted at a time.
-func (b *Browser) Render(ctx context.Context, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
+func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	if err := b.validate(task); err != nil {
 		return nil, err
 	}
-	p, err := b.process(ctx)
+	p, err := b.use(ctx)
 	if err != nil {
 		return nil, explain(ctx, nil, err)
 	}
-	defer b.restock(p)
-	if task.Filmed() {
-		warnings, err := b.film(ctx, p, task, emit)
-		if err != nil {
-			return nil, explain(ctx, p, err)
-		}
-		return warnings, nil
-	}
-	outputs := make([]chan painted, len(task.Pages))
-	for i := range outputs {
-		outputs[i] = make(chan painted, 1)
-	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	// One more goroutine than pages in flight: it emits in page order.
-	group.SetLimit(b.options.Parallel + 1)
+	defer b.release(p)
+	defer b.guard(p)()
 	var warnings []render.Warning
-	group.Go(func() (err error) {
-		warnings, err = collect(groupCtx, task, outputs, emit)
-		return err
-	})
-	for i, page := range task.Pages {
-		group.Go(func() error {
-			result, err := b.paint(groupCtx, p, task, page)
-			if err != nil {
-				return err
-			}
-			outputs[i] <- result
-			return nil
-		})
+	if task.Filmed() {
+		warnings, err = b.film(ctx, p, task, sink)
+	} else {
+		warnings, err = b.paintAll(ctx, p, task, sink)
 	}
-	if err := group.Wait(); err != nil {
+	if err != nil {
 		return nil, explain(ctx, p, err)
 	}
 	return warnings, nil
+}
+
+// paintAll paints every page in every size and emits the files in order.
+func (b *Browser) paintAll(ctx context.Context, p *process, task render.Task, sink render.Sink) (warnings []render.Warning, err error) {
+	shots := shots(task)
+	group, ctx := errgroup.WithContext(ctx)
+	// One more goroutine than pages in flight: it emits.
+	group.SetLimit(b.options.Parallel + 1)
+	group.Go(func() (err error) {
+		warnings, err = collect(ctx, task, shots, sink)
+		return err
+	})
+	for _, s := range shots {
+		group.Go(func() error {
+			result, err := b.paint(ctx, p, task, s)
+			if err != nil {
+				return err
+			}
+			s.result <- result
+			return nil
+		})
+	}
+	return warnings, group.Wait()
+}
+
+// shot is a page in one size, on its way to be painted.
+type shot struct {
+	page      render.Page
+	extraSize string
+	result    chan painted
+}
+
+// shots of a task, in the order of its files: each page, and then each page in each extra size.
+func shots(task render.Task) []shot {
+	var all []shot
+	for _, page := range task.Pages {
+		all = append(all, shot{page, "", make(chan painted, 1)})
+	}
+	for _, size := range task.ExtraSizes {
+		for _, page := range task.Pages {
+			page.Width, page.Height = size.Width, size.Height
+			all = append(all, shot{page, size.Name, make(chan painted, 1)})
+		}
+	}
+	return all
 }
 
 func (b *Browser) validate(task render.Task) error {
 	if len(task.Pages) == 0 {
 		return &render.Error{Reason: render.ReasonInvalidTask, Message: "the task has no pages", Terminal: true}
 	}
-	for _, page := range task.Pages {
-		pixels := float64(page.Width) * task.Scale * float64(page.Height) * task.Scale
-		if pixels > float64(b.options.MaxPixels) {
+	for _, s := range shots(task) {
+		if pixels := task.Pixels(s.page.Width, s.page.Height); pixels > float64(b.options.MaxPixels) {
 			return &render.Error{
 				Reason: render.ReasonInvalidTask, Terminal: true,
-				Message: fmt.Sprintf("page %d would have %.0f pixels, and at most %d are allowed", page.Number, pixels, b.options.MaxPixels),
+				Message: fmt.Sprintf("page %d would have %.0f pixels, and at most %d are allowed", s.page.Number, pixels, b.options.MaxPixels),
 			}
 		}
 	}
@@ -334,26 +424,24 @@ func unused(task render.Task, reports []report) (warnings []render.Warning) {
 	return warnings
 }
 
-// collect emits the pages in order, or joins them to one PDF.
-func collect(ctx context.Context, task render.Task, outputs []chan painted, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
-	var warnings []render.Warning
+// collect emits the files in order, or joins the pages to one PDF.
+func collect(ctx context.Context, task render.Task, shots []shot, sink render.Sink) ([]render.Warning, error) {
 	var documents []render.Output
-	var reports []report
-	for _, output := range outputs {
+	reports := make([]report, 0, len(shots))
+	for _, s := range shots {
 		select {
-		case result := <-output:
-			warnings = append(warnings, result.report.Warnings...)
+		case result := <-s.result:
 			reports = append(reports, result.report)
 			if task.Format == "pdf" {
 				documents = append(documents, result.output)
-			} else if err := emit(ctx, result.output); err != nil {
+			} else if err := sink.Emit(ctx, result.output); err != nil {
 				return nil, err
 			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
-	warnings = append(warnings, unused(task, reports)...)
+	warnings := warnings(task, reports)
 	if len(documents) == 0 {
 		return warnings, nil
 	}
@@ -361,21 +449,35 @@ func collect(ctx context.Context, task render.Task, outputs []chan painted, emit
 	if err != nil {
 		return nil, &render.Error{Reason: render.ReasonRenderFailed, Message: "the pages could not be joined to one PDF", Terminal: true, Err: err}
 	}
-	return warnings, emit(ctx, joined)
+	return warnings, sink.Emit(ctx, joined)
 }
 
-func (b *Browser) paint(ctx context.Context, p *process, task render.Task, page render.Page) (painted, error) {
+// warnings of all pages, each once: a page says the same in every size.
+func warnings(task render.Task, reports []report) (all []render.Warning) {
+	for _, r := range reports {
+		for _, w := range r.Warnings {
+			if !slices.Contains(all, w) {
+				all = append(all, w)
+			}
+		}
+	}
+	return append(all, unused(task, reports)...)
+}
+
+func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
 	t, err := b.tab(ctx, p)
 	if err != nil {
 		return painted{}, err
 	}
 	defer t.cancel()
+	page := s.page
 	report, err := t.load(ctx, task, page)
 	if err != nil {
 		return painted{}, err
 	}
 	output := render.Output{
-		Page: page.Number, PageID: page.ID, Width: page.Width, Height: page.Height, ContentType: task.ContentType(),
+		FileID: render.FileID{Page: page.Number, ExtraSize: s.extraSize}, PageID: page.ID,
+		Width: page.Width, Height: page.Height, ContentType: task.ContentType(),
 	}
 	if task.Format == "pdf" {
 		output.Data, err = t.print(ctx, task, page)
@@ -396,6 +498,8 @@ func explain(ctx context.Context, p *process, err error) error {
 	known := (*render.Error)(nil)
 	protocol := (*cdproto.Error)(nil)
 	switch {
+	case p != nil && p.exceeded.Load():
+		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the page needs more memory than a render pod has for it", Terminal: true, Err: err}
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -406,6 +510,8 @@ func explain(ctx context.Context, p *process, err error) error {
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page", Err: err}
 	case errors.As(err, &protocol):
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: err}
+	case p == nil:
+		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser could not be started", Err: err}
 	default:
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the page could not be rendered", Err: err}
 	}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,10 +50,10 @@ func run(t *testing.T, b *Browser, task render.Task) ([]render.Output, []render.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var outputs []render.Output
-	warnings, err := b.Render(ctx, task, func(_ context.Context, o render.Output) error {
+	warnings, err := b.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error {
 		outputs = append(outputs, o)
 		return nil
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,12 +235,12 @@ func TestEndlessScriptEndsAtTheDeadline(t *testing.T) {
 func TestBrowserIsRestartedAfterACrash(t *testing.T) {
 	b := start(t)
 	run(t, b, task("png", red))
-	pid := chromedp.FromContext(b.current.ctx).Browser.Process().Pid
+	pid := pid(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	loading := func(context.Context, render.Output) error {
+	loading := render.Emit(func(context.Context, render.Output) error {
 		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(pid)).Run()
-	}
+	})
 	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), loading)
 	problem := (*render.Error)(nil)
 	if !errors.As(err, &problem) || problem.Reason != render.ReasonBrowserCrashed || problem.Terminal {
@@ -257,6 +258,99 @@ func TestTooManyPixelsAreRefused(t *testing.T) {
 	problem := (*render.Error)(nil)
 	if !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || b.current != nil {
 		t.Fatalf("got %v, browser %v", err, b.current)
+	}
+}
+
+func TestBrowserIsReplacedAfterSomeRenders(t *testing.T) {
+	b, err := New(Options{MaxRenders: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	first := pid(t, b)
+	run(t, b, task("png", red))
+	if pid(t, b) != first {
+		t.Fatal("the browser was replaced too early")
+	}
+	run(t, b, task("png", red))
+	b.background.Wait()
+	second := pid(t, b)
+	if second == first {
+		t.Fatal("the browser was not replaced")
+	}
+	if err := syscall.Kill(first, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the first browser still runs: %v", err)
+	}
+	run(t, b, task("png", red))
+	if pid(t, b) != second {
+		t.Error("the second browser was not used")
+	}
+}
+
+func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
+	b, err := New(Options{MaxRenders: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	first := pid(t, b)
+	// While a page is emitted, another render comes and goes: it has the browser replaced under the first one.
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	emitted := 0
+	_, err = b.Render(ctx, task("png", red, red, red, red), render.Emit(func(context.Context, render.Output) error {
+		if emitted++; emitted == 1 {
+			run(t, b, task("png", red))
+			b.background.Wait()
+			if pid(t, b) == first {
+				t.Error("the browser was not replaced")
+			}
+		}
+		return nil
+	}))
+	if err != nil || emitted != 4 {
+		t.Errorf("%d pages, %v", emitted, err)
+	}
+	b.background.Wait()
+	if err := syscall.Kill(first, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the first browser still runs: %v", err)
+	}
+}
+
+// pid of the browser that the next render uses.
+func pid(t *testing.T, b *Browser) int {
+	t.Helper()
+	p, err := b.process(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chromedp.FromContext(p.ctx).Browser.Process().Pid
+}
+
+func TestExtraSizesAreLaidOutAnew(t *testing.T) {
+	b := start(t)
+	const halves = `<style>body{margin:0} div{width:50vw;height:100vh;background:rgb(255,0,0)}</style><div></div>`
+	sizes := task("png", halves, red)
+	sizes.Scale = 2
+	sizes.ExtraSizes = []render.Size{{Name: "wide", Width: 400, Height: 50}, {Name: "high", Width: 50, Height: 300}}
+	sizes.Modifications = map[string]any{"nothing": 1}
+	outputs, warnings := run(t, b, sizes)
+	for i, want := range sizes.Files() {
+		if i >= len(outputs) || outputs[i].FileID != want {
+			t.Fatalf("files %d of %d: want %+v", i, len(outputs), want)
+		}
+	}
+	for i, want := range map[int]image.Point{0: {400, 200}, 2: {800, 100}, 4: {100, 600}} {
+		img, _ := decode(t, outputs[i].Data)
+		if img.Bounds().Size() != want || outputs[i].Width != want.X || outputs[i].Height != want.Y {
+			t.Errorf("%+v: %v, told %dx%d, want %v", outputs[i].FileID, img.Bounds(), outputs[i].Width, outputs[i].Height, want)
+		}
+		if !near(img, want.X/2-4, want.Y/2, color.RGBA{255, 0, 0, 255}) || !near(img, want.X/2+4, want.Y/2, color.RGBA{255, 255, 255, 255}) {
+			t.Errorf("%+v was not laid out anew", outputs[i].FileID)
+		}
+	}
+	if len(warnings) != 1 {
+		t.Errorf("a page says the same in every size, and it was told %d times", len(warnings))
 	}
 }
 
@@ -278,7 +372,7 @@ func BenchmarkWarmPNG(b *testing.B) {
 	}
 }
 
-func discard(context.Context, render.Output) error { return nil }
+var discard = render.Emit(func(context.Context, render.Output) error { return nil })
 
 func pdfText(t *testing.T, dir string, data []byte) string {
 	t.Helper()

@@ -4,6 +4,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 const (
 	// defaultSeconds is how long a page without animations that have an end is filmed.
 	defaultSeconds = 5
-	// maxSeconds bounds what a page's animations can ask for.
+	// maxSeconds bounds what a page's animations can ask for, unless the task does.
 	maxSeconds = 60
 	// frameQuality of the JPEG frames that the encoder gets.
 	frameQuality = 92
@@ -31,10 +32,9 @@ const (
 
 // film renders mp4 and gif. The page's time is in the renderer's hands: each frame is asked for, and encoded while the next is
 // drawn.
-func (b *Browser) film(ctx context.Context, p *process, task render.Task, emit func(context.Context, render.Output) error) ([]render.Warning, error) {
-	f := &filming{task: task, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
+func (b *Browser) film(ctx context.Context, p *process, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	f := &filming{task: task, tell: sink.Progress, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
 	defer f.abort()
-	var warnings []render.Warning
 	reports := make([]report, 0, len(task.Pages))
 	for i, page := range task.Pages {
 		said, err := f.shoot(ctx, page)
@@ -42,7 +42,7 @@ func (b *Browser) film(ctx context.Context, p *process, task render.Task, emit f
 			return nil, err
 		}
 		reports = append(reports, said)
-		warnings = append(warnings, said.Warnings...)
+		f.shot++
 		if task.Joined() && i < len(task.Pages)-1 {
 			continue
 		}
@@ -53,20 +53,24 @@ func (b *Browser) film(ctx context.Context, p *process, task render.Task, emit f
 		if task.Joined() {
 			page = task.Pages[0]
 		}
-		err = emit(ctx, render.Output{
-			Page: page.Number, PageID: page.ID, ContentType: task.ContentType(), Data: data,
+		err = sink.Emit(ctx, render.Output{
+			FileID: render.FileID{Page: page.Number}, PageID: page.ID, ContentType: task.ContentType(), Data: data,
 			Width: f.width(page), Height: f.height(page),
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return append(warnings, unused(task, reports)...), nil
+	return warnings(task, reports), nil
 }
 
 // filming is the making of one task's videos.
 type filming struct {
 	task render.Task
+	// tell is told of the progress.
+	tell func(render.Progress)
+	// shot pages, and frames of all pages.
+	shot, frames int
 	// tab opens a tab.
 	tab func(ctx context.Context) (*tab, error)
 	// video that frames go to, nil between files.
@@ -125,7 +129,7 @@ func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
 	}
 	seconds := f.task.Video.Seconds
 	if seconds == 0 {
-		seconds = min(length/1000, maxSeconds)
+		seconds = min(length/1000, cmp.Or(f.task.Video.MaxSeconds, maxSeconds))
 	}
 	if seconds == 0 {
 		seconds = defaultSeconds
@@ -176,6 +180,10 @@ func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+			f.frames++
+			// How long later pages are is not known yet: each counts as much as another.
+			percent := 100 * (f.shot*frames + i + 1) / (len(f.task.Pages) * frames)
+			f.tell(render.Progress{Percent: percent, Frames: f.frames})
 		}
 		return nil
 	})

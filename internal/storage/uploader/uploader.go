@@ -40,8 +40,9 @@ type Connection struct {
 
 // File is one page's file.
 type File struct {
-	// Page number.
-	Page int
+	// Page number, and the extra size in which it is, empty for its own.
+	Page      int
+	ExtraSize string
 	storage.File
 }
 
@@ -59,8 +60,9 @@ type Result struct {
 
 // Page is one uploaded file.
 type Page struct {
-	// Page number.
-	Page int
+	// Page number, and the extra size in which it is, empty for its own.
+	Page      int
+	ExtraSize string
 	storage.Uploaded
 }
 
@@ -207,7 +209,7 @@ func (u *Uploader) run(ctx context.Context, entry *upload, i int) error {
 		}
 		u.mu.Lock()
 		entry.results[i].Pages = append(slices.Clip(entry.results[i].Pages),
-			Page{Page: file.Page, Uploaded: uploaded})
+			Page{Page: file.Page, ExtraSize: file.ExtraSize, Uploaded: uploaded})
 		u.mu.Unlock()
 	}
 	return nil

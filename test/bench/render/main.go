@@ -81,7 +81,7 @@ func run(ctx context.Context, each time.Duration) error {
 	defer b.Close()
 	ours := func(ctx context.Context, html, format string) (data []byte, err error) {
 		task := render.Task{Format: format, Scale: 1, Quality: 90, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
-		_, err = b.Render(ctx, task, func(_ context.Context, o render.Output) error { data = o.Data; return nil })
+		_, err = b.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
 		return data, err
 	}
 	allocator, cancel := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(b.ExecPath()))...)
@@ -234,7 +234,7 @@ func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
 		Pages: []render.Page{{Number: 1, Width: 1280, Height: 720, HTML: page}},
 	}
 	start := time.Now()
-	if _, err := b.Render(ctx, task, func(context.Context, render.Output) error { return nil }); err != nil {
+	if _, err := b.Render(ctx, task, render.Emit(func(context.Context, render.Output) error { return nil })); err != nil {
 		return report.Figure{}, err
 	}
 	ours := seconds * fps / time.Since(start).Seconds()
@@ -242,7 +242,7 @@ func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
 	still := task
 	still.Format = "jpeg"
 	var frame []byte
-	if _, err := b.Render(ctx, still, func(_ context.Context, o render.Output) error { frame = o.Data; return nil }); err != nil {
+	if _, err := b.Render(ctx, still, render.Emit(func(_ context.Context, o render.Output) error { frame = o.Data; return nil })); err != nil {
 		return report.Figure{}, err
 	}
 	start = time.Now()

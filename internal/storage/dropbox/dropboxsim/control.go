@@ -25,7 +25,8 @@ type Fault struct {
 	Body        string            `json:"body"`
 	ContentType string            `json:"contentType"`
 	Headers     map[string]string `json:"headers"`
-	// Drop the connection: "before" the request is handled, or "after", when its effect stands and only the answer is lost.
+	// Drop the connection: "before" the request is handled, "within" its body, or "after", when its effect stands and only the answer
+	// is lost.
 	Drop string `json:"drop"`
 }
 
@@ -66,6 +67,10 @@ func (s *Server) strike(w http.ResponseWriter, r *http.Request) bool {
 	case fault.Drop == "before":
 		s.record(Entry{Route: r.URL.Path, Fault: true})
 		panic(http.ErrAbortHandler) // how net/http lets a handler drop the connection
+	case fault.Drop == "within":
+		n, _ := io.Copy(io.Discard, io.LimitReader(r.Body, max(r.ContentLength/2, 0)))
+		s.record(Entry{Route: r.URL.Path, Bytes: n, Fault: true})
+		panic(http.ErrAbortHandler) // as above
 	case fault.Drop == "after":
 		drop := func() { panic(http.ErrAbortHandler) }
 		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), dropAfter{}, drop)))
@@ -116,6 +121,12 @@ func (s *Server) control() {
 	},
 	) {
 		s.AdvanceClock(time.Duration(c.AdvanceSeconds) * time.Second)
+	}))
+	s.mux.HandleFunc("POST /_sim/latency", accept(func(l struct {
+		Millis int `json:"millis"`
+	},
+	) {
+		s.SetLatency(time.Duration(l.Millis) * time.Millisecond)
 	}))
 	s.mux.HandleFunc("GET /_sim/log", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Log()) })
 	s.mux.HandleFunc("DELETE /_sim/log", func(w http.ResponseWriter, _ *http.Request) { s.ClearLog(); w.WriteHeader(http.StatusNoContent) })

@@ -102,14 +102,14 @@ func (c commit) mode() (name, rev string, ok bool) {
 }
 
 // write commits data at a path. What is wrong comes back as a WriteError. The lock must be held.
-func (s *Server) write(a *account, c commit, data []byte) (*entry, map[string]any) {
+func (s *Server) write(a *account, in *space, c commit, data content) (*entry, map[string]any) {
 	if bad := checkPath(c.Path); bad != "" {
 		return nil, tag(bad)
 	}
 	mode, rev, _ := c.mode()
-	hash := contentHash(data)
+	hash := data.hash()
 	path := c.Path
-	existing := a.entries[fold(path)]
+	existing := in.entries[fold(path)]
 	blocked := ""
 	switch {
 	case existing == nil:
@@ -127,26 +127,26 @@ func (s *Server) write(a *account, c commit, data []byte) (*entry, map[string]an
 	default:
 		blocked = "file"
 	}
-	if ancestor := a.fileAncestor(path); ancestor {
+	if in.fileAncestor(path) {
 		blocked = "file_ancestor"
 	}
 	if blocked != "" {
 		if !c.Autorename || blocked == "file_ancestor" {
 			return nil, conflict(blocked)
 		}
-		path, existing = a.freeName(path), nil
+		path, existing = in.freeName(path), nil
 	}
 	old := int64(0)
 	if existing != nil {
-		old = int64(len(existing.data))
+		old = existing.data.size
 	}
-	if a.used()-old+int64(len(data)) > a.Quota {
+	if a.used()-old+data.size > a.Quota {
 		return nil, tag("insufficient_space")
 	}
-	a.mkdirs(path[:strings.LastIndex(path, "/")])
+	in.mkdirs(path[:strings.LastIndex(path, "/")])
 	if existing == nil {
 		existing = &entry{id: "id:" + random(22), display: path}
-		a.entries[fold(path)] = existing
+		in.entries[fold(path)] = existing
 	}
 	existing.data, existing.hash, existing.rev = data, hash, "0"+random(14)
 	existing.modified, existing.clientModified = s.now(), c.ClientModified
@@ -154,9 +154,9 @@ func (s *Server) write(a *account, c commit, data []byte) (*entry, map[string]an
 	return existing, nil
 }
 
-func (a *account) fileAncestor(path string) bool {
+func (in *space) fileAncestor(path string) bool {
 	for i := strings.LastIndex(path, "/"); i > 0; i = strings.LastIndex(path[:i], "/") {
-		if e := a.entries[fold(path[:i])]; e != nil && !e.folder {
+		if e := in.entries[fold(path[:i])]; e != nil && !e.folder {
 			return true
 		}
 	}
@@ -164,18 +164,18 @@ func (a *account) fileAncestor(path string) bool {
 }
 
 // mkdirs creates a folder and its parents. The parents that exist lend their spelling to nobody: each entry keeps its own.
-func (a *account) mkdirs(path string) {
+func (in *space) mkdirs(path string) {
 	for i := 1; i <= len(path); i++ {
 		if i == len(path) || path[i] == '/' {
-			if part := path[:i]; part != "" && a.entries[fold(part)] == nil {
-				a.entries[fold(part)] = &entry{id: "id:" + random(22), display: part, folder: true}
+			if part := path[:i]; part != "" && in.entries[fold(part)] == nil {
+				in.entries[fold(part)] = &entry{id: "id:" + random(22), display: part, folder: true}
 			}
 		}
 	}
 }
 
 // freeName is how Dropbox renames: "name (1).ext".
-func (a *account) freeName(path string) string {
+func (in *space) freeName(path string) string {
 	slash := strings.LastIndex(path, "/")
 	stem, ext := path, ""
 	if dot := strings.LastIndex(path, "."); dot > slash+1 {
@@ -183,7 +183,7 @@ func (a *account) freeName(path string) string {
 	}
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s (%d)%s", stem, n, ext)
-		if a.entries[fold(name)] == nil {
+		if in.entries[fold(name)] == nil {
 			return name
 		}
 	}

@@ -5,6 +5,7 @@ package dropboxsim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,13 +22,45 @@ type call struct {
 	server  *Server
 	route   string
 	account *account
-	arg     []byte
-	body    []byte
-	header  http.Header
+	// space that paths are relative to.
+	space  *space
+	arg    []byte
+	body   part
+	header http.Header
 }
 
 // handler answers a call with a JSON value, or with raw bytes for a download. The server's lock is held.
 type handler func(c *call) (any, *apiError)
+
+// committing holds the namespace's lock for as long as a commit takes, and refuses a second commit meanwhile.
+func committing(h handler) handler {
+	return func(c *call) (any, *apiError) {
+		if c.space.locked {
+			return nil, &apiError{
+				status: http.StatusTooManyRequests, header: map[string]string{"Retry-After": "1"},
+				body: map[string]any{
+					"error_summary": c.server.summary("too_many_write_operations"),
+					"error":         map[string]any{"reason": tag("too_many_write_operations"), "retry_after": 1},
+				},
+			}
+		}
+		c.space.locked = true
+		defer func() { c.space.locked = false }()
+		return h(c)
+	}
+}
+
+// late lets an answer wait for as long as the simulator was told. The lock is given back meanwhile.
+func late(h handler) handler {
+	return func(c *call) (any, *apiError) {
+		if latency := c.server.latency; latency > 0 {
+			c.server.mu.Unlock()
+			time.Sleep(latency) //nolint:forbidigo // the wait is what is asked for
+			c.server.mu.Lock()
+		}
+		return h(c)
+	}
+}
 
 type download struct {
 	metadata any
@@ -39,20 +72,22 @@ func (s *Server) routes() {
 	s.oauthRoutes()
 	rpc := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, false, h)) }
 	content := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, true, h)) }
-	rpc("/2/check/user", "account_info.read", checkUser)
-	rpc("/2/users/get_current_account", "account_info.read", currentAccount)
-	rpc("/2/users/get_space_usage", "account_info.read", spaceUsage)
-	rpc("/2/files/get_metadata", "files.metadata.read", getMetadata)
-	rpc("/2/files/create_folder_v2", "files.content.write", createFolder)
-	rpc("/2/files/list_folder", "files.metadata.read", listFolder)
-	rpc("/2/files/list_folder/continue", "files.metadata.read", listFolderContinue)
-	rpc("/2/files/delete_v2", "files.content.write", deleteEntry)
-	content("/2/files/upload", "files.content.write", upload)
-	content("/2/files/download", "files.content.read", downloadFile)
-	content("/2/files/upload_session/start", "files.content.write", sessionStart)
-	content("/2/files/upload_session/append_v2", "files.content.write", sessionAppend)
-	content("/2/files/upload_session/finish", "files.content.write", sessionFinish)
-	rpc("/2/files/upload_session/finish_batch_v2", "files.content.write", sessionFinishBatch)
+	rpc("/2/check/user", "account_info.read", late(checkUser))
+	rpc("/2/users/get_current_account", "account_info.read", late(currentAccount))
+	rpc("/2/users/get_space_usage", "account_info.read", late(spaceUsage))
+	rpc("/2/files/get_metadata", "files.metadata.read", late(getMetadata))
+	rpc("/2/files/create_folder_v2", "files.content.write", late(createFolder))
+	rpc("/2/files/list_folder", "files.metadata.read", late(listFolder))
+	rpc("/2/files/list_folder/continue", "files.metadata.read", late(listFolderContinue))
+	rpc("/2/files/delete_v2", "files.content.write", late(deleteEntry))
+	content("/2/files/upload", "files.content.write", committing(late(upload)))
+	content("/2/files/download", "files.content.read", late(downloadFile))
+	content("/2/files/upload_session/start", "files.content.write", late(sessionStart))
+	content("/2/files/upload_session/append_v2", "files.content.write", late(sessionAppend))
+	content("/2/files/upload_session/append_batch", "files.content.write", late(sessionAppendBatch))
+	content("/2/files/upload_session/finish", "files.content.write", committing(late(sessionFinish)))
+	rpc("/2/files/upload_session/start_batch", "files.content.write", late(sessionStartBatch))
+	rpc("/2/files/upload_session/finish_batch_v2", "files.content.write", committing(late(sessionFinishBatch)))
 	s.control()
 }
 
@@ -83,7 +118,8 @@ func hostRole(host string) string {
 
 func pathRole(path string) string {
 	switch path {
-	case "/2/files/upload", "/2/files/download", "/2/files/upload_session/start", "/2/files/upload_session/append_v2", "/2/files/upload_session/finish":
+	case "/2/files/upload", "/2/files/download", "/2/files/upload_session/start", "/2/files/upload_session/append_v2", "/2/files/upload_session/append_batch",
+		"/2/files/upload_session/finish":
 		return "content"
 	default:
 		return "api"
@@ -95,7 +131,7 @@ func (s *Server) api(route, scope string, inHeader bool, h handler) http.Handler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{server: s, route: route, header: r.Header}
 		value, refusal := s.answer(c, r, scope, inHeader, h)
-		line := Entry{Route: route, Arg: string(c.arg), Bytes: int64(len(c.body)), Status: http.StatusOK}
+		line := Entry{Route: route, Arg: string(c.arg), Bytes: int64(len(c.body.data)), Status: http.StatusOK}
 		if c.account != nil {
 			line.AppKey = c.account.AppKey
 		}
@@ -115,7 +151,10 @@ func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h
 	if inHeader {
 		limit = maxUpload
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	body, err := readBody(r.Body, r.ContentLength, limit)
+	if inHeader {
+		c.body = newPart(body)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -127,14 +166,11 @@ func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h
 	if int64(len(body)) > limit {
 		return nil, &apiError{status: http.StatusRequestEntityTooLarge, body: "Request body too large"}
 	}
-	if root := r.Header.Get("Dropbox-API-Path-Root"); root != "" && !strings.Contains(root, `"home"`) {
-		return nil, &apiError{status: http.StatusUnprocessableEntity, body: map[string]any{
-			"error_summary": s.summary("no_permission"), "error": tag("no_permission"),
-		}}
+	if refusal := c.resolveRoot(r.Header.Get("Dropbox-API-Path-Root")); refusal != nil {
+		return nil, refusal
 	}
 	contentType := r.Header.Get("Content-Type")
 	if inHeader {
-		c.body = body
 		if bodyless := c.route == "/2/files/download" && (contentType == "" || contentType == "text/plain"); contentType != "application/octet-stream" && !bodyless {
 			return nil, badInput(c.route, "Bad HTTP \"Content-Type\" header: %q.  Expecting one of \"application/octet-stream\", \"text/plain; charset=dropbox-cors-hack\".", contentType)
 		}
@@ -152,6 +188,51 @@ func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h
 		}
 	}
 	return h(c)
+}
+
+// resolveRoot finds the namespace that paths are relative to, as https://www.dropbox.com/developers/reference/path-root-header-modes
+// has it. The lock must be held.
+func (c *call) resolveRoot(header string) *apiError {
+	c.space = c.account.space(homeNamespace)
+	if header == "" {
+		return nil
+	}
+	var mode struct {
+		Tag         string `json:".tag"`
+		Root        string `json:"root"`
+		NamespaceID string `json:"namespace_id"`
+	}
+	if json.Unmarshal([]byte(header), &mode) != nil {
+		return badInput(c.route, "HTTP header \"Dropbox-API-Path-Root\": could not decode input as JSON")
+	}
+	team := c.account.TeamSpace
+	switch {
+	case mode.Tag == "home":
+	case mode.Tag == "root" && mode.Root == c.account.root(), mode.Tag == "namespace_id" && (mode.NamespaceID == homeNamespace || team != "" && mode.NamespaceID == team):
+		c.space = c.account.space(mode.Root + mode.NamespaceID)
+	case mode.Tag == "root":
+		return c.unprocessable(map[string]any{".tag": "invalid_root", "invalid_root": c.account.rootInfo()})
+	default:
+		return c.unprocessable(tag("no_permission"))
+	}
+	return nil
+}
+
+func (c *call) unprocessable(value map[string]any) *apiError {
+	return &apiError{status: http.StatusUnprocessableEntity, body: map[string]any{
+		"error_summary": c.server.summary(tagsOf(value)...), "error": value,
+	}}
+}
+
+// root is the namespace that the account's root is in: the team space, or the user's own.
+func (a *account) root() string { return cmp.Or(a.TeamSpace, homeNamespace) }
+
+func (a *account) rootInfo() map[string]any {
+	info := map[string]any{".tag": "user", "root_namespace_id": a.root(), "home_namespace_id": homeNamespace}
+	if a.TeamSpace != "" {
+		info[".tag"], info["home_path"] = "team", "/"+a.DisplayName
+	}
+	return info
 }
 
 // authorize finds the account of the access token. The lock must be held.
@@ -247,10 +328,9 @@ func currentAccount(c *call) (any, *apiError) {
 	if refusal := c.noArgument(); refusal != nil {
 		return nil, refusal
 	}
-	root := map[string]any{".tag": "user", "root_namespace_id": "1", "home_namespace_id": "1"}
 	return map[string]any{
 		"account_id": c.account.id, "email": c.account.Email, "email_verified": true, "disabled": false, "locale": "en",
-		"country": "US", "referral_link": "https://db.tt/x", "is_paired": false, "account_type": tag("basic"), "root_info": root,
+		"country": "US", "referral_link": "https://db.tt/x", "is_paired": false, "account_type": tag("basic"), "root_info": c.account.rootInfo(),
 		"name": map[string]any{
 			"given_name": c.account.DisplayName, "surname": "", "familiar_name": c.account.DisplayName,
 			"display_name": c.account.DisplayName, "abbreviated_name": "P",
@@ -282,7 +362,7 @@ func (c *call) find(path string) (*entry, *apiError) {
 	if bad := checkPath(path); bad != "" {
 		return nil, lookupError(c, "malformed_path")
 	}
-	e := c.account.entries[fold(path)]
+	e := c.space.entries[fold(path)]
 	if e == nil {
 		return nil, lookupError(c, "not_found")
 	}
@@ -320,21 +400,21 @@ func createFolder(c *call) (any, *apiError) {
 	if bad := checkPath(arg.Path); bad != "" {
 		return refuse(tag(bad))
 	}
-	if c.account.fileAncestor(arg.Path) {
+	if c.space.fileAncestor(arg.Path) {
 		return refuse(conflict("file_ancestor"))
 	}
-	if e := c.account.entries[fold(arg.Path)]; e != nil {
+	if e := c.space.entries[fold(arg.Path)]; e != nil {
 		switch {
 		case arg.Autorename:
-			arg.Path = c.account.freeName(arg.Path)
+			arg.Path = c.space.freeName(arg.Path)
 		case e.folder:
 			return refuse(conflict("folder"))
 		default:
 			return refuse(conflict("file"))
 		}
 	}
-	c.account.mkdirs(arg.Path)
-	return map[string]any{"metadata": c.server.metadata(c.account.entries[fold(arg.Path)])}, nil
+	c.space.mkdirs(arg.Path)
+	return map[string]any{"metadata": c.server.metadata(c.space.entries[fold(arg.Path)])}, nil
 }
 
 func listFolder(c *call) (any, *apiError) {
@@ -365,7 +445,7 @@ func listFolder(c *call) (any, *apiError) {
 		}
 	}
 	var paths []string
-	for path := range c.account.entries {
+	for path := range c.space.entries {
 		rest, below := strings.CutPrefix(path, fold(arg.Path)+"/")
 		if below && (arg.Recursive || !strings.Contains(rest, "/")) {
 			paths = append(paths, path)
@@ -382,7 +462,7 @@ func (c *call) list(paths []string) map[string]any {
 	n := min(len(paths), pageSize)
 	entries := []any{}
 	for _, path := range paths[:n] {
-		if e := c.account.entries[path]; e != nil {
+		if e := c.space.entries[path]; e != nil {
 			entries = append(entries, c.server.metadata(e))
 		}
 	}
@@ -390,7 +470,7 @@ func (c *call) list(paths []string) map[string]any {
 	if len(c.server.cursors) > maxSessions {
 		c.server.cursors = map[string]cursor{}
 	}
-	c.server.cursors[id] = cursor{c.account, paths[n:]}
+	c.server.cursors[id] = cursor{c.space, paths[n:]}
 	return map[string]any{"entries": entries, "cursor": id, "has_more": len(paths) > n}
 }
 
@@ -402,7 +482,7 @@ func listFolderContinue(c *call) (any, *apiError) {
 		return nil, refusal
 	}
 	known, ok := c.server.cursors[arg.Cursor]
-	if !ok || known.account != c.account {
+	if !ok || known.space != c.space {
 		return nil, c.server.endpoint(tag("reset"))
 	}
 	delete(c.server.cursors, arg.Cursor)
@@ -417,13 +497,13 @@ func deleteEntry(c *call) (any, *apiError) {
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
 	}
-	e := c.account.entries[fold(arg.Path)]
+	e := c.space.entries[fold(arg.Path)]
 	if e == nil {
 		return nil, c.server.endpoint(map[string]any{".tag": "path_lookup", "path_lookup": tag("not_found")})
 	}
-	for path := range c.account.entries {
+	for path := range c.space.entries {
 		if path == fold(arg.Path) || strings.HasPrefix(path, fold(arg.Path)+"/") {
-			delete(c.account.entries, path)
+			delete(c.space.entries, path)
 		}
 	}
 	return map[string]any{"metadata": c.server.metadata(e)}, nil
@@ -437,10 +517,10 @@ func upload(c *call) (any, *apiError) {
 	if _, _, ok := arg.mode(); !ok {
 		return nil, badInput(c.route, "request body: mode: unknown tag")
 	}
-	if arg.ContentHash != "" && arg.ContentHash != contentHash(c.body) {
+	if arg.ContentHash != "" && arg.ContentHash != c.body.hash() {
 		return nil, c.server.endpoint(tag("content_hash_mismatch"))
 	}
-	e, problem := c.server.write(c.account, arg, c.body)
+	e, problem := c.server.write(c.account, c.space, arg, newContent(c.body))
 	if problem != nil {
 		return nil, c.server.endpoint(map[string]any{
 			".tag": "path", "reason": problem, "upload_session_id": "pid_upload_session:" + random(40),
@@ -457,7 +537,7 @@ func downloadFile(c *call) (any, *apiError) {
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
 	}
-	for _, e := range c.account.entries {
+	for _, e := range c.space.entries {
 		if arg.Path == e.id || arg.Path == "rev:"+e.rev {
 			arg.Path = e.display
 			break
@@ -470,5 +550,5 @@ func downloadFile(c *call) (any, *apiError) {
 	if e.folder {
 		return nil, lookupError(c, "not_file")
 	}
-	return download{c.server.metadata(e), e.data}, nil
+	return download{c.server.metadata(e), e.data.bytes()}, nil
 }

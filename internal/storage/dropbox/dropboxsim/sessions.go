@@ -3,19 +3,61 @@
 
 package dropboxsim
 
-// maxSession bounds the bytes of one session, and with it the simulator's memory.
-const maxSession = 2 << 30
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// maxSession bounds the bytes of one session, and with it the simulator's memory.
+	maxSession = 2 << 30
+	// maxBatch is how many sessions one batch call may name.
+	maxBatch = 1000
+)
 
 // session is an upload in parts.
 type session struct {
 	account *account
-	data    []byte
+	data    content
 	closed  bool
+	started time.Time
+	// chunks of a concurrent session, by offset; they may come in any order. nil for a sequential one.
+	chunks map[int64]part
 }
 
 type sessionCursor struct {
 	SessionID string `json:"session_id"`
 	Offset    int64  `json:"offset"`
+}
+
+// newSession opens a session. The lock must be held.
+func (c *call) newSession(concurrent bool) (string, *session) {
+	s := c.server
+	if len(s.sessions) >= maxSessions {
+		for id, old := range s.sessions {
+			if s.expired(old) {
+				delete(s.sessions, id)
+			}
+		}
+	}
+	id := "pid_upload_session:" + random(40)
+	open := &session{account: c.account, started: s.now()}
+	if concurrent {
+		open.chunks = map[int64]part{}
+	}
+	s.sessions[id] = open
+	return id, open
+}
+
+func (s *Server) expired(open *session) bool { return s.now().Sub(open.started) > sessionLife }
+
+// sessionType reads a UploadSessionType, which is a tag or a union without content; sequential is the default.
+func sessionType(value any) (concurrent, ok bool) {
+	if object, isObject := value.(map[string]any); isObject {
+		value = object[".tag"]
+	}
+	return value == "concurrent", value == nil || value == "concurrent" || value == "sequential"
 }
 
 func sessionStart(c *call) (any, *apiError) {
@@ -27,28 +69,64 @@ func sessionStart(c *call) (any, *apiError) {
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
 	}
-	if arg.ContentHash != "" && arg.ContentHash != contentHash(c.body) {
+	concurrent, ok := sessionType(arg.SessionType)
+	switch {
+	case !ok:
+		return nil, badInput(c.route, "request body: session_type: unknown tag")
+	case arg.ContentHash != "" && arg.ContentHash != c.body.hash():
 		return nil, c.server.endpoint(tag("content_hash_mismatch"))
+	case concurrent && len(c.body.data) > 0:
+		return nil, c.server.endpoint(tag("concurrent_session_data_not_allowed"))
+	case concurrent && arg.Close:
+		return nil, c.server.endpoint(tag("concurrent_session_close_not_allowed"))
 	}
-	if len(c.server.sessions) >= maxSessions {
-		c.server.sessions = map[string]*session{}
+	id, open := c.newSession(concurrent)
+	open.closed = arg.Close
+	if len(c.body.data) > 0 {
+		open.data = newContent(c.body)
 	}
-	id := "pid_upload_session:" + random(40)
-	c.server.sessions[id] = &session{account: c.account, data: append([]byte(nil), c.body...), closed: arg.Close}
 	return map[string]any{"session_id": id}, nil
+}
+
+func sessionStartBatch(c *call) (any, *apiError) {
+	var arg struct {
+		NumSessions int `json:"num_sessions"`
+		SessionType any `json:"session_type"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	concurrent, ok := sessionType(arg.SessionType)
+	if !ok || arg.NumSessions < 1 || arg.NumSessions > maxBatch {
+		return nil, badInput(c.route, "request body: num_sessions: must be from 1 to %d", maxBatch)
+	}
+	ids := make([]string, 0, arg.NumSessions)
+	for range arg.NumSessions {
+		id, _ := c.newSession(concurrent)
+		ids = append(ids, id)
+	}
+	return map[string]any{"session_ids": ids}, nil
+}
+
+// open returns the session of an id, or what is wrong with it.
+func (c *call) open(id string) (*session, map[string]any) {
+	open := c.server.sessions[id]
+	if open == nil || open.account != c.account || c.server.expired(open) {
+		return nil, tag("not_found")
+	}
+	return open, nil
 }
 
 // at returns the session of a cursor, or what is wrong with it.
 func (c *call) at(cursor sessionCursor) (*session, map[string]any) {
-	open := c.server.sessions[cursor.SessionID]
-	switch {
-	case open == nil || open.account != c.account:
-		return nil, tag("not_found")
-	case int64(len(open.data)) != cursor.Offset:
-		return nil, map[string]any{".tag": "incorrect_offset", "correct_offset": len(open.data)}
-	default:
-		return open, nil
+	open, problem := c.open(cursor.SessionID)
+	if problem != nil {
+		return nil, problem
 	}
+	if open.data.size != cursor.Offset {
+		return nil, map[string]any{".tag": "incorrect_offset", "correct_offset": open.data.size}
+	}
+	return open, nil
 }
 
 func sessionAppend(c *call) (any, *apiError) {
@@ -60,20 +138,106 @@ func sessionAppend(c *call) (any, *apiError) {
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
 	}
-	open, problem := c.at(arg.Cursor)
-	switch {
-	case problem != nil:
-		return nil, c.server.endpoint(problem)
-	case open.closed:
-		return nil, c.server.endpoint(tag("closed"))
-	case len(open.data)+len(c.body) > maxSession:
-		return nil, c.server.endpoint(tag("too_large"))
-	case arg.ContentHash != "" && arg.ContentHash != contentHash(c.body):
+	if arg.ContentHash != "" && arg.ContentHash != c.body.hash() {
 		return nil, c.server.endpoint(tag("content_hash_mismatch"))
 	}
-	open.data = append(open.data, c.body...)
-	open.closed = arg.Close
+	if problem := c.append(arg.Cursor, c.body, arg.Close); problem != nil {
+		return nil, c.server.endpoint(problem)
+	}
 	return nil, nil
+}
+
+// append adds a part to a session. The result is an UploadSessionAppendError.
+func (c *call) append(cursor sessionCursor, p part, last bool) map[string]any {
+	open, problem := c.open(cursor.SessionID)
+	switch {
+	case problem != nil:
+		return problem
+	case open.closed:
+		return tag("closed")
+	case open.chunks != nil:
+		return open.place(cursor.Offset, p, last)
+	}
+	if open, problem = c.at(cursor); problem != nil {
+		return problem
+	}
+	if open.data.size+int64(len(p.data)) > maxSession {
+		return tag("too_large")
+	}
+	if len(p.data) > 0 {
+		open.data = open.data.with(p)
+	}
+	open.closed = last
+	return nil
+}
+
+// place puts a chunk into a concurrent session: only the one that closes it may be no multiple of 4 MiB.
+func (open *session) place(offset int64, p part, last bool) map[string]any {
+	switch {
+	case offset%hashBlock != 0:
+		return tag("concurrent_session_invalid_offset")
+	case len(p.data)%hashBlock != 0 && !last:
+		return tag("concurrent_session_invalid_data_size")
+	case offset+int64(len(p.data)) > maxSession:
+		return tag("too_large")
+	}
+	if len(p.data) > 0 {
+		open.chunks[offset] = p
+	}
+	if !last {
+		return nil
+	}
+	open.closed = true
+	for _, at := range slices.Sorted(maps.Keys(open.chunks)) {
+		if at != open.data.size {
+			return tag("concurrent_session_invalid_offset")
+		}
+		open.data = open.data.with(open.chunks[at])
+	}
+	open.chunks = map[int64]part{}
+	return nil
+}
+
+func sessionAppendBatch(c *call) (any, *apiError) {
+	var arg struct {
+		Entries []struct {
+			Cursor sessionCursor `json:"cursor"`
+			Length int64         `json:"length"`
+			Close  bool          `json:"close"`
+		} `json:"entries"`
+		ContentHash string `json:"content_hash"`
+	}
+	if refusal := c.decode(&arg); refusal != nil {
+		return nil, refusal
+	}
+	if len(arg.Entries) == 0 || len(arg.Entries) > maxBatch {
+		return nil, badInput(c.route, "request body: entries: must have 1 to %d items", maxBatch)
+	}
+	announced := int64(0)
+	for _, e := range arg.Entries {
+		if e.Length < 0 {
+			return nil, badInput(c.route, "request body: entries: length: must not be negative")
+		}
+		announced += e.Length
+	}
+	switch {
+	case announced != int64(len(c.body.data)):
+		return nil, c.server.endpoint(tag("length_mismatch"))
+	case arg.ContentHash != "" && arg.ContentHash != c.body.hash():
+		return nil, c.server.endpoint(tag("content_hash_mismatch"))
+	}
+	results := make([]any, 0, len(arg.Entries))
+	rest := c.body.data
+	for _, e := range arg.Entries {
+		data := rest[:e.Length:e.Length]
+		rest = rest[e.Length:]
+		if problem := c.append(e.Cursor, newPart(data), e.Close); problem != nil {
+			results = append(results, map[string]any{".tag": "failure", "failure": problem})
+			continue
+		}
+		results = append(results, tag("success"))
+	}
+	return map[string]any{"entries": results}, nil
 }
 
 // finish commits a session. The result is a file, or an UploadSessionFinishError.
@@ -82,7 +246,10 @@ func (c *call) finish(cursor sessionCursor, arg commit) (*entry, map[string]any)
 	if problem != nil {
 		return nil, map[string]any{".tag": "lookup_failed", "lookup_failed": problem}
 	}
-	e, problem := c.server.write(c.account, arg, open.data)
+	if arg.ContentHash != "" && arg.ContentHash != open.data.hash() {
+		return nil, tag("content_hash_mismatch")
+	}
+	e, problem := c.server.write(c.account, c.space, arg, open.data)
 	if problem != nil {
 		return nil, map[string]any{".tag": "path", "path": problem}
 	}
@@ -99,16 +266,25 @@ func sessionFinish(c *call) (any, *apiError) {
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
 	}
-	open, problem := c.at(arg.Cursor)
-	if problem != nil {
+	open, problem := c.open(arg.Cursor.SessionID)
+	switch {
+	case problem != nil:
 		return nil, c.server.endpoint(map[string]any{".tag": "lookup_failed", "lookup_failed": problem})
-	}
-	if arg.ContentHash != "" && arg.ContentHash != contentHash(c.body) {
+	case open.chunks != nil && len(c.body.data) > 0:
+		return nil, c.server.endpoint(tag("concurrent_session_data_not_allowed"))
+	case open.chunks != nil && !open.closed:
+		return nil, c.server.endpoint(tag("concurrent_session_not_closed"))
+	case arg.ContentHash != "" && arg.ContentHash != c.body.hash():
 		return nil, c.server.endpoint(tag("content_hash_mismatch"))
 	}
+	if open, problem = c.at(arg.Cursor); problem != nil {
+		return nil, c.server.endpoint(map[string]any{".tag": "lookup_failed", "lookup_failed": problem})
+	}
 	// Data that comes with finish stays appended, also when the commit is refused.
-	open.data = append(open.data, c.body...)
-	arg.Cursor.Offset = int64(len(open.data))
+	if len(c.body.data) > 0 {
+		open.data = open.data.with(c.body)
+	}
+	arg.Cursor.Offset = open.data.size
 	e, problem := c.finish(arg.Cursor, arg.Commit)
 	if problem != nil {
 		return nil, c.server.endpoint(problem)
@@ -126,13 +302,16 @@ func sessionFinishBatch(c *call) (any, *apiError) {
 	if refusal := c.decode(&arg); refusal != nil {
 		return nil, refusal
 	}
-	if len(arg.Entries) == 0 || len(arg.Entries) > 1000 {
-		return nil, badInput(c.route, "request body: entries: must have 1 to 1000 items")
+	if len(arg.Entries) == 0 || len(arg.Entries) > maxBatch {
+		return nil, badInput(c.route, "request body: entries: must have 1 to %d items", maxBatch)
 	}
 	results := make([]any, 0, len(arg.Entries))
 	for _, item := range arg.Entries {
 		if open := c.server.sessions[item.Cursor.SessionID]; open != nil && !open.closed {
 			problem := map[string]any{".tag": "lookup_failed", "lookup_failed": tag("not_closed")}
+			if open.chunks != nil {
+				problem = tag("concurrent_session_not_closed")
+			}
 			results = append(results, map[string]any{".tag": "failure", "failure": problem})
 			continue
 		}

@@ -7,7 +7,6 @@ package dropboxsim
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -27,7 +26,11 @@ const (
 	// maxLog bounds the request log; the oldest entries go first.
 	maxLog      = 100_000
 	hashBlock   = 4 << 20
-	maxSessions = 10_000
+	maxSessions = 100_000
+	// sessionLife is how long an upload session may be used.
+	sessionLife = 7 * 24 * time.Hour
+	// homeNamespace is the namespace of a user's own files.
+	homeNamespace = "1"
 )
 
 // Account is a Dropbox account with one connected app. The consent page lets other accounts connect the same app.
@@ -48,6 +51,9 @@ type Account struct {
 	AppName string `json:"appName,omitempty"`
 	// RedirectURIs that are registered for the app; a request must name one of them exactly, or none.
 	RedirectURIs []string `json:"redirectURIs,omitempty"`
+	// TeamSpace is the id of the team space that the account belongs to, the root that Dropbox-API-Path-Root may name; empty for
+	// an account without a team.
+	TeamSpace string `json:"teamSpace,omitempty"`
 }
 
 // Entry is a line of the request log.
@@ -77,6 +83,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	skew     time.Duration
+	latency  time.Duration
 	accounts map[string]*account // by app key
 	tokens   map[string]*token
 	sessions map[string]*session
@@ -91,8 +98,16 @@ type Server struct {
 
 type account struct {
 	Account
-	id      string
+	id string
+	// spaces by namespace id: the user's own files, and those of the team.
+	spaces map[string]*space
+}
+
+// space is a tree of files.
+type space struct {
 	entries map[string]*entry // by folded path
+	// locked while a commit is under way: Dropbox refuses others meanwhile.
+	locked bool
 }
 
 type token struct {
@@ -106,7 +121,7 @@ type token struct {
 type entry struct {
 	id, display, rev string
 	folder           bool
-	data             []byte
+	data             content
 	hash             string
 	modified         time.Time
 	clientModified   string
@@ -114,8 +129,8 @@ type entry struct {
 }
 
 type cursor struct {
-	account *account
-	paths   []string
+	space *space
+	paths []string
 }
 
 // New returns an empty simulator.
@@ -143,7 +158,15 @@ func (s *Server) AddAccount(a Account) {
 		known.Account = a
 		return
 	}
-	s.accounts[a.AppKey] = &account{Account: a, id: "dbid:" + random(26), entries: map[string]*entry{}}
+	s.accounts[a.AppKey] = &account{Account: a, id: "dbid:" + random(26), spaces: map[string]*space{}}
+}
+
+// space returns the files of a namespace.
+func (a *account) space(namespace string) *space {
+	if a.spaces[namespace] == nil {
+		a.spaces[namespace] = &space{entries: map[string]*entry{}}
+	}
+	return a.spaces[namespace]
 }
 
 // ExpireTokens makes every access token expired.
@@ -156,8 +179,18 @@ func (s *Server) AdvanceClock(d time.Duration) {
 	s.skew += d
 }
 
-// Files lists an account's files, by path.
-func (s *Server) Files(appKey string) []File {
+// SetLatency makes every answer wait.
+func (s *Server) SetLatency(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = d
+}
+
+// Files lists an account's own files, by path.
+func (s *Server) Files(appKey string) []File { return s.FilesIn(appKey, homeNamespace) }
+
+// FilesIn lists the files of a namespace, such as the account's team space, by path.
+func (s *Server) FilesIn(appKey, namespace string) []File {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[appKey]
@@ -165,9 +198,9 @@ func (s *Server) Files(appKey string) []File {
 		return nil
 	}
 	var files []File
-	for _, e := range a.entries {
+	for _, e := range a.space(namespace).entries {
 		if !e.folder {
-			files = append(files, File{Path: e.display, Size: int64(len(e.data)), ContentHash: e.hash, Commits: e.commits})
+			files = append(files, File{Path: e.display, Size: e.data.size, ContentHash: e.hash, Commits: e.commits})
 		}
 	}
 	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
@@ -179,8 +212,8 @@ func (s *Server) Content(appKey, path string) ([]byte, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.accounts[appKey]; a != nil {
-		if e := a.entries[fold(path)]; e != nil && !e.folder {
-			return e.data, true
+		if e := a.space(homeNamespace).entries[fold(path)]; e != nil && !e.folder {
+			return e.data.bytes(), true
 		}
 	}
 	return nil, false
@@ -220,22 +253,12 @@ func (s *Server) note(e Entry) {
 }
 
 func (a *account) used() (sum int64) {
-	for _, e := range a.entries {
-		sum += int64(len(e.data))
+	for _, space := range a.spaces {
+		for _, e := range space.entries {
+			sum += e.data.size
+		}
 	}
 	return sum
-}
-
-// contentHash is Dropbox's: SHA-256 of the SHA-256s of each 4 MiB.
-func contentHash(data []byte) string {
-	outer := sha256.New()
-	for len(data) > 0 {
-		n := min(len(data), hashBlock)
-		block := sha256.Sum256(data[:n])
-		outer.Write(block[:])
-		data = data[n:]
-	}
-	return hex.EncodeToString(outer.Sum(nil))
 }
 
 // random returns hexadecimal characters.
@@ -257,7 +280,7 @@ func (s *Server) metadata(e *entry) map[string]any {
 		return m
 	}
 	stamp := e.modified.Format(time.RFC3339)
-	m[".tag"], m["rev"], m["size"], m["content_hash"], m["is_downloadable"] = "file", e.rev, len(e.data), e.hash, true
+	m[".tag"], m["rev"], m["size"], m["content_hash"], m["is_downloadable"] = "file", e.rev, e.data.size, e.hash, true
 	m["server_modified"], m["client_modified"] = stamp, stamp
 	if e.clientModified != "" {
 		m["client_modified"] = e.clientModified

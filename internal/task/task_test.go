@@ -1,12 +1,13 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package renderjob
+package task
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -52,7 +52,7 @@ func (c configMaps) read(_ context.Context, _ string, ref platenv1alpha1.ConfigM
 	return value, nil
 }
 
-func TestBuildTaskRefuses(t *testing.T) {
+func TestBuildRefuses(t *testing.T) {
 	kinds := []platenv1alpha1.Parameter{
 		{Name: "text", Type: "text"},
 		{Name: "image", Type: "image"},
@@ -69,6 +69,16 @@ func TestBuildTaskRefuses(t *testing.T) {
 		{"a page that is not there", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Pages = []int32{1, 9} }, "spec.output.pages[1]: 9 must be at most 3"},
 		{"too many pixels", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "12" }, "spec.output.scale: page 1 would have 108864000 pixels"},
 		{"a scale that is no number", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "wide" }, "spec.output.scale: 'wide'"},
+		{"a size that is none", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "huge" }, "spec.output.size: 'huge' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or one of a3, a4,"},
+		{"a size that is too wide", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "5001x1" }, "spec.output.size: '5001x1'"},
+		{"a size with a tail", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "10x10x10" }, "spec.output.size: '10x10x10'"},
+		{"an extra size that is none", nil, func(s *platenv1alpha1.RenderJobSpec) {
+			s.Output.ExtraSizes = []platenv1alpha1.PageSize{"story", "0x5"}
+		}, "spec.output.extraSizes[1]: '0x5'"},
+		{"an extra size with too many pixels", nil, func(s *platenv1alpha1.RenderJobSpec) {
+			s.Output.Scale, s.Output.ExtraSizes = "5", []platenv1alpha1.PageSize{"5000x5000"}
+		}, "spec.output.scale: size 5000x5000 would have 625000000 pixels at scale 5; at most 100000000 are allowed"},
+		{"a film that is too long", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.Duration = "mp4", "61" }, "spec.output.video.duration: '61' must be a decimal number of seconds from 0.1 to 60"},
 		{"no object", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`[1]`) }, "spec.modifications must be a JSON object"},
 		{
 			"endless modifications", nil,
@@ -90,7 +100,7 @@ func TestBuildTaskRefuses(t *testing.T) {
 		{"a list that is text", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"list":"a,b"}`) }, "must be a list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := buildTask(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), configMaps{"m/list": "- 1"}.read)
+			_, err := Build(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), DefaultLimits, configMaps{"m/list": "- 1"}.read)
 			terminal := (*reconcile.TerminalError)(nil)
 			if !errors.As(err, &terminal) || !strings.Contains(terminal.Message, c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -99,7 +109,7 @@ func TestBuildTaskRefuses(t *testing.T) {
 	}
 }
 
-func TestBuildTask(t *testing.T) {
+func TestBuild(t *testing.T) {
 	template := newTemplate(3, platenv1alpha1.Parameter{Name: "colour", Type: "color", Default: raw(`"red"`)})
 	template.Spec.Pages[2].HTML = ""
 	template.Spec.Pages[2].HTMLFrom = &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "h", Key: "html"}}
@@ -108,7 +118,7 @@ func TestBuildTask(t *testing.T) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}
 		s.Modifications = raw(`{"headline":"mine"}`)
 	})
-	task, err := buildTask(t.Context(), job, template, configMaps{"m/yaml": "headline: theirs\nfooter: kept", "h/html": "<p>far"}.read)
+	task, err := Build(t.Context(), job, template, DefaultLimits, configMaps{"m/yaml": "headline: theirs\nfooter: kept", "h/html": "<p>far"}.read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,73 +132,15 @@ func TestBuildTask(t *testing.T) {
 	if fmt.Sprint(task.Modifications) != fmt.Sprint(want) {
 		t.Errorf("modifications %v, want %v", task.Modifications, want)
 	}
-	again, err := buildTask(t.Context(), job, template, configMaps{"m/yaml": "", "h/html": ""}.read)
+	again, err := Build(t.Context(), job, template, DefaultLimits, configMaps{"m/yaml": "", "h/html": ""}.read)
 	if err != nil || again.Pages[0].ID != task.Pages[0].ID {
 		t.Errorf("the page's id has changed: %v", err)
 	}
 }
 
-func connection(name string, policy platenv1alpha1.UploadPolicy) platenv1alpha1.StorageConnection {
-	return platenv1alpha1.StorageConnection{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderDropbox, UploadPolicy: policy, DefaultFolder: "/Renders"},
-	}
-}
-
-func TestResolveConnections(t *testing.T) {
-	auto, byHand, off := connection("b-auto", platenv1alpha1.UploadAutomatic), connection("c-hand", platenv1alpha1.UploadOnRequest), connection("a-off", platenv1alpha1.UploadDisabled)
-	dropbox := func(name, folder string) platenv1alpha1.JobConnection {
-		c := platenv1alpha1.JobConnection{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(folder)}
-		if name != "" {
-			c.Name = &name
-		}
-		return c
-	}
-	for _, c := range []struct {
-		name    string
-		all     []platenv1alpha1.StorageConnection
-		wanted  []platenv1alpha1.JobConnection
-		want    string
-		missing bool
-	}{
-		{"left out: the automatic ones", []platenv1alpha1.StorageConnection{byHand, off, auto}, nil, "b-auto:/Renders", false},
-		{"empty: none", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{}, "", false},
-		{"left out, and none is there", nil, nil, "", false},
-		{"named, and none is there", nil, []platenv1alpha1.JobConnection{dropbox("", "")}, "", true},
-		{"by provider: the first that is not disabled", []platenv1alpha1.StorageConnection{off, byHand, auto}, []platenv1alpha1.JobConnection{dropbox("", "")}, "b-auto:/Renders", false},
-		{"by provider, and all are disabled", []platenv1alpha1.StorageConnection{off}, []platenv1alpha1.JobConnection{dropbox("", "")}, "a-off:/Renders", false},
-		{"by name, with a folder", []platenv1alpha1.StorageConnection{auto, byHand}, []platenv1alpha1.JobConnection{dropbox("c-hand", "/Mine")}, "c-hand:/Mine", false},
-		{"one is missing", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{dropbox("b-auto", ""), dropbox("gone", "")}, "b-auto:/Renders", true},
-		{"twice the same", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{dropbox("", ""), dropbox("b-auto", "/Other")}, "b-auto:/Renders", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			targets, missing := resolveConnections(newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Connections = c.wanted }), c.all)
-			got := make([]string, 0, len(targets))
-			for _, t := range targets {
-				got = append(got, t.connection.Name+":"+t.folder)
-			}
-			if strings.Join(got, " ") != c.want || missing != c.missing {
-				t.Errorf("got %q, missing %t", got, missing)
-			}
-		})
-	}
-}
-
-func TestFileName(t *testing.T) {
-	job := newJob(nil)
-	page := content.Page{Page: 2}
-	if got := fileName(job, page, 1); got != "summer.png" {
-		t.Error(got)
-	}
-	job.Spec.Output.FileName = "banner"
-	if got := fileName(job, page, 2); got != "banner_page_2.png" {
-		t.Error(got)
-	}
-}
-
-func TestBuildTaskTakesTheFormatsOptions(t *testing.T) {
+func TestBuildTakesTheFormatsOptions(t *testing.T) {
 	build := func(change func(*platenv1alpha1.OutputSpec)) (render.Task, error) {
-		return buildTask(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { change(&s.Output) }), newTemplate(3), configMaps{}.read)
+		return Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { change(&s.Output) }), newTemplate(3), DefaultLimits, configMaps{}.read)
 	}
 	pdf, err := build(func(o *platenv1alpha1.OutputSpec) {
 		o.Format, o.PDF = "pdf", platenv1alpha1.PDFOptions{Margin: "1in", RangeFrom: 2, DPI: 300}
@@ -206,19 +158,80 @@ func TestBuildTaskTakesTheFormatsOptions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	gif, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format = "gif" })
-	if err != nil || gif.Video != (render.VideoOptions{FPS: 15, Loop: true}) || len(gif.Files()) != 3 {
+	if err != nil || gif.Video != (render.VideoOptions{FPS: 15, Loop: true, MaxSeconds: 60}) || len(gif.Files()) != 3 {
 		t.Errorf("%+v, %v", gif.Video, err)
 	}
 	mp4, err := build(func(o *platenv1alpha1.OutputSpec) {
 		o.Format, o.Video = "mp4", platenv1alpha1.VideoOptions{FPS: 25, Duration: "2.5", Loop: new(false), CombinePages: new(true)}
 	})
-	if err != nil || mp4.Video != (render.VideoOptions{FPS: 25, Seconds: 2.5, Combine: true}) || len(mp4.Files()) != 1 {
+	if err != nil || mp4.Video != (render.VideoOptions{FPS: 25, Seconds: 2.5, MaxSeconds: 60, Combine: true}) || len(mp4.Files()) != 1 {
 		t.Errorf("%+v, %v", mp4.Video, err)
 	}
 	uneven := newTemplate(2)
 	uneven.Spec.Pages[1].Width = 10
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.CombinePages = "mp4", new(true) })
-	if _, err := buildTask(t.Context(), job, uneven, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "spec.output.video.combinePages: page 1 is 1200x630 and page 2 is 10x630") {
+	if _, err := Build(t.Context(), job, uneven, DefaultLimits, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "spec.output.video.combinePages: page 1 is 1200x630 and page 2 is 10x630") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestBuildResizes(t *testing.T) {
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		s.Output.Size, s.Output.ExtraSizes = "800x400", []platenv1alpha1.PageSize{"story", "10x5000"}
+	})
+	got, err := Build(t.Context(), job, newTemplate(2), DefaultLimits, configMaps{}.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Pages[1].Width != 800 || got.Pages[1].Height != 400 {
+		t.Errorf("pages %+v", got.Pages)
+	}
+	if want := []render.Size{{Name: "story", Width: 1080, Height: 1920}, {Name: "10x5000", Width: 10, Height: 5000}}; !slices.Equal(got.ExtraSizes, want) {
+		t.Errorf("extra sizes %+v", got.ExtraSizes)
+	}
+	want := []render.FileID{{Page: 1}, {Page: 2}, {Page: 1, ExtraSize: "story"}, {Page: 2, ExtraSize: "story"}, {Page: 1, ExtraSize: "10x5000"}, {Page: 2, ExtraSize: "10x5000"}}
+	if !slices.Equal(got.Files(), want) {
+		t.Errorf("files %+v", got.Files())
+	}
+	if _, err := Build(t.Context(), job, newTemplate(67), DefaultLimits, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "67 pages in 3 sizes are 201 files; at most 200 are allowed") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSizeJoinsPagesOfSeveralSizes(t *testing.T) {
+	uneven := newTemplate(2)
+	uneven.Spec.Pages[1].Width = 10
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		s.Output.Format, s.Output.Video.CombinePages, s.Output.Size = "mp4", new(true), "story"
+	})
+	if _, err := Build(t.Context(), job, uneven, DefaultLimits, configMaps{}.read); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPresetsAreSizes(t *testing.T) {
+	for _, name := range Presets() {
+		if size, err := parseSize("size", name); err != nil || size.Name != name || size.Width < 1 || size.Width > maxSide || size.Height < 1 || size.Height > maxSide {
+			t.Errorf("%+v, %v", size, err)
+		}
+	}
+}
+
+func TestFileName(t *testing.T) {
+	job := newJob(nil)
+	for want, c := range map[string]struct {
+		fileName platenv1alpha1.FileName
+		file     render.FileID
+		pages    int
+	}{
+		"summer.png":                {"", render.FileID{Page: 2}, 1},
+		"banner_page_2.png":         {"banner", render.FileID{Page: 2}, 2},
+		"banner_story.png":          {"banner", render.FileID{Page: 2, ExtraSize: "story"}, 1},
+		"banner_1080x80_page_3.png": {"banner", render.FileID{Page: 3, ExtraSize: "1080x80"}, 3},
+	} {
+		job.Spec.Output.FileName = c.fileName
+		if got := FileName(job, c.file, c.pages); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

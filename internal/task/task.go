@@ -1,7 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package renderjob
+// Package task turns a RenderJob and its RenderTemplate into what a renderer is told, and refuses what is wrong with them before a
+// render pod is used. It is the same for the manager and for a preview on an author's own machine.
+package task
 
 import (
 	"cmp"
@@ -9,12 +11,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -22,54 +27,78 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-const (
-	defaultBackoffLimit = 2
-	// maxPixels of one page, so that a picture fits a render pod's memory.
-	maxPixels = 100_000_000
-	// maxModifications bounds the modifications of a job, in bytes of JSON.
-	maxModifications = 1 << 20
-)
+// maxModifications bounds the modifications of a job, in bytes of JSON.
+const maxModifications = 1 << 20
 
-// readValue reads one ConfigMap key.
-type readValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
+// Limits of one task.
+type Limits struct {
+	// MaxPixels of one picture, so that it fits a render pod's memory.
+	MaxPixels int
+	// MaxVideo is how long a page may be filmed.
+	MaxVideo time.Duration
+}
 
-// buildTask checks a job against its template and returns what the render pod is told.
-func buildTask(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, read readValue) (render.Task, error) {
+// DefaultLimits are a picture of 100 million pixels and a minute of video.
+var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute}
+
+// ReadValue reads one ConfigMap key. Its error is returned by Build as it is.
+type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
+
+// SetDefaults fills in what the API server does, for objects that it has not seen.
+func SetDefaults(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) {
+	output := &job.Spec.Output
+	output.Format = cmp.Or(output.Format, platenv1alpha1.FormatPNG)
+	output.Scale = cmp.Or(output.Scale, "1")
+	output.Quality = cmp.Or(output.Quality, 90)
+	for i := range template.Spec.Parameters {
+		p := &template.Spec.Parameters[i]
+		p.Type = cmp.Or(p.Type, platenv1alpha1.ParameterText)
+	}
+}
+
+// Build checks a job, as the API server's defaults leave it, against its template and returns what the renderer is told. What a
+// user must mend is a *reconcile.TerminalError that names the field.
+func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, read ReadValue) (render.Task, error) {
 	scale, err := strconv.ParseFloat(job.Spec.Output.Scale, 64)
 	if err != nil {
 		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 			"spec.output.scale: '%s' must be a decimal number from 0.1 to 10", job.Spec.Output.Scale)
 	}
+	task := render.Task{
+		Format:  string(job.Spec.Output.Format),
+		Scale:   scale,
+		Quality: int(job.Spec.Output.Quality),
+	}
+	if err := applyOptions(&task, job, template, limits); err != nil {
+		return render.Task{}, err
+	}
+	if err := addPages(ctx, &task, job, template, read); err != nil {
+		return render.Task{}, err
+	}
+	if err := applySizes(&task, job.Spec.Output); err != nil {
+		return render.Task{}, err
+	}
+	if err := checkSizes(task, job.Spec.Output, limits); err != nil {
+		return render.Task{}, err
+	}
+	if task.Modifications, err = modifications(ctx, job, read); err != nil {
+		return render.Task{}, err
+	}
+	return task, applyParameters(task.Modifications, template.Spec.Parameters)
+}
+
+// addPages chooses the pages and reads their HTML.
+func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, read ReadValue) error {
 	numbers, err := selectPages(job, template)
 	if err != nil {
-		return render.Task{}, err
-	}
-	modifications, err := modifications(ctx, job, read)
-	if err != nil {
-		return render.Task{}, err
-	}
-	if err := applyParameters(modifications, template.Spec.Parameters); err != nil {
-		return render.Task{}, err
-	}
-	task := render.Task{
-		Format:        string(job.Spec.Output.Format),
-		Scale:         scale,
-		Quality:       int(job.Spec.Output.Quality),
-		Modifications: modifications,
-	}
-	if err := applyOptions(&task, job, template); err != nil {
-		return render.Task{}, err
+		return err
 	}
 	for _, n := range numbers {
 		page := template.Spec.Pages[n-1]
-		if pixels := float64(page.Width) * scale * float64(page.Height) * scale; pixels > maxPixels {
-			return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-				"spec.output.scale: page %d would have %.0f pixels at scale %s; at most %d are allowed", n, pixels, job.Spec.Output.Scale, maxPixels)
-		}
 		html := page.HTML
 		if page.HTMLFrom != nil {
 			if html, err = read(ctx, job.Namespace, page.HTMLFrom.ConfigMapKeyRef); err != nil {
-				return render.Task{}, err
+				return err
 			}
 		}
 		task.Pages = append(task.Pages, render.Page{
@@ -77,16 +106,16 @@ func buildTask(ctx context.Context, job *platenv1alpha1.RenderJob, template *pla
 			Width: int(page.Width), Height: int(page.Height), HTML: html,
 		})
 	}
-	return task, checkSizes(task)
+	return nil
 }
 
 // cssPixels of the units that a margin may have (https://www.w3.org/TR/css-values-4/#absolute-lengths).
 var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
 
 // applyOptions takes over the options of the job's format.
-func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
+func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits) error {
 	output := job.Spec.Output
-	task.Transparent = valueOr(output.Transparent, false)
+	task.Transparent = ptr.Deref(output.Transparent, false)
 	switch {
 	case task.Format == string(platenv1alpha1.FormatPDF):
 		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), Title: cmp.Or(output.PDF.Title, template.Name)}
@@ -104,29 +133,16 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 			fps = 15
 		}
 		task.Video = render.VideoOptions{
-			FPS: cmp.Or(int(output.Video.FPS), fps), Loop: valueOr(output.Video.Loop, true), Combine: valueOr(output.Video.CombinePages, false),
+			FPS: cmp.Or(int(output.Video.FPS), fps), MaxSeconds: limits.MaxVideo.Seconds(),
+			Loop: ptr.Deref(output.Video.Loop, true), Combine: ptr.Deref(output.Video.CombinePages, false),
 		}
 		if duration := output.Video.Duration; duration != "" {
 			seconds, err := strconv.ParseFloat(duration, 64)
-			if err != nil {
-				return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.video.duration: '%s' must be a decimal number from 0.1 to 60", duration)
+			if err != nil || seconds > limits.MaxVideo.Seconds() {
+				return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+					"spec.output.video.duration: '%s' must be a decimal number of seconds from 0.1 to %g", duration, limits.MaxVideo.Seconds())
 			}
 			task.Video.Seconds = seconds
-		}
-	}
-	return nil
-}
-
-// checkSizes refuses to join pages of several sizes to one video.
-func checkSizes(task render.Task) error {
-	if !task.Filmed() || !task.Joined() {
-		return nil
-	}
-	for _, page := range task.Pages {
-		if first := task.Pages[0]; page.Width != first.Width || page.Height != first.Height {
-			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-				"spec.output.video.combinePages: page %d is %dx%d and page %d is %dx%d; pages of one video must have one size",
-				first.Number, first.Width, first.Height, page.Number, page.Width, page.Height)
 		}
 	}
 	return nil
@@ -173,7 +189,7 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 }
 
 // modifications merges the job's sources; later ones win.
-func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read readValue) (map[string]any, error) {
+func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (map[string]any, error) {
 	merged := map[string]any{}
 	for i, source := range job.Spec.ModificationsFrom {
 		text, err := read(ctx, job.Namespace, source.ConfigMapKeyRef)
@@ -214,7 +230,7 @@ func applyParameters(values map[string]any, parameters []platenv1alpha1.Paramete
 				}
 				values[p.Name] = v
 				continue
-			case valueOr(p.Required, false):
+			case ptr.Deref(p.Required, false):
 				return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 					"spec.modifications.%s is required by the template", p.Name)
 			default:
@@ -228,6 +244,8 @@ func applyParameters(values map[string]any, parameters []platenv1alpha1.Paramete
 	}
 	return nil
 }
+
+var imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
 
 var expected = map[platenv1alpha1.ParameterType]string{
 	platenv1alpha1.ParameterText:    "a string or a number",

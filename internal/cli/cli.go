@@ -1,0 +1,159 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the kubectl plugin: its commands, and what they say to a person.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/platen-dev/platen/internal/version"
+)
+
+// Exit codes, so that scripts can tell what happened.
+const (
+	exitFailed         = 1
+	exitUsage          = 2
+	exitRenderFailed   = 3
+	exitUploadFailed   = 4
+	exitTimeout        = 5
+	exitInterrupted    = 130
+	exitCodesForPeople = `Exit codes:
+  0  done
+  1  something else went wrong: the message says what
+  2  the command was not written as it must be
+  3  the render failed
+  4  rendered, but an upload failed
+  5  not finished within --timeout; it goes on in the cluster`
+)
+
+// fieldOwner owns the fields that the plugin applies.
+const fieldOwner = "kubectl-platen"
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+// Error implements error.
+func (e *exitError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage is an error of whoever wrote the command.
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// options are what all commands share.
+type options struct {
+	genericiooptions.IOStreams
+	flags *genericclioptions.ConfigFlags
+}
+
+// Main runs the plugin with the arguments of its process and returns the exit code. A program named kubectl_complete-platen, which
+// kubectl looks for when it completes a command line, completes.
+func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
+	root := New(streams)
+	if strings.HasPrefix(filepath.Base(args[0]), "kubectl_complete-platen") {
+		args = append([]string{args[0], cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	root.SetArgs(args[1:])
+	command, err := root.ExecuteContextC(ctx)
+	exit := (*exitError)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(streams.ErrOut, "interrupted")
+		return exitInterrupted
+	case !errors.As(err, &exit):
+		exit = &exitError{exitFailed, err}
+	}
+	fmt.Fprintln(streams.ErrOut, "error:", err)
+	if exit.code == exitUsage {
+		fmt.Fprintf(streams.ErrOut, "See '%s --help'.\n", command.CommandPath())
+	}
+	return exit.code
+}
+
+// New returns the root command.
+func New(streams genericiooptions.IOStreams) *cobra.Command {
+	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true)}
+	root := &cobra.Command{
+		Use:   "kubectl-platen",
+		Short: "Render templates, and connect the Dropbox that receives them",
+		Long: `Render templates in the cluster, fetch the files, and connect the Dropbox that receives them.
+
+` + exitCodesForPeople,
+		Example: `  # Connect a Dropbox to the namespace marketing.
+  kubectl platen connect dropbox --app-key m4v7... -n marketing
+
+  # Render a template, and put the files into the folder out.
+  kubectl platen render banner --set headline="Hello World" -o out -n marketing`,
+		Version:       version.Version,
+		SilenceErrors: true, SilenceUsage: true,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl platen"},
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
+	o.flags.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().VisitAll(func(f *pflag.Flag) {
+		// All of kubectl's work; help lists those that people use every day.
+		f.Hidden = f.Name != "namespace" && f.Name != "context" && f.Name != "kubeconfig"
+	})
+	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: noArguments, RunE: needsSubcommand}
+	connect.AddCommand(o.connectDropbox())
+	root.AddCommand(connect, o.render(), o.preview(), o.status(), o.retry(), o.templates(), o.connections())
+	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
+	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
+	return root
+}
+
+// must is for what can only fail when a command is put together wrongly.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("unexpected %q", args[0])
+	}
+	return nil
+}
+
+func needsSubcommand(c *cobra.Command, _ []string) error {
+	names := make([]string, 0, len(c.Commands()))
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	return usage("say what: %s", strings.Join(names, ", "))
+}
+
+// arguments checks how many arguments there are; what names the one that is missing.
+func arguments(least, most int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage("name the %s", what)
+		case most >= 0 && len(args) > most:
+			return usage("unexpected %q", args[most])
+		}
+		return nil
+	}
+}

@@ -1,0 +1,216 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// requestTimeout bounds one request to the API server, watchPause is kept after a watch that ended.
+const (
+	requestTimeout = 30 * time.Second
+	watchPause     = time.Second
+)
+
+// scheme knows the types that the plugin reads and writes.
+var scheme = func() *runtime.Scheme {
+	s := runtime.NewScheme()
+	must(clientgoscheme.AddToScheme(s))
+	must(platenv1alpha1.AddToScheme(s))
+	return s
+}()
+
+// cluster is the cluster and namespace that the flags name.
+type cluster struct {
+	client.WithWatch
+	config    *rest.Config
+	namespace string
+}
+
+func (o *options) cluster() (*cluster, error) {
+	config, err := o.flags.ToRESTConfig()
+	if err != nil {
+		return nil, explain(err)
+	}
+	namespace, err := o.namespace()
+	if err != nil {
+		return nil, err
+	}
+	config.WarningHandler = rest.NoWarnings{}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, explain(err)
+	}
+	return &cluster{c, config, namespace}, nil
+}
+
+func (o *options) namespace() (string, error) {
+	namespace, _, err := o.flags.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return "", explain(err)
+	}
+	return namespace, nil
+}
+
+// get reads an object of the namespace.
+func (c *cluster) get(ctx context.Context, name string, object client.Object) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, object)
+}
+
+// list reads the objects of the namespace, or of all.
+func (c *cluster) list(ctx context.Context, list client.ObjectList, allNamespaces bool) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if allNamespaces {
+		return explain(c.List(ctx, list))
+	}
+	return explain(c.List(ctx, list, client.InNamespace(c.namespace)))
+}
+
+// errGone means that the object that was followed has been deleted.
+var errGone = errors.New("was deleted meanwhile")
+
+// follow shows see an object of the namespace as it is, and again whenever it has changed, until see is done or ctx ends.
+func follow[T client.Object](ctx context.Context, c *cluster, name string, object T, list client.ObjectList, see func(T) (done bool, err error)) error {
+	for {
+		err := c.get(ctx, name, object)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case apierrors.IsNotFound(err):
+			return fmt.Errorf("%s %w", name, errGone)
+		case err != nil:
+			return explain(err)
+		}
+		if done, err := see(object); done || err != nil {
+			return err
+		}
+		if done, err := followWatch(ctx, c, object, list, see); done || err != nil {
+			return err
+		}
+		// The watch has ended, as all do some time.
+		timer := time.NewTimer(watchPause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+func followWatch[T client.Object](ctx context.Context, c *cluster, object T, list client.ObjectList, see func(T) (bool, error)) (done bool, err error) {
+	watcher, err := c.Watch(ctx, list, client.InNamespace(c.namespace), client.MatchingFields{"metadata.name": object.GetName()},
+		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: object.GetResourceVersion()}})
+	if err != nil {
+		return false, explain(err)
+	}
+	defer watcher.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case event, ok := <-watcher.ResultChan():
+			changed, isObject := event.Object.(T)
+			switch {
+			case !ok || event.Type == watch.Error:
+				return false, nil
+			case event.Type == watch.Deleted:
+				return false, fmt.Errorf("%s %w", object.GetName(), errGone)
+			case !isObject:
+				continue
+			}
+			if done, err := see(changed); done || err != nil {
+				return done, err
+			}
+		}
+	}
+}
+
+// explain says in a person's words what went wrong with the cluster, and what to do.
+func explain(err error) error {
+	network := (*url.Error)(nil)
+	switch {
+	case err == nil:
+		return nil
+	case clientcmd.IsEmptyConfig(err):
+		return errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or KUBECONFIG")
+	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):
+		return fmt.Errorf("this cluster does not know %s: install Platen (kubectl apply --server-side -k config/default), or choose another cluster with --context", platenv1alpha1.GroupVersion)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the cluster does not accept your login: %w", err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w; ask for the role platen-edit or edit in that namespace", err)
+	case errors.As(err, &network):
+		return fmt.Errorf("the cluster could not be reached: %w; check --context and --kubeconfig", err)
+	default:
+		return err
+	}
+}
+
+// notFound adds to an error which names there are, when it says that an object does not exist.
+func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
+	if !apierrors.IsNotFound(err) {
+		return explain(err)
+	}
+	text := fmt.Sprintf("%s '%s' does not exist in namespace %s", kind, name, c.namespace)
+	if names := c.names(ctx, list, false); len(names) > 0 {
+		return fmt.Errorf("%s; there are: %s", text, strings.Join(names[:min(len(names), 20)], ", "))
+	}
+	return fmt.Errorf("%s, which has none; choose another with -n", text)
+}
+
+// names of the objects of the namespace, or of all; none when they cannot be read.
+func (c *cluster) names(ctx context.Context, list client.ObjectList, allNamespaces bool) []string {
+	if err := c.list(ctx, list, allNamespaces); err != nil {
+		return nil
+	}
+	var names []string
+	_ = meta.EachListItem(list, func(o runtime.Object) error {
+		if object, ok := o.(client.Object); ok {
+			names = append(names, object.GetName())
+		}
+		return nil
+	})
+	return names
+}
+
+// service asks a Service through the API server's proxy; name is scheme:service:port.
+func (c *cluster) service(ctx context.Context, namespace, name string, target *url.URL) (*http.Response, error) {
+	transport, err := rest.TransportFor(c.config)
+	if err != nil {
+		return nil, err
+	}
+	base, _, err := rest.DefaultServerUrlFor(c.config)
+	if err != nil {
+		return nil, err
+	}
+	proxied := base.JoinPath("api", "v1", "namespaces", namespace, "services", name, "proxy", target.Path)
+	proxied.RawQuery = target.RawQuery
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, proxied.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	return (&http.Client{Transport: transport}).Do(req)
+}

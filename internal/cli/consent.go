@@ -1,0 +1,186 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/cli/browser"
+
+	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
+)
+
+// consentTimeout is how long Dropbox's page may stay open.
+const consentTimeout = 10 * time.Minute
+
+// consent sends the person to Dropbox's page and returns what they allowed.
+func (o *connectCommand) consent(ctx context.Context, prompt *prompter) (authflow.Grant, error) {
+	attempt := authflow.NewAttempt()
+	if !o.noBrowser && !hasBrowser() {
+		fmt.Fprintln(o.ErrOut, "There is no browser on this machine; use one on another.")
+		o.noBrowser = true
+	}
+	code := ""
+	err := errNoBrowser
+	if !o.noBrowser {
+		if code, err = o.loopback(ctx, attempt); errors.Is(err, errNoBrowser) {
+			fmt.Fprintln(o.ErrOut, "The browser could not be opened; use one on another machine.")
+		}
+	}
+	config := o.flow()
+	if errors.Is(err, errNoBrowser) {
+		config.RedirectURI = ""
+		fmt.Fprintf(o.ErrOut, "Open this page, allow access, and copy the code that Dropbox shows:\n\n  %s\n\n", config.URL(attempt))
+		code, err = prompt.ask(ctx, "Code: ")
+		if err == nil && code == "" {
+			err = errors.New("no code was given, and nothing was changed")
+		}
+	}
+	if err != nil {
+		return authflow.Grant{}, err
+	}
+	return config.Exchange(ctx, attempt, code)
+}
+
+func (o *connectCommand) flow() authflow.Config {
+	return authflow.Config{AppKey: o.appKey, RedirectURI: o.redirectURI(), AuthorizeURL: o.authorizeURL, APIURL: o.apiURL}
+}
+
+func (o *connectCommand) redirectURI() string { return fmt.Sprintf("http://localhost:%d/", o.port) }
+
+// hasBrowser guesses whether a browser can be shown to the person.
+func hasBrowser() bool {
+	switch runtime.GOOS {
+	case "darwin", "windows":
+		return os.Getenv("SSH_CONNECTION") == ""
+	default:
+		return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" || os.Getenv("WSL_DISTRO_NAME") != ""
+	}
+}
+
+var errNoBrowser = errors.New("no browser")
+
+// loopback opens the browser and waits until Dropbox sends it back to this machine (RFC 8252, 7.3).
+func (o *connectCommand) loopback(ctx context.Context, attempt authflow.Attempt) (code string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, consentTimeout)
+	defer cancel()
+	listeners, err := o.listen(ctx)
+	if err != nil {
+		return "", fmt.Errorf("waiting for Dropbox at %s: %w; end what uses the port, choose another with --port, or use --no-browser", o.redirectURI(), err)
+	}
+	answers := make(chan answer, 1)
+	server := &http.Server{Handler: callback(attempt, o.port, answers), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	for _, listener := range listeners {
+		go func() { _ = server.Serve(listener) }()
+	}
+	// The page that says so must reach the browser before the process ends.
+	defer func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace)
+	}()
+	page := o.flow().URL(attempt)
+	fmt.Fprintf(o.ErrOut, "Opening Dropbox in your browser. If nothing opens, go to:\n\n  %s\n\nWaiting for your consent...\n", page)
+	opened := make(chan error, 1)
+	// Some browsers run until they are closed: they outlive this command.
+	go func() { opened <- openBrowser(page) }()
+	for {
+		select {
+		case err := <-opened:
+			if err != nil {
+				return "", errNoBrowser
+			}
+			opened = nil
+		case a := <-answers:
+			return a.code, a.err
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return "", fmt.Errorf("Dropbox sent no answer within %s; begin again, or use --no-browser", consentTimeout) //nolint:staticcheck // Dropbox is a name
+			}
+			return "", ctx.Err()
+		}
+	}
+}
+
+func openBrowser(page string) error {
+	browser.Stdout, browser.Stderr = io.Discard, io.Discard
+	return browser.OpenURL(page)
+}
+
+// listen opens the port on both loopback addresses: localhost may mean either.
+func (o *connectCommand) listen(ctx context.Context) ([]net.Listener, error) {
+	config := net.ListenConfig{}
+	v4, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
+	if err != nil {
+		return nil, err
+	}
+	listeners := []net.Listener{v4}
+	// Not every machine has IPv6.
+	if v6, err := config.Listen(ctx, "tcp", net.JoinHostPort("::1", strconv.Itoa(o.port))); err == nil {
+		listeners = append(listeners, v6)
+	}
+	return listeners, nil
+}
+
+type answer struct {
+	code string
+	err  error
+}
+
+var callbackPage = template.Must(template.New("").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Platen</title>
+<style>:root { color-scheme: light dark } body { font: 1.2rem/1.5 system-ui, sans-serif; max-width: 30rem; margin: 20vh auto; padding: 0 1rem }</style>
+<h1>{{.Title}}</h1>
+<p>{{.Text}}</p>
+`))
+
+// callback takes the redirect of one attempt. What does not belong to it is refused and changes nothing: any page can send the
+// browser here.
+func callback(attempt authflow.Attempt, port int, answers chan<- answer) http.Handler {
+	show := func(w http.ResponseWriter, status int, title, text string) {
+		header := w.Header()
+		header.Set("Content-Type", "text/html; charset=utf-8")
+		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_ = callbackPage.Execute(w, struct{ Title, Text string }{title, text})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != fmt.Sprintf("localhost:%d", port) {
+			show(w, http.StatusMisdirectedRequest, "Not here", "This address is only for the answer of Dropbox.")
+			return
+		}
+		code, err := attempt.Code(r.URL.Query())
+		problem := (*authflow.Error)(nil)
+		if errors.As(err, &problem) && problem.Reason == authflow.StateMismatch {
+			show(w, http.StatusBadRequest, "Not connected", problem.Message+".")
+			return
+		}
+		select {
+		case answers <- answer{code, err}:
+		default:
+			show(w, http.StatusConflict, "Already answered", "Go back to the terminal.")
+			return
+		}
+		if err != nil {
+			show(w, http.StatusOK, "Not connected", err.Error()+".")
+			return
+		}
+		show(w, http.StatusOK, "Almost done", "You can close this page. Go back to the terminal to finish.")
+	})
+	return mux
+}

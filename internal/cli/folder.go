@@ -1,0 +1,96 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+)
+
+const (
+	// defaultFolder is the API's own.
+	defaultFolder = "/Renders"
+	// maxFolders shown at a time.
+	maxFolders = 40
+)
+
+// account is what a folder is chosen in.
+type account interface {
+	ListFolders(ctx context.Context, folder string) (folders []dropbox.Folder, complete bool, err error)
+	EnsureFolder(ctx context.Context, folder string) error
+}
+
+// chooseFolder lets the person walk through their folders and choose or make one.
+func chooseFolder(ctx context.Context, prompt *prompter, a account) (string, error) {
+	fmt.Fprintln(prompt.out, "\nWhere shall files go whose job names no folder?")
+	current := "/"
+	for {
+		folders, complete, err := a.ListFolders(ctx, current)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(prompt.out, "\nFolders in %s\n", current)
+		shown := folders[:min(len(folders), maxFolders)]
+		for i, f := range shown {
+			fmt.Fprintf(prompt.out, "%4d  %s\n", i+1, plain(f.Name))
+		}
+		switch {
+		case len(folders) == 0:
+			fmt.Fprintln(prompt.out, "      none")
+		case len(shown) < len(folders) || !complete:
+			fmt.Fprintln(prompt.out, "      and more, which you can open by name")
+		}
+		choice, err := prompt.ask(ctx, fmt.Sprintf(
+			"A number or name opens a folder, + NAME makes one, .. goes up, . takes %s, a path such as /Marketing/2026 takes that, Enter takes %s: ", current, defaultFolder))
+		if err != nil {
+			return "", err
+		}
+		next, done := step(current, choice, shown)
+		if !done && next == current {
+			continue
+		}
+		if done || strings.HasPrefix(choice, "+") {
+			err = a.EnsureFolder(ctx, next)
+		} else {
+			_, _, err = a.ListFolders(ctx, next)
+		}
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return "", err
+		case err != nil:
+			fmt.Fprintf(prompt.out, "%s: %v. Choose another.\n", next, err)
+		case done:
+			return next, nil
+		default:
+			current = next
+		}
+	}
+}
+
+// step is where a choice leads, and whether the folder is chosen by it.
+func step(current, choice string, shown []dropbox.Folder) (next string, done bool) {
+	number, err := strconv.Atoi(choice)
+	switch {
+	case choice == "":
+		return defaultFolder, true
+	case choice == ".":
+		return current, true
+	case choice == "..":
+		return path.Dir(current), false
+	case strings.HasPrefix(choice, "/"):
+		return cmp.Or(strings.TrimRight(choice, "/"), "/"), true
+	case strings.HasPrefix(choice, "+"):
+		return path.Join(current, strings.TrimSpace(choice[1:])), false
+	case err == nil && number >= 1 && number <= len(shown):
+		return shown[number-1].Path, false
+	default:
+		return path.Join(current, choice), false
+	}
+}

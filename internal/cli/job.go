@@ -1,0 +1,172 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/task"
+)
+
+// current tells whether a job's status describes its newest generation.
+func current(job *platenv1alpha1.RenderJob) bool {
+	observed := job.Status.ObservedGeneration
+	return observed != nil && *observed == job.Generation
+}
+
+// finished tells whether a job has ended, well or badly.
+func finished(job *platenv1alpha1.RenderJob) bool {
+	return current(job) && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
+}
+
+// condition of a job; one without a reason when there is none.
+func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
+	if c := meta.FindStatusCondition(job.Status.Conditions, kind); c != nil {
+		return *c
+	}
+	return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown}
+}
+
+// stage is how far a job has come, in one word and in a sentence.
+func stage(job *platenv1alpha1.RenderJob) (word, sentence string) {
+	ready := condition(job, platenv1alpha1.ReadyCondition)
+	if !current(job) || ready.Reason == "" {
+		return "Pending", "Platen has not looked at it yet"
+	}
+	return ready.Reason, plain(ready.Message)
+}
+
+// outcome is the error with which a command ends that waited for a job; nil when all went well.
+func outcome(job *platenv1alpha1.RenderJob) error {
+	uploaded := condition(job, platenv1alpha1.UploadedCondition)
+	switch _, sentence := stage(job); {
+	case !meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition):
+		return &exitError{exitRenderFailed, fmt.Errorf("RenderJob %s/%s failed: %s", job.Namespace, job.Name, sentence)}
+	case uploaded.Status == metav1.ConditionFalse:
+		return &exitError{exitUploadFailed, fmt.Errorf("RenderJob %s/%s is rendered, but not uploaded: %s", job.Namespace, job.Name, plain(uploaded.Message))}
+	default:
+		return nil
+	}
+}
+
+// advice is what a person can do about a job that did not end well, as commands where there are any.
+func advice(job *platenv1alpha1.RenderJob) string {
+	failed := ""
+	for _, c := range job.Status.Connections {
+		if c.Status == platenv1alpha1.UploadError {
+			failed = c.Name
+			break
+		}
+	}
+	retry := fmt.Sprintf("kubectl platen retry %s -n %s", job.Name, job.Namespace)
+	reconnect := fmt.Sprintf("kubectl platen connect dropbox %s -n %s", failed, job.Namespace)
+	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
+		switch uploaded.Reason {
+		case "TokenExpired", "InvalidCredentials", "SecretNotFound", "SecretNotLabelled", "SecretKeyMissing", "SecretKeyInvalid", "AccessDenied":
+			return "Connect the account again, then upload what is rendered:\n" + reconnect + "\n" + retry
+		case "MissingScope":
+			return "Give the app the scope, connect the account again, then upload what is rendered:\n" + reconnect + "\n" + retry
+		case "InsufficientSpace":
+			return "Make room in Dropbox, then upload what is rendered:\n" + retry
+		case platenv1alpha1.ConnectionNotFoundReason:
+			return "Connect an account, then upload what is rendered:\nkubectl platen connect dropbox -n " + job.Namespace + "\n" + retry
+		default:
+			return "When that is put right, upload what is rendered:\n" + retry
+		}
+	}
+	switch word, _ := stage(job); word {
+	case platenv1alpha1.InvalidModificationsReason, platenv1alpha1.InvalidSpecReason, platenv1alpha1.RenderFailedReason:
+		return "See what the template takes:\nkubectl platen templates " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
+	case platenv1alpha1.TemplateNotFoundReason:
+		return "See which templates there are:\nkubectl platen templates -n " + job.Namespace
+	case platenv1alpha1.DeadlineExceededReason:
+		return "Give the job more time, which renders it again:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace +
+			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, 2*job.Spec.TimeoutSeconds)
+	case platenv1alpha1.SuspendedReason:
+		return "Let it go on:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace + ` --type merge -p '{"spec":{"suspend":false}}'`
+	default:
+		return ""
+	}
+}
+
+// describe tells a person everything about a job.
+func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
+	word, sentence := stage(job)
+	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
+	fmt.Fprintf(out, "%s: %s\n", word, sentence)
+	if current(job) {
+		describeFiles(out, job)
+		describeUploads(out, job)
+		describeWarnings(out, job)
+	}
+	if text := advice(job); text != "" {
+		fmt.Fprintf(out, "\nNext: %s\n", strings.ReplaceAll(text, "\n", "\n  "))
+	}
+}
+
+func describeFiles(out io.Writer, job *platenv1alpha1.RenderJob) {
+	if len(job.Status.Pages) == 0 {
+		return
+	}
+	took := ""
+	if ms := job.Status.RenderMilliseconds; ms != nil {
+		took = ", rendered in " + (time.Duration(*ms) * time.Millisecond).String()
+	}
+	fmt.Fprintf(out, "\n%s%s:\n", count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
+	for _, p := range job.Status.Pages {
+		fmt.Fprintf(out, "  page %d  %dx%d  %s  %s\n", p.Page, p.Width, p.Height, size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
+	}
+}
+
+func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {
+	for _, c := range job.Status.Connections {
+		switch c.Status {
+		case platenv1alpha1.UploadSuccess:
+			fmt.Fprintf(out, "\nUploaded to %s:\n", c.Name)
+		case platenv1alpha1.UploadPending:
+			fmt.Fprintf(out, "\nBeing uploaded to %s:\n", c.Name)
+		default:
+			fmt.Fprintf(out, "\nNot uploaded to %s: %s\n", c.Name, plain(c.Error))
+		}
+		for _, p := range c.Pages {
+			fmt.Fprintf(out, "  page %d  %s\n", p.Page, plain(p.Path))
+		}
+	}
+}
+
+func describeWarnings(out io.Writer, job *platenv1alpha1.RenderJob) {
+	for i, w := range job.Status.Warnings {
+		if i == 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "Warning: %s\n", plain(w.Title))
+		if details := ptr.Deref(w.Details, ""); details != "" {
+			fmt.Fprintf(out, "  %s\n", plain(details))
+		}
+	}
+}
+
+// fileName of one of a job's files, as Dropbox gets it too.
+func fileName(job *platenv1alpha1.RenderJob, file platenv1alpha1.RenderedPage) (string, error) {
+	pages := 0
+	for _, f := range job.Status.Pages {
+		if ptr.Deref(f.ExtraSize, "") == "" {
+			pages++
+		}
+	}
+	name := task.FileName(job, render.FileID{Page: int(file.Page), ExtraSize: ptr.Deref(file.ExtraSize, "")}, pages)
+	if strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || plain(name) != name {
+		return "", fmt.Errorf("the file name %q would leave the folder", name)
+	}
+	return name, nil
+}

@@ -1,0 +1,159 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// output are the flags that say what is rendered, and to which files.
+type outputFlags struct {
+	set, setJSON                                []string
+	format, fileName, scale, size, margin, time string
+	extraSizes                                  []string
+	quality, fps                                int32
+	pages                                       []int32
+	transparent                                 bool
+}
+
+func (f *outputFlags) add(o *options, c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVar(&f.set, "set", nil, "KEY=VALUE of a modification, of the type that the template's parameter has; can be repeated")
+	flags.StringArrayVar(&f.setJSON, "set-json", nil, `KEY=JSON of a modification, such as points='["a", "b"]'; can be repeated`)
+	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4 or gif")
+	flags.StringVar(&f.fileName, "file-name", "", "name of the files, without extension (default: the job's name)")
+	flags.StringVar(&f.scale, "scale", "", "picture pixels for a CSS pixel, 0.1 to 10 (default 1)")
+	flags.StringVar(&f.size, "size", "", "size of the pages instead of the template's, such as 1080x1080 or instagram-post")
+	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further sizes, each in a file of its own")
+	flags.Int32Var(&f.quality, "quality", 0, "1 to 100, for jpg, webp, avif and mp4 (default 90)")
+	flags.Int32SliceVar(&f.pages, "pages", nil, "numbers of the pages, such as 1,3 (default: all)")
+	flags.BoolVar(&f.transparent, "transparent", false, "leave the ground of png, webp and avif files transparent")
+	flags.StringVar(&f.margin, "margin", "", "margin of a pdf, such as 20px or 1cm")
+	flags.Int32Var(&f.fps, "fps", 0, "frames a second of an mp4 or gif, 1 to 30")
+	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4 or gif")
+	must(c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(knownFormats, cobra.ShellCompDirectiveNoFileComp)))
+	must(c.RegisterFlagCompletionFunc("set", o.completeParameters))
+	must(c.RegisterFlagCompletionFunc("set-json", o.completeParameters))
+	for _, name := range []string{"size", "extra-sizes"} {
+		must(c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(presets(), cobra.ShellCompDirectiveNoFileComp)))
+	}
+}
+
+var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "gif"}
+
+// spec is the part of a job that the flags say.
+func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
+	spec := platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template.Name}}
+	if f.format != "" && !slices.Contains(knownFormats, f.format) {
+		return spec, usage("--format must be one of %s, not %q", strings.Join(knownFormats, ", "), f.format)
+	}
+	spec.Output = platenv1alpha1.OutputSpec{
+		Format: platenv1alpha1.Format(f.format), FileName: platenv1alpha1.FileName(f.fileName), Scale: f.scale, Quality: f.quality, Pages: f.pages,
+		Size: platenv1alpha1.PageSize(f.size), PDF: platenv1alpha1.PDFOptions{Margin: f.margin},
+		Video: platenv1alpha1.VideoOptions{FPS: f.fps, Duration: f.time},
+	}
+	for _, extra := range f.extraSizes {
+		spec.Output.ExtraSizes = append(spec.Output.ExtraSizes, platenv1alpha1.PageSize(extra))
+	}
+	if f.transparent {
+		spec.Output.Transparent = new(true)
+	}
+	values, err := f.modifications(template)
+	if err != nil || len(values) == 0 {
+		return spec, err
+	}
+	raw, err := json.Marshal(values)
+	if err != nil {
+		return spec, err
+	}
+	spec.Modifications = &apiextensionsv1.JSON{Raw: raw}
+	return spec, nil
+}
+
+func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (map[string]any, error) {
+	values := map[string]any{}
+	for _, pair := range f.set {
+		key, text, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return nil, usage("--set must be KEY=VALUE, not %q", pair)
+		}
+		value, err := typed(template, key, text)
+		if err != nil {
+			return nil, err
+		}
+		values[key] = value
+	}
+	for _, pair := range f.setJSON {
+		key, text, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return nil, usage("--set-json must be KEY=JSON, not %q", pair)
+		}
+		if !json.Valid([]byte(text)) {
+			return nil, usage(`--set-json %s: %q is no JSON; text needs quotes of its own, as in %s='"text"'`, key, text, key)
+		}
+		values[key] = json.RawMessage(text)
+	}
+	return values, nil
+}
+
+// typed is the value of --set as the template wants it. What the template does not declare is text.
+func typed(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
+	// page2@price is price on page 2.
+	name := key[strings.LastIndex(key, "@")+1:]
+	i := slices.IndexFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name })
+	if i < 0 {
+		return text, nil
+	}
+	switch template.Spec.Parameters[i].Type {
+	case platenv1alpha1.ParameterNumber:
+		if _, err := strconv.ParseFloat(text, 64); err != nil || !json.Valid([]byte(text)) {
+			return nil, usage("--set %s: %q is no number, as template '%s' wants it; give one such as %s=12.5", key, text, template.Name, key)
+		}
+		return json.RawMessage(text), nil
+	case platenv1alpha1.ParameterBoolean:
+		if text != "true" && text != "false" {
+			return nil, usage("--set %s: %q must be true or false, as template '%s' wants it", key, text, template.Name)
+		}
+		return text == "true", nil
+	case platenv1alpha1.ParameterList:
+		list := []any{}
+		if err := json.Unmarshal([]byte(text), &list); err != nil {
+			return nil, usage("--set %s: template '%s' wants a list; give JSON, as in --set %s='[\"one\", \"two\"]'", key, template.Name, key)
+		}
+		return list, nil
+	default:
+		return text, nil
+	}
+}
+
+// example is a command line that gives every parameter which a template wants.
+func example(template *platenv1alpha1.RenderTemplate) string {
+	line := "kubectl platen render " + template.Name
+	for _, p := range template.Spec.Parameters {
+		value := "..."
+		switch {
+		case p.Default != nil:
+			continue
+		case p.Type == platenv1alpha1.ParameterNumber:
+			value = "1"
+		case p.Type == platenv1alpha1.ParameterBoolean:
+			value = "true"
+		case p.Type == platenv1alpha1.ParameterList:
+			value = `'["..."]'`
+		case p.Type == platenv1alpha1.ParameterImage:
+			value = "https://..."
+		}
+		line += fmt.Sprintf(" --set %s=%s", p.Name, value)
+	}
+	return line + " -o out -n " + template.Namespace
+}

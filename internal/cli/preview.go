@@ -1,0 +1,324 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/preview"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+const (
+	// maxManifests bounds the files that -f names, in bytes.
+	maxManifests = 16 << 20
+	// previewTTL removes what a preview in the cluster left behind when its command was killed.
+	previewTTL = 10 * time.Minute
+)
+
+// previewCommand is kubectl platen preview.
+type previewCommand struct {
+	*options
+	outputFlags
+	file, output, browser string
+	inCluster             bool
+	outboundAllow         []string
+	timeout               time.Duration
+	platenNamespace       string
+}
+
+func (o *options) preview() *cobra.Command {
+	p := &previewCommand{options: o}
+	command := &cobra.Command{
+		Use:   "preview [TEMPLATE]",
+		Short: "Render a template that is being written, and upload nothing",
+		Long: `Render a template and upload nothing: with the browser of this machine (Chromium's headless shell), by the same code that
+renders in the cluster; where there is none, in the cluster, with a job that is deleted afterwards.
+
+With -f, the template is read from a file and need not be in the cluster; TEMPLATE says which when the file holds several. ConfigMaps
+with the pages' HTML are read from the file too, and from the cluster when they are not in it.`,
+		Example: `  # A template in a file.
+  kubectl platen preview -f banner.yaml --set headline=Hello -o banner.png
+
+  # The second page of a template in the cluster, with the cluster's fonts.
+  kubectl platen preview banner --pages 2 --in-cluster -o page.png`,
+		Args:              arguments(0, 1, "template"),
+		ValidArgsFunction: o.completeTemplates,
+		RunE:              func(c *cobra.Command, args []string) error { return p.run(c.Context(), strings.Join(args, "")) },
+	}
+	p.outputFlags.add(o, command)
+	f := command.Flags()
+	f.StringVarP(&p.file, "filename", "f", "", "file with the template, - for the standard input")
+	f.StringVarP(&p.output, "output", "o", "", "file to write, of which the extension is the format; several pages become NAME_page_N (default: TEMPLATE.FORMAT)")
+	f.StringVar(&p.browser, "browser", "", "path of Chromium's headless shell (default: looked up in PATH)")
+	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster, also when there is a browser on this machine")
+	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "prefixes that pages may reach although they are private, such as 127.0.0.0/8")
+	f.DurationVar(&p.timeout, "timeout", 5*time.Minute, "how long to wait")
+	f.StringVar(&p.platenNamespace, "platen-namespace", platenNamespace, "namespace in which Platen runs")
+	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
+	return command
+}
+
+func (p *previewCommand) run(ctx context.Context, name string) error {
+	if name == "" && p.file == "" {
+		return usage("name a template of the cluster, or a file with -f")
+	}
+	if err := p.checkFormat(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	template, maps, err := p.read(ctx, name)
+	if err != nil {
+		return err
+	}
+	spec, err := p.spec(template)
+	if err != nil {
+		return err
+	}
+	name, folder := cmp.Or(template.Name, "preview"), "."
+	if p.output != "" {
+		folder, name = filepath.Dir(p.output), strings.TrimSuffix(filepath.Base(p.output), filepath.Ext(p.output))
+	}
+	spec.Output.FileName = platenv1alpha1.FileName(cmp.Or(p.fileName, name))
+	spec.Connections = []platenv1alpha1.JobConnection{}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "preview", Namespace: template.Namespace}, Spec: spec}
+	if !p.inCluster {
+		err := p.local(ctx, template, job, maps, folder)
+		if !errors.Is(err, preview.ErrNoBrowser) || p.browser != "" {
+			return err
+		}
+		fmt.Fprintln(p.ErrOut, "This machine has no Chromium headless shell; rendering in the cluster.")
+	}
+	return p.remote(ctx, template, job, maps, folder)
+}
+
+// checkFormat takes the format from the extension of -o.
+func (p *previewCommand) checkFormat() error {
+	extension := strings.TrimPrefix(filepath.Ext(p.output), ".")
+	switch {
+	case extension == "":
+		if p.output != "" {
+			return usage("-o must have the extension of a format, such as %s.png", p.output)
+		}
+	case !slices.Contains(knownFormats, extension):
+		return usage("-o: .%s is no format; there are %s", extension, strings.Join(knownFormats, ", "))
+	case p.format != "" && p.format != extension:
+		return usage("-o %s and --format %s do not agree", p.output, p.format)
+	default:
+		p.format = extension
+	}
+	return nil
+}
+
+// read finds the template and the ConfigMaps that it needs, in the file and in the cluster.
+func (p *previewCommand) read(ctx context.Context, name string) (*platenv1alpha1.RenderTemplate, []corev1.ConfigMap, error) {
+	template := &platenv1alpha1.RenderTemplate{}
+	var maps []corev1.ConfigMap
+	if p.file == "" {
+		c, err := p.cluster()
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := c.get(ctx, name, template); err != nil {
+			return nil, nil, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
+		}
+	} else {
+		templates, found, err := p.manifests()
+		if err != nil {
+			return nil, nil, err
+		}
+		if template, err = choose(templates, name, p.file); err != nil {
+			return nil, nil, err
+		}
+		maps = found
+	}
+	for i, page := range template.Spec.Pages {
+		if page.HTMLFrom == nil {
+			continue
+		}
+		ref := page.HTMLFrom.ConfigMapKeyRef
+		if slices.ContainsFunc(maps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name }) {
+			continue
+		}
+		c, err := p.cluster()
+		if err != nil {
+			return nil, nil, fmt.Errorf("spec.pages[%d].htmlFrom: ConfigMap '%s' is not in the file: %w", i, ref.Name, err)
+		}
+		found := corev1.ConfigMap{}
+		if err := c.get(ctx, ref.Name, &found); err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil, nil, fmt.Errorf("spec.pages[%d].htmlFrom: ConfigMap '%s' does not exist in namespace %s; add it to the file, or create it", i, ref.Name, c.namespace)
+			}
+			return nil, nil, explain(err)
+		}
+		maps = append(maps, found)
+	}
+	return template, maps, nil
+}
+
+// manifests reads the templates and ConfigMaps of the file; what else is in it does not matter.
+func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
+	in := p.In
+	if p.file != "-" {
+		file, err := os.Open(p.file)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer func() { _ = file.Close() }()
+		in = file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", p.file, err)
+	}
+	if len(data) > maxManifests {
+		return nil, nil, fmt.Errorf("%s has more than %s", p.file, size(maxManifests))
+	}
+	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for n := 1; ; n++ {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return templates, maps, nil
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s, document %d: %w", p.file, n, err)
+		}
+		if len(bytes.TrimSpace(document)) == 0 {
+			continue
+		}
+		object, kind, err := decoder.Decode(document, nil, nil)
+		switch {
+		case kind == nil || kind.Kind != "RenderTemplate" && kind.Kind != "ConfigMap":
+			continue
+		case err != nil:
+			return nil, nil, fmt.Errorf("%s, document %d, %s: %w", p.file, n, kind.Kind, err)
+		}
+		switch o := object.(type) {
+		case *platenv1alpha1.RenderTemplate:
+			templates = append(templates, *o)
+		case *corev1.ConfigMap:
+			maps = append(maps, *o)
+		}
+	}
+}
+
+func choose(templates []platenv1alpha1.RenderTemplate, name, file string) (*platenv1alpha1.RenderTemplate, error) {
+	names := make([]string, 0, len(templates))
+	for i := range templates {
+		if names = append(names, templates[i].Name); name == templates[i].Name || name == "" && len(templates) == 1 {
+			return &templates[i], nil
+		}
+	}
+	switch {
+	case len(templates) == 0:
+		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", file, platenv1alpha1.GroupVersion)
+	case name == "":
+		return nil, usage("%s holds several templates, name one: %s", file, strings.Join(names, ", "))
+	default:
+		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; there are: %s", file, name, strings.Join(names, ", "))
+	}
+}
+
+// local renders on this machine.
+func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) error {
+	request := preview.Request{Template: template, Job: job, ConfigMaps: maps, Chromium: p.browser}
+	if err := request.OutboundAllow.Set(strings.Join(p.outboundAllow, ",")); err != nil {
+		return usage("--outbound-allow: %w", err)
+	}
+	var written []string
+	warnings, err := preview.Render(ctx, request, func(f preview.File) error {
+		path := filepath.Join(folder, filepath.Base(f.Name))
+		written = append(written, path)
+		return os.WriteFile(path, f.Data, 0o600)
+	})
+	for _, path := range written {
+		fmt.Fprintln(p.Out, path)
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(p.ErrOut, "Warning: %s\n", plain(w.Title))
+	}
+	problem := (*render.Error)(nil)
+	if errors.As(err, &problem) && !errors.Is(err, preview.ErrNoBrowser) {
+		return &exitError{exitRenderFailed, err}
+	}
+	return err
+}
+
+// remote renders in the cluster, with objects that are deleted afterwards.
+func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) error {
+	c, err := p.cluster()
+	if err != nil {
+		return err
+	}
+	temporary := &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "preview-", Namespace: c.namespace}, Spec: *template.Spec.DeepCopy(),
+	}
+	temporary.Spec.TemplateID = nil
+	for i := range temporary.Spec.Pages {
+		page := &temporary.Spec.Pages[i]
+		if page.HTMLFrom == nil {
+			continue
+		}
+		ref := page.HTMLFrom.ConfigMapKeyRef
+		for _, m := range maps {
+			if m.Name == ref.Name {
+				page.HTML, page.HTMLFrom = m.Data[ref.Key], nil
+			}
+		}
+	}
+	if err := c.Create(ctx, temporary, client.FieldOwner(fieldOwner)); err != nil {
+		return explain(err)
+	}
+	defer c.discard(ctx, temporary)
+	job.ObjectMeta = metav1.ObjectMeta{
+		GenerateName: temporary.Name + "-", Namespace: c.namespace,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(temporary, platenv1alpha1.GroupVersion.WithKind("RenderTemplate"))},
+	}
+	job.Spec.TemplateRef.Name = temporary.Name
+	job.Spec.TTLSecondsAfterFinished = new(int32(previewTTL.Seconds()))
+	if err := c.Create(ctx, job, client.FieldOwner(fieldOwner)); err != nil {
+		return explain(err)
+	}
+	defer c.discard(ctx, job)
+	r := &renderCommand{options: p.options, outputFlags: p.outputFlags, timeout: p.timeout}
+	done, err := r.await(ctx, c, job, len(template.Spec.Pages))
+	if err != nil {
+		return err
+	}
+	files, err := downloader{cluster: c, platenNamespace: p.platenNamespace}.files(ctx, done, folder)
+	for _, file := range files {
+		fmt.Fprintln(p.Out, file)
+	}
+	describeWarnings(p.ErrOut, done)
+	return errors.Join(err, outcome(done))
+}
+
+// discard deletes an object, also after ctx has ended.
+func (c *cluster) discard(ctx context.Context, object client.Object) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	_ = c.Delete(ctx, object)
+}

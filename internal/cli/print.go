@@ -1,0 +1,131 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+)
+
+// formats of -o; empty is text for people.
+var formats = []string{"json", "yaml", "name"}
+
+// outputFlag is -o of a command that prints objects.
+func outputFlag(c *cobra.Command, target *string) {
+	c.Flags().StringVarP(target, "output", "o", "", "print the objects instead: json, yaml or name")
+	must(c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+func checkOutput(format string, allowed ...string) error {
+	if format != "" && !slices.Contains(allowed, format) {
+		return usage("-o must be %s, not %q", strings.Join(allowed, " or "), format)
+	}
+	return nil
+}
+
+// printObjects prints objects as -o says; json prints several as a List.
+func printObjects(out io.Writer, format string, objects ...runtime.Object) error {
+	for _, object := range objects {
+		if object.GetObjectKind().GroupVersionKind().Empty() {
+			kind, err := apiutil.GVKForObject(object, scheme)
+			if err != nil {
+				return err
+			}
+			object.GetObjectKind().SetGroupVersionKind(kind)
+		}
+		if accessor, err := meta.Accessor(object); err == nil {
+			accessor.SetManagedFields(nil)
+		}
+	}
+	var printer printers.ResourcePrinter
+	switch format {
+	case "json":
+		printer = &printers.JSONPrinter{}
+		if len(objects) > 1 {
+			list := &metav1.List{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "List"}}
+			for _, object := range objects {
+				list.Items = append(list.Items, runtime.RawExtension{Object: object})
+			}
+			objects = []runtime.Object{list}
+		}
+	case "yaml":
+		printer = &printers.YAMLPrinter{}
+	default:
+		printer = &printers.NamePrinter{ShortOutput: true}
+	}
+	for _, object := range objects {
+		if err := printer.PrintObj(object, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printList prints a list as -o says.
+func printList(out io.Writer, format string, list runtime.Object) error {
+	objects, err := meta.ExtractList(list)
+	if err != nil {
+		return err
+	}
+	return printObjects(out, format, objects...)
+}
+
+// printTable prints rows under headings, as kubectl does.
+func printTable(out io.Writer, headings []string, rows [][]string) {
+	w := printers.GetNewTabWriter(out)
+	fmt.Fprintln(w, strings.Join(headings, "\t"))
+	for _, row := range rows {
+		for i := range row {
+			if row[i] == "" {
+				row[i] = "<none>"
+			}
+			row[i] = plain(row[i])
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush()
+}
+
+// plain takes out of a text what a terminal would obey: it may come from a template or from Dropbox.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// size of n bytes, as people write it.
+func size(n int64) string {
+	const step = 1024
+	if n < step {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), 0
+	for value >= step && unit < len(units)-1 {
+		value, unit = value/step, unit+1
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
+
+var units = []string{"B", "KiB", "MiB", "GiB", "TiB"}
+
+// count is "1 page" or "2 pages".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

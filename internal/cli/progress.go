@@ -1,0 +1,90 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	barWidth = 24
+	// redraw is how often the seconds go on.
+	redraw = 100 * time.Millisecond
+)
+
+// progress shows on a terminal how far something has come, in one line that changes; elsewhere, a line for each change.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	began    time.Time
+
+	mu          sync.Mutex
+	done, total int
+	text        string
+
+	stop    chan struct{}
+	drawing sync.WaitGroup
+}
+
+// newProgress shows nothing before the first call of show. end must be called.
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out, terminal: isTerminal(out), began: time.Now(), stop: make(chan struct{})}
+	if p.terminal {
+		p.drawing.Go(func() {
+			ticker := time.NewTicker(redraw)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ticker.C:
+					p.mu.Lock()
+					p.draw()
+					p.mu.Unlock()
+				case <-p.stop:
+					return
+				}
+			}
+		})
+	}
+	return p
+}
+
+// show says that done of total are ready, and what is going on.
+func (p *progress) show(done, total int, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if done == p.done && total == p.total && text == p.text {
+		return
+	}
+	p.done, p.total, p.text = done, total, text
+	if p.terminal {
+		p.draw()
+	} else {
+		fmt.Fprintln(p.out, text)
+	}
+}
+
+func (p *progress) draw() {
+	if p.text == "" {
+		return
+	}
+	filled := 0
+	if p.total > 0 {
+		filled = barWidth * p.done / p.total
+	}
+	// Return to the start of the line, write over it, and clear its rest.
+	fmt.Fprintf(p.out, "\r[%s%s] %s, %.1f s\x1b[K", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), p.text, time.Since(p.began).Seconds())
+}
+
+// end removes the line.
+func (p *progress) end() {
+	close(p.stop)
+	p.drawing.Wait()
+	if p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}

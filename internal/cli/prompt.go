@@ -1,0 +1,70 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// maxLine bounds a line that a person types, in bytes.
+const maxLine = 4096
+
+// prompter asks the person at the terminal, line by line.
+type prompter struct {
+	in  io.Reader
+	out io.Writer
+	// lines carries what is typed, one line at a time; nil before the first question.
+	lines chan string
+	err   error
+}
+
+// ask prints a question and returns the answer without surrounding space.
+func (p *prompter) ask(ctx context.Context, question string) (string, error) {
+	fmt.Fprint(p.out, question)
+	if p.lines == nil {
+		p.lines = make(chan string)
+		// A read of a terminal cannot be stopped: the process ends it.
+		go func() {
+			defer close(p.lines)
+			scanner := bufio.NewScanner(p.in)
+			scanner.Buffer(make([]byte, 0, maxLine), maxLine)
+			for scanner.Scan() {
+				select {
+				case p.lines <- scanner.Text():
+				case <-ctx.Done():
+					return
+				}
+			}
+			p.err = scanner.Err()
+		}()
+	}
+	select {
+	case line, ok := <-p.lines:
+		if ok {
+			return strings.TrimSpace(line), nil
+		}
+		fmt.Fprintln(p.out)
+		if p.err != nil {
+			return "", fmt.Errorf("reading the answer: %w", p.err)
+		}
+		return "", errors.New("no answer: the input has ended")
+	case <-ctx.Done():
+		fmt.Fprintln(p.out)
+		return "", ctx.Err()
+	}
+}
+
+// isTerminal tells whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

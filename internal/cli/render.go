@@ -1,0 +1,245 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/task"
+)
+
+func presets() []string { return task.Presets() }
+
+// renderCommand is kubectl platen render.
+type renderCommand struct {
+	*options
+	outputFlags
+	name, folder, connection, output, dryRun string
+	noUpload, wait                           bool
+	timeout, ttl                             time.Duration
+	platenNamespace                          string
+}
+
+func (o *options) render() *cobra.Command {
+	r := &renderCommand{options: o}
+	command := &cobra.Command{
+		Use:   "render TEMPLATE",
+		Short: "Render a template, and fetch the files",
+		Long: `Render a template in the cluster.
+
+Without --wait and -o, the command only creates the job. With -o FOLDER it waits, shows how far the job has come, and puts the
+files into the folder. The files also go to the namespace's Dropbox, as its StorageConnections say.
+
+` + exitCodesForPeople,
+		Example: `  # Render, wait, and put the files into the folder out.
+  kubectl platen render banner --set headline="Hello World" -o out
+
+  # A PDF, into another folder of Dropbox.
+  kubectl platen render offer --set price=12.5 --format pdf --folder /Offers/2026 --wait
+
+  # Create the job only, and print its name.
+  kubectl platen render banner --set-json points='["fast", "exact"]' -o name
+
+  # Print the job for a GitOps tool.
+  kubectl platen render banner --set headline=Hello --name summer --dry-run -o yaml`,
+		Args:              arguments(1, 1, "template"),
+		ValidArgsFunction: o.completeTemplates,
+		RunE:              func(c *cobra.Command, args []string) error { return r.run(c.Context(), args[0]) },
+	}
+	r.outputFlags.add(o, command)
+	f := command.Flags()
+	f.StringVar(&r.name, "name", "", "name of the job (default: the template's, with a suffix)")
+	f.StringVar(&r.folder, "folder", "", "folder in Dropbox (default: the connection's)")
+	f.StringVar(&r.connection, "connection", "", "StorageConnection to upload to (default: every automatic one)")
+	f.BoolVar(&r.noUpload, "no-upload", false, "upload nothing")
+	f.DurationVar(&r.ttl, "ttl", 0, "delete the job and its files this long after it has finished, such as 24h")
+	f.BoolVar(&r.wait, "wait", false, "wait until the job has finished")
+	f.DurationVar(&r.timeout, "timeout", 10*time.Minute, "how long to wait")
+	f.StringVarP(&r.output, "output", "o", "", "folder for the files (waits for them), or json, yaml or name to print the job; ./json is a folder")
+	f.StringVar(&r.platenNamespace, "platen-namespace", platenNamespace, "namespace in which Platen runs, for files whose URL only the cluster reaches")
+	dryRunFlag(command, &r.dryRun)
+	must(command.RegisterFlagCompletionFunc("output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return formats, cobra.ShellCompDirectiveDefault
+	}))
+	must(command.RegisterFlagCompletionFunc("connection", o.completeConnections))
+	return command
+}
+
+func (r *renderCommand) run(ctx context.Context, templateName string) error {
+	if err := checkDryRun(r.dryRun); err != nil {
+		return err
+	}
+	if r.noUpload && (r.folder != "" || r.connection != "") {
+		return usage("--no-upload excludes --folder and --connection")
+	}
+	c, err := r.cluster()
+	if err != nil {
+		return err
+	}
+	template := &platenv1alpha1.RenderTemplate{}
+	if err := c.get(ctx, templateName, template); err != nil {
+		return c.notFound(ctx, err, "RenderTemplate", templateName, &platenv1alpha1.RenderTemplateList{})
+	}
+	job, err := r.job(template)
+	if err != nil {
+		return err
+	}
+	printed := slices.Contains(formats, r.output)
+	if r.dryRun == dryRunClient {
+		return r.print(job, "created (dry run)", printed)
+	}
+	if err := r.create(ctx, c, job); err != nil {
+		return err
+	}
+	toFolder := r.output != "" && !printed
+	if r.dryRun == dryRunServer || !r.wait && !toFolder {
+		suffix := "created"
+		if r.dryRun == dryRunServer {
+			suffix = "created (server dry run)"
+		}
+		return r.print(job, suffix, printed)
+	}
+	if job, err = r.await(ctx, c, job, len(template.Spec.Pages)); err != nil {
+		return err
+	}
+	if printed {
+		return errors.Join(printObjects(r.Out, r.output, job), outcome(job))
+	}
+	if toFolder && len(job.Status.Pages) > 0 {
+		d := downloader{cluster: c, platenNamespace: r.platenNamespace}
+		files, err := d.files(ctx, job, r.output)
+		for _, file := range files {
+			fmt.Fprintln(r.Out, file)
+		}
+		if err != nil {
+			return err
+		}
+	} else {
+		describeFiles(r.Out, job)
+	}
+	describeUploads(r.Out, job)
+	describeWarnings(r.Out, job)
+	if text := advice(job); text != "" {
+		fmt.Fprintln(r.ErrOut, text)
+	}
+	return outcome(job)
+}
+
+func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printed bool) error {
+	if printed {
+		return printObjects(r.Out, r.output, job)
+	}
+	name := job.Name
+	if name == "" {
+		name = job.GenerateName + "*"
+	}
+	fmt.Fprintf(r.Out, "renderjob.platen.dev/%s %s in namespace %s\n", name, what, job.Namespace)
+	if r.dryRun == dryRunNone {
+		fmt.Fprintf(r.ErrOut, "See how it goes: kubectl platen status %s -n %s\n", job.Name, job.Namespace)
+	}
+	return nil
+}
+
+// job is what the flags ask for.
+func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate) (*platenv1alpha1.RenderJob, error) {
+	spec, err := r.spec(template)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.noUpload:
+		spec.Connections = []platenv1alpha1.JobConnection{}
+	case r.folder != "" || r.connection != "":
+		connection := platenv1alpha1.JobConnection{
+			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(r.folder),
+		}
+		if r.connection != "" {
+			connection.Name = &r.connection
+		}
+		spec.Connections = []platenv1alpha1.JobConnection{connection}
+	}
+	if r.ttl > 0 {
+		spec.TTLSecondsAfterFinished = new(int32(r.ttl.Seconds()))
+	}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: template.Namespace, Name: r.name}, Spec: spec}
+	if r.name == "" {
+		job.GenerateName = template.Name + "-"
+	}
+	return job, nil
+}
+
+func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	options := []client.CreateOption{client.FieldOwner(fieldOwner)}
+	if r.dryRun == dryRunServer {
+		options = append(options, client.DryRunAll)
+	}
+	err := c.Create(ctx, job, options...)
+	if apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("RenderJob %s/%s exists already: give another --name, or delete it (kubectl delete renderjob %s -n %s)", job.Namespace, job.Name, job.Name, job.Namespace)
+	}
+	return explain(err)
+}
+
+// await shows how far the job has come until it has finished, and returns it.
+func (r *renderCommand) await(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob, pages int) (*platenv1alpha1.RenderJob, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	if len(r.pages) > 0 {
+		pages = len(r.pages)
+	}
+	bar := newProgress(r.ErrOut)
+	last := job
+	err := follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
+		last = now
+		bar.show(report(now, pages))
+		return finished(now), nil
+	})
+	bar.end()
+	if errors.Is(err, context.DeadlineExceeded) {
+		word, sentence := stage(last)
+		return nil, &exitError{exitTimeout, fmt.Errorf(
+			"RenderJob %s/%s has not finished within %s and goes on (%s: %s); see kubectl platen status %s -n %s", job.Namespace, job.Name, r.timeout, word, sentence, job.Name, job.Namespace)}
+	}
+	if errors.Is(err, errGone) {
+		return nil, fmt.Errorf("RenderJob %s/%w", job.Namespace, err)
+	}
+	return last, err
+}
+
+// report is how far a job has come: files, or percent of a film.
+func report(job *platenv1alpha1.RenderJob, pages int) (done, total int, text string) {
+	word, sentence := stage(job)
+	total, done = pages, int(ptr.Deref(job.Status.RenderedPages, 0))
+	switch word {
+	case platenv1alpha1.RenderingReason:
+		text = fmt.Sprintf("Rendering, %d of %s done", done, count(total, "page"))
+		if percent := job.Status.Progress.Percent; percent != nil && *percent > 0 {
+			done, total = int(*percent), 100
+			text = fmt.Sprintf("Filming, %d%%", *percent)
+		}
+	case platenv1alpha1.UploadingReason:
+		done, total = pages, pages
+		text = "Rendered, uploading"
+	case platenv1alpha1.SucceededReason, platenv1alpha1.SucceededWithWarningsReason:
+		done, total, text = 1, 1, count(pages, "page")+" rendered"
+	case "Pending", platenv1alpha1.QueuedReason:
+		text = "Waiting for a render pod"
+	default:
+		text = word + ": " + sentence
+	}
+	return min(done, total), total, text
+}

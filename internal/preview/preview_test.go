@@ -1,0 +1,72 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package preview
+
+import (
+	"bytes"
+	"image/png"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// request previews a page from a ConfigMap whose ground is the modification colour.
+func request() Request {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "banner"}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "colour", Required: new(true)}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 60, Height: 30, HTMLFrom: &platenv1alpha1.HTMLSource{
+		ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front.html"},
+	}}}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "preview"}}
+	job.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(`{"colour": "rgb(255, 0, 0)"}`)}
+	return Request{Template: template, Job: job, ConfigMaps: []corev1.ConfigMap{{
+		ObjectMeta: metav1.ObjectMeta{Name: "pages"},
+		Data:       map[string]string{"front.html": `<body><script>document.body.style.background = platen.modifications.colour</script>`},
+	}}}
+}
+
+func TestPreview(t *testing.T) {
+	r := request()
+	r.Job.Spec.Output.ExtraSizes = []platenv1alpha1.PageSize{"20x40"}
+	var names []string
+	warnings, err := Render(t.Context(), r, func(f File) error {
+		names = append(names, f.Name)
+		img, err := png.Decode(bytes.NewReader(f.Data))
+		if err != nil {
+			return err
+		}
+		if red, green, _, _ := img.At(10, 10).RGBA(); red != 0xffff || green != 0 || img.Bounds().Dx() != f.Width {
+			t.Errorf("%s: %v at 10,10, %v", f.Name, img.At(10, 10), img.Bounds())
+		}
+		return nil
+	})
+	if err != nil || len(warnings) != 0 || !slices.Equal(names, []string{"preview.png", "preview_20x40.png"}) {
+		t.Errorf("%v, %v, %v", names, warnings, err)
+	}
+}
+
+func TestPreviewRefusesWhatTheClusterRefuses(t *testing.T) {
+	missing := request()
+	missing.Job.Spec.Modifications = nil
+	source := request()
+	source.ConfigMaps = nil
+	nowhere := request()
+	nowhere.Chromium = "/nowhere/chromium"
+	for want, r := range map[string]Request{
+		"spec.modifications.colour is required": missing,
+		"key 'front.html' of ConfigMap 'pages'": source,
+		"the browser could not be started":      nowhere,
+	} {
+		_, err := Render(t.Context(), r, func(File) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

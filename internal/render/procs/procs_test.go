@@ -1,0 +1,61 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package procs
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestTreeHoldsGrandchildren(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "sh", "-c", "cat & echo $!; wait")
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stdin.Close(); _ = command.Wait() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	grandchild, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := Tree(os.Getpid())
+	if tree[0] != os.Getpid() || !slices.Contains(tree, command.Process.Pid) || !slices.Contains(tree, grandchild) {
+		t.Errorf("%v lacks %d or %d", tree, command.Process.Pid, grandchild)
+	}
+}
+
+func TestMemoryIsSeen(t *testing.T) {
+	const size = 64 << 20
+	unshared, proportional := Unshared(os.Getpid()), Proportional(os.Getpid())
+	block := make([]byte, size)
+	for i := range block {
+		block[i] = byte(i)
+	}
+	// The runtime may give back other memory meanwhile.
+	if grown := Unshared(os.Getpid()) - unshared; grown < size/2 || grown > 2*size {
+		t.Errorf("unshared memory has grown by %d", grown)
+	}
+	if grown := Proportional(os.Getpid()) - proportional; grown < size/2 || grown > 2*size {
+		t.Errorf("proportional memory has grown by %d", grown)
+	}
+	if block[size-1] == 0 || Unshared(1<<30) != 0 {
+		t.Error("a process that does not exist has memory")
+	}
+}

@@ -1,0 +1,143 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package task
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+const (
+	// maxSide of a page in CSS pixels, as in RenderTemplate.
+	maxSide = 5000
+	// maxFiles of a job, so that its status fits an object of the API server.
+	maxFiles = 200
+)
+
+// presets are the sizes that have a name, in CSS pixels; docs/spec/v1alpha1/renderjob.md lists them. Networks are by what they
+// recommend themselves, paper is by CSS's 96 pixels to the inch, rounded.
+var presets = map[string]render.Size{
+	"og-image":            {Width: 1200, Height: 630},
+	"square":              {Width: 1080, Height: 1080},
+	"portrait":            {Width: 1080, Height: 1350},
+	"landscape":           {Width: 1920, Height: 1080},
+	"story":               {Width: 1080, Height: 1920},
+	"instagram-post":      {Width: 1080, Height: 1080},
+	"instagram-portrait":  {Width: 1080, Height: 1350},
+	"instagram-landscape": {Width: 1080, Height: 566},
+	"instagram-story":     {Width: 1080, Height: 1920},
+	"instagram-reel":      {Width: 1080, Height: 1920},
+	"facebook-post":       {Width: 1200, Height: 630},
+	"facebook-cover":      {Width: 820, Height: 312},
+	"facebook-story":      {Width: 1080, Height: 1920},
+	"twitter-post":        {Width: 1200, Height: 675},
+	"twitter-header":      {Width: 1500, Height: 500},
+	"x-post":              {Width: 1200, Height: 675},
+	"x-header":            {Width: 1500, Height: 500},
+	"linkedin-post":       {Width: 1200, Height: 627},
+	"linkedin-banner":     {Width: 1584, Height: 396},
+	"pinterest-pin":       {Width: 1000, Height: 1500},
+	"tiktok-video":        {Width: 1080, Height: 1920},
+	"youtube-thumbnail":   {Width: 1280, Height: 720},
+	"youtube-banner":      {Width: 2560, Height: 1440},
+	"youtube-short":       {Width: 1080, Height: 1920},
+	"a3":                  {Width: 1123, Height: 1587},
+	"a4":                  {Width: 794, Height: 1123},
+	"a4-landscape":        {Width: 1123, Height: 794},
+	"a5":                  {Width: 559, Height: 794},
+	"letter":              {Width: 816, Height: 1056},
+	"letter-landscape":    {Width: 1056, Height: 816},
+	"legal":               {Width: 816, Height: 1344},
+	"business-card":       {Width: 336, Height: 192},
+}
+
+// Presets are the names that spec.output.size takes besides WIDTHxHEIGHT.
+func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
+
+// parseSize understands "1080x1080" and the presets.
+func parseSize(field, name string) (render.Size, error) {
+	size, ok := presets[name]
+	if !ok {
+		var rest string
+		n, _ := fmt.Sscanf(name, "%dx%d%s", &size.Width, &size.Height, &rest) // what does not fit is refused below
+		ok = n == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= maxSide
+	}
+	if !ok {
+		return render.Size{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"%s: '%s' must be a width and a height of 1 to %d CSS pixels, such as 1080x1080, or one of %s", field, name, maxSide, strings.Join(Presets(), ", "))
+	}
+	size.Name = name
+	return size, nil
+}
+
+// applySizes gives the pages the job's size instead of the template's, and adds the extra ones.
+func applySizes(task *render.Task, output platenv1alpha1.OutputSpec) error {
+	if output.Size != "" {
+		size, err := parseSize("spec.output.size", string(output.Size))
+		if err != nil {
+			return err
+		}
+		for i := range task.Pages {
+			task.Pages[i].Width, task.Pages[i].Height = size.Width, size.Height
+		}
+	}
+	for i, name := range output.ExtraSizes {
+		size, err := parseSize(fmt.Sprintf("spec.output.extraSizes[%d]", i), string(name))
+		if err != nil {
+			return err
+		}
+		task.ExtraSizes = append(task.ExtraSizes, size)
+	}
+	return nil
+}
+
+// checkSizes refuses what is too large for a render pod or for the job's status, and pages of several sizes in one video.
+func checkSizes(task render.Task, output platenv1alpha1.OutputSpec, limits Limits) error {
+	if files := len(task.Files()); files > maxFiles {
+		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"spec.output.extraSizes: %d pages in %d sizes are %d files; at most %d are allowed", len(task.Pages), 1+len(task.ExtraSizes), files, maxFiles)
+	}
+	for _, page := range task.Pages {
+		if pixels := task.Pixels(page.Width, page.Height); pixels > float64(limits.MaxPixels) {
+			return tooLarge(fmt.Sprintf("page %d", page.Number), pixels, output, limits)
+		}
+		first := task.Pages[0]
+		if task.Filmed() && task.Joined() && (page.Width != first.Width || page.Height != first.Height) {
+			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+				"spec.output.video.combinePages: page %d is %dx%d and page %d is %dx%d; pages of one video must have one size, which spec.output.size can give them",
+				first.Number, first.Width, first.Height, page.Number, page.Width, page.Height)
+		}
+	}
+	for _, size := range task.ExtraSizes {
+		if pixels := task.Pixels(size.Width, size.Height); pixels > float64(limits.MaxPixels) {
+			return tooLarge("size "+size.Name, pixels, output, limits)
+		}
+	}
+	return nil
+}
+
+func tooLarge(what string, pixels float64, output platenv1alpha1.OutputSpec, limits Limits) error {
+	return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+		"spec.output.scale: %s would have %.0f pixels at scale %s; at most %d are allowed", what, pixels, output.Scale, limits.MaxPixels)
+}
+
+// FileName is `<fileName, else the job's name>.<format>`. Files of an extra size have `_<size>` after the name, and each has
+// `_page_<N>` when there are several of one size.
+func FileName(job *platenv1alpha1.RenderJob, file render.FileID, pages int) string {
+	name := cmp.Or(string(job.Spec.Output.FileName), job.Name)
+	if file.ExtraSize != "" {
+		name += "_" + file.ExtraSize
+	}
+	if pages > 1 {
+		name = fmt.Sprintf("%s_page_%d", name, file.Page)
+	}
+	return name + "." + string(job.Spec.Output.Format)
+}
