@@ -46,7 +46,7 @@ func (w Writer) SaveDropbox(ctx context.Context, namespace, name string, d Dropb
 				Namespace: namespace, Name: name,
 				Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true", managedByLabel: managedBy},
 			},
-			Data: d.data(),
+			Data: d.Secret(namespace, name).Data,
 		})
 	}
 	if err != nil {
@@ -63,16 +63,8 @@ func (w Writer) SaveDropbox(ctx context.Context, namespace, name string, d Dropb
 	if secret.Data == nil || string(secret.Data["appKey"]) != d.AppKey {
 		secret.Data = map[string][]byte{} // another app's secret would not fit
 	}
-	maps.Copy(secret.Data, d.data())
+	maps.Copy(secret.Data, d.Secret(namespace, name).Data)
 	return w.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-}
-
-func (d Dropbox) data() map[string][]byte {
-	data := map[string][]byte{"appKey": []byte(d.AppKey), "refreshToken": []byte(d.RefreshToken)}
-	if d.AppSecret != "" {
-		data["appSecret"] = []byte(d.AppSecret)
-	}
-	return data
 }
 
 // keeper names what keeps a Secret as it is; empty when nothing does.

@@ -241,7 +241,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error
 		return err
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"annotations": map[string]string{retryAnnotation: s.Clock.Now().UTC().Format(time.RFC3339)},
+		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
 	}})
 	if err != nil {
 		return err

@@ -153,12 +153,10 @@ func uploadFailed(job *platenv1alpha1.RenderJob) bool {
 	return jobwatch.Finished(job) && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 }
 
-// retryAnnotation asks for another try of the uploads of a finished job; its value is when that was asked, in RFC 3339.
-const retryAnnotation = "platen.dev/retry-uploads"
 
 // retrying tells whether another try was asked for after the job finished. Times in status have whole seconds.
 func retrying(job *platenv1alpha1.RenderJob) bool {
-	asked, err := time.Parse(time.RFC3339, job.Annotations[retryAnnotation])
+	asked, err := time.Parse(time.RFC3339, job.Annotations[platenv1alpha1.RetryUploadsAnnotation])
 	return err == nil && uploadFailed(job) && job.Status.CompletionTime != nil &&
 		asked.Truncate(time.Second).After(job.Status.CompletionTime.Time)
 }

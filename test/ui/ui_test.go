@@ -110,7 +110,7 @@ func TestAWorkspacesDay(t *testing.T) {
 	b.click("#retry")
 	b.sees("Uploading again")
 	eventually(t, "the job asks for another try", func() error {
-		if w.job(t).Annotations["platen.dev/retry-uploads"] == "" {
+		if w.job(t).Annotations[platenv1alpha1.RetryUploadsAnnotation] == "" {
 			return fmt.Errorf("annotations are %v", w.job(t).Annotations)
 		}
 		return nil

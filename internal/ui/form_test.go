@@ -1,0 +1,190 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	stdbytes "bytes"
+	"encoding/base64"
+	"encoding/json"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// fill is what a browser sends for the values, and for files by parameter.
+func fill(t *testing.T, values map[string]string, files map[string][]byte) *multipart.Form {
+	t.Helper()
+	var b stdbytes.Buffer
+	w := multipart.NewWriter(&b)
+	for name, value := range values {
+		if err := w.WriteField("p."+name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, data := range files {
+		part, err := w.CreateFormFile("f."+name, "picture.png")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = part.Write(data)
+	}
+	_ = w.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	if err := r.ParseMultipartForm(4 << 20); err != nil {
+		t.Fatal(err)
+	}
+	return r.MultipartForm
+}
+
+func parameter(kind platenv1alpha1.ParameterType, defaults string, required bool) platenv1alpha1.Parameter {
+	p := platenv1alpha1.Parameter{Name: "x", Type: kind, Required: &required}
+	if defaults != "" {
+		p.Default = &apiextensionsv1.JSON{Raw: []byte(defaults)}
+	}
+	return p
+}
+
+func TestFormValues(t *testing.T) {
+	const (
+		text, number, color, list = platenv1alpha1.ParameterText, platenv1alpha1.ParameterNumber, platenv1alpha1.ParameterColor, platenv1alpha1.ParameterList
+		boolean, image            = platenv1alpha1.ParameterBoolean, platenv1alpha1.ParameterImage
+	)
+	for name, tc := range map[string]struct {
+		parameter platenv1alpha1.Parameter
+		given     string
+		want      string // the modifications in JSON
+		wrong     string // in the error
+	}{
+		"text":                      {parameter(text, "", true), "Hello\r\nWorld", `{"x":"Hello\nWorld"}`, ""},
+		"text with spaces":          {parameter(text, "", false), "  a ", `{"x":"  a "}`, ""},
+		"text left empty":           {parameter(text, "", false), "", `{}`, ""},
+		"text emptied on purpose":   {parameter(text, `"Hello"`, false), "", `{"x":""}`, ""},
+		"text that is required":     {parameter(text, `"Hello"`, true), " ", "", "fill this in"},
+		"number":                    {parameter(number, "", false), "-1.50", `{"x":-1.5}`, ""},
+		"number with a comma":       {parameter(number, "", false), "1,5", `{"x":1.5}`, ""},
+		"number left empty":         {parameter(number, "3", false), "", `{}`, ""},
+		"no number":                 {parameter(number, "", false), "many", "", "must be a number"},
+		"no finite number":          {parameter(number, "", false), "inf", "", "must be a number"},
+		"number that is too large":  {parameter(number, "", false), "1e999", "", "must be a number"},
+		"colour":                    {parameter(color, "", false), " rebeccapurple ", `{"x":"rebeccapurple"}`, ""},
+		"checked":                   {parameter(boolean, "false", false), "true", `{"x":true}`, ""},
+		"unchecked":                 {parameter(boolean, "true", true), "", `{"x":false}`, ""},
+		"list":                      {parameter(list, "", false), "one\r\n\r\n two \r\n", `{"x":["one","two"]}`, ""},
+		"list left empty":           {parameter(list, `["a"]`, false), " \n", `{}`, ""},
+		"list of objects":           {parameter(list, `[{"a":1}]`, false), `[{"a":2}]`, `{"x":[{"a":2}]}`, ""},
+		"list typed as JSON":        {parameter(list, "", false), `["a", 1]`, `{"x":["a",1]}`, ""},
+		"list of objects, damaged":  {parameter(list, `[{"a":1}]`, false), `[{"a":2}`, "", "list in JSON"},
+		"list of objects, no list":  {parameter(list, `[{"a":1}]`, false), `{"a":2}`, "", "list in JSON"},
+		"image":                     {parameter(image, "", true), "https://example.com/a.png", `{"x":"https://example.com/a.png"}`, ""},
+		"image of another kind":     {parameter(image, "", false), "javascript:alert(1)", "", "begins with https://"},
+		"image from this machine":   {parameter(image, "", false), "file:///etc/passwd", "", "begins with https://"},
+		"image that is no picture":  {parameter(image, "", false), "data:text/html,x", "", "begins with https://"},
+		"image left empty":          {parameter(image, "", false), "", `{}`, ""},
+		"image that must be chosen": {parameter(image, "", true), "", "", "fill this in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := inputs([]platenv1alpha1.Parameter{tc.parameter})
+			values := map[string]string{}
+			if tc.parameter.Type != boolean || tc.given != "" { // browsers send nothing for a box that is not checked
+				values["x"] = tc.given
+			}
+			got, ok := submitted(list, fill(t, values, nil))
+			if tc.wrong != "" {
+				if ok || !strings.Contains(list[0].Error, tc.wrong) {
+					t.Fatalf("got %v, %q", got, list[0].Error)
+				}
+				if want := strings.ReplaceAll(tc.given, "\r\n", "\n"); list[0].Value != want {
+					t.Errorf("the form shows %q, want what was given", list[0].Value)
+				}
+				return
+			}
+			data, err := json.Marshal(got)
+			if err != nil || !ok || string(data) != tc.want {
+				t.Errorf("got %s, %v, %q", data, err, list[0].Error)
+			}
+		})
+	}
+}
+
+func TestPictures(t *testing.T) {
+	gif, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(grey, "data:image/gif;base64,"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		data  []byte
+		want  any
+		wrong string
+	}{
+		"a picture":             {gif, grey, ""},
+		"markup":                {[]byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), nil, "PNG, JPEG"},
+		"too large":             {append(gif, make([]byte, maxPicture)...), nil, "512 KiB"},
+		"nothing was chosen":    {nil, "https://example.com/", ""},
+		"a page with a picture": {append([]byte("<html>"), gif...), nil, "PNG, JPEG"},
+	} {
+		list := inputs([]platenv1alpha1.Parameter{parameter(platenv1alpha1.ParameterImage, "", true)})
+		got, ok := submitted(list, fill(t, map[string]string{"x": "https://example.com/"}, map[string][]byte{"x": tc.data}))
+		if ok != (tc.wrong == "") || got["x"] != tc.want || !strings.Contains(list[0].Error, tc.wrong) {
+			t.Errorf("%s: got %v, %q", name, got, list[0].Error)
+		}
+	}
+}
+
+// What nobody touches renders as the defaults do.
+func TestDefaultsStay(t *testing.T) {
+	defaults := map[string]string{"a": `"Hello"`, "b": "9.5", "c": "true", "d": `"#fff"`, "e": `["x","y"]`, "f": `[{"k":[1,null]}]`, "g": `"https://example.com/"`}
+	kinds := map[string]platenv1alpha1.ParameterType{
+		"a": platenv1alpha1.ParameterText, "b": platenv1alpha1.ParameterNumber, "c": platenv1alpha1.ParameterBoolean, "d": platenv1alpha1.ParameterColor,
+		"e": platenv1alpha1.ParameterList, "f": platenv1alpha1.ParameterList, "g": platenv1alpha1.ParameterImage,
+	}
+	var parameters []platenv1alpha1.Parameter
+	want := map[string]any{}
+	for name, raw := range defaults {
+		p := parameter(kinds[name], raw, false)
+		p.Name = name
+		parameters = append(parameters, p)
+		var value any
+		if err := json.Unmarshal([]byte(raw), &value); err != nil {
+			t.Fatal(err)
+		}
+		want[name] = value
+	}
+	list := inputs(parameters)
+	values := map[string]string{}
+	for _, i := range list {
+		values[i.Name] = i.Value
+		if i.Checked {
+			values[i.Name] = "true"
+		}
+	}
+	got, ok := submitted(list, fill(t, values, nil))
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A preview gives what must be given, in a way that the template accepts.
+func TestSamples(t *testing.T) {
+	for kind, want := range map[platenv1alpha1.ParameterType]any{
+		platenv1alpha1.ParameterText: "X", platenv1alpha1.ParameterImage: grey, platenv1alpha1.ParameterColor: "#808080",
+		platenv1alpha1.ParameterNumber: 1, platenv1alpha1.ParameterBoolean: true, platenv1alpha1.ParameterList: []any{"X"},
+	} {
+		if diff := cmp.Diff(map[string]any{"x": want}, samples(inputs([]platenv1alpha1.Parameter{parameter(kind, "", true)}))); diff != "" {
+			t.Errorf("%s: %s", kind, diff)
+		}
+	}
+	if got := samples(inputs([]platenv1alpha1.Parameter{parameter(platenv1alpha1.ParameterText, `"a"`, true), parameter(platenv1alpha1.ParameterText, "", false)})); len(got) > 0 {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,225 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+)
+
+func key(fill byte) []byte {
+	k := make([]byte, 32)
+	for i := range k {
+		k[i] = fill
+	}
+	return k
+}
+
+func TestJar(t *testing.T) {
+	put := func(j jar, name string, value any) *http.Request {
+		t.Helper()
+		w := httptest.NewRecorder()
+		if err := j.put(w, name, value); err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		for _, c := range w.Result().Cookies() {
+			if !c.HttpOnly || c.Secure != j.secure || c.SameSite != http.SameSiteLaxMode || c.Domain != "" || c.Path != "/" || c.MaxAge != 0 {
+				t.Errorf("cookie %s", c)
+			}
+			if strings.HasPrefix(c.Name, "__Host-") != j.secure {
+				t.Errorf("cookie %s", c.Name)
+			}
+			r.AddCookie(c)
+		}
+		return r
+	}
+	for _, secure := range []bool{false, true} {
+		j, err := newJar(key(1), secure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := session{ID: "i", Token: strings.Repeat("t", maxToken), Workspace: strings.Repeat("w", 63), Expires: time.Unix(1_700_000_000, 0).UTC()}
+		r := put(j, sessionCookie, given)
+		if size := len(r.Header.Get("Cookie")); size > 4000 {
+			t.Errorf("the largest cookie has %d bytes, of which browsers keep 4096 with its attributes", size)
+		}
+		var got session
+		if !j.take(r, sessionCookie, &got) || !cmp.Equal(given, got) {
+			t.Errorf("got %v", got)
+		}
+		// One cookie does not stand for another, and no other key opens it.
+		moved := httptest.NewRequest(http.MethodGet, "/", nil)
+		moved.AddCookie(&http.Cookie{Name: j.cookie(connectCookie, "").Name, Value: r.Cookies()[0].Value})
+		if j.take(moved, connectCookie, &flow{}) {
+			t.Error("a session's cookie is taken for a flow's")
+		}
+		other, err := newJar(key(2), secure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other.take(r, sessionCookie, &got) {
+			t.Error("another key opens the cookie")
+		}
+		for _, value := range []string{"", "AAAA", "%%%", strings.Repeat("A", 200)} {
+			bad := httptest.NewRequest(http.MethodGet, "/", nil)
+			bad.AddCookie(&http.Cookie{Name: r.Cookies()[0].Name, Value: value})
+			if j.take(bad, sessionCookie, &got) {
+				t.Errorf("%q is taken", value)
+			}
+		}
+	}
+	if _, err := newJar([]byte("short"), true); err == nil {
+		t.Error("a short key is accepted")
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://platen.example.com": "https://platen.example.com", "https://platen.example.com/": "https://platen.example.com", "http://localhost:8080": "http://localhost:8080",
+		"": "", "platen.example.com": "", "ftp://x": "", "https://u:p@x": "", "https://": "", "://": "",
+	} {
+		got := ""
+		if u, err := origin(text); err == nil {
+			got = u.String()
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestFolders(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/": true, "/a": true, "/a/b c/ü": true, "": false, "a": false, "/a/": false, "//": false, "/a//b": false, "/..": false, "/a/../b": false, "/a/.": false,
+		"/a\\b": false, "/a\x00": false, "/a ": false, "/" + strings.Repeat("x", 256): false, "/" + strings.Repeat("x/", 200) + "y": false,
+	} {
+		if folderPath(path) != want {
+			t.Errorf("%q: want %v", path, want)
+		}
+	}
+	if diff := cmp.Diff([]dropbox.Folder{{Name: "Dropbox", Path: "/"}, {Name: "A", Path: "/A"}, {Name: "b c", Path: "/A/b c"}}, above("/A/b c")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]dropbox.Folder{{Name: "Dropbox", Path: "/"}}, above("/")); diff != "" {
+		t.Error(diff)
+	}
+	if got := freeName(map[string]bool{"dropbox": true, "dropbox-2": true}); got != "dropbox-3" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTexts(t *testing.T) {
+	for name, want := range map[string]string{"headline": "Headline", "subTitle": "Sub title", "sub_title": "Sub title", "a-b": "A b", "SKU": "SKU", "_": "_"} {
+		if got := label(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 bytes", 1: "1 byte", 999: "999 bytes", 1000: "1.0 kB", 190_995: "191 kB", 2_000_000_000: "2.0 GB", 5e15: "5.0 PB"} {
+		if got := bytes(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{-time.Second: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 3 * time.Hour: "3 hours ago", 50 * time.Hour: "2 days ago"} {
+		if got := ago(d); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+// jobAt is a job with conditions such as Ready=True/Succeeded, and a status of its newest generation.
+func jobAt(conditions ...string) *platenv1alpha1.RenderJob {
+	job := &platenv1alpha1.RenderJob{}
+	job.Status.ObservedGeneration = new(int64(0))
+	for _, text := range conditions {
+		kind, rest, _ := strings.Cut(text, "=")
+		status, reason, _ := strings.Cut(rest, "/")
+		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionStatus(status), Reason: reason, Message: "The message"})
+	}
+	return job
+}
+
+func TestJobWords(t *testing.T) {
+	const done = "Finished=True/x"
+	for name, tc := range map[string]struct {
+		job   *platenv1alpha1.RenderJob
+		tone  tone
+		title string
+		text  string
+	}{
+		"not seen yet":       {&platenv1alpha1.RenderJob{}, busy, "Waiting to start", ""},
+		"queued":             {jobAt("Ready=Unknown/Queued"), busy, "Waiting to start", "as soon as one is free"},
+		"rendering":          {jobAt("Ready=Unknown/Rendering"), busy, "Rendering", ""},
+		"done":               {jobAt("Ready=True/Succeeded", done), good, "Done", ""},
+		"warnings":           {jobAt("Ready=True/SucceededWithWarnings", done), warn, "Done, with warnings", ""},
+		"not uploaded":       {jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", done), warn, "Rendered, not uploaded", "Connect the account again"},
+		"Dropbox is full":    {jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/InsufficientSpace", done), warn, "Rendered, not uploaded", "Make room"},
+		"nowhere to upload":  {jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/ConnectionNotFound", done), warn, "Rendered, not uploaded", "Connect an account"},
+		"wrong value":        {jobAt("Ready=False/InvalidModifications", done), bad, "Cannot be rendered", "The message. Correct it"},
+		"too slow":           {jobAt("Ready=False/DeadlineExceeded", done), bad, "Took too long", "The message."},
+		"failed":             {jobAt("Ready=False/RenderFailed", done), bad, "Failed", "The message."},
+		"suspended":          {jobAt("Ready=Unknown/Suspended"), idle, "Suspended", "spec.suspend"},
+		"template not there": {jobAt("Ready=Unknown/TemplateNotFound"), warn, "Waiting", "The message."},
+	} {
+		got := jobWords(tc.job)
+		if got.Tone != tc.tone || got.Title != tc.title || !strings.Contains(got.Text, tc.text) || (tc.text == "") != (got.Text == "") {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+func TestRetrying(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
+	job.Status.CompletionTime = new(metav1.NewTime(now))
+	for asked, want := range map[string]bool{"": false, "yes": false, now.Add(-time.Hour).Format(time.RFC3339): false, now.Add(900 * time.Millisecond).Format(time.RFC3339Nano): false, now.Add(time.Second).Format(time.RFC3339): true} {
+		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: asked}
+		if retrying(job) != want {
+			t.Errorf("%q: want %v", asked, want)
+		}
+		if view := viewJob(job); view.CanRetry == want || view.Live() != want {
+			t.Errorf("%q: %+v", asked, view)
+		}
+	}
+}
+
+func TestConnectionWords(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status          metav1.ConditionStatus
+		reason, message string
+		policy          platenv1alpha1.UploadPolicy
+		tone            tone
+		title, text     string
+	}{
+		"works":        {metav1.ConditionTrue, "Verified", "", platenv1alpha1.UploadAutomatic, good, "Connected", ""},
+		"switched off": {metav1.ConditionTrue, "Verified", "", platenv1alpha1.UploadDisabled, idle, "Switched off", "uploadPolicy"},
+		"revoked":      {metav1.ConditionFalse, "TokenExpired", "Token expired: connect", platenv1alpha1.UploadAutomatic, bad, "Access has ended", "Press Connect again"},
+		"scope": {
+			metav1.ConditionFalse, "MissingScope", "App lacks scope a.b: add it", platenv1alpha1.UploadAutomatic, bad, "A permission is missing",
+			"App lacks scope a.b. Add it to the app's permissions at Dropbox, then press Connect again.",
+		},
+		"no Secret":   {metav1.ConditionFalse, "SecretNotFound", "Secret 'x' does not exist", platenv1alpha1.UploadAutomatic, bad, "Credentials are missing", "Secret 'x' does not exist. "},
+		"unreachable": {metav1.ConditionUnknown, "Unreachable", "asking again", platenv1alpha1.UploadAutomatic, warn, "Dropbox out of reach", "nothing is to be done"},
+		"never heard": {metav1.ConditionFalse, "Odd", "Something odd", platenv1alpha1.UploadAutomatic, bad, "Not working", "Something odd."},
+	} {
+		c := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{UploadPolicy: tc.policy}}
+		c.Status.ObservedGeneration = new(int64(0))
+		c.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: tc.status, Reason: tc.reason, Message: tc.message}}
+		if got := connectionWords(c); got.Tone != tc.tone || got.Title != tc.title || !strings.Contains(got.Text, tc.text) || (tc.text == "") != (got.Text == "") {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	if got := connectionWords(&platenv1alpha1.StorageConnection{}); got.Tone != busy {
+		t.Errorf("a connection that nobody has looked at: %+v", got)
+	}
+}
