@@ -153,7 +153,6 @@ func uploadFailed(job *platenv1alpha1.RenderJob) bool {
 	return jobwatch.Finished(job) && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 }
 
-
 // retrying tells whether another try was asked for after the job finished. Times in status have whole seconds.
 func retrying(job *platenv1alpha1.RenderJob) bool {
 	asked, err := time.Parse(time.RFC3339, job.Annotations[platenv1alpha1.RetryUploadsAnnotation])
