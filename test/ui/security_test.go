@@ -274,16 +274,16 @@ func TestMarkupIsText(t *testing.T) {
 	b.signIn(w)
 	for path, want := range map[string]string{"/ui/renders": evil[:28], "/ui/renders/evil": evil[:28], "/ui/templates/banner": evil} {
 		b.open(path)
-		b.sees(want)
-		b.holds(`document.querySelectorAll("img[src=x], main script, main [onerror]").length === 0`)
+		b.Sees(want)
+		b.Holds(`document.querySelectorAll("img[src=x], main script, main [onerror]").length === 0`)
 	}
 	b.open("/ui/templates/banner")
-	b.holds(`document.querySelector('[name="p.headline"]').value.includes("<script>alert(2)")`)
-	b.holds(`document.querySelector('[name="p.points"]').value === "</textarea><script>alert(3)</script>"`)
+	b.Holds(`document.querySelector('[name="p.headline"]').value.includes("<script>alert(2)")`)
+	b.Holds(`document.querySelector('[name="p.points"]').value === "</textarea><script>alert(3)</script>"`)
 	// What Dropbox, or whoever plays it, says in an address is no markup either.
 	b.open("/ui/connect/callback?error=" + url.QueryEscape(evil) + "&error_description=" + url.QueryEscape(evil) + "&state=x")
-	b.sees("belongs to no attempt")
-	b.holds(`document.querySelectorAll("img[src=x], main script").length === 0`)
+	b.Sees("belongs to no attempt")
+	b.Holds(`document.querySelectorAll("img[src=x], main script").length === 0`)
 }
 
 // No page, header or address shows a token or a credential.

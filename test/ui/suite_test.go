@@ -43,6 +43,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/ui"
+	"github.com/platen-dev/platen/test/chromium"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -277,7 +278,7 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 	}
 	for n := 1; n <= pages; n++ {
 		picture := paint(n)
-		key := content.Ref{JobUID: string(fresh.UID), Generation: fresh.Generation}.PageKey(n, "png")
+		key := content.Ref{JobUID: string(fresh.UID), Generation: fresh.Generation}.PageKey(n, "", "png")
 		object, err := world.files.Put(t.Context(), key, "image/png", bytes.NewReader(picture), 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -351,4 +352,38 @@ func eventually(t *testing.T, what string, check func() error) {
 			t.Fatalf("waited in vain until %s: %v", what, err)
 		}
 	}
+}
+
+// browser is a person at a browser.
+type browser struct{ *chromium.Browser }
+
+func newBrowser(t *testing.T) browser {
+	t.Helper()
+	return browser{chromium.Start(t, nil)}
+}
+
+// open goes to a path of the page.
+func (b browser) open(path string) { b.Open(world.page + path) }
+
+// signIn signs in with the workspace's token.
+func (b browser) signIn(w *workspace) {
+	b.open("/ui/")
+	b.Fill("#token", w.token)
+	b.Click(".primary")
+	b.Sees("Where the renders of " + w.name)
+}
+
+// allow plays the person at Dropbox's consent page.
+func (b browser) allow(w *workspace) {
+	b.Click(fmt.Sprintf("input[data-email=%q]", w.email))
+	b.Click("button[value=allow]")
+}
+
+// connect connects the workspace's account, through Dropbox's screens.
+func (b browser) connect(w *workspace) {
+	b.open("/ui/storage")
+	b.Fill("#appKey", appKey)
+	b.Click("#connect")
+	b.allow(w)
+	b.Sees("Choose a folder", "Dropbox is connected")
 }

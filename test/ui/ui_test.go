@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,40 +33,40 @@ func TestAWorkspacesDay(t *testing.T) {
 	)
 	b := newBrowser(t)
 	b.open("/ui/")
-	b.sees("Sign in")
-	b.screenshots("sign-in")
+	b.Sees("Sign in")
+	b.Screenshots("sign-in")
 	b.signIn(w)
-	b.screenshots("storage-empty")
+	b.Screenshots("storage-empty")
 
 	b.connect(w)
-	b.fill("#new-folder", "Marketing")
-	b.click("#picker .line button")
-	b.sees("The folder is there")
-	b.fill("#new-folder", "Summer")
-	b.click("#picker .line button")
-	b.holds(`document.querySelector("#picker .choose code").textContent === "/Marketing/Summer"`)
-	b.screenshots("folders")
-	b.click("#picker .choose .primary")
-	b.sees("Connected", "Ada Lovelace", w.email, "/Marketing/Summer", "of 2.0 GB")
-	b.screenshots("storage")
+	b.Fill("#new-folder", "Marketing")
+	b.Click("#picker .line button")
+	b.Sees("The folder is there")
+	b.Fill("#new-folder", "Summer")
+	b.Click("#picker .line button")
+	b.Holds(`document.querySelector("#picker .choose code").textContent === "/Marketing/Summer"`)
+	b.Screenshots("folders")
+	b.Click("#picker .choose .primary")
+	b.Sees("Connected", "Ada Lovelace", w.email, "/Marketing/Summer", "of 2.0 GB")
+	b.Screenshots("storage")
 	c := w.connection(t)
 	if c.Spec.DefaultFolder != "/Marketing/Summer" {
 		t.Errorf("the default folder is %s", c.Spec.DefaultFolder)
 	}
-	b.click("#test-dropbox")
-	b.sees("It works. Dropbox answered for " + w.email)
+	b.Click("#test-dropbox")
+	b.Sees("It works. Dropbox answered for " + w.email)
 
 	b.open("/ui/templates")
-	b.sees("banner", "1200 × 630", "6 parameters")
+	b.Sees("banner", "1200 × 630", "6 parameters")
 	b.open("/ui/templates/banner")
-	b.screenshots("template")
-	b.click("#form .primary")
-	b.sees("Please fill this in.")
-	b.fill(`[name="p.headline"]`, "Summer sale")
-	b.fill(`[name="p.points"]`, "Cheap\nCheerful\n")
-	b.fill(`[name="p.price"]`, "4,5")
-	b.click("#form .primary")
-	b.sees("Waiting to start")
+	b.Screenshots("template")
+	b.Click("#form .primary")
+	b.Sees("Please fill this in.")
+	b.Fill(`[name="p.headline"]`, "Summer sale")
+	b.Fill(`[name="p.points"]`, "Cheap\nCheerful\n")
+	b.Fill(`[name="p.price"]`, "4,5")
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
 	job := w.job(t)
 	var given map[string]any
 	if err := json.Unmarshal(job.Spec.Modifications.Raw, &given); err != nil {
@@ -80,35 +79,35 @@ func TestAWorkspacesDay(t *testing.T) {
 		t.Errorf("the modifications are %s, want %s", got, want)
 	}
 	w.finish(t, job, 1, "")
-	b.sees("Done", "/Renders/"+job.Name+"_page_1.png")
-	b.holds(`document.querySelector("#result img").naturalWidth === 1200`)
-	b.screenshots("rendered")
+	b.Sees("Done", "/Renders/"+job.Name+"_page_1.png")
+	b.Holds(`document.querySelector("#result img").naturalWidth === 1200`)
+	b.Screenshots("rendered")
 
 	// The upload fails, because the access has ended; the page shows that within its next look.
 	b.open("/ui/renders")
-	b.sees(job.Name, "Done")
+	b.Sees(job.Name, "Done")
 	w.finish(t, job, 1, "Token expired")
-	b.sees("Rendered, not uploaded", "Failed to upload to dropbox: Token expired", "Connect the account again under Storage")
-	b.holds(`document.querySelector("#gallery img").naturalWidth === 1200`)
-	b.screenshots("renders-warning")
+	b.Sees("Rendered, not uploaded", "Failed to upload to dropbox: Token expired", "Connect the account again under Storage")
+	b.Holds(`document.querySelector("#gallery img").naturalWidth === 1200`)
+	b.Screenshots("renders-warning")
 
 	// The access has really ended.
 	w.endAccess(t)
 	b.open("/ui/storage")
-	b.click("#test-dropbox")
-	b.sees("Access has ended")
-	b.screenshots("storage-ended")
-	b.click("#again-dropbox")
+	b.Click("#test-dropbox")
+	b.Sees("Access has ended")
+	b.Screenshots("storage-ended")
+	b.Click("#again-dropbox")
 	b.allow(w)
-	b.sees("Choose a folder")
+	b.Sees("Choose a folder")
 	b.open("/ui/storage/dropbox")
-	b.click("#test-dropbox")
-	b.sees("It works.")
+	b.Click("#test-dropbox")
+	b.Sees("It works.")
 
 	b.open("/ui/renders/" + job.Name)
-	b.screenshots("render-warning")
-	b.click("#retry")
-	b.sees("Uploading again")
+	b.Screenshots("render-warning")
+	b.Click("#retry")
+	b.Sees("Uploading again")
 	eventually(t, "the job asks for another try", func() error {
 		if w.job(t).Annotations[platenv1alpha1.RetryUploadsAnnotation] == "" {
 			return fmt.Errorf("annotations are %v", w.job(t).Annotations)
@@ -116,14 +115,14 @@ func TestAWorkspacesDay(t *testing.T) {
 		return nil
 	})
 	w.finish(t, job, 1, "")
-	b.sees("Done", "/Renders/"+job.Name+"_page_1.png")
+	b.Sees("Done", "/Renders/"+job.Name+"_page_1.png")
 
 	b.open("/ui/storage")
-	b.click("#disconnect-dropbox")
-	b.sees("Disconnect Ada Lovelace?")
-	b.screenshots("disconnect")
-	b.click("#disconnect")
-	b.sees("Disconnected")
+	b.Click("#disconnect-dropbox")
+	b.Sees("Disconnect Ada Lovelace?")
+	b.Screenshots("disconnect")
+	b.Click("#disconnect")
+	b.Sees("Disconnected")
 	for _, gone := range []client.Object{&platenv1alpha1.StorageConnection{}, &corev1.Secret{}} {
 		name := "dropbox"
 		if _, ok := gone.(*corev1.Secret); ok {
@@ -168,11 +167,11 @@ func (w *workspace) endAccess(t *testing.T) {
 func TestDenied(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
-	b.fill("#appKey", appKey)
-	b.click("#connect")
-	b.click("button[value=cancel]")
-	b.sees("You did not allow the access", "nothing was changed")
-	b.screenshots("denied")
+	b.Fill("#appKey", appKey)
+	b.Click("#connect")
+	b.Click("button[value=cancel]")
+	b.Sees("You did not allow the access", "nothing was changed")
+	b.Screenshots("denied")
 	w.isNotConnected(t)
 }
 
@@ -195,14 +194,14 @@ func TestForgedState(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
 	b.open("/ui/connect/callback?code=stolen&state=made-up")
-	b.sees("This answer belongs to no attempt of yours")
+	b.Sees("This answer belongs to no attempt of yours")
 	b.open("/ui/storage")
-	b.fill("#appKey", appKey)
-	b.click("#connect")
-	b.do(chromedp.WaitVisible(chromedp.CSS("button[value=allow]")))
+	b.Fill("#appKey", appKey)
+	b.Click("#connect")
+	b.Seen("button[value=allow]")
 	b.open("/ui/connect/callback?code=stolen&state=made-up")
-	b.sees("This answer belongs to no attempt of yours")
-	b.screenshots("forged")
+	b.Sees("This answer belongs to no attempt of yours")
+	b.Screenshots("forged")
 	w.isNotConnected(t)
 }
 
@@ -210,12 +209,12 @@ func TestForgedState(t *testing.T) {
 func TestExpiredCode(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
-	b.fill("#appKey", appKey)
-	b.click("#connect")
+	b.Fill("#appKey", appKey)
+	b.Click("#connect")
 	world.beforeToken.Store(new(func() { world.simulator.AdvanceClock(11 * time.Minute) }))
 	b.allow(w)
-	b.sees("Dropbox does not accept the answer", "it has expired", "Back to Storage")
-	b.screenshots("expired")
+	b.Sees("Dropbox does not accept the answer", "it has expired", "Back to Storage")
+	b.Screenshots("expired")
 	w.isNotConnected(t)
 	b.connect(w)
 }
@@ -227,8 +226,8 @@ func TestReplayedCode(t *testing.T) {
 	b.connect(w)
 	before := w.secret(t)
 	answer := world.callback.Load()
-	b.open(world.page + answer.URL.RequestURI())
-	b.sees("This answer belongs to no attempt of yours", "It may have been used before")
+	b.open(answer.URL.RequestURI())
+	b.Sees("This answer belongs to no attempt of yours", "It may have been used before")
 
 	// Whoever has kept the browser's cookies of before.
 	replay, err := http.NewRequestWithContext(t.Context(), http.MethodGet, world.page+answer.URL.RequestURI(), nil)

@@ -1,16 +1,19 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package ui
+// Package chromium looks at web pages as people do, in tests: it clicks, types and waits for what is to be seen.
+package chromium
 
 import (
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -19,26 +22,37 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is one tab of a Chromium of its own, with nothing remembered.
-type browser struct {
+// Browser is one tab of a Chromium of its own, with nothing remembered. What does not happen in time ends the test.
+type Browser struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
-	t   *testing.T
+	t   testing.TB
 
 	mu sync.Mutex
 	// complaints of the browser: scripts that failed, what the page's policy refused.
 	complaints []string
 }
 
-// newBrowser starts a browser, which ends with the test. A complaint of the browser fails the test.
-func newBrowser(t *testing.T) *browser {
+// patience bounds every wait.
+const patience = 30 * time.Second
+
+// Start starts a browser, which ends with the test. A complaint of the browser fails the test. hosts are addresses by name, for
+// names that the machine cannot resolve; may be nil.
+func Start(t testing.TB, hosts map[string]string) *Browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
 		chromedp.ExecPath("chromium-headless-shell"), chromedp.NoSandbox)
+	var rules []string
+	for name, address := range hosts {
+		rules = append(rules, "MAP "+name+" "+address)
+	}
+	if len(rules) > 0 {
+		options = append(options, chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")))
+	}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(end)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
-	b := &browser{ctx: ctx, t: t}
+	b := &Browser{ctx: ctx, t: t}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +80,7 @@ func call[P, R any](ctx context.Context, command cdp.Command[P, R], params P) er
 }
 
 // hear keeps what the browser complains of.
-func (b *browser) hear(event any) {
+func (b *Browser) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
@@ -80,17 +94,17 @@ func (b *browser) hear(event any) {
 }
 
 // do runs steps one after the other; the test ends when one fails.
-func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("%v\nthe page says:\n%s", err, b.page())
+		b.t.Fatalf("%v\nthe page says:\n%s", err, b.Page())
 	}
 }
 
 // quietly evaluates something that is text and never fails.
-func (b *browser) quietly(script string) string {
+func (b *Browser) quietly(script string) string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+script+")"))
@@ -100,39 +114,37 @@ func (b *browser) quietly(script string) string {
 	return text
 }
 
-// page is what a person sees, and where.
-func (b *browser) page() string {
+// Page is what a person sees, and where.
+func (b *Browser) Page() string {
 	return b.quietly(`document.location + "\n" + document.body.innerText`)
 }
 
-func (b *browser) open(path string) {
+// Open goes to an address.
+func (b *Browser) Open(address string) {
 	b.t.Helper()
-	if strings.HasPrefix(path, "/") {
-		path = world.page + path
-	}
-	b.do(chromedp.Navigate(path))
+	b.do(chromedp.Navigate(address))
 }
 
-// click waits for an element and clicks it.
-func (b *browser) click(selector string) {
+// Click waits for an element and clicks it.
+func (b *Browser) Click(selector string) {
 	b.t.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
-// fill types into a field, in place of what is there.
-func (b *browser) fill(selector, text string) {
+// Fill types into a field, in place of what is there.
+func (b *Browser) Fill(selector, text string) {
 	b.t.Helper()
 	field := chromedp.CSS(selector)
 	b.do(chromedp.WaitVisible(field), chromedp.Focus(field))
-	b.holds(`document.activeElement.select() === undefined`) // what is typed takes the place of what is there
+	b.Holds(`document.activeElement.select() === undefined`) // what is typed takes the place of what is there
 	b.do(chromedp.SendKeys(field, text))
 }
 
-// sees waits until the page's text has all of the words. Whoever sees the page sees them.
-func (b *browser) sees(words ...string) {
+// Sees waits until the page's text has all of the words. Whoever sees the page sees them.
+func (b *Browser) Sees(words ...string) {
 	b.t.Helper()
-	eventually(b.t, fmt.Sprintf("the page shows %q", words), func() error {
-		text := b.page()
+	b.eventually(fmt.Sprintf("the page shows %q", words), func() error {
+		text := b.Page()
 		for _, word := range words {
 			if !strings.Contains(text, word) {
 				return fmt.Errorf("%q is not on it:\n%s", word, text)
@@ -142,10 +154,10 @@ func (b *browser) sees(words ...string) {
 	})
 }
 
-// holds waits until a script is true.
-func (b *browser) holds(script string) {
+// Holds waits until a script is true.
+func (b *Browser) Holds(script string) {
 	b.t.Helper()
-	eventually(b.t, script, func() error {
+	b.eventually(script, func() error {
 		if got := b.quietly(script); got != "true" {
 			return fmt.Errorf("it is %s", got)
 		}
@@ -153,38 +165,39 @@ func (b *browser) holds(script string) {
 	})
 }
 
-// signIn signs in with the workspace's token.
-func (b *browser) signIn(w *workspace) {
+// Seen waits until an element is to be seen.
+func (b *Browser) Seen(selector string) {
 	b.t.Helper()
-	b.open("/ui/")
-	b.fill("#token", w.token)
-	b.click(".primary")
-	b.sees("Where the renders of " + w.name)
+	b.do(chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
-// allow plays the person at Dropbox's consent page.
-func (b *browser) allow(w *workspace) {
+// eventually waits until check has no more to say.
+func (b *Browser) eventually(what string, check func() error) {
 	b.t.Helper()
-	b.click(fmt.Sprintf("input[data-email=%q]", w.email))
-	b.click("button[value=allow]")
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			b.t.Fatalf("waited in vain until %s: %v", what, err)
+		}
+	}
 }
 
-// connect connects the workspace's account, through Dropbox's screens.
-func (b *browser) connect(w *workspace) {
-	b.t.Helper()
-	b.open("/ui/storage")
-	b.fill("#appKey", appKey)
-	b.click("#connect")
-	b.allow(w)
-	b.sees("Choose a folder", "Dropbox is connected")
-}
-
-// screenshots keeps pictures of the page: as a desk and a phone show it, light and dark.
-func (b *browser) screenshots(name string) {
+// Screenshots keeps pictures of the page: as a desk and a phone show it, light and dark.
+func (b *Browser) Screenshots(name string) {
 	b.t.Helper()
 	dir := os.Getenv("PLATEN_SCREENSHOTS")
 	if dir == "" {
-		dir = filepath.Join("..", "..", ".bench", "screenshots")
+		_, file, _, _ := runtime.Caller(0)
+		dir = filepath.Join(filepath.Dir(file), "..", "..", ".bench", "screenshots")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		b.t.Fatal(err)
@@ -209,7 +222,7 @@ func (b *browser) screenshots(name string) {
 		}
 		if view.mobile {
 			// What is wider than the screen must be scrolled for.
-			b.holds("document.documentElement.scrollWidth <= 390")
+			b.Holds("document.documentElement.scrollWidth <= 390")
 		}
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+view.name+".png"), picture, 0o644); err != nil {
 			b.t.Fatal(err)
@@ -219,7 +232,7 @@ func (b *browser) screenshots(name string) {
 }
 
 // display makes the browser's window that of another device.
-func (b *browser) display(width, height int64, mobile bool, scheme string) {
+func (b *Browser) display(width, height int64, mobile bool, scheme string) {
 	b.t.Helper()
 	for _, err := range []error{
 		call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
