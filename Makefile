@@ -40,6 +40,10 @@ manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the c
 docs: $(CRD_REF_DOCS) ## Generate the API reference.
 	$(CRD_REF_DOCS) --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown --output-path=docs/reference/v1alpha1.md --log-level=ERROR
 
+.PHONY: vendor-ui
+vendor-ui: ## Copy what the web page takes from npm, at the version that hack/ui/package-lock.json pins.
+	hack/ui/vendor.sh
+
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
 	$(GOLANGCI_LINT) fmt ./...

@@ -25,6 +25,15 @@ echo "==> modules"
 go mod tidy -diff
 go mod verify >/dev/null
 
+echo "==> files from npm"
+if ! command -v npm >/dev/null; then
+  echo "notice: npm is not installed; not compared"
+elif ! npm ping --loglevel=silent >/dev/null 2>&1; then
+  echo "notice: the npm registry is out of reach; not compared"
+else
+  hack/ui/vendor.sh --check
+fi
+
 echo "==> architecture"
 if go list -deps ./cmd/renderer | grep -E '^(k8s\.io/client-go|github.com/platen-dev/platen/internal/(storage|credentials))'; then
   echo "verify: cmd/renderer must not depend on these: render pods hold no API client and no credentials" >&2

@@ -149,9 +149,9 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 		return trimmed, ""
 	case platenv1alpha1.ParameterList:
 		return i.items(trimmed)
-	case platenv1alpha1.ParameterText:
+	default:
+		return i.Value, ""
 	}
-	return i.Value, ""
 }
 
 func (i *input) items(text string) (value any, problem string) {

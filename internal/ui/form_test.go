@@ -148,7 +148,7 @@ func TestDefaultsStay(t *testing.T) {
 		"a": platenv1alpha1.ParameterText, "b": platenv1alpha1.ParameterNumber, "c": platenv1alpha1.ParameterBoolean, "d": platenv1alpha1.ParameterColor,
 		"e": platenv1alpha1.ParameterList, "f": platenv1alpha1.ParameterList, "g": platenv1alpha1.ParameterImage,
 	}
-	var parameters []platenv1alpha1.Parameter
+	parameters := make([]platenv1alpha1.Parameter, 0, len(defaults))
 	want := map[string]any{}
 	for name, raw := range defaults {
 		p := parameter(kinds[name], raw, false)

@@ -147,7 +147,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 	if err != nil {
 		return err
 	}
-	if err := r.ParseMultipartForm(maxForm); err != nil {
+	if err := r.ParseMultipartForm(maxForm); err != nil { //nolint:gosec // the body is bounded by protected
 		return badForm(err)
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }()

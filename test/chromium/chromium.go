@@ -25,7 +25,7 @@ import (
 // Browser is one tab of a Chromium of its own, with nothing remembered. What does not happen in time ends the test.
 type Browser struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
-	t   testing.TB
+	tb  testing.TB
 
 	mu sync.Mutex
 	// complaints of the browser: scripts that failed, what the page's policy refused.
@@ -37,11 +37,11 @@ const patience = 30 * time.Second
 
 // Start starts a browser, which ends with the test. A complaint of the browser fails the test. hosts are addresses by name, for
 // names that the machine cannot resolve; may be nil.
-func Start(t testing.TB, hosts map[string]string) *Browser {
-	t.Helper()
+func Start(tb testing.TB, hosts map[string]string) *Browser {
+	tb.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
 		chromedp.ExecPath("chromium-headless-shell"), chromedp.NoSandbox)
-	var rules []string
+	rules := make([]string, 0, len(hosts))
 	for name, address := range hosts {
 		rules = append(rules, "MAP "+name+" "+address)
 	}
@@ -49,25 +49,25 @@ func Start(t testing.TB, hosts map[string]string) *Browser {
 		options = append(options, chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")))
 	}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(end)
+	tb.Cleanup(end)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	b := &Browser{ctx: ctx, t: t}
+	tb.Cleanup(cancel)
+	b := &Browser{ctx: ctx, tb: tb}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if len(b.complaints) > 0 {
-			t.Errorf("the browser complains:\n%s", strings.Join(b.complaints, "\n"))
+			tb.Errorf("the browser complains:\n%s", strings.Join(b.complaints, "\n"))
 		}
 	})
 	for _, err := range []error{
 		call(ctx, log.Enable, cdp.Empty{}), call(ctx, cdpruntime.Enable, cdp.Empty{}),
 	} {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	b.display(1280, 900, false, "light")
@@ -95,11 +95,11 @@ func (b *Browser) hear(event any) {
 
 // do runs steps one after the other; the test ends when one fails.
 func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
+	b.tb.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("%v\nthe page says:\n%s", err, b.Page())
+		b.tb.Fatalf("%v\nthe page says:\n%s", err, b.Page())
 	}
 }
 
@@ -121,19 +121,19 @@ func (b *Browser) Page() string {
 
 // Open goes to an address.
 func (b *Browser) Open(address string) {
-	b.t.Helper()
+	b.tb.Helper()
 	b.do(chromedp.Navigate(address))
 }
 
 // Click waits for an element and clicks it.
 func (b *Browser) Click(selector string) {
-	b.t.Helper()
+	b.tb.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
 // Fill types into a field, in place of what is there.
 func (b *Browser) Fill(selector, text string) {
-	b.t.Helper()
+	b.tb.Helper()
 	field := chromedp.CSS(selector)
 	b.do(chromedp.WaitVisible(field), chromedp.Focus(field))
 	b.Holds(`document.activeElement.select() === undefined`) // what is typed takes the place of what is there
@@ -142,7 +142,7 @@ func (b *Browser) Fill(selector, text string) {
 
 // Sees waits until the page's text has all of the words. Whoever sees the page sees them.
 func (b *Browser) Sees(words ...string) {
-	b.t.Helper()
+	b.tb.Helper()
 	b.eventually(fmt.Sprintf("the page shows %q", words), func() error {
 		text := b.Page()
 		for _, word := range words {
@@ -156,7 +156,7 @@ func (b *Browser) Sees(words ...string) {
 
 // Holds waits until a script is true.
 func (b *Browser) Holds(script string) {
-	b.t.Helper()
+	b.tb.Helper()
 	b.eventually(script, func() error {
 		if got := b.quietly(script); got != "true" {
 			return fmt.Errorf("it is %s", got)
@@ -167,13 +167,13 @@ func (b *Browser) Holds(script string) {
 
 // Seen waits until an element is to be seen.
 func (b *Browser) Seen(selector string) {
-	b.t.Helper()
+	b.tb.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
 // eventually waits until check has no more to say.
 func (b *Browser) eventually(what string, check func() error) {
-	b.t.Helper()
+	b.tb.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -186,21 +186,21 @@ func (b *Browser) eventually(what string, check func() error) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			b.t.Fatalf("waited in vain until %s: %v", what, err)
+			b.tb.Fatalf("waited in vain until %s: %v", what, err)
 		}
 	}
 }
 
 // Screenshots keeps pictures of the page: as a desk and a phone show it, light and dark.
 func (b *Browser) Screenshots(name string) {
-	b.t.Helper()
+	b.tb.Helper()
 	dir := os.Getenv("PLATEN_SCREENSHOTS")
 	if dir == "" {
 		_, file, _, _ := runtime.Caller(0)
 		dir = filepath.Join(filepath.Dir(file), "..", "..", ".bench", "screenshots")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		b.t.Fatal(err)
+		b.tb.Fatal(err)
 	}
 	for _, view := range []struct {
 		name          string
@@ -218,14 +218,14 @@ func (b *Browser) Screenshots(name string) {
 		picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		cancel()
 		if err != nil {
-			b.t.Fatal(err)
+			b.tb.Fatal(err)
 		}
 		if view.mobile {
 			// What is wider than the screen must be scrolled for.
 			b.Holds("document.documentElement.scrollWidth <= 390")
 		}
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+view.name+".png"), picture, 0o644); err != nil {
-			b.t.Fatal(err)
+			b.tb.Fatal(err)
 		}
 	}
 	b.display(1280, 900, false, "light")
@@ -233,7 +233,7 @@ func (b *Browser) Screenshots(name string) {
 
 // display makes the browser's window that of another device.
 func (b *Browser) display(width, height int64, mobile bool, scheme string) {
-	b.t.Helper()
+	b.tb.Helper()
 	for _, err := range []error{
 		call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: width, Height: height, DeviceScaleFactor: 1, Mobile: mobile,
@@ -243,7 +243,7 @@ func (b *Browser) display(width, height int64, mobile bool, scheme string) {
 		}),
 	} {
 		if err != nil {
-			b.t.Fatal(err)
+			b.tb.Fatal(err)
 		}
 	}
 }

@@ -237,10 +237,10 @@ func TestForgedContentURL(t *testing.T) {
 		}
 		return nil
 	})
-	real := world.signer.URL("jobs/x/1/1.png", "x.png", job.CreationTimestamp.Time)
+	proper := world.signer.URL("jobs/x/1/1.png", "x.png", job.CreationTimestamp.Time)
 	for _, forged := range []string{
 		"http://169.254.169.254/latest", world.page + "/ui/static/icon.svg", "http://localhost:1/content/x", "file:///etc/passwd",
-		strings.Replace(real, "//", "//evil@", 1), real[:len(real)-1] + "x",
+		strings.Replace(proper, "//", "//evil@", 1), proper[:len(proper)-1] + "x",
 	} {
 		if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
 			t.Fatal(err)

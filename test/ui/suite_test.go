@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -149,7 +150,7 @@ func start(ctx context.Context) (stop func(), err error) {
 	}()
 	stops = append(stops, func() { end(); <-ended })
 	if !mgr.GetCache().WaitForCacheSync(ctx) {
-		return stop, fmt.Errorf("the cache did not fill")
+		return stop, errors.New("the cache did not fill")
 	}
 
 	page := httptest.NewUnstartedServer(nil)
@@ -309,7 +310,7 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 		status.Conditions = append(status.Conditions, condition)
 	}
 	fresh.Status = status
-	if err := world.admin.Status().Update(t.Context(), fresh); err != nil { //nolint:forbidigo // the test plays the manager
+	if err := world.admin.Status().Update(t.Context(), fresh); err != nil {
 		t.Fatal(err)
 	}
 }
