@@ -76,9 +76,21 @@ test-unit: $(GOTESTSUM) ## Run the unit tests, and those against a real API serv
 	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e)
 
 .PHONY: test-e2e
-test-e2e: $(GOTESTSUM) deploy ## Run the end-to-end tests on the cluster.
+test-e2e: $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
 	@echo "==> end-to-end tests"
 	$(GOTESTSUM) --format standard-verbose -- -count=1 -timeout 20m ./test/e2e/...
+
+.PHONY: sdk
+sdk: test/sdk/node_modules/.package-lock.json ## Install the public SDK that the end-to-end tests use.
+
+test/sdk/node_modules/.package-lock.json: test/sdk/package.json test/sdk/package-lock.json
+	@echo "==> installing the public SDK"
+	npm ci --prefix test/sdk --no-audit --no-fund
+	@touch $@
+
+.PHONY: bench-shim
+bench-shim: deploy ## Load the REST shim: many requests at a time, and one after the other.
+	go run ./test/bench/shim
 
 .PHONY: bench-latency
 bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 Job.

@@ -46,7 +46,7 @@ const (
 	// shutdownTimeout is how long requests that wait may go on when the process ends.
 	shutdownTimeout = 8 * time.Second
 	// maxConnections bounds the open connections; more are accepted when others end.
-	maxConnections = 16384
+	maxConnections = 12288
 )
 
 // options are the shim's flags.

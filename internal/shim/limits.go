@@ -25,6 +25,8 @@ const (
 	// One caller cannot take all.
 	bodiesPerCaller = 8 * maxBody
 	bodiesInAll     = 64 * maxBody
+	// maxCreates bounds the jobs that are being created at a time: a burst waits here instead of in the API server.
+	maxCreates = 64
 	// maxIdleCallers is how many callers are remembered before those without a debt are forgotten.
 	maxIdleCallers = 1024
 )
@@ -49,12 +51,13 @@ type account struct {
 type ledger struct {
 	limits   Limits
 	bodies   *semaphore.Weighted
+	creates  chan struct{}
 	mu       sync.Mutex
 	accounts map[string]*account
 }
 
 func newLedger(limits Limits) *ledger {
-	return &ledger{limits: limits, bodies: semaphore.NewWeighted(bodiesInAll), accounts: map[string]*account{}}
+	return &ledger{limits: limits, bodies: semaphore.NewWeighted(bodiesInAll), creates: make(chan struct{}, maxCreates), accounts: map[string]*account{}}
 }
 
 // tooMany is a refusal with the seconds after which to try again.

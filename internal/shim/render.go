@@ -65,9 +65,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c caller, defaults 
 	if mode == "async" {
 		return accepted(w, job)
 	}
-	// While it waits, a request holds little: not its body, and not its job.
+	// While it waits, a request holds little: not its body, not its job, and not its token.
 	key, uid := client.ObjectKeyFromObject(job), job.UID
 	job = nil
+	clear(r.Header)
 	return s.finish(w, r, key, uid, wait)
 }
 
@@ -156,19 +157,56 @@ func patience(h http.Header, otherwise time.Duration) (time.Duration, error) {
 
 // create makes the job with the caller's token. A job that the same idempotency key made before is returned instead.
 func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) error {
+	if known, err := s.recall(ctx, c, job); known || err != nil {
+		return err
+	}
 	theirs, err := c.Client()
 	if err != nil {
 		return err
 	}
+	select {
+	case s.ledger.creates <- struct{}{}:
+		defer func() { <-s.ledger.creates }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	wanted := job.Annotations[digestAnnotation]
 	err = theirs.Create(ctx, job)
 	if apierrors.IsAlreadyExists(err) {
-		err = theirs.Get(ctx, client.ObjectKeyFromObject(job), job)
-		if err == nil && job.Annotations[digestAnnotation] != wanted {
-			return callers.Refuse(http.StatusConflict, "Idempotency-Key: it was used before for another request")
+		if err = theirs.Get(ctx, client.ObjectKeyFromObject(job), job); err == nil {
+			err = sameRequest(job, wanted)
 		}
 	}
 	return err
+}
+
+// recall looks for the job of an idempotency key in the cache, so that a caller who asks again costs the API server nothing.
+func (s *Server) recall(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) (known bool, err error) {
+	if job.Name == "" {
+		return false, nil
+	}
+	before := &platenv1alpha1.RenderJob{}
+	err = s.Cache.Get(ctx, client.ObjectKeyFromObject(job), before)
+	if apierrors.IsNotFound(err) || (err == nil && !before.DeletionTimestamp.IsZero()) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading a job: %w", err)
+	}
+	if err := s.allow(ctx, c, "get", "renderjobs"); err != nil {
+		return false, err
+	}
+	wanted := job.Annotations[digestAnnotation]
+	*job = *before
+	return true, sameRequest(job, wanted)
+}
+
+// sameRequest refuses a key that belongs to another request.
+func sameRequest(job *platenv1alpha1.RenderJob, digest string) error {
+	if job.Annotations[digestAnnotation] != digest {
+		return callers.Refuse(http.StatusConflict, "Idempotency-Key: it was used before for another request")
+	}
+	return nil
 }
 
 // await returns the job when it has finished or is suspended, or as it is when wait is over.

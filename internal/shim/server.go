@@ -175,9 +175,8 @@ func (s *Server) answering(handle handler) http.HandlerFunc {
 		answer := &recorder{ResponseWriter: w}
 		answer.Header().Set("X-Request-Id", id)
 		answer.Header().Set("X-Content-Type-Options", "nosniff")
-		log := s.Log.WithValues("requestID", id, "route", r.Pattern)
 		defer func() {
-			log.Info("Answered", "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
+			s.Log.Info("Answered", "requestID", id, "route", r.Pattern, "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
 				"user", n.user, "namespace", n.namespace, "job", n.job)
 		}()
 		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, n))
@@ -185,10 +184,10 @@ func (s *Server) answering(handle handler) http.HandlerFunc {
 		case err == nil || r.Context().Err() != nil:
 		case answer.status != 0:
 			// An answer that has begun and cannot be ended well is cut, so that nobody takes the half for the whole.
-			log.Error(err, "Cutting an answer")
+			s.Log.Error(err, "Cutting an answer", "requestID", id)
 			panic(http.ErrAbortHandler)
 		default:
-			s.fail(answer, log, err)
+			s.fail(answer, id, err)
 		}
 	}
 }
@@ -208,7 +207,7 @@ type problem struct {
 }
 
 // fail answers with an error.
-func (s *Server) fail(w http.ResponseWriter, log logr.Logger, err error) {
+func (s *Server) fail(w http.ResponseWriter, id string, err error) {
 	status, body := http.StatusInternalServerError, problem{Error: "the API server did not answer; try again"}
 	refusal, code, field := (*callers.Refusal)(nil), (*coded)(nil), (*FieldError)(nil)
 	many, large, api := (*tooMany)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
@@ -229,7 +228,7 @@ func (s *Server) fail(w http.ResponseWriter, log logr.Logger, err error) {
 	case errors.As(err, &api):
 		status, body.Error = fromAPI(w.Header(), err, api)
 	default:
-		log.Error(err, "Answering a request")
+		s.Log.Error(err, "Answering a request", "requestID", id)
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="platen"`)

@@ -14,7 +14,11 @@ import (
 	"net/url"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -110,6 +114,47 @@ func (c *Cluster) Content(ctx context.Context, contentURL string) ([]byte, strin
 
 func (c *Cluster) proxy(method, service, path string) *rest.Request {
 	return c.kube.CoreV1().RESTClient().Verb(method).Namespace(Namespace).Resource("services").Name(service).SubResource("proxy").Suffix(path)
+}
+
+// Shim is the base URL of the REST shim: its Service's address, which the node routes. The API server's proxy would drop the
+// callers' tokens.
+func (c *Cluster) Shim(ctx context.Context) (string, error) {
+	service, err := c.kube.CoreV1().Services(Namespace).Get(ctx, "platen-shim", metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("looking for the shim: %w", err)
+	}
+	return "http://" + service.Spec.ClusterIP, nil
+}
+
+// Designer makes a service account that may render in the namespace, and returns a token of it.
+func (c *Cluster) Designer(ctx context.Context, namespace, name string) (string, error) {
+	return c.Account(ctx, namespace, name, rbacv1.PolicyRule{
+		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates"},
+		Verbs: []string{"create", "get", "list", "patch"},
+	})
+}
+
+// Account makes a service account that may do what the rules allow in the namespace, and returns a token of it.
+func (c *Cluster) Account(ctx context.Context, namespace, name string, rules ...rbacv1.PolicyRule) (string, error) {
+	in := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	account := &corev1.ServiceAccount{ObjectMeta: in}
+	for _, object := range []client.Object{
+		account,
+		&rbacv1.Role{ObjectMeta: in, Rules: rules},
+		&rbacv1.RoleBinding{
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: namespace}},
+		},
+	} {
+		if err := c.Create(ctx, object); err != nil {
+			return "", fmt.Errorf("making the service account %s: %w", name, err)
+		}
+	}
+	request := &authenticationv1.TokenRequest{}
+	if err := c.SubResource("token").Create(ctx, account, request); err != nil {
+		return "", fmt.Errorf("asking for a token of %s: %w", name, err)
+	}
+	return request.Status.Token, nil
 }
 
 // Simulator steers the Dropbox simulator of the cluster.

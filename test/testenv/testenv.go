@@ -25,15 +25,23 @@ func Scheme() (*k8sruntime.Scheme, error) {
 
 // Start starts the servers, whose binaries are in the folder KUBEBUILDER_ASSETS: `make test` sets it. stop ends them.
 func Start() (config *rest.Config, stop func() error, err error) {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		return nil, nil, errors.New("the folder of this file is not known")
-	}
-	root := filepath.Join(filepath.Dir(file), "..", "..")
-	environment := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(root, "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
+	environment, err := New()
+	if err != nil {
+		return nil, nil, err
 	}
 	config, err = environment.Start()
 	return config, environment.Stop, err
+}
+
+// New returns the servers, for tests that need to know where they keep their keys. They are not started yet.
+func New() (*envtest.Environment, error) {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		return nil, errors.New("the folder of this file is not known")
+	}
+	root := filepath.Join(filepath.Dir(file), "..", "..")
+	return &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join(root, "config", "crd", "bases")},
+		ErrorIfCRDPathMissing: true,
+	}, nil
 }

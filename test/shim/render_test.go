@@ -1,0 +1,305 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+const render = "/v1/studio/render"
+
+var _ = Describe("Rendering", func() {
+	var (
+		w *workspace
+		p *process
+	)
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorkspace(ctx)
+		p = start(ctx)
+	})
+	// rendered makes a request and finishes its job.
+	rendered := func(ctx context.Context, pages int, path, body string, header ...string) answer {
+		GinkgoHelper()
+		answers := make(chan answer, 1)
+		before := len(w.jobs(ctx))
+		go func() {
+			defer GinkgoRecover()
+			answers <- call(ctx, http.MethodPost, p.url+path, w.token, body, header...)
+		}()
+		jobs := w.await(ctx, before+1)
+		for i := range jobs {
+			if jobs[i].Status.CompletionTime == nil {
+				finish(ctx, &jobs[i], pages)
+			}
+		}
+		var a answer
+		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		return a
+	}
+
+	It("waits for the job, and answers a repeated key with the same, also after a crash", func(ctx SpecContext) {
+		const body = `{"templateId": "25", "modifications": {"headline": "Hello"}, "colour": "red"}`
+		first := rendered(ctx, 1, render, body, "Idempotency-Key", "order-17", "X-Request-Id", "mine-1")
+		Expect(first.status).To(Equal(http.StatusOK), "%s", first.body)
+		Expect(first.header.Get("X-Request-Id")).To(Equal("mine-1"))
+		Expect(first.json()["warnings"]).To(HaveLen(1))
+		Expect(first.json()["data"]).To(HaveKeyWithValue("responseTime", 120.0))
+
+		again := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
+		p.Kill().Wait(patience)
+		p = start(ctx)
+		after := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
+		Expect(string(again.body)).To(Equal(string(first.body)))
+		Expect(string(after.body)).To(Equal(string(first.body)))
+		Expect(w.jobs(ctx)).To(HaveLen(1))
+
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId": 25}`, "Idempotency-Key", "order-17"), http.StatusConflict)
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/generate/images/card", w.token, body, "Idempotency-Key", "order-17"), http.StatusConflict)
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", strings.Repeat("x", 256)), http.StatusBadRequest)
+	})
+
+	It("does not tell one caller of another's key", func(ctx SpecContext) {
+		const body = `{"templateId": 25}`
+		Expect(rendered(ctx, 1, render, body, "Idempotency-Key", "k").status).To(Equal(http.StatusOK))
+		other := w.account(ctx, "other", designer...)
+		a := call(ctx, http.MethodPost, p.url+render, other, body, "Idempotency-Key", "k", "Prefer", "wait=0")
+		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+		Expect(w.jobs(ctx)).To(HaveLen(2))
+	})
+
+	It("answers 202 when the wait is over, and the job goes on when the caller is gone", func(ctx SpecContext) {
+		a := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`, "Prefer", "wait=0")
+		Expect(a.status).To(Equal(http.StatusAccepted))
+		Expect(a.json()).To(And(HaveKeyWithValue("status", "queued"), HaveKeyWithValue("finished", false)))
+		Expect(a.header.Get("Preference-Applied")).To(Equal("wait=0"))
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`, "Prefer", "wait=601"), http.StatusBadRequest)
+
+		leaving, leave := context.WithCancel(ctx)
+		gone := make(chan error, 1)
+		go func() {
+			_, err := try(leaving, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`)
+			gone <- err
+		}()
+		jobs := w.await(ctx, 2)
+		leave()
+		Eventually(gone).Should(Receive(HaveOccurred()))
+		for i := range jobs {
+			finish(ctx, &jobs[i], 1)
+			self := "/v1/studio/render-jobs/" + jobs[i].Name
+			Eventually(func() any { return call(ctx, http.MethodGet, p.url+self, w.token, "").json()["status"] }).
+				WithContext(ctx).WithTimeout(patience).Should(Equal("succeeded"))
+		}
+	})
+
+	It("sends files as base64 and as they are, and several as a ZIP archive", func(ctx SpecContext) {
+		inline := "data:image/png;base64," + base64.StdEncoding.EncodeToString([]byte(picture(1)))
+		a := rendered(ctx, 1, render, `{"templateId":"card","response":{"type":"base64"}}`)
+		Expect(a.json()["data"]).To(And(HaveKeyWithValue("content", inline), HaveKeyWithValue("type", "base64")))
+
+		a = rendered(ctx, 2, render, `{"templateId":"card","response":{"type":"base64"}}`)
+		data, ok := a.json()["data"].([]any)
+		Expect(ok).To(BeTrue(), "%s", a.body)
+		Expect(data).To(HaveLen(2))
+		Expect(data[0]).To(HaveKeyWithValue("content", inline))
+		Expect(data[1]).To(HaveKeyWithValue("content", "data:image/png;base64,"+base64.StdEncoding.EncodeToString([]byte(picture(2)))))
+		Expect(a.json()).To(HaveKeyWithValue("totalPages", 2.0))
+
+		a = rendered(ctx, 1, render, `{"templateId":"card","response":{"type":"binary"}}`)
+		Expect(string(a.body)).To(Equal(picture(1)))
+		Expect(a.header.Get("Content-Type")).To(Equal("image/png"))
+
+		a = rendered(ctx, 2, render, `{"templateId":"card","response":{"type":"binary","fileName":"größe\";x=\"1"}}`)
+		Expect(a.header.Get("Content-Type")).To(Equal("application/zip"))
+		Expect(a.header.Get("Content-Disposition")).NotTo(ContainSubstring(`;x="1`))
+		archive, err := zip.NewReader(bytes.NewReader(a.body), int64(len(a.body)))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(archive.File).To(HaveLen(2))
+		second, err := archive.File[1].Open()
+		Expect(err).NotTo(HaveOccurred())
+		content, err := io.ReadAll(second)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(content)).To(Equal(picture(2)))
+		Expect(archive.File[1].Name).To(Equal("größe\";x=\"1_page_2.png"))
+	})
+
+	It("renders as the SDKs ask for it, with the template in the path or in the body", func(ctx SpecContext) {
+		a := rendered(ctx, 1, "/v1/generate/images/card", `{"response":{"format":"png"},"modifications":{},"source":"orshot-node-sdk"}`)
+		Expect(a.json()).NotTo(HaveKey("warnings"))
+		Expect(a.json()["data"]).To(HaveKeyWithValue("type", "base64"))
+		a = rendered(ctx, 1, "/v1/generate/pdfs", `{"templateId":"card","response":{"type":"url"}}`)
+		Expect(a.json()["data"]).To(And(HaveKeyWithValue("type", "url"), HaveKeyWithValue("format", "pdf")))
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/generate/films/card", w.token, `{}`), http.StatusNotFound)
+	})
+
+	It("lists jobs page by page, and cancels those that are not rendered", func(ctx SpecContext) {
+		for range 5 {
+			call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card","response":{"mode":"async"}}`)
+		}
+		jobs := w.await(ctx, 5)
+		finish(ctx, &jobs[0], 1)
+		rendering := &jobs[1]
+		rendering.Status.Conditions = []metav1.Condition{
+			{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: platenv1alpha1.UploadingReason, LastTransitionTime: metav1.Now()},
+			{Type: platenv1alpha1.RenderedCondition, Status: metav1.ConditionTrue, Reason: platenv1alpha1.SucceededReason, LastTransitionTime: metav1.Now()},
+		}
+		Expect(c.Status().Update(ctx, rendering)).To(Succeed())
+
+		list := func(query string) (ids []any, next any) {
+			GinkgoHelper()
+			a := call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs"+query, w.token, "")
+			Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+			data, ok := a.json()["data"].([]any)
+			Expect(ok).To(BeTrue())
+			for _, one := range data {
+				object, ok := one.(map[string]any)
+				Expect(ok).To(BeTrue())
+				ids = append(ids, object["id"])
+			}
+			pagination, ok := a.json()["pagination"].(map[string]any)
+			Expect(ok).To(BeTrue())
+			Expect(pagination["has_more"]).To(Equal(pagination["next_cursor"] != nil))
+			return ids, pagination["next_cursor"]
+		}
+		Eventually(func() int { ids, _ := list("?status=succeeded"); return len(ids) }).WithContext(ctx).WithTimeout(patience).Should(Equal(1))
+		Eventually(func() int { ids, _ := list("?status=processing"); return len(ids) }).WithContext(ctx).WithTimeout(patience).Should(Equal(1))
+		seen := map[any]bool{}
+		query, pages := "?limit=2", 0
+		for ; pages < 9; pages++ {
+			ids, next := list(query)
+			for _, id := range ids {
+				Expect(seen).NotTo(HaveKey(id))
+				seen[id] = true
+			}
+			if next == nil {
+				break
+			}
+			query = "?limit=2&cursor=" + url.QueryEscape(fmt.Sprint(next))
+		}
+		Expect(seen).To(HaveLen(5))
+		Expect(pages).To(Equal(2))
+		for _, bad := range []string{"?limit=0", "?limit=101", "?cursor=x", "?status=done"} {
+			expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs"+bad, w.token, ""), http.StatusBadRequest)
+		}
+
+		cancel := func(name string) answer {
+			GinkgoHelper()
+			return call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+name+"/cancel", w.token, "")
+		}
+		for name, want := range map[string]string{jobs[0].Name: "job-already-finished", jobs[1].Name: "job-not-cancelable"} {
+			a := cancel(name)
+			expectError(a, http.StatusConflict)
+			Expect(a.json()).To(HaveKeyWithValue("error", want))
+		}
+		expectError(cancel("made-up"), http.StatusNotFound)
+		a := cancel(jobs[2].Name)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(a.json()).To(And(HaveKeyWithValue("status", "canceled"), HaveKeyWithValue("finished", true)))
+		Expect(cancel(jobs[2].Name).json()).To(HaveKeyWithValue("error", "job-already-finished"))
+		Expect(c.Get(ctx, client.ObjectKeyFromObject(&jobs[2]), &jobs[2])).To(Succeed())
+		Expect(jobs[2].Spec.Suspend).To(HaveValue(BeTrue()))
+		Eventually(func() any {
+			return call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs/"+jobs[2].Name, w.token, "").json()["status"]
+		}).WithContext(ctx).WithTimeout(patience).Should(Equal("canceled"))
+
+		reader := w.account(ctx, "reader", readerRules...)
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+jobs[3].Name+"/cancel", reader, ""), http.StatusForbidden)
+	})
+
+	It("tells a waiting caller that its job was canceled", func(ctx SpecContext) {
+		answers := make(chan answer, 1)
+		go func() {
+			defer GinkgoRecover()
+			answers <- call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`)
+		}()
+		job := w.await(ctx, 1)[0]
+		call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+job.Name+"/cancel", w.token, "")
+		var a answer
+		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		expectError(a, http.StatusConflict)
+		Expect(a.json()).To(HaveKeyWithValue("error", "job-canceled"))
+	})
+
+	It("lists templates and their parameters", func(ctx SpecContext) {
+		a := call(ctx, http.MethodGet, p.url+"/v1/studio/templates/all?page=1&limit=10", w.token, "")
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(a.json()["pagination"]).To(Equal(map[string]any{"page": 1.0, "limit": 10.0, "total": 1.0, "totalPages": 1.0}))
+		data, ok := a.json()["data"].([]any)
+		Expect(ok).To(BeTrue())
+		Expect(data).To(HaveLen(1))
+		Expect(data[0]).To(And(HaveKeyWithValue("id", 25.0), HaveKeyWithValue("name", "card"), HaveKeyWithValue("canvas_width", 400.0)))
+		for _, id := range []string{"25", "card"} {
+			a = call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications?templateId="+id, w.token, "")
+			Expect(string(a.body)).To(MatchJSON(`[{"id":"headline","key":"headline","type":"text","description":"What it says","helpText":"What it says","required":false}]`))
+		}
+		expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications", w.token, ""), http.StatusBadRequest)
+		expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications?templateId=99", w.token, ""), http.StatusNotFound)
+	})
+
+	It("makes URLs that anyone can open and nobody can change", func(ctx SpecContext) {
+		body := fmt.Sprintf(`{"templateId":"card","renderType":"images","responseFormat":"png","modifications":{},"source":"orshot-node-sdk","expiresAt":%d}`,
+			time.Now().Add(time.Hour).Unix())
+		a := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, body)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		data, ok := a.json()["data"].(map[string]any)
+		Expect(ok).To(BeTrue())
+		signed := fmt.Sprint(data["url"])
+		answers := make(chan answer, 1)
+		go func() {
+			defer GinkgoRecover()
+			answers <- call(ctx, http.MethodGet, signed, "", "")
+		}()
+		job := w.await(ctx, 1)[0]
+		finish(ctx, &job, 1)
+		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(string(a.body)).To(Equal(picture(1)))
+
+		_, query, _ := strings.Cut(signed, "?")
+		offset := len(signed) - len(query)
+		for i := offset; i < len(signed); i++ {
+			changed := []byte(signed)
+			changed[i] ^= 1
+			if u, err := url.Parse(string(changed)); err != nil || u.Query().Encode() == mustQuery(signed).Encode() {
+				continue // the same URL, or none
+			}
+			Expect(call(ctx, http.MethodGet, string(changed), "", "").status).To(Equal(http.StatusForbidden), "%s", changed)
+		}
+		Expect(call(ctx, http.MethodGet, strings.Replace(signed, "/images", "/pdfs", 1), "", "").status).To(Equal(http.StatusForbidden))
+		Expect(c.Delete(ctx, &job)).To(Succeed())
+		Eventually(func() int { return call(ctx, http.MethodGet, signed, "", "").status }).WithContext(ctx).WithTimeout(patience).Should(Equal(http.StatusNotFound))
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"card","expiresAt":1}`), http.StatusBadRequest)
+	})
+
+	It("describes itself to everyone, and names a job of the cluster's to nobody", func(ctx SpecContext) {
+		Expect(call(ctx, http.MethodGet, p.url+"/openapi.json", "", "").json()).To(HaveKeyWithValue("openapi", HavePrefix("3.1")))
+		page := call(ctx, http.MethodGet, p.url+"/docs", "", "")
+		Expect(page.header.Get("Content-Security-Policy")).To(HavePrefix("default-src 'none'; style-src 'self'"))
+		Expect(string(page.body)).To(ContainSubstring("/v1/studio/render-jobs/{id}/cancel"))
+		Expect(call(ctx, http.MethodGet, p.url+"/docs.css", "", "").header.Get("Content-Type")).To(Equal("text/css"))
+		expectError(call(ctx, http.MethodGet, p.url+"/v1/none", "", ""), http.StatusNotFound)
+	})
+})
+
+func mustQuery(text string) url.Values {
+	GinkgoHelper()
+	u, err := url.Parse(text)
+	Expect(err).NotTo(HaveOccurred())
+	return u.Query()
+}

@@ -1,0 +1,311 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+var readerRules = []rbacv1.PolicyRule{{
+	APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"get", "list"},
+}}
+
+var _ = Describe("Callers who must not", func() {
+	var (
+		w *workspace
+		p *process
+	)
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorkspace(ctx)
+		p = start(ctx)
+	})
+	const body = `{"templateId":"card","response":{"mode":"async"}}`
+
+	It("are refused by their token", func(ctx SpecContext) {
+		other := newWorkspace(ctx)
+		// The way in which a token is made old is right: one that is not old enough is accepted.
+		Expect(call(ctx, http.MethodPost, p.url+render, expired(w.token, time.Minute), body).status).To(Equal(http.StatusAccepted))
+		before := len(w.jobs(ctx))
+		for name, bad := range map[string]string{
+			"none": "", "made up": "x", "expired": expired(w.token, 3*time.Hour),
+			"another audience": token(ctx, w.namespace, "designer", "vault"),
+			"unsigned":         w.token[:strings.LastIndex(w.token, ".")+1],
+			"too long":         strings.Repeat("x", 20<<10),
+		} {
+			a := call(ctx, http.MethodPost, p.url+render, bad, body)
+			Expect(a.status).To(Equal(http.StatusUnauthorized), "%s: %s", name, a.body)
+			expectError(a, http.StatusUnauthorized)
+			Expect(a.header.Get("WWW-Authenticate")).To(HavePrefix("Bearer"))
+		}
+		reader := w.account(ctx, "reader", readerRules...)
+		expectError(call(ctx, http.MethodPost, p.url+render, reader, body), http.StatusForbidden)
+		for _, route := range []string{"/v1/studio/render-jobs", "/v1/studio/templates/all", "/v1/studio/template/modifications?templateId=25", "/v1/studio/webhook-secret"} {
+			expectError(call(ctx, http.MethodGet, p.url+route, other.token, "", "X-Workspace", w.namespace), http.StatusForbidden)
+		}
+		expectError(call(ctx, http.MethodPost, p.url+render, other.token, body, "X-Workspace", w.namespace), http.StatusForbidden)
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", other.token, `{"templateId":25}`, "X-Workspace", w.namespace), http.StatusForbidden)
+		job := w.jobs(ctx)[0]
+		for _, bearer := range []string{other.token} {
+			expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs/"+job.Name, bearer, "", "X-Workspace", w.namespace), http.StatusForbidden)
+			expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs/"+job.Name, bearer, ""), http.StatusNotFound)
+			expectError(call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+job.Name+"/cancel", bearer, "", "X-Workspace", w.namespace), http.StatusForbidden)
+		}
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, body, "X-Workspace", "../kube-system"), http.StatusBadRequest)
+		Expect(w.jobs(ctx)).To(HaveLen(before))
+		Expect(other.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("are refused with what they ask for, by the request's names", func(ctx SpecContext) {
+		for request, want := range map[string]string{
+			`{"templateId":"card","response":{"fileName":"a\r\nSet-Cookie: x=1"}}`:                                            "response.fileName: ",
+			`{"templateId":"card","response":{"fileName":"../../etc/passwd"}}`:                                                "response.fileName: ",
+			`{"templateId":"card","response":{"format":"bmp"}}`:                                                               "response.format: ",
+			`{"templateId":"card","response":{"scale":11}}`:                                                                   "response.scale: ",
+			`{"templateId":"card","response":{"scale":"big"}}`:                                                                "response.scale: must be a number",
+			`{"templateId":"card","response":{"includePages":[0]}}`:                                                           "response.includePages[0]: ",
+			`{"templateId":"card","response":{"format":"pdf"},"pdfOptions":{"margin":"a lot"}}`:                               "pdfOptions.margin: ",
+			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a/../b"}]}`:                "connections[0].folder: ",
+			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"a"}]}`:                      "connections[0].folder: ",
+			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a\nDropbox-API-Arg: x"}]}`: "connections[0].folder: ",
+		} {
+			a := call(ctx, http.MethodPost, p.url+render, w.token, request)
+			expectError(a, http.StatusBadRequest)
+			Expect(a.json()["error"]).To(HavePrefix(want), request)
+		}
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":99}`), http.StatusNotFound)
+		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("cannot lead the shim to another server by a job's status", func(ctx SpecContext) {
+		var calls atomic.Int32
+		elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+		DeferCleanup(elsewhere.Close)
+		for i, contentURL := range []string{elsewhere.URL + "/x", files.URL + ".example.com/x", files.URL + "@" + strings.TrimPrefix(elsewhere.URL, "http://") + "/", files.URL + "/content/../x"} {
+			key := fmt.Sprint("k", i)
+			request := `{"templateId":"card","response":{"type":"binary"}}`
+			Expect(call(ctx, http.MethodPost, p.url+render, w.token, request, "Idempotency-Key", key, "Prefer", "wait=0").status).To(Equal(http.StatusAccepted))
+			jobs := w.await(ctx, i+1)
+			for n := range jobs {
+				if jobs[n].Status.CompletionTime == nil {
+					finish(ctx, &jobs[n], 1)
+					jobs[n].Status.Pages[0].ContentURL = contentURL
+					Expect(c.Status().Update(ctx, &jobs[n])).To(Succeed())
+				}
+			}
+			Eventually(func() int {
+				return call(ctx, http.MethodPost, p.url+render, w.token, request, "Idempotency-Key", key, "Prefer", "wait=0").status
+			}).
+				WithContext(ctx).WithTimeout(patience).Should(Equal(http.StatusBadGateway))
+		}
+		Expect(calls.Load()).To(BeZero())
+	})
+
+	It("find nothing secret in the log", func(ctx SpecContext) {
+		a := call(ctx, http.MethodPost, p.url+render, w.token,
+			`{"templateId":"card","modifications":{"headline":"confidential"},"response":{"mode":"async"},"webhook":"http://127.0.0.1:1/?key=hook-private"}`,
+			"Idempotency-Key", "key-secret")
+		Expect(a.status).To(Equal(http.StatusAccepted))
+		secret := call(ctx, http.MethodGet, p.url+"/v1/studio/webhook-secret", w.token, "").json()["secret"]
+		job := w.await(ctx, 1)[0]
+		finish(ctx, &job, 1)
+		Eventually(p.logged).WithContext(ctx).WithTimeout(patience).Should(ContainSubstring("Called a webhook"))
+		log := p.logged()
+		Expect(log).To(And(ContainSubstring(`"requestID"`), ContainSubstring(w.namespace), ContainSubstring(job.Name)))
+		for _, text := range []string{w.token, "confidential", "hook-private", "key-secret", fmt.Sprint(secret)} {
+			Expect(log).NotTo(ContainSubstring(text))
+		}
+	})
+})
+
+var _ = Describe("Callers who ask too much", func() {
+	It("are told to wait, each for itself", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		other := w.account(ctx, "other", designer...)
+		p := start(ctx, "--caller-rate=1", "--caller-burst=5", "--caller-concurrency=3")
+		list := func(token string) answer {
+			return call(ctx, http.MethodGet, p.url+"/v1/studio/templates/all", token, "")
+		}
+		statuses := map[int]int{}
+		var refused answer
+		for range 20 {
+			a := list(w.token)
+			statuses[a.status]++
+			if a.status == http.StatusTooManyRequests {
+				refused = a
+			}
+		}
+		Expect(statuses[http.StatusOK]).To(BeNumerically(">=", 5))
+		Expect(statuses[http.StatusTooManyRequests]).To(BeNumerically(">=", 10))
+		expectError(refused, http.StatusTooManyRequests)
+		Expect(strconv.Atoi(refused.header.Get("Retry-After"))).To(BeNumerically(">=", 1))
+		Expect(list(other).status).To(Equal(http.StatusOK))
+	})
+
+	It("do no harm with bodies that are too large, never end or never come", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		p := start(ctx)
+		address := strings.TrimPrefix(p.url, "http://")
+		dial := func(head string) net.Conn {
+			GinkgoHelper()
+			conn, err := net.Dial("tcp", address)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(func() { _ = conn.Close() })
+			_, err = io.WriteString(conn, head)
+			Expect(err).NotTo(HaveOccurred())
+			return conn
+		}
+		post := "POST /v1/studio/render HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token + "\r\n"
+		before := rss(p)
+
+		By("declaring 1 GiB: refused before it is sent")
+		resp, err := http.ReadResponse(bufio.NewReader(dial(post+"Content-Length: 1073741824\r\n\r\n")), nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
+		Expect(resp.Close).To(BeTrue())
+
+		By("sending 1 GiB without saying so: refused after the first MiB")
+		endless := io.LimitReader(zeros{}, 1<<30)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+render, endless)
+		Expect(err).NotTo(HaveOccurred())
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		if resp, err := http.DefaultClient.Do(r); err == nil { // else the connection was reset while it was sent
+			Expect(resp.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
+			_ = resp.Body.Close()
+		}
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"a":"`+strings.Repeat("x", 1<<20)+`"}`), http.StatusRequestEntityTooLarge)
+
+		By("stopping in the middle of heads and bodies, many at a time")
+		for range 200 {
+			dial("POST /v1/studio/render HTTP/1.1\r\nHost: x\r\nAuthor")
+			dial(post + "Content-Length: 1000\r\n\r\n{\"templateId\"")
+		}
+		for range 20 {
+			began := time.Now()
+			other := w.token
+			a := call(ctx, http.MethodGet, p.url+"/v1/studio/templates/all", other, "")
+			Expect(a.status).To(BeElementOf(http.StatusOK, http.StatusTooManyRequests))
+			Expect(time.Since(began)).To(BeNumerically("<", 2*time.Second))
+		}
+		Expect(rss(p) - before).To(BeNumerically("<", 100<<20))
+		half := dial(post + "Content-Length: 1000\r\n\r\n{\"templateId\"")
+		Expect(half.Close()).To(Succeed())
+		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("hold little while they wait, 10,000 of them", func(ctx SpecContext) {
+		const waiting = 10_000
+		w := newWorkspace(ctx)
+		p := start(ctx, "--caller-rate=1000000", "--caller-burst=1000000", "--caller-concurrency=1000000")
+		body := `{"templateId":"card","modifications":{"headline":"` + strings.Repeat("x", 10<<10) + `"}}`
+		stop, cancel := context.WithCancel(ctx)
+		transport := &http.Transport{MaxIdleConns: 0}
+		var open sync.WaitGroup
+		DeferCleanup(func() {
+			cancel()
+			open.Wait()
+			transport.CloseIdleConnections()
+		})
+		var answered atomic.Int32
+		slots := make(chan struct{}, 64)
+		for range waiting {
+			slots <- struct{}{}
+			sent := sync.OnceFunc(func() { <-slots })
+			open.Go(func() {
+				defer sent()
+				r, err := http.NewRequestWithContext(stop, http.MethodPost, p.url+render, newNotifier(body, sent))
+				if err != nil {
+					return
+				}
+				r.Header.Set("Authorization", "Bearer "+w.token)
+				r.Header.Set("Idempotency-Key", "all-the-same")
+				r.Header.Set("Prefer", "wait=600")
+				resp, err := transport.RoundTrip(r)
+				if err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+					if resp.StatusCode == http.StatusOK {
+						answered.Add(1)
+					}
+				}
+			})
+		}
+		Eventually(func() int { return sockets(p) }).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeNumerically(">=", waiting))
+		job := w.await(ctx, 1)[0]
+		// The last of them are still on their way, and what the way took is given back by the garbage collector: the figure is
+		// what is held for a while.
+		var most int64
+		Eventually(func() bool {
+			most = 0
+			for began := time.Now(); time.Since(began) < 5*time.Second; <-time.After(100 * time.Millisecond) {
+				most = max(most, rss(p))
+			}
+			return most <= 300<<20
+		}).WithContext(ctx).WithTimeout(time.Minute).Should(BeTrue(), func() string { return fmt.Sprintf("%d MiB", most>>20) })
+		AddReportEntry("10,000 waiting requests hold", fmt.Sprintf("%d MiB", most>>20))
+		finish(ctx, &job, 1)
+		Eventually(answered.Load).WithContext(ctx).WithTimeout(time.Minute).Should(BeEquivalentTo(waiting))
+	}, SpecTimeout(4*time.Minute))
+})
+
+// zeros is a body without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// newNotifier is a body that tells when it has been read.
+func newNotifier(body string, read func()) io.Reader {
+	return io.MultiReader(strings.NewReader(body), readerFunc(func([]byte) (int, error) {
+		read()
+		return 0, io.EOF
+	}))
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// rss is how much memory a process holds, in bytes.
+func rss(p *process) int64 {
+	GinkgoHelper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Command.Process.Pid))
+	Expect(err).NotTo(HaveOccurred())
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
+			kib, err := strconv.ParseInt(fields[1], 10, 64)
+			Expect(err).NotTo(HaveOccurred())
+			return kib << 10
+		}
+	}
+	Fail("no VmRSS")
+	return 0
+}
+
+// sockets is how many files a process has open; but for a few they are connections here.
+func sockets(p *process) int {
+	GinkgoHelper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Command.Process.Pid))
+	Expect(err).NotTo(HaveOccurred())
+	return len(entries)
+}

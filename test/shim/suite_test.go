@@ -1,0 +1,337 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package shim tests the shim as a process of its own against a real API server, with the rights of its own manifest. The manager
+// is played by the tests: they say when a job has finished, and its files are in a real content store.
+package shim
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gexec"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+const (
+	namespace = "platen-system"
+	// memoryLimit is that of config/shim/deployment.yaml.
+	memoryLimit = "220MiB"
+	// patience bounds every wait.
+	patience = 30 * time.Second
+)
+
+var (
+	environment *envtest.Environment
+	config      *rest.Config
+	c           client.WithWatch
+	binary      string
+	store       *content.Store
+	signer      *content.Signer
+	files       *httptest.Server
+)
+
+func TestShim(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "The shim's process")
+}
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	var err error
+	environment, err = testenv.New()
+	Expect(err).NotTo(HaveOccurred())
+	config, err = environment.Start()
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(environment.Stop)
+	config.QPS, config.Burst = 500, 1000
+	scheme, err := testenv.Scheme()
+	Expect(err).NotTo(HaveOccurred())
+	c, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+	binary, err = gexec.Build("github.com/platen-dev/platen/cmd/shim")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(gexec.CleanupBuildArtifacts)
+
+	store, err = content.Open(ctx, "file://"+GinkgoT().TempDir())
+	Expect(err).NotTo(HaveOccurred())
+	files = httptest.NewUnstartedServer(nil)
+	signer = content.NewSigner([]byte("a key of the test"), "http://"+files.Listener.Addr().String(), time.Hour)
+	files.Config.Handler = content.NewHandler(store, signer, time.Now)
+	files.Start()
+	DeferCleanup(files.Close)
+
+	Expect(c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
+	manifest, err := os.Open(filepath.Join("..", "..", "config", "shim", "rbac.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = manifest.Close() }()
+	for decoder := yaml.NewYAMLOrJSONDecoder(manifest, 4096); ; {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
+			break
+		}
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c.Create(ctx, object)).To(Succeed())
+	}
+})
+
+// process is a shim.
+type process struct {
+	*gexec.Session
+	url string
+}
+
+// start starts a shim with its own service account's rights, and ends it with the spec.
+func start(ctx context.Context, flags ...string) *process {
+	GinkgoHelper()
+	address, probes := free(), free()
+	command := exec.Command(binary, append([]string{
+		"--bind-address=" + address, "--health-probe-bind-address=" + probes, "--content-url=" + files.URL, "--zap-log-level=debug",
+	}, flags...)...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig(ctx), "GOMEMLIMIT="+memoryLimit)
+	session, err := gexec.Start(command, GinkgoWriter, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { session.Kill().Wait(patience) })
+	Eventually(func() (int, error) {
+		resp, err := http.Get("http://" + probes + "/readyz")
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Equal(http.StatusOK))
+	return &process{session, "http://" + address}
+}
+
+// logged is what the process has written.
+func (p *process) logged() string {
+	return string(bytes.Join([][]byte{p.Out.Contents(), p.Err.Contents()}, nil))
+}
+
+func free() string {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func kubeconfig(ctx context.Context) string {
+	GinkgoHelper()
+	const name = "test"
+	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+	Expect(clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: token(ctx, namespace, "platen-shim")}},
+		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
+		CurrentContext: name,
+	}, path)).To(Succeed())
+	return path
+}
+
+// token of a service account; for the API server's audience when none is named.
+func token(ctx context.Context, namespace, account string, audiences ...string) string {
+	GinkgoHelper()
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
+	Expect(c.SubResource("token").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}, request)).To(Succeed())
+	return request.Status.Token
+}
+
+// expired is the same token as it was some hours ago, signed with the API server's own key.
+func expired(valid string, ago time.Duration) string {
+	GinkgoHelper()
+	parts := strings.Split(valid, ".")
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	Expect(err).NotTo(HaveOccurred())
+	var claims map[string]any
+	Expect(json.Unmarshal(text, &claims)).To(Succeed())
+	for _, name := range []string{"iat", "nbf", "exp"} {
+		seconds, ok := claims[name].(float64)
+		Expect(ok).To(BeTrue())
+		claims[name] = int64(seconds - ago.Seconds())
+	}
+	text, err = json.Marshal(claims)
+	Expect(err).NotTo(HaveOccurred())
+	signed := parts[0] + "." + base64.RawURLEncoding.EncodeToString(text)
+	data, err := os.ReadFile(filepath.Join(environment.ControlPlane.GetAPIServer().CertDir, "sa-signer.key"))
+	Expect(err).NotTo(HaveOccurred())
+	block, _ := pem.Decode(data)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	Expect(err).NotTo(HaveOccurred())
+	key, ok := parsed.(*rsa.PrivateKey)
+	Expect(ok).To(BeTrue())
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
+	Expect(err).NotTo(HaveOccurred())
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// workspace is a namespace of a spec's own, with a template and a service account that may render.
+type workspace struct{ namespace, token string }
+
+var designer = []rbacv1.PolicyRule{{
+	APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates"},
+	Verbs: []string{"create", "get", "list", "patch"},
+}}
+
+func newWorkspace(ctx context.Context) *workspace {
+	GinkgoHelper()
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shim-"}}
+	Expect(c.Create(ctx, space)).To(Succeed())
+	w := &workspace{namespace: space.Name}
+	Expect(c.Create(ctx, &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "card"},
+		Spec: platenv1alpha1.RenderTemplateSpec{
+			TemplateID: new(int64(25)),
+			Parameters: []platenv1alpha1.Parameter{{Name: "headline", Description: "What it says"}},
+			Pages:      []platenv1alpha1.TemplatePage{{Name: "front", Width: 400, Height: 200, HTML: "<h1>"}},
+		},
+	})).To(Succeed())
+	w.token = w.account(ctx, "designer", designer...)
+	return w
+}
+
+// account makes a service account with these rights, and returns its token.
+func (w *workspace) account(ctx context.Context, name string, rules ...rbacv1.PolicyRule) string {
+	GinkgoHelper()
+	in := metav1.ObjectMeta{Namespace: w.namespace, Name: name}
+	for _, object := range []client.Object{
+		&corev1.ServiceAccount{ObjectMeta: in},
+		&rbacv1.Role{ObjectMeta: in, Rules: rules},
+		&rbacv1.RoleBinding{
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: w.namespace}},
+		},
+	} {
+		Expect(c.Create(ctx, object)).To(Succeed())
+	}
+	return token(ctx, w.namespace, name)
+}
+
+// jobs of the workspace.
+func (w *workspace) jobs(ctx context.Context) []platenv1alpha1.RenderJob {
+	GinkgoHelper()
+	list := &platenv1alpha1.RenderJobList{}
+	Expect(c.List(ctx, list, client.InNamespace(w.namespace))).To(Succeed())
+	return list.Items
+}
+
+// await returns the workspace's jobs when there are as many.
+func (w *workspace) await(ctx context.Context, n int) []platenv1alpha1.RenderJob {
+	GinkgoHelper()
+	Eventually(func() int { return len(w.jobs(ctx)) }).WithContext(ctx).WithTimeout(patience).WithPolling(10 * time.Millisecond).Should(Equal(n))
+	return w.jobs(ctx)
+}
+
+// picture is the file of every page that is finished here, with its number in it.
+func picture(page int) string { return fmt.Sprintf("the bytes of picture %d", page) }
+
+// finish does what the manager does at the end of a job: its files are stored, and its status says so.
+func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
+	GinkgoHelper()
+	s := &job.Status
+	*s = platenv1alpha1.RenderJobStatus{
+		ObservedGeneration: &job.Generation, Format: job.Spec.Output.Format, TotalPages: new(int32(pages)), RenderedPages: new(int32(pages)),
+		RenderMilliseconds: new(int64(120)), CompletionTime: new(metav1.Now()),
+	}
+	for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.RenderedCondition, platenv1alpha1.FinishedCondition} {
+		s.Conditions = append(s.Conditions, metav1.Condition{
+			Type: kind, Status: metav1.ConditionTrue, Reason: platenv1alpha1.SucceededReason, LastTransitionTime: metav1.Now(), ObservedGeneration: job.Generation,
+		})
+	}
+	for n := 1; n <= pages; n++ {
+		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.PageKey(n, string(s.Format))
+		object, err := store.Put(ctx, key, "image/png", strings.NewReader(picture(n)), 1<<20)
+		Expect(err).NotTo(HaveOccurred())
+		s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{
+			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: signer.URL(key, fmt.Sprintf("%s_%d.png", job.Name, n), time.Now()),
+			Size: &object.Size, SHA256: object.SHA256,
+		})
+	}
+	Expect(c.Status().Update(ctx, job)).To(Succeed())
+}
+
+// answer is what a shim has answered.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// json is the body as JSON.
+func (a answer) json() (object map[string]any) {
+	GinkgoHelper()
+	Expect(json.Unmarshal(a.body, &object)).To(Succeed(), "%s", a.body)
+	return object
+}
+
+// call makes a request; headers are names and values in turn.
+func call(ctx context.Context, method, url, token, body string, header ...string) answer {
+	GinkgoHelper()
+	a, err := try(ctx, method, url, token, body, header...)
+	Expect(err).NotTo(HaveOccurred())
+	return a
+}
+
+func try(ctx context.Context, method, url, token, body string, header ...string) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, maps.Clone(resp.Header), data}, err
+}
+
+// expectError checks that it is a JSON error of that status.
+func expectError(a answer, status int) {
+	GinkgoHelper()
+	Expect(a.status).To(Equal(status), "%s", a.body)
+	Expect(a.header.Get("Content-Type")).To(Equal("application/json"))
+	Expect(a.json()["error"]).NotTo(BeEmpty())
+}
