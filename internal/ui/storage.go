@@ -201,7 +201,10 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor) 
 func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words) error {
 	view := viewConnection(c)
 	view.Notice = notice
-	view.Broken = view.Broken || notice != nil && notice.Tone == bad
+	if notice != nil && notice.Tone == bad {
+		// The account has just said otherwise than the status, which is older.
+		view.Words, view.Broken, view.Connected = words{bad, notice.Title, ""}, true, false
+	}
 	if fragment(r) {
 		s.views.fragment(w, http.StatusOK, "connection", view)
 		return nil

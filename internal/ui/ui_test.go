@@ -10,11 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	testingclock "k8s.io/utils/clock/testing"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
 func key(fill byte) []byte {
@@ -221,5 +224,83 @@ func TestConnectionWords(t *testing.T) {
 	}
 	if got := connectionWords(&platenv1alpha1.StorageConnection{}); got.Tone != busy {
 		t.Errorf("a connection that nobody has looked at: %+v", got)
+	}
+}
+
+// A session ends when its time is over, whatever its cookie says.
+func TestSessionsEnd(t *testing.T) {
+	now := testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
+	s := newServer(t, now)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	bring(t, s, r, sessionCookie, session{ID: "i", Token: "t", Workspace: "w", Expires: now.Now().Add(sessionLifetime)})
+	if s.session(r) == nil {
+		t.Error("there is no session")
+	}
+	now.SetTime(now.Now().Add(sessionLifetime))
+	if s.session(r) != nil {
+		t.Error("the session goes on")
+	}
+}
+
+func newServer(t *testing.T, now *testingclock.FakePassiveClock) *Server {
+	t.Helper()
+	s, err := New(Options{Key: key(1), ContentURL: "http://content", Clock: now, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// bring puts a sealed cookie into a request.
+func bring(t *testing.T, s *Server, r *http.Request, name string, value any) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	if err := s.jar.put(w, name, value); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range w.Result().Cookies() {
+		r.AddCookie(c)
+	}
+}
+
+// Whoever comes back from Dropbox must have gone there, in the same session and not long ago. Nothing is asked of anybody before.
+func TestCallbacksThatBelongToNobody(t *testing.T) {
+	now := testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
+	signedIn := session{ID: "mine", Token: "t", Workspace: "w", Expires: now.Now().Add(time.Hour)}
+	begun := flow{Attempt: authflow.Attempt{State: "state", Verifier: "v"}, Session: "mine", Workspace: "w", Connection: "dropbox", AppKey: "k", Expires: now.Now().Add(connectLifetime)}
+	others, late := begun, begun
+	others.Session, late.Expires = "theirs", now.Now()
+	for name, tc := range map[string]struct {
+		session *session
+		flow    *flow
+		query   string
+		want    string
+	}{
+		"nobody is signed in":          {nil, &begun, "code=c&state=state", "You are not signed in any more"},
+		"nothing was begun":            {&signedIn, nil, "code=c&state=state", "belongs to no attempt of yours"},
+		"begun in another session":     {&signedIn, &others, "code=c&state=state", "belongs to no attempt of yours"},
+		"begun long ago":               {&signedIn, &late, "code=c&state=state", "That took too long"},
+		"another state":                {&signedIn, &begun, "code=c&state=statf", "belongs to no attempt of yours"},
+		"no state":                     {&signedIn, &begun, "code=c", "belongs to no attempt of yours"},
+		"another state, with an error": {&signedIn, &begun, "error=access_denied&state=x", "belongs to no attempt of yours"},
+		"denied":                       {&signedIn, &begun, "error=access_denied&state=state", "You did not allow the access"},
+		"no code":                      {&signedIn, &begun, "state=state", "Dropbox refused"},
+	} {
+		s := newServer(t, now)
+		r := httptest.NewRequest(http.MethodGet, callbackPath+"?"+tc.query, nil)
+		if tc.session != nil {
+			bring(t, s, r, sessionCookie, *tc.session)
+		}
+		if tc.flow != nil {
+			bring(t, s, r, connectCookie, *tc.flow)
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, tc.want) || strings.Contains(body, "code=c") {
+			t.Errorf("%s: answered %d\n%s", name, w.Code, body)
+		}
+		if !strings.Contains(w.Header().Get("Set-Cookie"), connectCookie+"=; Path=/; Max-Age=0") {
+			t.Errorf("%s: the attempt is not forgotten: %s", name, w.Header().Get("Set-Cookie"))
+		}
 	}
 }

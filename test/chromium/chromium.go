@@ -165,6 +165,12 @@ func (b *Browser) Holds(script string) {
 	})
 }
 
+// Press presses keys where the focus is, as a person without a mouse does: kb.Tab, kb.Enter, or text.
+func (b *Browser) Press(keys string) {
+	b.tb.Helper()
+	b.do(chromedp.KeyEvent(keys))
+}
+
 // Seen waits until an element is to be seen.
 func (b *Browser) Seen(selector string) {
 	b.tb.Helper()

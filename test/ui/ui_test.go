@@ -4,16 +4,22 @@
 package ui
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -241,5 +247,95 @@ func TestReplayedCode(t *testing.T) {
 	}
 	if after := w.secret(t); after.ResourceVersion != before.ResourceVersion {
 		t.Error("the Secret was written again")
+	}
+}
+
+// Everything can be done without a mouse, and nobody loses their place when the page changes by itself.
+func TestKeyboard(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	b.open("/ui/")
+	b.Holds(`document.activeElement.id === "token"`)
+	b.Press(w.token + kb.Enter)
+	b.Sees("Where the renders of " + w.name)
+	b.Press(kb.Tab)
+	b.Holds(`document.activeElement.className === "skip" && document.activeElement.getBoundingClientRect().left >= 0`)
+	b.Press(kb.Enter + kb.Tab)
+	b.Holds(`document.activeElement.id === "appKey"`)
+	b.Holds(`getComputedStyle(document.activeElement).outlineStyle === "solid"`)
+
+	b.connect(w)
+	b.Holds(`document.querySelector("#new-folder").focus() === undefined`)
+	b.Press("Marketing" + kb.Enter)
+	b.Sees("The folder is there")
+	b.Holds(`document.querySelector(".path a").focus() === undefined`)
+	b.Press(kb.Enter)
+	b.Holds(`document.activeElement.getAttribute("aria-current") === "location" && document.querySelector(".folders a").innerText.startsWith("Marketing")`)
+
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "poster"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+	}}
+	create(t, job)
+	b.open("/ui/renders")
+	b.Sees("Waiting to start")
+	b.Holds(`document.querySelector("#open-poster").focus() === undefined`)
+	w.finish(t, job, 2, "")
+	b.Sees("Done", "and 1 more")
+	b.Holds(`document.activeElement.id === "open-poster"`)
+}
+
+func TestPreview(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Click("#preview")
+	job := w.job(t)
+	if job.Spec.Connections == nil || len(job.Spec.Connections) > 0 {
+		t.Errorf("the preview goes to %v", job.Spec.Connections)
+	}
+	if got := string(job.Spec.Modifications.Raw); got != `{"headline":"Headline"}` {
+		t.Errorf("the modifications are %s", got)
+	}
+	w.finish(t, job, 1, "")
+	b.Holds(`document.querySelector("#result img").naturalWidth === 1200`)
+	b.open("/ui/templates")
+	b.Holds(`document.querySelector(".thumb img").naturalWidth === 1200`)
+	b.Screenshots("templates")
+}
+
+// Forms work where scripts do not.
+func TestWithoutScripts(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	cookies := signedIn(t, w.token)
+	post := func(headline string) (int, http.Header, string) {
+		t.Helper()
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		for name, value := range map[string]string{"p.headline": headline, "format": "webp", "fileName": "hello", "folder": "/Marketing"} {
+			if err := form.WriteField(name, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = form.Close()
+		r := request(t, http.MethodPost, "/ui/templates/banner/renders", nil, cookies, func(h http.Header) { h.Set("Content-Type", form.FormDataContentType()) })
+		r.Body, r.ContentLength = io.NopCloser(&body), int64(body.Len())
+		return send(t, r)
+	}
+	if status, _, page := post(""); status != http.StatusUnprocessableEntity || !strings.Contains(page, "Please fill this in.") || !strings.Contains(page, "<!doctype html>") {
+		t.Errorf("an empty form is answered with %d\n%s", status, page)
+	}
+	status, header, _ := post("Hello")
+	job := w.job(t)
+	if status != http.StatusSeeOther || header.Get("Location") != "/ui/renders/"+job.Name {
+		t.Errorf("answered %d %s", status, header.Get("Location"))
+	}
+	want := []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Name: new(""), Folder: "/Marketing"}}
+	if diff := cmp.Diff(want, job.Spec.Connections); diff != "" || job.Spec.Output.Format != "webp" || job.Spec.Output.FileName != "hello" {
+		t.Errorf("%+v %s", job.Spec.Output, diff)
+	}
+	if status, _, page := send(t, request(t, http.MethodGet, header.Get("Location"), nil, cookies, nil)); status != http.StatusOK || !strings.Contains(page, "Waiting to start") {
+		t.Errorf("answered %d\n%s", status, page)
 	}
 }

@@ -32,6 +32,16 @@ if (navigator.clipboard) {
   }
 }
 
+// Whoever was at something that is replaced, by keyboard or screen reader, is put where its successor begins.
+let within = false;
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  within = event.detail.target.contains(document.activeElement);
+});
+document.body.addEventListener('htmx:afterSettle', (event) => {
+  if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
+  within = false;
+});
+
 const notices = document.getElementById('notices');
 
 // What went wrong is told until something goes right again.

@@ -1,0 +1,93 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package credentials
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+func TestSaveDropbox(t *testing.T) {
+	values := func(pairs ...string) map[string][]byte {
+		data := map[string][]byte{}
+		for i := 0; i < len(pairs); i += 2 {
+			data[pairs[i]] = []byte(pairs[i+1])
+		}
+		return data
+	}
+	for name, tc := range map[string]struct {
+		before *corev1.Secret
+		want   map[string][]byte
+		wrong  string
+	}{
+		"a new Secret": {nil, values("appKey", "app", "refreshToken", "fresh-token"), ""},
+		"connected again": {
+			&corev1.Secret{Data: values("appKey", "app", "refreshToken", "old", "appSecret", "s", "note", "mine")},
+			values("appKey", "app", "refreshToken", "fresh-token", "appSecret", "s", "note", "mine"), "",
+		},
+		"another app":  {&corev1.Secret{Data: values("appKey", "other", "refreshToken", "old", "appSecret", "s")}, values("appKey", "app", "refreshToken", "fresh-token"), ""},
+		"without data": {&corev1.Secret{}, values("appKey", "app", "refreshToken", "fresh-token"), ""},
+		"in Git": {
+			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}}}, nil, "kept by a GitOps tool",
+		},
+		"in Argo CD": {
+			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"argocd.argoproj.io/tracking-id": "x"}}}, nil, "kept by a GitOps tool",
+		},
+		"from a vault": {
+			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{APIVersion: "external-secrets.io/v1", Kind: "ExternalSecret", Name: "vault", UID: "1"}}}},
+			nil, "kept by ExternalSecret 'vault'",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fake.NewClientBuilder().WithScheme(scheme.Scheme).Build()
+			if tc.before != nil {
+				tc.before.Namespace, tc.before.Name = "ns", "dropbox"
+				if err := c.Create(t.Context(), tc.before); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := Writer{c}.SaveDropbox(t.Context(), "ns", "dropbox", Dropbox{AppKey: "app", RefreshToken: "fresh-token"})
+			if tc.wrong != "" {
+				problem := (*Error)(nil)
+				if !errors.As(err, &problem) || problem.Reason != SecretNotOurs || !strings.Contains(problem.Message, tc.wrong) || strings.Contains(problem.Message, "fresh-token") {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			secret := &corev1.Secret{}
+			if err := c.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "dropbox"}, secret); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, secret.Data); diff != "" {
+				t.Error(diff)
+			}
+			if got, _, err := (Reader{c}).Dropbox(t.Context(), "ns", "dropbox"); err != nil || got.RefreshToken != "fresh-token" {
+				t.Errorf("it cannot be read: %v", err)
+			}
+			// Only what was made here is deleted again.
+			gone, err := Writer{c}.DeleteOurs(t.Context(), "ns", "dropbox")
+			if err != nil || gone != (tc.before == nil) {
+				t.Errorf("gone is %v, %v", gone, err)
+			}
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); apierrors.IsNotFound(err) != gone {
+				t.Errorf("gone is %v, and the API server says %v", gone, err)
+			}
+		})
+	}
+	if gone, err := (Writer{fake.NewClientBuilder().Build()}).DeleteOurs(t.Context(), "ns", "dropbox"); !gone || err != nil {
+		t.Errorf("a Secret that is not there: %v, %v", gone, err)
+	}
+}
