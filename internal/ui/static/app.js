@@ -40,6 +40,8 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
 document.body.addEventListener('htmx:afterSettle', (event) => {
   if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
   within = false;
+  // On a phone, what a form brings may stand below the screen.
+  if (event.detail.requestConfig?.verb === 'post') event.target.scrollIntoView({block: 'nearest'});
 });
 
 const notices = document.getElementById('notices');
