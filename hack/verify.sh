@@ -43,6 +43,10 @@ if go list -deps ./cmd/manager | grep -E '/(dropboxsim|test/|internal/render/bro
   echo "verify: cmd/manager must not depend on these" >&2
   exit 1
 fi
+if go list -deps ./cmd/shim | grep -E '/(dropboxsim|test/|internal/(render/browser|pool))|kin-openapi'; then
+  echo "verify: cmd/shim must not depend on these" >&2
+  exit 1
+fi
 
 echo "==> manifests"
 for overlay in config/default config/simulator config/samples; do

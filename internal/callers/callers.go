@@ -36,7 +36,7 @@ const (
 )
 
 // Refusal is an error that is the caller's, with the HTTP status that tells of it: 400, 401, 403 or 429.
-type Refusal struct {
+type Refusal struct { //nolint:errname // it says what it is, and reads so where it is used
 	Status  int
 	Message string
 }

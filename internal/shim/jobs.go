@@ -145,7 +145,7 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 	if err != nil {
 		return jobError(err, c, key.Name)
 	}
-	note(r.Context()).job = job.Name
+	note(w).job = job.Name
 	body := report(job)
 	if body.Webhook, err = s.Delivery(r.Context(), job); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) err
 		if err := theirs.Get(r.Context(), client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}, job); err != nil {
 			return jobError(err, c, r.PathValue("id"))
 		}
-		note(r.Context()).job = job.Name
+		note(w).job = job.Name
 		err = cancel(r.Context(), theirs, job)
 		if apierrors.IsConflict(err) {
 			continue

@@ -60,15 +60,15 @@ func newLedger(limits Limits) *ledger {
 	return &ledger{limits: limits, bodies: semaphore.NewWeighted(bodiesInAll), creates: make(chan struct{}, maxCreates), accounts: map[string]*account{}}
 }
 
-// tooMany is a refusal with the seconds after which to try again.
-type tooMany struct {
+// tooManyError is a refusal with the seconds after which to try again.
+type tooManyError struct {
 	after time.Duration
 	what  string
 }
 
-func (t *tooMany) Error() string { return "too many requests: " + t.what }
+func (t *tooManyError) Error() string { return "too many requests: " + t.what }
 
-// open counts a request of the caller in; close counts it out. The error is a *tooMany.
+// open counts a request of the caller in; close counts it out. The error is a *tooManyError.
 func (l *ledger) open(caller string) (a *account, closed func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,12 +79,12 @@ func (l *ledger) open(caller string) (a *account, closed func(), err error) {
 		l.accounts[caller] = a
 	}
 	if a.open >= l.limits.Concurrency {
-		return nil, nil, &tooMany{time.Second, fmt.Sprintf("at most %d of a caller may be open at a time", l.limits.Concurrency)}
+		return nil, nil, &tooManyError{time.Second, fmt.Sprintf("at most %d of a caller may be open at a time", l.limits.Concurrency)}
 	}
 	reservation := a.rate.Reserve()
 	if wait := reservation.Delay(); wait > 0 {
 		reservation.Cancel()
-		return nil, nil, &tooMany{wait, fmt.Sprintf("at most %g a second of a caller", l.limits.Rate)}
+		return nil, nil, &tooManyError{wait, fmt.Sprintf("at most %g a second of a caller", l.limits.Rate)}
 	}
 	a.open++
 	return a, func() {

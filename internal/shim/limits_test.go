@@ -15,14 +15,14 @@ import (
 func TestOneCallerCannotTakeAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(Limits{Rate: 10, Burst: 3, Concurrency: 2})
-		refused := func(who string) *tooMany {
+		refused := func(who string) *tooManyError {
 			t.Helper()
 			_, closed, err := l.open(who)
 			if err == nil {
 				closed()
 				return nil
 			}
-			many := (*tooMany)(nil)
+			many := (*tooManyError)(nil)
 			if !errors.As(err, &many) {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -49,7 +50,7 @@ type (
 		renderHeaders
 		kindPath
 		ID string `path:"id" required:"true" description:"The template's number or name."`
-		Request
+		RenderOptions
 	}
 	generateBodyRequest struct {
 		renderHeaders
@@ -190,9 +191,7 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 		c.AddSecurity("token")
 		answers[401], answers[403] = problem{}, problem{}
 	}
-	for status, body := range o.answers {
-		answers[status] = body
-	}
+	maps.Copy(answers, o.answers)
 	for status, body := range answers {
 		c.AddRespStructure(body, openapi.WithHTTPStatus(status), func(u *openapi.ContentUnit) { u.Description = http.StatusText(status) })
 	}

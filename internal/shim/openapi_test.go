@@ -26,7 +26,14 @@ func TestDocumentIsValid(t *testing.T) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
 		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
 	}
+	routes := (&Server{}).routes()
+	if len(routes) != len(operations) {
+		t.Errorf("%d routes, and %d are described", len(routes), len(operations))
+	}
 	for _, o := range operations {
+		if routes[o.method+" "+o.path] == nil {
+			t.Errorf("%s %s is no route", o.method, o.path)
+		}
 		item := doc.Paths.Find(o.path)
 		if item == nil || item.GetOperation(o.method) == nil {
 			t.Errorf("%s %s is not described", o.method, o.path)

@@ -61,7 +61,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c caller, defaults 
 	if err != nil {
 		return err
 	}
-	note(r.Context()).job = job.Name
+	note(w).job = job.Name
 	if mode == "async" {
 		return accepted(w, job)
 	}

@@ -23,12 +23,17 @@ const maxWarnings = 64
 
 // Request is the body of POST /v1/studio/render.
 type Request struct {
-	TemplateID    TemplateID          `json:"templateId" required:"true"`
-	Modifications Object              `json:"modifications,omitempty"`
-	Response      ResponseOptions     `json:"response,omitempty"`
+	TemplateID TemplateID `json:"templateId" required:"true"`
+	RenderOptions
+}
+
+// RenderOptions say what is made of a template, and how it is answered.
+type RenderOptions struct {
+	Modifications Object              `json:"modifications"`
+	Response      ResponseOptions     `json:"response"`
 	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Left out: to every automatic connection of the workspace."`
-	PDFOptions    PDFOptions          `json:"pdfOptions,omitempty" description:"For format pdf; read here and inside of response, because clients do either."`
-	VideoOptions  VideoOptions        `json:"videoOptions,omitempty" description:"For formats mp4 and gif; read here and inside of response."`
+	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf; read here and inside of response, because clients do either."`
+	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4 and gif; read here and inside of response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`
 	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name of webhook."`
 	Source        string              `json:"source,omitempty" description:"What the SDKs say of themselves; ignored."`
@@ -60,8 +65,8 @@ type ResponseOptions struct {
 	Quality      int32        `json:"quality,omitempty" description:"1 to 100. Default 90."`
 	IncludePages []int32      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
-	PDFOptions   PDFOptions   `json:"pdfOptions,omitempty"`
-	VideoOptions VideoOptions `json:"videoOptions,omitempty"`
+	PDFOptions   PDFOptions   `json:"pdfOptions"`
+	VideoOptions VideoOptions `json:"videoOptions"`
 }
 
 // ConnectionOptions name a connection of the workspace.
@@ -196,7 +201,7 @@ func inspectFields(object json.RawMessage, kind reflect.Type, path string) (unkn
 		}
 		at := slices.IndexFunc(fields, func(f reflect.StructField) bool {
 			known, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			return strings.EqualFold(known, name)
+			return !f.Anonymous && strings.EqualFold(known, name)
 		})
 		if at < 0 {
 			unknown = append(unknown, full)

@@ -88,7 +88,25 @@ func New(options Options) (*Server, error) {
 // Handler returns the API's routes, and their description.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
+	for pattern, handle := range s.routes() {
+		mux.HandleFunc(pattern, s.answering(handle))
+	}
 	for pattern, handle := range map[string]handler{
+		"GET /openapi.json": s.static("application/json", s.openAPI),
+		"GET /docs":         s.static("text/html; charset=utf-8", s.page),
+		"GET /docs.css":     s.static("text/css", stylesheet),
+		"/v1/": func(http.ResponseWriter, *http.Request) error {
+			return callers.Refuse(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
+		},
+	} {
+		mux.HandleFunc(pattern, s.answering(handle))
+	}
+	return mux
+}
+
+// routes are those that the document describes.
+func (s *Server) routes() map[string]handler {
+	return map[string]handler{
 		"POST /v1/studio/render":                  s.asCaller(s.render),
 		"GET /v1/studio/render-jobs":              s.asCaller(s.listJobs),
 		"GET /v1/studio/render-jobs/{id}":         s.asCaller(s.getJob),
@@ -100,16 +118,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /v1/generate/{kind}/{id}":           s.asCaller(s.generate),
 		"GET /v1/generate/{kind}":                 s.openSignedURL,
 		"POST /v1/signed-url/create":              s.asCaller(s.createSignedURL),
-		"GET /openapi.json":                       s.static("application/json", s.openAPI),
-		"GET /docs":                               s.static("text/html; charset=utf-8", s.page),
-		"GET /docs.css":                           s.static("text/css", stylesheet),
-		"/v1/": func(http.ResponseWriter, *http.Request) error {
-			return callers.Refuse(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
-		},
-	} {
-		mux.HandleFunc(pattern, s.answering(handle))
 	}
-	return mux
 }
 
 // HTTPServer returns a server for pages of the shim: whoever is slow to send or to read does not hold it for long.
@@ -127,12 +136,10 @@ type handler func(http.ResponseWriter, *http.Request) error
 // notes are what a request's log line tells.
 type notes struct{ user, namespace, job string }
 
-type notesKey struct{}
-
-// note returns the notes of a request.
-func note(ctx context.Context) *notes {
-	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
-		return n
+// note returns the notes of the request that w answers.
+func note(w http.ResponseWriter) *notes {
+	if r, ok := w.(*recorder); ok {
+		return &r.notes
 	}
 	return &notes{}
 }
@@ -145,6 +152,7 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	notes  notes
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -168,7 +176,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // not logged: they hold secrets.
 func (s *Server) answering(handle handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		began, n, id := time.Now(), &notes{}, r.Header.Get("X-Request-Id")
+		began, id := time.Now(), r.Header.Get("X-Request-Id")
 		if !requestID.MatchString(id) {
 			id = uuid.NewString()
 		}
@@ -177,9 +185,8 @@ func (s *Server) answering(handle handler) http.HandlerFunc {
 		answer.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
 			s.Log.Info("Answered", "requestID", id, "route", r.Pattern, "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
-				"user", n.user, "namespace", n.namespace, "job", n.job)
+				"user", answer.notes.user, "namespace", answer.notes.namespace, "job", answer.notes.job)
 		}()
-		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, n))
 		switch err := handle(answer, r); {
 		case err == nil || r.Context().Err() != nil:
 		case answer.status != 0:
@@ -210,7 +217,7 @@ type problem struct {
 func (s *Server) fail(w http.ResponseWriter, id string, err error) {
 	status, body := http.StatusInternalServerError, problem{Error: "the API server did not answer; try again"}
 	refusal, code, field := (*callers.Refusal)(nil), (*coded)(nil), (*FieldError)(nil)
-	many, large, api := (*tooMany)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
+	many, large, api := (*tooManyError)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
 	switch {
 	case errors.As(err, &refusal):
 		status, body.Error = refusal.Status, refusal.Message
@@ -292,7 +299,7 @@ func (s *Server) asCaller(handle func(http.ResponseWriter, *http.Request, caller
 		if len(validation.IsDNS1123Label(c.namespace)) > 0 {
 			return callers.Refuse(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
 		}
-		n := note(r.Context())
+		n := note(w)
 		n.user, n.namespace = c.User.Username, c.namespace
 		return handle(w, r, c)
 	}

@@ -21,9 +21,10 @@ import (
 
 func TestParseNamesTheField(t *testing.T) {
 	for body, want := range map[string]string{
-		``:                    "body: must be a JSON object",
-		`[`:                   "body: must be a JSON object",
-		`[1]`:                 "body: must be a JSON object",
+		``:    "body: must be a JSON object",
+		`[`:   "body: must be a JSON object",
+		`[1]`: "body: must be a JSON object",
+		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object",
 		`{} {}`:               "body: must be a JSON object",
 		`{}`:                  "templateId: is required",
 		`{"templateId":true}`: "templateId: must be a whole number or a string, not true",
@@ -57,13 +58,15 @@ func TestParseNamesTheField(t *testing.T) {
 }
 
 func TestParseForgives(t *testing.T) {
-	r, warnings, err := parse[Request]([]byte(` {"templateId":"25","modifications":null,"colour":"red","source":"sdk","response":{"format":"png","dpi":3,"quality":null},
+	r, warnings, err := parse[Request]([]byte(` {"templateId":"25","modifications":null,"colour":"red","":1,"RenderOptions":2,"source":"sdk","response":{"format":"png","dpi":3,"quality":null},
 		"connections":[{"type":"storage","provider":"dropbox","path":"/x"}]}`))
 	titles := make([]string, 0, len(warnings))
 	for _, w := range warnings {
 		titles = append(titles, w.Title)
 	}
 	want := []string{
+		"Field '' is not known and was ignored",
+		"Field 'RenderOptions' is not known and was ignored",
 		"Field 'colour' is not known and was ignored",
 		"Field 'connections[0].path' is not known and was ignored",
 		"Field 'response.dpi' is not known and was ignored",

@@ -32,7 +32,7 @@ const watchLag = 2 * time.Second
 // SignedURLRequest is the body of POST /v1/signed-url/create.
 type SignedURLRequest struct {
 	TemplateID     TemplateID `json:"templateId" required:"true"`
-	Modifications  Object     `json:"modifications,omitempty"`
+	Modifications  Object     `json:"modifications"`
 	RenderType     string     `json:"renderType,omitempty" enum:"images,pdfs" description:"Default images."`
 	ResponseFormat string     `json:"responseFormat,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,gif" description:"Default png, and pdf for pdfs."`
 	ExpiresAt      *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds; null: as late as possible."`
@@ -77,7 +77,8 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 			Details: fmt.Sprintf("files can be read for %s", s.SignedURLTTL),
 		})
 	}
-	render := Request{TemplateID: request.TemplateID, Modifications: request.Modifications}
+	render := Request{TemplateID: request.TemplateID}
+	render.Modifications = request.Modifications
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
 	if kind == pdfs {
 		render.Response.Format = cmp.Or(render.Response.Format, string(platenv1alpha1.FormatPDF))
@@ -98,7 +99,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err := s.create(r.Context(), c, job); err != nil {
 		return err
 	}
-	note(r.Context()).job = job.Name
+	note(w).job = job.Name
 	id := client.ObjectKeyFromObject(job).String() + "/" + string(job.UID)
 	query := url.Values{"id": {id}, "expiresAt": {strconv.FormatInt(expires.Unix(), 10)}}
 	query.Set("signature", s.sign(kind, id, query.Get("expiresAt")))
@@ -166,7 +167,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 		return callers.Refuse(http.StatusForbidden, "the signature of this URL is not valid")
 	}
 	key, uid := types.NamespacedName{Namespace: parts[0], Name: parts[1]}, types.UID(parts[2])
-	n := note(r.Context())
+	n := note(w)
 	n.namespace, n.job = key.Namespace, key.Name
 	job, _, err := s.look(r.Context(), key, uid)
 	if err == nil && job == nil {

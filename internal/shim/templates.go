@@ -167,7 +167,7 @@ func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 }
 
 func modifications(t *platenv1alpha1.RenderTemplate) []Modification {
-	list := []Modification{}
+	list := make([]Modification, 0, len(t.Spec.Parameters))
 	for _, p := range t.Spec.Parameters {
 		list = append(list, Modification{
 			ID: p.Name, Key: p.Name, Type: string(p.Type), Description: p.Description, HelpText: p.Description,

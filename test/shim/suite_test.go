@@ -8,9 +8,8 @@ package shim
 import (
 	"bytes"
 	"context"
-	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -53,7 +52,7 @@ import (
 const (
 	namespace = "platen-system"
 	// memoryLimit is that of config/shim/deployment.yaml.
-	memoryLimit = "220MiB"
+	memoryLimit = "200MiB"
 	// patience bounds every wait.
 	patience = 30 * time.Second
 )
@@ -193,11 +192,14 @@ func expired(valid string, ago time.Duration) string {
 	block, _ := pem.Decode(data)
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	Expect(err).NotTo(HaveOccurred())
-	key, ok := parsed.(*rsa.PrivateKey)
-	Expect(ok).To(BeTrue())
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	Expect(ok).To(BeTrue(), "%T", parsed)
 	digest := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	Expect(err).NotTo(HaveOccurred())
+	signature := make([]byte, 64) // ES256: both numbers, RFC 7518, section 3.4
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
@@ -275,7 +277,7 @@ func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
 		})
 	}
 	for n := 1; n <= pages; n++ {
-		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.PageKey(n, string(s.Format))
+		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.PageKey(n, "", string(s.Format))
 		object, err := store.Put(ctx, key, "image/png", strings.NewReader(picture(n)), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
 		s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{

@@ -52,11 +52,17 @@ func (r *receiver) count() int {
 var _ = Describe("Webhooks", func() {
 	const allow = "--webhook-allow=127.0.0.0/8"
 	fine := func(int) int { return http.StatusNoContent }
-	records := func(ctx SpecContext) func() int {
-		return func() int {
+	// records counts what is remembered of a workspace's webhooks.
+	records := func(ctx SpecContext, w *workspace) func() int {
+		return func() (n int) {
 			list := &corev1.ConfigMapList{}
 			Expect(c.List(ctx, list, client.InNamespace(namespace), client.HasLabels{"platen.dev/webhook-delivery"})).To(Succeed())
-			return len(list.Items)
+			for _, record := range list.Items {
+				if strings.Contains(record.Data["delivery"], w.namespace) {
+					n++
+				}
+			}
+			return n
 		}
 	}
 	hooked := func(ctx SpecContext, w *workspace, p *process, field, hook string) {
@@ -103,11 +109,11 @@ var _ = Describe("Webhooks", func() {
 		Expect(ids).To(HaveLen(n))
 		other := newWorkspace(ctx)
 		Expect(call(ctx, http.MethodGet, replicas[0].url+"/v1/studio/webhook-secret", other.token, "").json()["secret"]).NotTo(Equal(secret))
-		Expect(records(ctx)()).To(BeNumerically(">=", n))
+		Expect(records(ctx, w)()).To(Equal(n))
 		for i := range jobs {
 			Expect(c.Delete(ctx, &jobs[i])).To(Succeed())
 		}
-		Eventually(records(ctx)).WithContext(ctx).WithTimeout(patience).Should(BeZero())
+		Eventually(records(ctx, w)).WithContext(ctx).WithTimeout(patience).Should(BeZero())
 	})
 
 	It("are tried again, also by the process after a crash", func(ctx SpecContext) {
