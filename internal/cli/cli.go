@@ -105,6 +105,13 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		Version:       version.Version,
 		SilenceErrors: true, SilenceUsage: true,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl platen"},
+		Args:        cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return subcommand("kubectl platen")(c, args)
+		},
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -115,7 +122,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		// All of kubectl's work; help lists those that people use every day.
 		f.Hidden = f.Name != "namespace" && f.Name != "context" && f.Name != "kubeconfig"
 	})
-	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: noArguments, RunE: needsSubcommand}
+	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: subcommand("connect")}
 	connect.AddCommand(o.connectDropbox())
 	root.AddCommand(connect, o.render(), o.preview(), o.status(), o.retry(), o.templates(), o.connections())
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
@@ -130,19 +137,23 @@ func must(err error) {
 	}
 }
 
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage("unexpected %q", args[0])
+// subcommand is for a command that needs another word.
+func subcommand(what string) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		var names []string
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		if len(args) > 0 {
+			if similar := c.SuggestionsFor(args[0]); len(similar) > 0 {
+				names = similar
+			}
+			return usage("%s knows no %q; did you mean: %s", what, args[0], strings.Join(names, ", "))
+		}
+		return usage("say what to %s: %s", what, strings.Join(names, ", "))
 	}
-	return nil
-}
-
-func needsSubcommand(c *cobra.Command, _ []string) error {
-	names := make([]string, 0, len(c.Commands()))
-	for _, sub := range c.Commands() {
-		names = append(names, sub.Name())
-	}
-	return usage("say what: %s", strings.Join(names, ", "))
 }
 
 // arguments checks how many arguments there are; what names the one that is missing.

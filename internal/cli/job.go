@@ -105,6 +105,7 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
 	fmt.Fprintf(out, "%s: %s\n", word, sentence)
 	if current(job) {
+		fmt.Fprintln(out)
 		describeFiles(out, job)
 		describeUploads(out, job)
 		describeWarnings(out, job)
@@ -122,7 +123,7 @@ func describeFiles(out io.Writer, job *platenv1alpha1.RenderJob) {
 	if ms := job.Status.RenderMilliseconds; ms != nil {
 		took = ", rendered in " + (time.Duration(*ms) * time.Millisecond).String()
 	}
-	fmt.Fprintf(out, "\n%s%s:\n", count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
+	fmt.Fprintf(out, "%s%s:\n", count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
 	for _, p := range job.Status.Pages {
 		fmt.Fprintf(out, "  page %d  %dx%d  %s  %s\n", p.Page, p.Width, p.Height, size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
 	}

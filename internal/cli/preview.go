@@ -27,6 +27,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/preview"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -260,8 +261,9 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	for _, w := range warnings {
 		fmt.Fprintf(p.ErrOut, "Warning: %s\n", plain(w.Title))
 	}
-	problem := (*render.Error)(nil)
-	if errors.As(err, &problem) && !errors.Is(err, preview.ErrNoBrowser) {
+	// What another attempt would not help is the template's fault.
+	refused, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)
+	if errors.As(err, &refused) || errors.As(err, &failed) && failed.Terminal {
 		return &exitError{exitRenderFailed, err}
 	}
 	return err

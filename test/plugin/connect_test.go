@@ -1,0 +1,428 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+)
+
+// app makes an app with an account of its own, and returns its key, its account's email and the flags for a free port.
+func app(t *testing.T) (key, email string, flags []string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	key = "app" + strconv.Itoa(port)
+	email = key + "@example.com"
+	sim.AddAccount(dropboxsim.Account{
+		AppKey: key, AppName: "Platen", RefreshToken: "unused-" + key, Email: email, DisplayName: "Ada",
+		RedirectURIs: []string{fmt.Sprintf("http://localhost:%d/", port)},
+	})
+	return key, email, []string{"--app-key", key, "--port", strconv.Itoa(port)}
+}
+
+func command(namespace string, flags []string, more ...string) []string {
+	return append(append([]string{"connect", "dropbox", "-n", namespace}, flags...), more...)
+}
+
+// connected reads the connection and its Secret.
+func connected(t *testing.T, namespace string) (*platenv1alpha1.StorageConnection, *corev1.Secret) {
+	t.Helper()
+	connection, secret := &platenv1alpha1.StorageConnection{}, &corev1.Secret{}
+	if err := api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "dropbox"}, connection); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: connection.Spec.Dropbox.CredentialsSecretRef.Name}, secret); err != nil {
+		t.Fatal(err)
+	}
+	return connection, secret
+}
+
+// nothingWritten checks that a namespace has neither a connection nor a Secret.
+func nothingWritten(t *testing.T, namespace string) {
+	t.Helper()
+	connections, secrets := &platenv1alpha1.StorageConnectionList{}, &corev1.SecretList{}
+	for _, list := range []client.ObjectList{connections, secrets} {
+		if err := api.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(connections.Items)+len(secrets.Items) > 0 {
+		t.Errorf("there are %d connections and %d Secrets", len(connections.Items), len(secrets.Items))
+	}
+}
+
+// works tells whether a refresh token does.
+func works(t *testing.T, key, refreshToken string) bool {
+	t.Helper()
+	c, err := dropbox.New(dropbox.Config{AppKey: key, RefreshToken: refreshToken, APIURL: simURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Verify(t.Context())
+	return err == nil
+}
+
+// newBrowser is a real Chromium with a page.
+func newBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell"} {
+		for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
+			if _, err := os.Stat(filepath.Join(folder, name)); err == nil && path == "" {
+				path = filepath.Join(folder, name)
+			}
+		}
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	page, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	page, cancel = context.WithTimeout(page, patience)
+	t.Cleanup(cancel)
+	return page
+}
+
+// do makes the browser do something.
+func do[T any](t *testing.T, page context.Context, action chromedp.Action[T]) T {
+	t.Helper()
+	value, err := chromedp.Run(page, action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func TestConnectWithABrowser(t *testing.T) {
+	namespace := workspace(t)
+	key, email, flags := app(t)
+	terminal, visits := open(t, realBrowser, command(namespace, flags)...)
+	terminal.await("Opening Dropbox in your browser")
+
+	page := newBrowser(t)
+	do(t, page, chromedp.Navigate(visits.next()))
+	asked := do(t, page, chromedp.Text(chromedp.CSS("main")))
+	do(t, page, chromedp.Click(chromedp.CSS(`button[value=allow]`)))
+	do(t, page, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Almost done"]`)))
+	told, address := do(t, page, chromedp.Text(chromedp.CSS("body"))), do(t, page, chromedp.Location())
+	if !strings.Contains(asked, "Platen would like to") || !strings.Contains(asked, email) || !strings.Contains(told, "Go back to the terminal") {
+		t.Errorf("asked %q, told %q", asked, told)
+	}
+
+	terminal.await("Dropbox of Ada <" + email + ">, 2.0 GiB free of 2.0 GiB")
+	terminal.await("Folders in /\r\n +none")
+	terminal.enter("+ Campaigns")
+	terminal.await("Folders in /Campaigns")
+	terminal.enter("nowhere")
+	terminal.await("/Campaigns/nowhere: Path does not exist.*Choose another")
+	terminal.enter("+ 2026")
+	terminal.await("Folders in /Campaigns/2026")
+	terminal.enter("..")
+	terminal.await("1  2026")
+	terminal.enter("1")
+	terminal.await("Folders in /Campaigns/2026")
+	terminal.enter(".")
+	code, text := terminal.end()
+	if code != 0 || !strings.Contains(text, "Connected: renders of namespace "+namespace+" go to /Campaigns/2026 in the Dropbox of "+email) {
+		t.Fatalf("exit code %d\n%s", code, text)
+	}
+
+	connection, secret := connected(t, namespace)
+	if !meta.IsStatusConditionTrue(connection.Status.Conditions, platenv1alpha1.ReadyCondition) || connection.Status.Account.Email != email ||
+		connection.Spec.DefaultFolder != "/Campaigns/2026" || secret.Labels[platenv1alpha1.CredentialsLabel] != "true" {
+		t.Errorf("connection %+v", connection)
+	}
+	refreshToken := string(secret.Data["refreshToken"])
+	if !works(t, key, refreshToken) || strings.Contains(text, refreshToken) || strings.Contains(address, refreshToken) {
+		t.Error("the refresh token does not work, or is shown")
+	}
+}
+
+func TestDenial(t *testing.T) {
+	namespace := workspace(t)
+	_, _, flags := app(t)
+	terminal, visits := open(t, realBrowser, command(namespace, flags)...)
+	page := newBrowser(t)
+	do(t, page, chromedp.Navigate(visits.next()))
+	do(t, page, chromedp.Click(chromedp.CSS(`button[value=cancel]`)))
+	do(t, page, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Not connected"]`)))
+	told := do(t, page, chromedp.Text(chromedp.CSS("body")))
+	code, text := terminal.end()
+	if code != 1 || !strings.Contains(text, "error: Access to Dropbox was not allowed, and nothing was changed") || !strings.Contains(told, "nothing was changed") {
+		t.Errorf("exit code %d, the page says %q\n%s", code, told, text)
+	}
+	nothingWritten(t, namespace)
+}
+
+func TestForgedRedirectsChangeNothing(t *testing.T) {
+	namespace := workspace(t)
+	_, email, flags := app(t)
+	terminal, visits := open(t, realBrowser, command(namespace, flags, "--folder", "/Renders")...)
+	consent, err := url.Parse(visits.next())
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := consent.Query().Get("redirect_uri")
+	visit := func(target, host string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if host != "" {
+			r.Host = host
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	state := url.QueryEscape(consent.Query().Get("state"))
+	for _, x := range []struct {
+		target, host string
+		want         int
+	}{
+		{home + "?code=stolen&state=forged", "", http.StatusBadRequest},
+		{home + "?error=access_denied&state=forged", "", http.StatusBadRequest},
+		{home + "?code=stolen", "", http.StatusBadRequest},
+		{home + "?code=stolen&state=" + state, "evil.example", http.StatusMisdirectedRequest},
+		{home + "other?code=stolen&state=" + state, "", http.StatusNotFound},
+	} {
+		if status := visit(x.target, x.host); status != x.want {
+			t.Errorf("%s at %q: HTTP %d, want %d", x.target, x.host, status, x.want)
+		}
+	}
+	redirect, _, err := dropboxsim.Visit(t.Context(), consent.String(), email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := visit(redirect.String(), ""); status != http.StatusOK {
+		t.Errorf("the true answer: HTTP %d", status)
+	}
+	if code, text := terminal.end(); code != 0 || !strings.Contains(text, "Connected:") {
+		t.Errorf("exit code %d\n%s", code, text)
+	}
+}
+
+// paste goes through the page on another machine and types the code.
+func paste(t *testing.T, terminal *terminal, email string) {
+	t.Helper()
+	page := terminal.await(`(http://127\.0\.0\.1:\d+/oauth2/authorize\S+)`)[1]
+	terminal.await("Code: ")
+	redirect, code, err := dropboxsim.Visit(t.Context(), page, email)
+	if err != nil || redirect != nil {
+		t.Fatalf("redirected to %v, %v", redirect, err)
+	}
+	terminal.enter(code)
+}
+
+func TestConnectWithoutABrowser(t *testing.T) {
+	for name, x := range map[string]struct {
+		browser browser
+		flags   []string
+		told    string
+	}{
+		"no display":                   {noBrowser, nil, "There is no browser on this machine"},
+		"a browser that does not open": {brokenBrowser, nil, "The browser could not be opened"},
+		"--no-browser":                 {realBrowser, []string{"--no-browser"}, "Open this page"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := workspace(t)
+			key, email, flags := app(t)
+			terminal, _ := open(t, x.browser, command(namespace, flags, x.flags...)...)
+			terminal.await(x.told)
+			paste(t, terminal, email)
+			terminal.await("Folders in /")
+			terminal.enter("") // the default
+			code, text := terminal.end()
+			connection, secret := connected(t, namespace)
+			if code != 0 || connection.Spec.DefaultFolder != "/Renders" || !works(t, key, string(secret.Data["refreshToken"])) {
+				t.Errorf("exit code %d, connection %+v\n%s", code, connection.Spec, text)
+			}
+		})
+	}
+}
+
+func TestWrongCodes(t *testing.T) {
+	for name, x := range map[string]struct {
+		code func(t *testing.T, page, email string) string
+		text string
+	}{
+		"mistyped": {func(*testing.T, string, string) string { return "made-up" }, "Dropbox does not accept the code"},
+		"none":     {func(*testing.T, string, string) string { return "" }, "no code was given"},
+		"of another attempt": {func(t *testing.T, page, email string) string {
+			t.Helper()
+			u, err := url.Parse(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := u.Query()
+			q.Set("code_challenge", strings.Repeat("x", 43))
+			u.RawQuery = q.Encode()
+			_, code, err := dropboxsim.Visit(t.Context(), u.String(), email)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return code
+		}, "Dropbox does not accept the code"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := workspace(t)
+			_, email, flags := app(t)
+			terminal, _ := open(t, noBrowser, command(namespace, flags)...)
+			page := terminal.await(`(http://127\.0\.0\.1:\d+/oauth2/authorize\S+)`)[1]
+			terminal.await("Code: ")
+			terminal.enter(x.code(t, page, email))
+			if code, text := terminal.end(); code != 1 || !strings.Contains(text, "error: "+x.text) {
+				t.Errorf("exit code %d\n%s", code, text)
+			}
+			nothingWritten(t, namespace)
+		})
+	}
+}
+
+func TestConnectingAgain(t *testing.T) {
+	namespace := workspace(t)
+	key, email, flags := app(t)
+	flags = append(flags, "--no-browser", "--folder", "/Renders")
+	terminal, _ := open(t, noBrowser, command(namespace, flags)...)
+	paste(t, terminal, email)
+	if code, text := terminal.end(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, text)
+	}
+	_, before := connected(t, namespace)
+
+	// Another person connects: the connection is shown as ready only when Platen has reached their account.
+	_, other, _ := app(t)
+	terminal, _ = open(t, noBrowser, command(namespace, flags)...)
+	paste(t, terminal, other)
+	code, text := terminal.end()
+	connection, after := connected(t, namespace)
+	if code != 0 || !strings.Contains(text, "in the Dropbox of "+other) || connection.Status.Account.Email != other {
+		t.Errorf("exit code %d, account %v\n%s", code, connection.Status.Account, text)
+	}
+	if string(before.Data["refreshToken"]) == string(after.Data["refreshToken"]) || !works(t, key, string(after.Data["refreshToken"])) {
+		t.Error("the Secret does not hold the new credentials")
+	}
+}
+
+func TestManifestsNeedNoCluster(t *testing.T) {
+	key, email, flags := app(t)
+	namespace := workspace(t)
+	for _, format := range []string{"yaml", "json"} {
+		terminal, _ := open(t, noBrowser, command(namespace, flags, "--no-browser", "--folder", "/Marketing", "--upload-policy", "OnRequest", "-o", format, "--server", "https://127.0.0.1:1")...)
+		paste(t, terminal, email)
+		code, text := terminal.end()
+		if code != 0 {
+			t.Fatalf("exit code %d\n%s", code, text)
+		}
+		if format == "json" {
+			if !strings.Contains(text, `"kind": "List"`) {
+				t.Errorf("not a List:\n%s", text)
+			}
+			continue
+		}
+		_, manifests, _ := strings.Cut(strings.ReplaceAll(text, "\r", ""), "apiVersion: v1\n")
+		documents := strings.Split(manifests, "---\n")
+		secret, connection := &corev1.Secret{}, &platenv1alpha1.StorageConnection{}
+		if len(documents) != 2 || yaml.UnmarshalStrict([]byte(documents[0]), secret) != nil || yaml.UnmarshalStrict([]byte(documents[1]), connection) != nil {
+			t.Fatalf("manifests:\n%s", text)
+		}
+		if !works(t, key, string(secret.Data["refreshToken"])) || secret.Namespace != namespace || connection.Spec.DefaultFolder != "/Marketing" ||
+			connection.Spec.UploadPolicy != platenv1alpha1.UploadOnRequest || connection.Spec.Dropbox.CredentialsSecretRef.Name != secret.Name {
+			t.Errorf("connection %+v", connection.Spec)
+		}
+	}
+	nothingWritten(t, namespace)
+}
+
+func TestDryRun(t *testing.T) {
+	for _, mode := range []string{"client", "server"} {
+		t.Run(mode, func(t *testing.T) {
+			namespace := workspace(t)
+			key, email, flags := app(t)
+			terminal, _ := open(t, noBrowser, command(namespace, flags, "--no-browser", "--folder", "/Renders", "--dry-run="+mode)...)
+			paste(t, terminal, email)
+			if code, text := terminal.end(); code != 0 || !strings.Contains(text, "secret/dropbox-credentials applied in namespace "+namespace+" (") {
+				t.Errorf("exit code %d\n%s", code, text)
+			}
+			nothingWritten(t, namespace)
+			revoked := false
+			for _, e := range sim.Log() {
+				revoked = revoked || e.AppKey == key && e.Route == "/2/auth/token/revoke" && e.Status == http.StatusOK
+			}
+			if !revoked {
+				t.Error("the permission that nobody keeps was not given back")
+			}
+		})
+	}
+}
+
+// What the cluster refuses is said before anybody goes to Dropbox.
+func TestRefusalsComeBeforeConsent(t *testing.T) {
+	namespace := workspace(t)
+	taken := workspace(t)
+	foreign := applycorev1.Secret("dropbox-credentials", taken).WithData(map[string][]byte{"appKey": []byte("theirs")})
+	if err := api.Apply(t.Context(), foreign, client.FieldOwner("flux")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, flags := app(t)
+	for name, x := range map[string]struct {
+		args []string
+		code int
+		text string
+	}{
+		"managed by another":  {command(taken, flags), 1, "another tool manages Secret " + taken + "/dropbox-credentials"},
+		"no namespace":        {command("nowhere", flags), 1, `namespaces "nowhere" not found`},
+		"a bad folder":        {command(namespace, flags, "--folder", "Renders"), 1, "must start with a slash"},
+		"a bad policy":        {command(namespace, flags, "--upload-policy", "Sometimes"), 1, "Unsupported value"},
+		"a bad name":          {append(command(namespace, flags), "My_Dropbox"), 1, "Invalid value"},
+		"no app key":          {[]string{"connect", "dropbox", "-n", namespace}, 2, "--app-key must be given"},
+		"another output":      {command(namespace, flags, "-o", "name"), 2, "-o must be yaml or json"},
+		"another dry run":     {command(namespace, flags, "--dry-run=maybe"), 2, "--dry-run must be"},
+		"something else":      {[]string{"connect", "onedrive"}, 2, `connect knows no "onedrive"; did you mean: dropbox`},
+		"who may not do this": {command(namespace, flags, "--as", "nobody"), 1, "ask for the role platen-edit"},
+		"nothing to reach":    {command(namespace, flags, "--server", "https://127.0.0.1:1"), 1, "the cluster could not be reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := platen(t, x.args...)
+			if r.code != x.code || !strings.Contains(r.errOut, x.text) || r.out != "" {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+		})
+	}
+	nothingWritten(t, namespace)
+	if err := api.Get(t.Context(), client.ObjectKey{Namespace: taken, Name: "dropbox"}, &platenv1alpha1.StorageConnection{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the connection: %v", err)
+	}
+}

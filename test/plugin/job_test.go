@@ -1,0 +1,390 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// studio is a namespace with a template.
+func studio(t *testing.T) string {
+	t.Helper()
+	namespace := workspace(t)
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "banner"}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{
+		{Name: "headline", Required: new(true), Description: "The large line"},
+		{Name: "price", Type: platenv1alpha1.ParameterNumber},
+		{Name: "accent", Type: platenv1alpha1.ParameterColor, Default: &apiextensionsv1.JSON{Raw: []byte(`"#f5b82e"`)}},
+		{Name: "dark", Type: platenv1alpha1.ParameterBoolean},
+		{Name: "points", Type: platenv1alpha1.ParameterList},
+	}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{
+		{Name: "front", Width: 120, Height: 63, HTML: `<h1 data-param="headline">x</h1>`}, {Name: "back", Width: 120, Height: 63, HTML: "<p>back"},
+	}
+	if err := api.Create(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	return namespace
+}
+
+// theJob waits for the only job of a namespace.
+func theJob(ctx context.Context, namespace string) (*platenv1alpha1.RenderJob, error) {
+	job := &platenv1alpha1.RenderJob{}
+	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		list := &platenv1alpha1.RenderJobList{}
+		if err := api.List(ctx, list, client.InNamespace(namespace)); err != nil || len(list.Items) == 0 {
+			return false, err
+		}
+		*job = list.Items[0]
+		return true, nil
+	})
+	return job, err
+}
+
+// finish plays the manager: it says how the job of a namespace ended.
+func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.RenderJob)) error {
+	job, err := theJob(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	job.Status.ObservedGeneration = &job.Generation
+	set(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason, "being rendered")
+	job.Status.RenderedPages = new(int32(1))
+	if err := api.Status().Update(ctx, job); err != nil {
+		return err
+	}
+	job.Status.RenderedPages = new(int32(2))
+	end(job)
+	return api.Status().Update(ctx, job)
+}
+
+func set(job *platenv1alpha1.RenderJob, kind string, status metav1.ConditionStatus, reason, message string) {
+	conditions := job.Status.Conditions[:0]
+	for _, c := range job.Status.Conditions {
+		if c.Type != kind {
+			conditions = append(conditions, c)
+		}
+	}
+	job.Status.Conditions = append(conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Now(), ObservedGeneration: job.Generation,
+	})
+}
+
+// rendered ends a job well, with files at a URL.
+func rendered(base string, files ...string) func(*platenv1alpha1.RenderJob) {
+	return func(job *platenv1alpha1.RenderJob) {
+		set(job, platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
+		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
+		set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
+		job.Status.Format = platenv1alpha1.FormatPNG
+		for i, data := range files {
+			sum := sha256.Sum256([]byte(data))
+			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
+				Page: int32(i + 1), ContentURL: base + "/content/" + data, Size: new(int64(len(data))), SHA256: hex.EncodeToString(sum[:]), Width: 120, Height: 63,
+			})
+		}
+	}
+}
+
+// notUploaded is a job that is rendered and could not be uploaded.
+func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
+	return func(job *platenv1alpha1.RenderJob) {
+		rendered(base, "one")(job)
+		set(job, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, "TokenExpired", "StorageConnection 'dropbox': Token expired")
+		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason, "1 page rendered; Failed to upload to dropbox: Token expired")
+		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{
+			Name: "dropbox", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Error: "Token expired",
+		}}
+		job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: Token \x1b[31mexpired"}}
+	}
+}
+
+// content serves each file under its own name, and other bytes for those that a test says.
+func content(t *testing.T, wrong map[string]string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(r.URL.Path, "/content/")
+		if other, ok := wrong[name]; ok {
+			name = other
+		}
+		_, _ = w.Write([]byte(name))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestRenderAndFetch(t *testing.T) {
+	namespace, folder := studio(t), filepath.Join(t.TempDir(), "new", "folder")
+	ended := make(chan error, 1)
+	base := content(t, nil)
+	go func() { ended <- finish(t.Context(), namespace, rendered(base, "one", "two")) }()
+	r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=Hello = World", "--set", "price=12.50", "--set", "dark=true", "--set", `points=["a"]`,
+		"--set", "page2@price=3", "--set", "title.color=red", "--set-json", `extra={"a":1}`, "--format", "png", "--file-name", "summer", "--scale", "2", "--pages", "1,2",
+		"--folder", "/Summer", "--ttl", "1h", "-o", folder)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(folder, "summer_page_1.png") + "\n" + filepath.Join(folder, "summer_page_2.png") + "\n"
+	if r.code != 0 || r.out != want || !strings.Contains(r.errOut, "Rendering, 1 of 2 pages done") {
+		t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+	}
+	if data, err := os.ReadFile(filepath.Join(folder, "summer_page_2.png")); err != nil || string(data) != "two" {
+		t.Errorf("%q, %v", data, err)
+	}
+	job, err := theJob(t.Context(), namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]any
+	if err := json.Unmarshal(job.Spec.Modifications.Raw, &values); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := json.Marshal(values)
+	if string(got) != `{"dark":true,"extra":{"a":1},"headline":"Hello = World","page2@price":3,"points":["a"],"price":12.5,"title.color":"red"}` {
+		t.Errorf("modifications %s", got)
+	}
+	if o := job.Spec.Output; !strings.HasPrefix(job.Name, "banner-") || o.Scale != "2" || len(o.Pages) != 2 || job.Spec.Connections[0].Folder != "/Summer" || *job.Spec.TTLSecondsAfterFinished != 3600 {
+		t.Errorf("job %+v", job.Spec)
+	}
+}
+
+func TestRenderEnds(t *testing.T) {
+	base := content(t, map[string]string{"forged": "others"})
+	for name, x := range map[string]struct {
+		end  func(*platenv1alpha1.RenderJob)
+		args []string
+		code int
+		text []string
+	}{
+		"failed": {func(job *platenv1alpha1.RenderJob) {
+			set(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
+			set(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
+			set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "spec.modifications.headline is required by the template")
+		}, []string{"--wait"}, 3, []string{"spec.modifications.headline is required", "kubectl platen templates banner"}},
+		"not uploaded": {
+			notUploaded(base), []string{"--wait"}, 4,
+			[]string{"Not uploaded to dropbox: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox dropbox -n", "kubectl platen retry job -n"},
+		},
+		"too slow": {func(*platenv1alpha1.RenderJob) {}, []string{"--wait", "--timeout", "500ms"}, 5, []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
+		"forged":   {rendered(base, "forged"), []string{"-o", t.TempDir()}, 1, []string{"what was sent is not the file that the job's status tells of"}},
+		"gone":     {rendered("http://127.0.0.1:1", "one"), []string{"-o", t.TempDir()}, 1, []string{"connection refused", "through the API server"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := studio(t)
+			ended := make(chan error, 1)
+			go func() { ended <- finish(t.Context(), namespace, x.end) }()
+			r := platen(t, append([]string{"render", "banner", "-n", namespace, "--name", "job"}, x.args...)...)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range x.text {
+				if all := r.out + r.errOut; r.code != x.code || !strings.Contains(all, text) {
+					t.Errorf("exit code %d, no %q in\n%s", r.code, text, all)
+				}
+			}
+			if x.args[0] == "-o" {
+				if left, err := os.ReadDir(x.args[1]); err != nil || len(left) > 0 {
+					t.Errorf("the folder holds %v, %v", left, err)
+				}
+			}
+		})
+	}
+}
+
+func TestRenderAtATerminal(t *testing.T) {
+	namespace := studio(t)
+	ended := make(chan error, 1)
+	base := content(t, nil)
+	terminal, _ := open(t, noBrowser, "render", "banner", "-n", namespace, "--set", "headline=Hello", "--wait")
+	terminal.await(`\r\[ {24}\] Waiting for a render pod, 0\.\d s`)
+	go func() { ended <- finish(t.Context(), namespace, rendered(base, "one", "two")) }()
+	code, text := terminal.end()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	_, after, cleared := strings.Cut(text, "\r\x1b[K2 png files")
+	if code != 0 || !cleared || !strings.Contains(after, "page 2  120x63  3 B  "+base) || strings.Contains(after, "[=") {
+		t.Errorf("exit code %d\n%q", code, text)
+	}
+}
+
+func TestRenderRefuses(t *testing.T) {
+	namespace := studio(t)
+	if r := platen(t, "render", "banner", "-n", namespace, "--name", "taken"); r.code != 0 {
+		t.Fatal(r.errOut)
+	}
+	for name, x := range map[string]struct {
+		args []string
+		code int
+		text string
+	}{
+		"no template":      {nil, 2, "name the template"},
+		"two templates":    {[]string{"a", "b"}, 2, `unexpected "b"`},
+		"a wrong template": {[]string{"bannr"}, 1, "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; there are: banner"},
+		"a wrong number":   {[]string{"banner", "--set", "price=cheap"}, 2, "--set price: \"cheap\" is no number, as template 'banner' wants it; give one such as price=12.5"},
+		"a wrong boolean":  {[]string{"banner", "--set", "dark=yes"}, 2, "must be true or false"},
+		"a wrong list":     {[]string{"banner", "--set", "points=a,b"}, 2, "wants a list; give JSON"},
+		"no value":         {[]string{"banner", "--set", "headline"}, 2, "--set must be KEY=VALUE"},
+		"no JSON":          {[]string{"banner", "--set-json", "headline=Hello"}, 2, `--set-json headline: "Hello" is no JSON`},
+		"a wrong format":   {[]string{"banner", "--format", "bmp"}, 2, "--format must be one of png"},
+		"a wrong scale":    {[]string{"banner", "--scale", "11"}, 1, "spec.output.scale"},
+		"a wrong folder":   {[]string{"banner", "--folder", "/a/../b"}, 1, "must not have a component that is '.' or '..'"},
+		"a wrong flag":     {[]string{"banner", "--colour", "red"}, 2, "unknown flag: --colour"},
+		"both":             {[]string{"banner", "--no-upload", "--folder", "/x"}, 2, "--no-upload excludes"},
+		"a taken name":     {[]string{"banner", "--name", "taken"}, 1, "exists already: give another --name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := platen(t, append([]string{"render", "-n", namespace}, x.args...)...)
+			if r.code != x.code || !strings.Contains(r.errOut, x.text) || r.out != "" {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+		})
+	}
+}
+
+func TestRenderPrints(t *testing.T) {
+	namespace := studio(t)
+	r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=Hello", "--no-upload", "--dry-run", "-o", "yaml")
+	if r.code != 0 || !strings.Contains(r.out, "kind: RenderJob") || !strings.Contains(r.out, "connections: []") || !strings.Contains(r.out, "headline: Hello") {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	r = platen(t, "render", "banner", "-n", namespace, "--name", "x", "--dry-run=server")
+	if r.code != 0 || r.out != "renderjob.platen.dev/x created (server dry run) in namespace "+namespace+"\n" {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	r = platen(t, "render", "banner", "-n", namespace, "--name", "x", "-o", "name")
+	if r.code != 0 || r.out != "renderjob.platen.dev/x\n" {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	r = platen(t, "status", "x", "-n", namespace, "-o", "json")
+	job := &platenv1alpha1.RenderJob{}
+	if err := json.Unmarshal([]byte(r.out), job); r.code != 0 || err != nil || job.Kind != "RenderJob" || len(job.ManagedFields) > 0 {
+		t.Errorf("exit code %d, %v, %s%s", r.code, err, r.out, r.errOut)
+	}
+}
+
+func TestStatusAndRetry(t *testing.T) {
+	namespace := studio(t)
+	for name, end := range map[string]func(*platenv1alpha1.RenderJob){"well": rendered("http://x", "one"), "failed-upload": notUploaded("http://x")} {
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+		job.Spec.TemplateRef.Name = "banner"
+		if err := api.Create(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		job.Status.ObservedGeneration = &job.Generation
+		job.Status.RenderedPages = new(int32(1))
+		end(job)
+		if err := api.Status().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := platen(t, "render", "banner", "-n", namespace, "--name", "new"); r.code != 0 {
+		t.Fatal(r.errOut)
+	}
+	r := platen(t, "status", "-n", namespace)
+	for _, text := range []string{"NAME", "well", "Succeeded", "failed-upload   banner     SucceededWithWarnings   png      1       TokenExpired", "new", "Pending"} {
+		if r.code != 0 || !strings.Contains(r.out, text) {
+			t.Errorf("exit code %d, no %q in\n%s%s", r.code, text, r.out, r.errOut)
+		}
+	}
+	if r := platen(t, "status", "-A"); r.code != 0 || !strings.Contains(r.out, namespace) {
+		t.Errorf("exit code %d\n%s", r.code, r.out)
+	}
+	r = platen(t, "status", "failed-upload", "-n", namespace)
+	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to dropbox: Token expired") || !strings.Contains(r.out, "Next: Connect the account again") || strings.Contains(r.out, "\x1b") {
+		t.Errorf("exit code %d\n%s", r.code, r.out)
+	}
+
+	if r := platen(t, "retry", "failed-upload", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "is uploaded again") {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	job := &platenv1alpha1.RenderJob{}
+	if err := api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "failed-upload"}, job); err != nil {
+		t.Fatal(err)
+	}
+	if when, err := time.Parse(time.RFC3339, job.Annotations[platenv1alpha1.RetryUploadsAnnotation]); err != nil || time.Since(when) > time.Minute || job.Generation != 1 {
+		t.Errorf("annotations %v, generation %d", job.Annotations, job.Generation)
+	}
+	for name, text := range map[string]string{"well": "has no upload that failed", "new": "has not finished", "none": "does not exist in namespace " + namespace + "; there are: "} {
+		if r := platen(t, "retry", name, "-n", namespace); r.code != 1 || !strings.Contains(r.errOut, text) {
+			t.Errorf("%s: exit code %d, %s", name, r.code, r.errOut)
+		}
+	}
+}
+
+func TestListsAndCompletion(t *testing.T) {
+	namespace := studio(t)
+	_, email, flags := app(t)
+	terminal, _ := open(t, noBrowser, command(namespace, flags, "--no-browser", "--folder", "/Renders")...)
+	paste(t, terminal, email)
+	if code, text := terminal.end(); code != 0 {
+		t.Fatal(text)
+	}
+	if r := platen(t, "render", "banner", "-n", namespace, "--name", "new"); r.code != 0 {
+		t.Fatal(r.errOut)
+	}
+	for _, x := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"templates"}, []string{"banner   <none>   2       120x63   headline*,price,accent,dark,points"}},
+		{[]string{"templates", "banner"}, []string{"The large line", `"#f5b82e"`, "--set headline=... --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
+		{[]string{"templates", "-o", "name"}, []string{"rendertemplate.platen.dev/banner"}},
+		{[]string{"connections"}, []string{"dropbox   Verified", email, "2.0 GiB free of 2.0 GiB", "/Renders", "Automatic"}},
+		{[]string{"connections", "dropbox"}, []string{"Verified: connected as " + email, "Default folder  /Renders", "Secret          dropbox-credentials"}},
+		{[]string{"connections", "-o", "yaml"}, []string{"kind: StorageConnection"}},
+		{[]string{"__complete", "render", ""}, []string{"banner\n"}},
+		{[]string{"__complete", "render", "banner", "--set", "p"}, []string{"price=\n", "points=\n"}},
+		{[]string{"__complete", "render", "banner", "--size", "insta"}, []string{"instagram-post"}},
+		{[]string{"__complete", "status", "n"}, []string{"new\n"}},
+		{[]string{"__complete", "connections", ""}, []string{"dropbox\n"}},
+		{[]string{"__complete", "status", "--namespace", "plugin-"}, []string{namespace}},
+		{[]string{"__complete", "connect", ""}, []string{"dropbox"}},
+	} {
+		// A completion ends with what is being completed.
+		args := append([]string{}, x.args...)
+		if x.args[0] == "__complete" {
+			args = append([]string{"__complete", "-n", namespace, "--kubeconfig", kubeconfig}, x.args[1:]...)
+			command := program(t, binary, args...)
+			checkOutput(t, x.args, command, x.want)
+			continue
+		}
+		checkOutput(t, x.args, platen(t, append(args, "-n", namespace)...), x.want)
+	}
+	// As kubectl calls it.
+	link := filepath.Join(t.TempDir(), "kubectl_complete-platen")
+	if err := os.Symlink(binary, link); err != nil {
+		t.Fatal(err)
+	}
+	checkOutput(t, []string{"kubectl_complete-platen"}, program(t, link, "-n", namespace, "--kubeconfig", kubeconfig, "render", "ban"), []string{"banner\n"})
+	if r := platen(t, "status", "-n", "default"); r.code != 0 || r.out != "" || r.errOut != "There are no jobs in namespace default.\n" {
+		t.Errorf("an empty namespace: %+v", r)
+	}
+}
+
+func checkOutput(t *testing.T, args []string, r result, want []string) {
+	t.Helper()
+	for _, text := range want {
+		if r.code != 0 || !strings.Contains(r.out, text) {
+			t.Errorf("%v: exit code %d, no %q in\n%s%s", args, r.code, text, r.out, r.errOut)
+		}
+	}
+}

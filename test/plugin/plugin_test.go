@@ -1,0 +1,160 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plugin tests kubectl platen as a person uses it: the program itself, at a terminal, with a browser, against a real API
+// server on which Platen verifies connections. Only Dropbox is simulated.
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/platen-dev/platen/controllers/storageconnection"
+	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+// patience bounds every wait.
+const patience = 60 * time.Second
+
+// What all tests share.
+var (
+	api        client.Client
+	sim        = dropboxsim.New()
+	simURL     string
+	binary     string
+	kubeconfig string
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "plugin-*")
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	binary, kubeconfig = filepath.Join(folder, "kubectl-platen"), filepath.Join(folder, "kubeconfig")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/platen-dev/platen/cmd/kubectl-platen").CombinedOutput(); err != nil {
+		return fail(fmt.Errorf("%w: %s", err, out))
+	}
+	dropboxServer := httptest.NewServer(sim)
+	defer dropboxServer.Close()
+	simURL = dropboxServer.URL
+	config, stop, err := testenv.Start()
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = stop() }()
+	if err := writeKubeconfig(config); err != nil {
+		return fail(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended, err := startController(ctx, config)
+	if err != nil {
+		cancel()
+		return fail(err)
+	}
+	defer func() { <-ended }()
+	defer cancel()
+	return m.Run()
+}
+
+func fail(err error) int {
+	fmt.Fprintln(os.Stderr, "preparing the tests:", err)
+	return 1
+}
+
+// writeKubeconfig makes the API server known to the program.
+func writeKubeconfig(config *rest.Config) error {
+	c := clientcmdapi.NewConfig()
+	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
+	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
+	c.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test", Namespace: "default"}
+	c.CurrentContext = "test"
+	return clientcmd.WriteToFile(*c, kubeconfig)
+}
+
+// startController runs what verifies StorageConnections.
+func startController(ctx context.Context, config *rest.Config) (ended chan error, err error) {
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	ctrl.SetLogger(logr.Discard())
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
+	if err != nil {
+		return nil, err
+	}
+	api, err = client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, err
+	}
+	err = (&storageconnection.Reconciler{
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
+		Connector: &connect.Connector{
+			Credentials: credentials.Reader{Reader: mgr.GetAPIReader()}, Registry: storage.NewRegistry(),
+			Dropbox: dropbox.Config{APIURL: simURL, ContentURL: simURL},
+		},
+	}).SetupWithManager(mgr)
+	if err != nil {
+		return nil, err
+	}
+	ended = make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	return ended, nil
+}
+
+// workspace makes a namespace of its own for a test.
+func workspace(t *testing.T) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "plugin-"}}
+	if err := api.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// result of a program that has ended.
+type result struct {
+	code        int
+	out, errOut string
+}
+
+// platen runs the plugin without a terminal.
+func platen(t *testing.T, args ...string) result {
+	t.Helper()
+	return program(t, binary, append(args, "--kubeconfig", kubeconfig)...)
+}
+
+func program(t *testing.T, path string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, args...)
+	out, errOut := &buffer{}, &buffer{}
+	command.Stdout, command.Stderr = out, errOut
+	_ = command.Run() // the code says how it went
+	return result{command.ProcessState.ExitCode(), out.String(), errOut.String()}
+}

@@ -1,0 +1,161 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+const manifests = `apiVersion: v1
+kind: Service
+metadata: {name: unrelated}
+---
+apiVersion: platen.dev/v1alpha1
+kind: RenderTemplate
+metadata: {name: card}
+spec:
+  parameters:
+  - {name: colour, required: true}
+  pages:
+  - {name: front, width: 60, height: 30, htmlFrom: {configMapKeyRef: {name: pages, key: front.html}}}
+`
+
+const page = `<body><script>document.body.style.background = platen.modifications.colour</script>`
+
+const pageMap = `---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: pages}
+data: {front.html: "` + page + `"}
+`
+
+// write makes a file of manifests.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "card.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// red checks that a picture is.
+func red(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	picture, err := png.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, g, _, _ := picture.At(10, 10).RGBA(); r != 0xffff || g != 0 || picture.Bounds().Dx() != 60 {
+		t.Errorf("%v at 10,10, %v", picture.At(10, 10), picture.Bounds())
+	}
+}
+
+func TestPreviewOnThisMachine(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "my card.png")
+	// Nothing of it needs a cluster.
+	r := platen(t, "preview", "-f", write(t, manifests+pageMap), "--set", "colour=rgb(255, 0, 0)", "-o", out, "--server", "https://127.0.0.1:1")
+	if r.code != 0 || r.out != out+"\n" {
+		t.Fatalf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	red(t, out)
+
+	// A ConfigMap that is not in the file is read from the cluster.
+	namespace := workspace(t)
+	if err := api.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pages"}, Data: map[string]string{"front.html": page}}); err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "again.png")
+	if r := platen(t, "preview", "card", "-f", write(t, manifests), "-n", namespace, "--set", "colour=rgb(255, 0, 0)", "-o", again); r.code != 0 {
+		t.Fatalf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	red(t, again)
+}
+
+// A machine without a browser previews in the cluster, where nothing is left behind.
+func TestPreviewInTheCluster(t *testing.T) {
+	namespace, folder := workspace(t), t.TempDir()
+	base, ended := content(t, nil), make(chan error, 1)
+	var template *platenv1alpha1.RenderTemplate
+	go func() {
+		ended <- finish(t.Context(), namespace, func(job *platenv1alpha1.RenderJob) {
+			templates := &platenv1alpha1.RenderTemplateList{}
+			if err := api.List(t.Context(), templates, client.InNamespace(namespace)); err == nil && len(templates.Items) == 1 && job.Spec.Connections != nil && len(job.Spec.Connections) == 0 {
+				template = &templates.Items[0]
+			}
+			rendered(base, "picture")(job)
+		})
+	}()
+	r := platen(t, "preview", "-f", write(t, manifests+pageMap), "-n", namespace, "--in-cluster", "--set", "colour=red", "-o", filepath.Join(folder, "card.png"))
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if r.code != 0 || template == nil || template.Spec.Pages[0].HTML != page {
+		t.Errorf("exit code %d, template %+v, %s%s", r.code, template, r.out, r.errOut)
+	}
+	if data, err := os.ReadFile(filepath.Join(folder, "card.png")); err != nil || string(data) != "picture" {
+		t.Errorf("%q, %v", data, err)
+	}
+	for _, list := range []client.ObjectList{&platenv1alpha1.RenderJobList{}, &platenv1alpha1.RenderTemplateList{}} {
+		if err := api.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		switch l := list.(type) {
+		case *platenv1alpha1.RenderJobList:
+			if len(l.Items) > 0 {
+				t.Errorf("left behind: %v", l.Items)
+			}
+		case *platenv1alpha1.RenderTemplateList:
+			if len(l.Items) > 0 {
+				t.Errorf("left behind: %v", l.Items)
+			}
+		}
+	}
+}
+
+func TestPreviewRefuses(t *testing.T) {
+	namespace := workspace(t)
+	good := write(t, manifests+pageMap)
+	for name, x := range map[string]struct {
+		args []string
+		code int
+		text string
+	}{
+		"nothing":           {nil, 2, "name a template of the cluster, or a file with -f"},
+		"no file":           {[]string{"-f", "/nowhere.yaml"}, 1, "no such file"},
+		"no template":       {[]string{"-f", write(t, pageMap)}, 1, "holds no RenderTemplate of platen.dev/v1alpha1"},
+		"several":           {[]string{"-f", write(t, manifests+"---\n"+strings.ReplaceAll(manifests, "card", "other"))}, 2, "holds several templates, name one: card, other"},
+		"another":           {[]string{"other", "-f", good}, 1, "holds no RenderTemplate 'other'; there are: card"},
+		"a misspelt field":  {[]string{"-f", write(t, strings.ReplaceAll(manifests, "width", "witdh"))}, 1, `unknown field "spec.pages[0].witdh"`},
+		"no ConfigMap":      {[]string{"-f", write(t, manifests)}, 1, "spec.pages[0].htmlFrom: ConfigMap 'pages' does not exist in namespace " + namespace},
+		"a wrong extension": {[]string{"-f", good, "-o", "card.bmp"}, 2, ".bmp is no format"},
+		"no extension":      {[]string{"-f", good, "-o", "card"}, 2, "-o must have the extension of a format"},
+		"two formats":       {[]string{"-f", good, "-o", "card.png", "--format", "pdf"}, 2, "do not agree"},
+		"a missing value":   {[]string{"-f", good, "-o", filepath.Join(t.TempDir(), "card.png")}, 3, "spec.modifications.colour is required by the template"},
+		"no such browser":   {[]string{"-f", good, "--set", "colour=red", "--browser", "/nowhere"}, 1, "/nowhere"},
+		"no such template":  {[]string{"banner"}, 1, "RenderTemplate 'banner' does not exist"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := platen(t, append([]string{"preview", "-n", namespace}, x.args...)...)
+			if r.code != x.code || !strings.Contains(r.errOut, x.text) || r.out != "" {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+		})
+	}
+}
