@@ -74,6 +74,8 @@ func (v jobView) FirstPath() string {
 // fileView is one file of a job.
 type fileView struct {
 	Page int32
+	// ExtraSize in which the page is; empty for its own.
+	ExtraSize string
 	// Source is the page's own address of the file: browsers need not reach the content store.
 	Source string
 	// Kind is image, video or document.
@@ -95,15 +97,19 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	}
 	for _, p := range job.Status.Pages {
 		f := fileView{
-			Page: p.Page, Kind: kind(job.Spec.Output.Format), Width: p.Width, Height: p.Height,
-			Source: fmt.Sprintf("/ui/renders/%s/files/%d?v=%.12s", url.PathEscape(job.Name), p.Page, p.SHA256),
+			Page: p.Page, ExtraSize: text(p.ExtraSize), Kind: kind(job.Spec.Output.Format), Width: p.Width, Height: p.Height,
 		}
+		query := url.Values{"v": {p.SHA256[:min(12, len(p.SHA256))]}}
+		if f.ExtraSize != "" {
+			query.Set("size", f.ExtraSize)
+		}
+		f.Source = fmt.Sprintf("/ui/renders/%s/files/%d?%s", url.PathEscape(job.Name), p.Page, query.Encode())
 		if p.Size != nil {
 			f.Size = *p.Size
 		}
 		for _, c := range job.Status.Connections {
 			for _, uploaded := range c.Pages {
-				if uploaded.Page == p.Page && uploaded.Path != "" {
+				if uploaded.Page == p.Page && text(uploaded.ExtraSize) == f.ExtraSize && uploaded.Path != "" {
 					f.Paths = append(f.Paths, uploaded.Path)
 				}
 			}
@@ -111,6 +117,13 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		v.Files = append(v.Files, f)
 	}
 	return v
+}
+
+func text(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
 }
 
 func kind(format platenv1alpha1.Format) string {
@@ -271,7 +284,9 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 		return err
 	}
 	number, err := strconv.ParseInt(r.PathValue("page"), 10, 32)
-	i := slices.IndexFunc(job.Status.Pages, func(p platenv1alpha1.RenderedPage) bool { return int64(p.Page) == number })
+	i := slices.IndexFunc(job.Status.Pages, func(p platenv1alpha1.RenderedPage) bool {
+		return int64(p.Page) == number && text(p.ExtraSize) == r.URL.Query().Get("size")
+	})
 	if err != nil || i < 0 {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
 	}

@@ -304,3 +304,20 @@ func TestCallbacksThatBelongToNobody(t *testing.T) {
 		}
 	}
 }
+
+// A page may be there in several sizes, each with a file and a path of its own.
+func TestExtraSizes(t *testing.T) {
+	job := jobAt("Ready=True/Succeeded", "Finished=True/x")
+	job.Name = "poster"
+	job.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1, SHA256: strings.Repeat("a", 64)}, {Page: 1, ExtraSize: new("story"), SHA256: strings.Repeat("b", 64)}}
+	job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Pages: []platenv1alpha1.UploadedPage{
+		{Page: 1, Path: "/a.png"}, {Page: 1, ExtraSize: new("story"), Path: "/a_story.png"},
+	}}}
+	want := []fileView{
+		{Page: 1, Kind: "image", Source: "/ui/renders/poster/files/1?v=aaaaaaaaaaaa", Paths: []string{"/a.png"}},
+		{Page: 1, ExtraSize: "story", Kind: "image", Source: "/ui/renders/poster/files/1?size=story&v=bbbbbbbbbbbb", Paths: []string{"/a_story.png"}},
+	}
+	if diff := cmp.Diff(want, viewJob(job).Files); diff != "" {
+		t.Error(diff)
+	}
+}
