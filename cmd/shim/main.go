@@ -136,7 +136,7 @@ func run(ctx context.Context, o options) error {
 	desk := callers.NewDesk(config, direct, clock.RealClock{})
 	api, err := shim.New(shim.Options{
 		Desk: desk, Waiters: waiters, Cache: mgr.GetCache(), Delivery: hooks.Delivery, Derive: key.Derive,
-		Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
+		Stopping: ctx.Done(), Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
 		Limits: o.limits, Log: ctrl.Log.WithName("shim"),
 	})
 	if err != nil {

@@ -209,7 +209,7 @@ func sameRequest(job *platenv1alpha1.RenderJob, digest string) error {
 	return nil
 }
 
-// await returns the job when it has finished or is suspended, or as it is when wait is over.
+// await returns the job when it has finished or is suspended, or as it is when wait is over or the process is to end.
 func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.UID, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
 	gone := callers.Refuse(http.StatusGone, "the job '%s' was deleted", key.Name)
 	told, leave := s.Waiters.Register(uid)
@@ -226,16 +226,17 @@ func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.
 		}
 		return job, nil
 	case <-timer.C:
-		job, _, err := s.look(ctx, key, uid)
-		if err == nil && job == nil {
-			// Neither seen by the watch nor told of its end: it goes on.
-			job = &platenv1alpha1.RenderJob{}
-			job.Namespace, job.Name, job.UID = key.Namespace, key.Name, uid
-		}
-		return job, err
+	case <-s.Stopping:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	job, _, err := s.look(ctx, key, uid)
+	if err == nil && job == nil {
+		// Neither seen by the watch nor told of its end: it goes on.
+		job = &platenv1alpha1.RenderJob{}
+		job.Namespace, job.Name, job.UID = key.Namespace, key.Name, uid
+	}
+	return job, err
 }
 
 // look reads a job from the cache; it is nil when the cache does not have it, or has another one of its name.

@@ -47,6 +47,8 @@ type Options struct {
 	Delivery func(context.Context, *platenv1alpha1.RenderJob) (*webhook.Delivery, error)
 	// Derive returns a secret key for a purpose, the same in every replica.
 	Derive func(purpose string) []byte
+	// Stopping is closed when the process is to end: those who wait are answered with 202 then.
+	Stopping <-chan struct{}
 	// Wait is how long a synchronous request waits for its job unless it says otherwise.
 	Wait time.Duration
 	// TTL after which a job that came this way is deleted with its files.

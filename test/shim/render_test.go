@@ -17,6 +17,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gexec"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -106,6 +107,21 @@ var _ = Describe("Rendering", func() {
 			Eventually(func() any { return call(ctx, http.MethodGet, p.url+self, w.token, "").json()["status"] }).
 				WithContext(ctx).WithTimeout(patience).Should(Equal("succeeded"))
 		}
+	})
+
+	It("answers those who wait when it is stopped", func(ctx SpecContext) {
+		answers := make(chan answer, 1)
+		go func() {
+			defer GinkgoRecover()
+			answers <- call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`)
+		}()
+		job := w.await(ctx, 1)[0]
+		p.Interrupt()
+		var a answer
+		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+		Expect(a.json()).To(HaveKeyWithValue("id", job.Name))
+		Eventually(p.Session).WithTimeout(patience).Should(gexec.Exit(0))
 	})
 
 	It("sends files as base64 and as they are, and several as a ZIP archive", func(ctx SpecContext) {
