@@ -45,10 +45,6 @@ docs: $(CRD_REF_DOCS) ## Generate the reference of the API and of the metrics.
 vendor-ui: ## Copy what the web page takes from npm, at the version that hack/ui/package-lock.json pins.
 	hack/ui/vendor.sh
 
-.PHONY: vendor-ui
-vendor-ui: ## Copy what the web page takes from npm, at the version that hack/ui/package-lock.json pins.
-	hack/ui/vendor.sh
-
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
 	$(GOLANGCI_LINT) fmt ./...

@@ -42,6 +42,8 @@ const (
 	RetryingReason = "Retrying"
 	// SuspendedReason means that spec.suspend is true.
 	SuspendedReason = "Suspended"
+	// CanceledReason means that the job was canceled while it was suspended.
+	CanceledReason = "Canceled"
 	// TemplateNotFoundReason means that spec.templateRef names no RenderTemplate; the job waits for it.
 	TemplateNotFoundReason = "TemplateNotFound"
 	// SourceNotFoundReason means that a ConfigMap or its key is missing; the job waits for it.
@@ -84,6 +86,10 @@ const (
 
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
 const CredentialsLabel = "platen.dev/credentials"
+
+// CanceledAnnotation on a RenderJob whose spec.suspend is true says that nobody will resume it, and since when: it has finished then,
+// with the reason Canceled, and its time to live begins.
+const CanceledAnnotation = "platen.dev/canceled"
 
 // RetryUploadsAnnotation on a RenderJob asks for the uploads that have failed to be made again, from the content store and without
 // rendering. Any new value asks once more; status.lastHandledRetryUploads is the last one that was acted upon.

@@ -71,13 +71,16 @@ func (s *scope) fileName(p content.Page) string {
 	return task.FileName(s.job, render.FileID{Page: p.Page, ExtraSize: p.ExtraSize}, pages)
 }
 
-// suspend stops a job whose spec.suspend is true.
+// suspend stops a job whose spec.suspend is true, and ends it when it was canceled.
 func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	if suspend := s.job.Spec.Suspend; suspend == nil || !*suspend {
 		return nil
 	}
 	r.Pool.Forget(s.key())
 	r.Uploader.Forget(s.key())
+	if s.job.Annotations[platenv1alpha1.CanceledAnnotation] != "" {
+		return reconcile.Terminal(platenv1alpha1.CanceledReason, "the job was canceled")
+	}
 	return reconcile.Waiting(platenv1alpha1.SuspendedReason, 0, "spec.suspend is true")
 }
 

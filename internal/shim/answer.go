@@ -119,13 +119,13 @@ const (
 func status(job *platenv1alpha1.RenderJob) string {
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
+	case job.Annotations[platenv1alpha1.CanceledAnnotation] != "" && jobwatch.Suspended(job):
+		return canceled
 	case jobwatch.Finished(job):
 		if _, _, bad := failure(job); bad {
 			return failed
 		}
 		return succeeded
-	case job.Annotations[canceledAnnotation] != "" && jobwatch.Suspended(job):
-		return canceled
 	case ready != nil && (ready.Reason == platenv1alpha1.RenderingReason || ready.Reason == platenv1alpha1.UploadingReason):
 		return processing
 	default:

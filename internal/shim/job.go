@@ -33,8 +33,6 @@ const (
 	typeAnnotation = "platen.dev/response-type"
 	// warningsAnnotation holds the warnings about the request itself, as a JSON list.
 	warningsAnnotation = "platen.dev/request-warnings"
-	// canceledAnnotation holds the time at which the job was canceled; spec.suspend is true then.
-	canceledAnnotation = "platen.dev/canceled"
 )
 
 // newJob is the RenderJob that a request asks for. A caller who uses an idempotency key again names the same job.

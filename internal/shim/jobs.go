@@ -207,6 +207,6 @@ func cancel(ctx context.Context, theirs client.Client, job *platenv1alpha1.Rende
 	if job.Annotations == nil {
 		job.Annotations = map[string]string{}
 	}
-	job.Annotations[canceledAnnotation] = time.Now().UTC().Format(time.RFC3339)
+	job.Annotations[platenv1alpha1.CanceledAnnotation] = time.Now().UTC().Format(time.RFC3339)
 	return theirs.Patch(ctx, job, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }

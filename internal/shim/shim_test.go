@@ -315,12 +315,12 @@ func TestStatus(t *testing.T) {
 		queued: {
 			with("", as), with(platenv1alpha1.QueuedReason, as), with(platenv1alpha1.TemplateNotFoundReason, as),
 			with(platenv1alpha1.SuspendedReason, suspend),                                                              // not by a cancel
-			with("", func(j *platenv1alpha1.RenderJob) { j.Annotations = map[string]string{canceledAnnotation: "x"} }), // resumed
+			with("", func(j *platenv1alpha1.RenderJob) { j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"} }), // resumed
 		},
 		processing: {with(platenv1alpha1.RenderingReason, as), with(platenv1alpha1.UploadingReason, as)},
 		canceled: {with("", func(j *platenv1alpha1.RenderJob) {
 			suspend(j)
-			j.Annotations = map[string]string{canceledAnnotation: "x"}
+			j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"}
 		})},
 		succeeded: {job(1, func(*platenv1alpha1.RenderJobStatus) {})},
 		failed: {job(0, func(s *platenv1alpha1.RenderJobStatus) {

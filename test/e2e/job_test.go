@@ -188,6 +188,19 @@ var _ = Describe("A RenderJob", func() {
 		Expect(reason(w.await(ctx, job), platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
 	})
 
+	It("ends when it is canceled, and goes away when its time to live is over", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		job := w.job("card", func(j *platenv1alpha1.RenderJob) {
+			j.Spec.Suspend, j.Spec.TTLSecondsAfterFinished = new(true), new(int32(3600))
+			j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "2026-01-01T00:00:00Z"}
+		})
+		canceled := w.run(ctx, job)
+		Expect(reason(canceled, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.CanceledReason))
+		Expect(c.Patch(ctx, canceled, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"ttlSecondsAfterFinished":0}}`)))).To(Succeed())
+		Eventually(func() error { return c.Get(ctx, client.ObjectKeyFromObject(job), job) }).WithContext(ctx).WithTimeout(patience).
+			Should(WithTransform(apierrors.IsNotFound, BeTrue()))
+	})
+
 	It("goes away with its files and its pod when its time to live is over", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.TTLSecondsAfterFinished = new(int32(1)) }))
