@@ -314,8 +314,10 @@ func TestStatus(t *testing.T) {
 	for want, jobs := range map[string][]*platenv1alpha1.RenderJob{
 		queued: {
 			with("", as), with(platenv1alpha1.QueuedReason, as), with(platenv1alpha1.TemplateNotFoundReason, as),
-			with(platenv1alpha1.SuspendedReason, suspend),                                                              // not by a cancel
-			with("", func(j *platenv1alpha1.RenderJob) { j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"} }), // resumed
+			with(platenv1alpha1.SuspendedReason, suspend), // not by a cancel
+			with("", func(j *platenv1alpha1.RenderJob) {
+				j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"}
+			}), // resumed
 		},
 		processing: {with(platenv1alpha1.RenderingReason, as), with(platenv1alpha1.UploadingReason, as)},
 		canceled: {with("", func(j *platenv1alpha1.RenderJob) {

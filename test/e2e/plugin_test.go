@@ -83,16 +83,16 @@ var _ = Describe("kubectl platen", Ordered, func() {
 	It("uploads again without rendering what could not be uploaded", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
-		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Quota = 1 })
+		// Nothing that heals by itself.
+		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Status: 400, ContentType: "text/plain", Body: "Error in call"})).To(Succeed())
 		code, out, errOut := plugin(ctx, w, "render", "card", "--name", "again", "--wait")
 		Expect(code).To(Equal(4), "%s%s", out, errOut)
-		Expect(errOut).To(ContainSubstring("Make room in Dropbox"))
+		Expect(errOut).To(ContainSubstring("Dropbox refused the request"))
 		job := &platenv1alpha1.RenderJob{}
 		key := client.ObjectKey{Namespace: w.namespace, Name: "again"}
 		Expect(c.Get(ctx, key, job)).To(Succeed())
 		attempts := job.Status.Attempts
 
-		w.setAccount(ctx, func(*dropboxsim.Account) {})
 		code, out, errOut = plugin(ctx, w, "retry", "again", "--wait")
 		Expect(code).To(BeZero(), "%s%s", out, errOut)
 		Expect(out).To(ContainSubstring("/Renders/again.png"))
