@@ -182,16 +182,15 @@ func TestJobWords(t *testing.T) {
 }
 
 func TestRetrying(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
-	job.Status.CompletionTime = new(metav1.NewTime(now))
-	for asked, want := range map[string]bool{"": false, "yes": false, now.Add(-time.Hour).Format(time.RFC3339): false, now.Add(900 * time.Millisecond).Format(time.RFC3339Nano): false, now.Add(time.Second).Format(time.RFC3339): true} {
-		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: asked}
-		if retrying(job) != want {
-			t.Errorf("%q: want %v", asked, want)
-		}
-		if view := viewJob(job); view.CanRetry == want || view.Live() != want {
-			t.Errorf("%q: %+v", asked, view)
+	for _, tc := range []struct {
+		asked, handled string
+		want           bool
+	}{{"", "", false}, {"b", "", true}, {"b", "a", true}, {"b", "b", false}} {
+		job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
+		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: tc.asked}
+		job.Status.LastHandledRetryUploads = tc.handled
+		if view := viewJob(job); retrying(job) != tc.want || view.CanRetry == tc.want || view.Live() != tc.want {
+			t.Errorf("%+v: %+v", tc, view)
 		}
 	}
 }

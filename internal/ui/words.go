@@ -153,11 +153,10 @@ func uploadFailed(job *platenv1alpha1.RenderJob) bool {
 	return jobwatch.Finished(job) && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 }
 
-// retrying tells whether another try was asked for after the job finished. Times in status have whole seconds.
+// retrying tells whether another try was asked for that the manager has not made yet.
 func retrying(job *platenv1alpha1.RenderJob) bool {
-	asked, err := time.Parse(time.RFC3339, job.Annotations[platenv1alpha1.RetryUploadsAnnotation])
-	return err == nil && uploadFailed(job) && job.Status.CompletionTime != nil &&
-		asked.Truncate(time.Second).After(job.Status.CompletionTime.Time)
+	asked := job.Annotations[platenv1alpha1.RetryUploadsAnnotation]
+	return uploadFailed(job) && asked != "" && asked != job.Status.LastHandledRetryUploads
 }
 
 // label makes a parameter's name readable: subTitle and sub_title become Sub title.
