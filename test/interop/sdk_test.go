@@ -93,7 +93,7 @@ func TestDropboxSDK(t *testing.T) {
 
 // dig finds a value by its path; ".tag" is one name.
 func dig(value any, path string) string {
-	for _, name := range strings.Split(strings.ReplaceAll(path, "..tag", "/.tag"), "/") {
+	for name := range strings.SplitSeq(strings.ReplaceAll(path, "..tag", "/.tag"), "/") {
 		parts := []string{name}
 		if name != ".tag" {
 			parts = strings.Split(name, ".")

@@ -32,6 +32,7 @@ const (
 
 func TestBucket(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		t.Helper()
 		bucket := memblob.OpenBucket(nil)
 		t.Cleanup(func() { _ = bucket.Close() })
 		return storagetest.Service{Provider: New("gcs", "pictures", "pictures", bucket, metrics.Uploads{}), Files: func(t *testing.T) map[string]string {
@@ -61,6 +62,7 @@ func list(t *testing.T, bucket *blob.Bucket) map[string]string {
 func TestS3(t *testing.T) {
 	endpoint, root := serveS3(t)
 	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		t.Helper()
 		name := strings.ToLower(strings.NewReplacer("TestS3/", "", "_", "-", "'", "").Replace(t.Name()))
 		if err := os.Mkdir(filepath.Join(root, name), 0o750); err != nil {
 			t.Fatal(err)

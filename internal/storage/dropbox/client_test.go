@@ -75,6 +75,7 @@ func TestUploadIsOneCallOnceTheTokenIsKnown(t *testing.T) {
 
 func TestProvider(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		t.Helper()
 		sim, c := setup(t)
 		return storagetest.Service{Provider: c, Files: func(*testing.T) map[string]string { return stands(sim) }}
 	})

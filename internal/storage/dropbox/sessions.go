@@ -52,7 +52,7 @@ func chunkSize(size int64) int64 {
 
 // begun returns the session of a file, nil when it has none.
 func begun(f *storage.File) *session {
-	s, _ := f.Session.(*session) //nolint:errcheck // nobody else sets it
+	s, _ := f.Session.(*session)
 	return s
 }
 
