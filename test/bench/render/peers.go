@@ -103,7 +103,7 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	go func() { ended <- command.Wait() }()
 	stop = func() {
 		_ = command.Cancel() // it has ended if this fails
-		<-ended //nolint:errcheck // it ends with the signal
+		<-ended              //nolint:errcheck // it ends with the signal
 	}
 	g = &gotenberg{"http://127.0.0.1:" + port}
 	giveUp := time.After(startTimeout)
