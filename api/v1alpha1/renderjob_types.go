@@ -435,13 +435,13 @@ type Warning struct {
 // RenderProgress is how far a film has come.
 type RenderProgress struct {
 	// percent of the job's frames that are drawn.
-	// +required
+	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Percent *int32 `json:"percent,omitempty"`
 
 	// frames that are drawn.
-	// +required
+	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Frames *int64 `json:"frames,omitempty"`
 }
@@ -475,7 +475,7 @@ type RenderJobStatus struct {
 
 	// progress of the frames while an mp4 or a gif is being made; told at most once a second.
 	// +optional
-	Progress RenderProgress `json:"progress,omitempty,omitzero"`
+	Progress *RenderProgress `json:"progress,omitempty"`
 
 	// pages are the files in the content store.
 	// +optional

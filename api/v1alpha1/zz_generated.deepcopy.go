@@ -360,7 +360,11 @@ func (in *RenderJobStatus) DeepCopyInto(out *RenderJobStatus) {
 		*out = new(int32)
 		**out = **in
 	}
-	in.Progress.DeepCopyInto(&out.Progress)
+	if in.Progress != nil {
+		in, out := &in.Progress, &out.Progress
+		*out = new(RenderProgress)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Pages != nil {
 		in, out := &in.Pages, &out.Pages
 		*out = make([]RenderedPage, len(*in))

@@ -77,7 +77,7 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.RenderedPages = new(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
 	}
 	if p := s.state.Progress; p != nil && s.state.Phase == pool.Rendering {
-		status.Progress = platenv1alpha1.RenderProgress{
+		status.Progress = &platenv1alpha1.RenderProgress{
 			Percent: new(int32(p.Percent)), Frames: new(int64(p.Frames)), //nolint:gosec // 0..100, by the pool
 		}
 	}

@@ -43,14 +43,14 @@ func TestProgressIsWrittenWhenItChanges(t *testing.T) {
 			job = after
 		}
 	}
-	if p := job.Status.Progress; p.Percent == nil || *p.Percent != 20 || *p.Frames != 60 {
+	if p := job.Status.Progress; p == nil || p.Percent == nil || *p.Percent != 20 || *p.Frames != 60 {
 		t.Errorf("progress %+v", p)
 	}
 	// Once it is rendered, the files tell.
 	s := &scope{job: job, now: began.Add(time.Minute), manifest: &content.Manifest{}, state: pool.State{Phase: pool.Rendered, Progress: &render.Progress{Percent: 99}}}
 	after := job.DeepCopy()
 	setStatus(after, s, nil)
-	if after.Status.Progress != (platenv1alpha1.RenderProgress{}) {
+	if after.Status.Progress != nil {
 		t.Errorf("progress %+v of a finished film", after.Status.Progress)
 	}
 }

@@ -233,9 +233,9 @@ func report(job *platenv1alpha1.RenderJob, pages int) (done, total int, text str
 	switch word {
 	case platenv1alpha1.RenderingReason:
 		text = fmt.Sprintf("Rendering, %d of %s done", done, count(total, "page"))
-		if percent := job.Status.Progress.Percent; percent != nil && *percent > 0 {
-			done, total = int(*percent), 100
-			text = fmt.Sprintf("Filming, %d%%", *percent)
+		if p := job.Status.Progress; p != nil && p.Percent != nil && *p.Percent > 0 {
+			done, total = int(*p.Percent), 100
+			text = fmt.Sprintf("Filming, %d%%", *p.Percent)
 		}
 	case platenv1alpha1.UploadingReason:
 		done, total = pages, pages
