@@ -40,7 +40,7 @@ if go list -deps ./cmd/renderer | grep -E '^(k8s\.io/client-go|github.com/platen
   echo "verify: cmd/renderer must not depend on these: render pods hold no API client and no credentials" >&2
   exit 1
 fi
-if go list -deps ./cmd/manager | grep -E '/(dropboxsim|test/|internal/render/browser|internal/cli|cli-runtime)'; then
+if go list -deps ./cmd/manager | grep -E 'platen/(test/|internal/(storage/dropbox/dropboxsim|render/browser|cli))|cli-runtime'; then
   echo "verify: cmd/manager must not depend on these" >&2
   exit 1
 fi
