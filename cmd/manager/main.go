@@ -16,6 +16,10 @@ import (
 	"os"
 	"time"
 
+	// The kinds of bucket that --content-store may name.
+	_ "gocloud.dev/blob/azureblob"
+	_ "gocloud.dev/blob/gcsblob"
+	_ "gocloud.dev/blob/s3blob"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -41,6 +45,7 @@ import (
 	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/connect/buckets"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/dispatch/server"
@@ -125,11 +130,11 @@ func run(ctx context.Context, o options) error {
 		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobChanged, Observer: metrics.Uploads{},
 	})
 	troubled := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
+	openers := buckets.Openers(outbound.Policy{Allowed: o.storageAllow}.Transport(), metrics.Uploads{})
+	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Observer: metrics.Uploads{}})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: direct},
-		Dropbox:     dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
-		Buckets:     outbound.Policy{Allowed: o.storageAllow}.Transport(),
-		Observer:    metrics.Uploads{},
+		Openers:     openers,
 		Troubled: func(key types.NamespacedName) {
 			select {
 			case troubled <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:

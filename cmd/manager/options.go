@@ -77,7 +77,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.dispatchPort, "dispatch-port", 9443, "port of that Service")
 	flags.StringVar(&o.keysSecret, "keys-secret", "platen-keys", "Secret in which the manager keeps its own keys; made when missing")
 
-	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "where rendered files are kept: file:///folder, s3://bucket?region=…")
+	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "where rendered files are kept: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
 	flags.StringVar(&o.contentAddress, "content-bind-address", ":8082", "address of the content server")
 	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL under which users reach the content server")
 	flags.DurationVar(&o.contentURLTTL, "content-url-ttl", 7*24*time.Hour, "how long a content URL is valid at least")

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -18,9 +17,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/credentials"
-	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/storage"
-	"github.com/platen-dev/platen/internal/storage/blobstore"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 )
@@ -34,20 +31,29 @@ type Connector struct {
 	troubles map[types.NamespacedName]Trouble
 }
 
-// Options of a Connector. Credentials and Dropbox are required.
+// Options of a Connector. Credentials and Openers are required.
 type Options struct {
 	// Credentials reads Secrets.
 	Credentials credentials.Reader
-	// Dropbox says how Dropbox is reached; its credentials are filled in for each connection.
-	Dropbox dropbox.Config
+	// Openers of the providers that are served.
+	Openers map[platenv1alpha1.ProviderType]Opener
 	// Registry keeps the clients; several Connectors may share one. Default: one of its own.
 	Registry *storage.Registry
-	// Buckets reaches the services of buckets, of which a user may name the endpoint. Default: public addresses only.
-	Buckets http.RoundTripper
-	// Observer is told of every call. Default: nobody is.
-	Observer storage.Observer
 	// Troubled is called when an upload has failed for its connection's sake, so that the connection is verified. Required for Report.
 	Troubled func(types.NamespacedName)
+}
+
+// Opener makes the client of a connection. The error is a *storage.Error. Nothing is asked yet.
+type Opener func(ctx context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error)
+
+// Dropbox opens Dropbox as config says; the credentials are filled in for each connection.
+func Dropbox(config dropbox.Config) Opener {
+	return func(_ context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {
+		c := config
+		c.AppKey, c.AppSecret, c.RefreshToken = secret["appKey"], secret["appSecret"], secret["refreshToken"]
+		c.RootNamespaceID = spec.Dropbox.RootNamespaceID
+		return dropbox.New(c)
+	}
 }
 
 // Trouble is why an upload failed for its connection's sake.
@@ -58,19 +64,10 @@ type Trouble struct {
 	Bytes int64
 }
 
-// publicOnly reaches public addresses; its connections are shared by all Connectors that have no transport of their own.
-var publicOnly = outbound.Policy{}.Transport()
-
 // New returns a Connector.
 func New(options Options) *Connector {
 	if options.Registry == nil {
 		options.Registry = storage.NewRegistry()
-	}
-	if options.Buckets == nil {
-		options.Buckets = publicOnly
-	}
-	if options.Observer == nil {
-		options.Observer = storage.Nobody{}
 	}
 	return &Connector{
 		Options: options,
@@ -111,6 +108,13 @@ func access(c *platenv1alpha1.StorageConnection) accessSpec {
 // Open returns the client of a connection. A changed spec or Secret gives a new one. The error is a *storage.Error whose
 // message a user can act on.
 func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
+	open := c.Openers[connection.Spec.Provider]
+	if open == nil {
+		return nil, &storage.Error{
+			Class: storage.Stop, Reason: platenv1alpha1.InvalidSpecReason, Account: true,
+			Message: fmt.Sprintf("Provider '%s' is not served here", connection.Spec.Provider),
+		}
+	}
 	a := access(connection)
 	secret, fingerprint, err := c.Credentials.Read(ctx, connection.Namespace, a.secret.Name, a.keys)
 	if err != nil {
@@ -121,31 +125,8 @@ func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.Storage
 	}
 	fingerprint = fmt.Sprintf("%s/%s/%d", fingerprint, connection.UID, connection.Generation)
 	return c.Registry.Get(client.ObjectKeyFromObject(connection).String(), fingerprint, func() (storage.Provider, error) {
-		return c.build(ctx, connection.Spec, secret)
+		return open(ctx, connection.Spec, secret)
 	})
-}
-
-func (c *Connector) build(ctx context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {
-	switch {
-	case spec.Dropbox != nil:
-		config := c.Dropbox
-		config.AppKey, config.AppSecret, config.RefreshToken = secret["appKey"], secret["appSecret"], secret["refreshToken"]
-		config.RootNamespaceID, config.Observer = spec.Dropbox.RootNamespaceID, c.Observer
-		return dropbox.New(config)
-	case spec.S3 != nil:
-		return blobstore.OpenS3(ctx, blobstore.S3{
-			Bucket: spec.S3.Bucket, Region: spec.S3.Region, Endpoint: spec.S3.Endpoint,
-			AccessKeyID: secret["accessKeyID"], SecretAccessKey: secret["secretAccessKey"], SessionToken: secret["sessionToken"],
-		}, c.Buckets, c.Observer)
-	case spec.GCS != nil:
-		return blobstore.OpenGCS(ctx, blobstore.GCS{Bucket: spec.GCS.Bucket, ServiceAccountKey: secret["serviceAccountKey"]}, c.Buckets, c.Observer)
-	case spec.AzureBlob != nil:
-		return blobstore.OpenAzureBlob(ctx, blobstore.AzureBlob{
-			Account: spec.AzureBlob.Account, Container: spec.AzureBlob.Container, Endpoint: spec.AzureBlob.Endpoint, AccountKey: secret["accountKey"],
-		}, c.Buckets, c.Observer)
-	default:
-		return nil, &storage.Error{Class: storage.Stop, Reason: platenv1alpha1.InvalidSpecReason, Message: "spec.provider: unknown provider", Account: true}
-	}
 }
 
 // Limit bounds what all uploads of a connection send; nil is no bound.

@@ -16,10 +16,9 @@ import (
 	"strings"
 
 	"gocloud.dev/blob"
-	// The kinds of bucket that a URL may name.
+	// The kinds of bucket that need no service; a program that takes the URLs of others brings their libraries.
 	_ "gocloud.dev/blob/fileblob"
 	_ "gocloud.dev/blob/memblob"
-	_ "gocloud.dev/blob/s3blob"
 	"gocloud.dev/gcerrors"
 )
 
@@ -39,7 +38,8 @@ const (
 // Store is a bucket of rendered files.
 type Store struct{ bucket *blob.Bucket }
 
-// Open opens a bucket by its URL: file:///folder (created when missing), mem://, s3://bucket?region=….
+// Open opens a bucket by its URL: file:///folder (created when missing), mem://, or one of a kind that the program has registered
+// with gocloud.dev/blob.
 func Open(ctx context.Context, bucketURL string) (*Store, error) {
 	u, err := url.Parse(bucketURL)
 	if err != nil {

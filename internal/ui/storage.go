@@ -165,7 +165,10 @@ func (v *visitor) findConnection(ctx context.Context, name string) (*platenv1alp
 
 // open reaches the account of a connection, with credentials that the visitor may read.
 func (s *Server) open(ctx context.Context, v *visitor, c *platenv1alpha1.StorageConnection) (account, error) {
-	connector := connect.New(connect.Options{Credentials: credentials.Reader{Reader: v.Client}, Registry: s.registry, Dropbox: s.Dropbox})
+	connector := connect.New(connect.Options{
+		Credentials: credentials.Reader{Reader: v.Client}, Registry: s.registry,
+		Openers: map[platenv1alpha1.ProviderType]connect.Opener{platenv1alpha1.ProviderDropbox: connect.Dropbox(s.Dropbox)},
+	})
 	provider, err := connector.Open(ctx, c)
 	if api := apierrors.APIStatus(nil); errors.As(err, &api) {
 		return nil, err // the API server's own words: the visitor may not read the Secret

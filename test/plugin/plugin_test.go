@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/credentials"
@@ -118,8 +119,9 @@ func startController(ctx context.Context, config *rest.Config) (ended chan error
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
 		Connector: connect.New(connect.Options{
 			Credentials: credentials.Reader{Reader: mgr.GetAPIReader()},
-			Dropbox:     dropbox.Config{APIURL: simURL, ContentURL: simURL},
-			Buckets:     http.DefaultTransport, Observer: metrics.Uploads{}, Troubled: func(types.NamespacedName) {},
+			Openers: map[platenv1alpha1.ProviderType]connect.Opener{
+				platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: simURL, ContentURL: simURL}),
+			},
 		}),
 		Troubled: make(chan event.TypedGenericEvent[types.NamespacedName]),
 	}).SetupWithManager(mgr)

@@ -131,7 +131,7 @@ func start(ctx context.Context) (stop func(), err error) {
 	}
 	err = (&storageconnection.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
-		Connector: connect.New(connect.Options{Credentials: credentials.Reader{Reader: world.admin}, Dropbox: reach}),
+		Connector: connect.New(connect.Options{Credentials: credentials.Reader{Reader: world.admin}, Openers: map[platenv1alpha1.ProviderType]connect.Opener{platenv1alpha1.ProviderDropbox: connect.Dropbox(reach)}}),
 		Troubled:  make(chan event.TypedGenericEvent[types.NamespacedName]),
 	}).SetupWithManager(mgr)
 	if err != nil {
