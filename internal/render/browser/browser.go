@@ -73,8 +73,10 @@ type Browser struct {
 type process struct {
 	ctx    context.Context //nolint:containedctx // chromedp keeps the browser in it
 	cancel context.CancelFunc
-	// spare is a blank tab in a browser context of its own, made ahead of need.
-	spare chan *tab
+	// spare is a blank tab in a browser context of its own, made ahead of need. refilling is true while one is being made; it belongs
+	// to the Browser's lock.
+	spare     chan *tab
+	refilling bool
 	// exceeded is set when the process was ended for its memory.
 	exceeded atomic.Bool
 	// users are the renders that use the process, and renders those that it has begun. Both belong to the Browser's lock.
@@ -261,7 +263,13 @@ func (p *process) close() {
 
 // refill makes a spare tab in the background. The lock must be held.
 func (b *Browser) refill(p *process) {
+	p.refilling = true
 	b.background.Go(func() {
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			p.refilling = false
+		}()
 		ctx, cancel := context.WithTimeout(p.ctx, startTimeout)
 		defer cancel()
 		t, err := p.newTab(ctx)
@@ -294,7 +302,14 @@ func (b *Browser) release(p *process) {
 	case p.renders >= b.options.MaxRenders:
 		p.renders = 0 // so that it is replaced once
 		b.background.Go(func() { b.replace(p) })
-	case len(p.spare) == 0:
+	default:
+		b.restock(p)
+	}
+}
+
+// restock makes sure that a spare tab is there or being made. The lock must be held.
+func (b *Browser) restock(p *process) {
+	if len(p.spare) == 0 && !p.refilling {
 		b.refill(p)
 	}
 }
@@ -321,13 +336,31 @@ func (b *Browser) replace(old *process) {
 	}
 }
 
-// tab returns the spare tab or a new one.
+// tab returns the spare tab, while the next one is made, or a new one.
 func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
 	select {
 	case t := <-p.spare:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if !b.closed && b.current == p && !p.lost() {
+			b.restock(p)
+		}
 		return t, nil
 	default:
 		return p.newTab(ctx)
+	}
+}
+
+// discard ends a tab in the background: no render waits for the end of another.
+func (b *Browser) discard(t *tab) {
+	b.mu.Lock()
+	closed := b.closed
+	if !closed {
+		b.background.Go(t.cancel)
+	}
+	b.mu.Unlock()
+	if closed {
+		t.cancel()
 	}
 }
 
@@ -484,7 +517,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 	if err != nil {
 		return painted{}, err
 	}
-	defer t.cancel()
+	defer b.discard(t)
 	page := s.page
 	report, err := t.load(ctx, task, page)
 	if err != nil {
