@@ -126,6 +126,10 @@ func show(ctx context.Context, c *cluster.Cluster, s sample, job *platenv1alpha1
 	for _, connection := range job.Status.Connections {
 		fmt.Printf("  %s (%s): %s %s\n", connection.Name, connection.Provider, connection.Status, connection.Error)
 		for _, page := range connection.Pages {
+			if page.Error != "" {
+				fmt.Printf("    page %d is not in Dropbox: %s\n", page.Page, page.Error)
+				continue
+			}
 			data, err := c.Simulator().File(ctx, s.account, page.Path)
 			if err != nil {
 				return fmt.Errorf("%s: %s is not in Dropbox: %w", s.job, page.Path, err)

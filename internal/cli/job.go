@@ -143,7 +143,11 @@ func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {
 			fmt.Fprintf(out, "\nNot uploaded to %s: %s\n", c.Name, plain(c.Error))
 		}
 		for _, p := range c.Pages {
-			fmt.Fprintf(out, "  page %d  %s\n", p.Page, plain(p.Path))
+			where := p.Path
+			if p.Error != "" {
+				where = "not there: " + p.Error
+			}
+			fmt.Fprintf(out, "  page %d  %s\n", p.Page, plain(where))
 		}
 	}
 }
