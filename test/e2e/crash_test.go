@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -83,6 +84,21 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 		})
 	})
 
+	// killed runs a job during which the manager kills itself once.
+	killed := func(ctx SpecContext, w *workspace, failpoint string, change func(*platenv1alpha1.RenderJob)) {
+		GinkgoHelper()
+		w.connected(ctx)
+		before := restarts(ctx)
+		arm(ctx, failpoint)
+		job := w.run(ctx, w.job("card", change))
+		manager(ctx)
+		w.expectDelivered(ctx, job)
+		Expect(restarts(ctx)).To(Equal(before+1), "the manager was not killed")
+		pods := &corev1.PodList{}
+		Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
+		Expect(pods.Items).To(HaveLen(1), "the render pod was doubled")
+	}
+
 	for _, failpoint := range []string{
 		"pod.after-create-before-observe",
 		"dispatch.after-assign-before-answer",
@@ -94,17 +110,26 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 		"status.before-patch",
 	} {
 		It("at "+failpoint+" finishes the job all the same, with one file a page", func(ctx SpecContext) {
+			killed(ctx, newWorkspace(ctx), failpoint, func(*platenv1alpha1.RenderJob) {})
+		}, SpecTimeout(2*time.Minute))
+	}
+
+	for _, failpoint := range []string{
+		"upload.before-append",
+		"upload.after-append",
+		"upload.before-finish",
+		"upload.after-commit-answer-lost",
+	} {
+		It("at "+failpoint+" of many pages finishes the job all the same, with one file a page", func(ctx SpecContext) {
 			w := newWorkspace(ctx)
-			w.connected(ctx)
-			before := restarts(ctx)
-			arm(ctx, failpoint)
-			job := w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {}))
-			manager(ctx)
-			w.expectDelivered(ctx, job)
-			Expect(restarts(ctx)).To(Equal(before+1), "the manager was not killed")
-			pods := &corev1.PodList{}
-			Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
-			Expect(pods.Items).To(HaveLen(1), "the render pod was doubled")
+			w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "pages"}, Spec: platenv1alpha1.RenderTemplateSpec{
+				Pages: []platenv1alpha1.TemplatePage{
+					{Name: "a", Width: 100, Height: 100, HTML: "<p>one"},
+					{Name: "b", Width: 100, Height: 100, HTML: "<p>two"},
+					{Name: "c", Width: 100, Height: 100, HTML: "<p>three"},
+				},
+			}})
+			killed(ctx, w, failpoint, func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "pages" })
 		}, SpecTimeout(2*time.Minute))
 	}
 })

@@ -1,0 +1,39 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	if err := Register(registry); err != nil {
+		t.Fatal(err)
+	}
+	u := Uploads{}
+	u.Called("dropbox", "files/upload", "ok")
+	u.Sent("dropbox", 10)
+	u.Refreshed("dropbox", "TokenExpired")
+	u.Waited(time.Second)
+	u.Retried("RateLimited")
+	u.Queued(1)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := Table()
+	for _, f := range families {
+		if !strings.Contains(table, "`"+f.GetName()+"`") {
+			t.Errorf("%s is not documented", f.GetName())
+		}
+	}
+	if len(families) != len(all) {
+		t.Errorf("%d metrics are gathered, want %d", len(families), len(all))
+	}
+}

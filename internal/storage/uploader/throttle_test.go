@@ -1,0 +1,38 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package uploader
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+func TestFilesOfOneConnectionShareItsBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := rate.NewLimiter(128<<10, Burst)
+		data := bytes.Repeat([]byte{7}, 512<<10)
+		open := throttled(limit, func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(data[offset : offset+length])), nil
+		})
+		began := time.Now()
+		for range 2 {
+			r, err := open(t.Context(), 0, int64(len(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		}
+		if took := time.Since(began); took < 7*time.Second || took > 9*time.Second {
+			t.Errorf("1 MiB at 128 KiB a second took %s", took)
+		}
+	})
+}
