@@ -245,13 +245,13 @@ func setUploaded(c reconcile.Conditions, s *scope) {
 }
 
 func summary(s *scope) string {
-	text := plural(s.manifest.RenderedPages, "page") + " rendered"
+	parts := []string{plural(s.manifest.RenderedPages, "page") + " rendered"}
 	for _, result := range s.uploads {
 		if result.Done && result.Err == nil {
-			text += ", uploaded to " + result.Name //nolint:perfsprint,modernize // there are few
+			parts = append(parts, "uploaded to "+result.Name)
 		}
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 func uploadSummary(results []uploader.Result) string {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"strings"
 
 	"gocloud.dev/blob"
@@ -92,7 +91,7 @@ func (b *Bucket) upload(ctx context.Context, f *storage.File) (storage.Uploaded,
 		return stands(f, f.Path), b.write(ctx, f, f.Path, false)
 	}
 	for n := range maxRenames {
-		name := renamed(f.Path, n)
+		name := storage.Renamed(f.Path, n)
 		found, err := b.look(ctx, f, name)
 		if err == nil && found == nothing {
 			err = b.write(ctx, f, name, true)
@@ -118,14 +117,6 @@ func (b *Bucket) upload(ctx context.Context, f *storage.File) (storage.Uploaded,
 
 func stands(f *storage.File, path string) storage.Uploaded {
 	return storage.Uploaded{Path: path, ContentHash: f.ContentHash}
-}
-
-func renamed(name string, n int) string {
-	if n == 0 {
-		return name
-	}
-	ext := path.Ext(name)
-	return fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
 }
 
 // occupant is what stands at a path.
@@ -162,7 +153,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 	defer cancel()
 	r, err := f.Open(ctx, 0, f.Size)
 	if err != nil {
-		return unreadable(err)
+		return storage.Unreadable(err)
 	}
 	defer func() { _ = r.Close() }()
 	w, err := b.bucket.NewWriter(ctx, objectKey(path), &blob.WriterOptions{
@@ -173,11 +164,11 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 		return b.called("put", err)
 	}
 	hash := content.NewBlockHash()
-	source := &watched{r: io.TeeReader(r, hash)}
+	source := storage.NewSource(io.TeeReader(r, hash), f.Size)
 	n, err := io.Copy(w, source)
-	switch {
-	case source.err != nil:
-		err = unreadable(source.err)
+	switch trouble := source.Trouble(); {
+	case trouble != nil:
+		err = trouble
 	case err != nil:
 		err = b.called("put", err)
 	case n != f.Size || content.HashOfBlocks(hash.Blocks()) != f.ContentHash:
@@ -196,25 +187,6 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 	cancel()
 	_ = w.Close()
 	return err
-}
-
-// watched tells trouble with what is read from trouble with the bucket.
-type watched struct {
-	r   io.Reader
-	err error
-}
-
-// Read implements io.Reader.
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		w.err = err
-	}
-	return n, err
-}
-
-func unreadable(err error) error {
-	return &storage.Error{Class: storage.Retry, Reason: "ContentUnreadable", Message: "The rendered file could not be read", Err: err}
 }
 
 // called tells the observer of a call and returns its error as a *storage.Error.

@@ -10,12 +10,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf16"
@@ -200,9 +198,9 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		defer cancel()
 		opened, err := b.open(ctx)
 		if err != nil {
-			return unreadable(err)
+			return storage.Unreadable(err)
 		}
-		data := &watched{r: opened, left: b.size}
+		data := storage.NewSource(opened, b.size)
 		defer func() { _ = opened.Close() }()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.ContentURL+route, io.NopCloser(data))
 		if err != nil {
@@ -216,8 +214,8 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		req.Header.Set("Content-Type", "application/octet-stream")
 		req.Header.Set("Dropbox-API-Arg", escapeHeader(string(header)))
 		err = c.do(req, token, result)
-		if problem := data.problem(); problem != nil {
-			return unreadable(problem)
+		if trouble := data.Trouble(); trouble != nil {
+			return trouble
 		}
 		if err != nil {
 			return err
@@ -225,40 +223,6 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		c.config.Observer.Sent(provider, b.size)
 		return nil
 	})
-}
-
-// watched tells trouble with what is read from trouble with the network.
-type watched struct {
-	r io.Reader
-
-	mu   sync.Mutex // the transport may still read when the call is over
-	left int64
-	err  error
-}
-
-// Read implements io.Reader. A file that ends too early is an error.
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.left -= int64(n)
-	if errors.Is(err, io.EOF) && w.left > 0 {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		w.err = err
-	}
-	return n, err
-}
-
-func (w *watched) problem() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
-}
-
-func unreadable(err error) error {
-	return &storage.Error{Class: storage.Retry, Reason: "ContentUnreadable", Message: "The rendered file could not be read", Err: err}
 }
 
 // do makes a request and tells the observer how it ended.

@@ -5,10 +5,7 @@ package dropbox
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"path"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -156,7 +153,7 @@ func (c *Client) look(ctx context.Context, files []*storage.File, results []stor
 // there.
 func (c *Client) find(ctx context.Context, f *storage.File) (*metadata, error) {
 	for n := range maxRenames {
-		found, err := c.metadata(ctx, renamed(f.Path, n))
+		found, err := c.metadata(ctx, storage.Renamed(f.Path, n))
 		switch {
 		case err != nil || found == nil:
 			return nil, err
@@ -167,15 +164,6 @@ func (c *Client) find(ctx context.Context, f *storage.File) (*metadata, error) {
 		}
 	}
 	return nil, nil //nolint:nilnil // as above
-}
-
-// renamed is the name that Dropbox gives to the n-th file that should have one name: "name (1).ext" is the second.
-func renamed(name string, n int) string {
-	if n == 0 {
-		return name
-	}
-	ext := path.Ext(name)
-	return fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
 }
 
 // metadata returns what stands at a path, nil when nothing does.
