@@ -17,11 +17,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/chromedp/cdproto"
-	"github.com/chromedp/chromedp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/encode"
 	"github.com/platen-dev/platen/internal/render/procs"
 	"github.com/platen-dev/platen/internal/render/template"
@@ -50,7 +49,7 @@ type Options struct {
 	// MaxMemory that the browser's processes may hold together, in bytes: a render that needs more ends with
 	// render.ReasonMemoryExceeded. 0 is no limit. It bounds all renders of the Browser together.
 	MaxMemory int64
-	// Parallel is how many pages are painted at a time. Default: the number of CPUs.
+	// Parallel is how many pages are painted at a time, of all renders together. Default: the number of CPUs.
 	Parallel int
 	// Proxy is the host:port through which everything goes that pages load; see package outbound. Empty is a direct connection.
 	Proxy string
@@ -61,6 +60,8 @@ type Options struct {
 // Browser implements render.Renderer. It starts the browser when it is needed and again after a crash.
 type Browser struct {
 	options Options
+	// turns has room for the pages that are painted at a time.
+	turns chan struct{}
 
 	mu      sync.Mutex
 	current *process
@@ -71,11 +72,10 @@ type Browser struct {
 
 // process is one run of the browser.
 type process struct {
-	ctx    context.Context //nolint:containedctx // chromedp keeps the browser in it
-	cancel context.CancelFunc
-	// spare is a blank tab in a browser context of its own, made ahead of need. refilling is true while one is being made; it belongs
-	// to the Browser's lock.
-	spare     chan *tab
+	*devtools.Browser
+	// idle holds tabs that are as good as new, at least one of them made ahead of need. refilling is true while one is being made; it
+	// belongs to the Browser's lock.
+	idle      chan *tab
 	refilling bool
 	// exceeded is set when the process was ended for its memory.
 	exceeded atomic.Bool
@@ -111,7 +111,7 @@ func New(options Options) (*Browser, error) {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Browser{options: options}, nil
+	return &Browser{options: options, turns: make(chan struct{}, options.Parallel)}, nil
 }
 
 // Memory is what the browser's processes use together, in bytes (PSS); 0 when it does not run.
@@ -122,7 +122,7 @@ func (b *Browser) Memory() (bytes int64) {
 	if p == nil || p.lost() {
 		return 0
 	}
-	for _, pid := range procs.Tree(chromedp.FromContext(p.ctx).Browser.Process().Pid) {
+	for _, pid := range procs.Tree(p.Pid()) {
 		bytes += procs.Proportional(pid)
 	}
 	return bytes
@@ -191,48 +191,69 @@ func (b *Browser) running(ctx context.Context) (*process, error) {
 }
 
 func (b *Browser) launch(ctx context.Context) (*process, error) {
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), b.flags()...)
-	root, cancelRoot := chromedp.NewContext(allocator,
-		chromedp.WithErrorf(func(format string, args ...any) { b.options.Logger.Debug(fmt.Sprintf(format, args...)) }))
-	p := &process{ctx: root, cancel: func() { cancelRoot(); cancel() }, spare: make(chan *tab, 1), drawing: make(chan struct{}, 1)}
-	stop := context.AfterFunc(ctx, p.cancel)
-	defer stop()
-	timer := time.AfterFunc(startTimeout, p.cancel)
-	defer timer.Stop()
-	if err := chromedp.Do(root); err != nil {
-		p.cancel()
-		return nil, fmt.Errorf("starting %s: %w", b.options.ExecPath, err)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	running, err := devtools.Start(ctx, b.options.ExecPath, b.flags()...)
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	return &process{Browser: running, idle: make(chan *tab, b.options.Parallel), drawing: make(chan struct{}, 1)}, nil
 }
 
-// flags of the browser: chromedp's defaults, and what a pod needs. Chromium's own sandbox needs user namespaces, which a
-// "restricted" pod does not have; the pod is the sandbox.
-func (b *Browser) flags() []chromedp.ExecAllocatorOption {
-	flags := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
-		chromedp.ExecPath(b.options.ExecPath),
-		chromedp.NoSandbox,
-		chromedp.DisableGPU,
-		chromedp.Flag("block-new-web-contents", true), // no popups, from whatever frame
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("font-render-hinting", "none"),
-		chromedp.Flag("hide-scrollbars", true),
-		chromedp.Flag("mute-audio", true),
-		chromedp.Flag("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"),
+// flags of the browser, for what a pod needs. Chromium's own sandbox needs user namespaces, which a "restricted" pod does not have;
+// the pod is the sandbox. What each does: https://peter.sh/experiments/chromium-command-line-switches/.
+func (b *Browser) flags() []string {
+	flags := []string{
+		"--headless",
+		"--no-sandbox",
+		"--disable-gpu",
+		"--disable-dev-shm-usage", // a pod's /dev/shm has 64 MiB
+		"--no-first-run",
+
+		// What the browser would do besides, for a person in front of it or for its maker.
+		"--block-new-web-contents", // no popups, from whatever frame
+		"--disable-background-networking",
+		"--disable-breakpad",
+		"--disable-client-side-phishing-detection",
+		"--disable-component-update",
+		"--disable-default-apps",
+		"--disable-extensions",
+		"--disable-features=Translate",
+		"--disable-sync",
+		"--metrics-recording-only",
+		"--mute-audio",
+		"--password-store=basic",
+		"--safebrowsing-disable-auto-update",
+
+		// A page that nobody looks at is not slower for it.
+		"--disable-background-timer-throttling",
+		"--disable-backgrounding-occluded-windows",
+		"--disable-hang-monitor",
+		"--disable-ipc-flooding-protection",
+		"--disable-renderer-backgrounding",
+
+		// Nothing reaches the network but through the proxy.
+		"--disable-quic",
+		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+
+		// The same picture everywhere.
+		"--font-render-hinting=none",
+		"--force-color-profile=srgb",
+		"--hide-scrollbars",
+
 		// The renderer says when a frame is drawn, and it is drawn whole: no waiting for a display that is not there.
 		// See https://chromedevtools.github.io/devtools-protocol/tot/HeadlessExperimental/.
-		chromedp.Flag("enable-begin-frame-control", true),
-		chromedp.Flag("run-all-compositor-stages-before-draw", true),
-		chromedp.Flag("disable-new-content-rendering-timeout", true),
-		chromedp.Flag("disable-threaded-animation", true),
-		chromedp.Flag("disable-threaded-scrolling", true),
-		chromedp.Flag("disable-checker-imaging", true),
-		chromedp.Flag("disable-image-animation-resync", true),
-	)
+		"--enable-begin-frame-control",
+		"--run-all-compositor-stages-before-draw",
+		"--disable-new-content-rendering-timeout",
+		"--disable-threaded-animation",
+		"--disable-threaded-scrolling",
+		"--disable-checker-imaging",
+		"--disable-image-animation-resync",
+	}
 	if b.options.Proxy != "" {
 		// Chromium would reach loopback and link-local addresses directly otherwise.
-		flags = append(flags, chromedp.ProxyServer("http://"+b.options.Proxy), chromedp.Flag("proxy-bypass-list", "<-loopback>"))
+		flags = append(flags, "--proxy-server=http://"+b.options.Proxy, "--proxy-bypass-list=<-loopback>")
 	}
 	return flags
 }
@@ -240,54 +261,39 @@ func (b *Browser) flags() []chromedp.ExecAllocatorOption {
 // lost tells whether the browser has ended.
 func (p *process) lost() bool {
 	select {
-	case <-chromedp.FromContext(p.ctx).Browser.LostConnection:
+	case <-p.Lost():
 		return true
 	default:
-		return p.ctx.Err() != nil
+		return false
 	}
 }
 
 func (p *process) close() {
-	select {
-	case t := <-p.spare:
-		t.cancel()
-	default:
-	}
-	if !p.lost() {
-		ctx, cancel := context.WithTimeout(p.ctx, closeTimeout)
-		_ = chromedp.Cancel(ctx) // what does not end by itself is ended by the next line
-		cancel()
-	}
-	p.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	p.Close(ctx)
 }
 
-// refill makes a spare tab in the background. The lock must be held.
+// refill makes an idle tab in the background. The lock must be held.
 func (b *Browser) refill(p *process) {
 	p.refilling = true
 	b.background.Go(func() {
-		defer func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			p.refilling = false
-		}()
-		ctx, cancel := context.WithTimeout(p.ctx, startTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		t, err := p.newTab(ctx)
-		if err != nil {
-			if !p.lost() {
-				b.options.Logger.Warn("making a tab ahead of need", "error", err)
-			}
-			return
-		}
-		select {
-		case p.spare <- t:
-		default:
-			t.cancel()
+		b.mu.Lock()
+		p.refilling = false
+		b.mu.Unlock()
+		switch {
+		case err == nil:
+			b.putBack(p, t)
+		case !p.lost():
+			b.options.Logger.Warn("making a tab ahead of need", "error", err)
 		}
 	})
 }
 
-// release makes sure that there is a spare tab for the next render, or another browser when this one has made enough.
+// release is the end of a render. Another browser takes over when this one has made enough.
 func (b *Browser) release(p *process) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -298,18 +304,15 @@ func (b *Browser) release(p *process) {
 		if p.users == 0 {
 			b.background.Go(p.close)
 		}
-	case p.lost():
 	case p.renders >= b.options.MaxRenders:
 		p.renders = 0 // so that it is replaced once
 		b.background.Go(func() { b.replace(p) })
-	default:
-		b.restock(p)
 	}
 }
 
-// restock makes sure that a spare tab is there or being made. The lock must be held.
+// restock makes sure that an idle tab is there or being made. The lock must be held.
 func (b *Browser) restock(p *process) {
-	if len(p.spare) == 0 && !p.refilling {
+	if !b.closed && b.current == p && !p.lost() && len(p.idle) == 0 && !p.refilling {
 		b.refill(p)
 	}
 }
@@ -336,35 +339,50 @@ func (b *Browser) replace(old *process) {
 	}
 }
 
-// tab returns the spare tab, while the next one is made, or a new one.
+// tab returns an idle tab or a new one. Who takes it calls putBack, when it is as good as new, or discard.
 func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
 	select {
-	case t := <-p.spare:
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if !b.closed && b.current == p && !p.lost() {
-			b.restock(p)
-		}
+	case t := <-p.idle:
 		return t, nil
 	default:
 		return p.newTab(ctx)
 	}
 }
 
-// discard ends a tab in the background: no render waits for the end of another.
-func (b *Browser) discard(t *tab) {
+// spend is tab for a page that needs it to itself: the next one is made meanwhile.
+func (b *Browser) spend(ctx context.Context, p *process) (*tab, error) {
+	t, err := b.tab(ctx, p)
 	b.mu.Lock()
-	closed := b.closed
-	if !closed {
-		b.background.Go(t.cancel)
-	}
-	b.mu.Unlock()
-	if closed {
-		t.cancel()
+	defer b.mu.Unlock()
+	b.restock(p)
+	return t, err
+}
+
+// putBack makes a tab idle, or ends it when there are enough.
+func (b *Browser) putBack(p *process, t *tab) {
+	select {
+	case p.idle <- t:
+	default:
+		b.discard(p, t)
 	}
 }
 
-// Render implements render.Renderer. Each page is painted in a browser context of its own; several are painted at a time.
+// discard ends a tab in the background, for no render waits for the end of another, and makes sure that there is one for the next.
+func (b *Browser) discard(p *process, t *tab) {
+	b.mu.Lock()
+	closed := b.closed
+	if !closed {
+		b.background.Go(t.end)
+		b.restock(p)
+	}
+	b.mu.Unlock()
+	if closed {
+		t.end()
+	}
+}
+
+// Render implements render.Renderer. Several pages are painted at a time, each in a browser context that no page with a script or a
+// request has been in; see paint.
 func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	if err := b.validate(task); err != nil {
 		return nil, err
@@ -512,21 +530,64 @@ func warnings(task render.Task, reports []report) (all []render.Warning) {
 	return append(all, unused(task, reports)...)
 }
 
+// paint makes one page's file. A page can leave something behind in its browser context only by a script or a request, so that every page
+// that has either gets a context that is thrown away after it. Making one takes longer than painting, and most pages have neither: they
+// are written into a tab one after the other, in which the browser refuses both. A page that turns out to want more is painted again.
 func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
+	select {
+	case b.turns <- struct{}{}:
+		defer func() { <-b.turns }()
+	case <-ctx.Done():
+		return painted{}, ctx.Err()
+	}
+	if template.Inert(s.page.HTML, template.ForPage(task.Modifications, s.page.Number)) {
+		result, err := b.paintInert(ctx, p, task, s)
+		if !errors.Is(err, errNotInert) {
+			return result, err
+		}
+	}
+	t, err := b.spend(ctx, p)
+	if err != nil {
+		return painted{}, err
+	}
+	defer b.discard(p, t)
+	said, err := t.load(ctx, task, s.page)
+	if err != nil {
+		return painted{}, err
+	}
+	return b.capture(ctx, t, task, s, said)
+}
+
+// paintInert paints a page in a tab that serves others after it. The error is errNotInert when the page needs one of its own.
+func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
 	t, err := b.tab(ctx, p)
 	if err != nil {
 		return painted{}, err
 	}
-	defer b.discard(t)
-	page := s.page
-	report, err := t.load(ctx, task, page)
-	if err != nil {
-		return painted{}, err
+	said, err := t.write(ctx, task, s.page)
+	var result painted
+	if err == nil {
+		result, err = b.capture(ctx, t, task, s, said)
 	}
+	if err == nil && t.requested.Load() {
+		err = errNotInert
+	}
+	if err != nil || t.pages >= maxPages {
+		b.discard(p, t)
+	} else {
+		b.putBack(p, t)
+	}
+	return result, err
+}
+
+// capture makes the file of a page that is ready.
+func (b *Browser) capture(ctx context.Context, t *tab, task render.Task, s shot, said report) (painted, error) {
+	page := s.page
 	output := render.Output{
 		FileID: render.FileID{Page: page.Number, ExtraSize: s.extraSize}, PageID: page.ID,
 		Width: page.Width, Height: page.Height, ContentType: task.ContentType(),
 	}
+	var err error
 	if task.Format == "pdf" {
 		output.Data, err = t.print(ctx, task, page)
 	} else {
@@ -536,7 +597,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 	if task.Format == "avif" && err == nil {
 		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality, b.encoderMemory())
 	}
-	return painted{output, report}, err
+	return painted{output, said}, err
 }
 
 // encoderMemory is what an encoder may hold besides the browser, which does not need its own share while one works.
@@ -547,7 +608,7 @@ func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*s
 // explain finds the cause of a failed render: the deadline, the end of the browser, or the page.
 func explain(ctx context.Context, p *process, err error) error {
 	known := (*render.Error)(nil)
-	protocol := (*cdproto.Error)(nil)
+	refused := (*devtools.Error)(nil)
 	switch {
 	case p != nil && p.exceeded.Load(), errors.Is(err, encode.ErrMemory):
 		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the render needs more memory than a render pod has for it", Terminal: true, Err: err}
@@ -559,7 +620,7 @@ func explain(ctx context.Context, p *process, err error) error {
 		return ctx.Err()
 	case errors.Is(err, errTabCrashed), p != nil && p.lost():
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page", Err: err}
-	case errors.As(err, &protocol):
+	case errors.As(err, &refused):
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: err}
 	case p == nil:
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser could not be started", Err: err}

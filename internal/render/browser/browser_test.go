@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	_ "golang.org/x/image/webp"
 
 	"github.com/platen-dev/platen/internal/render"
@@ -328,7 +327,7 @@ func pid(t *testing.T, b *Browser) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chromedp.FromContext(p.ctx).Browser.Process().Pid
+	return p.Pid()
 }
 
 func TestExtraSizesAreLaidOutAnew(t *testing.T) {

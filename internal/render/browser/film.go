@@ -12,10 +12,10 @@ import (
 
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/encode"
 )
 
@@ -33,7 +33,7 @@ const (
 // film renders mp4 and gif. The page's time is in the renderer's hands: each frame is asked for, and encoded while the next is
 // drawn.
 func (b *Browser) film(ctx context.Context, p *process, task render.Task, sink render.Sink) ([]render.Warning, error) {
-	f := &filming{task: task, maxMemory: b.encoderMemory(), tell: sink.Progress, tab: func(ctx context.Context) (*tab, error) { return b.tab(ctx, p) }}
+	f := &filming{task: task, maxMemory: b.encoderMemory(), tell: sink.Progress, browser: b, process: p}
 	defer f.abort()
 	reports := make([]report, 0, len(task.Pages))
 	for i, page := range task.Pages {
@@ -73,8 +73,9 @@ type filming struct {
 	tell func(render.Progress)
 	// shot pages, and frames of all pages.
 	shot, frames int
-	// tab opens a tab.
-	tab func(ctx context.Context) (*tab, error)
+	// browser and process have the tabs.
+	browser *Browser
+	process *process
 	// video that frames go to, nil between files.
 	video *encode.Video
 }
@@ -105,11 +106,11 @@ func (f *filming) cut(ctx context.Context) ([]byte, error) {
 
 // shoot films one page.
 func (f *filming) shoot(ctx context.Context, p render.Page) (report, error) {
-	t, err := f.tab(ctx)
+	t, err := f.browser.spend(ctx, f.process)
 	if err != nil {
 		return report{}, err
 	}
-	defer t.cancel()
+	defer f.browser.discard(f.process, t)
 	said, err := t.load(ctx, f.task, p)
 	if err != nil {
 		return report{}, err
@@ -120,12 +121,12 @@ func (f *filming) shoot(ctx context.Context, p render.Page) (report, error) {
 			return report{}, err
 		}
 	}
-	return said, t.within(ctx, func(ctx context.Context) error { return f.roll(ctx, t, p) })
+	return said, f.roll(ctx, t, p)
 }
 
 // roll takes the frames.
 func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
-	length, err := evaluate[float64](ctx, "window[Symbol.for('platen.film')].duration()")
+	length, err := evaluate[float64](ctx, t, "window[Symbol.for('platen.film')].duration()")
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
 	}
 	fps := f.task.Video.FPS
 	frames := max(1, int(math.Round(seconds*float64(fps))))
-	if _, err := evaluate[any](ctx, "window[Symbol.for('platen.film')].start()"); err != nil {
+	if _, err := evaluate[any](ctx, t, "window[Symbol.for('platen.film')].start()"); err != nil {
 		return err
 	}
 	params := headlessexperimental.BeginFrameParams{
@@ -166,7 +167,7 @@ func (f *filming) roll(ctx context.Context, t *tab, p render.Page) error {
 		var last []byte
 		for i := range frames {
 			script := fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", float64(i)*1000/float64(fps))
-			if _, err := evaluate[any](ctx, script); err != nil {
+			if _, err := evaluate[any](ctx, t, script); err != nil {
 				return err
 			}
 			picture, err := f.still(ctx, t, p, params, i == 0)
@@ -200,13 +201,13 @@ func (f *filming) still(ctx context.Context, t *tab, p render.Page, params headl
 	case first:
 		return t.draw(ctx, params)
 	default:
-		return t.frame(ctx, params)
+		return t.picture(ctx, params)
 	}
 }
 
 // evaluate runs a script in the page and returns its value.
-func evaluate[T any](ctx context.Context, script string) (value T, err error) {
-	result, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: new(true)})
+func evaluate[T any](ctx context.Context, t *tab, script string) (value T, err error) {
+	result, err := devtools.Call(ctx, t.session, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: new(true)})
 	if err != nil {
 		return value, err
 	}

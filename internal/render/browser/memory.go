@@ -7,8 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/platen-dev/platen/internal/render/procs"
 )
 
@@ -31,7 +29,7 @@ func (b *Browser) guard(p *process) (stop func()) {
 		defer close(ended)
 		ticker := time.NewTicker(memoryInterval)
 		defer ticker.Stop()
-		root := chromedp.FromContext(p.ctx).Browser.Process().Pid
+		root := p.Pid()
 		var tree []int
 		for n := 0; ; n++ {
 			if n%treeInterval == 0 {

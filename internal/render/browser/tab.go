@@ -8,26 +8,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/css"
-	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/inspector"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
-	"github.com/chromedp/chromedp"
 
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/template"
 )
 
@@ -35,6 +31,11 @@ const (
 	// documentURL is where pages seem to come from: an origin of its own that never resolves (RFC 2606). The browser asks for
 	// it once, and is answered with the page's HTML.
 	documentURL = "http://page.platen.invalid/"
+	// inertPolicy is the policy of the document that inert pages are written into: no script, and no request but for what is in the
+	// page (https://www.w3.org/TR/CSP3/).
+	inertPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; form-action 'none'; base-uri 'none'"
+	// maxPages are written into one tab, before another takes its place: the browser keeps some memory for each.
+	maxPages = 100
 	// readyTimeout is how long a page may take to load and to become ready, before it is painted as it is.
 	readyTimeout = 30 * time.Second
 	// pumpInterval is how often a page that loads gets a frame.
@@ -45,154 +46,268 @@ const (
 	cssPixelsPerInch = 96
 )
 
-var errTabCrashed = errors.New("the page's process crashed")
+var (
+	errTabCrashed = errors.New("the page's process crashed")
+	// errNotInert means that a page that seemed to need neither a script nor a request does.
+	errNotInert = errors.New("the page needs a tab of its own")
+)
 
 // tab is one page in a browser context of its own.
 type tab struct {
-	ctx    context.Context //nolint:containedctx // chromedp keeps the target in it
-	cancel context.CancelFunc
-	// drawing is the process's.
-	drawing chan struct{}
-	// html is what documentURL answers with.
-	html    atomic.Pointer[string]
-	crashed chan struct{}
+	process *process
+	context cdp.BrowserContextID
+	session *devtools.Session
+	// metrics and ground are what the browser has been told of the page's size and background.
+	metrics emulation.SetDeviceMetricsOverrideParams
+	ground  bool
+	// document is what documentURL answers with, once, and arrived is told when it is in the tab.
+	document atomic.Pointer[document]
+	arrived  chan struct{}
+	// pages that were written into the tab. Before the first one it has no document for them.
+	pages int
+	// requested is set when a written page has asked for something.
+	requested atomic.Bool
+	// stuck is true when the tab has been left in the middle of a frame.
+	stuck bool
 }
+
+// document is an answer for documentURL.
+type document struct{ html, policy string }
 
 // newTab opens a blank tab in a new browser context, whose frames are drawn when they are asked for.
 func (p *process) newTab(ctx context.Context) (*tab, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	browserContext, id, err := p.newTarget()
+	created, err := devtools.Call(ctx, p.Session, target.CreateBrowserContext, target.CreateBrowserContextParams{DisposeOnDetach: new(true)})
 	if err != nil {
 		return nil, fmt.Errorf("opening a tab: %w", err)
 	}
-	tabCtx, detach := chromedp.NewContext(p.ctx, chromedp.WithTargetID(id))
-	cancel := sync.OnceFunc(func() {
-		detach()
-		// With its context the tab and all that it has stored are gone. This fails only when the browser is gone.
-		_, _ = chromedp.CallBrowser(p.ctx, target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: browserContext})
-	})
-	t := &tab{ctx: tabCtx, cancel: cancel, drawing: p.drawing, crashed: make(chan struct{})}
-	// chromedp reads the tab's messages for as long as the context that opened it lasts, so it must be the tab's own.
-	stop := context.AfterFunc(ctx, cancel)
-	defer stop()
-	err = chromedp.Do(tabCtx)
-	if err == nil {
-		err = chromedp.Listen(tabCtx, t.handle)
-	}
-	for _, quiet := range []cdp.Command[cdp.Empty, cdp.Empty]{css.Disable, dom.Disable, network.Disable, log.Disable} {
-		// chromedp wants to know what the renderer never asks for; telling it costs time with each element and request.
-		if err == nil {
-			_, err = chromedp.Call(tabCtx, quiet, cdp.Empty{})
-		}
-	}
-	if err == nil {
-		_, err = chromedp.Call(tabCtx, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: documentURL}}})
-	}
-	if err != nil {
-		cancel()
+	t := &tab{process: p, context: created.BrowserContextID, arrived: make(chan struct{}, 1)}
+	if err := t.open(ctx); err != nil {
+		t.end()
 		return nil, fmt.Errorf("opening a tab: %w", err)
 	}
 	return t, nil
 }
 
-func (p *process) newTarget() (cdp.BrowserContextID, target.ID, error) {
-	created, err := chromedp.CallBrowser(p.ctx, target.CreateBrowserContext, target.CreateBrowserContextParams{DisposeOnDetach: new(true)})
-	if err != nil {
-		return "", "", err
-	}
-	_, err = chromedp.CallBrowser(p.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: created.BrowserContextID,
+func (t *tab) open(ctx context.Context) error {
+	_, err := devtools.Call(ctx, t.process.Session, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: t.context,
 	})
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	page, err := chromedp.CallBrowser(p.ctx, target.CreateTarget, target.CreateTargetParams{
-		URL: "about:blank", BrowserContextID: created.BrowserContextID, EnableBeginFrameControl: new(true),
+	created, err := devtools.Call(ctx, t.process.Session, target.CreateTarget, target.CreateTargetParams{
+		URL: "about:blank", BrowserContextID: t.context, EnableBeginFrameControl: new(true),
 	})
-	return created.BrowserContextID, page.TargetID, err
-}
-
-// handle answers the browser's events. It runs in chromedp's reader, so each answer has a goroutine, which ends with the tab.
-func (t *tab) handle(event any) {
-	switch e := event.(type) {
-	case *fetch.EventRequestPaused:
-		go func() {
-			params := fetch.FulfillRequestParams{RequestID: e.RequestID, ResponseCode: 404}
-			if html := t.html.Swap(nil); html != nil {
-				params.ResponseCode, params.Body = 200, []byte(*html)
-				params.ResponseHeaders = []*fetch.HeaderEntry{{Name: "Content-Type", Value: "text/html; charset=utf-8"}}
-			}
-			_, _ = chromedp.Call(t.ctx, fetch.FulfillRequest, params) // fails only when the tab is gone
-		}()
-	case *page.EventJavascriptDialogOpening:
-		go func() {
-			_, _ = chromedp.Call(t.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{}) // as above
-		}()
-	case *inspector.EventTargetCrashed:
-		select {
-		case <-t.crashed:
-		default:
-			close(t.crashed)
+	if err != nil {
+		return err
+	}
+	if t.session, err = t.process.Attach(ctx, created.TargetID, t.handle); err != nil {
+		return err
+	}
+	// Without the runtime's events, a page without a script has no place where the renderer's scripts could run before it is loaded.
+	for _, enable := range []cdp.Command[cdp.Empty, cdp.Empty]{{Method: page.Enable.Method}, inspector.Enable, runtime.Enable} {
+		if _, err := devtools.Call(ctx, t.session, enable, cdp.Empty{}); err != nil {
+			return err
 		}
 	}
+	return t.intercept(ctx, documentURL)
 }
 
-// within runs f with a context that ends with the tab, with ctx, or when the page's process crashes.
-func (t *tab) within(ctx context.Context, f func(ctx context.Context) error) error {
-	inner, cancel := context.WithCancelCause(t.ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	defer stop()
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		select {
-		case <-t.crashed:
-			cancel(errTabCrashed)
-		case <-done:
-		}
-	}()
-	err := f(inner)
-	if cause := context.Cause(inner); err != nil && cause != nil {
-		return cause
-	}
+// intercept has handle decide on the requests for what a pattern matches.
+func (t *tab) intercept(ctx context.Context, pattern string) error {
+	_, err := devtools.Call(ctx, t.session, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: pattern}}})
 	return err
+}
+
+// end disposes of the tab's browser context: with it, the tab and all that it has stored are gone.
+func (t *tab) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	// This fails only when the browser is gone.
+	_, _ = devtools.Call(ctx, t.process.Session, target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: t.context})
+	if t.stuck {
+		<-t.process.drawing
+	}
+}
+
+// handle answers the browser's events. It runs in the goroutine that reads them, so each answer has a goroutine of its own, which ends
+// with the tab.
+func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
+	switch method {
+	case fetch.RequestPaused.Method:
+		var paused fetch.EventRequestPaused
+		if jsonv2.Unmarshal(params, &paused) != nil {
+			return
+		}
+		go t.answer(s, paused.RequestID)
+	case page.FrameNavigated.Method:
+		var navigated page.EventFrameNavigated
+		if jsonv2.Unmarshal(params, &navigated) == nil && navigated.Frame.ParentID == "" && navigated.Frame.URL == documentURL {
+			select {
+			case t.arrived <- struct{}{}:
+			default:
+			}
+		}
+	case page.JavascriptDialogOpening.Method:
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+			defer cancel()
+			_, _ = devtools.Call(ctx, s, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{}) // fails only when the tab is gone
+		}()
+	case inspector.TargetCrashed.Method:
+		s.End(errTabCrashed)
+	}
+}
+
+// answer answers a request that has been intercepted: the first one with the page, and any other with nothing.
+func (t *tab) answer(s *devtools.Session, id fetch.RequestID) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	params := fetch.FulfillRequestParams{RequestID: id, ResponseCode: 404}
+	if d := t.document.Swap(nil); d != nil {
+		params.ResponseCode, params.Body = 200, []byte(d.html)
+		params.ResponseHeaders = []*fetch.HeaderEntry{{Name: "Content-Type", Value: "text/html; charset=utf-8"}}
+		if d.policy != "" {
+			params.ResponseHeaders = append(params.ResponseHeaders, &fetch.HeaderEntry{Name: "Content-Security-Policy", Value: d.policy})
+		}
+	} else {
+		t.requested.Store(true)
+	}
+	_, _ = devtools.Call(ctx, s, fetch.FulfillRequest, params) // fails only when the tab is gone
 }
 
 // load brings a page into the tab and waits until it can be painted. The page gets frames meanwhile, without which it would wait
 // for ever.
 func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
-	err = t.pump(ctx, func() (err error) {
-		r, err = t.open(ctx, task, p)
+	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
+	if err != nil {
+		return report{}, err
+	}
+	if task.Filmed() {
+		script = template.Film + script
+	}
+	err = t.pump(ctx, func(ctx context.Context) error {
+		if err := t.prepare(ctx, task, p); err != nil {
+			return err
+		}
+		if t.pages > 0 {
+			// Written pages ask for nothing; this one may.
+			if err := t.intercept(ctx, documentURL); err != nil {
+				return err
+			}
+		}
+		if _, err := devtools.Call(ctx, t.session, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+			return err
+		}
+		if err := t.navigate(ctx, document{html: p.HTML}); err != nil {
+			return err
+		}
+		r, err = t.evaluate(ctx, template.Ready(patience(ctx)))
 		return err
 	})
 	return r, err
 }
 
+// write puts an inert page in the place of the one before it, and waits until it can be painted. The error is errNotInert when the
+// browser has refused the page something.
+func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
+	script, err := template.Write(documentURL, p.HTML, template.ForPage(task.Modifications, p.Number), patience(ctx))
+	if err != nil {
+		return report{}, err
+	}
+	err = t.pump(ctx, func(ctx context.Context) error {
+		if err := t.prepare(ctx, task, p); err != nil {
+			return err
+		}
+		if t.pages == 0 {
+			if err := t.intercept(ctx, "*"); err != nil {
+				return err
+			}
+			if err := t.navigate(ctx, document{policy: inertPolicy}); err != nil {
+				return err
+			}
+		}
+		t.pages++
+		if r, err = t.evaluate(ctx, script); err == nil && r.Refused {
+			err = errNotInert
+		}
+		return err
+	})
+	return r, err
+}
+
+// prepare tells the browser of the page's size and background.
+func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) error {
+	metrics := emulation.SetDeviceMetricsOverrideParams{Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: task.Scale}
+	if task.Format == "pdf" {
+		metrics.DeviceScaleFactor = 1
+	}
+	if metrics.Width != t.metrics.Width || metrics.Height != t.metrics.Height || metrics.DeviceScaleFactor != t.metrics.DeviceScaleFactor {
+		if _, err := devtools.Call(ctx, t.session, emulation.SetDeviceMetricsOverride, metrics); err != nil {
+			return err
+		}
+		t.metrics = metrics
+	}
+	if task.Transparent == t.ground {
+		return nil
+	}
+	var ground emulation.SetDefaultBackgroundColorOverrideParams // white
+	if task.Transparent {
+		ground.Color = &cdp.RGBA{A: 0.001} // nothing of 255; a plain 0 would be left out and mean 1
+	}
+	_, err := devtools.Call(ctx, t.session, emulation.SetDefaultBackgroundColorOverride, ground)
+	t.ground = task.Transparent
+	return err
+}
+
+// navigate has the tab show a document. When it returns, scripts run in that one.
+func (t *tab) navigate(ctx context.Context, d document) error {
+	select {
+	case <-t.arrived: // the one before
+	default:
+	}
+	t.document.Store(&d)
+	result, err := devtools.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: documentURL})
+	if err == nil && result.ErrorText != "" {
+		err = fmt.Errorf("loading the page: %s", result.ErrorText)
+	}
+	if err != nil {
+		return err
+	}
+	// The page's process may be told of the document after the next command.
+	return t.session.Wait(ctx, t.arrived)
+}
+
+// patience is how long a page may take to become ready: there must be time left to paint it.
+func patience(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(readyTimeout, time.Until(deadline)*3/4)
+	}
+	return readyTimeout
+}
+
 // pump draws frames for as long as f runs.
-func (t *tab) pump(ctx context.Context, f func() error) (err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err = f()
-	}()
+func (t *tab) pump(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
 	ticker := time.NewTicker(pumpInterval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-done:
+		case err := <-done:
 			return err
 		case <-ticker.C:
-			drawn := t.within(ctx, func(ctx context.Context) error {
-				_, err := t.frame(ctx, headlessexperimental.BeginFrameParams{})
-				return err
-			})
-			if drawn != nil {
-				<-done
-				return errors.Join(err, drawn)
-			}
+		}
+		select {
+		case err := <-done:
+			return err
+		case t.process.drawing <- struct{}{}:
+		}
+		if _, err := t.frame(ctx, headlessexperimental.BeginFrameParams{}); err != nil {
+			cancel()
+			return errors.Join(<-done, err)
 		}
 	}
 }
@@ -202,61 +317,14 @@ type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused keys of modifications.
 	Unused []string `json:"unused"`
+	// Refused is true when the browser has refused a written page something.
+	Refused bool `json:"refused"`
 }
 
-func (t *tab) open(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
-	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
-	if err != nil {
-		return report{}, err
-	}
-	if task.Filmed() {
-		script = template.Film + script
-	}
-	patience := readyTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		// There must be time left to paint the page.
-		patience = min(patience, time.Until(deadline)*3/4)
-	}
-	err = t.within(ctx, func(ctx context.Context) error {
-		scale := task.Scale
-		if task.Format == "pdf" {
-			scale = 1
-		}
-		_, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-			Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: scale,
-		})
-		if err != nil {
-			return err
-		}
-		if task.Transparent {
-			_, err := chromedp.Call(ctx, emulation.SetDefaultBackgroundColorOverride, emulation.SetDefaultBackgroundColorOverrideParams{
-				Color: &cdp.RGBA{A: 0.001}, // nothing of 255; a plain 0 would be left out and mean 1
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
-			return err
-		}
-		t.html.Store(&p.HTML)
-		result, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: documentURL})
-		if err != nil {
-			return err
-		}
-		if result.ErrorText != "" {
-			return fmt.Errorf("loading the page: %s", result.ErrorText)
-		}
-		r, err = t.ready(ctx, patience)
-		return err
-	})
-	return r, err
-}
-
-// ready waits until the page can be painted; what is not there after the patience becomes a warning.
-func (t *tab) ready(ctx context.Context, patience time.Duration) (r report, err error) {
-	result, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{
-		Expression: template.Ready(patience), AwaitPromise: new(true), ReturnByValue: new(true),
+// evaluate runs a script that resolves to a report once the page can be painted.
+func (t *tab) evaluate(ctx context.Context, script string) (r report, err error) {
+	result, err := devtools.Call(ctx, t.session, runtime.Evaluate, runtime.EvaluateParams{
+		Expression: script, AwaitPromise: new(true), ReturnByValue: new(true),
 	})
 	if err != nil {
 		return report{}, err
@@ -272,7 +340,7 @@ func (t *tab) ready(ctx context.Context, patience time.Duration) (r report, err 
 	return r, nil
 }
 
-func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
+func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
 	if task.Scale != 1 {
 		return t.scaledScreenshot(ctx, task, p)
 	}
@@ -286,11 +354,7 @@ func (t *tab) screenshot(ctx context.Context, task render.Task, p render.Page) (
 	default:
 		shot.Format, shot.OptimizeForSpeed = headlessexperimental.ScreenshotParamsFormatPng, fastPNG(task)
 	}
-	err = t.within(ctx, func(ctx context.Context) error {
-		data, err = t.draw(ctx, headlessexperimental.BeginFrameParams{Screenshot: shot})
-		return err
-	})
-	return data, err
+	return t.draw(ctx, headlessexperimental.BeginFrameParams{Screenshot: shot})
 }
 
 // scaledScreenshot makes a picture whose pixels are not CSS pixels, which a frame that is asked for cannot have.
@@ -305,12 +369,10 @@ func (t *tab) scaledScreenshot(ctx context.Context, task render.Task, p render.P
 	default:
 		params.Format, params.OptimizeForSpeed = page.CaptureScreenshotFormatPng, new(fastPNG(task))
 	}
-	err = t.pump(ctx, func() error {
-		return t.within(ctx, func(ctx context.Context) error {
-			result, err := chromedp.Call(ctx, page.CaptureScreenshot, params)
-			data = result.Data
-			return err
-		})
+	err = t.pump(ctx, func(ctx context.Context) error {
+		result, err := devtools.Call(ctx, t.session, page.CaptureScreenshot, params)
+		data = result.Data
+		return err
 	})
 	return data, err
 }
@@ -318,29 +380,45 @@ func (t *tab) scaledScreenshot(ctx context.Context, task render.Task, p render.P
 // fastPNG tells whether the fast encoder will do: it spoils partial transparency, of which an opaque page has none.
 func fastPNG(task render.Task) bool { return !task.Transparent }
 
-// frame asks for a frame, once no other is being drawn, and returns its picture if it has one.
-func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+// frame asks for a frame and ends the turn to draw, which the caller must have.
+func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameParams) (devtools.Reply, error) {
+	reply, err := t.session.Send(ctx, headlessexperimental.BeginFrame.Method, params)
+	if err != nil {
+		// The frame may still be in the making, and no other must begin before the tab is gone.
+		t.stuck = true
+		return nil, err
+	}
+	<-t.process.drawing
+	return reply, nil
+}
+
+// picture asks for a frame, once no other is being drawn, and returns its picture if it has one.
+func (t *tab) picture(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
 	select {
-	case t.drawing <- struct{}{}:
-		defer func() { <-t.drawing }()
+	case t.process.drawing <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	frame, err := chromedp.Call(ctx, headlessexperimental.BeginFrame, params)
+	reply, err := t.frame(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	// Others draw while the picture is decoded.
+	frame, err := devtools.Decode(headlessexperimental.BeginFrame, reply)
 	return frame.ScreenshotData, err
 }
 
 // draw asks for a frame until it is one: a page whose surface is new may have none at first.
 func (t *tab) draw(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
 	for range drawAttempts {
-		if data, err := t.frame(ctx, params); err != nil || len(data) > 0 {
+		if data, err := t.picture(ctx, params); err != nil || len(data) > 0 {
 			return data, err
 		}
 	}
 	return nil, errors.New("the browser drew nothing")
 }
 
-func (t *tab) print(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
+func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
 	dpi := float64(cssPixelsPerInch)
 	if task.PDF.DPI > 0 {
 		dpi = float64(task.PDF.DPI)
@@ -358,10 +436,6 @@ func (t *tab) print(ctx context.Context, task render.Task, p render.Page) (data 
 		MarginRight:  &margin,
 		PageRanges:   "1",
 	}
-	err = t.within(ctx, func(ctx context.Context) error {
-		result, err := chromedp.Call(ctx, page.PrintToPDF, params)
-		data = result.Data
-		return err
-	})
-	return data, err
+	result, err := devtools.Call(ctx, t.session, page.PrintToPDF, params)
+	return result.Data, err
 }

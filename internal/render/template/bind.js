@@ -6,28 +6,28 @@
 ((modifications) => {
   const maxClones = 10000;
   const warnings = [];
+  // What is under a symbol is for the renderer's other scripts. One document may be filled in several times.
+  const share = (name, value) => Object.defineProperty(window, Symbol.for(`platen.${name}`), { value, configurable: true });
   // A page may set platen.ready to a function; it is painted once what the function returns is settled. Or it has an element
   // with data-platen-ready="false" and changes it to "true".
   const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
-  Object.defineProperty(window, 'platen', { value: platen });
-  Object.defineProperty(window, Symbol.for('platen.ready'), {
-    value: async () => {
-      try {
-        if (typeof platen.ready === 'function') await platen.ready();
-      } catch (error) {
-        warn('platen.ready failed', error);
-      }
-      const waiting = () => document.querySelector('[data-platen-ready="false"]') !== null;
-      if (!waiting()) return;
-      await new Promise((resolve) => {
-        const observer = new MutationObserver(() => {
-          if (waiting()) return;
-          observer.disconnect();
-          resolve();
-        });
-        observer.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-platen-ready'] });
+  Object.defineProperty(window, 'platen', { value: platen, configurable: true });
+  share('ready', async () => {
+    try {
+      if (typeof platen.ready === 'function') await platen.ready();
+    } catch (error) {
+      warn('platen.ready failed', error);
+    }
+    const waiting = () => document.querySelector('[data-platen-ready="false"]') !== null;
+    if (!waiting()) return;
+    await new Promise((resolve) => {
+      const observer = new MutationObserver(() => {
+        if (waiting()) return;
+        observer.disconnect();
+        resolve();
       });
-    },
+      observer.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-platen-ready'] });
+    });
   });
 
   // The same input gives the same picture: chance is repeatable (mulberry32).
@@ -39,8 +39,9 @@
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
   // The page's own scripts may put others in their place.
-  Object.defineProperty(window, Symbol.for('platen.setTimeout'), { value: setTimeout.bind(window) });
-  Object.defineProperty(window, Symbol.for('platen.warnings'), { value: warnings });
+  share('setTimeout', setTimeout.bind(window));
+  share('clearTimeout', clearTimeout.bind(window));
+  share('warnings', warnings);
   for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
     window[name] = () => null;
   }
@@ -48,8 +49,9 @@
   const warn = (title, details) => {
     if (warnings.length < 64) warnings.push({ title: String(title).slice(0, 400), details: String(details ?? '').slice(0, 800) });
   };
-  Object.defineProperty(window, Symbol.for('platen.warn'), { value: warn });
-  const consoleError = console.error.bind(console);
+  share('warn', warn);
+  const consoleError = window[Symbol.for('platen.consoleError')] ?? console.error.bind(console);
+  share('consoleError', consoleError);
   console.error = (...args) => {
     warn(`Console error: ${args.map(String).join(' ')}`);
     consoleError(...args);
@@ -160,7 +162,7 @@
   // noteUnused lists the keys that the page does not use; another page of the template may. A page that reads
   // platen.modifications itself may use any.
   const unused = [];
-  Object.defineProperty(window, Symbol.for('platen.unused'), { value: unused });
+  share('unused', unused);
   const noteUnused = () => {
     const known = new Set();
     for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each', 'id']) {
@@ -203,7 +205,7 @@
       }
     }
   };
-  Object.defineProperty(window, Symbol.for('platen.fit'), { value: fit });
+  share('fit', fit);
 
   // The window's capturing phase comes before every listener of the page.
   addEventListener('DOMContentLoaded', () => {

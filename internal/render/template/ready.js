@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Waits until a page can be painted: loaded, ready by its own word, fonts and images decoded, a frame drawn. It never waits for an
-// idle network. What is not there after so many milliseconds is painted without, and told.
-(async (patience) => {
+// idle network. What is not there after so many milliseconds is painted without, and told. Scripts of the page get a frame to draw in.
+(async (patience, scripts) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -13,7 +13,10 @@
   const generic = /^(serif|sans-serif|monospace|cursive|fantasy|math|emoji|(ui-|system-ui|-apple-system|BlinkMacSystemFont).*)$/i;
   const maxElements = 5000;
 
-  const over = new Promise((resolve) => (own('setTimeout') ?? setTimeout)(() => resolve('over'), patience));
+  let timer;
+  const over = new Promise((resolve) => {
+    timer = (own('setTimeout') ?? setTimeout)(() => resolve('over'), patience);
+  });
   const within = async (promise, complain) => {
     if (await Promise.race([promise, over]) === 'over') complain();
   };
@@ -84,6 +87,7 @@
     }
   };
   if (!film) settle();
-  await new Promise((resolve) => frame(resolve));
+  if (scripts) await new Promise((resolve) => frame(resolve));
+  (own('clearTimeout') ?? clearTimeout)(timer);
   return JSON.stringify({ warnings: own('warnings') ?? [], unused: own('unused') ?? [] });
 })

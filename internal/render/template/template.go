@@ -16,7 +16,6 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -26,11 +25,27 @@ var bind string
 //go:embed ready.js
 var ready string
 
+//go:embed write.js
+var write string
+
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
 // modifications that the page does not use. What is not ready after the patience becomes a warning.
 func Ready(patience time.Duration) string {
-	_, function, _ := strings.Cut(ready, "\n\n") // without the header
-	return fmt.Sprintf("%s(%d)", function, patience.Milliseconds())
+	return fmt.Sprintf("%s(%d, true)", ready, patience.Milliseconds())
+}
+
+// Write returns a script that puts an inert page, filled in from its modifications, in the place of the document at url, and resolves
+// as that of Ready does. In its report, refused is true when the browser has refused the page something.
+func Write(url, html string, modifications map[string]any, patience time.Duration) (string, error) {
+	fill, err := Script(modifications)
+	if err != nil {
+		return "", err
+	}
+	literal, err := json.Marshal(html)
+	if err != nil {
+		return "", fmt.Errorf("encoding the page: %w", err)
+	}
+	return fmt.Sprintf("%s(%q, %s, () => {%s}, () => %s(%d, false))", write, url, literal, fill, ready, patience.Milliseconds()), nil
 }
 
 // Film is a script that, run before anything else in a page, puts the page's time into the renderer's hands.

@@ -109,7 +109,7 @@ func (r result) milliseconds(p float64) float64 { return 1000 * report.Percentil
 type results map[combination]map[string]result
 
 func run(ctx context.Context, each time.Duration, binary string) error {
-	b, err := browser.New(browser.Options{Parallel: 1})
+	b, err := browser.New(browser.Options{})
 	if err != nil {
 		return err
 	}

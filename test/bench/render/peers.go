@@ -85,7 +85,9 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	if err != nil {
 		return nil, nil, err
 	}
-	command := exec.CommandContext(ctx, path, "--api-port="+port, "--api-bind-ip=127.0.0.1", "--log-level=error", "--pdfengines-convert-engines=")
+	// When it restarts its browser, it ends every other Chromium of the machine, too.
+	command := exec.CommandContext(ctx, path, "--api-port="+port, "--api-bind-ip=127.0.0.1", "--log-level=error", "--pdfengines-convert-engines=",
+		"--chromium-restart-after=0")
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
 	command.Stderr = os.Stderr

@@ -1,0 +1,96 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package template
+
+import (
+	"strings"
+)
+
+// inertTags are the elements of a page that can neither run a script nor, with a policy that allows data: URLs only, reach anything or
+// change what the next page in the same document is like. Others, such as meta and link, can.
+var inertTags = tags(`
+	html head body title style
+	main header footer section article aside nav div span p h1 h2 h3 h4 h5 h6 hgroup blockquote pre address hr br wbr center font
+	a b i u s em strong small sub sup del ins mark q cite code kbd samp var abbr time data dfn bdi bdo ruby rb rp rt rtc
+	ul ol li dl dt dd menu figure figcaption table caption colgroup col thead tbody tfoot tr th td
+	img picture source meter progress label button fieldset legend
+	svg g defs symbol use path rect circle ellipse line polyline polygon text tspan textPath image title desc
+	linearGradient radialGradient stop pattern mask clipPath marker filter
+	feBlend feColorMatrix feComponentTransfer feComposite feConvolveMatrix feDiffuseLighting feDisplacementMap feDistantLight feDropShadow
+	feFlood feFuncA feFuncB feFuncG feFuncR feGaussianBlur feImage feMerge feMergeNode feMorphology feOffset fePointLight
+	feSpecularLighting feSpotLight feTile feTurbulence`)
+
+// harmlessMetas are read out of a page before its elements are looked at: they say what is so anyway.
+var harmlessMetas = strings.NewReplacer(
+	`<meta charset="utf-8">`, "", `<meta charset="UTF-8">`, "", `<meta charset=utf-8>`, "", `<meta charset="utf-8"/>`, "", `<meta charset="utf-8" />`, "",
+	`<meta name="viewport" content="width=device-width, initial-scale=1">`, "", `<meta name="viewport" content="width=device-width, initial-scale=1.0">`, "",
+)
+
+// requests are what is found in most pages that need the network.
+var requests = []string{
+	`src="http`, `src='http`, `src=http`, `src="//`, `srcset="http`, `url(http`, `url("http`, `url('http`, `url(//`, `@import`, `image href="http`,
+}
+
+func tags(names string) map[string]bool {
+	set := map[string]bool{}
+	for name := range strings.FieldsSeq(names) {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}
+
+// Inert tells whether a page, filled in from values, seems to need neither a script nor a request. That it has no element outside of
+// inertTags is certain, because an element begins with its name after "<" (https://html.spec.whatwg.org/multipage/syntax.html); the
+// rest is a guess, which whoever paints the page must see to.
+func Inert(html string, values map[string]any) bool {
+	if reaches(values) {
+		return false
+	}
+	html = harmlessMetas.Replace(html)
+	for _, request := range requests {
+		if strings.Contains(html, request) {
+			return false
+		}
+	}
+	for rest := html; ; {
+		_, after, found := strings.Cut(rest, "<")
+		if !found {
+			break
+		}
+		rest = after
+		end := strings.IndexFunc(rest, func(r rune) bool { return r <= ' ' || r == '/' || r == '>' })
+		name := rest
+		if end >= 0 {
+			name = rest[:end]
+		}
+		if name != "" && isLetter(name[0]) && !inertTags[strings.ToLower(name)] {
+			return false
+		}
+	}
+	// It is done once in a document's life.
+	return !strings.Contains(strings.ToLower(html), "autofocus")
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// reaches tells whether a value is, or holds, a URL.
+func reaches(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return strings.HasPrefix(v, "http:") || strings.HasPrefix(v, "https:")
+	case []any:
+		for _, item := range v {
+			if reaches(item) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, item := range v {
+			if reaches(item) {
+				return true
+			}
+		}
+	}
+	return false
+}
