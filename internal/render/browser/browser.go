@@ -73,10 +73,10 @@ type Browser struct {
 // process is one run of the browser.
 type process struct {
 	*devtools.Browser
-	// idle holds tabs that are as good as new, at least one of them made ahead of need. refilling is true while one is being made; it
-	// belongs to the Browser's lock.
-	idle      chan *tab
-	refilling bool
+	// idle holds tabs that are as good as new, at least one of them made ahead of need. making is set while one is being made, and
+	// closed when it is there; it belongs to the Browser's lock.
+	idle   chan *tab
+	making chan struct{}
 	// exceeded is set when the process was ended for its memory.
 	exceeded atomic.Bool
 	// users are the renders that use the process, and renders those that it has begun. Both belong to the Browser's lock.
@@ -220,6 +220,7 @@ func (b *Browser) flags() []string {
 		"--disable-extensions",
 		"--disable-features=Translate",
 		"--disable-sync",
+		"--enable-features=NetworkServiceInProcess2", // a process less
 		"--metrics-recording-only",
 		"--mute-audio",
 		"--password-store=basic",
@@ -276,20 +277,21 @@ func (p *process) close() {
 
 // refill makes an idle tab in the background. The lock must be held.
 func (b *Browser) refill(p *process) {
-	p.refilling = true
+	made := make(chan struct{})
+	p.making = made
 	b.background.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		t, err := p.newTab(ctx)
-		b.mu.Lock()
-		p.refilling = false
-		b.mu.Unlock()
-		switch {
-		case err == nil:
+		if err == nil {
 			b.putBack(p, t)
-		case !p.lost():
+		} else if !p.lost() {
 			b.options.Logger.Warn("making a tab ahead of need", "error", err)
 		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		p.making = nil
+		close(made)
 	})
 }
 
@@ -312,7 +314,7 @@ func (b *Browser) release(p *process) {
 
 // restock makes sure that an idle tab is there or being made. The lock must be held.
 func (b *Browser) restock(p *process) {
-	if !b.closed && b.current == p && !p.lost() && len(p.idle) == 0 && !p.refilling {
+	if !b.closed && b.current == p && !p.lost() && len(p.idle) == 0 && p.making == nil {
 		b.refill(p)
 	}
 }
@@ -339,8 +341,23 @@ func (b *Browser) replace(old *process) {
 	}
 }
 
-// tab returns an idle tab or a new one. Who takes it calls putBack, when it is as good as new, or discard.
+// tab returns an idle tab, the one that is being made, or a new one. Who takes it calls putBack, when it is as good as new, or discard.
 func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
+	b.mu.Lock()
+	made := p.making
+	b.mu.Unlock()
+	select {
+	case t := <-p.idle:
+		return t, nil
+	default:
+	}
+	if made != nil {
+		select {
+		case <-made:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	select {
 	case t := <-p.idle:
 		return t, nil
