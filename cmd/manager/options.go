@@ -90,7 +90,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory that a render pod may not exceed")
 	flags.IntVar(&o.limits.MaxPixels, "max-pixels", task.DefaultLimits.MaxPixels, "how many pixels a picture may have")
 	flags.DurationVar(&o.limits.MaxVideo, "max-video-duration", task.DefaultLimits.MaxVideo, "how long a page may be filmed, at most 1h")
-	flags.IntVar(&o.rendersPer, "renders-per-browser", 100, "how many renders a render pod's browser makes before another one replaces it")
+	flags.IntVar(&o.rendersPer, "renders-per-browser", 1000, "how many renders a render pod's browser makes before another one replaces it")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "how many render pods a namespace may have")
 	flags.DurationVar(&o.idleTimeout, "idle-timeout", time.Minute, "how long a render pod waits for another task")
 

@@ -37,7 +37,7 @@ func run(log *slog.Logger) error {
 	tokenFile := flag.String("token-file", "/var/run/secrets/platen.dev/token", "file with the pod's token for the dispatch server")
 	chromium := flag.String("chromium", "", "path of the browser; by default looked up in PATH")
 	maxPixels := flag.Int("max-pixels", 0, "how many pixels a picture may have; 0 is 100 million")
-	renders := flag.Int("renders-per-browser", 0, "how many renders the browser makes before another one replaces it; 0 is 100")
+	renders := flag.Int("renders-per-browser", 0, "how many renders the browser makes before another one replaces it; 0 is 1000")
 	memory := flag.Int64("memory-limit", 0, "bytes of memory that the pod may use; 0 is no limit")
 	var allowed outbound.Prefixes
 	flag.Var(&allowed, "outbound-allow", "prefixes that pages may reach although they are private, separated by commas")

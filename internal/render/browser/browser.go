@@ -44,7 +44,7 @@ type Options struct {
 	ExecPath string
 	// MaxPixels of one picture. Default 100 million.
 	MaxPixels int
-	// MaxRenders after which the browser is replaced by a new one, so that what it leaks stays small. Default 100.
+	// MaxRenders after which the browser is replaced by a new one, so that what it leaks stays small. Default 1000.
 	MaxRenders int
 	// MaxMemory that the browser's processes may hold together, in bytes: a render that needs more ends with
 	// render.ReasonMemoryExceeded. 0 is no limit. It bounds all renders of the Browser together.
@@ -103,7 +103,7 @@ func New(options Options) (*Browser, error) {
 		options.MaxPixels = 100_000_000
 	}
 	if options.MaxRenders == 0 {
-		options.MaxRenders = 100
+		options.MaxRenders = 1000
 	}
 	if options.Parallel == 0 {
 		options.Parallel = runtime.NumCPU()
@@ -341,15 +341,14 @@ func (b *Browser) replace(old *process) {
 	}
 }
 
-// tab returns an idle tab, the one that is being made, or a new one. Who takes it calls putBack, when it is as good as new, or discard.
-func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
+// tab returns an idle tab, the one that is being made, or a new one, for a page at a scale. Who takes it calls putBack, when it is as
+// good as new, or discard.
+func (b *Browser) tab(ctx context.Context, p *process, scale float64) (*tab, error) {
 	b.mu.Lock()
 	made := p.making
 	b.mu.Unlock()
-	select {
-	case t := <-p.idle:
+	if t := b.idle(p, scale); t != nil {
 		return t, nil
-	default:
 	}
 	if made != nil {
 		select {
@@ -358,17 +357,30 @@ func (b *Browser) tab(ctx context.Context, p *process) (*tab, error) {
 			return nil, ctx.Err()
 		}
 	}
-	select {
-	case t := <-p.idle:
+	if t := b.idle(p, scale); t != nil {
 		return t, nil
-	default:
-		return p.newTab(ctx)
+	}
+	return p.newTab(ctx)
+}
+
+// idle returns an idle tab, if there is one. A page's process keeps how it lays out text at the first scale that it has been told of.
+func (b *Browser) idle(p *process, scale float64) *tab {
+	for {
+		select {
+		case t := <-p.idle:
+			if t.metrics.DeviceScaleFactor == 0 || t.metrics.DeviceScaleFactor == scale {
+				return t
+			}
+			b.discard(p, t)
+		default:
+			return nil
+		}
 	}
 }
 
 // spend is tab for a page that needs it to itself: the next one is made meanwhile.
-func (b *Browser) spend(ctx context.Context, p *process) (*tab, error) {
-	t, err := b.tab(ctx, p)
+func (b *Browser) spend(ctx context.Context, p *process, scale float64) (*tab, error) {
+	t, err := b.tab(ctx, p, scale)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.restock(p)
@@ -563,7 +575,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 			return result, err
 		}
 	}
-	t, err := b.spend(ctx, p)
+	t, err := b.spend(ctx, p, deviceScale(task))
 	if err != nil {
 		return painted{}, err
 	}
@@ -577,7 +589,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 
 // paintInert paints a page in a tab that serves others after it. The error is errNotInert when the page needs one of its own.
 func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
-	t, err := b.tab(ctx, p)
+	t, err := b.tab(ctx, p, deviceScale(task))
 	if err != nil {
 		return painted{}, err
 	}
@@ -586,7 +598,7 @@ func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, 
 	if err == nil {
 		result, err = b.capture(ctx, t, task, s, said)
 	}
-	if err == nil && t.requested.Load() {
+	if err == nil && t.refused.Load() {
 		err = errNotInert
 	}
 	if err != nil || t.pages >= maxPages {

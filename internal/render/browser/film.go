@@ -106,7 +106,7 @@ func (f *filming) cut(ctx context.Context) ([]byte, error) {
 
 // shoot films one page.
 func (f *filming) shoot(ctx context.Context, p render.Page) (report, error) {
-	t, err := f.browser.spend(ctx, f.process)
+	t, err := f.browser.spend(ctx, f.process, deviceScale(f.task))
 	if err != nil {
 		return report{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
@@ -65,8 +66,8 @@ type tab struct {
 	arrived  chan struct{}
 	// pages that were written into the tab. Before the first one it has no document for them.
 	pages int
-	// requested is set when a written page has asked for something.
-	requested atomic.Bool
+	// refused is set when a written page was not allowed something.
+	refused atomic.Bool
 	// stuck is true when the tab has been left in the middle of a frame.
 	stuck bool
 }
@@ -140,6 +141,16 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 			return
 		}
 		go t.answer(s, paused.RequestID)
+	case audits.IssueAdded.Method:
+		// The page's process tells this before it answers the command that wrote the page.
+		var added struct {
+			Issue struct {
+				Code string `json:"code"`
+			} `json:"issue"`
+		}
+		if jsonv2.Unmarshal(params, &added) == nil && added.Issue.Code == string(audits.InspectorIssueCodeContentSecurityPolicyIssue) {
+			t.refused.Store(true)
+		}
 	case page.FrameNavigated.Method:
 		var navigated page.EventFrameNavigated
 		if jsonv2.Unmarshal(params, &navigated) == nil && navigated.Frame.ParentID == "" && navigated.Frame.URL == documentURL {
@@ -171,7 +182,7 @@ func (t *tab) answer(s *devtools.Session, id fetch.RequestID) {
 			params.ResponseHeaders = append(params.ResponseHeaders, &fetch.HeaderEntry{Name: "Content-Security-Policy", Value: d.policy})
 		}
 	} else {
-		t.requested.Store(true)
+		t.refused.Store(true)
 	}
 	_, _ = devtools.Call(ctx, s, fetch.FulfillRequest, params) // fails only when the tab is gone
 }
@@ -223,25 +234,34 @@ func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r rep
 			if err := t.intercept(ctx, "*"); err != nil {
 				return err
 			}
+			if _, err := devtools.Call(ctx, t.session, audits.Enable, cdp.Empty{}); err != nil {
+				return err
+			}
 			if err := t.navigate(ctx, document{policy: inertPolicy}); err != nil {
 				return err
 			}
 		}
 		t.pages++
-		if r, err = t.evaluate(ctx, script); err == nil && r.Refused {
-			err = errNotInert
-		}
+		r, err = t.evaluate(ctx, script)
 		return err
 	})
+	if t.refused.Load() {
+		err = errNotInert
+	}
 	return r, err
+}
+
+// deviceScale is the number of the browser's pixels for a CSS pixel. A document has none.
+func deviceScale(task render.Task) float64 {
+	if task.Format == "pdf" {
+		return 1
+	}
+	return task.Scale
 }
 
 // prepare tells the browser of the page's size and background.
 func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) error {
-	metrics := emulation.SetDeviceMetricsOverrideParams{Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: task.Scale}
-	if task.Format == "pdf" {
-		metrics.DeviceScaleFactor = 1
-	}
+	metrics := emulation.SetDeviceMetricsOverrideParams{Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: deviceScale(task)}
 	if metrics.Width != t.metrics.Width || metrics.Height != t.metrics.Height || metrics.DeviceScaleFactor != t.metrics.DeviceScaleFactor {
 		if _, err := devtools.Call(ctx, t.session, emulation.SetDeviceMetricsOverride, metrics); err != nil {
 			return err
@@ -317,8 +337,6 @@ type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused keys of modifications.
 	Unused []string `json:"unused"`
-	// Refused is true when the browser has refused a written page something.
-	Refused bool `json:"refused"`
 }
 
 // evaluate runs a script that resolves to a report once the page can be painted.

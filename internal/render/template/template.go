@@ -35,7 +35,7 @@ func Ready(patience time.Duration) string {
 }
 
 // Write returns a script that puts an inert page, filled in from its modifications, in the place of the document at url, and resolves
-// as that of Ready does. In its report, refused is true when the browser has refused the page something.
+// as that of Ready does.
 func Write(url, html string, modifications map[string]any, patience time.Duration) (string, error) {
 	fill, err := Script(modifications)
 	if err != nil {
