@@ -114,18 +114,20 @@ func New(options Options) (*Browser, error) {
 	return &Browser{options: options, turns: make(chan struct{}, options.Parallel)}, nil
 }
 
-// Memory is what the browser's processes use together, in bytes (PSS); 0 when it does not run.
-func (b *Browser) Memory() (bytes int64) {
+// Memory is what the browser's processes hold together, in bytes: with their share of what they have in common with other processes
+// (PSS), and what is theirs alone. Both are 0 when it does not run.
+func (b *Browser) Memory() (proportional, unshared int64) {
 	b.mu.Lock()
 	p := b.current
 	b.mu.Unlock()
 	if p == nil || p.lost() {
-		return 0
+		return 0, 0
 	}
 	for _, pid := range procs.Tree(p.Pid()) {
-		bytes += procs.Proportional(pid)
+		proportional += procs.Proportional(pid)
+		unshared += procs.Unshared(pid)
 	}
-	return bytes
+	return proportional, unshared
 }
 
 // ExecPath is the path of the browser's executable.
