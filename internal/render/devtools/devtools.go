@@ -119,7 +119,7 @@ func (b *Browser) start(path string, flags []string) error {
 	}
 	defer to.Close() //nolint:errcheck // as above
 	arguments := append([]string{"--remote-debugging-pipe", "--no-startup-window", "--user-data-dir=" + b.directory}, flags...)
-	b.command = exec.Command(path, arguments...) //nolint:gosec,noctx // the operator's browser; it is ended by Close
+	b.command = exec.Command(path, arguments...)  //nolint:gosec,noctx // the operator's browser; it is ended by Close
 	b.command.ExtraFiles = []*os.File{theirs, to} // 3, which it reads, and 4
 	b.command.Stderr = b.output
 	b.command.WaitDelay = 100 * time.Millisecond // children hold its output open

@@ -142,7 +142,8 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 	if s.Format == "gif" {
 		codec = "png"
 	}
-	args := slices.Concat(quiet, []string{"-protocol_whitelist", "pipe,file", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
+	// The format is known: without looking for it in the first megabytes, ffmpeg encodes as soon as there is a frame.
+	args := slices.Concat(quiet, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
 		"-c:v", codec, "-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
 	if s.Format == "gif" {
 		// The palette is made from all frames: they are kept without loss until then, on disk and not in memory.
