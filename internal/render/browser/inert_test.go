@@ -195,7 +195,7 @@ func TestOnlyInertPagesShareABrowserContext(t *testing.T) {
 // TestPagesThatSeemInertAreStillRight has pages that no look at their text shows to need a script or a request.
 func TestPagesThatSeemInertAreStillRight(t *testing.T) {
 	var reached atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		reached.Add(1)
 		w.Header().Set("Content-Type", "image/svg+xml")
 		_, _ = w.Write([]byte(`<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100"><rect width="200" height="100" fill="red"/></svg>`))

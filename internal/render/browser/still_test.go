@@ -221,12 +221,20 @@ func pictures(t *testing.T) (url string) {
 	return server.URL
 }
 
+// late is a page that gets a style sheet once it is loaded.
+func late(css string) string {
+	return `<body style="margin:0"><p></p><script>addEventListener("load", () => document.head.append(Object.assign(document.createElement("style"), { textContent: "` + css + `" })))</script>`
+}
+
 func TestPicturesAreWaitedFor(t *testing.T) {
 	url := pictures(t)
 	for name, html := range map[string]string{
 		"in the page":     `<body style="margin:0"><img style="width:200px;height:100px" src="` + url + `/slow.png">`,
 		"behind the page": `<body style="margin:0;background:url(` + url + `/slow.png)">`,
 		"by a script":     `<body style="margin:0"><script>addEventListener("load", () => { document.body.style.background = "url(` + url + `/slow.png)" })</script>`,
+		"late before it":  late(`body::before { content: ''; position: absolute; inset: 0; background: url(` + url + `/slow.png) }`),
+		"late content":    late(`p { margin: 0; overflow: hidden; height: 100px } p::after { content: url(` + url + `/slow.png); display: block; zoom: 30 }`),
+		"late border":     late(`p { box-sizing: border-box; margin: 0; height: 100px; border: 50px solid; border-image: url(` + url + `/slow.png) 1 fill }`),
 		"modification":    `<body style="margin:0">`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -246,8 +254,8 @@ func TestPicturesAreWaitedFor(t *testing.T) {
 func TestWhatIsMissingIsNamed(t *testing.T) {
 	url := pictures(t)
 	_, warnings := run(t, startBehind(t, loopback, 0), task("png", `<link rel="stylesheet" href="`+url+`/style.css"><script src="`+url+`/script.js"></script>
-		<img src="`+url+`/img.png"><p style="background:url('`+url+`/background.png?a=(1)')">text</p>`))
-	for _, want := range []string{"/style.css", "/script.js", "/img.png", "/background.png?a=(1)"} {
+		<style>i::after { content: url(`+url+`/after.png) }</style><i></i><img src="`+url+`/img.png"><p style="background:url('`+url+`/background.png?a=(1)')">text</p>`))
+	for _, want := range []string{"/style.css", "/script.js", "/img.png", "/after.png", "/background.png?a=(1)"} {
 		if !slices.ContainsFunc(warnings, func(w render.Warning) bool { return w.Title == "Could not load "+url+want }) {
 			t.Errorf("%s is missing in %v", want, warnings)
 		}

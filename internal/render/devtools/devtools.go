@@ -32,6 +32,9 @@ const (
 	maxMessage = 1 << 30
 	// writeTimeout bounds the writing of one command, which waits only when the browser does not read.
 	writeTimeout = 30 * time.Second
+	// cleanAttempts is how often the removal of the profile is tried, once in cleanInterval.
+	cleanAttempts = 50
+	cleanInterval = 20 * time.Millisecond
 	// maxTail is how much of the browser's own output an error shows.
 	maxTail = 2 << 10
 )
@@ -146,11 +149,13 @@ func (b *Browser) start(path string, flags []string) error {
 
 // clean removes the profile. Children that are just ending may still write to it.
 func (b *Browser) clean() {
-	for range 50 {
+	again := time.NewTicker(cleanInterval)
+	defer again.Stop()
+	for range cleanAttempts {
 		if os.RemoveAll(b.directory) == nil {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-again.C
 	}
 }
 

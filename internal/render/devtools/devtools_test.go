@@ -216,7 +216,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	script := t.TempDir() + "/browser"
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho a library is missing >&2\nexit 1\n"), 0o700); err != nil { //nolint:gosec // it must be executable
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho a library is missing >&2\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), script)

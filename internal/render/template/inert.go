@@ -4,6 +4,7 @@
 package template
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -80,11 +81,7 @@ func reaches(value any) bool {
 	case string:
 		return strings.HasPrefix(v, "http:") || strings.HasPrefix(v, "https:")
 	case []any:
-		for _, item := range v {
-			if reaches(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, reaches)
 	case map[string]any:
 		for _, item := range v {
 			if reaches(item) {

@@ -44,8 +44,12 @@
   const elements = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT);
   for (let n = 0, element = document.documentElement; n < maxElements && element; n++, element = elements.nextNode()) {
     const style = getComputedStyle(element);
-    for (const [, url] of style.backgroundImage.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
-      if (!url.startsWith('data:')) behind.add(url.replace(/\\(.)/g, '$1'));
+    for (const pseudo of ['', '::before', '::after']) {
+      const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = pseudo === '' ? style : getComputedStyle(element, pseudo);
+      if (pseudo !== '' && content === 'none') continue;
+      for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
+        if (!url.startsWith('data:')) behind.add(url.replace(/\\(.)/g, '$1'));
+      }
     }
     if ([...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '')) families.add(style.fontFamily);
   }
