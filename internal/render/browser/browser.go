@@ -49,7 +49,7 @@ type Options struct {
 	// MaxMemory that the browser's processes may hold together, in bytes: a render that needs more ends with
 	// render.ReasonMemoryExceeded. 0 is no limit. It bounds all renders of the Browser together.
 	MaxMemory int64
-	// Parallel is how many pages are painted at a time, of all renders together. Default: the number of CPUs.
+	// Parallel is how many pages are painted at a time, of all renders together. Default: the number of CPUs that the pod may use.
 	Parallel int
 	// Proxy is the host:port through which everything goes that pages load; see package outbound. Empty is a direct connection.
 	Proxy string
@@ -106,7 +106,7 @@ func New(options Options) (*Browser, error) {
 		options.MaxRenders = 1000
 	}
 	if options.Parallel == 0 {
-		options.Parallel = runtime.NumCPU()
+		options.Parallel = runtime.GOMAXPROCS(0)
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
