@@ -1,0 +1,254 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob_test
+
+import (
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+)
+
+// has polls a job until a condition of its present generation has a status and a reason.
+func has(ctx SpecContext, job *platenv1alpha1.RenderJob, kind string, status metav1.ConditionStatus, reason string) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		g.Expect(api.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
+		condition := meta.FindStatusCondition(job.Status.Conditions, kind)
+		g.Expect(condition).NotTo(BeNil(), "no condition %s in %v", kind, job.Status.Conditions)
+		g.Expect(fmt.Sprintf("%s %s", condition.Status, condition.Reason)).To(Equal(fmt.Sprintf("%s %s", status, reason)), condition.Message)
+		g.Expect(condition.ObservedGeneration).To(Equal(job.Generation))
+	}).Should(Succeed())
+}
+
+func message(job *platenv1alpha1.RenderJob, kind string) string {
+	if condition := meta.FindStatusCondition(job.Status.Conditions, kind); condition != nil {
+		return condition.Message
+	}
+	return ""
+}
+
+var _ = Describe("A RenderJob", func() {
+	var (
+		namespace string
+		summer    *platenv1alpha1.RenderJob
+	)
+	BeforeEach(func(ctx SpecContext) {
+		namespace = workspace(ctx)
+		summer = job(namespace, "summer")
+	})
+
+	It("is told of in one write when it is short", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		take(ctx, namespace).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(summer.Status.Pages).To(HaveLen(2))
+		Expect(summer.Status.Pages[1].ContentURL).To(HavePrefix("http://content.test/"))
+		Expect(*summer.Status.TotalPages).To(BeEquivalentTo(2))
+		Expect(meta.FindStatusCondition(summer.Status.Conditions, platenv1alpha1.ReconcilingCondition)).To(BeNil())
+		Expect(writes.to(summer)).To(Equal(1))
+	})
+
+	It("waits for its template", func(ctx SpecContext) {
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.TemplateNotFoundReason)
+		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(ContainSubstring("spec.templateRef.name: RenderTemplate 'banner'"))
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		take(ctx, namespace).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+	})
+
+	It("fails for good, and names the field, when a modification does not fit, and takes no pod", func(ctx SpecContext) {
+		template := banner(namespace)
+		template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline", Type: platenv1alpha1.ParameterNumber}}
+		Expect(api.Create(ctx, template)).To(Succeed())
+		summer.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(`{"headline": "none"}`)}
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.InvalidModificationsReason)
+		has(ctx, summer, platenv1alpha1.StalledCondition, metav1.ConditionTrue, platenv1alpha1.InvalidModificationsReason)
+		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(ContainSubstring("headline"))
+		Expect(renderPool.Decide(namespace)).To(BeEmpty())
+	})
+
+	It("is rendered again when its spec changes, and not when its template does", func(ctx SpecContext) {
+		template := banner(namespace)
+		Expect(api.Create(ctx, template)).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		first := take(ctx, namespace)
+		first.deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		before := summer.Status.Pages[0].SHA256
+
+		template.Spec.Pages[0].HTML = "<p>changed</p>"
+		Expect(api.Update(ctx, template)).To(Succeed())
+		summer.Spec.Output.Pages = []int32{1}
+		Expect(api.Update(ctx, summer)).To(Succeed())
+		second := take(ctx, namespace, first)
+		Expect(second.task.Generation).To(BeEquivalentTo(2))
+		Expect(second.task.Task.Pages).To(HaveLen(1))
+		second.deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(summer.Status.Pages).To(HaveLen(1))
+		Expect(summer.Status.Pages[0].SHA256).NotTo(Equal(before))
+		Expect(*summer.Status.ObservedGeneration).To(BeEquivalentTo(2))
+	})
+
+	It("stands still while it is suspended, and ends when it is canceled", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		summer.Spec.Suspend = new(true)
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.SuspendedReason)
+		Expect(renderPool.Decide(namespace)).To(BeEmpty())
+
+		summer.Spec.Suspend = new(false)
+		Expect(api.Update(ctx, summer)).To(Succeed())
+		running := take(ctx, namespace)
+		summer.Spec.Suspend = new(true)
+		summer.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "true"}
+		Eventually(func() error {
+			latest := job(namespace, "summer")
+			if err := api.Get(ctx, client.ObjectKeyFromObject(latest), latest); err != nil {
+				return err
+			}
+			latest.Spec.Suspend, latest.Annotations = summer.Spec.Suspend, summer.Annotations
+			return api.Update(ctx, latest)
+		}).Should(Succeed())
+		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.CanceledReason)
+		Expect(renderPool.Finish(running.id, running.task.TaskID, nil)).To(MatchError(pool.ErrGone))
+	})
+
+	It("is tried again when the browser crashes, as often as backoffLimit says", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		summer.Spec.BackoffLimit = new(int32(1))
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		attempt := take(ctx, namespace)
+		attempt.fail(&render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed"})
+		again := take(ctx, namespace, attempt)
+		Expect(again.task.TaskID).NotTo(Equal(attempt.task.TaskID))
+		again.fail(&render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed"})
+		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.BackoffLimitExceededReason)
+		Expect(*summer.Status.Attempts).To(BeEquivalentTo(2))
+	})
+
+	It("is not tried again when another attempt would end in the same way", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		take(ctx, namespace).fail(&render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true})
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.DeadlineExceededReason)
+		Expect(*summer.Status.Attempts).To(BeEquivalentTo(1))
+	})
+
+	It("is deleted after its time, unless a GitOps tool would make it again", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		summer.Spec.TTLSecondsAfterFinished = new(int32(0))
+		kept := job(namespace, "kept")
+		kept.Spec.TTLSecondsAfterFinished = new(int32(0))
+		kept.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "x"}
+		Expect(api.Create(ctx, kept)).To(Succeed())
+		first := take(ctx, namespace)
+		first.deliver(ctx)
+		has(ctx, kept, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		take(ctx, namespace, first).deliver(ctx)
+		Eventually(func() bool { return apierrors.IsNotFound(api.Get(ctx, client.ObjectKeyFromObject(summer), summer)) }).Should(BeTrue())
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(kept), kept)).To(Succeed())
+	})
+
+	It("is forgotten by the pool when it is deleted", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		running := take(ctx, namespace)
+		Expect(api.Delete(ctx, summer)).To(Succeed())
+		Eventually(func() error { return renderPool.Heartbeat(running.id, running.task.TaskID) }).Should(MatchError(pool.ErrGone))
+	})
+
+	Context("with a connection", func() {
+		var connection *platenv1alpha1.StorageConnection
+		BeforeEach(func(ctx SpecContext) {
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com"})
+			Expect(api.Create(ctx, &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dropbox", Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true"}},
+				StringData: map[string]string{"appKey": namespace, "refreshToken": "refresh"},
+			})).To(Succeed())
+			connection = &platenv1alpha1.StorageConnection{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dropbox"},
+				Spec: platenv1alpha1.StorageConnectionSpec{
+					Provider: platenv1alpha1.ProviderDropbox, DefaultFolder: "/Renders",
+					Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "dropbox"}},
+				},
+			}
+			Expect(api.Create(ctx, connection)).To(Succeed())
+			Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		})
+
+		It("is uploaded and tells the paths", func(ctx SpecContext) {
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(summer.Status.Connections).To(HaveLen(1))
+			paths := make([]string, 0, 2)
+			for _, p := range summer.Status.Connections[0].Pages {
+				paths = append(paths, p.Path)
+			}
+			Expect(paths).To(Equal([]string{"/Renders/summer_page_1.png", "/Renders/summer_page_2.png"}))
+			Expect(sim.Files(namespace)).To(HaveLen(2))
+		})
+
+		It("succeeds with a warning when the upload fails, and is uploaded without a render once the Secret is mended", func(ctx SpecContext) {
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
+			sim.ExpireTokens() // the connection may have one already
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason)
+			Expect(meta.IsStatusConditionFalse(summer.Status.Conditions, platenv1alpha1.UploadedCondition)).To(BeTrue())
+			Expect(summer.Status.Warnings).To(HaveLen(1))
+			Expect(summer.Status.Warnings[0].Title).To(HavePrefix("Failed to upload to dropbox: "))
+			Expect(sim.Files(namespace)).To(BeEmpty())
+
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "another", Email: "ann@example.com"})
+			Eventually(func() error {
+				secret := &corev1.Secret{}
+				if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "dropbox"}, secret); err != nil {
+					return err
+				}
+				secret.StringData = map[string]string{"refreshToken": "another"}
+				return api.Update(ctx, secret)
+			}).Should(Succeed())
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(summer.Status.Warnings).To(BeEmpty())
+			Expect(*summer.Status.Attempts).To(BeEquivalentTo(1), "it was rendered again")
+			for _, file := range sim.Files(namespace) {
+				Expect(file.Commits).To(Equal(1), file.Path)
+			}
+		})
+
+		It("does not read a Secret that is not labeled for it", func(ctx SpecContext) {
+			secret := &corev1.Secret{}
+			Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "dropbox"}, secret)).To(Succeed())
+			secret.Labels = nil
+			Expect(api.Update(ctx, secret)).To(Succeed())
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason)
+			Expect(summer.Status.Warnings[0].Title).To(ContainSubstring(platenv1alpha1.CredentialsLabel))
+		})
+	})
+})

@@ -1,0 +1,232 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/controllers/renderjob"
+	"github.com/platen-dev/platen/controllers/storageconnection"
+	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+// The reconciler runs against a real API server, beside that of StorageConnections. There is no kubelet: the specs do what render pods do.
+var (
+	api        client.Client
+	renderPool *pool.Pool
+	store      *content.Store
+	sim        *dropboxsim.Server
+	writes     = &writeCounter{of: map[string]int{}}
+)
+
+func TestRenderJob(t *testing.T) {
+	log.SetLogger(GinkgoLogr)
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	RunSpecs(t, "The RenderJob reconciler")
+}
+
+var _ = BeforeSuite(func() {
+	config, stopServers, err := testenv.Start()
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(stopServers)
+	scheme, err := testenv.Scheme()
+	Expect(err).NotTo(HaveOccurred())
+	api, err = client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+	store, err = content.Open(context.Background(), "mem://")
+	Expect(err).NotTo(HaveOccurred())
+	sim = dropboxsim.New()
+	service := httptest.NewServer(sim)
+	DeferCleanup(service.Close)
+
+	ctx, stop := context.WithCancel(context.Background())
+	counted := rest.CopyConfig(config)
+	counted.Wrap(writes.wrap)
+	mgr, err := ctrl.NewManager(counted, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
+	Expect(err).NotTo(HaveOccurred())
+	news := make(chan event.TypedGenericEvent[types.NamespacedName], 100)
+	changed := func(key types.NamespacedName) { news <- event.TypedGenericEvent[types.NamespacedName]{Object: key} }
+	renderPool = pool.New(pool.Options{
+		Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Nanosecond, JobChanged: changed, NamespaceChanged: func(string) {},
+	})
+	troubled := make(chan event.TypedGenericEvent[types.NamespacedName], 100)
+	uploads := uploader.New(uploader.Options{Parallel: 4, Retry: storage.DefaultRetryPolicy, Changed: changed, Observer: metrics.Uploads{}})
+	connector := connect.New(connect.Options{
+		Credentials: credentials.Reader{Reader: api},
+		Openers: map[platenv1alpha1.ProviderType]connect.Opener{
+			platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: service.URL, ContentURL: service.URL}),
+		},
+		Troubled: func(key types.NamespacedName) { troubled <- event.TypedGenericEvent[types.NamespacedName]{Object: key} },
+	})
+	Expect((&storageconnection.Reconciler{
+		Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+		Interval: time.Hour, Troubled: troubled,
+	}).SetupWithManager(mgr)).To(Succeed())
+	Expect((&renderjob.Reconciler{
+		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
+		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
+		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: func() {},
+	}).SetupWithManager(mgr, news)).To(Succeed())
+	Expect(mgr.Add(uploads)).To(Succeed())
+	Expect(mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			renderPool.Expire()
+		}
+		return nil
+	}))).To(Succeed())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	DeferCleanup(func() {
+		stop()
+		Eventually(ended).WithTimeout(30 * time.Second).Should(Receive(Succeed()))
+	})
+	// It works once it has seen a job.
+	first := job("default", "first")
+	Expect(api.Create(ctx, first)).To(Succeed())
+	Eventually(func() (bool, error) {
+		err := api.Get(ctx, client.ObjectKeyFromObject(first), first)
+		return len(first.Status.Conditions) > 0, err
+	}).WithTimeout(30 * time.Second).Should(BeTrue())
+})
+
+// nothing arrives while a render goes on.
+type nothing struct{}
+
+func (nothing) Files(string) map[render.FileID]content.Object { return nil }
+
+// writeCounter counts the reconciler's requests that are no reads, by the path that they are for.
+type writeCounter struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func (w *writeCounter) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method != http.MethodGet {
+			w.mu.Lock()
+			w.of[r.URL.Path]++
+			w.mu.Unlock()
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+// to is how often a job and its status have been written.
+func (w *writeCounter) to(job *platenv1alpha1.RenderJob) (total int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for path, n := range w.of {
+		if strings.Contains(path, "/namespaces/"+job.Namespace+"/renderjobs/"+job.Name) {
+			total += n
+		}
+	}
+	return total
+}
+
+// workspace makes a namespace that no other spec uses.
+func workspace(ctx SpecContext) string {
+	GinkgoHelper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "workspace-"}}
+	Expect(api.Create(ctx, namespace)).To(Succeed())
+	return namespace.Name
+}
+
+func banner(namespace string) *platenv1alpha1.RenderTemplate {
+	return &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "banner"},
+		Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{
+			{Name: "front", Width: 100, Height: 50, HTML: `<p data-param="headline">`}, {Name: "back", Width: 100, Height: 50, HTML: "<p>back</p>"},
+		}},
+	}
+}
+
+func job(namespace, name string) *platenv1alpha1.RenderJob {
+	return &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
+	}
+}
+
+// pod is a render pod: it has taken a task.
+type pod struct {
+	id   pool.PodID
+	task *pool.Assignment
+}
+
+// take has a namespace's pool launch a pod, or finds an idle one, and gives it the next task.
+func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
+	GinkgoHelper()
+	if len(idle) > 0 {
+		waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		next, err := renderPool.Next(waiting, idle[0].id)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(next).NotTo(BeNil(), "there is no task")
+		return &pod{idle[0].id, next}
+	}
+	var launches []pool.Launch
+	Eventually(func() []pool.Launch { launches = renderPool.Decide(namespace); return launches }).Should(HaveLen(1))
+	id := pool.PodID{Namespace: namespace, Name: launches[0].PodName, UID: types.UID("pod-" + launches[0].PodName)}
+	renderPool.Launched(launches[0], id.UID, nil)
+	return take(ctx, namespace, &pod{id: id})
+}
+
+// deliver stores what the task asks for, as dispatch does with what a pod sends, and reports the end.
+func (p *pod) deliver(ctx SpecContext) {
+	GinkgoHelper()
+	ref := content.Ref{JobUID: string(p.task.UID), Generation: p.task.Generation}
+	manifest := content.Manifest{PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: len(p.task.Task.Pages)}
+	for _, file := range p.task.Task.Files() {
+		data := p.task.TaskID + " page " + p.task.Task.Pages[0].HTML
+		object, err := store.Put(ctx, ref.PageKey(file.Page, file.ExtraSize, "png"), "image/png", strings.NewReader(data), 1<<20)
+		Expect(err).NotTo(HaveOccurred())
+		manifest.Pages = append(manifest.Pages, content.Page{Page: file.Page, ExtraSize: file.ExtraSize, PageID: "id", Width: 100, Height: 50, Object: object})
+	}
+	Expect(store.PutManifest(ctx, ref, manifest)).To(Succeed())
+	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
+}
+
+func (p *pod) fail(failure *render.Error) {
+	GinkgoHelper()
+	Expect(renderPool.Finish(p.id, p.task.TaskID, failure)).To(Succeed())
+}
