@@ -63,6 +63,14 @@ var _ = Describe("A RenderJob", func() {
 		Expect(writes.to(summer)).To(Equal(1))
 	})
 
+	It("is told of in one write when its template comes right after it", func(ctx SpecContext) {
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		take(ctx, namespace).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(writes.to(summer)).To(Equal(1))
+	})
+
 	It("waits for its template", func(ctx SpecContext) {
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.TemplateNotFoundReason)

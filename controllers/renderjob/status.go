@@ -301,6 +301,9 @@ func quiet(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Durati
 			return patience
 		}
 		return s.state.RenderedTime.Add(progressDelay).Sub(s.now)
+	case platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason:
+		// What is applied together does not arrive together.
+		return s.job.CreationTimestamp.Add(arrivalDelay).Sub(s.now)
 	default:
 		return 0
 	}

@@ -27,7 +27,9 @@ const (
 	// sourceRetry is how often a missing ConfigMap is looked for; ConfigMaps are not watched.
 	sourceRetry = 30 * time.Second
 	// progressDelay is how long a job runs, or an upload goes on, before an intermediate status is written.
-	progressDelay       = time.Second
+	progressDelay = time.Second
+	// arrivalDelay is how old a job must be to be told of what it misses. Creation times have whole seconds only.
+	arrivalDelay        = 2 * time.Second
 	defaultBackoffLimit = 2
 )
 
