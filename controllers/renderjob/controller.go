@@ -61,6 +61,8 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Sweep asks for a sweep of the content store.
 	Sweep func()
+
+	overwritten reconcile.Overwritten
 }
 
 // Arrivals tells which files of a task are stored, while it goes on.
@@ -76,11 +78,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		// Memory follows the object.
 		r.Pool.Forget(req.NamespacedName)
 		r.Uploader.Forget(req.NamespacedName)
+		r.overwritten.Forget(req.NamespacedName)
 		r.Sweep()
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if r.overwritten.Stale(job) {
+		return ctrl.Result{}, nil
 	}
 
 	if finished(job) {
@@ -118,6 +124,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	if retry > 0 {
 		return ctrl.Result{RequeueAfter: retry}, nil
 	}
+	r.overwritten.Note(s.job, after)
 	r.reportTrouble(s)
 	if finished(after) {
 		r.Uploader.Forget(s.key()) // status knows all; what is uploaded again begins anew
