@@ -49,7 +49,7 @@ type Options struct {
 	// MaxMemory that the browser's processes may hold together, in bytes: a render that needs more ends with
 	// render.ReasonMemoryExceeded. 0 is no limit. It bounds all renders of the Browser together.
 	MaxMemory int64
-	// Parallel is how many pages are painted at a time, of all renders together. Default: the number of CPUs that the pod may use.
+	// Parallel is how many stills are painted at a time, of all renders together. Default: the number of CPUs that the pod may use.
 	Parallel int
 	// Proxy is the host:port through which everything goes that pages load; see package outbound. Empty is a direct connection.
 	Proxy string
@@ -343,13 +343,13 @@ func (b *Browser) replace(old *process) {
 	}
 }
 
-// tab returns an idle tab, the one that is being made, or a new one, for a page at a scale. Who takes it calls putBack, when it is as
-// good as new, or discard.
-func (b *Browser) tab(ctx context.Context, p *process, scale float64) (*tab, error) {
+// tab returns an idle tab that fits, the one that is being made, or a new one. Who takes it calls putBack, when it is as good as new, or
+// discard.
+func (b *Browser) tab(ctx context.Context, p *process, fits func(*tab) bool) (*tab, error) {
 	b.mu.Lock()
 	made := p.making
 	b.mu.Unlock()
-	if t := b.idle(p, scale); t != nil {
+	if t := b.idle(p, fits); t != nil {
 		return t, nil
 	}
 	if made != nil {
@@ -359,18 +359,18 @@ func (b *Browser) tab(ctx context.Context, p *process, scale float64) (*tab, err
 			return nil, ctx.Err()
 		}
 	}
-	if t := b.idle(p, scale); t != nil {
+	if t := b.idle(p, fits); t != nil {
 		return t, nil
 	}
 	return p.newTab(ctx)
 }
 
-// idle returns an idle tab, if there is one. A page's process keeps how it lays out text at the first scale that it has been told of.
-func (b *Browser) idle(p *process, scale float64) *tab {
+// idle returns an idle tab that fits, if there is one.
+func (b *Browser) idle(p *process, fits func(*tab) bool) *tab {
 	for {
 		select {
 		case t := <-p.idle:
-			if t.metrics.DeviceScaleFactor == 0 || t.metrics.DeviceScaleFactor == scale {
+			if !t.session.Ended() && fits(t) {
 				return t
 			}
 			b.discard(p, t)
@@ -380,9 +380,14 @@ func (b *Browser) idle(p *process, scale float64) *tab {
 	}
 }
 
+// atScale are the tabs for pages at a scale: a page's process keeps how it lays out text at the first one that it has been told of.
+func atScale(scale float64) func(*tab) bool {
+	return func(t *tab) bool { return t.metrics.DeviceScaleFactor == 0 || t.metrics.DeviceScaleFactor == scale }
+}
+
 // spend is tab for a page that needs it to itself: the next one is made meanwhile.
 func (b *Browser) spend(ctx context.Context, p *process, scale float64) (*tab, error) {
-	t, err := b.tab(ctx, p, scale)
+	t, err := b.tab(ctx, p, atScale(scale))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.restock(p)
@@ -413,7 +418,7 @@ func (b *Browser) discard(p *process, t *tab) {
 }
 
 // Render implements render.Renderer. Several pages are painted at a time, each in a browser context that no page with a script or a
-// request has been in; see paint.
+// request has been in before; see paint.
 func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	if err := b.validate(task); err != nil {
 		return nil, err
@@ -561,9 +566,9 @@ func warnings(task render.Task, reports []report) (all []render.Warning) {
 	return append(all, unused(task, reports)...)
 }
 
-// paint makes one page's file. A page can leave something behind in its browser context only by a script or a request, so that every page
-// that has either gets a context that is thrown away after it. Making one takes longer than painting, and most pages have neither: they
-// are written into a tab one after the other, in which the browser refuses both. A page that turns out to want more is painted again.
+// paint makes one page's file. A page with a script or a request gets a browser context that is thrown away after it. Making one takes
+// longer than painting, and most pages have neither: they are written into a tab one after the other, in which the browser refuses both.
+// A page that does not get on there is painted again.
 func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
 	select {
 	case b.turns <- struct{}{}:
@@ -573,7 +578,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 	}
 	if template.Inert(s.page.HTML, template.ForPage(task.Modifications, s.page.Number)) {
 		result, err := b.paintInert(ctx, p, task, s)
-		if !errors.Is(err, errNotInert) {
+		if err == nil || ctx.Err() != nil || p.lost() || errors.Is(err, encode.ErrMemory) {
 			return result, err
 		}
 	}
@@ -589,9 +594,14 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 	return b.capture(ctx, t, task, s, said)
 }
 
-// paintInert paints a page in a tab that serves others after it. The error is errNotInert when the page needs one of its own.
+// paintInert paints a page in a tab that serves others after it. An error may mean no more than that the page needs one of its own.
 func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
-	t, err := b.tab(ctx, p, deviceScale(task))
+	ctx, cancel := context.WithTimeout(ctx, inertTimeout)
+	defer cancel()
+	fits := atScale(deviceScale(task))
+	quirks := template.Quirks(s.page.HTML)
+	// A document keeps how it has understood a style attribute.
+	t, err := b.tab(ctx, p, func(t *tab) bool { return fits(t) && (t.pages == 0 || t.quirks == quirks) })
 	if err != nil {
 		return painted{}, err
 	}
@@ -601,9 +611,10 @@ func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, 
 		result, err = b.capture(ctx, t, task, s, said)
 	}
 	if err == nil && t.refused.Load() {
-		err = errNotInert
+		err = errRefused
 	}
-	if err != nil || t.pages >= maxPages {
+	// What a page has taken is given back at leisure, and must not be taken for the next one's.
+	if err != nil || t.pages >= maxPages || p.holdsMuch(b.options.MaxMemory) {
 		b.discard(p, t)
 	} else {
 		b.putBack(p, t)

@@ -40,7 +40,6 @@ var remembered = []string{
 	`<style>@layer a, b; @layer b { p { color: red } } @layer a { p { color: green } }</style><p>layers</p>`,
 	`<style>p { container-type: inline-size } @container (min-width: 100px) { b { color: blue } }</style><p><b>container</b></p>`,
 	`<div style="height:3000px;background:linear-gradient(red,blue)">long</div><a id="end" href="#end">end</a>`,
-	`<body style="margin:0;background:url(data:image/svg+xml,%3Csvg%20xmlns=%22http://www.w3.org/2000/svg%22%20width=%228%22%20height=%228%22%3E%3Ccircle%20r=%224%22/%3E%3C/svg%3E)">`,
 	`<style>::before { content: "before "; color: red }</style><p>text`,
 	`<div style="mix-blend-mode:multiply;backdrop-filter:blur(2px);position:fixed;inset:10px;background:#0f08;will-change:transform">layer</div>`,
 	`<svg width="100" height="60"><filter id="f"><feGaussianBlur stdDeviation="3"/></filter><rect width="60" height="40" filter="url(#f)"/></svg>`,
@@ -103,13 +102,16 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 	for i := range tasks {
 		order = append(order, len(tasks)-1-i)
 	}
-	written, err := p.newTab(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	written := map[bool]*tab{}
+	for _, quirks := range []bool{false, true} {
+		if written[quirks], err = p.newTab(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer written[quirks].end()
 	}
-	defer written.end()
 	for n, i := range order {
 		see := tasks[i]
+		written := written[template.Quirks(see.Pages[0].HTML)]
 		r, err := written.write(t.Context(), see, see.Pages[0])
 		if err != nil {
 			t.Fatalf("%s: %v", see.Pages[0].HTML, err)
@@ -128,6 +130,69 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 			}
 			t.Errorf("written it looks different: %s\nafter %s", see.Pages[0].HTML, before)
 		}
+	}
+}
+
+const (
+	movingGIF = "data:image/gif;base64,R0lGODlhCAAIAIAAAP8AAAAA/yH/C05FVFNDQVBFMi4wAwEAAAAh+QQFCgAAACwAAAAACAAIAAACB4SPqcvtXQAh+QQFCgAAACwAAAAACAAIAAACB4yPqcvtXQA7"
+)
+
+// TestNoPageDisturbsTheNext renders pages that leave something in a document, in the browser's caches or in its memory, and each time a
+// page that would show it.
+func TestNoPageDisturbsTheNext(t *testing.T) {
+	const tall = `<div style="height:3000px;background:linear-gradient(red,blue)">tall</div>`
+	for name, pages := range map[string][2]string{
+		"scrolls":          {`<style>html { scroll-snap-type: y mandatory } div { height: 300px } .s { scroll-snap-align: start }</style><div></div><div class="s">x</div><div></div>`, tall},
+		"names open":       {`<img name="open" src="data:image/png;base64,iVBORw0KGgo=">`, tall},
+		"names close":      {`<p>x</p>`, `<img name="close" alt="x"><p>y</p>`},
+		"names URL":        {`<img name="URL" alt="x"><form name="body"></form>`, tall},
+		"in quirks mode":   {`<div style="width:100;height:50;background:red">x</div>`, `<!doctype html><div style="width:100;height:50;background:red">x</div>`},
+		"moving picture":   {`<img src="` + movingGIF + `">`, `<img src="` + movingGIF + `">`},
+		"mark and doctype": {`<p>x</p>`, "\ufeff<!doctype html><table><td>x</table><p>y</p>"},
+		"scroll timeline":  {`<p>x</p>`, `<style>@keyframes go { to { opacity: 0 } } p { animation: go linear; animation-timeline: scroll() }</style><p>x</p>`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alone, aloneSays := run(t, start(t), task("png", pages[1]))
+			b := start(t)
+			for range 3 {
+				run(t, b, task("png", pages[0]))
+				after, afterSays := run(t, b, task("png", pages[1]))
+				if !bytes.Equal(after[0].Data, alone[0].Data) || !slices.Equal(afterSays, aloneSays) {
+					t.Fatalf("it is another picture, or says %v in place of %v", afterSays, aloneSays)
+				}
+			}
+		})
+	}
+}
+
+func TestWarningsOfInertPages(t *testing.T) {
+	b := start(t)
+	for range 2 {
+		_, warnings := run(t, b, task("png", `<img src="data:image/png;base64,AAAA"><p style="font-family:Nowhere">x</p>`))
+		if len(warnings) != 2 || !strings.HasPrefix(warnings[0].Title, "Could not load data:image/png") || warnings[1].Title != "Font Nowhere is not installed" {
+			t.Errorf("warnings %v", warnings)
+		}
+	}
+}
+
+// TestMemoryOfAPageIsNotTheNextOnes has pages that fit one by one, and not two at a time.
+func TestMemoryOfAPageIsNotTheNextOnes(t *testing.T) {
+	b := startBehind(t, loopback, memoryLimit)
+	for range 4 {
+		run(t, b, task("png", strings.Repeat("<p>paragraph</p>", 60_000)))
+	}
+	run(t, b, task("png", red))
+}
+
+// TestHalfACharacterIsNoHarm has pages that tell the browser's log of half a surrogate pair.
+func TestHalfACharacterIsNoHarm(t *testing.T) {
+	b := start(t)
+	before := pid(t, b)
+	for _, script := range []string{`console.log("\ud83d")`, `throw new Error("\ud83d")`, `Promise.reject("\udc00")`, `console.table([{a: "\ud83d"}])`} {
+		run(t, b, task("png", `<p>x</p><script>`+script+`</script>`))
+	}
+	if pid(t, b) != before {
+		t.Error("the browser was ended")
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	// memoryInterval is how often a render's memory is looked at. A CPU fills about a gigabyte a second, so that a page cannot
 	// take more than some tens of megabytes beyond the limit.
 	memoryInterval = 20 * time.Millisecond
+	// muchMemory is the part of the limit beyond which a tab is not kept.
+	muchMemory = 3
 	// treeInterval is how often the browser's processes are looked for, in memoryIntervals.
 	treeInterval = 5
 )
@@ -58,4 +60,16 @@ func (b *Browser) guard(p *process) (stop func()) {
 		close(done)
 		<-ended
 	}
+}
+
+// holdsMuch tells whether so much of the limit is taken already that the next page could suffer for it. A tab that ends gives its memory back.
+func (p *process) holdsMuch(limit int64) bool {
+	if limit == 0 {
+		return false
+	}
+	var total int64
+	for _, pid := range procs.Tree(p.Pid()) {
+		total += procs.Unshared(pid)
+	}
+	return total > limit/muchMemory
 }

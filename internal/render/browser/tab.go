@@ -41,6 +41,8 @@ const (
 	readyTimeout = 30 * time.Second
 	// pumpInterval is how often a page that loads gets a frame.
 	pumpInterval = 3 * time.Millisecond
+	// inertTimeout is how long an inert page may take, before it is painted in a tab of its own.
+	inertTimeout = 10 * time.Second
 	// drawAttempts is how often a frame is asked for that comes without a picture.
 	drawAttempts = 50
 	// cssPixelsPerInch is fixed by CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
@@ -49,8 +51,8 @@ const (
 
 var (
 	errTabCrashed = errors.New("the page's process crashed")
-	// errNotInert means that a page that seemed to need neither a script nor a request does.
-	errNotInert = errors.New("the page needs a tab of its own")
+	// errRefused means that a page that seemed to need neither a script nor a request does.
+	errRefused = errors.New("the page was refused something")
 )
 
 // tab is one page in a browser context of its own.
@@ -64,8 +66,9 @@ type tab struct {
 	// document is what documentURL answers with, once, and arrived is told when it is in the tab.
 	document atomic.Pointer[document]
 	arrived  chan struct{}
-	// pages that were written into the tab. Before the first one it has no document for them.
-	pages int
+	// pages that were written into the tab, before the first of which it has no document for them, and whether they are in quirks mode.
+	pages  int
+	quirks bool
 	// refused is set when a written page was not allowed something.
 	refused atomic.Bool
 	// stuck is true when the tab has been left in the middle of a frame.
@@ -77,7 +80,10 @@ type document struct{ html, policy string }
 
 // newTab opens a blank tab in a new browser context, whose frames are drawn when they are asked for.
 func (p *process) newTab(ctx context.Context) (*tab, error) {
-	created, err := devtools.Call(ctx, p.Session, target.CreateBrowserContext, target.CreateBrowserContextParams{DisposeOnDetach: new(true)})
+	// Who does not wait for the answer cannot dispose of the context.
+	creating, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	created, err := devtools.Call(creating, p.Session, target.CreateBrowserContext, target.CreateBrowserContextParams{DisposeOnDetach: new(true)})
 	if err != nil {
 		return nil, fmt.Errorf("opening a tab: %w", err)
 	}
@@ -137,7 +143,7 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 	switch method {
 	case fetch.RequestPaused.Method:
 		var paused fetch.EventRequestPaused
-		if jsonv2.Unmarshal(params, &paused) != nil {
+		if devtools.ReadEvent(params, &paused) != nil {
 			return
 		}
 		go t.answer(s, paused.RequestID)
@@ -148,12 +154,12 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 				Code string `json:"code"`
 			} `json:"issue"`
 		}
-		if jsonv2.Unmarshal(params, &added) == nil && added.Issue.Code == string(audits.InspectorIssueCodeContentSecurityPolicyIssue) {
+		if devtools.ReadEvent(params, &added) == nil && added.Issue.Code == string(audits.InspectorIssueCodeContentSecurityPolicyIssue) {
 			t.refused.Store(true)
 		}
 	case page.FrameNavigated.Method:
 		var navigated page.EventFrameNavigated
-		if jsonv2.Unmarshal(params, &navigated) == nil && navigated.Frame.ParentID == "" && navigated.Frame.URL == documentURL {
+		if devtools.ReadEvent(params, &navigated) == nil && navigated.Frame.ParentID == "" && navigated.Frame.URL == documentURL {
 			select {
 			case t.arrived <- struct{}{}:
 			default:
@@ -219,8 +225,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r repo
 	return r, err
 }
 
-// write puts an inert page in the place of the one before it, and waits until it can be painted. The error is errNotInert when the
-// browser has refused the page something.
+// write puts an inert page in the place of the one before it, and waits until it can be painted.
 func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
 	script, err := template.Write(documentURL, p.HTML, template.ForPage(task.Modifications, p.Number), patience(ctx))
 	if err != nil {
@@ -242,12 +247,10 @@ func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r rep
 			}
 		}
 		t.pages++
+		t.quirks = template.Quirks(p.HTML)
 		r, err = t.evaluate(ctx, script)
 		return err
 	})
-	if t.refused.Load() {
-		err = errNotInert
-	}
 	return r, err
 }
 
@@ -348,7 +351,11 @@ func (t *tab) evaluate(ctx context.Context, script string) (r report, err error)
 		return report{}, err
 	}
 	if result.ExceptionDetails != nil {
-		return report{}, fmt.Errorf("waiting for the page: %s", result.ExceptionDetails.Text)
+		said := result.ExceptionDetails.Text
+		if thrown := result.ExceptionDetails.Exception; thrown != nil {
+			said += " " + thrown.Description
+		}
+		return report{}, fmt.Errorf("waiting for the page: %.500s", said)
 	}
 	var text string
 	if json.Unmarshal(result.Result.Value, &text) == nil {

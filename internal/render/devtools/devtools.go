@@ -52,6 +52,9 @@ type Error struct {
 // Error implements error.
 func (e *Error) Error() string { return fmt.Sprintf("%s (%d)", e.Message, e.Code) }
 
+// lenient reads what Chromium writes: half a surrogate pair, which JavaScript may have in a string, is no reason to stop.
+var lenient = jsonv2.AllowInvalidUTF8(true)
+
 // Browser is a running browser and the connection to it.
 type Browser struct {
 	*Session // of the browser itself
@@ -161,7 +164,11 @@ func (b *Browser) clean() {
 
 // kill ends the browser's processes at once.
 func (b *Browser) kill() {
-	_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL) // fails when there are none
+	select {
+	case <-b.ended: // others may have its number
+	default:
+		_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL) // fails when there are none
+	}
 }
 
 // Close ends the browser and waits until it is gone: on its own before the end of ctx, or else by force.
@@ -200,14 +207,12 @@ func (b *Browser) read(from io.Reader) {
 				return
 			}
 		}
-		if !b.deliver(message[:len(message)-1]) {
-			return
-		}
+		b.deliver(message[:len(message)-1])
 	}
 }
 
-// deliver gives an answer to who waits for it and an event to its session. It returns false for what is no message.
-func (b *Browser) deliver(message []byte) bool {
+// deliver gives an answer to who waits for it and an event to its session. What cannot be read is left out.
+func (b *Browser) deliver(message []byte) {
 	if id, ok := answers(message); ok {
 		b.mu.Lock()
 		waiting := b.waiting[id]
@@ -216,16 +221,15 @@ func (b *Browser) deliver(message []byte) bool {
 		if waiting != nil {
 			waiting <- message // it has room for the one
 		}
-		return true
+		return
 	}
 	var event struct {
-		ID        int64            `json:"id"`
 		SessionID target.SessionID `json:"sessionId"`
 		Method    string           `json:"method"`
 		Params    jsonv2.Value     `json:"params"`
 	}
-	if err := jsonv2.Unmarshal(message, &event); err != nil {
-		return false
+	if err := jsonv2.Unmarshal(message, &event, lenient); err != nil {
+		return
 	}
 	b.mu.Lock()
 	session := b.sessions[event.SessionID]
@@ -236,7 +240,6 @@ func (b *Browser) deliver(message []byte) bool {
 	case session != nil:
 		session.handle(event.Method, event.Params)
 	}
-	return true
 }
 
 // answers tells which command a message answers. Chromium writes the number first, so that the rest, often a picture, can be left to
@@ -260,7 +263,7 @@ func (b *Browser) handle(method string, params jsonv2.Value) {
 		return
 	}
 	var event target.EventDetachedFromTarget
-	if jsonv2.Unmarshal(params, &event) != nil {
+	if ReadEvent(params, &event) != nil {
 		return
 	}
 	b.mu.Lock()
@@ -293,6 +296,21 @@ func (s *Session) End(why error) {
 		close(s.gone)
 	})
 }
+
+// Ended tells whether the session has ended, or the browser.
+func (s *Session) Ended() bool {
+	select {
+	case <-s.gone:
+		return true
+	case <-s.browser.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// ReadEvent reads what an event has told.
+func ReadEvent(params jsonv2.Value, event any) error { return jsonv2.Unmarshal(params, event, lenient) }
 
 // Reply is an answer that has not been decoded.
 type Reply []byte
@@ -369,7 +387,7 @@ func Decode[P, R any](command cdp.Command[P, R], reply Reply) (R, error) {
 		Result R      `json:"result"`
 		Error  *Error `json:"error"`
 	}
-	err := jsonv2.Unmarshal(reply, &answer)
+	err := jsonv2.Unmarshal(reply, &answer, lenient)
 	if err == nil && answer.Error != nil {
 		err = answer.Error
 	}

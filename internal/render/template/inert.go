@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// inertTags are the elements of a page that can neither run a script nor, with a policy that allows data: URLs only, reach anything or
-// change what the next page in the same document is like. Others, such as meta and link, can.
+// inertTags are the elements of a page that can neither run a script nor, with a policy that allows data: URLs only, reach anything.
+// Others, such as meta and link, can, or change what the next page in the same document is like.
 var inertTags = tags(`
 	html head body title style
 	main header footer section article aside nav div span p h1 h2 h3 h4 h5 h6 hgroup blockquote pre address hr br wbr center font
@@ -41,6 +41,16 @@ func tags(names string) map[string]bool {
 	return set
 }
 
+const doctype = "<!doctype html>"
+
+// Quirks tells whether an inert page is laid out in quirks mode (https://quirks.spec.whatwg.org/).
+func Quirks(html string) bool { return !standards(html) }
+
+func standards(html string) bool {
+	html = strings.TrimLeft(html, " \t\n\r\f")
+	return len(html) >= len(doctype) && strings.EqualFold(html[:len(doctype)], doctype)
+}
+
 // Inert tells whether a page, filled in from values, seems to need neither a script nor a request. That it has no element outside of
 // inertTags is certain, because an element begins with its name after "<" (https://html.spec.whatwg.org/multipage/syntax.html); the
 // rest is a guess, which whoever paints the page must see to.
@@ -49,10 +59,16 @@ func Inert(html string, values map[string]any) bool {
 		return false
 	}
 	html = harmlessMetas.Replace(html)
+	if standards(html) {
+		_, html, _ = strings.Cut(html, ">")
+	}
 	for _, request := range requests {
 		if strings.Contains(html, request) {
 			return false
 		}
+	}
+	if moves(html) {
+		return false
 	}
 	for rest := html; ; {
 		_, after, found := strings.Cut(rest, "<")
@@ -65,7 +81,8 @@ func Inert(html string, values map[string]any) bool {
 		if end >= 0 {
 			name = rest[:end]
 		}
-		if name != "" && isLetter(name[0]) && !inertTags[strings.ToLower(name)] {
+		// Any other doctype makes a mode of its own.
+		if name != "" && isLetter(name[0]) && !inertTags[strings.ToLower(name)] || strings.EqualFold(name, "!doctype") {
 			return false
 		}
 	}
@@ -73,13 +90,34 @@ func Inert(html string, values map[string]any) bool {
 	return !strings.Contains(strings.ToLower(html), "autofocus")
 }
 
+// animated are the beginnings of "acTL", which makes a PNG move, in base64 at each of its three places.
+var animated = []string{"YWNUT", "FjVE", "hY1RM"}
+
+// moves tells whether a text has a picture that may move: the browser keeps pictures beyond their page, and what moves would be shown
+// in the midst of it.
+func moves(text string) bool {
+	const scheme = "data:image/"
+	found := false
+	for rest := text; ; found = true {
+		_, after, more := strings.Cut(rest, scheme)
+		if !more {
+			break
+		}
+		rest = after
+		if !strings.HasPrefix(rest, "png") && !strings.HasPrefix(rest, "jpeg") && !strings.HasPrefix(rest, "jpg") {
+			return true
+		}
+	}
+	return found && slices.ContainsFunc(animated, func(s string) bool { return strings.Contains(text, s) })
+}
+
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// reaches tells whether a value is, or holds, a URL.
+// reaches tells whether a value is, or holds, a URL that a page of its own is needed for.
 func reaches(value any) bool {
 	switch v := value.(type) {
 	case string:
-		return strings.HasPrefix(v, "http:") || strings.HasPrefix(v, "https:")
+		return strings.HasPrefix(v, "http:") || strings.HasPrefix(v, "https:") || moves(v)
 	case []any:
 		return slices.ContainsFunc(v, reaches)
 	case map[string]any:

@@ -15,7 +15,15 @@ func TestInert(t *testing.T) {
 		"text":                        {html: `<h1 data-param="headline">Hello</h1>`, values: map[string]any{"headline": "a < b"}, want: true},
 		"whole document":              {html: "<!DOCTYPE html>\n<html lang=en><head><meta charset=\"utf-8\"><title>x</title><style>p{color:red}</style></head><body><!-- <3 --><p>1 < 2</p></body></html>", want: true},
 		"upper case":                  {html: `<BODY><P>x</P></BODY>`, want: true},
-		"picture in the page":         {html: `<img src="data:image/png;base64,AA//8A"><div style="background:url('data:image/gif;base64,AAAA')">`, want: true},
+		"picture in the page":         {html: `<img src="data:image/png;base64,AA//8A"><div style="background:url('data:image/jpeg;base64,AAAA')">`, want: true},
+		"font in the page":            {html: `<style>@font-face { font-family: x; src: url(data:font/woff2;base64,AAAA) }</style>`, want: true},
+		"picture that moves":          {html: `<img src="data:image/gif;base64,AAAA">`},
+		"drawing that moves":          {html: `<img src="data:image/svg+xml,...">`},
+		"PNG that moves":              {html: `<img src="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAACGFjVEwAAAABAAAAAA==">`},
+		"value that moves":            {html: `<img data-param="logo">`, values: map[string]any{"logo": "data:image/webp;base64,AAAA"}},
+		"another doctype":             {html: `<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.01//EN"><p>x</p>`},
+		"doctype after a mark":        {html: "\ufeff<!doctype html><p>x</p>"},
+		"doctype after a comment":     {html: "<!-- x --><!doctype html><p>x</p>"},
 		"drawing":                     {html: svg, want: true},
 		"link in text":                {html: `<a href="https://example.com/">https://example.com</a>`, want: true},
 		"nothing":                     {want: true},
@@ -48,5 +56,13 @@ func TestInert(t *testing.T) {
 				t.Errorf("got %t", got)
 			}
 		})
+	}
+}
+
+func TestQuirks(t *testing.T) {
+	for html, want := range map[string]bool{"<p>x": true, "": true, "<!doctype html><p>x": false, "\n <!DOCTYPE HTML>": false, "x<!doctype html>": true} {
+		if got := Quirks(html); got != want {
+			t.Errorf("%q: got %t", html, got)
+		}
 	}
 }

@@ -20,6 +20,8 @@
   const within = async (promise, complain) => {
     if (await Promise.race([promise, over]) === 'over') complain();
   };
+  // All of a page is painted at once.
+  for (const image of document.querySelectorAll('img[loading=lazy]')) image.loading = 'eager';
   // A page that is not filled in yet must not be painted, so that this alone ends with the task only.
   if (document.readyState === 'loading') {
     await new Promise((resolve) => addEventListener('DOMContentLoaded', resolve, { once: true }));
@@ -48,7 +50,8 @@
       const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = pseudo === '' ? style : getComputedStyle(element, pseudo);
       if (pseudo !== '' && content === 'none') continue;
       for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
-        if (!url.startsWith('data:')) behind.add(url.replace(/\\(.)/g, '$1'));
+        // A picture in the page is there at once, but for a drawing, which may have a font to load.
+        if (!/^data:(?!image.svg)/i.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
     }
     if ([...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '')) families.add(style.fontFamily);
@@ -78,6 +81,7 @@
   // A still shows an animated page as it is once everything has come in; what never ends is shown at its start.
   const settle = () => {
     for (const animation of document.getAnimations()) {
+      if (animation.timeline !== document.timeline) continue; // it follows a scroll position
       if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
         animation.finish();
       } else {
