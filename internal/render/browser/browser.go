@@ -116,7 +116,7 @@ func New(options Options) (*Browser, error) {
 
 // Memory is what the browser's processes hold together, in bytes: with their share of what they have in common with other processes
 // (PSS), and what is theirs alone. Both are 0 when it does not run.
-func (b *Browser) Memory() (proportional, unshared int64) {
+func (b *Browser) Memory() (proportional, alone int64) {
 	b.mu.Lock()
 	p := b.current
 	b.mu.Unlock()
@@ -125,9 +125,8 @@ func (b *Browser) Memory() (proportional, unshared int64) {
 	}
 	for _, pid := range procs.Tree(p.Pid()) {
 		proportional += procs.Proportional(pid)
-		unshared += procs.Unshared(pid)
 	}
-	return proportional, unshared
+	return proportional, unshared(procs.Tree(p.Pid()))
 }
 
 // ExecPath is the path of the browser's executable.
@@ -346,12 +345,12 @@ func (b *Browser) replace(old *process) {
 // tab returns an idle tab that fits, the one that is being made, or a new one. Who takes it calls putBack, when it is as good as new, or
 // discard.
 func (b *Browser) tab(ctx context.Context, p *process, fits func(*tab) bool) (*tab, error) {
-	b.mu.Lock()
-	made := p.making
-	b.mu.Unlock()
 	if t := b.idle(p, fits); t != nil {
 		return t, nil
 	}
+	b.mu.Lock()
+	made := p.making
+	b.mu.Unlock()
 	if made != nil {
 		select {
 		case <-made:
@@ -566,9 +565,7 @@ func warnings(task render.Task, reports []report) (all []render.Warning) {
 	return append(all, unused(task, reports)...)
 }
 
-// paint makes one page's file. A page with a script or a request gets a browser context that is thrown away after it. Making one takes
-// longer than painting, and most pages have neither: they are written into a tab one after the other, in which the browser refuses both.
-// A page that does not get on there is painted again.
+// paint makes one page's file, once it is its turn.
 func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
 	select {
 	case b.turns <- struct{}{}:
@@ -576,11 +573,24 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 	case <-ctx.Done():
 		return painted{}, ctx.Err()
 	}
+	result, err := b.paintPage(ctx, p, task, s)
+	if task.Format == "avif" && err == nil {
+		// The tab serves others meanwhile.
+		result.output.Data, err = encode.AVIF(ctx, result.output.Data, task.Quality, b.encoderMemory())
+	}
+	return result, err
+}
+
+// paintPage has the browser paint a page in the tab that is right for it. A page with a script or a request gets a browser context that
+// is thrown away after it. Making one takes longer than painting, and most pages have neither: they are written into a tab one after the
+// other, in which the browser refuses both. A page that does not get on there is painted again.
+func (b *Browser) paintPage(ctx context.Context, p *process, task render.Task, s shot) (painted, error) {
 	if template.Inert(s.page.HTML, template.ForPage(task.Modifications, s.page.Number)) {
 		result, err := b.paintInert(ctx, p, task, s)
-		if err == nil || ctx.Err() != nil || p.lost() || errors.Is(err, encode.ErrMemory) {
+		if err == nil || ctx.Err() != nil || p.lost() {
 			return result, err
 		}
+		b.options.Logger.Debug("painting a page again, in a tab of its own", "page", s.page.Number, "error", err)
 	}
 	t, err := b.spend(ctx, p, deviceScale(task))
 	if err != nil {
@@ -591,7 +601,7 @@ func (b *Browser) paint(ctx context.Context, p *process, task render.Task, s sho
 	if err != nil {
 		return painted{}, err
 	}
-	return b.capture(ctx, t, task, s, said)
+	return capture(ctx, t, task, s, said)
 }
 
 // paintInert paints a page in a tab that serves others after it. An error may mean no more than that the page needs one of its own.
@@ -608,7 +618,7 @@ func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, 
 	said, err := t.write(ctx, task, s.page)
 	var result painted
 	if err == nil {
-		result, err = b.capture(ctx, t, task, s, said)
+		result, err = capture(ctx, t, task, s, said)
 	}
 	if err == nil && t.refused.Load() {
 		err = errRefused
@@ -622,8 +632,8 @@ func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, 
 	return result, err
 }
 
-// capture makes the file of a page that is ready.
-func (b *Browser) capture(ctx context.Context, t *tab, task render.Task, s shot, said report) (painted, error) {
+// capture has the browser make the picture or document of a page that is ready; that of AVIF is a PNG.
+func capture(ctx context.Context, t *tab, task render.Task, s shot, said report) (painted, error) {
 	page := s.page
 	output := render.Output{
 		FileID: render.FileID{Page: page.Number, ExtraSize: s.extraSize}, PageID: page.ID,
@@ -635,9 +645,6 @@ func (b *Browser) capture(ctx context.Context, t *tab, task render.Task, s shot,
 	} else {
 		output.Width, output.Height = scaled(page.Width, task.Scale), scaled(page.Height, task.Scale)
 		output.Data, err = t.screenshot(ctx, task, page)
-	}
-	if task.Format == "avif" && err == nil {
-		output.Data, err = encode.AVIF(ctx, output.Data, task.Quality, b.encoderMemory())
 	}
 	return painted{output, said}, err
 }

@@ -243,13 +243,6 @@ func TestOnlyInertPagesShareABrowserContext(t *testing.T) {
 			t.Errorf("%s: contexts %v, and before it %v", html, now, before)
 		}
 	}
-	harm := task("png", `<p>`)
-	harm.Format = "nothing that the browser knows"
-	before := contexts(t, b)
-	run(t, b, harm)
-	if now := contexts(t, b); !slices.Equal(now, before) {
-		t.Errorf("contexts %v, and before %v", now, before)
-	}
 }
 
 // TestPagesThatSeemInertAreStillRight has pages that no look at their text shows to need a script or a request.

@@ -37,10 +37,7 @@ func (b *Browser) guard(p *process) (stop func()) {
 			if n%treeInterval == 0 {
 				tree = procs.Tree(root)
 			}
-			var total int64
-			for _, pid := range tree {
-				total += procs.Unshared(pid)
-			}
+			total := unshared(tree)
 			if total > b.options.MaxMemory && !p.lost() {
 				p.exceeded.Store(true)
 				b.options.Logger.Warn("a render took too much memory; ending the browser", "bytes", total, "limit", b.options.MaxMemory)
@@ -62,14 +59,16 @@ func (b *Browser) guard(p *process) (stop func()) {
 	}
 }
 
-// holdsMuch tells whether so much of the limit is taken already that the next page could suffer for it. A tab that ends gives its memory back.
+// holdsMuch tells whether so much of the limit is taken already that the next page could suffer for it. A tab that ends gives its
+// memory back.
 func (p *process) holdsMuch(limit int64) bool {
-	if limit == 0 {
-		return false
-	}
-	var total int64
-	for _, pid := range procs.Tree(p.Pid()) {
+	return limit > 0 && unshared(procs.Tree(p.Pid())) > limit/muchMemory
+}
+
+// unshared is what processes hold for themselves, in bytes.
+func unshared(pids []int) (total int64) {
+	for _, pid := range pids {
 		total += procs.Unshared(pid)
 	}
-	return total > limit/muchMemory
+	return total
 }

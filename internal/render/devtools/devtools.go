@@ -118,12 +118,12 @@ func (b *Browser) start(path string, flags []string) error {
 	if err != nil {
 		return err
 	}
-	defer theirs.Close() //nolint:errcheck // the browser has its own
+	defer func() { _ = theirs.Close() }() // the browser has its own
 	from, to, err := os.Pipe()
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}
-	defer to.Close() //nolint:errcheck // as above
+	defer func() { _ = to.Close() }() // as above
 	arguments := append([]string{"--remote-debugging-pipe", "--no-startup-window", "--user-data-dir=" + b.directory}, flags...)
 	b.command = exec.Command(path, arguments...)  //nolint:gosec,noctx // the operator's browser; it is ended by Close
 	b.command.ExtraFiles = []*os.File{theirs, to} // 3, which it reads, and 4
@@ -136,7 +136,7 @@ func (b *Browser) start(path string, flags []string) error {
 		return errors.Join(err, ours.Close(), from.Close())
 	}
 	go func() {
-		defer from.Close() //nolint:errcheck // it was only read
+		defer func() { _ = from.Close() }() // it was only read
 		b.read(from)
 		b.kill()
 	}()
