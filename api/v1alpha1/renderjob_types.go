@@ -5,6 +5,7 @@ package v1alpha1
 
 import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -556,6 +557,19 @@ type RenderJob struct {
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status RenderJobStatus `json:"status,omitempty,omitzero"`
 }
+
+// Observed reports whether the status describes the job's present generation.
+func (j *RenderJob) Observed() bool {
+	return j.Status.ObservedGeneration != nil && *j.Status.ObservedGeneration == j.Generation
+}
+
+// Finished reports whether the status describes the end of the job's present generation, well or badly.
+func (j *RenderJob) Finished() bool {
+	return j.Observed() && meta.IsStatusConditionTrue(j.Status.Conditions, FinishedCondition)
+}
+
+// Suspended reports whether the job waits for someone to resume it.
+func (j *RenderJob) Suspended() bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
 
 // RenderJobList is a list of RenderJobs.
 // +kubebuilder:object:root=true

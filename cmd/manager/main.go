@@ -42,7 +42,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/renderjob"
-	"github.com/platen-dev/platen/controllers/renderpool"
+	"github.com/platen-dev/platen/controllers/renderpod"
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/connect/buckets"
@@ -153,7 +153,7 @@ func run(ctx context.Context, o options) error {
 			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
 			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
 		}).SetupWithManager(mgr, jobNews),
-		(&renderpool.Reconciler{
+		(&renderpod.Reconciler{
 			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceNews,
 			PodConfig: podspec.Config{
 				Image:       o.rendererImage,
@@ -215,7 +215,7 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpool.Selector))},
+				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpod.Selector))},
 			},
 		},
 	})

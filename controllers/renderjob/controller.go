@@ -89,7 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 
-	if finished(job) {
+	if job.Finished() {
 		return r.afterFinish(ctx, job)
 	}
 
@@ -126,7 +126,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	}
 	r.overwritten.Note(s.job, after)
 	r.reportTrouble(s)
-	if finished(after) {
+	if after.Finished() {
 		r.Uploader.Forget(s.key()) // status knows all; what is uploaded again begins anew
 	}
 	if terminal := (*reconcile.TerminalError)(nil); errors.As(outcome, &terminal) {

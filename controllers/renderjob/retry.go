@@ -37,7 +37,7 @@ var ownFault = []string{
 // failedUpload returns the condition of a finished job of which an upload has failed, and nil of any other.
 func failedUpload(job *platenv1alpha1.RenderJob) *metav1.Condition {
 	uploaded := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.UploadedCondition)
-	if !finished(job) || uploaded == nil || uploaded.Status != metav1.ConditionFalse {
+	if !job.Finished() || uploaded == nil || uploaded.Status != metav1.ConditionFalse {
 		return nil
 	}
 	return uploaded

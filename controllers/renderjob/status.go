@@ -30,12 +30,6 @@ const (
 	patience = 5 * time.Second
 )
 
-// finished tells whether status already describes the end of this generation.
-func finished(job *platenv1alpha1.RenderJob) bool {
-	return job.Status.ObservedGeneration != nil && *job.Status.ObservedGeneration == job.Generation &&
-		meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
-}
-
 // setStatus computes the whole status from what the steps found out. It is pure.
 func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	now := metav1.NewTime(s.now)
@@ -48,7 +42,7 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 
 		LastHandledRetryUploads: truncate(job.Annotations[platenv1alpha1.RetryUploadsAnnotation], maxAnnotation),
 	}
-	if sameGeneration := before.ObservedGeneration != nil && *before.ObservedGeneration == job.Generation; !sameGeneration || before.StartTime == nil {
+	if !s.job.Observed() || before.StartTime == nil {
 		job.Status.StartTime = startTime(s)
 	} else {
 		job.Status.Attempts = before.Attempts
@@ -281,7 +275,7 @@ func quiet(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Durati
 		started = s.state.AcceptedTime
 	}
 	published := (*metav1.Condition)(nil)
-	if o := s.job.Status.ObservedGeneration; o != nil && *o == s.job.Generation {
+	if s.job.Observed() {
 		published = meta.FindStatusCondition(s.job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	}
 	switch waiting.Reason {

@@ -75,7 +75,7 @@ func (s *scope) fileName(p content.Page) string {
 
 // suspend stops a job whose spec.suspend is true, and ends it when it was canceled.
 func (r *Reconciler) suspend(_ context.Context, s *scope) error {
-	if suspend := s.job.Spec.Suspend; suspend == nil || !*suspend {
+	if !s.job.Suspended() {
 		return nil
 	}
 	r.Pool.Forget(s.key())
@@ -123,7 +123,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		return err
 	}
 	attempts := 0
-	if o := s.job.Status.ObservedGeneration; o != nil && *o == s.job.Generation && s.job.Status.Attempts != nil {
+	if s.job.Observed() && s.job.Status.Attempts != nil {
 		// A pod that still renders the attempt announces itself; only attempts that are known to be lost are counted here.
 		attempts = max(int(*s.job.Status.Attempts)-1, 0)
 	}

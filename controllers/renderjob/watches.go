@@ -83,7 +83,7 @@ func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object)
 	}
 	var requests []ctrlreconcile.Request
 	for i := range jobs.Items {
-		if !finished(&jobs.Items[i]) {
+		if !jobs.Items[i].Finished() {
 			requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&jobs.Items[i])})
 		}
 	}

@@ -18,17 +18,6 @@ import (
 	"github.com/platen-dev/platen/internal/task"
 )
 
-// current tells whether a job's status describes its newest generation.
-func current(job *platenv1alpha1.RenderJob) bool {
-	observed := job.Status.ObservedGeneration
-	return observed != nil && *observed == job.Generation
-}
-
-// finished tells whether a job has ended, well or badly.
-func finished(job *platenv1alpha1.RenderJob) bool {
-	return current(job) && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
-}
-
 // condition of a job; one without a reason when there is none.
 func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(job.Status.Conditions, kind); c != nil {
@@ -40,7 +29,7 @@ func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
 // stage is how far a job has come, in one word and in a sentence.
 func stage(job *platenv1alpha1.RenderJob) (word, sentence string) {
 	ready := condition(job, platenv1alpha1.ReadyCondition)
-	if !current(job) || ready.Reason == "" {
+	if !job.Observed() || ready.Reason == "" {
 		return "Pending", "Platen has not looked at it yet"
 	}
 	return ready.Reason, plain(ready.Message)
@@ -107,7 +96,7 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 	word, sentence := stage(job)
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
 	fmt.Fprintf(out, "%s: %s\n", word, sentence)
-	if current(job) {
+	if job.Observed() {
 		fmt.Fprintln(out)
 		describeFiles(out, job)
 		describeUploads(out, job)

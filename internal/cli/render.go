@@ -212,7 +212,7 @@ func (r *renderCommand) await(ctx context.Context, c *cluster, job *platenv1alph
 	err := follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		last = now
 		bar.show(report(now, pages))
-		return finished(now), nil
+		return now.Finished(), nil
 	})
 	bar.end()
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -186,7 +186,7 @@ func (r *retryCommand) job(ctx context.Context, c *cluster, name string) error {
 		return c.notFound(ctx, err, "RenderJob", name, &platenv1alpha1.RenderJobList{})
 	}
 	switch _, sentence := stage(job); {
-	case !finished(job):
+	case !job.Finished():
 		return fmt.Errorf("RenderJob %s/%s has not finished (%s): there is nothing to try again yet", c.namespace, name, sentence)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
 		return fmt.Errorf("RenderJob %s/%s could not be rendered (%s): change its spec, which renders it again", c.namespace, name, sentence)
@@ -219,7 +219,7 @@ func (r *retryCommand) await(ctx context.Context, c *cluster, name, wish string)
 	var done *platenv1alpha1.RenderJob
 	err := follow(ctx, c, name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		done = now
-		return now.Status.LastHandledRetryUploads == wish && finished(now), nil
+		return now.Status.LastHandledRetryUploads == wish && now.Finished(), nil
 	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -236,6 +236,6 @@ func (r *retryCommand) await(ctx context.Context, c *cluster, name, wish string)
 
 // retriable tells whether an upload of a finished job failed.
 func retriable(job *platenv1alpha1.RenderJob) bool {
-	return finished(job) && condition(job, platenv1alpha1.RenderedCondition).Status == metav1.ConditionTrue &&
+	return job.Finished() && condition(job, platenv1alpha1.RenderedCondition).Status == metav1.ConditionTrue &&
 		condition(job, platenv1alpha1.UploadedCondition).Status == metav1.ConditionFalse
 }

@@ -9,24 +9,12 @@ import (
 	"fmt"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
-
-// Finished tells whether the status describes the end of the job's newest generation.
-func Finished(job *platenv1alpha1.RenderJob) bool {
-	o := job.Status.ObservedGeneration
-	return o != nil && *o == job.Generation && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
-}
-
-// Suspended tells whether the job waits for someone to resume it.
-func Suspended(job *platenv1alpha1.RenderJob) bool {
-	return job.Spec.Suspend != nil && *job.Spec.Suspend
-}
 
 // Waiters are those who wait.
 type Waiters struct {
@@ -73,7 +61,7 @@ func (w *Waiters) tell(object any, gone bool) {
 		object = unknown.Obj
 	}
 	job, ok := object.(*platenv1alpha1.RenderJob)
-	if !ok || (!gone && !Finished(job) && !Suspended(job)) {
+	if !ok || (!gone && !job.Finished() && !job.Suspended()) {
 		return
 	}
 	uid := job.UID

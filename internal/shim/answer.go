@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
@@ -119,9 +118,9 @@ const (
 func status(job *platenv1alpha1.RenderJob) string {
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
-	case job.Annotations[platenv1alpha1.CanceledAnnotation] != "" && jobwatch.Suspended(job):
+	case job.Annotations[platenv1alpha1.CanceledAnnotation] != "" && job.Suspended():
 		return canceled
-	case jobwatch.Finished(job):
+	case job.Finished():
 		if _, _, bad := failure(job); bad {
 			return failed
 		}

@@ -18,7 +18,6 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
-	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 // maxKey bounds an idempotency key, in bytes.
@@ -249,5 +248,5 @@ func (s *Server) look(ctx context.Context, key types.NamespacedName, uid types.U
 	if err != nil {
 		return nil, false, fmt.Errorf("reading a job: %w", err)
 	}
-	return job, jobwatch.Finished(job) || jobwatch.Suspended(job), nil
+	return job, job.Finished() || job.Suspended(), nil
 }

@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 // galleryPage is how many jobs the gallery shows at a time.
@@ -90,7 +89,7 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	v := jobView{
 		Name: job.Name, Template: job.Spec.TemplateRef.Name, Created: job.CreationTimestamp.Time, Words: jobWords(job),
 		Format: string(job.Spec.Output.Format), Connections: job.Status.Connections, Warnings: job.Status.Warnings,
-		Finished: jobwatch.Finished(job), CanRetry: uploadFailed(job) && !retrying(job),
+		Finished: job.Finished(), CanRetry: uploadFailed(job) && !retrying(job),
 	}
 	if m := job.Status.RenderMilliseconds; m != nil {
 		v.Milliseconds = *m
@@ -160,7 +159,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	view := galleryView{Number: number, Newer: number - 1, Total: len(jobs)}
 	digest := sha256.New()
 	for _, job := range jobs {
-		if !jobwatch.Finished(job) {
+		if !job.Finished() {
 			view.Running++
 		}
 	}

@@ -20,7 +20,6 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
-	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 const (
@@ -83,7 +82,7 @@ func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1al
 	found := map[string]*platenv1alpha1.RenderJob{}
 	for _, job := range jobs {
 		name := job.Spec.TemplateRef.Name
-		if found[name] == nil && jobwatch.Finished(job) && len(job.Status.Pages) > 0 && kind(job.Spec.Output.Format) == "image" {
+		if found[name] == nil && job.Finished() && len(job.Status.Pages) > 0 && kind(job.Spec.Output.Format) == "image" {
 			found[name] = job
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 // tone is how a state is to be taken; the style sheet has a colour and a sign for each.
@@ -150,7 +149,7 @@ func uploadText(job *platenv1alpha1.RenderJob) string {
 
 // uploadFailed tells whether an upload of a finished job failed, so that it can be tried again.
 func uploadFailed(job *platenv1alpha1.RenderJob) bool {
-	return jobwatch.Finished(job) && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
+	return job.Finished() && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 }
 
 // retrying tells whether another try was asked for that the manager has not made yet.

@@ -17,7 +17,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -83,18 +82,12 @@ func (c *Cluster) WaitFinished(ctx context.Context, key types.NamespacedName) (*
 		if err := c.Get(ctx, key, job); err != nil {
 			return false, client.IgnoreNotFound(err)
 		}
-		return Finished(job), nil
+		return job.Finished(), nil
 	})
 	if err != nil {
 		return job, fmt.Errorf("RenderJob %s has not finished (conditions %v): %w", key, job.Status.Conditions, err)
 	}
 	return job, nil
-}
-
-// Finished tells whether a job's status describes the end of its newest generation.
-func Finished(job *platenv1alpha1.RenderJob) bool {
-	o := job.Status.ObservedGeneration
-	return o != nil && *o == job.Generation && meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)
 }
 
 // Content reads the file behind a content URL, and its content type.

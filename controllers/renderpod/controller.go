@@ -1,9 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package renderpool keeps the render pods of each namespace: it tells the pool which pods there are, creates those that the
+// Package renderpod keeps the render pods of each namespace: it tells the pool which pods there are, creates those that the
 // pool asks for and deletes those that have ended.
-package renderpool
+package renderpod
 
 import (
 	"context"
@@ -53,10 +53,10 @@ type Reconciler struct {
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.Client == nil || r.Pool == nil || r.Changed == nil {
-		return errors.New("renderpool: Client, Pool and Changed must be set")
+		return errors.New("renderpod: Client, Pool and Changed must be set")
 	}
 	return ctrl.NewControllerManagedBy(mgr).
-		Named("renderpool").
+		Named("renderpod").
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, pod client.Object) []reconcile.Request {
 			return []reconcile.Request{request(pod.GetNamespace())}
 		})).
