@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -76,7 +76,7 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 const fileIndex = "fileKey"
 
 func fileKey(job *platenv1alpha1.RenderJob) string {
-	return strings.ToLower(task.FileName(job, render.FileID{}, 1))
+	return strings.ToLower(task.FileName(job, file.ID{}, 1))
 }
 
 // collision is another job whose file is the same as this job's for a service that ignores case, while the two jobs spell it in two
@@ -96,8 +96,8 @@ func collisions(job *platenv1alpha1.RenderJob, targets []target, others []platen
 		theirs, _ := resolveConnections(other, connections)
 		for _, mine := range targets {
 			for _, their := range theirs {
-				a := storage.JoinPath(mine.folder, task.FileName(job, render.FileID{}, 1))
-				b := storage.JoinPath(their.folder, task.FileName(other, render.FileID{}, 1))
+				a := storage.JoinPath(mine.folder, task.FileName(job, file.ID{}, 1))
+				b := storage.JoinPath(their.folder, task.FileName(other, file.ID{}, 1))
 				ignoresCase := mine.connection.Spec.Provider == platenv1alpha1.ProviderDropbox
 				if mine.connection.Name == their.connection.Name && ignoresCase && a != b && strings.EqualFold(a, b) {
 					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})

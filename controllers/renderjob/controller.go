@@ -21,9 +21,9 @@ import (
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
-	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -67,7 +67,7 @@ type Reconciler struct {
 
 // Arrivals tells which files of a task are stored, while it goes on.
 type Arrivals interface {
-	Files(taskID string) map[render.FileID]content.Object
+	Files(taskID string) map[file.ID]content.Object
 }
 
 // Reconcile drives one RenderJob towards the state that its spec asks for.

@@ -11,6 +11,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -59,7 +60,7 @@ func TestFilesOfSeveralSizesAreToldApart(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "card"}}
 	job.Spec.Output.Format = "png"
 	s := &scope{job: job, manifest: &content.Manifest{Pages: []content.Page{
-		{Page: 1}, {Page: 2}, {Page: 1, ExtraSize: "story"}, {Page: 2, ExtraSize: "story"},
+		{ID: file.ID{Page: 1}}, {ID: file.ID{Page: 2}}, {ID: file.ID{Page: 1, ExtraSize: "story"}}, {ID: file.ID{Page: 2, ExtraSize: "story"}},
 	}}}
 	for i, want := range []string{"card_page_1.png", "card_page_2.png", "card_story_page_1.png", "card_story_page_2.png"} {
 		if got := s.fileName(s.manifest.Pages[i]); got != want {

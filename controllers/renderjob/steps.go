@@ -18,7 +18,6 @@ import (
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
-	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -70,7 +69,7 @@ func (s *scope) fileName(p content.Page) string {
 			pages++
 		}
 	}
-	return task.FileName(s.job, render.FileID{Page: p.Page, ExtraSize: p.ExtraSize}, pages)
+	return task.FileName(s.job, p.ID, pages)
 }
 
 // suspend stops a job whose spec.suspend is true, and ends it when it was canceled.

@@ -32,6 +32,7 @@ import (
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
@@ -127,7 +128,7 @@ var _ = BeforeSuite(func() {
 // nothing arrives while a render goes on.
 type nothing struct{}
 
-func (nothing) Files(string) map[render.FileID]content.Object { return nil }
+func (nothing) Files(string) map[file.ID]content.Object { return nil }
 
 // writeCounter counts the reconciler's requests that are no reads, by the path that they are for.
 type writeCounter struct {
@@ -216,11 +217,11 @@ func (p *pod) deliver(ctx SpecContext) {
 	GinkgoHelper()
 	ref := content.Ref{JobUID: string(p.task.UID), Generation: p.task.Generation}
 	manifest := content.Manifest{PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: len(p.task.Task.Pages)}
-	for _, file := range p.task.Task.Files() {
+	for _, id := range p.task.Task.Files() {
 		data := p.task.TaskID + " page " + p.task.Task.Pages[0].HTML
-		object, err := store.Put(ctx, ref.PageKey(file.Page, file.ExtraSize, "png"), "image/png", strings.NewReader(data), 1<<20)
+		object, err := store.Put(ctx, ref.Key(id, "png"), "image/png", strings.NewReader(data), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
-		manifest.Pages = append(manifest.Pages, content.Page{Page: file.Page, ExtraSize: file.ExtraSize, PageID: "id", Width: 100, Height: 50, Object: object})
+		manifest.Pages = append(manifest.Pages, content.Page{ID: id, PageID: "id", Width: 100, Height: 50, Object: object})
 	}
 	Expect(store.PutManifest(ctx, ref, manifest)).To(Succeed())
 	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())

@@ -13,9 +13,9 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
-	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
@@ -29,9 +29,9 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	}
 	var pages []content.Page
 	arrived := r.Arrivals.Files(s.state.TaskID)
-	for _, file := range s.state.Files {
-		if object, ok := arrived[file]; ok {
-			pages = append(pages, content.Page{Page: file.Page, ExtraSize: file.ExtraSize, Object: object})
+	for _, id := range s.state.Files {
+		if object, ok := arrived[id]; ok {
+			pages = append(pages, content.Page{ID: id, Object: object})
 		}
 	}
 	if len(pages) == 0 {
@@ -65,9 +65,9 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing RenderJobs: %w", err)
 	}
 	s.collisions = collisions(s.job, s.targets, others.Items, connections.Items)
-	var files []render.FileID
+	var files []file.ID
 	for _, p := range s.manifest.Pages {
-		files = append(files, render.FileID{Page: p.Page, ExtraSize: p.ExtraSize})
+		files = append(files, p.ID)
 	}
 	// A render that this process did not see may have been uploaded by the process before: look before writing.
 	up := r.plan(s, files, s.manifest.Pages, s.state.Phase == pool.Unknown)
@@ -83,7 +83,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 }
 
 // plan is the upload of some pages of a render that has the given files in all.
-func (r *Reconciler) plan(s *scope, files []render.FileID, pages []content.Page, doubtful bool) uploader.Upload {
+func (r *Reconciler) plan(s *scope, files []file.ID, pages []content.Page, doubtful bool) uploader.Upload {
 	inSize := map[string]int{}
 	for _, f := range files {
 		inSize[f.ExtraSize]++
@@ -96,8 +96,8 @@ func (r *Reconciler) plan(s *scope, files []render.FileID, pages []content.Page,
 			Open:  func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
 		}
 		for _, p := range pages {
-			name := task.FileName(s.job, render.FileID{Page: p.Page, ExtraSize: p.ExtraSize}, inSize[p.ExtraSize])
-			connection.Files = append(connection.Files, uploader.File{Page: p.Page, ExtraSize: p.ExtraSize, File: storage.File{
+			name := task.FileName(s.job, p.ID, inSize[p.ExtraSize])
+			connection.Files = append(connection.Files, uploader.File{ID: p.ID, File: storage.File{
 				Path:           storage.JoinPath(t.folder, name),
 				Size:           p.Size,
 				ContentHash:    p.ContentHash,

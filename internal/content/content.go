@@ -20,6 +20,8 @@ import (
 	_ "gocloud.dev/blob/fileblob"
 	_ "gocloud.dev/blob/memblob"
 	"gocloud.dev/gcerrors"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 var (
@@ -69,12 +71,13 @@ type Ref struct {
 	Generation int64
 }
 
-// PageKey is where a page's file is kept: jobs/<uid>/<generation>/<page>.<ext>, or <page>_<extraSize>.<ext>.
-func (r Ref) PageKey(page int, extraSize, ext string) string {
-	if extraSize != "" {
-		extraSize = "_" + extraSize
+// Key returns the key of a file of the render: jobs/<uid>/<generation>/<page>.<format>, or <page>_<extraSize>.<format>.
+func (r Ref) Key(id file.ID, format file.Format) string {
+	size := ""
+	if id.ExtraSize != "" {
+		size = "_" + id.ExtraSize
 	}
-	return fmt.Sprintf("%s%d%s.%s", r.dir(), page, extraSize, ext)
+	return fmt.Sprintf("%s%d%s.%s", r.dir(), id.Page, size, format)
 }
 
 func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.Generation) }
@@ -170,11 +173,8 @@ type Manifest struct {
 
 // Page is one file of a Manifest.
 type Page struct {
-	// Page number; of a file that holds several pages, the first.
-	Page int `json:"page"`
-	// ExtraSize in which the page is, empty for its own.
-	ExtraSize string `json:"extraSize,omitempty"`
-	PageID    string `json:"pageID"`
+	file.ID
+	PageID string `json:"pageID"`
 	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
 	Width  int `json:"width"`
 	Height int `json:"height"`

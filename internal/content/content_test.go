@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 func open(t *testing.T) *Store {
@@ -37,7 +39,7 @@ func put(t *testing.T, store *Store, key, data string) Object {
 
 func TestPutTellsSizeAndHashes(t *testing.T) {
 	store := open(t)
-	key := Ref{"uid", 1}.PageKey(1, "", "png")
+	key := Ref{"uid", 1}.Key(file.ID{Page: 1}, "png")
 	if key != "jobs/uid/1/1.png" {
 		t.Errorf("key %q", key)
 	}
@@ -84,7 +86,7 @@ func (f failing) Read(p []byte) (int, error) {
 
 func TestPutIsAllOrNothing(t *testing.T) {
 	store := open(t)
-	key := Ref{"uid", 1}.PageKey(1, "", "png")
+	key := Ref{"uid", 1}.Key(file.ID{Page: 1}, "png")
 	put(t, store, key, "first")
 	if _, err := store.Put(t.Context(), key, "image/png", failing{strings.NewReader("second")}, 100); err == nil {
 		t.Error("half a file was accepted")
@@ -104,9 +106,9 @@ func TestPutIsAllOrNothing(t *testing.T) {
 
 func TestSweepKeepsWhatItIsTold(t *testing.T) {
 	store := open(t)
-	kept := put(t, store, Ref{"kept", 2}.PageKey(1, "", "png"), "x")
+	kept := put(t, store, Ref{"kept", 2}.Key(file.ID{Page: 1}, "png"), "x")
 	for _, ref := range []Ref{{"kept", 1}, {"gone", 1}} {
-		put(t, store, ref.PageKey(1, "", "png"), "x")
+		put(t, store, ref.Key(file.ID{Page: 1}, "png"), "x")
 		if err := store.PutManifest(t.Context(), ref, Manifest{}); err != nil {
 			t.Fatal(err)
 		}
@@ -129,8 +131,8 @@ func served(t *testing.T) (handler http.Handler, fileURL *url.URL, clock *time.T
 	store := open(t)
 	now := time.Unix(1_700_000_000, 0)
 	signer := NewSigner([]byte("a key of thirty-two bytes, or so"), "http://content.example/", time.Hour)
-	object := put(t, store, Ref{"uid", 1}.PageKey(1, "", "png"), "0123456789")
-	put(t, store, Ref{"uid", 1}.PageKey(2, "", "png"), "another's")
+	object := put(t, store, Ref{"uid", 1}.Key(file.ID{Page: 1}, "png"), "0123456789")
+	put(t, store, Ref{"uid", 1}.Key(file.ID{Page: 2}, "png"), "another's")
 	u, err := url.Parse(signer.URL(object.Key, `summer "sale"`+"\r\nX-Evil: 1.png", now))
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +215,7 @@ func TestContentServerRefuses(t *testing.T) {
 func TestURLIsStableForAWhileAndValidForTheWholeTTL(t *testing.T) {
 	signer := NewSigner([]byte("key"), "http://c", time.Hour)
 	now := time.Unix(1_700_000_000, 0).Truncate(time.Hour)
-	key := Ref{"uid", 1}.PageKey(1, "", "png")
+	key := Ref{"uid", 1}.Key(file.ID{Page: 1}, "png")
 	first := signer.URL(key, "a.png", now)
 	if again := signer.URL(key, "a.png", now.Add(59*time.Minute)); again != first {
 		t.Errorf("%s and %s", first, again)

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // urlPath is where the content server answers.
@@ -80,7 +80,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.NotFound(w, r)
 			return
 		}
-		file, err := store.NewReader(r.Context(), key)
+		object, err := store.NewReader(r.Context(), key)
 		if errors.Is(err, ErrNotFound) {
 			http.Error(w, "this file is no longer kept", http.StatusNotFound)
 			return
@@ -89,15 +89,15 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.Error(w, "the content store does not answer", http.StatusBadGateway)
 			return
 		}
-		defer func() { _ = file.Close() }()
+		defer func() { _ = object.Close() }()
 		header := w.Header()
 		// By extension: not every bucket keeps what it was told.
-		header.Set("Content-Type", render.ContentType(strings.TrimPrefix(path.Ext(key), ".")))
+		header.Set("Content-Type", file.Format(strings.TrimPrefix(path.Ext(key), ".")).ContentType())
 		header.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name}))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 		header.Set("Cache-Control", "private, max-age=86400, immutable")
-		http.ServeContent(w, r, "", file.ModTime(), file)
+		http.ServeContent(w, r, "", object.ModTime(), object)
 	})
 	return mux
 }

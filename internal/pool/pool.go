@@ -21,6 +21,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -81,7 +82,7 @@ type State struct {
 	PodName string
 	// TaskID of the attempt that a pod works on, and Files that it produces; empty unless Phase is Rendering.
 	TaskID        string
-	Files         []render.FileID
+	Files         []file.ID
 	RenderedPages int
 	// TotalPages of the template.
 	TotalPages int

@@ -74,7 +74,7 @@ func Render(ctx context.Context, r Request, emit func(File) error) ([]render.War
 	defer b.Close()
 	pages := len(work.Files()) / (1 + len(work.ExtraSizes))
 	return b.Render(ctx, work, render.Emit(func(_ context.Context, o render.Output) error {
-		return emit(File{task.FileName(job, o.FileID, pages), o})
+		return emit(File{task.FileName(job, o.ID, pages), o})
 	}))
 }
 

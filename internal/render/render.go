@@ -1,16 +1,20 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package render says what a render is: a task in, files out. It knows neither Kubernetes nor storage, and imports nothing of
-// ours, so that every other package can speak of tasks.
+// Package render says what a render is: a task in, files out. It knows neither Kubernetes nor storage, and imports only
+// internal/file, so that every other package can speak of tasks.
 package render
 
-import "context"
+import (
+	"context"
+
+	"github.com/platen-dev/platen/internal/file"
+)
 
 // Task is one render: everything that the browser needs, and nothing about who asked.
 type Task struct {
-	// Format of the files: png, jpg, jpeg, webp, avif, pdf, mp4 or gif.
-	Format string `json:"format"`
+	// Format of the files.
+	Format file.Format `json:"format"`
 	// Scale is the number of picture pixels for a CSS pixel, 0.1..10.
 	Scale float64 `json:"scale"`
 	// Quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif are without loss at 100.
@@ -73,19 +77,11 @@ type Size struct {
 	Height int    `json:"height"`
 }
 
-// FileID names one file of a task.
-type FileID struct {
-	// Page number in the template, from 1; of a file that holds several pages, the first.
-	Page int `json:"page"`
-	// ExtraSize is the name of one of the task's ExtraSizes, empty for the file in the page's own size.
-	ExtraSize string `json:"extraSize,omitempty"`
-}
-
 // Joined tells whether all pages end in one file.
 func (t Task) Joined() bool { return t.Format == "pdf" || t.Filmed() && t.Video.Combine }
 
 // Filmed tells whether the files are videos.
-func (t Task) Filmed() bool { return t.Format == "mp4" || t.Format == "gif" }
+func (t Task) Filmed() bool { return t.Format.IsVideo() }
 
 // Pixels of a picture of a box of CSS pixels at the task's scale.
 func (t Task) Pixels(width, height int) float64 {
@@ -94,41 +90,25 @@ func (t Task) Pixels(width, height int) float64 {
 
 // Files returns what the task produces, in the order in which it is emitted: a file for each page, or the first page's for a file
 // that holds them all; then the pages again for each extra size.
-func (t Task) Files() []FileID {
+func (t Task) Files() []file.ID {
 	if t.Joined() {
-		return []FileID{{Page: t.Pages[0].Number}}
+		return []file.ID{{Page: t.Pages[0].Number}}
 	}
-	files := make([]FileID, 0, len(t.Pages)*(1+len(t.ExtraSizes)))
+	files := make([]file.ID, 0, len(t.Pages)*(1+len(t.ExtraSizes)))
 	for _, size := range append([]Size{{}}, t.ExtraSizes...) {
 		for _, p := range t.Pages {
-			files = append(files, FileID{p.Number, size.Name})
+			files = append(files, file.ID{Page: p.Number, ExtraSize: size.Name})
 		}
 	}
 	return files
 }
 
 // ContentType of the task's files.
-func (t Task) ContentType() string { return ContentType(t.Format) }
-
-// ContentType of files of a format; application/octet-stream when it is not known.
-func ContentType(format string) string {
-	switch format {
-	case "png", "webp", "avif", "gif":
-		return "image/" + format
-	case "jpg", "jpeg":
-		return "image/jpeg"
-	case "pdf":
-		return "application/pdf"
-	case "mp4":
-		return "video/mp4"
-	default:
-		return "application/octet-stream"
-	}
-}
+func (t Task) ContentType() string { return t.Format.ContentType() }
 
 // Output is one finished file.
 type Output struct {
-	FileID
+	file.ID
 	PageID string
 	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
 	Width, Height int

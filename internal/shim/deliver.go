@@ -20,7 +20,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
-	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // maxInline bounds the files of an answer that are not answered as URLs, in bytes.
@@ -105,7 +105,7 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 			return io.ErrUnexpectedEOF
 		}
 		text = after
-		if _, err := fmt.Fprintf(w, "%sdata:%s;base64,", before, render.ContentType(string(job.Status.Format))); err != nil { //nolint:gosec // JSON, by its type and its escapes
+		if _, err := fmt.Fprintf(w, "%sdata:%s;base64,", before, file.Format(job.Status.Format).ContentType()); err != nil { //nolint:gosec // JSON, by its type and its escapes
 			return err
 		}
 		encoder := base64.NewEncoder(base64.StdEncoding, w)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -131,13 +132,13 @@ func tooLarge(what string, pixels float64, output platenv1alpha1.OutputSpec, lim
 
 // FileName is `<fileName, else the job's name>.<format>`. Files of an extra size have `_<size>` after the name, and each has
 // `_page_<N>` when there are several of one size.
-func FileName(job *platenv1alpha1.RenderJob, file render.FileID, pages int) string {
+func FileName(job *platenv1alpha1.RenderJob, id file.ID, pages int) string {
 	name := cmp.Or(string(job.Spec.Output.FileName), job.Name)
-	if file.ExtraSize != "" {
-		name += "_" + file.ExtraSize
+	if id.ExtraSize != "" {
+		name += "_" + id.ExtraSize
 	}
 	if pages > 1 {
-		name = fmt.Sprintf("%s_page_%d", name, file.Page)
+		name = fmt.Sprintf("%s_page_%d", name, id.Page)
 	}
 	return name + "." + string(job.Spec.Output.Format)
 }

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -65,7 +66,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 			"spec.output.scale: '%s' must be a decimal number from 0.1 to 10", job.Spec.Output.Scale)
 	}
 	task := render.Task{
-		Format:  string(job.Spec.Output.Format),
+		Format:  file.Format(job.Spec.Output.Format),
 		Scale:   scale,
 		Quality: int(job.Spec.Output.Quality),
 	}
@@ -117,7 +118,7 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 	output := job.Spec.Output
 	task.Transparent = ptr.Deref(output.Transparent, false)
 	switch {
-	case task.Format == string(platenv1alpha1.FormatPDF):
+	case task.Format == "pdf":
 		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), Title: cmp.Or(output.PDF.Title, template.Name)}
 		if margin := output.PDF.Margin; margin != "" {
 			number := strings.TrimRight(margin, "pxmcin")
@@ -129,7 +130,7 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 		}
 	case task.Filmed():
 		fps := 30
-		if task.Format == string(platenv1alpha1.FormatGIF) {
+		if task.Format == "gif" {
 			fps = 15
 		}
 		task.Video = render.VideoOptions{

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -189,7 +190,7 @@ func TestBuildResizes(t *testing.T) {
 	if want := []render.Size{{Name: "story", Width: 1080, Height: 1920}, {Name: "10x5000", Width: 10, Height: 5000}}; !slices.Equal(got.ExtraSizes, want) {
 		t.Errorf("extra sizes %+v", got.ExtraSizes)
 	}
-	want := []render.FileID{{Page: 1}, {Page: 2}, {Page: 1, ExtraSize: "story"}, {Page: 2, ExtraSize: "story"}, {Page: 1, ExtraSize: "10x5000"}, {Page: 2, ExtraSize: "10x5000"}}
+	want := []file.ID{{Page: 1}, {Page: 2}, {Page: 1, ExtraSize: "story"}, {Page: 2, ExtraSize: "story"}, {Page: 1, ExtraSize: "10x5000"}, {Page: 2, ExtraSize: "10x5000"}}
 	if !slices.Equal(got.Files(), want) {
 		t.Errorf("files %+v", got.Files())
 	}
@@ -221,13 +222,13 @@ func TestFileName(t *testing.T) {
 	job := newJob(nil)
 	for want, c := range map[string]struct {
 		fileName platenv1alpha1.FileName
-		file     render.FileID
+		file     file.ID
 		pages    int
 	}{
-		"summer.png":                {"", render.FileID{Page: 2}, 1},
-		"banner_page_2.png":         {"banner", render.FileID{Page: 2}, 2},
-		"banner_story.png":          {"banner", render.FileID{Page: 2, ExtraSize: "story"}, 1},
-		"banner_1080x80_page_3.png": {"banner", render.FileID{Page: 3, ExtraSize: "1080x80"}, 3},
+		"summer.png":                {"", file.ID{Page: 2}, 1},
+		"banner_page_2.png":         {"banner", file.ID{Page: 2}, 2},
+		"banner_story.png":          {"banner", file.ID{Page: 2, ExtraSize: "story"}, 1},
+		"banner_1080x80_page_3.png": {"banner", file.ID{Page: 3, ExtraSize: "1080x80"}, 3},
 	} {
 		job.Spec.Output.FileName = c.fileName
 		if got := FileName(job, c.file, c.pages); got != want {

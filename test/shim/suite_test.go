@@ -46,6 +46,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -277,7 +278,7 @@ func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
 		})
 	}
 	for n := 1; n <= pages; n++ {
-		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.PageKey(n, "", string(s.Format))
+		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.Key(file.ID{Page: n}, file.Format(s.Format))
 		object, err := store.Put(ctx, key, "image/png", strings.NewReader(picture(n)), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
 		s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{

@@ -42,6 +42,7 @@ import (
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/ui"
@@ -281,7 +282,7 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 	}
 	for n := 1; n <= pages; n++ {
 		picture := paint(n)
-		key := content.Ref{JobUID: string(fresh.UID), Generation: fresh.Generation}.PageKey(n, "", "png")
+		key := content.Ref{JobUID: string(fresh.UID), Generation: fresh.Generation}.Key(file.ID{Page: n}, "png")
 		object, err := world.files.Put(t.Context(), key, "image/png", bytes.NewReader(picture), 1<<20)
 		if err != nil {
 			t.Fatal(err)

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/platen-dev/platen/internal/dispatch/wire"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -138,7 +139,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	log.Info("rendering", "format", a.Task.Format, "pages", len(a.Task.Pages))
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	w := &work{client: c, ctx: ctx, task: a.TaskID, started: time.Now(), sent: map[render.FileID]render.Output{}}
+	w := &work{client: c, ctx: ctx, task: a.TaskID, started: time.Now(), sent: map[file.ID]render.Output{}}
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
@@ -179,7 +180,7 @@ type work struct {
 	ctx     context.Context //nolint:containedctx // the task's life
 	task    string
 	started time.Time
-	sent    map[render.FileID]render.Output
+	sent    map[file.ID]render.Output
 	result  wire.Result
 	// progress of a film, nil before its first frame.
 	progress atomic.Pointer[render.Progress]
@@ -188,9 +189,9 @@ type work struct {
 // Emit sends a file.
 func (w *work) Emit(_ context.Context, o render.Output) error {
 	sum := sha256.Sum256(o.Data)
-	w.sent[o.FileID] = o
+	w.sent[o.ID] = o
 	w.result.Files = append(w.result.Files, wire.File{
-		FileID: o.FileID, PageID: o.PageID, Width: o.Width, Height: o.Height, SHA256: hex.EncodeToString(sum[:]),
+		ID: o.ID, PageID: o.PageID, Width: o.Width, Height: o.Height, SHA256: hex.EncodeToString(sum[:]),
 	})
 	w.result.RenderMilliseconds = time.Since(w.started).Milliseconds()
 	return w.client.sendPage(w.ctx, w.task, o)
@@ -253,7 +254,7 @@ func (c *Client) sendPage(ctx context.Context, task string, o render.Output) err
 }
 
 // report sends the result, and first again whatever files dispatch misses.
-func (c *Client) report(ctx context.Context, task string, result wire.Result, sent map[render.FileID]render.Output) error {
+func (c *Client) report(ctx context.Context, task string, result wire.Result, sent map[file.ID]render.Output) error {
 	body, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("encoding the result: %w", err)

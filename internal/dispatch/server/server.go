@@ -26,6 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/dispatch/wire"
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -70,7 +71,7 @@ type Server struct {
 	Options
 	// files stored by this process, by task. A pod that outlived another process has its files inspected instead.
 	mu    sync.Mutex
-	files map[string]map[render.FileID]content.Object
+	files map[string]map[file.ID]content.Object
 }
 
 // New returns a Server.
@@ -78,7 +79,7 @@ func New(options Options) *Server {
 	if options.MaxPage == 0 {
 		options.MaxPage = wire.MaxPage
 	}
-	return &Server{Options: options, files: map[string]map[render.FileID]content.Object{}}
+	return &Server{Options: options, files: map[string]map[file.ID]content.Object{}}
 }
 
 // Serve answers on a listener until ctx ends.
@@ -188,8 +189,8 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		return
 	}
 	number, err := strconv.Atoi(r.PathValue("page"))
-	file := render.FileID{Page: number, ExtraSize: r.PathValue("extraSize")}
-	if err != nil || !slices.Contains(assignment.Task.Files(), file) {
+	id := file.ID{Page: number, ExtraSize: r.PathValue("extraSize")}
+	if err != nil || !slices.Contains(assignment.Task.Files(), id) {
 		http.Error(w, "the task has no such page", http.StatusBadRequest)
 		return
 	}
@@ -205,7 +206,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	// A second for each 64 KiB, and some to begin with: a pod sends over the cluster's network.
 	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // not every test server has deadlines
-	object, err := s.Store.Put(r.Context(), key(assignment, file), assignment.Task.ContentType(), r.Body, s.MaxPage)
+	object, err := s.Store.Put(r.Context(), key(assignment, id), assignment.Task.ContentType(), r.Body, s.MaxPage)
 	if errors.Is(err, content.ErrTooLarge) {
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
 		return
@@ -217,9 +218,9 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	}
 	s.mu.Lock()
 	if s.files[task] == nil {
-		s.files[task] = map[render.FileID]content.Object{}
+		s.files[task] = map[file.ID]content.Object{}
 	}
-	s.files[task][file] = object
+	s.files[task][id] = object
 	stored := len(s.files[task])
 	s.mu.Unlock()
 	s.Pool.Stored(pod, task, stored)
@@ -264,7 +265,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 }
 
 // manifest compares what the pod says it sent with what is stored, and names the files that are not.
-func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []render.FileID) {
+func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []file.ID) {
 	m = content.Manifest{
 		RenderMilliseconds: max(result.RenderMilliseconds, 0),
 		PodName:            a.PodName, TotalPages: a.TotalPages, RenderedPages: len(a.Task.Pages),
@@ -275,7 +276,7 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 		}
 	}
 	for _, id := range a.Task.Files() {
-		i := slices.IndexFunc(result.Files, func(f wire.File) bool { return f.FileID == id })
+		i := slices.IndexFunc(result.Files, func(f wire.File) bool { return f.ID == id })
 		object, ok := s.stored(ctx, a, id)
 		if i < 0 || !ok || object.SHA256 != result.Files[i].SHA256 {
 			missing = append(missing, id)
@@ -283,25 +284,25 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 		}
 		f := result.Files[i]
 		m.Pages = append(m.Pages, content.Page{
-			Page: id.Page, ExtraSize: id.ExtraSize, PageID: f.PageID, Width: f.Width, Height: f.Height, Object: object,
+			ID: id, PageID: f.PageID, Width: f.Width, Height: f.Height, Object: object,
 		})
 	}
 	return m, missing
 }
 
-func (s *Server) stored(ctx context.Context, a *pool.Assignment, file render.FileID) (content.Object, bool) {
+func (s *Server) stored(ctx context.Context, a *pool.Assignment, id file.ID) (content.Object, bool) {
 	s.mu.Lock()
-	object, ok := s.files[a.TaskID][file]
+	object, ok := s.files[a.TaskID][id]
 	s.mu.Unlock()
 	if ok {
 		return object, true
 	}
-	object, err := s.Store.Inspect(ctx, key(a, file), a.Task.ContentType())
+	object, err := s.Store.Inspect(ctx, key(a, id), a.Task.ContentType())
 	return object, err == nil
 }
 
 // Files returns the files of a task that this process has stored while it goes on.
-func (s *Server) Files(task string) map[render.FileID]content.Object {
+func (s *Server) Files(task string) map[file.ID]content.Object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.files[task])
@@ -332,9 +333,9 @@ func (s *Server) tryAgain(w http.ResponseWriter) {
 	http.Error(w, "try again", http.StatusServiceUnavailable)
 }
 
-func key(a *pool.Assignment, file render.FileID) string {
+func key(a *pool.Assignment, id file.ID) string {
 	ref := content.Ref{JobUID: string(a.UID), Generation: a.Generation}
-	return ref.PageKey(file.Page, file.ExtraSize, a.Task.Format)
+	return ref.Key(id, a.Task.Format)
 }
 
 func truncate(text string) string { return strings.ToValidUTF8(fmt.Sprintf("%.1000s", text), "") }

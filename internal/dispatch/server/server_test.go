@@ -39,6 +39,7 @@ import (
 	dispatchclient "github.com/platen-dev/platen/internal/dispatch/client"
 	"github.com/platen-dev/platen/internal/dispatch/server"
 	"github.com/platen-dev/platen/internal/dispatch/wire"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -269,7 +270,7 @@ func TestHalfAFileIsNoFile(t *testing.T) {
 	if recorder.Code != http.StatusServiceUnavailable {
 		t.Errorf("got HTTP %d", recorder.Code)
 	}
-	key := content.Ref{JobUID: "job", Generation: 1}.PageKey(1, "", "png")
+	key := content.Ref{JobUID: "job", Generation: 1}.Key(file.ID{Page: 1}, "png")
 	if _, err := w.store.Inspect(t.Context(), key, "image/png"); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("half a file was stored: %v", err)
 	}
@@ -297,10 +298,10 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		}
 	}
 	put(1, "one")
-	one, three := wire.File{FileID: render.FileID{Page: 1}, SHA256: sum("one")}, wire.File{FileID: render.FileID{Page: 3}, SHA256: sum("three")}
+	one, three := wire.File{ID: file.ID{Page: 1}, SHA256: sum("one")}, wire.File{ID: file.ID{Page: 3}, SHA256: sum("three")}
 	recorder := result(one, three)
 	var missing wire.Missing
-	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || !slices.Equal(missing.Files, []render.FileID{{Page: 3}}) {
+	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || !slices.Equal(missing.Files, []file.ID{{Page: 3}}) {
 		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Files, err)
 	}
 	put(3, "another picture")
@@ -325,7 +326,7 @@ type painter struct{ failure error }
 
 func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	for _, page := range task.Pages {
-		output := render.Output{FileID: render.FileID{Page: page.Number}, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
+		output := render.Output{ID: file.ID{Page: page.Number}, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
 		if err := sink.Emit(ctx, output); err != nil {
 			return nil, err
 		}
@@ -452,7 +453,7 @@ func (f *filmer) Render(ctx context.Context, task render.Task, sink render.Sink)
 		return nil, ctx.Err()
 	}
 	for _, id := range task.Files() {
-		output := render.Output{FileID: id, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "%+v", id)}
+		output := render.Output{ID: id, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "%+v", id)}
 		if err := sink.Emit(ctx, output); err != nil {
 			return nil, err
 		}
@@ -481,7 +482,7 @@ func TestClientDeliversExtraSizesAndProgress(t *testing.T) {
 	}
 	for i, want := range []string{"1.png", "3.png", "1_story.png", "3_story.png", "1_10x20.png", "3_10x20.png"} {
 		page := manifest.Pages[i]
-		if page.Key != "jobs/job/1/"+want || page.SHA256 != sum(fmt.Sprintf("%+v", render.FileID{Page: page.Page, ExtraSize: page.ExtraSize})) {
+		if page.Key != "jobs/job/1/"+want || page.SHA256 != sum(fmt.Sprintf("%+v", file.ID{Page: page.Page, ExtraSize: page.ExtraSize})) {
 			t.Errorf("file %d: %+v, want %s", i, page, want)
 		}
 	}

@@ -14,6 +14,7 @@ package wire
 import (
 	"time"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -64,7 +65,7 @@ type Result struct {
 
 // File is a file that the pod has sent.
 type File struct {
-	render.FileID
+	file.ID
 	PageID string `json:"pageID"`
 	Width  int    `json:"width"`
 	Height int    `json:"height"`
@@ -81,5 +82,5 @@ type Failure struct {
 
 // Missing names the files that must be sent again.
 type Missing struct {
-	Files []render.FileID `json:"files"`
+	Files []file.ID `json:"files"`
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/encode"
@@ -636,7 +637,7 @@ func (b *Browser) paintInert(ctx context.Context, p *process, task render.Task, 
 func capture(ctx context.Context, t *tab, task render.Task, s shot, said report) (painted, error) {
 	page := s.page
 	output := render.Output{
-		FileID: render.FileID{Page: page.Number, ExtraSize: s.extraSize}, PageID: page.ID,
+		ID: file.ID{Page: page.Number, ExtraSize: s.extraSize}, PageID: page.ID,
 		Width: page.Width, Height: page.Height, ContentType: task.ContentType(),
 	}
 	var err error

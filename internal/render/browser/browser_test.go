@@ -22,6 +22,7 @@ import (
 
 	_ "golang.org/x/image/webp"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -37,7 +38,7 @@ func start(t *testing.T) *Browser {
 }
 
 func task(format string, html ...string) render.Task {
-	task := render.Task{Format: format, Scale: 1, Quality: 90, Modifications: map[string]any{}}
+	task := render.Task{Format: file.Format(format), Scale: 1, Quality: 90, Modifications: map[string]any{}}
 	for i, h := range html {
 		task.Pages = append(task.Pages, render.Page{Number: i + 1, ID: "id", Width: 200, Height: 100, HTML: h})
 	}
@@ -339,17 +340,17 @@ func TestExtraSizesAreLaidOutAnew(t *testing.T) {
 	sizes.Modifications = map[string]any{"nothing": 1}
 	outputs, warnings := run(t, b, sizes)
 	for i, want := range sizes.Files() {
-		if i >= len(outputs) || outputs[i].FileID != want {
+		if i >= len(outputs) || outputs[i].ID != want {
 			t.Fatalf("files %d of %d: want %+v", i, len(outputs), want)
 		}
 	}
 	for i, want := range map[int]image.Point{0: {400, 200}, 2: {800, 100}, 4: {100, 600}} {
 		img, _ := decode(t, outputs[i].Data)
 		if img.Bounds().Size() != want || outputs[i].Width != want.X || outputs[i].Height != want.Y {
-			t.Errorf("%+v: %v, told %dx%d, want %v", outputs[i].FileID, img.Bounds(), outputs[i].Width, outputs[i].Height, want)
+			t.Errorf("%+v: %v, told %dx%d, want %v", outputs[i].ID, img.Bounds(), outputs[i].Width, outputs[i].Height, want)
 		}
 		if !near(img, want.X/2-4, want.Y/2, color.RGBA{255, 0, 0, 255}) || !near(img, want.X/2+4, want.Y/2, color.RGBA{255, 255, 255, 255}) {
-			t.Errorf("%+v was not laid out anew", outputs[i].FileID)
+			t.Errorf("%+v was not laid out anew", outputs[i].ID)
 		}
 	}
 	if len(warnings) != 1 {

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/encode"
@@ -54,7 +55,7 @@ func (b *Browser) film(ctx context.Context, p *process, task render.Task, sink r
 			page = task.Pages[0]
 		}
 		err = sink.Emit(ctx, render.Output{
-			FileID: render.FileID{Page: page.Number}, PageID: page.ID, ContentType: task.ContentType(), Data: data,
+			ID: file.ID{Page: page.Number}, PageID: page.ID, ContentType: task.ContentType(), Data: data,
 			Width: f.width(page), Height: f.height(page),
 		})
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -126,12 +127,12 @@ func TestGIFThatDoesNotLoop(t *testing.T) {
 
 // audience takes files and progress.
 type audience struct {
-	files    []render.FileID
+	files    []file.ID
 	progress []render.Progress
 }
 
 func (a *audience) Emit(_ context.Context, o render.Output) error {
-	a.files = append(a.files, o.FileID)
+	a.files = append(a.files, o.ID)
 	return nil
 }
 

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // waitDelay is how long a process may take to end once its context did.
@@ -108,7 +110,7 @@ func failed(ctx context.Context, name string, output []byte, err error) error {
 // Settings of a video.
 type Settings struct {
 	// Format is mp4 or gif.
-	Format string
+	Format file.Format
 	// FPS is frames per second.
 	FPS int
 	// Quality of mp4, 1 to 100.

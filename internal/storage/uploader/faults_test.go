@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -138,14 +139,14 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 			data[at] = byte(random.Uint32())
 		}
 		copy(data, job+strconv.Itoa(i))
-		key := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}.PageKey(i+1, "", "png")
+		key := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}.Key(file.ID{Page: i + 1}, "png")
 		object, err := w.store.Put(w.t.Context(), key, "image/png", bytes.NewReader(data), 1<<30)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		path := fmt.Sprintf("/Renders/%s_page_%d 🎨.png", stem, i+1)
 		w.ledger[account][path] = data
-		c.Files = append(c.Files, uploader.File{Page: i + 1, File: storage.File{
+		c.Files = append(c.Files, uploader.File{ID: file.ID{Page: i + 1}, File: storage.File{
 			Path: path, Size: object.Size, ContentHash: object.ContentHash, ConflictPolicy: policy,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 				return w.store.NewRangeReader(ctx, key, offset, length)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -28,8 +29,7 @@ var (
 
 // item is a file on its way. Everything in it is guarded by the Uploader's lock, but for file while busy.
 type item struct {
-	page       int
-	extraSize  string
+	id         file.ID
 	file       *storage.File
 	connection *connection
 

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -51,9 +52,7 @@ type Connection struct {
 
 // File is one page's file.
 type File struct {
-	// Page number, and the extra size in which it is, empty for its own.
-	Page      int
-	ExtraSize string
+	file.ID
 	storage.File
 }
 
@@ -71,9 +70,7 @@ type Result struct {
 
 // Page is one file that stands or has failed.
 type Page struct {
-	// Page number, and the extra size in which it is, empty for its own.
-	Page      int
-	ExtraSize string
+	file.ID
 	storage.Result
 }
 
@@ -221,11 +218,11 @@ func (u *Uploader) Ensure(up Upload) {
 // takes the place of the older one. The lock must be held.
 func (u *Uploader) offer(c *connection) {
 	for _, f := range c.Files {
-		at := slices.IndexFunc(c.items, func(it *item) bool { return it.page == f.Page && it.extraSize == f.ExtraSize })
+		at := slices.IndexFunc(c.items, func(it *item) bool { return it.id == f.ID })
 		if at >= 0 && c.items[at].file.ContentHash == f.ContentHash && c.items[at].file.Path == f.Path {
 			continue
 		}
-		fresh := &item{page: f.Page, extraSize: f.ExtraSize, file: new(f.File), connection: c, arrived: time.Now()}
+		fresh := &item{id: f.ID, file: new(f.File), connection: c, arrived: time.Now()}
 		fresh.file.Open = throttled(c.Limit, f.Open)
 		u.Observer.Queued(1)
 		if at < 0 {
@@ -334,7 +331,7 @@ func (u *Uploader) Results(job types.NamespacedName, uid types.UID, generation i
 			if !it.settled {
 				continue
 			}
-			result.Pages = append(result.Pages, Page{Page: it.page, ExtraSize: it.extraSize, Result: it.result})
+			result.Pages = append(result.Pages, Page{ID: it.id, Result: it.result})
 			if result.Err == nil {
 				result.Err = it.result.Err
 			}

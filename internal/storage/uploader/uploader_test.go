@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -127,7 +128,7 @@ func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedN
 func plan(job string, provider storage.Provider, paths ...string) Upload {
 	c := Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return provider, nil }}
 	for i, path := range paths {
-		c.Files = append(c.Files, File{Page: i + 1, File: storage.File{
+		c.Files = append(c.Files, File{ID: file.ID{Page: i + 1}, File: storage.File{
 			Path: path, Size: 1, ContentHash: path,
 			Open: func(context.Context, int64, int64) (io.ReadCloser, error) { return nil, errors.New("not read") },
 		}})

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/browser"
 	"github.com/platen-dev/platen/test/bench/report"
@@ -87,7 +88,7 @@ func (ours) name() string { return "platen" }
 func (ours) makes(string) bool { return true }
 
 func (o ours) render(ctx context.Context, html, format string) (data []byte, err error) {
-	task := render.Task{Format: format, Scale: 1, Quality: quality, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
+	task := render.Task{Format: file.Format(format), Scale: 1, Quality: quality, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
 	_, err = o.browser.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
 	return data, err
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -54,7 +55,7 @@ func upload(ctx context.Context, planFile string) error {
 	}
 	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return account, nil }}
 	for i, f := range p.Files {
-		c.Files = append(c.Files, uploader.File{Page: i + 1, File: storage.File{
+		c.Files = append(c.Files, uploader.File{ID: file.ID{Page: i + 1}, File: storage.File{
 			Path: f.Path, Size: f.Object.Size, ContentHash: f.Object.ContentHash, ContentType: f.Object.ContentType, ConflictPolicy: storage.Overwrite,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 				return store.NewRangeReader(ctx, f.Object.Key, offset, length)

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/bench/report"
 	"github.com/platen-dev/platen/test/peer"
@@ -172,7 +173,7 @@ func makeFiles(ctx context.Context, s shape) (dir string, err error) {
 	p := plan{Store: "file://" + filepath.Join(dir, "store")}
 	for n := range s.files {
 		name := fmt.Sprintf("page_%d.png", n+1)
-		object, err := store.Put(ctx, content.Ref{JobUID: "bench", Generation: 1}.PageKey(n+1, "", "png"), "image/png", io.LimitReader(rand.Reader, s.size), s.size)
+		object, err := store.Put(ctx, content.Ref{JobUID: "bench", Generation: 1}.Key(file.ID{Page: n + 1}, "png"), "image/png", io.LimitReader(rand.Reader, s.size), s.size)
 		if err != nil {
 			return "", err
 		}
