@@ -17,11 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/accounts"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
@@ -56,14 +54,13 @@ func checkDryRun(value string) error {
 // connectCommand is kubectl platen connect dropbox.
 type connectCommand struct {
 	*options
-	name, secret, appKey, folder, output, dryRun string
-	uploadPolicy, conflictPolicy                 string
-	noBrowser, force                             bool
-	port                                         int
-	timeout                                      time.Duration
-	authorizeURL, apiURL                         string
-	// applied is the connection's resourceVersion as it was applied.
-	applied string
+	// connection is what the flags ask for, and later the credentials.
+	connection           accounts.Connection
+	output, dryRun       string
+	noBrowser, force     bool
+	port                 int
+	timeout              time.Duration
+	authorizeURL, apiURL string
 }
 
 func (o *options) connectDropbox() *cobra.Command {
@@ -91,19 +88,19 @@ no secret; its app secret is not needed.`,
 		Args:              arguments(0, 1, "connection"),
 		ValidArgsFunction: o.completeConnections,
 		RunE: func(command *cobra.Command, args []string) error {
-			c.name = "dropbox"
+			c.connection.Name = "dropbox"
 			if len(args) == 1 {
-				c.name = args[0]
+				c.connection.Name = args[0]
 			}
 			return c.run(command.Context())
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&c.appKey, "app-key", "", "app key of your Dropbox app; asked for when it is left out")
-	f.StringVar(&c.folder, "folder", "", "folder for files whose job names none, made when missing; asked for when it is left out")
-	f.StringVar(&c.secret, "secret", "", "name of the Secret (default: NAME-credentials)")
-	f.StringVar(&c.uploadPolicy, "upload-policy", "", "Automatic (every render, the default), OnRequest or Disabled")
-	f.StringVar(&c.conflictPolicy, "conflict-policy", "", "when another file stands at a path: Overwrite (the default), Rename or Keep")
+	f.StringVar(&c.connection.AppKey, "app-key", "", "app key of your Dropbox app; asked for when it is left out")
+	f.StringVar(&c.connection.Folder, "folder", "", "folder for files whose job names none, made when missing; asked for when it is left out")
+	f.StringVar(&c.connection.Secret, "secret", "", "name of the Secret (default: NAME-credentials)")
+	f.StringVar(&c.connection.UploadPolicy, "upload-policy", "", "Automatic (every render, the default), OnRequest or Disabled")
+	f.StringVar(&c.connection.ConflictPolicy, "conflict-policy", "", "when another file stands at a path: Overwrite (the default), Rename or Keep")
 	f.BoolVar(&c.noBrowser, "no-browser", false, "print the address of Dropbox's page, and ask for the code that it shows")
 	f.IntVar(&c.port, "port", defaultPort, "port of the redirect URI http://localhost:PORT/, as registered for the app")
 	f.BoolVar(&c.force, "force-conflicts", false, "take over fields that another tool manages")
@@ -125,9 +122,9 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	if err := errors.Join(checkOutput(o.output, "yaml", "json"), checkDryRun(o.dryRun)); err != nil {
 		return err
 	}
-	o.secret = cmp.Or(o.secret, o.name+"-credentials")
-	namespace, err := o.namespace()
-	if err != nil {
+	connection := &o.connection
+	connection.Secret = cmp.Or(connection.Secret, accounts.SecretName(connection.Name))
+	if connection.Namespace, err = o.namespace(); err != nil {
 		return err
 	}
 	var c *cluster
@@ -135,17 +132,16 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		if c, err = o.cluster(); err != nil {
 			return err
 		}
-		// What the cluster would refuse is known before anybody goes to Dropbox.
-		if err := o.apply(ctx, c, o.credentials("check"), func() {}, client.DryRunAll); err != nil {
+		if err := o.check(ctx, c); err != nil {
 			return err
 		}
 	}
 	prompt := &prompter{in: o.In, out: o.ErrOut}
-	if o.appKey == "" {
+	if connection.AppKey == "" {
 		if !isTerminal(o.In) {
 			return usage("--app-key must be given: the app key of your Dropbox app, from %s", authflow.AppConsole)
 		}
-		if o.appKey, err = prompt.ask(ctx, "App key of your Dropbox app (from "+authflow.AppConsole+"): "); err != nil {
+		if connection.AppKey, err = prompt.ask(ctx, "App key of your Dropbox app (from "+authflow.AppConsole+"): "); err != nil {
 			return err
 		}
 	}
@@ -153,17 +149,15 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	account, err := dropbox.New(dropbox.Config{AppKey: o.appKey, RefreshToken: grant.RefreshToken, APIURL: o.apiURL})
+	connection.RefreshToken = grant.RefreshToken
+	account, err := dropbox.New(dropbox.Config{AppKey: connection.AppKey, RefreshToken: grant.RefreshToken, APIURL: o.apiURL})
 	if err != nil {
 		return err
 	}
-	kept := false
+	saved := accounts.Saved{}
 	defer func() {
-		// A permission that nobody keeps is given back.
-		if !kept {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-			defer cancel()
-			_ = account.Revoke(ctx)
+		if !saved.Secret {
+			_ = accounts.Revoke(ctx, account)
 		}
 	}()
 	who, err := account.Verify(ctx)
@@ -174,114 +168,86 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	if err := o.ensureFolder(ctx, prompt, account); err != nil {
 		return err
 	}
-	secret := o.credentials(grant.RefreshToken)
 	switch {
 	case o.output != "":
-		kept = true
-		return o.print(secret, namespace)
+		saved.Secret = true // in the manifests
+		return o.print()
 	case o.dryRun == dryRunClient:
-		o.report(namespace, " (dry run)")
+		o.report(" (dry run)")
 		return nil
 	case o.dryRun == dryRunServer:
-		if err := o.apply(ctx, c, secret, func() {}, client.DryRunAll); err != nil {
+		if err := o.check(ctx, c); err != nil {
 			return err
 		}
-		o.report(namespace, " (server dry run)")
+		o.report(" (server dry run)")
 		return nil
 	}
-	if err := o.apply(ctx, c, secret, func() { kept = true }); err != nil {
+	if saved, err = o.save(ctx, c); err != nil {
 		return err
 	}
-	o.report(namespace, "")
-	return o.await(ctx, c, who)
+	o.report("")
+	return o.await(ctx, c, who, saved.ResourceVersion)
 }
 
-// ensureFolder lets the person choose the default folder, and makes it when it is missing.
-func (o *connectCommand) ensureFolder(ctx context.Context, prompt *prompter, account *dropbox.Client) (err error) {
-	if o.folder == "" && isTerminal(o.In) {
-		o.folder, err = chooseFolder(ctx, prompt, account)
-		return err
-	}
-	o.folder = cmp.Or(o.folder, defaultFolder)
-	if err := account.EnsureFolder(ctx, o.folder); err != nil {
-		return fmt.Errorf("folder %s: %w", o.folder, err)
-	}
-	return nil
-}
-
-// credentials by the keys of their Secret; the app key may not be known yet.
-func (o *connectCommand) credentials(refreshToken string) credentials.Redacted {
-	return credentials.Redacted{"appKey": o.appKey, "refreshToken": refreshToken}
-}
-
-// objects to apply.
-func (o *connectCommand) objects(secret credentials.Redacted, namespace string) (*applycorev1.SecretApplyConfiguration, *unstructured.Unstructured) {
-	spec := map[string]any{
-		"provider":      string(platenv1alpha1.ProviderDropbox),
-		"defaultFolder": cmp.Or(o.folder, defaultFolder),
-	}
-	access := map[string]any{"credentialsSecretRef": map[string]any{"name": o.secret}}
-	if o.conflictPolicy != "" {
-		access["conflictPolicy"] = o.conflictPolicy
-	}
-	if o.uploadPolicy != "" {
-		spec["uploadPolicy"] = o.uploadPolicy
-	}
-	spec["dropbox"] = access
-	connection := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
-	connection.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("StorageConnection"))
-	connection.SetNamespace(namespace)
-	connection.SetName(o.name)
-	return secret.Secret(namespace, o.secret), connection
-}
-
-// apply writes the Secret and the StorageConnection; stored is called between them.
-func (o *connectCommand) apply(ctx context.Context, c *cluster, secret credentials.Redacted, stored func(), options ...client.ApplyOption) error {
+// check finds out what the cluster would refuse.
+func (o *connectCommand) check(ctx context.Context, c *cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	options = append(options, client.FieldOwner(fieldOwner))
-	if o.force {
-		options = append(options, client.ForceOwnership)
-	}
-	object, connection := o.objects(secret, c.namespace)
-	if err := c.Apply(ctx, object, options...); err != nil {
-		return o.explainApply(err, "Secret", c.namespace, o.secret)
-	}
-	stored()
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(connection), options...); err != nil {
-		return o.explainApply(err, "StorageConnection", c.namespace, o.name)
-	}
-	o.applied = connection.GetResourceVersion()
-	return nil
+	return explainSave(o.connection.Check(ctx, c, o.force))
 }
 
-func (o *connectCommand) explainApply(err error, kind, namespace, name string) error {
+func (o *connectCommand) save(ctx context.Context, c *cluster) (accounts.Saved, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	saved, err := o.connection.Save(ctx, c, accounts.SaveOptions{Force: o.force})
+	return saved, explainSave(err)
+}
+
+func explainSave(err error) error {
 	if apierrors.IsConflict(err) {
-		return fmt.Errorf("another tool manages %s %s/%s: %w; give that tool what -o yaml prints, or take over with --force-conflicts", kind, namespace, name, err)
+		return fmt.Errorf("%w; give that tool what -o yaml prints, or take over with --force-conflicts", err)
 	}
 	return explain(err)
 }
 
-func (o *connectCommand) print(secret credentials.Redacted, namespace string) error {
-	object, connection := o.objects(secret, namespace)
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+// ensureFolder lets the person choose the default folder, and makes it if it is missing.
+func (o *connectCommand) ensureFolder(ctx context.Context, prompt *prompter, account accounts.Account) (err error) {
+	connection := &o.connection
+	if connection.Folder == "" && isTerminal(o.In) {
+		connection.Folder, err = chooseFolder(ctx, prompt, account)
+		return err
+	}
+	connection.Folder = cmp.Or(connection.Folder, accounts.DefaultFolder)
+	if err := account.EnsureFolder(ctx, connection.Folder); err != nil {
+		return fmt.Errorf("folder %s: %w", connection.Folder, err)
+	}
+	return nil
+}
+
+func (o *connectCommand) print() error {
+	secret, connection := o.connection.Manifests()
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(secret)
 	if err != nil {
 		return err
 	}
 	return printObjects(o.Out, o.output, &unstructured.Unstructured{Object: content}, connection)
 }
 
-func (o *connectCommand) report(namespace, suffix string) {
-	fmt.Fprintf(o.Out, "secret/%s applied in namespace %s%s\nstorageconnection.platen.dev/%s applied in namespace %s%s\n", o.secret, namespace, suffix, o.name, namespace, suffix)
+func (o *connectCommand) report(suffix string) {
+	for _, object := range []string{"secret/" + o.connection.Secret, "storageconnection.platen.dev/" + o.connection.Name} {
+		fmt.Fprintf(o.Out, "%s applied in namespace %s%s\n", object, o.connection.Namespace, suffix)
+	}
 }
 
-// await waits until Platen has reached the account. The connection may still show how an earlier account was.
-func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Account) error {
+// await waits until Platen has reached the account. applied is the resourceVersion that was applied: until it changes, the status
+// is that of an earlier account.
+func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Account, applied string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	last := "it has not been looked at: does Platen run? (kubectl -n platen-system get pods)"
+	name := o.connection.Name
+	last := "Platen has not looked at it: is Platen running? (kubectl -n platen-system get pods)"
 	connection := &platenv1alpha1.StorageConnection{}
-	err := follow(ctx, c, o.name, connection, &platenv1alpha1.StorageConnectionList{}, func(now *platenv1alpha1.StorageConnection) (bool, error) {
+	err := follow(ctx, c, name, connection, &platenv1alpha1.StorageConnectionList{}, func(now *platenv1alpha1.StorageConnection) (bool, error) {
 		ready := meta.FindStatusCondition(now.Status.Conditions, platenv1alpha1.ReadyCondition)
 		if observed := now.Status.ObservedGeneration; ready == nil || observed == nil || *observed != now.Generation {
 			return false, nil
@@ -290,18 +256,18 @@ func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Acco
 		switch {
 		case ready.Status == metav1.ConditionTrue:
 			return now.Status.Account != nil && now.Status.Account.ID == who.ID, nil
-		case ready.Status == metav1.ConditionFalse && now.ResourceVersion != o.applied:
-			return false, fmt.Errorf("StorageConnection %s/%s is not ready: %s", c.namespace, o.name, plain(last))
+		case ready.Status == metav1.ConditionFalse && now.ResourceVersion != applied:
+			return false, fmt.Errorf("StorageConnection %s/%s is not ready: %s", c.namespace, name, plain(last))
 		}
 		return false, nil
 	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return &exitError{exitTimeout, fmt.Errorf("StorageConnection %s/%s is not ready after %s: %s", c.namespace, o.name, o.timeout, plain(last))}
+		return &exitError{exitTimeout, fmt.Errorf("StorageConnection %s/%s is not ready after %s: %s", c.namespace, name, o.timeout, plain(last))}
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(o.Out, "Connected: renders of namespace %s go to %s in the Dropbox of %s.\n", c.namespace, o.folder, plain(who.Email))
+	fmt.Fprintf(o.Out, "Connected: renders of namespace %s go to %s in the Dropbox of %s.\n", c.namespace, o.connection.Folder, plain(who.Email))
 	return nil
 }
 

@@ -54,7 +54,7 @@ func (o *connectCommand) consent(ctx context.Context, prompt *prompter) (authflo
 }
 
 func (o *connectCommand) flow() authflow.Config {
-	return authflow.Config{AppKey: o.appKey, RedirectURI: o.redirectURI(), AuthorizeURL: o.authorizeURL, APIURL: o.apiURL}
+	return authflow.Config{AppKey: o.connection.AppKey, RedirectURI: o.redirectURI(), AuthorizeURL: o.authorizeURL, APIURL: o.apiURL}
 }
 
 func (o *connectCommand) redirectURI() string { return fmt.Sprintf("http://localhost:%d/", o.port) }

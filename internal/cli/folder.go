@@ -11,28 +11,19 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/platen-dev/platen/internal/accounts"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
 
-const (
-	// defaultFolder is the API's own.
-	defaultFolder = "/Renders"
-	// maxFolders shown at a time.
-	maxFolders = 40
-)
-
-// account is what a folder is chosen in.
-type account interface {
-	ListFolders(ctx context.Context, folder string) (folders []dropbox.Folder, complete bool, err error)
-	EnsureFolder(ctx context.Context, folder string) error
-}
+// maxFolders is how many folders are shown at a time.
+const maxFolders = 40
 
 // chooseFolder lets the person walk through their folders and choose or make one.
-func chooseFolder(ctx context.Context, prompt *prompter, a account) (string, error) {
+func chooseFolder(ctx context.Context, prompt *prompter, account accounts.Account) (string, error) {
 	fmt.Fprintln(prompt.out, "\nWhere shall files go whose job names no folder?")
 	current := "/"
 	for {
-		folders, complete, err := a.ListFolders(ctx, current)
+		folders, complete, err := account.ListFolders(ctx, current)
 		if err != nil {
 			return "", err
 		}
@@ -48,7 +39,7 @@ func chooseFolder(ctx context.Context, prompt *prompter, a account) (string, err
 			fmt.Fprintln(prompt.out, "      and more, which you can open by name")
 		}
 		choice, err := prompt.ask(ctx, fmt.Sprintf(
-			"A number or name opens a folder, + NAME makes one, .. goes up, . takes %s, a path such as /Marketing/2026 takes that, Enter takes %s: ", current, defaultFolder))
+			"A number or name opens a folder, + NAME makes one, .. goes up, . takes %s, a path such as /Marketing/2026 takes that, Enter takes %s: ", current, accounts.DefaultFolder))
 		if err != nil {
 			return "", err
 		}
@@ -57,9 +48,9 @@ func chooseFolder(ctx context.Context, prompt *prompter, a account) (string, err
 			continue
 		}
 		if done || strings.HasPrefix(choice, "+") {
-			err = a.EnsureFolder(ctx, next)
+			err = account.EnsureFolder(ctx, next)
 		} else {
-			_, _, err = a.ListFolders(ctx, next)
+			_, _, err = account.ListFolders(ctx, next)
 		}
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -79,7 +70,7 @@ func step(current, choice string, shown []dropbox.Folder) (next string, done boo
 	number, err := strconv.Atoi(choice)
 	switch {
 	case choice == "":
-		return defaultFolder, true
+		return accounts.DefaultFolder, true
 	case choice == ".":
 		return current, true
 	case choice == "..":

@@ -11,11 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 const (
@@ -34,37 +31,27 @@ var trackers = []string{
 // Writer writes Secrets for people who connect an account, with the rights of its client.
 type Writer struct{ client.Client }
 
-// SaveDropbox makes the Secret that a StorageConnection names, or puts new credentials into it. A Secret that something else
-// keeps as it is, such as a GitOps tool, is left alone: the error is an *Error then.
-func (w Writer) SaveDropbox(ctx context.Context, namespace, name string, values Redacted) error {
-	key := types.NamespacedName{Namespace: namespace, Name: name}
-	secret := &corev1.Secret{}
-	err := w.Get(ctx, key, secret)
-	if apierrors.IsNotFound(err) {
-		return w.Create(ctx, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: namespace, Name: name,
-				Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true", managedByLabel: managedBy},
-			},
-			Data: values.Secret(namespace, name).Data,
-		})
-	}
-	if err != nil {
+// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. The error is an *Error if
+// something else, such as a GitOps tool, keeps the Secret as it is.
+func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values Redacted, options ...client.ApplyOption) error {
+	before := &corev1.Secret{}
+	if err := w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, before); client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	if keeper := keeper(secret); keeper != "" {
-		return &Error{SecretNotOurs, fmt.Sprintf("Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, keeper)}
+	if by := keeper(before); by != "" {
+		return &Error{SecretNotOurs, fmt.Sprintf("Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)}
 	}
-	before := secret.DeepCopy()
-	if secret.Labels == nil {
-		secret.Labels = map[string]string{}
+	secret := values.Secret(namespace, name)
+	if before.ResourceVersion != "" && before.Labels[managedByLabel] != managedBy {
+		delete(secret.Labels, managedByLabel) // DeleteOurs must leave a Secret that a person made
 	}
-	secret.Labels[platenv1alpha1.CredentialsLabel] = "true"
-	if secret.Data == nil || string(secret.Data["appKey"]) != values["appKey"] {
-		secret.Data = map[string][]byte{} // another app's secret would not fit
+	if err := w.Apply(ctx, secret, options...); err != nil {
+		return err
 	}
-	maps.Copy(secret.Data, values.Secret(namespace, name).Data)
-	return w.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if dryRun := (&client.ApplyOptions{}).ApplyOptions(options).DryRun; len(dryRun) > 0 || before.Data["appSecret"] == nil || string(before.Data["appKey"]) == values["appKey"] {
+		return nil
+	}
+	return w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
 }
 
 // keeper names what keeps a Secret as it is; empty when nothing does.
@@ -80,7 +67,7 @@ func keeper(secret *corev1.Secret) string {
 	return ""
 }
 
-// DeleteOurs deletes a Secret that SaveDropbox has made; any other is left. gone is false then.
+// DeleteOurs deletes a Secret that ApplyDropbox has made. It leaves any other one: gone is false then.
 func (w Writer) DeleteOurs(ctx context.Context, namespace, name string) (gone bool, err error) {
 	secret := &corev1.Secret{}
 	err = w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)

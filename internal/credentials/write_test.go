@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
-func TestSaveDropbox(t *testing.T) {
+func TestApplyDropbox(t *testing.T) {
 	values := func(pairs ...string) map[string][]byte {
 		data := map[string][]byte{}
 		for i := 0; i < len(pairs); i += 2 {
@@ -56,7 +56,7 @@ func TestSaveDropbox(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := Writer{c}.SaveDropbox(t.Context(), "ns", "dropbox", Redacted{"appKey": "app", "refreshToken": "fresh-token"})
+			err := Writer{c}.ApplyDropbox(t.Context(), "ns", "dropbox", Redacted{"appKey": "app", "refreshToken": "fresh-token"}, client.FieldOwner("test"), client.ForceOwnership)
 			if tc.wrong != "" {
 				problem := (*Error)(nil)
 				if !errors.As(err, &problem) || problem.Reason != SecretNotOurs || !strings.Contains(problem.Message, tc.wrong) || strings.Contains(problem.Message, "fresh-token") {

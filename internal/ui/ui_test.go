@@ -16,7 +16,6 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
@@ -102,21 +101,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-func TestFolders(t *testing.T) {
-	for path, want := range map[string]bool{
-		"/": true, "/a": true, "/a/b c/ü": true, "": false, "a": false, "/a/": false, "//": false, "/a//b": false, "/..": false, "/a/../b": false, "/a/.": false,
-		"/a\\b": false, "/a\x00": false, "/a ": false, "/" + strings.Repeat("x", 256): false, "/" + strings.Repeat("x/", 200) + "y": false,
-	} {
-		if folderPath(path) != want {
-			t.Errorf("%q: want %v", path, want)
-		}
-	}
-	if diff := cmp.Diff([]dropbox.Folder{{Name: "Dropbox", Path: "/"}, {Name: "A", Path: "/A"}, {Name: "b c", Path: "/A/b c"}}, above("/A/b c")); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]dropbox.Folder{{Name: "Dropbox", Path: "/"}}, above("/")); diff != "" {
-		t.Error(diff)
-	}
+func TestFreeName(t *testing.T) {
 	if got := freeName(map[string]bool{"dropbox": true, "dropbox-2": true}); got != "dropbox-3" {
 		t.Errorf("got %s", got)
 	}

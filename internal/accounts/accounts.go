@@ -1,0 +1,175 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package accounts connects a person's Dropbox account to a namespace. It saves the permission that Dropbox granted as a Secret
+// and a StorageConnection, and revokes a permission that cannot be saved. The plugin and the web page share it; each asks for
+// consent in its own way.
+package accounts
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+)
+
+const (
+	// fieldOwner owns the fields of the Secret and the StorageConnection. The plugin and the page share it, so that an account
+	// connected with one can be connected again with the other.
+	fieldOwner = "platen-connect"
+	// secretSuffix turns the name of a connection into the default name of its Secret.
+	secretSuffix = "-credentials"
+	// revokeTimeout bounds the revocation of a permission that was not saved.
+	revokeTimeout = 30 * time.Second
+)
+
+// MaxName is the longest name of a connection, in bytes: the name of its Secret must fit too.
+const MaxName = 63 - len(secretSuffix)
+
+// Account is the part of a Dropbox client that connecting needs. Errors are *storage.Error.
+type Account interface {
+	// Verify returns who the account is.
+	Verify(ctx context.Context) (storage.Account, error)
+	// EnsureFolder makes a folder and its parents if they are missing.
+	EnsureFolder(ctx context.Context, folder string) error
+	// ListFolders lists the folders directly below a folder. complete is false if there are more.
+	ListFolders(ctx context.Context, folder string) (folders []dropbox.Folder, complete bool, err error)
+	// Revoke ends the permission.
+	Revoke(ctx context.Context) error
+}
+
+// SecretName returns the default name of a connection's Secret.
+func SecretName(connection string) string { return connection + secretSuffix }
+
+// Revoke ends a permission that nothing has saved. It has its own deadline, because ctx may have ended already.
+func Revoke(ctx context.Context, account Account) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	return account.Revoke(ctx)
+}
+
+// Try asks the account who it is, and makes the folder if it is missing.
+func Try(ctx context.Context, account Account, folder string) (storage.Account, error) {
+	who, err := account.Verify(ctx)
+	if err != nil {
+		return storage.Account{}, err
+	}
+	return who, account.EnsureFolder(ctx, folder)
+}
+
+// Connection is an account that is to be saved.
+type Connection struct {
+	Namespace, Name string
+	// Secret that holds the credentials. Default: SecretName(Name).
+	Secret string
+	// AppKey and RefreshToken are the credentials.
+	AppKey, RefreshToken string
+	// Exists says that the StorageConnection exists and stays as it is: only its Secret is written.
+	Exists bool
+	// Folder for files whose job names none, and the policies. Empty values are left to the API's defaults.
+	Folder         string
+	UploadPolicy   string
+	ConflictPolicy string
+}
+
+// String implements fmt.Stringer without the credentials.
+func (c Connection) String() string { return c.Namespace + "/" + c.Name }
+
+// GoString implements fmt.GoStringer without the credentials.
+func (c Connection) GoString() string { return c.String() }
+
+func (c Connection) secretName() string {
+	if c.Secret != "" {
+		return c.Secret
+	}
+	return SecretName(c.Name)
+}
+
+func (c Connection) credentials() credentials.Redacted {
+	return credentials.Redacted{"appKey": c.AppKey, "refreshToken": c.RefreshToken}
+}
+
+// Manifests returns the Secret and the StorageConnection as Save applies them.
+func (c Connection) Manifests() (*applycorev1.SecretApplyConfiguration, *unstructured.Unstructured) {
+	access := map[string]any{"credentialsSecretRef": map[string]any{"name": c.secretName()}}
+	spec := map[string]any{"provider": string(platenv1alpha1.ProviderDropbox), "dropbox": access}
+	for field, value := range map[string]string{"defaultFolder": c.Folder, "uploadPolicy": c.UploadPolicy} {
+		if value != "" {
+			spec[field] = value
+		}
+	}
+	if c.ConflictPolicy != "" {
+		access["conflictPolicy"] = c.ConflictPolicy
+	}
+	connection := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	connection.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("StorageConnection"))
+	connection.SetNamespace(c.Namespace)
+	connection.SetName(c.Name)
+	return c.credentials().Secret(c.Namespace, c.secretName()), connection
+}
+
+// SaveOptions say how Save writes.
+type SaveOptions struct {
+	// Force takes over fields that another tool manages.
+	Force bool
+	// DryRun lets the API server check everything and change nothing.
+	DryRun bool
+}
+
+// Saved is what Save has written.
+type Saved struct {
+	// Secret is true once the Secret holds the credentials: the permission must not be revoked any more.
+	Secret bool
+	// ResourceVersion of the StorageConnection; empty if it was not written.
+	ResourceVersion string
+}
+
+// Check finds out what Save would be refused, before anybody asks for consent. The credentials may be missing.
+func (c Connection) Check(ctx context.Context, api client.Client, force bool) error {
+	c.RefreshToken = "check"
+	_, err := c.Save(ctx, api, SaveOptions{Force: force, DryRun: true})
+	return err
+}
+
+// Save applies the Secret and then the StorageConnection, so that the connection is never seen without its Secret. The error is a
+// *credentials.Error if something keeps the Secret as it is, and a conflict if another tool manages a field.
+func (c Connection) Save(ctx context.Context, api client.Client, options SaveOptions) (saved Saved, err error) {
+	apply := []client.ApplyOption{client.FieldOwner(fieldOwner)}
+	if options.Force {
+		apply = append(apply, client.ForceOwnership)
+	}
+	if options.DryRun {
+		apply = append(apply, client.DryRunAll)
+	}
+	err = credentials.Writer{Client: api}.ApplyDropbox(ctx, c.Namespace, c.secretName(), c.credentials(), apply...)
+	if err != nil {
+		return saved, managed(err, "Secret", c.Namespace, c.secretName())
+	}
+	saved.Secret = !options.DryRun
+	if c.Exists {
+		return saved, nil
+	}
+	_, connection := c.Manifests()
+	if err := api.Apply(ctx, client.ApplyConfigurationFromUnstructured(connection), apply...); err != nil {
+		return saved, managed(err, "StorageConnection", c.Namespace, c.Name)
+	}
+	saved.ResourceVersion = connection.GetResourceVersion()
+	return saved, nil
+}
+
+// managed names the object in a conflict with another field manager.
+func managed(err error, kind, namespace, name string) error {
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("another tool manages %s %s/%s: %w", kind, namespace, name, err)
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+)
+
+func newClient(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), platenv1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(funcs).Build()
+}
+
+var connection = Connection{
+	Namespace: "marketing", Name: "dropbox", AppKey: "app", RefreshToken: "token", Folder: "/Campaigns", UploadPolicy: "OnRequest", ConflictPolicy: "Keep",
+}
+
+func TestSaveWritesBothObjects(t *testing.T) {
+	c := newClient(t, interceptor.Funcs{})
+	if err := connection.Check(t.Context(), c, false); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := connection.Save(t.Context(), c, SaveOptions{})
+	if err != nil || !saved.Secret || saved.ResourceVersion == "" {
+		t.Fatalf("saved %+v, %v", saved, err)
+	}
+	got := &platenv1alpha1.StorageConnection{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "marketing", Name: "dropbox"}, got); err != nil {
+		t.Fatal(err)
+	}
+	want := platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderDropbox, DefaultFolder: "/Campaigns", UploadPolicy: platenv1alpha1.UploadOnRequest,
+		Dropbox: &platenv1alpha1.DropboxSpec{
+			CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "dropbox-credentials"}, ConflictPolicy: "Keep",
+		},
+	}
+	if diff := cmp.Diff(want, got.Spec); diff != "" {
+		t.Error(diff)
+	}
+	values, _, err := credentials.Reader{Reader: c}.Read(t.Context(), "marketing", "dropbox-credentials", credentials.DropboxKeys)
+	if err != nil || values["refreshToken"] != "token" {
+		t.Errorf("the Secret cannot be read: %v", err)
+	}
+}
+
+func TestSaveLeavesAConnectionThatExists(t *testing.T) {
+	c := newClient(t, interceptor.Funcs{})
+	existing := connection
+	existing.Exists, existing.Secret = true, "other"
+	saved, err := existing.Save(t.Context(), c, SaveOptions{Force: true})
+	if diff := cmp.Diff(Saved{Secret: true}, saved); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "marketing", Name: "other"}, &corev1.Secret{}); err != nil {
+		t.Error(err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "marketing", Name: "dropbox"}, &platenv1alpha1.StorageConnection{}); err == nil {
+		t.Error("the StorageConnection was written")
+	}
+}
+
+func TestSaveSaysWhetherTheSecretIsStored(t *testing.T) {
+	c := newClient(t, interceptor.Funcs{
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			if strings.Contains(fmt.Sprintf("%T", o), "nstructured") {
+				return errors.New("no connection")
+			}
+			return c.Apply(ctx, o, options...)
+		},
+	})
+	if saved, err := connection.Save(t.Context(), c, SaveOptions{}); err == nil || !saved.Secret {
+		t.Errorf("saved %+v, %v", saved, err)
+	}
+	kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "marketing", Name: "dropbox-credentials", Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"},
+	}}
+	saved, err := connection.Save(t.Context(), newClient(t, interceptor.Funcs{}, kept), SaveOptions{Force: true})
+	if problem := (*credentials.Error)(nil); !errors.As(err, &problem) || saved.Secret {
+		t.Errorf("saved %+v, %v", saved, err)
+	}
+}
+
+func TestConnectionsDoNotPrintTheirToken(t *testing.T) {
+	if text := fmt.Sprintf("%v %+v %#v %s", connection, connection, connection, connection); strings.Contains(text, "token") {
+		t.Error(text)
+	}
+}
+
+func TestValidFolder(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/": true, "/a": true, "/a/b c/ü": true, "": false, "a": false, "/a/": false, "//": false, "/a//b": false, "/..": false, "/a/../b": false, "/a/.": false,
+		"/a\\b": false, "/a\x00": false, "/a ": false, "/" + strings.Repeat("x", 256): false, "/" + strings.Repeat("x/", 200) + "y": false,
+	} {
+		if ValidFolder(path) != want {
+			t.Errorf("%q: want %v", path, want)
+		}
+	}
+}
+
+func TestAncestors(t *testing.T) {
+	for folder, want := range map[string][]dropbox.Folder{
+		"/":      {{Name: "Dropbox", Path: "/"}},
+		"/A/b c": {{Name: "Dropbox", Path: "/"}, {Name: "A", Path: "/A"}, {Name: "b c", Path: "/A/b c"}},
+	} {
+		if diff := cmp.Diff(want, Ancestors(folder)); diff != "" {
+			t.Errorf("%s: %s", folder, diff)
+		}
+	}
+}

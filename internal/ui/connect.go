@@ -1,0 +1,213 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/accounts"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
+)
+
+// callbackPath is where Dropbox sends a visitor back to.
+const callbackPath = "/ui/connect/callback"
+
+// appKey matches Dropbox's app keys; nothing else goes into the address of its consent page.
+var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// connectForm is the form with which an account is connected.
+type connectForm struct {
+	Name, AppKey string
+	// HasAppKey says that the shim has an app key of its own.
+	HasAppKey bool
+	// RedirectURI that must be registered for the app.
+	RedirectURI string
+	// Elsewhere is the address of the page when it was opened under another, under which an account cannot be connected.
+	Elsewhere string
+	Error     string
+}
+
+// redirectURI is where Dropbox sends a visitor back to. It takes registered addresses only, so a request that lies about its host
+// leads nowhere.
+func (s *Server) redirectURI(r *http.Request) string {
+	if s.own != nil {
+		return s.own.String() + callbackPath
+	}
+	return "http://" + r.Host + callbackPath
+}
+
+// app is how an account is connected.
+func (s *Server) app(f flow) authflow.Config {
+	return authflow.Config{
+		AppKey: f.AppKey, RedirectURI: f.RedirectURI, AuthorizeURL: s.AuthorizeURL, APIURL: s.Dropbox.APIURL, Transport: s.Dropbox.Transport,
+	}
+}
+
+// connect sends the visitor to Dropbox's consent page.
+func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	form := connectForm{Name: strings.TrimSpace(r.PostForm.Get("name")), AppKey: strings.TrimSpace(r.PostForm.Get("appKey"))}
+	reject := func(format string, args ...any) error {
+		form.Error = fmt.Sprintf(format, args...)
+		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
+	}
+	if !namespaceName.MatchString(form.Name) || len(form.Name) > accounts.MaxName {
+		return reject("A connection's name has lower-case letters, digits and dashes, at most %d.", accounts.MaxName)
+	}
+	connection, err := findTarget(r.Context(), v.Client, v.Workspace, form.Name)
+	if err == nil {
+		err = connection.Check(r.Context(), v.Client, true)
+	}
+	kept := (*credentials.Error)(nil)
+	switch {
+	case apierrors.IsForbidden(err):
+		return mayNotConnect(v, err)
+	case errors.As(err, &kept):
+		return reject("%s", sentence(kept.Message))
+	case err != nil:
+		return err
+	}
+	key := cmp.Or(form.AppKey, knownAppKey(r.Context(), v, connection), s.AppKey)
+	switch {
+	case key == "":
+		return reject("Give the app key. It is in the app's settings at %s.", authflow.AppConsole)
+	case !appKey.MatchString(key):
+		return reject("'%.64s' is not an app key. Copy it from the app's settings at %s.", key, authflow.AppConsole)
+	}
+	begun := flow{
+		Attempt: authflow.NewAttempt(), Session: v.ID, Workspace: v.Workspace, Connection: form.Name, AppKey: key,
+		RedirectURI: s.redirectURI(r), Expires: s.Clock.Now().Add(connectLifetime),
+	}
+	if err := s.jar.put(w, connectCookie, begun); err != nil {
+		return err
+	}
+	// Not a redirect: form-action would have to name every address to which Dropbox sends a visitor on their way.
+	s.views.page(w, http.StatusOK, "leaving", page{Title: "To Dropbox", Section: "storage", Session: v.session, Body: s.app(begun).URL(begun.Attempt)})
+	return nil
+}
+
+func mayNotConnect(v *visitor, err error) error {
+	return &problem{
+		Status: http.StatusForbidden, Title: "You may not connect an account here",
+		Text: sentence(message(err)) + fmt.Sprintf(" Connecting makes a Secret and a StorageConnection. Ask whoever manages the namespace for the role edit, or to connect the account for %s.", v.Workspace),
+	}
+}
+
+// findTarget returns what an account is connected to: a new connection, or the Secret of one that exists.
+func findTarget(ctx context.Context, c client.Client, namespace, name string) (accounts.Connection, error) {
+	existing := &platenv1alpha1.StorageConnection{}
+	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, existing)
+	target := accounts.Connection{Namespace: namespace, Name: name, Exists: err == nil}
+	if existing.Spec.Dropbox != nil {
+		target.Secret = existing.Spec.Dropbox.CredentialsSecretRef.Name
+	}
+	return target, client.IgnoreNotFound(err)
+}
+
+// knownAppKey returns the app key with which a connection was connected before; empty if there is none.
+func knownAppKey(ctx context.Context, v *visitor, connection accounts.Connection) string {
+	if connection.Secret == "" {
+		return ""
+	}
+	known, _, _ := credentials.Reader{Reader: v.Client}.Read(ctx, v.Workspace, connection.Secret, credentials.DropboxKeys)
+	return known["appKey"]
+}
+
+// callback takes a visitor back from Dropbox. It is a GET from another site: it does nothing unless it carries the state of a flow
+// that was begun in this session.
+func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
+	found, waiting := s.session(r), flow{}
+	known := s.jar.take(r, connectCookie, &waiting)
+	s.jar.drop(w, connectCookie)
+	begin := func(title, text string) error {
+		return &problem{Status: http.StatusBadRequest, Title: title, Text: text, Link: "/ui/storage", LinkText: "Begin again"}
+	}
+	switch {
+	case found == nil:
+		return begin("You are not signed in any more", "Nothing was connected. Sign in and begin again.")
+	case !known || waiting.Session != found.ID:
+		return begin("This answer belongs to no attempt of yours", "Nothing was connected. It may have been used before, or come from elsewhere.")
+	case !s.Clock.Now().Before(waiting.Expires):
+		return begin("That took too long", "Nothing was connected. An attempt is good for ten minutes.")
+	}
+	code, err := waiting.Attempt.Code(r.URL.Query())
+	if err != nil {
+		return connectProblem(err)
+	}
+	caller, err := s.Desk.Authenticate(r.Context(), found.Token)
+	if err != nil {
+		return err
+	}
+	c, err := caller.Client()
+	if err != nil {
+		return err
+	}
+	grant, err := s.app(waiting).Exchange(r.Context(), waiting.Attempt, code)
+	if err != nil {
+		return connectProblem(err)
+	}
+	if err := s.save(r.Context(), c, waiting, grant); err != nil {
+		if kept := (*credentials.Error)(nil); errors.As(err, &kept) {
+			return begin("The access could not be saved", sentence(kept.Message))
+		}
+		return err
+	}
+	http.Redirect(w, r, "/ui/storage/"+waiting.Connection+"/folders?new=true", http.StatusSeeOther)
+	return nil
+}
+
+// connectProblem tells of an attempt that failed.
+func connectProblem(err error) error {
+	failed := (*authflow.Error)(nil)
+	if !errors.As(err, &failed) {
+		return err
+	}
+	title := map[authflow.Reason]string{
+		authflow.Denied:        "You did not allow the access",
+		authflow.StateMismatch: "This answer belongs to no attempt of yours",
+		authflow.CodeRefused:   "Dropbox does not accept the answer",
+		authflow.AppRefused:    "Dropbox does not accept the app",
+		authflow.MissingScope:  "The app lacks a permission",
+		authflow.Refused:       "Dropbox refused",
+		authflow.Unavailable:   "Dropbox could not be reached",
+	}[failed.Reason]
+	return &problem{Status: http.StatusBadRequest, Title: title, Text: sentence(failed.Message), Link: "/ui/storage", LinkText: "Back to Storage"}
+}
+
+// save saves what Dropbox granted, and revokes it if that fails.
+func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) error {
+	saved := accounts.Saved{}
+	connection, err := findTarget(ctx, c, f.Workspace, f.Connection)
+	if err == nil {
+		connection.AppKey, connection.RefreshToken = f.AppKey, grant.RefreshToken
+		saved, err = connection.Save(ctx, c, accounts.SaveOptions{Force: true})
+	}
+	if err == nil || saved.Secret {
+		return err
+	}
+	config := s.Dropbox
+	config.AppKey, config.RefreshToken = f.AppKey, grant.RefreshToken
+	account, failed := dropbox.New(config)
+	if failed == nil {
+		failed = accounts.Revoke(ctx, account)
+	}
+	if failed != nil {
+		s.Log.Error(failed, "Revoking an access that could not be saved")
+	}
+	return err
+}

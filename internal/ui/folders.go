@@ -1,0 +1,118 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"net/http"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/accounts"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+)
+
+// picker shows the folders of an account.
+type picker struct {
+	Connection string
+	// Folder whose folders are shown, and those above it, the root first.
+	Folder  string
+	Above   []dropbox.Folder
+	Folders []dropbox.Folder
+	// Current default folder.
+	Current string
+	// Complete is false when the account has more folders than are shown.
+	Complete bool
+	// New says that the account was connected just now.
+	New    bool
+	Notice *words
+}
+
+func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
+	if err != nil {
+		return err
+	}
+	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), New: r.URL.Query().Get("new") == "true"}
+	if path := r.URL.Query().Get("path"); accounts.ValidFolder(path) {
+		view.Folder = path
+	}
+	return s.showFolders(w, r, v, c, view)
+}
+
+func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, view picker) error {
+	a, err := s.open(r.Context(), v, c)
+	if err == nil {
+		view.Folders, view.Complete, err = a.ListFolders(r.Context(), view.Folder)
+	}
+	if err != nil {
+		trouble := troubles(err)
+		if trouble == nil {
+			return err
+		}
+		view.Notice, view.Complete = trouble, true
+	}
+	view.Above = accounts.Ancestors(view.Folder)
+	if fragment(r) {
+		s.views.fragment(w, http.StatusOK, "picker", view)
+		return nil
+	}
+	s.views.page(w, http.StatusOK, "folders", page{Title: "Choose a folder", Section: "storage", Session: v.session, Body: view})
+	return nil
+}
+
+// newFolder makes a folder and shows it.
+func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
+	if err != nil {
+		return err
+	}
+	view := picker{Connection: c.Name, Folder: r.PostForm.Get("path"), Current: string(c.Spec.DefaultFolder)}
+	if !accounts.ValidFolder(view.Folder) {
+		view.Folder = "/"
+	}
+	name := strings.TrimSpace(r.PostForm.Get("name"))
+	wanted := storage.JoinPath(view.Folder, name)
+	if !accounts.ValidFolderName(name) || !accounts.ValidFolder(wanted) {
+		view.Notice = &words{bad, "Not a folder's name", "It must not have a slash or a backslash, and must not end with a dot."}
+		return s.showFolders(w, r, v, c, view)
+	}
+	a, err := s.open(r.Context(), v, c)
+	if err == nil {
+		err = a.EnsureFolder(r.Context(), wanted)
+	}
+	if err != nil {
+		if view.Notice = troubles(err); view.Notice == nil {
+			return err
+		}
+		return s.showFolders(w, r, v, c, view)
+	}
+	view.Folder = wanted
+	view.Notice = &words{good, "The folder is there", ""}
+	return s.showFolders(w, r, v, c, view)
+}
+
+// chooseFolder makes a folder the default.
+func (s *Server) chooseFolder(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
+	if err != nil {
+		return err
+	}
+	before := c.DeepCopy()
+	c.Spec.DefaultFolder = platenv1alpha1.FolderPath(r.PostForm.Get("path"))
+	if err := v.Patch(r.Context(), c, client.MergeFrom(before)); err != nil {
+		return err
+	}
+	s.redirect(w, r, "/ui/storage")
+	return nil
+}
+
