@@ -260,8 +260,8 @@ func TestTooManyPixelsAreRefused(t *testing.T) {
 	}
 	_, err = b.Render(t.Context(), task("png", red), discard)
 	problem := (*render.Error)(nil)
-	if !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || b.current != nil {
-		t.Fatalf("got %v, browser %v", err, b.current)
+	if !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || b.supervisor.running() != nil {
+		t.Fatalf("got %v, browser %v", err, b.supervisor.running())
 	}
 }
 
@@ -277,7 +277,7 @@ func TestBrowserIsReplacedAfterSomeRenders(t *testing.T) {
 		t.Fatal("the browser was replaced too early")
 	}
 	run(t, b, task("png", red))
-	b.background.Wait()
+	b.supervisor.background.Wait()
 	second := pid(t, b)
 	if second == first {
 		t.Fatal("the browser was not replaced")
@@ -305,7 +305,7 @@ func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
 	_, err = b.Render(ctx, task("png", red, red, red, red), render.Emit(func(context.Context, render.Output) error {
 		if emitted++; emitted == 1 {
 			run(t, b, task("png", red))
-			b.background.Wait()
+			b.supervisor.background.Wait()
 			if pid(t, b) == first {
 				t.Error("the browser was not replaced")
 			}
@@ -315,7 +315,7 @@ func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
 	if err != nil || emitted != 4 {
 		t.Errorf("%d pages, %v", emitted, err)
 	}
-	b.background.Wait()
+	b.supervisor.background.Wait()
 	if err := syscall.Kill(first, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the first browser still runs: %v", err)
 	}
@@ -324,11 +324,11 @@ func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
 // pid of the browser that the next render uses.
 func pid(t *testing.T, b *Browser) int {
 	t.Helper()
-	p, err := b.process(t.Context())
+	c, err := b.supervisor.start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.Pid()
+	return c.Pid()
 }
 
 func TestExtraSizesAreLaidOutAnew(t *testing.T) {

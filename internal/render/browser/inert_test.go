@@ -53,7 +53,7 @@ var remembered = []string{
 // a browser context that has seen no other: not a byte may differ.
 func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 	b := start(t)
-	p, err := b.process(t.Context())
+	c, err := b.supervisor.start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,17 +83,17 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 	want := make([][]byte, len(tasks))
 	said := make([]report, len(tasks))
 	for i, see := range tasks {
-		loaded, err := p.newTab(t.Context())
+		loaded, err := c.openTab(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if said[i], err = loaded.load(t.Context(), see, see.Pages[0]); err != nil {
 			t.Fatal(err)
 		}
-		if want[i], err = loaded.screenshot(t.Context(), see, see.Pages[0]); err != nil {
+		if want[i], err = loaded.capture(t.Context(), see, see.Pages[0]); err != nil {
 			t.Fatal(err)
 		}
-		loaded.end()
+		loaded.Close()
 	}
 	order := slices.Collect(maps.Keys(maps.Collect(slices.All(tasks)))) // by chance
 	for i := range tasks {
@@ -104,10 +104,10 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 	}
 	written := map[bool]*tab{}
 	for _, quirks := range []bool{false, true} {
-		if written[quirks], err = p.newTab(t.Context()); err != nil {
+		if written[quirks], err = c.openTab(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		defer written[quirks].end()
+		defer written[quirks].Close()
 	}
 	for n, i := range order {
 		see := tasks[i]
@@ -116,7 +116,7 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", see.Pages[0].HTML, err)
 		}
-		got, err := written.screenshot(t.Context(), see, see.Pages[0])
+		got, err := written.capture(t.Context(), see, see.Pages[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,12 +210,12 @@ func TestScalesDoNotMix(t *testing.T) {
 // contexts of the browser, besides its own.
 func contexts(t *testing.T, b *Browser) []cdp.BrowserContextID {
 	t.Helper()
-	p, err := b.process(t.Context())
+	c, err := b.supervisor.start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.background.Wait()
-	all, err := devtools.Call(t.Context(), p.Session, target.GetBrowserContexts, cdp.Empty{})
+	c.tabs.background.Wait()
+	all, err := devtools.Call(t.Context(), c.Session, target.GetBrowserContexts, cdp.Empty{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,41 +19,39 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// joinPDF makes one document of all pages, with an outline and a title. It is the first page's output.
-func joinPDF(documents []render.Output, task render.Task) (render.Output, error) {
-	joined := documents[0]
+// joinPDF returns one document with the first page of each document, an outline of the pages' names, and a title.
+func joinPDF(documents [][]byte, task render.Task) ([]byte, error) {
 	readers := make([]io.ReadSeeker, 0, len(documents))
 	bookmarks := make([]pdfcpu.Bookmark, 0, len(documents))
 	for i, d := range documents {
-		readers = append(readers, bytes.NewReader(d.Data))
+		readers = append(readers, bytes.NewReader(d))
 		bookmarks = append(bookmarks, pdfcpu.Bookmark{Title: task.Pages[i].Name, PageFrom: i + 1})
 	}
 	var merged, outlined, titled bytes.Buffer
 	if err := api.MergeRaw(readers, &merged, false, nil); err != nil {
-		return render.Output{}, fmt.Errorf("joining pages: %w", err)
+		return nil, fmt.Errorf("joining pages: %w", err)
 	}
 	if err := api.AddBookmarks(bytes.NewReader(merged.Bytes()), &outlined, bookmarks, true, nil); err != nil {
-		return render.Output{}, fmt.Errorf("adding an outline: %w", err)
+		return nil, fmt.Errorf("adding an outline: %w", err)
 	}
 	out := outlined.Bytes()
 	if task.PDF.Title != "" {
 		if err := api.AddProperties(bytes.NewReader(out), &titled, map[string]string{"Title": task.PDF.Title}, nil); err != nil {
-			return render.Output{}, fmt.Errorf("adding a title: %w", err)
+			return nil, fmt.Errorf("adding a title: %w", err)
 		}
 		out = titled.Bytes()
 	}
 	document, err := api.ReadContext(bytes.NewReader(out), nil)
 	if err != nil {
-		return render.Output{}, fmt.Errorf("reading the document: %w", err)
+		return nil, fmt.Errorf("reading the document: %w", err)
 	}
-	joined.Data, err = write(document)
-	return joined, err
+	return encodePDF(document)
 }
 
-// write writes a document so that the same pages give the same bytes: without dates, which it need not have (ISO 32000-2, 14.3.3),
-// with an identifier that follows from its content, and with its objects in the order in which they are met from its root. What
-// joins the pages numbers them by chance.
-func write(document *model.Context) ([]byte, error) {
+// encodePDF returns a document's bytes, the same ones for the same pages: without dates, which are optional (ISO 32000-2, 14.3.3), with
+// an identifier derived from the content, and with the objects numbered in the order in which the root leads to them. pdfcpu numbers
+// them in random order.
+func encodePDF(document *model.Context) ([]byte, error) {
 	n := numbering{document: document, numbers: map[int]int{}}
 	if err := n.visit(*document.Root); err != nil {
 		return nil, err
@@ -68,10 +66,10 @@ func write(document *model.Context) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
 	var table bytes.Buffer
-	for i, before := range n.order {
+	for i, number := range n.order {
 		fmt.Fprintf(&table, "%010d 00000 n \n", out.Len())
 		fmt.Fprintf(&out, "%d 0 obj\n", i+1)
-		object := n.patch(document.Table[before].Object)
+		object := n.patch(document.Table[number].Object)
 		if i+1 == info {
 			if dict, ok := object.(types.Dict); ok {
 				delete(dict, "CreationDate")
@@ -99,14 +97,16 @@ func write(document *model.Context) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// numbering maps the numbers of a document's objects to new ones.
+// numbering gives a document's objects new numbers.
 type numbering struct {
 	document *model.Context
-	numbers  map[int]int
+	// numbers are the new numbers by the old ones.
+	numbers map[int]int
 	// order holds the old numbers in the new order.
 	order []int
 }
 
+// visit numbers what an object refers to, and everything that leads to.
 func (n *numbering) visit(object types.Object) error {
 	var inner []types.Object
 	switch o := object.(type) {
@@ -141,7 +141,7 @@ func (n *numbering) visit(object types.Object) error {
 	return nil
 }
 
-// patch returns an object with the new numbers. What refers to nothing is null.
+// patch returns an object with the new numbers in its references. A reference to a missing object becomes null.
 func (n *numbering) patch(object types.Object) types.Object {
 	switch o := object.(type) {
 	case types.IndirectRef:

@@ -1,0 +1,142 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/platen-dev/platen/internal/render/devtools"
+	"github.com/platen-dev/platen/internal/render/procs"
+)
+
+const (
+	// closeTimeout bounds the end of a process or a tab, and each answer to the browser.
+	closeTimeout = 5 * time.Second
+	// treeInterval is how often a meter looks for new processes, in measurements.
+	treeInterval = 5
+)
+
+// chromium is one run of the browser.
+type chromium struct {
+	*devtools.Browser
+	tabs *tabs[*tab]
+	// drawing is held while a frame is drawn: Chromium's GPU process crashes when frames overlap, even those of two tabs.
+	drawing chan struct{}
+	// killed is true once the process was ended for its memory.
+	killed atomic.Bool
+}
+
+// launch starts Chromium and opens the first tab in the background.
+func launch(ctx context.Context, options Options) (*chromium, error) {
+	connection, err := devtools.Start(ctx, options.ExecPath, flags(options.Proxy)...)
+	if err != nil {
+		return nil, err
+	}
+	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1)}
+	c.tabs = newTabs(c.openTab, options.Parallel, options.Logger)
+	c.tabs.openAhead()
+	return c, nil
+}
+
+// flags returns Chromium's flags for a pod (https://peter.sh/experiments/chromium-command-line-switches/). Chromium's own sandbox needs
+// user namespaces, which a "restricted" pod does not have; the pod is the sandbox.
+func flags(proxy string) []string {
+	flags := []string{
+		"--headless",
+		"--no-sandbox",
+		"--disable-gpu",
+		"--disable-dev-shm-usage", // a pod's /dev/shm has 64 MiB
+		"--no-first-run",
+
+		// No feature for a person in front of the browser, and none for its vendor.
+		"--block-new-web-contents", // no popups, from any frame
+		"--disable-background-networking",
+		"--disable-breakpad",
+		"--disable-client-side-phishing-detection",
+		"--disable-component-update",
+		"--disable-default-apps",
+		"--disable-extensions",
+		"--disable-features=Translate",
+		"--disable-sync",
+		"--enable-features=NetworkServiceInProcess2", // one process less
+		"--metrics-recording-only",
+		"--mute-audio",
+		"--password-store=basic",
+		"--safebrowsing-disable-auto-update",
+
+		// Pages in the background run at full speed.
+		"--disable-background-timer-throttling",
+		"--disable-backgrounding-occluded-windows",
+		"--disable-hang-monitor",
+		"--disable-ipc-flooding-protection",
+		"--disable-renderer-backgrounding",
+
+		// Everything goes through the proxy.
+		"--disable-quic",
+		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+
+		// The picture is the same on every machine.
+		"--font-render-hinting=none",
+		"--force-color-profile=srgb",
+		"--hide-scrollbars",
+
+		// A frame is drawn on request, and completely: nothing waits for a display
+		// (https://chromedevtools.github.io/devtools-protocol/tot/HeadlessExperimental/).
+		"--enable-begin-frame-control",
+		"--run-all-compositor-stages-before-draw",
+		"--disable-new-content-rendering-timeout",
+		"--disable-threaded-animation",
+		"--disable-threaded-scrolling",
+		"--disable-checker-imaging",
+		"--disable-image-animation-resync",
+	}
+	if proxy != "" {
+		// Without the second flag, Chromium reaches loopback and link-local addresses directly.
+		flags = append(flags, "--proxy-server=http://"+proxy, "--proxy-bypass-list=<-loopback>")
+	}
+	return flags
+}
+
+// Meter implements process. It counts memory that no other process shares.
+func (c *chromium) Meter() func() int64 {
+	var tree []int
+	n := 0
+	return func() (total int64) {
+		if n%treeInterval == 0 {
+			tree = procs.Tree(c.Pid())
+		}
+		n++
+		for _, pid := range tree {
+			total += procs.Unshared(pid)
+		}
+		return total
+	}
+}
+
+// proportional returns what the processes hold with their part of what they share, in bytes.
+func (c *chromium) proportional() (total int64) {
+	for _, pid := range procs.Tree(c.Pid()) {
+		total += procs.Proportional(pid)
+	}
+	return total
+}
+
+// Kill implements process.
+func (c *chromium) Kill() {
+	c.killed.Store(true)
+	for _, pid := range procs.Tree(c.Pid()) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // fails when the process has ended already
+	}
+}
+
+// Close implements process.
+func (c *chromium) Close() {
+	c.tabs.close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	c.Browser.Close(ctx)
+}

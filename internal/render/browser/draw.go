@@ -1,0 +1,131 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"errors"
+
+	"github.com/chromedp/cdproto/headlessexperimental"
+	"github.com/chromedp/cdproto/page"
+
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/devtools"
+)
+
+const (
+	// drawAttempts bounds the frames that are requested until one has a picture.
+	drawAttempts = 50
+	// cssPixelsPerInch is a constant of CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
+	cssPixelsPerInch = 96
+)
+
+// capture returns the picture or the document of a page that is ready; for AVIF a PNG.
+func (t *tab) capture(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
+	switch {
+	case task.Format == "pdf":
+		return t.print(ctx, task, p)
+	case task.Scale != 1:
+		return t.scaledPicture(ctx, task, p)
+	default:
+		format, quality := imageFormat(task)
+		return t.picture(ctx, headlessexperimental.BeginFrameParams{Screenshot: &headlessexperimental.ScreenshotParams{
+			Format: headlessexperimental.ScreenshotParamsFormat(format), Quality: quality, OptimizeForSpeed: quality == nil && fastPNG(task),
+		}})
+	}
+}
+
+// scaledPicture returns a picture whose pixels are not CSS pixels. A requested frame cannot have one.
+func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
+	format, quality := imageFormat(task)
+	params := page.CaptureScreenshotParams{
+		Clip:   &page.Viewport{Width: float64(p.Width), Height: float64(p.Height), Scale: 1},
+		Format: page.CaptureScreenshotFormat(format), Quality: quality,
+	}
+	if quality == nil {
+		params.OptimizeForSpeed = new(fastPNG(task))
+	}
+	err = t.pump(ctx, func(ctx context.Context) error {
+		result, err := devtools.Call(ctx, t.session, page.CaptureScreenshot, params)
+		data = result.Data
+		return err
+	})
+	return data, err
+}
+
+// imageFormat returns Chromium's name for a task's pictures or frames, and their quality; nil for PNG.
+func imageFormat(task render.Task) (format string, quality *int64) {
+	switch task.Format {
+	case "jpg", "jpeg", "mp4":
+		return "jpeg", new(int64(task.Quality))
+	case "webp":
+		return "webp", new(int64(task.Quality))
+	default:
+		return "png", nil
+	}
+}
+
+// fastPNG tells whether the fast PNG encoder can be used: it spoils partial transparency, which an opaque page does not have.
+func fastPNG(task render.Task) bool { return !task.Transparent }
+
+// picture requests frames until one has a picture: a page whose surface is new may have none at first.
+func (t *tab) picture(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+	for range drawAttempts {
+		if data, err := t.frame(ctx, params); err != nil || len(data) > 0 {
+			return data, err
+		}
+	}
+	return nil, errors.New("the browser drew nothing")
+}
+
+// frame waits for the turn to draw, requests a frame and returns its picture, if it has one.
+func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+	select {
+	case t.chromium.drawing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	reply, err := t.beginFrame(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	// Others draw while this decodes the picture.
+	frame, err := devtools.Decode(headlessexperimental.BeginFrame, reply)
+	return frame.ScreenshotData, err
+}
+
+// beginFrame requests a frame and ends the turn to draw, which the caller has.
+func (t *tab) beginFrame(ctx context.Context, params headlessexperimental.BeginFrameParams) (devtools.Reply, error) {
+	reply, err := t.session.Send(ctx, headlessexperimental.BeginFrame.Method, params)
+	if err != nil {
+		// Chromium may still draw the frame, so no other may begin before the tab is closed.
+		t.midFrame = true
+		return nil, err
+	}
+	<-t.chromium.drawing
+	return reply, nil
+}
+
+// print returns the page as a document.
+func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
+	dpi := float64(cssPixelsPerInch)
+	if task.PDF.DPI > 0 {
+		dpi = float64(task.PDF.DPI)
+	}
+	margin := task.PDF.Margin / dpi
+	params := page.PrintToPDFParams{
+		PrintBackground: new(true),
+		// A CSS pixel is 1/96 inch on paper. The scale makes it 1/dpi inch.
+		Scale:        cssPixelsPerInch / dpi,
+		PaperWidth:   float64(p.Width)/dpi + 2*margin,
+		PaperHeight:  float64(p.Height)/dpi + 2*margin,
+		MarginTop:    &margin,
+		MarginBottom: &margin,
+		MarginLeft:   &margin,
+		MarginRight:  &margin,
+		PageRanges:   "1",
+	}
+	result, err := devtools.Call(ctx, t.session, page.PrintToPDF, params)
+	return result.Data, err
+}

@@ -1,0 +1,193 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/headlessexperimental"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/devtools"
+	"github.com/platen-dev/platen/internal/render/template"
+)
+
+const (
+	// inertPolicy is the policy of the document that inert pages are written into: no script, and no request except for data: URLs
+	// (https://www.w3.org/TR/CSP3/).
+	inertPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; form-action 'none'; base-uri 'none'"
+	// maxReadyTime bounds the time until a page is loaded and ready; then it is painted as it is.
+	maxReadyTime = 30 * time.Second
+	// pumpInterval is the time between two frames of a page that loads.
+	pumpInterval = 3 * time.Millisecond
+)
+
+// report is what a page says of itself once it can be painted.
+type report struct {
+	Warnings []render.Warning `json:"warnings"`
+	// Unused lists the keys of modifications that the page does not use.
+	Unused []string `json:"unused"`
+}
+
+// load shows a page in a document of its own and waits until it can be painted.
+func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
+	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
+	if err != nil {
+		return report{}, err
+	}
+	if task.Filmed() {
+		script = template.Film + script
+	}
+	err = t.pump(ctx, func(ctx context.Context) error {
+		if err := t.prepare(ctx, task, p); err != nil {
+			return err
+		}
+		if t.pages > 0 {
+			// Written pages may request nothing, this page may.
+			if err := t.intercept(ctx, documentURL); err != nil {
+				return err
+			}
+		}
+		if _, err := devtools.Call(ctx, t.session, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+			return err
+		}
+		if err := t.navigate(ctx, document{html: p.HTML}); err != nil {
+			return err
+		}
+		r, err = t.report(ctx, template.Ready(readyTime(ctx)))
+		return err
+	})
+	return r, err
+}
+
+// write replaces the page that was written before with an inert page, and waits until it can be painted.
+func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
+	script, err := template.Write(documentURL, p.HTML, template.ForPage(task.Modifications, p.Number), readyTime(ctx))
+	if err != nil {
+		return report{}, err
+	}
+	err = t.pump(ctx, func(ctx context.Context) error {
+		if err := t.prepare(ctx, task, p); err != nil {
+			return err
+		}
+		if t.pages == 0 {
+			if err := t.intercept(ctx, "*"); err != nil {
+				return err
+			}
+			if _, err := devtools.Call(ctx, t.session, audits.Enable, cdp.Empty{}); err != nil {
+				return err
+			}
+			if err := t.navigate(ctx, document{policy: inertPolicy}); err != nil {
+				return err
+			}
+		}
+		t.pages++
+		t.quirks = template.Quirks(p.HTML)
+		r, err = t.report(ctx, script)
+		return err
+	})
+	return r, err
+}
+
+// prepare sets the page's size, scale and background.
+func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) error {
+	metrics := emulation.SetDeviceMetricsOverrideParams{Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: deviceScale(task)}
+	if metrics.Width != t.metrics.Width || metrics.Height != t.metrics.Height || metrics.DeviceScaleFactor != t.metrics.DeviceScaleFactor {
+		if _, err := devtools.Call(ctx, t.session, emulation.SetDeviceMetricsOverride, metrics); err != nil {
+			return err
+		}
+		t.metrics = metrics
+	}
+	if task.Transparent == t.transparent {
+		return nil
+	}
+	var background emulation.SetDefaultBackgroundColorOverrideParams // white
+	if task.Transparent {
+		background.Color = &cdp.RGBA{A: 0.001} // becomes 0 of 255; a plain 0 is omitted and means 1
+	}
+	_, err := devtools.Call(ctx, t.session, emulation.SetDefaultBackgroundColorOverride, background)
+	t.transparent = task.Transparent
+	return err
+}
+
+// deviceScale returns the number of device pixels per CSS pixel: 1 for a document, which has no pixels.
+func deviceScale(task render.Task) float64 {
+	if task.Format == "pdf" {
+		return 1
+	}
+	return task.Scale
+}
+
+// readyTime returns how long a page may take to become ready: it leaves time to paint the page before the deadline of ctx.
+func readyTime(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(maxReadyTime, time.Until(deadline)*3/4)
+	}
+	return maxReadyTime
+}
+
+// pump draws frames while f runs. A page that gets none never finishes loading.
+func (t *tab) pump(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	ticker := time.NewTicker(pumpInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ticker.C:
+		}
+		select {
+		case err := <-done:
+			return err
+		case t.chromium.drawing <- struct{}{}:
+		}
+		if _, err := t.beginFrame(ctx, headlessexperimental.BeginFrameParams{}); err != nil {
+			cancel()
+			return errors.Join(<-done, err)
+		}
+	}
+}
+
+// report runs a script that resolves to a report as JSON.
+func (t *tab) report(ctx context.Context, script string) (r report, err error) {
+	value, err := evaluate[any](ctx, t, script)
+	if text, ok := value.(string); ok {
+		_ = json.Unmarshal([]byte(text), &r) // leaves out what is no report: the page may have changed the result
+	}
+	return r, err
+}
+
+// evaluate runs a script in the page and returns its value, of a promise the value it resolves to.
+func evaluate[T any](ctx context.Context, t *tab, script string) (value T, err error) {
+	result, err := devtools.Call(ctx, t.session, runtime.Evaluate, runtime.EvaluateParams{
+		Expression: script, AwaitPromise: new(true), ReturnByValue: new(true),
+	})
+	if err != nil {
+		return value, err
+	}
+	if result.ExceptionDetails != nil {
+		text := result.ExceptionDetails.Text
+		if thrown := result.ExceptionDetails.Exception; thrown != nil {
+			text += " " + thrown.Description
+		}
+		return value, fmt.Errorf("a script in the page failed: %.500s", text)
+	}
+	if len(result.Result.Value) > 0 {
+		err = json.Unmarshal(result.Result.Value, &value)
+	}
+	return value, err
+}

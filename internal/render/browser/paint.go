@@ -1,0 +1,153 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/encode"
+	"github.com/platen-dev/platen/internal/render/template"
+)
+
+// painting is one page in one size while it is painted.
+type painting struct {
+	page      render.Page
+	extraSize string
+	// done is closed once the fields below are set.
+	done   chan struct{}
+	data   []byte
+	report report
+}
+
+// paintings returns a task's paintings in the order of its files: all pages, then all pages in each extra size.
+func paintings(task render.Task) []*painting {
+	all := make([]*painting, 0, len(task.Pages)*(1+len(task.ExtraSizes)))
+	for _, page := range task.Pages {
+		all = append(all, &painting{page: page, done: make(chan struct{})})
+	}
+	for _, size := range task.ExtraSizes {
+		for _, page := range task.Pages {
+			page.Width, page.Height = size.Width, size.Height
+			all = append(all, &painting{page: page, extraSize: size.Name, done: make(chan struct{})})
+		}
+	}
+	return all
+}
+
+// paintAll paints every page in every size, several at a time, and emits the files in order.
+func (b *Browser) paintAll(ctx context.Context, c *chromium, task render.Task, sink render.Sink) (warnings []render.Warning, err error) {
+	all := paintings(task)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(b.options.Parallel + 1) // the pages, and the goroutine that emits
+	group.Go(func() (err error) {
+		warnings, err = emitAll(ctx, task, all, sink)
+		return err
+	})
+	for _, p := range all {
+		group.Go(func() (err error) {
+			if p.data, p.report, err = b.paint(ctx, c, task, p.page); err == nil {
+				close(p.done)
+			}
+			return err
+		})
+	}
+	return warnings, group.Wait()
+}
+
+// paint returns the file of one page, once fewer than Options.Parallel pages of all renders are being painted.
+func (b *Browser) paint(ctx context.Context, c *chromium, task render.Task, p render.Page) (data []byte, r report, err error) {
+	select {
+	case b.painting <- struct{}{}:
+		defer func() { <-b.painting }()
+	case <-ctx.Done():
+		return nil, report{}, ctx.Err()
+	}
+	data, r, err = b.show(ctx, c, task, p)
+	if task.Format == "avif" && err == nil {
+		data, err = encode.AVIF(ctx, data, task.Quality, b.encoderMemory()) // the tab is free for another page by now
+	}
+	return data, r, err
+}
+
+// encoderMemory is the limit of an encoder, in addition to what the browser holds. The browser holds less while an encoder works.
+func (b *Browser) encoderMemory() int64 { return b.options.MaxMemory / 2 }
+
+// emitAll emits each file once it and all before it are painted; of a document, one file with all pages.
+func emitAll(ctx context.Context, task render.Task, all []*painting, sink render.Sink) ([]render.Warning, error) {
+	var documents [][]byte
+	reports := make([]report, 0, len(all))
+	for _, p := range all {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		reports = append(reports, p.report)
+		if task.Format == "pdf" {
+			documents = append(documents, p.data)
+		} else if err := sink.Emit(ctx, p.output(task)); err != nil {
+			return nil, err
+		}
+		p.data = nil // frees the memory
+	}
+	if len(documents) > 0 {
+		joined, err := joinPDF(documents, task)
+		if err != nil {
+			return nil, &render.Error{Reason: render.ReasonRenderFailed, Message: "the pages could not be joined to one PDF", Terminal: true, Err: err}
+		}
+		first := &painting{page: task.Pages[0], data: joined}
+		if err := sink.Emit(ctx, first.output(task)); err != nil {
+			return nil, err
+		}
+	}
+	return warnings(task, reports), nil
+}
+
+func (p *painting) output(task render.Task) render.Output {
+	o := render.Output{
+		ID: file.ID{Page: p.page.Number, ExtraSize: p.extraSize}, PageID: p.page.ID,
+		Width: p.page.Width, Height: p.page.Height, ContentType: task.ContentType(), Data: p.data,
+	}
+	if task.Format != "pdf" {
+		o.Width, o.Height = scaled(o.Width, task.Scale), scaled(o.Height, task.Scale)
+	}
+	return o
+}
+
+// scaled returns a length in the pixels of a picture.
+func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
+
+// warnings returns the warnings of all reports, each once: a page reports the same in every size. The last ones name the modifications
+// that no page uses.
+func warnings(task render.Task, reports []report) (all []render.Warning) {
+	for _, r := range reports {
+		for _, w := range r.Warnings {
+			if !slices.Contains(all, w) {
+				all = append(all, w)
+			}
+		}
+	}
+	used := map[string]bool{}
+	for i, p := range task.Pages {
+		for key := range template.ForPage(task.Modifications, p.Number) {
+			used[key] = used[key] || !slices.Contains(reports[i].Unused, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(used)) {
+		if !used[key] {
+			all = append(all, render.Warning{
+				Title:   fmt.Sprintf("Modification %.100s is not used by the page", key),
+				Details: "no element names it in data-param, data-if, data-each or data-param-href",
+			})
+		}
+	}
+	return all
+}
