@@ -1,8 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package devtools runs a headless Chromium and speaks with it over its debugging pipe: commands, sessions and events of the Chrome
-// DevTools Protocol (https://chromedevtools.github.io/devtools-protocol/), whose types are cdproto's. It knows nothing of pages.
+// Package devtools runs headless Chromium and speaks the Chrome DevTools Protocol (https://chromedevtools.github.io/devtools-protocol/)
+// with it over its debugging pipe. The protocol's types are cdproto's. This file has the process and its pipe, session.go the commands
+// and events. The package knows nothing of pages.
 package devtools
 
 import (
@@ -14,46 +15,32 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
 )
 
 const (
-	// bufferSize of what is read at a time: a picture is about a megabyte, and each read costs as much as copying a good part of it.
+	// bufferSize is how much is read from the pipe at once. A picture is about a megabyte, and each read costs as much as copying a
+	// good part of it.
 	bufferSize = 256 << 10
-	// maxMessage bounds one message of the browser: the largest picture that a renderer may make, uncompressed, in base64.
+	// maxMessage bounds one message of the browser: the largest picture a renderer may make, uncompressed, in base64.
 	maxMessage = 1 << 30
-	// writeTimeout bounds the writing of one command, which waits only when the browser does not read.
+	// writeTimeout bounds the writing of one command. It waits only while the browser does not read.
 	writeTimeout = 30 * time.Second
-	// cleanAttempts is how often the removal of the profile is tried, once in cleanInterval.
-	cleanAttempts = 50
-	cleanInterval = 20 * time.Millisecond
-	// maxTail is how much of the browser's own output an error shows.
+	// removeAttempts is how often the removal of the profile is tried, once per removeInterval.
+	removeAttempts = 50
+	removeInterval = 20 * time.Millisecond
+	// maxTail is how much of the browser's last output an error shows.
 	maxTail = 2 << 10
 )
 
-// ErrLost means that the browser has ended or cannot be understood.
+// ErrLost means that the browser has ended, or that its pipe is unusable.
 var ErrLost = errors.New("the connection to the browser is lost")
-
-// Error is the browser's refusal of a command.
-type Error struct {
-	// Code of JSON-RPC 2.0, and Message in the browser's words.
-	Code    int64  `json:"code"`
-	Message string `json:"message"`
-}
-
-// Error implements error.
-func (e *Error) Error() string { return fmt.Sprintf("%s (%d)", e.Message, e.Code) }
-
-// lenient reads what Chromium writes: half a surrogate pair, which JavaScript may have in a string, is no reason to stop.
-var lenient = jsonv2.AllowInvalidUTF8(true)
 
 // Browser is a running browser and the connection to it.
 type Browser struct {
@@ -61,48 +48,39 @@ type Browser struct {
 
 	command *exec.Cmd
 	output  *tail
-	// directory of the browser's profile.
-	directory string
+	// profile is the directory of the browser's profile.
+	profile string
 
-	// writing is held while a command is written.
+	// writing is held while a command is written to pipe.
 	writing sync.Mutex
 	pipe    *os.File
 
-	mu       sync.Mutex
-	last     int64
+	// mu guards the fields below.
+	mu sync.Mutex
+	// lastID is the number of the last command.
+	lastID int64
+	// waiting has the commands without an answer, by number.
 	waiting  map[int64]chan<- Reply
 	sessions map[target.SessionID]*Session
 
-	// lost is closed when nothing can be read any more, and ended when the process is gone, too.
+	// lost is closed when the pipe has ended, ended when the process is gone as well.
 	lost, ended chan struct{}
 }
 
-// Session is the connection to one target, or to the browser itself.
-type Session struct {
-	browser *Browser
-	id      target.SessionID
-	// handle is told of events by the goroutine that reads: it must not wait for an answer.
-	handle func(method string, params jsonv2.Value)
-
-	end  sync.Once
-	gone chan struct{}
-	why  error
-}
-
-// Start starts the browser at path with an empty profile. Close must be called. It fails when the browser has not answered before the
-// end of ctx, which may end afterwards.
+// Start starts the browser at path with an empty profile. It fails if the browser has not answered before ctx ends; later, ctx has no
+// effect. The caller calls Close.
 func Start(ctx context.Context, path string, flags ...string) (*Browser, error) {
-	directory, err := os.MkdirTemp("", "platen-browser-")
+	profile, err := os.MkdirTemp("", "platen-browser-")
 	if err != nil {
 		return nil, fmt.Errorf("making a profile for the browser: %w", err)
 	}
 	b := &Browser{
-		directory: directory, output: &tail{}, waiting: map[int64]chan<- Reply{}, sessions: map[target.SessionID]*Session{},
+		profile: profile, output: &tail{}, waiting: map[int64]chan<- Reply{}, sessions: map[target.SessionID]*Session{},
 		lost: make(chan struct{}), ended: make(chan struct{}),
 	}
-	b.Session = &Session{browser: b, gone: make(chan struct{}), handle: b.handle}
+	b.Session = &Session{browser: b, done: make(chan struct{}), handle: b.handle}
 	if err := b.start(path, flags); err != nil {
-		_ = os.RemoveAll(directory) // it is empty, and in a place for what is temporary
+		_ = os.RemoveAll(profile) // an empty directory among other temporary files
 		return nil, fmt.Errorf("starting %s: %w", path, err)
 	}
 	if _, err := Call(ctx, b.Session, browser.GetVersion, cdp.Empty{}); err != nil {
@@ -118,18 +96,18 @@ func (b *Browser) start(path string, flags []string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = theirs.Close() }() // the browser has its own
+	defer func() { _ = theirs.Close() }() // the browser has a copy
 	from, to, err := os.Pipe()
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}
-	defer func() { _ = to.Close() }() // as above
-	arguments := append([]string{"--remote-debugging-pipe", "--no-startup-window", "--user-data-dir=" + b.directory}, flags...)
-	b.command = exec.Command(path, arguments...)  //nolint:gosec,noctx // the operator's browser; it is ended by Close
-	b.command.ExtraFiles = []*os.File{theirs, to} // 3, which it reads, and 4
+	defer func() { _ = to.Close() }() // the browser has a copy
+	arguments := append([]string{"--remote-debugging-pipe", "--no-startup-window", "--user-data-dir=" + b.profile}, flags...)
+	b.command = exec.Command(path, arguments...)  //nolint:gosec,noctx // the operator's browser, which Close ends
+	b.command.ExtraFiles = []*os.File{theirs, to} // the browser reads descriptor 3 and writes 4
 	b.command.Stderr = b.output
-	b.command.WaitDelay = 100 * time.Millisecond // children hold its output open
-	// A script may stand before the browser, so that its children must be ended, too.
+	b.command.WaitDelay = 100 * time.Millisecond // its children may hold its output open
+	// A process group, because path may be a script whose children must end too.
 	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	b.pipe = ours
 	if err := b.command.Start(); err != nil {
@@ -142,38 +120,38 @@ func (b *Browser) start(path string, flags []string) error {
 	}()
 	go func() {
 		defer close(b.ended)
-		_ = b.command.Wait() // why it ended does not matter
-		b.kill()             // what is left of its children
+		_ = b.command.Wait() // the exit status does not matter
+		b.kill()             // its children
 		<-b.lost
-		b.clean()
+		b.removeProfile()
 	}()
 	return nil
 }
 
-// clean removes the profile. Children that are just ending may still write to it.
-func (b *Browser) clean() {
-	again := time.NewTicker(cleanInterval)
-	defer again.Stop()
-	for range cleanAttempts {
-		if os.RemoveAll(b.directory) == nil {
+// removeProfile tries several times, because children that are ending may still write to the profile.
+func (b *Browser) removeProfile() {
+	retry := time.NewTicker(removeInterval)
+	defer retry.Stop()
+	for range removeAttempts {
+		if os.RemoveAll(b.profile) == nil {
 			return
 		}
-		<-again.C
+		<-retry.C
 	}
 }
 
 // kill ends the browser's processes at once.
 func (b *Browser) kill() {
 	select {
-	case <-b.ended: // others may have its number
+	case <-b.ended: // another process may have its number by now
 	default:
-		_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL) // fails when there are none
+		_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL) // fails when none is left
 	}
 }
 
-// Close ends the browser and waits until it is gone: on its own before the end of ctx, or else by force.
+// Close ends the browser and waits until it is gone. When ctx ends first, it kills the browser.
 func (b *Browser) Close(ctx context.Context) {
-	_, _ = Call(ctx, b.Session, browser.Close, cdp.Empty{}) // what does not end on its own is ended below
+	_, _ = Call(ctx, b.Session, browser.Close, cdp.Empty{}) // if it fails, the browser is killed below
 	select {
 	case <-b.ended:
 	case <-ctx.Done():
@@ -182,13 +160,13 @@ func (b *Browser) Close(ctx context.Context) {
 	}
 }
 
-// Pid of the process that was started, which may be the browser's parent.
+// Pid returns the process that Start started: the browser, or the script that runs it.
 func (b *Browser) Pid() int { return b.command.Process.Pid }
 
 // Lost is closed when the browser has ended.
 func (b *Browser) Lost() <-chan struct{} { return b.lost }
 
-// read takes messages until there are no more.
+// read delivers messages until the pipe ends.
 func (b *Browser) read(from io.Reader) {
 	defer func() {
 		close(b.lost)
@@ -211,162 +189,6 @@ func (b *Browser) read(from io.Reader) {
 	}
 }
 
-// deliver gives an answer to who waits for it and an event to its session. What cannot be read is left out.
-func (b *Browser) deliver(message []byte) {
-	if id, ok := answers(message); ok {
-		b.mu.Lock()
-		waiting := b.waiting[id]
-		delete(b.waiting, id)
-		b.mu.Unlock()
-		if waiting != nil {
-			waiting <- message // it has room for the one
-		}
-		return
-	}
-	var event struct {
-		SessionID target.SessionID `json:"sessionId"`
-		Method    string           `json:"method"`
-		Params    jsonv2.Value     `json:"params"`
-	}
-	if err := jsonv2.Unmarshal(message, &event, lenient); err != nil {
-		return
-	}
-	b.mu.Lock()
-	session := b.sessions[event.SessionID]
-	b.mu.Unlock()
-	switch {
-	case event.SessionID == "":
-		b.Session.handle(event.Method, event.Params)
-	case session != nil:
-		session.handle(event.Method, event.Params)
-	}
-}
-
-// answers tells which command a message answers. Chromium writes the number first, so that the rest, often a picture, can be left to
-// who waits for it.
-func answers(message []byte) (id int64, ok bool) {
-	rest, ok := bytes.CutPrefix(message, []byte(`{"id":`))
-	if !ok {
-		return 0, false
-	}
-	end := bytes.IndexAny(rest[:min(len(rest), 20)], ",}")
-	if end < 0 {
-		return 0, false
-	}
-	id, err := strconv.ParseInt(string(rest[:end]), 10, 64)
-	return id, err == nil
-}
-
-// handle ends sessions whose targets have been closed.
-func (b *Browser) handle(method string, params jsonv2.Value) {
-	if method != target.DetachedFromTarget.Method {
-		return
-	}
-	var event target.EventDetachedFromTarget
-	if ReadEvent(params, &event) != nil {
-		return
-	}
-	b.mu.Lock()
-	session := b.sessions[event.SessionID]
-	delete(b.sessions, event.SessionID)
-	b.mu.Unlock()
-	if session != nil {
-		session.End(errors.New("the page has been closed"))
-	}
-}
-
-// Attach opens a session with a target. handle is told of the target's events by the goroutine that reads them: it must return at once.
-func (b *Browser) Attach(ctx context.Context, id target.ID, handle func(s *Session, method string, params jsonv2.Value)) (*Session, error) {
-	attached, err := Call(ctx, b.Session, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: new(true)})
-	if err != nil {
-		return nil, err
-	}
-	s := &Session{browser: b, id: attached.SessionID, gone: make(chan struct{})}
-	s.handle = func(method string, params jsonv2.Value) { handle(s, method, params) }
-	b.mu.Lock()
-	b.sessions[s.id] = s
-	b.mu.Unlock()
-	return s, nil
-}
-
-// End makes every call of the session fail for a reason, those that are waiting, too.
-func (s *Session) End(why error) {
-	s.end.Do(func() {
-		s.why = why
-		close(s.gone)
-	})
-}
-
-// Ended tells whether the session has ended, or the browser.
-func (s *Session) Ended() bool {
-	select {
-	case <-s.gone:
-		return true
-	case <-s.browser.lost:
-		return true
-	default:
-		return false
-	}
-}
-
-// ReadEvent reads what an event has told.
-func ReadEvent(params jsonv2.Value, event any) error { return jsonv2.Unmarshal(params, event, lenient) }
-
-// Reply is an answer that has not been decoded.
-type Reply []byte
-
-// Send sends a command and waits for its answer.
-func (s *Session) Send(ctx context.Context, method string, params any) (Reply, error) {
-	b := s.browser
-	answer := make(chan Reply, 1)
-	b.mu.Lock()
-	b.last++
-	id := b.last
-	b.waiting[id] = answer
-	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.waiting, id)
-	}()
-	message, err := jsonv2.Marshal(struct {
-		ID        int64            `json:"id"`
-		SessionID target.SessionID `json:"sessionId,omitempty"`
-		Method    string           `json:"method"`
-		Params    any              `json:"params"`
-	}{id, s.id, method, params})
-	if err != nil {
-		return nil, fmt.Errorf("%s: encoding the command: %w", method, err)
-	}
-	if err := b.write(append(message, 0)); err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
-	}
-	reply, err := wait(ctx, s, answer)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
-	}
-	return reply, nil
-}
-
-// Wait waits for a word of the session's event handler, but not beyond the end of the session.
-func (s *Session) Wait(ctx context.Context, word <-chan struct{}) error {
-	_, err := wait(ctx, s, word)
-	return err
-}
-
-func wait[T any](ctx context.Context, s *Session, from <-chan T) (value T, err error) {
-	select {
-	case value = <-from:
-		return value, nil
-	case <-ctx.Done():
-		return value, context.Cause(ctx)
-	case <-s.gone:
-		return value, s.why
-	case <-s.browser.lost:
-		return value, ErrLost
-	}
-}
-
 func (b *Browser) write(message []byte) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -381,34 +203,7 @@ func (b *Browser) write(message []byte) error {
 	return nil
 }
 
-// Decode returns what a command has answered.
-func Decode[P, R any](command cdp.Command[P, R], reply Reply) (R, error) {
-	var answer struct {
-		Result R      `json:"result"`
-		Error  *Error `json:"error"`
-	}
-	err := jsonv2.Unmarshal(reply, &answer, lenient)
-	if err == nil && answer.Error != nil {
-		err = answer.Error
-	}
-	if err != nil {
-		var none R
-		return none, fmt.Errorf("%s: %w", command.Method, err)
-	}
-	return answer.Result, nil
-}
-
-// Call sends a command and returns what it answers. The error is an *Error when the browser refuses it.
-func Call[P, R any](ctx context.Context, s *Session, command cdp.Command[P, R], params P) (R, error) {
-	reply, err := s.Send(ctx, command.Method, params)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	return Decode(command, reply)
-}
-
-// tail keeps the end of what the browser writes, for an error that shows it.
+// tail keeps the end of the browser's output, for an error that shows it.
 type tail struct {
 	mu   sync.Mutex
 	text []byte
@@ -428,7 +223,7 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if text := bytes.TrimSpace(t.text); len(text) > 0 {
-		return "; its last words: " + string(text)
+		return "; its last output: " + string(text)
 	}
 	return ""
 }

@@ -48,7 +48,7 @@ func stop(b *Browser) {
 	b.Close(ctx)
 }
 
-// attach opens a tab. events has the methods of its events.
+// attach opens a tab. events gets the methods of its events.
 func attach(t *testing.T, b *Browser) (s *Session, events <-chan string, id target.ID) {
 	t.Helper()
 	created, err := Call(t.Context(), b.Session, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
@@ -63,7 +63,7 @@ func attach(t *testing.T, b *Browser) (s *Session, events <-chan string, id targ
 	return s, methods, created.TargetID
 }
 
-func TestSessionsHaveTheirOwnAnswersAndEvents(t *testing.T) {
+func TestSessionsGetTheirOwnAnswersAndEvents(t *testing.T) {
 	b := start(t)
 	one, events, _ := attach(t, b)
 	other, otherEvents, _ := attach(t, b)
@@ -87,7 +87,7 @@ func TestSessionsHaveTheirOwnAnswersAndEvents(t *testing.T) {
 		}
 	}
 	if len(otherEvents) != 0 {
-		t.Errorf("the other session was told %s", <-otherEvents)
+		t.Errorf("the other session got the event %s", <-otherEvents)
 	}
 }
 
@@ -100,27 +100,39 @@ func TestLargeMessagesInBothDirections(t *testing.T) {
 	}
 }
 
-func TestRefusalsNameTheCommand(t *testing.T) {
+func TestErrorsNameTheCommand(t *testing.T) {
 	s, _, _ := attach(t, start(t))
 	_, err := Call(t.Context(), s, page.Navigate, page.NavigateParams{URL: "no URL"})
-	refused := (*Error)(nil)
-	if !errors.As(err, &refused) || refused.Code == 0 || !strings.HasPrefix(err.Error(), "Page.navigate: ") {
+	answer := (*Error)(nil)
+	if !errors.As(err, &answer) || answer.Code == 0 || !strings.HasPrefix(err.Error(), "Page.navigate: ") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestCallsEnd(t *testing.T) {
 	forever := runtime.EvaluateParams{Expression: "new Promise(() => {})", AwaitPromise: new(true)}
-	for name, end := range map[string]struct {
-		do   func(b *Browser, s *Session, id target.ID, cancel func())
+	for name, test := range map[string]struct {
+		end func(b *Browser, s *Session, id target.ID, cancel func())
+		// want is the error; nil is any.
 		want error
 	}{
-		"with their context": {func(_ *Browser, _ *Session, _ target.ID, cancel func()) { cancel() }, context.Canceled},
-		"with their session": {func(_ *Browser, s *Session, _ target.ID, _ func()) { s.End(os.ErrClosed) }, os.ErrClosed},
-		"with their target": {func(b *Browser, _ *Session, id target.ID, _ func()) {
-			_, _ = Call(context.Background(), b.Session, target.CloseTarget, target.CloseTargetParams{TargetID: id})
-		}, nil},
-		"with the browser": {func(b *Browser, _ *Session, _ target.ID, _ func()) { b.kill() }, ErrLost},
+		"with their context": {
+			end:  func(_ *Browser, _ *Session, _ target.ID, cancel func()) { cancel() },
+			want: context.Canceled,
+		},
+		"with their session": {
+			end:  func(_ *Browser, s *Session, _ target.ID, _ func()) { s.End(os.ErrClosed) },
+			want: os.ErrClosed,
+		},
+		"with their target": {
+			end: func(b *Browser, _ *Session, id target.ID, _ func()) {
+				_, _ = Call(context.Background(), b.Session, target.CloseTarget, target.CloseTargetParams{TargetID: id})
+			},
+		},
+		"with the browser": {
+			end:  func(b *Browser, _ *Session, _ target.ID, _ func()) { b.kill() },
+			want: ErrLost,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := start(t)
@@ -136,24 +148,24 @@ func TestCallsEnd(t *testing.T) {
 				_, err := Call(ctx, s, runtime.Evaluate, forever)
 				ended <- err
 			}()
-			// The browser has it once it has answered the next command.
+			// Once the browser answers the next command, it has the one above.
 			if _, err := Call(t.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: "1"}); err != nil {
 				t.Fatal(err)
 			}
-			end.do(b, s, id, cancel)
+			test.end(b, s, id, cancel)
 			select {
 			case err := <-ended:
-				if err == nil || end.want != nil && !errors.Is(err, end.want) {
-					t.Errorf("got %v, want %v", err, end.want)
+				if err == nil || test.want != nil && !errors.Is(err, test.want) {
+					t.Errorf("got %v, want %v", err, test.want)
 				}
 			case <-time.After(10 * time.Second):
-				t.Error("it still waits")
+				t.Error("the call still waits")
 			}
 		})
 	}
 }
 
-func TestEventsTellOfACrash(t *testing.T) {
+func TestACrashIsAnEvent(t *testing.T) {
 	s, events, _ := attach(t, start(t))
 	if _, err := Call(t.Context(), s, inspector.Enable, cdp.Empty{}); err != nil {
 		t.Fatal(err)
@@ -168,12 +180,12 @@ func TestEventsTellOfACrash(t *testing.T) {
 				return
 			}
 		case <-ctx.Done():
-			t.Fatal("nothing was told")
+			t.Fatal("no event came")
 		}
 	}
 }
 
-func TestNothingIsLeft(t *testing.T) {
+func TestNoProcessOrFileIsLeft(t *testing.T) {
 	for name, end := range map[string]func(b *Browser){
 		"closed": stop,
 		"killed": func(b *Browser) {
@@ -191,27 +203,27 @@ func TestNothingIsLeft(t *testing.T) {
 			attach(t, b)
 			tree := procs.Tree(b.Pid())
 			if len(tree) < 3 {
-				t.Fatalf("the browser has processes %v only", tree)
+				t.Fatalf("the browser has only the processes %v", tree)
 			}
 			end(b)
-			if _, err := os.Stat(b.directory); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(b.profile); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the profile: %v", err)
 			}
 			for _, pid := range tree {
-				// Who ended them may have left it to init to take note.
+				// A zombie is as good as gone: init has not read its exit status yet.
 				status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 				if err == nil && !bytes.Contains(status, []byte("State:\tZ")) && !bytes.Contains(status, []byte("State:\tX")) {
 					t.Errorf("process %d is left:\n%s", pid, status)
 				}
 			}
 			if _, err := Call(t.Context(), b.Session, browser.GetVersion, cdp.Empty{}); !errors.Is(err, ErrLost) {
-				t.Errorf("a call afterwards: %v", err)
+				t.Errorf("a call after the end: got %v", err)
 			}
 		})
 	}
 }
 
-func TestStartSaysWhatIsWrong(t *testing.T) {
+func TestStartShowsTheBrowsersOutput(t *testing.T) {
 	if _, err := Start(t.Context(), "/nonexistent/browser"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -220,7 +232,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), script)
-	if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "its last words: a library is missing") {
+	if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "its last output: a library is missing") {
 		t.Errorf("got %v", err)
 	}
 }
