@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chromium looks at web pages as people do, in tests: it clicks, types and waits for what is to be seen.
+// Package chromium lets tests use web pages as people do: they click, type, and wait for what the page shows.
 package chromium
 
 import (
@@ -22,21 +22,21 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser is one tab of a Chromium of its own, with nothing remembered. What does not happen in time ends the test.
+// Browser is one tab in a new Chromium without cookies or storage. A method that waits fails the test after waitTimeout.
 type Browser struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
 	tb  testing.TB
 
-	mu sync.Mutex
-	// complaints of the browser: scripts that failed, what the page's policy refused.
-	complaints []string
+	mu sync.Mutex // guards the field below
+	// problems that the browser has logged: scripts that failed, and what the page's content security policy blocked.
+	problems []string
 }
 
-// patience bounds every wait.
-const patience = 30 * time.Second
+// waitTimeout bounds every wait.
+const waitTimeout = 30 * time.Second
 
-// Start starts a browser, which ends with the test. A complaint of the browser fails the test. hosts are addresses by name, for
-// names that the machine cannot resolve; may be nil.
+// Start starts a browser, which ends with the test. The test fails if a script of a page fails or its policy blocks something. hosts
+// maps names that the machine cannot resolve to addresses; may be nil.
 func Start(tb testing.TB, hosts map[string]string) *Browser {
 	tb.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
@@ -53,14 +53,14 @@ func Start(tb testing.TB, hosts map[string]string) *Browser {
 	ctx, cancel := chromedp.NewContext(allocator)
 	tb.Cleanup(cancel)
 	b := &Browser{ctx: ctx, tb: tb}
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	if err := chromedp.Listen(ctx, b.recordProblem); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if len(b.complaints) > 0 {
-			tb.Errorf("the browser complains:\n%s", strings.Join(b.complaints, "\n"))
+		if len(b.problems) > 0 {
+			tb.Errorf("the browser logged problems:\n%s", strings.Join(b.problems, "\n"))
 		}
 	})
 	for _, err := range []error{
@@ -79,33 +79,33 @@ func call[P, R any](ctx context.Context, command cdp.Command[P, R], params P) er
 	return err
 }
 
-// hear keeps what the browser complains of.
-func (b *Browser) hear(event any) {
+// recordProblem adds an event to problems if it is one.
+func (b *Browser) recordProblem(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *cdpruntime.EventExceptionThrown:
-		b.complaints = append(b.complaints, e.ExceptionDetails.Text)
+		b.problems = append(b.problems, e.ExceptionDetails.Text)
 	case *log.EventEntryAdded:
 		if e.Entry.Source == log.EntrySourceSecurity || strings.Contains(e.Entry.Text, "Content Security Policy") {
-			b.complaints = append(b.complaints, e.Entry.Text)
+			b.problems = append(b.problems, e.Entry.Text)
 		}
 	}
 }
 
-// do runs steps one after the other; the test ends when one fails.
+// do runs steps one after the other. The test ends when one fails.
 func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.tb.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, waitTimeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.tb.Fatalf("%v\nthe page says:\n%s", err, b.Page())
+		b.tb.Fatalf("%v\nthe page shows:\n%s", err, b.Page())
 	}
 }
 
-// quietly evaluates something that is text and never fails.
-func (b *Browser) quietly(script string) string {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+// evaluate returns the value of an expression as text, or the text of the error.
+func (b *Browser) evaluate(script string) string {
+	ctx, cancel := context.WithTimeout(b.ctx, waitTimeout)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+script+")"))
 	if err != nil {
@@ -114,9 +114,9 @@ func (b *Browser) quietly(script string) string {
 	return text
 }
 
-// Page is what a person sees, and where.
+// Page returns the page's address and visible text.
 func (b *Browser) Page() string {
-	return b.quietly(`document.location + "\n" + document.body.innerText`)
+	return b.evaluate(`document.location + "\n" + document.body.innerText`)
 }
 
 // Open goes to an address.
@@ -131,56 +131,56 @@ func (b *Browser) Click(selector string) {
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Fill types into a field, in place of what is there.
+// Fill waits for a field and replaces its content with text, as if typed.
 func (b *Browser) Fill(selector, text string) {
 	b.tb.Helper()
 	field := chromedp.CSS(selector)
 	b.do(chromedp.WaitVisible(field), chromedp.Focus(field))
-	b.Holds(`document.activeElement.select() === undefined`) // what is typed takes the place of what is there
+	b.Holds(`document.activeElement.select() === undefined`) // the typed text replaces the selected text
 	b.do(chromedp.SendKeys(field, text))
 }
 
-// Sees waits until the page's text has all of the words. Whoever sees the page sees them.
+// Sees waits until the page's visible text has all words.
 func (b *Browser) Sees(words ...string) {
 	b.tb.Helper()
 	b.eventually(fmt.Sprintf("the page shows %q", words), func() error {
 		text := b.Page()
 		for _, word := range words {
 			if !strings.Contains(text, word) {
-				return fmt.Errorf("%q is not on it:\n%s", word, text)
+				return fmt.Errorf("%q is not on the page:\n%s", word, text)
 			}
 		}
 		return nil
 	})
 }
 
-// Holds waits until a script is true.
+// Holds waits until an expression is true.
 func (b *Browser) Holds(script string) {
 	b.tb.Helper()
 	b.eventually(script, func() error {
-		if got := b.quietly(script); got != "true" {
-			return fmt.Errorf("it is %s", got)
+		if got := b.evaluate(script); got != "true" {
+			return fmt.Errorf("it was %s", got)
 		}
 		return nil
 	})
 }
 
-// Press presses keys where the focus is, as a person without a mouse does: kb.Tab, kb.Enter, or text.
+// Press presses keys in the element that has the focus, as a person without a mouse does: kb.Tab, kb.Enter, or text.
 func (b *Browser) Press(keys string) {
 	b.tb.Helper()
 	b.do(chromedp.KeyEvent(keys))
 }
 
-// Seen waits until an element is to be seen.
-func (b *Browser) Seen(selector string) {
+// WaitVisible waits until an element is visible.
+func (b *Browser) WaitVisible(selector string) {
 	b.tb.Helper()
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
-// eventually waits until check has no more to say.
+// eventually waits until check returns no error.
 func (b *Browser) eventually(what string, check func() error) {
 	b.tb.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, waitTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -192,12 +192,12 @@ func (b *Browser) eventually(what string, check func() error) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			b.tb.Fatalf("waited in vain until %s: %v", what, err)
+			b.tb.Fatalf("not true within %s: %s: %v", waitTimeout, what, err)
 		}
 	}
 }
 
-// Screenshots keeps pictures of the page: as a desk and a phone show it, light and dark.
+// Screenshots writes pictures of the page on a desktop and on a phone, light and dark, to PLATEN_SCREENSHOTS or .bench/screenshots.
 func (b *Browser) Screenshots(name string) {
 	b.tb.Helper()
 	dir := os.Getenv("PLATEN_SCREENSHOTS")
@@ -214,20 +214,20 @@ func (b *Browser) Screenshots(name string) {
 		mobile        bool
 		scheme        string
 	}{
-		{"desk-light", 1280, 900, false, "light"},
-		{"desk-dark", 1280, 900, false, "dark"},
+		{"desktop-light", 1280, 900, false, "light"},
+		{"desktop-dark", 1280, 900, false, "dark"},
 		{"phone-light", 390, 844, true, "light"},
 		{"phone-dark", 390, 844, true, "dark"},
 	} {
 		b.display(view.width, view.height, view.mobile, view.scheme)
-		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		ctx, cancel := context.WithTimeout(b.ctx, waitTimeout)
 		picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		cancel()
 		if err != nil {
 			b.tb.Fatal(err)
 		}
 		if view.mobile {
-			// What is wider than the screen must be scrolled for.
+			// A wider page would have to be scrolled sideways.
 			b.Holds("document.documentElement.scrollWidth <= 390")
 		}
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+view.name+".png"), picture, 0o644); err != nil {
@@ -237,7 +237,7 @@ func (b *Browser) Screenshots(name string) {
 	b.display(1280, 900, false, "light")
 }
 
-// display makes the browser's window that of another device.
+// display sets the window's size, the kind of device and the colour scheme.
 func (b *Browser) display(width, height int64, mobile bool, scheme string) {
 	b.tb.Helper()
 	for _, err := range []error{

@@ -204,7 +204,7 @@ func TestForgedState(t *testing.T) {
 	b.open("/ui/storage")
 	b.Fill("#appKey", appKey)
 	b.Click("#connect")
-	b.Seen("button[value=allow]")
+	b.WaitVisible("button[value=allow]")
 	b.open("/ui/connect/callback?code=stolen&state=made-up")
 	b.Sees("This answer belongs to no attempt of yours")
 	b.Screenshots("forged")
