@@ -26,7 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// start returns a running browser, which ends with the test.
+// start returns a browser, which ends with the test.
 func start(t *testing.T) *Browser {
 	t.Helper()
 	b, err := New(Options{})
@@ -69,11 +69,11 @@ func decode(t *testing.T, data []byte) (image.Image, string) {
 	return img, format
 }
 
-// near tells whether a pixel has a colour, give or take what lossy formats change.
+// near tells whether a pixel has a colour, within what lossy formats change.
 func near(img image.Image, x, y int, want color.RGBA) bool {
 	r, g, b, _ := img.At(x, y).RGBA()
-	off := func(got uint32, want uint8) bool { d := int(got>>8) - int(want); return d > 20 || d < -20 }
-	return !off(r, want.R) && !off(g, want.G) && !off(b, want.B)
+	differs := func(got uint32, want uint8) bool { d := int(got>>8) - int(want); return d > 20 || d < -20 }
+	return !differs(r, want.R) && !differs(g, want.G) && !differs(b, want.B)
 }
 
 const red = `<body style="margin:0;background:rgb(255,0,0)"></body>`
@@ -96,10 +96,10 @@ func TestFormats(t *testing.T) {
 
 func TestScale(t *testing.T) {
 	b := start(t)
-	for scale, want := range map[float64]image.Point{0.5: {100, 50}, 2: {400, 200}, 1.25: {250, 125}} {
-		task := task("png", red)
-		task.Scale = scale
-		outputs, _ := run(t, b, task)
+	for scale, want := range map[float64]image.Point{0.5: {X: 100, Y: 50}, 2: {X: 400, Y: 200}, 1.25: {X: 250, Y: 125}} {
+		picture := task("png", red)
+		picture.Scale = scale
+		outputs, _ := run(t, b, picture)
 		img, _ := decode(t, outputs[0].Data)
 		if img.Bounds().Size() != want || outputs[0].Width != want.X || outputs[0].Height != want.Y {
 			t.Errorf("scale %v: got %v and %dx%d, want %v", scale, img.Bounds(), outputs[0].Width, outputs[0].Height, want)
@@ -110,14 +110,14 @@ func TestScale(t *testing.T) {
 func TestModifications(t *testing.T) {
 	b := start(t)
 	dir := t.TempDir()
-	task := task("pdf", `<h1 data-param="headline">previous</h1><p data-if="shown">shown</p><p data-if="!shown">hidden</p>
+	document := task("pdf", `<h1 data-param="headline">previous</h1><p data-if="shown">shown</p><p data-if="!shown">hidden</p>
 		<ul><li data-each="items"><span data-param="name"></span></li></ul>`)
-	task.Modifications = map[string]any{
+	document.Modifications = map[string]any{
 		"headline": `<script>document.title="x"</script><b>bold</b>`, "shown": true,
 		"items": []any{map[string]any{"name": "first"}, map[string]any{"name": "second"}},
 	}
-	task.Pages[0].Width, task.Pages[0].Height = 1200, 600
-	outputs, warnings := run(t, b, task)
+	document.Pages[0].Width, document.Pages[0].Height = 1200, 600
+	outputs, warnings := run(t, b, document)
 	text := pdfText(t, dir, outputs[0].Data)
 	for _, want := range []string{`<script>document.title="x"</script><b>bold</b>`, "shown", "first", "second"} {
 		if !strings.Contains(text, want) {
@@ -131,13 +131,13 @@ func TestModifications(t *testing.T) {
 
 func TestSpecialKeys(t *testing.T) {
 	b := start(t)
-	task := task("png", `<body style="margin:0"><div id="box" style="width:50px;height:50px"></div>`, red)
-	task.Modifications = map[string]any{
+	pages := task("png", `<body style="margin:0"><div id="box" style="width:50px;height:50px"></div>`, red)
+	pages.Modifications = map[string]any{
 		"canvasBackgroundColor": "rgb(0,0,255)", "box.backgroundColor": "rgb(0,255,0)",
 		"page2@canvasBackgroundColor": "linear-gradient(rgb(9,9,9),rgb(9,9,9))",
 		"nothing.color":               "red",
 	}
-	outputs, warnings := run(t, b, task)
+	outputs, warnings := run(t, b, pages)
 	first, _ := decode(t, outputs[0].Data)
 	second, _ := decode(t, outputs[1].Data)
 	if !near(first, 150, 80, color.RGBA{0, 0, 255, 255}) || !near(first, 20, 20, color.RGBA{0, 255, 0, 255}) {
@@ -147,7 +147,7 @@ func TestSpecialKeys(t *testing.T) {
 		t.Errorf("second page: got %v", second.At(100, 50))
 	}
 	if len(warnings) == 0 || !strings.Contains(warnings[0].Title, "nothing.color") {
-		t.Errorf("warnings %v do not name the element that is missing", warnings)
+		t.Errorf("warnings %v do not name the missing element", warnings)
 	}
 }
 
@@ -168,9 +168,9 @@ func TestPagesComeInOrder(t *testing.T) {
 func TestPDFHoldsEveryPageAtItsSize(t *testing.T) {
 	b := start(t)
 	dir := t.TempDir()
-	task := task("pdf", "<p>one</p>", "<p>two</p>")
-	task.Pages[1].Width, task.Pages[1].Height = 960, 480
-	outputs, _ := run(t, b, task)
+	document := task("pdf", "<p>one</p>", "<p>two</p>")
+	document.Pages[1].Width, document.Pages[1].Height = 960, 480
+	outputs, _ := run(t, b, document)
 	if len(outputs) != 1 || outputs[0].Page != 1 {
 		t.Fatalf("got %d outputs", len(outputs))
 	}
@@ -187,7 +187,7 @@ func TestPDFHoldsEveryPageAtItsSize(t *testing.T) {
 	output(t, "qpdf", "--check", path)
 }
 
-// arriving is a page whose box comes in within a minute, and one that spins for ever.
+// arriving is a page with a box that slides in within a minute, and one that spins for ever.
 const arriving = `<style>body{margin:0} div{width:40px;height:40px;background:rgb(255,0,0)} #in{animation:in 60s both} #spin{animation:spin 3s infinite linear}
 	@keyframes in{from{opacity:0;transform:translateX(-100px)}} @keyframes spin{to{transform:rotate(360deg)}}</style><div id=in></div><div id=spin></div>`
 
@@ -208,9 +208,7 @@ func TestSameInputSameBytes(t *testing.T) {
 			document := film(format, "<h1>Hello</h1>", arriving)
 			document.PDF.Title, document.Video.Seconds = "Hello", 0.5
 			one, _ := run(t, first, document)
-			for range time.Tick(time.Second) { // a PDF's dates have seconds
-				break
-			}
+			<-time.After(time.Second) // dates in a PDF have seconds
 			two, _ := run(t, second, document)
 			if len(one) == 0 || len(one) != len(two) {
 				t.Fatalf("%d and %d files", len(one), len(two))
@@ -242,10 +240,10 @@ func TestBrowserIsRestartedAfterACrash(t *testing.T) {
 	pid := pid(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	loading := render.Emit(func(context.Context, render.Output) error {
+	killBrowser := render.Emit(func(context.Context, render.Output) error {
 		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(pid)).Run()
 	})
-	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), loading)
+	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), killBrowser)
 	problem := (*render.Error)(nil)
 	if !errors.As(err, &problem) || problem.Reason != render.ReasonBrowserCrashed || problem.Terminal {
 		t.Fatalf("got %v", err)
@@ -298,7 +296,7 @@ func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
 	}
 	t.Cleanup(b.Close)
 	first := pid(t, b)
-	// While a page is emitted, another render comes and goes: it has the browser replaced under the first one.
+	// While the first page is emitted, another render begins and ends, after which the browser is replaced.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	emitted := 0
@@ -331,7 +329,7 @@ func pid(t *testing.T, b *Browser) int {
 	return c.Pid()
 }
 
-func TestExtraSizesAreLaidOutAnew(t *testing.T) {
+func TestEachExtraSizeIsLaidOut(t *testing.T) {
 	b := start(t)
 	const halves = `<style>body{margin:0} div{width:50vw;height:100vh;background:rgb(255,0,0)}</style><div></div>`
 	sizes := task("png", halves, red)
@@ -341,20 +339,20 @@ func TestExtraSizesAreLaidOutAnew(t *testing.T) {
 	outputs, warnings := run(t, b, sizes)
 	for i, want := range sizes.Files() {
 		if i >= len(outputs) || outputs[i].ID != want {
-			t.Fatalf("files %d of %d: want %+v", i, len(outputs), want)
+			t.Fatalf("file %d of %d: want %+v", i, len(outputs), want)
 		}
 	}
-	for i, want := range map[int]image.Point{0: {400, 200}, 2: {800, 100}, 4: {100, 600}} {
+	for i, want := range map[int]image.Point{0: {X: 400, Y: 200}, 2: {X: 800, Y: 100}, 4: {X: 100, Y: 600}} {
 		img, _ := decode(t, outputs[i].Data)
 		if img.Bounds().Size() != want || outputs[i].Width != want.X || outputs[i].Height != want.Y {
-			t.Errorf("%+v: %v, told %dx%d, want %v", outputs[i].ID, img.Bounds(), outputs[i].Width, outputs[i].Height, want)
+			t.Errorf("%+v is %v and reported as %dx%d, want %v", outputs[i].ID, img.Bounds(), outputs[i].Width, outputs[i].Height, want)
 		}
 		if !near(img, want.X/2-4, want.Y/2, color.RGBA{255, 0, 0, 255}) || !near(img, want.X/2+4, want.Y/2, color.RGBA{255, 255, 255, 255}) {
-			t.Errorf("%+v was not laid out anew", outputs[i].ID)
+			t.Errorf("%+v has the layout of another size", outputs[i].ID)
 		}
 	}
 	if len(warnings) != 1 {
-		t.Errorf("a page says the same in every size, and it was told %d times", len(warnings))
+		t.Errorf("got %d warnings, want 1 for all sizes", len(warnings))
 	}
 }
 

@@ -5,9 +5,8 @@ package browser
 
 import (
 	"bytes"
-	"fmt"
 	"image/color"
-	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -17,14 +16,16 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/target"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/template"
 )
 
-// remembered are pages of which each could change what the next one in the same document looks like.
-var remembered = []string{
+// leakyPages could each change what the next page in the same document looks like.
+var leakyPages = []string{
 	`<!doctype html><html style="color-scheme:dark"><body style="margin:0"><p>dark by its root</p>`,
 	`<p>no doctype, no body, <table border=1 cellpadding=4><td>a quirk</table>`,
 	`<!DOCTYPE html><p>a doctype, <table border=1 cellpadding=4><td>no quirk</table>`,
@@ -49,8 +50,8 @@ var remembered = []string{
 	``,
 }
 
-// TestWrittenPagesLookLikeLoadedOnes paints pages one after the other in one tab, forwards and backwards and in other sizes, and each in
-// a browser context that has seen no other: not a byte may differ.
+// TestWrittenPagesLookLikeLoadedOnes paints each page in a new browser context, and then all pages in one tab: in random order, forwards
+// and backwards. The pictures must be the same, byte for byte.
 func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 	b := start(t)
 	c, err := b.supervisor.start(t.Context())
@@ -62,10 +63,10 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 		if !template.Inert(html, modifications) {
 			return
 		}
-		see := task("png", html)
-		see.Pages[0].Width, see.Pages[0].Height = 300+10*(len(tasks)%3), 150
-		see.Modifications, see.Transparent = modifications, transparent
-		tasks = append(tasks, see)
+		picture := task("png", html)
+		picture.Pages[0].Width, picture.Pages[0].Height = 300+10*(len(tasks)%3), 150
+		picture.Modifications, picture.Transparent = modifications, transparent
+		tasks = append(tasks, picture)
 	}
 	for _, g := range goldens {
 		add(g.html, g.modifications, g.transparent)
@@ -73,7 +74,7 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 	if len(tasks) < 10 {
 		t.Errorf("only %d golden pages are inert", len(tasks))
 	}
-	for i, html := range remembered {
+	for i, html := range leakyPages {
 		before := len(tasks)
 		add(html, map[string]any{}, i%4 == 3)
 		if len(tasks) == before {
@@ -81,79 +82,79 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 		}
 	}
 	want := make([][]byte, len(tasks))
-	said := make([]report, len(tasks))
-	for i, see := range tasks {
+	wantReports := make([]report, len(tasks))
+	for i, picture := range tasks {
 		loaded, err := c.openTab(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said[i], err = loaded.load(t.Context(), see, see.Pages[0]); err != nil {
+		if wantReports[i], err = loaded.load(t.Context(), picture, picture.Pages[0]); err != nil {
 			t.Fatal(err)
 		}
-		if want[i], err = loaded.capture(t.Context(), see, see.Pages[0]); err != nil {
+		if want[i], err = loaded.capture(t.Context(), picture, picture.Pages[0]); err != nil {
 			t.Fatal(err)
 		}
 		loaded.Close()
 	}
-	order := slices.Collect(maps.Keys(maps.Collect(slices.All(tasks)))) // by chance
+	order := rand.Perm(len(tasks))
 	for i := range tasks {
 		order = append(order, i)
 	}
 	for i := range tasks {
 		order = append(order, len(tasks)-1-i)
 	}
-	written := map[bool]*tab{}
+	byMode := map[bool]*tab{} // true: quirks mode
 	for _, quirks := range []bool{false, true} {
-		if written[quirks], err = c.openTab(t.Context()); err != nil {
+		if byMode[quirks], err = c.openTab(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		defer written[quirks].Close()
+		defer byMode[quirks].Close()
 	}
-	for n, i := range order {
-		see := tasks[i]
-		written := written[template.Quirks(see.Pages[0].HTML)]
-		r, err := written.write(t.Context(), see, see.Pages[0])
+	before := ""
+	for _, i := range order {
+		picture, page := tasks[i], tasks[i].Pages[0]
+		written := byMode[template.Quirks(page.HTML)]
+		r, err := written.write(t.Context(), picture, page)
 		if err != nil {
-			t.Fatalf("%s: %v", see.Pages[0].HTML, err)
+			t.Fatalf("%s: %v", page.HTML, err)
 		}
-		got, err := written.capture(t.Context(), see, see.Pages[0])
+		got, err := written.capture(t.Context(), picture, page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fmt.Sprint(r) != fmt.Sprint(said[i]) {
-			t.Errorf("it says %v, and %v when loaded: %s", r, said[i], see.Pages[0].HTML)
+		if diff := cmp.Diff(wantReports[i], r, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("the report differs from the loaded page's: %s\n(-loaded +written):\n%s", page.HTML, diff)
 		}
 		if !bytes.Equal(got, want[i]) {
-			before := ""
-			if n > 0 {
-				before = tasks[order[n-1]].Pages[0].HTML
-			}
-			t.Errorf("written it looks different: %s\nafter %s", see.Pages[0].HTML, before)
+			t.Errorf("the written page looks different: %s\nafter %s", page.HTML, before)
 		}
+		before = page.HTML
 	}
 }
 
-// TestNoPageDisturbsTheNext renders pages that leave something in a document, in the browser, and each time a
-// page that would show it.
+// TestNoPageDisturbsTheNext renders pages that leave something behind in a document, each followed by a page that would show it.
 func TestNoPageDisturbsTheNext(t *testing.T) {
 	const tall = `<div style="height:3000px;background:linear-gradient(red,blue)">tall</div>`
-	for name, pages := range map[string][2]string{
-		"scrolls":          {`<style>html { scroll-snap-type: y mandatory } div { height: 300px } .s { scroll-snap-align: start }</style><div></div><div class="s">x</div><div></div>`, tall},
-		"names open":       {`<img name="open" src="data:image/png;base64,iVBORw0KGgo=">`, tall},
-		"names close":      {`<p>x</p>`, `<img name="close" alt="x"><p>y</p>`},
-		"names URL":        {`<img name="URL" alt="x"><form name="body"></form>`, tall},
-		"in quirks mode":   {`<div style="width:100;height:50;background:red">x</div>`, `<!doctype html><div style="width:100;height:50;background:red">x</div>`},
-		"mark and doctype": {`<p>x</p>`, "\ufeff<!doctype html><table><td>x</table><p>y</p>"},
-		"scroll timeline":  {`<p>x</p>`, `<style>@keyframes go { to { opacity: 0 } } p { animation: go linear; animation-timeline: scroll() }</style><p>x</p>`},
+	for name, test := range map[string]struct{ leaks, shows string }{
+		"scrolls":          {leaks: `<style>html { scroll-snap-type: y mandatory } div { height: 300px } .s { scroll-snap-align: start }</style><div></div><div class="s">x</div><div></div>`, shows: tall},
+		"names open":       {leaks: `<img name="open" src="data:image/png;base64,iVBORw0KGgo=">`, shows: tall},
+		"names close":      {leaks: `<p>x</p>`, shows: `<img name="close" alt="x"><p>y</p>`},
+		"names URL":        {leaks: `<img name="URL" alt="x"><form name="body"></form>`, shows: tall},
+		"in quirks mode":   {leaks: `<div style="width:100;height:50;background:red">x</div>`, shows: `<!doctype html><div style="width:100;height:50;background:red">x</div>`},
+		"mark and doctype": {leaks: `<p>x</p>`, shows: "\ufeff<!doctype html><table><td>x</table><p>y</p>"},
+		"scroll timeline":  {leaks: `<p>x</p>`, shows: `<style>@keyframes go { to { opacity: 0 } } p { animation: go linear; animation-timeline: scroll() }</style><p>x</p>`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			alone, aloneSays := run(t, start(t), task("png", pages[1]))
+			want, wantWarnings := run(t, start(t), task("png", test.shows))
 			b := start(t)
 			for range 3 {
-				run(t, b, task("png", pages[0]))
-				after, afterSays := run(t, b, task("png", pages[1]))
-				if !bytes.Equal(after[0].Data, alone[0].Data) || !slices.Equal(afterSays, aloneSays) {
-					t.Fatalf("it is another picture, or says %v in place of %v", afterSays, aloneSays)
+				run(t, b, task("png", test.leaks))
+				got, warnings := run(t, b, task("png", test.shows))
+				if !bytes.Equal(got[0].Data, want[0].Data) {
+					t.Fatal("the picture differs from that of a new browser")
+				}
+				if diff := cmp.Diff(wantWarnings, warnings); diff != "" {
+					t.Fatalf("warnings (-new browser +after the other page):\n%s", diff)
 				}
 			}
 		})
@@ -170,8 +171,8 @@ func TestWarningsOfInertPages(t *testing.T) {
 	}
 }
 
-// TestMemoryOfAPageIsNotTheNextOnes has pages that fit one by one, and not two at a time.
-func TestMemoryOfAPageIsNotTheNextOnes(t *testing.T) {
+// TestMemoryOfAPageDoesNotCountForTheNext renders pages of which one fits into the limit, but not two.
+func TestMemoryOfAPageDoesNotCountForTheNext(t *testing.T) {
 	b := startBehind(t, loopback, memoryLimit)
 	for range 4 {
 		run(t, b, task("png", strings.Repeat("<p>paragraph</p>", 60_000)))
@@ -179,8 +180,8 @@ func TestMemoryOfAPageIsNotTheNextOnes(t *testing.T) {
 	run(t, b, task("png", red))
 }
 
-// TestHalfACharacterIsNoHarm has pages that tell the browser's log of half a surrogate pair.
-func TestHalfACharacterIsNoHarm(t *testing.T) {
+// TestHalfASurrogatePairDoesNoHarm renders pages that log half a surrogate pair.
+func TestHalfASurrogatePairDoesNoHarm(t *testing.T) {
 	b := start(t)
 	before := pid(t, b)
 	for _, script := range []string{`console.log("\ud83d")`, `throw new Error("\ud83d")`, `Promise.reject("\udc00")`, `console.table([{a: "\ud83d"}])`} {
@@ -194,20 +195,20 @@ func TestHalfACharacterIsNoHarm(t *testing.T) {
 func TestScalesDoNotMix(t *testing.T) {
 	for name, html := range map[string]string{"inert": `<p style="font:24px 'Liberation Sans'">text`, "with a script": `<p style="font:24px 'Liberation Sans'">text<script>1</script>`} {
 		t.Run(name, func(t *testing.T) {
-			see := task("png", html)
-			see.Scale = 2
-			want, _ := run(t, start(t), see)
+			large := task("png", html)
+			large.Scale = 2
+			want, _ := run(t, start(t), large)
 			b := start(t)
 			run(t, b, task("png", `<p style="font:24px 'Liberation Sans'">text`))
-			got, _ := run(t, b, see)
+			got, _ := run(t, b, large)
 			if !bytes.Equal(got[0].Data, want[0].Data) {
-				t.Error("after a page at another scale it looks different")
+				t.Error("after a page at another scale, the page looks different")
 			}
 		})
 	}
 }
 
-// contexts of the browser, besides its own.
+// contexts returns the browser contexts except the default one.
 func contexts(t *testing.T, b *Browser) []cdp.BrowserContextID {
 	t.Helper()
 	c, err := b.supervisor.start(t.Context())
@@ -222,34 +223,34 @@ func contexts(t *testing.T, b *Browser) []cdp.BrowserContextID {
 	return all.BrowserContextIDs
 }
 
-// TestOnlyInertPagesShareABrowserContext also counts them: how many are kept bounds the memory.
+// TestOnlyInertPagesShareABrowserContext also counts the contexts that are kept, because each takes memory.
 func TestOnlyInertPagesShareABrowserContext(t *testing.T) {
 	b := start(t)
 	first := contexts(t, b)
 	if len(first) != 1 {
-		t.Fatalf("a browser without a render has contexts %v", first)
+		t.Fatalf("before the first render, the contexts are %v, want one", first)
 	}
 	for range 5 {
 		run(t, b, task("png", red))
 		run(t, b, task("pdf", `<p>text</p>`))
 	}
 	if now := contexts(t, b); !slices.Equal(now, first) {
-		t.Errorf("inert pages had contexts %v, and then %v", first, now)
+		t.Errorf("after inert pages, the contexts are %v, want %v", now, first)
 	}
 	for _, html := range []string{`<script>document.title = "x"</script>`, `<p onclick="1">x</p>`, `<img src="picture.png">`, `<p style="background:\75rl(http://picture.invalid/)">x</p>`} {
 		before := contexts(t, b)
 		run(t, b, task("png", html))
 		if now := contexts(t, b); len(now) != 1 || slices.Equal(now, before) {
-			t.Errorf("%s: contexts %v, and before it %v", html, now, before)
+			t.Errorf("%s: the contexts are %v, want one that is not in %v", html, now, before)
 		}
 	}
 }
 
-// TestPagesThatSeemInertAreStillRight has pages that no look at their text shows to need a script or a request.
-func TestPagesThatSeemInertAreStillRight(t *testing.T) {
-	var reached atomic.Int32
+// TestPagesThatOnlyLookInertAreRight renders pages whose text does not show that they need a script or a request.
+func TestPagesThatOnlyLookInertAreRight(t *testing.T) {
+	var requests atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		reached.Add(1)
+		requests.Add(1)
 		w.Header().Set("Content-Type", "image/svg+xml")
 		_, _ = w.Write([]byte(`<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100"><rect width="200" height="100" fill="red"/></svg>`))
 	}))
@@ -268,26 +269,26 @@ func TestPagesThatSeemInertAreStillRight(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !template.Inert(html, nil) {
-				t.Fatal("it does not seem inert")
+				t.Fatal("the page does not look inert")
 			}
-			reached.Store(0)
+			requests.Store(0)
 			outputs, warnings := run(t, b, task("png", html))
 			img, _ := decode(t, outputs[0].Data)
 			handler := strings.Contains(html, "onerror")
-			if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 && !handler || reached.Load() == 0 && !handler {
-				t.Errorf("painted %v, warnings %v, %d requests", img.At(100, 50), warnings, reached.Load())
+			if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 && !handler || requests.Load() == 0 && !handler {
+				t.Errorf("painted %v, warnings %v, %d requests", img.At(100, 50), warnings, requests.Load())
 			}
 		})
 	}
 }
 
-func TestATabServesSoManyPages(t *testing.T) {
+func TestATabIsReplacedAfterMaxPages(t *testing.T) {
 	b := startBehind(t, loopback, memoryLimit)
 	before := contexts(t, b)
 	for range maxPages + 1 {
 		run(t, b, task("jpeg", red))
 	}
 	if now := contexts(t, b); len(now) != 1 || slices.Equal(now, before) {
-		t.Errorf("after %d pages the contexts are %v, as before", maxPages+1, now)
+		t.Errorf("after %d pages, the contexts are %v, want one that is not in %v", maxPages+1, now, before)
 	}
 }
