@@ -37,7 +37,7 @@ manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the c
 	$(CONTROLLER_GEN) rbac:roleName=platen-manager paths=./controllers/... paths=./cmd/manager/... output:rbac:dir=config/rbac
 
 .PHONY: docs
-docs: $(CRD_REF_DOCS) ## Generate the reference of the API and of the metrics.
+docs: $(CRD_REF_DOCS) ## Generate the reference of the API, the metrics and the reasons of storage failures.
 	$(CRD_REF_DOCS) --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown --output-path=docs/reference/v1alpha1.md --log-level=ERROR
 	go run ./hack/docs docs/reference
 

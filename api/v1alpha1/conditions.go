@@ -58,20 +58,6 @@ const (
 	DeadlineExceededReason = "DeadlineExceeded"
 	// BackoffLimitExceededReason means that render pods were lost more often than spec.backoffLimit.
 	BackoffLimitExceededReason = "BackoffLimitExceeded"
-	// UploadFailedReason means that an upload failed for a reason that has no name of its own.
-	UploadFailedReason = "UploadFailed"
-	// InsufficientSpaceReason means that the account is full.
-	InsufficientSpaceReason = "InsufficientSpace"
-	// PathNotAllowedReason means that the service does not take a file or folder of that name.
-	PathNotAllowedReason = "PathNotAllowed"
-	// ConflictReason means that something else stands at a path.
-	ConflictReason = "Conflict"
-	// FileTooLargeReason means that the service does not take files of that size.
-	FileTooLargeReason = "FileTooLarge"
-	// ContentChangedReason means that a rendered file is not what it was any more.
-	ContentChangedReason = "ContentChanged"
-	// ConnectionNotFoundReason means that the job names a connection that the namespace does not have.
-	ConnectionNotFoundReason = "ConnectionNotFound"
 )
 
 // Reasons of a StorageConnection's Ready condition, besides those of the storage service's errors (such as TokenExpired).
@@ -80,8 +66,6 @@ const (
 	VerifiedReason = "Verified"
 	// VerifyingReason means that the account is being asked.
 	VerifyingReason = "Verifying"
-	// DisabledReason means that uploadPolicy is Disabled.
-	DisabledReason = "Disabled"
 )
 
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".

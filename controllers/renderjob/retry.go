@@ -29,11 +29,6 @@ const (
 	maxAnnotation = 256
 )
 
-// ownFault are the reasons of uploads that fail in the same way through any connection.
-var ownFault = []string{
-	platenv1alpha1.PathNotAllowedReason, platenv1alpha1.ConflictReason, platenv1alpha1.FileTooLargeReason, platenv1alpha1.ContentChangedReason,
-}
-
 // failedUpload returns the condition of a finished job of which an upload has failed, and nil of any other.
 func failedUpload(job *platenv1alpha1.RenderJob) *metav1.Condition {
 	uploaded := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.UploadedCondition)
@@ -61,7 +56,7 @@ func dueAgain(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.Storag
 		return nil
 	}
 	byHand := asked(job) != ""
-	if !byHand && slices.Contains(ownFault, uploaded.Reason) {
+	if !byHand && storage.Reason(uploaded.Reason).Fault() == storage.FaultOfFile {
 		return nil
 	}
 	targets, _ := resolveConnections(job, connections)
@@ -132,7 +127,7 @@ func (r *Reconciler) reportTrouble(s *scope) {
 			continue
 		}
 		problem := storage.AsError(result.Err)
-		if problem.Class != storage.Stop || slices.Contains(ownFault, problem.Reason) {
+		if problem.Class != storage.Stop || problem.Reason.Fault() == storage.FaultOfFile {
 			continue
 		}
 		bytes := int64(0)

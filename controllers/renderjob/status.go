@@ -139,17 +139,11 @@ var titles = map[platenv1alpha1.ProviderType]string{
 }
 
 func uploadMessage(err error) string {
-	if problem := (*storage.Error)(nil); errors.As(err, &problem) {
-		return problem.Message
-	}
-	return "the upload was interrupted"
+	return storage.AsError(err).Message
 }
 
 func uploadReason(err error) string {
-	if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Reason != "" {
-		return problem.Reason
-	}
-	return platenv1alpha1.UploadFailedReason
+	return string(storage.AsError(err).Reason)
 }
 
 func warn(status *platenv1alpha1.RenderJobStatus, title, details string) {
@@ -206,7 +200,7 @@ func setRendered(c reconcile.Conditions, s *scope, outcome error) {
 
 func setUploaded(c reconcile.Conditions, s *scope) {
 	if len(s.missing) > 0 && len(s.targets) == 0 {
-		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, platenv1alpha1.ConnectionNotFoundReason,
+		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConnectionNotFound),
 			"spec.connections names a connection that does not exist in this namespace")
 		return
 	}
@@ -231,7 +225,7 @@ func setUploaded(c reconcile.Conditions, s *scope) {
 		return
 	}
 	if len(s.missing) > 0 {
-		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, platenv1alpha1.ConnectionNotFoundReason,
+		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConnectionNotFound),
 			"spec.connections names a connection that does not exist in this namespace")
 		return
 	}

@@ -117,7 +117,7 @@ func (r *Reconciler) plan(s *scope, files []file.ID, pages []content.Page, doubt
 func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
 	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil, &storage.Error{
-			Class: storage.Stop, Reason: platenv1alpha1.DisabledReason,
+			Class: storage.Stop, Reason: storage.ReasonDisabled,
 			Account: true, Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -32,7 +31,6 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
-	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -157,13 +155,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (r *Reconciler) open(ctx context.Context, s *scope) (err error) {
 	s.provider, err = r.Connector.Open(ctx, s.connection)
-	return classify(err)
+	return classify(string(s.connection.Spec.Provider), err)
 }
 
 func (r *Reconciler) verify(ctx context.Context, s *scope) error {
 	account, err := s.provider.Verify(ctx)
 	if err != nil {
-		return classify(err)
+		return classify(string(s.connection.Spec.Provider), err)
 	}
 	s.account = &account
 	return nil
@@ -173,7 +171,7 @@ func (r *Reconciler) ensureFolder(ctx context.Context, s *scope) error {
 	if s.connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil
 	}
-	return classify(s.provider.EnsureFolder(ctx, string(s.connection.Spec.DefaultFolder)))
+	return classify(string(s.connection.Spec.Provider), s.provider.EnsureFolder(ctx, string(s.connection.Spec.DefaultFolder)))
 }
 
 // checkSpace finds out whether the account has room for what the last upload could not bring there. A connection that has none is
@@ -184,25 +182,19 @@ func (r *Reconciler) checkSpace(_ context.Context, s *scope) error {
 		return nil
 	}
 	free := s.account.SpaceAllocated - s.account.SpaceUsed
-	if trouble.Reason == platenv1alpha1.InsufficientSpaceReason && s.account.SpaceAllocated > 0 && free < trouble.Bytes {
-		return reconcile.Terminal(trouble.Reason, "the account has %d bytes free, and an upload needed %d: make room, uploads are then made again", max(free, 0), trouble.Bytes)
+	if trouble.Reason == storage.ReasonInsufficientSpace && s.account.SpaceAllocated > 0 && free < trouble.Bytes {
+		return reconcile.Terminal(string(trouble.Reason), "the account has %d bytes free, and an upload needed %d: make room, uploads are then made again", max(free, 0), trouble.Bytes)
 	}
 	r.Connector.Resolve(s.connection)
-	s.mended = slices.Contains(verified, trouble.Reason)
+	s.mended = trouble.Reason.Advice(string(s.connection.Spec.Provider)).Checked
 	return nil
-}
-
-// verified are the reasons of failed uploads that a verification sees too: when it does not, somebody has mended them meanwhile.
-var verified = []string{
-	"TokenExpired", "InvalidCredentials", "BucketNotFound", platenv1alpha1.InsufficientSpaceReason,
-	credentials.SecretNotFound, credentials.SecretNotLabelled, credentials.SecretKeyMissing, credentials.SecretKeyInvalid,
 }
 
 // minRetry is how soon a service that could not be reached is asked again.
 const minRetry = 10 * time.Second
 
-// classify makes a storage error one that the controller understands.
-func classify(err error) error {
+// classify makes an error of the provider one that the controller understands.
+func classify(provider string, err error) error {
 	problem := (*storage.Error)(nil)
 	switch {
 	case err == nil:
@@ -211,21 +203,9 @@ func classify(err error) error {
 		return err
 	case problem.Class == storage.Retry:
 		after := max(problem.RetryAfter, minRetry+rand.N(minRetry)) //nolint:gosec // no secret depends on it
-		return reconcile.Waiting(problem.Reason, after, "%s; asking again", problem.Message)
+		return reconcile.Waiting(string(problem.Reason), after, "%s", problem.Explain(provider))
 	default:
-		return reconcile.Terminal(problem.Reason, "%s", advise(problem))
-	}
-}
-
-// advise adds what to do to what is wrong.
-func advise(problem *storage.Error) string {
-	switch problem.Reason {
-	case "TokenExpired", "InvalidCredentials":
-		return problem.Message + ": connect the account again and put the new refreshToken into the Secret"
-	case "MissingScope":
-		return problem.Message + ": add it to the app's permissions and connect the account again"
-	default:
-		return problem.Message
+		return reconcile.Terminal(string(problem.Reason), "%s", problem.Explain(provider))
 	}
 }
 

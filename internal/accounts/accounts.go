@@ -141,7 +141,7 @@ func (c Connection) Check(ctx context.Context, api client.Client, force bool) er
 }
 
 // Save applies the Secret and then the StorageConnection, so that the connection is never seen without its Secret. The error is a
-// *credentials.Error if something keeps the Secret as it is, and a conflict if another tool manages a field.
+// *storage.Error if something keeps the Secret as it is, and a conflict if another tool manages a field.
 func (c Connection) Save(ctx context.Context, api client.Client, options SaveOptions) (saved Saved, err error) {
 	apply := []client.ApplyOption{client.FieldOwner(fieldOwner)}
 	if options.Force {

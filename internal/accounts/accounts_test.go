@@ -21,6 +21,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
 
@@ -97,7 +98,7 @@ func TestSaveSaysWhetherTheSecretIsStored(t *testing.T) {
 		Namespace: "marketing", Name: "dropbox-credentials", Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"},
 	}}
 	saved, err := connection.Save(t.Context(), newClient(t, interceptor.Funcs{}, kept), SaveOptions{Force: true})
-	if problem := (*credentials.Error)(nil); !errors.As(err, &problem) || saved.Secret {
+	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || saved.Secret {
 		t.Errorf("saved %+v, %v", saved, err)
 	}
 }

@@ -160,11 +160,11 @@ func TestFileNamesStayInTheFolder(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	for reason, want := range map[string]string{
-		"TokenExpired":       "uploaded by itself:\nkubectl platen connect dropbox storage -n marketing",
-		"MissingScope":       "Give the app the scope",
-		"InsufficientSpace":  "Make room in Dropbox",
+		"TokenExpired":       "follow by themselves.\nkubectl platen connect dropbox storage -n marketing",
+		"MissingScope":       "Add the permission to the app",
+		"InsufficientSpace":  "Make room in the account",
 		"ConnectionNotFound": "kubectl platen connect dropbox -n marketing",
-		"PathNotAllowed":     "When that is put right, upload what is rendered:\nkubectl platen retry summer -n marketing",
+		"PathNotAllowed":     "Choose another folder or file name.\nkubectl platen retry summer -n marketing",
 	} {
 		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer"}}
 		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "fine", Status: platenv1alpha1.UploadSuccess}, {Name: "storage", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError}}

@@ -113,7 +113,8 @@ no secret; its app secret is not needed.`,
 	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "where Dropbox's API is")
 	must(f.MarkHidden("dropbox-authorize-url"))
 	must(f.MarkHidden("dropbox-api-url"))
-	must(command.RegisterFlagCompletionFunc("upload-policy", cobra.FixedCompletions([]string{"Automatic", "OnRequest", "Disabled"}, cobra.ShellCompDirectiveNoFileComp)))
+	policies := []string{string(platenv1alpha1.UploadAutomatic), string(platenv1alpha1.UploadOnRequest), string(platenv1alpha1.UploadDisabled)}
+	must(command.RegisterFlagCompletionFunc("upload-policy", cobra.FixedCompletions(policies, cobra.ShellCompDirectiveNoFileComp)))
 	must(command.RegisterFlagCompletionFunc("conflict-policy", cobra.FixedCompletions([]string{"Overwrite", "Rename", "Keep"}, cobra.ShellCompDirectiveNoFileComp)))
 	return command
 }

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -63,17 +65,14 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		reconnect = fmt.Sprintf("kubectl platen connections %s -n %s", failed.Name, job.Namespace)
 	}
 	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
-		switch uploaded.Reason {
-		case "TokenExpired", "InvalidCredentials", "SecretNotFound", "SecretNotLabelled", "SecretKeyMissing", "SecretKeyInvalid", "AccessDenied":
-			return "Mend the connection; what is rendered is then uploaded by itself:\n" + reconnect
-		case "MissingScope":
-			return "Give the app the scope and connect the account again; what is rendered is then uploaded by itself:\n" + reconnect
-		case "InsufficientSpace":
-			return "Make room in Dropbox, then upload what is rendered:\n" + retry
-		case platenv1alpha1.ConnectionNotFoundReason:
-			return "Connect an account, then upload what is rendered:\nkubectl platen connect dropbox -n " + job.Namespace + "\n" + retry
+		reason := storage.Reason(uploaded.Reason)
+		switch known := reason.Advice(string(failed.Provider)); {
+		case known.Reconnect:
+			return known.Do + "\n" + reconnect
+		case reason == storage.ReasonConnectionNotFound:
+			return known.Do + "\nkubectl platen connect dropbox -n " + job.Namespace + "\n" + retry
 		default:
-			return "When that is put right, upload what is rendered:\n" + retry
+			return cmp.Or(known.Do, "Retry the upload.") + "\n" + retry
 		}
 	}
 	switch word, _ := stage(job); word {

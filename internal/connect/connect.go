@@ -59,7 +59,7 @@ func Dropbox(config dropbox.Config) Opener {
 // Trouble is why an upload failed for its connection's sake.
 type Trouble struct {
 	// Reason of the storage.Error.
-	Reason string
+	Reason storage.Reason
 	// Bytes that the upload had.
 	Bytes int64
 }
@@ -111,17 +111,17 @@ func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.Storage
 	open := c.Openers[connection.Spec.Provider]
 	if open == nil {
 		return nil, &storage.Error{
-			Class: storage.Stop, Reason: platenv1alpha1.InvalidSpecReason, Account: true,
+			Class: storage.Stop, Reason: storage.ReasonInvalidSpec, Account: true,
 			Message: fmt.Sprintf("Provider '%s' is not served here", connection.Spec.Provider),
 		}
 	}
 	a := access(connection)
 	secret, fingerprint, err := c.Credentials.Read(ctx, connection.Namespace, a.secret.Name, a.keys)
 	if err != nil {
-		if problem := (*credentials.Error)(nil); errors.As(err, &problem) {
-			return nil, &storage.Error{Class: storage.Stop, Reason: problem.Reason, Message: problem.Message, Account: true, Err: err}
+		if problem := (*storage.Error)(nil); errors.As(err, &problem) {
+			return nil, problem
 		}
-		return nil, &storage.Error{Class: storage.Retry, Reason: "SecretUnreadable", Message: "Secret could not be read", Err: err}
+		return nil, &storage.Error{Class: storage.Retry, Reason: storage.ReasonSecretUnreadable, Message: "Secret could not be read", Err: err}
 	}
 	fingerprint = fmt.Sprintf("%s/%s/%d", fingerprint, connection.UID, connection.Generation)
 	return c.Registry.Get(client.ObjectKeyFromObject(connection).String(), fingerprint, func() (storage.Provider, error) {

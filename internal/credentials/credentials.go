@@ -23,14 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-)
-
-// Reasons of an Error.
-const (
-	SecretNotFound    = "SecretNotFound"
-	SecretNotLabelled = "SecretNotLabelled"
-	SecretKeyMissing  = "SecretKeyMissing"
-	SecretKeyInvalid  = "SecretKeyInvalid"
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 const (
@@ -40,16 +33,11 @@ const (
 	maxDocument = 16 << 10
 )
 
-// Error says what is wrong with a Secret, and which.
-type Error struct {
-	// Reason is one of the constants above.
-	Reason string
-	// Message names the Secret and the key, never a value.
-	Message string
+// fault is an error of a Secret, which fails everything that needs it until somebody acts. The message names the Secret and the key,
+// never a value.
+func fault(reason storage.Reason, format string, args ...any) error {
+	return &storage.Error{Class: storage.Stop, Account: true, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
-
-// Error implements error.
-func (e *Error) Error() string { return e.Message }
 
 // Redacted is a set of credentials by the keys of its Secret. It never prints them.
 type Redacted map[string]string
@@ -93,19 +81,19 @@ var processKey = sync.OnceValue(func() []byte {
 	return key
 })
 
-// Read reads the given keys of a Secret. fingerprint changes whenever the value of one of them does. The error is an *Error when the
-// Secret is at fault.
+// Read reads the given keys of a Secret. fingerprint changes whenever the value of one of them does. The error is a *storage.Error
+// when the Secret is at fault.
 func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (values Redacted, fingerprint string, err error) {
 	secret := &corev1.Secret{}
 	err = r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
-		return nil, "", &Error{SecretNotFound, fmt.Sprintf("Secret '%s' does not exist", name)}
+		return nil, "", fault(storage.ReasonSecretNotFound, "Secret '%s' does not exist", name)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
 	}
 	if secret.Labels[platenv1alpha1.CredentialsLabel] != "true" {
-		return nil, "", &Error{SecretNotLabelled, fmt.Sprintf("Secret '%s' must carry the label %s: \"true\"", name, platenv1alpha1.CredentialsLabel)}
+		return nil, "", fault(storage.ReasonSecretNotLabelled, "Secret '%s' must carry the label %s: \"true\"", name, platenv1alpha1.CredentialsLabel)
 	}
 	values = Redacted{}
 	mac := hmac.New(sha256.New, processKey())
@@ -116,11 +104,11 @@ func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (v
 			continue
 		}
 		if !ok {
-			return nil, "", &Error{SecretKeyMissing, fmt.Sprintf("Secret '%s' has no key '%s'", name, key.Name)}
+			return nil, "", fault(storage.ReasonSecretKeyMissing, "Secret '%s' has no key '%s'", name, key.Name)
 		}
 		value := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
 		if problem := key.check(value); problem != "" {
-			return nil, "", &Error{SecretKeyInvalid, fmt.Sprintf("Key '%s' of Secret '%s' must be %s", key.Name, name, problem)}
+			return nil, "", fault(storage.ReasonSecretKeyInvalid, "Key '%s' of Secret '%s' must be %s", key.Name, name, problem)
 		}
 		values[key.Name] = value
 		_, _ = fmt.Fprintf(mac, "%s:%d:%s", key.Name, len(value), value)

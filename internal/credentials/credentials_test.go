@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 func secret(data map[string]string) *corev1.Secret {
@@ -43,24 +44,25 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 	unlabelled := secret(map[string]string{"appKey": "k", "refreshToken": "hush"})
 	unlabelled.Labels = nil
 	for name, c := range map[string]struct {
-		secret         *corev1.Secret
-		reason, phrase string
+		secret *corev1.Secret
+		reason storage.Reason
+		phrase string
 	}{
-		"no Secret":        {nil, SecretNotFound, "'dropbox' does not exist"},
-		"no label":         {unlabelled, SecretNotLabelled, platenv1alpha1.CredentialsLabel},
-		"no refresh token": {secret(map[string]string{"appKey": "k"}), SecretKeyMissing, "no key 'refreshToken'"},
-		"no app key":       {secret(map[string]string{"refreshToken": "hush"}), SecretKeyMissing, "no key 'appKey'"},
-		"empty":            {secret(map[string]string{"appKey": "k", "refreshToken": ""}), SecretKeyInvalid, "'refreshToken'"},
-		"a space":          {secret(map[string]string{"appKey": "k", "refreshToken": "hush now"}), SecretKeyInvalid, "'refreshToken'"},
-		"a line break":     {secret(map[string]string{"appKey": "k", "refreshToken": "hush\nnow"}), SecretKeyInvalid, "'refreshToken'"},
+		"no Secret":        {nil, storage.ReasonSecretNotFound, "'dropbox' does not exist"},
+		"no label":         {unlabelled, storage.ReasonSecretNotLabelled, platenv1alpha1.CredentialsLabel},
+		"no refresh token": {secret(map[string]string{"appKey": "k"}), storage.ReasonSecretKeyMissing, "no key 'refreshToken'"},
+		"no app key":       {secret(map[string]string{"refreshToken": "hush"}), storage.ReasonSecretKeyMissing, "no key 'appKey'"},
+		"empty":            {secret(map[string]string{"appKey": "k", "refreshToken": ""}), storage.ReasonSecretKeyInvalid, "'refreshToken'"},
+		"a space":          {secret(map[string]string{"appKey": "k", "refreshToken": "hush now"}), storage.ReasonSecretKeyInvalid, "'refreshToken'"},
+		"a line break":     {secret(map[string]string{"appKey": "k", "refreshToken": "hush\nnow"}), storage.ReasonSecretKeyInvalid, "'refreshToken'"},
 		"a byte order mark": {
-			secret(map[string]string{"appKey": "k", "refreshToken": "\ufeffhush"}), SecretKeyInvalid, "'refreshToken'",
+			secret(map[string]string{"appKey": "k", "refreshToken": "\ufeffhush"}), storage.ReasonSecretKeyInvalid, "'refreshToken'",
 		},
-		"endless": {secret(map[string]string{"appKey": "k", "refreshToken": strings.Repeat("x", 5000)}), SecretKeyInvalid, "'refreshToken'"},
+		"endless": {secret(map[string]string{"appKey": "k", "refreshToken": strings.Repeat("x", 5000)}), storage.ReasonSecretKeyInvalid, "'refreshToken'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := read(t, c.secret)
-			problem := (*Error)(nil)
+			problem := (*storage.Error)(nil)
 			if !errors.As(err, &problem) || problem.Reason != c.reason || !strings.Contains(problem.Message, c.phrase) {
 				t.Fatalf("got %v, want %s with %q", err, c.reason, c.phrase)
 			}

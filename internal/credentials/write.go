@@ -13,12 +13,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 const (
-	// SecretNotOurs is the reason of an Error about a Secret that something else keeps as it is.
-	SecretNotOurs = "SecretNotOurs"
-
 	managedByLabel = "app.kubernetes.io/managed-by"
 	managedBy      = "platen"
 )
@@ -31,15 +30,15 @@ var trackers = []string{
 // Writer writes Secrets for people who connect an account, with the rights of its client.
 type Writer struct{ client.Client }
 
-// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. The error is an *Error if
-// something else, such as a GitOps tool, keeps the Secret as it is.
+// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. The error is a *storage.Error
+// if something else, such as a GitOps tool, keeps the Secret as it is.
 func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values Redacted, options ...client.ApplyOption) error {
 	before := &corev1.Secret{}
 	if err := w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, before); client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	if by := keeper(before); by != "" {
-		return &Error{SecretNotOurs, fmt.Sprintf("Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)}
+		return fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
 	}
 	secret := values.Secret(namespace, name)
 	if before.ResourceVersion != "" && before.Labels[managedByLabel] != managedBy {

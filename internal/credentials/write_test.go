@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 func TestApplyDropbox(t *testing.T) {
@@ -58,8 +60,8 @@ func TestApplyDropbox(t *testing.T) {
 			}
 			err := Writer{c}.ApplyDropbox(t.Context(), "ns", "dropbox", Redacted{"appKey": "app", "refreshToken": "fresh-token"}, client.FieldOwner("test"), client.ForceOwnership)
 			if tc.wrong != "" {
-				problem := (*Error)(nil)
-				if !errors.As(err, &problem) || problem.Reason != SecretNotOurs || !strings.Contains(problem.Message, tc.wrong) || strings.Contains(problem.Message, "fresh-token") {
+				problem := (*storage.Error)(nil)
+				if !errors.As(err, &problem) || problem.Reason != storage.ReasonSecretNotOurs || !strings.Contains(problem.Message, tc.wrong) || strings.Contains(problem.Message, "fresh-token") {
 					t.Errorf("got %v", err)
 				}
 				return

@@ -52,7 +52,7 @@ func (s *Source) Trouble() error {
 
 // Unreadable is the *Error of a file that could not be read.
 func Unreadable(err error) error {
-	return &Error{Class: Retry, Reason: "ContentUnreadable", Message: "The rendered file could not be read", Err: err}
+	return &Error{Class: Retry, Reason: ReasonContentUnreadable, Message: "The rendered file could not be read", Err: err}
 }
 
 // Renamed is the name of the n-th file, from 0, that should have one name: "name.ext", "name (1).ext" and so on, as Dropbox has it.

@@ -118,10 +118,9 @@ const (
 
 // Error is a failure of a storage service.
 type Error struct {
-	Class Class
-	// Reason in CamelCase, for a condition: TokenExpired, InsufficientSpace, Unreachable, ….
-	Reason string
-	// Message in the user's words: "Token expired". It holds no secret.
+	Class  Class
+	Reason Reason
+	// Message says in the user's words what happened, such as "Token expired". It holds no secret.
 	Message string
 	// RetryAfter is how long the account wants to be left alone; 0 when the service did not say.
 	RetryAfter time.Duration
@@ -137,6 +136,14 @@ type Error struct {
 func (e *Error) Error() string {
 	if e.Err != nil {
 		return e.Message + ": " + e.Err.Error()
+	}
+	return e.Message
+}
+
+// Explain says what happened and what to do, to a person who uses the given provider, as in spec.provider.
+func (e *Error) Explain(provider string) string {
+	if do := e.Reason.Advice(provider).Do; do != "" {
+		return e.Message + ". " + do
 	}
 	return e.Message
 }
@@ -161,7 +168,7 @@ func AsError(err error) *Error {
 	if problem := (*Error)(nil); errors.As(err, &problem) {
 		return problem
 	}
-	return &Error{Class: Retry, Reason: "Unexpected", Message: "The upload was interrupted", Doubt: true, Err: err}
+	return &Error{Class: Retry, Reason: ReasonUnexpected, Message: "The upload was interrupted", Doubt: true, Err: err}
 }
 
 // Fail returns the results of so many files that failed for one reason.

@@ -18,6 +18,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/accounts"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
@@ -73,7 +74,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err == nil {
 		err = connection.Check(r.Context(), v.Client, true)
 	}
-	kept := (*credentials.Error)(nil)
+	kept := (*storage.Error)(nil)
 	switch {
 	case apierrors.IsForbidden(err):
 		return mayNotConnect(v, err)
@@ -162,7 +163,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return connectProblem(err)
 	}
 	if err := s.save(r.Context(), c, waiting, grant); err != nil {
-		if kept := (*credentials.Error)(nil); errors.As(err, &kept) {
+		if kept := (*storage.Error)(nil); errors.As(err, &kept) {
 			return begin("The access could not be saved", sentence(kept.Message))
 		}
 		return err

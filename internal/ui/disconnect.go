@@ -48,7 +48,7 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor) 
 	}
 	// An access that has ended before cannot be ended; whatever else hinders it must not keep a connection alive.
 	trouble := (*storage.Error)(nil)
-	result.Revoked = err == nil || errors.As(err, &trouble) && trouble.Reason == "TokenExpired"
+	result.Revoked = err == nil || errors.As(err, &trouble) && trouble.Reason == storage.ReasonTokenExpired
 	if err := v.Delete(r.Context(), c, client.Preconditions{UID: &c.UID}); client.IgnoreNotFound(err) != nil {
 		return err
 	}

@@ -136,7 +136,8 @@ func troubles(err error) *words {
 	if !errors.As(err, &trouble) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown {
 		return nil
 	}
-	return new(accountWords(bad, trouble.Reason, trouble.Message))
+	provider := string(platenv1alpha1.ProviderDropbox)
+	return &words{bad, trouble.Reason.Advice(provider).Title, sentence(trouble.Explain(provider))}
 }
 
 // connection shows one connection anew.

@@ -190,13 +190,13 @@ func TestConnectionWords(t *testing.T) {
 	}{
 		"works":        {metav1.ConditionTrue, "Verified", "", platenv1alpha1.UploadAutomatic, good, "Connected", ""},
 		"switched off": {metav1.ConditionTrue, "Verified", "", platenv1alpha1.UploadDisabled, idle, "Switched off", "uploadPolicy"},
-		"revoked":      {metav1.ConditionFalse, "TokenExpired", "Token expired: connect", platenv1alpha1.UploadAutomatic, bad, "Access has ended", "Press Connect again"},
+		"revoked":      {metav1.ConditionFalse, "TokenExpired", "Token expired. Connect the account again.", platenv1alpha1.UploadAutomatic, bad, "Access has ended", "Token expired. Connect the account again."},
 		"scope": {
-			metav1.ConditionFalse, "MissingScope", "App lacks scope a.b: add it", platenv1alpha1.UploadAutomatic, bad, "A permission is missing",
-			"App lacks scope a.b. Add it to the app's permissions at Dropbox, then press Connect again.",
+			metav1.ConditionFalse, "MissingScope", "App lacks scope a.b. Add the permission to the app.", platenv1alpha1.UploadAutomatic, bad, "A permission is missing",
+			"App lacks scope a.b. Add the permission to the app.",
 		},
-		"no Secret":   {metav1.ConditionFalse, "SecretNotFound", "Secret 'x' does not exist", platenv1alpha1.UploadAutomatic, bad, "Credentials are missing", "Secret 'x' does not exist. "},
-		"unreachable": {metav1.ConditionUnknown, "Unreachable", "asking again", platenv1alpha1.UploadAutomatic, warn, "Dropbox out of reach", "nothing is to be done"},
+		"no Secret":   {metav1.ConditionFalse, "SecretNotFound", "Secret 'x' does not exist", platenv1alpha1.UploadAutomatic, bad, "Credentials are missing", "Secret 'x' does not exist."},
+		"unreachable": {metav1.ConditionUnknown, "Unreachable", "Dropbox could not be reached", platenv1alpha1.UploadAutomatic, warn, "Service out of reach", "Dropbox could not be reached."},
 		"never heard": {metav1.ConditionFalse, "Odd", "Something odd", platenv1alpha1.UploadAutomatic, bad, "Not working", "Something odd."},
 	} {
 		c := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{UploadPolicy: tc.policy}}

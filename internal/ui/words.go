@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 // tone is how a state is to be taken; the style sheet has a colour and a sign for each.
@@ -35,31 +37,6 @@ type words struct {
 	Text string
 }
 
-// reconnect is what helps against most of what can happen to an account.
-const reconnect = "Press Connect again and allow Platen the access; waiting uploads follow by themselves."
-
-// accountAdvice has words for a reason of the storage service, or of the Secret.
-var accountAdvice = map[string]struct{ title, text string }{
-	"TokenExpired":       {"Access has ended", "Dropbox no longer accepts the access that it gave. " + reconnect},
-	"InvalidCredentials": {"App not accepted", "Dropbox does not know the app key. Compare it with the app's settings at Dropbox, then press Connect again."},
-	"MissingScope":       {"A permission is missing", "Add it to the app's permissions at Dropbox, then press Connect again."},
-	"AccountSuspended":   {"Account suspended", "Dropbox has suspended this account. Its owner must talk to Dropbox."},
-	"AccessDenied":       {"Access denied", "Dropbox denies access to this app or account. Its owner must talk to Dropbox, or connect another account."},
-	"InsufficientSpace":  {"Dropbox is full", "Make room in the account; uploads can be retried then."},
-	"NoWritePermission":  {"Folder is closed", "The account may not write to this folder. Choose another one, or ask its owner for the right to edit."},
-	"PathNotAllowed":     {"Folder name not allowed", "Dropbox refuses this name. Choose another folder."},
-	"Conflict":           {"Something is in the way", "A file stands where the folder should be. Choose another folder, or move the file."},
-	"PathRootNotAllowed": {"Team space is closed", "The account has no access to the team space in spec.dropbox.rootNamespaceID. Correct or remove it."},
-	"SecretNotFound":     {"Credentials are missing", "The Secret with the credentials is gone. Press Connect again to have it made anew."},
-	"SecretNotLabelled":  {"Credentials are not released", "Platen reads a Secret only when it carries the label platen.dev/credentials: \"true\"."},
-	"SecretKeyMissing":   {"Credentials are incomplete", "Press Connect again, or mend the Secret."},
-	"SecretKeyInvalid":   {"Credentials are damaged", "Press Connect again, or mend the Secret."},
-	"SecretUnreadable":   {"Credentials could not be read", "Platen tries again by itself."},
-	"Unreachable":        {"Dropbox out of reach", "Platen asks again by itself; nothing is to be done."},
-	"Unavailable":        {"Dropbox unavailable", "Platen asks again by itself; nothing is to be done."},
-	"RateLimited":        {"Dropbox asks for patience", "Platen asks again by itself; nothing is to be done."},
-}
-
 // connectionWords tell how a connection is.
 func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	ready := meta.FindStatusCondition(c.Status.Conditions, platenv1alpha1.ReadyCondition)
@@ -75,21 +52,8 @@ func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	if ready.Status == metav1.ConditionUnknown {
 		how = warn
 	}
-	what, _, _ := strings.Cut(ready.Message, ": add") // the advice below says what to do
-	return accountWords(how, ready.Reason, what)
-}
-
-// accountWords tell what is wrong with an account.
-func accountWords(how tone, reason, message string) words {
-	advice, ok := accountAdvice[reason]
-	switch {
-	case !ok:
-		return words{how, "Not working", sentence(message)}
-	case strings.HasPrefix(reason, "Secret") || reason == "MissingScope":
-		return words{how, advice.title, sentence(message) + " " + advice.text} // the message names the key or the scope
-	default:
-		return words{how, advice.title, advice.text}
-	}
+	advice := storage.Reason(ready.Reason).Advice(string(c.Spec.Provider))
+	return words{how, cmp.Or(advice.Title, "Not working"), sentence(ready.Message)}
 }
 
 // jobWords tell how far a job has come.
@@ -135,16 +99,14 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 // uploadText says what to do about an upload that failed.
 func uploadText(job *platenv1alpha1.RenderJob) string {
 	uploaded := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.UploadedCondition)
-	switch uploaded.Reason {
-	case "TokenExpired", "InvalidCredentials", "MissingScope", "SecretNotFound", "SecretNotLabelled", "SecretKeyMissing", "SecretKeyInvalid":
-		return "The pages are kept. Connect the account again under Storage, then try the upload again."
-	case "InsufficientSpace":
-		return "The pages are kept. Make room in the account, then try the upload again."
-	case platenv1alpha1.ConnectionNotFoundReason:
-		return "The pages are kept. Connect an account under Storage, then try the upload again."
-	default:
-		return "The pages are kept, and the upload can be tried again."
+	provider := ""
+	for _, c := range job.Status.Connections {
+		if c.Status == platenv1alpha1.UploadError {
+			provider = string(c.Provider)
+			break
+		}
 	}
+	return "The pages are kept. " + cmp.Or(storage.Reason(uploaded.Reason).Advice(provider).Do, "The upload can be retried.")
 }
 
 // uploadFailed tells whether an upload of a finished job failed, so that it can be tried again.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 )
 
@@ -396,7 +397,7 @@ var _ = Describe("A failed upload", func() {
 		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Quota = 10 })
 		w.connected(ctx)
 		expectWarning(w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})), "Failed to upload to dropbox: Dropbox is full")
-		w.awaitConnection(ctx, platenv1alpha1.InsufficientSpaceReason)
+		w.awaitConnection(ctx, string(storage.ReasonInsufficientSpace))
 		w.setAccount(ctx, func(*dropboxsim.Account) {})
 		secret := w.secret()
 		Expect(c.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"look":"again"}}}`)))).To(Succeed())

@@ -296,7 +296,7 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 	if uploadError != "" {
 		upload.Status, upload.Error, upload.Pages = platenv1alpha1.UploadError, uploadError, nil
 		status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: " + uploadError, Details: new("")}}
-		reason, uploaded, why = platenv1alpha1.SucceededWithWarningsReason, metav1.ConditionFalse, platenv1alpha1.UploadFailedReason
+		reason, uploaded, why = platenv1alpha1.SucceededWithWarningsReason, metav1.ConditionFalse, "Unreachable"
 		if uploadError == "Token expired" {
 			why = "TokenExpired"
 		}

@@ -93,7 +93,7 @@ func TestAWorkspacesDay(t *testing.T) {
 	b.open("/ui/renders")
 	b.Sees(job.Name, "Done")
 	w.finish(t, job, 1, "Token expired")
-	b.Sees("Rendered, not uploaded", "Failed to upload to dropbox: Token expired", "Connect the account again under Storage")
+	b.Sees("Rendered, not uploaded", "Failed to upload to dropbox: Token expired", "Connect the account again")
 	b.Holds(`document.querySelector("#gallery img").naturalWidth === 1200`)
 	b.Screenshots("renders-warning")
 

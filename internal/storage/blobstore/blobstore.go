@@ -111,7 +111,7 @@ func (b *Bucket) upload(ctx context.Context, f *storage.File) (storage.Uploaded,
 		}
 	}
 	return storage.Uploaded{}, &storage.Error{
-		Class: storage.Stop, Reason: "Conflict", Message: fmt.Sprintf("%d files have the name already: %s", maxRenames, f.Path),
+		Class: storage.Stop, Reason: storage.ReasonConflict, Message: fmt.Sprintf("%d files have the name already: %s", maxRenames, f.Path),
 	}
 }
 
@@ -172,7 +172,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 	case err != nil:
 		err = b.called("put", err)
 	case n != f.Size || content.HashOfBlocks(hash.Blocks()) != f.ContentHash:
-		err = &storage.Error{Class: storage.Stop, Reason: "ContentChanged", Message: "The rendered file was changed in the content store: " + f.Path}
+		err = &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + f.Path}
 	default:
 		err = w.Close()
 		if free && gcerrors.Code(err) == gcerrors.FailedPrecondition {
@@ -194,7 +194,7 @@ func (b *Bucket) called(route string, err error) error {
 	outcome := "ok"
 	if err != nil {
 		err = b.explain(err)
-		outcome = storage.AsError(err).Reason
+		outcome = string(storage.AsError(err).Reason)
 	}
 	b.observer.Called(b.provider, route, outcome)
 	return err
@@ -202,7 +202,7 @@ func (b *Bucket) called(route string, err error) error {
 
 func (b *Bucket) noBucket(err error) error {
 	return &storage.Error{
-		Class: storage.Stop, Reason: "BucketNotFound", Message: fmt.Sprintf("Bucket '%s' does not exist", b.name), Account: true, Err: err,
+		Class: storage.Stop, Reason: storage.ReasonBucketNotFound, Message: fmt.Sprintf("Bucket '%s' does not exist", b.name), Account: true, Err: err,
 	}
 }
 
@@ -221,23 +221,23 @@ func (b *Bucket) explain(err error) error {
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: fmt.Errorf("%s: HTTP %d %s", b.provider, statusOf(err), codeOf(err))}
 	switch status, code := statusOf(err), gcerrors.Code(err); {
 	case status == http.StatusUnauthorized, credentialCodes[codeOf(err)]:
-		problem.Reason, problem.Message = "InvalidCredentials", fmt.Sprintf("The credentials are not accepted by bucket '%s'", b.name)
+		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, fmt.Sprintf("The credentials are not accepted by bucket '%s'", b.name)
 	case status == http.StatusForbidden, code == gcerrors.PermissionDenied:
-		problem.Reason, problem.Message = "AccessDenied", fmt.Sprintf("The credentials do not allow this in bucket '%s'", b.name)
+		problem.Reason, problem.Message = storage.ReasonAccessDenied, fmt.Sprintf("The credentials do not allow this in bucket '%s'", b.name)
 	case status == http.StatusNotFound, code == gcerrors.NotFound:
 		return b.noBucket(problem.Err)
 	case status == http.StatusInsufficientStorage:
-		problem.Reason, problem.Message, problem.Account = "InsufficientSpace", fmt.Sprintf("Bucket '%s' is full", b.name), false
+		problem.Reason, problem.Message, problem.Account = storage.ReasonInsufficientSpace, fmt.Sprintf("Bucket '%s' is full", b.name), false
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable, code == gcerrors.ResourceExhausted:
-		problem.Class, problem.Reason, problem.Message = storage.Retry, "RateLimited", fmt.Sprintf("Bucket '%s' asks for fewer requests", b.name)
+		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonRateLimited, fmt.Sprintf("Bucket '%s' asks for fewer requests", b.name)
 	case status >= http.StatusInternalServerError:
-		problem.Class, problem.Reason, problem.Doubt = storage.Retry, "Unavailable", true
+		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnavailable, true
 		problem.Message = fmt.Sprintf("Bucket '%s' is unavailable (HTTP %d)", b.name, status)
 	case status >= http.StatusBadRequest:
-		problem.Reason, problem.Account = "Refused", false
+		problem.Reason, problem.Account = storage.ReasonRefused, false
 		problem.Message = fmt.Sprintf("Bucket '%s' refused the request (HTTP %d %s)", b.name, status, codeOf(err))
 	default:
-		problem.Class, problem.Reason, problem.Doubt = storage.Retry, "Unreachable", true
+		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnreachable, true
 		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name)
 	}
 	return problem

@@ -154,9 +154,9 @@ func TestS3Errors(t *testing.T) {
 		config S3
 		want   storage.Error
 	}{
-		"no bucket":      {S3{Bucket: "nothing-here", Endpoint: endpoint}, storage.Error{Reason: "BucketNotFound", Message: "Bucket 'nothing-here' does not exist"}},
-		"a wrong secret": {S3{Bucket: "pictures", Endpoint: endpoint, AccessKeyID: accessKey, SecretAccessKey: "wrong"}, storage.Error{Reason: "InvalidCredentials", Message: "The credentials are not accepted by bucket 'pictures'"}},
-		"nobody there":   {S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, storage.Error{Class: storage.Retry, Reason: "Unreachable", Message: "Bucket 'pictures' could not be reached"}},
+		"no bucket":      {S3{Bucket: "nothing-here", Endpoint: endpoint}, storage.Error{Reason: storage.ReasonBucketNotFound, Message: "Bucket 'nothing-here' does not exist"}},
+		"a wrong secret": {S3{Bucket: "pictures", Endpoint: endpoint, AccessKeyID: accessKey, SecretAccessKey: "wrong"}, storage.Error{Reason: storage.ReasonInvalidCredentials, Message: "The credentials are not accepted by bucket 'pictures'"}},
+		"nobody there":   {S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Bucket 'pictures' could not be reached"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openS3(t, c.config)
@@ -180,13 +180,13 @@ func TestOthersOpen(t *testing.T) {
 	if b, err := OpenGCS(t.Context(), GCS{"pictures", key}, http.DefaultTransport, metrics.Uploads{}); err != nil || b.Key() != "gcs:pictures" {
 		t.Errorf("GCS: %v", err)
 	}
-	if _, err := OpenGCS(t.Context(), GCS{"pictures", `{"type":"external_account","credential_source":{"file":"/etc/passwd"}}`}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != "InvalidCredentials" {
+	if _, err := OpenGCS(t.Context(), GCS{"pictures", `{"type":"external_account","credential_source":{"file":"/etc/passwd"}}`}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != storage.ReasonInvalidCredentials {
 		t.Errorf("GCS takes credentials that name a file: %v", err)
 	}
 	if b, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "a2V5"}, http.DefaultTransport, metrics.Uploads{}); err != nil || !strings.Contains(b.Key(), url.PathEscape("pictures")) {
 		t.Errorf("Azure: %v", err)
 	}
-	if _, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "no base64!"}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != "InvalidCredentials" {
+	if _, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "no base64!"}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != storage.ReasonInvalidCredentials {
 		t.Errorf("Azure takes a key that is none: %v", err)
 	}
 }

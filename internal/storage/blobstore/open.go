@@ -76,7 +76,7 @@ func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer s
 	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcsScope)
 	if err != nil {
 		return nil, &storage.Error{
-			Class: storage.Stop, Reason: "InvalidCredentials", Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
+			Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
 		}
 	}
 	// Tokens outlive the call that opens the bucket.
@@ -105,7 +105,7 @@ type AzureBlob struct {
 func OpenAzureBlob(ctx context.Context, c AzureBlob, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
 	key, err := container.NewSharedKeyCredential(c.Account, c.AccountKey)
 	if err != nil {
-		return nil, &storage.Error{Class: storage.Stop, Reason: "InvalidCredentials", Account: true, Message: "accountKey must be base64"}
+		return nil, &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "accountKey must be base64"}
 	}
 	endpoint := c.Endpoint
 	if endpoint == "" {
@@ -127,7 +127,7 @@ func OpenAzureBlob(ctx context.Context, c AzureBlob, transport http.RoundTripper
 }
 
 func misconfigured(err error) error {
-	return &storage.Error{Class: storage.Stop, Reason: "InvalidSpec", Account: true, Message: "The bucket's settings are not valid", Err: err}
+	return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidSpec, Account: true, Message: "The bucket's settings are not valid", Err: err}
 }
 
 // statusOfOthers is the HTTP status of an error of Google's or Azure's library, 0 when there was no answer.

@@ -72,7 +72,7 @@ type Client struct {
 // New returns the account of a config.
 func New(config Config) (*Client, error) {
 	if config.AppKey == "" || config.RefreshToken == "" {
-		return nil, &storage.Error{Class: storage.Stop, Reason: "InvalidCredentials", Message: "App key and refresh token must not be empty"}
+		return nil, &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Message: "App key and refresh token must not be empty"}
 	}
 	if config.APIURL == "" {
 		config.APIURL = DefaultAPIURL
@@ -237,7 +237,7 @@ func outcome(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	return storage.AsError(err).Reason
+	return string(storage.AsError(err).Reason)
 }
 
 func (c *Client) exchange(req *http.Request, token string, result any) error {
@@ -261,7 +261,7 @@ func (c *Client) exchange(req *http.Request, token string, result any) error {
 		return nil
 	}
 	if err := json.Unmarshal(body, result); err != nil {
-		return &storage.Error{Class: storage.Retry, Reason: "UnexpectedAnswer", Message: "Dropbox gave an answer that is no JSON", Doubt: true, Err: err}
+		return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox gave an answer that is no JSON", Doubt: true, Err: err}
 	}
 	return nil
 }

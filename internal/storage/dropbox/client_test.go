@@ -116,7 +116,7 @@ func TestLostAnswerIsFoundByLooking(t *testing.T) {
 	sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload", Drop: "after"})
 	f := storagetest.File(t, "/a.png", []byte("hello"))
 	_, err := storagetest.One(t.Context(), c, f)
-	if got := class(t, err); got.Reason != "Unreachable" || got.Class != storage.Retry {
+	if got := class(t, err); got.Reason != storage.ReasonUnreachable || got.Class != storage.Retry {
 		t.Fatalf("got %v", err)
 	}
 	f.Doubtful = true
@@ -157,31 +157,31 @@ func TestErrors(t *testing.T) {
 		want    storage.Error
 		after   time.Duration
 	}{
-		"revoked refresh token": {account: dropboxsim.Account{Revoked: true}, want: storage.Error{Reason: "TokenExpired", Message: "Token expired"}},
+		"revoked refresh token": {account: dropboxsim.Account{Revoked: true}, want: storage.Error{Reason: storage.ReasonTokenExpired, Message: "Token expired"}},
 		"wrong app key": {
 			account: dropboxsim.Account{AppKey: "another"},
-			want:    storage.Error{Reason: "InvalidCredentials", Message: "App key or app secret is not accepted by Dropbox"},
+			want:    storage.Error{Reason: storage.ReasonInvalidCredentials, Message: "App key or app secret is not accepted by Dropbox"},
 		},
-		"full":          {account: dropboxsim.Account{Quota: 3}, want: storage.Error{Reason: "InsufficientSpace", Message: "Dropbox is full"}},
-		"missing scope": {account: dropboxsim.Account{Scopes: []string{"account_info.read"}}, want: storage.Error{Reason: "MissingScope", Message: "App lacks scope files.content.write"}},
-		"bad name":      {path: "/a/thumbs.db", want: storage.Error{Reason: "PathNotAllowed", Message: "Folder or file name not allowed: /a/thumbs.db"}},
-		"bad path":      {path: "/a//b.png", want: storage.Error{Reason: "PathNotAllowed", Message: "Folder or file name not allowed: /a//b.png"}},
+		"full":          {account: dropboxsim.Account{Quota: 3}, want: storage.Error{Reason: storage.ReasonInsufficientSpace, Message: "Dropbox is full"}},
+		"missing scope": {account: dropboxsim.Account{Scopes: []string{"account_info.read"}}, want: storage.Error{Reason: storage.ReasonMissingScope, Message: "App lacks scope files.content.write"}},
+		"bad name":      {path: "/a/thumbs.db", want: storage.Error{Reason: storage.ReasonPathNotAllowed, Message: "Folder or file name not allowed: /a/thumbs.db"}},
+		"bad path":      {path: "/a//b.png", want: storage.Error{Reason: storage.ReasonPathNotAllowed, Message: "Folder or file name not allowed: /a//b.png"}},
 		"429 JSON": {
 			fault: dropboxsim.Fault{Status: 429, ContentType: "application/json", Body: `{"error_summary":"too_many_requests/..","error":{"reason":{".tag":"too_many_requests"},"retry_after":300}}`},
-			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer requests"}, after: 300 * time.Second,
+			want:  storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Message: "Dropbox asks for fewer requests"}, after: 300 * time.Second,
 		},
 		"429 text": {
 			fault: dropboxsim.Fault{Status: 429, ContentType: "text/plain", Body: "slow down", Headers: map[string]string{"Retry-After": "15"}},
-			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer requests"}, after: 15 * time.Second,
+			want:  storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Message: "Dropbox asks for fewer requests"}, after: 15 * time.Second,
 		},
 		"namespace lock": {
 			fault: dropboxsim.Fault{Status: 429, ContentType: "application/json", Body: `{"error":{"reason":{".tag":"too_many_write_operations"},"retry_after":1}}`},
-			want:  storage.Error{Class: storage.Retry, Reason: "RateLimited", Message: "Dropbox asks for fewer changes at a time"}, after: time.Second,
+			want:  storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Message: "Dropbox asks for fewer changes at a time"}, after: time.Second,
 		},
-		"503":       {fault: dropboxsim.Fault{Status: 503}, want: storage.Error{Class: storage.Retry, Reason: "Unavailable", Message: "Dropbox is unavailable (HTTP 503)"}},
-		"400":       {fault: dropboxsim.Fault{Status: 400, Body: "Error in call"}, want: storage.Error{Reason: "Refused", Message: "Dropbox refused the request (HTTP 400 Error in call)"}},
-		"403":       {fault: dropboxsim.Fault{Status: 403}, want: storage.Error{Reason: "AccessDenied", Message: "Dropbox denies access to this app or account"}},
-		"suspended": {fault: dropboxsim.Fault{Status: 401, Body: `{"error":{".tag":"user_suspended"}}`}, want: storage.Error{Reason: "AccountSuspended", Message: "Dropbox account is suspended"}},
+		"503":       {fault: dropboxsim.Fault{Status: 503}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable, Message: "Dropbox is unavailable (HTTP 503)"}},
+		"400":       {fault: dropboxsim.Fault{Status: 400, Body: "Error in call"}, want: storage.Error{Reason: storage.ReasonRefused, Message: "Dropbox refused the request (HTTP 400 Error in call)"}},
+		"403":       {fault: dropboxsim.Fault{Status: 403}, want: storage.Error{Reason: storage.ReasonAccessDenied, Message: "Dropbox denies access to this app or account"}},
+		"suspended": {fault: dropboxsim.Fault{Status: 401, Body: `{"error":{".tag":"user_suspended"}}`}, want: storage.Error{Reason: storage.ReasonAccountSuspended, Message: "Dropbox account is suspended"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := account
@@ -216,7 +216,7 @@ func TestRefusedGrantIsNotAskedAgain(t *testing.T) {
 	revoked.Revoked = true
 	sim.AddAccount(revoked)
 	for range 3 {
-		if _, err := c.Verify(t.Context()); class(t, err).Reason != "TokenExpired" {
+		if _, err := c.Verify(t.Context()); class(t, err).Reason != storage.ReasonTokenExpired {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -291,7 +291,7 @@ func TestTeamSpace(t *testing.T) {
 	}
 	stale := client(t, server.URL, func(c *Config) { c.RootNamespaceID = "5" })
 	_, err := storagetest.One(t.Context(), stale, storagetest.File(t, "/a.png", []byte("a")))
-	if got := class(t, err); got.Reason != "PathRootNotAllowed" || got.Class != storage.Stop {
+	if got := class(t, err); got.Reason != storage.ReasonPathRootNotAllowed || got.Class != storage.Stop {
 		t.Errorf("got %v", err)
 	}
 	if c.Key() == stale.Key() {

@@ -34,13 +34,10 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("HTTP %d %s", e.status, e.text)
 }
 
-// pathNotAllowed is the reason of errors that name the path.
-const pathNotAllowed = "PathNotAllowed"
-
 // rule is what an error tag means to a user.
 type rule struct {
 	class   storage.Class
-	reason  string
+	reason  storage.Reason
 	message string
 	// account is true when the whole account is concerned.
 	account bool
@@ -48,38 +45,35 @@ type rule struct {
 
 // rules by tag; the innermost tag that has one decides. Whatever has none and is no 429 or 5xx is not tried again.
 var rules = map[string]rule{
-	"expired_access_token": {storage.Retry, "TokenExpired", "Token expired", true},
-	"invalid_access_token": {storage.Stop, "TokenExpired", "Token expired", true},
-	"user_suspended":       {storage.Stop, "AccountSuspended", "Dropbox account is suspended", true},
-	"missing_scope":        {storage.Stop, "MissingScope", "App lacks a scope", true},
-	"invalid_root":         {storage.Stop, "PathRootNotAllowed", "rootNamespaceID is not this account's team space", true},
-	"no_permission":        {storage.Stop, "PathRootNotAllowed", "rootNamespaceID is not open to this account", true},
+	"expired_access_token": {storage.Retry, storage.ReasonTokenExpired, "Token expired", true},
+	"invalid_access_token": {storage.Stop, storage.ReasonTokenExpired, "Token expired", true},
+	"user_suspended":       {storage.Stop, storage.ReasonAccountSuspended, "Dropbox account is suspended", true},
+	"missing_scope":        {storage.Stop, storage.ReasonMissingScope, "App lacks a scope", true},
+	"invalid_root":         {storage.Stop, storage.ReasonPathRootNotAllowed, "rootNamespaceID is not this account's team space", true},
+	"no_permission":        {storage.Stop, storage.ReasonPathRootNotAllowed, "rootNamespaceID is not open to this account", true},
 
-	"insufficient_space":    {storage.Stop, "InsufficientSpace", "Dropbox is full", false},
-	"insufficient_quota":    {storage.Stop, "InsufficientSpace", "Dropbox is full", false},
-	"malformed_path":        {storage.Stop, pathNotAllowed, "Folder or file name not allowed", false},
-	"disallowed_name":       {storage.Stop, pathNotAllowed, "Folder or file name not allowed", false},
-	"no_write_permission":   {storage.Stop, "NoWritePermission", "No permission to write to this folder", false},
-	"access_restricted":     {storage.Stop, "NoWritePermission", "Access to this folder is restricted", false},
-	"team_folder":           {storage.Stop, "NoWritePermission", "Team folders cannot be written to like this", false},
-	"operation_suppressed":  {storage.Stop, "NoWritePermission", "Dropbox does not allow this change", false},
-	"conflict":              {storage.Stop, "Conflict", "Something else stands at this path", false},
-	"content_hash_mismatch": {storage.Stop, "ContentChanged", "The rendered file changed while it was uploaded", false},
-	"payload_too_large":     {storage.Stop, "FileTooLarge", "File is too large for Dropbox", false},
-	"too_large":             {storage.Stop, "FileTooLarge", "File is too large for Dropbox", false},
+	"insufficient_space":    {storage.Stop, storage.ReasonInsufficientSpace, "Dropbox is full", false},
+	"insufficient_quota":    {storage.Stop, storage.ReasonInsufficientSpace, "Dropbox is full", false},
+	"malformed_path":        {storage.Stop, storage.ReasonPathNotAllowed, "Folder or file name not allowed", false},
+	"disallowed_name":       {storage.Stop, storage.ReasonPathNotAllowed, "Folder or file name not allowed", false},
+	"no_write_permission":   {storage.Stop, storage.ReasonNoWritePermission, "No permission to write to this folder", false},
+	"access_restricted":     {storage.Stop, storage.ReasonNoWritePermission, "Access to this folder is restricted", false},
+	"team_folder":           {storage.Stop, storage.ReasonNoWritePermission, "Team folders cannot be written to like this", false},
+	"operation_suppressed":  {storage.Stop, storage.ReasonNoWritePermission, "Dropbox does not allow this change", false},
+	"conflict":              {storage.Stop, storage.ReasonConflict, "Something else stands at this path", false},
+	"content_hash_mismatch": {storage.Stop, storage.ReasonContentChanged, "The rendered file changed while it was uploaded", false},
+	"payload_too_large":     {storage.Stop, storage.ReasonFileTooLarge, "File is too large for Dropbox", false},
+	"too_large":             {storage.Stop, storage.ReasonFileTooLarge, "File is too large for Dropbox", false},
 
-	"too_many_write_operations":      {storage.Retry, rateLimited, "Dropbox asks for fewer changes at a time", true},
-	"too_many_requests":              {storage.Retry, rateLimited, "Dropbox asks for fewer requests", true},
-	"too_many_shared_folder_targets": {storage.Retry, "TooManyTargets", "Dropbox takes fewer shared folders at a time", false},
-	"internal_error":                 {storage.Retry, "Unavailable", "Dropbox is unavailable", false},
-	"incorrect_offset":               {storage.Retry, "SessionLost", "Dropbox has another part of the file than was sent", false},
-	"closed":                         {storage.Retry, "SessionLost", "Dropbox has closed the upload", false},
-	"not_closed":                     {storage.Retry, "SessionLost", "Dropbox has not closed the upload", false},
-	"not_found":                      {storage.Stop, "NotFound", "Path does not exist", false},
+	"too_many_write_operations":      {storage.Retry, storage.ReasonRateLimited, "Dropbox asks for fewer changes at a time", true},
+	"too_many_requests":              {storage.Retry, storage.ReasonRateLimited, "Dropbox asks for fewer requests", true},
+	"too_many_shared_folder_targets": {storage.Retry, storage.ReasonTooManyTargets, "Dropbox takes fewer shared folders at a time", false},
+	"internal_error":                 {storage.Retry, storage.ReasonUnavailable, "Dropbox is unavailable", false},
+	"incorrect_offset":               {storage.Retry, storage.ReasonSessionLost, "Dropbox has another part of the file than was sent", false},
+	"closed":                         {storage.Retry, storage.ReasonSessionLost, "Dropbox has closed the upload", false},
+	"not_closed":                     {storage.Retry, storage.ReasonSessionLost, "Dropbox has not closed the upload", false},
+	"not_found":                      {storage.Stop, storage.ReasonNotFound, "Path does not exist", false},
 }
-
-// rateLimited is the reason of errors that ask for patience.
-const rateLimited = "RateLimited"
 
 // decodeError turns an answer other than 200 into a *storage.Error.
 func decodeError(status int, header http.Header, body []byte) error {
@@ -105,17 +99,17 @@ func decodeError(status int, header http.Header, body []byte) error {
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
-		problem.Class, problem.Reason, problem.Message, problem.Account = storage.Retry, rateLimited, "Dropbox asks for fewer requests", true
+		problem.Class, problem.Reason, problem.Message, problem.Account = storage.Retry, storage.ReasonRateLimited, "Dropbox asks for fewer requests", true
 	case status >= http.StatusInternalServerError:
 		problem.Doubt, problem.Account = true, true
-		problem.Class, problem.Reason, problem.Message = storage.Retry, "Unavailable", fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status)
+		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonUnavailable, fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status)
 	case status == http.StatusUnauthorized:
-		problem.Reason, problem.Message, problem.Account = "TokenExpired", "Token expired", true
+		problem.Reason, problem.Message, problem.Account = storage.ReasonTokenExpired, "Token expired", true
 	case status == http.StatusForbidden:
 		problem.Account = true
-		problem.Reason, problem.Message = "AccessDenied", "Dropbox denies access to this app or account"
+		problem.Reason, problem.Message = storage.ReasonAccessDenied, "Dropbox denies access to this app or account"
 	default:
-		problem.Reason, problem.Message = "Refused", fmt.Sprintf("Dropbox refused the request (%v)", cause)
+		problem.Reason, problem.Message = storage.ReasonRefused, fmt.Sprintf("Dropbox refused the request (%v)", cause)
 	}
 	return problem
 }
@@ -132,7 +126,7 @@ func decodeEntryError(failure json.RawMessage) error {
 // unexpected is an answer with another number of entries than were asked for: none of them can be trusted.
 func unexpected(route string, got, want int) error {
 	return &storage.Error{
-		Class: storage.Retry, Reason: "UnexpectedAnswer", Doubt: true,
+		Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Doubt: true,
 		Message: fmt.Sprintf("Dropbox answered %s with %d entries instead of %d", route, got, want),
 	}
 }
@@ -193,22 +187,22 @@ func decodeTokenError(err error) error {
 	cause := &apiError{status: status, text: refused.ErrorCode}
 	switch {
 	case refused.ErrorCode == "invalid_grant":
-		return &storage.Error{Class: storage.Stop, Reason: "TokenExpired", Message: "Token expired", Account: true, Err: cause}
+		return &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired", Account: true, Err: cause}
 	case refused.ErrorCode == "invalid_client", refused.ErrorCode == "unauthorized_client":
-		return &storage.Error{Class: storage.Stop, Reason: "InvalidCredentials", Message: "App key or app secret is not accepted by Dropbox", Account: true, Err: cause}
+		return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Message: "App key or app secret is not accepted by Dropbox", Account: true, Err: cause}
 	case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
 		return &storage.Error{
-			Class: storage.Retry, Reason: "Unavailable", Message: fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status),
+			Class: storage.Retry, Reason: storage.ReasonUnavailable, Message: fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status),
 			RetryAfter: retryAfter(refused.Response.Header, nil), Account: true, Err: cause,
 		}
 	default:
-		return &storage.Error{Class: storage.Stop, Reason: "InvalidCredentials", Message: fmt.Sprintf("Dropbox refused the credentials (HTTP %d)", status), Account: true, Err: cause}
+		return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Message: fmt.Sprintf("Dropbox refused the credentials (HTTP %d)", status), Account: true, Err: cause}
 	}
 }
 
 // unreachable is a call that got no answer.
 func unreachable(err error) error {
-	return &storage.Error{Class: storage.Retry, Reason: "Unreachable", Message: "Dropbox could not be reached", Doubt: true, Account: true, Err: err}
+	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox could not be reached", Doubt: true, Account: true, Err: err}
 }
 
 // isTag tells whether Dropbox's error has the tag.

@@ -40,7 +40,7 @@ func TestListFolders(t *testing.T) {
 		}
 	}
 	_, _, err := c.ListFolders(t.Context(), "/nowhere")
-	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != "NotFound" {
+	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != storage.ReasonNotFound {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 }
@@ -65,7 +65,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := c.Verify(t.Context())
-	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != "TokenExpired" {
+	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != storage.ReasonTokenExpired {
 		t.Errorf("after the revocation: %v", err)
 	}
 }

@@ -159,7 +159,7 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 
 // changed is a file that is not what it was when it was rendered.
 func changed(f *storage.File) error {
-	return &storage.Error{Class: storage.Stop, Reason: "ContentChanged", Message: "The rendered file was changed in the content store: " + f.Path}
+	return &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + f.Path}
 }
 
 // joined reads files one after the other, each opened when its turn comes, and keeps the content hash of each.
@@ -357,5 +357,5 @@ func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Re
 
 // lost is a session that Dropbox does not know any more.
 func lost(err error) error {
-	return &storage.Error{Class: storage.Retry, Reason: "SessionLost", Message: "Dropbox has lost the upload", Doubt: true, Err: err}
+	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonSessionLost, Message: "Dropbox has lost the upload", Doubt: true, Err: err}
 }

@@ -107,7 +107,7 @@ func settle(f *storage.File, done metadata, err error) storage.Result {
 		return storage.Result{Err: naming(err, f.Path)}
 	case done.ContentHash != f.ContentHash:
 		return storage.Result{Err: &storage.Error{
-			Class: storage.Stop, Reason: "ContentChanged", Message: "Dropbox holds other bytes than were sent to " + f.Path,
+			Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "Dropbox holds other bytes than were sent to " + f.Path,
 		}}
 	default:
 		return storage.Result{Uploaded: storage.Uploaded{Path: done.PathDisplay, ContentHash: done.ContentHash}}
@@ -117,7 +117,7 @@ func settle(f *storage.File, done metadata, err error) storage.Result {
 // naming adds the path to an error that is about it.
 func naming(err error, path string) error {
 	problem := storage.AsError(err)
-	if problem.Reason != pathNotAllowed && problem.Reason != "Conflict" {
+	if problem.Reason != storage.ReasonPathNotAllowed && problem.Reason != storage.ReasonConflict {
 		return err
 	}
 	named := *problem

@@ -262,7 +262,7 @@ func unreadable(t *testing.T, s Service) {
 		return nil, errors.New("the store is away")
 	}
 	_, err := One(t.Context(), s.Provider, f)
-	if problem := storage.AsError(err); err == nil || problem.Reason != "ContentUnreadable" || problem.Class != storage.Retry || problem.Account {
+	if problem := storage.AsError(err); err == nil || problem.Reason != storage.ReasonContentUnreadable || problem.Class != storage.Retry || problem.Account {
 		t.Errorf("got %+v", err)
 	}
 	expect(t, s, map[string]string{})

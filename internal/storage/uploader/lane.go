@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	errSuperseded = &storage.Error{Class: storage.Stop, Reason: "Superseded", Message: "The upload is not wanted any more"}
-	errDeadline   = &storage.Error{Class: storage.Stop, Reason: "DeadlineExceeded", Message: "The upload did not begin before uploadTimeoutSeconds"}
+	errSuperseded = &storage.Error{Class: storage.Stop, Reason: storage.ReasonSuperseded, Message: "The upload is not wanted any more"}
+	errDeadline   = &storage.Error{Class: storage.Stop, Reason: storage.ReasonDeadlineExceeded, Message: "The upload did not begin before uploadTimeoutSeconds"}
 )
 
 // item is a file on its way. Everything in it is guarded by the Uploader's lock, but for file while busy.
@@ -344,7 +344,7 @@ func (l *lane) retry(it *item, problem *storage.Error) {
 		it.attempts++
 		it.last = problem
 		it.file.Doubtful = it.file.Doubtful || problem.Doubt
-		l.u.Observer.Retried(problem.Reason)
+		l.u.Observer.Retried(string(problem.Reason))
 		until := now.Add(max(problem.RetryAfter, l.u.Retry.Delay(it.attempts)))
 		if problem.Account {
 			if now.After(l.held) {

@@ -319,7 +319,7 @@ func TestUploadsWaitForASlotAndGiveUpInTime(t *testing.T) {
 		u.Ensure(second)
 		<-news
 		problem := (*storage.Error)(nil)
-		if r := result(t, u, second); !r.Done || !errors.As(r.Err, &problem) || problem.Reason != "DeadlineExceeded" {
+		if r := result(t, u, second); !r.Done || !errors.As(r.Err, &problem) || problem.Reason != storage.ReasonDeadlineExceeded {
 			t.Errorf("got %+v", r)
 		}
 	})
