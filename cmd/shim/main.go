@@ -133,9 +133,9 @@ func run(ctx context.Context, o options) error {
 	if err := hooks.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	desk := callers.NewDesk(config, direct, clock.RealClock{})
+	reviewer := callers.NewReviewer(config, direct, clock.RealClock{})
 	api, err := shim.New(shim.Options{
-		Desk: desk, Waiters: waiters, Cache: mgr.GetCache(), Delivery: hooks.Delivery, Derive: key.Derive,
+		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Delivery: hooks.Delivery, Derive: key.Derive,
 		Stopping: ctx.Done(), Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
 		Limits: o.limits, Log: ctrl.Log.WithName("shim"),
 	})
@@ -143,7 +143,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	page, err := ui.New(ui.Options{
-		Desk: desk, Cache: mgr.GetCache(), Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL,
+		Reviewer: reviewer, Cache: mgr.GetCache(), Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL,
 		Dropbox:      dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
 		AuthorizeURL: o.dropboxAuthorize, AppKey: o.dropboxAppKey, TTL: o.ttl, Clock: clock.RealClock{}, Log: ctrl.Log.WithName("page"),
 	})

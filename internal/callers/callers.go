@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package callers knows who asks: it reviews bearer tokens, asks for the rights of those behind them and acts in their name,
-// with their own token.
+// Package callers authenticates and authorizes the callers of an HTTP server: the API server reviews their bearer tokens and
+// rights, and whatever is done for them is done with their own token.
 package callers
 
 import (
@@ -24,43 +24,44 @@ import (
 )
 
 const (
-	// verdictTTL is how long the API server's word is believed: a token that is revoked, or a right that is taken away, may be
-	// used for this much longer. What is written is written with the caller's token, and the API server decides then.
+	// verdictTTL is how long a review is cached: a revoked token or right works for this much longer. Writes do not depend on it,
+	// because the API server decides about each of them by the caller's token.
 	verdictTTL = 10 * time.Second
-	// maxVerdicts bounds what is remembered, of each kind.
+	// maxVerdicts bounds the cached reviews of each kind.
 	maxVerdicts = 4096
 	// maxToken bounds a bearer token, in bytes.
 	maxToken = 16 << 10
-	// maxReviews bounds the reviews that are on their way to the API server; more requests wait for their turn.
+	// maxReviews bounds the reviews in flight; further requests wait.
 	maxReviews = 32
 )
 
-// Refusal is an error that is the caller's, with the HTTP status that tells of it: 400, 401, 403 or 429.
-type Refusal struct { //nolint:errname // it says what it is, and reads so where it is used
+// StatusError is an error for the caller, with the HTTP status of the answer.
+type StatusError struct {
 	Status  int
 	Message string
 }
 
 // Error implements error.
-func (r *Refusal) Error() string { return r.Message }
+func (e *StatusError) Error() string { return e.Message }
 
-// Refuse returns a *Refusal.
-func Refuse(status int, format string, args ...any) error {
-	return &Refusal{status, fmt.Sprintf(format, args...)}
+// Errorf returns a *StatusError.
+func Errorf(status int, format string, args ...any) error {
+	return &StatusError{status, fmt.Sprintf(format, args...)}
 }
 
-// Caller is someone whose token the API server has accepted.
+// Caller is a user whose token the API server has accepted.
 type Caller struct {
-	User  authenticationv1.UserInfo
+	User authenticationv1.UserInfo
+	// token is the SHA-256 of the token.
 	token [sha256.Size]byte
-	// client is made when it is first asked for.
+	// client makes the client at the first call.
 	client func() (client.Client, error)
 }
 
-// Client returns a client that acts with the caller's token, and so with the caller's rights.
+// Client returns a client that has the caller's token, and so the caller's rights.
 func (c *Caller) Client() (client.Client, error) { return c.client() }
 
-// Home is the namespace of a service account; empty for everyone else.
+// Home returns the namespace of a service account; empty for any other user.
 func (c *Caller) Home() string {
 	account, ok := strings.CutPrefix(c.User.Username, "system:serviceaccount:")
 	if !ok {
@@ -70,8 +71,8 @@ func (c *Caller) Home() string {
 	return namespace
 }
 
-// Desk reviews callers. What the API server says is remembered for ten seconds at most.
-type Desk struct {
+// Reviewer has the API server review callers, and caches each review for ten seconds.
+type Reviewer struct {
 	config  *rest.Config
 	client  client.Client
 	callers *utilcache.LRUExpireCache
@@ -79,13 +80,13 @@ type Desk struct {
 	reviews chan struct{}
 }
 
-// NewDesk returns a Desk. config reaches the API server; its credentials are not used in a caller's name. c creates TokenReviews
-// and SubjectAccessReviews.
-func NewDesk(config *rest.Config, c client.Client, now clock.PassiveClock) *Desk {
-	return &Desk{
+// NewReviewer returns a Reviewer. config is the way to the API server; its credentials are never used for a caller. c creates
+// TokenReviews and SubjectAccessReviews.
+func NewReviewer(config *rest.Config, c client.Client, clk clock.PassiveClock) *Reviewer {
+	return &Reviewer{
 		config: config, client: c, reviews: make(chan struct{}, maxReviews),
-		callers: utilcache.NewLRUExpireCacheWithClock(maxVerdicts, now),
-		rights:  utilcache.NewLRUExpireCacheWithClock(maxVerdicts, now),
+		callers: utilcache.NewLRUExpireCacheWithClock(maxVerdicts, clk),
+		rights:  utilcache.NewLRUExpireCacheWithClock(maxVerdicts, clk),
 	}
 }
 
@@ -98,58 +99,58 @@ func Bearer(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// Authenticate asks the API server whose token it is. The token must be meant for the API server's own audience, because it is
-// used there in the caller's name. The error is a *Refusal when the token is not accepted.
-func (d *Desk) Authenticate(ctx context.Context, token string) (*Caller, error) {
+// Authenticate asks the API server whose token it is. The token must have the API server's own audience, because it is used there.
+// The error is a *StatusError if the token is not accepted.
+func (r *Reviewer) Authenticate(ctx context.Context, token string) (*Caller, error) {
 	if token == "" || len(token) > maxToken {
-		return nil, Refuse(http.StatusUnauthorized, "Authorization: a bearer token that the cluster accepts is required")
+		return nil, Errorf(http.StatusUnauthorized, "Authorization: a bearer token that the cluster accepts is required")
 	}
 	key := sha256.Sum256([]byte(token))
-	verdict, known := d.callers.Get(key)
+	verdict, known := r.callers.Get(key)
 	if !known {
 		review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
-		if err := d.review(ctx, review); err != nil {
+		if err := r.review(ctx, review); err != nil {
 			return nil, fmt.Errorf("reviewing a token: %w", err)
 		}
-		// A nil caller is a verdict, too: whoever repeats a bad token does not repeat the review.
+		// A nil caller is cached too, so that a repeated bad token costs one review.
 		caller := (*Caller)(nil)
 		if review.Status.Authenticated {
-			caller = &Caller{User: review.Status.User, token: key, client: sync.OnceValues(func() (client.Client, error) { return d.as(token) })}
+			caller = &Caller{User: review.Status.User, token: key, client: sync.OnceValues(func() (client.Client, error) { return r.clientFor(token) })}
 		}
-		d.callers.Add(key, caller, verdictTTL)
+		r.callers.Add(key, caller, verdictTTL)
 		verdict = caller
 	}
 	caller, ok := verdict.(*Caller)
 	if !ok || caller == nil {
-		return nil, Refuse(http.StatusUnauthorized, "Authorization: the cluster does not accept this token; it may have expired, or be meant for another audience")
+		return nil, Errorf(http.StatusUnauthorized, "Authorization: the cluster does not accept this token; it may have expired, or be meant for another audience")
 	}
 	return caller, nil
 }
 
-// as returns a client that holds the token instead of the shim's credentials.
-func (d *Desk) as(token string) (client.Client, error) {
-	config := rest.AnonymousClientConfig(d.config)
+// clientFor returns a client with the token instead of the process's own credentials.
+func (r *Reviewer) clientFor(token string) (client.Client, error) {
+	config := rest.AnonymousClientConfig(r.config)
 	config.BearerToken = token
-	c, err := client.New(config, client.Options{Scheme: d.client.Scheme(), Mapper: d.client.RESTMapper()})
+	c, err := client.New(config, client.Options{Scheme: r.client.Scheme(), Mapper: r.client.RESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	return c, nil
 }
 
-// right is what a Desk remembers of a SubjectAccessReview.
+// right is the cache key of a SubjectAccessReview.
 type right struct {
 	token      [sha256.Size]byte
 	attributes authorizationv1.ResourceAttributes
 }
 
-// Allow asks the API server whether the caller may do it. The error is a *Refusal when not.
-func (d *Desk) Allow(ctx context.Context, c *Caller, a authorizationv1.ResourceAttributes) error {
+// Authorize asks the API server whether the caller has a right. The error is a *StatusError if not.
+func (r *Reviewer) Authorize(ctx context.Context, c *Caller, a authorizationv1.ResourceAttributes) error {
 	if a.FieldSelector != nil || a.LabelSelector != nil {
-		return errors.New("rights with selectors are not remembered")
+		return errors.New("rights with selectors cannot be cached")
 	}
 	key := right{c.token, a}
-	allowed, known := d.rights.Get(key)
+	allowed, known := r.rights.Get(key)
 	if !known {
 		extra := map[string]authorizationv1.ExtraValue{}
 		for name, values := range c.User.Extra {
@@ -158,23 +159,23 @@ func (d *Desk) Allow(ctx context.Context, c *Caller, a authorizationv1.ResourceA
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: c.User.Username, Groups: c.User.Groups, UID: c.User.UID, Extra: extra, ResourceAttributes: &a,
 		}}
-		if err := d.review(ctx, review); err != nil {
+		if err := r.review(ctx, review); err != nil {
 			return fmt.Errorf("asking for a caller's rights: %w", err)
 		}
 		allowed = review.Status.Allowed
-		d.rights.Add(key, allowed, verdictTTL)
+		r.rights.Add(key, allowed, verdictTTL)
 	}
 	if allowed != true {
-		return Refuse(http.StatusForbidden, "%s may not %s %s in namespace '%s'", c.User.Username, a.Verb, a.Resource, a.Namespace)
+		return Errorf(http.StatusForbidden, "%s may not %s %s in namespace '%s'", c.User.Username, a.Verb, a.Resource, a.Namespace)
 	}
 	return nil
 }
 
-func (d *Desk) review(ctx context.Context, review client.Object) error {
+func (r *Reviewer) review(ctx context.Context, review client.Object) error {
 	select {
-	case d.reviews <- struct{}{}:
-		defer func() { <-d.reviews }()
-		return d.client.Create(ctx, review)
+	case r.reviews <- struct{}{}:
+		defer func() { <-r.reviews }()
+		return r.client.Create(ctx, review)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

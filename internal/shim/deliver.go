@@ -41,7 +41,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1al
 
 // deliverBinary answers with the file itself, or with a ZIP archive of several.
 func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
-	if err := inlineable(job); err != nil {
+	if err := checkInline(job); err != nil {
 		return err
 	}
 	first, err := s.open(r.Context(), job.Status.Pages[0].ContentURL)
@@ -82,7 +82,7 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 // deliverInline answers with JSON in which the files are data URLs. They are not held in memory: the JSON is written around
 // marks, and the files take the marks' places on the way.
 func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
-	if err := inlineable(job); err != nil {
+	if err := checkInline(job); err != nil {
 		return err
 	}
 	marks := make([]string, len(job.Status.Pages))
@@ -136,7 +136,7 @@ func (s *Server) copy(ctx context.Context, w io.Writer, first *http.Response, i 
 }
 
 // inlineable refuses files that are too large to be answered as anything but URLs.
-func inlineable(job *platenv1alpha1.RenderJob) error {
+func checkInline(job *platenv1alpha1.RenderJob) error {
 	var size int64
 	for _, page := range job.Status.Pages {
 		if page.Size != nil {
@@ -144,7 +144,7 @@ func inlineable(job *platenv1alpha1.RenderJob) error {
 		}
 	}
 	if size > maxInline || len(job.Status.Pages) == 0 {
-		return callers.Refuse(http.StatusBadRequest,
+		return callers.Errorf(http.StatusBadRequest,
 			"response.type: the files have more than %d bytes together; ask for url. The job '%s' has them", maxInline, job.Name)
 	}
 	return nil
@@ -153,7 +153,7 @@ func inlineable(job *platenv1alpha1.RenderJob) error {
 // open asks for a file of the content store.
 func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, error) {
 	if !strings.HasPrefix(contentURL, strings.TrimSuffix(s.ContentURL, "/")+"/") {
-		return nil, callers.Refuse(http.StatusBadGateway, "the job's content URL does not belong to the content store (--content-url)")
+		return nil, callers.Errorf(http.StatusBadGateway, "the job's content URL does not belong to the content store (--content-url)")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, contentURL, nil) //nolint:gosec // begins with the content store's URL
 	if err != nil {
@@ -161,11 +161,11 @@ func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, e
 	}
 	resp, err := s.files.Do(request) //nolint:gosec // as above, and redirects are not followed
 	if err != nil {
-		return nil, callers.Refuse(http.StatusBadGateway, "the content store does not answer; the job's files are kept, try again")
+		return nil, callers.Errorf(http.StatusBadGateway, "the content store does not answer; the job's files are kept, try again")
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
-		return nil, callers.Refuse(http.StatusBadGateway, "the content store answers HTTP %d; the files may have been deleted", resp.StatusCode)
+		return nil, callers.Errorf(http.StatusBadGateway, "the content store answers HTTP %d; the files may have been deleted", resp.StatusCode)
 	}
 	return resp, nil
 }

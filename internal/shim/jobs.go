@@ -46,7 +46,7 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) erro
 	query := r.URL.Query()
 	wanted := query.Get("status")
 	if !slices.Contains([]string{"", queued, processing, succeeded, failed, canceled}, wanted) {
-		return &coded{http.StatusBadRequest, "invalid-status-filter", "status: must be queued, processing, succeeded, failed or canceled"}
+		return &codeError{http.StatusBadRequest, "invalid-status-filter", "status: must be queued, processing, succeeded, failed or canceled"}
 	}
 	limit, err := number(query.Get("limit"), "limit", defaultJobs, maxJobs)
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 	if err != nil {
 		return jobError(err, c, key.Name)
 	}
-	note(w).job = job.Name
+	requestLog(w).job = job.Name
 	body := report(job)
 	if body.Webhook, err = s.Delivery(r.Context(), job); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 
 func jobError(err error, c caller, id string) error {
 	if apierrors.IsNotFound(err) {
-		return &coded{http.StatusNotFound, "job-not-found", fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
+		return &codeError{http.StatusNotFound, "job-not-found", fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
 	}
 	return fmt.Errorf("reading a job: %w", err)
 }
@@ -179,7 +179,7 @@ func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) err
 		if err := theirs.Get(r.Context(), client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}, job); err != nil {
 			return jobError(err, c, r.PathValue("id"))
 		}
-		note(w).job = job.Name
+		requestLog(w).job = job.Name
 		err = cancel(r.Context(), theirs, job)
 		if apierrors.IsConflict(err) {
 			continue
@@ -190,17 +190,17 @@ func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) err
 		writeJSON(w, http.StatusOK, describe(job))
 		return nil
 	}
-	return callers.Refuse(http.StatusConflict, "the job '%.100s' changes all the time; try again", r.PathValue("id"))
+	return callers.Errorf(http.StatusConflict, "the job '%.100s' changes all the time; try again", r.PathValue("id"))
 }
 
 // cancel suspends a job, unless it has changed since it was read.
 func cancel(ctx context.Context, theirs client.Client, job *platenv1alpha1.RenderJob) error {
 	switch status(job) {
 	case succeeded, failed, canceled:
-		return &coded{http.StatusConflict, "job-already-finished", fmt.Sprintf("the job '%s' is %s; there is nothing to cancel", job.Name, status(job))}
+		return &codeError{http.StatusConflict, "job-already-finished", fmt.Sprintf("the job '%s' is %s; there is nothing to cancel", job.Name, status(job))}
 	}
 	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition) {
-		return &coded{http.StatusConflict, "job-not-cancelable", fmt.Sprintf("the job '%s' is rendered and on its way to the connections", job.Name)}
+		return &codeError{http.StatusConflict, "job-not-cancelable", fmt.Sprintf("the job '%s' is rendered and on its way to the connections", job.Name)}
 	}
 	before := job.DeepCopy()
 	job.Spec.Suspend = new(true)

@@ -14,10 +14,10 @@ import (
 
 func TestOneCallerCannotTakeAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(Limits{Rate: 10, Burst: 3, Concurrency: 2})
+		l := newLimiter(Limits{Rate: 10, Burst: 3, Concurrency: 2})
 		refused := func(who string) *tooManyError {
 			t.Helper()
-			_, closed, err := l.open(who)
+			_, closed, err := l.admit(who)
 			if err == nil {
 				closed()
 				return nil
@@ -28,11 +28,11 @@ func TestOneCallerCannotTakeAll(t *testing.T) {
 			}
 			return many
 		}
-		_, first, err := l.open("ann")
+		_, first, err := l.admit("ann")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, second, err := l.open("ann")
+		_, second, err := l.admit("ann")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,26 +64,26 @@ func TestOneCallerCannotTakeAll(t *testing.T) {
 }
 
 func TestBodiesAreLent(t *testing.T) {
-	l := newLedger(Limits{Rate: 1000, Burst: 1000, Concurrency: 1000})
-	ann, _, err := l.open("ann")
+	l := newLimiter(Limits{Rate: 1000, Burst: 1000, Concurrency: 1000})
+	ann, _, err := l.admit("ann")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range bodiesPerCaller / maxBody {
-		if _, err := l.lend(t.Context(), ann, maxBody); err != nil {
+		if _, err := l.reserve(t.Context(), ann, maxBody); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := l.lend(ctx, ann, 1); err == nil {
+	if _, err := l.reserve(ctx, ann, 1); err == nil {
 		t.Error("a caller got more than its share")
 	}
-	bob, _, err := l.open("bob")
+	bob, _, err := l.admit("bob")
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := l.lend(t.Context(), bob, maxBody)
+	done, err := l.reserve(t.Context(), bob, maxBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,17 +92,17 @@ func TestBodiesAreLent(t *testing.T) {
 
 func TestAccountsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(Limits{Rate: 1, Burst: 1, Concurrency: 1})
+		l := newLimiter(Limits{Rate: 1, Burst: 1, Concurrency: 1})
 		for i := range 10 * maxIdleCallers {
-			_, closed, err := l.open(string(rune(i)))
+			_, closed, err := l.admit(string(rune(i)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			closed()
 			<-time.After(2 * time.Second)
 		}
-		if len(l.accounts) > maxIdleCallers {
-			t.Errorf("%d accounts", len(l.accounts))
+		if len(l.usages) > maxIdleCallers {
+			t.Errorf("%d callers", len(l.usages))
 		}
 	})
 }

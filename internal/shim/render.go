@@ -23,7 +23,7 @@ import (
 // maxKey bounds an idempotency key, in bytes.
 const maxKey = 255
 
-// Kinds of /v1/generate.
+// The kinds of /v1/generate/{kind}.
 const (
 	images = "images"
 	pdfs   = "pdfs"
@@ -31,17 +31,17 @@ const (
 
 // render answers POST /v1/studio/render.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, c caller) error {
-	return s.run(w, r, c, func(*Request) {})
+	return s.respond(w, r, c, func(*Request) {})
 }
 
-// generate answers POST /v1/generate/images and /v1/generate/pdfs, with the template in the path or in the body, as the public
-// SDKs call them. They ask for base64 unless they say otherwise.
+// generate answers POST /v1/generate/images and /v1/generate/pdfs as the public SDKs call them: the template is in the path or in
+// the body, and response.type defaults to base64.
 func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) error {
 	kind, id := r.PathValue("kind"), r.PathValue("id")
 	if kind != images && kind != pdfs {
-		return callers.Refuse(http.StatusNotFound, "there is /v1/generate/images and /v1/generate/pdfs, no '%.30s'", kind)
+		return callers.Errorf(http.StatusNotFound, "there is no /v1/generate/%.30s; use /v1/generate/images or /v1/generate/pdfs", kind)
 	}
-	return s.run(w, r, c, func(request *Request) {
+	return s.respond(w, r, c, func(request *Request) {
 		request.TemplateID = cmp.Or(TemplateID(id), request.TemplateID)
 		request.Response.Type = cmp.Or(request.Response.Type, typeBase64)
 		if kind == pdfs {
@@ -50,9 +50,9 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) erro
 	})
 }
 
-// run creates a job and answers with its end, or with how far it has come.
-func (s *Server) run(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) error {
-	wait, err := patience(r.Header, s.Wait)
+// respond creates a job and answers with its result, or with its state if the job outlasts the wait.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) error {
+	wait, err := waitTime(r.Header, s.Wait)
 	if err != nil {
 		return err
 	}
@@ -60,15 +60,15 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, c caller, defaults 
 	if err != nil {
 		return err
 	}
-	note(w).job = job.Name
+	requestLog(w).job = job.Name
 	if mode == "async" {
-		return accepted(w, job)
+		return respondAccepted(w, job)
 	}
-	// While it waits, a request holds little: not its body, not its job, and not its token.
+	// Release the body, the job and the token, so that a waiting request needs little memory.
 	key, uid := client.ObjectKeyFromObject(job), job.UID
 	job = nil
 	clear(r.Header)
-	return s.finish(w, r, key, uid, wait)
+	return s.awaitAndRespond(w, r, key, uid, wait)
 }
 
 // start reads a request and creates its job.
@@ -88,13 +88,13 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if len(key) > maxKey {
-		return nil, "", callers.Refuse(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
+		return nil, "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
 	}
 	template, err := s.template(r.Context(), c, request.TemplateID)
 	if err != nil {
 		return nil, "", err
 	}
-	// The same body means something else at another path.
+	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
 		return nil, "", err
@@ -103,8 +103,8 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	return job, request.Response.Mode, s.create(r.Context(), c, job)
 }
 
-// finish waits for a job and answers with its end, or with how far it has come when the wait is over.
-func (s *Server) finish(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration) error {
+// awaitAndRespond waits for a job and answers with its result, or with its state if the wait is over first.
+func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration) error {
 	job, err := s.await(r.Context(), key, uid, wait)
 	if err != nil {
 		return err
@@ -115,72 +115,72 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, key types.Namesp
 	case failed:
 		return renderFailure(job)
 	case canceled:
-		return &coded{http.StatusConflict, "job-canceled", fmt.Sprintf("the job '%s' was canceled", job.Name)}
+		return &codeError{http.StatusConflict, "job-canceled", fmt.Sprintf("the job '%s' was canceled", job.Name)}
 	default:
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
-		return accepted(w, job)
+		return respondAccepted(w, job)
 	}
 }
 
-// accepted answers for a job that goes on.
-func accepted(w http.ResponseWriter, job *platenv1alpha1.RenderJob) error {
+// respondAccepted answers with the state of a job that has not ended.
+func respondAccepted(w http.ResponseWriter, job *platenv1alpha1.RenderJob) error {
 	body := describe(job)
 	w.Header().Set("Location", body.Self)
 	writeJSON(w, http.StatusAccepted, body)
 	return nil
 }
 
-// renderFailure is the error of a failed job.
+// renderFailure returns the error of a failed job.
 func renderFailure(job *platenv1alpha1.RenderJob) error {
 	status := http.StatusInternalServerError
 	reason, message, _ := failure(job)
 	if reason == platenv1alpha1.InvalidSpecReason || reason == platenv1alpha1.InvalidModificationsReason {
 		status = http.StatusBadRequest
 	}
-	return callers.Refuse(status, "%s", message)
+	return callers.Errorf(status, "%s", message)
 }
 
-// patience reads Prefer: wait=N (RFC 7240).
-func patience(h http.Header, otherwise time.Duration) (time.Duration, error) {
+// waitTime reads Prefer: wait=N (RFC 7240). Without it, the wait is defaultWait.
+func waitTime(h http.Header, defaultWait time.Duration) (time.Duration, error) {
 	for preference := range strings.SplitSeq(h.Get("Prefer"), ",") {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(preference), "wait="); ok {
 			seconds, err := strconv.Atoi(text)
 			if err != nil || seconds < 0 || seconds > int(maxWait.Seconds()) {
-				return 0, callers.Refuse(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
+				return 0, callers.Errorf(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
 			}
 			return time.Duration(seconds) * time.Second, nil
 		}
 	}
-	return otherwise, nil
+	return defaultWait, nil
 }
 
-// create makes the job with the caller's token. A job that the same idempotency key made before is returned instead.
+// create creates the job with the caller's token, or reads the job that an earlier request with the same idempotency key created.
 func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) error {
-	if known, err := s.recall(ctx, c, job); known || err != nil {
+	if known, err := s.findByKey(ctx, c, job); known || err != nil {
 		return err
 	}
-	theirs, err := c.Client()
+	api, err := c.Client()
 	if err != nil {
 		return err
 	}
 	select {
-	case s.ledger.creates <- struct{}{}:
-		defer func() { <-s.ledger.creates }()
+	case s.limiter.creates <- struct{}{}:
+		defer func() { <-s.limiter.creates }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	wanted := job.Annotations[digestAnnotation]
-	err = theirs.Create(ctx, job)
+	err = api.Create(ctx, job)
 	if apierrors.IsAlreadyExists(err) {
-		if err = theirs.Get(ctx, client.ObjectKeyFromObject(job), job); err == nil {
+		if err = api.Get(ctx, client.ObjectKeyFromObject(job), job); err == nil {
 			err = sameRequest(job, wanted)
 		}
 	}
 	return err
 }
 
-// recall looks for the job of an idempotency key in the cache, so that a caller who asks again costs the API server nothing.
-func (s *Server) recall(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) (known bool, err error) {
+// findByKey looks for the job of an idempotency key in the cache, so that a repeated request costs the API server nothing.
+func (s *Server) findByKey(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) (known bool, err error) {
 	if job.Name == "" {
 		return false, nil
 	}
@@ -200,26 +200,26 @@ func (s *Server) recall(ctx context.Context, c caller, job *platenv1alpha1.Rende
 	return true, sameRequest(job, wanted)
 }
 
-// sameRequest refuses a key that belongs to another request.
+// sameRequest returns an error if the idempotency key belongs to another request.
 func sameRequest(job *platenv1alpha1.RenderJob, digest string) error {
 	if job.Annotations[digestAnnotation] != digest {
-		return callers.Refuse(http.StatusConflict, "Idempotency-Key: it was used before for another request")
+		return callers.Errorf(http.StatusConflict, "Idempotency-Key: it was used before for another request; use a new one")
 	}
 	return nil
 }
 
-// await returns the job when it has finished or is suspended, or as it is when wait is over or the process is to end.
+// await returns the job once it has finished or is suspended, or as it is when the wait is over or the process shuts down.
 func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.UID, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
-	gone := callers.Refuse(http.StatusGone, "the job '%s' was deleted", key.Name)
-	told, leave := s.Waiters.Register(uid)
+	gone := callers.Errorf(http.StatusGone, "the job '%s' was deleted", key.Name)
+	ended, leave := s.Waiters.Register(uid)
 	defer leave()
-	if job, ended, err := s.look(ctx, key, uid); err != nil || ended {
+	if job, over, err := s.find(ctx, key, uid); err != nil || over {
 		return job, err
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
-	case job := <-told:
+	case job := <-ended:
 		if job == nil {
 			return nil, gone
 		}
@@ -229,17 +229,18 @@ func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	job, _, err := s.look(ctx, key, uid)
+	job, _, err := s.find(ctx, key, uid)
 	if err == nil && job == nil {
-		// Neither seen by the watch nor told of its end: it goes on.
+		// The watch has seen neither the job nor its end: it goes on.
 		job = &platenv1alpha1.RenderJob{}
 		job.Namespace, job.Name, job.UID = key.Namespace, key.Name, uid
 	}
 	return job, err
 }
 
-// look reads a job from the cache; it is nil when the cache does not have it, or has another one of its name.
-func (s *Server) look(ctx context.Context, key types.NamespacedName, uid types.UID) (job *platenv1alpha1.RenderJob, ended bool, err error) {
+// find reads a job from the cache. It is nil if the cache does not have it, or has another job of that name. over is true once it
+// has finished or is suspended.
+func (s *Server) find(ctx context.Context, key types.NamespacedName, uid types.UID) (job *platenv1alpha1.RenderJob, over bool, err error) {
 	job = &platenv1alpha1.RenderJob{}
 	err = s.Cache.Get(ctx, key, job)
 	if apierrors.IsNotFound(err) || (err == nil && job.UID != uid) {

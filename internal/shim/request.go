@@ -132,7 +132,7 @@ func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []s
 	if string(value) == "null" {
 		return nil, nil // as if it were left out
 	}
-	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + word(value)} }
+	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
 	switch kind {
 	case reflect.TypeFor[Object]():
 		if value[0] != '{' {
@@ -217,7 +217,7 @@ func inspectFields(object json.RawMessage, kind reflect.Type, path string) (unkn
 }
 
 // word is JSON's name for a value's type, or the value itself when it is a number.
-func word(value json.RawMessage) string {
+func jsonType(value json.RawMessage) string {
 	switch value[0] {
 	case '{':
 		return "an object"

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shim answers the public render API's JSON with RenderJobs, so that its clients work without knowing Kubernetes. It
-// has no rights of its own over jobs: it creates them with the caller's token.
+// Package shim serves the public render API over RenderJobs, so that its clients need not know Kubernetes. It has no rights of its
+// own over jobs: it creates them with the caller's token.
 package shim
 
 import (
@@ -32,42 +32,42 @@ import (
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
-// maxWait bounds what a caller may ask for with Prefer: wait=N.
+// maxWait bounds Prefer: wait=N.
 const maxWait = 10 * time.Minute
 
 // Options of a Server. All are required but PublicURL.
 type Options struct {
-	// Desk knows the callers.
-	Desk *callers.Desk
-	// Waiters are told when a job has finished.
+	// Reviewer authenticates and authorizes callers.
+	Reviewer *callers.Reviewer
+	// Waiters report the end of a job.
 	Waiters *jobwatch.Waiters
 	// Cache of RenderJobs and RenderTemplates.
 	Cache client.Reader
-	// Delivery tells what became of a job's webhook; nil when it has none.
+	// Delivery returns the state of a job's webhook; nil if the job has none.
 	Delivery func(context.Context, *platenv1alpha1.RenderJob) (*webhook.Delivery, error)
-	// Derive returns a secret key for a purpose, the same in every replica.
+	// Derive returns a secret key for a purpose. Every replica gets the same key.
 	Derive func(purpose string) []byte
-	// Stopping is closed when the process is to end: those who wait are answered with 202 then.
+	// Stopping is closed when the process shuts down: waiting requests then get 202.
 	Stopping <-chan struct{}
-	// Wait is how long a synchronous request waits for its job unless it says otherwise.
+	// Wait is how long a synchronous request waits for its job by default.
 	Wait time.Duration
-	// TTL after which a job that came this way is deleted with its files.
+	// TTL is how long a finished job and its files are kept.
 	TTL time.Duration
-	// SignedURLTTL is how long a signed URL may be valid: at most as long as the content URLs of the manager.
+	// SignedURLTTL is the longest life of a signed URL. It must not exceed that of the manager's content URLs.
 	SignedURLTTL time.Duration
-	// ContentURL is where the files are read: what content URLs begin with.
+	// ContentURL is the beginning of every content URL.
 	ContentURL string
-	// PublicURL is what signed URLs begin with. Empty: the host that the request named.
+	// PublicURL is the beginning of signed URLs. Default: the host that the request names.
 	PublicURL string
-	// Limits of one caller.
+	// Limits apply to each caller.
 	Limits Limits
 	Log    logr.Logger
 }
 
-// Server answers the public render API.
+// Server serves the public render API.
 type Server struct {
 	Options
-	ledger  *ledger
+	limiter *limiter
 	files   *http.Client
 	urlKey  []byte
 	openAPI []byte
@@ -77,7 +77,7 @@ type Server struct {
 // New returns a Server.
 func New(options Options) (*Server, error) {
 	s := &Server{
-		Options: options, ledger: newLedger(options.Limits), urlKey: options.Derive("signed-url"),
+		Options: options, limiter: newLimiter(options.Limits), urlKey: options.Derive("signed-url"),
 		files: &http.Client{Timeout: maxWait, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	var err error
@@ -87,43 +87,43 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Handler returns the API's routes, and their description.
+// Handler returns the routes of the API and of its description.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range s.routes() {
-		mux.HandleFunc(pattern, s.answering(handle))
+		mux.HandleFunc(pattern, s.handle(handle))
 	}
 	for pattern, handle := range map[string]handler{
 		"GET /openapi.json": s.static("application/json", s.openAPI),
 		"GET /docs":         s.static("text/html; charset=utf-8", s.page),
 		"GET /docs.css":     s.static("text/css", stylesheet),
 		"/v1/": func(http.ResponseWriter, *http.Request) error {
-			return callers.Refuse(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
+			return callers.Errorf(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
 		},
 	} {
-		mux.HandleFunc(pattern, s.answering(handle))
+		mux.HandleFunc(pattern, s.handle(handle))
 	}
 	return mux
 }
 
-// routes are those that the document describes.
+// routes returns the routes that the OpenAPI document describes, by pattern.
 func (s *Server) routes() map[string]handler {
 	return map[string]handler{
-		"POST /v1/studio/render":                  s.asCaller(s.render),
-		"GET /v1/studio/render-jobs":              s.asCaller(s.listJobs),
-		"GET /v1/studio/render-jobs/{id}":         s.asCaller(s.getJob),
-		"POST /v1/studio/render-jobs/{id}/cancel": s.asCaller(s.cancelJob),
-		"GET /v1/studio/templates/all":            s.asCaller(s.listTemplates),
-		"GET /v1/studio/template/modifications":   s.asCaller(s.listModifications),
-		"GET /v1/studio/webhook-secret":           s.asCaller(s.webhookSecret),
-		"POST /v1/generate/{kind}":                s.asCaller(s.generate),
-		"POST /v1/generate/{kind}/{id}":           s.asCaller(s.generate),
+		"POST /v1/studio/render":                  s.authenticated(s.render),
+		"GET /v1/studio/render-jobs":              s.authenticated(s.listJobs),
+		"GET /v1/studio/render-jobs/{id}":         s.authenticated(s.getJob),
+		"POST /v1/studio/render-jobs/{id}/cancel": s.authenticated(s.cancelJob),
+		"GET /v1/studio/templates/all":            s.authenticated(s.listTemplates),
+		"GET /v1/studio/template/modifications":   s.authenticated(s.listModifications),
+		"GET /v1/studio/webhook-secret":           s.authenticated(s.webhookSecret),
+		"POST /v1/generate/{kind}":                s.authenticated(s.generate),
+		"POST /v1/generate/{kind}/{id}":           s.authenticated(s.generate),
 		"GET /v1/generate/{kind}":                 s.openSignedURL,
-		"POST /v1/signed-url/create":              s.asCaller(s.createSignedURL),
+		"POST /v1/signed-url/create":              s.authenticated(s.createSignedURL),
 	}
 }
 
-// HTTPServer returns a server for pages of the shim: whoever is slow to send or to read does not hold it for long.
+// HTTPServer returns a server with timeouts, so that slow clients do not hold connections for long.
 func HTTPServer(h http.Handler, log logr.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: maxWait + time.Minute,
@@ -132,29 +132,29 @@ func HTTPServer(h http.Handler, log logr.Logger) *http.Server {
 	}
 }
 
-// handler answers a request, or returns the error that is the answer.
+// handler answers a request, or returns an error to be answered.
 type handler func(http.ResponseWriter, *http.Request) error
 
-// notes are what a request's log line tells.
-type notes struct{ user, namespace, job string }
+// logFields are the fields of a request's log line that its handler knows.
+type logFields struct{ user, namespace, job string }
 
-// note returns the notes of the request that w answers.
-func note(w http.ResponseWriter) *notes {
+// requestLog returns the log fields of the request that w answers.
+func requestLog(w http.ResponseWriter) *logFields {
 	if r, ok := w.(*recorder); ok {
-		return &r.notes
+		return &r.fields
 	}
-	return &notes{}
+	return &logFields{}
 }
 
-// requestID is what a caller may choose for itself.
+// requestID matches the ids that a caller may choose.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// recorder remembers how a request was answered.
+// recorder records the status and the size of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	notes  notes
+	fields logFields
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -171,12 +171,12 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap lets http.ResponseController find the original writer.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// answering turns a handler's error into JSON with the key error, and logs one line a request. Headers, queries and bodies are
-// not logged: they hold secrets.
-func (s *Server) answering(handle handler) http.HandlerFunc {
+// handle turns a handler's error into JSON with the key error, and logs one line for each request. It logs no headers, queries and
+// bodies, because they hold secrets.
+func (s *Server) handle(handle handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		began, id := time.Now(), r.Header.Get("X-Request-Id")
 		if !requestID.MatchString(id) {
@@ -187,27 +187,28 @@ func (s *Server) answering(handle handler) http.HandlerFunc {
 		answer.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
 			s.Log.Info("Answered", "requestID", id, "route", r.Pattern, "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
-				"user", answer.notes.user, "namespace", answer.notes.namespace, "job", answer.notes.job)
+				"user", answer.fields.user, "namespace", answer.fields.namespace, "job", answer.fields.job)
 		}()
 		switch err := handle(answer, r); {
 		case err == nil || r.Context().Err() != nil:
 		case answer.status != 0:
-			// An answer that has begun and cannot be ended well is cut, so that nobody takes the half for the whole.
-			s.Log.Error(err, "Cutting an answer", "requestID", id)
+			// Abort an answer that has begun, so that no client takes half of it for the whole.
+			s.Log.Error(err, "Aborting an answer", "requestID", id)
 			panic(http.ErrAbortHandler)
 		default:
-			s.fail(answer, id, err)
+			s.respondError(answer, id, err)
 		}
 	}
 }
 
-// coded is an error whose text is one of the public API's codes.
-type coded struct {
+// codeError is an error with one of the public API's error codes.
+type codeError struct {
 	status        int
 	code, message string
 }
 
-func (c *coded) Error() string { return c.message }
+// Error implements error.
+func (c *codeError) Error() string { return c.message }
 
 // problem is the body of an error.
 type problem struct {
@@ -215,14 +216,14 @@ type problem struct {
 	Message string `json:"message,omitempty" description:"What the code means."`
 }
 
-// fail answers with an error.
-func (s *Server) fail(w http.ResponseWriter, id string, err error) {
+// respondError answers with an error.
+func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 	status, body := http.StatusInternalServerError, problem{Error: "the API server did not answer; try again"}
-	refusal, code, field := (*callers.Refusal)(nil), (*coded)(nil), (*FieldError)(nil)
+	known, code, field := (*callers.StatusError)(nil), (*codeError)(nil), (*FieldError)(nil)
 	many, large, api := (*tooManyError)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
 	switch {
-	case errors.As(err, &refusal):
-		status, body.Error = refusal.Status, refusal.Message
+	case errors.As(err, &known):
+		status, body.Error = known.Status, known.Message
 	case errors.As(err, &code):
 		status, body = code.status, problem{code.code, code.message}
 	case errors.As(err, &field):
@@ -233,7 +234,7 @@ func (s *Server) fail(w http.ResponseWriter, id string, err error) {
 	case errors.As(err, &large):
 		status, body.Error = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body must be at most %d bytes", maxBody)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
-		status, body.Error = http.StatusRequestTimeout, "the body did not come in time, or ended early"
+		status, body.Error = http.StatusRequestTimeout, "the body did not arrive in time, or ended early; send it again"
 	case errors.As(err, &api):
 		status, body.Error = fromAPI(w.Header(), err, api)
 	default:
@@ -245,7 +246,7 @@ func (s *Server) fail(w http.ResponseWriter, id string, err error) {
 	writeJSON(w, status, body)
 }
 
-// fromAPI translates an answer of the API server.
+// fromAPI translates an error of the API server.
 func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, message string) {
 	status, message = int(api.Status().Code), api.Status().Message
 	switch {
@@ -271,57 +272,57 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // fails only when the caller is gone
+	_ = json.NewEncoder(w).Encode(body) // fails only if the caller is gone
 }
 
-// caller is who asks, and for which workspace.
+// caller is the user behind a request, and the workspace that it is for.
 type caller struct {
 	*callers.Caller
 	namespace string
-	account   *account
+	usage     *usage
 }
 
-// asCaller finds out who asks, and counts the request. The workspace is the service account's namespace, or what X-Workspace
-// says; whether the caller may act there is the API server's decision.
-func (s *Server) asCaller(handle func(http.ResponseWriter, *http.Request, caller) error) handler {
+// authenticated passes a request with its caller, within the caller's limits. The workspace is the namespace in X-Workspace, or the
+// service account's own. The API server decides whether the caller may act there.
+func (s *Server) authenticated(handle func(http.ResponseWriter, *http.Request, caller) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.Desk.Authenticate(r.Context(), callers.Bearer(r.Header))
+		who, err := s.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header))
 		if err != nil {
 			return err
 		}
-		account, closed, err := s.ledger.open(who.User.Username)
+		used, done, err := s.limiter.admit(who.User.Username)
 		if err != nil {
 			return err
 		}
-		defer closed()
-		c := caller{who, cmp.Or(r.Header.Get("X-Workspace"), who.Home()), account}
+		defer done()
+		c := caller{who, cmp.Or(r.Header.Get("X-Workspace"), who.Home()), used}
 		if c.namespace == "" {
-			return callers.Refuse(http.StatusBadRequest, "X-Workspace: the namespace is required for a token that is no service account's")
+			return callers.Errorf(http.StatusBadRequest, "X-Workspace: the namespace is required, because the token is not a service account's")
 		}
 		if len(validation.IsDNS1123Label(c.namespace)) > 0 {
-			return callers.Refuse(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
+			return callers.Errorf(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
 		}
-		n := note(w)
-		n.user, n.namespace = c.User.Username, c.namespace
+		log := requestLog(w)
+		log.user, log.namespace = c.User.Username, c.namespace
 		return handle(w, r, c)
 	}
 }
 
-// allow asks whether the caller may do it to Platen's resource in the workspace.
+// allow asks whether the caller has a right to one of Platen's resources in the workspace.
 func (s *Server) allow(ctx context.Context, c caller, verb, resource string) error {
-	return s.Desk.Allow(ctx, c.Caller, authorizationv1.ResourceAttributes{
+	return s.Reviewer.Authorize(ctx, c.Caller, authorizationv1.ResourceAttributes{
 		Namespace: c.namespace, Verb: verb, Group: platenv1alpha1.GroupVersion.Group, Resource: resource,
 	})
 }
 
-// read reads a body into memory that the caller is lent until done.
+// read reads the body of a request. Its memory counts against the caller's limit until done is called.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, c caller) (body []byte, done func(), err error) {
 	size, err := bodySize(r)
 	if err != nil {
-		w.Header().Set("Connection", "close") // the rest is not read
+		w.Header().Set("Connection", "close") // the body is not read
 		return nil, nil, err
 	}
-	done, err = s.ledger.lend(r.Context(), c.account, size)
+	done, err = s.limiter.reserve(r.Context(), c.usage, size)
 	if err != nil {
 		return nil, nil, err
 	}

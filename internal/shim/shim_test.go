@@ -247,14 +247,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestPatience(t *testing.T) {
+func TestWaitTime(t *testing.T) {
 	for header, want := range map[string]time.Duration{"": time.Minute, "wait=5": 5 * time.Second, "respond-async, wait=0": 0} {
-		if got, err := patience(http.Header{"Prefer": {header}}, time.Minute); err != nil || got != want {
+		if got, err := waitTime(http.Header{"Prefer": {header}}, time.Minute); err != nil || got != want {
 			t.Errorf("%q: %s, %v", header, got, err)
 		}
 	}
 	for _, header := range []string{"wait=x", "wait=-1", "wait=99999"} {
-		if _, err := patience(http.Header{"Prefer": {header}}, time.Minute); err == nil {
+		if _, err := waitTime(http.Header{"Prefer": {header}}, time.Minute); err == nil {
 			t.Errorf("%q was accepted", header)
 		}
 	}

@@ -99,7 +99,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err := s.create(r.Context(), c, job); err != nil {
 		return err
 	}
-	note(w).job = job.Name
+	requestLog(w).job = job.Name
 	id := client.ObjectKeyFromObject(job).String() + "/" + string(job.UID)
 	query := url.Values{"id": {id}, "expiresAt": {strconv.FormatInt(expires.Unix(), 10)}}
 	query.Set("signature", s.sign(kind, id, query.Get("expiresAt")))
@@ -151,25 +151,25 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	id, expiresAt := query.Get("id"), query.Get("expiresAt")
 	if !hmac.Equal([]byte(s.sign(r.PathValue("kind"), id, expiresAt)), []byte(query.Get("signature"))) {
-		return callers.Refuse(http.StatusForbidden, "the signature of this URL is not valid")
+		return callers.Errorf(http.StatusForbidden, "the signature of this URL is not valid")
 	}
 	if seconds, err := strconv.ParseInt(expiresAt, 10, 64); err != nil || time.Now().Unix() >= seconds {
-		return callers.Refuse(http.StatusForbidden, "this URL has expired")
+		return callers.Errorf(http.StatusForbidden, "this URL has expired")
 	}
 	// One URL counts as one caller.
-	_, closed, err := s.ledger.open("signed URL " + id)
+	_, closed, err := s.limiter.admit("signed URL " + id)
 	if err != nil {
 		return err
 	}
 	defer closed()
 	parts := strings.Split(id, "/")
 	if len(parts) != 3 {
-		return callers.Refuse(http.StatusForbidden, "the signature of this URL is not valid")
+		return callers.Errorf(http.StatusForbidden, "the signature of this URL is not valid")
 	}
 	key, uid := types.NamespacedName{Namespace: parts[0], Name: parts[1]}, types.UID(parts[2])
-	n := note(w)
+	n := requestLog(w)
 	n.namespace, n.job = key.Namespace, key.Name
-	job, _, err := s.look(r.Context(), key, uid)
+	job, _, err := s.find(r.Context(), key, uid)
 	if err == nil && job == nil {
 		// The watch may not have seen a new job yet.
 		job, err = s.await(r.Context(), key, uid, watchLag)
@@ -178,11 +178,11 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if job.ResourceVersion == "" {
-		return &coded{http.StatusNotFound, "job-not-found", "the file of this URL is no longer kept"}
+		return &codeError{http.StatusNotFound, "job-not-found", "the file of this URL is no longer kept"}
 	}
 	w.Header().Set("Cache-Control", "private, max-age=300")
 	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return s.finish(w, r, key, uid, s.Wait)
+	return s.awaitAndRespond(w, r, key, uid, s.Wait)
 }
 
 // WebhookSecret is the answer of GET /v1/studio/webhook-secret.

@@ -97,7 +97,7 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID) (*platen
 			return &all[i], nil
 		}
 	}
-	return nil, callers.Refuse(http.StatusNotFound, "templateId: namespace '%s' has no RenderTemplate with the id or name '%.100s'", c.namespace, id)
+	return nil, callers.Errorf(http.StatusNotFound, "templateId: namespace '%s' has no RenderTemplate with the id or name '%.100s'", c.namespace, id)
 }
 
 // listTemplates answers GET /v1/studio/templates/all.

@@ -150,7 +150,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return connectProblem(err)
 	}
-	caller, err := s.Desk.Authenticate(r.Context(), found.Token)
+	caller, err := s.Reviewer.Authenticate(r.Context(), found.Token)
 	if err != nil {
 		return err
 	}

@@ -115,4 +115,3 @@ func (s *Server) chooseFolder(w http.ResponseWriter, r *http.Request, v *visitor
 	s.redirect(w, r, "/ui/storage")
 	return nil
 }
-

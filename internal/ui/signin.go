@@ -61,8 +61,8 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	case len(token) > maxToken:
 		return again(http.StatusUnprocessableEntity, "This token has more than %d characters, which a browser does not keep. Use a service account's: kubectl create token NAME.", maxToken)
 	}
-	caller, err := s.Desk.Authenticate(r.Context(), token)
-	if refusal := (*callers.Refusal)(nil); errors.As(err, &refusal) {
+	caller, err := s.Reviewer.Authenticate(r.Context(), token)
+	if refusal := (*callers.StatusError)(nil); errors.As(err, &refusal) {
 		return again(http.StatusUnauthorized, "The cluster does not accept this token. It may have expired, or not be complete. Make a new one and paste it whole.")
 	}
 	if err != nil {

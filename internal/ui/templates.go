@@ -73,7 +73,7 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 // newest finds each template's newest picture. A visitor who may not see jobs sees none.
 func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1alpha1.RenderJob, error) {
 	jobs, err := s.jobs(ctx, v)
-	if refusal := (*callers.Refusal)(nil); errors.As(err, &refusal) && refusal.Status == http.StatusForbidden {
+	if refusal := (*callers.StatusError)(nil); errors.As(err, &refusal) && refusal.Status == http.StatusForbidden {
 		return nil, nil //nolint:nilnil // nothing to show, and that is no error
 	}
 	if err != nil {

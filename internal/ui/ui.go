@@ -39,8 +39,8 @@ const (
 
 // Options of a Server. All are required unless they say otherwise.
 type Options struct {
-	// Desk knows who a visitor is and acts in their name.
-	Desk *callers.Desk
+	// Reviewer authenticates and authorizes visitors.
+	Reviewer *callers.Reviewer
 	// Cache of RenderJobs and RenderTemplates, read once the visitor's right to them has been asked for.
 	Cache client.Reader
 	// Key of 32 bytes that seals cookies, the same for every replica.
@@ -224,7 +224,7 @@ func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, 
 // explain finds the words for an error.
 func (s *Server) explain(r *http.Request, err error) *problem {
 	known := (*problem)(nil)
-	refusal := (*callers.Refusal)(nil)
+	refusal := (*callers.StatusError)(nil)
 	api := apierrors.APIStatus(nil)
 	large := (*http.MaxBytesError)(nil)
 	switch {
@@ -282,7 +282,7 @@ type visitor struct {
 	*callers.Caller
 	// Client acts with the visitor's rights.
 	client.Client
-	desk *callers.Desk
+	reviewer *callers.Reviewer
 }
 
 // visiting is answering for who has signed in.
@@ -298,7 +298,7 @@ func (s *Server) entered(handle func(http.ResponseWriter, *http.Request, *visito
 			s.redirect(w, r, "/ui/sign-in?next="+url.QueryEscape(landing(r)))
 			return nil
 		}
-		caller, err := s.Desk.Authenticate(r.Context(), found.Token)
+		caller, err := s.Reviewer.Authenticate(r.Context(), found.Token)
 		if err != nil {
 			return err
 		}
@@ -306,13 +306,13 @@ func (s *Server) entered(handle func(http.ResponseWriter, *http.Request, *visito
 		if err != nil {
 			return err
 		}
-		return handle(w, r, &visitor{found, caller, c, s.Desk})
+		return handle(w, r, &visitor{found, caller, c, s.Reviewer})
 	}
 }
 
 // may asks for the visitor's right before something is read from the cache.
 func (v *visitor) may(ctx context.Context, verb, resource string) error {
-	return v.desk.Allow(ctx, v.Caller, authorizationv1.ResourceAttributes{
+	return v.reviewer.Authorize(ctx, v.Caller, authorizationv1.ResourceAttributes{
 		Namespace: v.Workspace, Verb: verb, Group: platenv1alpha1.GroupVersion.Group, Resource: resource,
 	})
 }

@@ -163,7 +163,7 @@ func start(ctx context.Context) (stop func(), err error) {
 	}
 	world.page = "http://localhost:" + port
 	web, err := ui.New(ui.Options{
-		Desk: callers.NewDesk(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: world.page,
+		Reviewer: callers.NewReviewer(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: world.page,
 		ContentURL: files.URL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
 	})
 	if err != nil {
