@@ -13,47 +13,47 @@ import (
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
-// Warning is something that went wrong and did not stop the render.
+// Warning is a problem that did not stop the render.
 type Warning struct {
 	Title   string `json:"title" required:"true"`
 	Details string `json:"details" required:"true"`
 }
 
-// OnePage is the answer for a render of one file.
+// OnePage is the result of a render of one file.
 type OnePage struct {
 	Data        Data         `json:"data" required:"true"`
 	Warnings    []Warning    `json:"warnings,omitempty"`
-	Connections []Connection `json:"connections,omitempty" description:"What became of the uploads; left out when there is no connection."`
+	Connections []Connection `json:"connections,omitempty" description:"The uploads; missing if there is no connection."`
 }
 
 // Data is the file of a OnePage.
 type Data struct {
-	Content      string  `json:"content" required:"true" description:"A URL, or a data URL when type is base64."`
+	Content      string  `json:"content" required:"true" description:"A URL, or a data URL if type is base64."`
 	Type         string  `json:"type" required:"true" enum:"url,base64"`
 	Format       string  `json:"format" required:"true"`
-	ResponseTime float64 `json:"responseTime" required:"true" description:"Milliseconds that the render took."`
+	ResponseTime float64 `json:"responseTime" required:"true" description:"Duration of the render in milliseconds."`
 }
 
-// ManyPages is the answer for a render of several files.
+// ManyPages is the result of a render of several files.
 type ManyPages struct {
 	Data          []PageData   `json:"data" required:"true" nullable:"false"`
 	Format        string       `json:"format" required:"true"`
 	Type          string       `json:"type" required:"true" enum:"url,base64"`
-	ResponseTime  float64      `json:"responseTime" required:"true" description:"Milliseconds that the render took."`
+	ResponseTime  float64      `json:"responseTime" required:"true" description:"Duration of the render in milliseconds."`
 	TotalPages    int          `json:"totalPages" required:"true" description:"Pages of the template."`
 	RenderedPages int          `json:"renderedPages" required:"true"`
 	Warnings      []Warning    `json:"warnings,omitempty"`
-	Connections   []Connection `json:"connections,omitempty" description:"What became of the uploads; left out when there is no connection."`
+	Connections   []Connection `json:"connections,omitempty" description:"The uploads; missing if there is no connection."`
 }
 
 // PageData is one file of ManyPages.
 type PageData struct {
 	Page    int32  `json:"page" required:"true"`
 	PageID  string `json:"pageId" required:"true"`
-	Content string `json:"content" required:"true" description:"A URL, or a data URL when type is base64."`
+	Content string `json:"content" required:"true" description:"A URL, or a data URL if type is base64."`
 }
 
-// Connection is what became of an upload.
+// Connection is the result of an upload.
 type Connection struct {
 	Type     string `json:"type" required:"true" enum:"storage"`
 	Provider string `json:"provider" required:"true" enum:"dropbox"`
@@ -62,7 +62,7 @@ type Connection struct {
 	Error    string `json:"error,omitempty" description:"Why the upload failed."`
 }
 
-// Path is where the files stand: a string for one, a list of PagePath for several, null when the upload failed.
+// Path is where the files are: a string for one file, a list of PagePath for several, null if the upload failed.
 type Path struct {
 	One  string
 	Many []PagePath
@@ -80,32 +80,32 @@ func (p Path) MarshalJSON() ([]byte, error) {
 	}
 }
 
-// JSONSchemaBytes describes the three kinds.
+// JSONSchemaBytes implements jsonschema.RawExposer.
 func (Path) JSONSchemaBytes() ([]byte, error) {
-	return []byte(`{"type":["string","array","null"],"description":"A string for one file, a list for several, null when the upload failed.",
+	return []byte(`{"type":["string","array","null"],"description":"A string for one file, a list for several, null if the upload failed.",
 		"items":{"type":"object","required":["page","path"],"properties":{"page":{"type":"integer"},"path":{"type":"string"}}}}`), nil
 }
 
-// PagePath is where one of several files stands.
+// PagePath is where one of several files is.
 type PagePath struct {
 	Page int32  `json:"page"`
 	Path string `json:"path"`
 }
 
-// Job tells how far a render has come.
+// Job is the state of a render.
 type Job struct {
 	ID        string            `json:"id" required:"true" description:"Name of the RenderJob."`
 	Status    string            `json:"status" required:"true" enum:"queued,processing,succeeded,failed,canceled"`
 	Finished  bool              `json:"finished" required:"true"`
 	Self      string            `json:"self" required:"true" description:"Path of this answer."`
 	CreatedAt time.Time         `json:"created_at" required:"true"`
-	Result    any               `json:"result,omitempty" description:"What a synchronous request would have been answered with: OnePage or ManyPages."`
+	Result    any               `json:"result,omitempty" description:"The answer of a synchronous request: OnePage or ManyPages."`
 	Error     string            `json:"error,omitempty" description:"Why the render failed, or what a queued job waits for."`
 	ErrorCode string            `json:"error_code,omitempty" description:"The reason of the job's Ready condition."`
-	Webhook   *webhook.Delivery `json:"webhook,omitempty" description:"What became of the webhook."`
+	Webhook   *webhook.Delivery `json:"webhook,omitempty" description:"The state of the webhook."`
 }
 
-// The public API's words for how far a job has come.
+// The values of Job.Status, as the public API has them.
 const (
 	queued     = "queued"
 	processing = "processing"
@@ -114,7 +114,7 @@ const (
 	canceled   = "canceled"
 )
 
-// status is how far a job has come.
+// status returns the public API's status of a job.
 func status(job *platenv1alpha1.RenderJob) string {
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
@@ -132,7 +132,7 @@ func status(job *platenv1alpha1.RenderJob) string {
 	}
 }
 
-// failure returns why a finished job has failed; bad is false when it has not.
+// failure returns why a finished job failed. bad is false if it did not.
 func failure(job *platenv1alpha1.RenderJob) (reason, message string, bad bool) {
 	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition) {
 		return "", "", false
@@ -143,7 +143,7 @@ func failure(job *platenv1alpha1.RenderJob) (reason, message string, bad bool) {
 	return platenv1alpha1.FailedReason, "the render failed", true
 }
 
-// describe is a Job without its result.
+// describe returns a Job without its result.
 func describe(job *platenv1alpha1.RenderJob) Job {
 	body := Job{ID: job.Name, Status: status(job), Self: "/v1/studio/render-jobs/" + job.Name, CreatedAt: job.CreationTimestamp.UTC()}
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
@@ -157,7 +157,7 @@ func describe(job *platenv1alpha1.RenderJob) Job {
 		body.Finished = true
 		body.ErrorCode, body.Error = "Canceled", "the job was canceled"
 	default:
-		// A job that waits for its template or a ConfigMap says so; a render pod that starts is no problem.
+		// A missing template or ConfigMap is worth a message; a render pod that starts is not.
 		if ready != nil && (ready.Reason == platenv1alpha1.TemplateNotFoundReason || ready.Reason == platenv1alpha1.SourceNotFoundReason) {
 			body.ErrorCode, body.Error = ready.Reason, inRequestWords(ready.Message)
 		}
@@ -165,7 +165,7 @@ func describe(job *platenv1alpha1.RenderJob) Job {
 	return body
 }
 
-// report is a Job with its result, whose files are URLs.
+// report returns a Job with its result, in which files are URLs.
 func report(job *platenv1alpha1.RenderJob) Job {
 	body := describe(job)
 	if body.Status == succeeded {
@@ -177,10 +177,10 @@ func report(job *platenv1alpha1.RenderJob) Job {
 // Ended tells whether a job has succeeded, failed or been canceled.
 func Ended(job *platenv1alpha1.RenderJob) bool { return describe(job).Finished }
 
-// WebhookBody is what a webhook is called with: the same as GET /v1/studio/render-jobs/{id}, with URLs.
+// WebhookBody returns the body of a webhook: that of GET /v1/studio/render-jobs/{id}, with URLs.
 func WebhookBody(job *platenv1alpha1.RenderJob) ([]byte, error) { return json.Marshal(report(job)) }
 
-// WebhookKey is the key that signs a workspace's webhooks.
+// WebhookKey returns the key that signs a workspace's webhooks.
 func WebhookKey(derive func(purpose string) []byte, namespace string) []byte {
 	return derive("webhook " + namespace)
 }
@@ -193,8 +193,8 @@ func urls(job *platenv1alpha1.RenderJob) []string {
 	return list
 }
 
-// answer is the body for a finished job. contents holds what stands for each file: its URL, or a data URL. It depends on nothing
-// but the job, so that whoever asks again gets the same.
+// answer returns the body for a finished job. contents holds the URL or data URL of each file. The body depends on the job alone, so
+// that a repeated request gets the same answer.
 func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 	var milliseconds float64
 	if took := job.Status.RenderMilliseconds; took != nil {

@@ -23,10 +23,10 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
-// maxInline bounds the files of an answer that are not answered as URLs, in bytes.
+// maxInline bounds the files that an answer holds itself, in bytes.
 const maxInline = 256 << 20
 
-// deliver answers with a finished job's files, as its request wanted them.
+// deliver answers with a finished job's files, in the way that its request asked for.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
 	switch job.Annotations[typeAnnotation] {
 	case typeBinary:
@@ -79,17 +79,17 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	return archive.Close()
 }
 
-// deliverInline answers with JSON in which the files are data URLs. They are not held in memory: the JSON is written around
-// marks, and the files take the marks' places on the way.
+// deliverInline answers with JSON in which the files are data URLs. The files are never in memory as a whole: the JSON is made with a
+// placeholder for each of them, and the file is streamed instead of the placeholder.
 func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
 	if err := checkInline(job); err != nil {
 		return err
 	}
-	marks := make([]string, len(job.Status.Pages))
-	for i := range marks {
-		marks[i] = uuid.NewString() // nothing that a user wrote is the same
+	placeholders := make([]string, len(job.Status.Pages))
+	for i := range placeholders {
+		placeholders[i] = uuid.NewString() // random, so that no text of a user equals it
 	}
-	text, err := json.Marshal(body(marks))
+	text, err := json.Marshal(body(placeholders))
 	if err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
@@ -100,7 +100,7 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	defer func() { _ = first.Body.Close() }()
 	w.Header().Set("Content-Type", "application/json")
 	for i, page := range job.Status.Pages {
-		before, after, found := bytes.Cut(text, []byte(marks[i]))
+		before, after, found := bytes.Cut(text, []byte(placeholders[i]))
 		if !found {
 			return io.ErrUnexpectedEOF
 		}
@@ -120,7 +120,7 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	return err
 }
 
-// copy writes file number i, of which the first is open already.
+// copy writes file i. The first one is open already.
 func (s *Server) copy(ctx context.Context, w io.Writer, first *http.Response, i int, contentURL string) error {
 	if i == 0 {
 		_, err := io.Copy(w, first.Body)
@@ -135,7 +135,7 @@ func (s *Server) copy(ctx context.Context, w io.Writer, first *http.Response, i 
 	return err
 }
 
-// inlineable refuses files that are too large to be answered as anything but URLs.
+// checkInline returns an error if the files are too large for an answer that holds them.
 func checkInline(job *platenv1alpha1.RenderJob) error {
 	var size int64
 	for _, page := range job.Status.Pages {
@@ -145,15 +145,15 @@ func checkInline(job *platenv1alpha1.RenderJob) error {
 	}
 	if size > maxInline || len(job.Status.Pages) == 0 {
 		return callers.Errorf(http.StatusBadRequest,
-			"response.type: the files have more than %d bytes together; ask for url. The job '%s' has them", maxInline, job.Name)
+			"response.type: the files have more than %d bytes together; use url. They are kept with the job '%s'", maxInline, job.Name)
 	}
 	return nil
 }
 
-// open asks for a file of the content store.
+// open requests a file from the content store.
 func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, error) {
 	if !strings.HasPrefix(contentURL, strings.TrimSuffix(s.ContentURL, "/")+"/") {
-		return nil, callers.Errorf(http.StatusBadGateway, "the job's content URL does not belong to the content store (--content-url)")
+		return nil, callers.Errorf(http.StatusBadGateway, "the job's content URL does not begin with the content store's; compare --content-url of the shim and the manager")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, contentURL, nil) //nolint:gosec // begins with the content store's URL
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, e
 	}
 	resp, err := s.files.Do(request) //nolint:gosec // as above, and redirects are not followed
 	if err != nil {
-		return nil, callers.Errorf(http.StatusBadGateway, "the content store does not answer; the job's files are kept, try again")
+		return nil, callers.Errorf(http.StatusBadGateway, "the content store does not answer; the job's files are kept: try again")
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()

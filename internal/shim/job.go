@@ -18,16 +18,16 @@ import (
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
-// Values of response.type.
+// The values of response.type.
 const (
 	typeURL    = "url"
 	typeBase64 = "base64"
 	typeBinary = "binary"
 )
 
-// What a job remembers of its request, so that every replica answers the same, also after a restart.
+// Annotations that keep parts of the request with the job, so that every replica gives the same answer, also after a restart.
 const (
-	// digestAnnotation holds the digest of the request that an idempotency key belongs to.
+	// digestAnnotation holds the digest of the request, to which its idempotency key belongs.
 	digestAnnotation = "platen.dev/request-sha256"
 	// typeAnnotation holds response.type.
 	typeAnnotation = "platen.dev/response-type"
@@ -35,7 +35,7 @@ const (
 	warningsAnnotation = "platen.dev/request-warnings"
 )
 
-// newJob is the RenderJob that a request asks for. A caller who uses an idempotency key again names the same job.
+// newJob returns the RenderJob of a request. One caller's idempotency key always gives the same name.
 func newJob(c caller, r Request, warnings []Warning, template, key string, body []byte) (*platenv1alpha1.RenderJob, error) {
 	digest := sha256.Sum256(body)
 	job := &platenv1alpha1.RenderJob{
@@ -62,14 +62,14 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 	return job, nil
 }
 
-// requestWarnings are those about the request itself.
+// requestWarnings returns the warnings about the request itself.
 func requestWarnings(job *platenv1alpha1.RenderJob) (warnings []Warning) {
-	// Whoever may write the job may write nonsense there; it is nobody else's warning then.
+	// Invalid JSON can only come from someone who may write the job, so ignoring it harms nobody else.
 	_ = json.Unmarshal([]byte(job.Annotations[warningsAnnotation]), &warnings)
 	return warnings[:min(len(warnings), maxWarnings)]
 }
 
-// spec is what a request asks for.
+// spec translates a request.
 func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	s := platenv1alpha1.RenderJobSpec{
 		TemplateRef: platenv1alpha1.TemplateReference{Name: template},
@@ -100,7 +100,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 			s.Output.Video.Duration = strconv.FormatFloat(duration, 'f', -1, 64)
 		}
 	}
-	// A request without connections is uploaded by every automatic connection, so an empty list means the same as none.
+	// An empty list stays nil, because a request without connections uploads to every automatic connection.
 	for _, c := range r.Connections {
 		s.Connections = append(s.Connections, platenv1alpha1.JobConnection{
 			Type: platenv1alpha1.ConnectionType(c.Type), Provider: platenv1alpha1.ProviderType(c.Provider), Folder: platenv1alpha1.FolderPath(c.Folder),
@@ -109,7 +109,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	return s
 }
 
-// inRequestWords names the request's fields instead of the RenderJob's.
+// inRequestWords replaces the names of a RenderJob's fields in a message by those of the request.
 var inRequestWords = strings.NewReplacer(
 	"spec.output.pages", "response.includePages",
 	"spec.output.pdf.", "pdfOptions.",

@@ -25,7 +25,7 @@ import (
 const (
 	defaultJobs = 20
 	maxJobs     = 100
-	// cancelTries is how often a cancel is tried again after the job has changed meanwhile.
+	// cancelTries bounds the attempts to cancel a job that changes at the same time.
 	cancelTries = 5
 )
 
@@ -35,7 +35,7 @@ type JobList struct {
 	Pagination JobPage `json:"pagination" required:"true"`
 }
 
-// JobPage tells where a JobList goes on.
+// JobPage tells where a JobList continues.
 type JobPage struct {
 	HasMore    bool    `json:"has_more" required:"true"`
 	NextCursor *string `json:"next_cursor" required:"true" nullable:"true" description:"What to pass as cursor; null on the last page."`
@@ -83,10 +83,10 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) erro
 	return nil
 }
 
-// number reads a positive number of the query.
-func number(text, name string, otherwise, most int) (int, error) {
+// number reads a number from 1 to most from the query.
+func number(text, name string, defaultValue, most int) (int, error) {
 	if text == "" {
-		return otherwise, nil
+		return defaultValue, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
@@ -95,7 +95,7 @@ func number(text, name string, otherwise, most int) (int, error) {
 	return n, nil
 }
 
-// cursor is a job's place in the list: newest first, and by name where they are as old.
+// cursor is a job's place in the list, which is sorted newest first and then by name.
 type cursor struct {
 	created int64
 	name    string
@@ -109,20 +109,20 @@ func (c cursor) compare(other cursor) int {
 	return cmp.Or(cmp.Compare(other.created, c.created), cmp.Compare(c.name, other.name))
 }
 
-// String is opaque to callers.
+// String encodes a cursor. It is opaque to callers.
 func (c cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.created, 10) + " " + c.name))
 }
 
 func parseCursor(text string) (*cursor, error) {
 	if text == "" {
-		return nil, nil //nolint:nilnil // the list begins at its beginning
+		return nil, nil //nolint:nilnil // without a cursor the list starts with the newest job
 	}
 	plain, err := base64.RawURLEncoding.DecodeString(text)
 	created, name, found := strings.Cut(string(plain), " ")
 	seconds, badNumber := strconv.ParseInt(created, 10, 64)
 	if err != nil || !found || badNumber != nil {
-		return nil, &FieldError{"cursor", "must be the next_cursor of an answer before"}
+		return nil, &FieldError{"cursor", "must be the next_cursor of an earlier answer"}
 	}
 	return &cursor{seconds, name}, nil
 }
@@ -136,11 +136,11 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 	err := s.Cache.Get(r.Context(), key, job)
 	if apierrors.IsNotFound(err) {
 		// The watch may not have seen a new job yet.
-		theirs, failed := c.Client()
+		api, failed := c.Client()
 		if failed != nil {
 			return failed
 		}
-		err = theirs.Get(r.Context(), key, job)
+		err = api.Get(r.Context(), key, job)
 	}
 	if err != nil {
 		return jobError(err, c, key.Name)
@@ -169,18 +169,18 @@ func jobError(err error, c caller, id string) error {
 
 // cancelJob answers POST /v1/studio/render-jobs/{id}/cancel: it suspends the job with the caller's token.
 func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) error {
-	theirs, err := c.Client()
+	api, err := c.Client()
 	if err != nil {
 		return err
 	}
 	for range cancelTries {
 		job := &platenv1alpha1.RenderJob{}
-		// Past the cache: a job that has just finished must not be rendered again when it is resumed.
-		if err := theirs.Get(r.Context(), client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}, job); err != nil {
+		// Not from the cache: suspending a job that has just finished would render it again once it is resumed.
+		if err := api.Get(r.Context(), client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}, job); err != nil {
 			return jobError(err, c, r.PathValue("id"))
 		}
 		requestLog(w).job = job.Name
-		err = cancel(r.Context(), theirs, job)
+		err = cancel(r.Context(), api, job)
 		if apierrors.IsConflict(err) {
 			continue
 		}
@@ -190,17 +190,17 @@ func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) err
 		writeJSON(w, http.StatusOK, describe(job))
 		return nil
 	}
-	return callers.Errorf(http.StatusConflict, "the job '%.100s' changes all the time; try again", r.PathValue("id"))
+	return callers.Errorf(http.StatusConflict, "the job '%.100s' changed at the same time; try again", r.PathValue("id"))
 }
 
-// cancel suspends a job, unless it has changed since it was read.
-func cancel(ctx context.Context, theirs client.Client, job *platenv1alpha1.RenderJob) error {
+// cancel suspends a job. The error is a conflict if the job has changed since it was read.
+func cancel(ctx context.Context, api client.Client, job *platenv1alpha1.RenderJob) error {
 	switch status(job) {
 	case succeeded, failed, canceled:
 		return &codeError{http.StatusConflict, "job-already-finished", fmt.Sprintf("the job '%s' is %s; there is nothing to cancel", job.Name, status(job))}
 	}
 	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition) {
-		return &codeError{http.StatusConflict, "job-not-cancelable", fmt.Sprintf("the job '%s' is rendered and on its way to the connections", job.Name)}
+		return &codeError{http.StatusConflict, "job-not-cancelable", fmt.Sprintf("the job '%s' is rendered and is being uploaded", job.Name)}
 	}
 	before := job.DeepCopy()
 	job.Spec.Suspend = new(true)
@@ -208,5 +208,5 @@ func cancel(ctx context.Context, theirs client.Client, job *platenv1alpha1.Rende
 		job.Annotations = map[string]string{}
 	}
 	job.Annotations[platenv1alpha1.CanceledAnnotation] = time.Now().UTC().Format(time.RFC3339)
-	return theirs.Patch(ctx, job, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return api.Patch(ctx, job, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }

@@ -28,16 +28,16 @@ var stylesheet []byte
 //go:embed docs.html
 var docsPage string
 
-// What requests have besides their bodies.
+// The headers, paths and queries of requests.
 type (
 	workspaceHeader struct {
 		Workspace string `header:"X-Workspace" description:"The namespace. Default: the service account's own."`
-		RequestID string `header:"X-Request-Id" description:"Echoed in the answer and in the shim's log."`
+		RequestID string `header:"X-Request-Id" description:"Returned in the answer and written to the shim's log."`
 	}
 	renderHeaders struct {
 		workspaceHeader
-		Key    string `header:"Idempotency-Key" maxLength:"255" description:"The same key with the same body is one job and one answer."`
-		Prefer string `header:"Prefer" example:"wait=120" description:"wait=N: seconds to wait for the files, 0 to 600, before 202 is answered."`
+		Key    string `header:"Idempotency-Key" maxLength:"255" description:"The same key with the same body gives the same job and the same answer."`
+		Prefer string `header:"Prefer" example:"wait=120" description:"wait=N: seconds to wait for the files, 0 to 600, before the answer is 202."`
 	}
 	kindPath struct {
 		Kind string `path:"kind" required:"true" enum:"images,pdfs"`
@@ -61,7 +61,7 @@ type (
 		workspaceHeader
 		Status string `query:"status" enum:"queued,processing,succeeded,failed,canceled"`
 		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-		Cursor string `query:"cursor" description:"The next_cursor of an answer before."`
+		Cursor string `query:"cursor" description:"The next_cursor of an earlier answer."`
 	}
 	jobRequest struct {
 		workspaceHeader
@@ -89,27 +89,27 @@ type (
 	}
 )
 
-// Rendered is the answer of a synchronous render: OnePage for one file, ManyPages for several.
+// Rendered is the answer to a synchronous render: OnePage for one file, ManyPages for several.
 type Rendered struct{}
 
 // JSONSchemaOneOf implements jsonschema.OneOfExposer.
 func (Rendered) JSONSchemaOneOf() []any { return []any{OnePage{}, ManyPages{}} }
 
-// operation is a route as it is described.
+// operation describes a route.
 type operation struct {
 	method, path, id, summary, description string
 	request                                any
 	answers                                map[int]any
-	// file says that the answer can be a file, too.
+	// file says that the answer can also be a file.
 	file bool
-	// open to everyone.
+	// open says that the route needs no token.
 	open bool
 }
 
 var operations = []operation{
 	{
 		method: http.MethodPost, path: "/v1/studio/render", id: "render", summary: "Render a template",
-		description: "Answers when the files are there. A render that outlives its wait is answered with 202 and goes on.",
+		description: "Answers when the files are ready. If the render takes longer than the wait, the answer is 202 and the render goes on.",
 		request:     renderRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
 	},
 	{
@@ -117,12 +117,12 @@ var operations = []operation{
 		request: listRequest{}, answers: map[int]any{200: JobList{}},
 	},
 	{
-		method: http.MethodGet, path: "/v1/studio/render-jobs/{id}", id: "getJob", summary: "See how far a job has come",
+		method: http.MethodGet, path: "/v1/studio/render-jobs/{id}", id: "getJob", summary: "Get the state of a job",
 		request: jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/studio/render-jobs/{id}/cancel", id: "cancelJob", summary: "Cancel a job that is not rendered yet",
-		description: "409 with the error job-already-finished or job-not-cancelable otherwise.",
+		description: "For any other job, the answer is 409 with the error job-already-finished or job-not-cancelable.",
 		request:     jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}, 409: problem{}},
 	},
 	{
@@ -134,21 +134,21 @@ var operations = []operation{
 		request: modificationsRequest{}, answers: map[int]any{200: []Modification{}, 404: problem{}},
 	},
 	{
-		method: http.MethodGet, path: "/v1/studio/webhook-secret", id: "webhookSecret", summary: "Read the secret that verifies the workspace's webhooks",
+		method: http.MethodGet, path: "/v1/studio/webhook-secret", id: "webhookSecret", summary: "Get the secret that verifies the workspace's webhooks",
 		request: workspaceHeader{}, answers: map[int]any{200: WebhookSecret{}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}/{id}", id: "generate", summary: "Render a template, as the public SDKs do",
-		description: "As /v1/studio/render, with the template in the path; response.type is base64 unless it is given.",
+		description: "As /v1/studio/render, with the template in the path. response.type defaults to base64.",
 		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
 	},
 	{
-		method: http.MethodPost, path: "/v1/generate/{kind}", id: "generateFromBody", summary: "Render a template that the body names",
+		method: http.MethodPost, path: "/v1/generate/{kind}", id: "generateFromBody", summary: "Render the template that the body names",
 		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
 	},
 	{
 		method: http.MethodPost, path: "/v1/signed-url/create", id: "createSignedURL", summary: "Render, and get a URL that anyone can open",
-		description: "The job is made at once, with the caller's rights. The URL answers with the file, and waits for it where it must.",
+		description: "The job is created at once, with the caller's rights. The URL answers with the file, and waits for it if necessary.",
 		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 404: problem{}, 413: problem{}},
 	},
 	{
@@ -157,13 +157,13 @@ var operations = []operation{
 	},
 }
 
-// document describes the API, made from the types that it is read and written with: as OpenAPI 3.1 in JSON, and as a page.
+// document describes the API by its Go types: as OpenAPI 3.1 in JSON, and as a page in HTML.
 func document() (spec, page []byte, err error) {
 	reflector := openapi31.NewReflector()
 	reflector.DefaultOptions = append(reflector.DefaultOptions,
 		jsonschema.InterceptDefName(func(_ reflect.Type, name string) string { return strings.TrimPrefix(name, "Shim") }))
 	reflector.Spec.Info.WithTitle("Platen").WithVersion(version.Version).
-		WithDescription("Renders templates to pictures, documents and videos. A bearer token of the cluster is required; a workspace is a namespace.")
+		WithDescription("Renders templates to images, PDFs and videos. Requests need a bearer token of the cluster; a workspace is a namespace.")
 	reflector.SpecEns().SetHTTPBearerTokenSecurity("token", "", "A token that the cluster's API server accepts, such as a service account's.")
 	for _, o := range operations {
 		if err := describeOperation(reflector, o); err != nil {
@@ -204,7 +204,7 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 	return reflector.AddOperation(c)
 }
 
-// schema is what the page shows of a JSON schema.
+// schema is the part of a JSON schema that the page shows.
 type schema struct {
 	Ref         string             `json:"$ref"`
 	Type        any                `json:"type"`
@@ -216,7 +216,7 @@ type schema struct {
 	OneOf       []*schema          `json:"oneOf"`
 }
 
-// route is what the page shows of an operation.
+// route is the part of an operation that the page shows.
 type route struct {
 	Method      string
 	Path        string
@@ -241,7 +241,7 @@ type route struct {
 	} `json:"responses"`
 }
 
-// readable makes a page of a document, in the order of the operations.
+// readable makes a page in HTML of an OpenAPI document, in the order of operations.
 func readable(spec []byte) ([]byte, error) {
 	var doc struct {
 		Info struct {
@@ -272,7 +272,7 @@ func readable(spec []byte) ([]byte, error) {
 
 func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
 
-// typeName is a schema's type in few words.
+// typeName returns a schema's type as a person writes it.
 func typeName(s *schema) string {
 	switch list, isList := s.Type.([]any); {
 	case s.Ref != "":
@@ -300,7 +300,7 @@ func typeName(s *schema) string {
 	}
 }
 
-// static answers with bytes that do not change.
+// static returns a handler that answers with fixed bytes.
 func (s *Server) static(kind string, body []byte) handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", kind)

@@ -18,7 +18,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// maxWarnings bounds the warnings of a request.
+// maxWarnings bounds the warnings about a request.
 const maxWarnings = 64
 
 // Request is the body of POST /v1/studio/render.
@@ -27,41 +27,41 @@ type Request struct {
 	RenderOptions
 }
 
-// RenderOptions say what is made of a template, and how it is answered.
+// RenderOptions say what to render of a template, and how to answer.
 type RenderOptions struct {
 	Modifications Object              `json:"modifications"`
 	Response      ResponseOptions     `json:"response"`
-	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Left out: to every automatic connection of the workspace."`
-	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf; read here and inside of response, because clients do either."`
-	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4 and gif; read here and inside of response."`
+	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Default: to every automatic connection of the workspace."`
+	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be inside of response."`
+	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4 and gif. May also be inside of response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`
-	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name of webhook."`
-	Source        string              `json:"source,omitempty" description:"What the SDKs say of themselves; ignored."`
+	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name for webhook."`
+	Source        string              `json:"source,omitempty" description:"The SDK's name; ignored."`
 }
 
-// PDFOptions say how a document is made.
+// PDFOptions apply to format pdf.
 type PDFOptions struct {
 	Margin    string `json:"margin,omitempty" description:"Margin around each page with its unit, such as 20px."`
 	RangeFrom int32  `json:"rangeFrom,omitempty" description:"First page that is printed, from 1."`
 	RangeTo   int32  `json:"rangeTo,omitempty" description:"Last page that is printed."`
-	DPI       int32  `json:"dpi,omitempty" description:"How many CSS pixels make an inch of paper, 48 to 960. Default 96."`
+	DPI       int32  `json:"dpi,omitempty" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
 }
 
-// VideoOptions say how animated pages are filmed.
+// VideoOptions apply to formats mp4 and gif.
 type VideoOptions struct {
 	FPS      int32   `json:"fps,omitempty" description:"Frames per second, 1 to 30."`
 	Duration float64 `json:"duration,omitempty" description:"Seconds of each page, 0.1 to 60."`
 	Quality  int32   `json:"quality,omitempty" description:"1 to 100."`
 	Muted    bool    `json:"muted,omitempty" description:"Accepted: pages have no sound."`
-	Loop     *bool   `json:"loop,omitempty" description:"Whether a gif starts again at its end. Default true."`
+	Loop     *bool   `json:"loop,omitempty" description:"Whether a gif restarts at its end. Default true."`
 }
 
-// ResponseOptions say what the caller wants back.
+// ResponseOptions say what the caller gets back.
 type ResponseOptions struct {
-	Type         string       `json:"type,omitempty" enum:"url,base64,binary" description:"url: where the files can be read. base64: data URLs. binary: the file itself; of several files, a ZIP archive. Default url, and base64 for /v1/generate."`
+	Type         string       `json:"type,omitempty" enum:"url,base64,binary" description:"url: URLs of the files. base64: data URLs. binary: the file itself, or a ZIP archive of several. Default url, and base64 for /v1/generate."`
 	Format       string       `json:"format,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,gif" description:"Default png, and pdf for /v1/generate/pdfs."`
 	FileName     string       `json:"fileName,omitempty" description:"Name without extension. Default: the job's id."`
-	Scale        *float64     `json:"scale,omitempty" description:"Picture pixels for a CSS pixel, 0.1 to 10. Default 1."`
+	Scale        *float64     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
 	Quality      int32        `json:"quality,omitempty" description:"1 to 100. Default 90."`
 	IncludePages []int32      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
@@ -73,10 +73,10 @@ type ResponseOptions struct {
 type ConnectionOptions struct {
 	Type     string `json:"type" required:"true" enum:"storage"`
 	Provider string `json:"provider" required:"true" enum:"dropbox"`
-	Folder   string `json:"folder,omitempty" description:"Default: the connection's default folder. It is created when missing."`
+	Folder   string `json:"folder,omitempty" description:"Default: the connection's default folder. A missing folder is created."`
 }
 
-// TemplateID is a template's number, also as digits in a string, or its name.
+// TemplateID is a template's number, as a JSON number or string, or its name.
 type TemplateID string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -88,26 +88,26 @@ func (t *TemplateID) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*string)(t))
 }
 
-// JSONSchemaBytes describes the two kinds.
+// JSONSchemaBytes implements jsonschema.RawExposer.
 func (TemplateID) JSONSchemaBytes() ([]byte, error) {
 	return []byte(`{"type":["integer","string"],"description":"A template's spec.templateID, as a number or digits, or its name."}`), nil
 }
 
-// Object is a JSON object as it was sent.
+// Object is a JSON object in its original form.
 type Object struct{ json.RawMessage }
 
-// JSONSchemaBytes describes it.
+// JSONSchemaBytes implements jsonschema.RawExposer.
 func (Object) JSONSchemaBytes() ([]byte, error) {
 	return []byte(`{"type":"object","additionalProperties":true,"description":"A flat map: parameters, canvasBackgroundColor, canvasBackgroundImage, ID.cssProperty, ID.href, and page2@KEY for one page only."}`), nil
 }
 
-// FieldError says which field of a request is wrong, and what was expected.
+// FieldError names a wrong field of a request and says what is expected.
 type FieldError struct{ Field, Problem string }
 
 // Error implements error.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
-// parse reads a body into target. Fields that are not known are ignored with a warning. The error is a *FieldError.
+// parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if !json.Valid(body) || bytes.TrimSpace(body)[0] != '{' {
 		return target, nil, &FieldError{"body", "must be a JSON object"}
@@ -125,12 +125,12 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	return target, warnings, nil
 }
 
-// inspect compares valid JSON with the type that it is for: it names the fields that the type does not have, and refuses a value
-// of another type with the field's full path. encoding/json does neither.
+// inspect compares valid JSON with the Go type that it is for. It returns the fields that the type does not have, and an error with
+// the full path of a value of the wrong type. encoding/json does neither.
 func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []string, err error) {
 	value = bytes.TrimSpace(value)
 	if string(value) == "null" {
-		return nil, nil // as if it were left out
+		return nil, nil // as if the field were missing
 	}
 	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
 	switch kind {
@@ -183,7 +183,7 @@ func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []s
 			return nil, wrong("a number")
 		}
 	default:
-		return nil, fmt.Errorf("%s: %s is no type of a request", path, kind)
+		return nil, fmt.Errorf("%s: requests cannot have the Go type %s", path, kind)
 	}
 	return nil, nil
 }
@@ -216,7 +216,7 @@ func inspectFields(object json.RawMessage, kind reflect.Type, path string) (unkn
 	return unknown, nil
 }
 
-// word is JSON's name for a value's type, or the value itself when it is a number.
+// jsonType returns the name of a value's type, or the value itself if it is a number or a boolean.
 func jsonType(value json.RawMessage) string {
 	switch value[0] {
 	case '{':
@@ -232,7 +232,7 @@ func jsonType(value json.RawMessage) string {
 	}
 }
 
-// check refuses what the API server cannot check, or would not name in the request's words.
+// check checks what the API server cannot check, or would report under another name. The error is a *FieldError.
 func (r *Request) check() error {
 	switch {
 	case r.TemplateID == "":

@@ -23,10 +23,10 @@ import (
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
-// milliseconds is the least number that is a time in milliseconds and not in seconds: clients do either.
-const milliseconds = 100_000_000_000
+// minMilliseconds is the least expiresAt that is taken for milliseconds instead of seconds, because clients send either.
+const minMilliseconds = 100_000_000_000
 
-// watchLag is how long a new job may be unknown to a replica's watch.
+// watchLag is how long a replica's watch may take to see a new job.
 const watchLag = 2 * time.Second
 
 // SignedURLRequest is the body of POST /v1/signed-url/create.
@@ -35,8 +35,8 @@ type SignedURLRequest struct {
 	Modifications  Object     `json:"modifications"`
 	RenderType     string     `json:"renderType,omitempty" enum:"images,pdfs" description:"Default images."`
 	ResponseFormat string     `json:"responseFormat,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,gif" description:"Default png, and pdf for pdfs."`
-	ExpiresAt      *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds; null: as late as possible."`
-	Source         string     `json:"source,omitempty" description:"What the SDKs say of themselves; ignored."`
+	ExpiresAt      *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds. Default: as late as possible."`
+	Source         string     `json:"source,omitempty" description:"The SDK's name; ignored."`
 }
 
 // SignedURLAnswer is the answer to a SignedURLRequest.
@@ -51,8 +51,7 @@ type SignedURL struct {
 	ExpiresAt int64  `json:"expiresAt" required:"true" description:"Unix time in seconds."`
 }
 
-// createSignedURL answers POST /v1/signed-url/create. It renders at once, with the caller's rights: whoever opens the URL later
-// has none.
+// createSignedURL answers POST /v1/signed-url/create. It renders at once, because only now does it have the caller's rights.
 func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c caller) error {
 	body, done, err := s.read(w, r, c)
 	if err != nil {
@@ -73,7 +72,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	}
 	if shortened {
 		warnings = append(warnings, Warning{
-			Title:   "The URL expires earlier than asked for, at " + expires.UTC().Format(time.RFC3339),
+			Title:   "The URL expires earlier than requested, at " + expires.UTC().Format(time.RFC3339),
 			Details: fmt.Sprintf("files can be read for %s", s.SignedURLTTL),
 		})
 	}
@@ -94,7 +93,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err != nil {
 		return err
 	}
-	// The file is kept until the URL expires.
+	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)
 	if err := s.create(r.Context(), c, job); err != nil {
 		return err
@@ -110,14 +109,14 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	return nil
 }
 
-// expiry reads expiresAt; shortened is true when it is later than ttl allows.
+// expiry reads expiresAt. shortened is true if it is later than ttl allows.
 func expiry(at *float64, now time.Time, ttl time.Duration) (expires time.Time, shortened bool, err error) {
 	latest := now.Add(ttl)
 	if at == nil {
 		return latest, false, nil
 	}
 	seconds := *at
-	if seconds >= milliseconds {
+	if seconds >= minMilliseconds {
 		seconds /= 1000
 	}
 	switch {
@@ -146,7 +145,7 @@ func (s *Server) publicURL(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// openSignedURL answers GET /v1/generate/{kind}?id=…: with the file, once it is rendered.
+// openSignedURL answers GET /v1/generate/{kind}?id=… with the file, once it is rendered.
 func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	id, expiresAt := query.Get("id"), query.Get("expiresAt")
@@ -154,21 +153,21 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 		return callers.Errorf(http.StatusForbidden, "the signature of this URL is not valid")
 	}
 	if seconds, err := strconv.ParseInt(expiresAt, 10, 64); err != nil || time.Now().Unix() >= seconds {
-		return callers.Errorf(http.StatusForbidden, "this URL has expired")
+		return callers.Errorf(http.StatusForbidden, "this URL has expired; create a new one")
 	}
-	// One URL counts as one caller.
-	_, closed, err := s.limiter.admit("signed URL " + id)
+	// The limits of one caller apply to each URL.
+	_, done, err := s.limiter.admit("signed URL " + id)
 	if err != nil {
 		return err
 	}
-	defer closed()
+	defer done()
 	parts := strings.Split(id, "/")
 	if len(parts) != 3 {
 		return callers.Errorf(http.StatusForbidden, "the signature of this URL is not valid")
 	}
 	key, uid := types.NamespacedName{Namespace: parts[0], Name: parts[1]}, types.UID(parts[2])
-	n := requestLog(w)
-	n.namespace, n.job = key.Namespace, key.Name
+	log := requestLog(w)
+	log.namespace, log.job = key.Namespace, key.Name
 	job, _, err := s.find(r.Context(), key, uid)
 	if err == nil && job == nil {
 		// The watch may not have seen a new job yet.
@@ -187,10 +186,10 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 
 // WebhookSecret is the answer of GET /v1/studio/webhook-secret.
 type WebhookSecret struct {
-	Secret string `json:"secret" required:"true" description:"What verifies the workspace's webhooks, as the libraries of https://www.standardwebhooks.com read it."`
+	Secret string `json:"secret" required:"true" description:"Verifies the workspace's webhooks with the libraries of https://www.standardwebhooks.com."`
 }
 
-// webhookSecret answers GET /v1/studio/webhook-secret, for those who may ask for webhooks.
+// webhookSecret answers GET /v1/studio/webhook-secret. It takes the right to create jobs, as a webhook does.
 func (s *Server) webhookSecret(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err := s.allow(r.Context(), c, "create", "renderjobs"); err != nil {
 		return err

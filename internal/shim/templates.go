@@ -66,10 +66,10 @@ type Modification struct {
 	Description string                `json:"description" required:"true"`
 	HelpText    string                `json:"helpText" required:"true" description:"The same as description."`
 	Required    bool                  `json:"required" required:"true"`
-	Example     *apiextensionsv1.JSON `json:"example,omitempty" description:"The value that is used when none is given."`
+	Example     *apiextensionsv1.JSON `json:"example,omitempty" description:"The default value."`
 }
 
-// templates returns the workspace's templates, which are shared and must not be changed.
+// templates returns the workspace's templates. They are the cache's own and must not be changed.
 func (s *Server) templates(ctx context.Context, c caller) ([]platenv1alpha1.RenderTemplate, error) {
 	if err := s.allow(ctx, c, "list", "rendertemplates"); err != nil {
 		return nil, err
@@ -92,8 +92,8 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID) (*platen
 		return n != nil && strconv.FormatInt(*n, 10) == string(id)
 	}
 	named := func(t platenv1alpha1.RenderTemplate) bool { return t.Name == string(id) }
-	for _, fits := range []func(platenv1alpha1.RenderTemplate) bool{numbered, named} {
-		if i := slices.IndexFunc(all, fits); i >= 0 {
+	for _, matches := range []func(platenv1alpha1.RenderTemplate) bool{numbered, named} {
+		if i := slices.IndexFunc(all, matches); i >= 0 {
 			return &all[i], nil
 		}
 	}
@@ -139,7 +139,7 @@ func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request, c caller)
 func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c caller) error {
 	id := r.URL.Query().Get("templateId")
 	if id == "" {
-		return &FieldError{"templateId", "is required in the query"}
+		return &FieldError{"templateId", "is required in the query, as in ?templateId=25"}
 	}
 	t, err := s.template(r.Context(), c, TemplateID(id))
 	if err != nil {
