@@ -16,9 +16,8 @@ import (
 	"os"
 	"time"
 
-	// The kinds of bucket that --content-store may name.
+	// The kinds of bucket that --content-store may name; gs:// is among our own packages.
 	_ "gocloud.dev/blob/azureblob"
-	_ "gocloud.dev/blob/gcsblob"
 	_ "gocloud.dev/blob/s3blob"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -56,6 +55,7 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
+	_ "github.com/platen-dev/platen/internal/storage/gcs"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/version"
 )

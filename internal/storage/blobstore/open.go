@@ -19,14 +19,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"gocloud.dev/blob/azureblob"
-	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/s3blob"
-	"gocloud.dev/gcp"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
-	"google.golang.org/api/googleapi"
 
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/gcs"
 )
 
 // S3 says how a bucket of Amazon S3, or of a service that speaks its API, is reached.
@@ -68,12 +66,9 @@ type GCS struct {
 	ServiceAccountKey string
 }
 
-// gcsScope lets a service account read and write objects.
-const gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
-
 // OpenGCS returns the provider of a bucket of Google Cloud Storage. Nothing is asked yet.
 func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
-	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcsScope)
+	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcs.Scope)
 	if err != nil {
 		return nil, &storage.Error{
 			Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
@@ -81,15 +76,8 @@ func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer s
 	}
 	// Tokens outlive the call that opens the bucket.
 	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport}))
-	client, err := gcp.NewHTTPClient(transport, oauth2.ReuseTokenSource(nil, tokens))
-	if err != nil {
-		return nil, misconfigured(err)
-	}
-	bucket, err := gcsblob.OpenBucket(ctx, client, c.Bucket, nil)
-	if err != nil {
-		return nil, misconfigured(err)
-	}
-	return New("gcs", c.Bucket, c.Bucket, bucket, observer), nil
+	client := &http.Client{Transport: &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, tokens), Base: transport}}
+	return New("gcs", c.Bucket, c.Bucket, gcs.Open(client, c.Bucket), observer), nil
 }
 
 // AzureBlob says how a container of Azure Blob Storage is reached.
@@ -130,10 +118,10 @@ func misconfigured(err error) error {
 	return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidSpec, Account: true, Message: "The bucket's settings are not valid", Err: err}
 }
 
-// statusOfOthers is the HTTP status of an error of Google's or Azure's library, 0 when there was no answer.
+// statusOfOthers is the HTTP status of an error of Google's service or Azure's library, 0 when there was no answer.
 func statusOfOthers(err error) int {
-	if gcs := (*googleapi.Error)(nil); errors.As(err, &gcs) {
-		return gcs.Code
+	if google := (*gcs.Error)(nil); errors.As(err, &google) {
+		return google.Status
 	}
 	if azure := (*azcore.ResponseError)(nil); errors.As(err, &azure) {
 		return azure.StatusCode

@@ -1,0 +1,425 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gcs_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/blobstore"
+	"github.com/platen-dev/platen/internal/storage/storagetest"
+)
+
+const (
+	bucketName = "pictures"
+	token      = "not-a-secret"
+	mebibyte   = 1 << 20
+)
+
+// service is Google Cloud Storage's JSON API with one bucket.
+type service struct {
+	mu      sync.Mutex
+	objects map[string]*object
+	uploads map[string]*object // by the id of their session
+	// answers are statuses that the next requests get, whatever they ask for.
+	answers []int
+	// keep is the share of a chunk that a session takes, in 256 KiB; 0 takes all.
+	keep int
+	// authorized says whether requests need the token.
+	authorized bool
+}
+
+type object struct {
+	Name        string            `json:"name"`
+	ContentType string            `json:"contentType"`
+	Metadata    map[string]string `json:"metadata"`
+	Size        string            `json:"size"`
+	Updated     time.Time         `json:"updated"`
+
+	data []byte
+}
+
+func newService() *service {
+	return &service{objects: map[string]*object{}, uploads: map[string]*object{}}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, token)
+	})
+	mux.HandleFunc("GET /storage/v1/b/"+bucketName+"/o", s.list)
+	mux.HandleFunc("GET /storage/v1/b/"+bucketName+"/o/{name}", s.get)
+	mux.HandleFunc("DELETE /storage/v1/b/"+bucketName+"/o/{name}", s.remove)
+	mux.HandleFunc("POST /upload/storage/v1/b/"+bucketName+"/o", s.upload)
+	mux.HandleFunc("PUT /session/{id}", s.chunk)
+	switch {
+	case len(s.answers) > 0:
+		w.WriteHeader(s.answers[0])
+		s.answers = s.answers[1:]
+	case s.authorized && r.URL.Path != "/token" && r.Header.Get("Authorization") != "Bearer "+token:
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		mux.ServeHTTP(w, r)
+	}
+}
+
+func (s *service) list(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	limit, err := strconv.Atoi(query.Get("maxResults"))
+	if err != nil {
+		limit = 1000
+	}
+	answer := map[string]any{}
+	var items []*object
+	var prefixes []string
+	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
+		rest, ok := strings.CutPrefix(name, query.Get("prefix"))
+		if !ok || name <= query.Get("pageToken") {
+			continue
+		}
+		if folder, _, ok := strings.Cut(rest, "/"); ok && query.Get("delimiter") == "/" {
+			if prefix := query.Get("prefix") + folder + "/"; !slices.Contains(prefixes, prefix) {
+				prefixes = append(prefixes, prefix)
+			}
+			continue
+		}
+		if len(items) == limit {
+			answer["nextPageToken"] = items[limit-1].Name
+			break
+		}
+		items = append(items, s.objects[name])
+	}
+	answer["items"], answer["prefixes"] = items, prefixes
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (s *service) get(w http.ResponseWriter, r *http.Request) {
+	o := s.objects[r.PathValue("name")]
+	switch {
+	case o == nil:
+		w.WriteHeader(http.StatusNotFound)
+	case r.FormValue("alt") == "media":
+		w.Header().Set("Content-Type", o.ContentType)
+		http.ServeContent(w, r, "", o.Updated, bytes.NewReader(o.data))
+	default:
+		_ = json.NewEncoder(w).Encode(o)
+	}
+}
+
+func (s *service) remove(w http.ResponseWriter, r *http.Request) {
+	if s.objects[r.PathValue("name")] == nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	delete(s.objects, r.PathValue("name"))
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *service) upload(w http.ResponseWriter, r *http.Request) {
+	o := &object{}
+	var media []byte
+	body := io.Reader(r.Body)
+	if r.FormValue("uploadType") == "multipart" {
+		_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil {
+			panic(err)
+		}
+		parts := multipart.NewReader(r.Body, params["boundary"])
+		body, _ = parts.NextPart()
+		if err := json.NewDecoder(body).Decode(o); err != nil {
+			panic(err)
+		}
+		part, err := parts.NextPart()
+		if err != nil {
+			panic(err)
+		}
+		media, _ = io.ReadAll(part)
+	} else if err := json.NewDecoder(body).Decode(o); err != nil {
+		panic(err)
+	}
+	if r.FormValue("ifGenerationMatch") == "0" && s.objects[o.Name] != nil {
+		w.WriteHeader(http.StatusPreconditionFailed)
+		return
+	}
+	if r.FormValue("uploadType") == "multipart" {
+		o.data = media
+		s.finish(w, o)
+		return
+	}
+	id := strconv.Itoa(len(s.uploads))
+	s.uploads[id] = o
+	w.Header().Set("Location", "http://"+r.Host+"/session/"+id)
+}
+
+func (s *service) chunk(w http.ResponseWriter, r *http.Request) {
+	o := s.uploads[r.PathValue("id")]
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(err)
+	}
+	var first, last int
+	var total string
+	if _, err := fmt.Sscanf(r.Header.Get("Content-Range"), "bytes %d-%d/%s", &first, &last, &total); err != nil || first != len(o.data) || last-first+1 != len(data) {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if total != "*" {
+		o.data = append(o.data, data...)
+		s.finish(w, o)
+		return
+	}
+	if len(data)%(256<<10) != 0 {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if s.keep > 0 {
+		data = data[:s.keep*256<<10]
+		s.keep = 0
+	}
+	o.data = append(o.data, data...)
+	w.Header().Set("Range", fmt.Sprintf("bytes=0-%d", len(o.data)-1))
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+func (s *service) finish(w http.ResponseWriter, o *object) {
+	o.Size, o.Updated = strconv.Itoa(len(o.data)), time.Now()
+	s.objects[o.Name] = o
+	_ = json.NewEncoder(w).Encode(o)
+}
+
+// transport brings every request to the service, whatever its host.
+type transport struct{ service http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	t.service.ServeHTTP(recorder, r)
+	return recorder.Result(), nil
+}
+
+// serviceAccountKey returns the JSON key of a service account, as a person downloads it.
+func serviceAccountKey(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	data, err := json.Marshal(map[string]string{
+		"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "private_key": string(encoded), "token_uri": "https://oauth2.googleapis.com/token",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func openProvider(t *testing.T, s *service, bucket, key string) *blobstore.Bucket {
+	t.Helper()
+	s.authorized = true
+	provider, err := blobstore.OpenGCS(t.Context(), blobstore.GCS{Bucket: bucket, ServiceAccountKey: key}, transport{s}, metrics.Uploads{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return provider
+}
+
+func TestProvider(t *testing.T) {
+	key := serviceAccountKey(t)
+	storagetest.Run(t, func(t *testing.T) storagetest.Service {
+		t.Helper()
+		s := newService()
+		return storagetest.Service{Provider: openProvider(t, s, bucketName, key), Files: func(*testing.T) map[string]string {
+			files := map[string]string{}
+			for name, o := range s.objects {
+				files["/"+name] = string(o.data)
+			}
+			return files
+		}}
+	})
+}
+
+func TestProviderErrors(t *testing.T) {
+	key := serviceAccountKey(t)
+	for name, test := range map[string]struct {
+		bucket  string
+		answers []int
+		want    string
+	}{
+		"no bucket":         {bucket: "nothing-here", want: "BucketNotFound"},
+		"token refused":     {bucket: bucketName, answers: []int{http.StatusBadRequest}, want: "InvalidCredentials"},
+		"no rights":         {bucket: bucketName, answers: []int{http.StatusOK, http.StatusForbidden}, want: "AccessDenied"},
+		"too many requests": {bucket: bucketName, answers: []int{http.StatusOK, http.StatusTooManyRequests}, want: "RateLimited"},
+		"unavailable":       {bucket: bucketName, answers: []int{http.StatusOK, http.StatusBadGateway}, want: "Unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService()
+			provider := openProvider(t, s, test.bucket, key)
+			if len(test.answers) > 1 { // the token is there already
+				if _, err := provider.Verify(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				test.answers = test.answers[1:]
+			}
+			s.answers = test.answers
+			_, err := provider.Verify(t.Context())
+			if got := string(storage.AsError(err).Reason); err == nil || got != test.want {
+				t.Errorf("reason %q of %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+// openURL opens the bucket as the content store does, with the service at the place of an emulator.
+func openURL(t *testing.T, s *service) *blob.Bucket {
+	t.Helper()
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(server.URL, "http://"))
+	bucket, err := blob.OpenBucket(t.Context(), "gs://"+bucketName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bucket.Close() })
+	return bucket
+}
+
+func TestObjects(t *testing.T) {
+	s := newService()
+	bucket := openURL(t, s)
+	options := &blob.WriterOptions{ContentType: "image/png", Metadata: map[string]string{"contenthash": "abc"}}
+	for _, key := range []string{"jobs/a/1.png", "jobs/a b/ü?#.png", "other"} {
+		if err := bucket.WriteAll(t.Context(), key, []byte("hello "+key), options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attributes, err := bucket.Attributes(t.Context(), "jobs/a b/ü?#.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if attributes.ContentType != "image/png" || attributes.Metadata["contenthash"] != "abc" || attributes.Size != int64(len("hello jobs/a b/ü?#.png")) {
+		t.Errorf("attributes %+v", attributes)
+	}
+	for name, test := range map[string]struct {
+		offset, length int64
+		want           string
+	}{
+		"whole":      {0, -1, "hello jobs/a/1.png"},
+		"beginning":  {0, 5, "hello"},
+		"middle":     {6, 4, "jobs"},
+		"end":        {6, -1, "jobs/a/1.png"},
+		"attributes": {0, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := bucket.NewRangeReader(t.Context(), "jobs/a/1.png", test.offset, test.length, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = r.Close() }()
+			data, err := io.ReadAll(r)
+			if err != nil || string(data) != test.want || r.Size() != 18 || r.ContentType() != "image/png" {
+				t.Errorf("read %q of %d bytes of %s, %v", data, r.Size(), r.ContentType(), err)
+			}
+		})
+	}
+	page, _, err := bucket.ListPage(t.Context(), blob.FirstPageToken, 10, &blob.ListOptions{Delimiter: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, o := range page {
+		names = append(names, o.Key)
+	}
+	if diff := cmp.Diff([]string{"jobs/", "other"}, names); diff != "" {
+		t.Errorf("the top of the bucket (-want +got):\n%s", diff)
+	}
+	first, token, err := bucket.ListPage(t.Context(), blob.FirstPageToken, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := bucket.ListPage(t.Context(), token, 2, nil)
+	if err != nil || len(first) != 2 || len(second) != 1 {
+		t.Errorf("pages of %d and %d objects, %v", len(first), len(second), err)
+	}
+	if err := bucket.Delete(t.Context(), "other"); err != nil {
+		t.Error(err)
+	}
+	for what, err := range map[string]error{
+		"reading":  func() error { _, err := bucket.ReadAll(t.Context(), "other"); return err }(),
+		"deleting": bucket.Delete(t.Context(), "other"),
+	} {
+		if gcerrors.Code(err) != gcerrors.NotFound {
+			t.Errorf("%s an object that is gone: %v", what, err)
+		}
+	}
+}
+
+func TestLargeObject(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), 40*mebibyte/16)
+	data = append(data, "end"...)
+	for name, keep := range map[string]int{"whole chunks": 0, "part of a chunk is kept": 3} {
+		t.Run(name, func(t *testing.T) {
+			s := newService()
+			s.keep = keep
+			bucket := openURL(t, s)
+			if err := bucket.WriteAll(t.Context(), "film.mp4", data, nil); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(s.objects["film.mp4"].data, data) {
+				t.Errorf("the service has %d bytes, and not those that were written", len(s.objects["film.mp4"].data))
+			}
+			taken := bucket.WriteAll(t.Context(), "film.mp4", data, &blob.WriterOptions{IfNotExist: true})
+			if gcerrors.Code(taken) != gcerrors.FailedPrecondition {
+				t.Errorf("writing where an object stands: %v", taken)
+			}
+		})
+	}
+}
+
+func TestStoreTriesAgain(t *testing.T) {
+	s := newService()
+	bucket := openURL(t, s)
+	s.answers = []int{http.StatusServiceUnavailable, http.StatusTooManyRequests}
+	if err := bucket.WriteAll(t.Context(), "a.png", []byte("hello"), nil); err != nil {
+		t.Error(err)
+	}
+	s.answers = []int{http.StatusForbidden, http.StatusForbidden}
+	if _, err := bucket.ReadAll(t.Context(), "a.png"); gcerrors.Code(err) != gcerrors.PermissionDenied || len(s.answers) != 1 {
+		t.Errorf("%v after %d requests, want PermissionDenied after one", err, 2-len(s.answers))
+	}
+}
+
+func TestURL(t *testing.T) {
+	if _, err := blob.OpenBucket(t.Context(), "gs://pictures?grpc=true"); err == nil || !strings.Contains(err.Error(), "no parameters") {
+		t.Errorf("a parameter: %v", err)
+	}
+}
