@@ -8,9 +8,17 @@ BIN := $(CURDIR)/bin
 TOOLS := $(CURDIR)/hack/tools
 IMAGES := $(CURDIR)/bin/images
 
-# The user's own cluster, if KUBECONFIG is set; the development cluster otherwise.
-OWN_CLUSTER := $(KUBECONFIG)
+# The user's own cluster, if KUBECONFIG is set; the development cluster otherwise, which brings its kubectl.
+ifeq ($(MAKELEVEL),0)
+export OWN_CLUSTER := $(KUBECONFIG)
+export MAKE_BEGAN := $(shell date +%s.%N)
+endif
 export KUBECONFIG := $(or $(KUBECONFIG),$(CURDIR)/.devcluster/kubeconfig)
+export PATH := $(BIN):$(PATH)
+
+# The same for everything, so that each package is compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath
 
 CONTROLLER_GEN := $(BIN)/controller-gen
 KUSTOMIZE := $(BIN)/kustomize
@@ -57,34 +65,48 @@ lint: $(GOLANGCI_LINT) ## Run the linters, and the Kubernetes API linter on api/
 
 .PHONY: verify
 verify: $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) lint ## Check that everything generated is up to date, and the architecture.
+	@hack/setup test
 	hack/verify.sh
 	@echo "==> verify: ok"
 
 .PHONY: build
 build: ## Build the binaries into bin/.
-	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/...
+	go build -o $(BIN)/ ./cmd/...
 
 ##@ Tests
 
 .PHONY: test
+test: export PLAN := unit-tests images cluster load install end-to-end-tests
 test: test-unit test-e2e ## Run every test: unit, API server, end to end on a cluster.
+	@hack/step --report
 	@echo "==> test: all passed"
 
 .PHONY: test-unit
-test-unit: $(GOTESTSUM) sdk ## Run the unit tests, and those against a real API server.
-	@echo "==> unit and API server tests"
+test-unit: setup-tests $(GOTESTSUM) sdk ## Run the unit tests, and those against a real API server.
+	@hack/step unit-tests "those of the API server's behaviour too; four minutes" $(MAKE) --no-print-directory run-unit-tests
+
+.PHONY: run-unit-tests
+run-unit-tests:
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
 	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e)
 
 .PHONY: test-e2e
-test-e2e: $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
-	@echo "==> end-to-end tests"
-	$(GOTESTSUM) --format standard-verbose -- -count=1 -timeout 20m ./test/e2e/...
+test-e2e: FAILPOINTS := yes
+test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
+	@hack/step end-to-end-tests "two minutes" $(GOTESTSUM) --format standard-verbose -- -count=1 -timeout 20m ./test/e2e/...
+
+.PHONY: test-bare
+test-bare: ## Do what the README's first screen says on a bare machine made for it, with a clock.
+	test/bare/run
+
+.PHONY: setup-tests
+setup-tests:
+	@hack/setup browser test
 
 .PHONY: sdk
 sdk: test/sdk/node_modules/.package-lock.json ## Install the SDKs that the tests use.
 
-test/sdk/node_modules/.package-lock.json: test/sdk/package.json test/sdk/package-lock.json
+test/sdk/node_modules/.package-lock.json: test/sdk/package.json test/sdk/package-lock.json | setup-tests
 	@echo "==> installing the SDKs that the tests use"
 	npm ci --prefix test/sdk --no-audit --no-fund
 	@touch $@
@@ -98,11 +120,11 @@ bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 
 	go run ./test/bench/latency
 
 .PHONY: bench-render
-bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
+bench-render: setup-tests ## Measure the renderer, without a cluster, against plain chromedp.
 	go run ./test/bench/render
 
 .PHONY: bench-upload
-bench-upload: ## Measure the upload engine, without a cluster, against rclone.
+bench-upload: setup-tests ## Measure the upload engine, without a cluster, against rclone.
 	go run ./test/bench/upload
 
 ##@ Cluster
@@ -110,7 +132,7 @@ bench-upload: ## Measure the upload engine, without a cluster, against rclone.
 .PHONY: cluster-up
 cluster-up: ## Start the development cluster, unless KUBECONFIG names another.
 ifeq ($(OWN_CLUSTER),)
-	go run ./hack/devcluster up
+	@hack/step cluster "eight minutes the first time, when Kubernetes is compiled; 20 s afterwards" go run ./hack/devcluster up
 else
 	@echo "==> using the cluster of KUBECONFIG=$(OWN_CLUSTER)"
 endif
@@ -121,13 +143,19 @@ cluster-down: ## Stop the development cluster and remove what it left.
 
 .PHONY: images
 images: ## Build the container images, without a container engine.
-	go run ./hack/images -o $(IMAGES)
-	go run ./hack/images -o $(IMAGES) -only manager -tags failpoints -tag failpoints
+	@$(PREFETCH) & hack/step images "four minutes the first time, seconds afterwards" go run ./hack/images -o $(IMAGES) || { wait; exit 1; }; wait
+	@$(if $(FAILPOINTS),go run ./hack/images -o $(IMAGES) -only manager -tags failpoints -tag failpoints)
+
+# What fetches the cluster's packages and modules while the images are built.
+PREFETCH := true
+ifeq ($(OWN_CLUSTER),)
+deploy: PREFETCH := hack/prefetch
+endif
 
 .PHONY: load-images
 load-images: images cluster-up ## Load the images into the cluster.
 ifeq ($(OWN_CLUSTER),)
-	go run ./hack/devcluster load-image $(IMAGES)/*.tar
+	@hack/step load "ten seconds the first time" go run ./hack/devcluster load-image $(IMAGES)/*.tar
 else
 	@context="$$(kubectl config current-context)"; \
 	if [[ $$context == kind-* ]]; then for image in $(IMAGES)/*.tar; do kind load image-archive --name "$${context#kind-}" "$$image"; done; \
@@ -136,7 +164,10 @@ endif
 
 .PHONY: deploy
 deploy: load-images ## Install Platen and the Dropbox simulator.
-	@echo "==> installing Platen and the Dropbox simulator"
+	@hack/step install "Platen and the Dropbox simulator, ten seconds" $(MAKE) --no-print-directory install
+
+.PHONY: install
+install:
 	kubectl apply --server-side --force-conflicts -k config/simulator
 	kubectl -n platen-system rollout restart deployment/platen-manager deployment/platen-shim deployment/dropboxsim
 	kubectl -n platen-system rollout status deployment/platen-manager --timeout=120s
@@ -148,17 +179,24 @@ undeploy: ## Remove Platen, with all jobs.
 	kubectl delete --ignore-not-found -k config/simulator
 
 .PHONY: demo
+demo: export PLAN := images cluster load install samples
 demo: deploy ## Run the main job on the samples and show the outcome.
-	go run ./hack/demo
+	@hack/step samples "20 seconds" go run ./hack/demo
+	@hack/step --report
 
 ##@ Tools
 
 # Each is built when its module files are newer than the binary.
-$(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) $(GOTESTSUM) &: $(TOOLS)/go.mod $(TOOLS)/go.sum
-	@echo "==> building tools"
+$(CONTROLLER_GEN): TOOL := sigs.k8s.io/controller-tools/cmd/controller-gen
+$(KUSTOMIZE): TOOL := sigs.k8s.io/kustomize/kustomize/v5
+$(CRD_REF_DOCS): TOOL := github.com/elastic/crd-ref-docs
+$(GOVULNCHECK): TOOL := golang.org/x/vuln/cmd/govulncheck
+$(GOTESTSUM): TOOL := gotest.tools/gotestsum
+$(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) $(GOTESTSUM): $(TOOLS)/go.mod $(TOOLS)/go.sum
+	@echo "==> building $(@F)"
 	@mkdir -p $(BIN)
-	go build -C $(TOOLS) -o $(BIN)/ tool
-	@touch $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) $(GOTESTSUM)
+	go build -C $(TOOLS) -o $@ $(TOOL)
+	@touch $@
 
 $(GOLANGCI_LINT): $(TOOLS)/golangci-lint/go.mod $(TOOLS)/golangci-lint/go.sum $(TOOLS)/golangci-lint/main.go
 	@echo "==> building golangci-lint with the Kubernetes API linter; the first time takes some minutes"

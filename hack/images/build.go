@@ -9,8 +9,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -25,24 +26,20 @@ const (
 	certificates = "etc/ssl/certs/ca-certificates.crt"
 )
 
-// build makes one image and writes its archive.
-func (o options) build(ctx context.Context, name string, progress io.Writer) error {
-	binary, err := o.compile(ctx, name)
+// build writes the archive of one image: the binary above the static layer, or above debian in the renderer's.
+func (o options) build(name, binary string, debian v1.Layer) error {
+	data, err := os.ReadFile(binary)
 	if err != nil {
 		return err
 	}
 	config := v1.Config{User: user, Env: []string{path}, Entrypoint: []string{"/" + name}, WorkingDir: "/"}
-	var base v1.Layer
+	base := debian
 	if name == "renderer" {
 		config.Entrypoint = []string{"/usr/bin/tini", "--", "/renderer"}
-		base, err = o.debianLayer(ctx, progress)
-	} else {
-		base, err = staticLayer()
-	}
-	if err != nil {
+	} else if base, err = staticLayer(); err != nil {
 		return err
 	}
-	layer, err := ociarchive.FilesLayer([]ociarchive.File{{Name: name, Data: binary, Mode: 0o755}})
+	layer, err := ociarchive.FilesLayer([]ociarchive.File{{Name: name, Data: data, Mode: 0o755}})
 	if err != nil {
 		return err
 	}
@@ -53,23 +50,23 @@ func (o options) build(ctx context.Context, name string, progress io.Writer) err
 	return ociarchive.Write(o.archive(name), o.reference(name), img)
 }
 
-// compile builds a command into a static binary and returns it.
-func (o options) compile(ctx context.Context, name string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "platen-images-")
-	if err != nil {
-		return nil, err
+// compile builds the static binaries of all images into dir. One go build compiles what they share once, and links them side by side.
+func (o options) compile(ctx context.Context, dir string, progress io.Writer) error {
+	begin := time.Now()
+	fmt.Fprintf(progress, "  compiling %s\n", strings.Join(o.only, ", "))
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", o.tags,
+		"-ldflags", "-s -w -X github.com/platen-dev/platen/internal/version.Version=" + o.version, "-o", dir + "/"}
+	for _, name := range o.only {
+		args = append(args, "./cmd/"+name)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	target := filepath.Join(dir, name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", o.tags,
-		"-ldflags", "-s -w -X github.com/platen-dev/platen/internal/version.Version="+o.version,
-		"-o", target, "./cmd/"+name)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = o.repo
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build ./cmd/%s: %w\n%s", name, err, out)
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
-	return os.ReadFile(target)
+	fmt.Fprintf(progress, "  compiled (%.0fs)\n", time.Since(begin).Seconds())
+	return nil
 }
 
 // staticLayer holds what a static binary needs around it.

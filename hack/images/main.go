@@ -19,10 +19,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 )
 
-// imageNames are the images in the order in which they are built; each is made from the command of the same name.
+// imageNames are the names of the images; each is made from the command of the same name.
 var imageNames = []string{"manager", "shim", "dropboxsim", "renderer"}
 
 // options are the command line's.
@@ -51,13 +53,29 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	binaries, err := os.MkdirTemp("", "platen-images-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(binaries) }()
+	// Debian's packages come over the network while Go compiles.
+	var debian v1.Layer
+	group, groupCtx := errgroup.WithContext(ctx)
+	if slices.Contains(o.only, "renderer") {
+		group.Go(func() (err error) {
+			debian, err = o.debianLayer(groupCtx, progress)
+			return err
+		})
+	}
+	group.Go(func() error { return o.compile(groupCtx, binaries, progress) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	for _, name := range o.only {
-		begin := time.Now()
-		fmt.Fprintf(progress, "building image %s\n", o.reference(name))
-		if err := o.build(ctx, name, progress); err != nil {
+		if err := o.build(name, filepath.Join(binaries, name), debian); err != nil {
 			return fmt.Errorf("image %s: %w", name, err)
 		}
-		fmt.Fprintf(progress, "  %s (%.1fs)\n", o.archive(name), time.Since(begin).Seconds())
+		fmt.Fprintf(progress, "  %s in %s\n", o.reference(name), o.archive(name))
 	}
 	return nil
 }

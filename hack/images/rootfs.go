@@ -100,19 +100,21 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 		return nil, err
 	}
 	begin := time.Now()
-	fmt.Fprintf(progress, "  installing Debian packages %s (about a minute; cached afterwards)\n", strings.Join(packages, " "))
+	fmt.Fprintf(progress, "  making the renderer's file system of Debian packages: %s (about a minute; cached afterwards)\n", strings.Join(packages, " "))
+	setup := exec.CommandContext(ctx, filepath.Join(o.repo, "hack", "setup"), "images")
+	setup.Stdout, setup.Stderr = progress, progress
+	if err := setup.Run(); err != nil {
+		return nil, fmt.Errorf("hack/setup: %w", err)
+	}
 	if err := makeRootfs(ctx, tarball, packages, dpkgConfig); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(progress, "  installed (%.0fs)\n", time.Since(begin).Seconds())
+	fmt.Fprintf(progress, "  made the renderer's file system (%.0fs)\n", time.Since(begin).Seconds())
 	return describeLayer(tarball)
 }
 
 // makeRootfs runs mmdebstrap. The file appears when it is complete.
 func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConfig string) error {
-	if _, err := exec.LookPath("mmdebstrap"); err != nil {
-		return errors.New("mmdebstrap is missing; `go run ./hack/devcluster up` installs it, and so does apt-get install mmdebstrap")
-	}
 	if os.Geteuid() != 0 {
 		return errors.New("installing the renderer's packages needs root")
 	}
