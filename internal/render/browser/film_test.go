@@ -13,15 +13,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// moving is a page whose box wanders 100 pixels in a second, by CSS, by requestAnimationFrame and by a timer.
+// moving is a page whose boxes move 100 pixels in a second: by CSS, by requestAnimationFrame and by a timer.
 const moving = `<style>body{margin:0;background:white} div{position:absolute;width:20px;height:20px;background:red}
 @keyframes go { to { transform: translateX(100px) } } #css { animation: go 1s linear forwards }
 #raf{top:30px;background:blue} #timer{top:60px;background:green}</style>
@@ -34,7 +35,7 @@ let n = 0;
 setInterval(() => { document.getElementById('timer').style.left = (10 * ++n) + 'px'; }, 100);
 </script>`
 
-// probe is what ffprobe says of a video.
+// probe is ffprobe's description of a video.
 type probe struct {
 	Streams []struct {
 		CodecName string `json:"codec_name"`
@@ -64,6 +65,7 @@ func ffprobe(t *testing.T, data []byte) probe {
 	return p
 }
 
+// film returns a task of 10 frames per second whose pages share one file.
 func film(format string, html ...string) render.Task {
 	f := task(format, html...)
 	f.Video = render.VideoOptions{FPS: 10, Loop: true, Combine: true}
@@ -89,27 +91,27 @@ func TestFilmHasTheAnimationsFrames(t *testing.T) {
 func TestFilmsDurationAndRate(t *testing.T) {
 	b := start(t)
 	endless := `<style>div{width:9px;height:9px;background:red;animation:spin 0.7s infinite linear} @keyframes spin{to{transform:rotate(360deg)}}</style><div></div>`
-	for name, c := range map[string]struct {
-		html    string
-		options render.VideoOptions
-		rate    string
-		frames  string
-		seconds float64
+	for name, test := range map[string]struct {
+		html        string
+		options     render.VideoOptions
+		wantRate    string
+		wantFrames  string
+		wantSeconds float64
 	}{
-		"asked for":                      {moving, render.VideoOptions{FPS: 30, Seconds: 1.5}, "30/1", "45", 1.5},
-		"the longest animation":          {moving, render.VideoOptions{FPS: 25}, "25/1", "25", 1},
-		"one round of an endless one":    {endless, render.VideoOptions{FPS: 10}, "10/1", "7", 0.7},
-		"without any":                    {red, render.VideoOptions{FPS: 2}, "2/1", "10", 5},
-		"no longer than the pool allows": {moving, render.VideoOptions{FPS: 10, MaxSeconds: 0.5}, "10/1", "5", 0.5},
+		"set by the task":             {html: moving, options: render.VideoOptions{FPS: 30, Seconds: 1.5}, wantRate: "30/1", wantFrames: "45", wantSeconds: 1.5},
+		"the longest animation":       {html: moving, options: render.VideoOptions{FPS: 25}, wantRate: "25/1", wantFrames: "25", wantSeconds: 1},
+		"one round of an endless one": {html: endless, options: render.VideoOptions{FPS: 10}, wantRate: "10/1", wantFrames: "7", wantSeconds: 0.7},
+		"no animation":                {html: red, options: render.VideoOptions{FPS: 2}, wantRate: "2/1", wantFrames: "10", wantSeconds: 5},
+		"bounded by the task":         {html: moving, options: render.VideoOptions{FPS: 10, MaxSeconds: 0.5}, wantRate: "10/1", wantFrames: "5", wantSeconds: 0.5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := film("mp4", c.html)
-			f.Video = c.options
+			f := film("mp4", test.html)
+			f.Video = test.options
 			outputs, _ := run(t, b, f)
 			stream := ffprobe(t, outputs[0].Data).Streams[0]
 			seconds, err := strconv.ParseFloat(stream.Duration, 64)
-			if err != nil || math.Abs(seconds-c.seconds) > 0.01 || stream.Rate != c.rate || stream.Frames != c.frames {
-				t.Errorf("%s frames at %s in %s s (%v)", stream.Frames, stream.Rate, stream.Duration, err)
+			if err != nil || math.Abs(seconds-test.wantSeconds) > 0.01 || stream.Rate != test.wantRate || stream.Frames != test.wantFrames {
+				t.Errorf("got %s frames at %s in %s s (%v), want %s at %s in %g s", stream.Frames, stream.Rate, stream.Duration, err, test.wantFrames, test.wantRate, test.wantSeconds)
 			}
 		})
 	}
@@ -125,30 +127,33 @@ func TestGIFThatDoesNotLoop(t *testing.T) {
 	}
 }
 
-// audience takes files and progress.
-type audience struct {
+// recordingSink keeps the files' IDs and the progress.
+type recordingSink struct {
 	files    []file.ID
 	progress []render.Progress
 }
 
-func (a *audience) Emit(_ context.Context, o render.Output) error {
-	a.files = append(a.files, o.ID)
+func (s *recordingSink) Emit(_ context.Context, o render.Output) error {
+	s.files = append(s.files, o.ID)
 	return nil
 }
 
-func (a *audience) Progress(p render.Progress) { a.progress = append(a.progress, p) }
+func (s *recordingSink) Progress(p render.Progress) { s.progress = append(s.progress, p) }
 
-func TestFilmTellsOfItsProgress(t *testing.T) {
+func TestFilmReportsProgress(t *testing.T) {
 	f := film("mp4", moving, red)
 	f.Video.Combine = false
 	f.Video.Seconds = 0.4
-	var a audience
-	if _, err := start(t).Render(t.Context(), f, &a); err != nil {
+	var sink recordingSink
+	if _, err := start(t).Render(t.Context(), f, &sink); err != nil {
 		t.Fatal(err)
 	}
 	want := []render.Progress{{Percent: 12, Frames: 1}, {Percent: 25, Frames: 2}, {Percent: 37, Frames: 3}, {Percent: 50, Frames: 4}, {Percent: 62, Frames: 5}, {Percent: 75, Frames: 6}, {Percent: 87, Frames: 7}, {Percent: 100, Frames: 8}}
-	if !slices.Equal(a.progress, want) || !slices.Equal(a.files, f.Files()) {
-		t.Errorf("progress %v, files %v", a.progress, a.files)
+	if diff := cmp.Diff(want, sink.progress); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(f.Files(), sink.files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 
@@ -159,7 +164,7 @@ func TestFilmOfOddSizeIsMadeEven(t *testing.T) {
 	outputs, _ := run(t, start(t), odd)
 	stream := ffprobe(t, outputs[0].Data).Streams[0]
 	if stream.Width != 102 || stream.Height != 52 || outputs[0].Width != 102 || outputs[0].Height != 52 {
-		t.Errorf("got %dx%d, and %dx%d told", stream.Width, stream.Height, outputs[0].Width, outputs[0].Height)
+		t.Errorf("got %dx%d, reported as %dx%d", stream.Width, stream.Height, outputs[0].Width, outputs[0].Height)
 	}
 }
 
@@ -173,7 +178,7 @@ func TestFilmIsScaled(t *testing.T) {
 	}
 }
 
-func TestFilmIsTheSameTwiceAndExact(t *testing.T) {
+func TestFilmIsRepeatableAndExact(t *testing.T) {
 	b := start(t)
 	first, _ := run(t, b, film("gif", moving))
 	second, _ := run(t, b, film("gif", moving))
@@ -187,7 +192,7 @@ func TestFilmIsTheSameTwiceAndExact(t *testing.T) {
 	if len(animation.Image) != 10 || animation.LoopCount != 0 || animation.Delay[0] != 10 {
 		t.Errorf("%d frames, loop %d, delay %v", len(animation.Image), animation.LoopCount, animation.Delay)
 	}
-	// At frame 5, half a second, the CSS box is at 50 pixels and the timer's box too.
+	// In frame 5, after half a second, the boxes of CSS and of the timer are at 50 pixels.
 	path := filepath.Join(t.TempDir(), "a.gif")
 	if err := os.WriteFile(path, first[0].Data, 0o600); err != nil {
 		t.Fatal(err)
@@ -197,13 +202,16 @@ func TestFilmIsTheSameTwiceAndExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	pixel := func(x, y int) [3]byte { i := (y*200 + x) * 3; return [3]byte(frame[i : i+3]) }
-	for _, c := range []struct {
-		x, y int
-		red  bool
-		name string
-	}{{55, 10, true, "the CSS box"}, {45, 10, false, "left of the CSS box"}, {75, 10, false, "right of the CSS box"}} {
-		if p := pixel(c.x, c.y); (p[0] > 200 && p[1] < 60) != c.red {
-			t.Errorf("%s: %v", c.name, p)
+	for name, test := range map[string]struct {
+		x, y    int
+		wantRed bool
+	}{
+		"in the CSS box":       {x: 55, y: 10, wantRed: true},
+		"left of the CSS box":  {x: 45, y: 10},
+		"right of the CSS box": {x: 75, y: 10},
+	} {
+		if p := pixel(test.x, test.y); (p[0] > 200 && p[1] < 60) != test.wantRed {
+			t.Errorf("%s: %v", name, p)
 		}
 	}
 	if p := pixel(55, 70); p[0] > 60 || p[1] < 90 {

@@ -16,17 +16,17 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// update writes the pictures anew: go test ./internal/render/browser -run Golden -update. Look at each before it is committed.
-var update = flag.Bool("update", false, "write the golden pictures anew")
+// update overwrites the pictures: go test ./internal/render/browser -run Golden -update. Look at each one before you commit it.
+var update = flag.Bool("update", false, "overwrite the golden pictures")
 
 const (
-	// goldenTolerance is how far a colour may be off, of 255: fonts differ a little between their versions.
+	// goldenTolerance is the difference of a colour, of 255, that counts as none: fonts differ a little between versions.
 	goldenTolerance = 32
-	// goldenShare is how many of a thousand pixels may be off by more.
+	// goldenShare is how many of a thousand pixels may differ by more.
 	goldenShare = 5
 )
 
-// goldens are pages and what is filled in, each with a picture in testdata that somebody has looked at.
+// goldens are pages with their modifications. Each has a picture in testdata that a person has looked at.
 var goldens = []struct {
 	name, html    string
 	modifications map[string]any
@@ -142,7 +142,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// compare fails when too many pixels are off by too much.
+// compare fails the test when too many pixels differ too much from the picture at path.
 func compare(t *testing.T, got render.Output, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -157,22 +157,22 @@ func compare(t *testing.T, got render.Output, path string) {
 	if img.Bounds() != want.Bounds() {
 		t.Fatalf("the picture is %v, want %v", img.Bounds(), want.Bounds())
 	}
-	off := 0
+	differing := 0
 	for y := range want.Bounds().Dy() {
 		for x := range want.Bounds().Dx() {
 			if distance(img, want, x, y) > goldenTolerance {
-				off++
+				differing++
 			}
 		}
 	}
-	if size := want.Bounds().Dx() * want.Bounds().Dy(); off*1000 > goldenShare*size {
-		seen := filepath.Join(os.TempDir(), "platen-"+filepath.Base(path))
-		_ = os.WriteFile(seen, got.Data, 0o600) // for whoever looks into it
-		t.Errorf("%d of %d pixels differ from %s; the picture is kept as %s", off, size, path, seen)
+	if size := want.Bounds().Dx() * want.Bounds().Dy(); differing*1000 > goldenShare*size {
+		kept := filepath.Join(os.TempDir(), "platen-"+filepath.Base(path))
+		_ = os.WriteFile(kept, got.Data, 0o600) // a help only: the test fails anyway
+		t.Errorf("%d of %d pixels differ from %s; the picture is kept as %s", differing, size, path, kept)
 	}
 }
 
-// distance of two pixels is the largest of their channels, alpha among them.
+// distance returns the largest difference of two pixels' channels, alpha included.
 func distance(a, b image.Image, x, y int) (largest int) {
 	p, _ := color.NRGBAModel.Convert(a.At(x, y)).(color.NRGBA)
 	q, _ := color.NRGBAModel.Convert(b.At(x, y)).(color.NRGBA)

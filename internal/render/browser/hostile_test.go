@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,20 +21,20 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// attack is a page that means harm, and what docs/spec/v1alpha1/renderjob.md promises that becomes of it.
+// attack is a hostile page, and how docs/spec/v1alpha1/renderjob.md says its render ends.
 type attack struct {
 	name, html string
-	// reason of the failure; empty when the page is rendered.
+	// reason of the failure: empty when the page is rendered, "any" when either is right.
 	reason string
-	// warning that a rendered page must have, if any.
+	// warning is the first warning of a rendered page; empty is any.
 	warning string
-	// items of the modification list.
+	// items is the length of the modification "items".
 	items int
 }
 
 const memoryLimit = 500 << 20
 
-// attacks of which each must end within the deadline. REDIRECT stands for a server that redirects to the cloud's metadata.
+// attacks must each end within the deadline. REDIRECT is the address of a server that redirects to the cloud's metadata.
 var attacks = []attack{
 	{name: "endless script", html: `<script>while(true){}</script>`, reason: render.ReasonDeadlineExceeded},
 	{name: "endless promises", html: `<script>const go = () => queueMicrotask(go); go()</script>`, reason: render.ReasonDeadlineExceeded},
@@ -81,14 +83,14 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			harm := task("png", strings.ReplaceAll(a.html, "REDIRECT", metadata.URL))
+			hostile := task("png", strings.ReplaceAll(a.html, "REDIRECT", metadata.URL))
 			if a.items > 0 {
-				harm.Modifications["items"] = make([]any, a.items)
+				hostile.Modifications["items"] = make([]any, a.items)
 			}
 			began := time.Now()
-			warnings, err := b.Render(ctx, harm, discard)
+			warnings, err := b.Render(ctx, hostile, discard)
 			if took := time.Since(began); took > limit+2*time.Second {
-				t.Errorf("it took %s, and had %s", took, limit)
+				t.Errorf("the render took %s, its deadline was %s", took, limit)
 			}
 			problem := (*render.Error)(nil)
 			switch {
@@ -104,16 +106,16 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 			outputs, warnings := run(t, b, task("png", red))
 			img, _ := decode(t, outputs[0].Data)
 			if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
-				t.Errorf("the next render was harmed: %v, %v", img.At(100, 50), warnings)
+				t.Errorf("the next page is painted %v with warnings %v", img.At(100, 50), warnings)
 			}
 		})
 	}
 }
 
-// loopback allows what the tests' own servers need.
+// loopback lets pages reach the tests' servers.
 var loopback = outbound.Policy{Allowed: outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}
 
-// startBehind returns a browser whose pages reach what a policy allows.
+// startBehind returns a browser whose pages reach what policy allows. maxMemory is in bytes; 0 is no limit.
 func startBehind(t *testing.T, policy outbound.Policy, maxMemory int64) *Browser {
 	t.Helper()
 	proxy, err := outbound.NewProxy(policy, slog.New(slog.DiscardHandler))
@@ -129,8 +131,8 @@ func startBehind(t *testing.T, policy outbound.Policy, maxMemory int64) *Browser
 	return b
 }
 
-// TestLocalFilesStayOut tries every way to a file of the renderer's machine, and looks for it in the document.
-func TestLocalFilesStayOut(t *testing.T) {
+// TestPagesReadNoLocalFile tries every way to show a file of the renderer's machine, and searches the document for it.
+func TestPagesReadNoLocalFile(t *testing.T) {
 	outputs, _ := run(t, start(t), task("pdf", `<link rel="stylesheet" href="file:///etc/passwd"><style>@import "file:///etc/passwd"; p { background: url("file:///etc/passwd") }</style>
 		<iframe src="file:///etc/passwd"></iframe><embed src="file:///etc/passwd"><object data="file:///etc/passwd"></object><img src="file:///etc/passwd">
 		<iframe src="view-source:file:///etc/passwd"></iframe><iframe src="chrome://version"></iframe><iframe src="ftp://localhost/"></iframe><iframe srcdoc="<iframe src='file:///etc/passwd'></iframe>"></iframe>
@@ -149,8 +151,8 @@ func TestLocalFilesStayOut(t *testing.T) {
 	}
 }
 
-// TestNothingStaysBehind has one page store whatever it can, and another one look for it.
-func TestNothingStaysBehind(t *testing.T) {
+// TestPagesFindNothingStored renders a page that stores what it can, and one that looks for it.
+func TestPagesFindNothingStored(t *testing.T) {
 	b := start(t)
 	run(t, b, task("png", `<script>localStorage.setItem("secret", "job 1"); document.cookie = "secret=1; max-age=10000"; window.name = "secret";
 		platen.ready = async () => { const c = await caches?.open("secret").catch(() => {}); indexedDB.open("secret"); }</script>`))
@@ -159,4 +161,58 @@ func TestNothingStaysBehind(t *testing.T) {
 	if text := strings.TrimSpace(pdfText(t, t.TempDir(), outputs[0].Data)); text != "|||0" {
 		t.Errorf("the next page finds %q", text)
 	}
+}
+
+// TestPagesReachPublicAddressesOnly renders a page that tries every way to reach a server on a private address.
+func TestPagesReachPublicAddressesOnly(t *testing.T) {
+	reached, warnings := escape(t, outbound.Policy{})
+	if len(reached) != 0 {
+		t.Errorf("the page reached %q", reached)
+	}
+	if !slices.ContainsFunc(warnings, func(w render.Warning) bool { return strings.Contains(w.Title, "/img") }) {
+		t.Errorf("no warning names the blocked picture: %v", warnings)
+	}
+	// Where the address is allowed, the same page reaches it: the ways work.
+	reached, _ = escape(t, loopback)
+	for _, way := range []string{"/img", "/localhost", "/stylesheet", "/font", "/fetch", "/websocket", "/worker", "/iframe", "/form"} {
+		if !slices.Contains(reached, way) {
+			t.Errorf("%s is allowed and was not reached: %q", way, reached)
+		}
+	}
+}
+
+// escape renders a page that tries every way to reach a server on the loopback interface, and returns those that worked.
+func escape(t *testing.T, policy outbound.Policy) (reached []string, warnings []render.Warning) {
+	t.Helper()
+	var mu sync.Mutex
+	canary := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		reached = append(reached, r.URL.Path)
+	}))
+	t.Cleanup(canary.Close)
+	b := startBehind(t, policy, 0)
+	address := strings.TrimPrefix(canary.URL, "http://")
+	page := strings.NewReplacer("ADDRESS", address, "PORT", address[strings.LastIndex(address, ":")+1:]).Replace(`
+		<link rel="preconnect" href="http://ADDRESS/preconnect"><link rel="stylesheet" href="http://ADDRESS/stylesheet">
+		<link rel="prefetch" href="http://ADDRESS/prefetch"><style>@import "http://ADDRESS/import"; @font-face { font-family: x; src: url("http://ADDRESS/font") } p { font-family: x; background: url("http://ADDRESS/background") }</style>
+		<p>text</p><img src="http://ADDRESS/img"><img src="http://localhost:PORT/localhost"><img src="http://2130706433:PORT/decimal"><img src="http://0x7f.1:PORT/hex">
+		<img src="http://[::ffff:127.0.0.1]:PORT/mapped"><iframe src="http://ADDRESS/iframe"></iframe><object data="http://ADDRESS/object"></object><embed src="http://ADDRESS/embed">
+		<svg><use href="http://ADDRESS/use"/><image href="http://ADDRESS/svg"/></svg><script src="http://ADDRESS/script"></script>
+		<form id="f" action="http://ADDRESS/form" method="post" target="i"></form><iframe name="i"></iframe>
+		<script>
+		const quietly = (what) => { try { Promise.resolve(what()).catch(() => {}); } catch {} };
+		quietly(() => fetch("http://ADDRESS/fetch", { mode: "no-cors" }));
+		quietly(() => { const x = new XMLHttpRequest(); x.open("GET", "http://ADDRESS/xhr"); x.send(); });
+		quietly(() => navigator.sendBeacon("http://ADDRESS/beacon"));
+		quietly(() => new WebSocket("ws://ADDRESS/websocket"));
+		quietly(() => new EventSource("http://ADDRESS/eventsource"));
+		quietly(() => new Worker(URL.createObjectURL(new Blob(['new WebSocket("ws://ADDRESS/worker"); fetch("http://ADDRESS/workerfetch", {mode: "no-cors"})']))));
+		quietly(() => f.submit());
+		platen.ready = () => new Promise((done) => setTimeout(done, 500));
+		</script>`)
+	_, warnings = run(t, b, task("png", page))
+	mu.Lock()
+	defer mu.Unlock()
+	return slices.Clone(reached), warnings
 }

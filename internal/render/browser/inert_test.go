@@ -161,16 +161,6 @@ func TestNoPageDisturbsTheNext(t *testing.T) {
 	}
 }
 
-func TestWarningsOfInertPages(t *testing.T) {
-	b := start(t)
-	for range 2 {
-		_, warnings := run(t, b, task("png", `<img src="data:image/png;base64,AAAA"><p style="font-family:Nowhere">x</p>`))
-		if len(warnings) != 2 || !strings.HasPrefix(warnings[0].Title, "Could not load data:image/png") || warnings[1].Title != "Font Nowhere is not installed" {
-			t.Errorf("warnings %v", warnings)
-		}
-	}
-}
-
 // TestMemoryOfAPageDoesNotCountForTheNext renders pages of which one fits into the limit, but not two.
 func TestMemoryOfAPageDoesNotCountForTheNext(t *testing.T) {
 	b := startBehind(t, loopback, memoryLimit)

@@ -1,0 +1,79 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	_ "image/jpeg"
+	_ "image/png"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	_ "golang.org/x/image/webp"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+func TestPDFHoldsEveryPageAtItsSize(t *testing.T) {
+	b := start(t)
+	dir := t.TempDir()
+	document := task("pdf", "<p>one</p>", "<p>two</p>")
+	document.Pages[1].Width, document.Pages[1].Height = 960, 480
+	outputs, _ := run(t, b, document)
+	if len(outputs) != 1 || outputs[0].Page != 1 {
+		t.Fatalf("got %d outputs", len(outputs))
+	}
+	path := filepath.Join(dir, "joined.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info := output(t, "pdfinfo", "-l", "2", path)
+	for _, want := range []string{"Pages:           2", "150 x 75", "720 x 360 pts"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("%q is missing in\n%s", want, info)
+		}
+	}
+	output(t, "qpdf", "--check", path)
+}
+
+func TestPDFOptions(t *testing.T) {
+	b := start(t)
+	document := task("pdf", `<h1>one</h1><a href="https://example.com/offer">offer</a>`, "<h1>two</h1>")
+	document.Pages[0].Name, document.Pages[1].Name = "front", "back"
+	document.PDF = render.PDFOptions{Margin: 96, DPI: 192, Title: "Summer sale"}
+	outputs, _ := run(t, b, document)
+	path := filepath.Join(t.TempDir(), "a.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// 200x100 CSS pixels with a margin of 96 on each side, 192 pixels per inch, 72 points per inch; Chromium rounds up to its pixels.
+	info := output(t, "pdfinfo", path)
+	for _, want := range []string{"Summer sale", "Pages:           2", "147.12 x 109.92"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("%q is missing in\n%s", want, info)
+		}
+	}
+	output(t, "qpdf", "--check", path)
+	object := output(t, "qpdf", "--qdf", "--object-streams=disable", path, "-")
+	for _, want := range []string{"https://example.com/offer", "/Outlines"} {
+		if !strings.Contains(object, want) {
+			t.Errorf("%q is missing in the document", want)
+		}
+	}
+	if fonts := output(t, "pdffonts", path); !regexp.MustCompile(`yes +yes`).MatchString(fonts) {
+		t.Errorf("fonts are not embedded:\n%s", fonts)
+	}
+}
+
+// pdfText returns the text of a document.
+func pdfText(t *testing.T, dir string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, "page.pdf")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return output(t, "pdftotext", "-layout", path, "-")
+}

@@ -1,0 +1,191 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"context"
+	"image"
+	"image/color"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+func TestReadySignals(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"promise": `<body style="margin:0"><script>platen.ready = () => new Promise((done) => setTimeout(() => { document.body.style.background = 'rgb(255,0,0)'; done(); }, 200));</script>`,
+		"attribute": `<body style="margin:0" data-platen-ready="false"><script>
+			setTimeout(() => { document.body.style.background = 'rgb(255,0,0)'; document.body.dataset.platenReady = 'true'; }, 200);</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, warnings := run(t, b, task("png", html))
+			img, _ := decode(t, outputs[0].Data)
+			if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("painted too early: %v, warnings %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+}
+
+// pictures serves /slow.png after a while, /never.png only when the test ends, and 404 for everything else.
+func pictures(t *testing.T) (url string) {
+	t.Helper()
+	var dot bytes.Buffer
+	img := image.NewNRGBA(image.Rect(0, 0, 8, 8))
+	for i := range img.Pix {
+		img.Pix[i] = [4]byte{255, 0, 0, 255}[i%4]
+	}
+	if err := png.Encode(&dot, img); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow.png":
+			select {
+			case <-time.After(400 * time.Millisecond):
+			case <-over:
+			}
+			_, _ = w.Write(dot.Bytes())
+		case "/never.png":
+			<-over
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(func() { close(over); server.Close() })
+	return server.URL
+}
+
+// late returns a page that adds a style sheet once it is loaded.
+func late(css string) string {
+	return `<body style="margin:0"><p></p><script>addEventListener("load", () => document.head.append(Object.assign(document.createElement("style"), { textContent: "` + css + `" })))</script>`
+}
+
+func TestPaintingWaitsForPictures(t *testing.T) {
+	url := pictures(t)
+	for name, html := range map[string]string{
+		"in the page":     `<body style="margin:0"><img style="width:200px;height:100px" src="` + url + `/slow.png">`,
+		"behind the page": `<body style="margin:0;background:url(` + url + `/slow.png)">`,
+		"by a script":     `<body style="margin:0"><script>addEventListener("load", () => { document.body.style.background = "url(` + url + `/slow.png)" })</script>`,
+		"late before it":  late(`body::before { content: ''; position: absolute; inset: 0; background: url(` + url + `/slow.png) }`),
+		"late content":    late(`p { margin: 0; overflow: hidden; height: 100px } p::after { content: url(` + url + `/slow.png); display: block; zoom: 30 }`),
+		"late border":     late(`p { box-sizing: border-box; margin: 0; height: 100px; border: 50px solid; border-image: url(` + url + `/slow.png) 1 fill }`),
+		"modification":    `<body style="margin:0">`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task("png", html)
+			if name == "modification" {
+				picture.Modifications = map[string]any{"canvasBackgroundImage": url + "/slow.png"}
+			}
+			outputs, warnings := run(t, startBehind(t, loopback, 0), picture)
+			img, _ := decode(t, outputs[0].Data)
+			if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("painted too early: %v, warnings %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+}
+
+func TestMissingFilesAreNamed(t *testing.T) {
+	url := pictures(t)
+	_, warnings := run(t, startBehind(t, loopback, 0), task("png", `<link rel="stylesheet" href="`+url+`/style.css"><script src="`+url+`/script.js"></script>
+		<style>i::after { content: url(`+url+`/after.png) }</style><i></i><img src="`+url+`/img.png"><p style="background:url('`+url+`/background.png?a=(1)')">text</p>`))
+	for _, want := range []string{"/style.css", "/script.js", "/img.png", "/after.png", "/background.png?a=(1)"} {
+		if !slices.ContainsFunc(warnings, func(w render.Warning) bool { return w.Title == "Could not load "+url+want }) {
+			t.Errorf("no warning names %s: %v", want, warnings)
+		}
+	}
+}
+
+func TestAPageThatIsNotReadyIsPaintedBeforeTheDeadline(t *testing.T) {
+	url := pictures(t)
+	b := startBehind(t, loopback, 0)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for want, html := range map[string]string{
+		"The page did not say that it is ready":  `<body style="margin:0;background:rgb(255,0,0)" data-platen-ready="false">`,
+		"Could not load " + url + "/never.png":   `<body style="margin:0;background:rgb(255,0,0)"><img src="` + url + `/never.png">`,
+		"The page was not loaded in time":        `<body style="margin:0;background:rgb(255,0,0)"><iframe src="` + url + `/never.png"></iframe>`,
+		"Could not load " + url + "/never.png?b": `<body style="margin:0;background:rgb(255,0,0)"><script>addEventListener("load", () => { document.body.style.backgroundImage = "url(` + url + `/never.png?b)" })</script>`,
+	} {
+		t.Run(want, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			var data []byte
+			warnings, err := b.Render(ctx, task("png", html), render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			img, _ := decode(t, data)
+			if !near(img, 100, 90, color.RGBA{255, 0, 0, 255}) || len(warnings) != 1 || warnings[0].Title != want {
+				t.Errorf("%v, warnings %v", img.At(100, 90), warnings)
+			}
+		})
+	}
+}
+
+func TestMissingFontsAreNamed(t *testing.T) {
+	_, warnings := run(t, start(t), task("png", `<style>@font-face { font-family: "Brand Sans"; src: url("data:font/woff2;base64,AAAA") }</style>
+		<p style="font-family: 'Brand Sans', sans-serif">brand</p><p style="font-family: Nowhere, Arial">not installed</p>
+		<p style="font-family: 'Liberation Sans', Nothing">installed</p><p style="font-family: Helvetica">as good as installed</p><p style="font-family: system-ui">generic</p>`))
+	titles := make([]string, 0, len(warnings))
+	for _, w := range warnings {
+		titles = append(titles, w.Title)
+	}
+	if want := []string{"Could not load the font Brand Sans", "Font Nowhere is not installed"}; !slices.Equal(titles, want) {
+		t.Errorf("warnings %q, want %q", titles, want)
+	}
+}
+
+func TestWarningsNameWhatIsWrong(t *testing.T) {
+	faulty := task("png", `<p data-param="headline"></p><script>console.error("no data", 7); Promise.reject(new Error("late"));</script>`)
+	faulty.Modifications = map[string]any{"headline": "x", "headlnie": "typo"}
+	_, warnings := run(t, start(t), faulty)
+	for _, want := range []string{"Console error: no data 7", "Script error: Error: late", "Modification headlnie is not used by the page"} {
+		if !slices.ContainsFunc(warnings, func(w render.Warning) bool { return w.Title == want }) {
+			t.Errorf("%q is missing in %v", want, warnings)
+		}
+	}
+}
+
+func TestAModificationNeedsOnePageThatUsesIt(t *testing.T) {
+	several := task("png", `<p data-param="headline">`, `<p data-param="points">`)
+	several.Modifications = map[string]any{"headline": "x", "points": "y", "page2@footer": "z", "page1@headline": "w"}
+	_, warnings := run(t, start(t), several)
+	if len(warnings) != 1 || warnings[0].Title != "Modification footer is not used by the page" {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
+func TestBrokenImageBecomesAWarning(t *testing.T) {
+	b := start(t)
+	_, warnings := run(t, b, task("png", `<img src="data:image/png;base64,AAAA"><script>nope()</script>`))
+	titles := make([]string, 0, len(warnings))
+	for _, w := range warnings {
+		titles = append(titles, w.Title)
+	}
+	if got := strings.Join(titles, "\n"); !strings.Contains(got, "Could not load data:image/png") || !strings.Contains(got, "nope is not defined") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWarningsOfInertPages(t *testing.T) {
+	b := start(t)
+	for range 2 {
+		_, warnings := run(t, b, task("png", `<img src="data:image/png;base64,AAAA"><p style="font-family:Nowhere">x</p>`))
+		if len(warnings) != 2 || !strings.HasPrefix(warnings[0].Title, "Could not load data:image/png") || warnings[1].Title != "Font Nowhere is not installed" {
+			t.Errorf("warnings %v", warnings)
+		}
+	}
+}
