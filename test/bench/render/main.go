@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command render measures the renderer without a cluster, side by side with the same Chromium as plain chromedp drives it, and with
-// Gotenberg where its binary is given.
+// Command render measures the renderer without a cluster, beside the same Chromium driven by plain chromedp, and beside Gotenberg if
+// -gotenberg names its binary.
 package main
 
 import (
@@ -29,7 +29,7 @@ import (
 const (
 	width, height = 1200, 630
 	quality       = 90
-	// maxDifferent is how many percent of the pixels may differ from a peer's, which may hint its fonts.
+	// maxDifferent is the percentage of pixels that may differ from a peer's picture: the peer may hint its fonts.
 	maxDifferent = 5
 )
 
@@ -39,7 +39,7 @@ var (
 	parallels = []int{1, 2, 4}
 )
 
-// templates are the pages that are measured.
+// templates returns the measured pages by name.
 func templates() map[string]string {
 	var square bytes.Buffer
 	picture := image.NewNRGBA(image.Rect(0, 0, 300, 300))
@@ -47,7 +47,7 @@ func templates() map[string]string {
 		picture.Pix[i] = byte(i * i >> 7)
 	}
 	if err := png.Encode(&square, picture); err != nil {
-		panic(err) // a bytes.Buffer takes everything
+		panic(err) // writing to a bytes.Buffer never fails
 	}
 	source := "data:image/png;base64," + base64.StdEncoding.EncodeToString(square.Bytes())
 	card := `<body style="margin:0;background:linear-gradient(135deg,#123,#48c);font:60px sans-serif;color:#fff">
@@ -61,11 +61,11 @@ func templates() map[string]string {
 }
 
 func main() {
-	each := flag.Duration("each", 2*time.Second, "how long each combination is measured")
-	binary := flag.String("gotenberg", "", "path of Gotenberg's binary, to measure it too")
+	duration := flag.Duration("duration", 2*time.Second, "how long each engine renders each template in each format")
+	gotenberg := flag.String("gotenberg", "", "path of Gotenberg's binary; measures it too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *each, *binary)
+	err := run(ctx, *duration, *gotenberg)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "render:", err)
@@ -73,45 +73,46 @@ func main() {
 	}
 }
 
-// contestant renders a page to a format.
-type contestant interface {
+// engine renders a page to a format.
+type engine interface {
 	name() string
-	makes(format string) bool
+	supports(format string) bool
 	render(ctx context.Context, html, format string) ([]byte, error)
 }
 
-// ours is the renderer.
-type ours struct{ browser *browser.Browser }
+// platen is the renderer.
+type platen struct{ browser *browser.Browser }
 
-func (ours) name() string { return "platen" }
+func (platen) name() string { return "platen" }
 
-func (ours) makes(string) bool { return true }
+func (platen) supports(string) bool { return true }
 
-func (o ours) render(ctx context.Context, html, format string) (data []byte, err error) {
+func (p platen) render(ctx context.Context, html, format string) (data []byte, err error) {
 	task := render.Task{Format: file.Format(format), Scale: 1, Quality: quality, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
-	_, err = o.browser.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
+	_, err = p.browser.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
 	return data, err
 }
 
-// combination is one line of the table.
-type combination struct {
+// scenario is one line of the table.
+type scenario struct {
 	template, format string
 	parallel         int
 }
 
-// result of a measurement.
+// result is what one engine did in one scenario.
 type result struct {
 	perSecond float64
-	times     []time.Duration
+	// times has the duration of each render.
+	times []time.Duration
 }
 
-// milliseconds that p percent of the renders did not exceed.
+// milliseconds returns the duration that p percent of the renders did not exceed.
 func (r result) milliseconds(p float64) float64 { return 1000 * report.Percentile(r.times, p) }
 
-// results by combination and contestant.
-type results map[combination]map[string]result
+// results are by scenario and name of the engine.
+type results map[scenario]map[string]result
 
-func run(ctx context.Context, each time.Duration, binary string) error {
+func run(ctx context.Context, duration time.Duration, gotenbergPath string) error {
 	b, err := browser.New(browser.Options{})
 	if err != nil {
 		return err
@@ -125,21 +126,21 @@ func run(ctx context.Context, each time.Duration, binary string) error {
 		return err
 	}
 	defer stop()
-	field := []contestant{ours{b}, p}
-	if binary != "" {
-		g, stop, err := newGotenberg(ctx, binary, b.ExecPath())
+	engines := []engine{platen{b}, p}
+	if gotenbergPath != "" {
+		g, stop, err := newGotenberg(ctx, gotenbergPath, b.ExecPath())
 		if err != nil {
 			return err
 		}
 		defer stop()
-		field = append(field, g)
+		engines = append(engines, g)
 	}
-	// As long as no page has been rendered besides another, the browser holds no more than one.
-	used, err := memory(ctx, each, ours{b})
+	// Memory comes first: after pages at the same time, the browser keeps several tabs.
+	used, err := memory(ctx, duration, platen{b})
 	if err != nil {
 		return err
 	}
-	all, err := compete(ctx, each, field)
+	all, err := measureAll(ctx, duration, engines)
 	if err != nil {
 		return err
 	}
@@ -147,14 +148,14 @@ func run(ctx context.Context, each time.Duration, binary string) error {
 	if err != nil {
 		return err
 	}
-	return report.Write(os.Stdout, "render", append(append(figures(all, field), film), used...))
+	return report.Write(os.Stdout, "render", append(append(figures(all, engines), film), used...))
 }
 
-// compete measures every combination, one contestant after the other, and prints the table.
-func compete(ctx context.Context, each time.Duration, field []contestant) (results, error) {
+// measureAll measures each engine in each scenario and prints the table.
+func measureAll(ctx context.Context, duration time.Duration, engines []engine) (results, error) {
 	fmt.Printf("%-9s %-7s %9s", "template", "format", "at a time")
-	for i, c := range field {
-		fmt.Printf(" | %14s/s  p50 ms  p99 ms", c.name())
+	for i, e := range engines {
+		fmt.Printf(" | %14s/s  p50 ms  p99 ms", e.name())
 		if i > 0 {
 			fmt.Print("  ratio")
 		}
@@ -162,60 +163,60 @@ func compete(ctx context.Context, each time.Duration, field []contestant) (resul
 	fmt.Println()
 	pages, all := templates(), results{}
 	for _, name := range names {
-		for _, peer := range field[1:] {
-			if err := samePixels(ctx, field[0], peer, pages[name]); err != nil {
+		for _, peer := range engines[1:] {
+			if err := samePixels(ctx, engines[0], peer, pages[name]); err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", name, peer.name(), err)
 			}
 		}
 		for _, format := range formats {
 			for _, parallel := range parallels {
 				fmt.Printf("%-9s %-7s %9d", name, format, parallel)
-				found := map[string]result{}
-				for i, c := range field {
-					if !c.makes(format) {
+				byEngine := map[string]result{}
+				for i, e := range engines {
+					if !e.supports(format) {
 						continue
 					}
-					r, err := measure(ctx, each, parallel, c, pages[name], format)
+					r, err := measure(ctx, duration, parallel, e, pages[name], format)
 					if err != nil {
-						return nil, fmt.Errorf("%s, %s to %s: %w", c.name(), name, format, err)
+						return nil, fmt.Errorf("%s, %s to %s: %w", e.name(), name, format, err)
 					}
-					found[c.name()] = r
+					byEngine[e.name()] = r
 					fmt.Printf(" | %16.1f %7.0f %7.0f", r.perSecond, r.milliseconds(50), r.milliseconds(99))
 					if i > 0 {
-						fmt.Printf(" %6.2f", found[field[0].name()].perSecond/r.perSecond)
+						fmt.Printf(" %6.2f", byEngine[engines[0].name()].perSecond/r.perSecond)
 					}
 				}
 				fmt.Println()
-				all[combination{name, format, parallel}] = found
+				all[scenario{name, format, parallel}] = byEngine
 			}
 		}
 	}
 	return all, nil
 }
 
-// figures are what the report is about: the card.
-func figures(all results, field []contestant) []report.Figure {
-	of := func(format string, parallel int, c contestant) result {
-		return all[combination{"card", format, parallel}][c.name()]
+// figures returns the figures of the report. All are of the card.
+func figures(all results, engines []engine) []report.Figure {
+	of := func(format string, parallel int, e engine) result {
+		return all[scenario{"card", format, parallel}][e.name()]
 	}
-	platen, chromedp := field[0], field[1]
-	png4, png1, jpeg4, pdf1 := of("png", 4, platen), of("png", 1, platen), of("jpeg", 4, platen), of("pdf", 1, platen)
+	ours, chromedp := engines[0], engines[1]
+	png4, png1, jpeg4, pdf1 := of("png", 4, ours), of("png", 1, ours), of("jpeg", 4, ours), of("pdf", 1, ours)
 	card := []report.Figure{
 		report.Figure{Name: "png_c4_per_second", Value: png4.perSecond, Unit: "1/s", Goal: ">= 2.5x"}.Against(chromedp.name(), of("png", 4, chromedp).perSecond),
 		report.Figure{Name: "png_c1_p50_ms", Value: png1.milliseconds(50), Unit: "ms", Goal: "<= 100"}.Against(chromedp.name(), of("png", 1, chromedp).milliseconds(50)),
 		report.Figure{Name: "jpeg_c4_per_second", Value: jpeg4.perSecond, Unit: "1/s"}.Against(chromedp.name(), of("jpeg", 4, chromedp).perSecond),
 		report.Figure{Name: "pdf_c1_p50_ms", Value: pdf1.milliseconds(50), Unit: "ms"}.Against(chromedp.name(), of("pdf", 1, chromedp).milliseconds(50)),
 	}
-	if len(field) > 2 {
-		card = append(card, report.Figure{Name: "png_c4_vs_gotenberg", Value: png4.perSecond, Unit: "1/s", Goal: ">= 3x"}.Against(field[2].name(), of("png", 4, field[2]).perSecond))
+	if len(engines) > 2 {
+		card = append(card, report.Figure{Name: "png_c4_vs_gotenberg", Value: png4.perSecond, Unit: "1/s", Goal: ">= 3x"}.Against(engines[2].name(), of("png", 4, engines[2]).perSecond))
 	}
 	return card
 }
 
-// measure renders for a while, so many at a time.
-func measure(ctx context.Context, each time.Duration, parallel int, c contestant, html, format string) (result, error) {
-	// What is measured is a warm contestant.
-	if _, err := c.render(ctx, html, format); err != nil {
+// measure renders a page again and again, several at a time.
+func measure(ctx context.Context, duration time.Duration, parallel int, e engine, html, format string) (result, error) {
+	// The first render warms the engine up and does not count.
+	if _, err := e.render(ctx, html, format); err != nil {
 		return result{}, err
 	}
 	var mu sync.Mutex
@@ -225,9 +226,9 @@ func measure(ctx context.Context, each time.Duration, parallel int, c contestant
 	var all sync.WaitGroup
 	for range parallel {
 		all.Go(func() {
-			for time.Since(began) < each {
+			for time.Since(began) < duration {
 				start := time.Now()
-				_, err := c.render(ctx, html, format)
+				_, err := e.render(ctx, html, format)
 				took := time.Since(start)
 				mu.Lock()
 				r.times = append(r.times, took)
@@ -247,11 +248,11 @@ func measure(ctx context.Context, each time.Duration, parallel int, c contestant
 	return r, errors.Join(problems...)
 }
 
-// samePixels makes sure that both did the same work.
-func samePixels(ctx context.Context, one, other contestant, html string) error {
+// samePixels fails when the pictures of two engines differ, because then they do not do the same work.
+func samePixels(ctx context.Context, one, other engine, html string) error {
 	var pictures [2]image.Image
-	for i, c := range []contestant{one, other} {
-		data, err := c.render(ctx, html, "png")
+	for i, e := range []engine{one, other} {
+		data, err := e.render(ctx, html, "png")
 		if err != nil {
 			return err
 		}
@@ -280,12 +281,12 @@ func samePixels(ctx context.Context, one, other contestant, html string) error {
 	return nil
 }
 
-// memory is the most that the browser holds while it renders one card after the other: with its share of what other browsers on the
-// machine use as well, such as the program itself, and without any of that.
-func memory(ctx context.Context, each time.Duration, o ours) ([]report.Figure, error) {
+// memory returns the most the browser holds while it renders one card after the other: with its part of the memory it shares with
+// other processes, such as other browsers on the machine, and without that.
+func memory(ctx context.Context, duration time.Duration, p platen) ([]report.Figure, error) {
 	done := make(chan error, 1)
 	go func() {
-		_, err := measure(ctx, each, 1, o, templates()["card"], "png")
+		_, err := measure(ctx, duration, 1, p, templates()["card"], "png")
 		done <- err
 	}()
 	var pss, unshared int64
@@ -299,8 +300,8 @@ func memory(ctx context.Context, each time.Duration, o ours) ([]report.Figure, e
 				{Name: "unshared_mib", Value: float64(unshared) / (1 << 20), Unit: "MiB"},
 			}, err
 		case <-ticker.C:
-			proportional, own := o.browser.Memory()
-			pss, unshared = max(pss, proportional), max(unshared, own)
+			proportional, alone := p.browser.Memory()
+			pss, unshared = max(pss, proportional), max(unshared, alone)
 		}
 	}
 }

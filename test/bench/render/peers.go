@@ -25,13 +25,13 @@ import (
 // startTimeout is how long a peer may take to start.
 const startTimeout = 30 * time.Second
 
-// plain is what a program does that knows nothing better: a new context of one long-lived Chromium for each render, which keeps
-// renders apart as the renderer does, and the default screenshot.
+// plain is the usual way to use chromedp: one long-lived Chromium, a new browser context for each render, which isolates pages as the
+// renderer does, and the default screenshot.
 type plain struct{ root context.Context } //nolint:containedctx // chromedp keeps the browser in it
 
-// newPlain starts the browser at path. stop ends it.
+// newPlain starts the browser at path. The caller calls stop.
 func newPlain(ctx context.Context, path string) (p *plain, stop func(), err error) {
-	// Text looks the same as the renderer's only when it is not hinted either.
+	// Without hinting, text looks the same as the renderer's.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path), chromedp.Flag("font-render-hinting", "none"))
 	allocator, cancel := chromedp.NewExecAllocator(ctx, options...)
 	root, cancelRoot := chromedp.NewContext(allocator)
@@ -45,7 +45,7 @@ func newPlain(ctx context.Context, path string) (p *plain, stop func(), err erro
 
 func (*plain) name() string { return "plain chromedp" }
 
-func (*plain) makes(format string) bool { return format != "avif" }
+func (*plain) supports(format string) bool { return format != "avif" }
 
 func (p *plain) render(ctx context.Context, html, format string) ([]byte, error) {
 	tab, cancel := chromedp.NewContext(p.root, chromedp.WithNewBrowserContext())
@@ -71,7 +71,7 @@ func (p *plain) render(ctx context.Context, html, format string) ([]byte, error)
 // gotenberg is a Gotenberg 8 server on this machine, with the same Chromium.
 type gotenberg struct{ url string }
 
-// newGotenberg starts the server at path. stop ends it.
+// newGotenberg starts the server at path. The caller calls stop.
 func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, stop func(), err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,22 +81,22 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	if err = errors.Join(err, listener.Close()); err != nil {
 		return nil, nil, err
 	}
-	nothing, err := exec.LookPath("true")
+	unused, err := exec.LookPath("true")
 	if err != nil {
 		return nil, nil, err
 	}
-	// When it restarts its browser, it ends every other Chromium of the machine, too.
+	// No restarts of its browser: they end every other Chromium of the machine, too.
 	command := exec.CommandContext(ctx, path, "--api-port="+port, "--api-bind-ip=127.0.0.1", "--log-level=error", "--pdfengines-convert-engines=",
 		"--chromium-restart-after=0")
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
 	command.Stderr = os.Stderr
-	// Its other tools are asked for at the start and not used here.
+	// It looks for its other tools at the start and does not use them here.
 	command.Env = append([]string{
 		"CHROMIUM_BIN_PATH=" + chromium, "CHROMIUM_HYPHEN_DATA_DIR_PATH=" + os.TempDir(),
-		"PDFTK_BIN_PATH=" + nothing, "QPDF_BIN_PATH=" + nothing, "EXIFTOOL_BIN_PATH=" + nothing, "PDFCPU_BIN_PATH=" + nothing,
+		"PDFTK_BIN_PATH=" + unused, "QPDF_BIN_PATH=" + unused, "EXIFTOOL_BIN_PATH=" + unused, "PDFCPU_BIN_PATH=" + unused,
 		"OTEL_TRACES_EXPORTER=none", "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none",
-		"LIBREOFFICE_BIN_PATH=" + nothing, "UNOCONVERTER_BIN_PATH=" + nothing,
+		"LIBREOFFICE_BIN_PATH=" + unused, "UNOCONVERTER_BIN_PATH=" + unused,
 	}, os.Environ()...)
 	if err := command.Start(); err != nil {
 		return nil, nil, fmt.Errorf("starting Gotenberg: %w", err)
@@ -104,21 +104,21 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
 	stop = func() {
-		_ = command.Cancel() // it has ended if this fails
-		<-ended              //nolint:errcheck // it ends with the signal
+		_ = command.Cancel() // fails when it has ended
+		<-ended              //nolint:errcheck // the signal's exit status is expected
 	}
 	g = &gotenberg{"http://127.0.0.1:" + port}
-	giveUp := time.After(startTimeout)
+	timeout := time.After(startTimeout)
 	for {
 		if _, err = g.send(ctx, http.MethodGet, "/health", "", nil); err == nil {
 			return g, stop, nil
 		}
 		select {
 		case err := <-ended:
-			return nil, nil, fmt.Errorf("gotenberg has ended: %w", err)
-		case <-giveUp:
+			return nil, nil, fmt.Errorf("gotenberg ended: %w", err)
+		case <-timeout:
 			stop()
-			return nil, nil, fmt.Errorf("gotenberg does not become healthy: %w", err)
+			return nil, nil, fmt.Errorf("gotenberg is not healthy after %s: %w", startTimeout, err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -126,7 +126,7 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 
 func (*gotenberg) name() string { return "gotenberg" }
 
-func (*gotenberg) makes(format string) bool { return format != "avif" }
+func (*gotenberg) supports(format string) bool { return format != "avif" }
 
 func (g *gotenberg) render(ctx context.Context, html, format string) ([]byte, error) {
 	path := "/forms/chromium/screenshot/html"

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report writes what a benchmark found: a table for people and .bench/NAME.json for programs.
+// Package report writes a benchmark's figures: a table for people and .bench/NAME.json for programs.
 package report
 
 import (
@@ -16,35 +16,32 @@ import (
 	"time"
 )
 
-// Figure is one result, beside the same work done by a peer.
+// Figure is one measured value, with that of a peer that did the same work.
 type Figure struct {
 	// Name in snake case, with the unit last.
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	// Goal in words, such as "<= 2.0".
+	// Goal is a comparison such as "<= 2.0"; "2.5x" is a ratio. Empty without a goal.
 	Goal string `json:"goal"`
-	// Peer is what the same work was done with; empty without one.
-	Peer      string   `json:"peer"`
+	// Peer names the program that did the same work; empty without a peer.
+	Peer string `json:"peer"`
+	// PeerValue is nil without a peer.
 	PeerValue *float64 `json:"peerValue"`
-	// Ratio is Value / PeerValue.
+	// Ratio is Value / PeerValue; nil without a peer or if PeerValue is 0.
 	Ratio *float64 `json:"ratio"`
 }
 
-// Against completes a figure by its peer's value.
+// Against returns the figure with the value of a peer.
 func (f Figure) Against(peer string, value float64) Figure {
-	ratio := math.NaN()
+	f.Peer, f.PeerValue, f.Ratio = peer, &value, nil
 	if value != 0 {
-		ratio = f.Value / value
-	}
-	f.Peer, f.PeerValue = peer, &value
-	if !math.IsNaN(ratio) {
-		f.Ratio = &ratio
+		f.Ratio = new(f.Value / value)
 	}
 	return f
 }
 
-// Write prints the figures to out and keeps them as .bench/name.json below the working directory.
+// Write prints the figures to out and writes them to .bench/name.json in the working directory.
 func Write(out io.Writer, name string, figures []Figure) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "\nfigure\tvalue\tunit\tgoal\tpeer\tpeer's value\tratio")
@@ -76,7 +73,7 @@ func Write(out io.Writer, name string, figures []Figure) error {
 	return err
 }
 
-// Percentile is the smallest value that p percent of the values do not exceed (the nearest rank), in seconds.
+// Percentile returns the smallest value that p percent of the values do not exceed (nearest rank), in seconds; 0 without values.
 func Percentile(values []time.Duration, p float64) float64 {
 	if len(values) == 0 {
 		return 0

@@ -6,6 +6,8 @@ package report
 import (
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestPercentile(t *testing.T) {
@@ -13,23 +15,37 @@ func TestPercentile(t *testing.T) {
 	for i := range ten {
 		ten[i] *= time.Second
 	}
-	for _, c := range []struct {
+	for name, test := range map[string]struct {
 		values []time.Duration
 		p      float64
 		want   float64
-	}{{nil, 50, 0}, {ten[:1], 99, 9}, {ten, 50, 5}, {ten, 99, 10}, {ten, 1, 1}} {
-		if got := Percentile(c.values, c.p); got != c.want {
-			t.Errorf("Percentile(%v, %v) = %v, want %v", c.values, c.p, got, c.want)
-		}
+	}{
+		"no values":  {p: 50, want: 0},
+		"one value":  {values: ten[:1], p: 99, want: 9},
+		"the median": {values: ten, p: 50, want: 5},
+		"the 99th":   {values: ten, p: 99, want: 10},
+		"the 1st":    {values: ten, p: 1, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Percentile(test.values, test.p); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
 	}
 }
 
 func TestAgainst(t *testing.T) {
-	f := Figure{Value: 1}.Against("peer", 4)
-	if f.Ratio == nil || *f.Ratio != 0.25 {
-		t.Errorf("ratio %v", f.Ratio)
-	}
-	if f := (Figure{Value: 1}).Against("peer", 0); f.Ratio != nil {
-		t.Errorf("a ratio to nothing: %v", *f.Ratio)
+	for name, test := range map[string]struct {
+		peerValue float64
+		want      Figure
+	}{
+		"a value": {peerValue: 4, want: Figure{Value: 1, Peer: "peer", PeerValue: new(4.0), Ratio: new(0.25)}},
+		"zero":    {peerValue: 0, want: Figure{Value: 1, Peer: "peer", PeerValue: new(0.0)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, Figure{Value: 1}.Against("peer", test.peerValue)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
