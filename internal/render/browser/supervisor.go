@@ -52,7 +52,7 @@ type supervisor[P process] struct {
 	mu sync.Mutex
 	// current is the process for the next render; zero when there is none.
 	current P
-	// renders counts the renders begun with current.
+	// renders counts the renders begun since current was launched.
 	renders int
 	// users counts the renders in progress by process. It has current and the replaced processes that still have some.
 	users map[P]int
@@ -140,9 +140,7 @@ func (s *supervisor[P]) use(p P) bool {
 		return false
 	}
 	s.users[p]++
-	if p == s.current {
-		s.renders++
-	}
+	s.renders++
 	return true
 }
 

@@ -17,8 +17,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// launchTime is how long a fake process takes to start.
-const launchTime = time.Second
+const (
+	// launchTime is how long a fake process takes to start.
+	launchTime = time.Second
+	// closeTime is how long a fake process or tab takes to close.
+	closeTime = time.Millisecond
+)
 
 // fakeProcess is a process that only records what happens to it.
 type fakeProcess struct {
@@ -33,7 +37,7 @@ type fakeProcess struct {
 func (p *fakeProcess) Lost() <-chan struct{} { return p.lost }
 func (p *fakeProcess) Meter() func() int64   { return p.held.Load }
 func (p *fakeProcess) Kill()                 { p.fakes.record("kill " + p.name); p.crash() }
-func (p *fakeProcess) Close()                { p.fakes.record("close " + p.name); p.crash() }
+func (p *fakeProcess) Close()                { time.Sleep(closeTime); p.fakes.record("close " + p.name); p.crash() }
 
 // crash ends the process on its own.
 func (p *fakeProcess) crash() { p.end.Do(func() { close(p.lost) }) }
@@ -70,9 +74,10 @@ func (f *fakeProcesses) launch(ctx context.Context) (*fakeProcess, error) {
 	return &fakeProcess{fakes: f, name: name, lost: make(chan struct{})}, nil
 }
 
-// expect compares all events since the last call, once nothing happens any more.
+// expect compares all events since the last call, once every process that is being closed is closed.
 func (f *fakeProcesses) expect(t *testing.T, want ...string) {
 	t.Helper()
+	time.Sleep(2 * closeTime)
 	synctest.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -220,6 +225,27 @@ func TestSupervisor(t *testing.T) {
 			time.Sleep(2 * launchTime)
 			f.expect(t) // what process 1 served does not count for process 2
 		},
+		"a replaced process serves all its renders": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+			_, release := acquire(t, s)
+			_, releaseOther := acquire(t, s)
+			for range maxRenders {
+				_, release := acquire(t, s)
+				release()
+			}
+			time.Sleep(2 * launchTime)
+			release()
+			f.expect(t, "launch 1", "launch 2")
+			releaseOther()
+			f.expect(t, "close 1")
+		},
+		"one replacement is launched at a time": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+			for range 3 * maxRenders {
+				_, release := acquire(t, s)
+				release()
+			}
+			time.Sleep(2 * launchTime)
+			f.expect(t, "launch 1", "launch 2", "close 1")
+		},
 		"a replaced process without a render is closed at once": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
 			for range maxRenders {
 				_, release := acquire(t, s)
@@ -285,6 +311,18 @@ func TestSupervisor(t *testing.T) {
 				t.Errorf("got events %q", f.events)
 			}
 		},
+		"close waits for a process that is being closed": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+			first, release := acquire(t, s)
+			_, releaseOther := acquire(t, s)
+			releaseOther()
+			time.Sleep(2 * launchTime)
+			release()
+			s.close()
+			if !isClosed(first.Lost()) {
+				t.Error("the first process still runs")
+			}
+			f.expect(t, "launch 1", "launch 2", "close 1", "close 2")
+		},
 		"close during a launch": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
 			var err error
 			var group sync.WaitGroup
@@ -317,6 +355,7 @@ func TestSupervisor(t *testing.T) {
 			f.expect(t, "launch 1")
 			p.held.Store(maxMemory + 1)
 			time.Sleep(memoryInterval)
+			synctest.Wait()
 			f.expect(t, "kill 1")
 			release()
 			_, release = acquire(t, s)

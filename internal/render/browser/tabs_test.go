@@ -35,7 +35,7 @@ type fakeTab struct {
 
 func (t *fakeTab) Ended() bool       { return t.ended }
 func (t *fakeTab) Suits(n need) bool { return t.scale == 0 || t.scale == n.scale }
-func (t *fakeTab) Close()            { t.fakes.record("close " + t.name) }
+func (t *fakeTab) Close()            { time.Sleep(closeTime); t.fakes.record("close " + t.name) }
 
 // fakeTabs opens fake tabs.
 type fakeTabs struct {
@@ -70,9 +70,10 @@ func (f *fakeTabs) open(ctx context.Context) (*fakeTab, error) {
 	return &fakeTab{fakes: f, name: name}, nil
 }
 
-// expect compares all events since the last call, in any order, once nothing happens any more.
+// expect compares all events since the last call, in any order, once every tab that is being closed is closed.
 func (f *fakeTabs) expect(t *testing.T, want ...string) {
 	t.Helper()
+	time.Sleep(2 * closeTime)
 	synctest.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -217,6 +218,18 @@ func TestTabs(t *testing.T) {
 			take(t, s, shared, "2")
 			f.expect(t, "open 1", "close 1", "open 2")
 		},
+		"a page that gives up does not stop the replacement": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
+			tab := take(t, s, shared, "1")
+			tab.scale = 2
+			s.keep(tab)
+			ctx, cancel := context.WithTimeout(t.Context(), openTime/2)
+			defer cancel()
+			if _, err := s.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			take(t, s, shared, "2")
+			f.expect(t, "open 1", "close 1", "open 2")
+		},
 		"a tab that has ended is replaced": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
 			tab := take(t, s, shared, "1")
 			tab.ended = true
@@ -234,6 +247,14 @@ func TestTabs(t *testing.T) {
 			}
 			if f.log.Len() > 0 {
 				t.Errorf("got log %q", f.log.String())
+			}
+		},
+		"close waits for a tab that is being closed": func(t *testing.T, s *tabs[*fakeTab], _ *fakeTabs) {
+			s.discard(take(t, s, shared, "1"))
+			began := time.Now()
+			s.close()
+			if took := time.Since(began); took != closeTime {
+				t.Errorf("it took %s", took)
 			}
 		},
 		"a tab that is discarded after close is closed at once": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
