@@ -137,34 +137,10 @@ func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 
 // View reduces a pod to what the pool needs to know of it.
 func View(pod *corev1.Pod, owner types.UID) pool.PodView {
-	view := pool.PodView{
+	return pool.PodView{
 		Name: pod.Name, UID: pod.UID, Owner: owner,
 		Ended:    pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 		Deleting: pod.DeletionTimestamp != nil,
-		Message:  pod.Status.Message,
+		Message:  podspec.Problem(pod),
 	}
-	if pod.Status.Reason != "" {
-		view.Message = join(pod.Status.Reason, pod.Status.Message)
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			view.Message = join(c.Reason, c.Message)
-		}
-	}
-	for _, s := range pod.Status.ContainerStatuses {
-		switch {
-		case s.State.Waiting != nil && s.State.Waiting.Reason != "ContainerCreating":
-			view.Message = join(s.State.Waiting.Reason, s.State.Waiting.Message)
-		case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
-			view.Message = fmt.Sprintf("%s (exit code %d)", s.State.Terminated.Reason, s.State.Terminated.ExitCode)
-		}
-	}
-	return view
-}
-
-func join(reason, message string) string {
-	if message == "" {
-		return reason
-	}
-	return reason + ": " + message
 }

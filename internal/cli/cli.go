@@ -33,7 +33,7 @@ const (
   2  the command was not written as it must be
   3  the render failed
   4  rendered, but an upload failed
-  5  not finished within --timeout; it goes on in the cluster`
+  5  not finished within --timeout; a job of render or retry goes on in the cluster`
 )
 
 // fieldOwner owns the fields that the plugin applies.
@@ -97,7 +97,10 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		Long: `Render templates in the cluster, fetch the files, and connect the Dropbox that receives them.
 
 ` + exitCodesForPeople,
-		Example: `  # Connect a Dropbox to the namespace marketing.
+		Example: `  # Check that Platen works in the cluster.
+  kubectl platen try
+
+  # Connect a Dropbox to the namespace marketing.
   kubectl platen connect dropbox --app-key m4v7... -n marketing
 
   # Render a template, and put the files into the folder out.
@@ -124,7 +127,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	})
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: subcommand("connect")}
 	connect.AddCommand(o.connectDropbox())
-	root.AddCommand(connect, o.render(), o.preview(), o.status(), o.retry(), o.templates(), o.connections())
+	root.AddCommand(connect, o.render(), o.preview(), o.try(), o.status(), o.retry(), o.templates(), o.connections())
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
 	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
 	return root

@@ -46,7 +46,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s has no example", c.CommandPath())
 		}
 		for _, line := range lines {
-			words := strings.Fields(regexp.MustCompile(`"[^"]*"|'[^']*'`).ReplaceAllString(strings.Split(line[1], " | ")[0], "x"))
+			words := strings.Fields(regexp.MustCompile(`"[^"]*"|'[^']*'`).ReplaceAllString(regexp.MustCompile(` [|>] `).Split(line[1], 2)[0], "x"))
 			command, args, err := root.Find(words)
 			if err == nil {
 				err = command.ParseFlags(args)

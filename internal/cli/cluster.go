@@ -157,7 +157,7 @@ func explain(err error) error {
 	case clientcmd.IsEmptyConfig(err):
 		return errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or KUBECONFIG")
 	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):
-		return fmt.Errorf("this cluster does not know %s: install Platen (kubectl apply --server-side -k config/default), or choose another cluster with --context", platenv1alpha1.GroupVersion)
+		return fmt.Errorf("this cluster does not know %s: install Platen (%s), or choose another cluster with --context", platenv1alpha1.GroupVersion, installCommand)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster does not accept your login: %w", err)
 	case apierrors.IsForbidden(err):

@@ -118,6 +118,12 @@ func openBrowser(page string) error {
 	return browser.OpenURL(page)
 }
 
+// openFile shows a file with the program that the person uses for its kind.
+func openFile(path string) error {
+	browser.Stdout, browser.Stderr = io.Discard, io.Discard
+	return browser.OpenFile(path)
+}
+
 // listen opens the port on both loopback addresses: localhost may mean either.
 func (o *connectCommand) listen(ctx context.Context) ([]net.Listener, error) {
 	config := net.ListenConfig{}

@@ -23,7 +23,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/preview"
@@ -31,12 +30,8 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-const (
-	// maxManifests bounds the files that -f names, in bytes.
-	maxManifests = 16 << 20
-	// previewTTL removes what a preview in the cluster left behind when its command was killed.
-	previewTTL = 10 * time.Minute
-)
+// maxManifests bounds the files that -f names, in bytes.
+const maxManifests = 16 << 20
 
 // previewCommand is kubectl platen preview.
 type previewCommand struct {
@@ -270,14 +265,12 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 }
 
 // remote renders in the cluster, with objects that are deleted afterwards.
-func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) error {
+func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) (err error) {
 	c, err := p.cluster()
 	if err != nil {
 		return err
 	}
-	temporary := &platenv1alpha1.RenderTemplate{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "preview-", Namespace: c.namespace}, Spec: *template.Spec.DeepCopy(),
-	}
+	temporary := &platenv1alpha1.RenderTemplate{Spec: *template.Spec.DeepCopy()}
 	temporary.Spec.TemplateID = nil
 	for i := range temporary.Spec.Pages {
 		page := &temporary.Spec.Pages[i]
@@ -291,20 +284,11 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 			}
 		}
 	}
-	if err := c.Create(ctx, temporary, client.FieldOwner(fieldOwner)); err != nil {
+	discard, err := c.createTemporary(ctx, "preview-", temporary, job)
+	if err != nil {
 		return explain(err)
 	}
-	defer c.discard(ctx, temporary)
-	job.ObjectMeta = metav1.ObjectMeta{
-		GenerateName: temporary.Name + "-", Namespace: c.namespace,
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(temporary, platenv1alpha1.GroupVersion.WithKind("RenderTemplate"))},
-	}
-	job.Spec.TemplateRef.Name = temporary.Name
-	job.Spec.TTLSecondsAfterFinished = new(int32(previewTTL.Seconds()))
-	if err := c.Create(ctx, job, client.FieldOwner(fieldOwner)); err != nil {
-		return explain(err)
-	}
-	defer c.discard(ctx, job)
+	defer func() { err = errors.Join(err, discard()) }()
 	r := &renderCommand{options: p.options, outputFlags: p.outputFlags, timeout: p.timeout}
 	done, err := r.await(ctx, c, job, len(template.Spec.Pages))
 	if err != nil {
@@ -316,11 +300,4 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 	}
 	describeWarnings(p.ErrOut, done)
 	return errors.Join(err, outcome(done))
-}
-
-// discard deletes an object, also after ctx has ended.
-func (c *cluster) discard(ctx context.Context, object client.Object) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-	defer cancel()
-	_ = c.Delete(ctx, object)
 }

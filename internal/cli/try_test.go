@@ -1,0 +1,152 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// manager returns the manager's Deployment with the given replicas wanted and available.
+func manager(wanted, available int32) *appsv1.Deployment {
+	labels := map[string]string{"app.kubernetes.io/component": "manager"}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: platenNamespace, Name: managerDeployment},
+		Spec:       appsv1.DeploymentSpec{Replicas: &wanted, Selector: &metav1.LabelSelector{MatchLabels: labels}},
+		Status:     appsv1.DeploymentStatus{Replicas: wanted, UpdatedReplicas: wanted, AvailableReplicas: available},
+	}
+}
+
+// managerPod returns a pod of the manager whose container waits for the given reason.
+func managerPod(reason, message string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: platenNamespace, Name: "platen-manager-x", Labels: map[string]string{"app.kubernetes.io/component": "manager"}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}},
+		}},
+	}
+}
+
+func TestTrySaysWhatIsMissing(t *testing.T) {
+	forbidden := interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "deployments"}, managerDeployment, errors.New("no"))
+	}}
+	unschedulable := managerPod("", "")
+	unschedulable.Status = corev1.PodStatus{Conditions: []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "pod has unbound immediate PersistentVolumeClaims",
+	}}}
+	refused := manager(1, 0)
+	refused.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: small"}}
+	for name, test := range map[string]struct {
+		objects        []client.Object
+		funcs          interceptor.Funcs
+		missing, error string
+	}{
+		"nothing":                       {objects: []client.Object{manager(1, 1)}},
+		"nothing that the user may see": {funcs: forbidden},
+		"the manager":                   {error: "has no manager in namespace platen-system: install it (kubectl apply"},
+		"a replica":                     {objects: []client.Object{manager(0, 0)}, error: "kubectl scale deployment platen-manager -n platen-system --replicas=1"},
+		"a moment":                      {objects: []client.Object{manager(1, 0)}, missing: "the manager is starting"},
+		"room for the manager":          {objects: []client.Object{refused}, missing: "the manager's pod could not be created: exceeded quota: small"},
+		"a volume": {
+			objects: []client.Object{manager(1, 0), unschedulable},
+			missing: "the manager's pod platen-manager-x does not run: Unschedulable: pod has unbound immediate PersistentVolumeClaims",
+		},
+		"the manager's image": {
+			objects: []client.Object{manager(1, 0), managerPod("ErrImagePull", "not found")},
+			missing: "ErrImagePull: not found", error: "check its name (kubectl edit deployment platen-manager -n platen-system)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(test.objects...).WithInterceptorFuncs(test.funcs).Build(), nil, "default"}
+			_, missing, err := (&tryCommand{platenNamespace: platenNamespace}).missing(t.Context(), c)
+			if !strings.Contains(missing, test.missing) || test.missing == "" && missing != "" {
+				t.Errorf("missing %q, want %q", missing, test.missing)
+			}
+			if (err != nil) != (test.error != "") || err != nil && !strings.Contains(err.Error(), test.error) {
+				t.Errorf("error %v, want %q", err, test.error)
+			}
+		})
+	}
+}
+
+func TestTryKnowsWhenNoPodWillCome(t *testing.T) {
+	for message, want := range map[string]string{
+		"waiting for a render pod":                         "",
+		"render pod hello-0 waits: Unschedulable: 0/1":     "",
+		"render pod hello-0 waits: ErrImagePull: no match": "RENDERER_IMAGE of deployment platen-manager in namespace platen-system",
+		`render pod could not be created: pods "hello-0" is forbidden: exceeded quota: small, requested: pods=1`:                                "kubectl get resourcequota -n marketing",
+		`render pod could not be created: pods "hello-0" is forbidden: violates PodSecurity "restricted:latest": seccompProfile`:                "labels pod-security.kubernetes.io/*",
+		`render pod could not be created: pods "hello-0" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi`:            "an admission policy or limit of the namespace",
+		`render pod could not be created: admission webhook "validate.kyverno.svc-fail" denied the request: resource Pod/marketing/hello-0 was`: "an admission policy or limit of the namespace",
+	} {
+		t.Run(message, func(t *testing.T) {
+			job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "hello-x"}}
+			job.Status.ObservedGeneration = new(int64)
+			job.Status.Conditions = []metav1.Condition{{
+				Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: platenv1alpha1.QueuedReason, Message: message,
+			}}
+			err := (&tryCommand{platenNamespace: platenNamespace}).noPod(job)
+			if (err != nil) != (want != "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), message)) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// A cluster without Platen serves other kinds only.
+func TestTryWithoutPlaten(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/api":
+			_, _ = w.Write([]byte(`{"kind": "APIVersions", "versions": ["v1"]}`))
+		case "/apis":
+			_, _ = w.Write([]byte(`{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "apps", "versions": [{"groupVersion": "apps/v1", "version": "v1"}]}]}`))
+		case "/apis/apps/v1":
+			_, _ = w.Write([]byte(`{"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [{"name": "deployments", "namespaced": true, "kind": "Deployment"}]}`))
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`))
+		}
+	}))
+	defer server.Close()
+	picture := filepath.Join(t.TempDir(), "hello.png")
+	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+	code := Main(t.Context(), []string{"kubectl-platen", "try", "--kubeconfig", os.DevNull, "--server", server.URL, "-o", picture}, streams)
+	if code != exitFailed || !strings.Contains(errOut.String(), "this cluster does not have Platen: install it (kubectl apply --server-side -f https://") || out.Len() > 0 {
+		t.Errorf("exit code %d, out %q, error %q", code, out, errOut)
+	}
+	if _, err := os.Stat(picture); err == nil {
+		t.Error("there is a picture")
+	}
+}
+
+// Everything that try prints to the standard output can be applied.
+func TestTryManifest(t *testing.T) {
+	p := &previewCommand{file: "-", options: &options{IOStreams: genericiooptions.IOStreams{In: bytes.NewReader(tryManifest)}}}
+	templates, _, err := p.manifests()
+	if err != nil || len(templates) != 1 || templates[0].Name != "hello" {
+		t.Errorf("%v, %v", templates, err)
+	}
+}

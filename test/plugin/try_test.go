@@ -1,0 +1,210 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// installed makes a namespace in which an available manager seems to run.
+func installed(t *testing.T) string {
+	t.Helper()
+	namespace := workspace(t)
+	labels := map[string]string{"app.kubernetes.io/component": "manager"}
+	deployment := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "platen-manager"},
+		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "manager", Image: "manager"}}},
+		}},
+	}
+	if err := api.Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+	if err := api.Status().Update(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	return namespace
+}
+
+// empty checks that a namespace has no template and no job.
+func empty(t *testing.T, namespace string) {
+	t.Helper()
+	jobs, templates := &platenv1alpha1.RenderJobList{}, &platenv1alpha1.RenderTemplateList{}
+	for _, list := range []client.ObjectList{jobs, templates} {
+		if err := api.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(jobs.Items) > 0 || len(templates.Items) > 0 {
+		t.Errorf("left behind: %d jobs, %d templates", len(jobs.Items), len(templates.Items))
+	}
+}
+
+func TestTry(t *testing.T) {
+	namespace, folder := workspace(t), t.TempDir()
+	base, ended := content(t, nil), make(chan error, 1)
+	go func() { ended <- finish(t.Context(), namespace, rendered(base, "picture")) }()
+	r := platen(t, "try", "-n", namespace, "--platen-namespace", installed(t), "-o", filepath.Join(folder, "card.png"))
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile("../../internal/cli/try.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.code != 0 || r.out != string(manifest) {
+		t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+	}
+	for _, text := range []string{
+		"Saved " + filepath.Join(folder, "card.png") + " (120x63, 7 B)", "kubectl apply -n " + namespace,
+		"kubectl platen render hello --set name=Ada -o out -n " + namespace, "kubectl platen connect dropbox -n " + namespace,
+	} {
+		if !strings.Contains(r.errOut, text) {
+			t.Errorf("no %q in %s", text, r.errOut)
+		}
+	}
+	if data, err := os.ReadFile(filepath.Join(folder, "card.png")); err != nil || string(data) != "picture" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if entries, _ := os.ReadDir(folder); len(entries) != 1 {
+		t.Errorf("the folder holds %v", entries)
+	}
+	empty(t, namespace)
+}
+
+// queued plays a manager that cannot get a render pod.
+func queued(message string) func(*platenv1alpha1.RenderJob) {
+	return func(job *platenv1alpha1.RenderJob) {
+		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.QueuedReason, message)
+	}
+}
+
+func TestTryFails(t *testing.T) {
+	platenSystem := installed(t)
+	for name, test := range map[string]struct {
+		end  func(*platenv1alpha1.RenderJob)
+		args []string
+		code int
+		text string
+	}{
+		"the renderer's image is missing": {
+			end:  queued(`render pod hello-x waits: ErrImagePull: failed to resolve "registry.example/renderer:v1"`),
+			code: 1, text: "the renderer's image is missing: render pod hello-x waits: ErrImagePull",
+		},
+		"a quota is used up": {
+			end:  queued(`render pod could not be created: pods "hello-x" is forbidden: exceeded quota: small`),
+			code: 1, text: "kubectl get resourcequota -n ",
+		},
+		"no node has room": {
+			end:  queued("render pod hello-x waits: Unschedulable: 0/1 nodes are available: 1 Insufficient memory."),
+			args: []string{"--timeout", "2s"}, code: 5, text: "the card is not rendered after 2s: render pod hello-x waits: Unschedulable",
+		},
+		"the render fails": {
+			end: func(job *platenv1alpha1.RenderJob) {
+				set(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "RenderFailed", "the browser has crashed")
+				set(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "RenderFailed", "the browser has crashed")
+				set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "the browser has crashed")
+			},
+			code: 3, text: "failed: the browser has crashed",
+		},
+		"the picture cannot be fetched": {
+			end:  rendered("http://127.0.0.1:1", "picture"),
+			code: 1, text: "you need the right to get services/proxy in namespace " + platenSystem,
+		},
+		"no manager":       {args: []string{"--platen-namespace", "default"}, code: 1, text: "has no manager in namespace default: install it (kubectl apply --server-side -f "},
+		"no rights":        {args: []string{"--as", "mallory"}, code: 1, text: "you may not create rendertemplates, get rendertemplates"},
+		"no namespace":     {args: []string{"-n", "nowhere"}, code: 1, text: "namespace nowhere does not exist: create it (kubectl create namespace nowhere)"},
+		"another format":   {args: []string{"-o", "hello.jpg"}, code: 2, text: "-o must end with .png"},
+		"an unknown place": {args: []string{"--server", "https://127.0.0.1:1"}, code: 1, text: "the cluster could not be reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace, folder := workspace(t), t.TempDir()
+			ended := make(chan error, 1)
+			if test.end != nil {
+				go func() { ended <- finish(t.Context(), namespace, test.end) }()
+			} else {
+				ended <- nil
+			}
+			r := platen(t, append([]string{"try", "-n", namespace, "--platen-namespace", platenSystem, "-o", filepath.Join(folder, "hello.png")}, test.args...)...)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if r.code != test.code || !strings.Contains(r.errOut, test.text) || r.out != "" {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+			if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
+				t.Errorf("the folder holds %v, %v", entries, err)
+			}
+			empty(t, namespace)
+		})
+	}
+}
+
+// Whoever may create, but not delete, is told before anything is created.
+func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
+	namespace, platenSystem := workspace(t), installed(t)
+	in := metav1.ObjectMeta{Namespace: namespace, Name: "creator"}
+	for _, object := range []client.Object{
+		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"create", "get", "list", "watch"},
+		}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "creator"},
+			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "creator"}},
+		},
+	} {
+		if err := api.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := platen(t, "try", "-n", namespace, "--platen-namespace", platenSystem, "--as", "creator", "-o", filepath.Join(t.TempDir(), "hello.png"))
+	if r.code != 1 || !strings.Contains(r.errOut, "you may not delete rendertemplates, delete renderjobs in namespace "+namespace+": ask for the role platen-edit") {
+		t.Errorf("exit code %d, error %q", r.code, r.errOut)
+	}
+	empty(t, namespace)
+}
+
+// An interrupted try deletes what it has made.
+func TestTryInterrupted(t *testing.T) {
+	namespace, platenSystem, folder := workspace(t), installed(t), t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, binary, "try", "-n", namespace, "--platen-namespace", platenSystem,
+		"--kubeconfig", kubeconfig, "-o", filepath.Join(folder, "hello.png"))
+	out := &buffer{}
+	command.Stdout, command.Stderr = out, out
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theJob(ctx, namespace); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Wait() // the code says how it went
+	if code := command.ProcessState.ExitCode(); code != 130 || !slices.Contains(strings.Split(out.String(), "\n"), "interrupted") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
+		t.Errorf("the folder holds %v, %v", entries, err)
+	}
+	empty(t, namespace)
+}
