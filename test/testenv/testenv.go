@@ -6,8 +6,8 @@ package testenv
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
-	"runtime"
 
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -35,13 +35,26 @@ func Start() (config *rest.Config, stop func() error, err error) {
 
 // New returns the servers, for tests that need to know where they keep their keys. They are not started yet.
 func New() (*envtest.Environment, error) {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		return nil, errors.New("the folder of this file is not known")
+	root, err := moduleRoot()
+	if err != nil {
+		return nil, err
 	}
-	root := filepath.Join(filepath.Dir(file), "..", "..")
 	return &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(root, "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
 	}, nil
+}
+
+// moduleRoot is the folder of go.mod. The tests run in the folder of their package, which is below it.
+func moduleRoot() (string, error) {
+	folder, err := os.Getwd()
+	for ; err == nil; folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			return folder, nil
+		}
+		if folder == filepath.Dir(folder) {
+			return "", errors.New("no folder above the working directory has a go.mod")
+		}
+	}
+	return "", err
 }
