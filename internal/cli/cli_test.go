@@ -147,17 +147,6 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-func TestFileNamesStayInTheFolder(t *testing.T) {
-	for name, ok := range map[string]bool{"summer": true, "über uns": true, "../evil": false, "a/b": false, `a\b`: false, ".hidden": false, "a\nb": false} {
-		job := &platenv1alpha1.RenderJob{}
-		job.Spec.Output.FileName, job.Spec.Output.Format = platenv1alpha1.FileName(name), platenv1alpha1.FormatPNG
-		got, err := fileName(job, platenv1alpha1.RenderedPage{Page: 1})
-		if (err == nil) != ok || ok && got != name+".png" {
-			t.Errorf("%q: %q, %v", name, got, err)
-		}
-	}
-}
-
 func TestAdvice(t *testing.T) {
 	for reason, want := range map[string]string{
 		"TokenExpired":       "follow by themselves.\nkubectl platen connect dropbox storage -n marketing",

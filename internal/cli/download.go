@@ -19,21 +19,23 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 const (
 	// platenNamespace is where Platen runs by default.
 	platenNamespace = "platen-system"
-	// contentService serves the files inside of the cluster.
+	// contentService is the Service of the content server, as scheme:name:port.
 	contentService = "http:platen-content:content"
-	// directTimeout bounds the attempt at a URL that may lead nowhere outside of the cluster, up to its answer.
-	directTimeout   = 5 * time.Second
+	// directTimeout bounds the wait for the answer of a content URL, which may not be reachable from outside of the cluster.
+	directTimeout = 5 * time.Second
+	// downloadTimeout bounds the download of one file.
 	downloadTimeout = 10 * time.Minute
-	// maxRefusal bounds what is read of an answer that is no file.
-	maxRefusal = 300
+	// maxErrorText bounds the text of an answer that is not a file, in bytes.
+	maxErrorText = 300
 )
 
-// downloader fetches the files of a job. What it gets is compared with the job's status, so that it does not matter who sent it.
+// downloader fetches the files of a job. It compares the bytes with the job's status, so that nobody on the way can change them.
 type downloader struct {
 	*cluster
 	platenNamespace string
@@ -45,41 +47,38 @@ func (d downloader) files(ctx context.Context, job *platenv1alpha1.RenderJob, fo
 		return nil, err
 	}
 	var paths []string
-	for _, file := range job.Status.Pages {
-		name, err := fileName(job, file)
+	for _, page := range job.Status.Pages {
+		path, err := d.file(ctx, page, folder)
 		if err != nil {
-			return paths, err
-		}
-		path := filepath.Join(folder, name)
-		if err := d.file(ctx, file, path); err != nil {
-			return paths, fmt.Errorf("page %d of RenderJob %s/%s could not be fetched: %w", file.Page, job.Namespace, job.Name, err)
+			return paths, fmt.Errorf("page %d of RenderJob %s/%s could not be fetched: %w", page.Page, job.Namespace, job.Name, err)
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
 }
 
-// file fetches one file to a path: from its URL, or through the API server where that does not answer.
-func (d downloader) file(ctx context.Context, file platenv1alpha1.RenderedPage, path string) error {
-	target, err := url.Parse(file.ContentURL)
+// file fetches one file into a folder and returns its path: from its URL, or through the API server if that does not answer.
+func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, folder string) (string, error) {
+	target, err := url.Parse(page.ContentURL)
 	if err != nil {
-		return fmt.Errorf("its URL is not valid: %w", err)
+		return "", fmt.Errorf("its URL is not valid: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
-	direct := d.save(ctx, file, path, func(ctx context.Context) (*http.Response, error) { return get(ctx, target) })
+	path, direct := save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) { return get(ctx, target) })
 	if direct == nil || ctx.Err() != nil {
-		return direct
+		return path, direct
 	}
-	proxied := d.save(ctx, file, path, func(ctx context.Context) (*http.Response, error) {
+	path, proxied := save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) {
 		return d.service(ctx, d.platenNamespace, contentService, target)
 	})
 	if proxied != nil {
-		return errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w", proxied))
+		return "", errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w", proxied))
 	}
-	return nil
+	return path, nil
 }
 
+// get requests a URL. Its answer must begin within directTimeout.
 func get(ctx context.Context, target *url.URL) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(directTimeout, cancel)
@@ -101,6 +100,7 @@ func get(ctx context.Context, target *url.URL) (*http.Response, error) {
 	return resp, nil
 }
 
+// cancelOnClose ends the request once its body is closed.
 type cancelOnClose struct {
 	io.ReadCloser
 	cancel context.CancelFunc
@@ -112,35 +112,40 @@ func (c cancelOnClose) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// save writes an answer to a path if it is the file that the job's status tells of. A file that stood there before stays until
-// then.
-func (d downloader) save(ctx context.Context, file platenv1alpha1.RenderedPage, path string, ask func(context.Context) (*http.Response, error)) error {
-	resp, err := ask(ctx)
+// save writes an answer into a folder, under the name in its Content-Disposition, and returns the path. It keeps an older file at that
+// path until the answer is complete and has the digest in the job's status.
+func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, request func(context.Context) (*http.Response, error)) (path string, err error) {
+	resp, err := request(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-		return fmt.Errorf("HTTP %d %s", resp.StatusCode, plain(string(text)))
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorText))
+		return "", fmt.Errorf("HTTP %d %s", resp.StatusCode, plain(string(text)))
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".platen-*")
+	name, err := file.NameFromDisposition(resp.Header.Get("Content-Disposition"))
 	if err != nil {
-		return err
+		return "", err
+	}
+	temporary, err := os.CreateTemp(folder, ".platen-*")
+	if err != nil {
+		return "", err
 	}
 	defer func() { _ = os.Remove(temporary.Name()) }()
 	defer func() { _ = temporary.Close() }()
-	expected := ptr.Deref(file.Size, 0)
+	expected := ptr.Deref(page.Size, 0)
 	hash := sha256.New()
 	n, err := io.Copy(io.MultiWriter(temporary, hash), io.LimitReader(resp.Body, expected+1))
 	if err != nil {
-		return err
+		return "", err
 	}
-	if n != expected || hex.EncodeToString(hash.Sum(nil)) != file.SHA256 {
-		return errors.New("what was sent is not the file that the job's status tells of")
+	if n != expected || hex.EncodeToString(hash.Sum(nil)) != page.SHA256 {
+		return "", errors.New("the bytes are not those of the file in the job's status")
 	}
 	if err := errors.Join(temporary.Chmod(0o644), temporary.Close()); err != nil {
-		return err
+		return "", err
 	}
-	return os.Rename(temporary.Name(), path)
+	path = filepath.Join(folder, name)
+	return path, os.Rename(temporary.Name(), path)
 }

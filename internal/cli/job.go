@@ -15,9 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
-	"github.com/platen-dev/platen/internal/task"
 )
 
 // condition of a job; one without a reason when there is none.
@@ -150,19 +148,4 @@ func describeWarnings(out io.Writer, job *platenv1alpha1.RenderJob) {
 			fmt.Fprintf(out, "  %s\n", plain(details))
 		}
 	}
-}
-
-// fileName of one of a job's files, as Dropbox gets it too.
-func fileName(job *platenv1alpha1.RenderJob, page platenv1alpha1.RenderedPage) (string, error) {
-	pages := 0
-	for _, f := range job.Status.Pages {
-		if ptr.Deref(f.ExtraSize, "") == "" {
-			pages++
-		}
-	}
-	name := task.FileName(job, file.ID{Page: int(page.Page), ExtraSize: ptr.Deref(page.ExtraSize, "")}, pages)
-	if strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || plain(name) != name {
-		return "", fmt.Errorf("the file name %q would leave the folder", name)
-	}
-	return name, nil
 }

@@ -13,7 +13,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"path"
 	"strings"
 
 	"github.com/google/uuid"
@@ -66,13 +65,19 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name + ".zip"}))
 	archive := zip.NewWriter(w)
 	for i, page := range job.Status.Pages {
-		file, err := archive.CreateHeader(&zip.FileHeader{
-			Name: fmt.Sprintf("%s_page_%d.%s", path.Base(name), page.Page, job.Status.Format), Method: zip.Store, Modified: job.CreationTimestamp.Time,
+		err := s.withFile(r.Context(), first, i, page.ContentURL, func(resp *http.Response) error {
+			name, err := file.NameFromDisposition(resp.Header.Get("Content-Disposition"))
+			if err != nil {
+				return err
+			}
+			entry, err := archive.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: job.CreationTimestamp.Time})
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(entry, resp.Body)
+			return err
 		})
 		if err != nil {
-			return err
-		}
-		if err := s.copy(r.Context(), file, first, i, page.ContentURL); err != nil {
 			return err
 		}
 	}
@@ -109,7 +114,11 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 			return err
 		}
 		encoder := base64.NewEncoder(base64.StdEncoding, w)
-		if err := s.copy(r.Context(), encoder, first, i, page.ContentURL); err != nil {
+		err := s.withFile(r.Context(), first, i, page.ContentURL, func(resp *http.Response) error {
+			_, err := io.Copy(encoder, resp.Body)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		if err := encoder.Close(); err != nil {
@@ -120,19 +129,17 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	return err
 }
 
-// copy writes file i. The first one is open already.
-func (s *Server) copy(ctx context.Context, w io.Writer, first *http.Response, i int, contentURL string) error {
+// withFile calls use with the answer that holds file i. The first one is open already.
+func (s *Server) withFile(ctx context.Context, first *http.Response, i int, contentURL string, use func(*http.Response) error) error {
 	if i == 0 {
-		_, err := io.Copy(w, first.Body)
-		return err
+		return use(first)
 	}
-	file, err := s.open(ctx, contentURL)
+	resp, err := s.open(ctx, contentURL)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Body.Close() }()
-	_, err = io.Copy(w, file.Body)
-	return err
+	defer func() { _ = resp.Body.Close() }()
+	return use(resp)
 }
 
 // checkInline returns an error if the files are too large for an answer that holds them.

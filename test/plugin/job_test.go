@@ -4,12 +4,16 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"mime"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,9 +95,13 @@ func rendered(base string, files ...string) func(*platenv1alpha1.RenderJob) {
 		set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
 		job.Status.Format = platenv1alpha1.FormatPNG
 		for i, data := range files {
+			name := cmp.Or(string(job.Spec.Output.FileName), job.Name) + ".png"
+			if len(files) > 1 {
+				name = strings.Replace(name, ".png", fmt.Sprintf("_page_%d.png", i+1), 1)
+			}
 			sum := sha256.Sum256([]byte(data))
 			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
-				Page: int32(i + 1), ContentURL: base + "/content/" + data, Size: new(int64(len(data))), SHA256: hex.EncodeToString(sum[:]), Width: 120, Height: 63,
+				Page: int32(i + 1), ContentURL: base + "/content/" + data + "?n=" + url.QueryEscape(name), Size: new(int64(len(data))), SHA256: hex.EncodeToString(sum[:]), Width: 120, Height: 63,
 			})
 		}
 	}
@@ -120,6 +128,7 @@ func content(t *testing.T, wrong map[string]string) string {
 		if other, ok := wrong[name]; ok {
 			name = other
 		}
+		w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": r.URL.Query().Get("n")}))
 		_, _ = w.Write([]byte(name))
 	}))
 	t.Cleanup(server.Close)
@@ -179,7 +188,7 @@ func TestRenderEnds(t *testing.T) {
 			[]string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n"},
 		},
 		"too slow": {func(*platenv1alpha1.RenderJob) {}, []string{"--wait", "--timeout", "500ms"}, 5, []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
-		"forged":   {rendered(base, "forged"), []string{"-o", t.TempDir()}, 1, []string{"what was sent is not the file that the job's status tells of"}},
+		"forged":   {rendered(base, "forged"), []string{"-o", t.TempDir()}, 1, []string{"the bytes are not those of the file in the job's status"}},
 		"gone":     {rendered("http://127.0.0.1:1", "one"), []string{"-o", t.TempDir()}, 1, []string{"connection refused", "through the API server"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ package shim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -282,7 +283,7 @@ func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
 		object, err := store.Put(ctx, key, "image/png", strings.NewReader(picture(n)), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
 		s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{
-			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: signer.URL(key, fmt.Sprintf("%s_%d.png", job.Name, n), time.Now()),
+			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: signer.URL(key, fmt.Sprintf("%s_page_%d.png", cmp.Or(string(job.Spec.Output.FileName), job.Name), n), time.Now()),
 			Size: &object.Size, SHA256: object.SHA256,
 		})
 	}
