@@ -29,28 +29,28 @@ const callbackPath = "/ui/connect/callback"
 // appKey matches Dropbox's app keys; nothing else goes into the address of its consent page.
 var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// connectForm is the form with which an account is connected.
+// connectForm is the form that connects an account.
 type connectForm struct {
 	Name, AppKey string
 	// HasAppKey says that the shim has an app key of its own.
 	HasAppKey bool
-	// RedirectURI that must be registered for the app.
+	// RedirectURI must be registered for the app.
 	RedirectURI string
-	// Elsewhere is the address of the page when it was opened under another, under which an account cannot be connected.
+	// Elsewhere is the configured address of the page, if the visitor uses another one: accounts can be connected only there.
 	Elsewhere string
 	Error     string
 }
 
-// redirectURI is where Dropbox sends a visitor back to. It takes registered addresses only, so a request that lies about its host
-// leads nowhere.
+// redirectURI returns where Dropbox sends a visitor back to. A forged Host header is harmless, because Dropbox accepts registered
+// addresses only.
 func (s *Server) redirectURI(r *http.Request) string {
-	if s.own != nil {
-		return s.own.String() + callbackPath
+	if s.origin != nil {
+		return s.origin.String() + callbackPath
 	}
 	return "http://" + r.Host + callbackPath
 }
 
-// app is how an account is connected.
+// app returns the OAuth configuration of a flow.
 func (s *Server) app(f flow) authflow.Config {
 	return authflow.Config{
 		AppKey: f.AppKey, RedirectURI: f.RedirectURI, AuthorizeURL: s.AuthorizeURL, APIURL: s.Dropbox.APIURL, Transport: s.Dropbox.Transport,
@@ -77,7 +77,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	kept := (*storage.Error)(nil)
 	switch {
 	case apierrors.IsForbidden(err):
-		return mayNotConnect(v, err)
+		return connectForbidden(v, err)
 	case errors.As(err, &kept):
 		return reject("%s", sentence(kept.Message))
 	case err != nil:
@@ -97,12 +97,12 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err := s.jar.put(w, connectCookie, begun); err != nil {
 		return err
 	}
-	// Not a redirect: form-action would have to name every address to which Dropbox sends a visitor on their way.
+	// Not a redirect: form-action would have to list every address through which Dropbox sends a visitor.
 	s.views.page(w, http.StatusOK, "leaving", page{Title: "To Dropbox", Section: "storage", Session: v.session, Body: s.app(begun).URL(begun.Attempt)})
 	return nil
 }
 
-func mayNotConnect(v *visitor, err error) error {
+func connectForbidden(v *visitor, err error) error {
 	return &problem{
 		Status: http.StatusForbidden, Title: "You may not connect an account here",
 		Text: sentence(message(err)) + fmt.Sprintf(" Connecting makes a Secret and a StorageConnection. Ask whoever manages the namespace for the role edit, or to connect the account for %s.", v.Workspace),
@@ -129,24 +129,24 @@ func knownAppKey(ctx context.Context, v *visitor, connection accounts.Connection
 	return known["appKey"]
 }
 
-// callback takes a visitor back from Dropbox. It is a GET from another site: it does nothing unless it carries the state of a flow
-// that was begun in this session.
+// callback receives a visitor from Dropbox. It is a GET from another site, so it does nothing without the state of a flow that was
+// started in this session.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
-	found, waiting := s.session(r), flow{}
-	known := s.jar.take(r, connectCookie, &waiting)
+	found, started := s.session(r), flow{}
+	known := s.jar.take(r, connectCookie, &started)
 	s.jar.drop(w, connectCookie)
-	begin := func(title, text string) error {
+	reject := func(title, text string) error {
 		return &problem{Status: http.StatusBadRequest, Title: title, Text: text, Link: "/ui/storage", LinkText: "Begin again"}
 	}
 	switch {
 	case found == nil:
-		return begin("You are not signed in any more", "Nothing was connected. Sign in and begin again.")
-	case !known || waiting.Session != found.ID:
-		return begin("This answer belongs to no attempt of yours", "Nothing was connected. It may have been used before, or come from elsewhere.")
-	case !s.Clock.Now().Before(waiting.Expires):
-		return begin("That took too long", "Nothing was connected. An attempt is good for ten minutes.")
+		return reject("You are not signed in any more", "Nothing was connected. Sign in and begin again.")
+	case !known || started.Session != found.ID:
+		return reject("This answer belongs to no attempt of yours", "Nothing was connected. It may have been used before, or come from elsewhere.")
+	case !s.Clock.Now().Before(started.Expires):
+		return reject("That took too long", "Nothing was connected. An attempt is valid for ten minutes.")
 	}
-	code, err := waiting.Attempt.Code(r.URL.Query())
+	code, err := started.Attempt.Code(r.URL.Query())
 	if err != nil {
 		return connectProblem(err)
 	}
@@ -158,21 +158,21 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	grant, err := s.app(waiting).Exchange(r.Context(), waiting.Attempt, code)
+	grant, err := s.app(started).Exchange(r.Context(), started.Attempt, code)
 	if err != nil {
 		return connectProblem(err)
 	}
-	if err := s.save(r.Context(), c, waiting, grant); err != nil {
+	if err := s.save(r.Context(), c, started, grant); err != nil {
 		if kept := (*storage.Error)(nil); errors.As(err, &kept) {
-			return begin("The access could not be saved", sentence(kept.Message))
+			return reject("The access could not be saved", sentence(kept.Message))
 		}
 		return err
 	}
-	http.Redirect(w, r, "/ui/storage/"+waiting.Connection+"/folders?new=true", http.StatusSeeOther)
+	http.Redirect(w, r, "/ui/storage/"+started.Connection+"/folders?new=true", http.StatusSeeOther)
 	return nil
 }
 
-// connectProblem tells of an attempt that failed.
+// connectProblem returns the problem for an attempt that failed.
 func connectProblem(err error) error {
 	failed := (*authflow.Error)(nil)
 	if !errors.As(err, &failed) {

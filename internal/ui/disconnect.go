@@ -10,49 +10,44 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// disconnectPage asks whether the visitor means it.
-func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
-	}
+// disconnectPage asks the visitor for confirmation.
+func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	s.views.page(w, http.StatusOK, "disconnect", page{Title: "Disconnect " + c.Name, Section: "storage", Session: v.session, Body: viewConnection(c)})
 	return nil
 }
 
-// disconnected tells what became of a connection that was ended.
+// disconnected is the result of a disconnect.
 type disconnected struct {
 	Name, Secret string
-	// Revoked says that Dropbox has ended the access, SecretKept that the Secret was not made here.
-	Revoked, SecretKept bool
+	// Revoked says that Dropbox has ended the access.
+	Revoked bool
+	// SecretKept says that the Secret stays, because a person or another tool made it.
+	SecretKept bool
 }
 
-// disconnect ends the access at Dropbox and deletes the connection, and the Secret if it was made by connecting.
-func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
-	}
-	// Asked before the access is ended, which nothing brings back.
-	if err := v.may(r.Context(), "delete", "storageconnections"); err != nil {
+// disconnect ends the access at Dropbox and deletes the connection. It deletes the Secret if connecting has made it.
+func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
+	// Check the right first, because the end of the access cannot be undone.
+	if err := v.authorize(r.Context(), "delete", "storageconnections"); err != nil {
 		return err
 	}
 	result := disconnected{Name: c.Name}
-	a, err := s.open(r.Context(), v, c)
+	account, err := s.open(r.Context(), v, c)
 	if err == nil {
-		err = a.Revoke(r.Context())
+		err = account.Revoke(r.Context())
 	}
-	// An access that has ended before cannot be ended; whatever else hinders it must not keep a connection alive.
-	trouble := (*storage.Error)(nil)
-	result.Revoked = err == nil || errors.As(err, &trouble) && trouble.Reason == storage.ReasonTokenExpired
+	// An access may have ended before. Any other error must not keep the connection.
+	failure := (*storage.Error)(nil)
+	result.Revoked = err == nil || errors.As(err, &failure) && failure.Reason == storage.ReasonTokenExpired
 	if err := v.Delete(r.Context(), c, client.Preconditions{UID: &c.UID}); client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	s.registry.Forget(string(c.UID))
+	s.registry.Forget(client.ObjectKeyFromObject(c).String())
 	if c.Spec.Dropbox != nil {
 		result.Secret = c.Spec.Dropbox.CredentialsSecretRef.Name
 		gone, err := credentials.Writer{Client: v.Client}.DeleteOurs(r.Context(), v.Workspace, result.Secret)

@@ -15,27 +15,23 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
 
-// picker shows the folders of an account.
+// picker is the page on which a visitor chooses a folder.
 type picker struct {
 	Connection string
-	// Folder whose folders are shown, and those above it, the root first.
+	// Folder is open. Above leads from the root to it, and Folders are those in it.
 	Folder  string
 	Above   []dropbox.Folder
 	Folders []dropbox.Folder
-	// Current default folder.
+	// Current is the default folder.
 	Current string
-	// Complete is false when the account has more folders than are shown.
+	// Complete is false if there are more folders than Folders.
 	Complete bool
-	// New says that the account was connected just now.
+	// New says that the account was just connected.
 	New    bool
 	Notice *words
 }
 
-func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
-	}
+func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), New: r.URL.Query().Get("new") == "true"}
 	if path := r.URL.Query().Get("path"); accounts.ValidFolder(path) {
 		view.Folder = path
@@ -49,14 +45,14 @@ func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor,
 		view.Folders, view.Complete, err = a.ListFolders(r.Context(), view.Folder)
 	}
 	if err != nil {
-		trouble := troubles(err)
+		trouble := accountProblem(err)
 		if trouble == nil {
 			return err
 		}
 		view.Notice, view.Complete = trouble, true
 	}
 	view.Above = accounts.Ancestors(view.Folder)
-	if fragment(r) {
+	if isHTMX(r) {
 		s.views.fragment(w, http.StatusOK, "picker", view)
 		return nil
 	}
@@ -65,13 +61,9 @@ func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor,
 }
 
 // newFolder makes a folder and shows it.
-func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor) error {
+func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
-	}
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
 	}
 	view := picker{Connection: c.Name, Folder: r.PostForm.Get("path"), Current: string(c.Spec.DefaultFolder)}
 	if !accounts.ValidFolder(view.Folder) {
@@ -88,7 +80,7 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor) e
 		err = a.EnsureFolder(r.Context(), wanted)
 	}
 	if err != nil {
-		if view.Notice = troubles(err); view.Notice == nil {
+		if view.Notice = accountProblem(err); view.Notice == nil {
 			return err
 		}
 		return s.showFolders(w, r, v, c, view)
@@ -99,13 +91,9 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor) e
 }
 
 // chooseFolder makes a folder the default.
-func (s *Server) chooseFolder(w http.ResponseWriter, r *http.Request, v *visitor) error {
+func (s *Server) chooseFolder(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
-	}
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
 	}
 	before := c.DeepCopy()
 	c.Spec.DefaultFolder = platenv1alpha1.FolderPath(r.PostForm.Get("path"))

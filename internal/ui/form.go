@@ -19,24 +19,25 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// maxPicture bounds a picture that is sent with a form, in bytes: it becomes part of the job, which etcd holds.
+// maxPicture bounds a picture in a form, in bytes. The picture becomes part of the job, which is stored in etcd.
 const maxPicture = 512 << 10
 
-// input is one parameter of a template as a visitor fills it in.
+// input is the form field of one parameter.
 type input struct {
 	Name, Label, Description string
 	Type                     platenv1alpha1.ParameterType
 	Required                 bool
-	// Value that the input shows, and Default that it began with.
+	// Value is what the field shows, Default the template's default.
 	Value, Default string
-	Checked        bool
-	// JSON says that a list's items are no plain texts, so that it is edited as JSON.
+	// Checked is the value of a boolean.
+	Checked bool
+	// JSON says that a list is edited as JSON, because not all of its items are single lines of text.
 	JSON bool
-	// Error says what is wrong with Value.
+	// Error says what is wrong with Value; empty if nothing is.
 	Error string
 }
 
-// Hex is the value for a browser's colour picker, which knows nothing but #rrggbb.
+// Hex returns the value for a browser's colour picker, which accepts only #rrggbb.
 func (i input) Hex() string {
 	if hexColor.MatchString(i.Value) {
 		return strings.ToLower(i.Value)
@@ -44,7 +45,7 @@ func (i input) Hex() string {
 	return "#808080"
 }
 
-// Rows that a text needs.
+// Rows returns the height of a text field, in lines.
 func (i input) Rows() int { return min(1+strings.Count(i.Value, "\n")+len(i.Value)/60, 12) }
 
 var (
@@ -52,7 +53,7 @@ var (
 	imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
 )
 
-// inputs are those of a template's parameters, filled with the defaults.
+// inputs returns a field with the default for each parameter.
 func inputs(parameters []platenv1alpha1.Parameter) []input {
 	list := make([]input, 0, len(parameters))
 	for _, p := range parameters {
@@ -62,7 +63,7 @@ func inputs(parameters []platenv1alpha1.Parameter) []input {
 		}
 		var value any
 		if p.Default != nil {
-			_ = json.Unmarshal(p.Default.Raw, &value) // the API server has parsed it
+			_ = json.Unmarshal(p.Default.Raw, &value) // valid: the API server has parsed it
 		}
 		switch v := value.(type) {
 		case nil:
@@ -81,7 +82,7 @@ func inputs(parameters []platenv1alpha1.Parameter) []input {
 	return list
 }
 
-// lines shows a list with an item a line; a list of anything but texts is shown as JSON.
+// lines writes a list with one item a line, or as JSON if an item is not a single line of text.
 func lines(items []any) (text string, isJSON bool) {
 	texts := make([]string, 0, len(items))
 	for _, item := range items {
@@ -95,7 +96,7 @@ func lines(items []any) (text string, isJSON bool) {
 	return strings.Join(texts, "\n"), false
 }
 
-// submitted reads a visitor's values into the inputs and returns them as modifications. ok is false when an input has an Error.
+// submitted reads a visitor's values into the fields and returns them as modifications. ok is false if a field has an Error.
 func submitted(list []input, form *multipart.Form) (modifications map[string]any, ok bool) {
 	modifications, ok = map[string]any{}, true
 	for n := range list {
@@ -115,7 +116,7 @@ func submitted(list []input, form *multipart.Form) (modifications map[string]any
 	return modifications, ok
 }
 
-// read returns the value of an input, nil when it is left to the template.
+// read returns the value of a field; nil if the template's default applies.
 func (i *input) read(files []*multipart.FileHeader) (value any, problem string) {
 	if i.Type == platenv1alpha1.ParameterBoolean {
 		i.Checked = i.Value == "true"
@@ -129,7 +130,7 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 	case trimmed == "" && i.Required:
 		return nil, "Please fill this in."
 	case trimmed == "" && i.Type == platenv1alpha1.ParameterText && i.Default != "":
-		return i.Value, "" // emptied on purpose
+		return i.Value, "" // the visitor has deleted the default
 	case trimmed == "":
 		return nil, ""
 	}
@@ -142,7 +143,7 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 		return number, ""
 	case platenv1alpha1.ParameterImage:
 		if !imageURL.MatchString(trimmed) {
-			return nil, "This must be an address that begins with https:// or http://, or choose a file."
+			return nil, "This must be an address that begins with https:// or http://. Or choose a file."
 		}
 		return trimmed, ""
 	case platenv1alpha1.ParameterColor:
@@ -171,7 +172,7 @@ func (i *input) items(text string) (value any, problem string) {
 	return items, ""
 }
 
-// picture makes a file a data URL. What it is, its bytes say, not its name.
+// picture turns a file into a data URL. Its bytes decide what it is, not its name.
 func picture(header *multipart.FileHeader) (value any, problem string) {
 	if header.Size > maxPicture {
 		return nil, fmt.Sprintf("The picture has more than %d KiB. Give it by its address.", maxPicture>>10)
@@ -192,10 +193,10 @@ func picture(header *multipart.FileHeader) (value any, problem string) {
 	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data), ""
 }
 
-// grey is a picture of one pixel.
+// grey is an image of one grey pixel.
 const grey = "data:image/gif;base64,R0lGODdhAQABAPAAAMDAwAAAACwAAAAAAQABAAACAkQBADs="
 
-// samples are values for the parameters that must be given, for a preview.
+// samples returns values for a preview: one for each required parameter without a default.
 func samples(list []input) map[string]any {
 	values := map[string]any{}
 	for _, i := range list {

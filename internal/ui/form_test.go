@@ -4,7 +4,7 @@
 package ui
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"mime/multipart"
@@ -21,7 +21,7 @@ import (
 // fill is what a browser sends for the values, and for files by parameter.
 func fill(t *testing.T, values map[string]string, files map[string][]byte) *multipart.Form {
 	t.Helper()
-	var b stdbytes.Buffer
+	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	for name, value := range values {
 		if err := w.WriteField("p."+name, value); err != nil {

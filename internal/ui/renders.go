@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,15 +20,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// galleryPage is how many jobs the gallery shows at a time.
+// galleryPage is the number of jobs on a page of the gallery.
 const galleryPage = 24
 
-// jobView is a job as the page shows it.
+// jobView is a job on the page.
 type jobView struct {
 	Name, Template string
 	Created        time.Time
@@ -43,10 +43,10 @@ type jobView struct {
 	CanRetry       bool
 }
 
-// Live says that it goes on, so that the page asks again.
+// Live tells whether the job may still change, so that the page keeps polling.
 func (v jobView) Live() bool { return !v.Finished || v.Words.Tone == busy }
 
-// First is the file that stands for the job; nil when there is none.
+// First returns the file that represents the job; nil if there is none.
 func (v jobView) First() *fileView {
 	if len(v.Files) == 0 {
 		return nil
@@ -54,7 +54,7 @@ func (v jobView) First() *fileView {
 	return &v.Files[0]
 }
 
-// FirstPath is where the first file stands, and how many more there are.
+// FirstPath returns the path of the first uploaded file and the number of others.
 func (v jobView) FirstPath() string {
 	paths := 0
 	for _, f := range v.Files {
@@ -73,15 +73,15 @@ func (v jobView) FirstPath() string {
 // fileView is one file of a job.
 type fileView struct {
 	Page int32
-	// ExtraSize in which the page is; empty for its own.
+	// ExtraSize of the page; empty for its own size.
 	ExtraSize string
-	// Source is the page's own address of the file: browsers need not reach the content store.
+	// Source is the file's address on this page, because browsers may not reach the content store.
 	Source string
 	// Kind is image, video or document.
 	Kind          string
 	Width, Height int32
 	Size          int64
-	// Paths where the file stands in the connections.
+	// Paths of the uploaded file, one for each connection.
 	Paths []string
 }
 
@@ -91,24 +91,20 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		Format: string(job.Spec.Output.Format), Connections: job.Status.Connections, Warnings: job.Status.Warnings,
 		Finished: job.Finished(), CanRetry: uploadFailed(job) && !retrying(job),
 	}
-	if m := job.Status.RenderMilliseconds; m != nil {
-		v.Milliseconds = *m
-	}
+	v.Milliseconds = ptr.Deref(job.Status.RenderMilliseconds, 0)
 	for _, p := range job.Status.Pages {
 		f := fileView{
-			Page: p.Page, ExtraSize: text(p.ExtraSize), Kind: kind(job.Spec.Output.Format), Width: p.Width, Height: p.Height,
+			Page: p.Page, ExtraSize: ptr.Deref(p.ExtraSize, ""), Kind: kind(job.Spec.Output.Format), Width: p.Width, Height: p.Height,
 		}
 		query := url.Values{"v": {p.SHA256[:min(12, len(p.SHA256))]}}
 		if f.ExtraSize != "" {
 			query.Set("size", f.ExtraSize)
 		}
 		f.Source = fmt.Sprintf("/ui/renders/%s/files/%d?%s", url.PathEscape(job.Name), p.Page, query.Encode())
-		if p.Size != nil {
-			f.Size = *p.Size
-		}
+		f.Size = ptr.Deref(p.Size, 0)
 		for _, c := range job.Status.Connections {
 			for _, uploaded := range c.Pages {
-				if uploaded.Page == p.Page && text(uploaded.ExtraSize) == f.ExtraSize && uploaded.Path != "" {
+				if uploaded.Page == p.Page && ptr.Deref(uploaded.ExtraSize, "") == f.ExtraSize && uploaded.Path != "" {
 					f.Paths = append(f.Paths, uploaded.Path)
 				}
 			}
@@ -116,13 +112,6 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		v.Files = append(v.Files, f)
 	}
 	return v
-}
-
-func text(p *string) string {
-	if p == nil {
-		return ""
-	}
-	return *p
 }
 
 func kind(format platenv1alpha1.Format) string {
@@ -139,14 +128,14 @@ func kind(format platenv1alpha1.Format) string {
 // galleryView is the list of jobs, newest first.
 type galleryView struct {
 	Jobs []jobView
-	// Number of this part of the list, from 1; Older and Newer are those beside it, 0 when there is none.
+	// Number of this page of the list, from 1. Older and Newer are the neighbouring pages; 0 for none.
 	Number, Older, Newer int
 	Total, Running       int
-	// Digest of what is shown.
+	// Digest changes whenever the list looks different.
 	Digest string
 }
 
-// gallery shows the workspace's jobs. A browser asks every other second; what has not changed is not sent again.
+// gallery shows the workspace's jobs. A browser polls every two seconds and gets an answer only if something has changed.
 func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	jobs, err := s.jobs(r.Context(), v)
 	if err != nil {
@@ -168,14 +157,14 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if to < len(jobs) {
 		view.Older = number + 1
 	}
-	// What is a minute older reads differently.
+	// The minute is part of the digest, because the ages on the page change with it.
 	_, _ = fmt.Fprintln(digest, v.Workspace, number, len(jobs), view.Running, s.Clock.Now().Unix()/60)
 	for _, job := range jobs[from:to] {
 		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion)
 		view.Jobs = append(view.Jobs, viewJob(job))
 	}
 	view.Digest = hex.EncodeToString(digest.Sum(nil)[:12])
-	if fragment(r) {
+	if isHTMX(r) {
 		if r.URL.Query().Get("seen") == view.Digest {
 			w.WriteHeader(http.StatusNoContent)
 			return nil
@@ -187,9 +176,9 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	return nil
 }
 
-// jobs are those of the visitor's workspace, newest first. They are the cache's own and must not be changed.
+// jobs returns the jobs of the visitor's workspace, newest first. They are the cache's own and must not be changed.
 func (s *Server) jobs(ctx context.Context, v *visitor) ([]*platenv1alpha1.RenderJob, error) {
-	if err := v.may(ctx, "list", "renderjobs"); err != nil {
+	if err := v.authorize(ctx, "list", "renderjobs"); err != nil {
 		return nil, err
 	}
 	list := &platenv1alpha1.RenderJobList{}
@@ -209,21 +198,21 @@ func (s *Server) jobs(ctx context.Context, v *visitor) ([]*platenv1alpha1.Render
 	return jobs, nil
 }
 
-// findJob reads a job that the visitor may see.
+// findJob reads a job with the visitor's rights.
 func (s *Server) findJob(ctx context.Context, v *visitor, name string) (*platenv1alpha1.RenderJob, error) {
-	if err := v.may(ctx, "get", "renderjobs"); err != nil {
+	if err := v.authorize(ctx, "get", "renderjobs"); err != nil {
 		return nil, err
 	}
 	job := &platenv1alpha1.RenderJob{}
 	err := s.Cache.Get(ctx, client.ObjectKey{Namespace: v.Workspace, Name: name}, job)
 	if apierrors.IsNotFound(err) {
-		// The cache may not have heard of a job that was just made.
+		// The cache may not know a new job yet.
 		err = v.Get(ctx, client.ObjectKey{Namespace: v.Workspace, Name: name}, job)
 	}
 	if apierrors.IsNotFound(err) {
 		return nil, &problem{
 			Status: http.StatusNotFound, Title: "This render is not kept any more",
-			Text: "It was deleted, or its time was over. What was uploaded stays where it is.", Link: "/ui/renders", LinkText: "All renders",
+			Text: "It was deleted, or its time to live has passed. Uploaded files stay where they are.", Link: "/ui/renders", LinkText: "All renders",
 		}
 	}
 	return job, err
@@ -238,7 +227,7 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request, v *visitor) error {
 }
 
 func (s *Server) showJob(w http.ResponseWriter, r *http.Request, v *visitor, job *platenv1alpha1.RenderJob) error {
-	if fragment(r) {
+	if isHTMX(r) {
 		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
 		return nil
 	}
@@ -246,7 +235,7 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request, v *visitor, job
 	return nil
 }
 
-// retry asks the manager for another try of a job's uploads.
+// retry asks the manager to retry the uploads of a job.
 func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
 	if err != nil {
@@ -261,22 +250,22 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error
 	if err := v.Patch(r.Context(), job, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return err
 	}
-	if !fragment(r) {
+	if !isHTMX(r) {
 		http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
 		return nil
 	}
+	part := "result"
 	if r.PostFormValue("as") == "card" {
-		s.views.fragment(w, http.StatusOK, "card", viewJob(job))
-		return nil
+		part = "card"
 	}
-	s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+	s.views.fragment(w, http.StatusOK, part, viewJob(job))
 	return nil
 }
 
-// fileTypes are the content types of what jobs produce; anything else is not passed on.
+// fileTypes are the content types of rendered files. The page serves no others.
 var fileTypes = []string{"image/png", "image/jpeg", "image/webp", "image/avif", "image/gif", "video/mp4", "application/pdf"}
 
-// file passes on a file of a job, so that browsers need not reach the content store.
+// file serves a file of a job, because browsers may not reach the content store.
 func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
 	if err != nil {
@@ -284,21 +273,21 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 	}
 	number, err := strconv.ParseInt(r.PathValue("page"), 10, 32)
 	i := slices.IndexFunc(job.Status.Pages, func(p platenv1alpha1.RenderedPage) bool {
-		return int64(p.Page) == number && text(p.ExtraSize) == r.URL.Query().Get("size")
+		return int64(p.Page) == number && ptr.Deref(p.ExtraSize, "") == r.URL.Query().Get("size")
 	})
 	if err != nil || i < 0 {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
 	}
 	source, err := url.Parse(job.Status.Pages[i].ContentURL)
-	// Others than the manager may have written the status: nothing but the content store is asked.
+	// Fetch from the content store only, because others than the manager may have written the status.
 	if err != nil || source.Scheme != s.content.Scheme || source.Host != s.content.Host || source.User != nil {
-		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address is not the content store's. Compare the flag --content-url of the shim with the manager's."}
+		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address does not begin with the content store's. Compare the flag --content-url of the shim with the manager's."}
 	}
-	return s.pass(w, r, source)
+	return s.proxyFile(w, r, source)
 }
 
-// pass fetches a file and hands it on.
-func (s *Server) pass(w http.ResponseWriter, r *http.Request, source *url.URL) error {
+// proxyFile fetches a file from the content store and serves it.
+func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source *url.URL) error {
 	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, source.String(), nil)
 	if err != nil {
 		return err
@@ -314,13 +303,13 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, source *url.URL) e
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusPartialContent:
 	case http.StatusNotFound, http.StatusForbidden:
-		return &problem{Status: http.StatusNotFound, Title: "This file is no longer kept", Text: "Render it again to have it anew."}
+		return &problem{Status: http.StatusNotFound, Title: "This file is no longer kept", Text: "Render it again."}
 	default:
-		return &problem{Status: http.StatusBadGateway, Title: "The content store does not give the file", Text: fmt.Sprintf("It answers HTTP %d. Try again in a moment.", resp.StatusCode)}
+		return &problem{Status: http.StatusBadGateway, Title: "The content store did not return the file", Text: fmt.Sprintf("It answered HTTP %d. Try again in a moment.", resp.StatusCode)}
 	}
-	kind := resp.Header.Get("Content-Type")
-	if !slices.Contains(fileTypes, kind) {
-		return errors.New("the content store answers with " + strconv.Quote(kind))
+	contentType := resp.Header.Get("Content-Type")
+	if !slices.Contains(fileTypes, contentType) {
+		return fmt.Errorf("the content store answers with the content type %q", contentType)
 	}
 	h := w.Header()
 	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges", "Content-Disposition"} {
@@ -328,15 +317,15 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, source *url.URL) e
 			h.Set(name, value)
 		}
 	}
-	h.Set("Content-Type", kind)
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Cache-Control", "private, max-age=86400, immutable")
 	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body) // fails only when one end is gone
+	_, _ = io.Copy(w, resp.Body) // fails only if the visitor or the content store is gone
 	return nil
 }
 
-// create makes a job of a template with the visitor's rights.
+// create creates a job with the visitor's rights.
 func (s *Server) create(ctx context.Context, v *visitor, prefix string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
 	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix}, Spec: spec}

@@ -16,51 +16,51 @@ import (
 )
 
 const (
-	// sessionLifetime is how long a visitor stays signed in at most; a token that ends earlier ends the session.
+	// sessionLifetime is how long a visitor stays signed in, if the token does not expire earlier.
 	sessionLifetime = 8 * time.Hour
-	// connectLifetime is how long a visitor may take at the storage service.
+	// connectLifetime is how long a visitor may stay at the storage service.
 	connectLifetime = 10 * time.Minute
-	// maxToken bounds a bearer token, in bytes: sealed, it must fit into a cookie, of which browsers keep 4096 bytes.
+	// maxToken bounds a bearer token, in bytes. Sealed, it must fit into a cookie, and browsers allow 4096 bytes.
 	maxToken = 2500
 
 	sessionCookie = "platen-session"
 	connectCookie = "platen-connect"
 )
 
-// session is who has signed in. It is kept in a sealed cookie, so that every replica knows it and none has to remember it.
+// session is a visitor's session. It is kept in a sealed cookie, so that every replica knows it and none stores it.
 type session struct {
 	// ID is random and binds a connect flow to the session.
 	ID string `json:"i"`
-	// Token with which everything is done.
+	// Token is the visitor's bearer token, used for every request to the API server.
 	Token string `json:"t"`
 	// Workspace is a namespace.
 	Workspace string    `json:"w"`
 	Expires   time.Time `json:"e"`
 }
 
-// flow is a connect flow that waits for its visitor to come back from the storage service.
+// flow is a connect flow whose visitor is at the storage service.
 type flow struct {
-	// Attempt is used once: the cookie goes with the first answer, and Dropbox takes a code once.
+	// Attempt is used once: the first answer deletes the cookie, and Dropbox accepts a code once.
 	Attempt authflow.Attempt `json:"a"`
-	// Session and Workspace in which it was begun.
+	// Session and Workspace are those in which the visitor started the flow.
 	Session   string `json:"i"`
 	Workspace string `json:"w"`
-	// Connection that is made, or connected again.
+	// Connection is the name of the StorageConnection to make or to connect again.
 	Connection string `json:"c"`
 	AppKey     string `json:"k"`
-	// RedirectURI to which Dropbox was told to send the visitor.
+	// RedirectURI is where Dropbox sends the visitor back to.
 	RedirectURI string    `json:"r"`
 	Expires     time.Time `json:"e"`
 }
 
-// jar keeps what must not be read or changed by browsers in cookies: AES-GCM under a key of the shim's.
+// jar seals cookies with AES-GCM, so that browsers can neither read nor change them.
 type jar struct {
 	aead cipher.AEAD
-	// secure cookies are sent over TLS only.
+	// secure says that browsers send the cookies over TLS only.
 	secure bool
 }
 
-// newJar returns a jar with a key of 32 bytes.
+// newJar returns a jar. The key must have 32 bytes.
 func newJar(key []byte, secure bool) (jar, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -70,8 +70,8 @@ func newJar(key []byte, secure bool) (jar, error) {
 	return jar{aead, secure}, err
 }
 
-// cookie has no Max-Age: it ends with the browser's session, and what it holds says when it ends at the latest. SameSite is Lax
-// because the visitor comes back from another site, the storage service.
+// cookie returns a cookie without Max-Age: it ends with the browser's session, and its value says when it ends at the latest. SameSite
+// is Lax because the visitor comes back from another site, the storage service.
 func (j jar) cookie(name, value string) *http.Cookie {
 	if j.secure {
 		name = "__Host-" + name
@@ -80,7 +80,7 @@ func (j jar) cookie(name, value string) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: j.secure, SameSite: http.SameSiteLaxMode}
 }
 
-// put seals a value. The cookie's name is authenticated, so that one cookie cannot stand for another.
+// put seals a value into a cookie. The cookie's name is authenticated, so that one cookie cannot be used as another.
 func (j jar) put(w http.ResponseWriter, name string, value any) error {
 	plain, err := json.Marshal(value)
 	if err != nil {
@@ -91,7 +91,7 @@ func (j jar) put(w http.ResponseWriter, name string, value any) error {
 	return nil
 }
 
-// take reads a value; ok is false when there is none that this jar has sealed.
+// take reads the value of a cookie. ok is false if there is none that this jar has sealed.
 func (j jar) take(r *http.Request, name string, value any) (ok bool) {
 	cookie, err := r.Cookie(j.cookie(name, "").Name)
 	if err != nil {
@@ -105,13 +105,14 @@ func (j jar) take(r *http.Request, name string, value any) (ok bool) {
 	return err == nil && json.Unmarshal(plain, value) == nil
 }
 
+// drop deletes a cookie.
 func (j jar) drop(w http.ResponseWriter, name string) {
 	cookie := j.cookie(name, "") //nolint:gosec // see cookie
 	cookie.MaxAge = -1
 	http.SetCookie(w, cookie)
 }
 
-// session returns who has signed in, nil when nobody has.
+// session returns the session of a request; nil if nobody has signed in.
 func (s *Server) session(r *http.Request) *session {
 	found := &session{}
 	if !s.jar.take(r, sessionCookie, found) || !s.Clock.Now().Before(found.Expires) {

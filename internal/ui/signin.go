@@ -19,21 +19,22 @@ import (
 	"github.com/platen-dev/platen/internal/callers"
 )
 
-// maxNamespaces bounds how many workspaces are offered; others can be typed in.
+// maxNamespaces bounds the workspaces that are offered; a visitor can type others.
 const maxNamespaces = 500
 
-// namespaceName is RFC 1123's label.
+// namespaceName matches an RFC 1123 label.
 var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// signInForm is what the sign-in page shows; never a token.
+// signInForm is the content of the sign-in page. It never has a token.
 type signInForm struct {
+	// Next is the page to go to after signing in, Why says why the visitor has to sign in.
 	Next, Workspace, Why, Error string
-	// Ask for the workspace, because the token does not say it.
+	// Ask says that the form asks for the workspace, because the token does not tell it.
 	Ask bool
 }
 
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) error {
-	form := signInForm{Next: inside(r.URL.Query().Get("next"))}
+	form := signInForm{Next: localPath(r.URL.Query().Get("next"))}
 	switch r.URL.Query().Get("why") {
 	case "ended":
 		form.Why = "Your session has ended, because the cluster no longer accepts the token. Sign in with a new one."
@@ -49,21 +50,21 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return badForm(err)
 	}
 	token := strings.TrimSpace(r.PostForm.Get("token"))
-	form := signInForm{Next: inside(r.PostForm.Get("next")), Workspace: strings.TrimSpace(r.PostForm.Get("workspace"))}
-	again := func(status int, format string, args ...any) error {
+	form := signInForm{Next: localPath(r.PostForm.Get("next")), Workspace: strings.TrimSpace(r.PostForm.Get("workspace"))}
+	reject := func(status int, format string, args ...any) error {
 		form.Error = fmt.Sprintf(format, args...)
 		s.views.page(w, status, "sign-in", page{Title: "Sign in", Body: form})
 		return nil
 	}
 	switch {
 	case token == "":
-		return again(http.StatusUnprocessableEntity, "Paste a token.")
+		return reject(http.StatusUnprocessableEntity, "Paste a token.")
 	case len(token) > maxToken:
-		return again(http.StatusUnprocessableEntity, "This token has more than %d characters, which a browser does not keep. Use a service account's: kubectl create token NAME.", maxToken)
+		return reject(http.StatusUnprocessableEntity, "This token has more than %d characters, which is too long for a browser. Use the token of a service account: kubectl create token NAME.", maxToken)
 	}
 	caller, err := s.Reviewer.Authenticate(r.Context(), token)
-	if refusal := (*callers.StatusError)(nil); errors.As(err, &refusal) {
-		return again(http.StatusUnauthorized, "The cluster does not accept this token. It may have expired, or not be complete. Make a new one and paste it whole.")
+	if rejected := (*callers.StatusError)(nil); errors.As(err, &rejected) {
+		return reject(http.StatusUnauthorized, "The cluster does not accept this token. It may have expired or be incomplete. Make a new one and paste all of it.")
 	}
 	if err != nil {
 		return err
@@ -71,11 +72,11 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	workspace := cmp.Or(form.Workspace, caller.Home())
 	if workspace == "" {
 		form.Ask = true
-		return again(http.StatusUnprocessableEntity, "This token belongs to no service account, so the page does not know your workspace. Name it below, and paste the token again.")
+		return reject(http.StatusUnprocessableEntity, "This token does not belong to a service account, so the page does not know your workspace. Name it below, and paste the token again.")
 	}
 	if !namespaceName.MatchString(workspace) {
 		form.Ask = true
-		return again(http.StatusUnprocessableEntity, "A workspace is a namespace: lower-case letters, digits and dashes.")
+		return reject(http.StatusUnprocessableEntity, "A workspace is a namespace: lower-case letters, digits and dashes.")
 	}
 	err = s.jar.put(w, sessionCookie, session{ID: rand.Text(), Token: token, Workspace: workspace, Expires: s.Clock.Now().Add(sessionLifetime)})
 	if err != nil {
@@ -92,9 +93,9 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// workspaceForm is what the page for the choice of a workspace shows.
+// workspaceForm is the content of the page on which a visitor chooses a workspace.
 type workspaceForm struct {
-	// Namespaces that the visitor may list; none when they may not.
+	// Namespaces to choose from; none if the visitor may not list them.
 	Namespaces   []string
 	Value, Error string
 }
@@ -133,7 +134,7 @@ func (s *Server) chooseWorkspace(w http.ResponseWriter, r *http.Request, v *visi
 	return nil
 }
 
-// badForm explains a form that cannot be read.
+// badForm returns the problem for a form that cannot be read.
 func badForm(err error) error {
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
 		return err

@@ -24,7 +24,7 @@ import (
 // maxConnections bounds the connections that are listed of a workspace.
 const maxConnections = 100
 
-// connectionView is a connection as the page shows it.
+// connectionView is a connection on the page.
 type connectionView struct {
 	Name               string
 	Words              words
@@ -33,10 +33,10 @@ type connectionView struct {
 	Folder             string
 	Policy             platenv1alpha1.UploadPolicy
 	Verified           time.Time
-	// High is from where on the account is nearly full.
+	// High is the used space, in bytes, above which the account is nearly full.
 	High                        int64
 	Checking, Connected, Broken bool
-	// Notice tells how what the visitor just did ended.
+	// Notice is the result of the visitor's last action; nil for none.
 	Notice *words
 }
 
@@ -84,14 +84,14 @@ func (s *Server) showStorage(w http.ResponseWriter, r *http.Request, v *visitor,
 	}
 	view.Connect.HasAppKey = s.AppKey != ""
 	view.Connect.RedirectURI = s.redirectURI(r)
-	if s.own != nil && s.own.Host != r.Host {
-		view.Connect.Elsewhere = s.own.String()
+	if s.origin != nil && s.origin.Host != r.Host {
+		view.Connect.Elsewhere = s.origin.String()
 	}
 	s.views.page(w, status, "storage", page{Title: "Storage", Section: "storage", Session: v.session, Body: view})
 	return nil
 }
 
-// freeName is the first of dropbox, dropbox-2, … that is not taken.
+// freeName returns the first of dropbox, dropbox-2, … that is not taken.
 func freeName(taken map[string]bool) string {
 	name := "dropbox"
 	for n := 2; taken[name]; n++ {
@@ -113,7 +113,7 @@ func (v *visitor) findConnection(ctx context.Context, name string) (*platenv1alp
 	return c, err
 }
 
-// open reaches the account of a connection, with credentials that the visitor may read.
+// open opens the account of a connection. It reads the credentials with the visitor's rights.
 func (s *Server) open(ctx context.Context, v *visitor, c *platenv1alpha1.StorageConnection) (accounts.Account, error) {
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: v.Client}, Registry: s.registry,
@@ -123,29 +123,25 @@ func (s *Server) open(ctx context.Context, v *visitor, c *platenv1alpha1.Storage
 	if err != nil {
 		return nil, err
 	}
-	a, ok := provider.(accounts.Account)
+	account, ok := provider.(accounts.Account)
 	if !ok {
 		return nil, fmt.Errorf("the provider %s has no folders to choose from", c.Spec.Provider)
 	}
-	return a, nil
+	return account, nil
 }
 
-// troubles tells what went wrong with an account; nil when err is not of its kind.
-func troubles(err error) *words {
-	trouble := (*storage.Error)(nil)
-	if !errors.As(err, &trouble) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown {
+// accountProblem describes an error of an account or its credentials; nil for any other error.
+func accountProblem(err error) *words {
+	failure := (*storage.Error)(nil)
+	if !errors.As(err, &failure) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown {
 		return nil
 	}
 	provider := string(platenv1alpha1.ProviderDropbox)
-	return &words{bad, trouble.Reason.Advice(provider).Title, sentence(trouble.Explain(provider))}
+	return &words{bad, failure.Reason.Advice(provider).Title, sentence(failure.Explain(provider))}
 }
 
-// connection shows one connection anew.
-func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
-	}
+// connection shows one connection.
+func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	return s.showConnection(w, r, v, c, nil)
 }
 
@@ -153,10 +149,10 @@ func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visit
 	view := viewConnection(c)
 	view.Notice = notice
 	if notice != nil && notice.Tone == bad {
-		// The account has just said otherwise than the status, which is older.
+		// The account's answer is newer than the status.
 		view.Words, view.Broken, view.Connected = words{bad, notice.Title, ""}, true, false
 	}
-	if fragment(r) {
+	if isHTMX(r) {
 		s.views.fragment(w, http.StatusOK, "connection", view)
 		return nil
 	}
@@ -164,18 +160,14 @@ func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visit
 	return nil
 }
 
-// test asks the account whether everything works.
-func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	c, err := v.findConnection(r.Context(), r.PathValue("connection"))
-	if err != nil {
-		return err
-	}
+// test checks the account and its default folder now.
+func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	who := storage.Account{}
 	account, err := s.open(r.Context(), v, c)
 	if err == nil {
 		who, err = accounts.Try(r.Context(), account, string(c.Spec.DefaultFolder))
 	}
-	notice := troubles(err)
+	notice := accountProblem(err)
 	switch {
 	case err == nil:
 		notice = &words{good, "It works", fmt.Sprintf("Dropbox answered for %s, and the folder %s can be written to.", who.Email, c.Spec.DefaultFolder)}

@@ -25,7 +25,7 @@ import (
 const (
 	// noUpload is the destination of a form whose render is not uploaded.
 	noUpload = "none"
-	// maxPrefix bounds how much of a template's name goes into a job's, so that the API server has room for its suffix.
+	// maxPrefix bounds the part of a job's name that comes from the template's, so that the API server's suffix fits.
 	maxPrefix = 40
 )
 
@@ -35,14 +35,14 @@ var formats = []platenv1alpha1.Format{
 	platenv1alpha1.FormatPDF, platenv1alpha1.FormatMP4, platenv1alpha1.FormatGIF,
 }
 
-// templateView is a template as the list shows it.
+// templateView is a template in the list.
 type templateView struct {
 	Name          string
 	ID            *int64
 	Pages         int
 	Width, Height int32
 	Parameters    int
-	// Preview is the first file of its newest render, nil when there is none.
+	// Preview is the first file of the newest render; nil if there is none.
 	Preview *fileView
 }
 
@@ -51,11 +51,11 @@ type formView struct {
 	templateView
 	Inputs  []input
 	Formats []platenv1alpha1.Format
-	// What was submitted.
+	// Format, FileName, Destination and Folder are what the visitor submitted.
 	Format, FileName, Destination, Folder string
-	// Error of the form as a whole.
+	// Error is about the form as a whole.
 	Error string
-	// Result is what was rendered last; nil before.
+	// Result is the last render of this form; nil if there is none yet.
 	Result *jobView
 }
 
@@ -70,11 +70,12 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 	return v
 }
 
-// newest finds each template's newest picture. A visitor who may not see jobs sees none.
+// newest returns the newest render of each template that is an image, by the template's name. It returns none if the visitor may not
+// list jobs.
 func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1alpha1.RenderJob, error) {
 	jobs, err := s.jobs(ctx, v)
-	if refusal := (*callers.StatusError)(nil); errors.As(err, &refusal) && refusal.Status == http.StatusForbidden {
-		return nil, nil //nolint:nilnil // nothing to show, and that is no error
+	if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
+		return nil, nil //nolint:nilnil // a template without a preview is not an error
 	}
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1al
 }
 
 func (s *Server) templates(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	if err := v.may(r.Context(), "list", "rendertemplates"); err != nil {
+	if err := v.authorize(r.Context(), "list", "rendertemplates"); err != nil {
 		return err
 	}
 	list := &platenv1alpha1.RenderTemplateList{}
@@ -111,7 +112,7 @@ func (s *Server) templates(w http.ResponseWriter, r *http.Request, v *visitor) e
 }
 
 func (s *Server) findTemplate(r *http.Request, v *visitor) (*platenv1alpha1.RenderTemplate, error) {
-	if err := v.may(r.Context(), "get", "rendertemplates"); err != nil {
+	if err := v.authorize(r.Context(), "get", "rendertemplates"); err != nil {
 		return nil, err
 	}
 	t := &platenv1alpha1.RenderTemplate{}
@@ -140,13 +141,13 @@ func (s *Server) template(w http.ResponseWriter, r *http.Request, v *visitor) er
 	return nil
 }
 
-// render makes a job of what the visitor has filled in.
+// render creates a job from the visitor's form.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	t, err := s.findTemplate(r, v)
 	if err != nil {
 		return err
 	}
-	if err := r.ParseMultipartForm(maxForm); err != nil { //nolint:gosec // the body is bounded by protected
+	if err := r.ParseMultipartForm(maxForm); err != nil { //nolint:gosec // secure bounds the body
 		return badForm(err)
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }()
@@ -171,15 +172,10 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 	if err != nil {
 		return err
 	}
-	if fragment(r) {
-		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
-		return nil
-	}
-	http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
-	return nil
+	return s.showCreated(w, r, job)
 }
 
-// spec is the job that a form asks for.
+// spec returns the spec of the job that a form describes.
 func (s *Server) spec(form formView, values map[string]any) (platenv1alpha1.RenderJobSpec, error) {
 	modifications, err := json.Marshal(values)
 	if err != nil {
@@ -203,9 +199,9 @@ func (s *Server) spec(form formView, values map[string]any) (platenv1alpha1.Rend
 	return spec, nil
 }
 
-// showForm shows a form with what is wrong in it.
+// showForm shows a form with its errors.
 func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, form formView) error {
-	if fragment(r) {
+	if isHTMX(r) {
 		w.Header().Set("HX-Retarget", "#form")
 		w.Header().Set("HX-Reswap", "outerHTML")
 		s.views.fragment(w, http.StatusUnprocessableEntity, "form", form)
@@ -215,7 +211,7 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, fo
 	return nil
 }
 
-// causes tells what the API server found wrong, by field, without the object's name before it.
+// causes returns the API server's message for each invalid field, without the object's name.
 func causes(err error) string {
 	api := apierrors.APIStatus(nil)
 	if !errors.As(err, &api) || api.Status().Details == nil {
@@ -232,7 +228,7 @@ func causes(err error) string {
 	return strings.Join(list, "; ")
 }
 
-// preview renders a template as it is, with made-up values where it has none, and uploads nothing.
+// preview renders a template with its defaults, and samples for required parameters. It uploads nothing.
 func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	t, err := s.findTemplate(r, v)
 	if err != nil {
@@ -247,7 +243,12 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err != nil {
 		return err
 	}
-	if fragment(r) {
+	return s.showCreated(w, r, job)
+}
+
+// showCreated shows a job that was just created: on the form's page, or on a page of its own.
+func (s *Server) showCreated(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
+	if isHTMX(r) {
 		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
 		return nil
 	}

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ui is the web page of the shim, for people who prefer one: Storage, Renders and Templates of a workspace. It has no
-// rights of its own: whatever it shows or does, it asks the API server for with the token of whoever has signed in.
+// Package ui is the web page of the shim: Storage, Renders and Templates of a workspace. It has no rights of its own: everything that
+// it shows or does is allowed by the API server for the token of the visitor.
 package ui
 
 import (
@@ -27,13 +27,13 @@ import (
 )
 
 const (
-	// maxForm bounds what a visitor sends, in bytes.
+	// maxForm bounds the body of a request, in bytes.
 	maxForm = 1 << 20
-	// requestTimeout bounds one answer, but for files.
+	// requestTimeout bounds one request, except for files.
 	requestTimeout = 30 * time.Second
-	// fileTimeout bounds the sending of a file.
+	// fileTimeout bounds the request for a file.
 	fileTimeout = 5 * time.Minute
-	// maxRequests is how many requests are answered at a time, those for files among them.
+	// maxRequests bounds the requests in progress, including those for files.
 	maxRequests = 512
 )
 
@@ -41,49 +41,48 @@ const (
 type Options struct {
 	// Reviewer authenticates and authorizes visitors.
 	Reviewer *callers.Reviewer
-	// Cache of RenderJobs and RenderTemplates, read once the visitor's right to them has been asked for.
+	// Cache of RenderJobs and RenderTemplates. The page checks the visitor's right before it reads from the cache.
 	Cache client.Reader
-	// Key of 32 bytes that seals cookies, the same for every replica.
+	// Key seals cookies. It has 32 bytes and is the same in every replica.
 	Key []byte
-	// URL of the page's origin as browsers see it, such as https://platen.example.com. Empty is http and the host that a request
-	// names; whoever terminates TLS in front of the page must set it, so that cookies are sent over TLS only.
+	// URL is the page's origin as browsers see it, such as https://platen.example.com. It must be set behind a proxy that terminates
+	// TLS, so that cookies are sent over TLS only. Default: http and the host that a request names.
 	URL string
-	// ContentURL is where the content URLs of jobs begin; the page fetches nothing else.
+	// ContentURL is the beginning of the content URLs of jobs. The page fetches nothing else.
 	ContentURL string
-	// Dropbox says how accounts are reached, without credentials.
+	// Dropbox is the configuration for accounts, without credentials.
 	Dropbox dropbox.Config
-	// AuthorizeURL is the host of Dropbox's consent page; empty is Dropbox's own.
+	// AuthorizeURL is the host of Dropbox's consent page. Default: Dropbox's own.
 	AuthorizeURL string
-	// AppKey of the app with which accounts are connected unless a visitor gives another; may be empty.
+	// AppKey is the app with which accounts are connected if a visitor names no other. Optional.
 	AppKey string
-	// TTL after which a job that was made on the page is deleted with its files.
-	TTL time.Duration
-	// Clock tells the time.
+	// TTL is how long a finished job of the page and its files are kept.
+	TTL   time.Duration
 	Clock clock.PassiveClock
 	Log   logr.Logger
 }
 
-// Server answers the page.
+// Server serves the page.
 type Server struct {
 	Options
-	// own and content are the parsed URLs; own is nil when it is not known.
-	own, content *url.URL
-	jar          jar
-	views        views
-	files        *http.Client
-	// slots are taken by the requests that are being answered.
+	// origin and content are the parsed URLs. origin is nil if it is not configured.
+	origin, content *url.URL
+	jar             jar
+	views           views
+	files           *http.Client
+	// slots holds one value for each request in progress.
 	slots chan struct{}
-	// registry keeps the access tokens of accounts for as long as their Secrets, which are read with each visitor's own rights.
+	// registry keeps the access tokens of accounts until their Secrets change. The Secrets are read with each visitor's own rights.
 	registry *storage.Registry
 }
 
 // New returns a Server.
 func New(options Options) (*Server, error) {
-	own, err := origin(options.URL)
+	own, err := parseOrigin(options.URL)
 	if err != nil && options.URL != "" {
 		return nil, fmt.Errorf("the URL of the page: %w", err)
 	}
-	content, err := origin(options.ContentURL)
+	content, err := parseOrigin(options.ContentURL)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of the content store: %w", err)
 	}
@@ -95,14 +94,14 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: options, own: own, content: content, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
+	return &Server{Options: options, origin: own, content: content, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-// origin reads a URL that has a scheme and a host.
-func origin(text string) (*url.URL, error) {
+// parseOrigin reads a URL with nothing but a scheme and a host.
+func parseOrigin(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, fmt.Errorf("'%s' must be like https://platen.example.com", text)
@@ -114,46 +113,46 @@ func origin(text string) (*url.URL, error) {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ui/static/", s.views.static())
-	mux.HandleFunc("GET /ui/sign-in", s.answering(s.signInPage))
-	mux.HandleFunc("POST /ui/sign-in", s.answering(s.signIn))
-	mux.HandleFunc("POST /ui/sign-out", s.answering(s.signOut))
-	mux.HandleFunc("GET /ui/workspace", s.visiting(s.workspacePage))
-	mux.HandleFunc("POST /ui/workspace", s.visiting(s.chooseWorkspace))
-	mux.HandleFunc("GET /ui/storage", s.visiting(s.storage))
-	mux.HandleFunc("POST /ui/connect", s.visiting(s.connect))
-	mux.HandleFunc("GET "+callbackPath, s.answering(s.callback))
-	mux.HandleFunc("GET /ui/storage/{connection}", s.visiting(s.connection))
-	mux.HandleFunc("POST /ui/storage/{connection}/test", s.visiting(s.test))
-	mux.HandleFunc("GET /ui/storage/{connection}/folders", s.visiting(s.folders))
-	mux.HandleFunc("POST /ui/storage/{connection}/folders", s.visiting(s.newFolder))
-	mux.HandleFunc("POST /ui/storage/{connection}/folder", s.visiting(s.chooseFolder))
-	mux.HandleFunc("GET /ui/storage/{connection}/disconnect", s.visiting(s.disconnectPage))
-	mux.HandleFunc("POST /ui/storage/{connection}/disconnect", s.visiting(s.disconnect))
-	mux.HandleFunc("GET /ui/renders", s.visiting(s.gallery))
-	mux.HandleFunc("GET /ui/renders/{job}", s.visiting(s.job))
-	mux.HandleFunc("POST /ui/renders/{job}/retry", s.visiting(s.retry))
-	mux.HandleFunc("GET /ui/renders/{job}/files/{page}", s.within(fileTimeout, s.entered(s.file)))
-	mux.HandleFunc("GET /ui/templates", s.visiting(s.templates))
-	mux.HandleFunc("GET /ui/templates/{template}", s.visiting(s.template))
-	mux.HandleFunc("POST /ui/templates/{template}/renders", s.visiting(s.render))
-	mux.HandleFunc("POST /ui/templates/{template}/preview", s.visiting(s.preview))
-	mux.HandleFunc("GET /ui/{$}", s.answering(func(w http.ResponseWriter, r *http.Request) error {
+	mux.HandleFunc("GET /ui/sign-in", s.handle(s.signInPage))
+	mux.HandleFunc("POST /ui/sign-in", s.handle(s.signIn))
+	mux.HandleFunc("POST /ui/sign-out", s.handle(s.signOut))
+	mux.HandleFunc("GET /ui/workspace", s.handleVisitor(s.workspacePage))
+	mux.HandleFunc("POST /ui/workspace", s.handleVisitor(s.chooseWorkspace))
+	mux.HandleFunc("GET /ui/storage", s.handleVisitor(s.storage))
+	mux.HandleFunc("POST /ui/connect", s.handleVisitor(s.connect))
+	mux.HandleFunc("GET "+callbackPath, s.handle(s.callback))
+	mux.HandleFunc("GET /ui/storage/{connection}", s.handleConnection(s.connection))
+	mux.HandleFunc("POST /ui/storage/{connection}/test", s.handleConnection(s.test))
+	mux.HandleFunc("GET /ui/storage/{connection}/folders", s.handleConnection(s.folders))
+	mux.HandleFunc("POST /ui/storage/{connection}/folders", s.handleConnection(s.newFolder))
+	mux.HandleFunc("POST /ui/storage/{connection}/folder", s.handleConnection(s.chooseFolder))
+	mux.HandleFunc("GET /ui/storage/{connection}/disconnect", s.handleConnection(s.disconnectPage))
+	mux.HandleFunc("POST /ui/storage/{connection}/disconnect", s.handleConnection(s.disconnect))
+	mux.HandleFunc("GET /ui/renders", s.handleVisitor(s.gallery))
+	mux.HandleFunc("GET /ui/renders/{job}", s.handleVisitor(s.job))
+	mux.HandleFunc("POST /ui/renders/{job}/retry", s.handleVisitor(s.retry))
+	mux.HandleFunc("GET /ui/renders/{job}/files/{page}", s.within(fileTimeout, s.signedIn(s.file)))
+	mux.HandleFunc("GET /ui/templates", s.handleVisitor(s.templates))
+	mux.HandleFunc("GET /ui/templates/{template}", s.handleVisitor(s.template))
+	mux.HandleFunc("POST /ui/templates/{template}/renders", s.handleVisitor(s.render))
+	mux.HandleFunc("POST /ui/templates/{template}/preview", s.handleVisitor(s.preview))
+	mux.HandleFunc("GET /ui/{$}", s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/ui/storage", http.StatusSeeOther)
 		return nil
 	}))
-	mux.HandleFunc("GET /ui/", s.answering(func(http.ResponseWriter, *http.Request) error {
+	mux.HandleFunc("GET /ui/", s.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "Choose one of the pages above."}
 	}))
-	// What changes something must come from the page itself; see https://pkg.go.dev/net/http#CrossOriginProtection.
-	origin := http.NewCrossOriginProtection()
-	origin.SetDenyHandler(s.answering(func(http.ResponseWriter, *http.Request) error {
+	// Only the page itself may change something; see https://pkg.go.dev/net/http#CrossOriginProtection.
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(s.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusForbidden, Title: "This request came from another site", Text: "Nothing was changed. Open the page itself and try again."}
 	}))
-	return s.protected(origin.Handler(mux))
+	return s.secure(protection.Handler(mux))
 }
 
-// protected adds what every answer carries and bounds what every request may take.
-func (s *Server) protected(next http.Handler) http.Handler {
+// secure adds the security headers to every answer, and bounds the requests and their bodies.
+func (s *Server) secure(next http.Handler) http.Handler {
 	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; " +
 		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -161,7 +160,7 @@ func (s *Server) protected(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Content-Type-Options", "nosniff")
-		// Not no-referrer: browsers would send Origin: null with the page's own forms.
+		// With no-referrer, browsers would send Origin: null with the page's own forms.
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -173,17 +172,18 @@ func (s *Server) protected(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		default:
 			h.Set("Retry-After", "1")
-			http.Error(w, "Too many people use this page at the moment. Try again.", http.StatusServiceUnavailable)
+			http.Error(w, "The page has too many visitors at the moment. Try again.", http.StatusServiceUnavailable)
 		}
 	})
 }
 
-// problem is what went wrong, where, and what to do next.
+// problem is an error as the visitor sees it.
 type problem struct {
+	// Status is the HTTP status.
 	Status int
-	Title  string
-	Text   string
-	// Link is where to go on; LinkText says what is there.
+	// Title says what happened in a few words, Text where it happened and what to do.
+	Title, Text string
+	// Link and its text lead on; empty for none.
 	Link, LinkText string
 	// signOut ends the session.
 	signOut bool
@@ -192,8 +192,8 @@ type problem struct {
 // Error implements error.
 func (p *problem) Error() string { return p.Title }
 
-// answering turns a handler's error into a page, or into a notice when htmx has asked.
-func (s *Server) answering(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// handle turns the error of a handler into a page, or into a notice for htmx.
+func (s *Server) handle(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return s.within(requestTimeout, handle)
 }
 
@@ -208,10 +208,10 @@ func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, 
 		p := s.explain(r, err)
 		if p.signOut {
 			s.jar.drop(w, sessionCookie)
-			s.redirect(w, r, "/ui/sign-in?why=ended&next="+url.QueryEscape(landing(r)))
+			s.redirect(w, r, "/ui/sign-in?why=ended&next="+url.QueryEscape(returnPath(r)))
 			return
 		}
-		if fragment(r) {
+		if isHTMX(r) {
 			w.Header().Set("HX-Retarget", "#notices")
 			w.Header().Set("HX-Reswap", "innerHTML")
 			s.views.fragment(w, p.Status, "problem", p)
@@ -221,27 +221,27 @@ func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, 
 	}
 }
 
-// explain finds the words for an error.
+// explain returns the problem for an error.
 func (s *Server) explain(r *http.Request, err error) *problem {
 	known := (*problem)(nil)
-	refusal := (*callers.StatusError)(nil)
+	caller := (*callers.StatusError)(nil)
 	api := apierrors.APIStatus(nil)
 	large := (*http.MaxBytesError)(nil)
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &refusal) && refusal.Status == http.StatusForbidden:
+	case errors.As(err, &caller) && caller.Status == http.StatusForbidden:
 		return &problem{
-			Status: refusal.Status, Title: "You may not see this workspace",
-			Text: sentence(refusal.Message) + " Ask whoever manages the namespace for the role platen-view or platen-edit.",
+			Status: caller.Status, Title: "You may not see this workspace",
+			Text: sentence(caller.Message) + " Ask whoever manages the namespace for the role platen-view or platen-edit.",
 			Link: "/ui/workspace", LinkText: "Choose another workspace",
 		}
-	case errors.As(err, &refusal) && refusal.Status != http.StatusUnauthorized:
-		return &problem{Status: refusal.Status, Title: "This was refused", Text: sentence(refusal.Message)}
-	case refusal != nil, apierrors.IsUnauthorized(err):
+	case errors.As(err, &caller) && caller.Status != http.StatusUnauthorized:
+		return &problem{Status: caller.Status, Title: "This was refused", Text: sentence(caller.Message)}
+	case caller != nil, apierrors.IsUnauthorized(err):
 		return &problem{Status: http.StatusUnauthorized, signOut: true}
 	case errors.As(err, &large):
-		return &problem{Status: http.StatusRequestEntityTooLarge, Title: "That is too much", Text: fmt.Sprintf("A form may have %d MiB with its pictures. Give large pictures by their URL.", maxForm>>20)}
+		return &problem{Status: http.StatusRequestEntityTooLarge, Title: "The form is too large", Text: fmt.Sprintf("A form with its pictures may have %d MiB. Give large pictures by their URL.", maxForm>>20)}
 	case apierrors.IsForbidden(err):
 		return &problem{
 			Status: http.StatusForbidden, Title: "You may not do this in this workspace",
@@ -255,12 +255,12 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 		return &problem{Status: http.StatusTooManyRequests, Title: "The cluster is busy", Text: "Wait a moment and try again."}
 	}
 	if !errors.As(err, &api) {
-		s.Log.Error(err, "Answering a request for the page", "path", r.URL.Path)
+		s.Log.Error(err, "Answering a request of the page", "path", r.URL.Path)
 	}
-	return &problem{Status: http.StatusBadGateway, Title: "The cluster did not answer", Text: "Nothing may have been changed. Wait a moment and try again."}
+	return &problem{Status: http.StatusBadGateway, Title: "The cluster did not answer", Text: "It is not known whether anything was changed. Wait a moment, look, and try again."}
 }
 
-// message is what the API server said.
+// message returns the API server's message.
 func message(err error) string {
 	if api := apierrors.APIStatus(nil); errors.As(err, &api) {
 		return api.Status().Message
@@ -268,7 +268,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-// sentence ends a text as one.
+// sentence ends a text with a full stop.
 func sentence(text string) string {
 	if text == "" || strings.ContainsAny(text[len(text)-1:], ".!?") {
 		return text
@@ -276,7 +276,7 @@ func sentence(text string) string {
 	return text + "."
 }
 
-// visitor is who has signed in.
+// visitor is a person who has signed in.
 type visitor struct {
 	*session
 	*callers.Caller
@@ -285,17 +285,17 @@ type visitor struct {
 	reviewer *callers.Reviewer
 }
 
-// visiting is answering for who has signed in.
-func (s *Server) visiting(handle func(http.ResponseWriter, *http.Request, *visitor) error) http.HandlerFunc {
-	return s.answering(s.entered(handle))
+// handleVisitor handles requests of visitors who have signed in.
+func (s *Server) handleVisitor(handle func(http.ResponseWriter, *http.Request, *visitor) error) http.HandlerFunc {
+	return s.handle(s.signedIn(handle))
 }
 
-// entered lets in who has signed in; everyone else is sent to the sign-in page.
-func (s *Server) entered(handle func(http.ResponseWriter, *http.Request, *visitor) error) func(http.ResponseWriter, *http.Request) error {
+// signedIn passes the visitor on, or sends a person who has not signed in to the sign-in page.
+func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visitor) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		found := s.session(r)
 		if found == nil {
-			s.redirect(w, r, "/ui/sign-in?next="+url.QueryEscape(landing(r)))
+			s.redirect(w, r, "/ui/sign-in?next="+url.QueryEscape(returnPath(r)))
 			return nil
 		}
 		caller, err := s.Reviewer.Authenticate(r.Context(), found.Token)
@@ -310,19 +310,30 @@ func (s *Server) entered(handle func(http.ResponseWriter, *http.Request, *visito
 	}
 }
 
-// may asks for the visitor's right before something is read from the cache.
-func (v *visitor) may(ctx context.Context, verb, resource string) error {
+// handleConnection handles a visitor's request about the StorageConnection in the path.
+func (s *Server) handleConnection(handle func(http.ResponseWriter, *http.Request, *visitor, *platenv1alpha1.StorageConnection) error) http.HandlerFunc {
+	return s.handleVisitor(func(w http.ResponseWriter, r *http.Request, v *visitor) error {
+		c, err := v.findConnection(r.Context(), r.PathValue("connection"))
+		if err != nil {
+			return err
+		}
+		return handle(w, r, v, c)
+	})
+}
+
+// authorize checks a right of the visitor, before anything is read from the cache.
+func (v *visitor) authorize(ctx context.Context, verb, resource string) error {
 	return v.reviewer.Authorize(ctx, v.Caller, authorizationv1.ResourceAttributes{
 		Namespace: v.Workspace, Verb: verb, Group: platenv1alpha1.GroupVersion.Group, Resource: resource,
 	})
 }
 
-// fragment tells whether htmx has asked, which takes a part of a page.
-func fragment(r *http.Request) bool { return r.Header.Get("HX-Request") == "true" }
+// isHTMX tells whether htmx made the request, which wants a part of a page.
+func isHTMX(r *http.Request) bool { return r.Header.Get("HX-Request") == "true" }
 
-// redirect goes to a path of the page, by htmx too.
+// redirect sends the browser to a path of the page.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, path string) {
-	if fragment(r) {
+	if isHTMX(r) {
 		w.Header().Set("HX-Redirect", path)
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -330,22 +341,22 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, path string) {
 	http.Redirect(w, r, path, http.StatusSeeOther)
 }
 
-// landing is the page to which a visitor returns after signing in.
-func landing(r *http.Request) string {
-	if fragment(r) {
+// returnPath is the page to which a visitor returns after signing in.
+func returnPath(r *http.Request) string {
+	if isHTMX(r) {
 		if current, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil {
-			return inside(current.RequestURI())
+			return localPath(current.RequestURI())
 		}
 	}
-	// The code in the callback's address is no part of any link.
+	// Never link to the callback: its address holds a code.
 	if r.Method == http.MethodGet && r.URL.Path != callbackPath {
-		return inside(r.URL.RequestURI())
+		return localPath(r.URL.RequestURI())
 	}
 	return "/ui/storage"
 }
 
-// inside returns a path of this page; anything else becomes the first page, so that no link leads a visitor elsewhere.
-func inside(path string) string {
+// localPath returns path if it belongs to this page, and the first page otherwise, so that no link leads to another site.
+func localPath(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/ui/") || strings.ContainsAny(path, "\\\r\n\t") {
 		return "/ui/storage"

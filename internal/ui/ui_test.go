@@ -86,13 +86,13 @@ func TestJar(t *testing.T) {
 	}
 }
 
-func TestOrigin(t *testing.T) {
+func TestParseOrigin(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://platen.example.com": "https://platen.example.com", "https://platen.example.com/": "https://platen.example.com", "http://localhost:8080": "http://localhost:8080",
 		"": "", "platen.example.com": "", "ftp://x": "", "https://u:p@x": "", "https://": "", "://": "",
 	} {
 		got := ""
-		if u, err := origin(text); err == nil {
+		if u, err := parseOrigin(text); err == nil {
 			got = u.String()
 		}
 		if got != want {
@@ -114,7 +114,7 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for n, want := range map[int64]string{0: "0 bytes", 1: "1 byte", 999: "999 bytes", 1000: "1.0 kB", 190_995: "191 kB", 2_000_000_000: "2.0 GB", 5e15: "5.0 PB"} {
-		if got := bytes(n); got != want {
+		if got := formatBytes(n); got != want {
 			t.Errorf("%d: got %q, want %q", n, got, want)
 		}
 	}

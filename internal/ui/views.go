@@ -4,7 +4,7 @@
 package ui
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -19,31 +19,33 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// assets are html/layout.html around every page, html/parts.html with what several pages show and htmx asks for, one file for
-// each page, and what browsers load. hack/ui/vendor.sh takes htmx from npm.
+// assets are the templates and the static files: html/layout.html is around every page, html/parts.html has the parts that several
+// pages share and htmx requests, and each page has a file. hack/ui/vendor.sh takes htmx from npm.
 //
 //go:embed html static
 var assets embed.FS
 
-// page is what the layout shows.
+// page is the data of the layout.
 type page struct {
 	Title string
-	// Section of the navigation that is current: storage, renders or templates.
+	// Section is the current section of the navigation: storage, renders or templates.
 	Section string
-	// Session of the visitor, nil when nobody has signed in.
+	// Session of the visitor; nil if nobody has signed in.
 	Session *session
-	Body    any
+	// Body is the data of the page's own template.
+	Body any
 }
 
-// views hold the parsed templates.
+// views holds the parsed templates.
 type views struct {
 	parts *template.Template
+	// pages by name, such as storage.
 	pages map[string]*template.Template
-	// hashes of the static files, which are part of their addresses.
+	// hashes of the static files by name. They are part of the files' addresses.
 	hashes map[string]string
 }
 
-func newViews(now clock.PassiveClock) (views, error) {
+func newViews(clk clock.PassiveClock) (views, error) {
 	v := views{pages: map[string]*template.Template{}, hashes: map[string]string{}}
 	files, err := fs.Glob(assets, "static/*")
 	if err != nil {
@@ -59,9 +61,9 @@ func newViews(now clock.PassiveClock) (views, error) {
 	}
 	v.parts = template.New("").Funcs(template.FuncMap{
 		"asset":  func(name string) string { return "/ui/static/" + name + "?v=" + v.hashes[name] },
-		"ago":    func(t time.Time) string { return ago(now.Since(t)) },
+		"ago":    func(t time.Time) string { return ago(clk.Since(t)) },
 		"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"bytes":  bytes,
+		"bytes":  formatBytes,
 		"plural": plural,
 	})
 	if v.parts, err = v.parts.ParseFS(assets, "html/layout.html", "html/parts.html"); err != nil {
@@ -95,17 +97,17 @@ func (v views) fragment(w http.ResponseWriter, status int, name string, data any
 }
 
 func (v views) answer(w http.ResponseWriter, status int, t *template.Template, name string, data any) {
-	var b stdbytes.Buffer
+	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, name, data); err != nil {
-		// A template that does not fit its data; tests show every one.
+		// The template does not fit its data. Tests render every template.
 		panic(fmt.Sprintf("ui: template %s: %v", name, err))
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // fails only when the visitor is gone
+	_, _ = w.Write(b.Bytes()) // fails only if the visitor is gone
 }
 
-// static serves what browsers load. An address with the right hash is good for ever.
+// static serves the static files. Browsers may cache an address with the right hash for ever.
 func (v views) static() http.Handler {
 	files := http.FileServerFS(assets)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

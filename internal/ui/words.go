@@ -17,7 +17,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// tone is how a state is to be taken; the style sheet has a colour and a sign for each.
+// tone is the severity of a state. The style sheet has a colour and a sign for each.
 type tone string
 
 const (
@@ -28,16 +28,16 @@ const (
 	idle tone = "idle"
 )
 
-// words tell a person what is, and what to do about it.
+// words describe a state to a person.
 type words struct {
 	Tone tone
 	// Title is the state in two or three words.
 	Title string
-	// Text says what happened and what to do; empty when nothing is to be done.
+	// Text says what happened and what to do; empty if there is nothing to do.
 	Text string
 }
 
-// connectionWords tell how a connection is.
+// connectionWords describes the state of a connection.
 func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	ready := meta.FindStatusCondition(c.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
@@ -48,22 +48,22 @@ func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	case ready.Status == metav1.ConditionTrue:
 		return words{good, "Connected", ""}
 	}
-	how := bad
+	severity := bad
 	if ready.Status == metav1.ConditionUnknown {
-		how = warn
+		severity = warn
 	}
 	advice := storage.Reason(ready.Reason).Advice(string(c.Spec.Provider))
-	return words{how, cmp.Or(advice.Title, "Not working"), sentence(ready.Message)}
+	return words{severity, cmp.Or(advice.Title, "Not working"), sentence(ready.Message)}
 }
 
-// jobWords tell how far a job has come.
+// jobWords describes the state of a job.
 func jobWords(job *platenv1alpha1.RenderJob) words {
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
-	if ready == nil || job.Status.ObservedGeneration == nil || *job.Status.ObservedGeneration != job.Generation {
+	if ready == nil || !job.Observed() {
 		return words{busy, "Waiting to start", ""}
 	}
 	if retrying(job) {
-		return words{busy, "Uploading again", "The pages are kept: nothing is rendered anew."}
+		return words{busy, "Uploading again", "The pages are kept and are not rendered again."}
 	}
 	switch ready.Reason {
 	case platenv1alpha1.SucceededReason:
@@ -88,7 +88,7 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 	case platenv1alpha1.InvalidSpecReason, platenv1alpha1.InvalidModificationsReason:
 		return words{bad, "Cannot be rendered", sentence(ready.Message) + " Correct it and render again."}
 	case platenv1alpha1.DeadlineExceededReason:
-		return words{bad, "Took too long", sentence(ready.Message) + " Look for what the page waits for, such as a picture that does not load."}
+		return words{bad, "Took too long", sentence(ready.Message) + " Check what the page waits for, such as a picture that does not load."}
 	}
 	if ready.Status == metav1.ConditionFalse {
 		return words{bad, "Failed", sentence(ready.Message)}
@@ -96,7 +96,7 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 	return words{busy, "Working", sentence(ready.Message)}
 }
 
-// uploadText says what to do about an upload that failed.
+// uploadText says what to do about a failed upload.
 func uploadText(job *platenv1alpha1.RenderJob) string {
 	uploaded := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 	provider := ""
@@ -109,15 +109,15 @@ func uploadText(job *platenv1alpha1.RenderJob) string {
 	return "The pages are kept. " + cmp.Or(storage.Reason(uploaded.Reason).Advice(provider).Do, "The upload can be retried.")
 }
 
-// uploadFailed tells whether an upload of a finished job failed, so that it can be tried again.
+// uploadFailed tells whether an upload of a finished job failed and can be retried.
 func uploadFailed(job *platenv1alpha1.RenderJob) bool {
 	return job.Finished() && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 }
 
-// retrying tells whether another try was asked for that the manager has not made yet.
+// retrying tells whether the manager has yet to handle a request to retry the uploads.
 func retrying(job *platenv1alpha1.RenderJob) bool {
-	asked := job.Annotations[platenv1alpha1.RetryUploadsAnnotation]
-	return uploadFailed(job) && asked != "" && asked != job.Status.LastHandledRetryUploads
+	requested := job.Annotations[platenv1alpha1.RetryUploadsAnnotation]
+	return uploadFailed(job) && requested != "" && requested != job.Status.LastHandledRetryUploads
 }
 
 // label makes a parameter's name readable: subTitle and sub_title become Sub title.
@@ -142,8 +142,8 @@ func label(name string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// bytes tells a size as people do: 1.9 MB.
-func bytes(n int64) string {
+// formatBytes writes a size as people do: 1.9 MB.
+func formatBytes(n int64) string {
 	const step = 1000
 	if n < step {
 		return plural(int(n), "byte")
@@ -159,7 +159,7 @@ func bytes(n int64) string {
 	return fmt.Sprintf("%.*f %cB", digits, value, "kMGTP"[unit-1])
 }
 
-// ago tells how long something is past.
+// ago writes an age as people do: 3 hours ago.
 func ago(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

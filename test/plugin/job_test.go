@@ -313,7 +313,7 @@ func TestStatusAndRetry(t *testing.T) {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 	r = platen(t, "status", "failed-upload", "-n", namespace)
-	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to storage: Token expired") || !strings.Contains(r.out, "Next: Mend the connection") || strings.Contains(r.out, "\x1b") {
+	if r.code != 0 || !strings.Contains(r.out, "Not uploaded to storage: Token expired") || !strings.Contains(r.out, "Next: Connect the account again") || strings.Contains(r.out, "\x1b") {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 
