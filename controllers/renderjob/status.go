@@ -106,7 +106,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 			Name: result.Name, Type: platenv1alpha1.ConnectionStorage, Provider: spec.Provider,
 			Status: platenv1alpha1.UploadPending, ReadyCount: s.targets[i].connection.Status.ReadyCount,
 		}
-		for _, p := range result.Pages {
+		for _, p := range result.Files {
 			page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize} //nolint:gosec // at most 200, by the API
 			if p.Err == nil {
 				page.Path, page.ContentHash = p.Path, p.ContentHash
@@ -245,7 +245,7 @@ func summary(s *scope) string {
 func uploadSummary(results []uploader.Result) string {
 	parts := make([]string, 0, len(results))
 	for _, result := range results {
-		parts = append(parts, fmt.Sprintf("%s in %s", plural(len(result.Pages), "file"), result.Name))
+		parts = append(parts, fmt.Sprintf("%s in %s", plural(len(result.Files), "file"), result.Name))
 	}
 	return strings.Join(parts, ", ")
 }

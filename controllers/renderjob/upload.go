@@ -91,13 +91,14 @@ func (r *Reconciler) plan(s *scope, files []file.ID, pages []content.Page, doubt
 	up := uploader.Upload{Job: s.key(), UID: s.job.UID, Generation: s.job.Generation}
 	for _, t := range s.targets {
 		connection := uploader.Connection{
-			Name:  t.connection.Name,
-			Limit: r.Connector.Limit(t.connection),
-			Open:  func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
+			Name:           t.connection.Name,
+			BytesPerSecond: t.connection.Spec.MaxUploadBytesPerSecond,
+			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
 		}
 		for _, p := range pages {
 			name := task.FileName(s.job, p.ID, inSize[p.ExtraSize])
-			connection.Files = append(connection.Files, uploader.File{ID: p.ID, File: storage.File{
+			connection.Files = append(connection.Files, storage.File{
+				ID:             p.ID,
 				Path:           storage.JoinPath(t.folder, name),
 				Size:           p.Size,
 				ContentHash:    p.ContentHash,
@@ -107,7 +108,7 @@ func (r *Reconciler) plan(s *scope, files []file.ID, pages []content.Page, doubt
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 					return r.Store.NewRangeReader(ctx, p.Key, offset, length)
 				},
-			}})
+			})
 		}
 		up.Connections = append(up.Connections, connection)
 	}

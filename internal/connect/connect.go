@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
-	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
 // Connector opens StorageConnections. Make one with New.
@@ -27,7 +25,6 @@ type Connector struct {
 	Options
 
 	mu       sync.Mutex
-	limits   map[types.NamespacedName]*rate.Limiter
 	troubles map[types.NamespacedName]Trouble
 }
 
@@ -69,10 +66,7 @@ func New(options Options) *Connector {
 	if options.Registry == nil {
 		options.Registry = storage.NewRegistry()
 	}
-	return &Connector{
-		Options: options,
-		limits:  map[types.NamespacedName]*rate.Limiter{}, troubles: map[types.NamespacedName]Trouble{},
-	}
+	return &Connector{Options: options, troubles: map[types.NamespacedName]Trouble{}}
 }
 
 // SecretName is the name of the Secret that holds a connection's credentials.
@@ -129,24 +123,6 @@ func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.Storage
 	})
 }
 
-// Limit bounds what all uploads of a connection send; nil is no bound.
-func (c *Connector) Limit(connection *platenv1alpha1.StorageConnection) *rate.Limiter {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key, bytes := client.ObjectKeyFromObject(connection), connection.Spec.MaxUploadBytesPerSecond
-	if bytes == 0 {
-		delete(c.limits, key)
-		return nil
-	}
-	limit := c.limits[key]
-	if limit == nil {
-		limit = rate.NewLimiter(rate.Limit(bytes), uploader.Burst)
-		c.limits[key] = limit
-	}
-	limit.SetLimit(rate.Limit(bytes))
-	return limit
-}
-
 // Report notes why an upload failed for its connection's sake, and has the connection verified.
 func (c *Connector) Report(connection *platenv1alpha1.StorageConnection, t Trouble) {
 	key := client.ObjectKeyFromObject(connection)
@@ -179,6 +155,5 @@ func (c *Connector) Forget(key types.NamespacedName) {
 	c.Registry.Forget(key.String())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.limits, key)
 	delete(c.troubles, key)
 }

@@ -86,11 +86,11 @@ func (Uploads) Refreshed(provider, result string) {
 	storageRefreshes.WithLabelValues(provider, result).Inc()
 }
 
-// Waited implements uploader.Observer.
-func (Uploads) Waited(d time.Duration) { uploadWait.Observe(d.Seconds()) }
+// Dequeued implements uploader.Observer.
+func (Uploads) Dequeued(waited time.Duration) { uploadWait.Observe(waited.Seconds()) }
 
 // Retried implements uploader.Observer.
 func (Uploads) Retried(reason string) { uploadRetries.WithLabelValues(reason).Inc() }
 
-// Queued implements uploader.Observer.
-func (Uploads) Queued(delta int) { uploadQueue.Add(float64(delta)) }
+// QueueChanged implements uploader.Observer.
+func (Uploads) QueueChanged(delta int) { uploadQueue.Add(float64(delta)) }

@@ -20,9 +20,9 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	u.Called("dropbox", "files/upload", "ok")
 	u.Sent("dropbox", 10)
 	u.Refreshed("dropbox", "TokenExpired")
-	u.Waited(time.Second)
+	u.Dequeued(time.Second)
 	u.Retried("RateLimited")
-	u.Queued(1)
+	u.QueueChanged(1)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

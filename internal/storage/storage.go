@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // Provider is one account of a storage service. It is safe for concurrent use. Every error is an *Error.
@@ -55,8 +57,10 @@ type Account struct {
 	SpaceUsed, SpaceAllocated int64
 }
 
-// File is a file to upload. The engine that uploads it keeps one File until the file stands or has failed.
+// File is a file to upload. The engine that uploads it keeps one File until the file is uploaded or has failed.
 type File struct {
+	// ID of the file in its render.
+	file.ID
 	// Path from the account's root, with a leading slash.
 	Path string
 	// Size in bytes.
@@ -88,20 +92,17 @@ const (
 	Keep ConflictPolicy = "Keep"
 )
 
-// Uploaded is where a file stands.
-type Uploaded struct {
-	// Path that the provider chose.
-	Path string
-	// ContentHash that the provider computed; empty when it computes none.
-	ContentHash string
-	// Kept is true when the policy is Keep and another file already stood there.
-	Kept bool
-}
-
 // Result is what became of one file.
 type Result struct {
-	Uploaded
-	// Err is why the file does not stand, nil when it does.
+	// ID of the File. The upload engine sets it, providers need not.
+	file.ID
+	// Path at which the file is.
+	Path string
+	// ContentHash that the provider computed; empty if it computes none.
+	ContentHash string
+	// Kept is true if the policy is Keep and another file was at the path already.
+	Kept bool
+	// Err is why the file is not uploaded, nil if it is.
 	Err error
 }
 

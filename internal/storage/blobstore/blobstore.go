@@ -73,7 +73,7 @@ func (b *Bucket) Upload(ctx context.Context, files []*storage.File) []storage.Re
 	var group errgroup.Group
 	for i, f := range files {
 		group.Go(func() error {
-			results[i].Uploaded, results[i].Err = b.upload(ctx, f)
+			results[i] = b.upload(ctx, f)
 			return nil
 		})
 	}
@@ -81,14 +81,17 @@ func (b *Bucket) Upload(ctx context.Context, files []*storage.File) []storage.Re
 	return results
 }
 
-func (b *Bucket) upload(ctx context.Context, f *storage.File) (storage.Uploaded, error) {
+func (b *Bucket) upload(ctx context.Context, f *storage.File) storage.Result {
+	at := func(path string, err error) storage.Result {
+		return storage.Result{Path: path, ContentHash: f.ContentHash, Err: err}
+	}
 	if f.ConflictPolicy == storage.Overwrite {
 		if f.Doubtful {
 			if found, err := b.look(ctx, f, f.Path); err != nil || found == same {
-				return stands(f, f.Path), err
+				return at(f.Path, err)
 			}
 		}
-		return stands(f, f.Path), b.write(ctx, f, f.Path, false)
+		return at(f.Path, b.write(ctx, f, f.Path, false))
 	}
 	for n := range maxRenames {
 		name := storage.Renamed(f.Path, n)
@@ -103,20 +106,16 @@ func (b *Bucket) upload(ctx context.Context, f *storage.File) (storage.Uploaded,
 		}
 		switch {
 		case err != nil:
-			return storage.Uploaded{}, err
+			return storage.Result{Err: err}
 		case found == same:
-			return stands(f, name), nil
+			return at(name, nil)
 		case f.ConflictPolicy == storage.Keep:
-			return storage.Uploaded{Path: f.Path, Kept: true}, nil
+			return storage.Result{Path: f.Path, Kept: true}
 		}
 	}
-	return storage.Uploaded{}, &storage.Error{
+	return storage.Result{Err: &storage.Error{
 		Class: storage.Stop, Reason: storage.ReasonConflict, Message: fmt.Sprintf("%d files have the name already: %s", maxRenames, f.Path),
-	}
-}
-
-func stands(f *storage.File, path string) storage.Uploaded {
-	return storage.Uploaded{Path: path, ContentHash: f.ContentHash}
+	}}
 }
 
 // occupant is what stands at a path.

@@ -102,7 +102,7 @@ func commitArg(f *storage.File) map[string]any {
 func settle(f *storage.File, done metadata, err error) storage.Result {
 	switch {
 	case f.ConflictPolicy == storage.Keep && isConflict(err, "file"):
-		return storage.Result{Uploaded: storage.Uploaded{Path: f.Path, Kept: true}}
+		return storage.Result{Path: f.Path, Kept: true}
 	case err != nil:
 		return storage.Result{Err: naming(err, f.Path)}
 	case done.ContentHash != f.ContentHash:
@@ -110,7 +110,7 @@ func settle(f *storage.File, done metadata, err error) storage.Result {
 			Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "Dropbox holds other bytes than were sent to " + f.Path,
 		}}
 	default:
-		return storage.Result{Uploaded: storage.Uploaded{Path: done.PathDisplay, ContentHash: done.ContentHash}}
+		return storage.Result{Path: done.PathDisplay, ContentHash: done.ContentHash}
 	}
 }
 
@@ -140,7 +140,7 @@ func (c *Client) look(ctx context.Context, files []*storage.File, results []stor
 			case err != nil:
 				results[i].Err, settled[i] = err, true
 			case found != nil:
-				results[i].Uploaded, settled[i] = storage.Uploaded{Path: found.PathDisplay, ContentHash: found.ContentHash}, true
+				results[i], settled[i] = storage.Result{Path: found.PathDisplay, ContentHash: found.ContentHash}, true
 			}
 			return nil
 		})

@@ -38,9 +38,9 @@ func File(t *testing.T, path string, data []byte) *storage.File {
 }
 
 // One uploads one file.
-func One(ctx context.Context, p storage.Provider, f *storage.File) (storage.Uploaded, error) {
+func One(ctx context.Context, p storage.Provider, f *storage.File) (storage.Result, error) {
 	result := p.Upload(ctx, []*storage.File{f})[0]
-	return result.Uploaded, result.Err
+	return result, result.Err
 }
 
 // Run runs the tests, each with a service of its own.
@@ -69,7 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) Service) {
 	}
 }
 
-func upload(t *testing.T, s Service, f *storage.File) storage.Uploaded {
+func upload(t *testing.T, s Service, f *storage.File) storage.Result {
 	t.Helper()
 	done, err := One(t.Context(), s.Provider, f)
 	if err != nil {

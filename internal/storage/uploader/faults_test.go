@@ -146,12 +146,13 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 		}
 		path := fmt.Sprintf("/Renders/%s_page_%d 🎨.png", stem, i+1)
 		w.ledger[account][path] = data
-		c.Files = append(c.Files, uploader.File{ID: file.ID{Page: i + 1}, File: storage.File{
+		c.Files = append(c.Files, storage.File{
+			ID:   file.ID{Page: i + 1},
 			Path: path, Size: object.Size, ContentHash: object.ContentHash, ConflictPolicy: policy,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 				return w.store.NewRangeReader(ctx, key, offset, length)
 			},
-		}})
+		})
 	}
 	return uploader.Upload{
 		Job: types.NamespacedName{Namespace: account, Name: job}, UID: types.UID(account + job), Generation: 1,
@@ -162,7 +163,7 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 // again is an upload as a manager asks for it that does not know how far the one before has come.
 func again(up uploader.Upload) uploader.Upload {
 	c := up.Connections[0]
-	c.Files = append([]uploader.File(nil), c.Files...)
+	c.Files = append([]storage.File(nil), c.Files...)
 	for i := range c.Files {
 		c.Files[i].Doubtful = true
 	}
@@ -327,7 +328,7 @@ func TestNoCallAfterAStop(t *testing.T) {
 					up := w.plan("ada", "card", storage.Overwrite, shape.sizes...)
 					w.engine.Ensure(up)
 					r := w.await(up)
-					if problem := storage.AsError(r.Err); r.Err == nil || problem.Message != c.message || len(r.Pages) != len(shape.sizes) {
+					if problem := storage.AsError(r.Err); r.Err == nil || problem.Message != c.message || len(r.Files) != len(shape.sizes) {
 						t.Errorf("got %+v, want %q", r, c.message)
 					}
 					struck := 0
@@ -389,7 +390,7 @@ func TestRandomFaultsAndCrashes(t *testing.T) {
 				if r.Err != nil {
 					t.Errorf("%s: %v", up.Job, r.Err)
 				}
-				for i, p := range r.Pages {
+				for i, p := range r.Files {
 					if p.Path != up.Connections[0].Files[i].Path {
 						t.Errorf("status says %s", p.Path)
 					}
@@ -508,7 +509,7 @@ func TestEachPageIsToldOf(t *testing.T) {
 	}
 	w.engine.Ensure(up)
 	r := w.await(up)
-	for i, p := range r.Pages {
+	for i, p := range r.Files {
 		if refused := i == 1 || i == 3; refused != (p.Err != nil) {
 			t.Errorf("page %d: %v", p.Page, p.Err)
 		}

@@ -8,24 +8,57 @@ import (
 	"io"
 
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
 )
 
-// Burst is how many bytes a bounded connection may send at once; its limiter allows at least as many.
-const Burst = 64 << 10
+// burst is how many bytes a bounded connection may send at once.
+const burst = 64 << 10
+
+// limit bounds the bytes that all uploads of a StorageConnection send.
+type limit struct {
+	*rate.Limiter
+	connection types.NamespacedName
+	// users are the destinations that share it.
+	users int
+}
+
+// acquireLimit returns the limit of a connection for one more user. The lock must be held.
+func (u *Uploader) acquireLimit(connection types.NamespacedName) *limit {
+	l := u.limits[connection]
+	if l == nil {
+		l = &limit{Limiter: rate.NewLimiter(rate.Inf, burst), connection: connection}
+		u.limits[connection] = l
+	}
+	l.users++
+	return l
+}
+
+// releaseLimit forgets a limit with its last user. The lock must be held.
+func (u *Uploader) releaseLimit(l *limit) {
+	if l.users--; l.users == 0 {
+		delete(u.limits, l.connection)
+	}
+}
+
+// set changes the limit, also for files that are being read; 0 is no bound.
+func (l *limit) set(bytesPerSecond int64) {
+	if bytesPerSecond == 0 {
+		l.SetLimit(rate.Inf)
+	} else {
+		l.SetLimit(rate.Limit(bytesPerSecond))
+	}
+}
 
 type opener = func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
-// throttled bounds what is read of a file. The bound is shared by all files that one limiter is made for.
-func throttled(limit *rate.Limiter, open opener) opener {
-	if limit == nil {
-		return open
-	}
+// throttle bounds how fast files are read.
+func (l *limit) throttle(open opener) opener {
 	return func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 		r, err := open(ctx, offset, length)
 		if err != nil {
 			return nil, err
 		}
-		return &throttledReader{ctx, r, limit}, nil
+		return &throttledReader{ctx, r, l.Limiter}, nil
 	}
 }
 
@@ -37,7 +70,10 @@ type throttledReader struct {
 
 // Read implements io.Reader.
 func (t *throttledReader) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p[:min(len(p), Burst)])
+	if t.limit.Limit() == rate.Inf {
+		return t.ReadCloser.Read(p)
+	}
+	n, err := t.ReadCloser.Read(p[:min(len(p), burst)])
 	if wait := t.limit.WaitN(t.ctx, n); wait != nil {
 		return n, wait
 	}

@@ -11,14 +11,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestFilesOfOneConnectionShareItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limit := rate.NewLimiter(128<<10, Burst)
+		u := New(Options{})
+		bound := u.acquireLimit(types.NamespacedName{Name: "dropbox"})
+		bound.set(128 << 10)
 		data := bytes.Repeat([]byte{7}, 512<<10)
-		open := throttled(limit, func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
+		open := bound.throttle(func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data[offset : offset+length])), nil
 		})
 		began := time.Now()

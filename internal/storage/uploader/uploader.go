@@ -1,16 +1,19 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package uploader is the upload engine: it brings the files of jobs to their storage accounts with the fewest calls, writes none
-// of them twice and ends in time.
+// Package uploader is the upload engine: it brings the files of jobs to their storage accounts with the fewest calls, writes no file
+// twice and ends in time.
 //
-//	Ensure ─► a lane for each account: what waits while a commit is in flight goes with the next
-//	              │ large files, and those of a render that goes on, are staged meanwhile
-//	              ▼
-//	          Provider ─► stands | try again: the file, or the whole account, waits | failed
+//	Ensure ─► destination: a connection of a job ─► account: the files of all jobs that go to it
+//	                 │ next                                  │ next
+//	                 ▼                                       ▼
+//	               open                           stage, commit, expire ─► settled | again: the file, or the whole account, waits
 //
-// Everything in here is memory: after a crash the jobs' controller asks again for what it wants, with files that are doubtful, and
-// the providers look before they write.
+// A destination and an account are state machines (state.go): next decides from their state and the time alone, and returns the
+// actions to begin. Start asks those that are due and begins their actions; a call of a provider feeds its result back (calls.go).
+//
+// All of this is memory. After a crash the controller of the jobs asks again for what it wants, with files that are doubtful, and the
+// providers look before they write.
 package uploader
 
 import (
@@ -19,10 +22,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -31,10 +32,11 @@ type Upload struct {
 	Job        types.NamespacedName
 	UID        types.UID
 	Generation int64
-	// Deadline after which what is not uploaded has failed; not read before the upload is Complete.
+	// Deadline is when a file that is not uploaded has failed. It is read once the upload is Complete.
 	Deadline    time.Time
 	Connections []Connection
-	// Complete says that no file will follow and that all may stand. Until then files are only staged, where that can be done.
+	// Complete says that no file will follow and that all files may be committed. Until then the engine only stages files, where the
+	// provider can.
 	Complete bool
 }
 
@@ -42,46 +44,34 @@ type Upload struct {
 type Connection struct {
 	// Name of the StorageConnection.
 	Name string
-	// Open returns the provider. It is called until it succeeds.
+	// Open returns the provider. The engine calls it until it succeeds.
 	Open func(ctx context.Context) (storage.Provider, error)
-	// Limit bounds the bytes that all uploads of this StorageConnection send; nil is no bound.
-	Limit *rate.Limiter
+	// BytesPerSecond bounds what all uploads of this StorageConnection send together; 0 is no bound.
+	BytesPerSecond int64
 	// Files in page order.
-	Files []File
-}
-
-// File is one page's file.
-type File struct {
-	file.ID
-	storage.File
+	Files []storage.File
 }
 
 // Result is how far a Connection has come.
 type Result struct {
 	// Name of the StorageConnection.
 	Name string
-	// Pages that are settled, in page order.
-	Pages []Page
-	// Err is why the first page that failed did so, nil while none has.
+	// Files that are uploaded or have failed, in page order.
+	Files []storage.Result
+	// Err is why the first file that failed did so, nil if none has.
 	Err error
 	// Done is true when nothing more will happen.
 	Done bool
 }
 
-// Page is one file that stands or has failed.
-type Page struct {
-	file.ID
-	storage.Result
-}
-
-// Observer is told how the engine fares, for metrics.
+// Observer receives the engine's metrics.
 type Observer interface {
-	// Waited tells how long a file has waited for its account before its commit began.
-	Waited(d time.Duration)
-	// Retried tells that a file is tried again, and the reason of the error.
+	// Dequeued reports how long a file waited before its commit began.
+	Dequeued(waited time.Duration)
+	// Retried reports that a file will be tried again, and the reason of the error.
 	Retried(reason string)
-	// Queued tells by how many the files that are not settled have grown or shrunk.
-	Queued(delta int)
+	// QueueChanged reports by how many the unfinished files have grown (or shrunk, if negative).
+	QueueChanged(delta int)
 }
 
 // Options of an Uploader. All are required.
@@ -92,286 +82,243 @@ type Options struct {
 	Retry storage.RetryPolicy
 	// Changed is called whenever a Connection of a job is done.
 	Changed func(types.NamespacedName)
-	// Observer is told how the engine fares.
+	// Observer receives metrics.
 	Observer Observer
 }
 
-// Uploader runs uploads. Make one with New and let Start own its goroutines.
+// Uploader runs uploads. Make one with New and run Start.
 type Uploader struct {
 	Options
-	// slots bound the calls in flight. Whoever waits for one is served in order, so no account starves.
+	// slots bound the calls in flight. They are given in the order of asking, so no account starves.
 	slots chan struct{}
+	// wake has a value when a machine has become due.
+	wake  chan struct{}
+	calls sync.WaitGroup
 
-	mu      sync.Mutex
-	ctx     context.Context //nolint:containedctx // the lifetime of the uploads, which outlive the call that begins them
-	running sync.WaitGroup
-	uploads map[types.NamespacedName]*upload
-	lanes   map[string]*lane
-	// news are the jobs of which Changed is told when the lock is given back.
-	news []types.NamespacedName
+	mu       sync.Mutex
+	uploads  map[types.NamespacedName][]*destination
+	accounts map[string]*account
+	limits   map[types.NamespacedName]*limit
+	// due is when to ask each machine for its next actions; the zero time is at once. A machine that waits for a call is not in it.
+	due map[machine]time.Time
+	// changed lists the jobs to report through Changed once the lock is released.
+	changed []types.NamespacedName
 }
 
-// unlock gives the lock back and then tells the news.
+// New returns an Uploader that makes no call until Start.
+func New(options Options) *Uploader {
+	return &Uploader{
+		Options:  options,
+		slots:    make(chan struct{}, options.Parallel),
+		wake:     make(chan struct{}, 1),
+		uploads:  map[types.NamespacedName][]*destination{},
+		accounts: map[string]*account{},
+		limits:   map[types.NamespacedName]*limit{},
+		due:      map[machine]time.Time{},
+	}
+}
+
+// unlock releases the lock and then reports the jobs that have changed.
 func (u *Uploader) unlock() {
-	news := u.news
-	u.news = nil
+	changed := u.changed
+	u.changed = nil
 	u.mu.Unlock()
-	for _, job := range news {
+	for _, job := range changed {
 		u.Changed(job)
 	}
 }
 
-// upload is what is known of one Upload.
-type upload struct {
-	Upload
-	connections []*connection
-	// stopped is closed when the upload is not wanted any more.
-	stopped chan struct{}
-}
-
-// sameConnections tells whether an Upload goes where this one does.
-func (e *upload) sameConnections(up Upload) bool {
-	return slices.EqualFunc(e.connections, up.Connections, func(a *connection, b Connection) bool { return a.Name == b.Name })
-}
-
-// connection is how far one Connection of an upload has come.
-type connection struct {
-	Connection
-	upload *upload
-	// provider and the lane of its account, nil until the connection was opened.
-	provider storage.Provider
-	lane     *lane
-	// opening is true while a goroutine looks for the lane.
-	opening bool
-	items   []*item
-	err     error // of Open
-}
-
-// New returns an Uploader that does nothing until Start.
-func New(options Options) *Uploader {
-	return &Uploader{
-		Options: options,
-		slots:   make(chan struct{}, options.Parallel),
-		uploads: map[types.NamespacedName]*upload{},
-		lanes:   map[string]*lane{},
-	}
-}
-
-// Start lets uploads run until ctx ends, and returns when all of them have ended.
+// Start runs uploads until ctx ends, and returns when the last call has ended.
 func (u *Uploader) Start(ctx context.Context) error {
-	u.mu.Lock()
-	u.ctx = ctx
-	for _, up := range u.uploads {
-		for _, c := range up.connections {
-			u.advance(c)
+	defer u.calls.Wait()
+	for ctx.Err() == nil {
+		var due <-chan time.Time
+		if at := u.decide(ctx, time.Now()); !at.IsZero() {
+			due = time.After(time.Until(at))
+		}
+		select {
+		case <-u.wake:
+		case <-due:
+		case <-ctx.Done():
 		}
 	}
-	u.unlock()
-	<-ctx.Done()
-	u.running.Wait()
 	return nil
 }
 
 // NeedLeaderElection says that only the leader uploads.
 func (u *Uploader) NeedLeaderElection() bool { return true }
 
-// Ensure begins an upload, or goes on with the files that have come since. An upload of another generation of the job is stopped
-// first; of its files at most those end that are in flight.
+// decide begins the next actions of all machines that are due. It returns when the next one is due, zero for none.
+func (u *Uploader) decide(ctx context.Context, now time.Time) (next time.Time) {
+	u.mu.Lock()
+	defer u.unlock()
+	for m, at := range u.due {
+		if !at.After(now) {
+			var actions []action
+			actions, at = m.next(now)
+			for _, a := range actions {
+				u.begin(ctx, a)
+			}
+			u.due[m] = at
+			if at.IsZero() {
+				delete(u.due, m)
+			}
+			if a, ok := m.(*account); ok && a.isIdle(now) {
+				delete(u.accounts, a.key)
+			}
+		}
+		next = earlier(next, at)
+	}
+	return next
+}
+
+// touch makes a machine due at once, because its state has changed. The lock must be held.
+func (u *Uploader) touch(m machine) {
+	u.due[m] = time.Time{}
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Ensure begins an upload, or adds the files that have come since. It first stops an upload of another generation of the job: of
+// that one's files only those in flight may still be uploaded.
 func (u *Uploader) Ensure(up Upload) {
 	u.mu.Lock()
 	defer u.unlock()
-	entry := u.uploads[up.Job]
-	switch {
-	case entry == nil:
-	case entry.UID != up.UID || entry.Generation != up.Generation:
-		u.stop(entry)
-		entry = nil
-	case !entry.sameConnections(up):
-		// What has been uploaded by now is looked for, not written again.
-		u.stop(entry)
-		entry = nil
-		for _, c := range up.Connections {
-			for i := range c.Files {
-				c.Files[i].Doubtful = true
-			}
+	destinations, doubtful := u.uploads[up.Job], false
+	if len(destinations) > 0 {
+		switch known := destinations[0].upload; {
+		case known.UID != up.UID || known.Generation != up.Generation:
+			u.stop(up.Job)
+			destinations = nil
+		case !slices.EqualFunc(destinations, up.Connections, func(d *destination, c Connection) bool { return d.Name == c.Name }):
+			// The new connections look for what is uploaded already before they write.
+			u.stop(up.Job)
+			destinations, doubtful = nil, true
+		case known.Complete:
+			return
 		}
 	}
-	if entry == nil {
-		entry = &upload{stopped: make(chan struct{})}
-		u.uploads[up.Job] = entry
-	}
-	if entry.Complete {
-		return
-	}
-	entry.Upload = up
 	for i, c := range up.Connections {
-		if i == len(entry.connections) {
-			entry.connections = append(entry.connections, &connection{upload: entry})
+		if i == len(destinations) {
+			destinations = append(destinations, &destination{limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name})})
 		}
-		entry.connections[i].Connection = c
-		u.offer(entry.connections[i])
-		u.advance(entry.connections[i])
+		d := destinations[i]
+		d.Connection, d.upload = c, &up
+		d.limit.set(c.BytesPerSecond)
+		u.add(d, doubtful)
+		if d.access == closed {
+			d.attempts, d.notBefore = 0, time.Time{}
+			u.touch(d)
+		}
+		u.report(d)
 	}
+	u.uploads[up.Job] = destinations
 }
 
-// offer makes items of a connection's files that have none yet. A file whose content has changed, since its page was rendered again,
-// takes the place of the older one. The lock must be held.
-func (u *Uploader) offer(c *connection) {
-	for _, f := range c.Files {
-		at := slices.IndexFunc(c.items, func(it *item) bool { return it.id == f.ID })
-		if at >= 0 && c.items[at].file.ContentHash == f.ContentHash && c.items[at].file.Path == f.Path {
+// add makes items of the files of a destination. A file whose content has changed, because its page was rendered again, replaces the
+// older one. The lock must be held.
+func (u *Uploader) add(d *destination, doubtful bool) {
+	now := time.Now()
+	for _, f := range d.Files {
+		at := slices.IndexFunc(d.items, func(it *item) bool { return it.file.ID == f.ID })
+		if at >= 0 && d.items[at].file.ContentHash == f.ContentHash && d.items[at].file.Path == f.Path {
 			continue
 		}
-		fresh := &item{id: f.ID, file: new(f.File), connection: c, arrived: time.Now()}
-		fresh.file.Open = throttled(c.Limit, f.Open)
-		u.Observer.Queued(1)
+		f.Open, f.Doubtful = d.limit.throttle(f.Open), f.Doubtful || doubtful
+		fresh := &item{file: &f, destination: d, since: now}
+		u.Observer.QueueChanged(1)
 		if at < 0 {
-			c.items = append(c.items, fresh)
+			d.items = append(d.items, fresh)
 		} else {
-			u.settle(c.items[at], storage.Result{Err: errSuperseded})
-			c.items[at] = fresh
+			u.abandon(d.items[at])
+			d.items[at] = fresh
 		}
+		if d.access == opened {
+			a := u.account(d.key)
+			a.items = append(a.items, fresh)
+		}
+	}
+	if d.upload.Complete {
+		for _, it := range d.items {
+			it.since = now
+		}
+	}
+	if d.access == opened {
+		u.touch(u.account(d.key))
 	}
 }
 
-// advance brings a connection's items into the lane of its account, once that is known. The lock must be held.
-func (u *Uploader) advance(c *connection) {
-	switch {
-	case u.ctx == nil || u.ctx.Err() != nil:
-	case c.lane != nil:
-		u.join(c)
-	case !c.opening:
-		c.opening = true
-		u.running.Go(func() { u.open(c) })
+// account returns the account of a key. The lock must be held.
+func (u *Uploader) account(key string) *account {
+	a := u.accounts[key]
+	if a == nil {
+		a = &account{key: key}
+		u.accounts[key] = a
 	}
+	return a
 }
 
-// open finds the lane of a connection. While it fails for a reason that may pass, it is tried again until the deadline.
-func (u *Uploader) open(c *connection) {
-	for attempts := 1; ; attempts++ {
-		provider, err := c.Open(u.ctx)
-		u.mu.Lock()
-		problem := storage.AsError(err)
-		pause := max(u.Retry.Delay(attempts), problem.RetryAfter)
-		switch up := c.upload; {
-		case err == nil:
-			c.provider, c.lane, c.opening = provider, u.lane(provider.Key()), false
-			u.join(c)
-			u.unlock()
-			return
-		case !up.Complete, problem.Class == storage.Stop, time.Now().Add(pause).After(up.Deadline):
-			c.opening = false
-			if up.Complete {
-				c.err = err
-				u.settleAll(c, err)
-				u.report(c)
-			}
-			u.unlock()
-			return
-		}
-		u.unlock()
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-c.upload.stopped:
-			timer.Stop()
-			return
-		case <-u.ctx.Done():
-			timer.Stop()
-			return
-		}
-	}
-}
-
-// join hands a connection's items to its lane. The lock must be held.
-func (u *Uploader) join(c *connection) {
-	for _, it := range c.items {
-		if it.settled {
-			continue
-		}
-		if c.upload.Complete && !it.wanted {
-			it.wanted, it.arrived, it.deadline = true, time.Now(), c.upload.Deadline
-		}
-		if it.wanted && it.refused != nil {
-			u.settle(it, storage.Result{Err: it.refused})
-			continue
-		}
-		if !it.joined {
-			it.joined = true
-			c.lane.items = append(c.lane.items, it)
-		}
-	}
-	c.lane.start()
-	u.report(c)
-}
-
-// report tells the job's controller when a connection is done. The lock must be held.
-func (u *Uploader) report(c *connection) {
-	if c.upload.Complete && c.done() && u.uploads[c.upload.Job] == c.upload {
-		u.news = append(u.news, c.upload.Job)
-	}
-}
-
-// done tells whether nothing more will happen to a connection.
-func (c *connection) done() bool {
-	return !c.opening && !slices.ContainsFunc(c.items, func(it *item) bool { return !it.settled })
-}
-
-// Results tells how far the upload of one generation of a job has come; ok is false when it has not begun or is not complete.
+// Results returns how far the upload of one generation of a job has come; ok is false if it is not Complete or not known.
 func (u *Uploader) Results(job types.NamespacedName, uid types.UID, generation int64) (results []Result, ok bool) {
 	u.mu.Lock()
 	defer u.unlock()
-	entry := u.uploads[job]
-	if entry == nil || entry.UID != uid || entry.Generation != generation || !entry.Complete {
-		return nil, false
-	}
-	for _, c := range entry.connections {
-		result := Result{Name: c.Name, Err: c.err, Done: (c.lane != nil || c.err != nil) && c.done()}
-		for _, it := range c.items {
-			if !it.settled {
-				continue
-			}
-			result.Pages = append(result.Pages, Page{ID: it.id, Result: it.result})
-			if result.Err == nil {
-				result.Err = it.result.Err
-			}
+	for _, d := range u.uploads[job] {
+		if d.upload.UID != uid || d.upload.Generation != generation || !d.upload.Complete {
+			return nil, false
 		}
-		results = append(results, result)
+		results = append(results, d.result())
 	}
-	return results, true
+	return results, results != nil
 }
 
 // Forget stops a job's upload and drops what is known of it.
 func (u *Uploader) Forget(job types.NamespacedName) {
 	u.mu.Lock()
 	defer u.unlock()
-	if entry := u.uploads[job]; entry != nil {
-		u.stop(entry)
-		delete(u.uploads, job)
-	}
+	u.stop(job)
 }
 
-// stop ends an upload. The lock must be held.
-func (u *Uploader) stop(entry *upload) {
-	close(entry.stopped)
-	for _, c := range entry.connections {
-		u.settleAll(c, errSuperseded)
-		if c.lane != nil {
-			c.lane.nudge()
+// stop ends a job's upload. The lock must be held.
+func (u *Uploader) stop(job types.NamespacedName) {
+	for _, d := range u.uploads[job] {
+		if d.access == opened {
+			u.touch(u.account(d.key))
 		}
+		d.access = stopped
+		for _, it := range d.items {
+			u.abandon(it)
+		}
+		delete(u.due, d)
+		u.releaseLimit(d.limit)
+	}
+	delete(u.uploads, job)
+}
+
+// abandon ends an item that is not wanted any more, or has it end with the call in flight. The lock must be held.
+func (u *Uploader) abandon(it *item) {
+	if it.inFlight() {
+		it.stage = abandoned
+	} else {
+		u.settle(it, storage.Result{Err: errSuperseded})
 	}
 }
 
-// settle ends an item; what is settled stays so. The lock must be held.
+// settle ends an item; a settled item stays as it is. The lock must be held.
 func (u *Uploader) settle(it *item, result storage.Result) {
-	if !it.settled {
-		it.settled, it.result = true, result
-		u.Observer.Queued(-1)
+	if it.stage == settled {
+		return
 	}
+	result.ID = it.file.ID
+	it.stage, it.result = settled, result
+	u.Observer.QueueChanged(-1)
+	u.report(it.destination)
 }
 
-func (u *Uploader) settleAll(c *connection, err error) {
-	for _, it := range c.items {
-		u.settle(it, storage.Result{Err: err})
+// report notes that a destination is done, for the job's controller. The lock must be held.
+func (u *Uploader) report(d *destination) {
+	if d.upload.Complete && d.isDone() {
+		u.changed = append(u.changed, d.upload.Job)
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// account is a provider whose answers the test makes up, and that notes what it is asked for.
-type account struct {
+// fakeProvider is a provider whose answers the test makes up, and that notes what it is asked for.
+type fakeProvider struct {
 	storage.Provider
 	key    string
 	limits storage.Limits
@@ -35,10 +35,10 @@ type account struct {
 	flying int
 }
 
-func (a *account) Key() string            { return a.key }
-func (a *account) Limits() storage.Limits { return a.limits }
+func (a *fakeProvider) Key() string            { return a.key }
+func (a *fakeProvider) Limits() storage.Limits { return a.limits }
 
-func (a *account) note(what string, files []*storage.File) int {
+func (a *fakeProvider) note(what string, files []*storage.File) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	names := make([]string, 0, len(files))
@@ -56,7 +56,7 @@ func (a *account) note(what string, files []*storage.File) int {
 	return len(a.calls)
 }
 
-func (a *account) Upload(ctx context.Context, files []*storage.File) []storage.Result {
+func (a *fakeProvider) Upload(ctx context.Context, files []*storage.File) []storage.Result {
 	n := a.note("upload", files)
 	a.mu.Lock()
 	a.flying++
@@ -77,16 +77,16 @@ func (a *account) Upload(ctx context.Context, files []*storage.File) []storage.R
 	return results
 }
 
-func (a *account) seen() []string {
+func (a *fakeProvider) seen() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.calls)
 }
 
-// stager is an account that stages.
-type stager struct{ *account }
+// fakeStager is a fakeProvider that stages.
+type fakeStager struct{ *fakeProvider }
 
-func (s stager) Stage(ctx context.Context, files []*storage.File) []error {
+func (s fakeStager) Stage(ctx context.Context, files []*storage.File) []error {
 	n := s.note("stage", files)
 	errs := make([]error, len(files))
 	for i, f := range files {
@@ -102,9 +102,9 @@ func (s stager) Stage(ctx context.Context, files []*storage.File) []error {
 
 type silent struct{}
 
-func (silent) Waited(time.Duration) {}
-func (silent) Retried(string)       {}
-func (silent) Queued(int)           {}
+func (silent) Dequeued(time.Duration) {}
+func (silent) Retried(string)         {}
+func (silent) QueueChanged(int)       {}
 
 // start runs an uploader until the test is over; news counts what it tells.
 func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedName) {
@@ -128,10 +128,11 @@ func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedN
 func plan(job string, provider storage.Provider, paths ...string) Upload {
 	c := Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return provider, nil }}
 	for i, path := range paths {
-		c.Files = append(c.Files, File{ID: file.ID{Page: i + 1}, File: storage.File{
+		c.Files = append(c.Files, storage.File{
+			ID:   file.ID{Page: i + 1},
 			Path: path, Size: 1, ContentHash: path,
 			Open: func(context.Context, int64, int64) (io.ReadCloser, error) { return nil, errors.New("not read") },
-		}})
+		})
 	}
 	return Upload{
 		Job: types.NamespacedName{Namespace: "ns", Name: job}, UID: types.UID(job), Generation: 1,
@@ -149,7 +150,7 @@ func result(t *testing.T, u *Uploader, up Upload) Result {
 	return results[0]
 }
 
-func expectCalls(t *testing.T, a *account, want ...string) {
+func expectCalls(t *testing.T, a *fakeProvider, want ...string) {
 	t.Helper()
 	if got := a.seen(); !slices.Equal(got, want) {
 		t.Errorf("calls\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(want, "\n "))
@@ -159,13 +160,13 @@ func expectCalls(t *testing.T, a *account, want ...string) {
 func TestFilesOfOneJobGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{limits: storage.Limits{Files: 10}}
+		a := &fakeProvider{limits: storage.Limits{Files: 10}}
 		up := plan("card", a, "/1", "/2", "/3")
 		u.Ensure(up)
 		u.Ensure(up)
 		<-news
 		expectCalls(t, a, "upload /1 /2 /3")
-		if r := result(t, u, up); !r.Done || r.Err != nil || len(r.Pages) != 3 || r.Pages[2].Path != "/3" {
+		if r := result(t, u, up); !r.Done || r.Err != nil || len(r.Files) != 3 || r.Files[2].Path != "/3" {
 			t.Errorf("got %+v", r)
 		}
 	})
@@ -174,7 +175,7 @@ func TestFilesOfOneJobGoTogether(t *testing.T) {
 func TestWhatWaitsBehindACommitGoesWithTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		a := &account{limits: storage.Limits{Files: 3}, upload: func(context.Context, int, *storage.File) error {
+		a := &fakeProvider{limits: storage.Limits{Files: 3}, upload: func(context.Context, int, *storage.File) error {
 			time.Sleep(time.Second)
 			return nil
 		}}
@@ -192,7 +193,7 @@ func TestWhatWaitsBehindACommitGoesWithTheNext(t *testing.T) {
 func TestOneCommitNeverHasOnePathTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		a := &account{limits: storage.Limits{Files: 9}}
+		a := &fakeProvider{limits: storage.Limits{Files: 9}}
 		u.Ensure(plan("a", a, "/Card.png", "/x"))
 		u.Ensure(plan("b", a, "/card.PNG"))
 		<-news
@@ -208,7 +209,7 @@ func TestOneCommitNeverHasOnePathTwice(t *testing.T) {
 func TestAccountsDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 2)
-		busy := &account{key: "busy", limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
+		busy := &fakeProvider{key: "busy", limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
 			if n == 1 {
 				return &storage.Error{Class: storage.Retry, Account: true, Message: "slow down", RetryAfter: 5 * time.Minute}
 			}
@@ -218,7 +219,7 @@ func TestAccountsDoNotWaitForEachOther(t *testing.T) {
 		u.Ensure(held)
 		synctest.Wait()
 		began := time.Now()
-		free := plan("free", &account{key: "free", limits: storage.Limits{Files: 9}}, "/a")
+		free := plan("free", &fakeProvider{key: "free", limits: storage.Limits{Files: 9}}, "/a")
 		u.Ensure(free)
 		late := plan("late", busy, "/b")
 		u.Ensure(late)
@@ -237,7 +238,7 @@ func TestAccountsDoNotWaitForEachOther(t *testing.T) {
 func TestOnlyDoubtMakesAFileDoubtful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
 			switch n {
 			case 1:
 				return &storage.Error{Class: storage.Retry, Message: "busy"}
@@ -257,7 +258,7 @@ func TestOnlyDoubtMakesAFileDoubtful(t *testing.T) {
 func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, _ int, f *storage.File) error {
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, _ int, f *storage.File) error {
 			if f.Path == "/2" {
 				return &storage.Error{Class: storage.Stop, Message: "Folder or file name not allowed: /2"}
 			}
@@ -267,7 +268,7 @@ func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
 		u.Ensure(up)
 		<-news
 		r := result(t, u, up)
-		if !r.Done || r.Err == nil || r.Pages[0].Err != nil || r.Pages[1].Err == nil || r.Pages[2].Err != nil {
+		if !r.Done || r.Err == nil || r.Files[0].Err != nil || r.Files[1].Err == nil || r.Files[2].Err != nil {
 			t.Errorf("got %+v", r)
 		}
 		expectCalls(t, a, "upload /1 /2 /3")
@@ -277,13 +278,13 @@ func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
 func TestStopClassOfTheAccountEndsAllThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{limits: storage.Limits{Files: 1}, upload: func(context.Context, int, *storage.File) error {
+		a := &fakeProvider{limits: storage.Limits{Files: 1}, upload: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Stop, Account: true, Message: "Token expired"}
 		}}
 		up := plan("card", a, "/1", "/2", "/3")
 		u.Ensure(up)
 		<-news
-		if r := result(t, u, up); !r.Done || len(r.Pages) != 3 || r.Err == nil || r.Err.Error() != "Token expired" {
+		if r := result(t, u, up); !r.Done || len(r.Files) != 3 || r.Err == nil || r.Err.Error() != "Token expired" {
 			t.Errorf("got %+v", r)
 		}
 		expectCalls(t, a, "upload /1")
@@ -293,7 +294,7 @@ func TestStopClassOfTheAccountEndsAllThatWaits(t *testing.T) {
 func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Retry, Message: "Dropbox could not be reached"}
 		}}
 		began := time.Now()
@@ -312,10 +313,10 @@ func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 func TestUploadsWaitForASlotAndGiveUpInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		blocked := &account{key: "blocked", limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error { <-ctx.Done(); return ctx.Err() }}
+		blocked := &fakeProvider{key: "blocked", limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error { <-ctx.Done(); return ctx.Err() }}
 		u.Ensure(plan("first", blocked, "/a"))
 		synctest.Wait()
-		second := plan("second", &account{key: "other", limits: storage.Limits{Files: 9}}, "/b")
+		second := plan("second", &fakeProvider{key: "other", limits: storage.Limits{Files: 9}}, "/b")
 		u.Ensure(second)
 		<-news
 		problem := (*storage.Error)(nil)
@@ -328,7 +329,7 @@ func TestUploadsWaitForASlotAndGiveUpInTime(t *testing.T) {
 func TestNewerGenerationWaitsForWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 2)
-		a := &account{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
 			time.Sleep(time.Minute)
 			return nil
 		}}
@@ -356,7 +357,7 @@ func TestNewerGenerationWaitsForWhatIsInFlight(t *testing.T) {
 func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 1)
-		a := &account{limits: storage.Limits{Files: 9}}
+		a := &fakeProvider{limits: storage.Limits{Files: 9}}
 		up := plan("card", a, "/a")
 		tries := 0
 		up.Connections[0].Open = func(context.Context) (storage.Provider, error) {
@@ -376,7 +377,7 @@ func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
 		}
 		u.Ensure(refused)
 		<-news
-		if r := result(t, u, refused); !r.Done || r.Err == nil || len(r.Pages) != 1 {
+		if r := result(t, u, refused); !r.Done || r.Err == nil || len(r.Files) != 1 {
 			t.Errorf("got %+v", r)
 		}
 	})
@@ -385,7 +386,7 @@ func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
 func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}}}
+		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}}}
 		up := plan("film", s, "/1", "/2", "/3", "/4")
 		whole := up.Connections[0].Files
 		upTo := func(n int) {
@@ -409,14 +410,14 @@ func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
 		}
 		upTo(4)
 		<-news
-		expectCalls(t, s.account, "stage /1 /2", "upload /1* /2* /3 /4")
+		expectCalls(t, s.fakeProvider, "stage /1 /2", "upload /1* /2* /3 /4")
 	})
 }
 
 func TestPageThatWasRenderedAgainIsStagedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}}}
+		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}}}
 		up := plan("film", s, "/1", "/2")
 		up.Complete = false
 		u.Ensure(up)
@@ -426,14 +427,14 @@ func TestPageThatWasRenderedAgainIsStagedAgain(t *testing.T) {
 		again.Connections[0].Files[1].ContentHash = "another"
 		u.Ensure(again)
 		<-news
-		expectCalls(t, s.account, "stage /1 /2", "upload /1* /2")
+		expectCalls(t, s.fakeProvider, "stage /1 /2", "upload /1* /2")
 	})
 }
 
 func TestLargeFilesAreStagedWithoutHoldingUpTheAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(_ context.Context, n int, _ *storage.File) error {
+		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(_ context.Context, n int, _ *storage.File) error {
 			if n == 1 {
 				return &storage.Error{Class: storage.Retry, Message: "no answer", Doubt: true}
 			}
@@ -450,14 +451,14 @@ func TestLargeFilesAreStagedWithoutHoldingUpTheAccount(t *testing.T) {
 			t.Errorf("%s was first", job)
 		}
 		<-news
-		expectCalls(t, s.account, "stage /film", "stage /film", "upload /card", "upload /film*")
+		expectCalls(t, s.fakeProvider, "stage /film", "stage /film", "upload /card", "upload /film*")
 	})
 }
 
 func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		s := stager{&account{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(context.Context, int, *storage.File) error {
+		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Stop, Account: true, Message: "App lacks scope files.content.write"}
 		}}}
 		up := plan("film", s, "/1", "/2")
@@ -468,17 +469,17 @@ func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
 		up.Complete = true
 		u.Ensure(up)
 		<-news
-		if r := result(t, u, up); !r.Done || r.Err == nil || len(r.Pages) != 2 {
+		if r := result(t, u, up); !r.Done || r.Err == nil || len(r.Files) != 2 {
 			t.Errorf("got %+v", r)
 		}
-		expectCalls(t, s.account, "stage /1 /2")
+		expectCalls(t, s.fakeProvider, "stage /1 /2")
 	})
 }
 
 func TestChangedConnectionsBeginAnewAndLookFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, news := start(t, 4)
-		a, b := &account{key: "a", limits: storage.Limits{Files: 9}}, &account{key: "b", limits: storage.Limits{Files: 9}}
+		a, b := &fakeProvider{key: "a", limits: storage.Limits{Files: 9}}, &fakeProvider{key: "b", limits: storage.Limits{Files: 9}}
 		first := plan("card", a, "/1")
 		u.Ensure(first)
 		<-news

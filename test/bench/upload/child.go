@@ -55,12 +55,13 @@ func upload(ctx context.Context, planFile string) error {
 	}
 	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return account, nil }}
 	for i, f := range p.Files {
-		c.Files = append(c.Files, uploader.File{ID: file.ID{Page: i + 1}, File: storage.File{
+		c.Files = append(c.Files, storage.File{
+			ID:   file.ID{Page: i + 1},
 			Path: f.Path, Size: f.Object.Size, ContentHash: f.Object.ContentHash, ContentType: f.Object.ContentType, ConflictPolicy: storage.Overwrite,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 				return store.NewRangeReader(ctx, f.Object.Key, offset, length)
 			},
-		}})
+		})
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{}, 1)

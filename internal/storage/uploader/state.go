@@ -1,0 +1,325 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package uploader
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+const (
+	// maxStaging is how many large files of an account are staged at a time.
+	maxStaging = 2
+	// aheadBytes and aheadAge are when the files of a render in progress are staged: as soon as so many bytes wait, or one file has
+	// waited so long. A render that ends sooner needs no call for it.
+	aheadBytes = 8 << 20
+	aheadAge   = time.Second
+)
+
+var (
+	errSuperseded = &storage.Error{Class: storage.Stop, Reason: storage.ReasonSuperseded, Message: "The upload is not wanted any more"}
+	errDeadline   = &storage.Error{Class: storage.Stop, Reason: storage.ReasonDeadlineExceeded, Message: "The upload did not begin before uploadTimeoutSeconds"}
+)
+
+// stage is how far an item has come.
+type stage int
+
+const (
+	// waiting: the file is in the content store only.
+	waiting stage = iota
+	// staging: a call sends its bytes to the service.
+	staging
+	// staged: its bytes are at the service, where nobody sees them.
+	staged
+	// committing: a call brings it to its path.
+	committing
+	// abandoned: a call is in flight and its result does not matter any more.
+	abandoned
+	// settled: the item's result is final.
+	settled
+)
+
+// item is a file on its way to a destination. The Uploader's lock guards it; while a call is in flight, file is the provider's.
+type item struct {
+	file        *storage.File
+	destination *destination
+	stage       stage
+	// since is when the file began to wait.
+	since time.Time
+	// attempts that have failed, why the last one did, and when the next one may begin.
+	attempts  int
+	lastErr   error
+	notBefore time.Time
+	result    storage.Result
+}
+
+// inFlight reports whether a call for the item is in flight.
+func (it *item) inFlight() bool {
+	return it.stage == staging || it.stage == committing || it.stage == abandoned
+}
+
+// canBegin reports whether a call for the item may begin.
+func (it *item) canBegin(now time.Time) bool {
+	return (it.stage == waiting || it.stage == staged) && !now.Before(it.notBefore) && !it.isExpired(now)
+}
+
+// isWanted reports whether the item may be committed.
+func (it *item) isWanted() bool { return it.destination.upload.Complete }
+
+// isExpired reports whether the item's deadline has passed.
+func (it *item) isExpired(now time.Time) bool {
+	return it.isWanted() && !now.Before(it.destination.upload.Deadline)
+}
+
+// isLarge reports whether the file is staged by itself, before it is committed with others.
+func (it *item) isLarge() bool {
+	limit := it.destination.provider.Limits().Bytes
+	return limit > 0 && it.file.Size > limit && it.destination.stager() != nil
+}
+
+// machine is a destination or an account.
+type machine interface {
+	// next returns what to begin at a time, and when to ask again at the latest; the zero time is when something has changed. It
+	// changes nothing.
+	next(now time.Time) (actions []action, again time.Time)
+}
+
+// kind of an action.
+type kind int
+
+const (
+	// openProvider opens the destination's provider.
+	openProvider kind = iota
+	// stageFiles stages the items in one call.
+	stageFiles
+	// commitFiles commits what is committable once there is a slot; items is what that would be now.
+	commitFiles
+	// expireFiles ends the items, because their deadline has passed.
+	expireFiles
+)
+
+// action is what a machine wants begun.
+type action struct {
+	kind        kind
+	destination *destination
+	account     *account
+	items       []*item
+}
+
+// access is how far a destination has come to its provider.
+type access int
+
+const (
+	// closed: the provider is not open yet.
+	closed access = iota
+	// opening: Open is being called.
+	opening
+	// opened: the items are with the account.
+	opened
+	// failed: the provider could not be opened in time.
+	failed
+	// stopped: the upload is not wanted any more.
+	stopped
+)
+
+// destination is a Connection of an upload and how far it has come.
+type destination struct {
+	Connection
+	// upload as Ensure was last given it.
+	upload *Upload
+	limit  *limit
+	items  []*item
+	access access
+	// attempts to open the provider since the last Ensure, and when the next one may begin.
+	attempts  int
+	notBefore time.Time
+	// err is why the provider could not be opened.
+	err error
+	// provider once opened, and the key of its account.
+	provider storage.Provider
+	key      string
+}
+
+// next implements machine. While the render goes on, each Ensure gives one attempt; once the upload is complete, time does.
+func (d *destination) next(now time.Time) (actions []action, again time.Time) {
+	switch {
+	case d.access != closed, d.attempts > 0 && !d.upload.Complete:
+		return nil, time.Time{}
+	case now.Before(d.notBefore):
+		return nil, d.notBefore
+	default:
+		return []action{{kind: openProvider, destination: d}}, time.Time{}
+	}
+}
+
+// stager returns the provider as a Stager, nil if it is none.
+func (d *destination) stager() storage.Stager {
+	s, _ := d.provider.(storage.Stager)
+	return s
+}
+
+// isDone reports whether nothing more will happen.
+func (d *destination) isDone() bool {
+	return (d.access == opened || d.access == failed) && !slices.ContainsFunc(d.items, func(it *item) bool { return it.stage != settled })
+}
+
+func (d *destination) result() Result {
+	result := Result{Name: d.Name, Err: d.err, Done: d.isDone()}
+	for _, it := range d.items {
+		if it.stage == settled {
+			result.Files = append(result.Files, it.result)
+			result.Err = cmp.Or(result.Err, it.result.Err)
+		}
+	}
+	return result
+}
+
+// account has one commit in flight at a time, and what waits meanwhile goes with the next one, from all jobs. So the account's own
+// uploads never contend for its lock, and none waits for a timer.
+type account struct {
+	key   string
+	items []*item
+	// committing is true while a commit waits for its slot or is in flight.
+	committing bool
+	// heldUntil is when the account may be called again, after so many failures of the whole account in a row.
+	heldUntil time.Time
+	failures  int
+}
+
+// isIdle reports whether the account has nothing to do and nothing to remember.
+func (a *account) isIdle(now time.Time) bool {
+	return len(a.items) == 0 && !a.committing && !now.Before(a.heldUntil)
+}
+
+// next implements machine.
+func (a *account) next(now time.Time) (actions []action, again time.Time) {
+	at := func(t time.Time) {
+		if t.After(now) {
+			again = earlier(again, t)
+		}
+	}
+	var expired []*item
+	for _, it := range a.items {
+		switch {
+		case it.inFlight() || it.stage == settled:
+		case it.isExpired(now):
+			expired = append(expired, it)
+		default:
+			at(it.notBefore)
+			if it.isWanted() {
+				at(it.destination.upload.Deadline)
+			}
+		}
+	}
+	if len(expired) > 0 {
+		actions = append(actions, action{kind: expireFiles, account: a, items: expired})
+	}
+	if now.Before(a.heldUntil) {
+		at(a.heldUntil)
+		return actions, again
+	}
+	for _, items := range a.stageable(now, at) {
+		actions = append(actions, action{kind: stageFiles, account: a, items: items})
+	}
+	if items := a.committable(now); len(items) > 0 && !a.committing {
+		actions = append(actions, action{kind: commitFiles, account: a, items: items})
+	}
+	return actions, again
+}
+
+// stageable returns what to stage, a call each: large files one by one, and small ones together, if they are too many for one commit
+// or their render goes on for long.
+func (a *account) stageable(now time.Time, at func(time.Time)) (calls [][]*item) {
+	large, small := 0, false // in flight
+	for _, it := range a.items {
+		if it.stage == staging || it.stage == abandoned {
+			if it.isLarge() {
+				large++
+			} else {
+				small = true
+			}
+		}
+	}
+	var wanted, ahead []*item
+	var wantedBytes, aheadBytesWaiting int64
+	for _, it := range a.items {
+		switch {
+		case it.stage != waiting || !it.canBegin(now) || it.destination.stager() == nil:
+		case it.isLarge():
+			if large < maxStaging {
+				large++
+				calls = append(calls, []*item{it})
+			}
+		case it.isWanted():
+			wanted = append(wanted, it)
+			wantedBytes += it.file.Size
+		default:
+			ahead = append(ahead, it)
+			aheadBytesWaiting += it.file.Size
+		}
+	}
+	if small {
+		return calls
+	}
+	var batch []*item
+	switch {
+	case len(wanted) > 0 && wantedBytes > wanted[0].destination.provider.Limits().Bytes:
+		batch = slices.Concat(wanted, ahead)
+	case len(ahead) > 0 && (aheadBytesWaiting >= aheadBytes || now.Sub(ahead[0].since) >= aheadAge):
+		batch = ahead
+	case len(ahead) > 0:
+		at(ahead[0].since.Add(aheadAge))
+	}
+	if len(batch) > 0 {
+		provider := batch[0].destination.provider
+		calls = append(calls, slices.DeleteFunc(batch, func(it *item) bool { return it.destination.provider != provider }))
+	}
+	return calls
+}
+
+// committable returns what one commit takes: files of one provider, as many as it allows, and no two with one path.
+func (a *account) committable(now time.Time) (items []*item) {
+	if now.Before(a.heldUntil) {
+		return nil
+	}
+	var provider storage.Provider
+	var limits storage.Limits
+	bytes := int64(0)
+	paths := map[string]bool{}
+	for _, it := range a.items {
+		if !it.isWanted() || !it.canBegin(now) || (it.isLarge() && it.stage != staged) {
+			continue
+		}
+		if provider == nil {
+			provider, limits = it.destination.provider, it.destination.provider.Limits()
+		}
+		path := strings.ToLower(it.file.Path)
+		if it.destination.provider != provider || paths[path] {
+			continue
+		}
+		if it.stage != staged {
+			if bytes+it.file.Size > limits.Bytes && limits.Bytes > 0 && len(items) > 0 {
+				continue
+			}
+			bytes += it.file.Size
+		}
+		paths[path] = true
+		if items = append(items, it); len(items) == limits.Files {
+			break
+		}
+	}
+	return items
+}
+
+// earlier returns the earlier of two times; the zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
