@@ -4,6 +4,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,18 +64,10 @@ func New(options Options) (*Browser, error) {
 	if options.ExecPath == "" {
 		return nil, ErrNoBrowser
 	}
-	if options.MaxPixels == 0 {
-		options.MaxPixels = 100_000_000
-	}
-	if options.MaxRenders == 0 {
-		options.MaxRenders = 1000
-	}
-	if options.Parallel == 0 {
-		options.Parallel = runtime.GOMAXPROCS(0)
-	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
+	options.MaxPixels = cmp.Or(options.MaxPixels, 100_000_000)
+	options.MaxRenders = cmp.Or(options.MaxRenders, 1000)
+	options.Parallel = cmp.Or(options.Parallel, runtime.GOMAXPROCS(0))
+	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	launch := func(ctx context.Context) (*chromium, error) { return launch(ctx, options) }
 	return &Browser{
 		options: options, supervisor: newSupervisor(launch, options.MaxRenders, options.MaxMemory, options.Logger),

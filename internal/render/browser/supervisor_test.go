@@ -6,8 +6,8 @@ package browser
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,7 +60,7 @@ func (f *fakeProcesses) record(event string) {
 func (f *fakeProcesses) launch(ctx context.Context) (*fakeProcess, error) {
 	f.mu.Lock()
 	f.count++
-	name, fail := fmt.Sprint(f.count), f.fail
+	name, fail := strconv.Itoa(f.count), f.fail
 	f.mu.Unlock()
 	f.record("launch " + name)
 	select {
@@ -74,22 +74,29 @@ func (f *fakeProcesses) launch(ctx context.Context) (*fakeProcess, error) {
 	return &fakeProcess{fakes: f, name: name, lost: make(chan struct{})}, nil
 }
 
+// supervisorTest is a test of a supervisor with fake processes.
+type supervisorTest struct {
+	*testing.T
+	supervisor *supervisor[*fakeProcess]
+	fakes      *fakeProcesses
+}
+
 // expect compares all events since the last call, once every process that is being closed is closed.
-func (f *fakeProcesses) expect(t *testing.T, want ...string) {
+func (t *supervisorTest) expect(want ...string) {
 	t.Helper()
 	time.Sleep(2 * closeTime)
 	synctest.Wait()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if diff := cmp.Diff(want, f.events); diff != "" {
+	t.fakes.mu.Lock()
+	defer t.fakes.mu.Unlock()
+	if diff := cmp.Diff(want, t.fakes.events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	f.events = nil
+	t.fakes.events = nil
 }
 
-func acquire(t *testing.T, s *supervisor[*fakeProcess]) (p *fakeProcess, release func()) {
+func (t *supervisorTest) acquire() (p *fakeProcess, release func()) {
 	t.Helper()
-	p, release, err := s.acquire(t.Context())
+	p, release, err := t.supervisor.acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,23 +106,23 @@ func acquire(t *testing.T, s *supervisor[*fakeProcess]) (p *fakeProcess, release
 // TestSupervisor runs each case in a bubble of its own with a clock of its own. The bubble fails when a goroutine is left behind.
 func TestSupervisor(t *testing.T) {
 	const maxRenders, maxMemory = 2, 1000
-	for name, test := range map[string]func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses){
-		"nothing runs before the first render": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			if p := s.running(); p != nil {
+	for name, test := range map[string]func(t *supervisorTest){
+		"nothing runs before the first render": func(t *supervisorTest) {
+			if p := t.supervisor.running(); p != nil {
 				t.Errorf("process %s runs", p.name)
 			}
-			f.expect(t)
+			t.expect()
 		},
-		"concurrent first renders share one launch": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"concurrent first renders share one launch": func(t *supervisorTest) {
 			var group sync.WaitGroup
 			for range 5 {
 				group.Go(func() {
-					p, release := acquire(t, s)
+					p, release := t.acquire()
 					if p.name != "1" {
 						t.Errorf("got process %s", p.name)
 					}
 					time.Sleep(time.Minute)
-					if s.running() != p {
+					if t.supervisor.running() != p {
 						t.Error("another process runs")
 					}
 					release()
@@ -123,259 +130,259 @@ func TestSupervisor(t *testing.T) {
 			}
 			synctest.Wait()
 			time.Sleep(2 * launchTime)
-			f.expect(t, "launch 1")
+			t.expect("launch 1")
 			group.Wait()
 		},
-		"start counts no render": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"start counts no render": func(t *supervisorTest) {
 			for range 2 * maxRenders {
-				if _, err := s.start(t.Context()); err != nil {
+				if _, err := t.supervisor.start(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			f.expect(t, "launch 1")
+			t.expect("launch 1")
 		},
-		"a failed launch fails all who wait for it, and no later render": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			f.fail = errors.New("no library")
+		"a failed launch fails all who wait for it, and no later render": func(t *supervisorTest) {
+			t.fakes.fail = errors.New("no library")
 			var group sync.WaitGroup
 			for range 3 {
 				group.Go(func() {
-					if _, _, err := s.acquire(t.Context()); !errors.Is(err, f.fail) {
+					if _, _, err := t.supervisor.acquire(t.Context()); !errors.Is(err, t.fakes.fail) {
 						t.Errorf("got %v", err)
 					}
 				})
 			}
 			group.Wait()
-			f.fail = nil
-			p, release := acquire(t, s)
+			t.fakes.fail = nil
+			p, release := t.acquire()
 			release()
 			if p.name != "2" {
 				t.Errorf("got process %s", p.name)
 			}
-			f.expect(t, "launch 1", "launch 2")
+			t.expect("launch 1", "launch 2")
 		},
-		"a render that gives up does not stop the launch": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"a render that gives up does not stop the launch": func(t *supervisorTest) {
 			ctx, cancel := context.WithTimeout(t.Context(), launchTime/2)
 			defer cancel()
-			if _, _, err := s.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			if _, _, err := t.supervisor.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
-			_, release := acquire(t, s)
+			_, release := t.acquire()
 			release()
-			f.expect(t, "launch 1")
+			t.expect("launch 1")
 		},
-		"a launch takes no longer than its limit": func(t *testing.T, s *supervisor[*fakeProcess], _ *fakeProcesses) {
-			s.launch = func(ctx context.Context) (*fakeProcess, error) {
+		"a launch takes no longer than its limit": func(t *supervisorTest) {
+			t.supervisor.launch = func(ctx context.Context) (*fakeProcess, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
 			began := time.Now()
-			if _, _, err := s.acquire(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != startTimeout {
+			if _, _, err := t.supervisor.acquire(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != startTimeout {
 				t.Errorf("got %v after %s", err, time.Since(began))
 			}
 		},
-		"after a crash during a render, the next render gets another process": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			first, release := acquire(t, s)
+		"after a crash during a render, the next render gets another process": func(t *supervisorTest) {
+			first, release := t.acquire()
 			first.crash()
-			if p := s.running(); p != nil {
+			if p := t.supervisor.running(); p != nil {
 				t.Errorf("process %s runs", p.name)
 			}
-			second, releaseSecond := acquire(t, s) // before the first render has noticed
+			second, releaseSecond := t.acquire() // before the first render has noticed
 			release()
 			releaseSecond()
 			if second.name != "2" {
 				t.Errorf("got process %s", second.name)
 			}
-			f.expect(t, "launch 1", "close 1", "launch 2")
+			t.expect("launch 1", "close 1", "launch 2")
 		},
-		"a process that crashes at once fails its render only": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			launch := s.launch
-			s.launch = func(ctx context.Context) (*fakeProcess, error) {
+		"a process that crashes at once fails its render only": func(t *supervisorTest) {
+			launch := t.supervisor.launch
+			t.supervisor.launch = func(ctx context.Context) (*fakeProcess, error) {
 				p, err := launch(ctx)
 				if p.name == "1" {
 					p.crash()
 				}
 				return p, err
 			}
-			first, release := acquire(t, s)
+			first, release := t.acquire()
 			release()
-			second, release := acquire(t, s)
+			second, release := t.acquire()
 			release()
 			if first.name != "1" || second.name != "2" {
 				t.Errorf("got processes %s and %s", first.name, second.name)
 			}
-			f.expect(t, "launch 1", "close 1", "launch 2")
+			t.expect("launch 1", "close 1", "launch 2")
 		},
-		"a process is replaced after its renders": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"a process is replaced after its renders": func(t *supervisorTest) {
 			for range maxRenders {
-				_, release := acquire(t, s)
+				_, release := t.acquire()
 				release()
 			}
-			p, release := acquire(t, s) // during the launch of the other
+			p, release := t.acquire() // during the launch of the other
 			if p.name != "1" {
 				t.Errorf("got process %s", p.name)
 			}
-			f.expect(t, "launch 1", "launch 2")
+			t.expect("launch 1", "launch 2")
 			time.Sleep(2 * launchTime)
-			if p := s.running(); p.name != "2" {
+			if p := t.supervisor.running(); p.name != "2" {
 				t.Errorf("process %s runs", p.name)
 			}
-			f.expect(t)
+			t.expect()
 			release()
-			f.expect(t, "close 1")
+			t.expect("close 1")
 			time.Sleep(2 * launchTime)
-			f.expect(t) // what process 1 served does not count for process 2
+			t.expect() // what process 1 served does not count for process 2
 		},
-		"a replaced process serves all its renders": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			_, release := acquire(t, s)
-			_, releaseOther := acquire(t, s)
+		"a replaced process serves all its renders": func(t *supervisorTest) {
+			_, release := t.acquire()
+			_, releaseOther := t.acquire()
 			for range maxRenders {
-				_, release := acquire(t, s)
+				_, release := t.acquire()
 				release()
 			}
 			time.Sleep(2 * launchTime)
 			release()
-			f.expect(t, "launch 1", "launch 2")
+			t.expect("launch 1", "launch 2")
 			releaseOther()
-			f.expect(t, "close 1")
+			t.expect("close 1")
 		},
-		"one replacement is launched at a time": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"one replacement is launched at a time": func(t *supervisorTest) {
 			for range 3 * maxRenders {
-				_, release := acquire(t, s)
+				_, release := t.acquire()
 				release()
 			}
 			time.Sleep(2 * launchTime)
-			f.expect(t, "launch 1", "launch 2", "close 1")
+			t.expect("launch 1", "launch 2", "close 1")
 		},
-		"a replaced process without a render is closed at once": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"a replaced process without a render is closed at once": func(t *supervisorTest) {
 			for range maxRenders {
-				_, release := acquire(t, s)
+				_, release := t.acquire()
 				release()
 			}
 			time.Sleep(2 * launchTime)
-			f.expect(t, "launch 1", "launch 2", "close 1")
+			t.expect("launch 1", "launch 2", "close 1")
 		},
-		"a process that cannot be replaced goes on": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			_, release := acquire(t, s)
-			f.fail = errors.New("no memory")
+		"a process that cannot be replaced goes on": func(t *supervisorTest) {
+			_, release := t.acquire()
+			t.fakes.fail = errors.New("no memory")
 			release()
 			for range 2 * maxRenders {
-				p, release := acquire(t, s)
+				p, release := t.acquire()
 				if p.name != "1" {
 					t.Errorf("got process %s", p.name)
 				}
 				time.Sleep(2 * launchTime)
 				release()
 			}
-			f.expect(t, "launch 1", "launch 2", "launch 3")
+			t.expect("launch 1", "launch 2", "launch 3")
 		},
-		"a crash during the launch of a replacement": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"a crash during the launch of a replacement": func(t *supervisorTest) {
 			for range maxRenders {
-				_, release := acquire(t, s)
+				_, release := t.acquire()
 				release()
 			}
-			s.running().crash()
-			p, release := acquire(t, s)
+			t.supervisor.running().crash()
+			p, release := t.acquire()
 			release()
 			if p.name != "2" {
 				t.Errorf("got process %s", p.name)
 			}
-			f.expect(t, "launch 1", "launch 2", "close 1")
+			t.expect("launch 1", "launch 2", "close 1")
 		},
-		"close during a render": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			_, release := acquire(t, s)
-			s.close()
-			f.expect(t, "launch 1", "close 1")
+		"close during a render": func(t *supervisorTest) {
+			_, release := t.acquire()
+			t.supervisor.close()
+			t.expect("launch 1", "close 1")
 			release()
-			if _, _, err := s.acquire(t.Context()); !errors.Is(err, errClosed) {
+			if _, _, err := t.supervisor.acquire(t.Context()); !errors.Is(err, errClosed) {
 				t.Errorf("got %v", err)
 			}
-			f.expect(t)
+			t.expect()
 		},
-		"close ends replaced processes too": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			_, release := acquire(t, s)
+		"close ends replaced processes too": func(t *supervisorTest) {
+			_, release := t.acquire()
 			for range maxRenders {
-				_, release := acquire(t, s)
+				_, release := t.acquire()
 				release()
 			}
 			time.Sleep(2 * launchTime)
-			first, second := s.running().name, len(s.users)
+			first, second := t.supervisor.running().name, len(t.supervisor.users)
 			if first != "2" || second != 2 {
 				t.Errorf("process %s runs, %d are open", first, second)
 			}
-			s.close()
-			for p := range s.users {
+			t.supervisor.close()
+			for p := range t.supervisor.users {
 				t.Errorf("process %s is open", p.name)
 			}
 			release()
-			if synctest.Wait(); len(f.events) != 4 {
-				t.Errorf("got events %q", f.events)
+			if synctest.Wait(); len(t.fakes.events) != 4 {
+				t.Errorf("got events %q", t.fakes.events)
 			}
 		},
-		"close waits for a process that is being closed": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			first, release := acquire(t, s)
-			_, releaseOther := acquire(t, s)
+		"close waits for a process that is being closed": func(t *supervisorTest) {
+			first, release := t.acquire()
+			_, releaseOther := t.acquire()
 			releaseOther()
 			time.Sleep(2 * launchTime)
 			release()
-			s.close()
+			t.supervisor.close()
 			if !isClosed(first.Lost()) {
 				t.Error("the first process still runs")
 			}
-			f.expect(t, "launch 1", "launch 2", "close 1", "close 2")
+			t.expect("launch 1", "launch 2", "close 1", "close 2")
 		},
-		"close during a launch": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
+		"close during a launch": func(t *supervisorTest) {
 			var err error
 			var group sync.WaitGroup
-			group.Go(func() { _, _, err = s.acquire(t.Context()) })
+			group.Go(func() { _, _, err = t.supervisor.acquire(t.Context()) })
 			synctest.Wait()
-			s.close()
+			t.supervisor.close()
 			group.Wait()
 			if !errors.Is(err, errClosed) {
 				t.Errorf("got %v", err)
 			}
-			f.expect(t, "launch 1")
+			t.expect("launch 1")
 		},
-		"a process that is launched too late is closed": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			s.launch = func(context.Context) (*fakeProcess, error) { return f.launch(t.Context()) }
+		"a process that is launched too late is closed": func(t *supervisorTest) {
+			t.supervisor.launch = func(context.Context) (*fakeProcess, error) { return t.fakes.launch(t.Context()) }
 			var err error
 			var group sync.WaitGroup
-			group.Go(func() { _, _, err = s.acquire(t.Context()) })
+			group.Go(func() { _, _, err = t.supervisor.acquire(t.Context()) })
 			synctest.Wait()
-			s.close()
+			t.supervisor.close()
 			group.Wait()
 			if !errors.Is(err, errClosed) {
 				t.Errorf("got %v", err)
 			}
-			f.expect(t, "launch 1", "close 1")
+			t.expect("launch 1", "close 1")
 		},
-		"too much memory kills the process": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			p, release := acquire(t, s)
+		"too much memory kills the process": func(t *supervisorTest) {
+			p, release := t.acquire()
 			p.held.Store(maxMemory)
 			time.Sleep(time.Second)
-			f.expect(t, "launch 1")
+			t.expect("launch 1")
 			p.held.Store(maxMemory + 1)
 			time.Sleep(memoryInterval)
 			synctest.Wait()
-			f.expect(t, "kill 1")
+			t.expect("kill 1")
 			release()
-			_, release = acquire(t, s)
+			_, release = t.acquire()
 			release()
-			f.expect(t, "close 1", "launch 2")
+			t.expect("close 1", "launch 2")
 		},
-		"memory counts during renders only": func(t *testing.T, s *supervisor[*fakeProcess], f *fakeProcesses) {
-			p, release := acquire(t, s)
+		"memory counts during renders only": func(t *supervisorTest) {
+			p, release := t.acquire()
 			release()
 			p.held.Store(2 * maxMemory)
 			time.Sleep(time.Second)
-			f.expect(t, "launch 1")
+			t.expect("launch 1")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fakeProcesses{}
-				s := newSupervisor(f.launch, maxRenders, maxMemory, slog.New(slog.DiscardHandler))
+				fakes := &fakeProcesses{}
+				s := newSupervisor(fakes.launch, maxRenders, maxMemory, slog.New(slog.DiscardHandler))
 				defer s.close()
-				test(t, s, f)
+				test(&supervisorTest{T: t, supervisor: s, fakes: fakes})
 			})
 		})
 	}

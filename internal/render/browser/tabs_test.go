@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,7 @@ func (f *fakeTabs) record(event string) {
 func (f *fakeTabs) open(ctx context.Context) (*fakeTab, error) {
 	f.mu.Lock()
 	f.count++
-	name, fail := fmt.Sprint(f.count), f.fail
+	name, fail := strconv.Itoa(f.count), f.fail
 	f.mu.Unlock()
 	f.record("open " + name)
 	select {
@@ -70,25 +71,32 @@ func (f *fakeTabs) open(ctx context.Context) (*fakeTab, error) {
 	return &fakeTab{fakes: f, name: name}, nil
 }
 
+// tabsTest is a test of tabs with fakes.
+type tabsTest struct {
+	*testing.T
+	tabs  *tabs[*fakeTab]
+	fakes *fakeTabs
+}
+
 // expect compares all events since the last call, in any order, once every tab that is being closed is closed.
-func (f *fakeTabs) expect(t *testing.T, want ...string) {
+func (t *tabsTest) expect(want ...string) {
 	t.Helper()
 	time.Sleep(2 * closeTime)
 	synctest.Wait()
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	t.fakes.mu.Lock()
+	defer t.fakes.mu.Unlock()
 	slices.Sort(want)
-	slices.Sort(f.events)
-	if diff := cmp.Diff(want, f.events); diff != "" {
+	slices.Sort(t.fakes.events)
+	if diff := cmp.Diff(want, t.fakes.events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	f.events = nil
+	t.fakes.events = nil
 }
 
 // take takes a tab, which must be the one with a name.
-func take(t *testing.T, s *tabs[*fakeTab], n need, want string) *fakeTab {
+func (t *tabsTest) take(n need, want string) *fakeTab {
 	t.Helper()
-	got, err := s.take(t.Context(), n)
+	got, err := t.tabs.take(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,51 +110,51 @@ func take(t *testing.T, s *tabs[*fakeTab], n need, want string) *fakeTab {
 func TestTabs(t *testing.T) {
 	const maxIdle = 2
 	shared, alone := need{scale: 1}, need{scale: 1, alone: true}
-	for name, test := range map[string]func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs){
-		"a tab is opened when none is idle": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			s.keep(take(t, s, shared, "1"))
-			f.expect(t, "open 1")
+	for name, test := range map[string]func(t *tabsTest){
+		"a tab is opened when none is idle": func(t *tabsTest) {
+			t.tabs.keep(t.take(shared, "1"))
+			t.expect("open 1")
 		},
-		"a kept tab is used again": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
+		"a kept tab is used again": func(t *tabsTest) {
 			for range 3 {
-				s.keep(take(t, s, shared, "1"))
+				t.tabs.keep(t.take(shared, "1"))
 			}
-			f.expect(t, "open 1")
+			t.expect("open 1")
 		},
-		"the tab that has been idle for longest comes first": func(t *testing.T, s *tabs[*fakeTab], _ *fakeTabs) {
-			first, second := take(t, s, shared, "1"), take(t, s, shared, "2")
-			s.keep(second)
-			s.keep(first)
-			take(t, s, shared, "2")
-			take(t, s, shared, "1")
+		"the tab that has been idle for longest comes first": func(t *tabsTest) {
+			first, second := t.take(shared, "1"), t.take(shared, "2")
+			t.tabs.keep(second)
+			t.tabs.keep(first)
+			t.take(shared, "2")
+			t.take(shared, "1")
 		},
-		"no more tabs are kept than allowed": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
+		"no more tabs are kept than allowed": func(t *tabsTest) {
 			var all []*fakeTab
 			for i := range maxIdle + 1 {
-				all = append(all, take(t, s, shared, fmt.Sprint(i+1)))
+				all = append(all, t.take(shared, strconv.Itoa(i+1)))
 			}
 			for _, tab := range all {
-				s.keep(tab)
+				t.tabs.keep(tab)
 			}
-			f.expect(t, "open 1", "open 2", "open 3", "close 3")
+			t.expect("open 1", "open 2", "open 3", "close 3")
 		},
-		"a page waits for the tab that is being opened": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			s.openAhead()
+		"a page waits for the tab that is being opened": func(t *tabsTest) {
+			t.tabs.openAhead()
 			began := time.Now()
 			time.Sleep(openTime / 2)
-			take(t, s, shared, "1")
+			t.take(shared, "1")
 			if took := time.Since(began); took != openTime {
 				t.Errorf("it took %s", took)
 			}
-			f.expect(t, "open 1")
+			t.expect("open 1")
 		},
-		"a page whose tab another page takes opens one": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			s.openAhead()
+		"a page whose tab another page takes opens one": func(t *tabsTest) {
+			t.tabs.openAhead()
 			names := make(chan string, 2)
 			var group sync.WaitGroup
 			for range 2 {
 				group.Go(func() {
-					tab, err := s.take(t.Context(), shared)
+					tab, err := t.tabs.take(t.Context(), shared)
 					if err != nil {
 						t.Error(err)
 						return
@@ -158,119 +166,119 @@ func TestTabs(t *testing.T) {
 			if one, other := <-names, <-names; one != "1" || other != "2" {
 				t.Errorf("got tabs %s and %s", one, other)
 			}
-			f.expect(t, "open 1", "open 2")
+			t.expect("open 1", "open 2")
 		},
-		"a page that gives up does not stop the opening": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			s.openAhead()
+		"a page that gives up does not stop the opening": func(t *tabsTest) {
+			t.tabs.openAhead()
 			ctx, cancel := context.WithTimeout(t.Context(), openTime/2)
 			defer cancel()
-			if _, err := s.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := t.tabs.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
-			take(t, s, shared, "1")
-			f.expect(t, "open 1")
+			t.take(shared, "1")
+			t.expect("open 1")
 		},
-		"when the opening fails, the page opens a tab": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			f.fail = errors.New("no process")
-			s.openAhead()
+		"when the opening fails, the page opens a tab": func(t *tabsTest) {
+			t.fakes.fail = errors.New("no process")
+			t.tabs.openAhead()
 			synctest.Wait()
-			f.fail = nil
-			take(t, s, shared, "2")
-			f.expect(t, "open 1", "open 2")
-			if !bytes.Contains(f.log.Bytes(), []byte("no process")) {
-				t.Errorf("got log %q", f.log.String())
+			t.fakes.fail = nil
+			t.take(shared, "2")
+			t.expect("open 1", "open 2")
+			if !bytes.Contains(t.fakes.log.Bytes(), []byte("no process")) {
+				t.Errorf("got log %q", t.fakes.log.String())
 			}
 		},
-		"a lost browser is reported by its renders only": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			f.fail = fmt.Errorf("opening a tab: %w", devtools.ErrLost)
-			s.openAhead()
-			if _, err := s.take(t.Context(), shared); !errors.Is(err, devtools.ErrLost) {
+		"a lost browser is reported by its renders only": func(t *tabsTest) {
+			t.fakes.fail = fmt.Errorf("opening a tab: %w", devtools.ErrLost)
+			t.tabs.openAhead()
+			if _, err := t.tabs.take(t.Context(), shared); !errors.Is(err, devtools.ErrLost) {
 				t.Errorf("got %v", err)
 			}
-			f.expect(t, "open 1", "open 2")
-			if f.log.Len() > 0 {
-				t.Errorf("got log %q", f.log.String())
+			t.expect("open 1", "open 2")
+			if t.fakes.log.Len() > 0 {
+				t.Errorf("got log %q", t.fakes.log.String())
 			}
 		},
-		"while a page is alone in its tab, the next tab is opened": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			tab := take(t, s, alone, "1")
-			f.expect(t, "open 1", "open 2")
-			s.discard(tab)
-			f.expect(t, "close 1")
-			take(t, s, alone, "2")
+		"while a page is alone in its tab, the next tab is opened": func(t *tabsTest) {
+			tab := t.take(alone, "1")
+			t.expect("open 1", "open 2")
+			t.tabs.discard(tab)
+			t.expect("close 1")
+			t.take(alone, "2")
 		},
-		"one idle tab is enough": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			first, second := take(t, s, shared, "1"), take(t, s, shared, "2")
-			s.keep(first)
-			s.openAhead()
-			s.discard(second)
-			f.expect(t, "open 1", "open 2", "close 2")
+		"one idle tab is enough": func(t *tabsTest) {
+			first, second := t.take(shared, "1"), t.take(shared, "2")
+			t.tabs.keep(first)
+			t.tabs.openAhead()
+			t.tabs.discard(second)
+			t.expect("open 1", "open 2", "close 2")
 		},
-		"a discarded tab is replaced": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			s.discard(take(t, s, shared, "1"))
-			f.expect(t, "open 1", "close 1", "open 2")
-			take(t, s, shared, "2")
+		"a discarded tab is replaced": func(t *tabsTest) {
+			t.tabs.discard(t.take(shared, "1"))
+			t.expect("open 1", "close 1", "open 2")
+			t.take(shared, "2")
 		},
-		"a tab that does not suit is replaced": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			tab := take(t, s, shared, "1")
+		"a tab that does not suit is replaced": func(t *tabsTest) {
+			tab := t.take(shared, "1")
 			tab.scale = 2
-			s.keep(tab)
-			take(t, s, shared, "2")
-			f.expect(t, "open 1", "close 1", "open 2")
+			t.tabs.keep(tab)
+			t.take(shared, "2")
+			t.expect("open 1", "close 1", "open 2")
 		},
-		"a page that gives up does not stop the replacement": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			tab := take(t, s, shared, "1")
+		"a page that gives up does not stop the replacement": func(t *tabsTest) {
+			tab := t.take(shared, "1")
 			tab.scale = 2
-			s.keep(tab)
+			t.tabs.keep(tab)
 			ctx, cancel := context.WithTimeout(t.Context(), openTime/2)
 			defer cancel()
-			if _, err := s.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := t.tabs.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
-			take(t, s, shared, "2")
-			f.expect(t, "open 1", "close 1", "open 2")
+			t.take(shared, "2")
+			t.expect("open 1", "close 1", "open 2")
 		},
-		"a tab that has ended is replaced": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			tab := take(t, s, shared, "1")
+		"a tab that has ended is replaced": func(t *tabsTest) {
+			tab := t.take(shared, "1")
 			tab.ended = true
-			s.keep(tab)
-			take(t, s, shared, "2")
-			f.expect(t, "open 1", "close 1", "open 2")
+			t.tabs.keep(tab)
+			t.take(shared, "2")
+			t.expect("open 1", "close 1", "open 2")
 		},
-		"close stops the opening": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			s.openAhead()
+		"close stops the opening": func(t *tabsTest) {
+			t.tabs.openAhead()
 			synctest.Wait()
 			began := time.Now()
-			s.close()
+			t.tabs.close()
 			if took := time.Since(began); took != 0 {
 				t.Errorf("it took %s", took)
 			}
-			if f.log.Len() > 0 {
-				t.Errorf("got log %q", f.log.String())
+			if t.fakes.log.Len() > 0 {
+				t.Errorf("got log %q", t.fakes.log.String())
 			}
 		},
-		"close waits for a tab that is being closed": func(t *testing.T, s *tabs[*fakeTab], _ *fakeTabs) {
-			s.discard(take(t, s, shared, "1"))
+		"close waits for a tab that is being closed": func(t *tabsTest) {
+			t.tabs.discard(t.take(shared, "1"))
 			began := time.Now()
-			s.close()
+			t.tabs.close()
 			if took := time.Since(began); took != closeTime {
 				t.Errorf("it took %s", took)
 			}
 		},
-		"a tab that is discarded after close is closed at once": func(t *testing.T, s *tabs[*fakeTab], f *fakeTabs) {
-			tab := take(t, s, shared, "1")
-			s.close()
-			s.discard(tab)
-			s.openAhead()
-			f.expect(t, "open 1", "close 1")
+		"a tab that is discarded after close is closed at once": func(t *tabsTest) {
+			tab := t.take(shared, "1")
+			t.tabs.close()
+			t.tabs.discard(tab)
+			t.tabs.openAhead()
+			t.expect("open 1", "close 1")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fakeTabs{}
-				s := newTabs(f.open, maxIdle, slog.New(slog.NewTextHandler(&f.log, nil)))
+				fakes := &fakeTabs{}
+				s := newTabs(fakes.open, maxIdle, slog.New(slog.NewTextHandler(&fakes.log, nil)))
 				defer s.close()
-				test(t, s, f)
+				test(&tabsTest{T: t, tabs: s, fakes: fakes})
 			})
 		})
 	}
