@@ -19,76 +19,54 @@ import (
 	"time"
 )
 
-// component is one Go module below components/ and the commands that are built from it.
-type component struct {
-	module   string
-	flags    []string
-	packages map[string]string // binary name to import path
-}
-
 const kubernetesVersion = "v1.37.2"
 
-var components = []component{
-	{
-		module:   "etcd",
-		flags:    []string{"-trimpath", "-ldflags", "-s -w"},
-		packages: map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
-	},
-	{
-		module: "containerd",
-		flags:  []string{"-trimpath", "-tags", "no_btrfs,no_zfs,no_devmapper", "-ldflags", "-s -w"},
-		packages: map[string]string{
-			"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
-			"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-			"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr",
-		},
-	},
-	{
-		module: "kubernetes",
-		flags:  []string{"-trimpath", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion},
-		packages: map[string]string{
-			"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
-			"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-			"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
-			"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
-			"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
-		},
-	},
-	{
-		module:   "coredns",
-		flags:    []string{"-trimpath", "-ldflags", "-s -w"},
-		packages: map[string]string{"coredns": "github.com/coredns/coredns"},
-	},
+// componentsModule holds the packages of the cluster's programs, in one module so that each package is compiled once.
+const componentsModule = modulePath + "/hack/devcluster/components"
+
+// kube is the binary that is each of Kubernetes' programs, by the name that it is called.
+const kube = "kube"
+
+// packages maps the binaries to their import paths.
+var packages = map[string]string{
+	kube:                      componentsModule + "/kube",
+	"coredns":                 componentsModule + "/coredns",
+	"etcd":                    "go.etcd.io/etcd/server/v3",
+	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
+	"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+	"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr",
 }
 
-// binaryNames returns the names of all binaries, sorted.
-func binaryNames() []string {
-	var names []string
-	for _, comp := range components {
-		for name := range comp.packages {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+// programs maps the names of the programs to their binaries.
+var programs = map[string]string{
+	"kube-apiserver": kube, "kube-controller-manager": kube, "kube-scheduler": kube, "kube-proxy": kube, "kubelet": kube, "kubectl": kube,
+	"coredns": "coredns", "etcd": "etcd",
+	"containerd": "containerd", "containerd-shim-runc-v2": "containerd-shim-runc-v2", "ctr": "ctr",
 }
 
-// cacheKey identifies the binaries of a component: what they are built from and how.
-func cacheKey(goMod, goSum []byte, flags []string) string {
+// buildFlags of all binaries. -trimpath, as Platen's own programs have it: both share their compiled packages.
+var buildFlags = []string{
+	"-trimpath", "-buildvcs=false", "-tags", "no_btrfs,no_zfs,no_devmapper,no_tracing",
+	"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion,
+}
+
+// programNames returns the names of all programs, sorted.
+func programNames() []string { return slices.Sorted(maps.Keys(programs)) }
+
+// cacheKey identifies the binaries: what they are built from and how.
+func cacheKey(flags []string, sources ...[]byte) string {
 	h := sha256.New()
-	for _, part := range [][]byte{goMod, goSum, []byte(strings.Join(flags, "\x00"))} {
+	for _, part := range append(sources, []byte(strings.Join(flags, "\x00"))) {
 		fmt.Fprintf(h, "%d\n%s", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// binaries builds those of the named binaries that the cache does not hold, and returns a folder with links to all of
-// them and to kubectl.
+// binaries builds those of the named programs that the cache does not hold, and returns a folder with links to all of them.
 func (c *cluster) binaries(ctx context.Context, names []string) (string, error) {
-	known := binaryNames()
 	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return "", fmt.Errorf("unknown binary %q, expected one of %s", name, strings.Join(known, ", "))
+		if programs[name] == "" {
+			return "", fmt.Errorf("unknown program %q, expected one of %s", name, strings.Join(programNames(), ", "))
 		}
 	}
 	unlock, err := c.lockCache(ctx)
@@ -97,16 +75,27 @@ func (c *cluster) binaries(ctx context.Context, names []string) (string, error) 
 	}
 	defer unlock()
 
-	links := map[string]string{}
-	if kubectl, err := exec.LookPath("kubectl"); err == nil {
-		links["kubectl"] = kubectl
-	}
-	for _, comp := range components {
-		built, err := c.buildComponent(ctx, comp, names)
+	dir := filepath.Join(c.repo, "hack", "devcluster", "components")
+	var sources [][]byte
+	for _, name := range []string{"go.mod", "go.sum", "kube/main.go", "coredns/main.go"} {
+		source, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", err
 		}
-		maps.Copy(links, built)
+		sources = append(sources, source)
+	}
+	key := cacheKey(buildFlags, sources...)
+	links := map[string]string{}
+	var missing []string
+	for _, name := range names {
+		binary := programs[name]
+		links[name] = filepath.Join(c.cache, binary+"-"+key, binary)
+		if _, err := os.Stat(links[name]); err != nil && !slices.Contains(missing, binary) {
+			missing = append(missing, binary)
+		}
+	}
+	if err := c.build(ctx, dir, key, missing); err != nil {
+		return "", err
 	}
 	return c.linkFolder(links)
 }
@@ -136,67 +125,44 @@ func (c *cluster) lockCache(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// buildComponent returns where the wanted binaries of comp are, after building those that are missing.
-func (c *cluster) buildComponent(ctx context.Context, comp component, wanted []string) (map[string]string, error) {
-	dir := filepath.Join(c.repo, "hack", "devcluster", "components", comp.module)
-	goMod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		return nil, err
+// build builds binaries into the cache.
+func (c *cluster) build(ctx context.Context, dir, key string, names []string) error {
+	if len(names) == 0 {
+		return nil
 	}
-	goSum, err := os.ReadFile(filepath.Join(dir, "go.sum"))
-	if err != nil {
-		return nil, err
-	}
-	key := cacheKey(goMod, goSum, comp.flags)
-
-	paths := map[string]string{}
-	var missing []string
-	for name := range comp.packages {
-		if !slices.Contains(wanted, name) {
-			continue
-		}
-		paths[name] = filepath.Join(c.cache, name+"-"+key, name)
-		if _, err := os.Stat(paths[name]); err != nil {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) == 0 {
-		return paths, nil
-	}
-	slices.Sort(missing)
-
+	slices.Sort(names)
 	temp, err := os.MkdirTemp(c.cache, ".build-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
-	args := append([]string{"build", "-o", temp + "/"}, comp.flags...)
-	for _, name := range missing {
-		args = append(args, comp.packages[name])
+	args := append([]string{"build", "-o", temp + "/"}, buildFlags...)
+	for _, name := range names {
+		args = append(args, packages[name])
 	}
-	what := "building " + strings.Join(missing, ", ") + " (cached afterwards; Kubernetes takes about six minutes the first time)"
-	if comp.module != "kubernetes" {
-		what = "building " + strings.Join(missing, ", ") + " (cached afterwards)"
+	what := strings.Join(names, ", ")
+	if slices.Contains(names, kube) {
+		what += " (Kubernetes takes some minutes the first time)"
 	}
-	err = c.step(what, func() error {
+	err = c.step("building "+what, func() error {
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("build %s: %w\n%s", strings.Join(missing, ", "), err, out)
+			return fmt.Errorf("build %s: %w\n%s", strings.Join(names, ", "), err, out)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, name := range missing {
-		if err := c.publish(builtName(temp, comp.packages[name]), paths[name]); err != nil {
-			return nil, err
+	for _, name := range names {
+		if err := c.publish(builtName(temp, packages[name]), filepath.Join(c.cache, name+"-"+key, name)); err != nil {
+			return err
 		}
 	}
-	return paths, nil
+	return nil
 }
 
 // builtName is where go build puts the binary of a package: its last path element, but for a major version.

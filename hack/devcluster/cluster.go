@@ -151,5 +151,5 @@ func command(ctx context.Context, stdin string, name string, args ...string) (st
 func (c *cluster) kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return command(ctx, stdin, "kubectl", append([]string{"--kubeconfig", c.kubeconfig()}, args...)...)
+	return command(ctx, stdin, c.path("bin", "kubectl"), append([]string{"--kubeconfig", c.kubeconfig()}, args...)...)
 }

@@ -111,18 +111,18 @@ func TestCertificatesVerify(t *testing.T) {
 
 func TestCacheKey(t *testing.T) {
 	t.Parallel()
-	base := cacheKey([]byte("mod"), []byte("sum"), []string{"-a", "-b"})
+	base := cacheKey([]string{"-a", "-b"}, []byte("mod"), []byte("sum"))
 	for name, other := range map[string]string{
-		"go.mod":   cacheKey([]byte("mod2"), []byte("sum"), []string{"-a", "-b"}),
-		"go.sum":   cacheKey([]byte("mod"), []byte("sum2"), []string{"-a", "-b"}),
-		"flags":    cacheKey([]byte("mod"), []byte("sum"), []string{"-a"}),
-		"boundary": cacheKey([]byte("mods"), []byte("um"), []string{"-a", "-b"}),
+		"go.mod":   cacheKey([]string{"-a", "-b"}, []byte("mod2"), []byte("sum")),
+		"go.sum":   cacheKey([]string{"-a", "-b"}, []byte("mod"), []byte("sum2")),
+		"flags":    cacheKey([]string{"-a"}, []byte("mod"), []byte("sum")),
+		"boundary": cacheKey([]string{"-a", "-b"}, []byte("mods"), []byte("um")),
 	} {
 		if other == base {
 			t.Errorf("the key does not change with %s", name)
 		}
 	}
-	if again := cacheKey([]byte("mod"), []byte("sum"), []string{"-a", "-b"}); again != base {
+	if again := cacheKey([]string{"-a", "-b"}, []byte("mod"), []byte("sum")); again != base {
 		t.Errorf("the key is not stable: %s, then %s", base, again)
 	}
 }

@@ -24,7 +24,7 @@ const usage = `usage: go run ./hack/devcluster COMMAND
   status                say what runs; exits with 1 unless the cluster is ready
   kubeconfig            print the path of the cluster's kubeconfig
   load-image FILE...    load container images (OCI or docker archives) into the node
-  binaries [--only A,B] build the cluster's binaries and print the directory that holds them and kubectl
+  binaries [--only A,B] build the cluster's programs and kubectl, and print the directory that holds them
 `
 
 func main() {
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	only := ""
 	if command == "binaries" {
-		flags.StringVar(&only, "only", "", "names of the binaries, separated by commas")
+		flags.StringVar(&only, "only", "", "names of the programs, separated by commas")
 	}
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%s: %w", command, err)
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case "load-image":
 		return c.loadImages(ctx, flags.Args())
 	case "binaries":
-		names := binaryNames()
+		names := programNames()
 		if only != "" {
 			names = strings.Split(only, ",")
 		}

@@ -26,7 +26,7 @@ func (c *cluster) up(ctx context.Context) error {
 	if err := c.ensurePackages(ctx); err != nil {
 		return err
 	}
-	bin, err := c.binaries(ctx, binaryNames())
+	bin, err := c.binaries(ctx, programNames())
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,14 @@ func (c *cluster) up(ctx context.Context) error {
 	if err := c.waitReady(ctx); err != nil {
 		return err
 	}
-	c.printf("ready: Kubernetes %s, export KUBECONFIG=%s", kubernetesVersion, c.kubeconfig())
+	// down removes the state folder; this kubectl stays.
+	if err := os.MkdirAll(filepath.Join(c.repo, "bin"), 0o755); err != nil {
+		return err
+	}
+	if err := replaceLink(filepath.Join(bin, "kubectl"), filepath.Join(c.repo, "bin", "kubectl")); err != nil {
+		return err
+	}
+	c.printf("ready: Kubernetes %s, export KUBECONFIG=%s PATH=%s:$PATH", kubernetesVersion, c.kubeconfig(), filepath.Join(c.repo, "bin"))
 	return nil
 }
 
