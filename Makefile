@@ -76,7 +76,7 @@ build: ## Build the binaries into bin/.
 ##@ Tests
 
 .PHONY: test
-test: export PLAN := unit-tests images cluster load install end-to-end-tests
+test: export PLAN := setup unit-tests images cluster load install end-to-end-tests
 test: test-unit test-e2e ## Run every test: unit, API server, end to end on a cluster.
 	@hack/step --report
 	@echo "==> test: all passed"
@@ -99,9 +99,11 @@ test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the
 test-bare: ## Do what the README's first screen says on a bare machine made for it, with a clock.
 	test/bare/run
 
+# Go compiles the tests while Debian's packages come.
 .PHONY: setup-tests
 setup-tests:
-	@hack/setup browser test
+	@hack/step setup "Debian's packages, and compiling the tests; three minutes the first time" \
+		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; wait $$packages'
 
 .PHONY: sdk
 sdk: test/sdk/node_modules/.package-lock.json ## Install the SDKs that the tests use.
@@ -120,11 +122,12 @@ bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 
 	go run ./test/bench/latency
 
 .PHONY: bench-render
-bench-render: setup-tests ## Measure the renderer, without a cluster, against plain chromedp.
+bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
+	@hack/setup browser
 	go run ./test/bench/render
 
 .PHONY: bench-upload
-bench-upload: setup-tests ## Measure the upload engine, without a cluster, against rclone.
+bench-upload: ## Measure the upload engine, without a cluster, against rclone.
 	go run ./test/bench/upload
 
 ##@ Cluster
