@@ -53,11 +53,8 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	binaries, err := os.MkdirTemp("", "platen-images-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(binaries) }()
+	// The binaries stay: go build links again only what has changed.
+	binaries := filepath.Join(o.dir, "binaries-"+o.tag)
 	// Debian's packages come over the network while Go compiles.
 	var debian v1.Layer
 	group, groupCtx := errgroup.WithContext(ctx)
