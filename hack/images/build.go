@@ -54,11 +54,12 @@ func (o options) build(name, binary string, debian v1.Layer) error {
 func (o options) compile(ctx context.Context, dir string, progress io.Writer) error {
 	begin := time.Now()
 	fmt.Fprintf(progress, "  compiling %s\n", strings.Join(o.only, ", "))
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", o.tags,
-		"-ldflags", "-s -w -X github.com/platen-dev/platen/internal/version.Version=" + o.version, "-o", dir + "/"}
-	for _, name := range o.only {
-		args = append(args, "./cmd/"+name)
+	commands := make([]string, len(o.only))
+	for i, name := range o.only {
+		commands[i] = "./cmd/" + name
 	}
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", o.tags,
+		"-ldflags", "-s -w -X github.com/platen-dev/platen/internal/version.Version=" + o.version, "-o", dir + "/"}, commands...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = o.repo
 	// The compiler collects garbage less often: it saves an eighth of the CPU time, at the cost of memory.

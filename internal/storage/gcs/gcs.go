@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -122,15 +123,11 @@ func (b *bucket) do(ctx context.Context, r request, wanted ...int) (*http.Respon
 		if err != nil {
 			return nil, err
 		}
-		for name, values := range r.header {
-			req.Header[name] = values
-		}
+		maps.Copy(req.Header, r.header)
 		resp, err := b.client.Do(req)
 		if err == nil {
-			for _, status := range wanted {
-				if resp.StatusCode == status {
-					return resp, nil
-				}
+			if slices.Contains(wanted, resp.StatusCode) {
+				return resp, nil
 			}
 			_ = resp.Body.Close()
 			err = &Error{Status: resp.StatusCode}

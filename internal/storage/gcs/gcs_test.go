@@ -355,7 +355,7 @@ func TestObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	names := make([]string, 0, len(page))
 	for _, o := range page {
 		names = append(names, o.Key)
 	}
