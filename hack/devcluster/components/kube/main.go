@@ -42,7 +42,7 @@ func main() {
 	case "kubelet":
 		command = kubelet.NewKubeletCommand(context.Background())
 	case "kubectl":
-		_ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)) // kubectl reports a bad level itself
+		_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)) // kubectl reports a bad level itself
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			kubectlutil.CheckErr(err)
 		}
