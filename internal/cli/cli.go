@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the kubectl plugin: its commands, and what they say to a person.
+// Package cli has the commands of the kubectl plugin.
 package cli
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/platen-dev/platen/internal/version"
 )
 
-// Exit codes, so that scripts can tell what happened.
+// Exit codes by which scripts can tell what happened.
 const (
 	exitFailed         = 1
 	exitUsage          = 2
@@ -29,17 +29,17 @@ const (
 	exitInterrupted    = 130
 	exitCodesForPeople = `Exit codes:
   0  done
-  1  something else went wrong: the message says what
-  2  the command was not written as it must be
+  1  another failure: the message says what happened
+  2  the command line is not valid
   3  the render failed
   4  rendered, but an upload failed
   5  not finished within --timeout; a job of render or retry goes on in the cluster`
 )
 
-// fieldOwner owns the fields that the plugin applies.
+// fieldOwner owns the fields that the plugin writes.
 const fieldOwner = "kubectl-platen"
 
-// exitError is an error with an exit code of its own.
+// exitError is an error with its own exit code.
 type exitError struct {
 	code int
 	err  error
@@ -51,19 +51,19 @@ func (e *exitError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *exitError) Unwrap() error { return e.err }
 
-// usage is an error of whoever wrote the command.
+// usage returns an error about the command line.
 func usage(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// options are what all commands share.
+// options are shared by all commands.
 type options struct {
 	genericiooptions.IOStreams
 	flags *genericclioptions.ConfigFlags
 }
 
-// Main runs the plugin with the arguments of its process and returns the exit code. A program named kubectl_complete-platen, which
-// kubectl looks for when it completes a command line, completes.
+// Main runs the plugin with the arguments of its process and returns the exit code. Under the name kubectl_complete-platen, which
+// kubectl calls to complete a command line, it prints completions.
 func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
 	root := New(streams)
 	if strings.HasPrefix(filepath.Base(args[0]), "kubectl_complete-platen") {
@@ -93,7 +93,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true)}
 	root := &cobra.Command{
 		Use:   "kubectl-platen",
-		Short: "Render templates, and connect the Dropbox that receives them",
+		Short: "Render templates, and connect the Dropbox that receives the files",
 		Long: `Render templates in the cluster, fetch the files, and connect the Dropbox that receives them.
 
 ` + exitCodesForPeople,
@@ -122,7 +122,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	o.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().VisitAll(func(f *pflag.Flag) {
-		// All of kubectl's work; help lists those that people use every day.
+		// All of kubectl's flags work; help shows the common ones.
 		f.Hidden = f.Name != "namespace" && f.Name != "context" && f.Name != "kubeconfig"
 	})
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: subcommand("connect")}
@@ -133,14 +133,14 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	return root
 }
 
-// must is for what can only fail when a command is put together wrongly.
+// must panics on errors that only a mistake in the code can cause.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// subcommand is for a command that needs another word.
+// subcommand returns what a command does without a subcommand: it names the possible ones.
 func subcommand(what string) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		var names []string
@@ -160,7 +160,7 @@ func subcommand(what string) func(*cobra.Command, []string) error {
 	}
 }
 
-// arguments checks how many arguments there are; what names the one that is missing.
+// arguments checks the number of arguments; most < 0 is no bound. what names a missing argument.
 func arguments(least, most int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {

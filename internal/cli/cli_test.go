@@ -166,31 +166,31 @@ func TestAdvice(t *testing.T) {
 
 func TestCallback(t *testing.T) {
 	attempt := authflow.NewAttempt()
-	answers := make(chan answer, 1)
-	handler := callback(attempt, 53682, answers)
+	redirects := make(chan redirect, 1)
+	handler := callback(attempt, 53682, redirects)
 	visit := func(target string) (status int, body string) {
 		r := httptest.NewRequest(http.MethodGet, "http://localhost:53682"+target, http.NoBody)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		return w.Code, w.Body.String()
 	}
-	if status, body := visit("/?code=c&state=forged"); status != http.StatusBadRequest || len(answers) != 0 {
+	if status, body := visit("/?code=c&state=forged"); status != http.StatusBadRequest || len(redirects) != 0 {
 		t.Errorf("forged: HTTP %d %s", status, body)
 	}
 	q := url.Values{"state": {attempt.State}, "error": {"<script>"}, "error_description": {"<b>no</b>"}}
 	if status, body := visit("/?" + q.Encode()); status != http.StatusOK || strings.Contains(body, "<script>") || strings.Contains(body, "<b>no") {
 		t.Errorf("a refusal with markup: HTTP %d %s", status, body)
 	}
-	if a := <-answers; a.err == nil || a.code != "" {
-		t.Errorf("answer %+v", a)
+	if got := <-redirects; got.err == nil || got.code != "" {
+		t.Errorf("got %+v", got)
 	}
 	q = url.Values{"state": {attempt.State}, "code": {"c"}}
 	visit("/?" + q.Encode())
 	if status, _ := visit("/?" + q.Encode()); status != http.StatusConflict {
 		t.Errorf("a second answer: HTTP %d", status)
 	}
-	if a := <-answers; a.err != nil || a.code != "c" {
-		t.Errorf("answer %+v", a)
+	if got := <-redirects; got.err != nil || got.code != "c" {
+		t.Errorf("got %+v", got)
 	}
 }
 

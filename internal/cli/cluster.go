@@ -25,13 +25,14 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// requestTimeout bounds one request to the API server, watchPause is kept after a watch that ended.
 const (
+	// requestTimeout bounds one request to the API server.
 	requestTimeout = 30 * time.Second
-	watchPause     = time.Second
+	// watchPause is the wait before a watch that ended is started again.
+	watchPause = time.Second
 )
 
-// scheme knows the types that the plugin reads and writes.
+// scheme has the types that the plugin reads and writes.
 var scheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	must(clientgoscheme.AddToScheme(s))
@@ -39,7 +40,7 @@ var scheme = func() *runtime.Scheme {
 	return s
 }()
 
-// cluster is the cluster and namespace that the flags name.
+// cluster is the cluster and the namespace that the flags name.
 type cluster struct {
 	client.WithWatch
 	config    *rest.Config
@@ -71,14 +72,14 @@ func (o *options) namespace() (string, error) {
 	return namespace, nil
 }
 
-// get reads an object of the namespace.
+// get reads an object from the namespace.
 func (c *cluster) get(ctx context.Context, name string, object client.Object) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	return c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, object)
 }
 
-// list reads the objects of the namespace, or of all.
+// list reads the objects of the namespace, or of all namespaces.
 func (c *cluster) list(ctx context.Context, list client.ObjectList, allNamespaces bool) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -88,10 +89,10 @@ func (c *cluster) list(ctx context.Context, list client.ObjectList, allNamespace
 	return explain(c.List(ctx, list, client.InNamespace(c.namespace)))
 }
 
-// errGone means that the object that was followed has been deleted.
+// errGone means that the object that follow watched was deleted.
 var errGone = errors.New("was deleted meanwhile")
 
-// follow shows see an object of the namespace as it is, and again whenever it has changed, until see is done or ctx ends.
+// follow calls see with an object of the namespace, and again after each change, until see is done or ctx ends.
 func follow[T client.Object](ctx context.Context, c *cluster, name string, object T, list client.ObjectList, see func(T) (done bool, err error)) error {
 	for {
 		err := c.get(ctx, name, object)
@@ -109,7 +110,7 @@ func follow[T client.Object](ctx context.Context, c *cluster, name string, objec
 		if done, err := followWatch(ctx, c, object, list, see); done || err != nil {
 			return err
 		}
-		// The watch has ended, as all do some time.
+		// The API server ends every watch after some time: start another.
 		timer := time.NewTimer(watchPause)
 		select {
 		case <-timer.C:
@@ -148,14 +149,14 @@ func followWatch[T client.Object](ctx context.Context, c *cluster, object T, lis
 	}
 }
 
-// explain says in a person's words what went wrong with the cluster, and what to do.
+// explain adds to an error of the cluster what to do about it.
 func explain(err error) error {
 	network := (*url.Error)(nil)
 	switch {
 	case err == nil:
 		return nil
 	case clientcmd.IsEmptyConfig(err):
-		return errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or KUBECONFIG")
+		return errors.New("no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file")
 	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):
 		return fmt.Errorf("this cluster does not know %s: install Platen (%s), or choose another cluster with --context", platenv1alpha1.GroupVersion, installCommand)
 	case apierrors.IsUnauthorized(err):
@@ -169,7 +170,7 @@ func explain(err error) error {
 	}
 }
 
-// notFound adds to an error which names there are, when it says that an object does not exist.
+// notFound returns an error with the names that exist if err says that an object does not exist.
 func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
 	if !apierrors.IsNotFound(err) {
 		return explain(err)
@@ -181,7 +182,7 @@ func (c *cluster) notFound(ctx context.Context, err error, kind, name string, li
 	return fmt.Errorf("%s, which has none; choose another with -n", text)
 }
 
-// names of the objects of the namespace, or of all; none when they cannot be read.
+// names returns the names of the objects of the namespace, or of all namespaces; none if they cannot be read.
 func (c *cluster) names(ctx context.Context, list client.ObjectList, allNamespaces bool) []string {
 	if err := c.list(ctx, list, allNamespaces); err != nil {
 		return nil
@@ -196,7 +197,7 @@ func (c *cluster) names(ctx context.Context, list client.ObjectList, allNamespac
 	return names
 }
 
-// service asks a Service through the API server's proxy; name is scheme:service:port.
+// service sends a request to a Service through the API server's proxy. name is scheme:service:port.
 func (c *cluster) service(ctx context.Context, namespace, name string, target *url.URL) (*http.Response, error) {
 	transport, err := rest.TransportFor(c.config)
 	if err != nil {

@@ -20,9 +20,10 @@ import (
 // completionTimeout bounds how long the Tab key waits for the cluster.
 const completionTimeout = 3 * time.Second
 
+// completion returns what can follow on a command line.
 type completion = func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective)
 
-// completeNames offers the names of the first argument; an unreachable cluster offers none.
+// completeNames offers the names of objects for the first argument; none if the cluster cannot be reached.
 func (o *options) completeNames(list func() client.ObjectList) completion {
 	return func(command *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -39,8 +40,8 @@ func (o *options) complete(ctx context.Context, toComplete string, names func(co
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	fitting := slices.DeleteFunc(names(ctx, c), func(name string) bool { return !strings.HasPrefix(name, toComplete) })
-	return fitting, cobra.ShellCompDirectiveNoFileComp
+	matching := slices.DeleteFunc(names(ctx, c), func(name string) bool { return !strings.HasPrefix(name, toComplete) })
+	return matching, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (o *options) completeTemplates(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
@@ -55,7 +56,7 @@ func (o *options) completeConnections(c *cobra.Command, args []string, toComplet
 	return o.completeNames(func() client.ObjectList { return &platenv1alpha1.StorageConnectionList{} })(c, args, toComplete)
 }
 
-// completeFailedJobs offers jobs that can be retried and are not named yet.
+// completeFailedJobs offers the jobs that can be retried and are not on the command line yet.
 func (o *options) completeFailedJobs(command *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	return o.complete(command.Context(), toComplete, func(ctx context.Context, c *cluster) (names []string) {
 		list := &platenv1alpha1.RenderJobList{}
@@ -71,7 +72,7 @@ func (o *options) completeFailedJobs(command *cobra.Command, args []string, toCo
 	})
 }
 
-// completeParameters offers KEY= of the template that is named before.
+// completeParameters offers KEY= for each parameter of the template on the command line.
 func (o *options) completeParameters(command *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -25,19 +25,19 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
-// defaultPort of the redirect URI, which must be registered for the app.
+// defaultPort is the port of the redirect URI, which must be registered for the app.
 const defaultPort = 53682
 
-// Values of --dry-run.
+// The values of --dry-run.
 const (
 	dryRunNone   = "none"
 	dryRunClient = "client"
 	dryRunServer = "server"
 )
 
-// dryRunFlag is --dry-run, as kubectl has it.
+// dryRunFlag adds --dry-run as in kubectl.
 func dryRunFlag(c *cobra.Command, target *string) {
-	c.Flags().StringVar(target, "dry-run", dryRunNone, "none, client (send nothing) or server (let the cluster check, and change nothing)")
+	c.Flags().StringVar(target, "dry-run", dryRunNone, "none, client (send nothing) or server (the cluster checks the objects and changes nothing)")
 	c.Flags().Lookup("dry-run").NoOptDefVal = dryRunClient
 	must(c.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{dryRunNone, dryRunClient, dryRunServer}, cobra.ShellCompDirectiveNoFileComp)))
 }
@@ -71,13 +71,13 @@ func (o *options) connectDropbox() *cobra.Command {
 		Long: `Connect a Dropbox account to the namespace, so that renders are uploaded to it.
 
 Your browser shows Dropbox's own page, where you allow access. The command writes a Secret with the credentials and a
-StorageConnection that names it, and waits until Platen has reached the account. NAME of the StorageConnection is dropbox unless
-you give another. Connecting again replaces the account.
+StorageConnection that names it, and waits until Platen has reached the account. NAME of the StorageConnection defaults to dropbox.
+Connecting again replaces the account.
 
-You need an app of your own, once: make one at https://www.dropbox.com/developers/apps ("Scoped access"), tick account_info.read,
+You need your own Dropbox app. Create it once at https://www.dropbox.com/developers/apps ("Scoped access"), tick account_info.read,
 files.content.write and files.metadata.read under Permissions, and add http://localhost:53682/ to its redirect URIs. Its app key is
-no secret; its app secret is not needed.`,
-		Example: `  # Connect, with the browser on this machine.
+not a secret; its app secret is not needed.`,
+		Example: `  # Connect with the browser on this machine.
   kubectl platen connect dropbox --app-key m4v7... -n marketing
 
   # On a machine without a browser: paste the code that Dropbox shows.
@@ -96,19 +96,19 @@ no secret; its app secret is not needed.`,
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&c.connection.AppKey, "app-key", "", "app key of your Dropbox app; asked for when it is left out")
-	f.StringVar(&c.connection.Folder, "folder", "", "folder for files whose job names none, made when missing; asked for when it is left out")
+	f.StringVar(&c.connection.AppKey, "app-key", "", "app key of your Dropbox app (default: the command asks for it)")
+	f.StringVar(&c.connection.Folder, "folder", "", "folder for files whose job names none; a missing folder is created (default: the command asks for it)")
 	f.StringVar(&c.connection.Secret, "secret", "", "name of the Secret (default: NAME-credentials)")
 	f.StringVar(&c.connection.UploadPolicy, "upload-policy", "", "Automatic (every render, the default), OnRequest or Disabled")
-	f.StringVar(&c.connection.ConflictPolicy, "conflict-policy", "", "when another file stands at a path: Overwrite (the default), Rename or Keep")
-	f.BoolVar(&c.noBrowser, "no-browser", false, "print the address of Dropbox's page, and ask for the code that it shows")
+	f.StringVar(&c.connection.ConflictPolicy, "conflict-policy", "", "what to do if another file is at a path: Overwrite (the default), Rename or Keep")
+	f.BoolVar(&c.noBrowser, "no-browser", false, "print the address of Dropbox's page, and ask for the code that the page shows")
 	f.IntVar(&c.port, "port", defaultPort, "port of the redirect URI http://localhost:PORT/, as registered for the app")
 	f.BoolVar(&c.force, "force-conflicts", false, "take over fields that another tool manages")
-	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait until Platen has reached the account")
+	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait for Platen to reach the account")
 	dryRunFlag(command, &c.dryRun)
-	f.StringVarP(&c.output, "output", "o", "", "print the manifests, credentials included, and change nothing: yaml or json")
+	f.StringVarP(&c.output, "output", "o", "", "print the manifests with the credentials and change nothing: yaml or json")
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"yaml", "json"}, cobra.ShellCompDirectiveNoFileComp)))
-	// For tests, and for networks where Dropbox has another name.
+	// For tests, and for networks in which Dropbox has another name.
 	f.StringVar(&c.authorizeURL, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "where Dropbox's consent page is")
 	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "where Dropbox's API is")
 	must(f.MarkHidden("dropbox-authorize-url"))
@@ -140,7 +140,7 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	prompt := &prompter{in: o.In, out: o.ErrOut}
 	if connection.AppKey == "" {
 		if !isTerminal(o.In) {
-			return usage("--app-key must be given: the app key of your Dropbox app, from %s", authflow.AppConsole)
+			return usage("--app-key must be given: it is in the settings of your Dropbox app at %s", authflow.AppConsole)
 		}
 		if connection.AppKey, err = prompt.ask(ctx, "App key of your Dropbox app (from "+authflow.AppConsole+"): "); err != nil {
 			return err
@@ -276,7 +276,7 @@ func person(a storage.Account) string {
 	return plain(strings.TrimSpace(a.DisplayName + " <" + a.Email + ">"))
 }
 
-// space says how much room there is.
+// space writes how much space an account has left.
 func space(used, allocated int64) string {
 	if allocated <= 0 {
 		return size(used) + " used"

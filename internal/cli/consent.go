@@ -21,21 +21,21 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
-// consentTimeout is how long Dropbox's page may stay open.
+// consentTimeout bounds the time that a person spends on Dropbox's page.
 const consentTimeout = 10 * time.Minute
 
-// consent sends the person to Dropbox's page and returns what they allowed.
+// consent sends the person to Dropbox's page and returns what they granted.
 func (o *connectCommand) consent(ctx context.Context, prompt *prompter) (authflow.Grant, error) {
 	attempt := authflow.NewAttempt()
 	if !o.noBrowser && !hasBrowser() {
-		fmt.Fprintln(o.ErrOut, "There is no browser on this machine; use one on another.")
+		fmt.Fprintln(o.ErrOut, "There is no browser on this machine; use the browser of another machine.")
 		o.noBrowser = true
 	}
 	code := ""
 	err := errNoBrowser
 	if !o.noBrowser {
 		if code, err = o.loopback(ctx, attempt); errors.Is(err, errNoBrowser) {
-			fmt.Fprintln(o.ErrOut, "The browser could not be opened; use one on another machine.")
+			fmt.Fprintln(o.ErrOut, "The browser could not be opened; use the browser of another machine.")
 		}
 	}
 	config := o.flow()
@@ -44,7 +44,7 @@ func (o *connectCommand) consent(ctx context.Context, prompt *prompter) (authflo
 		fmt.Fprintf(o.ErrOut, "Open this page, allow access, and copy the code that Dropbox shows:\n\n  %s\n\n", config.URL(attempt))
 		code, err = prompt.ask(ctx, "Code: ")
 		if err == nil && code == "" {
-			err = errors.New("no code was given, and nothing was changed")
+			err = errors.New("no code was given; nothing was changed")
 		}
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (o *connectCommand) flow() authflow.Config {
 
 func (o *connectCommand) redirectURI() string { return fmt.Sprintf("http://localhost:%d/", o.port) }
 
-// hasBrowser guesses whether a browser can be shown to the person.
+// hasBrowser guesses whether this machine can show a browser.
 func hasBrowser() bool {
 	switch runtime.GOOS {
 	case "darwin", "windows":
@@ -69,22 +69,23 @@ func hasBrowser() bool {
 	}
 }
 
+// errNoBrowser means that the person must use the browser of another machine.
 var errNoBrowser = errors.New("no browser")
 
-// loopback opens the browser and waits until Dropbox sends it back to this machine (RFC 8252, 7.3).
+// loopback opens the browser, waits until Dropbox redirects it to this machine (RFC 8252, 7.3), and returns the code.
 func (o *connectCommand) loopback(ctx context.Context, attempt authflow.Attempt) (code string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, consentTimeout)
 	defer cancel()
 	listeners, err := o.listen(ctx)
 	if err != nil {
-		return "", fmt.Errorf("waiting for Dropbox at %s: %w; end what uses the port, choose another with --port, or use --no-browser", o.redirectURI(), err)
+		return "", fmt.Errorf("cannot listen at %s for Dropbox's answer: %w; stop the program that uses the port, choose another port with --port, or use --no-browser", o.redirectURI(), err)
 	}
-	answers := make(chan answer, 1)
-	server := &http.Server{Handler: callback(attempt, o.port, answers), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	redirects := make(chan redirect, 1)
+	server := &http.Server{Handler: callback(attempt, o.port, redirects), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	for _, listener := range listeners {
 		go func() { _ = server.Serve(listener) }()
 	}
-	// The page that says so must reach the browser before the process ends.
+	// The browser must get its answer before the process ends.
 	defer func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -93,7 +94,7 @@ func (o *connectCommand) loopback(ctx context.Context, attempt authflow.Attempt)
 	page := o.flow().URL(attempt)
 	fmt.Fprintf(o.ErrOut, "Opening Dropbox in your browser. If nothing opens, go to:\n\n  %s\n\nWaiting for your consent...\n", page)
 	opened := make(chan error, 1)
-	// Some browsers run until they are closed: they outlive this command.
+	// Some browsers run in the foreground: they outlive this command.
 	go func() { opened <- openBrowser(page) }()
 	for {
 		select {
@@ -102,11 +103,11 @@ func (o *connectCommand) loopback(ctx context.Context, attempt authflow.Attempt)
 				return "", errNoBrowser
 			}
 			opened = nil
-		case a := <-answers:
-			return a.code, a.err
+		case r := <-redirects:
+			return r.code, r.err
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return "", fmt.Errorf("Dropbox sent no answer within %s; begin again, or use --no-browser", consentTimeout) //nolint:staticcheck // Dropbox is a name
+				return "", fmt.Errorf("no answer from Dropbox within %s; begin again, or use --no-browser", consentTimeout)
 			}
 			return "", ctx.Err()
 		}
@@ -124,7 +125,7 @@ func openFile(path string) error {
 	return browser.OpenFile(path)
 }
 
-// listen opens the port on both loopback addresses: localhost may mean either.
+// listen opens the port on both loopback addresses, because localhost may mean either.
 func (o *connectCommand) listen(ctx context.Context) ([]net.Listener, error) {
 	config := net.ListenConfig{}
 	v4, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
@@ -132,14 +133,15 @@ func (o *connectCommand) listen(ctx context.Context) ([]net.Listener, error) {
 		return nil, err
 	}
 	listeners := []net.Listener{v4}
-	// Not every machine has IPv6.
+	// Without IPv6, the other listener is enough.
 	if v6, err := config.Listen(ctx, "tcp", net.JoinHostPort("::1", strconv.Itoa(o.port))); err == nil {
 		listeners = append(listeners, v6)
 	}
 	return listeners, nil
 }
 
-type answer struct {
+// redirect is the result of Dropbox's page.
+type redirect struct {
 	code string
 	err  error
 }
@@ -152,9 +154,8 @@ var callbackPage = template.Must(template.New("").Parse(`<!doctype html>
 <p>{{.Text}}</p>
 `))
 
-// callback takes the redirect of one attempt. What does not belong to it is refused and changes nothing: any page can send the
-// browser here.
-func callback(attempt authflow.Attempt, port int, answers chan<- answer) http.Handler {
+// callback receives the redirect of one attempt. It rejects any other request, because any web page can send the browser here.
+func callback(attempt authflow.Attempt, port int, redirects chan<- redirect) http.Handler {
 	show := func(w http.ResponseWriter, status int, title, text string) {
 		header := w.Header()
 		header.Set("Content-Type", "text/html; charset=utf-8")
@@ -167,7 +168,7 @@ func callback(attempt authflow.Attempt, port int, answers chan<- answer) http.Ha
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != fmt.Sprintf("localhost:%d", port) {
-			show(w, http.StatusMisdirectedRequest, "Not here", "This address is only for the answer of Dropbox.")
+			show(w, http.StatusMisdirectedRequest, "Not here", "Only Dropbox's answer belongs to this address.")
 			return
 		}
 		code, err := attempt.Code(r.URL.Query())
@@ -177,7 +178,7 @@ func callback(attempt authflow.Attempt, port int, answers chan<- answer) http.Ha
 			return
 		}
 		select {
-		case answers <- answer{code, err}:
+		case redirects <- redirect{code, err}:
 		default:
 			show(w, http.StatusConflict, "Already answered", "Go back to the terminal.")
 			return

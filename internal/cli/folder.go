@@ -18,9 +18,9 @@ import (
 // maxFolders is how many folders are shown at a time.
 const maxFolders = 40
 
-// chooseFolder lets the person walk through their folders and choose or make one.
+// chooseFolder lets the person browse their folders and choose or make one.
 func chooseFolder(ctx context.Context, prompt *prompter, account accounts.Account) (string, error) {
-	fmt.Fprintln(prompt.out, "\nWhere shall files go whose job names no folder?")
+	fmt.Fprintln(prompt.out, "\nWhich folder receives the files of jobs that name none?")
 	current := "/"
 	for {
 		folders, complete, err := account.ListFolders(ctx, current)
@@ -36,7 +36,7 @@ func chooseFolder(ctx context.Context, prompt *prompter, account accounts.Accoun
 		case len(folders) == 0:
 			fmt.Fprintln(prompt.out, "      none")
 		case len(shown) < len(folders) || !complete:
-			fmt.Fprintln(prompt.out, "      and more, which you can open by name")
+			fmt.Fprintln(prompt.out, "      and more; open them by name")
 		}
 		choice, err := prompt.ask(ctx, fmt.Sprintf(
 			"A number or name opens a folder, + NAME makes one, .. goes up, . takes %s, a path such as /Marketing/2026 takes that, Enter takes %s: ", current, accounts.DefaultFolder))
@@ -65,7 +65,7 @@ func chooseFolder(ctx context.Context, prompt *prompter, account accounts.Accoun
 	}
 }
 
-// step is where a choice leads, and whether the folder is chosen by it.
+// step returns the folder that a choice leads to. done is true if the choice chooses that folder.
 func step(current, choice string, shown []dropbox.Folder) (next string, done bool) {
 	number, err := strconv.Atoi(choice)
 	switch {

@@ -18,7 +18,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// condition of a job; one without a reason when there is none.
+// condition returns a condition of a job; one without a reason if the job does not have it.
 func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(job.Status.Conditions, kind); c != nil {
 		return *c
@@ -26,7 +26,7 @@ func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown}
 }
 
-// stage is how far a job has come, in one word and in a sentence.
+// stage returns the state of a job in one word and in a sentence.
 func stage(job *platenv1alpha1.RenderJob) (word, sentence string) {
 	ready := condition(job, platenv1alpha1.ReadyCondition)
 	if !job.Observed() || ready.Reason == "" {
@@ -35,7 +35,7 @@ func stage(job *platenv1alpha1.RenderJob) (word, sentence string) {
 	return ready.Reason, plain(ready.Message)
 }
 
-// outcome is the error with which a command ends that waited for a job; nil when all went well.
+// outcome returns the error of a command that has waited for a job; nil if the job is rendered and uploaded.
 func outcome(job *platenv1alpha1.RenderJob) error {
 	uploaded := condition(job, platenv1alpha1.UploadedCondition)
 	switch _, sentence := stage(job); {
@@ -48,7 +48,7 @@ func outcome(job *platenv1alpha1.RenderJob) error {
 	}
 }
 
-// advice is what a person can do about a job that did not end well, as commands where there are any.
+// advice says what to do about a job that failed, with commands; empty if there is nothing to do.
 func advice(job *platenv1alpha1.RenderJob) string {
 	failed := platenv1alpha1.JobConnectionStatus{}
 	for _, c := range job.Status.Connections {
@@ -75,20 +75,20 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	}
 	switch word, _ := stage(job); word {
 	case platenv1alpha1.InvalidModificationsReason, platenv1alpha1.InvalidSpecReason, platenv1alpha1.RenderFailedReason:
-		return "See what the template takes:\nkubectl platen templates " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
+		return "Show the template's pages and parameters:\nkubectl platen templates " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
 	case platenv1alpha1.TemplateNotFoundReason:
-		return "See which templates there are:\nkubectl platen templates -n " + job.Namespace
+		return "List the templates:\nkubectl platen templates -n " + job.Namespace
 	case platenv1alpha1.DeadlineExceededReason:
-		return "Give the job more time, which renders it again:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace +
+		return "Give the job more time; this renders it again:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace +
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, 2*job.Spec.TimeoutSeconds)
 	case platenv1alpha1.SuspendedReason:
-		return "Let it go on:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace + ` --type merge -p '{"spec":{"suspend":false}}'`
+		return "Resume it:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace + ` --type merge -p '{"spec":{"suspend":false}}'`
 	default:
 		return ""
 	}
 }
 
-// describe tells a person everything about a job.
+// describe prints all about a job.
 func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 	word, sentence := stage(job)
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
@@ -131,7 +131,7 @@ func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {
 		for _, p := range c.Pages {
 			where := p.Path
 			if p.Error != "" {
-				where = "not there: " + p.Error
+				where = "not uploaded: " + p.Error
 			}
 			fmt.Fprintf(out, "  page %d  %s\n", p.Page, plain(where))
 		}

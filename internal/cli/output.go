@@ -16,7 +16,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// outputFlags say what is rendered, and to which files.
+// outputFlags say what to render, and in which form.
 type outputFlags struct {
 	set, setJSON                                []string
 	format, fileName, scale, size, margin, time string
@@ -28,16 +28,16 @@ type outputFlags struct {
 
 func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVar(&f.set, "set", nil, "KEY=VALUE of a modification, of the type that the template's parameter has; can be repeated")
-	flags.StringArrayVar(&f.setJSON, "set-json", nil, `KEY=JSON of a modification, such as points='["a", "b"]'; can be repeated`)
+	flags.StringArrayVar(&f.set, "set", nil, "modification KEY=VALUE; VALUE has the type of the template's parameter; can be repeated")
+	flags.StringArrayVar(&f.setJSON, "set-json", nil, `modification KEY=JSON, such as points='["a", "b"]'; can be repeated`)
 	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4 or gif")
 	flags.StringVar(&f.fileName, "file-name", "", "name of the files, without extension (default: the job's name)")
-	flags.StringVar(&f.scale, "scale", "", "picture pixels for a CSS pixel, 0.1 to 10 (default 1)")
+	flags.StringVar(&f.scale, "scale", "", "image pixels for a CSS pixel, 0.1 to 10 (default 1)")
 	flags.StringVar(&f.size, "size", "", "size of the pages instead of the template's, such as 1080x1080 or instagram-post")
-	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further sizes, each in a file of its own")
+	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further sizes; each gets its own file")
 	flags.Int32Var(&f.quality, "quality", 0, "1 to 100, for jpg, webp, avif and mp4 (default 90)")
 	flags.Int32SliceVar(&f.pages, "pages", nil, "numbers of the pages, such as 1,3 (default: all)")
-	flags.BoolVar(&f.transparent, "transparent", false, "leave the ground of png, webp and avif files transparent")
+	flags.BoolVar(&f.transparent, "transparent", false, "keep the background of png, webp and avif files transparent")
 	flags.StringVar(&f.margin, "margin", "", "margin of a pdf, such as 20px or 1cm")
 	flags.Int32Var(&f.fps, "fps", 0, "frames a second of an mp4 or gif, 1 to 30")
 	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4 or gif")
@@ -51,7 +51,7 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 
 var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "gif"}
 
-// spec is the part of a job that the flags say.
+// spec returns the spec of the job that the flags describe.
 func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
 	spec := platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template.Name}}
 	if f.format != "" && !slices.Contains(knownFormats, f.format) {
@@ -87,7 +87,7 @@ func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (ma
 		if !ok || key == "" {
 			return nil, usage("--set must be KEY=VALUE, not %q", pair)
 		}
-		value, err := typed(template, key, text)
+		value, err := parseValue(template, key, text)
 		if err != nil {
 			return nil, err
 		}
@@ -99,16 +99,16 @@ func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (ma
 			return nil, usage("--set-json must be KEY=JSON, not %q", pair)
 		}
 		if !json.Valid([]byte(text)) {
-			return nil, usage(`--set-json %s: %q is no JSON; text needs quotes of its own, as in %s='"text"'`, key, text, key)
+			return nil, usage(`--set-json %s: %q is not JSON; a text needs quotes, as in %s='"text"'`, key, text, key)
 		}
 		values[key] = json.RawMessage(text)
 	}
 	return values, nil
 }
 
-// typed is the value of --set as the template wants it. What the template does not declare is text.
-func typed(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
-	// page2@price is price on page 2.
+// parseValue returns the value of --set with the type of the template's parameter. Without a parameter it is text.
+func parseValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
+	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
 	i := slices.IndexFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name })
 	if i < 0 {
@@ -117,18 +117,18 @@ func typed(template *platenv1alpha1.RenderTemplate, key, text string) (any, erro
 	switch template.Spec.Parameters[i].Type {
 	case platenv1alpha1.ParameterNumber:
 		if _, err := strconv.ParseFloat(text, 64); err != nil || !json.Valid([]byte(text)) {
-			return nil, usage("--set %s: %q is no number, as template '%s' wants it; give one such as %s=12.5", key, text, template.Name, key)
+			return nil, usage("--set %s: %q must be a number for template '%s', such as %s=12.5", key, text, template.Name, key)
 		}
 		return json.RawMessage(text), nil
 	case platenv1alpha1.ParameterBoolean:
 		if text != "true" && text != "false" {
-			return nil, usage("--set %s: %q must be true or false, as template '%s' wants it", key, text, template.Name)
+			return nil, usage("--set %s: %q must be true or false for template '%s'", key, text, template.Name)
 		}
 		return text == "true", nil
 	case platenv1alpha1.ParameterList:
 		list := []any{}
 		if err := json.Unmarshal([]byte(text), &list); err != nil {
-			return nil, usage("--set %s: template '%s' wants a list; give JSON, as in --set %s='[\"one\", \"two\"]'", key, template.Name, key)
+			return nil, usage("--set %s: it must be a list in JSON for template '%s', as in --set %s='[\"one\", \"two\"]'", key, template.Name, key)
 		}
 		return list, nil
 	default:
@@ -136,7 +136,7 @@ func typed(template *platenv1alpha1.RenderTemplate, key, text string) (any, erro
 	}
 }
 
-// example is a command line that gives every parameter which a template wants.
+// example returns a command line that sets every parameter without a default.
 func example(template *platenv1alpha1.RenderTemplate) string {
 	var line strings.Builder
 	line.WriteString("kubectl platen render " + template.Name)

@@ -48,12 +48,12 @@ func (o *options) preview() *cobra.Command {
 	p := &previewCommand{options: o}
 	command := &cobra.Command{
 		Use:   "preview [TEMPLATE]",
-		Short: "Render a template that is being written, and upload nothing",
-		Long: `Render a template and upload nothing: with the browser of this machine (Chromium's headless shell), by the same code that
-renders in the cluster; where there is none, in the cluster, with a job that is deleted afterwards.
+		Short: "Render a template while you write it, and upload nothing",
+		Long: `Render a template and upload nothing. The command renders with the browser of this machine (Chromium's headless shell) and the same
+code as in the cluster. Without a browser, it renders in the cluster with a job that it deletes afterwards.
 
-With -f, the template is read from a file and need not be in the cluster; TEMPLATE says which when the file holds several. ConfigMaps
-with the pages' HTML are read from the file too, and from the cluster when they are not in it.`,
+With -f, it reads the template from a file, and the template need not be in the cluster. TEMPLATE chooses one if the file has several.
+It reads ConfigMaps with the pages' HTML from the file too, or from the cluster if the file does not have them.`,
 		Example: `  # A template in a file.
   kubectl platen preview -f banner.yaml --set headline=Hello -o banner.png
 
@@ -66,12 +66,12 @@ with the pages' HTML are read from the file too, and from the cluster when they 
 	p.add(o, command)
 	f := command.Flags()
 	f.StringVarP(&p.file, "filename", "f", "", "file with the template, - for the standard input")
-	f.StringVarP(&p.output, "output", "o", "", "file to write, of which the extension is the format; several pages become NAME_page_N (default: TEMPLATE.FORMAT)")
-	f.StringVar(&p.browser, "browser", "", "path of Chromium's headless shell (default: looked up in PATH)")
-	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster, also when there is a browser on this machine")
-	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "prefixes that pages may reach although they are private, such as 127.0.0.0/8")
+	f.StringVarP(&p.output, "output", "o", "", "file to write; its extension is the format, and several pages become NAME_page_N (default: TEMPLATE.FORMAT)")
+	f.StringVar(&p.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
+	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster even if this machine has a browser")
+	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "private address prefixes that pages may reach, such as 127.0.0.0/8")
 	f.DurationVar(&p.timeout, "timeout", 5*time.Minute, "how long to wait")
-	f.StringVar(&p.platenNamespace, "platen-namespace", platenNamespace, "namespace in which Platen runs")
+	f.StringVar(&p.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
 	return command
 }
@@ -256,15 +256,15 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	for _, w := range warnings {
 		fmt.Fprintf(p.ErrOut, "Warning: %s\n", plain(w.Title))
 	}
-	// What another attempt would not help is the template's fault.
-	refused, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)
-	if errors.As(err, &refused) || errors.As(err, &failed) && failed.Terminal {
+	// An error that another attempt would not help is the template's fault.
+	invalid, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)
+	if errors.As(err, &invalid) || errors.As(err, &failed) && failed.Terminal {
 		return &exitError{exitRenderFailed, err}
 	}
 	return err
 }
 
-// remote renders in the cluster, with objects that are deleted afterwards.
+// remote renders in the cluster with temporary objects.
 func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) (err error) {
 	c, err := p.cluster()
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
-// formats of -o; empty is text for people.
+// formats are the values of -o. Without -o, the output is text for people.
 var formats = []string{"json", "yaml", "name"}
 
-// outputFlag is -o of a command that prints objects.
+// outputFlag adds -o to a command that prints objects.
 func outputFlag(c *cobra.Command, target *string) {
-	c.Flags().StringVarP(target, "output", "o", "", "print the objects instead: json, yaml or name")
+	c.Flags().StringVarP(target, "output", "o", "", "print the objects as json, yaml or name")
 	must(c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
 }
 
@@ -34,7 +34,7 @@ func checkOutput(format string, allowed ...string) error {
 	return nil
 }
 
-// printObjects prints objects as -o says; json prints several as a List.
+// printObjects prints objects in a format of -o. json prints several as a List.
 func printObjects(out io.Writer, format string, objects ...runtime.Object) error {
 	for _, object := range objects {
 		if object.GetObjectKind().GroupVersionKind().Empty() {
@@ -72,15 +72,6 @@ func printObjects(out io.Writer, format string, objects ...runtime.Object) error
 	return nil
 }
 
-// printList prints a list as -o says.
-func printList(out io.Writer, format string, list runtime.Object) error {
-	objects, err := meta.ExtractList(list)
-	if err != nil {
-		return err
-	}
-	return printObjects(out, format, objects...)
-}
-
 // printTable prints rows under headings, as kubectl does.
 func printTable(out io.Writer, headings []string, rows [][]string) {
 	w := printers.GetNewTabWriter(out)
@@ -97,7 +88,7 @@ func printTable(out io.Writer, headings []string, rows [][]string) {
 	_ = w.Flush()
 }
 
-// plain takes out of a text what a terminal would obey: it may come from a template or from Dropbox.
+// plain removes control characters from a text that may come from a template or from Dropbox, because a terminal would obey them.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -107,7 +98,7 @@ func plain(text string) string {
 	}, text)
 }
 
-// size of n bytes, as people write it.
+// size writes a number of bytes as people do: 1.9 MiB.
 func size(n int64) string {
 	const step = 1024
 	if n < step {
@@ -122,7 +113,7 @@ func size(n int64) string {
 
 var units = []string{"B", "KiB", "MiB", "GiB", "TiB"}
 
-// count is "1 page" or "2 pages".
+// count writes "1 page" or "2 pages".
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

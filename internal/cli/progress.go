@@ -13,11 +13,11 @@ import (
 
 const (
 	barWidth = 24
-	// redraw is how often the seconds go on.
+	// redraw is the interval at which the seconds change.
 	redraw = 100 * time.Millisecond
 )
 
-// progress shows on a terminal how far something has come, in one line that changes; elsewhere, a line for each change.
+// progress shows how far a job has come. On a terminal it is one line that changes, elsewhere a new line for each change.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -31,7 +31,7 @@ type progress struct {
 	drawing sync.WaitGroup
 }
 
-// newProgress shows nothing before the first call of show. end must be called.
+// newProgress starts a progress, which shows nothing before the first call of show. The caller must call end.
 func newProgress(out io.Writer) *progress {
 	p := &progress{out: out, terminal: isTerminal(out), began: time.Now(), stop: make(chan struct{})}
 	if p.terminal {
@@ -53,7 +53,7 @@ func newProgress(out io.Writer) *progress {
 	return p
 }
 
-// show says that done of total are ready, and what is going on.
+// show sets the text, and the length of the bar to done of total.
 func (p *progress) show(done, total int, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +76,7 @@ func (p *progress) draw() {
 	if p.total > 0 {
 		filled = barWidth * p.done / p.total
 	}
-	// Return to the start of the line, write over it, and clear its rest.
+	// Return to the start of the line, overwrite it, and clear its rest.
 	fmt.Fprintf(p.out, "\r[%s%s] %s, %.1f s\x1b[K", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), p.text, time.Since(p.began).Seconds())
 }
 

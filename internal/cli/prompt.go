@@ -18,11 +18,11 @@ import (
 // maxLine bounds a line that a person types, in bytes.
 const maxLine = 4096
 
-// prompter asks the person at the terminal, line by line.
+// prompter asks the person at the terminal and reads their answers line by line.
 type prompter struct {
 	in  io.Reader
 	out io.Writer
-	// lines carries what is typed, one line at a time; nil before the first question.
+	// lines receives the lines as they are typed; nil before the first question.
 	lines chan string
 	err   error
 }
@@ -32,7 +32,7 @@ func (p *prompter) ask(ctx context.Context, question string) (string, error) {
 	fmt.Fprint(p.out, question)
 	if p.lines == nil {
 		p.lines = make(chan string)
-		// A read of a terminal cannot be stopped: the process ends it.
+		// Nothing can stop a read from a terminal: the goroutine lives until the process ends.
 		go func() {
 			defer close(p.lines)
 			scanner := bufio.NewScanner(p.in)

@@ -36,20 +36,20 @@ func (o *options) render() *cobra.Command {
 	r := &renderCommand{options: o}
 	command := &cobra.Command{
 		Use:   "render TEMPLATE",
-		Short: "Render a template, and fetch the files",
+		Short: "Render a template and fetch the files",
 		Long: `Render a template in the cluster.
 
-Without --wait and -o, the command only creates the job. With -o FOLDER it waits, shows how far the job has come, and puts the
-files into the folder. The files also go to the namespace's Dropbox, as its StorageConnections say.
+Without --wait and -o, the command only creates the job. With -o FOLDER it waits, shows the progress, and writes the files into the
+folder. Platen also uploads the files to the namespace's storage, as its StorageConnections say.
 
 ` + exitCodesForPeople,
-		Example: `  # Render, wait, and put the files into the folder out.
+		Example: `  # Render, wait, and write the files into the folder out.
   kubectl platen render banner --set headline="Hello World" -o out
 
-  # A PDF, into another folder of Dropbox.
+  # A PDF in another folder of Dropbox.
   kubectl platen render offer --set price=12.5 --format pdf --folder /Offers/2026 --wait
 
-  # Create the job only, and print its name.
+  # Only create the job, and print its name.
   kubectl platen render banner --set-json points='["fast", "exact"]' -o name
 
   # Print the job for a GitOps tool.
@@ -60,15 +60,15 @@ files into the folder. The files also go to the namespace's Dropbox, as its Stor
 	}
 	r.add(o, command)
 	f := command.Flags()
-	f.StringVar(&r.name, "name", "", "name of the job (default: the template's, with a suffix)")
+	f.StringVar(&r.name, "name", "", "name of the job (default: the template's name with a suffix)")
 	f.StringVar(&r.folder, "folder", "", "folder for the uploads (default: the connection's)")
 	f.StringVar(&r.connection, "connection", "", "StorageConnection to upload to (default: every automatic one)")
 	f.BoolVar(&r.noUpload, "no-upload", false, "upload nothing")
 	f.DurationVar(&r.ttl, "ttl", 0, "delete the job and its files this long after it has finished, such as 24h")
 	f.BoolVar(&r.wait, "wait", false, "wait until the job has finished")
 	f.DurationVar(&r.timeout, "timeout", 10*time.Minute, "how long to wait")
-	f.StringVarP(&r.output, "output", "o", "", "folder for the files (waits for them), or json, yaml or name to print the job; ./json is a folder")
-	f.StringVar(&r.platenNamespace, "platen-namespace", platenNamespace, "namespace in which Platen runs, for files whose URL only the cluster reaches")
+	f.StringVarP(&r.output, "output", "o", "", "folder for the files, for which the command waits; or json, yaml or name to print the job (./json is a folder)")
+	f.StringVar(&r.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
 	dryRunFlag(command, &r.dryRun)
 	must(command.RegisterFlagCompletionFunc("output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return formats, cobra.ShellCompDirectiveDefault
@@ -153,12 +153,12 @@ func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printe
 	}
 	fmt.Fprintf(r.Out, "renderjob.platen.dev/%s %s in namespace %s\n", name, what, job.Namespace)
 	if r.dryRun == dryRunNone {
-		fmt.Fprintf(r.ErrOut, "See how it goes: kubectl platen status %s -n %s\n", job.Name, job.Namespace)
+		fmt.Fprintf(r.ErrOut, "Show its state: kubectl platen status %s -n %s\n", job.Name, job.Namespace)
 	}
 	return nil
 }
 
-// job is what the flags ask for.
+// job returns the job that the flags describe.
 func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate, provider platenv1alpha1.ProviderType) (*platenv1alpha1.RenderJob, error) {
 	spec, err := r.spec(template)
 	if err != nil {
@@ -200,7 +200,7 @@ func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alp
 	return explain(err)
 }
 
-// await shows how far the job has come until it has finished, and returns it.
+// await shows the progress of a job until it has finished, and returns it.
 func (r *renderCommand) await(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob, pages int) (*platenv1alpha1.RenderJob, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -208,13 +208,13 @@ func (r *renderCommand) await(ctx context.Context, c *cluster, job *platenv1alph
 		pages = len(r.pages)
 	}
 	bar := newProgress(r.ErrOut)
+	defer bar.end()
 	last := job
 	err := follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		last = now
-		bar.show(report(now, pages))
+		bar.show(progressOf(now, pages))
 		return now.Finished(), nil
 	})
-	bar.end()
 	if errors.Is(err, context.DeadlineExceeded) {
 		word, sentence := stage(last)
 		return nil, &exitError{exitTimeout, fmt.Errorf(
@@ -226,8 +226,8 @@ func (r *renderCommand) await(ctx context.Context, c *cluster, job *platenv1alph
 	return last, err
 }
 
-// report is how far a job has come: files, or percent of a film.
-func report(job *platenv1alpha1.RenderJob, pages int) (done, total int, text string) {
+// progressOf returns the progress of a job, in pages or in percent of a video, and a text for it.
+func progressOf(job *platenv1alpha1.RenderJob, pages int) (done, total int, text string) {
 	word, sentence := stage(job)
 	total, done = pages, int(ptr.Deref(job.Status.RenderedPages, 0))
 	switch word {

@@ -238,7 +238,7 @@ func (t *tryCommand) render(ctx context.Context, c *cluster) (job *platenv1alpha
 	last := job
 	err = follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		last = now
-		bar.show(report(now, 1))
+		bar.show(progressOf(now, 1))
 		return now.Finished(), t.noPod(now)
 	})
 	bar.end()

@@ -243,11 +243,11 @@ func TestRenderRefuses(t *testing.T) {
 		"no template":      {nil, 2, "name the template"},
 		"two templates":    {[]string{"a", "b"}, 2, `unexpected "b"`},
 		"a wrong template": {[]string{"bannr"}, 1, "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; there are: banner"},
-		"a wrong number":   {[]string{"banner", "--set", "price=cheap"}, 2, "--set price: \"cheap\" is no number, as template 'banner' wants it; give one such as price=12.5"},
+		"a wrong number":   {[]string{"banner", "--set", "price=cheap"}, 2, "--set price: \"cheap\" must be a number for template 'banner', such as price=12.5"},
 		"a wrong boolean":  {[]string{"banner", "--set", "dark=yes"}, 2, "must be true or false"},
-		"a wrong list":     {[]string{"banner", "--set", "points=a,b"}, 2, "wants a list; give JSON"},
+		"a wrong list":     {[]string{"banner", "--set", "points=a,b"}, 2, "must be a list in JSON"},
 		"no value":         {[]string{"banner", "--set", "headline"}, 2, "--set must be KEY=VALUE"},
-		"no JSON":          {[]string{"banner", "--set-json", "headline=Hello"}, 2, `--set-json headline: "Hello" is no JSON`},
+		"no JSON":          {[]string{"banner", "--set-json", "headline=Hello"}, 2, `--set-json headline: "Hello" is not JSON`},
 		"a wrong format":   {[]string{"banner", "--format", "bmp"}, 2, "--format must be one of png"},
 		"a wrong scale":    {[]string{"banner", "--scale", "11"}, 1, "spec.output.scale"},
 		"a wrong folder":   {[]string{"banner", "--folder", "/a/../b"}, 1, "must not have a component that is '.' or '..'"},
@@ -327,7 +327,7 @@ func TestStatusAndRetry(t *testing.T) {
 	if when, err := time.Parse(time.RFC3339, job.Annotations[platenv1alpha1.RetryUploadsAnnotation]); err != nil || time.Since(when) > time.Minute || job.Generation != 1 {
 		t.Errorf("annotations %v, generation %d", job.Annotations, job.Generation)
 	}
-	for name, text := range map[string]string{"well": "has no upload that failed", "new": "has not finished", "none": "does not exist in namespace " + namespace + "; there are: "} {
+	for name, text := range map[string]string{"well": "has no failed upload", "new": "has not finished", "none": "does not exist in namespace " + namespace + "; there are: "} {
 		if r := platen(t, "retry", name, "-n", namespace); r.code != 1 || !strings.Contains(r.errOut, text) {
 			t.Errorf("%s: exit code %d, %s", name, r.code, r.errOut)
 		}
