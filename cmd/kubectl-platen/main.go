@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-platen is the kubectl plugin: kubectl platen.
+// Command kubectl-platen is the kubectl plugin that people call as kubectl platen.
 package main
 
 import (

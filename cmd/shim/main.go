@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command shim answers the public render API's JSON inside a cluster. Any number of them can run.
+// Command shim serves the public render API and the web page inside a cluster. Any number of replicas can run.
 package main
 
 import (
@@ -43,9 +43,9 @@ import (
 )
 
 const (
-	// shutdownTimeout is how long requests that wait may go on when the process ends.
+	// shutdownTimeout bounds the requests in progress when the process shuts down.
 	shutdownTimeout = 8 * time.Second
-	// maxConnections bounds the open connections; more are accepted when others end.
+	// maxConnections bounds the open connections; further ones wait until others close.
 	maxConnections = 12288
 )
 
@@ -63,20 +63,20 @@ func main() {
 	var o options
 	flag.StringVar(&o.address, "bind-address", ":8080", "address of the API")
 	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
-	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's own Secret and of what it remembers of webhooks")
-	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "where files are read, as the manager's --content-url")
-	flag.StringVar(&o.publicURL, "public-url", "", "what signed URLs begin with, and where Dropbox sends people back to; the host that a request named when empty")
+	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's Secret and of its records of webhooks")
+	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL of the content server, the same as the manager's --content-url")
+	flag.StringVar(&o.publicURL, "public-url", "", "beginning of signed URLs, and where Dropbox sends people back to (default: the host that a request names)")
 	flag.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
 	flag.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
 	flag.StringVar(&o.dropboxAuthorize, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "URL of Dropbox's consent page, as browsers reach it")
-	flag.StringVar(&o.dropboxAppKey, "dropbox-app-key", "", "key of the Dropbox app with which people connect accounts on the page, unless they give another")
-	flag.DurationVar(&o.signedURLTTL, "signed-url-ttl", 7*24*time.Hour, "how long a signed URL may be valid; at most the manager's --content-url-ttl")
+	flag.StringVar(&o.dropboxAppKey, "dropbox-app-key", "", "key of the Dropbox app with which the page connects accounts, if a person gives no other")
+	flag.DurationVar(&o.signedURLTTL, "signed-url-ttl", 7*24*time.Hour, "longest life of a signed URL; at most the manager's --content-url-ttl")
 	flag.Float64Var(&o.limits.Rate, "caller-rate", 50, "requests a second of one caller")
-	flag.IntVar(&o.limits.Burst, "caller-burst", 100, "requests that one caller may make at once, of those")
-	flag.IntVar(&o.limits.Concurrency, "caller-concurrency", 256, "requests of one caller that may be open, those that wait among them")
-	flag.Var(&o.webhookAllow, "webhook-allow", "private address prefixes that webhooks may call, separated by commas; public ones they may always")
-	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits, unless it says otherwise with Prefer: wait=N")
-	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "when a job that came over REST is deleted with its files, after it has finished")
+	flag.IntVar(&o.limits.Burst, "caller-burst", 100, "requests of one caller that may arrive at once")
+	flag.IntVar(&o.limits.Concurrency, "caller-concurrency", 256, "open requests of one caller, including those that wait for a job")
+	flag.Var(&o.webhookAllow, "webhook-allow", "private address prefixes that webhooks may call, separated by commas; public addresses are always allowed")
+	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits without Prefer: wait=N")
+	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "how long a finished job of the API or the page is kept with its files")
 	zapOptions := zap.Options{}
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -158,7 +158,7 @@ func run(ctx context.Context, o options) error {
 		mux.Handle(path, api.Handler())
 	}
 
-	// Requests are answered once the cache is filled, and the pod is ready then.
+	// The pod is ready and answers requests once the cache is filled.
 	serving := make(chan struct{})
 	err = errors.Join(
 		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return serve(ctx, o.address, mux, serving) })),
@@ -179,7 +179,7 @@ func run(ctx context.Context, o options) error {
 	return mgr.Start(ctx)
 }
 
-// serve answers until ctx ends, and closes serving when it begins.
+// serve answers requests until ctx ends. It closes serving when it starts.
 func serve(ctx context.Context, address string, handler http.Handler, serving chan<- struct{}) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package webhook tells a URL that a RenderJob has ended. What it remembers of a delivery is a ConfigMap in the shim's own
-// namespace, so that it needs no right to write jobs: replicas claim a delivery there, and one that restarts goes on from there.
+// Package webhook calls a URL once a RenderJob has ended. The state of a delivery is a ConfigMap in the shim's namespace, so the package
+// needs no right to write jobs. A replica claims a delivery in the ConfigMap before it calls, and continues from it after a restart.
 package webhook
 
 import (
@@ -39,33 +39,34 @@ import (
 )
 
 const (
-	// URLAnnotation names the URL that is called when a job has ended.
+	// URLAnnotation holds the URL to call when a job has ended.
 	URLAnnotation = "platen.dev/webhook-url"
-	// Label marks the ConfigMaps in which deliveries are remembered.
+	// Label marks the ConfigMaps with the state of deliveries.
 	Label = "platen.dev/webhook-delivery"
 
 	// callTimeout bounds one call.
 	callTimeout = 10 * time.Second
-	// claim is how long a replica has a delivery for itself: longer than a call takes.
-	claim = 30 * time.Second
-	// maxAttempts, the first after firstBackoff, each of the next after twice as long, are spread over a bit more than an hour.
+	// claimTime is how long a claim lasts. It must be longer than callTimeout.
+	claimTime = 30 * time.Second
+	// maxAttempts bounds the calls. The wait after the first is firstBackoff and doubles up to maxBackoff: all calls take a little
+	// more than an hour.
 	maxAttempts  = 11
 	firstBackoff = 5 * time.Second
 	maxBackoff   = 20 * time.Minute
-	// workers is how many calls are made at a time.
+	// workers bounds the calls at a time.
 	workers = 8
-	// maxAnswer bounds what is read of an answer, so that the connection can be used again.
+	// maxAnswer bounds the bytes read of an answer; reading it allows the connection to be reused.
 	maxAnswer = 16 << 10
 )
 
-// Words of Delivery.Status.
+// The values of Delivery.Status.
 const (
 	Pending   = "pending"
 	Delivered = "delivered"
 	Failed    = "failed"
 )
 
-// Delivery is what became of a job's webhook.
+// Delivery is the state of a job's webhook.
 type Delivery struct {
 	Status        string     `json:"status" required:"true" enum:"pending,delivered,failed"`
 	Attempts      int        `json:"attempts" required:"true"`
@@ -74,14 +75,14 @@ type Delivery struct {
 	Error         string     `json:"error,omitempty" description:"Why the last attempt failed."`
 }
 
-// record is what is remembered of a delivery.
+// record is the stored state of a delivery.
 type record struct {
 	Namespace  string    `json:"namespace"`
 	Name       string    `json:"name"`
 	UID        types.UID `json:"uid"`
 	Generation int64     `json:"generation"`
 	Delivery
-	// Claimed until then: another replica is calling.
+	// Claimed is when the claim of the calling replica ends; zero if no replica is calling.
 	Claimed time.Time `json:"claimed,omitzero"`
 }
 
@@ -89,39 +90,39 @@ type record struct {
 type Reconciler struct {
 	// Client reads jobs and records from the cache, and writes records.
 	Client client.Client
-	// Reader reads jobs past the cache.
+	// Reader reads jobs from the API server.
 	Reader client.Reader
-	// Namespace of the records.
+	// Namespace holds the records.
 	Namespace string
 	// Policy says which addresses may be called.
 	Policy outbound.Policy
 	// Ended tells whether a job has ended.
 	Ended func(*platenv1alpha1.RenderJob) bool
-	// Body of the call for a job.
+	// Body returns the body of the call for a job.
 	Body func(*platenv1alpha1.RenderJob) ([]byte, error)
-	// Secret with which the calls for a namespace are signed.
+	// Secret returns the key that signs the calls for a namespace.
 	Secret func(namespace string) []byte
 	Clock  clock.PassiveClock
 
 	calls *http.Client
 }
 
-// Secret is the text of a signing secret, as https://www.standardwebhooks.com writes it and its libraries read it.
+// Secret returns a signing key in the form of https://www.standardwebhooks.com, which its libraries read.
 func Secret(key []byte) string { return "whsec_" + base64.StdEncoding.EncodeToString(key) }
 
-// SetupWithManager lets the manager run the Reconciler, in every replica.
+// SetupWithManager adds the Reconciler to a manager. It runs in every replica.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.calls = &http.Client{
 		Timeout:   callTimeout,
 		Transport: r.Policy.Transport(),
-		// What was signed for one receiver is not carried to another.
+		// A redirect would send the signed call to another receiver.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	hooked := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetAnnotations()[URLAnnotation] != "" })
-	mine := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace && o.GetLabels()[Label] != "" })
+	hasWebhook := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetAnnotations()[URLAnnotation] != "" })
+	isRecord := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace && o.GetLabels()[Label] != "" })
 	err := ctrl.NewControllerManagedBy(mgr).Named("webhook").
-		For(&platenv1alpha1.RenderJob{}, builder.WithPredicates(hooked)).
-		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(jobOf), builder.WithPredicates(mine)).
+		For(&platenv1alpha1.RenderJob{}, builder.WithPredicates(hasWebhook)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(jobOf), builder.WithPredicates(isRecord)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NeedLeaderElection: new(false)}).
 		Complete(r)
 	if err != nil {
@@ -130,7 +131,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// jobOf returns the job of a record, so that a record outlives no job.
+// jobOf maps a record to its job, so that a record without a job is deleted.
 func jobOf(_ context.Context, o client.Object) []reconcile.Request {
 	configMap, ok := o.(*corev1.ConfigMap)
 	if !ok {
@@ -140,7 +141,7 @@ func jobOf(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: rec.Namespace, Name: rec.Name}}}
 }
 
-// Reconcile calls a job's webhook when its time has come.
+// Reconcile calls a job's webhook if the job has ended and a call is due.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	job := &platenv1alpha1.RenderJob{}
 	err := r.Client.Get(ctx, req.NamespacedName, job)
@@ -159,11 +160,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 
-	// Who writes the claim calls; the others see it, or fail to write theirs.
+	// The replica that writes its claim makes the call. The others see the claim, or fail to write theirs.
 	rec.Attempts++
-	rec.Claimed = r.Clock.Now().Add(claim)
+	rec.Claimed = r.Clock.Now().Add(claimTime)
 	if err := r.save(ctx, configMap, rec); err != nil {
-		return again(err)
+		return waitForClaim(err)
 	}
 	err = r.call(ctx, hook, job)
 	now := r.Clock.Now().UTC().Truncate(time.Second)
@@ -178,7 +179,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	ctrl.LoggerFrom(ctx).Info("Called a webhook", "status", rec.Status, "attempts", rec.Attempts, "error", rec.Error)
 	if err := r.save(ctx, configMap, rec); err != nil {
-		return again(err)
+		return waitForClaim(err)
 	}
 	if next := rec.NextAttemptAt; next != nil {
 		return ctrl.Result{RequeueAfter: next.Sub(now)}, nil
@@ -186,17 +187,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// again drops the error of a replica that came too late: the other's record comes by the watch.
-func again(err error) (ctrl.Result, error) {
+// waitForClaim replaces the conflict with another replica's claim by a wait until that claim has ended.
+func waitForClaim(err error) (ctrl.Result, error) {
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: claim}, nil
+		return ctrl.Result{RequeueAfter: claimTime}, nil
 	}
 	return ctrl.Result{}, err
 }
 
+// backoff returns the wait after so many attempts.
 func backoff(attempts int) time.Duration { return min(firstBackoff<<(attempts-1), maxBackoff) }
 
-// due is when the next call may be made.
+// due returns when the next call may be made.
 func (r record) due() time.Time {
 	if next := r.NextAttemptAt; next != nil && next.After(r.Claimed) {
 		return *next
@@ -204,11 +206,11 @@ func (r record) due() time.Time {
 	return r.Claimed
 }
 
-// call makes one call. Its error is for the caller of the API to read, and holds nothing of the URL.
+// call makes one call. Its error is shown to the API's callers and has no part of the URL.
 func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.RenderJob) error {
 	body, err := r.Body(job)
 	if err != nil {
-		return errors.New("the answer could not be written")
+		return errors.New("the body of the call could not be made")
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -220,7 +222,7 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	if err != nil {
 		return errors.New("the call could not be signed")
 	}
-	// The same for every attempt, so that a receiver knows what it has seen.
+	// The id is the same in every attempt, so that a receiver can recognise repetitions.
 	id, now := fmt.Sprintf("%s-%d", job.UID, job.Generation), r.Clock.Now()
 	signature, err := signer.Sign(id, now, body)
 	if err != nil {
@@ -243,24 +245,24 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("the answer was HTTP %d; 2xx is expected, and redirects are not followed", resp.StatusCode)
+		return fmt.Errorf("the answer was HTTP %d; it must be 2xx, and redirects are not followed", resp.StatusCode)
 	}
 	return nil
 }
 
-// recordName is the ConfigMap of a job of that name.
+// recordName returns the name of a job's record.
 func recordName(job types.NamespacedName) string {
 	digest := sha256.Sum256([]byte(job.String()))
 	return "webhook-" + hex.EncodeToString(digest[:10])
 }
 
 func parse(configMap *corev1.ConfigMap) (rec record) {
-	// What cannot be read is begun anew.
+	// A record that cannot be read starts again from zero.
 	_ = json.Unmarshal([]byte(configMap.Data["delivery"]), &rec)
 	return rec
 }
 
-// load returns the record of the job's generation, new when there is none. configMap is nil when it is not stored yet.
+// load returns the record of the job's generation and its ConfigMap, which has no resourceVersion if it is not stored yet.
 func (r *Reconciler) load(ctx context.Context, job *platenv1alpha1.RenderJob) (configMap *corev1.ConfigMap, rec record, err error) {
 	key := types.NamespacedName{Namespace: r.Namespace, Name: recordName(client.ObjectKeyFromObject(job))}
 	configMap = &corev1.ConfigMap{}
@@ -271,7 +273,7 @@ func (r *Reconciler) load(ctx context.Context, job *platenv1alpha1.RenderJob) (c
 			Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{Label: "true", "app.kubernetes.io/name": "platen"},
 		}}
 	case err != nil:
-		return nil, record{}, fmt.Errorf("reading what is remembered of a webhook: %w", err)
+		return nil, record{}, fmt.Errorf("reading the record of a webhook: %w", err)
 	default:
 		configMap = configMap.DeepCopy()
 		rec = parse(configMap)
@@ -284,7 +286,7 @@ func (r *Reconciler) load(ctx context.Context, job *platenv1alpha1.RenderJob) (c
 	return configMap, rec, nil
 }
 
-// save writes a record if nobody else has written it since it was read.
+// save writes a record. The error is a conflict if another replica has written it since it was read.
 func (r *Reconciler) save(ctx context.Context, configMap *corev1.ConfigMap, rec record) error {
 	text, err := json.Marshal(rec)
 	if err != nil {
@@ -297,8 +299,8 @@ func (r *Reconciler) save(ctx context.Context, configMap *corev1.ConfigMap, rec 
 	return r.Client.Update(ctx, configMap)
 }
 
-// forget deletes the record of a job that is gone. The cache may be behind: another replica may have made the record of a job
-// that this one has not seen yet.
+// forget deletes the record of a job that does not exist. It asks the API server about the job, because another replica may have made
+// the record of a job that this replica's cache does not have yet.
 func (r *Reconciler) forget(ctx context.Context, job types.NamespacedName) error {
 	err := r.Reader.Get(ctx, job, &platenv1alpha1.RenderJob{})
 	if !apierrors.IsNotFound(err) {
@@ -312,7 +314,7 @@ func (r *Reconciler) forget(ctx context.Context, job types.NamespacedName) error
 	return client.IgnoreNotFound(err)
 }
 
-// Delivery tells what became of a job's webhook; nil when it has none.
+// Delivery returns the state of a job's webhook; nil if the job has none.
 func (r *Reconciler) Delivery(ctx context.Context, job *platenv1alpha1.RenderJob) (*Delivery, error) {
 	if job.Annotations[URLAnnotation] == "" {
 		return nil, nil //nolint:nilnil // a job without a webhook has no delivery

@@ -64,7 +64,7 @@ func delivery(t *testing.T, r *Reconciler, req ctrl.Request) *Delivery {
 	return d
 }
 
-func TestItIsTriedElevenTimesInAnHour(t *testing.T) {
+func TestElevenAttemptsInAnHour(t *testing.T) {
 	calls := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		calls++
@@ -81,7 +81,7 @@ func TestItIsTriedElevenTimesInAnHour(t *testing.T) {
 		if result.RequeueAfter == 0 {
 			break
 		}
-		// Too early, as by a restart, nothing happens.
+		// Before the time, for example after a restart, nothing happens.
 		now.SetTime(now.Now().Add(result.RequeueAfter - time.Second))
 		before := calls
 		if early, err := r.Reconcile(t.Context(), req); err != nil || early.RequeueAfter != time.Second || calls != before {
@@ -98,7 +98,7 @@ func TestItIsTriedElevenTimesInAnHour(t *testing.T) {
 	}
 }
 
-func TestAClaimIsRespectedUntilItIsOld(t *testing.T) {
+func TestAClaimIsRespectedUntilItEnds(t *testing.T) {
 	calls := 0
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
 	defer s.Close()
@@ -111,15 +111,15 @@ func TestAClaimIsRespectedUntilItIsOld(t *testing.T) {
 			return c.Update(ctx, o, opts...)
 		},
 	})
-	// The call is made, and what became of it is lost.
+	// The call is made, but its result is lost.
 	if _, err := r.Reconcile(t.Context(), req); err == nil || calls != 1 {
 		t.Fatalf("%v, %d calls", err, calls)
 	}
 	crash = false
-	if result, err := r.Reconcile(t.Context(), req); err != nil || result.RequeueAfter != claim || calls != 1 {
+	if result, err := r.Reconcile(t.Context(), req); err != nil || result.RequeueAfter != claimTime || calls != 1 {
 		t.Fatalf("%v, %v, %d calls", result, err, calls)
 	}
-	now.SetTime(now.Now().Add(claim))
+	now.SetTime(now.Now().Add(claimTime))
 	if _, err := r.Reconcile(t.Context(), req); err != nil || calls != 2 {
 		t.Fatalf("%v, %d calls", err, calls)
 	}
@@ -137,12 +137,12 @@ func TestOneOfTwoReplicasCalls(t *testing.T) {
 			return apierrors.NewAlreadyExists(schema.GroupResource{Resource: "configmaps"}, "webhook")
 		},
 	})
-	if result, err := r.Reconcile(t.Context(), req); err != nil || result.RequeueAfter != claim || calls != 0 {
+	if result, err := r.Reconcile(t.Context(), req); err != nil || result.RequeueAfter != claimTime || calls != 0 {
 		t.Errorf("%v, %v, %d calls", result, err, calls)
 	}
 }
 
-func TestARecordIsOfOneGenerationAndOneJob(t *testing.T) {
+func TestARecordBelongsToOneGenerationOfOneJob(t *testing.T) {
 	calls := 0
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
 	defer s.Close()

@@ -1,10 +1,10 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// What HTML cannot do by itself; every form works without it.
+// Conveniences that HTML does not have. Every form works without this script.
 'use strict';
 
-// A colour picker fills in its text field, which takes any CSS colour. What is corrected is no longer marked as wrong.
+// A corrected field is no longer marked as wrong. A colour picker fills in its text field, which accepts any CSS colour.
 document.addEventListener('input', (event) => {
   const field = event.target.closest('.wrong');
   if (field) {
@@ -21,7 +21,7 @@ document.addEventListener('input', (event) => {
   if (own && /^#[0-9a-f]{6}$/i.test(picker.value)) own.value = picker.value;
 });
 
-// Browsers lend the clipboard to secure pages only.
+// Only secure pages may use the clipboard.
 if (navigator.clipboard) {
   for (const button of document.querySelectorAll('[data-copy]')) {
     button.hidden = false;
@@ -32,7 +32,7 @@ if (navigator.clipboard) {
   }
 }
 
-// Whoever was at something that is replaced, by keyboard or screen reader, is put where its successor begins.
+// If the focus was in a replaced part, it moves to the beginning of the new part, for keyboards and screen readers.
 let within = false;
 document.body.addEventListener('htmx:beforeSwap', (event) => {
   within = event.detail.target.contains(document.activeElement);
@@ -40,13 +40,13 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
 document.body.addEventListener('htmx:afterSettle', (event) => {
   if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
   within = false;
-  // On a phone, what a form brings may stand below the screen.
+  // On a phone, the result of a form may be below the screen.
   if (event.detail.requestConfig?.verb === 'post') event.target.scrollIntoView({block: 'nearest'});
 });
 
 const notices = document.getElementById('notices');
 
-// What went wrong is told until something goes right again.
+// A notice stays until the next request succeeds.
 document.body.addEventListener('htmx:afterOnLoad', (event) => {
   if (event.detail.successful) notices.replaceChildren();
 });
@@ -54,7 +54,7 @@ for (const name of ['htmx:sendError', 'htmx:timeout']) {
   document.body.addEventListener(name, () => {
     const notice = document.createElement('div');
     notice.className = 'notice bad';
-    notice.textContent = 'The page does not reach its server. It tries again by itself.';
+    notice.textContent = 'The page cannot reach its server. It tries again by itself.';
     notices.replaceChildren(notice);
   });
 }

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authflow lets a person connect a Dropbox account: OAuth 2 with PKCE (RFC 7636) as Dropbox has it
-// (https://developers.dropbox.com/oauth-guide). The caller shows the URL, and hands in what comes back.
+// Package authflow gets a person's permission to use their Dropbox account: OAuth 2 with PKCE (RFC 7636) as described in
+// https://developers.dropbox.com/oauth-guide. The caller shows the consent page and passes its result to Exchange.
 package authflow
 
 import (
@@ -27,24 +27,25 @@ import (
 const (
 	// DefaultAuthorizeURL is the host of Dropbox's consent page.
 	DefaultAuthorizeURL = "https://www.dropbox.com"
-	// AppConsole is where a person sees to their app.
+	// AppConsole is the page on which a person manages their app.
 	AppConsole = "https://www.dropbox.com/developers/apps"
 
+	// exchangeTimeout bounds the exchange of a code.
 	exchangeTimeout = 30 * time.Second
-	// maxDescription bounds what is shown of a text that came with a redirect.
+	// maxDescription bounds a text from a redirect in a message, in characters.
 	maxDescription = 200
 )
 
-// Scopes are what Platen needs, and all that it asks for.
+// Scopes are the permissions that Platen needs. It asks for no others.
 var Scopes = []string{"account_info.read", "files.content.write", "files.metadata.read"}
 
-// Config says with which app an account is connected.
+// Config names the app that asks for permission.
 type Config struct {
-	// AppKey of the app; required.
+	// AppKey is required.
 	AppKey string
-	// AppSecret is not needed with PKCE.
+	// AppSecret is optional: PKCE does not need it.
 	AppSecret string
-	// RedirectURI gets the code and must be registered for the app. Empty: Dropbox shows the code for the person to copy.
+	// RedirectURI receives the code. It must be registered for the app. Without it, Dropbox shows the code to the person.
 	RedirectURI string
 	// AuthorizeURL and APIURL default to Dropbox's public hosts.
 	AuthorizeURL, APIURL string
@@ -52,19 +53,19 @@ type Config struct {
 	Transport http.RoundTripper
 }
 
-// Attempt is one try to connect. Whoever begins it keeps it, unseen by others, until the code comes back. The encoding as JSON
-// holds all of it, for a cookie that is encrypted.
+// Attempt is the secret part of one attempt to connect. The caller keeps it until the code comes back, in memory or as JSON in an
+// encrypted cookie.
 type Attempt struct {
-	// State returns with the redirect.
+	// State comes back with the redirect.
 	State string `json:"state"`
-	// Verifier proves at the exchange who began the attempt.
+	// Verifier proves to Dropbox that the code is exchanged by whoever began the attempt.
 	Verifier string `json:"verifier"`
 }
 
-// NewAttempt returns an attempt that nobody can guess.
+// NewAttempt returns a random attempt.
 func NewAttempt() Attempt { return Attempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier()} }
 
-// Grant is what a person allowed. It never prints its token.
+// Grant is the permission of a person. It never prints its token.
 type Grant struct {
 	RefreshToken string
 	AccountID    string
@@ -84,26 +85,26 @@ type Reason string
 
 // The reasons.
 const (
-	// Denied by the person on the consent page.
+	// Denied means that the person did not give permission.
 	Denied Reason = "Denied"
-	// StateMismatch is a redirect that does not belong to the attempt: forged, or from another tab.
+	// StateMismatch means that a redirect does not belong to the attempt: it is forged, or comes from another tab.
 	StateMismatch Reason = "StateMismatch"
-	// CodeRefused is a code that has expired, was used before, is mistyped, or belongs to another attempt.
+	// CodeRefused means that the code has expired, was used before, is mistyped, or belongs to another attempt.
 	CodeRefused Reason = "CodeRefused"
-	// AppRefused is an app key, secret or redirect URI that Dropbox does not know.
+	// AppRefused means that Dropbox does not know the app key, its secret or the redirect URI.
 	AppRefused Reason = "AppRefused"
-	// MissingScope is an app without one of Scopes.
+	// MissingScope means that the app lacks one of Scopes.
 	MissingScope Reason = "MissingScope"
-	// Refused is everything else that Dropbox said no to.
+	// Refused means that Dropbox refused for another reason.
 	Refused Reason = "Refused"
-	// Unavailable is a Dropbox that cannot be reached or is out of order: trying again later may help.
+	// Unavailable means that Dropbox cannot be reached or fails. A later attempt may succeed.
 	Unavailable Reason = "Unavailable"
 )
 
 // Error is an attempt that failed.
 type Error struct {
 	Reason Reason
-	// Message in the user's words says what happened and what to do. It holds no secret.
+	// Message tells a user what happened and what to do. It has no secret and no full stop at its end.
 	Message string
 	// Err is the cause, if any.
 	Err error
@@ -131,19 +132,19 @@ func (c Config) oauth() oauth2.Config {
 	}
 }
 
-// URL is the consent page of an attempt, for the person's browser. Whoever connected before is asked again, so that nobody
-// connects an account unseen.
+// URL returns the consent page of an attempt, for the person's browser. Dropbox asks again even if the person gave permission before,
+// so that nobody connects their account unknowingly.
 func (c Config) URL(a Attempt) string {
 	config := c.oauth()
 	return config.AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier),
 		oauth2.SetAuthURLParam("token_access_type", "offline"), oauth2.SetAuthURLParam("force_reapprove", "true"))
 }
 
-// Code takes the code out of the query with which Dropbox redirected the browser. The error is an *Error.
+// Code returns the code in the query of Dropbox's redirect. The error is an *Error.
 func (a Attempt) Code(query url.Values) (string, error) {
-	// An answer of which the origin is unknown is not believed in any point.
+	// Without the right state, nothing in the query can be trusted, not even an error.
 	if a.State == "" || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(a.State)) != 1 {
-		return "", &Error{Reason: StateMismatch, Message: "This answer does not belong to the attempt that was begun here. Begin again, and finish in the same browser"}
+		return "", &Error{Reason: StateMismatch, Message: "This answer does not belong to your attempt. Begin again, and finish in the same browser"}
 	}
 	switch problem := query.Get("error"); {
 	case problem == "access_denied":
@@ -156,7 +157,7 @@ func (a Attempt) Code(query url.Values) (string, error) {
 	return query.Get("code"), nil
 }
 
-// printable makes a text that others wrote fit for a terminal or page.
+// printable shortens a foreign text and removes what a terminal would obey.
 func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -168,13 +169,13 @@ func printable(text string) string {
 	return string(runes[:min(len(runes), maxDescription)])
 }
 
-// Exchange turns the code of an attempt into a grant. A code can be exchanged once. The error is an *Error.
+// Exchange exchanges the code of an attempt for a grant. It works once for each code. The error is an *Error.
 func (c Config) Exchange(ctx context.Context, a Attempt, code string) (Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
 		Transport: c.Transport,
-		// A redirect would carry the code to another host.
+		// A redirect would send the code to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
 	config := c.oauth()
@@ -190,7 +191,7 @@ func (c Config) Exchange(ctx context.Context, a Attempt, code string) (Grant, er
 	}
 	account, _ := token.Extra("account_id").(string)
 	if token.RefreshToken == "" {
-		return Grant{}, &Error{Reason: Refused, Message: "Dropbox gave no refresh token, without which uploads end after some hours. Begin again"}
+		return Grant{}, &Error{Reason: Refused, Message: "Dropbox gave no refresh token, so uploads would end after some hours. Begin again"}
 	}
 	return Grant{RefreshToken: token.RefreshToken, AccountID: account}, nil
 }
@@ -200,7 +201,7 @@ func (c Config) missingScope(scope string) *Error {
 		"The app %s lacks the scope %s. Tick it under Permissions at %s, submit, and connect again", c.AppKey, scope, AppConsole)}
 }
 
-// explain turns a failed exchange into an *Error. The answer's body is left out: it may repeat what was sent.
+// explain turns a failed exchange into an *Error. It omits the body of the answer, which may repeat the code.
 func (c Config) explain(err error) *Error {
 	refused := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &refused) || refused.Response == nil {
@@ -216,7 +217,7 @@ func (c Config) explain(err error) *Error {
 	case strings.Contains(refused.ErrorDescription, "redirect_uri"):
 		return &Error{Reason: AppRefused, Message: fmt.Sprintf("Dropbox does not accept the redirect URI %s. Add it to the app at %s", c.RedirectURI, AppConsole), Err: cause}
 	case refused.ErrorCode == "invalid_grant":
-		return &Error{Reason: CodeRefused, Message: "Dropbox does not accept the code: it has expired, was used before, or is not complete. Begin again for a new one", Err: cause}
+		return &Error{Reason: CodeRefused, Message: "Dropbox does not accept the code: it has expired, was used before, or is incomplete. Begin again to get a new one", Err: cause}
 	default:
 		return &Error{Reason: Refused, Message: fmt.Sprintf("Dropbox refused the code (HTTP %d %s). Begin again", status, printable(refused.ErrorCode)), Err: cause}
 	}
