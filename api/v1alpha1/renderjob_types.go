@@ -237,8 +237,8 @@ type RenderJobSpec struct {
 	// +default={}
 	Output OutputSpec `json:"output,omitempty,omitzero"`
 
-	// connections that receive the files. When it is left out, every connection of the namespace whose uploadPolicy is Automatic
-	// does; an empty list means no upload; otherwise exactly these do.
+	// connections that receive the files. When it is absent, every connection of the namespace whose uploadPolicy is Automatic
+	// receives them, at most 64. An empty list means no upload. Otherwise exactly these receive them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -306,7 +306,7 @@ type RenderedPage struct {
 	// contentURL from which the file can be read until the URL expires.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:MaxLength=4096
 	ContentURL string `json:"contentURL,omitempty"`
 
 	// size of the file in bytes.
@@ -411,6 +411,12 @@ type JobConnectionStatus struct {
 	// +kubebuilder:validation:MaxItems=200
 	Pages []UploadedPage `json:"pages,omitempty"`
 
+	// reason why the upload failed, in CamelCase, such as TokenExpired. Absent unless status is error.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Reason string `json:"reason,omitempty"`
+
 	// error says in the user's words why the upload failed.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -490,7 +496,7 @@ type RenderJobStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:MaxItems=64
 	Connections []JobConnectionStatus `json:"connections,omitempty"`
 
 	// warnings are what went wrong without stopping the render.

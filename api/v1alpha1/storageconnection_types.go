@@ -4,6 +4,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -287,6 +288,11 @@ type StorageConnection struct {
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status StorageConnectionStatus `json:"status,omitempty,omitzero"`
+}
+
+// Ready reports whether the connection worked when it was last verified.
+func (c *StorageConnection) Ready() bool {
+	return meta.IsStatusConditionTrue(c.Status.Conditions, ReadyCondition)
 }
 
 // StorageConnectionList is a list of StorageConnections.

@@ -129,18 +129,11 @@ func run(ctx context.Context, o options) error {
 	uploads := uploader.New(uploader.Options{
 		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobChanged, Observer: metrics.Uploads{},
 	})
-	troubled := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
 	openers := buckets.Openers(outbound.Policy{Allowed: o.storageAllow}.Transport(), metrics.Uploads{})
 	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Observer: metrics.Uploads{}})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: direct},
 		Openers:     openers,
-		Troubled: func(key types.NamespacedName) {
-			select {
-			case troubled <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
-			case <-ctx.Done():
-			}
-		},
 	})
 	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, wanted: make(chan struct{}, 1)}
 
@@ -165,7 +158,7 @@ func run(ctx context.Context, o options) error {
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
-			Clock: clock.RealClock{}, Interval: o.verifyInterval, Troubled: troubled,
+			Clock: clock.RealClock{}, Interval: o.verifyInterval,
 		}).SetupWithManager(mgr),
 		mgr.Add(uploads),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),

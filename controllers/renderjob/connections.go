@@ -4,33 +4,43 @@
 package renderjob
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
 
-// target is a connection and the folder in it that receive the job's files.
-type target struct {
+// maxConnections bounds the connections of one job, as the API does in status.connections.
+const maxConnections = 64
+
+// upload is what a job uploads through one connection, and how far that has come.
+type upload struct {
 	connection *platenv1alpha1.StorageConnection
-	folder     string
+	// folder that receives the files.
+	folder string
+	// result so far; the zero Result before the upload has begun.
+	result uploader.Result
 }
 
-// resolveConnections finds the connections that a job uploads to: those that it names, or every automatic one of the namespace
-// when it leaves spec.connections out. missing are the providers of those that it names and that do not exist.
-func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (targets []target, missing []platenv1alpha1.ProviderType) {
+// resolveConnections returns the uploads of a job: through the connections that it names, or
+// through the automatic ones of the namespace, at most maxConnections, when it leaves spec.connections out. missing are the providers of the connections that it names and that do not exist.
+func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (uploads []upload, missing []platenv1alpha1.ProviderType) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b platenv1alpha1.StorageConnection) int { return strings.Compare(a.Name, b.Name) })
 	if job.Spec.Connections == nil {
 		for i := range all {
-			if all[i].Spec.UploadPolicy == platenv1alpha1.UploadAutomatic {
-				targets = append(targets, target{&all[i], string(all[i].Spec.DefaultFolder)})
+			if all[i].Spec.UploadPolicy == platenv1alpha1.UploadAutomatic && len(uploads) < maxConnections {
+				uploads = append(uploads, upload{connection: &all[i], folder: string(all[i].Spec.DefaultFolder)})
 			}
 		}
-		return targets, nil
+		return uploads, nil
 	}
 	for _, wanted := range job.Spec.Connections {
 		connection := find(all, wanted)
@@ -40,24 +50,20 @@ func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.Stor
 			}
 			continue
 		}
-		folder := string(wanted.Folder)
-		if folder == "" {
-			folder = string(connection.Spec.DefaultFolder)
-		}
-		same := func(t target) bool { return t.connection.Name == connection.Name }
-		if !slices.ContainsFunc(targets, same) {
-			targets = append(targets, target{connection, folder})
+		folder := cmp.Or(string(wanted.Folder), string(connection.Spec.DefaultFolder))
+		if !slices.ContainsFunc(uploads, func(u upload) bool { return u.connection.Name == connection.Name }) {
+			uploads = append(uploads, upload{connection: connection, folder: folder})
 		}
 	}
-	return targets, missing
+	return uploads, missing
 }
 
-// find returns the connection of that name; without a name, the provider's first that is not disabled, else its first.
+// find returns the connection of that name. Without a name it returns the provider's first that is not disabled, else its first.
 func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConnection) *platenv1alpha1.StorageConnection {
 	var disabled *platenv1alpha1.StorageConnection
 	for i := range all {
 		c := &all[i]
-		switch name := valueOr(wanted.Name, ""); {
+		switch name := ptr.Deref(wanted.Name, ""); {
 		case c.Spec.Provider != wanted.Provider:
 		case name != "":
 			if c.Name == name {
@@ -72,29 +78,29 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 	return disabled
 }
 
-// fileIndex finds jobs whose files have one name, without regard to case.
+// fileIndex finds jobs by the name of their file, without regard to case.
 const fileIndex = "fileKey"
 
 func fileKey(job *platenv1alpha1.RenderJob) string {
 	return strings.ToLower(task.FileName(job, file.ID{}, 1))
 }
 
-// collision is another job whose file is the same as this job's for a service that ignores case, while the two jobs spell it in two
-// ways. Jobs that spell it the same mean the same file, and the connection's conflict policy says what happens.
+// collision is another job that spells the path of this job's file with other capitals. A service that ignores case keeps one file for
+// both. Jobs with the same spelling mean the same file, and the connection's conflict policy applies.
 type collision struct {
 	job, path string
 	provider  platenv1alpha1.ProviderType
 }
 
-// collisions finds those with the given older jobs.
-func collisions(job *platenv1alpha1.RenderJob, targets []target, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
+// findCollisions returns those of a job with older jobs among others.
+func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
 	for i := range others {
 		other := &others[i]
 		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
 			continue
 		}
 		theirs, _ := resolveConnections(other, connections)
-		for _, mine := range targets {
+		for _, mine := range uploads {
 			for _, their := range theirs {
 				a := storage.JoinPath(mine.folder, task.FileName(job, file.ID{}, 1))
 				b := storage.JoinPath(their.folder, task.FileName(other, file.ID{}, 1))

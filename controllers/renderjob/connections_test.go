@@ -4,9 +4,10 @@
 package renderjob
 
 import (
-	"strings"
+	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -20,7 +21,8 @@ func connection(name string, policy platenv1alpha1.UploadPolicy) platenv1alpha1.
 }
 
 func TestResolveConnections(t *testing.T) {
-	auto, byHand, off := connection("b-auto", platenv1alpha1.UploadAutomatic), connection("c-hand", platenv1alpha1.UploadOnRequest), connection("a-off", platenv1alpha1.UploadDisabled)
+	auto, onRequest := connection("b-auto", platenv1alpha1.UploadAutomatic), connection("c-request", platenv1alpha1.UploadOnRequest)
+	off := connection("a-off", platenv1alpha1.UploadDisabled)
 	dropbox := func(name, folder string) platenv1alpha1.JobConnection {
 		c := platenv1alpha1.JobConnection{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(folder)}
 		if name != "" {
@@ -28,32 +30,65 @@ func TestResolveConnections(t *testing.T) {
 		}
 		return c
 	}
-	for _, c := range []struct {
-		name    string
+	for name, tc := range map[string]struct {
 		all     []platenv1alpha1.StorageConnection
 		wanted  []platenv1alpha1.JobConnection
-		want    string
-		missing bool
+		want    []string
+		missing []platenv1alpha1.ProviderType
 	}{
-		{"left out: the automatic ones", []platenv1alpha1.StorageConnection{byHand, off, auto}, nil, "b-auto:/Renders", false},
-		{"empty: none", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{}, "", false},
-		{"left out, and none is there", nil, nil, "", false},
-		{"named, and none is there", nil, []platenv1alpha1.JobConnection{dropbox("", "")}, "", true},
-		{"by provider: the first that is not disabled", []platenv1alpha1.StorageConnection{off, byHand, auto}, []platenv1alpha1.JobConnection{dropbox("", "")}, "b-auto:/Renders", false},
-		{"by provider, and all are disabled", []platenv1alpha1.StorageConnection{off}, []platenv1alpha1.JobConnection{dropbox("", "")}, "a-off:/Renders", false},
-		{"by name, with a folder", []platenv1alpha1.StorageConnection{auto, byHand}, []platenv1alpha1.JobConnection{dropbox("c-hand", "/Mine")}, "c-hand:/Mine", false},
-		{"one is missing", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{dropbox("b-auto", ""), dropbox("gone", "")}, "b-auto:/Renders", true},
-		{"twice the same", []platenv1alpha1.StorageConnection{auto}, []platenv1alpha1.JobConnection{dropbox("", ""), dropbox("b-auto", "/Other")}, "b-auto:/Renders", false},
+		"left out: the automatic ones": {
+			all: []platenv1alpha1.StorageConnection{onRequest, off, auto}, want: []string{"b-auto:/Renders"},
+		},
+		"empty: none":               {all: []platenv1alpha1.StorageConnection{auto}, wanted: []platenv1alpha1.JobConnection{}},
+		"left out, and none exists": {},
+		"by provider, and none exists": {
+			wanted: []platenv1alpha1.JobConnection{dropbox("", "")}, missing: []platenv1alpha1.ProviderType{platenv1alpha1.ProviderDropbox},
+		},
+		"by provider: the first that is not disabled": {
+			all:    []platenv1alpha1.StorageConnection{off, onRequest, auto},
+			wanted: []platenv1alpha1.JobConnection{dropbox("", "")}, want: []string{"b-auto:/Renders"},
+		},
+		"by provider, and all are disabled": {
+			all:    []platenv1alpha1.StorageConnection{off},
+			wanted: []platenv1alpha1.JobConnection{dropbox("", "")}, want: []string{"a-off:/Renders"},
+		},
+		"by name, with a folder": {
+			all:    []platenv1alpha1.StorageConnection{auto, onRequest},
+			wanted: []platenv1alpha1.JobConnection{dropbox("c-request", "/Mine")}, want: []string{"c-request:/Mine"},
+		},
+		"one of two exists": {
+			all:    []platenv1alpha1.StorageConnection{auto},
+			wanted: []platenv1alpha1.JobConnection{dropbox("b-auto", ""), dropbox("gone", "")},
+			want:   []string{"b-auto:/Renders"}, missing: []platenv1alpha1.ProviderType{platenv1alpha1.ProviderDropbox},
+		},
+		"the same one twice": {
+			all:    []platenv1alpha1.StorageConnection{auto},
+			wanted: []platenv1alpha1.JobConnection{dropbox("", ""), dropbox("b-auto", "/Other")}, want: []string{"b-auto:/Renders"},
+		},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			targets, missing := resolveConnections(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Connections: c.wanted}}, c.all)
-			got := make([]string, 0, len(targets))
-			for _, t := range targets {
-				got = append(got, t.connection.Name+":"+t.folder)
+		t.Run(name, func(t *testing.T) {
+			job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Connections: tc.wanted}}
+			uploads, missing := resolveConnections(job, tc.all)
+			var got []string
+			for _, u := range uploads {
+				got = append(got, u.connection.Name+":"+u.folder)
 			}
-			if strings.Join(got, " ") != c.want || len(missing) > 0 != c.missing {
-				t.Errorf("got %q, missing %v", got, missing)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("uploads (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.missing, missing); diff != "" {
+				t.Errorf("missing (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestResolveConnectionsStopsAtTheBoundOfTheAPI(t *testing.T) {
+	var all []platenv1alpha1.StorageConnection
+	for i := range maxConnections + 1 {
+		all = append(all, connection(fmt.Sprintf("dropbox-%03d", i), platenv1alpha1.UploadAutomatic))
+	}
+	if uploads, _ := resolveConnections(&platenv1alpha1.RenderJob{}, all); len(uploads) != maxConnections {
+		t.Errorf("got %d uploads, want %d", len(uploads), maxConnections)
 	}
 }

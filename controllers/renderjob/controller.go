@@ -2,12 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package renderjob drives RenderJobs: it validates them, hands them to the pool, collects what was rendered, uploads it and
-// tells all of it in one status write.
+// reports all of it in one status write.
 package renderjob
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -20,7 +19,6 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
-	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -35,7 +33,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconciler drives RenderJobs.
+// Reconciler drives RenderJobs. Every exported field is required.
 type Reconciler struct {
 	// Client reads jobs, templates and connections from the cache and writes job status.
 	Client client.Client
@@ -45,7 +43,7 @@ type Reconciler struct {
 	Limits task.Limits
 	// Pool renders.
 	Pool *pool.Pool
-	// Arrivals tells which files of a render that goes on are stored.
+	// Arrivals knows the stored files of unfinished renders.
 	Arrivals Arrivals
 	// Store keeps the rendered files.
 	Store *content.Store
@@ -55,18 +53,19 @@ type Reconciler struct {
 	Uploader *uploader.Uploader
 	// Connector opens connections.
 	Connector *connect.Connector
-	// Recorder writes events; only what a user should look at becomes one.
+	// Recorder writes an event for each failure that a user must act on.
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
 	// Sweep asks for a sweep of the content store.
 	Sweep func()
 
-	overwritten reconcile.Overwritten
+	status reconcile.StatusWriter
 }
 
-// Arrivals tells which files of a task are stored, while it goes on.
+// Arrivals knows the stored files of unfinished renders.
 type Arrivals interface {
+	// Files returns the files of a task that are stored so far.
 	Files(taskID string) map[file.ID]content.Object
 }
 
@@ -78,14 +77,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		// Memory follows the object.
 		r.Pool.Forget(req.NamespacedName)
 		r.Uploader.Forget(req.NamespacedName)
-		r.overwritten.Forget(req.NamespacedName)
+		r.status.Forget(req.NamespacedName)
 		r.Sweep()
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if r.overwritten.Stale(job) {
+	if r.status.IsStale(job) {
 		return ctrl.Result{}, nil
 	}
 
@@ -105,43 +104,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.finish(ctx, s, outcome)
 }
 
-// finish writes status if there is something to tell, and then events.
+// finish writes status, unless the next one will follow so soon that this one is not worth a write.
 func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.Result, error) {
 	after := s.job.DeepCopy()
 	setStatus(after, s, outcome)
-	result, err := reconcile.Result(outcome)
-	if err != nil || apiequality.Semantic.DeepEqual(s.job.Status, after.Status) {
-		return result, err
+	if delay := writeDelay(s, after, outcome); delay > 0 && !apiequality.Semantic.DeepEqual(s.job.Status, after.Status) {
+		return ctrl.Result{RequeueAfter: delay}, nil
 	}
-	if wait := quiet(s, after, outcome); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
+	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
+	if err != nil || !written {
+		return next, err
 	}
-	failpoint.Hit("status.before-patch")
-	retry, err := reconcile.PatchStatus(ctx, r.Client, after, s.job)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if retry > 0 {
-		return ctrl.Result{RequeueAfter: retry}, nil
-	}
-	r.overwritten.Note(s.job, after)
-	r.reportTrouble(s)
+	logProgress(ctx, s, after)
 	if after.Finished() {
-		r.Uploader.Forget(s.key()) // status knows all; what is uploaded again begins anew
+		r.Uploader.Forget(s.key()) // status holds the results; a retry begins anew
 	}
-	if terminal := (*reconcile.TerminalError)(nil); errors.As(outcome, &terminal) {
-		r.Recorder.Eventf(s.job, nil, "Warning", terminal.Reason, "Render", "%s", terminal.Message)
-	}
-	return result, nil
+	return next, nil
 }
 
-// afterFinish makes uploads again that can be, releases what memory still holds of a finished job, and deletes the job when its time
-// has come.
+// afterFinish retries failed uploads that may succeed now, frees the memory of a finished job, and deletes the job once its time to
+// live is over.
 func (r *Reconciler) afterFinish(ctx context.Context, job *platenv1alpha1.RenderJob) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(job)
 	r.Pool.Forget(key)
-	if result, busy, err := r.uploadAgain(ctx, job); busy || err != nil {
-		return result, err
+	if next, busy, err := r.retryUploads(ctx, job); busy || err != nil {
+		return next, err
 	}
 	r.Uploader.Forget(key)
 	if job.Generation > 1 {
@@ -158,7 +145,7 @@ func (r *Reconciler) afterFinish(ctx context.Context, job *platenv1alpha1.Render
 	return ctrl.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}))
 }
 
-// trackedByGitOps tells whether a GitOps tool would create the job again after its deletion.
+// trackedByGitOps reports whether a GitOps tool would create the job again after its deletion.
 func trackedByGitOps(job *platenv1alpha1.RenderJob) bool {
 	_, argo := job.Annotations["argocd.argoproj.io/tracking-id"]
 	_, argoLabel := job.Labels["argocd.argoproj.io/instance"]

@@ -4,81 +4,120 @@
 package renderjob
 
 import (
-	"slices"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
 )
 
-func at(seconds int) metav1.Time { return metav1.NewTime(time.Unix(int64(1_700_000_000+seconds), 0)) }
-
-// ended is a job that finished with an upload that failed for a reason, when the connection had become Ready twice; none when the
-// reason is empty.
-func ended(reason string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
-	job := &platenv1alpha1.RenderJob{}
-	job.Generation = 1
-	job.Status.ObservedGeneration = new(int64(1))
-	job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}}
-	if reason != "" {
-		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: reason})
-		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Status: platenv1alpha1.UploadError, ReadyCount: new(int64(2))}}
-	}
+// failed returns a job that finished with an upload that failed for a reason, when the connection had become Ready twice.
+func failed(reason storage.Reason, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
+	job := uploaded(platenv1alpha1.JobConnectionStatus{
+		Name: "dropbox", Status: platenv1alpha1.UploadError, Reason: string(reason), ReadyCount: new(int64(2)),
+	})
+	job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse})
 	if change != nil {
 		change(job)
 	}
 	return job
 }
 
-// ready is a connection that is Ready for the n-th time; 0 is one that is not Ready any more.
-func ready(name string, n int64) platenv1alpha1.StorageConnection {
-	c := connection(name, platenv1alpha1.UploadAutomatic)
-	condition := metav1.Condition{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue}
-	if n == 0 {
-		condition.Status, n = metav1.ConditionFalse, 3
+// uploaded returns a finished job.
+func uploaded(connections ...platenv1alpha1.JobConnectionStatus) *platenv1alpha1.RenderJob {
+	return &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Generation: 1},
+		Status: platenv1alpha1.RenderJobStatus{
+			ObservedGeneration: new(int64(1)),
+			Conditions:         []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}},
+			Connections:        connections,
+		},
 	}
-	c.Status.Conditions, c.Status.ReadyCount = []metav1.Condition{condition}, &n
+}
+
+// readyTimes returns a connection that is Ready for the n-th time.
+func readyTimes(name string, n int64) platenv1alpha1.StorageConnection {
+	c := connection(name, platenv1alpha1.UploadAutomatic)
+	c.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue}}
+	c.Status.ReadyCount = &n
 	return c
 }
 
-func TestDueAgain(t *testing.T) {
-	annotate := func(value string) func(*platenv1alpha1.RenderJob) {
+func TestUploadsToRetry(t *testing.T) {
+	request := func(value, handled string) func(*platenv1alpha1.RenderJob) {
 		return func(j *platenv1alpha1.RenderJob) {
 			j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: value}
+			j.Status.LastHandledRetryUploads = handled
 		}
 	}
-	for _, c := range []struct {
-		name        string
+	notReady := readyTimes("dropbox", 3)
+	notReady.Status.Conditions[0].Status = metav1.ConditionFalse
+	success := uploaded(platenv1alpha1.JobConnectionStatus{Name: "dropbox", Status: platenv1alpha1.UploadSuccess})
+	request("now", "")(success)
+	for name, tc := range map[string]struct {
 		job         *platenv1alpha1.RenderJob
 		connections []platenv1alpha1.StorageConnection
 		want        []string
 	}{
-		{"the connection has healed", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, []string{"dropbox"}},
-		{"the connection was Ready all the time", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, nil},
-		{"the connection is not Ready", ended("TokenExpired", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 0)}, nil},
-		{"the connection has come", ended("ConnectionNotFound", func(j *platenv1alpha1.RenderJob) { j.Status.Connections = nil }), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, []string{"dropbox"}},
-		{"the file is at fault", ended("PathNotAllowed", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, nil},
-		{"the upload did not fail", ended("", nil), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, nil},
-		{"the spec has changed", ended("TokenExpired", func(j *platenv1alpha1.RenderJob) { j.Generation = 2 }), []platenv1alpha1.StorageConnection{ready("dropbox", 3)}, nil},
-		{"asked for", ended("PathNotAllowed", annotate("now")), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, []string{"dropbox"}},
-		{"asked for, and acted upon", ended("PathNotAllowed", func(j *platenv1alpha1.RenderJob) {
-			annotate("now")(j)
-			j.Status.LastHandledRetryUploads = "now"
-		}), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, nil},
-		{"asked for, and all stands", ended("", annotate("now")), []platenv1alpha1.StorageConnection{ready("dropbox", 2)}, nil},
-		{"one of two has failed", ended("TokenExpired", func(j *platenv1alpha1.RenderJob) {
-			j.Status.Connections = append(j.Status.Connections, platenv1alpha1.JobConnectionStatus{Name: "other", Status: platenv1alpha1.UploadSuccess})
-		}), []platenv1alpha1.StorageConnection{ready("dropbox", 3), ready("other", 3)}, []string{"dropbox"}},
+		"the connection became Ready again": {
+			job: failed(storage.ReasonTokenExpired, nil), connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)}, want: []string{"dropbox"},
+		},
+		"the connection was Ready all the time": {
+			job: failed(storage.ReasonTokenExpired, nil), connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)},
+		},
+		"the connection is not Ready": {
+			job: failed(storage.ReasonTokenExpired, nil), connections: []platenv1alpha1.StorageConnection{notReady},
+		},
+		"the connection was created since": {
+			job:         failed(storage.ReasonConnectionNotFound, func(j *platenv1alpha1.RenderJob) { j.Status.Connections = nil }),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 1)}, want: []string{"dropbox"},
+		},
+		"the file is at fault": {
+			job: failed(storage.ReasonPathNotAllowed, nil), connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
+		},
+		"the upload did not fail": {
+			job:         uploaded(platenv1alpha1.JobConnectionStatus{Name: "dropbox", Status: platenv1alpha1.UploadSuccess}),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
+		},
+		"the spec has changed": {
+			job:         failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) { j.Generation = 2 }),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
+		},
+		"requested": {
+			job:         failed(storage.ReasonPathNotAllowed, request("now", "")),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)}, want: []string{"dropbox"},
+		},
+		"requested, and handled": {
+			job:         failed(storage.ReasonPathNotAllowed, request("now", "now")),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)},
+		},
+		"requested, and every file stands": {
+			job: success, connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)},
+		},
+		"one of two failed": {
+			job: failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
+				j.Status.Connections = append(j.Status.Connections, platenv1alpha1.JobConnectionStatus{Name: "other", Status: platenv1alpha1.UploadSuccess})
+			}),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3), readyTimes("other", 3)}, want: []string{"dropbox"},
+		},
+		"one failed through the file, the other through its connection": {
+			job: failed(storage.ReasonPathNotAllowed, func(j *platenv1alpha1.RenderJob) {
+				j.Status.Connections = append(j.Status.Connections, platenv1alpha1.JobConnectionStatus{
+					Name: "other", Status: platenv1alpha1.UploadError, Reason: string(storage.ReasonTokenExpired),
+				})
+			}),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3), readyTimes("other", 3)}, want: []string{"other"},
+		},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, t := range dueAgain(c.job, c.connections) {
-				got = append(got, t.connection.Name)
+			for _, u := range uploadsToRetry(tc.job, tc.connections) {
+				got = append(got, u.connection.Name)
 			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("got %q, want %q", got, c.want)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("uploads (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -86,31 +125,33 @@ func TestDueAgain(t *testing.T) {
 
 func TestCollisionsIgnoreCaseAndNothingElse(t *testing.T) {
 	connections := []platenv1alpha1.StorageConnection{connection("dropbox", platenv1alpha1.UploadAutomatic)}
-	named := func(job, file, folder string, second int) platenv1alpha1.RenderJob {
-		j := platenv1alpha1.RenderJob{}
+	// named returns a job whose file has a name, created at a second.
+	named := func(job, file, folder string, second int64) platenv1alpha1.RenderJob {
+		j := platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: job, CreationTimestamp: metav1.Unix(second, 0)}}
 		j.Spec.Output = platenv1alpha1.OutputSpec{Format: "png", FileName: platenv1alpha1.FileName(file)}
 		if folder != "" {
 			j.Spec.Connections = []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Folder: platenv1alpha1.FolderPath(folder)}}
 		}
-		j.Name, j.CreationTimestamp = job, at(second)
 		return j
 	}
 	mine := named("mine", "Banner", "", 10)
-	targets, _ := resolveConnections(&mine, connections)
-	for _, c := range []struct {
-		name  string
+	uploads, _ := resolveConnections(&mine, connections)
+	for name, tc := range map[string]struct {
 		other platenv1alpha1.RenderJob
-		want  int
+		want  []collision
 	}{
-		{"spelled otherwise", named("other", "banner", "", 5), 1},
-		{"a folder spelled otherwise", named("other", "Banner", "/renders", 5), 1},
-		{"spelled the same: the conflict policy decides", named("other", "Banner", "", 5), 0},
-		{"in another folder", named("other", "banner", "/Else", 5), 0},
-		{"a younger job, which is warned itself", named("other", "banner", "", 15), 0},
-		{"itself", named("mine", "banner", "", 5), 0},
+		"the file in other capitals":                     {named("other", "banner", "", 5), []collision{{"other", "/Renders/banner.png", "dropbox"}}},
+		"the folder in other capitals":                   {named("other", "Banner", "/renders", 5), []collision{{"other", "/renders/Banner.png", "dropbox"}}},
+		"the same spelling: the conflict policy applies": {named("other", "Banner", "", 5), nil},
+		"another folder":                                 {named("other", "banner", "/Else", 5), nil},
+		"a younger job, which gets the warning itself":   {named("other", "banner", "", 15), nil},
+		"the job itself":                                 {named("mine", "banner", "", 5), nil},
 	} {
-		if got := collisions(&mine, targets, []platenv1alpha1.RenderJob{c.other}, connections); len(got) != c.want {
-			t.Errorf("%s: %+v", c.name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			got := findCollisions(&mine, uploads, []platenv1alpha1.RenderJob{tc.other}, connections)
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(collision{})); diff != "" {
+				t.Errorf("collisions (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

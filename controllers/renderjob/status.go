@@ -4,30 +4,44 @@
 package renderjob
 
 import (
-	"errors"
+	"cmp"
+	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
-	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
 const (
-	maxWarnings = 64
-	// patience is how long a job may wait for a render pod before an intermediate status says so: most pods come sooner, and
-	// then the status tells of the rendering instead.
-	patience = 5 * time.Second
+	// maxWarnings and the limits below are those of the API.
+	maxWarnings       = 64
+	maxWarningTitle   = 512
+	maxWarningDetails = 1024
+	maxUploadError    = 1024
+	maxPageError      = 256
+	// maxUploadedPages bounds status.connections[].pages, in bytes: the API server refuses an object of more than 1.5 MB.
+	maxUploadedPages = 400 << 10
+	// uploadedPageSize is what a page takes besides its texts, its managed fields included.
+	uploadedPageSize = 256
+
+	// queuedDelay is how long a job waits for a render pod before status says so. Most pods come sooner, and then the status says that
+	// the job is rendering instead.
+	queuedDelay = 5 * time.Second
+	// recheckInterval is how often a job whose status is up to date is looked at without an event.
+	recheckInterval = 5 * time.Second
 )
 
 // setStatus computes the whole status from what the steps found out. It is pure.
@@ -40,7 +54,7 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 		Format:             job.Spec.Output.Format,
 		StartTime:          before.StartTime,
 
-		LastHandledRetryUploads: truncate(job.Annotations[platenv1alpha1.RetryUploadsAnnotation], maxAnnotation),
+		LastHandledRetryUploads: reconcile.Truncate(job.Annotations[platenv1alpha1.RetryUploadsAnnotation], maxRetryRequest),
 	}
 	if !s.job.Observed() || before.StartTime == nil {
 		job.Status.StartTime = startTime(s)
@@ -55,6 +69,7 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	}
 }
 
+// startTime is when the pool accepted the job, or else now.
 func startTime(s *scope) *metav1.Time {
 	if !s.state.AcceptedTime.IsZero() {
 		return new(metav1.NewTime(s.state.AcceptedTime))
@@ -62,7 +77,7 @@ func startTime(s *scope) *metav1.Time {
 	return new(metav1.NewTime(s.now))
 }
 
-// setProgress tells what has been rendered.
+// setProgress reports what has been rendered.
 func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	if s.state.Phase != pool.Unknown {
 		status.Attempts = new(int32(s.state.Attempts)) //nolint:gosec // bounded by spec.backoffLimit
@@ -90,7 +105,7 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	}
 }
 
-// setUploads tells what became of the uploads, in the words of the public API.
+// setUploads reports what became of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	for _, provider := range s.missing {
 		warn(status, titles[provider]+" connection not found for this workspace", "")
@@ -99,37 +114,71 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		warn(status, fmt.Sprintf("RenderJob '%s' writes to the same file in %s, which ignores case: %s", c.job, c.provider, c.path),
 			"choose another spec.output.fileName or folder")
 	}
-	status.Connections = settledBefore(s.job, s.again)
-	for i, result := range s.uploads {
-		spec := s.targets[i].connection.Spec
-		c := platenv1alpha1.JobConnectionStatus{
-			Name: result.Name, Type: platenv1alpha1.ConnectionStorage, Provider: spec.Provider,
-			Status: platenv1alpha1.UploadPending, ReadyCount: s.targets[i].connection.Status.ReadyCount,
-		}
-		for _, p := range result.Files {
-			page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize} //nolint:gosec // at most 200, by the API
-			if p.Err == nil {
-				page.Path, page.ContentHash = p.Path, p.ContentHash
-			} else {
-				page.Error = truncate(uploadMessage(p.Err), 256)
-			}
-			c.Pages = append(c.Pages, page)
+	if s.retry {
+		status.Connections = slices.DeleteFunc(slices.Clone(s.job.Status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool {
+			return slices.ContainsFunc(s.uploads, func(u upload) bool { return u.connection.Name == c.Name })
+		})
+	}
+	for _, u := range s.uploads {
+		status.Connections = append(status.Connections, u.status())
+		for _, p := range u.result.Files {
 			if p.Kept {
-				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", spec.Provider, p.Path), "conflictPolicy is Keep")
+				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", u.connection.Spec.Provider, p.Path), "conflictPolicy is Keep")
 			}
 		}
-		switch {
-		case !result.Done:
-		case result.Err != nil:
-			c.Status = platenv1alpha1.UploadError
-			c.Error = truncate(uploadMessage(result.Err), 1024)
-			warn(status, fmt.Sprintf("Failed to upload to %s: %s", spec.Provider, c.Error), "")
-		default:
-			c.Status = platenv1alpha1.UploadSuccess
-		}
-		status.Connections = append(status.Connections, c)
 	}
 	slices.SortFunc(status.Connections, func(a, b platenv1alpha1.JobConnectionStatus) int { return strings.Compare(a.Name, b.Name) })
+	if left := boundPages(status.Connections); left > 0 {
+		warn(status, fmt.Sprintf("status.connections leaves out %s: their paths are too long for one object", plural(left, "file")),
+			"shorten the folder or spec.output.fileName, or render fewer pages in one job")
+	}
+	for _, c := range status.Connections {
+		if c.Status == platenv1alpha1.UploadError {
+			warn(status, fmt.Sprintf("Failed to upload to %s: %s", c.Provider, c.Error), "")
+		}
+	}
+}
+
+// status is what the job's status says about an upload.
+func (u upload) status() platenv1alpha1.JobConnectionStatus {
+	c := platenv1alpha1.JobConnectionStatus{
+		Name: u.connection.Name, Type: platenv1alpha1.ConnectionStorage, Provider: u.connection.Spec.Provider,
+		Status: platenv1alpha1.UploadPending, ReadyCount: u.connection.Status.ReadyCount,
+	}
+	for _, p := range u.result.Files {
+		page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize} //nolint:gosec // at most 200, by the API
+		if p.Err == nil {
+			page.Path, page.ContentHash = p.Path, p.ContentHash
+		} else {
+			page.Error = reconcile.Truncate(storage.AsError(p.Err).Message, maxPageError)
+		}
+		c.Pages = append(c.Pages, page)
+	}
+	switch {
+	case !u.result.Done:
+	case u.result.Err != nil:
+		problem := storage.AsError(u.result.Err)
+		c.Status, c.Reason, c.Error = platenv1alpha1.UploadError, string(problem.Reason), reconcile.Truncate(problem.Message, maxUploadError)
+	default:
+		c.Status = platenv1alpha1.UploadSuccess
+	}
+	return c
+}
+
+// boundPages leaves out the pages that would make the object too large, and returns how many.
+func boundPages(connections []platenv1alpha1.JobConnectionStatus) (left int) {
+	size := 0
+	for i := range connections {
+		c := &connections[i]
+		for j, p := range c.Pages {
+			if size += uploadedPageSize + len(p.Path) + len(p.ContentHash) + len(p.Error); size > maxUploadedPages {
+				left += len(c.Pages) - j
+				c.Pages = c.Pages[:j]
+				break
+			}
+		}
+	}
+	return left
 }
 
 // titles of the providers, as people write them.
@@ -138,114 +187,79 @@ var titles = map[platenv1alpha1.ProviderType]string{
 	platenv1alpha1.ProviderGCS: "Google Cloud Storage", platenv1alpha1.ProviderAzureBlob: "Azure Blob Storage",
 }
 
-func uploadMessage(err error) string {
-	return storage.AsError(err).Message
-}
-
-func uploadReason(err error) string {
-	return string(storage.AsError(err).Reason)
-}
-
 func warn(status *platenv1alpha1.RenderJobStatus, title, details string) {
 	if len(status.Warnings) < maxWarnings {
-		status.Warnings = append(status.Warnings, platenv1alpha1.Warning{Title: truncate(title, 512), Details: new(truncate(details, 1024))})
+		status.Warnings = append(status.Warnings, platenv1alpha1.Warning{
+			Title:   cmp.Or(reconcile.Truncate(title, maxWarningTitle), "Warning"),
+			Details: new(reconcile.Truncate(details, maxWarningDetails)),
+		})
 	}
 }
 
-// setConditions is the table of docs/spec/v1alpha1/renderjob.md.
+// setConditions implements the table of docs/spec/v1alpha1/renderjob.md.
 func setConditions(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
-	c := reconcile.Conditions{List: &job.Status.Conditions, Generation: job.Generation, Now: metav1.NewTime(s.now)}
+	c := reconcile.Conditions{List: &job.Status.Conditions, Generation: job.Generation, Now: metav1.NewTime(s.now), Finishes: true}
 	setRendered(c, s, outcome)
-	setUploaded(c, s)
-
-	waiting := (*reconcile.WaitingError)(nil)
-	terminal := (*reconcile.TerminalError)(nil)
-	switch {
-	case outcome == nil:
-		reason, message := platenv1alpha1.SucceededReason, summary(s)
-		if len(job.Status.Warnings) > 0 {
-			reason = platenv1alpha1.SucceededWithWarningsReason
-			message = fmt.Sprintf("%s; %s", message, job.Status.Warnings[0].Title)
-		}
-		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionTrue, reason, message)
-		c.Set(platenv1alpha1.FinishedCondition, metav1.ConditionTrue, reason, message)
-		c.Remove(platenv1alpha1.ReconcilingCondition)
-		c.Remove(platenv1alpha1.StalledCondition)
-	case errors.As(outcome, &terminal):
-		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionFalse, terminal.Reason, terminal.Message)
-		c.Set(platenv1alpha1.StalledCondition, metav1.ConditionTrue, terminal.Reason, terminal.Message)
-		c.Set(platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason, terminal.Message)
-		c.Remove(platenv1alpha1.ReconcilingCondition)
-	case errors.As(outcome, &waiting):
-		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, waiting.Reason, waiting.Message)
-		c.Set(platenv1alpha1.FinishedCondition, metav1.ConditionFalse, waiting.Reason, waiting.Message)
-		c.Set(platenv1alpha1.ReconcilingCondition, metav1.ConditionTrue, waiting.Reason, waiting.Message)
-		c.Remove(platenv1alpha1.StalledCondition)
-	default:
-		// Tried again with backoff; the status stays as it was.
+	setUploaded(c, s, job.Status.Connections)
+	reason, message := platenv1alpha1.SucceededReason, ""
+	if s.manifest != nil {
+		message = summary(s, job.Status.Connections)
 	}
+	if len(job.Status.Warnings) > 0 {
+		reason = platenv1alpha1.SucceededWithWarningsReason
+		message = fmt.Sprintf("%s; %s", message, job.Status.Warnings[0].Title)
+	}
+	c.Summarize(outcome, reason, message)
 }
 
 func setRendered(c reconcile.Conditions, s *scope, outcome error) {
-	terminal := (*reconcile.TerminalError)(nil)
+	terminal := reconcile.AsTerminal(outcome)
 	switch {
 	case s.manifest != nil:
-		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, summary(s))
-	case errors.As(outcome, &terminal):
+		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, plural(s.manifest.RenderedPages, "page")+" rendered")
+	case terminal != nil:
 		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionFalse, terminal.Reason, terminal.Message)
 	default:
 		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason, "not rendered yet")
 	}
 }
 
-func setUploaded(c reconcile.Conditions, s *scope) {
-	if len(s.missing) > 0 && len(s.targets) == 0 {
-		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConnectionNotFound),
-			"spec.connections names a connection that does not exist in this namespace")
-		return
-	}
-	if len(s.uploads) == 0 {
-		c.Remove(platenv1alpha1.UploadedCondition)
-		return
-	}
-	pending := ""
-	for _, result := range s.uploads {
-		switch {
-		case !result.Done:
-			pending = result.Name
-		case result.Err != nil:
-			c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, uploadReason(result.Err),
-				fmt.Sprintf("StorageConnection '%s': %s", result.Name, uploadMessage(result.Err)))
-			return
+func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.JobConnectionStatus) {
+	with := func(status platenv1alpha1.UploadStatus) *platenv1alpha1.JobConnectionStatus {
+		i := slices.IndexFunc(connections, func(c platenv1alpha1.JobConnectionStatus) bool { return c.Status == status })
+		if i < 0 {
+			return nil
 		}
+		return &connections[i]
 	}
-	if pending != "" {
+	failed, pending := with(platenv1alpha1.UploadError), with(platenv1alpha1.UploadPending)
+	switch {
+	case failed != nil:
+		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, failed.Reason, fmt.Sprintf("StorageConnection '%s': %s", failed.Name, failed.Error))
+	case pending != nil:
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionUnknown, platenv1alpha1.UploadingReason,
-			fmt.Sprintf("StorageConnection '%s' is being uploaded to", pending))
-		return
-	}
-	if len(s.missing) > 0 {
+			fmt.Sprintf("uploading to StorageConnection '%s'", pending.Name))
+	case len(s.missing) > 0:
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConnectionNotFound),
 			"spec.connections names a connection that does not exist in this namespace")
-		return
-	}
-	c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, uploadSummary(s.uploads))
-}
-
-func summary(s *scope) string {
-	parts := []string{plural(s.manifest.RenderedPages, "page") + " rendered"}
-	for _, result := range s.uploads {
-		if result.Done && result.Err == nil {
-			parts = append(parts, "uploaded to "+result.Name)
+	case len(connections) == 0:
+		c.Remove(platenv1alpha1.UploadedCondition)
+	default:
+		parts := make([]string, 0, len(connections))
+		for _, c := range connections {
+			parts = append(parts, fmt.Sprintf("%s in %s", plural(len(s.manifest.Pages), "file"), c.Name))
 		}
+		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, strings.Join(parts, ", "))
 	}
-	return strings.Join(parts, ", ")
 }
 
-func uploadSummary(results []uploader.Result) string {
-	parts := make([]string, 0, len(results))
-	for _, result := range results {
-		parts = append(parts, fmt.Sprintf("%s in %s", plural(len(result.Files), "file"), result.Name))
+// summary says in one line what was done.
+func summary(s *scope, connections []platenv1alpha1.JobConnectionStatus) string {
+	parts := []string{plural(s.manifest.RenderedPages, "page") + " rendered"}
+	for _, c := range connections {
+		if c.Status == platenv1alpha1.UploadSuccess {
+			parts = append(parts, "uploaded to "+c.Name)
+		}
 	}
 	return strings.Join(parts, ", ")
 }
@@ -257,64 +271,88 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// quiet keeps intermediate states of short jobs out of the API server: it returns how long to wait before status is written,
-// and 0 when it is to be written now.
-func quiet(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Duration {
-	waiting := (*reconcile.WaitingError)(nil)
-	if !errors.As(outcome, &waiting) {
+// writeDelay keeps the intermediate states of short jobs out of the API server. It returns how long to wait before this status is
+// written; 0 writes it now.
+func writeDelay(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Duration {
+	waiting := reconcile.AsWaiting(outcome)
+	if waiting == nil {
 		return 0
 	}
 	started := s.now
 	if !s.state.AcceptedTime.IsZero() {
 		started = s.state.AcceptedTime
 	}
-	published := (*metav1.Condition)(nil)
-	if s.job.Observed() {
-		published = meta.FindStatusCondition(s.job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	published := "" // reason of the Ready condition of this generation
+	if ready := meta.FindStatusCondition(s.job.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil && s.job.Observed() {
+		published = ready.Reason
 	}
 	switch waiting.Reason {
 	case platenv1alpha1.QueuedReason:
-		return started.Add(patience).Sub(s.now)
+		return started.Add(queuedDelay).Sub(s.now)
 	case platenv1alpha1.RenderingReason:
-		if published != nil && published.Reason == waiting.Reason && s.now.Sub(published.LastTransitionTime.Time) >= 0 &&
-			valueOr(s.job.Status.Attempts, 0) == valueOr(after.Status.Attempts, 0) {
-			if !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) {
-				return 0 // the pool has it change at most once a second
-			}
-			return patience // that it renders was told; the end will be
+		switch {
+		case published != waiting.Reason, ptr.Deref(s.job.Status.Attempts, 0) != ptr.Deref(after.Status.Attempts, 0):
+			return started.Add(progressDelay).Sub(s.now)
+		case !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress):
+			return 0 // the pool changes it at most once a second
+		default:
+			return recheckInterval
 		}
-		return started.Add(progressDelay).Sub(s.now)
 	case platenv1alpha1.UploadingReason:
-		if published != nil && published.Reason == waiting.Reason {
-			return patience
+		if published == waiting.Reason {
+			return recheckInterval
 		}
 		return s.state.RenderedTime.Add(progressDelay).Sub(s.now)
 	case platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason:
-		// What is applied together does not arrive together.
+		// Objects that a user applies together do not arrive together.
 		return s.job.CreationTimestamp.Add(arrivalDelay).Sub(s.now)
 	default:
 		return 0
 	}
 }
 
-// renderFailure is a failed render as the user is told of it.
+// conditionReason is what the API takes as the reason of a condition.
+var conditionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$`)
+
+// renderFailure is the outcome of a failed render. The reason comes from a render pod, which may say anything.
 func renderFailure(failure *render.Error) error {
 	reason := failure.Reason
-	if reason == "" {
+	if !conditionReason.MatchString(reason) {
 		reason = platenv1alpha1.RenderFailedReason
 	}
 	return reconcile.Terminal(reason, "%s", failure.Message)
 }
 
-// truncate cuts text to at most limit bytes without splitting a character.
-func truncate(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) <= limit {
-		return text
+// logProgress writes a line for each stage that a job has reached since its last status. It says nothing of what the job renders.
+func logProgress(ctx context.Context, s *scope, after *platenv1alpha1.RenderJob) {
+	log := ctrl.LoggerFrom(ctx).WithValues("uid", after.UID, "generation", after.Generation)
+	reached := func(kind string) bool {
+		return meta.IsStatusConditionTrue(after.Status.Conditions, kind) &&
+			(!s.job.Observed() || !meta.IsStatusConditionTrue(s.job.Status.Conditions, kind))
 	}
-	cut := limit - len("…")
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
+	started := s.state.AcceptedTime
+	if started.IsZero() {
+		started = after.Status.StartTime.Time
 	}
-	return text[:cut] + "…"
+	ready := meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.ReadyCondition)
+	if reached(platenv1alpha1.RenderedCondition) {
+		log.Info("Rendered RenderJob", "pod", after.Status.PodName, "attempt", ptr.Deref(after.Status.Attempts, 0),
+			"pages", ptr.Deref(after.Status.RenderedPages, 0), "duration", time.Duration(s.manifest.RenderMilliseconds)*time.Millisecond)
+	}
+	if reached(platenv1alpha1.UploadedCondition) {
+		names := make([]string, 0, len(after.Status.Connections))
+		for _, c := range after.Status.Connections {
+			names = append(names, c.Name)
+		}
+		log.Info("Uploaded RenderJob", "connections", names, "files", len(s.manifest.Pages))
+	}
+	switch {
+	case !reached(platenv1alpha1.FinishedCondition):
+		log.V(1).Info("Wrote status of RenderJob", "reason", ready.Reason)
+	case ready.Status == metav1.ConditionTrue:
+		log.Info("Finished RenderJob", "reason", ready.Reason, "warnings", len(after.Status.Warnings), "duration", s.now.Sub(started))
+	default:
+		log.Info("Failed RenderJob", "reason", ready.Reason, "pod", after.Status.PodName, "attempt", ptr.Deref(after.Status.Attempts, 0),
+			"duration", s.now.Sub(started))
+	}
 }

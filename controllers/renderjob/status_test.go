@@ -4,61 +4,512 @@
 package renderjob
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
-	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/test/testenv"
 )
 
-// TestProgressIsWrittenWhenItChanges goes through the moments of a film, whose status is written when quiet says 0.
+var (
+	noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	hash = strings.Repeat("a", 64)
+)
+
+// renderJobs validates RenderJobs.
+var renderJobs = sync.OnceValues(func() (*testenv.Validator, error) { return testenv.NewValidator("renderjobs") })
+
+// theJob returns a job as the API server hands it out.
+func theJob(change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
+	job := &platenv1alpha1.RenderJob{
+		TypeMeta:   metav1.TypeMeta{APIVersion: platenv1alpha1.GroupVersion.String(), Kind: "RenderJob"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer", UID: "uid", Generation: 2, CreationTimestamp: metav1.NewTime(noon)},
+		Spec: platenv1alpha1.RenderJobSpec{
+			TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+			Output:      platenv1alpha1.OutputSpec{Format: platenv1alpha1.FormatPNG},
+		},
+		Status: platenv1alpha1.RenderJobStatus{ObservedGeneration: new(int64(1))},
+	}
+	if change != nil {
+		change(job)
+	}
+	return job
+}
+
+// theUpload returns an upload of a job's two files through one connection.
+func theUpload(name string, done bool, errs ...error) upload {
+	c := connection(name, platenv1alpha1.UploadAutomatic)
+	u := upload{connection: &c, folder: "/Renders", result: uploader.Result{Name: name, Done: done}}
+	for i, err := range errs {
+		page := storage.Result{ID: file.ID{Page: i + 1}}
+		if page.Err = err; err == nil {
+			page.Path, page.ContentHash = fmt.Sprintf("/Renders/summer_page_%d.png", i+1), hash
+		} else if u.result.Err == nil {
+			u.result.Err = err
+		}
+		u.result.Files = append(u.result.Files, page)
+	}
+	return u
+}
+
+// theManifest describes two rendered files.
+func theManifest() *content.Manifest {
+	m := &content.Manifest{PodName: "render-1", TotalPages: 2, RenderedPages: 2, RenderMilliseconds: 80}
+	for page := 1; page <= 2; page++ {
+		m.Pages = append(m.Pages, content.Page{
+			ID: file.ID{Page: page}, PageID: "id", Width: 100, Height: 50,
+			Object: content.Object{Key: fmt.Sprintf("jobs/uid/2/%d.png", page), ContentType: "image/png", Size: 10, SHA256: hash, ContentHash: hash},
+		})
+	}
+	return m
+}
+
+func newReconciler(t *testing.T) *Reconciler {
+	t.Helper()
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).Build()
+	return &Reconciler{
+		Client: c, Reader: c, Limits: task.DefaultLimits, Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour),
+		Pool:     pool.New(pool.Options{Now: time.Now, JobChanged: func(types.NamespacedName) {}, NamespaceChanged: func(string) {}}),
+		Uploader: uploader.New(uploader.Options{Parallel: 1}),
+	}
+}
+
+func TestStatusOfEveryMoment(t *testing.T) {
+	full := &storage.Error{Class: storage.Stop, Reason: storage.ReasonInsufficientSpace, Message: "Dropbox is full"}
+	expired := &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"}
+	collect := func(r *Reconciler, s *scope) error { return r.collect(t.Context(), s) }
+	upload := func(r *Reconciler, s *scope) error {
+		if err := r.collect(t.Context(), s); err != nil {
+			return err
+		}
+		return s.waitForUploads()
+	}
+	for name, tc := range map[string]struct {
+		job *platenv1alpha1.RenderJob // theJob by default
+		// scope that the steps have filled in, and the last of them.
+		scope scope
+		step  func(*Reconciler, *scope) error
+
+		want     []string // type status reason: message
+		kstatus  status.Status
+		warnings []string
+		// progress of a film.
+		progress *platenv1alpha1.RenderProgress
+	}{
+		"the template is missing": {
+			step: func(r *Reconciler, s *scope) error { return r.prepare(t.Context(), s) },
+			want: []string{
+				"Finished False TemplateNotFound: spec.templateRef.name: RenderTemplate 'banner' does not exist in namespace 'marketing'; the job starts when it is created",
+				"Ready Unknown TemplateNotFound: spec.templateRef.name: RenderTemplate 'banner' does not exist in namespace 'marketing'; the job starts when it is created",
+				"Reconciling True TemplateNotFound: spec.templateRef.name: RenderTemplate 'banner' does not exist in namespace 'marketing'; the job starts when it is created",
+				"Rendered Unknown Rendering: not rendered yet",
+			},
+			kstatus: status.InProgressStatus,
+		},
+		"a ConfigMap is missing": {
+			step: func(r *Reconciler, _ *scope) error {
+				_, err := r.configMapValue(t.Context(), "marketing", platenv1alpha1.ConfigMapKeySelector{Name: "texts", Key: "summer"})
+				return err
+			},
+			want: []string{
+				"Finished False SourceNotFound: ConfigMap 'texts' does not exist in namespace 'marketing'",
+				"Ready Unknown SourceNotFound: ConfigMap 'texts' does not exist in namespace 'marketing'",
+				"Reconciling True SourceNotFound: ConfigMap 'texts' does not exist in namespace 'marketing'",
+				"Rendered Unknown Rendering: not rendered yet",
+			},
+			kstatus: status.InProgressStatus,
+		},
+		"the job waits for a render pod": {
+			scope: scope{state: pool.State{Phase: pool.Queued, TotalPages: 2, Message: "waiting for a render pod"}}, step: collect,
+			want: []string{
+				"Finished False Queued: waiting for a render pod",
+				"Ready Unknown Queued: waiting for a render pod",
+				"Reconciling True Queued: waiting for a render pod",
+				"Rendered Unknown Rendering: not rendered yet",
+			},
+			kstatus: status.InProgressStatus,
+		},
+		"an attempt was lost": {
+			scope: scope{state: pool.State{Phase: pool.Queued, Attempts: 1, TotalPages: 2, Message: "the browser crashed"}}, step: collect,
+			want: []string{
+				"Finished False Retrying: the browser crashed",
+				"Ready Unknown Retrying: the browser crashed",
+				"Reconciling True Retrying: the browser crashed",
+				"Rendered Unknown Rendering: not rendered yet",
+			},
+			kstatus: status.InProgressStatus,
+		},
+		"a pod renders": {
+			scope: scope{state: pool.State{
+				Phase: pool.Rendering, Attempts: 1, TotalPages: 2, PodName: "render-1", Progress: &render.Progress{Percent: 20, Frames: 60},
+			}},
+			step: collect,
+			want: []string{
+				"Finished False Rendering: render pod render-1 is rendering",
+				"Ready Unknown Rendering: render pod render-1 is rendering",
+				"Reconciling True Rendering: render pod render-1 is rendering",
+				"Rendered Unknown Rendering: not rendered yet",
+			},
+			kstatus:  status.InProgressStatus,
+			progress: &platenv1alpha1.RenderProgress{Percent: new(int32(20)), Frames: new(int64(60))},
+		},
+		"the files are on their way": {
+			scope: scope{
+				state:    pool.State{Phase: pool.Rendered, Attempts: 1, TotalPages: 2, RenderedPages: 2, Progress: &render.Progress{Percent: 99}},
+				manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, nil), theUpload("dropbox", false, nil)},
+			},
+			step: upload,
+			want: []string{
+				"Finished False Uploading: rendered; uploading to dropbox",
+				"Ready Unknown Uploading: rendered; uploading to dropbox",
+				"Reconciling True Uploading: rendered; uploading to dropbox",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded Unknown Uploading: uploading to StorageConnection 'dropbox'",
+			},
+			kstatus: status.InProgressStatus,
+		},
+		"rendered, with nothing to upload": {
+			scope: scope{manifest: theManifest()}, step: upload,
+			want: []string{
+				"Finished True Succeeded: 2 pages rendered",
+				"Ready True Succeeded: 2 pages rendered",
+				"Rendered True Succeeded: 2 pages rendered",
+			},
+			kstatus: status.CurrentStatus,
+		},
+		"rendered and uploaded": {
+			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)}}, step: upload,
+			want: []string{
+				"Finished True Succeeded: 2 pages rendered, uploaded to dropbox",
+				"Ready True Succeeded: 2 pages rendered, uploaded to dropbox",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded True Succeeded: 2 files in dropbox",
+			},
+			kstatus: status.CurrentStatus,
+		},
+		"the page had a warning": {
+			scope: scope{manifest: func() *content.Manifest {
+				m := theManifest()
+				m.Warnings = []content.Warning{{Title: "Font not found", Details: "Acme Sans"}, {}}
+				return m
+			}()},
+			step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Font not found",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Font not found",
+				"Rendered True Succeeded: 2 pages rendered",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Font not found", "Warning"},
+		},
+		"an upload failed": {
+			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, nil), theUpload("dropbox", true, nil, full)}},
+			step:  upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to archive; Failed to upload to dropbox: Dropbox is full",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to archive; Failed to upload to dropbox: Dropbox is full",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False InsufficientSpace: StorageConnection 'dropbox': Dropbox is full",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Dropbox is full"},
+		},
+		"a connection is missing": {
+			scope: scope{
+				manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)},
+				missing: []platenv1alpha1.ProviderType{platenv1alpha1.ProviderS3},
+			},
+			step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection not found for this workspace",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection not found for this workspace",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False ConnectionNotFound: spec.connections names a connection that does not exist in this namespace",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"S3 connection not found for this workspace"},
+		},
+		"one of two failed uploads is retried": {
+			job: theJob(func(j *platenv1alpha1.RenderJob) {
+				j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}
+				j.Status.Connections = []platenv1alpha1.JobConnectionStatus{
+					theUpload("archive", true, expired).status(), theUpload("dropbox", true, full).status(),
+				}
+			}),
+			scope: scope{retry: true, manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)}}, step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False TokenExpired: StorageConnection 'archive': Token expired",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
+		},
+		"the render failed": {
+			scope: scope{state: pool.State{Phase: pool.Failed, Attempts: 1, Failure: &render.Error{Reason: render.ReasonRenderFailed, Message: "page 1: broken"}}},
+			step:  collect,
+			want: []string{
+				"Finished True Failed: page 1: broken",
+				"Ready False RenderFailed: page 1: broken",
+				"Rendered False RenderFailed: page 1: broken",
+				"Stalled True RenderFailed: page 1: broken",
+			},
+			kstatus: status.FailedStatus,
+		},
+		"a pod gave a reason that the API does not take": {
+			scope: scope{state: pool.State{Phase: pool.Failed, Attempts: 1, Failure: &render.Error{Reason: "no reason", Message: "page 1: broken"}}},
+			step:  collect,
+			want: []string{
+				"Finished True Failed: page 1: broken",
+				"Ready False RenderFailed: page 1: broken",
+				"Rendered False RenderFailed: page 1: broken",
+				"Stalled True RenderFailed: page 1: broken",
+			},
+			kstatus: status.FailedStatus,
+		},
+		"suspended": {
+			job:  theJob(func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) }),
+			step: func(r *Reconciler, s *scope) error { return r.suspend(t.Context(), s) },
+			want: []string{
+				"Finished False Suspended: spec.suspend is true",
+				"Ready Unknown Suspended: spec.suspend is true",
+				"Reconciling True Suspended: spec.suspend is true",
+				"Rendered Unknown Rendering: not rendered yet",
+			},
+			kstatus: status.InProgressStatus,
+		},
+		"canceled": {
+			job: theJob(func(j *platenv1alpha1.RenderJob) {
+				j.Spec.Suspend = new(true)
+				j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "true"}
+			}),
+			step: func(r *Reconciler, s *scope) error { return r.suspend(t.Context(), s) },
+			want: []string{
+				"Finished True Failed: the job was canceled",
+				"Ready False Canceled: the job was canceled",
+				"Rendered False Canceled: the job was canceled",
+				"Stalled True Canceled: the job was canceled",
+			},
+			kstatus: status.FailedStatus,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &tc.scope
+			if s.job = tc.job; s.job == nil {
+				s.job = theJob(nil)
+			}
+			s.now = noon.Add(time.Minute)
+			outcome := tc.step(newReconciler(t), s)
+			job := s.job.DeepCopy()
+			setStatus(job, s, outcome)
+			if diff := cmp.Diff(tc.want, conditions(job)); diff != "" {
+				t.Errorf("conditions (-want +got):\n%s", diff)
+			}
+			var warnings []string
+			for _, w := range job.Status.Warnings {
+				warnings = append(warnings, w.Title)
+			}
+			if diff := cmp.Diff(tc.warnings, warnings); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.progress, job.Status.Progress); diff != "" {
+				t.Errorf("progress (-want +got):\n%s", diff)
+			}
+			if got := job.Finished(); got != (tc.kstatus != status.InProgressStatus) || got != (job.Status.CompletionTime != nil) {
+				t.Errorf("Finished() is %v, completionTime %v", got, job.Status.CompletionTime)
+			}
+			expectValid(t, job, tc.kstatus)
+
+			// The conditions of the moment before give way.
+			ended := theJob(func(j *platenv1alpha1.RenderJob) { j.Spec = job.Spec; j.Annotations = job.Annotations })
+			ended.Status.Connections = job.Status.Connections
+			for _, kind := range []string{"Ready", "Reconciling", "Stalled", "Rendered", "Uploaded", "Finished"} {
+				ended.Status.Conditions = append(ended.Status.Conditions, metav1.Condition{
+					Type: kind, Status: metav1.ConditionUnknown, Reason: "Before", LastTransitionTime: metav1.NewTime(noon), ObservedGeneration: 1,
+				})
+			}
+			if s.retry {
+				ended.Status.Connections = s.job.Status.Connections
+			}
+			again := *s
+			again.job = ended
+			next := ended.DeepCopy()
+			setStatus(next, &again, outcome)
+			if diff := cmp.Diff(tc.want, conditions(next)); diff != "" {
+				t.Errorf("conditions after others (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// uploadOf lets a local variable of the test be called upload.
+type uploadOf = upload
+
+// conditions returns a job's conditions in the order of their types.
+func conditions(job *platenv1alpha1.RenderJob) []string {
+	list := make([]string, 0, len(job.Status.Conditions))
+	for _, c := range job.Status.Conditions {
+		line := fmt.Sprintf("%s %s %s: %s", c.Type, c.Status, c.Reason, c.Message)
+		if c.ObservedGeneration != job.Generation {
+			line += " (of another generation)"
+		}
+		list = append(list, line)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// expectValid checks that the API server takes a job's status and that readers of kstatus understand it.
+func expectValid(t *testing.T, job *platenv1alpha1.RenderJob, want status.Status) {
+	t.Helper()
+	validator, err := renderJobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validator.Validate(t.Context(), job); err != nil {
+		t.Errorf("the API server would refuse the status: %v", err)
+	}
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := status.Compute(&unstructured.Unstructured{Object: object})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Status != want {
+		t.Errorf("kstatus is %s (%s), want %s", result.Status, result.Message, want)
+	}
+}
+
+// TestTheLargestStatusIsValid fills every list and every text of a status to its bound, in characters of four bytes.
+func TestTheLargestStatusIsValid(t *testing.T) {
+	const longest = "𠮷"
+	job := theJob(func(j *platenv1alpha1.RenderJob) {
+		j.Name = strings.Repeat("a", 253)
+		j.Spec.Output.Format = platenv1alpha1.FormatJPEG
+		j.Spec.Output.FileName = platenv1alpha1.FileName(strings.Repeat(longest, 200))
+		j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: strings.Repeat(longest, 1000)}
+	})
+	size := strings.Repeat("s", 32)
+	failure := &storage.Error{Class: storage.Stop, Reason: storage.ReasonPathRootNotAllowed, Message: strings.Repeat(longest, 2000)}
+	s := &scope{
+		job: job, now: noon.Add(time.Minute),
+		state: pool.State{
+			Phase: pool.Rendered, Attempts: 11, PodName: strings.Repeat("p", 253), TotalPages: 200, RenderedPages: 200,
+			AcceptedTime: noon, RenderedTime: noon,
+		},
+		manifest: &content.Manifest{PodName: strings.Repeat("p", 253), TotalPages: 200, RenderedPages: 200, RenderMilliseconds: 1 << 62},
+	}
+	for i := range 200 {
+		s.manifest.Pages = append(s.manifest.Pages, content.Page{
+			ID: file.ID{Page: i + 1, ExtraSize: size}, PageID: strings.Repeat("0", 36), Width: 50_000, Height: 50_000,
+			Object: content.Object{
+				Key: fmt.Sprintf("jobs/%s/%d/%d_%s.jpeg", strings.Repeat("0", 36), int64(1)<<62, i+1, size), Size: 1 << 40, SHA256: hash, ContentHash: hash,
+			},
+		})
+		s.manifest.Warnings = append(s.manifest.Warnings, content.Warning{Title: strings.Repeat(longest, 1000), Details: strings.Repeat(longest, 1000)})
+		s.missing = append(s.missing, platenv1alpha1.ProviderGCS)
+		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + strings.Repeat(longest, 650), platenv1alpha1.ProviderDropbox})
+	}
+	for i := range maxConnections {
+		u := theUpload(fmt.Sprintf("%s-%03d", strings.Repeat("c", 249), i), true)
+		u.connection.Status.ReadyCount = new(int64(1 << 62))
+		for _, p := range s.manifest.Pages {
+			page := storage.Result{ID: p.ID}
+			page.Path, page.ContentHash = "/"+strings.Repeat(longest, 400)+"/"+strings.Repeat(longest, 200)+"_"+size+"_page_200 (1).jpeg", hash
+			if i == maxConnections-1 {
+				page.Err = failure
+				u.result.Err = failure
+			}
+			u.result.Files = append(u.result.Files, page)
+		}
+		s.uploads = append(s.uploads, u)
+	}
+	if err := newReconciler(t).collect(context.Background(), s); err != nil {
+		t.Fatal(err)
+	}
+	after := job.DeepCopy()
+	setStatus(after, s, s.waitForUploads())
+	expectValid(t, after, status.CurrentStatus)
+	if got := len(after.Status.Connections); got != maxConnections {
+		t.Errorf("%d connections", got)
+	}
+	data, err := json.Marshal(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 1_200_000 { // etcd takes 1.5 MB, and the managed fields count too
+		t.Errorf("the object has %d bytes", len(data))
+	}
+
+	// One that failed has the longest messages.
+	s = &scope{job: job, now: noon, state: pool.State{
+		Phase: pool.Failed, Attempts: 11, PodName: strings.Repeat("p", 253), Failure: &render.Error{Reason: strings.Repeat("R", 2000), Message: strings.Repeat(longest, 40_000)},
+	}}
+	after = job.DeepCopy()
+	setStatus(after, s, newReconciler(t).collect(context.Background(), s))
+	expectValid(t, after, status.FailedStatus)
+}
+
+// TestProgressIsWrittenWhenItChanges goes through the moments of a film.
 func TestProgressIsWrittenWhenItChanges(t *testing.T) {
-	began := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "film", Generation: 1}}
-	rendering := reconcile.Waiting(platenv1alpha1.RenderingReason, progressDelay, "rendering")
+	job := theJob(nil)
 	for _, moment := range []struct {
 		name     string
 		after    time.Duration
 		progress *render.Progress
 		want     time.Duration
 	}{
-		{"it has just begun", 300 * time.Millisecond, nil, 700 * time.Millisecond},
-		{"after a second", time.Second, &render.Progress{Percent: 10, Frames: 30}, 0},
-		{"nothing new", 1100 * time.Millisecond, &render.Progress{Percent: 10, Frames: 30}, patience},
-		{"the pool has news", 2100 * time.Millisecond, &render.Progress{Percent: 20, Frames: 60}, 0},
+		{name: "it has just begun", after: 300 * time.Millisecond, want: 700 * time.Millisecond},
+		{name: "after a second", after: time.Second, progress: &render.Progress{Percent: 10, Frames: 30}},
+		{name: "nothing has changed", after: 1100 * time.Millisecond, progress: &render.Progress{Percent: 10, Frames: 30}, want: recheckInterval},
+		{name: "there is progress", after: 2100 * time.Millisecond, progress: &render.Progress{Percent: 20, Frames: 60}},
 	} {
-		s := &scope{job: job, now: began.Add(moment.after), state: pool.State{
-			Phase: pool.Rendering, AcceptedTime: began, Attempts: 1, Progress: moment.progress,
+		s := &scope{job: job, now: noon.Add(moment.after), state: pool.State{
+			Phase: pool.Rendering, AcceptedTime: noon, Attempts: 1, Progress: moment.progress,
 		}}
+		outcome := newReconciler(t).collect(t.Context(), s)
 		after := job.DeepCopy()
-		setStatus(after, s, rendering)
-		if got := quiet(s, after, rendering); got != moment.want {
-			t.Errorf("%s: waits %s, want %s", moment.name, got, moment.want)
-		} else if got == 0 {
+		setStatus(after, s, outcome)
+		got := writeDelay(s, after, outcome)
+		if got != moment.want {
+			t.Errorf("%s: status waits %s, want %s", moment.name, got, moment.want)
+		}
+		if got == 0 {
 			job = after
 		}
 	}
-	if p := job.Status.Progress; p == nil || p.Percent == nil || *p.Percent != 20 || *p.Frames != 60 {
-		t.Errorf("progress %+v", p)
-	}
-	// Once it is rendered, the files tell.
-	s := &scope{job: job, now: began.Add(time.Minute), manifest: &content.Manifest{}, state: pool.State{Phase: pool.Rendered, Progress: &render.Progress{Percent: 99}}}
-	after := job.DeepCopy()
-	setStatus(after, s, nil)
-	if after.Status.Progress != nil {
-		t.Errorf("progress %+v of a finished film", after.Status.Progress)
+	want := &platenv1alpha1.RenderProgress{Percent: new(int32(20)), Frames: new(int64(60))}
+	if diff := cmp.Diff(want, job.Status.Progress); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 }
 
-func TestFilesOfSeveralSizesAreToldApart(t *testing.T) {
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "card"}}
-	job.Spec.Output.Format = "png"
+func TestFilesOfSeveralSizesHaveDifferentNames(t *testing.T) {
+	job := theJob(func(j *platenv1alpha1.RenderJob) { j.Name = "card" })
 	s := &scope{job: job, manifest: &content.Manifest{Pages: []content.Page{
 		{ID: file.ID{Page: 1}}, {ID: file.ID{Page: 2}}, {ID: file.ID{Page: 1, ExtraSize: "story"}}, {ID: file.ID{Page: 2, ExtraSize: "story"}},
 	}}}

@@ -12,47 +12,48 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
-	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
 
 const (
-	// sourceRetry is how often a missing ConfigMap is looked for; ConfigMaps are not watched.
+	// sourceRetry is how often to look for a missing ConfigMap; ConfigMaps are not watched.
 	sourceRetry = 30 * time.Second
-	// progressDelay is how long a job runs, or an upload goes on, before an intermediate status is written.
+	// progressDelay is how long a render or an upload takes before an intermediate status is written.
 	progressDelay = time.Second
-	// arrivalDelay is how old a job must be to be told of what it misses. Creation times have whole seconds only.
-	arrivalDelay        = 2 * time.Second
+	// arrivalDelay is how old a job must be before status says what it misses. Creation times have whole seconds only.
+	arrivalDelay = 2 * time.Second
+	// defaultBackoffLimit counts when spec.backoffLimit is absent.
 	defaultBackoffLimit = 2
 )
 
-// scope is what one reconciliation has found out. Each field is filled in by the step that its comment names.
+// scope is what one reconciliation has found out. Each field names the step that fills it in.
 type scope struct {
 	job *platenv1alpha1.RenderJob
 	now time.Time
 
-	// state of the job in the pool: recall, and again prepare.
+	// state of the job in the pool; filled in by recall, and by prepare once it has queued the job.
 	state pool.State
-	// manifest of the rendered files, nil until they are rendered: recall or collect.
+	// manifest of the rendered files, nil until they are rendered; filled in by recall.
 	manifest *content.Manifest
-	// pages with their content URLs: collect.
+	// pages with their content URLs; filled in by collect.
 	pages []platenv1alpha1.RenderedPage
-	// targets of the upload: upload.
-	targets []target
-	// missing are the providers of connections that the job names and that do not exist: upload.
+	// uploads of the rendered files, one for each connection; filled in by upload. Of a finished job they are only those that are
+	// retried, and retryUploads fills them in.
+	uploads []upload
+	// retry is true for a finished job; filled in by retryUploads.
+	retry bool
+	// missing are the providers of the connections that spec.connections names and that do not exist; filled in by upload.
 	missing []platenv1alpha1.ProviderType
-	// collisions with the files of other jobs: upload.
+	// collisions with the files of other jobs; filled in by upload.
 	collisions []collision
-	// again are the connections to which a finished job is uploaded once more, nil for a job that is not finished: uploadAgain.
-	again []target
-	// uploads is how far the uploads have come: upload.
-	uploads []uploader.Result
 }
 
 func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.job) }
@@ -85,7 +86,7 @@ func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	return reconcile.Waiting(platenv1alpha1.SuspendedReason, 0, "spec.suspend is true")
 }
 
-// recall finds out how far the job has come, in this process or in one before it.
+// recall finds out how far the job has come, in this process or in an earlier one.
 func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
 	if s.state.Phase != pool.Unknown && s.state.Phase != pool.Rendered {
@@ -123,17 +124,19 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	}
 	attempts := 0
 	if s.job.Observed() && s.job.Status.Attempts != nil {
-		// A pod that still renders the attempt announces itself; only attempts that are known to be lost are counted here.
+		// A pod that still renders the last attempt will announce itself. Only the attempts before it are known to be lost.
 		attempts = max(int(*s.job.Status.Attempts)-1, 0)
 	}
 	r.Pool.Enqueue(pool.Job{
 		Key: s.key(), UID: s.job.UID, Generation: s.job.Generation,
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
-		BackoffLimit: int(valueOr(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
+		BackoffLimit: int(ptr.Deref(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
 		Attempts:     attempts,
 		Task:         work,
 		TotalPages:   len(template.Spec.Pages),
 	})
+	ctrl.LoggerFrom(ctx).Info("Accepted RenderJob", "uid", s.job.UID, "generation", s.job.Generation,
+		"template", name, "pages", len(work.Pages), "attempts", attempts)
 	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
 	return nil
 }
@@ -166,7 +169,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		case pool.Rendering:
 			return reconcile.Waiting(platenv1alpha1.RenderingReason, progressDelay, "render pod %s is rendering", s.state.PodName)
 		case pool.Rendered:
-			// The pool says so only after the manifest was written.
+			// The pool reports Rendered only after the manifest was written.
 			return errors.New("the content store has lost the manifest of a finished render")
 		default:
 			reason := platenv1alpha1.QueuedReason
@@ -189,11 +192,4 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		})
 	}
 	return nil
-}
-
-func valueOr[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
 }

@@ -85,18 +85,16 @@ var _ = BeforeSuite(func() {
 	renderPool = pool.New(pool.Options{
 		Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Nanosecond, JobChanged: changed, NamespaceChanged: func(string) {},
 	})
-	troubled := make(chan event.TypedGenericEvent[types.NamespacedName], 100)
 	uploads := uploader.New(uploader.Options{Parallel: 4, Retry: storage.DefaultRetryPolicy, Changed: changed, Observer: metrics.Uploads{}})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: api},
 		Openers: map[platenv1alpha1.ProviderType]connect.Opener{
 			platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: service.URL, ContentURL: service.URL}),
 		},
-		Troubled: func(key types.NamespacedName) { troubled <- event.TypedGenericEvent[types.NamespacedName]{Object: key} },
 	})
 	Expect((&storageconnection.Reconciler{
 		Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
-		Interval: time.Hour, Troubled: troubled,
+		Interval: time.Hour,
 	}).SetupWithManager(mgr)).To(Succeed())
 	Expect((&renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,

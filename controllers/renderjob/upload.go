@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,8 +22,8 @@ import (
 	"github.com/platen-dev/platen/internal/task"
 )
 
-// uploadAhead offers the files of a render that goes on to the uploader, so that they go up while later ones are painted. A job with
-// one file has nothing to gain.
+// uploadAhead offers the stored files of an unfinished render to the uploader, so that they go up while later pages are painted. A job
+// with one file gains nothing from it.
 func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	if s.state.Phase != pool.Rendering || len(s.state.Files) < 2 {
 		return nil
@@ -41,80 +42,95 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	if s.targets, _ = resolveConnections(s.job, connections.Items); len(s.targets) > 0 {
-		r.Uploader.Ensure(r.plan(s, s.state.Files, pages, false))
+	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
+		r.Uploader.Ensure(r.plan(s, uploads, s.state.Files, pages, false))
 	}
 	return nil
 }
 
-// upload brings the files to the job's connections.
+// upload brings the files to the job's connections, and waits until each has taken or refused them.
 func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	connections := &platenv1alpha1.StorageConnectionList{}
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	s.targets, s.missing = resolveConnections(s.job, connections.Items)
-	if s.again != nil {
-		s.targets = s.again
+	uploads, missing := resolveConnections(s.job, connections.Items)
+	s.missing = missing
+	if !s.retry {
+		s.uploads = uploads
 	}
-	if len(s.targets) == 0 {
+	if len(s.uploads) == 0 {
 		return nil
 	}
 	others := &platenv1alpha1.RenderJobList{}
 	if err := r.Client.List(ctx, others, client.InNamespace(s.job.Namespace), client.MatchingFields{fileIndex: fileKey(s.job)}); err != nil {
 		return fmt.Errorf("listing RenderJobs: %w", err)
 	}
-	s.collisions = collisions(s.job, s.targets, others.Items, connections.Items)
+	s.collisions = findCollisions(s.job, s.uploads, others.Items, connections.Items)
 	var files []file.ID
 	for _, p := range s.manifest.Pages {
 		files = append(files, p.ID)
 	}
-	// A render that this process did not see may have been uploaded by the process before: look before writing.
-	up := r.plan(s, files, s.manifest.Pages, s.state.Phase == pool.Unknown)
-	up.Deadline, up.Complete = deadline(s.job, s.now), true
-	r.Uploader.Ensure(up)
-	s.uploads, _ = r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
-	for _, result := range s.uploads {
-		if !result.Done {
-			return reconcile.Waiting(platenv1alpha1.UploadingReason, progressDelay, "rendered; uploading to %s", result.Name)
+	// An earlier process may have uploaded a render that this one did not see: look before writing.
+	plan := r.plan(s, s.uploads, files, s.manifest.Pages, s.state.Phase == pool.Unknown)
+	plan.Deadline, plan.Complete = s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds)*time.Second), true
+	r.Uploader.Ensure(plan)
+	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
+	for i := range s.uploads {
+		for _, result := range results {
+			if result.Name == s.uploads[i].connection.Name {
+				s.uploads[i].result = result
+			}
+		}
+	}
+	return s.waitForUploads()
+}
+
+// waitForUploads returns a WaitingError while an upload goes on.
+func (s *scope) waitForUploads() error {
+	for _, u := range s.uploads {
+		if !u.result.Done {
+			return reconcile.Waiting(platenv1alpha1.UploadingReason, progressDelay, "rendered; uploading to %s", u.connection.Name)
 		}
 	}
 	return nil
 }
 
-// plan is the upload of some pages of a render that has the given files in all.
-func (r *Reconciler) plan(s *scope, files []file.ID, pages []content.Page, doubtful bool) uploader.Upload {
+// plan tells the uploader to upload some pages of a render that has the given files in all. doubtful says that a file may stand
+// already.
+func (r *Reconciler) plan(s *scope, uploads []upload, files []file.ID, pages []content.Page, doubtful bool) uploader.Upload {
 	inSize := map[string]int{}
 	for _, f := range files {
 		inSize[f.ExtraSize]++
 	}
-	up := uploader.Upload{Job: s.key(), UID: s.job.UID, Generation: s.job.Generation}
-	for _, t := range s.targets {
+	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Generation: s.job.Generation}
+	for _, u := range uploads {
 		connection := uploader.Connection{
-			Name:           t.connection.Name,
-			BytesPerSecond: t.connection.Spec.MaxUploadBytesPerSecond,
-			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, t.connection) },
+			Name:           u.connection.Name,
+			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
+			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, u.connection) },
 		}
 		for _, p := range pages {
 			name := task.FileName(s.job, p.ID, inSize[p.ExtraSize])
 			connection.Files = append(connection.Files, storage.File{
 				ID:             p.ID,
-				Path:           storage.JoinPath(t.folder, name),
+				Path:           storage.JoinPath(u.folder, name),
 				Size:           p.Size,
 				ContentHash:    p.ContentHash,
 				ContentType:    p.ContentType,
-				ConflictPolicy: connect.ConflictPolicy(t.connection),
+				ConflictPolicy: connect.ConflictPolicy(u.connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 					return r.Store.NewRangeReader(ctx, p.Key, offset, length)
 				},
 			})
 		}
-		up.Connections = append(up.Connections, connection)
+		plan.Connections = append(plan.Connections, connection)
 	}
-	return up
+	return plan
 }
 
+// open opens a connection for an upload. A disabled connection takes none.
 func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
 	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil, &storage.Error{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,23 +24,28 @@ import (
 	"github.com/platen-dev/platen/internal/task"
 )
 
-// templateIndex finds jobs by the template that they name.
-const templateIndex = "spec.templateRef.name"
+const (
+	// templateIndex finds jobs by the template that they name.
+	templateIndex = "spec.templateRef.name"
+	// failedIndex finds finished jobs with a failed upload.
+	failedIndex = "uploadFailed"
+)
 
-// SetupWithManager registers the controller. changed names jobs about which the pool or the uploader has news.
+// SetupWithManager registers the controller. changed carries the jobs whose state in the pool or in the uploader has changed.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
 	switch {
 	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
 		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
 		return errors.New("renderjob: every field of the Reconciler must be set")
 	}
+	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Render"
 	for field, value := range map[string]func(*platenv1alpha1.RenderJob) []string{
 		templateIndex: func(job *platenv1alpha1.RenderJob) []string { return []string{job.Spec.TemplateRef.Name} },
 		failedIndex: func(job *platenv1alpha1.RenderJob) []string {
-			if failedUpload(job) == nil {
-				return nil
+			if uploadFailed(job) {
+				return []string{"true"}
 			}
-			return []string{"true"}
+			return nil
 		},
 		fileIndex: func(job *platenv1alpha1.RenderJob) []string { return []string{fileKey(job)} },
 	} {
@@ -58,7 +64,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 		For(&platenv1alpha1.RenderJob{}).
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
 		Watches(&platenv1alpha1.StorageConnection{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfConnection), builder.WithPredicates(predicate.Funcs{
-			CreateFunc:  func(e event.CreateEvent) bool { return isReady(e.Object) },
+			CreateFunc:  func(e event.CreateEvent) bool { return becameReady(&platenv1alpha1.StorageConnection{}, e.Object) },
 			UpdateFunc:  func(e event.UpdateEvent) bool { return becameReady(e.ObjectOld, e.ObjectNew) },
 			DeleteFunc:  func(event.DeleteEvent) bool { return false },
 			GenericFunc: func(event.GenericEvent) bool { return false },
@@ -74,18 +80,38 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 
 // jobsOfTemplate names the unfinished jobs that wait for a template. A finished job is not rendered again when its template
 // changes.
-func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object) []ctrlreconcile.Request {
+func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object) (requests []ctrlreconcile.Request) {
 	jobs := &platenv1alpha1.RenderJobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(template.GetNamespace()), client.MatchingFields{templateIndex: template.GetName()})
 	if err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "listing the jobs of a template", "RenderTemplate", template.GetName())
+		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the jobs of a template", "RenderTemplate", template.GetName())
 		return nil
 	}
-	var requests []ctrlreconcile.Request
 	for i := range jobs.Items {
 		if !jobs.Items[i].Finished() {
 			requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&jobs.Items[i])})
 		}
 	}
 	return requests
+}
+
+// jobsOfConnection names the jobs with a failed upload in the namespace of a connection that has become Ready.
+func (r *Reconciler) jobsOfConnection(ctx context.Context, connection client.Object) (requests []ctrlreconcile.Request) {
+	jobs := &platenv1alpha1.RenderJobList{}
+	err := r.Client.List(ctx, jobs, client.InNamespace(connection.GetNamespace()), client.MatchingFields{failedIndex: "true"})
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the jobs with a failed upload", "StorageConnection", connection.GetName())
+		return nil
+	}
+	for i := range jobs.Items {
+		requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&jobs.Items[i])})
+	}
+	return requests
+}
+
+// becameReady reports whether a connection is Ready and has become so since the older version.
+func becameReady(before, after client.Object) bool {
+	older, ok1 := before.(*platenv1alpha1.StorageConnection)
+	newer, ok2 := after.(*platenv1alpha1.StorageConnection)
+	return ok1 && ok2 && newer.Ready() && ptr.Deref(newer.Status.ReadyCount, 0) > ptr.Deref(older.Status.ReadyCount, 0)
 }

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,9 +22,6 @@ import (
 // Connector opens StorageConnections. Make one with New.
 type Connector struct {
 	Options
-
-	mu       sync.Mutex
-	troubles map[types.NamespacedName]Trouble
 }
 
 // Options of a Connector. Credentials and Openers are required.
@@ -36,8 +32,6 @@ type Options struct {
 	Openers map[platenv1alpha1.ProviderType]Opener
 	// Registry keeps the clients; several Connectors may share one. Default: one of its own.
 	Registry *storage.Registry
-	// Troubled is called when an upload has failed for its connection's sake, so that the connection is verified. Required for Report.
-	Troubled func(types.NamespacedName)
 }
 
 // Opener makes the client of a connection. The error is a *storage.Error. Nothing is asked yet.
@@ -53,20 +47,12 @@ func Dropbox(config dropbox.Config) Opener {
 	}
 }
 
-// Trouble is why an upload failed for its connection's sake.
-type Trouble struct {
-	// Reason of the storage.Error.
-	Reason storage.Reason
-	// Bytes that the upload had.
-	Bytes int64
-}
-
 // New returns a Connector.
 func New(options Options) *Connector {
 	if options.Registry == nil {
 		options.Registry = storage.NewRegistry()
 	}
-	return &Connector{Options: options, troubles: map[types.NamespacedName]Trouble{}}
+	return &Connector{Options: options}
 }
 
 // SecretName is the name of the Secret that holds a connection's credentials.
@@ -123,37 +109,5 @@ func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.Storage
 	})
 }
 
-// Report notes why an upload failed for its connection's sake, and has the connection verified.
-func (c *Connector) Report(connection *platenv1alpha1.StorageConnection, t Trouble) {
-	key := client.ObjectKeyFromObject(connection)
-	c.mu.Lock()
-	known := c.troubles[key] == t
-	c.troubles[key] = t
-	c.mu.Unlock()
-	if !known {
-		c.Troubled(key)
-	}
-}
-
-// Trouble returns what was last reported of a connection.
-func (c *Connector) Trouble(connection *platenv1alpha1.StorageConnection) (t Trouble, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t, ok = c.troubles[client.ObjectKeyFromObject(connection)]
-	return t, ok
-}
-
-// Resolve forgets what was reported of a connection.
-func (c *Connector) Resolve(connection *platenv1alpha1.StorageConnection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.troubles, client.ObjectKeyFromObject(connection))
-}
-
-// Forget drops all that is known of a connection that is gone.
-func (c *Connector) Forget(key types.NamespacedName) {
-	c.Registry.Forget(key.String())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.troubles, key)
-}
+// Forget drops the client of a connection that is gone.
+func (c *Connector) Forget(key types.NamespacedName) { c.Registry.Forget(key.String()) }

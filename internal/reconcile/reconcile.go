@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package reconcile holds what every controller does the same way: error classes, a step runner and the one status write. It
-// knows no kind.
+// Package reconcile holds what every controller does in the same way: it runs the steps of a reconciliation, turns their outcome into
+// conditions, and writes status at most once. It knows no kind.
 package reconcile
 
 import (
@@ -11,17 +11,12 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// conflictDelay is how soon a status write that met another version of the object is tried again.
-const conflictDelay = 100 * time.Millisecond
-
-// TerminalError means that a user must act: it is shown as Stalled and not tried again until the object changes.
+// TerminalError means that a user must act. It is shown as Stalled and not retried until the object changes.
 type TerminalError struct {
-	// Reason for the Ready condition, in CamelCase.
+	// Reason of the Ready condition, in CamelCase.
 	Reason string
 	// Message names the field or object, what was expected and what to do.
 	Message string
@@ -37,9 +32,9 @@ func Terminal(reason, format string, args ...any) error {
 
 // WaitingError means that something else must happen first. It is shown as Reconciling.
 type WaitingError struct {
-	// Reason for the Ready condition, in CamelCase.
+	// Reason of the Ready condition, in CamelCase.
 	Reason string
-	// Message says what is waited for.
+	// Message says what the object waits for.
 	Message string
 	// After is when to look again without an event; 0 waits for an event alone.
 	After time.Duration
@@ -66,28 +61,28 @@ func Run[S any](ctx context.Context, scope S, steps ...Step[S]) error {
 	return nil
 }
 
-// Result translates the outcome of Run for the controller: a TerminalError is done, a WaitingError is looked at again after its
-// delay, and any other error is tried again with backoff.
-func Result(outcome error) (ctrl.Result, error) {
-	if terminal := (*TerminalError)(nil); errors.As(outcome, &terminal) {
+// AsTerminal returns the TerminalError in an outcome, nil when there is none.
+func AsTerminal(outcome error) *TerminalError {
+	terminal := (*TerminalError)(nil)
+	errors.As(outcome, &terminal)
+	return terminal
+}
+
+// AsWaiting returns the WaitingError in an outcome, nil when there is none.
+func AsWaiting(outcome error) *WaitingError {
+	waiting := (*WaitingError)(nil)
+	errors.As(outcome, &waiting)
+	return waiting
+}
+
+// result translates an outcome for controller-runtime: after a TerminalError nothing more happens, a WaitingError is looked at again
+// after its delay, and any other error is retried with backoff.
+func result(outcome error) (ctrl.Result, error) {
+	if AsTerminal(outcome) != nil {
 		return ctrl.Result{}, nil
 	}
-	if waiting := (*WaitingError)(nil); errors.As(outcome, &waiting) {
+	if waiting := AsWaiting(outcome); waiting != nil {
 		return ctrl.Result{RequeueAfter: waiting.After}, nil
 	}
 	return ctrl.Result{}, outcome
-}
-
-// PatchStatus writes the status of after in one merge patch that is refused when the object has changed since before was read.
-// A refusal is no error: retry is then how soon to reconcile again. An object that is gone needs no status.
-func PatchStatus(ctx context.Context, c client.StatusClient, after, before client.Object) (retry time.Duration, err error) {
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	err = c.Status().Patch(ctx, after, patch)
-	if apierrors.IsConflict(err) {
-		return conflictDelay, nil
-	}
-	if err = client.IgnoreNotFound(err); err != nil {
-		return 0, fmt.Errorf("writing status: %w", err)
-	}
-	return 0, nil
 }

@@ -18,14 +18,12 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -121,7 +119,6 @@ func startController(ctx context.Context, config *rest.Config) (ended chan error
 				platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: simURL, ContentURL: simURL}),
 			},
 		}),
-		Troubled: make(chan event.TypedGenericEvent[types.NamespacedName]),
 	}).SetupWithManager(mgr)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testenv starts a real kube-apiserver and etcd for tests, with Platen's CRDs.
+// Package testenv starts a real kube-apiserver and etcd with Platen's CRDs for tests, and validates objects against the CRDs without them.
 package testenv
 
 import (
@@ -23,7 +23,7 @@ func Scheme() (*k8sruntime.Scheme, error) {
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), platenv1alpha1.AddToScheme(scheme))
 }
 
-// Start starts the servers, whose binaries are in the folder KUBEBUILDER_ASSETS: `make test` sets it. stop ends them.
+// Start starts the servers from the binaries in the folder KUBEBUILDER_ASSETS, which `make test` sets. stop ends them.
 func Start() (config *rest.Config, stop func() error, err error) {
 	environment, err := New()
 	if err != nil {
@@ -33,28 +33,24 @@ func Start() (config *rest.Config, stop func() error, err error) {
 	return config, environment.Stop, err
 }
 
-// New returns the servers, for tests that need to know where they keep their keys. They are not started yet.
+// New returns the servers without starting them, for tests that need to know where they keep their keys.
 func New() (*envtest.Environment, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return nil, err
-	}
-	return &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(root, "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
-	}, nil
+	folder, err := crds()
+	return &envtest.Environment{CRDDirectoryPaths: []string{folder}, ErrorIfCRDPathMissing: true}, err
 }
 
-// moduleRoot is the folder of go.mod. The tests run in the folder of their package, which is below it.
-func moduleRoot() (string, error) {
+// crds is the folder of Platen's CRDs. Tests run in the folder of their package, somewhere below the module's.
+func crds() (string, error) {
 	folder, err := os.Getwd()
-	for ; err == nil; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			return folder, nil
+	for err == nil {
+		if _, missing := os.Stat(filepath.Join(folder, "go.mod")); missing == nil {
+			return filepath.Join(folder, "config", "crd", "bases"), nil
 		}
-		if folder == filepath.Dir(folder) {
-			return "", errors.New("no folder above the working directory has a go.mod")
+		if parent := filepath.Dir(folder); parent != folder {
+			folder = parent
+			continue
 		}
+		err = errors.New("no go.mod in the working folder or above it")
 	}
 	return "", err
 }

@@ -28,12 +28,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -133,7 +131,6 @@ func start(ctx context.Context) (stop func(), err error) {
 	err = (&storageconnection.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
 		Connector: connect.New(connect.Options{Credentials: credentials.Reader{Reader: world.admin}, Openers: map[platenv1alpha1.ProviderType]connect.Opener{platenv1alpha1.ProviderDropbox: connect.Dropbox(reach)}}),
-		Troubled:  make(chan event.TypedGenericEvent[types.NamespacedName]),
 	}).SetupWithManager(mgr)
 	if err != nil {
 		return stop, err

@@ -1,0 +1,77 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package storageconnection
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+// The bounds that the API sets for what a service says about an account.
+const (
+	maxAccountID   = 128
+	maxEmail       = 320
+	maxDisplayName = 256
+)
+
+// setStatus computes the whole status from what the steps found out. It is pure.
+func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome error) {
+	status := &connection.Status
+	now := metav1.NewTime(s.now)
+	status.ObservedGeneration = &connection.Generation
+	message := ""
+	if s.account != nil {
+		status.LastVerifiedTime = &now
+		status.Account = &platenv1alpha1.StorageAccount{
+			ID:          reconcile.Truncate(s.account.ID, maxAccountID),
+			Email:       reconcile.Truncate(s.account.Email, maxEmail),
+			DisplayName: reconcile.Truncate(s.account.DisplayName, maxDisplayName),
+		}
+		status.Space = spaceOf(s.account)
+		message = "connected as " + cmp.Or(status.Account.Email, status.Account.DisplayName, status.Account.ID)
+	}
+	if outcome == nil {
+		status.DefaultFolder = string(connection.Spec.DefaultFolder)
+		if s.repaired || !connection.Ready() {
+			status.ReadyCount = new(ptr.Deref(status.ReadyCount, 0) + 1)
+		}
+	}
+	reconcile.Conditions{List: &status.Conditions, Generation: connection.Generation, Now: now}.
+		Summarize(outcome, platenv1alpha1.VerifiedReason, message)
+}
+
+// spaceOf returns how full an account is, nil when the service does not say.
+func spaceOf(account *storage.Account) *platenv1alpha1.StorageSpace {
+	if account.SpaceAllocated <= 0 {
+		return nil
+	}
+	return &platenv1alpha1.StorageSpace{Used: new(max(account.SpaceUsed, 0)), Allocated: new(account.SpaceAllocated)}
+}
+
+// logVerified writes one line for each verification: for a developer unless the Ready condition has changed.
+func logVerified(ctx context.Context, before, after *platenv1alpha1.StorageConnection, took time.Duration) {
+	was, is := metav1.Condition{}, metav1.Condition{}
+	if c := meta.FindStatusCondition(before.Status.Conditions, platenv1alpha1.ReadyCondition); c != nil {
+		was = *c
+	}
+	if c := meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.ReadyCondition); c != nil {
+		is = *c
+	}
+	level := 0
+	if was.Status == is.Status && was.Reason == is.Reason {
+		level = 1
+	}
+	ctrl.LoggerFrom(ctx).V(level).Info("Verified StorageConnection", "uid", after.UID, "generation", after.Generation,
+		"provider", after.Spec.Provider, "ready", is.Status, "reason", is.Reason, "readyCount", ptr.Deref(after.Status.ReadyCount, 0), "duration", took)
+}

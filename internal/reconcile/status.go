@@ -1,0 +1,84 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/internal/failpoint"
+)
+
+const (
+	// conflictDelay is how soon to reconcile again when a status write met another version of the object.
+	conflictDelay = 100 * time.Millisecond
+	// maxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
+	maxEventNote = 1024
+)
+
+// StatusWriter ends the reconciliations of one kind. It is safe for concurrent use and must not be copied.
+type StatusWriter struct {
+	// Client writes status.
+	Client client.StatusClient
+	// Recorder writes an event for each TerminalError that status shows anew.
+	Recorder events.EventRecorder
+	// Action names in events what the controller was doing, such as Render.
+	Action string
+
+	// replaced holds the resourceVersion that the last write of an object replaced, until the cache shows a newer one.
+	replaced sync.Map // types.NamespacedName → string
+}
+
+// Finish ends a reconciliation. It writes the status of after if that differs from before, in one merge patch that the API server
+// refuses when the object has changed since before was read: the object is then reconciled again soon. written reports whether the
+// API server took the status. An object that is gone needs none. An outcome that is neither a TerminalError nor a WaitingError is
+// returned as err, and status stays as it is.
+func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, outcome error) (next ctrl.Result, written bool, err error) {
+	next, err = result(outcome)
+	if err != nil || apiequality.Semantic.DeepEqual(before, after) {
+		return next, false, err
+	}
+	failpoint.Hit("status.before-patch")
+	err = w.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case apierrors.IsNotFound(err):
+		return ctrl.Result{}, false, nil
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: conflictDelay}, false, nil
+	case err != nil:
+		return ctrl.Result{}, false, fmt.Errorf("writing status: %w", err)
+	}
+	if before.GetResourceVersion() != after.GetResourceVersion() { // else the write changed nothing, and no event will follow
+		w.replaced.Store(client.ObjectKeyFromObject(before), before.GetResourceVersion())
+	}
+	if terminal := AsTerminal(outcome); terminal != nil {
+		w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, terminal.Reason, w.Action, "%s", Truncate(terminal.Message, maxEventNote))
+	}
+	return next, true, nil
+}
+
+// IsStale reports whether the cache returned a version of the object that Finish has replaced. A decision from it would be refused;
+// the watch event of the newer version has the object reconciled again.
+func (w *StatusWriter) IsStale(object client.Object) bool {
+	key := client.ObjectKeyFromObject(object)
+	version, ok := w.replaced.Load(key)
+	if ok && version != object.GetResourceVersion() {
+		w.replaced.Delete(key)
+		return false
+	}
+	return ok
+}
+
+// Forget drops what is known of an object that is gone.
+func (w *StatusWriter) Forget(key types.NamespacedName) { w.replaced.Delete(key) }
