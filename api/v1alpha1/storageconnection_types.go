@@ -21,18 +21,11 @@ const (
 	UploadDisabled UploadPolicy = "Disabled"
 )
 
-// ConflictPolicy says what happens when another file already stands at a page's path.
+// ConflictPolicy says what happens when another file already stands at a page's path. Overwrite replaces the file; the storage service
+// keeps its history. Rename uploads under a free name that the service chooses; status shows that name. Keep leaves the file as it is
+// and warns.
 // +kubebuilder:validation:Enum=Overwrite;Rename;Keep
 type ConflictPolicy string
-
-const (
-	// ConflictOverwrite replaces the file; the storage service keeps its history.
-	ConflictOverwrite ConflictPolicy = "Overwrite"
-	// ConflictRename uploads under a free name that the service chooses; status shows that name.
-	ConflictRename ConflictPolicy = "Rename"
-	// ConflictKeep leaves the file as it is and warns.
-	ConflictKeep ConflictPolicy = "Keep"
-)
 
 // SecretReference names a Secret in the same namespace.
 type SecretReference struct {

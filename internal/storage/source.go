@@ -12,17 +12,17 @@ import (
 	"sync"
 )
 
-// Source reads a file that is sent to a service, and tells trouble with the file from trouble with the service. A file that ends too
-// early is trouble.
+// Source reads a file that is sent to a service. It keeps the error of the file apart from errors of the service. A file that ends too
+// early has an error.
 type Source struct {
 	r io.Reader
 
-	mu   sync.Mutex // a transport may still read when its call is over
+	mu   sync.Mutex // a transport may still read after its call has returned
 	left int64
 	err  error
 }
 
-// NewSource returns a Source of size bytes.
+// NewSource returns a Source for a file of size bytes.
 func NewSource(r io.Reader, size int64) *Source { return &Source{r: r, left: size} }
 
 // Read implements io.Reader.
@@ -40,8 +40,8 @@ func (s *Source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Trouble is an *Error when the file could not be read, and nil when it could.
-func (s *Source) Trouble() error {
+// Err returns an *Error if the file could not be read, else nil.
+func (s *Source) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
@@ -50,16 +50,16 @@ func (s *Source) Trouble() error {
 	return Unreadable(s.err)
 }
 
-// Unreadable is the *Error of a file that could not be read.
+// Unreadable returns the *Error of a file that could not be read.
 func Unreadable(err error) error {
 	return &Error{Class: Retry, Reason: ReasonContentUnreadable, Message: "The rendered file could not be read", Err: err}
 }
 
-// Renamed is the name of the n-th file, from 0, that should have one name: "name.ext", "name (1).ext" and so on, as Dropbox has it.
-func Renamed(name string, n int) string {
+// RenamedPath returns the path that the n-th file of one path gets, from 0: "name.ext", "name (1).ext" and so on, as Dropbox numbers them.
+func RenamedPath(wanted string, n int) string {
 	if n == 0 {
-		return name
+		return wanted
 	}
-	ext := path.Ext(name)
-	return fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
+	ext := path.Ext(wanted)
+	return fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(wanted, ext), n, ext)
 }

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package storage is the contract between Platen and the services that keep uploaded files. Each service is a package below
-// this one; errors carry behaviour, so that nobody has to know whose they are.
+// Package storage is the contract between Platen and the services that keep uploaded files. Each service is a package below this one.
+// An Error says what to do about it, so that callers need not know the service.
 package storage
 
 import (
@@ -19,45 +19,46 @@ import (
 
 // Provider is one account of a storage service. It is safe for concurrent use. Every error is an *Error.
 type Provider interface {
-	// Key names the account and what its paths are relative to. Providers with one key write to one tree of files, and are given
-	// their files together.
+	// Key identifies the account and the root of its paths. Providers with the same key write to the same tree of files; the upload
+	// engine never calls Upload of two of them at a time.
 	Key() string
-	// Limits of one call of Upload.
+	// Limits returns how much one call of Upload takes.
 	Limits() Limits
-	// Verify asks who the account is and how full it is.
+	// Verify returns whose account it is and how full it is.
 	Verify(ctx context.Context) (Account, error)
-	// EnsureFolder creates a folder and its parents. It is no error if the folder exists already.
+	// EnsureFolder creates a folder and its parents. An existing folder is no error.
 	EnsureFolder(ctx context.Context, folder string) error
-	// Upload brings files to their paths, creating parent folders, and returns a result for each. The paths differ, also without
-	// regard to case. Uploading a file whose content already stands at its path changes nothing, so that an upload can be
-	// repeated after any doubt.
+	// Upload writes files to their paths, creates parent folders, and returns a result for each file. No two paths may be equal, also
+	// without regard to case. Uploading a file whose content is at its path already changes nothing, so that an upload can be repeated
+	// after any doubt.
 	Upload(ctx context.Context, files []*File) []Result
 }
 
-// Stager is a Provider that takes the bytes of files before it is decided that the files shall stand.
+// Stager is a Provider that takes the bytes of files before they are to appear at their paths.
 type Stager interface {
 	Provider
-	// Stage brings the bytes of files to the service, where nobody sees them until Upload, and returns an error or nil for each.
-	// It goes on from where an earlier call for the same file was interrupted.
+	// Stage sends the bytes of files to the service, where nobody sees them until Upload, and returns an error or nil for each file. It
+	// resumes what an earlier call for the same file has begun.
 	Stage(ctx context.Context, files []*File) []error
 }
 
 // Limits of one call of Provider.Upload.
 type Limits struct {
-	// Files at most.
+	// Files is the greatest number of files.
 	Files int
-	// Bytes at most of files that are not staged. 0 is no limit. A Stager's larger files are staged first.
+	// Bytes is the greatest size in bytes of all files together that are not staged; 0 is no limit. A larger file is staged first, if
+	// the provider is a Stager.
 	Bytes int64
 }
 
-// Account is who is behind a Provider.
+// Account is the account of a Provider.
 type Account struct {
 	ID, Email, DisplayName string
-	// SpaceUsed and SpaceAllocated in bytes; both are 0 when the service does not tell.
+	// SpaceUsed and SpaceAllocated in bytes; both are 0 if the service does not say.
 	SpaceUsed, SpaceAllocated int64
 }
 
-// File is a file to upload. The engine that uploads it keeps one File until the file is uploaded or has failed.
+// File is a file to upload. The upload engine passes the same File to each attempt.
 type File struct {
 	// ID of the file in its render.
 	file.ID
@@ -69,17 +70,17 @@ type File struct {
 	ContentHash string
 	// ContentType such as image/png, for services that keep it.
 	ContentType string
-	// ConflictPolicy says what happens when another file stands at Path.
+	// ConflictPolicy says what happens if another file is at Path.
 	ConflictPolicy ConflictPolicy
-	// Doubtful is true when an earlier upload of this file may have succeeded unseen: the provider looks before it writes.
+	// Doubtful is true if an earlier upload of this file may have succeeded unseen: the provider looks before it writes.
 	Doubtful bool
-	// Open returns length bytes of the file from offset. It may be called again for a retry, and by several at a time.
+	// Open returns length bytes of the file from offset. It may be called several times, also concurrently.
 	Open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
-	// Session is what a Stager remembers of the file; nobody else looks at it.
+	// Session is the Stager's state of the file. A Stager that has lost what was staged sets it to nil.
 	Session any
 }
 
-// ConflictPolicy says what happens when another file stands at a path.
+// ConflictPolicy says what happens if another file is at a path.
 type ConflictPolicy string
 
 // The conflict policies.
@@ -106,14 +107,14 @@ type Result struct {
 	Err error
 }
 
-// Class says what to do about an Error.
+// Class says whether to try again after an Error.
 type Class int
 
 // The classes.
 const (
-	// Stop means that trying again cannot help until a user acts.
+	// Stop means that no retry helps until a user acts.
 	Stop Class = iota
-	// Retry means that trying again later may help.
+	// Retry means that a later retry may help.
 	Retry
 )
 
@@ -123,11 +124,11 @@ type Error struct {
 	Reason Reason
 	// Message says in the user's words what happened, such as "Token expired". It holds no secret.
 	Message string
-	// RetryAfter is how long the account wants to be left alone; 0 when the service did not say.
+	// RetryAfter is how long the service asks to wait before the next call; 0 if it does not ask.
 	RetryAfter time.Duration
-	// Doubt is true when the call may have had its effect all the same.
+	// Doubt is true if the call may have taken effect in spite of the error.
 	Doubt bool
-	// Account is true when everything else that the account is asked for would fail in the same way.
+	// Account is true if all other calls for the account would fail in the same way.
 	Account bool
 	// Err is the cause, if any.
 	Err error
@@ -152,19 +153,20 @@ func (e *Error) Explain(provider string) string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// RetryPolicy paces retries: the first after about Base, each further one after about twice as long, at most Cap.
+// RetryPolicy paces retries: the first waits for Base, each further one twice as long as the one before, at most Cap. Up to half of
+// the time is added at random.
 type RetryPolicy struct{ Base, Cap time.Duration }
 
 // DefaultRetryPolicy waits from 200 ms to 30 s.
 var DefaultRetryPolicy = RetryPolicy{Base: 200 * time.Millisecond, Cap: 30 * time.Second}
 
-// Delay is how long to wait after so many failed attempts, jittered by half of it.
+// Delay returns how long to wait after a number of failed attempts.
 func (p RetryPolicy) Delay(attempts int) time.Duration {
 	delay := min(p.Base<<min(max(attempts-1, 0), 20), p.Cap)
 	return wait.Jitter(delay, 0.5)
 }
 
-// AsError returns the *Error in err, or one that calls it unexpected.
+// AsError returns the *Error in err, or one with ReasonUnexpected if err has none.
 func AsError(err error) *Error {
 	if problem := (*Error)(nil); errors.As(err, &problem) {
 		return problem
@@ -172,36 +174,35 @@ func AsError(err error) *Error {
 	return &Error{Class: Retry, Reason: ReasonUnexpected, Message: "The upload was interrupted", Doubt: true, Err: err}
 }
 
-// Fail returns the results of so many files that failed for one reason.
-func Fail(files int, err error) []Result {
-	results := make([]Result, files)
-	for i := range results {
-		results[i].Err = err
-	}
-	return results
-}
-
-// Observer is told what a provider does, for metrics.
+// Observer receives the metrics of providers.
 type Observer interface {
-	// Called tells of one call: its route, and its result: ok, or the reason of its error.
+	// Called reports a call's route and its result: ok, or the reason of the error.
 	Called(provider, route, result string)
-	// Sent tells of bytes of files that the service has taken.
+	// Sent reports how many bytes of files the service has accepted.
 	Sent(provider string, bytes int64)
-	// Refreshed tells of one refresh of an access token and its result, as of a call.
+	// Refreshed reports that an access token was refreshed, and the result as for Called.
 	Refreshed(provider, result string)
 }
 
-// Nobody is an Observer that keeps nothing.
-type Nobody struct{}
+// NopObserver is an Observer that does nothing.
+type NopObserver struct{}
 
 // Called implements Observer.
-func (Nobody) Called(string, string, string) {}
+func (NopObserver) Called(string, string, string) {}
 
 // Sent implements Observer.
-func (Nobody) Sent(string, int64) {}
+func (NopObserver) Sent(string, int64) {}
 
 // Refreshed implements Observer.
-func (Nobody) Refreshed(string, string) {}
+func (NopObserver) Refreshed(string, string) {}
+
+// Outcome returns the result of a call for an Observer: ok, or the reason of the error.
+func Outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(AsError(err).Reason)
+}
 
 // JoinPath returns the path of a file in a folder.
 func JoinPath(folder, name string) string {
@@ -211,7 +212,7 @@ func JoinPath(folder, name string) string {
 	return folder + "/" + name
 }
 
-// Registry keeps one Provider for each connection, so that what it learned (an access token, a refusal) is shared.
+// Registry keeps one Provider for each connection, so that all uploads share its access token.
 type Registry struct {
 	mu        sync.Mutex
 	providers map[string]registered
@@ -225,7 +226,8 @@ type registered struct {
 // NewRegistry returns an empty Registry.
 func NewRegistry() *Registry { return &Registry{providers: map[string]registered{}} }
 
-// Get returns the provider of a connection, built anew whenever fingerprint, a digest of all that it is built from, changes.
+// Get returns the provider of a connection. fingerprint is a digest of what the provider is built from; Get builds a new one if it has
+// changed.
 func (r *Registry) Get(key, fingerprint string, build func() (Provider, error)) (Provider, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package blobstore is the storage provider for buckets: S3 and what speaks its API, Google Cloud Storage and Azure Blob Storage. A
-// path is a key without its leading slash; folders need not exist.
+// path without its leading slash is the object's key; there are no folders.
 package blobstore
 
 import (
@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	// maxFiles of one call of Upload, so many of which go up at a time.
+	// maxFiles is the greatest number of files in one call of Upload, which sends them all at a time.
 	maxFiles = 8
-	// maxRenames is how many names are tried for a file.
+	// maxRenames is how many paths Upload tries for a file with the policy Rename.
 	maxRenames = 100
-	// hashKey is the metadata that holds a file's content hash, by which it is known again. Azure wants an identifier.
+	// hashKey is the metadata key of a file's content hash, which tells whether an object is the file. Azure allows identifiers only.
 	hashKey = "contenthash"
 )
 
-// Bucket is a bucket with one prefix.
+// Bucket is a storage.Provider that writes to one bucket.
 type Bucket struct {
 	// provider is the name of the service, as in spec.provider.
 	provider string
@@ -40,7 +40,8 @@ type Bucket struct {
 	observer  storage.Observer
 }
 
-// New returns the provider of an open bucket. key names the bucket and whatever tells it from others of that name.
+// New returns the provider of an open bucket. key identifies the bucket among all of the service, also if another endpoint has one of the
+// same name.
 func New(provider, name, key string, bucket *blob.Bucket, observer storage.Observer) *Bucket {
 	return &Bucket{provider, name, provider + ":" + key, bucket, observer}
 }
@@ -64,10 +65,10 @@ func (b *Bucket) Verify(ctx context.Context) (storage.Account, error) {
 	}
 }
 
-// EnsureFolder implements storage.Provider: a bucket has no folders that would have to be made.
+// EnsureFolder implements storage.Provider. It does nothing, because a bucket has no folders.
 func (*Bucket) EnsureFolder(context.Context, string) error { return nil }
 
-// Upload implements storage.Provider. A file costs one call, and one or more to look where a file may stand already that counts.
+// Upload implements storage.Provider. A file costs one call, and one more for each path at which Upload has to look first.
 func (b *Bucket) Upload(ctx context.Context, files []*storage.File) []storage.Result {
 	results := make([]storage.Result, len(files))
 	var group errgroup.Group
@@ -82,24 +83,24 @@ func (b *Bucket) Upload(ctx context.Context, files []*storage.File) []storage.Re
 }
 
 func (b *Bucket) upload(ctx context.Context, f *storage.File) storage.Result {
-	at := func(path string, err error) storage.Result {
+	resultAt := func(path string, err error) storage.Result {
 		return storage.Result{Path: path, ContentHash: f.ContentHash, Err: err}
 	}
 	if f.ConflictPolicy == storage.Overwrite {
 		if f.Doubtful {
-			if found, err := b.look(ctx, f, f.Path); err != nil || found == same {
-				return at(f.Path, err)
+			if found, err := b.objectAt(ctx, f, f.Path); err != nil || found == same {
+				return resultAt(f.Path, err)
 			}
 		}
-		return at(f.Path, b.write(ctx, f, f.Path, false))
+		return resultAt(f.Path, b.write(ctx, f, f.Path, false))
 	}
 	for n := range maxRenames {
-		name := storage.Renamed(f.Path, n)
-		found, err := b.look(ctx, f, name)
-		if err == nil && found == nothing {
+		name := storage.RenamedPath(f.Path, n)
+		found, err := b.objectAt(ctx, f, name)
+		if err == nil && found == none {
 			err = b.write(ctx, f, name, true)
-			if errors.Is(err, errTaken) {
-				found, err = b.look(ctx, f, name)
+			if errors.Is(err, errExists) {
+				found, err = b.objectAt(ctx, f, name)
 			} else {
 				found = same
 			}
@@ -108,7 +109,7 @@ func (b *Bucket) upload(ctx context.Context, f *storage.File) storage.Result {
 		case err != nil:
 			return storage.Result{Err: err}
 		case found == same:
-			return at(name, nil)
+			return resultAt(name, nil)
 		case f.ConflictPolicy == storage.Keep:
 			return storage.Result{Path: f.Path, Kept: true}
 		}
@@ -118,22 +119,24 @@ func (b *Bucket) upload(ctx context.Context, f *storage.File) storage.Result {
 	}}
 }
 
-// occupant is what stands at a path.
-type occupant int
+// object is what is at a path.
+type object int
 
 const (
-	nothing occupant = iota
+	none object = iota
+	// same is an object with the file's content.
 	same
+	// another is any other object.
 	another
 )
 
-func (b *Bucket) look(ctx context.Context, f *storage.File, path string) (occupant, error) {
+func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (object, error) {
 	attributes, err := b.bucket.Attributes(ctx, objectKey(path))
 	if gcerrors.Code(err) == gcerrors.NotFound {
-		return nothing, b.called("head", nil)
+		return none, b.called("head", nil)
 	}
 	if err := b.called("head", err); err != nil {
-		return nothing, err
+		return none, err
 	}
 	if attributes.Size == f.Size && attributes.Metadata[hashKey] == f.ContentHash {
 		return same, nil
@@ -143,11 +146,11 @@ func (b *Bucket) look(ctx context.Context, f *storage.File, path string) (occupa
 
 func objectKey(path string) string { return strings.TrimPrefix(path, "/") }
 
-// errTaken means that an object came to stand at a path meanwhile.
-var errTaken = errors.New("another object stands there")
+// errExists means that there is an object at a path that was free before.
+var errExists = errors.New("the object exists already")
 
-// write puts a file to a path, whole or not at all. free says that it must be the first there: errTaken when it is not.
-func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free bool) error {
+// write writes a file to a path, whole or not at all. If isNew is true and there is an object already, it returns errExists.
+func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r, err := f.Open(ctx, 0, f.Size)
@@ -157,7 +160,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 	defer func() { _ = r.Close() }()
 	w, err := b.bucket.NewWriter(ctx, objectKey(path), &blob.WriterOptions{
 		ContentType: f.ContentType, DisableContentTypeDetection: true,
-		Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: free,
+		Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: isNew,
 	})
 	if err != nil {
 		return b.called("put", err)
@@ -165,37 +168,35 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, free b
 	hash := content.NewBlockHash()
 	source := storage.NewSource(io.TeeReader(r, hash), f.Size)
 	n, err := io.Copy(w, source)
-	switch trouble := source.Trouble(); {
-	case trouble != nil:
-		err = trouble
+	switch unreadable := source.Err(); {
+	case unreadable != nil:
+		err = unreadable
 	case err != nil:
 		err = b.called("put", err)
 	case n != f.Size || content.HashOfBlocks(hash.Blocks()) != f.ContentHash:
 		err = &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + f.Path}
 	default:
 		err = w.Close()
-		if free && gcerrors.Code(err) == gcerrors.FailedPrecondition {
-			return errors.Join(errTaken, b.called("put", nil))
+		if isNew && gcerrors.Code(err) == gcerrors.FailedPrecondition {
+			return errors.Join(errExists, b.called("put", nil))
 		}
 		if err = b.called("put", err); err == nil {
 			b.observer.Sent(b.provider, n)
 		}
 		return err
 	}
-	// A writer whose context has ended discards what it was given.
+	// A writer whose context has ended discards what was written.
 	cancel()
 	_ = w.Close()
 	return err
 }
 
-// called tells the observer of a call and returns its error as a *storage.Error.
+// called reports a call to the observer and returns its error as a *storage.Error.
 func (b *Bucket) called(route string, err error) error {
-	outcome := "ok"
 	if err != nil {
-		err = b.explain(err)
-		outcome = string(storage.AsError(err).Reason)
+		err = b.decodeError(err)
 	}
-	b.observer.Called(b.provider, route, outcome)
+	b.observer.Called(b.provider, route, storage.Outcome(err))
 	return err
 }
 
@@ -205,7 +206,7 @@ func (b *Bucket) noBucket(err error) error {
 	}
 }
 
-// statusOf is the HTTP status of an error of any of the services' libraries; 0 when there was no answer.
+// statusOf returns the HTTP status of an error of any of the services' libraries, 0 if there was no answer.
 func statusOf(err error) int {
 	var smithy interface{ HTTPStatusCode() int }
 	if errors.As(err, &smithy) {
@@ -214,9 +215,9 @@ func statusOf(err error) int {
 	return statusOfOthers(err)
 }
 
-// explain turns an error of a service into a *storage.Error. The services' own words stay out of the message: they may repeat what
-// was sent.
-func (b *Bucket) explain(err error) error {
+// decodeError returns the *storage.Error of an error of a service. It leaves the service's own text out, because that may repeat what was
+// sent.
+func (b *Bucket) decodeError(err error) error {
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: fmt.Errorf("%s: HTTP %d %s", b.provider, statusOf(err), codeOf(err))}
 	switch status, code := statusOf(err), gcerrors.Code(err); {
 	case status == http.StatusUnauthorized, credentialCodes[codeOf(err)]:
@@ -242,7 +243,7 @@ func (b *Bucket) explain(err error) error {
 	return problem
 }
 
-// credentialCodes are the services' codes for credentials that they do not know.
+// credentialCodes are the services' codes for credentials that they do not accept.
 var credentialCodes = map[string]bool{
 	"InvalidAccessKeyId": true, "SignatureDoesNotMatch": true, "InvalidToken": true, "ExpiredToken": true, "AuthenticationFailed": true,
 }

@@ -160,7 +160,7 @@ func TestS3Errors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openS3(t, c.config)
-			_, err := storagetest.One(t.Context(), b, storagetest.File(t, "/a.png", []byte("hello")))
+			err := storagetest.UploadOne(t.Context(), b, storagetest.File(t, "/a.png", []byte("hello"))).Err
 			_, verify := b.Verify(t.Context())
 			for _, err := range []error{err, verify} {
 				got := storage.AsError(err)

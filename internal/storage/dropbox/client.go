@@ -31,16 +31,16 @@ const (
 
 	// provider is the name of the service, as in spec.provider.
 	provider = "dropbox"
-	// maxAnswer bounds what is read of an answer: the metadata of a thousand files.
+	// maxAnswer bounds how much of an answer is read, in bytes: the metadata of a thousand files.
 	maxAnswer = 4 << 20
-	// callTimeout bounds a call that moves no file; uploads get a second more for each uploadRate bytes.
+	// callTimeout bounds a call without a file. A call with one gets a second more for each uploadRate bytes.
 	callTimeout = 30 * time.Second
 	uploadRate  = 64 << 10
 )
 
-// Config says how an account is reached.
+// Config of a Client.
 type Config struct {
-	// AppKey and RefreshToken are required, AppSecret only for apps that were authorized without PKCE.
+	// AppKey and RefreshToken are required, AppSecret only if the access was granted without PKCE.
 	AppKey, AppSecret, RefreshToken string
 	// APIURL and ContentURL default to the public hosts.
 	APIURL, ContentURL string
@@ -48,10 +48,10 @@ type Config struct {
 	RootNamespaceID string
 	// Transport defaults to http.DefaultTransport.
 	Transport http.RoundTripper
-	// LargeFile is the size in bytes from which a file goes up in parallel chunks; it also bounds what goes with one commit without
-	// being sent before. Default 64 MiB: from there on, one connection to Dropbox is slower.
+	// LargeFile is the size in bytes above which a file is sent in parallel chunks; it is also the greatest size of all files together
+	// that one call of Upload sends. Default 64 MiB: above that, one connection to Dropbox is slower.
 	LargeFile int64
-	// Observer is told of every call; nil tells nobody.
+	// Observer receives metrics. Default: none.
 	Observer storage.Observer
 	// Now defaults to time.Now.
 	Now func() time.Time
@@ -65,7 +65,7 @@ type Client struct {
 
 	tokens tokens
 	spare  spareSessions
-	// account is the id of the account, once it is known.
+	// account is the id of the account, nil until Verify has asked for it.
 	account atomic.Pointer[string]
 }
 
@@ -88,7 +88,7 @@ func New(config Config) (*Client, error) {
 	}
 	config.LargeFile = cmp.Or(config.LargeFile, 64<<20)
 	if config.Observer == nil {
-		config.Observer = storage.Nobody{}
+		config.Observer = storage.NopObserver{}
 	}
 	return &Client{
 		config: config,
@@ -101,11 +101,11 @@ func New(config Config) (*Client, error) {
 			// A redirect would carry the token to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		tokens: tokens{refreshing: make(chan struct{}, 1)},
+		tokens: tokens{lock: make(chan struct{}, 1)},
 	}, nil
 }
 
-// Key implements storage.Provider: the account's id and root or, before the account is known, a digest of its credentials.
+// Key implements storage.Provider. It has the account's id or, until that is known, a digest of the credentials.
 func (c *Client) Key() string {
 	if id := c.account.Load(); id != nil {
 		return provider + ":" + *id + ":" + c.config.RootNamespaceID
@@ -176,7 +176,7 @@ func (c *Client) rpc(ctx context.Context, route string, arg, result any) error {
 	})
 }
 
-// body is what a call of the content host sends.
+// body of a call to the content host.
 type body struct {
 	// size in bytes.
 	size int64
@@ -184,8 +184,8 @@ type body struct {
 	open func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// nothing is the body of a call that sends no bytes.
-var nothing = body{open: func(context.Context) (io.ReadCloser, error) { return http.NoBody, nil }}
+// emptyBody is the body of a call that sends no bytes.
+var emptyBody = body{open: func(context.Context) (io.ReadCloser, error) { return http.NoBody, nil }}
 
 // content calls a route of the content host, whose argument travels in a header.
 func (c *Client) content(ctx context.Context, route string, arg any, b body, result any) error {
@@ -206,7 +206,7 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		if err != nil {
 			return fmt.Errorf("making the request %s: %w", route, err)
 		}
-		// The length is announced, so that a file that is cut short is never taken for a whole one.
+		// With the length announced, Dropbox never takes a file that is cut short for a whole one.
 		req.ContentLength = b.size
 		if b.size == 0 {
 			req.Body = http.NoBody
@@ -214,8 +214,8 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		req.Header.Set("Content-Type", "application/octet-stream")
 		req.Header.Set("Dropbox-API-Arg", escapeHeader(string(header)))
 		err = c.do(req, token, result)
-		if trouble := data.Trouble(); trouble != nil {
-			return trouble
+		if unreadable := data.Err(); unreadable != nil {
+			return unreadable
 		}
 		if err != nil {
 			return err
@@ -225,21 +225,14 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 	})
 }
 
-// do makes a request and tells the observer how it ended.
+// do makes a request and reports its result to the observer.
 func (c *Client) do(req *http.Request, token string, result any) error {
 	err := c.exchange(req, token, result)
-	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), outcome(err))
+	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), storage.Outcome(err))
 	return err
 }
 
-// outcome is the word for how a call ended: ok, or the reason of its error.
-func outcome(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return string(storage.AsError(err).Reason)
-}
-
+// exchange makes a request and decodes the answer into result, unless that is nil.
 func (c *Client) exchange(req *http.Request, token string, result any) error {
 	req.Header.Set("Authorization", "Bearer "+token)
 	if id := c.config.RootNamespaceID; id != "" {
@@ -261,13 +254,13 @@ func (c *Client) exchange(req *http.Request, token string, result any) error {
 		return nil
 	}
 	if err := json.Unmarshal(body, result); err != nil {
-		return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox gave an answer that is no JSON", Doubt: true, Err: err}
+		return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox gave an answer that is not JSON", Doubt: true, Err: err}
 	}
 	return nil
 }
 
-// escapeHeader makes JSON safe for the Dropbox-API-Arg header: every character from 0x7f on becomes \uXXXX, those beyond the
-// basic plane a surrogate pair.
+// escapeHeader makes JSON safe for the Dropbox-API-Arg header: each character from 0x7f on becomes \uXXXX, or a pair of them for
+// characters above 0xffff.
 func escapeHeader(text string) string {
 	var b strings.Builder
 	for _, r := range text {

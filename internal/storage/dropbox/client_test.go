@@ -61,9 +61,9 @@ func TestUploadIsOneCallOnceTheTokenIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	sim.ClearLog()
-	got, err := storagetest.One(t.Context(), c, storagetest.File(t, "/Marketing/Grüße 🎉.png", []byte("hello")))
-	if err != nil || got.Path != "/Marketing/Grüße 🎉.png" {
-		t.Fatalf("got %+v, %v", got, err)
+	got := storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/Marketing/Grüße 🎉.png", []byte("hello")))
+	if got.Err != nil || got.Path != "/Marketing/Grüße 🎉.png" {
+		t.Fatalf("got %+v", got)
 	}
 	if n := calls(sim, ""); n != 1 {
 		t.Errorf("got %d calls, want 1", n)
@@ -115,12 +115,12 @@ func TestLostAnswerIsFoundByLooking(t *testing.T) {
 	sim, c := setup(t)
 	sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload", Drop: "after"})
 	f := storagetest.File(t, "/a.png", []byte("hello"))
-	_, err := storagetest.One(t.Context(), c, f)
+	err := storagetest.UploadOne(t.Context(), c, f).Err
 	if got := class(t, err); got.Reason != storage.ReasonUnreachable || got.Class != storage.Retry {
 		t.Fatalf("got %v", err)
 	}
 	f.Doubtful = true
-	if _, err := storagetest.One(t.Context(), c, f); err != nil {
+	if err := storagetest.UploadOne(t.Context(), c, f).Err; err != nil {
 		t.Fatal(err)
 	}
 	if n := calls(sim, "/2/files/upload"); n != 1 {
@@ -201,7 +201,7 @@ func TestErrors(t *testing.T) {
 			if path == "" {
 				path = "/a.png"
 			}
-			_, err := storagetest.One(t.Context(), client(t, server.URL, nil), storagetest.File(t, path, []byte("hello")))
+			err := storagetest.UploadOne(t.Context(), client(t, server.URL, nil), storagetest.File(t, path, []byte("hello"))).Err
 			got := class(t, err)
 			if got.Class != tc.want.Class || got.Reason != tc.want.Reason || got.Message != tc.want.Message || got.RetryAfter != tc.after {
 				t.Errorf("got %+v, want %+v after %s", got, tc.want, tc.after)
@@ -242,7 +242,7 @@ func TestSDKAgrees(t *testing.T) {
 		if f.ContentHash != want {
 			t.Errorf("%d bytes: content hash %s, the SDK says %s", size, f.ContentHash, want)
 		}
-		if _, err := storagetest.One(t.Context(), c, f); err != nil {
+		if err := storagetest.UploadOne(t.Context(), c, f).Err; err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -290,7 +290,7 @@ func TestTeamSpace(t *testing.T) {
 		t.Errorf("team space %+v, home %+v", inTeam, atHome)
 	}
 	stale := client(t, server.URL, func(c *Config) { c.RootNamespaceID = "5" })
-	_, err := storagetest.One(t.Context(), stale, storagetest.File(t, "/a.png", []byte("a")))
+	err := storagetest.UploadOne(t.Context(), stale, storagetest.File(t, "/a.png", []byte("a"))).Err
 	if got := class(t, err); got.Reason != storage.ReasonPathRootNotAllowed || got.Class != storage.Stop {
 		t.Errorf("got %v", err)
 	}

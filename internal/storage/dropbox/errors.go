@@ -18,12 +18,13 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// apiError is what Dropbox said, as the cause of a storage.Error. Tags are the union tags from the outside in, such as
-// path, conflict, file.
+// apiError is Dropbox's own error, the cause of a storage.Error.
 type apiError struct {
 	status int
-	tags   []string
-	text   string
+	// tags of Dropbox's union types from the outside in, such as path, conflict, file.
+	tags []string
+	// text of an answer without tags.
+	text string
 }
 
 // Error implements error.
@@ -34,16 +35,16 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("HTTP %d %s", e.status, e.text)
 }
 
-// rule is what an error tag means to a user.
+// rule is the storage.Error of a tag.
 type rule struct {
 	class   storage.Class
 	reason  storage.Reason
 	message string
-	// account is true when the whole account is concerned.
 	account bool
 }
 
-// rules by tag; the innermost tag that has one decides. Whatever has none and is no 429 or 5xx is not tried again.
+// rules by tag. The rule of the innermost tag that has one applies. An error without a rule is not tried again, unless it has status 429
+// or 5xx.
 var rules = map[string]rule{
 	"expired_access_token": {storage.Retry, storage.ReasonTokenExpired, "Token expired", true},
 	"invalid_access_token": {storage.Stop, storage.ReasonTokenExpired, "Token expired", true},
@@ -75,14 +76,14 @@ var rules = map[string]rule{
 	"not_found":                      {storage.Stop, storage.ReasonNotFound, "Path does not exist", false},
 }
 
-// decodeError turns an answer other than 200 into a *storage.Error.
+// decodeError returns the *storage.Error of an answer other than 200.
 func decodeError(status int, header http.Header, body []byte) error {
 	cause := &apiError{status: status}
 	var answer struct {
 		Error any `json:"error"`
 	}
 	if json.Unmarshal(body, &answer) == nil {
-		cause.tags = tags(answer.Error)
+		cause.tags = unionTags(answer.Error)
 	}
 	if len(cause.tags) == 0 {
 		cause.text = strings.ToValidUTF8(string(body[:min(len(body), 200)]), "")
@@ -114,7 +115,7 @@ func decodeError(status int, header http.Header, body []byte) error {
 	return problem
 }
 
-// decodeEntryError turns the failure of one entry of a batch into a *storage.Error.
+// decodeEntryError returns the *storage.Error of a failed entry of a batch.
 func decodeEntryError(failure json.RawMessage) error {
 	body, err := json.Marshal(map[string]any{"error": failure})
 	if err != nil {
@@ -123,17 +124,17 @@ func decodeEntryError(failure json.RawMessage) error {
 	return decodeError(http.StatusConflict, http.Header{}, body)
 }
 
-// unexpected is an answer with another number of entries than were asked for: none of them can be trusted.
-func unexpected(route string, got, want int) error {
+// wrongEntries returns the error of an answer with a wrong number of entries, none of which can be trusted.
+func wrongEntries(route string, got, want int) error {
 	return &storage.Error{
 		Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Doubt: true,
 		Message: fmt.Sprintf("Dropbox answered %s with %d entries instead of %d", route, got, want),
 	}
 }
 
-// tags lists the union tags of an error from the outside in. A union member that holds another union stands under a field named
-// like the tag, or under "reason" or "path".
-func tags(value any) []string {
+// unionTags returns the tags of an error from the outside in. An inner union is in a field with the name of the outer tag, or in "reason" or
+// "path".
+func unionTags(value any) []string {
 	object, ok := value.(map[string]any)
 	if !ok {
 		return nil
@@ -144,23 +145,24 @@ func tags(value any) []string {
 		list = append(list, tag)
 	}
 	for _, field := range []string{tag, "reason", "path"} {
-		if inner := tags(object[field]); field != "" && len(inner) > 0 {
+		if inner := unionTags(object[field]); field != "" && len(inner) > 0 {
 			return append(list, inner...)
 		}
 	}
 	return list
 }
 
+// requiredScope returns the scope that an error names, empty if it names none.
 func requiredScope(value any) string {
 	object, _ := value.(map[string]any)
 	scope, _ := object["required_scope"].(string)
 	return scope
 }
 
-// maxRetryAfter bounds what Dropbox may ask for, in seconds.
+// maxRetryAfter bounds how long Dropbox may ask to wait, in seconds.
 const maxRetryAfter = 24 * 60 * 60
 
-// retryAfter is how long Dropbox wants to be left alone, from the header or the body.
+// retryAfter returns how long Dropbox asks to wait, in the header or the body; 0 if it does not ask.
 func retryAfter(header http.Header, value any) time.Duration {
 	if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && seconds > 0 {
 		return time.Duration(min(seconds, maxRetryAfter)) * time.Second
@@ -173,7 +175,7 @@ func retryAfter(header http.Header, value any) time.Duration {
 	return 0
 }
 
-// decodeTokenError turns a failed refresh into a *storage.Error.
+// decodeTokenError returns the *storage.Error of a failed refresh.
 func decodeTokenError(err error) error {
 	refused := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &refused) {
@@ -183,7 +185,7 @@ func decodeTokenError(err error) error {
 	if refused.Response != nil {
 		status = refused.Response.StatusCode
 	}
-	// The answer itself is left out of the error: it may repeat what was sent.
+	// The error leaves the answer itself out, because that may repeat what was sent.
 	cause := &apiError{status: status, text: refused.ErrorCode}
 	switch {
 	case refused.ErrorCode == "invalid_grant":
@@ -200,13 +202,13 @@ func decodeTokenError(err error) error {
 	}
 }
 
-// unreachable is a call that got no answer.
+// unreachable returns the error of a call without an answer.
 func unreachable(err error) error {
 	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox could not be reached", Doubt: true, Account: true, Err: err}
 }
 
-// isTag tells whether Dropbox's error has the tag.
-func isTag(err error, tag string) bool {
+// hasTag reports whether Dropbox's error has the tag.
+func hasTag(err error, tag string) bool {
 	cause := (*apiError)(nil)
 	if !errors.As(err, &cause) {
 		return false
@@ -214,5 +216,5 @@ func isTag(err error, tag string) bool {
 	return slices.Contains(cause.tags, tag)
 }
 
-// isConflict tells whether a file or folder of the given kind stands in the way.
-func isConflict(err error, kind string) bool { return isTag(err, "conflict") && isTag(err, kind) }
+// isConflict reports whether a "file" or "folder", as kind says, is at the path already.
+func isConflict(err error, kind string) bool { return hasTag(err, "conflict") && hasTag(err, kind) }

@@ -10,26 +10,25 @@ import (
 )
 
 const (
-	// folderPage entries are asked for at a time, so that an answer stays below maxAnswer.
-	folderPage = 500
-	// maxFolderPages bounds the listing of one folder.
-	maxFolderPages = 20
+	// entriesPerCall is how many entries one call lists. It keeps the answer below maxAnswer.
+	entriesPerCall = 500
+	// maxListCalls bounds the calls that list one folder.
+	maxListCalls = 20
 )
 
 // Folder of an account.
 type Folder struct {
-	// Name is the last component of Path, with the capitals that the person gave it.
+	// Name is the last component of Path, in the user's spelling.
 	Name string
 	// Path from the account's root, with a leading slash.
 	Path string
 }
 
-// ListFolders lists the folders directly below a folder, by name; "/" is the root. complete is false for a folder with so many
-// entries, files included, that only the first 10,000 were read. Errors are *storage.Error: reason NotFound when the folder does
-// not exist.
+// ListFolders lists the folders directly below a folder, by name; "/" is the root. complete is false if the folder has more than 10,000
+// entries, including files, and the rest was not read. Errors are *storage.Error, with ReasonNotFound if the folder does not exist.
 func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Folder, complete bool, err error) {
 	if folder == "/" {
-		folder = "" // how Dropbox writes the root of a listing
+		folder = "" // Dropbox's name of the root here
 	}
 	var page struct {
 		Entries []struct {
@@ -40,8 +39,8 @@ func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Fold
 		Cursor  string `json:"cursor"`
 		HasMore bool   `json:"has_more"`
 	}
-	route, arg := "/2/files/list_folder", map[string]any{"path": folder, "limit": folderPage}
-	for range maxFolderPages {
+	route, arg := "/2/files/list_folder", map[string]any{"path": folder, "limit": entriesPerCall}
+	for range maxListCalls {
 		page.Entries = nil
 		if err := c.rpc(ctx, route, arg, &page); err != nil {
 			return nil, false, err
@@ -60,7 +59,7 @@ func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Fold
 	return folders, !page.HasMore, nil
 }
 
-// Revoke makes Dropbox forget the refresh token and its access tokens: whoever holds them is disconnected.
+// Revoke makes Dropbox reject the refresh token and its access tokens from now on.
 func (c *Client) Revoke(ctx context.Context) error {
 	return c.rpc(ctx, "/2/auth/token/revoke", nil, nil)
 }

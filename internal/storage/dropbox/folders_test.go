@@ -17,7 +17,7 @@ func TestListFolders(t *testing.T) {
 	_, c := setup(t)
 	// The folders come last, behind more files than one answer of the simulator holds.
 	for i := range 120 {
-		if _, err := storagetest.One(t.Context(), c, storagetest.File(t, fmt.Sprintf("/aaa-%03d.txt", i), []byte("x"))); err != nil {
+		if err := storagetest.UploadOne(t.Context(), c, storagetest.File(t, fmt.Sprintf("/aaa-%03d.txt", i), []byte("x"))).Err; err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,14 +47,14 @@ func TestListFolders(t *testing.T) {
 
 func TestListFoldersIsBounded(t *testing.T) {
 	sim, c := setup(t)
-	for i := range maxFolderPages*100 + 1 {
+	for i := range maxListCalls*100 + 1 {
 		if err := c.EnsureFolder(t.Context(), fmt.Sprintf("/f%05d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	sim.ClearLog()
 	folders, complete, err := c.ListFolders(t.Context(), "/")
-	if err != nil || complete || len(folders) != maxFolderPages*100 || calls(sim, "") != maxFolderPages {
+	if err != nil || complete || len(folders) != maxListCalls*100 || calls(sim, "") != maxListCalls {
 		t.Errorf("%d folders in %d calls, complete %t, %v", len(folders), calls(sim, ""), complete, err)
 	}
 }

@@ -20,55 +20,56 @@ import (
 )
 
 const (
-	// maxBatch is how many sessions a batch call may name.
+	// maxBatch is the greatest number of sessions in one batch call.
 	maxBatch = 1000
-	// maxAppend bounds the bytes of one append call.
+	// maxAppend is the greatest number of bytes in one append call.
 	maxAppend = 150 << 20
-	// parallelChunks of one large file are sent at a time.
+	// parallelChunks is how many chunks of one large file are sent at a time.
 	parallelChunks = 6
-	// maxChunk bounds what must be sent again when a call fails, in bytes.
+	// maxChunk is the greatest size of a chunk in bytes. After a failure the whole chunk is sent again.
 	maxChunk = 64 << 20
-	// spareIDs are asked for beyond what is needed. They cost nothing.
+	// spareIDs is how many sessions start_batch starts beyond those needed. They cost nothing.
 	spareIDs = 200
-	// sessionLife is how long a session may be used; Dropbox keeps it for 7 days.
+	// sessionLife is how long the client uses a session; Dropbox keeps it for 7 days.
 	sessionLife = 6 * 24 * time.Hour
 )
 
-// session is a file on its way to Dropbox: an upload session, whose bytes nobody sees until it is finished.
+// session is an upload session of Dropbox. Nobody sees its bytes until it is finished.
 type session struct {
 	id string
-	// closed is true once all bytes are there.
+	// closed is true once Dropbox has all bytes.
 	closed bool
-	// chunks that a concurrent session has, each by the hashes of its blocks; nil are missing.
+	// chunks of a concurrent session: the hashes of the blocks of each chunk that Dropbox has, nil for the others.
 	chunks [][]byte
 }
 
-// chunkSize of a large file: an eighth of it, so that there is something to send in parallel, in whole blocks, as concurrent sessions
-// want it.
+// chunkSize returns the size of a large file's chunks: an eighth of the file, so that there are chunks to send in parallel, in whole
+// blocks, which concurrent sessions require.
 func chunkSize(size int64) int64 {
 	blocks := (size/8 + content.HashBlock - 1) / content.HashBlock
 	return min(max(blocks, 1)*content.HashBlock, maxChunk)
 }
 
-// begun returns the session of a file, nil when it has none.
-func begun(f *storage.File) *session {
+// sessionOf returns the session of a file, nil if it has none.
+func sessionOf(f *storage.File) *session {
 	s, _ := f.Session.(*session)
 	return s
 }
 
+// cursor is Dropbox's UploadSessionCursor.
 type cursor struct {
 	SessionID string `json:"session_id"`
 	Offset    int64  `json:"offset"`
 }
 
-// entryResult is the outcome of one entry of a batch call. A success is the file's metadata where the call commits it.
+// entryResult is the result of one entry of a batch call. If the call commits the file, success holds its metadata.
 type entryResult struct {
 	Tag     string          `json:".tag"`
 	Failure json.RawMessage `json:"failure"`
 	metadata
 }
 
-// err is why the entry failed, nil when it did not.
+// err returns why the entry failed, nil if it did not.
 func (r entryResult) err() error {
 	if r.Tag == "success" {
 		return nil
@@ -76,15 +77,14 @@ func (r entryResult) err() error {
 	return decodeEntryError(r.Failure)
 }
 
-// Stage implements storage.Stager. Small files share their calls; each large one has a session of its own that takes its chunks in
-// parallel.
+// Stage implements storage.Stager. Small files share a call. Each large file has a session of its own, which takes chunks in parallel.
 func (c *Client) Stage(ctx context.Context, files []*storage.File) []error {
 	errs := make([]error, len(files))
 	var small []int
 	var group errgroup.Group
 	for i, f := range files {
 		switch {
-		case begun(f) != nil && begun(f).closed:
+		case sessionOf(f) != nil && sessionOf(f).closed:
 		case f.Size <= c.config.LargeFile:
 			small = append(small, i)
 		default:
@@ -128,9 +128,9 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 		Entries []entryResult `json:"entries"`
 	}
 	failpoint.Hit("upload.before-append")
-	var sent *joined
+	var sent *sequence
 	open := func(ctx context.Context) (io.ReadCloser, error) {
-		sent = &joined{ctx: ctx, files: files}
+		sent = &sequence{ctx: ctx, files: files}
 		return sent, nil
 	}
 	if err := c.content(ctx, "/2/files/upload_session/append_batch", arg, body{bytes, open}, &answer); err != nil {
@@ -138,18 +138,18 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 	}
 	failpoint.Hit("upload.after-append")
 	if len(answer.Entries) != len(files) {
-		return failed(unexpected("append_batch", len(answer.Entries), len(files)))
+		return failed(wrongEntries("append_batch", len(answer.Entries), len(files)))
 	}
 	errs := make([]error, len(files))
 	for i, result := range answer.Entries {
 		switch err := result.err(); {
-		case isTag(err, "not_found"):
+		case hasTag(err, "not_found"):
 			c.spare.drop()
-			errs[i] = lost(err)
+			errs[i] = sessionLost(err)
 		case err != nil:
 			errs[i] = err
 		case sent.hashes[i] != files[i].ContentHash:
-			errs[i] = changed(files[i])
+			errs[i] = contentChanged(files[i])
 		default:
 			files[i].Session = &session{id: ids[i], closed: true}
 		}
@@ -157,39 +157,40 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 	return errs
 }
 
-// changed is a file that is not what it was when it was rendered.
-func changed(f *storage.File) error {
+// contentChanged returns the error of a file whose bytes are not those that were rendered.
+func contentChanged(f *storage.File) error {
 	return &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + f.Path}
 }
 
-// joined reads files one after the other, each opened when its turn comes, and keeps the content hash of each.
-type joined struct {
-	ctx     context.Context //nolint:containedctx // it lives as long as the call that it is the body of
+// sequence reads files one after the other and opens each when its turn comes.
+type sequence struct {
+	ctx     context.Context //nolint:containedctx // it lives as long as the call whose body it is
 	files   []*storage.File
 	current io.ReadCloser
 	hash    *content.BlockHash
-	hashes  []string
+	// hashes are the content hashes of the files that were read to their end.
+	hashes []string
 }
 
 // Read implements io.Reader.
-func (j *joined) Read(p []byte) (int, error) {
+func (s *sequence) Read(p []byte) (int, error) {
 	for {
-		if j.current == nil {
-			if len(j.hashes) == len(j.files) {
+		if s.current == nil {
+			if len(s.hashes) == len(s.files) {
 				return 0, io.EOF
 			}
-			f := j.files[len(j.hashes)]
-			r, err := f.Open(j.ctx, 0, f.Size)
+			f := s.files[len(s.hashes)]
+			r, err := f.Open(s.ctx, 0, f.Size)
 			if err != nil {
 				return 0, err
 			}
-			j.current, j.hash = r, content.NewBlockHash()
+			s.current, s.hash = r, content.NewBlockHash()
 		}
-		n, err := j.current.Read(p)
-		_, _ = j.hash.Write(p[:n]) // never fails
+		n, err := s.current.Read(p)
+		_, _ = s.hash.Write(p[:n]) // never fails
 		if errors.Is(err, io.EOF) {
-			j.hashes = append(j.hashes, content.HashOfBlocks(j.hash.Blocks()))
-			err = j.Close()
+			s.hashes = append(s.hashes, content.HashOfBlocks(s.hash.Blocks()))
+			err = s.Close()
 		}
 		if n > 0 || err != nil {
 			return n, err
@@ -198,31 +199,31 @@ func (j *joined) Read(p []byte) (int, error) {
 }
 
 // Close implements io.Closer.
-func (j *joined) Close() error {
-	if j.current == nil {
+func (s *sequence) Close() error {
+	if s.current == nil {
 		return nil
 	}
-	err := j.current.Close()
-	j.current = nil
+	err := s.current.Close()
+	s.current = nil
 	return err
 }
 
-// spareSessions are ids that were asked for ahead of need.
+// spareSessions are sessions that are started and not used yet.
 type spareSessions struct {
 	mu      sync.Mutex
 	ids     []string
 	expires time.Time
 }
 
-// drop forgets ids that Dropbox does not know any more.
+// drop forgets all of them, because Dropbox does not know them any more.
 func (s *spareSessions) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ids = nil
 }
 
-// sessionIDs returns ids of n new sequential sessions. When some must be asked for, more are than are needed, so that the next batches
-// need not ask.
+// sessionIDs returns the ids of n new sequential sessions. If it must start some, it starts more, so that the next batches need no call
+// for it.
 func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 	s := &c.spare
 	s.mu.Lock()
@@ -239,7 +240,7 @@ func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 			return nil, err
 		}
 		if len(answer.SessionIDs) != wanted {
-			return nil, unexpected("start_batch", len(answer.SessionIDs), wanted)
+			return nil, wrongEntries("start_batch", len(answer.SessionIDs), wanted)
 		}
 		s.ids, s.expires = answer.SessionIDs, c.config.Now().Add(sessionLife)
 	}
@@ -248,14 +249,14 @@ func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 	return ids, nil
 }
 
-// stageLarge sends a file in chunks, several at a time, and goes on with what is missing when it was interrupted before.
+// stageLarge sends the chunks of a file that Dropbox does not have yet, several at a time.
 func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
-	s := begun(f)
+	s := sessionOf(f)
 	if s == nil {
 		var answer struct {
 			SessionID string `json:"session_id"`
 		}
-		if err := c.content(ctx, "/2/files/upload_session/start", map[string]any{"session_type": "concurrent"}, nothing, &answer); err != nil {
+		if err := c.content(ctx, "/2/files/upload_session/start", map[string]any{"session_type": "concurrent"}, emptyBody, &answer); err != nil {
 			return err
 		}
 		s = &session{id: answer.SessionID, chunks: make([][]byte, (f.Size+chunkSize(f.Size)-1)/chunkSize(f.Size))}
@@ -274,17 +275,17 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 	}
 	err := group.Wait()
 	if err == nil {
-		// The chunk that closes the session comes when all others are there.
+		// The last chunk closes the session, so it follows all others.
 		s.chunks[last], err = c.appendChunk(ctx, f, s.id, last, true)
 	}
 	switch {
-	case isTag(err, "not_found"), isTag(err, "closed"), isTag(err, "concurrent_session_invalid_offset"):
-		f.Session = nil // it has expired, or is not what it should be: the next attempt begins anew
-		return lost(err)
+	case hasTag(err, "not_found"), hasTag(err, "closed"), hasTag(err, "concurrent_session_invalid_offset"):
+		f.Session = nil // it has expired or is broken: the next attempt starts another
+		return sessionLost(err)
 	case err != nil:
 		return err
 	case content.HashOfBlocks(slices.Concat(s.chunks...)) != f.ContentHash:
-		return changed(f)
+		return contentChanged(f)
 	}
 	s.closed = true
 	return nil
@@ -328,7 +329,7 @@ func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Re
 		Entries []entry `json:"entries"`
 	}
 	for _, f := range files {
-		arg.Entries = append(arg.Entries, entry{cursor{begun(f).id, f.Size}, commitArg(f)})
+		arg.Entries = append(arg.Entries, entry{cursor{sessionOf(f).id, f.Size}, commitArg(f)})
 	}
 	var answer struct {
 		Entries []entryResult `json:"entries"`
@@ -337,25 +338,25 @@ func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Re
 	err := c.rpc(ctx, "/2/files/upload_session/finish_batch_v2", arg, &answer)
 	failpoint.Hit("upload.after-commit-answer-lost")
 	if err == nil && len(answer.Entries) != len(files) {
-		err = unexpected("finish_batch_v2", len(answer.Entries), len(files))
+		err = wrongEntries("finish_batch_v2", len(answer.Entries), len(files))
 	}
 	if err != nil {
-		return storage.Fail(len(files), err)
+		return slices.Repeat([]storage.Result{{Err: err}}, len(files))
 	}
 	results := make([]storage.Result, len(files))
 	for i, result := range answer.Entries {
 		err := result.err()
-		if isTag(err, "lookup_failed") {
-			// The session has expired, or it was committed and the answer got lost.
+		if hasTag(err, "lookup_failed") {
+			// The session has expired, or it was committed and the answer was lost.
 			files[i].Session = nil
-			err = lost(err)
+			err = sessionLost(err)
 		}
-		results[i] = settle(files[i], result.metadata, err)
+		results[i] = resultOf(files[i], result.metadata, err)
 	}
 	return results
 }
 
-// lost is a session that Dropbox does not know any more.
-func lost(err error) error {
+// sessionLost returns the error of a session that Dropbox does not know any more.
+func sessionLost(err error) error {
 	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonSessionLost, Message: "Dropbox has lost the upload", Doubt: true, Err: err}
 }

@@ -16,31 +16,32 @@ import (
 )
 
 const (
-	// grantPause is how long a refused refresh token is not tried again.
-	grantPause = 10 * time.Minute
-	// expirySlack is how long before its end an access token is made anew. It is longer than connections go without being
-	// verified, so that an upload rarely waits for a token.
+	// refusalPause is how long the client does not try a refused refresh token again.
+	refusalPause = 10 * time.Minute
+	// expirySlack is how long before its end the client replaces an access token. It is longer than the time between two checks of a
+	// connection, which refresh the token too, so that an upload rarely waits for one.
 	expirySlack = 15 * time.Minute
 )
 
 // tokens holds the access token of an account, in memory only.
 type tokens struct {
-	// refreshing is held by whoever reads or refreshes what follows, so that one refresh is in flight at a time.
-	refreshing chan struct{}
-	current    *oauth2.Token
-	// refused is the answer to a refresh token that was refused, kept until refusedUntil.
+	// lock is a mutex that a context can interrupt. It guards the fields below, also during a refresh, so that one is in flight at a
+	// time.
+	lock    chan struct{}
+	current *oauth2.Token
+	// refused is why Dropbox refused the refresh token; it holds until refusedUntil.
 	refused      error
 	refusedUntil time.Time
 }
 
-// authorized makes a call with a valid access token. A token that Dropbox calls expired is refreshed once.
+// authorized makes a call with a valid access token. It refreshes a token that Dropbox calls expired and repeats the call, once.
 func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, token string) error) error {
 	token, err := c.accessToken(ctx, "")
 	if err != nil {
 		return err
 	}
 	err = call(ctx, token)
-	if !isTag(err, "expired_access_token") {
+	if !hasTag(err, "expired_access_token") {
 		return err
 	}
 	if token, err = c.accessToken(ctx, token); err != nil {
@@ -49,12 +50,11 @@ func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, 
 	return call(ctx, token)
 }
 
-// accessToken returns the access token, refreshed when it has expired or is the stale one that Dropbox refused. Whoever comes
-// while a refresh is under way waits for it.
+// accessToken returns the access token. It refreshes a token that expires soon, or is the stale one that Dropbox has refused.
 func (c *Client) accessToken(ctx context.Context, stale string) (string, error) {
 	select {
-	case c.tokens.refreshing <- struct{}{}:
-		defer func() { <-c.tokens.refreshing }()
+	case c.tokens.lock <- struct{}{}:
+		defer func() { <-c.tokens.lock }()
 	case <-ctx.Done():
 		return "", unreachable(ctx.Err())
 	}
@@ -74,21 +74,21 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 	token, err := c.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: c.config.RefreshToken}).Token()
 	if err != nil {
 		err = decodeTokenError(err)
-		c.config.Observer.Refreshed(provider, outcome(err))
+		c.config.Observer.Refreshed(provider, storage.Outcome(err))
 		if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Class == storage.Stop {
-			c.tokens.refused, c.tokens.refusedUntil = err, now.Add(grantPause)
+			c.tokens.refused, c.tokens.refusedUntil = err, now.Add(refusalPause)
 		}
 		return "", err
 	}
 	if token.ExpiresIn > 0 {
 		token.Expiry = now.Add(time.Duration(token.ExpiresIn) * time.Second)
 	}
-	c.config.Observer.Refreshed(provider, "ok")
+	c.config.Observer.Refreshed(provider, storage.Outcome(nil))
 	c.tokens.current, c.tokens.refused = token, nil
 	return token.AccessToken, nil
 }
 
-// limitBody bounds the answers that x/oauth2 reads.
+// limitBody bounds the size of the answers that x/oauth2 reads.
 type limitBody struct{ next http.RoundTripper }
 
 func (l limitBody) RoundTrip(req *http.Request) (*http.Response, error) {

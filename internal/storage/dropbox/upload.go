@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// parallelLooks is how many files are looked for at a time.
+	// parallelLooks is how many doubtful files the client looks for at a time.
 	parallelLooks = 8
-	// maxRenames is how many names are looked at for a file that Dropbox may have renamed.
+	// maxRenames is how many paths the client looks at for a file that Dropbox may have renamed.
 	maxRenames = 100
 )
 
@@ -25,27 +25,29 @@ func (c *Client) Limits() storage.Limits {
 	return storage.Limits{Files: maxBatch, Bytes: c.config.LargeFile}
 }
 
-// Upload implements storage.Provider. One file of which nothing is known costs one call, files/upload. Several are staged, unless
-// they are already, and committed together.
+// Upload implements storage.Provider. A single new file costs one call, files/upload. Several files are staged, unless they are already,
+// and committed together.
 func (c *Client) Upload(ctx context.Context, files []*storage.File) []storage.Result {
 	results := make([]storage.Result, len(files))
-	var open []int
-	for i, done := range c.look(ctx, files, results) {
-		if !done {
-			open = append(open, i)
+	var missing []int
+	for i, found := range c.lookForDoubtful(ctx, files, results) {
+		if !found {
+			missing = append(missing, i)
 		}
 	}
-	if len(open) == 1 && files[open[0]].Session == nil && files[open[0]].Size <= c.config.LargeFile {
-		results[open[0]] = c.uploadOne(ctx, files[open[0]])
+	if len(missing) == 1 && files[missing[0]].Session == nil && files[missing[0]].Size <= c.config.LargeFile {
+		results[missing[0]] = c.uploadOne(ctx, files[missing[0]])
 		return results
 	}
 	var staged []int
-	for i, err := range c.Stage(ctx, pick(files, open)) {
+	for i, err := range c.Stage(ctx, pick(files, missing)) {
 		if err != nil {
-			results[open[i]].Err = certain(err)
+			problem := *storage.AsError(err)
+			problem.Doubt = false // a file that is not staged cannot be at its path
+			results[missing[i]].Err = &problem
 			continue
 		}
-		staged = append(staged, open[i])
+		staged = append(staged, missing[i])
 	}
 	for i, result := range c.finish(ctx, pick(files, staged)) {
 		results[staged[i]] = result
@@ -53,13 +55,7 @@ func (c *Client) Upload(ctx context.Context, files []*storage.File) []storage.Re
 	return results
 }
 
-// certain takes the doubt from an error: what could not be staged does not stand.
-func certain(err error) error {
-	problem := *storage.AsError(err)
-	problem.Doubt = false
-	return &problem
-}
-
+// pick returns the files with the given indexes.
 func pick(files []*storage.File, indexes []int) []*storage.File {
 	picked := make([]*storage.File, 0, len(indexes))
 	for _, i := range indexes {
@@ -68,24 +64,24 @@ func pick(files []*storage.File, indexes []int) []*storage.File {
 	return picked
 }
 
-// metadata is what Dropbox tells of a file or folder.
+// metadata of a file or folder.
 type metadata struct {
 	Tag         string `json:".tag"`
 	PathDisplay string `json:"path_display"`
 	ContentHash string `json:"content_hash"`
 }
 
-// uploadOne brings one file to its path in one call.
+// uploadOne uploads one file in one call.
 func (c *Client) uploadOne(ctx context.Context, f *storage.File) storage.Result {
 	arg := commitArg(f)
 	arg["content_hash"] = f.ContentHash
 	var done metadata
 	err := c.content(ctx, "/2/files/upload", arg, body{f.Size, func(ctx context.Context) (io.ReadCloser, error) { return f.Open(ctx, 0, f.Size) }}, &done)
 	failpoint.Hit("upload.after-commit-answer-lost")
-	return settle(f, done, err)
+	return resultOf(f, done, err)
 }
 
-// commitArg is how a file is committed: Dropbox's CommitInfo.
+// commitArg returns how to commit a file: Dropbox's CommitInfo.
 func commitArg(f *storage.File) map[string]any {
 	arg := map[string]any{"path": f.Path, "mute": true, "mode": "overwrite"}
 	switch f.ConflictPolicy {
@@ -98,13 +94,13 @@ func commitArg(f *storage.File) map[string]any {
 	return arg
 }
 
-// settle says what the answer to a commit means for the file.
-func settle(f *storage.File, done metadata, err error) storage.Result {
+// resultOf returns the result of a file from the answer to its commit.
+func resultOf(f *storage.File, done metadata, err error) storage.Result {
 	switch {
 	case f.ConflictPolicy == storage.Keep && isConflict(err, "file"):
 		return storage.Result{Path: f.Path, Kept: true}
 	case err != nil:
-		return storage.Result{Err: naming(err, f.Path)}
+		return storage.Result{Err: withPath(err, f.Path)}
 	case done.ContentHash != f.ContentHash:
 		return storage.Result{Err: &storage.Error{
 			Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "Dropbox holds other bytes than were sent to " + f.Path,
@@ -114,20 +110,20 @@ func settle(f *storage.File, done metadata, err error) storage.Result {
 	}
 }
 
-// naming adds the path to an error that is about it.
-func naming(err error, path string) error {
-	problem := storage.AsError(err)
+// withPath adds the path to the message of an error about it.
+func withPath(err error, path string) error {
+	problem := *storage.AsError(err)
 	if problem.Reason != storage.ReasonPathNotAllowed && problem.Reason != storage.ReasonConflict {
 		return err
 	}
-	named := *problem
-	named.Message += ": " + path
-	return &named
+	problem.Message += ": " + path
+	return &problem
 }
 
-// look finds the doubtful files that stand already, and tells which results are settled.
-func (c *Client) look(ctx context.Context, files []*storage.File, results []storage.Result) []bool {
-	settled := make([]bool, len(files))
+// lookForDoubtful looks for the doubtful files. It sets the results of those that are uploaded already or that it failed to look for, and
+// returns which results it has set.
+func (c *Client) lookForDoubtful(ctx context.Context, files []*storage.File, results []storage.Result) []bool {
+	set := make([]bool, len(files))
 	var group errgroup.Group
 	group.SetLimit(parallelLooks)
 	for i, f := range files {
@@ -138,43 +134,43 @@ func (c *Client) look(ctx context.Context, files []*storage.File, results []stor
 			found, err := c.find(ctx, f)
 			switch {
 			case err != nil:
-				results[i].Err, settled[i] = err, true
+				results[i].Err, set[i] = err, true
 			case found != nil:
-				results[i], settled[i] = storage.Result{Path: found.PathDisplay, ContentHash: found.ContentHash}, true
+				results[i], set[i] = storage.Result{Path: found.PathDisplay, ContentHash: found.ContentHash}, true
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // the errors are in the results
-	return settled
+	return set
 }
 
-// find returns the file's own bytes at its path or, where Dropbox may have renamed it, at the next free one; nil when they are not
-// there.
+// find returns the metadata of the file if its content is at its path or, if Dropbox may have renamed it, at one of the next paths; else
+// nil.
 func (c *Client) find(ctx context.Context, f *storage.File) (*metadata, error) {
 	for n := range maxRenames {
-		found, err := c.metadata(ctx, storage.Renamed(f.Path, n))
+		found, err := c.metadata(ctx, storage.RenamedPath(f.Path, n))
 		switch {
 		case err != nil || found == nil:
 			return nil, err
 		case found.Tag == "file" && found.ContentHash == f.ContentHash:
 			return found, nil
 		case f.ConflictPolicy != storage.Rename:
-			return nil, nil //nolint:nilnil // another file stands there, and that is no error
+			return nil, nil //nolint:nilnil // another file is there, and that is no error
 		}
 	}
 	return nil, nil //nolint:nilnil // as above
 }
 
-// metadata returns what stands at a path, nil when nothing does.
+// metadata returns the metadata of the file or folder at a path, nil if there is none.
 func (c *Client) metadata(ctx context.Context, path string) (*metadata, error) {
 	found := &metadata{}
 	err := c.rpc(ctx, "/2/files/get_metadata", map[string]any{"path": path}, found)
-	if isTag(err, "not_found") {
-		return nil, nil //nolint:nilnil // nothing stands there, and that is no error
+	if hasTag(err, "not_found") {
+		return nil, nil //nolint:nilnil // nothing is there, and that is no error
 	}
 	if err != nil {
-		return nil, naming(err, path)
+		return nil, withPath(err, path)
 	}
 	return found, nil
 }

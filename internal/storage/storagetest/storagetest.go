@@ -12,14 +12,16 @@ import (
 	"io"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// Service is a storage service for the length of a test, and what the test sees of it behind the provider's back.
+// Service is a storage service in a test.
 type Service struct {
 	Provider storage.Provider
-	// Files returns the bytes of every file by its path.
+	// Files returns the bytes of every file by its path, without the Provider.
 	Files func(t *testing.T) map[string]string
 }
 
@@ -37,57 +39,56 @@ func File(t *testing.T, path string, data []byte) *storage.File {
 	}
 }
 
-// One uploads one file.
-func One(ctx context.Context, p storage.Provider, f *storage.File) (storage.Result, error) {
-	result := p.Upload(ctx, []*storage.File{f})[0]
-	return result, result.Err
+// UploadOne uploads one file.
+func UploadOne(ctx context.Context, p storage.Provider, f *storage.File) storage.Result {
+	return p.Upload(ctx, []*storage.File{f})[0]
 }
 
-// Run runs the tests, each with a service of its own.
+// Run runs the tests, each with its own service.
 func Run(t *testing.T, open func(t *testing.T) Service) {
 	t.Helper()
-	for _, c := range []struct {
-		name string
-		test func(t *testing.T, s Service)
-	}{
-		{"verifies", verifies},
-		{"ensures a folder twice", ensuresFolderTwice},
-		{"uploads one file", uploadsOne},
-		{"uploads several files", uploadsSeveral},
-		{"uploads an empty file", uploadsEmpty},
-		{"keeps names as they are", keepsNames},
-		{"overwrites", overwrites},
-		{"renames", renames},
-		{"keeps", keeps},
-		{"changes nothing when a file is uploaded again", repeats},
-		{"finds what was uploaded before", finds},
-		{"does not find what is another's", findsOthers},
-		{"never leaves half a file", neverHalf},
-		{"tells of a file that cannot be read", unreadable},
+	for name, test := range map[string]func(t *testing.T, s Service){
+		"verifies the account":                            verifies,
+		"creates a folder that may exist":                 createsFolder,
+		"uploads one file":                                uploadsOne,
+		"uploads several files":                           uploadsSeveral,
+		"uploads an empty file":                           uploadsEmpty,
+		"does not change names":                           keepsNames,
+		"overwrites another file":                         overwrites,
+		"renames the file if there is another":            renames,
+		"keeps another file":                              keeps,
+		"changes nothing when it uploads a file again":    repeats,
+		"finds a file that was uploaded before":           findsUploaded,
+		"does not take another file for the one it wants": findsAnother,
+		"never leaves half a file":                        neverHalf,
+		"reports a file that it cannot read":              unreadable,
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
 }
 
 func upload(t *testing.T, s Service, f *storage.File) storage.Result {
 	t.Helper()
-	done, err := One(t.Context(), s.Provider, f)
-	if err != nil {
-		t.Fatalf("uploading %s: %v", f.Path, err)
+	result := UploadOne(t.Context(), s.Provider, f)
+	if result.Err != nil {
+		t.Fatalf("uploading %s: %v", f.Path, result.Err)
 	}
-	return done
+	return result
 }
 
-func expect(t *testing.T, s Service, want map[string]string) {
+// expectFiles compares all files of the service with what is wanted.
+func expectFiles(t *testing.T, s Service, want map[string]string) {
 	t.Helper()
-	got := s.Files(t)
-	for path, data := range want {
-		if found, ok := got[path]; !ok || found != data {
-			t.Errorf("%s holds %.40q (%t), want %.40q", path, found, ok, data)
-		}
+	if diff := cmp.Diff(want, s.Files(t)); diff != "" {
+		t.Errorf("files by path (-want +got):\n%.2000s", diff)
 	}
-	if len(got) != len(want) {
-		t.Errorf("%d files stand there, want %d", len(got), len(want))
+}
+
+// expectResult compares the path of a result and whether another file was kept there.
+func expectResult(t *testing.T, got storage.Result, path string, kept bool) {
+	t.Helper()
+	if diff := cmp.Diff(storage.Result{Path: path, Kept: kept}, storage.Result{Path: got.Path, Kept: got.Kept}); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
 	}
 }
 
@@ -99,7 +100,7 @@ func verifies(t *testing.T, s Service) {
 	}
 }
 
-func ensuresFolderTwice(t *testing.T, s Service) {
+func createsFolder(t *testing.T, s Service) {
 	t.Helper()
 	for range 2 {
 		if err := s.Provider.EnsureFolder(t.Context(), "/Renders/2024"); err != nil {
@@ -114,10 +115,8 @@ func ensuresFolderTwice(t *testing.T, s Service) {
 func uploadsOne(t *testing.T, s Service) {
 	t.Helper()
 	f := File(t, "/Marketing/Campaign-2024/card.png", []byte("hello"))
-	if done := upload(t, s, f); done.Path != f.Path || done.Kept {
-		t.Errorf("got %+v", done)
-	}
-	expect(t, s, map[string]string{f.Path: "hello"})
+	expectResult(t, upload(t, s, f), f.Path, false)
+	expectFiles(t, s, map[string]string{f.Path: "hello"})
 }
 
 func uploadsSeveral(t *testing.T, s Service) {
@@ -130,17 +129,18 @@ func uploadsSeveral(t *testing.T, s Service) {
 		files, want[path] = append(files, File(t, path, []byte(data))), data
 	}
 	for i, result := range s.Provider.Upload(t.Context(), files) {
-		if result.Err != nil || result.Path != files[i].Path {
-			t.Errorf("got %+v", result)
+		if result.Err != nil {
+			t.Error(result.Err)
 		}
+		expectResult(t, result, files[i].Path, false)
 	}
-	expect(t, s, want)
+	expectFiles(t, s, want)
 }
 
 func uploadsEmpty(t *testing.T, s Service) {
 	t.Helper()
 	upload(t, s, File(t, "/empty.png", nil))
-	expect(t, s, map[string]string{"/empty.png": ""})
+	expectFiles(t, s, map[string]string{"/empty.png": ""})
 }
 
 func keepsNames(t *testing.T, s Service) {
@@ -150,16 +150,14 @@ func keepsNames(t *testing.T, s Service) {
 		upload(t, s, File(t, path, []byte(path)))
 		want[path] = path
 	}
-	expect(t, s, want)
+	expectFiles(t, s, want)
 }
 
 func overwrites(t *testing.T, s Service) {
 	t.Helper()
 	upload(t, s, File(t, "/a.png", []byte("theirs")))
-	if done := upload(t, s, File(t, "/a.png", []byte("ours"))); done.Path != "/a.png" || done.Kept {
-		t.Errorf("got %+v", done)
-	}
-	expect(t, s, map[string]string{"/a.png": "ours"})
+	expectResult(t, upload(t, s, File(t, "/a.png", []byte("ours"))), "/a.png", false)
+	expectFiles(t, s, map[string]string{"/a.png": "ours"})
 }
 
 func renames(t *testing.T, s Service) {
@@ -167,20 +165,14 @@ func renames(t *testing.T, s Service) {
 	upload(t, s, File(t, "/a.png", []byte("theirs")))
 	f := File(t, "/a.png", []byte("ours"))
 	f.ConflictPolicy = storage.Rename
-	if done := upload(t, s, f); done.Path != "/a (1).png" {
-		t.Errorf("got %+v", done)
-	}
-	// After doubt the renamed file is found, and not uploaded under another name.
+	expectResult(t, upload(t, s, f), "/a (1).png", false)
+	// After doubt the provider finds the renamed file and does not upload it under another name.
 	f.Doubtful = true
-	if done := upload(t, s, f); done.Path != "/a (1).png" {
-		t.Errorf("after doubt: %+v", done)
-	}
+	expectResult(t, upload(t, s, f), "/a (1).png", false)
 	third := File(t, "/a.png", []byte("third"))
 	third.ConflictPolicy = storage.Rename
-	if done := upload(t, s, third); done.Path != "/a (2).png" {
-		t.Errorf("got %+v", done)
-	}
-	expect(t, s, map[string]string{"/a.png": "theirs", "/a (1).png": "ours", "/a (2).png": "third"})
+	expectResult(t, upload(t, s, third), "/a (2).png", false)
+	expectFiles(t, s, map[string]string{"/a.png": "theirs", "/a (1).png": "ours", "/a (2).png": "third"})
 }
 
 func keeps(t *testing.T, s Service) {
@@ -188,14 +180,10 @@ func keeps(t *testing.T, s Service) {
 	upload(t, s, File(t, "/a.png", []byte("theirs")))
 	f := File(t, "/a.png", []byte("ours"))
 	f.ConflictPolicy = storage.Keep
-	if done := upload(t, s, f); done.Path != "/a.png" || !done.Kept {
-		t.Errorf("got %+v", done)
-	}
+	expectResult(t, upload(t, s, f), "/a.png", true)
 	f.Doubtful = true
-	if done := upload(t, s, f); !done.Kept {
-		t.Errorf("after doubt: %+v", done)
-	}
-	expect(t, s, map[string]string{"/a.png": "theirs"})
+	expectResult(t, upload(t, s, f), "/a.png", true)
+	expectFiles(t, s, map[string]string{"/a.png": "theirs"})
 }
 
 func repeats(t *testing.T, s Service) {
@@ -204,35 +192,31 @@ func repeats(t *testing.T, s Service) {
 		for range 2 {
 			f := File(t, "/"+string(policy)+".png", []byte("same"))
 			f.ConflictPolicy = policy
-			if done := upload(t, s, f); done.Path != f.Path || done.Kept {
-				t.Errorf("%s: %+v", policy, done)
-			}
+			expectResult(t, upload(t, s, f), f.Path, false)
 		}
 	}
-	expect(t, s, map[string]string{"/Overwrite.png": "same", "/Rename.png": "same", "/Keep.png": "same"})
+	expectFiles(t, s, map[string]string{"/Overwrite.png": "same", "/Rename.png": "same", "/Keep.png": "same"})
 }
 
-func finds(t *testing.T, s Service) {
+func findsUploaded(t *testing.T, s Service) {
 	t.Helper()
 	f := File(t, "/a.png", []byte("hello"))
 	upload(t, s, f)
 	again := File(t, "/a.png", []byte("hello"))
 	again.Doubtful = true
 	again.Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
-		return nil, errors.New("a file that stands already is read again")
+		return nil, errors.New("a file that is uploaded already was read again")
 	}
-	if done := upload(t, s, again); done.Path != "/a.png" {
-		t.Errorf("got %+v", done)
-	}
+	expectResult(t, upload(t, s, again), "/a.png", false)
 }
 
-func findsOthers(t *testing.T, s Service) {
+func findsAnother(t *testing.T, s Service) {
 	t.Helper()
 	upload(t, s, File(t, "/a.png", []byte("other")))
 	f := File(t, "/a.png", []byte("hello"))
 	f.Doubtful = true
 	upload(t, s, f)
-	expect(t, s, map[string]string{"/a.png": "hello"})
+	expectFiles(t, s, map[string]string{"/a.png": "hello"})
 }
 
 func neverHalf(t *testing.T, s Service) {
@@ -242,28 +226,28 @@ func neverHalf(t *testing.T, s Service) {
 	f.Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(whole[:len(whole)/2])), nil
 	}
-	if done, err := One(t.Context(), s.Provider, f); err == nil {
-		t.Errorf("half a file was taken: %+v", done)
+	if result := UploadOne(t.Context(), s.Provider, f); result.Err == nil {
+		t.Errorf("the provider uploaded half a file: %+v", result)
 	}
 	changed := File(t, "/changed.png", whole)
 	changed.ContentHash = File(t, "", []byte("before")).ContentHash
 	other := File(t, "/other.png", []byte("other"))
 	results := s.Provider.Upload(t.Context(), []*storage.File{changed, other})
 	if results[0].Err == nil || results[1].Err != nil {
-		t.Errorf("a file that changed in the store: %+v", results)
+		t.Errorf("one file has changed in the store, got %+v", results)
 	}
-	expect(t, s, map[string]string{"/other.png": "other"})
+	expectFiles(t, s, map[string]string{"/other.png": "other"})
 }
 
 func unreadable(t *testing.T, s Service) {
 	t.Helper()
 	f := File(t, "/a.png", []byte("hello"))
 	f.Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
-		return nil, errors.New("the store is away")
+		return nil, errors.New("the store is down")
 	}
-	_, err := One(t.Context(), s.Provider, f)
+	err := UploadOne(t.Context(), s.Provider, f).Err
 	if problem := storage.AsError(err); err == nil || problem.Reason != storage.ReasonContentUnreadable || problem.Class != storage.Retry || problem.Account {
 		t.Errorf("got %+v", err)
 	}
-	expect(t, s, map[string]string{})
+	expectFiles(t, s, map[string]string{})
 }

@@ -4,12 +4,11 @@
 package uploader
 
 import (
-	"cmp"
 	"strings"
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -29,7 +28,7 @@ type fileState struct {
 	rendering bool
 	// deadline from the moment on; 0 is ten minutes.
 	deadline time.Duration
-	// second is a client of the same account, instead of the first.
+	// second says that the file goes through a second client of the account.
 	second bool
 }
 
@@ -120,7 +119,7 @@ func TestNextOfAnAccount(t *testing.T) {
 		"a provider that cannot stage waits for the render": {cannotStage: true, files: []fileState{{path: "/1", rendering: true, age: aheadAge}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			limits := storage.Limits{Files: 3, Bytes: cmp.Or(tc.bytes, 10)}
+			limits := storage.Limits{Files: 3, Bytes: max(tc.bytes, 10)}
 			first, second := &fakeProvider{limits: limits}, &fakeProvider{limits: limits}
 			a := &account{committing: tc.committing, heldUntil: moment.Add(tc.heldFor)}
 			for _, f := range tc.files {
@@ -192,14 +191,14 @@ func expectActions(t *testing.T, actions []action, at time.Time, want []string, 
 		}
 		got = append(got, strings.Join(words, " "))
 	}
-	if diff := gocmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 	var wait time.Duration
 	if !at.IsZero() {
 		wait = at.Sub(moment)
 	}
-	if diff := gocmp.Diff(again.String(), wait.String()); diff != "" {
+	if diff := cmp.Diff(again.String(), wait.String()); diff != "" {
 		t.Errorf("asked again after (-want +got):\n%s", diff)
 	}
 }
