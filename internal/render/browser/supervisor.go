@@ -75,13 +75,13 @@ func newSupervisor[P process](launch func(ctx context.Context) (P, error), maxRe
 }
 
 // running returns the current process, or zero when none runs.
-func (s *supervisor[P]) running() (p P) {
+func (s *supervisor[P]) running() (none P) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != p && !isClosed(s.current.Lost()) {
-		p = s.current
+	if s.current == none || isClosed(s.current.Lost()) {
+		return none
 	}
-	return p
+	return s.current
 }
 
 // start returns the current process. It launches one if none runs, and shares a launch with other callers. When ctx ends, the launch
