@@ -47,8 +47,8 @@ type Options struct {
 type Browser struct {
 	options    Options
 	supervisor *supervisor[*chromium]
-	// painting has room for Options.Parallel pages.
-	painting chan struct{}
+	// slots has room for the pages that are painted at the same time.
+	slots chan struct{}
 }
 
 // New returns a Browser. No process runs before Start or Render.
@@ -68,11 +68,9 @@ func New(options Options) (*Browser, error) {
 	options.MaxRenders = cmp.Or(options.MaxRenders, 1000)
 	options.Parallel = cmp.Or(options.Parallel, runtime.GOMAXPROCS(0))
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
-	launch := func(ctx context.Context) (*chromium, error) { return launch(ctx, options) }
-	return &Browser{
-		options: options, supervisor: newSupervisor(launch, options.MaxRenders, options.MaxMemory, options.Logger),
-		painting: make(chan struct{}, options.Parallel),
-	}, nil
+	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel)}
+	b.supervisor = newSupervisor(b.launch, options.MaxRenders, options.MaxMemory, options.Logger)
+	return b, nil
 }
 
 // ExecPath returns the path of the headless shell.

@@ -31,20 +31,20 @@ type chromium struct {
 }
 
 // launch starts Chromium and opens the first tab in the background.
-func launch(ctx context.Context, options Options) (*chromium, error) {
-	connection, err := devtools.Start(ctx, options.ExecPath, flags(options.Proxy)...)
+func (b *Browser) launch(ctx context.Context) (*chromium, error) {
+	connection, err := devtools.Start(ctx, b.options.ExecPath, launchFlags(b.options.Proxy)...)
 	if err != nil {
 		return nil, err
 	}
 	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1)}
-	c.tabs = newTabs(c.openTab, options.Parallel, options.Logger)
+	c.tabs = newTabs(c.openTab, b.options.Parallel, b.options.Logger)
 	c.tabs.openAhead()
 	return c, nil
 }
 
-// flags returns Chromium's flags for a pod (https://peter.sh/experiments/chromium-command-line-switches/). Chromium's own sandbox needs
+// launchFlags returns Chromium's flags for a pod (https://peter.sh/experiments/chromium-command-line-switches/). Chromium's own sandbox needs
 // user namespaces, which a "restricted" pod does not have; the pod is the sandbox.
-func flags(proxy string) []string {
+func launchFlags(proxy string) []string {
 	flags := []string{
 		"--headless",
 		"--no-sandbox",

@@ -58,7 +58,7 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 			return nil, err
 		}
 	}
-	return warnings(task, reports), nil
+	return allWarnings(task, reports), nil
 }
 
 // filming is one task while its pages are filmed.

@@ -65,8 +65,8 @@ func (b *Browser) paintAll(ctx context.Context, c *chromium, task render.Task, s
 // paint returns the file of one page, once fewer than Options.Parallel pages of all renders are being painted.
 func (b *Browser) paint(ctx context.Context, c *chromium, task render.Task, p render.Page) (data []byte, r report, err error) {
 	select {
-	case b.painting <- struct{}{}:
-		defer func() { <-b.painting }()
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
 	case <-ctx.Done():
 		return nil, report{}, ctx.Err()
 	}
@@ -108,9 +108,10 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 			return nil, err
 		}
 	}
-	return warnings(task, reports), nil
+	return allWarnings(task, reports), nil
 }
 
+// output returns the file of a painting.
 func (p *painting) output(task render.Task) render.Output {
 	o := render.Output{
 		ID: file.ID{Page: p.page.Number, ExtraSize: p.extraSize}, PageID: p.page.ID,
@@ -125,9 +126,9 @@ func (p *painting) output(task render.Task) render.Output {
 // scaled returns a length in the pixels of a picture.
 func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
 
-// warnings returns the warnings of all reports, each once: a page reports the same in every size. The last ones name the modifications
+// allWarnings returns the warnings of all reports, each once: a page reports the same in every size. The last ones name the modifications
 // that no page uses.
-func warnings(task render.Task, reports []report) (all []render.Warning) {
+func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 	for _, r := range reports {
 		for _, w := range r.Warnings {
 			if !slices.Contains(all, w) {
