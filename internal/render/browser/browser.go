@@ -17,8 +17,7 @@ import (
 	"github.com/platen-dev/platen/internal/render/encode"
 )
 
-// executables are the names under which Linux distributions install a headless shell. Other builds of Chromium draw no frame on
-// request.
+// executables are the names of a headless shell, the preferred one first. Other builds of Chromium draw no frame on request.
 var executables = []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell"}
 
 // ErrNoBrowser means that PATH has no browser that can render.

@@ -17,8 +17,8 @@ const (
 	maxPages = 100
 	// inertTimeout bounds the painting of a written page.
 	inertTimeout = 10 * time.Second
-	// keptMemory is the part of the memory limit, as its divisor, up to which a tab is kept for the next page.
-	keptMemory = 3
+	// keptMemoryDivisor divides the memory limit: a tab is kept for the next page while the browser holds less than the quotient.
+	keptMemoryDivisor = 3
 )
 
 // errBlocked means that a page that looked inert needs a script or a request.
@@ -64,8 +64,8 @@ func (b *Browser) showInert(ctx context.Context, c *chromium, task render.Task, 
 	if err == nil && t.blocked.Load() {
 		err = errBlocked
 	}
-	// A tab frees the memory of its pages late. Without the last condition, the next page would fail for the memory of this one.
-	if err != nil || t.pages >= maxPages || b.options.MaxMemory > 0 && c.Meter()() > b.options.MaxMemory/keptMemory {
+	// A tab frees the memory of its pages late. Without the last condition, the next page could fail because of this one's memory.
+	if err != nil || t.pages >= maxPages || b.options.MaxMemory > 0 && c.Meter()() > b.options.MaxMemory/keptMemoryDivisor {
 		c.tabs.discard(t)
 	} else {
 		c.tabs.keep(t)
