@@ -21,10 +21,10 @@ import (
 
 const kubernetesVersion = "v1.37.2"
 
-// componentsModule holds the packages of the cluster's programs, in one module so that each package is compiled once.
+// componentsModule requires all of the cluster's programs: in one module, each package is compiled once.
 const componentsModule = modulePath + "/hack/devcluster/components"
 
-// kube is the binary that is each of Kubernetes' programs, by the name that it is called.
+// kube is the binary of all of Kubernetes' programs; it acts as the one by whose name it is called.
 const kube = "kube"
 
 // packages maps the binaries to their import paths.
@@ -37,7 +37,7 @@ var packages = map[string]string{
 	"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr",
 }
 
-// programs maps the names of the programs to their binaries.
+// programs maps each program to its binary.
 var programs = map[string]string{
 	"kube-apiserver": kube, "kube-controller-manager": kube, "kube-scheduler": kube, "kube-proxy": kube, "kubelet": kube, "kubectl": kube,
 	"coredns": "coredns", "etcd": "etcd",
@@ -100,7 +100,7 @@ func (c *cluster) binaries(ctx context.Context, names []string) (string, error) 
 	return c.linkFolder(links)
 }
 
-// lockCache keeps two builds of the same binaries from running at once.
+// lockCache prevents two concurrent builds of the same binaries.
 func (c *cluster) lockCache(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(c.cache, 0o755); err != nil {
 		return nil, err
@@ -109,11 +109,11 @@ func (c *cluster) lockCache(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	told := false
+	announced := false
 	err = poll(ctx, 30*time.Minute, 200*time.Millisecond, func(context.Context) error {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err != nil && !told {
-			told = true
+		if err != nil && !announced {
+			announced = true
 			c.printf("waiting for another build of the cluster's binaries")
 		}
 		return err
@@ -166,7 +166,7 @@ func (c *cluster) build(ctx context.Context, dir, key string, names []string) er
 	return nil
 }
 
-// builtName is where go build puts the binary of a package: its last path element, but for a major version.
+// builtName returns where go build puts the binary of a package: under the last path element that is no major version.
 func builtName(dir, importPath string) string {
 	base := filepath.Base(importPath)
 	if len(base) > 1 && base[0] == 'v' && strings.Trim(base[1:], "0123456789") == "" {
@@ -175,7 +175,7 @@ func builtName(dir, importPath string) string {
 	return filepath.Join(dir, base)
 }
 
-// publish moves a built binary into its own cache folder in one step, so that a folder that exists is complete.
+// publish moves a built binary into its cache folder in one step, so an existing folder is complete.
 func (c *cluster) publish(built, target string) error {
 	temp, err := os.MkdirTemp(c.cache, ".publish-")
 	if err != nil {

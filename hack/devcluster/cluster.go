@@ -41,7 +41,7 @@ type cluster struct {
 
 	repo  string // the checkout
 	state string // its .devcluster folder
-	run   string // what has to be found from every checkout, and sockets
+	run   string // sockets, and records that every checkout must find
 	cache string // built binaries, kept by down
 }
 
@@ -92,17 +92,17 @@ func (c *cluster) path(parts ...string) string {
 func (c *cluster) kubeconfig() string       { return c.path("kubeconfig") }
 func (c *cluster) containerdSocket() string { return filepath.Join(c.run, "containerd.sock") }
 
-// lock makes the commands that change the cluster run one after the other, across all checkouts.
+// lock serializes the commands that change the cluster, across all checkouts.
 func (c *cluster) lock(ctx context.Context) (unlock func(), err error) {
 	f, err := os.OpenFile("/run/lock/platen-dev.lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	told := false
+	announced := false
 	err = poll(ctx, 15*time.Minute, 200*time.Millisecond, func(context.Context) error {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err != nil && !told {
-			told = true
+		if err != nil && !announced {
+			announced = true
 			c.printf("waiting for another devcluster command to end")
 		}
 		return err

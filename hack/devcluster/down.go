@@ -19,11 +19,11 @@ import (
 	"time"
 )
 
-// owner says whose cluster this machine's is.
+// owner identifies the checkout that owns the machine's cluster.
 type owner struct {
 	// State is the owner's state folder.
 	State string `json:"state"`
-	// BootID is the machine's start at which the cluster was made; process ids mean nothing after the next.
+	// BootID identifies the boot in which the cluster was made; process ids mean nothing after the next one.
 	BootID string `json:"bootID"`
 }
 
@@ -50,7 +50,7 @@ func (c *cluster) readOwner() (*owner, error) {
 	return &o, nil
 }
 
-// claim makes this checkout the owner, after it has cleaned up what a dead cluster left behind.
+// claim cleans up what a dead cluster left behind and makes this checkout the owner.
 func (c *cluster) claim(ctx context.Context) error {
 	boot, err := bootID()
 	if err != nil {
@@ -135,13 +135,13 @@ func (c *cluster) down(ctx context.Context) error {
 	return nil
 }
 
-// clean ends all processes of the cluster and removes all that it left on the machine. State is lost anyway, so
-// nothing is given time to end well.
+// clean kills all processes of the cluster and removes everything that it left on the machine. The state is lost anyway, so no process
+// gets time to shut down.
 func (c *cluster) clean(ctx context.Context, state string) error {
 	if exists(c.run) {
 		c.printf("stopping processes and containers")
 	}
-	// First those that would start others again.
+	// kubelet and containerd come first: they would restart others.
 	for _, name := range append([]string{"kubelet", "containerd"}, c.recordedNames()...) {
 		if id, ok := c.recorded(name); ok {
 			if err := id.end(ctx, 0); err != nil {
@@ -167,8 +167,7 @@ func (c *cluster) clean(ctx context.Context, state string) error {
 	return os.RemoveAll(c.run)
 }
 
-// endShims kills the processes that watch over containers. They are known by the address of our containerd among
-// their arguments, which is there for as long as they run.
+// endShims kills the processes that supervise containers. Their arguments hold the address of our containerd.
 func (c *cluster) endShims(ctx context.Context) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -194,7 +193,7 @@ func (c *cluster) endShims(ctx context.Context) error {
 	return nil
 }
 
-// isShim says whether a command line is that of a shim of the containerd at this socket.
+// isShim reports whether a command line belongs to a shim of the containerd at this socket.
 func isShim(cmdline []byte, socket string) bool {
 	args := bytes.Split(cmdline, []byte{0})
 	if filepath.Base(string(args[0])) != "containerd-shim-runc-v2" {
@@ -208,7 +207,7 @@ func isShim(cmdline []byte, socket string) bool {
 	return false
 }
 
-// removeShimSockets removes the sockets that shims keep outside of the state folder. Each container's bundle names its own.
+// removeShimSockets removes the sockets that shims keep outside the state folder. Each container's bundle names its socket.
 func removeShimSockets(state string) {
 	bundles := filepath.Join(state, "containerd", "state", "io.containerd.runtime.v2.task", "*", "*")
 	for _, name := range []string{"address", "bootstrap.json"} {
@@ -231,7 +230,7 @@ func removeShimSockets(state string) {
 	removeEmpty("/run/containerd/s", "/run/containerd")
 }
 
-// removeStrays removes what kubelet and the CNI library write to fixed places outside of the state folder.
+// removeStrays removes what kubelet and the CNI library write to fixed places outside the state folder.
 func removeStrays(state string) {
 	links, _ := filepath.Glob("/var/log/containers/*.log")
 	for _, link := range links {
@@ -250,7 +249,7 @@ func removeStrays(state string) {
 		"/var/lib/kubelet")
 }
 
-// answers says whether somebody, such as another kubelet, listens at a unix socket.
+// answers reports whether a process, such as another kubelet, listens on a unix socket.
 func answers(socket string) bool {
 	conn, err := net.DialTimeout("unix", socket, time.Second)
 	if err != nil {
@@ -260,7 +259,7 @@ func answers(socket string) bool {
 	return true
 }
 
-// removeEmpty removes those of the folders that hold nothing.
+// removeEmpty removes the folders that are empty.
 func removeEmpty(folders ...string) {
 	for _, folder := range folders {
 		_ = os.Remove(folder)

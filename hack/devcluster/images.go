@@ -100,8 +100,8 @@ func (c *cluster) loadImages(ctx context.Context, files []string) error {
 	return nil
 }
 
-// loadImage loads one archive. Layers that containerd holds already are left out of the stream, so that a change of
-// one small layer costs nothing for the large ones.
+// loadImage loads one archive. It leaves out the layers that containerd has, so a change of a small layer costs nothing for the large
+// ones.
 func (c *cluster) loadImage(ctx context.Context, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -133,8 +133,7 @@ func (c *cluster) loadImage(ctx context.Context, name string) error {
 	return nil
 }
 
-// isOCIArchive says whether blobs of the archive are looked up by their digest. Docker archives name theirs by path,
-// and have to be complete.
+// isOCIArchive reports whether the archive finds its blobs by digest. Docker archives find theirs by path and must be complete.
 func isOCIArchive(f io.ReadSeeker) (bool, error) {
 	found := false
 	for tr := tar.NewReader(f); ; {

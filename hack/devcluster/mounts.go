@@ -53,8 +53,8 @@ func below(mounts []mount, folders ...string) []string {
 	return points
 }
 
-// unmountBelow takes away all mounts under the folders and makes sure of it: what is removed afterwards must not reach
-// through a mount into somebody's files.
+// unmountBelow unmounts everything under the folders and fails if a mount is left: the caller removes the folders, and must not reach
+// through a mount into other files.
 func unmountBelow(folders ...string) error {
 	for range 3 { // a mount may hide others
 		mounts, err := readMounts()

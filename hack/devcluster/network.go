@@ -11,8 +11,7 @@ import (
 	"syscall"
 )
 
-// networkUp says whether the node's network stands as ensureNetwork makes it. The route to the Services is the last
-// thing it makes.
+// networkUp reports whether the node's network is as ensureNetwork makes it. The route to the Services comes last.
 func networkUp(ctx context.Context) bool {
 	if _, err := command(ctx, "", "nsenter", "--net=/run/netns/"+netnsName, "ip", "link", "show", nodeLink); err != nil {
 		return false
@@ -50,7 +49,7 @@ func (c *cluster) ensureNetwork(ctx context.Context) error {
 	return nil
 }
 
-// removeNetwork takes away what is there of the node's network. Routes go with the link.
+// removeNetwork removes what exists of the node's network. The routes vanish with the link.
 func removeNetwork(ctx context.Context) {
 	if _, err := os.Stat("/sys/class/net/" + hostLink); err == nil {
 		_, _ = command(ctx, "", "ip", "link", "del", hostLink)
@@ -59,7 +58,7 @@ func removeNetwork(ctx context.Context) {
 		_, _ = command(ctx, "", "ip", "netns", "del", netnsName)
 		_ = os.Remove("/run/netns/" + netnsName)
 	}
-	// "ip netns add" mounts the folder onto itself; without a namespace in it, nobody needs that.
+	// "ip netns add" mounts the folder onto itself; without a namespace in it, the mount has no use.
 	if left, err := os.ReadDir("/run/netns"); err == nil && len(left) == 0 {
 		_ = syscall.Unmount("/run/netns", syscall.MNT_DETACH)
 	}

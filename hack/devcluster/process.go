@@ -63,13 +63,13 @@ func identify(pid int) (identity, error) {
 	return parseStat(string(line))
 }
 
-// alive says whether the very process still runs; a zombie does not.
+// alive reports whether this very process still runs; a zombie does not.
 func (i identity) alive() bool {
 	now, err := identify(i.pid)
 	return err == nil && now.startTime == i.startTime && now.state != 'Z' && now.state != 'X'
 }
 
-// signal sends s to the very process. The handle is taken before the identity is compared, so that the process id
+// signal sends s to this very process. The handle is taken before the identity is compared, so that the process id
 // cannot be reused in between.
 func (i identity) signal(s os.Signal) error {
 	p, err := os.FindProcess(i.pid)
@@ -83,7 +83,7 @@ func (i identity) signal(s os.Signal) error {
 	return p.Signal(s)
 }
 
-// end stops the process, by SIGKILL when it has not obeyed SIGTERM within grace.
+// end stops the process: by SIGTERM, and by SIGKILL after grace. Without grace it sends SIGKILL at once.
 func (i identity) end(ctx context.Context, grace time.Duration) error {
 	gone := func(context.Context) error {
 		if i.alive() {
@@ -117,7 +117,7 @@ func (c *cluster) recorded(name string) (identity, bool) {
 	return id, err == nil
 }
 
-// recordedNames lists the daemons that were started at some time.
+// recordedNames lists the daemons that have been started.
 func (c *cluster) recordedNames() []string {
 	files, _ := filepath.Glob(c.recordPath("*"))
 	names := make([]string, 0, len(files))
@@ -174,8 +174,8 @@ func (c *cluster) ensure(ctx context.Context, d daemon) error {
 	return c.launch(d)
 }
 
-// launchScript records the process before it becomes the daemon, so that no daemon is ever without a record, whenever
-// this program is killed. Process id and start time stay the same through exec.
+// launchScript records the process before it becomes the daemon, so every daemon has a record even if this program is killed. exec
+// keeps the process id and the start time.
 const launchScript = `read -r stat < /proc/$$/stat && echo "$stat" > "$1" && shift && exec nsenter --net=/run/netns/` +
 	netnsName + ` "$@"`
 

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -125,7 +126,7 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
-func TestPollTellsTheLastError(t *testing.T) {
+func TestPollReportsTheLastError(t *testing.T) {
 	t.Parallel()
 	err := poll(t.Context(), 20*time.Millisecond, time.Millisecond, func(context.Context) error {
 		return errors.New("not yet")
@@ -142,22 +143,20 @@ func TestIsShim(t *testing.T) {
 		argv []string
 		want bool
 	}{
-		"ours":                   {[]string{"/cache/containerd-shim-runc-v2", "-namespace", "k8s.io", "-address", socket}, true},
-		"another containerd's":   {[]string{"/usr/bin/containerd-shim-runc-v2", "-address", "/run/containerd/containerd.sock"}, false},
-		"another program":        {[]string{"/usr/bin/less", "-address", socket}, false},
-		"an address as its name": {[]string{"/cache/containerd-shim-runc-v2", "-id", socket}, false},
-		"kernel thread":          {nil, false},
+		"ours":                   {argv: []string{"/cache/containerd-shim-runc-v2", "-namespace", "k8s.io", "-address", socket}, want: true},
+		"another containerd's":   {argv: []string{"/usr/bin/containerd-shim-runc-v2", "-address", "/run/containerd/containerd.sock"}},
+		"another program":        {argv: []string{"/usr/bin/less", "-address", socket}},
+		"an address as its name": {argv: []string{"/cache/containerd-shim-runc-v2", "-id", socket}},
+		"kernel thread":          {},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmdline := ""
-			var cmdlineSb155 strings.Builder
+			var cmdline bytes.Buffer
 			for _, arg := range test.argv {
-				cmdlineSb155.WriteString(arg + "\x00")
+				cmdline.WriteString(arg + "\x00")
 			}
-			cmdline += cmdlineSb155.String()
-			if got := isShim([]byte(cmdline), socket); got != test.want {
+			if got := isShim(cmdline.Bytes(), socket); got != test.want {
 				t.Errorf("isShim(%q) = %v, want %v", test.argv, got, test.want)
 			}
 		})

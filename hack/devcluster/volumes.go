@@ -11,11 +11,10 @@ import (
 	"strings"
 )
 
-// volumeCount is how many volumes wait to be claimed.
+// volumeCount is the number of volumes that can be claimed.
 const volumeCount = 3
 
-// ensureVolumes makes the folders that claims of the default storage class are bound to. A volume whose claim is gone
-// is emptied and offered again.
+// ensureVolumes makes the volumes of the default storage class. It empties a volume whose claim is gone and offers it again.
 func (c *cluster) ensureVolumes(ctx context.Context) error {
 	phases, err := c.kubectl(ctx, "", "get", "persistentvolumes", "-o",
 		`jsonpath={range .items[*]}{.metadata.name}={.status.phase}{"\n"}{end}`)

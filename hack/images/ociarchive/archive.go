@@ -37,7 +37,7 @@ func Image(architecture string, config v1.Config, layers ...v1.Layer) (v1.Image,
 }
 
 // Write writes img under its full reference, for example "docker.io/library/x:dev", to the file name. The file appears
-// when it is complete. Layers with which an archive of that name begins already are not written again.
+// when it is complete. Write keeps the layers with which an archive of that name begins.
 func Write(name, reference string, img v1.Image) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
