@@ -69,6 +69,11 @@ verify: $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) lint ## Ch
 	hack/verify.sh
 	@echo "==> verify: ok"
 
+.PHONY: preview
+preview: ## Render the samples' banner on this machine, without a cluster.
+	@hack/setup browser & hack/step preview "two minutes the first time, a second afterwards" go build -o $(BIN)/ ./cmd/kubectl-platen && wait $$!
+	@$(BIN)/kubectl-platen preview banner -f config/samples/marketing.yaml -o $(BIN)/banner.png
+
 .PHONY: build
 build: ## Build the binaries into bin/.
 	go build -o $(BIN)/ ./cmd/...
@@ -186,6 +191,24 @@ demo: export PLAN := images cluster load install samples
 demo: deploy ## Run the main job on the samples and show the outcome.
 	@hack/step samples "20 seconds" go run ./hack/demo
 	@hack/step --report
+
+##@ Release
+
+# Images are called $(IMAGE_PREFIX)/manager:$(VERSION) and so on. IMAGE_DIGESTS=false leaves the digests out of install.yaml, for a
+# cluster into which dist/images/*.tar are loaded.
+VERSION ?= $(shell git describe --tags --exact-match 2>/dev/null || echo v0.0.0-g$$(git rev-parse --short HEAD))
+IMAGE_PREFIX ?= platen.dev
+IMAGE_DIGESTS ?= true
+PLUGIN_PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64
+
+.PHONY: dist
+dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the images and the plugin for each platform.
+	@hack/setup images
+	@rm -rf dist
+	go run ./hack/images -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
+	$(KUSTOMIZE) build config/default | \
+		go run ./hack/dist -version $(VERSION) -digests=$(IMAGE_DIGESTS) -platforms $(PLUGIN_PLATFORMS) dist/images/*.tar
+	@echo "==> push the images as they are: skopeo copy --preserve-digests oci-archive:dist/images/manager-$(VERSION).tar docker://$(IMAGE_PREFIX)/manager:$(VERSION)"
 
 ##@ Tools
 

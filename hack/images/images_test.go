@@ -77,8 +77,8 @@ func TestSelectImages(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	o := options{dir: "/images", tag: "failpoints"}
-	if got := o.reference("manager"); got != "platen.dev/manager:failpoints" {
+	o := options{dir: "/images", prefix: "registry.example/platen", tag: "failpoints"}
+	if got := o.reference("manager"); got != "registry.example/platen/manager:failpoints" {
 		t.Error(got)
 	}
 	if got := o.archive("manager"); got != "/images/manager-failpoints.tar" {

@@ -32,6 +32,7 @@ type options struct {
 	dir     string   // where the archives go
 	only    []string // images to build
 	tags    string   // for go build
+	prefix  string   // of the images' names
 	tag     string   // the images' tag
 	version string   // linked into the binaries
 	repo    string
@@ -85,6 +86,7 @@ func parseOptions(ctx context.Context, args []string, output io.Writer) (options
 	flags.StringVar(&o.dir, "o", filepath.Join(".devcluster", "images"), "folder for the archives, relative to the checkout")
 	flags.StringVar(&only, "only", "", "images to build, separated by commas (default: all of "+strings.Join(imageNames, ",")+")")
 	flags.StringVar(&o.tags, "tags", "", "build tags for go build")
+	flags.StringVar(&o.prefix, "prefix", "platen.dev", "what the images' names begin with, such as registry.example/platen")
 	flags.StringVar(&o.tag, "tag", "dev", "tag of the images; other than dev it is part of the archives' names, too")
 	flags.StringVar(&o.version, "version", "", "version to link into the binaries (default: git describe)")
 	if err := flags.Parse(args); err != nil {
@@ -135,7 +137,7 @@ func selectImages(only string, exists func(name string) bool) ([]string, error) 
 	return names, nil
 }
 
-func (o options) reference(name string) string { return "platen.dev/" + name + ":" + o.tag }
+func (o options) reference(name string) string { return o.prefix + "/" + name + ":" + o.tag }
 
 // archive is the file of an image. Images of another tag do not replace the ordinary ones.
 func (o options) archive(name string) string {

@@ -99,9 +99,13 @@ func TestKrewManifest(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range spec.Platforms {
 		name := p.Selector.MatchLabels["os"] + "_" + p.Selector.MatchLabels["arch"]
+		extension, bin := ".tar.gz", "kubectl-platen"
+		if p.Selector.MatchLabels["os"] == "windows" {
+			extension, bin = ".zip", "kubectl-platen.exe"
+		}
 		uri, err := url.Parse(p.URI)
-		if err != nil || uri.Scheme != "https" || !strings.HasSuffix(uri.Path, spec.Version+"/kubectl-platen_"+name+".tar.gz") ||
-			!regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(p.SHA256) || p.Bin != "kubectl-platen" || seen[name] {
+		if err != nil || uri.Scheme != "https" || !strings.HasSuffix(uri.Path, spec.Version+"/kubectl-platen_"+name+extension) ||
+			!regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(p.SHA256) || p.Bin != bin || seen[name] {
 			t.Errorf("platform %s: %+v, %v", name, p, err)
 		}
 		seen[name] = true

@@ -1,0 +1,132 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command dist writes what a release consists of, besides the images: install.yaml, the plugin's archives with their checksums, and
+// the plugin's manifest for krew. It reads the manifests of config/default from its standard input; `make dist` runs it.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// options are the command line's.
+type options struct {
+	dir       string   // where the files go
+	version   string   // of the plugin, with a leading v
+	platforms []string // of the plugin, such as linux/amd64
+	images    []string // archives of the images that install.yaml names
+	digests   bool     // name images by their digests too
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "dist:", err)
+		os.Exit(1)
+	}
+}
+
+// semver is what krew takes for a version.
+var semver = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
+
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	o := options{}
+	flags := flag.NewFlagSet("dist", flag.ContinueOnError)
+	flags.StringVar(&o.dir, "o", "dist", "folder for the files")
+	flags.StringVar(&o.version, "version", "v0.0.0", "version, such as v1.2.3")
+	flags.BoolVar(&o.digests, "digests", true, "name images by their digests too; a cluster into which the archives are loaded does not know these")
+	platforms := flags.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64", "platforms of the plugin")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	o.platforms, o.images = strings.Split(*platforms, ","), flags.Args()
+	if !semver.MatchString(o.version) {
+		return fmt.Errorf("-version: %q is no version such as v1.2.3", o.version)
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	manifests, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	install, err := o.install(string(manifests))
+	if err != nil {
+		return fmt.Errorf("install.yaml: %w", err)
+	}
+	if err := o.write("install.yaml", []byte(install)); err != nil {
+		return err
+	}
+	archives, err := o.plugin(ctx)
+	if err != nil {
+		return err
+	}
+	sums := strings.Builder{}
+	for _, a := range archives {
+		fmt.Fprintf(&sums, "%s  %s\n", a.sha256, a.name)
+	}
+	if err := o.write("checksums.txt", []byte(sums.String())); err != nil {
+		return err
+	}
+	template, err := os.ReadFile(filepath.Join("hack", "krew", "platen.yaml"))
+	if err != nil {
+		return err
+	}
+	krew, err := fillKrew(string(template), o.version, archives)
+	if err != nil {
+		return fmt.Errorf("hack/krew/platen.yaml: %w", err)
+	}
+	if err := o.write("platen.yaml", []byte(krew)); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "==> %s holds install.yaml, platen.yaml for krew, and the plugin for %s\n", o.dir, strings.Join(o.platforms, ", "))
+	return nil
+}
+
+func (o options) write(name string, data []byte) error {
+	return os.WriteFile(filepath.Join(o.dir, name), data, 0o644) //nolint:gosec // for everybody to read
+}
+
+// unreleased matches an image of config/default.
+var unreleased = regexp.MustCompile(`platen\.dev/([a-z]+):dev\b`)
+
+// install puts the names of the images into the manifests. Every image that they name must be among the archives.
+func (o options) install(manifests string) (string, error) {
+	references := map[string]string{}
+	for _, path := range o.images {
+		reference, digest, err := readArchive(path)
+		if err != nil {
+			return "", err
+		}
+		name := reference[strings.LastIndex(reference, "/")+1:]
+		name, _, _ = strings.Cut(name, ":")
+		if o.digests {
+			reference += "@" + digest
+		}
+		references[name] = reference
+	}
+	var missing error
+	installed := unreleased.ReplaceAllStringFunc(manifests, func(image string) string {
+		name := unreleased.FindStringSubmatch(image)[1]
+		if references[name] == "" {
+			missing = cmp.Or(missing, fmt.Errorf("no archive holds an image for %s", image))
+		}
+		return references[name]
+	})
+	if missing == nil && installed == manifests {
+		missing = errors.New("the manifests name no image such as platen.dev/manager:dev; pipe those of config/default in")
+	}
+	return "# Platen " + o.version + ": kubectl apply --server-side -f install.yaml\n" + installed, missing
+}
