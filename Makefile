@@ -189,6 +189,7 @@ undeploy: ## Remove Platen, with all jobs.
 .PHONY: demo
 demo: export PLAN := images cluster load install samples
 demo: deploy ## Run the main job on the samples and show the outcome.
+	@go build -o $(BIN)/ ./cmd/kubectl-platen
 	@hack/step samples "20 seconds" go run ./hack/demo
 	@hack/step --report
 

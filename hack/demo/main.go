@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo runs Platen's main job on the samples and shows the outcome as a user would see it. The cluster, with Platen
-// and the Dropbox simulator on it, is there already: `make demo` sees to that.
+// Command demo renders a first card and the samples, and shows the outcome as a user would see it. It needs a cluster with Platen and
+// the Dropbox simulator, and the plugin in PATH; `make demo` brings both.
 package main
 
 import (
@@ -32,11 +32,18 @@ type sample struct {
 	ready   string
 }
 
-var samples = []sample{
-	{types.NamespacedName{Namespace: "marketing", Name: "summer"}, "demo-app", platenv1alpha1.SucceededReason},
-	{types.NamespacedName{Namespace: "marketing", Name: "launch"}, "demo-app", platenv1alpha1.SucceededReason},
-	{types.NamespacedName{Namespace: "sales", Name: "offer"}, "", platenv1alpha1.SucceededWithWarningsReason},
-	{types.NamespacedName{Namespace: "press", Name: "release"}, "", platenv1alpha1.SucceededWithWarningsReason},
+func samples() []sample {
+	named := func(namespace, name, account, ready string) sample {
+		return sample{types.NamespacedName{Namespace: namespace, Name: name}, account, ready}
+	}
+	return []sample{
+		named("marketing", "summer", "demo-app", platenv1alpha1.SucceededReason),
+		named("marketing", "launch", "demo-app", platenv1alpha1.SucceededReason),
+		named("marketing", "teaser", "demo-app", platenv1alpha1.SucceededReason),
+		named("finance", "invoice", "demo-app", platenv1alpha1.SucceededReason),
+		named("sales", "offer", "", platenv1alpha1.SucceededWithWarningsReason),
+		named("press", "release", "", platenv1alpha1.SucceededWithWarningsReason),
+	}
 }
 
 func main() {
@@ -56,16 +63,24 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("==> applying config/samples: three templates' worth of jobs in the namespaces marketing, sales and press")
+	if err := os.RemoveAll(out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o750); err != nil {
+		return err
+	}
+	fmt.Println("\n==> kubectl platen try > hello.yaml")
+	if err := try(ctx); err != nil {
+		return err
+	}
+	fmt.Println("\n==> kubectl apply --server-side -k config/samples: a banner, a carousel, a film, an invoice, and two jobs that end with a warning")
+	samples := samples()
 	for _, s := range samples {
 		if err := kubectl(ctx, "-n", s.job.Namespace, "delete", "renderjob", s.job.Name, "--ignore-not-found"); err != nil {
 			return err
 		}
 	}
 	if err := kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/samples"); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(out); err != nil {
 		return err
 	}
 	var problems []error
@@ -84,16 +99,32 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf(`
-==> The files are in %s. The cluster stays up; try:
-  export KUBECONFIG=%s
+==> demo: %d of %d jobs ended as they should. The pictures:
+  %[3]s/hello.png                     the first card
+  %[3]s/marketing/summer-1.png        a banner
+  %[3]s/marketing/launch-{1,2,3}.png  a carousel
+  %[3]s/marketing/teaser-1.mp4        a film
+  %[3]s/finance/invoice-1.pdf         an invoice
+
+The cluster stays up; try:
+  export KUBECONFIG=%[4]s
   kubectl -n marketing get rj summer -o yaml
-  kubectl -n marketing patch rj summer --type merge -p '{"spec":{"modifications":{"headline":"Again"}}}'
+  kubectl -n marketing patch rj summer --type merge -p '{"spec":{"modifications":{"headline":"Long days, short nights"}}}'
   kubectl -n marketing get rj -w
   make cluster-down        # when you are done
-
-demo: %d of %d jobs ended as they should
-`, out, os.Getenv("KUBECONFIG"), len(samples), len(samples))
+`, len(samples), len(samples), out, os.Getenv("KUBECONFIG"))
 	return nil
+}
+
+// try renders the first card.
+func try(ctx context.Context) error {
+	manifest, err := os.Create(filepath.Join(out, "hello.yaml"))
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, "kubectl", "platen", "try", "-o", filepath.Join(out, "hello.png"))
+	command.Stdout, command.Stderr = manifest, os.Stderr
+	return errors.Join(command.Run(), manifest.Close())
 }
 
 // show prints a job's status, fetches its files, and compares those in Dropbox with those in the content store.

@@ -248,7 +248,7 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	warnings, err := preview.Render(ctx, request, func(f preview.File) error {
 		path := filepath.Join(folder, filepath.Base(f.Name))
 		written = append(written, path)
-		return os.WriteFile(path, f.Data, 0o600)
+		return os.WriteFile(path, f.Data, 0o644) //nolint:gosec // as all other files that a person makes
 	})
 	for _, path := range written {
 		fmt.Fprintln(p.Out, path)
