@@ -107,7 +107,7 @@ func (t *tryCommand) run(ctx context.Context) error {
 	describeWarnings(t.ErrOut, job)
 	fmt.Fprintf(t.ErrOut, `
 Next:
-  kubectl platen try > hello.yaml && kubectl apply -n %[1]s -f hello.yaml   # keep the template and the job
+  kubectl platen try -n %[1]s > hello.yaml && kubectl apply -n %[1]s -f hello.yaml   # keep the template and the job
   kubectl platen render hello --set name=Ada -o out -n %[1]s   # render with your own words
   kubectl platen connect dropbox -n %[1]s   # send every picture to your Dropbox
 `, c.namespace)

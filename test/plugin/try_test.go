@@ -73,7 +73,7 @@ func TestTry(t *testing.T) {
 		t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
 	}
 	for _, text := range []string{
-		"Saved " + filepath.Join(folder, "card.png") + " (120x63, 7 B)", "kubectl apply -n " + namespace,
+		"Saved " + filepath.Join(folder, "card.png") + " (120x63, 7 B)", "kubectl platen try -n " + namespace + " > hello.yaml && kubectl apply -n " + namespace,
 		"kubectl platen render hello --set name=Ada -o out -n " + namespace, "kubectl platen connect dropbox -n " + namespace,
 	} {
 		if !strings.Contains(r.errOut, text) {
