@@ -1,0 +1,109 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+const root = "../.."
+
+var (
+	// api knows Platen's CRDs.
+	api client.Client
+	// pages are those of the repository.
+	pages []Page
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "docs-*")
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := BuildPlugin(root, folder); err != nil {
+		return fail(err)
+	}
+	config, stop, err := testenv.Start()
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = stop() }()
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		return fail(err)
+	}
+	if api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return fail(err)
+	}
+	if pages, err = ReadPages(root); err != nil {
+		return fail(err)
+	}
+	return m.Run()
+}
+
+func fail(err error) int {
+	fmt.Fprintln(os.Stderr, "preparing the tests:", err)
+	return 1
+}
+
+// TestCommands runs every block that needs no cluster, and rehearses those that are not run. test/e2e/docs runs the others.
+func TestCommands(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none")) // a command that needs a cluster must say so
+	for _, page := range pages {
+		t.Run(page.Path, func(t *testing.T) {
+			s, err := NewSession(page, Options{Root: root, Folder: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for _, b := range page.Blocks {
+				switch {
+				case b.Runs(false):
+					if err := s.Run(t.Context(), b); err != nil {
+						t.Fatal(err) // later blocks build on it
+					}
+				case b.NotRun != "" && b.Language != YAML:
+					t.Logf("%s:%d is not run: %s", page.Path, b.Line, b.NotRun)
+					if err := s.Rehearse(t.Context(), b); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestYAML has an API server check every YAML block.
+func TestYAML(t *testing.T) {
+	for _, page := range pages {
+		for _, b := range page.Blocks {
+			if b.Language != YAML || b.NotRun != "" {
+				continue
+			}
+			if err := CheckYAML(t.Context(), api, page.Path, b); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestPagesAreFound guards against a walk that finds nothing.
+func TestPagesAreFound(t *testing.T) {
+	for _, path := range []string{"README.md", "CONTRIBUTING.md", "docs/operations/kubectl.md"} {
+		if !slices.ContainsFunc(pages, func(p Page) bool { return p.Path == path && len(p.Blocks) > 0 }) {
+			t.Errorf("no blocks were found in %s", path)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// BuildPlugin builds kubectl-platen into a folder and puts that first into PATH.
+func BuildPlugin(root, folder string) error {
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(folder, "kubectl-platen"), "./cmd/kubectl-platen") //nolint:gosec // our own
+	build.Dir = root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building kubectl-platen: %w: %s", err, out)
+	}
+	return os.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
+}

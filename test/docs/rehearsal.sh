@@ -1,0 +1,40 @@
+# Copyright The Platen Authors.
+# SPDX-License-Identifier: Apache-2.0
+# Read by bash before a block that is not run: every command does nothing, but for checks of what can be checked.
+unset BASH_ENV
+PATH=/nowhere
+set -euo pipefail
+trap 'printf "%s\t%s\n" "$LINENO" "$BASH_COMMAND" >"$FAILED"' ERR
+command_not_found_handle() { :; }
+cd() { :; }
+kill() { :; }
+exec() { :; }
+make() {
+  local word
+  for word; do
+    case $word in
+    -* | *=*) ;;
+    *) [[ $TARGETS == *" $word "* ]] || { echo "the Makefile has no target $word"; return 1; } ;;
+    esac
+  done
+}
+go() {
+  local word
+  for word; do
+    word=${word/#github.com\/platen-dev\/platen/.}
+    case ${word%@*} in
+    ./*...) ;;
+    ./*) [ -d "${word%@*}" ] || { echo "there is no folder ${word%@*}"; return 1; } ;;
+    esac
+  done
+}
+kubectl() {
+  local help
+  [ "${1-}" = platen ] || return 0
+  help=$("$PLUGIN" "${@:2}" --help) || return
+  case ${2--} in
+  -*) ;;
+  *) [[ $help != *"[command]"* ]] || { echo "kubectl platen has no command ${*:2}"; return 1; } ;;
+  esac
+}
+kubectl-platen() { kubectl platen "$@"; }

@@ -1,0 +1,89 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// required are the fields that a block with the mark `part of KIND` may leave out.
+var required = map[string]map[string]any{
+	"RenderJob": {"templateRef": map[string]any{"name": "banner"}},
+	"RenderTemplate": {"pages": []any{map[string]any{
+		"name": "front", "width": int64(1200), "height": int64(630), "html": "<h1>Hello</h1>",
+	}}},
+	"StorageConnection": {},
+}
+
+// CheckYAML has an API server check a block's objects, as `kubectl apply --dry-run=server` does. The server knows Platen's CRDs. It
+// makes the namespaces that the objects name.
+func CheckYAML(ctx context.Context, api client.Client, path string, b Block) error {
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(b.Text)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = checkDocument(ctx, api, b.PartOf, document)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", path, b.Line, err)
+		}
+	}
+}
+
+func checkDocument(ctx context.Context, api client.Client, partOf string, document []byte) error {
+	object := &unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict(document, &object.Object); err != nil {
+		return err
+	}
+	if partOf != "" {
+		if err := complete(object, partOf); err != nil {
+			return err
+		}
+	}
+	if namespace := object.GetNamespace(); namespace != "" {
+		err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+		if err := client.IgnoreAlreadyExists(err); err != nil {
+			return fmt.Errorf("making namespace %s: %w", namespace, err)
+		}
+	}
+	return api.Create(ctx, object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
+}
+
+// complete makes an object of what a block shows of its spec.
+func complete(object *unstructured.Unstructured, kind string) error {
+	base, known := required[kind]
+	if !known {
+		return fmt.Errorf("the mark 'part of %s' names no kind of Platen", kind)
+	}
+	spec, found, err := unstructured.NestedMap(object.Object, "spec")
+	if !found || err != nil {
+		return fmt.Errorf("a block that shows a part of a %s must begin with 'spec:'", kind)
+	}
+	whole := maps.Clone(base)
+	maps.Copy(whole, spec)
+	object.Object["spec"] = whole
+	object.SetAPIVersion(platenv1alpha1.GroupVersion.String())
+	object.SetKind(kind)
+	object.SetName("part")
+	object.SetNamespace(namespace)
+	return nil
+}
