@@ -94,7 +94,7 @@ var (
 
 // Parse finds the blocks of a page and the marks above them. The error joins every mark and fence that is wrong.
 func Parse(path, text string) (Page, error) {
-	p := parser{page: Page{Path: path}, lines: strings.Split(text, "\n")}
+	p := pageReader{page: Page{Path: path}, lines: strings.Split(text, "\n")}
 	for p.next < len(p.lines) {
 		line := p.lines[p.next]
 		switch opening := fence.FindStringSubmatch(line); {
@@ -111,8 +111,8 @@ func Parse(path, text string) (Page, error) {
 	return p.page, errors.Join(p.problems...)
 }
 
-// parser reads a page from its first line to its last.
-type parser struct {
+// pageReader reads a page from its first line to its last.
+type pageReader struct {
 	page  Page
 	lines []string
 	// next is the index of the line that is read next.
@@ -128,12 +128,12 @@ type mark struct {
 	text string
 }
 
-func (p *parser) problem(line int, format string, args ...any) {
+func (p *pageReader) problem(line int, format string, args ...any) {
 	p.problems = append(p.problems, fmt.Errorf("%s:%d: %s", p.page.Path, line, fmt.Sprintf(format, args...)))
 }
 
 // block reads a fenced block.
-func (p *parser) block(indent, delimiter, language string) {
+func (p *pageReader) block(indent, delimiter, language string) {
 	opening := p.next + 1
 	b := Block{Line: opening + 1, Language: language}
 	var text []string
@@ -164,7 +164,7 @@ func (p *parser) block(indent, delimiter, language string) {
 }
 
 // apply puts what a mark says into the block below it.
-func (p *parser) apply(b *Block, m mark) {
+func (p *pageReader) apply(b *Block, m mark) {
 	match := func(r *regexp.Regexp) string {
 		if found := r.FindStringSubmatch(m.text); found != nil {
 			return strings.TrimSpace(found[1])
@@ -189,7 +189,7 @@ func (p *parser) apply(b *Block, m mark) {
 }
 
 // comment reads a comment, which is a mark if a block follows directly.
-func (p *parser) comment() {
+func (p *pageReader) comment() {
 	first := p.next + 1
 	var lines []string
 	for ; p.next < len(p.lines); p.next++ {
@@ -216,7 +216,7 @@ func (p *parser) comment() {
 }
 
 // dropMarks reports marks that have no block below them. Other comments may stand anywhere else.
-func (p *parser) dropMarks() {
+func (p *pageReader) dropMarks() {
 	for _, m := range p.marks {
 		if m.text == "run on the cluster" || notRun.MatchString(m.text) || saveAs.MatchString(m.text) || partOf.MatchString(m.text) {
 			p.problem(m.line, "the mark %q must stand directly above a block", m.text)

@@ -1,0 +1,142 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// readCRDs returns the CRDs of config/crd/bases by their kinds.
+func readCRDs(t *testing.T) map[string]apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "config/crd/bases/*.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no CRDs were found: %v", err)
+	}
+	crds := map[string]apiextensionsv1.CustomResourceDefinition{}
+	for _, path := range paths {
+		crd := apiextensionsv1.CustomResourceDefinition{}
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = yaml.UnmarshalStrict(text, &crd)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		crds[crd.Spec.Names.Kind] = crd
+	}
+	return crds
+}
+
+// readSpecPage returns the page that describes a kind.
+func readSpecPage(t *testing.T, kind string) (path, text string) {
+	t.Helper()
+	path = filepath.Join("docs/spec/v1alpha1", strings.ToLower(kind)+".md")
+	data, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatalf("%s has no page: %v", kind, err)
+	}
+	return path, string(data)
+}
+
+// leaves lists the paths of a schema's fields that have no fields of their own, such as pages[].width.
+func leaves(path string, schema apiextensionsv1.JSONSchemaProps) []string {
+	if schema.Items != nil && schema.Items.Schema != nil {
+		if inner := leaves(path+"[]", *schema.Items.Schema); len(schema.Items.Schema.Properties) > 0 {
+			return inner
+		}
+		return []string{path}
+	}
+	if len(schema.Properties) == 0 {
+		return []string{path}
+	}
+	var list []string
+	for name, field := range schema.Properties {
+		list = append(list, leaves(strings.TrimPrefix(path+"."+name, "."), field)...)
+	}
+	return list
+}
+
+// TestSpecPagesNameEveryField looks for each field of a kind's spec in backticks, with its path.
+func TestSpecPagesNameEveryField(t *testing.T) {
+	for kind, crd := range readCRDs(t) {
+		path, text := readSpecPage(t, kind)
+		for _, version := range crd.Spec.Versions {
+			for _, field := range leaves("", version.Schema.OpenAPIV3Schema.Properties["spec"]) {
+				if !strings.Contains(text, "`"+field+"`") {
+					t.Errorf("%s does not describe `%s`", path, field)
+				}
+			}
+			status := version.Schema.OpenAPIV3Schema.Properties["status"]
+			for field := range status.Properties {
+				if !strings.Contains(text, "`"+field+"`") && !strings.Contains(text, "`"+field+"[]`") && !strings.Contains(text, "`"+field+".") {
+					t.Errorf("%s does not describe the status' `%s`", path, field)
+				}
+			}
+		}
+	}
+}
+
+// TestSpecPagesNameEveryCondition looks for each condition type, and for each reason whose declaration is for the kind.
+func TestSpecPagesNameEveryCondition(t *testing.T) {
+	source, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "api/v1alpha1/conditions.go"), nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for kind, crd := range readCRDs(t) {
+		if _, hasStatus := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"]; !hasStatus {
+			continue
+		}
+		path, text := readSpecPage(t, kind)
+		for _, declaration := range source.Decls {
+			group, ok := declaration.(*ast.GenDecl)
+			if !ok || group.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range group.Specs {
+				constant, ok := spec.(*ast.ValueSpec)
+				if !ok {
+					continue
+				}
+				name, value := constant.Names[0].Name, constantValue(t, constant)
+				shared := name == "ReadyCondition" || name == "ReconcilingCondition" || name == "StalledCondition"
+				ofKind := strings.Contains(group.Doc.Text(), kind) || shared || (kind == "RenderJob" && strings.HasSuffix(name, "Condition"))
+				if !ofKind {
+					continue
+				}
+				found++
+				if !strings.Contains(text, value) {
+					t.Errorf("%s does not describe %s, which %s declares", path, value, name)
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d conditions and reasons were found in api/v1alpha1/conditions.go", found)
+	}
+}
+
+func constantValue(t *testing.T, constant *ast.ValueSpec) string {
+	t.Helper()
+	literal, ok := constant.Values[0].(*ast.BasicLit)
+	if !ok {
+		t.Fatalf("%s is no literal", constant.Names[0].Name)
+	}
+	value, err := strconv.Unquote(literal.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
