@@ -64,8 +64,6 @@ const (
 const (
 	// VerifiedReason means that the account answered and the default folder exists.
 	VerifiedReason = "Verified"
-	// VerifyingReason means that the account is being asked.
-	VerifyingReason = "Verifying"
 )
 
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/platen-dev/platen/test/testenv"
@@ -27,6 +29,7 @@ var (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	ctrl.SetLogger(logr.Discard())
 	folder, err := os.MkdirTemp("", "docs-*")
 	if err != nil {
 		return fail(err)
