@@ -92,11 +92,17 @@ func (s *Session) theirs(text string) string {
 	return replaceWord(text, s.options.Namespace, namespace)
 }
 
+// replaceWord leaves files' names alone, such as marketing.yaml.
 func replaceWord(text, word, by string) string {
 	if word == "" || by == "" {
 		return text
 	}
-	return regexp.MustCompile(`\b`+regexp.QuoteMeta(word)+`\b`).ReplaceAllLiteralString(text, by)
+	return regexp.MustCompile(`\b`+regexp.QuoteMeta(word)+`\b(\.yaml)?`).ReplaceAllStringFunc(text, func(found string) string {
+		if found != word {
+			return found
+		}
+		return by
+	})
 }
 
 func (s *Session) copyTree() error {
