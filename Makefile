@@ -96,9 +96,10 @@ run-unit-tests:
 	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e)
 
 .PHONY: test-e2e
+# With -p=1, because test/e2e kills the manager that test/e2e/docs needs.
 test-e2e: FAILPOINTS := yes
 test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
-	@hack/step end-to-end-tests "two minutes" $(GOTESTSUM) --format standard-verbose -- -count=1 -timeout 20m ./test/e2e/...
+	@hack/step end-to-end-tests "three minutes" $(GOTESTSUM) --format standard-verbose -- -count=1 -p=1 -timeout 20m ./test/e2e/...
 
 .PHONY: test-bare
 test-bare: ## Do what the README's first screen says on a bare machine made for it, with a clock.

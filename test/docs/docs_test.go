@@ -26,6 +26,13 @@ var (
 	pages []Page
 )
 
+// kubectl without a cluster runs the plugin only.
+const kubectl = `#!/bin/sh
+[ "$1" = platen ] || { echo "a block with this command needs the mark <!-- run on the cluster -->"; exit 1; }
+shift
+exec kubectl-platen "$@"
+`
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -36,6 +43,9 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	if err := BuildPlugin(root, folder); err != nil {
+		return fail(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700); err != nil { //nolint:gosec // a program
 		return fail(err)
 	}
 	config, stop, err := testenv.Start()
