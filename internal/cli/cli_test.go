@@ -25,7 +25,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
-// Every command says what it is for and shows how it is used, and every example is a command line that the command takes.
+// Every command has a short help and an example, and its examples are valid command lines.
 func TestHelp(t *testing.T) {
 	root := New(genericiooptions.NewTestIOStreamsDiscard())
 	var check func(c *cobra.Command)
@@ -114,23 +114,25 @@ func TestKrewManifest(t *testing.T) {
 
 func TestFolderSteps(t *testing.T) {
 	shown := []dropbox.Folder{{Name: "2025", Path: "/Marketing/2025"}, {Name: "Old", Path: "/Marketing/Old"}}
-	for choice, want := range map[string]struct {
+	type result struct {
 		next string
 		done bool
-	}{
-		"":              {"/Renders", true},
-		".":             {"/Marketing", true},
-		"..":            {"/", false},
-		"2":             {"/Marketing/Old", false},
-		"3":             {"/Marketing/3", false},
-		"2025":          {"/Marketing/2025", false},
-		"Old":           {"/Marketing/Old", false},
-		"+ New folder":  {"/Marketing/New folder", false},
-		"/":             {"/", true},
-		"/Elsewhere/a/": {"/Elsewhere/a", true},
+	}
+	for choice, want := range map[string]result{
+		"":              {next: "/Renders", done: true},
+		".":             {next: "/Marketing", done: true},
+		"..":            {next: "/"},
+		"2":             {next: "/Marketing/Old"},
+		"3":             {next: "/Marketing/3"},
+		"2025":          {next: "/Marketing/2025"},
+		"Old":           {next: "/Marketing/Old"},
+		"+ New folder":  {next: "/Marketing/New folder"},
+		"/":             {next: "/", done: true},
+		"/Elsewhere/a/": {next: "/Elsewhere/a", done: true},
 	} {
-		if next, done := step("/Marketing", choice, shown); next != want.next || done != want.done {
-			t.Errorf("%q leads to %s, %t; want %s, %t", choice, next, done, want.next, want.done)
+		next, done := step("/Marketing", choice, shown)
+		if got := (result{next, done}); got != want {
+			t.Errorf("%q leads to %+v, want %+v", choice, got, want)
 		}
 	}
 }
@@ -144,7 +146,7 @@ func TestSizes(t *testing.T) {
 	for _, x := range []struct {
 		used, allocated int64
 		want            string
-	}{{0, 2 << 30, "2.0 GiB free of 2.0 GiB"}, {3 << 30, 2 << 30, "full: all of 2.0 GiB are used"}, {5, 0, "5 B used"}} {
+	}{{allocated: 2 << 30, want: "2.0 GiB free of 2.0 GiB"}, {used: 3 << 30, allocated: 2 << 30, want: "full: all of 2.0 GiB are used"}, {used: 5, want: "5 B used"}} {
 		if got := space(x.used, x.allocated); got != x.want {
 			t.Errorf("%d of %d is %q, want %q", x.used, x.allocated, got, x.want)
 		}
@@ -220,10 +222,10 @@ func TestUsageErrors(t *testing.T) {
 		args []string
 		text string
 	}{
-		"a misspelt command": {[]string{"rendr"}, `kubectl platen knows no "rendr"; did you mean: render`},
-		"another word":       {[]string{"connect"}, "say what to connect: dropbox"},
-		"another output":     {[]string{"status", "-o", "xml"}, `-o must be json or yaml or name, not "xml"`},
-		"both":               {[]string{"status", "x", "-A", "--kubeconfig", "/dev/null"}, "-A lists the jobs of all namespaces"},
+		"a misspelt command": {args: []string{"rendr"}, text: `kubectl platen knows no "rendr"; did you mean: render`},
+		"another word":       {args: []string{"connect"}, text: "say what to connect: dropbox"},
+		"another output":     {args: []string{"status", "-o", "xml"}, text: `-o must be json or yaml or name, not "xml"`},
+		"both":               {args: []string{"status", "x", "-A", "--kubeconfig", "/dev/null"}, text: "-A lists the jobs of all namespaces"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			streams, _, _, errOut := genericiooptions.NewTestIOStreams()

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-func TestOneCallerCannotTakeAll(t *testing.T) {
+func TestLimitsApplyToEachCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(Limits{Rate: 10, Burst: 3, Concurrency: 2})
 		refused := func(who string) *tooManyError {
 			t.Helper()
-			_, closed, err := l.admit(who)
+			_, done, err := l.admit(who)
 			if err == nil {
-				closed()
+				done()
 				return nil
 			}
 			many := (*tooManyError)(nil)
@@ -37,7 +37,7 @@ func TestOneCallerCannotTakeAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		if refused("ann") == nil {
-			t.Error("a third request was open")
+			t.Error("a third open request was admitted")
 		}
 		if refused("bob") != nil {
 			t.Error("another caller was refused")
@@ -45,11 +45,11 @@ func TestOneCallerCannotTakeAll(t *testing.T) {
 		first()
 		second()
 		if refused("ann") != nil {
-			t.Error("the burst is three")
+			t.Error("the third request of the burst was refused")
 		}
 		many := refused("ann")
 		if many == nil {
-			t.Fatal("a fourth request came at once")
+			t.Fatal("a fourth request at once was admitted")
 		}
 		h := http.Header{}
 		retryAfter(h, many.after)
@@ -58,12 +58,12 @@ func TestOneCallerCannotTakeAll(t *testing.T) {
 		}
 		<-time.After(many.after)
 		if refused("ann") != nil {
-			t.Error("it was refused after the time that it was told")
+			t.Error("a request after Retry-After was refused")
 		}
 	})
 }
 
-func TestBodiesAreLent(t *testing.T) {
+func TestBodiesAreReserved(t *testing.T) {
 	l := newLimiter(Limits{Rate: 1000, Burst: 1000, Concurrency: 1000})
 	ann, _, err := l.admit("ann")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestBodiesAreLent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := l.reserve(ctx, ann, 1); err == nil {
-		t.Error("a caller got more than its share")
+		t.Error("a caller reserved more than its share")
 	}
 	bob, _, err := l.admit("bob")
 	if err != nil {
@@ -90,19 +90,19 @@ func TestBodiesAreLent(t *testing.T) {
 	done()
 }
 
-func TestAccountsAreForgotten(t *testing.T) {
+func TestIdleCallersAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(Limits{Rate: 1, Burst: 1, Concurrency: 1})
 		for i := range 10 * maxIdleCallers {
-			_, closed, err := l.admit(string(rune(i)))
+			_, done, err := l.admit(string(rune(i)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			closed()
+			done()
 			<-time.After(2 * time.Second)
 		}
 		if len(l.usages) > maxIdleCallers {
-			t.Errorf("%d callers", len(l.usages))
+			t.Errorf("%d callers are kept", len(l.usages))
 		}
 	})
 }

@@ -24,15 +24,15 @@ func TestDocumentIsValid(t *testing.T) {
 		t.Error(err)
 	}
 	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
-		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
+		t.Errorf("the document is OpenAPI %s", doc.OpenAPI)
 	}
 	routes := (&Server{}).routes()
 	if len(routes) != len(operations) {
-		t.Errorf("%d routes, and %d are described", len(routes), len(operations))
+		t.Errorf("there are %d routes, and %d are described", len(routes), len(operations))
 	}
 	for _, o := range operations {
 		if routes[o.method+" "+o.path] == nil {
-			t.Errorf("%s %s is no route", o.method, o.path)
+			t.Errorf("%s %s is not a route", o.method, o.path)
 		}
 		item := doc.Paths.Find(o.path)
 		if item == nil || item.GetOperation(o.method) == nil {
@@ -44,7 +44,7 @@ func TestDocumentIsValid(t *testing.T) {
 	}
 	for _, word := range []string{"http://", "https://", "<script", "style="} {
 		if bytes.Contains(bytes.ReplaceAll(page, []byte("https://www.standardwebhooks.com"), nil), []byte(word)) {
-			t.Errorf("the page has %q: it must need nothing from elsewhere, and nothing that its policy forbids", word)
+			t.Errorf("the page has %q: it must load nothing from other servers, and have nothing that its policy forbids", word)
 		}
 	}
 }

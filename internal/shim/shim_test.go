@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -104,33 +105,39 @@ func mustParse(t *testing.T, body string) Request {
 func TestSpec(t *testing.T) {
 	s := spec(mustParse(t, `{"templateId":25,"modifications":{"headline":"Hi"},"response":{"format":"pdf","fileName":"f","scale":0.5,"quality":80,"includePages":[1,3]},
 		"connections":[{"type":"storage","provider":"dropbox","folder":"/Marketing"}]}`), "banner")
-	if s.TemplateRef.Name != "banner" || s.Output.Scale != "0.5" || s.Output.Format != "pdf" || len(s.Output.Pages) != 2 ||
-		s.Connections[0].Folder != "/Marketing" || string(s.Modifications.Raw) != `{"headline":"Hi"}` {
-		t.Errorf("%+v", s)
+	want := platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}, Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"headline":"Hi"}`)},
+		Output:      platenv1alpha1.OutputSpec{Format: "pdf", FileName: "f", Scale: "0.5", Quality: 80, Pages: []int32{1, 3}},
+		Connections: []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Folder: "/Marketing"}},
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Error(diff)
 	}
 	for _, body := range []string{
 		`{"templateId":1,"response":{"format":"pdf"},"pdfOptions":{"margin":"20px","rangeFrom":2}}`,
 		`{"templateId":1,"response":{"format":"pdf","pdfOptions":{"margin":"20px","rangeFrom":2}}}`,
 		`{"templateId":1,"response":{"format":"pdf","pdfOptions":{"margin":"1px","rangeFrom":2}},"pdfOptions":{"margin":"20px"}}`,
 	} {
-		if got := spec(mustParse(t, body), "banner").Output.PDF; got != (platenv1alpha1.PDFOptions{Margin: "20px", RangeFrom: 2}) {
-			t.Errorf("%s: %+v", body, got)
+		if diff := cmp.Diff(platenv1alpha1.PDFOptions{Margin: "20px", RangeFrom: 2}, spec(mustParse(t, body), "banner").Output.PDF); diff != "" {
+			t.Errorf("%s: %s", body, diff)
 		}
 	}
 	for _, body := range []string{
 		`{"templateId":1,"response":{"format":"mp4"},"videoOptions":{"fps":24,"duration":1.5,"quality":70,"muted":true,"loop":false}}`,
 		`{"templateId":1,"response":{"format":"mp4","videoOptions":{"fps":24,"duration":1.5,"quality":70,"muted":true,"loop":false}}}`,
 	} {
-		if got := spec(mustParse(t, body), "banner").Output; got.Quality != 70 || got.Video.FPS != 24 || got.Video.Duration != "1.5" || *got.Video.Loop {
-			t.Errorf("%s: %+v", body, got)
+		want := platenv1alpha1.OutputSpec{Format: "mp4", Quality: 70, Video: platenv1alpha1.VideoOptions{FPS: 24, Duration: "1.5", Loop: new(false)}}
+		if diff := cmp.Diff(want, spec(mustParse(t, body), "banner").Output); diff != "" {
+			t.Errorf("%s: %s", body, diff)
 		}
 	}
-	// The options of another format mean nothing.
-	if got := spec(mustParse(t, `{"templateId":1,"pdfOptions":{"dpi":300},"videoOptions":{"fps":24}}`), "banner").Output; got.PDF.DPI != 0 || got.Video.FPS != 0 {
-		t.Errorf("%+v", got)
+	// The options of other formats are ignored.
+	ignored := mustParse(t, `{"templateId":1,"pdfOptions":{"dpi":300},"videoOptions":{"fps":24}}`)
+	if diff := cmp.Diff(platenv1alpha1.OutputSpec{}, spec(ignored, "banner").Output); diff != "" {
+		t.Error(diff)
 	}
 	if spec(Request{}, "banner").Connections != nil {
-		t.Error("a request without connections must leave them out, so that automatic ones upload")
+		t.Error("a request without connections must stay without, so that automatic connections upload")
 	}
 }
 
@@ -145,14 +152,14 @@ func TestOneIdempotencyKeyIsOneJobOfOneCaller(t *testing.T) {
 		return j.Name, j.Annotations[digestAnnotation]
 	}
 	first, digest := name("ann", "k", "a")
-	again, same := name("ann", "k", "a")
+	repeated, same := name("ann", "k", "a")
 	_, changed := name("ann", "k", "b")
 	other, _ := name("bob", "k", "a")
-	if first == "" || first != again || digest != same || digest == changed || first == other {
-		t.Errorf("%q %q %q %q %q %q", first, again, digest, same, changed, other)
+	if first == "" || first != repeated || digest != same || digest == changed || first == other {
+		t.Errorf("%q %q %q %q %q %q", first, repeated, digest, same, changed, other)
 	}
 	if without, _ := name("ann", "", "a"); without != "" {
-		t.Errorf("without a key the API server names the job, not %q", without)
+		t.Errorf("without a key the API server must name the job, not %q", without)
 	}
 }
 
@@ -171,7 +178,7 @@ func TestInRequestWords(t *testing.T) {
 	}
 }
 
-// job is a finished one with so many files.
+// job returns a finished job with files, whose status change may alter.
 func job(files int, change func(*platenv1alpha1.RenderJobStatus)) *platenv1alpha1.RenderJob {
 	j := &platenv1alpha1.RenderJob{}
 	j.Status.Format, j.Status.ObservedGeneration, j.Status.RenderMilliseconds = "png", new(int64(0)), new(int64(1200))
@@ -185,7 +192,7 @@ func job(files int, change func(*platenv1alpha1.RenderJobStatus)) *platenv1alpha
 	return j
 }
 
-// TestAnswers compares with the examples of the public API's documentation.
+// TestAnswers compares answers with the examples in the public API's documentation.
 func TestAnswers(t *testing.T) {
 	uploaded := func(paths ...string) func(*platenv1alpha1.RenderJobStatus) {
 		return func(s *platenv1alpha1.RenderJobStatus) {
@@ -203,31 +210,31 @@ func TestAnswers(t *testing.T) {
 		want     string
 	}{
 		{
-			"one page uploaded", job(1, uploaded("/Marketing/Campaign-2024/abc123.png")), []string{"https://x/abc123.png"},
-			`{"data": {"content": "https://x/abc123.png", "type": "url", "format": "png", "responseTime": 1200},
+			name: "one page uploaded", job: job(1, uploaded("/Marketing/Campaign-2024/abc123.png")), contents: []string{"https://x/abc123.png"},
+			want: `{"data": {"content": "https://x/abc123.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "connections": [{"type": "storage", "provider": "dropbox", "path": "/Marketing/Campaign-2024/abc123.png", "status": "success"}]}`,
 		},
 		{
-			"several pages", job(2, uploaded("/R/t_page_1.png", "/R/t_page_2.png")), []string{"https://x/1.png", "https://x/2.png"},
-			`{"data": [{"page": 1, "pageId": "id", "content": "https://x/1.png"}, {"page": 2, "pageId": "id", "content": "https://x/2.png"}],
+			name: "several pages", job: job(2, uploaded("/R/t_page_1.png", "/R/t_page_2.png")), contents: []string{"https://x/1.png", "https://x/2.png"},
+			want: `{"data": [{"page": 1, "pageId": "id", "content": "https://x/1.png"}, {"page": 2, "pageId": "id", "content": "https://x/2.png"}],
 			  "format": "png", "type": "url", "responseTime": 1200, "totalPages": 2, "renderedPages": 2,
 			  "connections": [{"type": "storage", "provider": "dropbox", "status": "success",
 			                   "path": [{"page": 1, "path": "/R/t_page_1.png"}, {"page": 2, "path": "/R/t_page_2.png"}]}]}`,
 		},
 		{
-			"upload failed", job(1, func(s *platenv1alpha1.RenderJobStatus) {
+			name: "upload failed", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
 				s.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: Token expired"}}
 				s.Connections = []platenv1alpha1.JobConnectionStatus{{Type: "storage", Provider: "dropbox", Status: "error", Error: "Token expired"}}
-			}), []string{"https://x/1.png"},
-			`{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
+			}), contents: []string{"https://x/1.png"},
+			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "warnings": [{"title": "Failed to upload to dropbox: Token expired", "details": ""}],
 			  "connections": [{"type": "storage", "provider": "dropbox", "path": null, "status": "error", "error": "Token expired"}]}`,
 		},
 		{
-			"not connected", job(1, func(s *platenv1alpha1.RenderJobStatus) {
+			name: "not connected", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
 				s.Warnings = []platenv1alpha1.Warning{{Title: "Dropbox connection not found for this workspace"}}
-			}), []string{"https://x/1.png"},
-			`{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
+			}), contents: []string{"https://x/1.png"},
+			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "warnings": [{"title": "Dropbox connection not found for this workspace", "details": ""}]}`,
 		},
 	} {
@@ -268,13 +275,13 @@ func TestExpiry(t *testing.T) {
 		shortened bool
 		refused   bool
 	}{
-		{nil, 1_700_003_600, false, false},
-		{new(float64(1_700_000_100)), 1_700_000_100, false, false},
-		{new(float64(1_700_000_100_500)), 1_700_000_100, false, false},
-		{new(float64(1_800_000_000)), 1_700_003_600, true, false},
-		{new(1e300), 1_700_003_600, true, false},
-		{new(float64(1_700_000_000)), 0, false, true},
-		{new(float64(-1)), 0, false, true},
+		{want: 1_700_003_600},
+		{at: new(float64(1_700_000_100)), want: 1_700_000_100},
+		{at: new(float64(1_700_000_100_500)), want: 1_700_000_100},
+		{at: new(float64(1_800_000_000)), want: 1_700_003_600, shortened: true},
+		{at: new(1e300), want: 1_700_003_600, shortened: true},
+		{at: new(float64(1_700_000_000)), refused: true},
+		{at: new(float64(-1)), refused: true},
 	} {
 		got, shortened, err := expiry(c.at, now, time.Hour)
 		if (err != nil) != c.refused || shortened != c.shortened || (err == nil && got.Unix() != c.want) {

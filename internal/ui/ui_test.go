@@ -145,19 +145,19 @@ func TestJobWords(t *testing.T) {
 		title string
 		text  string
 	}{
-		"not seen yet":       {&platenv1alpha1.RenderJob{}, busy, "Waiting to start", ""},
-		"queued":             {jobAt("Ready=Unknown/Queued"), busy, "Waiting to start", "as soon as one is free"},
-		"rendering":          {jobAt("Ready=Unknown/Rendering"), busy, "Rendering", ""},
-		"done":               {jobAt("Ready=True/Succeeded", done), good, "Done", ""},
-		"warnings":           {jobAt("Ready=True/SucceededWithWarnings", done), warn, "Done, with warnings", ""},
-		"not uploaded":       {jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", done), warn, "Rendered, not uploaded", "Connect the account again"},
-		"Dropbox is full":    {jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/InsufficientSpace", done), warn, "Rendered, not uploaded", "Make room"},
-		"nowhere to upload":  {jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/ConnectionNotFound", done), warn, "Rendered, not uploaded", "Connect an account"},
-		"wrong value":        {jobAt("Ready=False/InvalidModifications", done), bad, "Cannot be rendered", "The message. Correct it"},
-		"too slow":           {jobAt("Ready=False/DeadlineExceeded", done), bad, "Took too long", "The message."},
-		"failed":             {jobAt("Ready=False/RenderFailed", done), bad, "Failed", "The message."},
-		"suspended":          {jobAt("Ready=Unknown/Suspended"), idle, "Suspended", "spec.suspend"},
-		"template not there": {jobAt("Ready=Unknown/TemplateNotFound"), warn, "Waiting", "The message."},
+		"not seen yet":       {job: &platenv1alpha1.RenderJob{}, tone: busy, title: "Waiting to start"},
+		"queued":             {job: jobAt("Ready=Unknown/Queued"), tone: busy, title: "Waiting to start", text: "as soon as one is free"},
+		"rendering":          {job: jobAt("Ready=Unknown/Rendering"), tone: busy, title: "Rendering"},
+		"done":               {job: jobAt("Ready=True/Succeeded", done), tone: good, title: "Done"},
+		"warnings":           {job: jobAt("Ready=True/SucceededWithWarnings", done), tone: warn, title: "Done, with warnings"},
+		"not uploaded":       {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", done), tone: warn, title: "Rendered, not uploaded", text: "Connect the account again"},
+		"Dropbox is full":    {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/InsufficientSpace", done), tone: warn, title: "Rendered, not uploaded", text: "Make room"},
+		"nowhere to upload":  {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/ConnectionNotFound", done), tone: warn, title: "Rendered, not uploaded", text: "Connect an account"},
+		"wrong value":        {job: jobAt("Ready=False/InvalidModifications", done), tone: bad, title: "Cannot be rendered", text: "The message. Correct it"},
+		"too slow":           {job: jobAt("Ready=False/DeadlineExceeded", done), tone: bad, title: "Took too long", text: "The message."},
+		"failed":             {job: jobAt("Ready=False/RenderFailed", done), tone: bad, title: "Failed", text: "The message."},
+		"suspended":          {job: jobAt("Ready=Unknown/Suspended"), tone: idle, title: "Suspended", text: "spec.suspend"},
+		"template not there": {job: jobAt("Ready=Unknown/TemplateNotFound"), tone: warn, title: "Waiting", text: "The message."},
 	} {
 		got := jobWords(tc.job)
 		if got.Tone != tc.tone || got.Title != tc.title || !strings.Contains(got.Text, tc.text) || (tc.text == "") != (got.Text == "") {
@@ -170,7 +170,7 @@ func TestRetrying(t *testing.T) {
 	for _, tc := range []struct {
 		asked, handled string
 		want           bool
-	}{{"", "", false}, {"b", "", true}, {"b", "a", true}, {"b", "b", false}} {
+	}{{}, {asked: "b", want: true}, {asked: "b", handled: "a", want: true}, {asked: "b", handled: "b"}} {
 		job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
 		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: tc.asked}
 		job.Status.LastHandledRetryUploads = tc.handled
@@ -188,16 +188,16 @@ func TestConnectionWords(t *testing.T) {
 		tone            tone
 		title, text     string
 	}{
-		"works":        {metav1.ConditionTrue, "Verified", "", platenv1alpha1.UploadAutomatic, good, "Connected", ""},
-		"switched off": {metav1.ConditionTrue, "Verified", "", platenv1alpha1.UploadDisabled, idle, "Switched off", "uploadPolicy"},
-		"revoked":      {metav1.ConditionFalse, "TokenExpired", "Token expired. Connect the account again.", platenv1alpha1.UploadAutomatic, bad, "Access has ended", "Token expired. Connect the account again."},
+		"works":        {status: metav1.ConditionTrue, reason: "Verified", policy: platenv1alpha1.UploadAutomatic, tone: good, title: "Connected"},
+		"switched off": {status: metav1.ConditionTrue, reason: "Verified", policy: platenv1alpha1.UploadDisabled, tone: idle, title: "Switched off", text: "uploadPolicy"},
+		"revoked":      {status: metav1.ConditionFalse, reason: "TokenExpired", message: "Token expired. Connect the account again.", policy: platenv1alpha1.UploadAutomatic, tone: bad, title: "Access has ended", text: "Token expired. Connect the account again."},
 		"scope": {
-			metav1.ConditionFalse, "MissingScope", "App lacks scope a.b. Add the permission to the app.", platenv1alpha1.UploadAutomatic, bad, "A permission is missing",
-			"App lacks scope a.b. Add the permission to the app.",
+			status: metav1.ConditionFalse, reason: "MissingScope", message: "App lacks scope a.b. Add the permission to the app.", policy: platenv1alpha1.UploadAutomatic, tone: bad, title: "A permission is missing",
+			text: "App lacks scope a.b. Add the permission to the app.",
 		},
-		"no Secret":   {metav1.ConditionFalse, "SecretNotFound", "Secret 'x' does not exist", platenv1alpha1.UploadAutomatic, bad, "Credentials are missing", "Secret 'x' does not exist."},
-		"unreachable": {metav1.ConditionUnknown, "Unreachable", "Dropbox could not be reached", platenv1alpha1.UploadAutomatic, warn, "Service out of reach", "Dropbox could not be reached."},
-		"never heard": {metav1.ConditionFalse, "Odd", "Something odd", platenv1alpha1.UploadAutomatic, bad, "Not working", "Something odd."},
+		"no Secret":   {status: metav1.ConditionFalse, reason: "SecretNotFound", message: "Secret 'x' does not exist", policy: platenv1alpha1.UploadAutomatic, tone: bad, title: "Credentials are missing", text: "Secret 'x' does not exist."},
+		"unreachable": {status: metav1.ConditionUnknown, reason: "Unreachable", message: "Dropbox could not be reached", policy: platenv1alpha1.UploadAutomatic, tone: warn, title: "Service out of reach", text: "Dropbox could not be reached."},
+		"never heard": {status: metav1.ConditionFalse, reason: "Odd", message: "Something odd", policy: platenv1alpha1.UploadAutomatic, tone: bad, title: "Not working", text: "Something odd."},
 	} {
 		c := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{UploadPolicy: tc.policy}}
 		c.Status.ObservedGeneration = new(int64(0))
@@ -260,15 +260,15 @@ func TestCallbacksThatBelongToNobody(t *testing.T) {
 		query   string
 		want    string
 	}{
-		"nobody is signed in":          {nil, &begun, "code=c&state=state", "You are not signed in any more"},
-		"nothing was begun":            {&signedIn, nil, "code=c&state=state", "belongs to no attempt of yours"},
-		"begun in another session":     {&signedIn, &others, "code=c&state=state", "belongs to no attempt of yours"},
-		"begun long ago":               {&signedIn, &late, "code=c&state=state", "That took too long"},
-		"another state":                {&signedIn, &begun, "code=c&state=statf", "belongs to no attempt of yours"},
-		"no state":                     {&signedIn, &begun, "code=c", "belongs to no attempt of yours"},
-		"another state, with an error": {&signedIn, &begun, "error=access_denied&state=x", "belongs to no attempt of yours"},
-		"denied":                       {&signedIn, &begun, "error=access_denied&state=state", "You did not allow the access"},
-		"no code":                      {&signedIn, &begun, "state=state", "Dropbox refused"},
+		"nobody is signed in":          {flow: &begun, query: "code=c&state=state", want: "You are not signed in any more"},
+		"nothing was begun":            {session: &signedIn, query: "code=c&state=state", want: "belongs to no attempt of yours"},
+		"begun in another session":     {session: &signedIn, flow: &others, query: "code=c&state=state", want: "belongs to no attempt of yours"},
+		"begun long ago":               {session: &signedIn, flow: &late, query: "code=c&state=state", want: "That took too long"},
+		"another state":                {session: &signedIn, flow: &begun, query: "code=c&state=statf", want: "belongs to no attempt of yours"},
+		"no state":                     {session: &signedIn, flow: &begun, query: "code=c", want: "belongs to no attempt of yours"},
+		"another state, with an error": {session: &signedIn, flow: &begun, query: "error=access_denied&state=x", want: "belongs to no attempt of yours"},
+		"denied":                       {session: &signedIn, flow: &begun, query: "error=access_denied&state=state", want: "You did not allow the access"},
+		"no code":                      {session: &signedIn, flow: &begun, query: "state=state", want: "Dropbox refused"},
 	} {
 		s := newServer(t, now)
 		r := httptest.NewRequest(http.MethodGet, callbackPath+"?"+tc.query, nil)

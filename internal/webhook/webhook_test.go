@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +30,7 @@ import (
 	"github.com/platen-dev/platen/internal/outbound"
 )
 
-// setup returns a Reconciler with one ended job, whose webhook is at hook.
+// setup returns a Reconciler and an ended job with the webhook hook.
 func setup(t *testing.T, hook string, funcs interceptor.Funcs) (*Reconciler, *testingclock.FakePassiveClock, ctrl.Request) {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -90,11 +91,12 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 		now.SetTime(now.Now().Add(time.Second))
 	}
 	took := now.Now().Sub(began)
-	if d := delivery(t, r, req); calls != maxAttempts || d.Status != Failed || d.Attempts != maxAttempts || d.Error == "" {
-		t.Errorf("%d calls, %+v", calls, d)
+	want := &Delivery{Status: Failed, Attempts: maxAttempts, Error: "the answer was HTTP 500; it must be 2xx, and redirects are not followed"}
+	if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" || calls != maxAttempts {
+		t.Errorf("%d calls, %s", calls, diff)
 	}
 	if took < time.Hour || took > 70*time.Minute {
-		t.Errorf("it took %s", took)
+		t.Errorf("the attempts took %s", took)
 	}
 }
 
@@ -123,8 +125,9 @@ func TestAClaimIsRespectedUntilItEnds(t *testing.T) {
 	if _, err := r.Reconcile(t.Context(), req); err != nil || calls != 2 {
 		t.Fatalf("%v, %d calls", err, calls)
 	}
-	if d := delivery(t, r, req); d.Status != Delivered || d.Attempts != 2 {
-		t.Errorf("%+v", d)
+	want := &Delivery{Status: Delivered, Attempts: 2, DeliveredAt: new(now.Now().UTC())}
+	if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -4,18 +4,14 @@
 package plugin
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +22,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/chromium"
 )
 
 // app makes an app with an account of its own, and returns its key, its account's email and the flags for a free port.
@@ -90,52 +87,18 @@ func works(t *testing.T, key, refreshToken string) bool {
 	return err == nil
 }
 
-// newBrowser is a real Chromium with a page.
-func newBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell"} {
-		for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
-			if _, err := os.Stat(filepath.Join(folder, name)); err == nil && path == "" {
-				path = filepath.Join(folder, name)
-			}
-		}
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	page, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	page, cancel = context.WithTimeout(page, patience)
-	t.Cleanup(cancel)
-	return page
-}
-
-// do makes the browser do something.
-func do[T any](page context.Context, t *testing.T, action chromedp.Action[T]) T {
-	t.Helper()
-	value, err := chromedp.Run(page, action)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
-}
-
 func TestConnectWithABrowser(t *testing.T) {
 	namespace := workspace(t)
 	key, email, flags := app(t)
 	terminal, visits := open(t, realBrowser, command(namespace, flags)...)
 	terminal.await("Opening Dropbox in your browser")
 
-	page := newBrowser(t)
-	do(page, t, chromedp.Navigate(visits.next()))
-	asked := do(page, t, chromedp.Text(chromedp.CSS("main")))
-	do(page, t, chromedp.Click(chromedp.CSS(`button[value=allow]`)))
-	do(page, t, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Almost done"]`)))
-	told, address := do(page, t, chromedp.Text(chromedp.CSS("body"))), do(page, t, chromedp.Location())
-	if !strings.Contains(asked, "Platen would like to") || !strings.Contains(asked, email) || !strings.Contains(told, "Go back to the terminal") {
-		t.Errorf("asked %q, told %q", asked, told)
-	}
+	browser := chromium.Start(t, nil)
+	browser.Open(visits.next())
+	browser.Sees("Platen would like to", email)
+	browser.Click("button[value=allow]")
+	browser.Sees("Almost done", "Go back to the terminal")
+	shown := browser.Page()
 
 	terminal.await("Dropbox of Ada <" + email + ">, 2.0 GiB free of 2.0 GiB")
 	terminal.await("Folders in /\r\n +none")
@@ -161,7 +124,7 @@ func TestConnectWithABrowser(t *testing.T) {
 		t.Errorf("connection %+v", connection)
 	}
 	refreshToken := string(secret.Data["refreshToken"])
-	if !works(t, key, refreshToken) || strings.Contains(text, refreshToken) || strings.Contains(address, refreshToken) {
+	if !works(t, key, refreshToken) || strings.Contains(text, refreshToken) || strings.Contains(shown, refreshToken) {
 		t.Error("the refresh token does not work, or is shown")
 	}
 }
@@ -170,14 +133,13 @@ func TestDenial(t *testing.T) {
 	namespace := workspace(t)
 	_, _, flags := app(t)
 	terminal, visits := open(t, realBrowser, command(namespace, flags)...)
-	page := newBrowser(t)
-	do(page, t, chromedp.Navigate(visits.next()))
-	do(page, t, chromedp.Click(chromedp.CSS(`button[value=cancel]`)))
-	do(page, t, chromedp.WaitVisible(chromedp.Search(`//h1[text()="Not connected"]`)))
-	told := do(page, t, chromedp.Text(chromedp.CSS("body")))
+	browser := chromium.Start(t, nil)
+	browser.Open(visits.next())
+	browser.Click("button[value=cancel]")
+	browser.Sees("Not connected", "nothing was changed")
 	code, text := terminal.end()
-	if code != 1 || !strings.Contains(text, "error: Access to Dropbox was not allowed, and nothing was changed") || !strings.Contains(told, "nothing was changed") {
-		t.Errorf("exit code %d, the page says %q\n%s", code, told, text)
+	if code != 1 || !strings.Contains(text, "error: Access to Dropbox was not allowed, and nothing was changed") {
+		t.Errorf("exit code %d\n%s", code, text)
 	}
 	nothingWritten(t, namespace)
 }
@@ -212,11 +174,11 @@ func TestForgedRedirectsChangeNothing(t *testing.T) {
 		target, host string
 		want         int
 	}{
-		{home + "?code=stolen&state=forged", "", http.StatusBadRequest},
-		{home + "?error=access_denied&state=forged", "", http.StatusBadRequest},
-		{home + "?code=stolen", "", http.StatusBadRequest},
-		{home + "?code=stolen&state=" + state, "evil.example", http.StatusMisdirectedRequest},
-		{home + "other?code=stolen&state=" + state, "", http.StatusNotFound},
+		{target: home + "?code=stolen&state=forged", want: http.StatusBadRequest},
+		{target: home + "?error=access_denied&state=forged", want: http.StatusBadRequest},
+		{target: home + "?code=stolen", want: http.StatusBadRequest},
+		{target: home + "?code=stolen&state=" + state, host: "evil.example", want: http.StatusMisdirectedRequest},
+		{target: home + "other?code=stolen&state=" + state, want: http.StatusNotFound},
 	} {
 		if status := visit(x.target, x.host); status != x.want {
 			t.Errorf("%s at %q: HTTP %d, want %d", x.target, x.host, status, x.want)
@@ -252,9 +214,9 @@ func TestConnectWithoutABrowser(t *testing.T) {
 		flags   []string
 		told    string
 	}{
-		"no display":                   {noBrowser, nil, "There is no browser on this machine"},
-		"a browser that does not open": {brokenBrowser, nil, "The browser could not be opened"},
-		"--no-browser":                 {realBrowser, []string{"--no-browser"}, "Open this page"},
+		"no display":                   {browser: noBrowser, told: "There is no browser on this machine"},
+		"a browser that does not open": {browser: brokenBrowser, told: "The browser could not be opened"},
+		"--no-browser":                 {browser: realBrowser, flags: []string{"--no-browser"}, told: "Open this page"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := workspace(t)
@@ -278,9 +240,9 @@ func TestWrongCodes(t *testing.T) {
 		code func(t *testing.T, page, email string) string
 		text string
 	}{
-		"mistyped": {func(*testing.T, string, string) string { return "made-up" }, "Dropbox does not accept the code"},
-		"none":     {func(*testing.T, string, string) string { return "" }, "no code was given"},
-		"of another attempt": {func(t *testing.T, page, email string) string {
+		"mistyped": {code: func(*testing.T, string, string) string { return "made-up" }, text: "Dropbox does not accept the code"},
+		"none":     {code: func(*testing.T, string, string) string { return "" }, text: "no code was given"},
+		"of another attempt": {code: func(t *testing.T, page, email string) string {
 			t.Helper()
 			u, err := url.Parse(page)
 			if err != nil {
@@ -294,7 +256,7 @@ func TestWrongCodes(t *testing.T) {
 				t.Fatal(err)
 			}
 			return code
-		}, "Dropbox does not accept the code"},
+		}, text: "Dropbox does not accept the code"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := workspace(t)
@@ -399,8 +361,8 @@ func TestPlatenDoesNotReachTheAccount(t *testing.T) {
 		text  string
 	}{
 		// The first call of the route is the plugin's own.
-		"it is refused":  {"/2/files/create_folder_v2", refuse, 1, "is not ready: NoWritePermission: No permission to write to this folder"},
-		"it is not told": {"/2/users/get_space_usage", busy, 5, "is not ready after 1s: Unavailable: Dropbox is unavailable (HTTP 503)"},
+		"it is refused":  {route: "/2/files/create_folder_v2", fault: refuse, code: 1, text: "is not ready: NoWritePermission: No permission to write to this folder"},
+		"it is not told": {route: "/2/users/get_space_usage", fault: busy, code: 5, text: "is not ready after 1s: Unavailable: Dropbox is unavailable (HTTP 503)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := workspace(t)
@@ -431,17 +393,17 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		code int
 		text string
 	}{
-		"managed by another":  {command(taken, flags), 1, "another tool manages Secret " + taken + "/dropbox-credentials"},
-		"no namespace":        {command("nowhere", flags), 1, `namespaces "nowhere" not found`},
-		"a bad folder":        {command(namespace, flags, "--folder", "Renders"), 1, "must start with a slash"},
-		"a bad policy":        {command(namespace, flags, "--upload-policy", "Sometimes"), 1, "Unsupported value"},
-		"a bad name":          {append(command(namespace, flags), "My_Dropbox"), 1, "Invalid value"},
-		"no app key":          {[]string{"connect", "dropbox", "-n", namespace}, 2, "--app-key must be given"},
-		"another output":      {command(namespace, flags, "-o", "name"), 2, "-o must be yaml or json"},
-		"another dry run":     {command(namespace, flags, "--dry-run=maybe"), 2, "--dry-run must be"},
-		"something else":      {[]string{"connect", "onedrive"}, 2, `connect knows no "onedrive"; did you mean: dropbox`},
-		"who may not do this": {command(namespace, flags, "--as", "nobody"), 1, "ask for the role platen-edit"},
-		"nothing to reach":    {command(namespace, flags, "--server", "https://127.0.0.1:1"), 1, "the cluster could not be reached"},
+		"managed by another":  {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
+		"no namespace":        {args: command("nowhere", flags), code: 1, text: `namespaces "nowhere" not found`},
+		"a bad folder":        {args: command(namespace, flags, "--folder", "Renders"), code: 1, text: "must start with a slash"},
+		"a bad policy":        {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 1, text: "Unsupported value"},
+		"a bad name":          {args: append(command(namespace, flags), "My_Dropbox"), code: 1, text: "Invalid value"},
+		"no app key":          {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
+		"another output":      {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
+		"another dry run":     {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
+		"something else":      {args: []string{"connect", "onedrive"}, code: 2, text: `connect knows no "onedrive"; did you mean: dropbox`},
+		"who may not do this": {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role platen-edit"},
+		"nothing to reach":    {args: command(namespace, flags, "--server", "https://127.0.0.1:1"), code: 1, text: "the cluster could not be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, x.args...)

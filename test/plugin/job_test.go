@@ -4,7 +4,6 @@
 package plugin
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,13 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // studio is a namespace with a template.
@@ -53,7 +53,7 @@ func studio(t *testing.T) string {
 // theJob waits for the only job of a namespace.
 func theJob(ctx context.Context, namespace string) (*platenv1alpha1.RenderJob, error) {
 	job := &platenv1alpha1.RenderJob{}
-	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
 		list := &platenv1alpha1.RenderJobList{}
 		if err := api.List(ctx, list, client.InNamespace(namespace)); err != nil || len(list.Items) == 0 {
 			return false, err
@@ -71,7 +71,7 @@ func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.Rend
 		return err
 	}
 	job.Status.ObservedGeneration = &job.Generation
-	set(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason, "being rendered")
+	suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason, "being rendered")
 	job.Status.RenderedPages = new(int32(1))
 	if err := api.Status().Update(ctx, job); err != nil {
 		return err
@@ -81,27 +81,24 @@ func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.Rend
 	return api.Status().Update(ctx, job)
 }
 
-func set(job *platenv1alpha1.RenderJob, kind string, status metav1.ConditionStatus, reason, message string) {
-	meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: job.Generation,
-	})
-}
-
 // rendered ends a job well, with files at a URL.
 func rendered(base string, files ...string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
-		set(job, platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
-		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
-		set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
+		suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
+		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
 		job.Status.Format = platenv1alpha1.FormatPNG
 		for i, data := range files {
-			name := cmp.Or(string(job.Spec.Output.FileName), job.Name) + ".png"
+			name := job.Name
+			if given := job.Spec.Output.FileName; given != "" {
+				name = string(given)
+			}
 			if len(files) > 1 {
-				name = strings.Replace(name, ".png", fmt.Sprintf("_page_%d.png", i+1), 1)
+				name += fmt.Sprintf("_page_%d", i+1)
 			}
 			sum := sha256.Sum256([]byte(data))
 			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
-				Page: int32(i + 1), ContentURL: base + "/content/" + data + "?n=" + url.QueryEscape(name), Size: new(int64(len(data))), SHA256: hex.EncodeToString(sum[:]), Width: 120, Height: 63,
+				Page: int32(i + 1), ContentURL: base + "/content/" + data + "?n=" + url.QueryEscape(name+".png"), Size: new(int64(len(data))), SHA256: hex.EncodeToString(sum[:]), Width: 120, Height: 63,
 			})
 		}
 	}
@@ -111,8 +108,8 @@ func rendered(base string, files ...string) func(*platenv1alpha1.RenderJob) {
 func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
 		rendered(base, "one")(job)
-		set(job, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, "TokenExpired", "StorageConnection 'dropbox': Token expired")
-		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason, "1 page rendered; Failed to upload to dropbox: Token expired")
+		suite.SetCondition(job, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, "TokenExpired", "StorageConnection 'dropbox': Token expired")
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason, "1 page rendered; Failed to upload to dropbox: Token expired")
 		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{
 			Name: "storage", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Error: "Token expired",
 		}}
@@ -165,8 +162,17 @@ func TestRenderAndFetch(t *testing.T) {
 	if string(got) != `{"dark":true,"extra":{"a":1},"headline":"Hello = World","page2@price":3,"points":["a"],"price":12.5,"title.color":"red"}` {
 		t.Errorf("modifications %s", got)
 	}
-	if o := job.Spec.Output; !strings.HasPrefix(job.Name, "banner-") || o.Scale != "2" || len(o.Pages) != 2 || job.Spec.Connections[0].Folder != "/Summer" || *job.Spec.TTLSecondsAfterFinished != 3600 {
-		t.Errorf("job %+v", job.Spec)
+	type flags struct {
+		Scale, FileName string
+		Pages           []int32
+		Folder          platenv1alpha1.FolderPath
+		TTL             int32
+	}
+	output := job.Spec.Output
+	wantFlags := flags{Scale: "2", FileName: "summer", Pages: []int32{1, 2}, Folder: "/Summer", TTL: 3600}
+	gotFlags := flags{output.Scale, string(output.FileName), output.Pages, job.Spec.Connections[0].Folder, *job.Spec.TTLSecondsAfterFinished}
+	if diff := cmp.Diff(wantFlags, gotFlags); diff != "" || !strings.HasPrefix(job.Name, "banner-") {
+		t.Errorf("job %s: %s", job.Name, diff)
 	}
 }
 
@@ -178,18 +184,18 @@ func TestRenderEnds(t *testing.T) {
 		code int
 		text []string
 	}{
-		"failed": {func(job *platenv1alpha1.RenderJob) {
-			set(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
-			set(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
-			set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "spec.modifications.headline is required by the template")
-		}, []string{"--wait"}, 3, []string{"spec.modifications.headline is required", "kubectl platen templates banner"}},
+		"failed": {end: func(job *platenv1alpha1.RenderJob) {
+			suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
+			suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
+			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "spec.modifications.headline is required by the template")
+		}, args: []string{"--wait"}, code: 3, text: []string{"spec.modifications.headline is required", "kubectl platen templates banner"}},
 		"not uploaded": {
-			notUploaded(base), []string{"--wait"}, 4,
-			[]string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n"},
+			end: notUploaded(base), args: []string{"--wait"}, code: 4,
+			text: []string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n"},
 		},
-		"too slow": {func(*platenv1alpha1.RenderJob) {}, []string{"--wait", "--timeout", "500ms"}, 5, []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
-		"forged":   {rendered(base, "forged"), []string{"-o", t.TempDir()}, 1, []string{"the bytes are not those of the file in the job's status"}},
-		"gone":     {rendered("http://127.0.0.1:1", "one"), []string{"-o", t.TempDir()}, 1, []string{"connection refused", "through the API server"}},
+		"too slow": {end: func(*platenv1alpha1.RenderJob) {}, args: []string{"--wait", "--timeout", "500ms"}, code: 5, text: []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
+		"forged":   {end: rendered(base, "forged"), args: []string{"-o", t.TempDir()}, code: 1, text: []string{"the bytes are not those of the file in the job's status"}},
+		"gone":     {end: rendered("http://127.0.0.1:1", "one"), args: []string{"-o", t.TempDir()}, code: 1, text: []string{"connection refused", "through the API server"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := studio(t)
@@ -240,20 +246,20 @@ func TestRenderRefuses(t *testing.T) {
 		code int
 		text string
 	}{
-		"no template":      {nil, 2, "name the template"},
-		"two templates":    {[]string{"a", "b"}, 2, `unexpected "b"`},
-		"a wrong template": {[]string{"bannr"}, 1, "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; there are: banner"},
-		"a wrong number":   {[]string{"banner", "--set", "price=cheap"}, 2, "--set price: \"cheap\" must be a number for template 'banner', such as price=12.5"},
-		"a wrong boolean":  {[]string{"banner", "--set", "dark=yes"}, 2, "must be true or false"},
-		"a wrong list":     {[]string{"banner", "--set", "points=a,b"}, 2, "must be a list in JSON"},
-		"no value":         {[]string{"banner", "--set", "headline"}, 2, "--set must be KEY=VALUE"},
-		"no JSON":          {[]string{"banner", "--set-json", "headline=Hello"}, 2, `--set-json headline: "Hello" is not JSON`},
-		"a wrong format":   {[]string{"banner", "--format", "bmp"}, 2, "--format must be one of png"},
-		"a wrong scale":    {[]string{"banner", "--scale", "11"}, 1, "spec.output.scale"},
-		"a wrong folder":   {[]string{"banner", "--folder", "/a/../b"}, 1, "must not have a component that is '.' or '..'"},
-		"a wrong flag":     {[]string{"banner", "--colour", "red"}, 2, "unknown flag: --colour"},
-		"both":             {[]string{"banner", "--no-upload", "--folder", "/x"}, 2, "--no-upload excludes"},
-		"a taken name":     {[]string{"banner", "--name", "taken"}, 1, "exists already: give another --name"},
+		"no template":      {code: 2, text: "name the template"},
+		"two templates":    {args: []string{"a", "b"}, code: 2, text: `unexpected "b"`},
+		"a wrong template": {args: []string{"bannr"}, code: 1, text: "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; there are: banner"},
+		"a wrong number":   {args: []string{"banner", "--set", "price=cheap"}, code: 2, text: "--set price: \"cheap\" must be a number for template 'banner', such as price=12.5"},
+		"a wrong boolean":  {args: []string{"banner", "--set", "dark=yes"}, code: 2, text: "must be true or false"},
+		"a wrong list":     {args: []string{"banner", "--set", "points=a,b"}, code: 2, text: "must be a list in JSON"},
+		"no value":         {args: []string{"banner", "--set", "headline"}, code: 2, text: "--set must be KEY=VALUE"},
+		"no JSON":          {args: []string{"banner", "--set-json", "headline=Hello"}, code: 2, text: `--set-json headline: "Hello" is not JSON`},
+		"a wrong format":   {args: []string{"banner", "--format", "bmp"}, code: 2, text: "--format must be one of png"},
+		"a wrong scale":    {args: []string{"banner", "--scale", "11"}, code: 1, text: "spec.output.scale"},
+		"a wrong folder":   {args: []string{"banner", "--folder", "/a/../b"}, code: 1, text: "must not have a component that is '.' or '..'"},
+		"a wrong flag":     {args: []string{"banner", "--colour", "red"}, code: 2, text: "unknown flag: --colour"},
+		"both":             {args: []string{"banner", "--no-upload", "--folder", "/x"}, code: 2, text: "--no-upload excludes"},
+		"a taken name":     {args: []string{"banner", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, append([]string{"render", "-n", namespace}, x.args...)...)
@@ -349,19 +355,19 @@ func TestListsAndCompletion(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"templates"}, []string{"banner   <none>   2       120x63   headline*,price,accent,dark,points"}},
-		{[]string{"templates", "banner"}, []string{"The large line", `"#f5b82e"`, "--set headline=... --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
-		{[]string{"templates", "-o", "name"}, []string{"rendertemplate.platen.dev/banner"}},
-		{[]string{"connections"}, []string{"dropbox   Verified", email, "2.0 GiB free of 2.0 GiB", "/Renders", "Automatic"}},
-		{[]string{"connections", "dropbox"}, []string{"Verified: connected as " + email, "Default folder  /Renders", "Secret          dropbox-credentials"}},
-		{[]string{"connections", "-o", "yaml"}, []string{"kind: StorageConnection"}},
-		{[]string{"__complete", "render", ""}, []string{"banner\n"}},
-		{[]string{"__complete", "render", "banner", "--set", "p"}, []string{"price=\n", "points=\n"}},
-		{[]string{"__complete", "render", "banner", "--size", "insta"}, []string{"instagram-post"}},
-		{[]string{"__complete", "status", "n"}, []string{"new\n"}},
-		{[]string{"__complete", "connections", ""}, []string{"dropbox\n"}},
-		{[]string{"__complete", "status", "--namespace", "plugin-"}, []string{namespace}},
-		{[]string{"__complete", "connect", ""}, []string{"dropbox"}},
+		{args: []string{"templates"}, want: []string{"banner   <none>   2       120x63   headline*,price,accent,dark,points"}},
+		{args: []string{"templates", "banner"}, want: []string{"The large line", `"#f5b82e"`, "--set headline=... --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
+		{args: []string{"templates", "-o", "name"}, want: []string{"rendertemplate.platen.dev/banner"}},
+		{args: []string{"connections"}, want: []string{"dropbox   Verified", email, "2.0 GiB free of 2.0 GiB", "/Renders", "Automatic"}},
+		{args: []string{"connections", "dropbox"}, want: []string{"Verified: connected as " + email, "Default folder  /Renders", "Secret          dropbox-credentials"}},
+		{args: []string{"connections", "-o", "yaml"}, want: []string{"kind: StorageConnection"}},
+		{args: []string{"__complete", "render", ""}, want: []string{"banner\n"}},
+		{args: []string{"__complete", "render", "banner", "--set", "p"}, want: []string{"price=\n", "points=\n"}},
+		{args: []string{"__complete", "render", "banner", "--size", "insta"}, want: []string{"instagram-post"}},
+		{args: []string{"__complete", "status", "n"}, want: []string{"new\n"}},
+		{args: []string{"__complete", "connections", ""}, want: []string{"dropbox\n"}},
+		{args: []string{"__complete", "status", "--namespace", "plugin-"}, want: []string{namespace}},
+		{args: []string{"__complete", "connect", ""}, want: []string{"dropbox"}},
 	} {
 		// A completion ends with what is being completed.
 		args := append([]string{}, x.args...)

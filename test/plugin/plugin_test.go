@@ -16,27 +16,20 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/controllers/storageconnection"
-	"github.com/platen-dev/platen/internal/connect"
-	"github.com/platen-dev/platen/internal/credentials"
-	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/suite"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
-// patience bounds every wait.
-const patience = 60 * time.Second
+// timeout bounds every wait.
+const timeout = 60 * time.Second
 
 // What all tests share.
 var (
@@ -111,16 +104,7 @@ func startController(ctx context.Context, config *rest.Config) (ended chan error
 	if err != nil {
 		return nil, err
 	}
-	err = (&storageconnection.Reconciler{
-		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
-		Connector: connect.New(connect.Options{
-			Credentials: credentials.Reader{Reader: mgr.GetAPIReader()},
-			Openers: map[platenv1alpha1.ProviderType]connect.Opener{
-				platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: simURL, ContentURL: simURL}),
-			},
-		}),
-	}).SetupWithManager(mgr)
-	if err != nil {
+	if err := suite.VerifyConnections(mgr, simURL); err != nil {
 		return nil, err
 	}
 	ended = make(chan error, 1)
@@ -131,11 +115,7 @@ func startController(ctx context.Context, config *rest.Config) (ended chan error
 // workspace makes a namespace of its own for a test.
 func workspace(t *testing.T) string {
 	t.Helper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "plugin-"}}
-	if err := api.Create(t.Context(), namespace); err != nil {
-		t.Fatal(err)
-	}
-	return namespace.Name
+	return suite.Namespace(t, api, "plugin-")
 }
 
 // result of a program that has ended.
@@ -152,7 +132,7 @@ func platen(t *testing.T, args ...string) result {
 
 func program(t *testing.T, path string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, path, args...)
 	out, errOut := &buffer{}, &buffer{}

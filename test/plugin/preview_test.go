@@ -137,19 +137,19 @@ func TestPreviewRefuses(t *testing.T) {
 		code int
 		text string
 	}{
-		"nothing":           {nil, 2, "name a template of the cluster, or a file with -f"},
-		"no file":           {[]string{"-f", "/nowhere.yaml"}, 1, "no such file"},
-		"no template":       {[]string{"-f", write(t, pageMap)}, 1, "holds no RenderTemplate of platen.dev/v1alpha1"},
-		"several":           {[]string{"-f", write(t, manifests+"---\n"+strings.ReplaceAll(manifests, "card", "other"))}, 2, "holds several templates, name one: card, other"},
-		"another":           {[]string{"other", "-f", good}, 1, "holds no RenderTemplate 'other'; there are: card"},
-		"a misspelt field":  {[]string{"-f", write(t, strings.ReplaceAll(manifests, "width", "witdh"))}, 1, `unknown field "spec.pages[0].witdh"`},
-		"no ConfigMap":      {[]string{"-f", write(t, manifests)}, 1, "spec.pages[0].htmlFrom: ConfigMap 'pages' does not exist in namespace " + namespace},
-		"a wrong extension": {[]string{"-f", good, "-o", "card.bmp"}, 2, ".bmp is no format"},
-		"no extension":      {[]string{"-f", good, "-o", "card"}, 2, "-o must have the extension of a format"},
-		"two formats":       {[]string{"-f", good, "-o", "card.png", "--format", "pdf"}, 2, "do not agree"},
-		"a missing value":   {[]string{"-f", good, "-o", filepath.Join(t.TempDir(), "card.png")}, 3, "spec.modifications.colour is required by the template"},
-		"no such browser":   {[]string{"-f", good, "--set", "colour=red", "--browser", "/nowhere"}, 1, "/nowhere"},
-		"no such template":  {[]string{"banner"}, 1, "RenderTemplate 'banner' does not exist"},
+		"nothing":           {code: 2, text: "name a template of the cluster, or a file with -f"},
+		"no file":           {args: []string{"-f", "/nowhere.yaml"}, code: 1, text: "no such file"},
+		"no template":       {args: []string{"-f", write(t, pageMap)}, code: 1, text: "holds no RenderTemplate of platen.dev/v1alpha1"},
+		"several":           {args: []string{"-f", write(t, manifests+"---\n"+strings.ReplaceAll(manifests, "card", "other"))}, code: 2, text: "holds several templates, name one: card, other"},
+		"another":           {args: []string{"other", "-f", good}, code: 1, text: "holds no RenderTemplate 'other'; there are: card"},
+		"a misspelt field":  {args: []string{"-f", write(t, strings.ReplaceAll(manifests, "width", "witdh"))}, code: 1, text: `unknown field "spec.pages[0].witdh"`},
+		"no ConfigMap":      {args: []string{"-f", write(t, manifests)}, code: 1, text: "spec.pages[0].htmlFrom: ConfigMap 'pages' does not exist in namespace " + namespace},
+		"a wrong extension": {args: []string{"-f", good, "-o", "card.bmp"}, code: 2, text: ".bmp is no format"},
+		"no extension":      {args: []string{"-f", good, "-o", "card"}, code: 2, text: "-o must have the extension of a format"},
+		"two formats":       {args: []string{"-f", good, "-o", "card.png", "--format", "pdf"}, code: 2, text: "do not agree"},
+		"a missing value":   {args: []string{"-f", good, "-o", filepath.Join(t.TempDir(), "card.png")}, code: 3, text: "spec.modifications.colour is required by the template"},
+		"no such browser":   {args: []string{"-f", good, "--set", "colour=red", "--browser", "/nowhere"}, code: 1, text: "/nowhere"},
+		"no such template":  {args: []string{"banner"}, code: 1, text: "RenderTemplate 'banner' does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, append([]string{"preview", "-n", namespace}, x.args...)...)

@@ -87,7 +87,7 @@ func open(t *testing.T, b browser, args ...string) (*terminal, *visits) {
 	if err := os.WriteFile(filepath.Join(folder, "xdg-open"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout)
 	t.Cleanup(cancel)
 	args = append(args, "--kubeconfig", kubeconfig)
 	if args[0] == "connect" {
@@ -117,7 +117,7 @@ func open(t *testing.T, b browser, args ...string) (*terminal, *visits) {
 func (s *terminal) await(pattern string) []string {
 	s.t.Helper()
 	expression := regexp.MustCompile(pattern)
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for {
 		text, changed := s.shown.look()
@@ -171,7 +171,7 @@ type visits struct {
 // next waits for the first page.
 func (v *visits) next() string {
 	v.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for time.Now().Before(deadline) {

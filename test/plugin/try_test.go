@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // installed makes a namespace in which an available manager seems to run.
@@ -92,7 +93,7 @@ func TestTry(t *testing.T) {
 // queued plays a manager that cannot get a render pod.
 func queued(message string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
-		set(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.QueuedReason, message)
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.QueuedReason, message)
 	}
 }
 
@@ -118,9 +119,9 @@ func TestTryFails(t *testing.T) {
 		},
 		"the render fails": {
 			end: func(job *platenv1alpha1.RenderJob) {
-				set(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "RenderFailed", "the browser has crashed")
-				set(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "RenderFailed", "the browser has crashed")
-				set(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "the browser has crashed")
+				suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "RenderFailed", "the browser has crashed")
+				suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "RenderFailed", "the browser has crashed")
+				suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "the browser has crashed")
 			},
 			code: 3, text: "failed: the browser has crashed",
 		},
@@ -184,7 +185,7 @@ func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 // An interrupted try deletes what it has made.
 func TestTryInterrupted(t *testing.T) {
 	namespace, platenSystem, folder := workspace(t), installed(t), t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, binary, "try", "-n", namespace, "--platen-namespace", platenSystem,
 		"--kubeconfig", kubeconfig, "-o", filepath.Join(folder, "hello.png"))

@@ -51,7 +51,7 @@ var _ = Describe("Rendering", func() {
 			}
 		}
 		var a answer
-		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
 		return a
 	}
 
@@ -64,7 +64,7 @@ var _ = Describe("Rendering", func() {
 		Expect(first.json()["data"]).To(HaveKeyWithValue("responseTime", 120.0))
 
 		again := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
-		p.Kill().Wait(patience)
+		p.Kill().Wait(timeout)
 		p = start(ctx)
 		after := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
 		Expect(string(again.body)).To(Equal(string(first.body)))
@@ -79,7 +79,7 @@ var _ = Describe("Rendering", func() {
 	It("does not tell one caller of another's key", func(ctx SpecContext) {
 		const body = `{"templateId": 25}`
 		Expect(rendered(ctx, 1, render, body, "Idempotency-Key", "k").status).To(Equal(http.StatusOK))
-		other := w.account(ctx, "other", designer...)
+		other := w.account("other", designer...)
 		a := call(ctx, http.MethodPost, p.url+render, other, body, "Idempotency-Key", "k", "Prefer", "wait=0")
 		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
 		Expect(w.jobs(ctx)).To(HaveLen(2))
@@ -105,7 +105,7 @@ var _ = Describe("Rendering", func() {
 			finish(ctx, &jobs[i], 1)
 			self := "/v1/studio/render-jobs/" + jobs[i].Name
 			Eventually(func() any { return call(ctx, http.MethodGet, p.url+self, w.token, "").json()["status"] }).
-				WithContext(ctx).WithTimeout(patience).Should(Equal("succeeded"))
+				WithContext(ctx).WithTimeout(timeout).Should(Equal("succeeded"))
 		}
 	})
 
@@ -118,10 +118,10 @@ var _ = Describe("Rendering", func() {
 		job := w.await(ctx, 1)[0]
 		p.Interrupt()
 		var a answer
-		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
 		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
 		Expect(a.json()).To(HaveKeyWithValue("id", job.Name))
-		Eventually(p.Session).WithTimeout(patience).Should(gexec.Exit(0))
+		Eventually(p.Session).WithTimeout(timeout).Should(gexec.Exit(0))
 	})
 
 	It("sends files as base64 and as they are, and several as a ZIP archive", func(ctx SpecContext) {
@@ -193,8 +193,8 @@ var _ = Describe("Rendering", func() {
 			Expect(pagination["has_more"]).To(Equal(pagination["next_cursor"] != nil))
 			return ids, pagination["next_cursor"]
 		}
-		Eventually(func() int { ids, _ := list("?status=succeeded"); return len(ids) }).WithContext(ctx).WithTimeout(patience).Should(Equal(1))
-		Eventually(func() int { ids, _ := list("?status=processing"); return len(ids) }).WithContext(ctx).WithTimeout(patience).Should(Equal(1))
+		Eventually(func() int { ids, _ := list("?status=succeeded"); return len(ids) }).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
+		Eventually(func() int { ids, _ := list("?status=processing"); return len(ids) }).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
 		seen := map[any]bool{}
 		query, pages := "?limit=2", 0
 		for ; pages < 9; pages++ {
@@ -232,9 +232,9 @@ var _ = Describe("Rendering", func() {
 		Expect(jobs[2].Spec.Suspend).To(HaveValue(BeTrue()))
 		Eventually(func() any {
 			return call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs/"+jobs[2].Name, w.token, "").json()["status"]
-		}).WithContext(ctx).WithTimeout(patience).Should(Equal("canceled"))
+		}).WithContext(ctx).WithTimeout(timeout).Should(Equal("canceled"))
 
-		reader := w.account(ctx, "reader", readerRules...)
+		reader := w.account("reader", readerRules...)
 		expectError(call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+jobs[3].Name+"/cancel", reader, ""), http.StatusForbidden)
 	})
 
@@ -247,7 +247,7 @@ var _ = Describe("Rendering", func() {
 		job := w.await(ctx, 1)[0]
 		call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+job.Name+"/cancel", w.token, "")
 		var a answer
-		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
 		expectError(a, http.StatusConflict)
 		Expect(a.json()).To(HaveKeyWithValue("error", "job-canceled"))
 	})
@@ -283,7 +283,7 @@ var _ = Describe("Rendering", func() {
 		}()
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
-		Eventually(answers).WithContext(ctx).WithTimeout(patience).Should(Receive(&a))
+		Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
 		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
 		Expect(string(a.body)).To(Equal(picture(1)))
 
@@ -299,7 +299,7 @@ var _ = Describe("Rendering", func() {
 		}
 		Expect(call(ctx, http.MethodGet, strings.Replace(signed, "/images", "/pdfs", 1), "", "").status).To(Equal(http.StatusForbidden))
 		Expect(c.Delete(ctx, &job)).To(Succeed())
-		Eventually(func() int { return call(ctx, http.MethodGet, signed, "", "").status }).WithContext(ctx).WithTimeout(patience).Should(Equal(http.StatusNotFound))
+		Eventually(func() int { return call(ctx, http.MethodGet, signed, "", "").status }).WithContext(ctx).WithTimeout(timeout).Should(Equal(http.StatusNotFound))
 		expectError(call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"card","expiresAt":1}`), http.StatusBadRequest)
 	})
 

@@ -23,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 var readerRules = []rbacv1.PolicyRule{{
@@ -47,7 +48,7 @@ var _ = Describe("Callers who must not", func() {
 		before := len(w.jobs(ctx))
 		for name, bad := range map[string]string{
 			"none": "", "made up": "x", "expired": expired(w.token, 3*time.Hour),
-			"another audience": token(ctx, w.namespace, "designer", "vault"),
+			"another audience": suite.Token(GinkgoTB(), c, w.namespace, "designer", "vault"),
 			"unsigned":         w.token[:strings.LastIndex(w.token, ".")+1],
 			"too long":         strings.Repeat("x", 20<<10),
 		} {
@@ -56,7 +57,7 @@ var _ = Describe("Callers who must not", func() {
 			expectError(a, http.StatusUnauthorized)
 			Expect(a.header.Get("WWW-Authenticate")).To(HavePrefix("Bearer"))
 		}
-		reader := w.account(ctx, "reader", readerRules...)
+		reader := w.account("reader", readerRules...)
 		expectError(call(ctx, http.MethodPost, p.url+render, reader, body), http.StatusForbidden)
 		for _, route := range []string{"/v1/studio/render-jobs", "/v1/studio/templates/all", "/v1/studio/template/modifications?templateId=25", "/v1/studio/webhook-secret"} {
 			expectError(call(ctx, http.MethodGet, p.url+route, other.token, "", "X-Workspace", w.namespace), http.StatusForbidden)
@@ -114,7 +115,7 @@ var _ = Describe("Callers who must not", func() {
 			Eventually(func() int {
 				return call(ctx, http.MethodPost, p.url+render, w.token, request, "Idempotency-Key", key, "Prefer", "wait=0").status
 			}).
-				WithContext(ctx).WithTimeout(patience).Should(Equal(http.StatusBadGateway))
+				WithContext(ctx).WithTimeout(timeout).Should(Equal(http.StatusBadGateway))
 		}
 		Expect(calls.Load()).To(BeZero())
 	})
@@ -127,7 +128,7 @@ var _ = Describe("Callers who must not", func() {
 		secret := call(ctx, http.MethodGet, p.url+"/v1/studio/webhook-secret", w.token, "").json()["secret"]
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
-		Eventually(p.logged).WithContext(ctx).WithTimeout(patience).Should(ContainSubstring("Called a webhook"))
+		Eventually(p.logged).WithContext(ctx).WithTimeout(timeout).Should(ContainSubstring("Called a webhook"))
 		log := p.logged()
 		Expect(log).To(And(ContainSubstring(`"requestID"`), ContainSubstring(w.namespace), ContainSubstring(job.Name)))
 		for _, text := range []string{w.token, "confidential", "hook-private", "key-secret", fmt.Sprint(secret)} {
@@ -139,7 +140,7 @@ var _ = Describe("Callers who must not", func() {
 var _ = Describe("Callers who ask too much", func() {
 	It("are told to wait, each for itself", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
-		other := w.account(ctx, "other", designer...)
+		other := w.account("other", designer...)
 		p := start(ctx, "--caller-rate=1", "--caller-burst=5", "--caller-concurrency=3")
 		list := func(token string) answer {
 			return call(ctx, http.MethodGet, p.url+"/v1/studio/templates/all", token, "")

@@ -7,7 +7,6 @@ package shim
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -22,7 +21,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +31,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,8 +43,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/content"
-	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/test/suite"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -55,8 +51,8 @@ const (
 	namespace = "platen-system"
 	// memoryLimit is that of config/shim/deployment.yaml.
 	memoryLimit = "200MiB"
-	// patience bounds every wait.
-	patience = 30 * time.Second
+	// timeout bounds every wait.
+	timeout = 30 * time.Second
 )
 
 var (
@@ -64,9 +60,7 @@ var (
 	config      *rest.Config
 	c           client.WithWatch
 	binary      string
-	store       *content.Store
-	signer      *content.Signer
-	files       *httptest.Server
+	files       *suite.Content
 )
 
 func TestShim(t *testing.T) {
@@ -90,12 +84,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(gexec.CleanupBuildArtifacts)
 
-	store, err = content.Open(ctx, "file://"+GinkgoT().TempDir())
+	files, err = suite.NewContent(ctx, "file://"+GinkgoT().TempDir())
 	Expect(err).NotTo(HaveOccurred())
-	files = httptest.NewUnstartedServer(nil)
-	signer = content.NewSigner([]byte("a key of the test"), "http://"+files.Listener.Addr().String(), time.Hour)
-	files.Config.Handler = content.NewHandler(store, signer, time.Now)
-	files.Start()
 	DeferCleanup(files.Close)
 
 	Expect(c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
@@ -125,17 +115,17 @@ func start(ctx context.Context, flags ...string) *process {
 	command := exec.Command(binary, append([]string{
 		"--bind-address=" + address, "--health-probe-bind-address=" + probes, "--content-url=" + files.URL, "--zap-log-level=debug",
 	}, flags...)...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig(ctx), "GOMEMLIMIT="+memoryLimit)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig(), "GOMEMLIMIT="+memoryLimit)
 	session, err := gexec.Start(command, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func() { session.Kill().Wait(patience) })
+	DeferCleanup(func() { session.Kill().Wait(timeout) })
 	Eventually(func() (int, error) {
 		resp, err := http.Get("http://" + probes + "/readyz")
 		if err != nil {
 			return 0, err
 		}
 		return resp.StatusCode, resp.Body.Close()
-	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Equal(http.StatusOK))
+	}).WithTimeout(timeout).WithPolling(20 * time.Millisecond).Should(Equal(http.StatusOK))
 	return &process{session, "http://" + address}
 }
 
@@ -152,25 +142,17 @@ func free() string {
 	return listener.Addr().String()
 }
 
-func kubeconfig(ctx context.Context) string {
+func kubeconfig() string {
 	GinkgoHelper()
 	const name = "test"
 	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 	Expect(clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: config.Host, CertificateAuthorityData: config.CAData}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: token(ctx, namespace, "platen-shim")}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: suite.Token(GinkgoTB(), c, namespace, "platen-shim")}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
 	}, path)).To(Succeed())
 	return path
-}
-
-// token of a service account; for the API server's audience when none is named.
-func token(ctx context.Context, namespace, account string, audiences ...string) string {
-	GinkgoHelper()
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
-	Expect(c.SubResource("token").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}, request)).To(Succeed())
-	return request.Status.Token
 }
 
 // expired is the same token as it was some hours ago, signed with the API server's own key.
@@ -215,9 +197,7 @@ var designer = []rbacv1.PolicyRule{{
 
 func newWorkspace(ctx context.Context) *workspace {
 	GinkgoHelper()
-	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shim-"}}
-	Expect(c.Create(ctx, space)).To(Succeed())
-	w := &workspace{namespace: space.Name}
+	w := &workspace{namespace: suite.Namespace(GinkgoTB(), c, "shim-")}
 	Expect(c.Create(ctx, &platenv1alpha1.RenderTemplate{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "card"},
 		Spec: platenv1alpha1.RenderTemplateSpec{
@@ -226,25 +206,14 @@ func newWorkspace(ctx context.Context) *workspace {
 			Pages:      []platenv1alpha1.TemplatePage{{Name: "front", Width: 400, Height: 200, HTML: "<h1>"}},
 		},
 	})).To(Succeed())
-	w.token = w.account(ctx, "designer", designer...)
+	w.token = w.account("designer", designer...)
 	return w
 }
 
-// account makes a service account with these rights, and returns its token.
-func (w *workspace) account(ctx context.Context, name string, rules ...rbacv1.PolicyRule) string {
+// account makes a service account with rights in the workspace, and returns a token for it.
+func (w *workspace) account(name string, rules ...rbacv1.PolicyRule) string {
 	GinkgoHelper()
-	in := metav1.ObjectMeta{Namespace: w.namespace, Name: name}
-	for _, object := range []client.Object{
-		&corev1.ServiceAccount{ObjectMeta: in},
-		&rbacv1.Role{ObjectMeta: in, Rules: rules},
-		&rbacv1.RoleBinding{
-			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: w.namespace}},
-		},
-	} {
-		Expect(c.Create(ctx, object)).To(Succeed())
-	}
-	return token(ctx, w.namespace, name)
+	return suite.ServiceAccount(GinkgoTB(), c, w.namespace, name, rules...)
 }
 
 // jobs of the workspace.
@@ -258,35 +227,17 @@ func (w *workspace) jobs(ctx context.Context) []platenv1alpha1.RenderJob {
 // await returns the workspace's jobs when there are as many.
 func (w *workspace) await(ctx context.Context, n int) []platenv1alpha1.RenderJob {
 	GinkgoHelper()
-	Eventually(func() int { return len(w.jobs(ctx)) }).WithContext(ctx).WithTimeout(patience).WithPolling(10 * time.Millisecond).Should(Equal(n))
+	Eventually(func() int { return len(w.jobs(ctx)) }).WithContext(ctx).WithTimeout(timeout).WithPolling(10 * time.Millisecond).Should(Equal(n))
 	return w.jobs(ctx)
 }
 
 // picture is the file of every page that is finished here, with its number in it.
 func picture(page int) string { return fmt.Sprintf("the bytes of picture %d", page) }
 
-// finish does what the manager does at the end of a job: its files are stored, and its status says so.
+// finish plays the manager: it stores the files of a job and sets its status.
 func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
 	GinkgoHelper()
-	s := &job.Status
-	*s = platenv1alpha1.RenderJobStatus{
-		ObservedGeneration: &job.Generation, Format: job.Spec.Output.Format, TotalPages: new(int32(pages)), RenderedPages: new(int32(pages)),
-		RenderMilliseconds: new(int64(120)), CompletionTime: new(metav1.Now()),
-	}
-	for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.RenderedCondition, platenv1alpha1.FinishedCondition} {
-		s.Conditions = append(s.Conditions, metav1.Condition{
-			Type: kind, Status: metav1.ConditionTrue, Reason: platenv1alpha1.SucceededReason, LastTransitionTime: metav1.Now(), ObservedGeneration: job.Generation,
-		})
-	}
-	for n := 1; n <= pages; n++ {
-		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.Key(file.ID{Page: n}, file.Format(s.Format))
-		object, err := store.Put(ctx, key, "image/png", strings.NewReader(picture(n)), 1<<20)
-		Expect(err).NotTo(HaveOccurred())
-		s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{
-			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: signer.URL(key, fmt.Sprintf("%s_page_%d.png", cmp.Or(string(job.Spec.Output.FileName), job.Name), n), time.Now()),
-			Size: &object.Size, SHA256: object.SHA256,
-		})
-	}
+	files.Finish(GinkgoTB(), job, pages, func(page int) []byte { return []byte(picture(page)) })
 	Expect(c.Status().Update(ctx, job)).To(Succeed())
 }
 

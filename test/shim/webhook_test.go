@@ -89,7 +89,7 @@ var _ = Describe("Webhooks", func() {
 			finish(ctx, &jobs[i], 1)
 		}
 		for i := range jobs {
-			Eventually(delivery(ctx, w, replicas[i%len(replicas)], jobs[i].Name)).WithContext(ctx).WithTimeout(patience).
+			Eventually(delivery(ctx, w, replicas[i%len(replicas)], jobs[i].Name)).WithContext(ctx).WithTimeout(timeout).
 				Should(And(HaveKeyWithValue("status", "delivered"), HaveKeyWithValue("attempts", 1.0)))
 		}
 		Expect(receiver.count()).To(Equal(n))
@@ -113,7 +113,7 @@ var _ = Describe("Webhooks", func() {
 		for i := range jobs {
 			Expect(c.Delete(ctx, &jobs[i])).To(Succeed())
 		}
-		Eventually(records(ctx, w)).WithContext(ctx).WithTimeout(patience).Should(BeZero())
+		Eventually(records(ctx, w)).WithContext(ctx).WithTimeout(timeout).Should(BeZero())
 	})
 
 	It("are tried again, also by the process after a crash", func(ctx SpecContext) {
@@ -127,12 +127,12 @@ var _ = Describe("Webhooks", func() {
 		hooked(ctx, w, p, "webhook", receiver.URL)
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
-		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(patience).Should(And(
+		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(And(
 			HaveKeyWithValue("status", "pending"), HaveKeyWithValue("attempts", 1.0), HaveKey("next_attempt_at"),
 			HaveKeyWithValue("error", ContainSubstring("HTTP 503"))))
-		p.Kill().Wait(patience)
+		p.Kill().Wait(timeout)
 		p = start(ctx, allow)
-		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(patience).Should(And(
+		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(And(
 			HaveKeyWithValue("status", "delivered"), HaveKeyWithValue("attempts", 3.0), HaveKey("delivered_at")))
 		Expect(receiver.count()).To(Equal(3))
 		Expect(receiver.calls[0].Header.Get("webhook-id")).To(Equal(receiver.calls[2].Header.Get("webhook-id")))
@@ -144,7 +144,7 @@ var _ = Describe("Webhooks", func() {
 		hooked(ctx, w, p, "webhook", receiver.URL)
 		job := w.await(ctx, 1)[0]
 		call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+job.Name+"/cancel", w.token, "")
-		Eventually(receiver.count).WithContext(ctx).WithTimeout(patience).Should(Equal(1))
+		Eventually(receiver.count).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
 		Expect(answer{body: receiver.texts[0]}.json()).To(HaveKeyWithValue("status", "canceled"))
 	})
 
@@ -163,7 +163,7 @@ var _ = Describe("Webhooks", func() {
 					continue
 				}
 				finish(ctx, &jobs[n], 1)
-				Eventually(delivery(ctx, w, p, jobs[n].Name)).WithContext(ctx).WithTimeout(patience).Should(And(
+				Eventually(delivery(ctx, w, p, jobs[n].Name)).WithContext(ctx).WithTimeout(timeout).Should(And(
 					HaveKeyWithValue("status", "pending"), HaveKeyWithValue("error", Or(ContainSubstring("only public addresses"), ContainSubstring("no connection")))), hook)
 			}
 		}
@@ -171,12 +171,12 @@ var _ = Describe("Webhooks", func() {
 
 		redirecting := httptest.NewServer(http.RedirectHandler(receiver.URL, http.StatusTemporaryRedirect))
 		DeferCleanup(redirecting.Close)
-		p.Kill().Wait(patience)
+		p.Kill().Wait(timeout)
 		w = newWorkspace(ctx)
 		p = start(ctx, allow)
 		hooked(ctx, w, p, "webhook", redirecting.URL)
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
-		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(patience).Should(HaveKeyWithValue("error", ContainSubstring("HTTP 307")))
+		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(HaveKeyWithValue("error", ContainSubstring("HTTP 307")))
 	})
 })

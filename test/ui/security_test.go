@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // send makes a request that no browser would make, and does not follow redirects.
@@ -183,7 +184,7 @@ func TestRights(t *testing.T) {
 		status, _, body := send(t, request(t, method, path, form, (&http.Response{Header: header}).Cookies(), nil))
 		return status, body
 	}
-	eventually(t, "the page shows the picture to whom it belongs", func() error {
+	suite.Eventually(t, "the page shows the picture to whom it belongs", func() error {
 		if status, _ := visit(w.token, http.MethodGet, "/ui/renders/secret-campaign/files/1", nil); status != http.StatusOK {
 			return http.ErrMissingFile
 		}
@@ -230,14 +231,14 @@ func TestForgedContentURL(t *testing.T) {
 		status, header, _ := send(t, request(t, http.MethodGet, "/ui/renders/forged/files/1", nil, cookies, nil))
 		return status, header
 	}
-	eventually(t, "the file is served", func() error {
+	suite.Eventually(t, "the file is served", func() error {
 		if status, header := get(); status != http.StatusOK || header.Get("Content-Type") != "image/png" ||
 			!strings.Contains(header.Get("Content-Security-Policy"), "sandbox") {
 			return http.ErrMissingFile
 		}
 		return nil
 	})
-	proper := world.signer.URL("jobs/x/1/1.png", "x.png", job.CreationTimestamp.Time)
+	proper := world.content.Signer.URL("jobs/x/1/1.png", "x.png", job.CreationTimestamp.Time)
 	for _, forged := range []string{
 		"http://169.254.169.254/latest", world.page + "/ui/static/icon.svg", "http://localhost:1/content/x", "file:///etc/passwd",
 		strings.Replace(proper, "//", "//evil@", 1), proper[:len(proper)-1] + "x",
@@ -249,7 +250,7 @@ func TestForgedContentURL(t *testing.T) {
 		if err := world.admin.Status().Update(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, forged+" is refused", func() error {
+		suite.Eventually(t, forged+" is refused", func() error {
 			if status, _ := get(); status != http.StatusBadGateway && status != http.StatusNotFound {
 				return http.ErrMissingFile
 			}

@@ -24,8 +24,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
@@ -35,16 +33,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/callers"
-	"github.com/platen-dev/platen/internal/connect"
-	"github.com/platen-dev/platen/internal/content"
-	"github.com/platen-dev/platen/internal/credentials"
-	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/ui"
 	"github.com/platen-dev/platen/test/chromium"
+	"github.com/platen-dev/platen/test/suite"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -57,8 +51,7 @@ var world struct {
 	// page is the origin of the web page; the simulator has another site, as Dropbox has.
 	page      string
 	simulator *dropboxsim.Server
-	files     *content.Store
-	signer    *content.Signer
+	content   *suite.Content
 	// beforeToken, when set, is called once before Dropbox answers a request for a token.
 	beforeToken atomic.Pointer[func()]
 	// callback is the last request with which Dropbox sent a browser back.
@@ -112,14 +105,10 @@ func start(ctx context.Context) (stop func(), err error) {
 	stops = append(stops, simulator.Close)
 	reach := dropbox.Config{APIURL: simulator.URL, ContentURL: simulator.URL}
 
-	if world.files, err = content.Open(ctx, "mem://"); err != nil {
+	if world.content, err = suite.NewContent(ctx, "mem://"); err != nil {
 		return stop, err
 	}
-	files := httptest.NewUnstartedServer(nil)
-	world.signer = content.NewSigner([]byte(rand.Text()), "http://"+files.Listener.Addr().String(), time.Hour)
-	files.Config.Handler = content.NewHandler(world.files, world.signer, time.Now)
-	files.Start()
-	stops = append(stops, files.Close)
+	stops = append(stops, world.content.Close)
 
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
@@ -128,11 +117,7 @@ func start(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return stop, err
 	}
-	err = (&storageconnection.Reconciler{
-		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
-		Connector: connect.New(connect.Options{Credentials: credentials.Reader{Reader: world.admin}, Openers: map[platenv1alpha1.ProviderType]connect.Opener{platenv1alpha1.ProviderDropbox: connect.Dropbox(reach)}}),
-	}).SetupWithManager(mgr)
-	if err != nil {
+	if err := suite.VerifyConnections(mgr, simulator.URL); err != nil {
 		return stop, err
 	}
 	for _, kind := range []client.Object{&platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderTemplate{}} {
@@ -161,7 +146,7 @@ func start(ctx context.Context) (stop func(), err error) {
 	world.page = "http://localhost:" + port
 	web, err := ui.New(ui.Options{
 		Reviewer: callers.NewReviewer(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: world.page,
-		ContentURL: files.URL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
+		ContentURL: world.content.URL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
 	})
 	if err != nil {
 		return stop, err
@@ -186,9 +171,8 @@ type workspace struct {
 // newWorkspace makes a workspace. Its namespace stays: nothing deletes namespaces without a controller manager.
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "ui-"}}
-	create(t, namespace)
-	w := &workspace{name: namespace.Name, email: namespace.Name + "@example.com"}
+	w := &workspace{name: suite.Namespace(t, world.admin, "ui-")}
+	w.email = w.name + "@example.com"
 	w.token = w.person(t, "designer",
 		rbacv1.PolicyRule{
 			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"},
@@ -211,29 +195,15 @@ func (w *workspace) setAccount(revoked bool) {
 	})
 }
 
-// person makes a service account with rights in the workspace and returns a token of it.
+// person makes a service account with rights in the workspace, and returns a token for it.
 func (w *workspace) person(t *testing.T, name string, rules ...rbacv1.PolicyRule) string {
 	t.Helper()
-	meta := metav1.ObjectMeta{Namespace: w.name, Name: name}
-	account := &corev1.ServiceAccount{ObjectMeta: meta}
-	create(t, account)
-	create(t, &rbacv1.Role{ObjectMeta: meta, Rules: rules})
-	create(t, &rbacv1.RoleBinding{
-		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: w.name}},
-	})
-	request := &authenticationv1.TokenRequest{}
-	if err := world.admin.SubResource("token").Create(t.Context(), account, request); err != nil {
-		t.Fatal(err)
-	}
-	return request.Status.Token
+	return suite.ServiceAccount(t, world.admin, w.name, name, rules...)
 }
 
 func create(t *testing.T, o client.Object) {
 	t.Helper()
-	if err := world.admin.Create(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	suite.Create(t, world.admin, o)
 }
 
 // template makes a RenderTemplate.
@@ -251,7 +221,7 @@ func (w *workspace) template(t *testing.T, name string, parameters ...platenv1al
 func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 	t.Helper()
 	jobs := &platenv1alpha1.RenderJobList{}
-	eventually(t, "a job appears", func() error {
+	suite.Eventually(t, "a job appears", func() error {
 		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
 			return err
 		}
@@ -263,53 +233,33 @@ func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 	return &jobs.Items[0]
 }
 
-// finish says what became of a job, as the manager does: pages pictures were rendered, and uploaded unless uploadError says why not.
+// finish plays the manager: it stores the pictures of a job and sets its status. The upload succeeds, or fails with uploadError.
 func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages int, uploadError string) {
 	t.Helper()
 	fresh := &platenv1alpha1.RenderJob{}
 	if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(job), fresh); err != nil {
 		t.Fatal(err)
 	}
-	status := platenv1alpha1.RenderJobStatus{
-		ObservedGeneration: &fresh.Generation, Format: fresh.Spec.Output.Format, TotalPages: new(int32(pages)), RenderedPages: new(int32(pages)),
-		RenderMilliseconds: new(int64(93)), CompletionTime: new(metav1.Now()), StartTime: new(fresh.CreationTimestamp),
-	}
+	world.content.Finish(t, fresh, pages, paint)
 	upload := platenv1alpha1.JobConnectionStatus{
 		Name: "dropbox", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadSuccess,
 	}
-	for n := 1; n <= pages; n++ {
-		picture := paint(n)
-		key := content.Ref{JobUID: string(fresh.UID), Generation: fresh.Generation}.Key(file.ID{Page: n}, "png")
-		object, err := world.files.Put(t.Context(), key, "image/png", bytes.NewReader(picture), 1<<20)
-		if err != nil {
-			t.Fatal(err)
+	if uploadError == "" {
+		for n := 1; n <= pages; n++ {
+			upload.Pages = append(upload.Pages, platenv1alpha1.UploadedPage{Page: int32(n), Path: fmt.Sprintf("/Renders/%s_page_%d.png", fresh.Name, n)})
 		}
-		status.Pages = append(status.Pages, platenv1alpha1.RenderedPage{
-			Page: int32(n), ContentURL: world.signer.URL(key, "page.png", time.Now()), Size: &object.Size, SHA256: object.SHA256, Width: 1200, Height: 630,
-		})
-		upload.Pages = append(upload.Pages, platenv1alpha1.UploadedPage{Page: int32(n), Path: fmt.Sprintf("/Renders/%s_page_%d.png", fresh.Name, n)})
-	}
-	reason, uploaded, why := platenv1alpha1.SucceededReason, metav1.ConditionTrue, platenv1alpha1.SucceededReason
-	if uploadError != "" {
-		upload.Status, upload.Error, upload.Pages = platenv1alpha1.UploadError, uploadError, nil
-		status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: " + uploadError, Details: new("")}}
-		reason, uploaded, why = platenv1alpha1.SucceededWithWarningsReason, metav1.ConditionFalse, "Unreachable"
+		suite.SetCondition(fresh, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "uploaded")
+	} else {
+		upload.Status, upload.Error = platenv1alpha1.UploadError, uploadError
+		fresh.Status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: " + uploadError, Details: new("")}}
+		reason := "Unreachable"
 		if uploadError == "Token expired" {
-			why = "TokenExpired"
+			reason = "TokenExpired"
 		}
+		suite.SetCondition(fresh, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, reason, uploadError)
+		suite.SetCondition(fresh, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason, "rendered, not uploaded")
 	}
-	status.Connections = []platenv1alpha1.JobConnectionStatus{upload}
-	for kind, value := range map[string]metav1.ConditionStatus{
-		platenv1alpha1.ReadyCondition: metav1.ConditionTrue, platenv1alpha1.RenderedCondition: metav1.ConditionTrue,
-		platenv1alpha1.FinishedCondition: metav1.ConditionTrue, platenv1alpha1.UploadedCondition: uploaded,
-	} {
-		condition := metav1.Condition{Type: kind, Status: value, Reason: reason, Message: "rendered", LastTransitionTime: metav1.Now()}
-		if kind == platenv1alpha1.UploadedCondition {
-			condition.Reason = why
-		}
-		status.Conditions = append(status.Conditions, condition)
-	}
-	fresh.Status = status
+	fresh.Status.Connections = []platenv1alpha1.JobConnectionStatus{upload}
 	if err := world.admin.Status().Update(t.Context(), fresh); err != nil {
 		t.Fatal(err)
 	}
@@ -330,29 +280,6 @@ func paint(n int) []byte {
 	var b bytes.Buffer
 	_ = png.Encode(&b, picture)
 	return b.Bytes()
-}
-
-// patience bounds every wait.
-const patience = 20 * time.Second
-
-// eventually waits until check has no more to say.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain until %s: %v", what, err)
-		}
-	}
 }
 
 // browser is a person at a browser.

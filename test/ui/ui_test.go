@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // TestAWorkspacesDay goes the whole way: connect, choose a folder, render from the form, see the picture, see a warning, connect
@@ -114,7 +115,7 @@ func TestAWorkspacesDay(t *testing.T) {
 	b.Screenshots("render-warning")
 	b.Click("#retry")
 	b.Sees("Uploading again")
-	eventually(t, "the job asks for another try", func() error {
+	suite.Eventually(t, "the job asks for another try", func() error {
 		if w.job(t).Annotations[platenv1alpha1.RetryUploadsAnnotation] == "" {
 			return fmt.Errorf("annotations are %v", w.job(t).Annotations)
 		}

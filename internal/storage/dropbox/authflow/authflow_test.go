@@ -85,15 +85,15 @@ func TestRedirects(t *testing.T) {
 		reason Reason
 		text   string
 	}{
-		"forged state":     {url.Values{"state": {"forged"}, "code": {"c"}}, StateMismatch, "does not belong"},
-		"no state":         {url.Values{"code": {"c"}}, StateMismatch, "does not belong"},
-		"a forged denial":  {url.Values{"state": {"forged"}, "error": {"access_denied"}}, StateMismatch, "does not belong"},
-		"a denial":         {url.Values{"state": {attempt.State}, "error": {"access_denied"}}, Denied, "not allowed"},
-		"another refusal":  {url.Values{"state": {attempt.State}, "error": {"invalid_scope"}, "error_description": {"bad\x1b[31m\nscope"}}, Refused, "refused: invalid_scope bad[31mscope"},
-		"a long refusal":   {url.Values{"state": {attempt.State}, "error": {strings.Repeat("é", 1000)}}, Refused, strings.Repeat("é", maxDescription)},
-		"nothing":          {url.Values{"state": {attempt.State}}, Refused, "no code"},
-		"code":             {url.Values{"state": {attempt.State}, "code": {"c"}}, "", ""},
-		"an empty attempt": {url.Values{"state": {""}, "code": {"c"}}, StateMismatch, "does not belong"},
+		"forged state":     {query: url.Values{"state": {"forged"}, "code": {"c"}}, reason: StateMismatch, text: "does not belong"},
+		"no state":         {query: url.Values{"code": {"c"}}, reason: StateMismatch, text: "does not belong"},
+		"a forged denial":  {query: url.Values{"state": {"forged"}, "error": {"access_denied"}}, reason: StateMismatch, text: "does not belong"},
+		"a denial":         {query: url.Values{"state": {attempt.State}, "error": {"access_denied"}}, reason: Denied, text: "not allowed"},
+		"another refusal":  {query: url.Values{"state": {attempt.State}, "error": {"invalid_scope"}, "error_description": {"bad\x1b[31m\nscope"}}, reason: Refused, text: "refused: invalid_scope bad[31mscope"},
+		"a long refusal":   {query: url.Values{"state": {attempt.State}, "error": {strings.Repeat("é", 1000)}}, reason: Refused, text: strings.Repeat("é", maxDescription)},
+		"nothing":          {query: url.Values{"state": {attempt.State}}, reason: Refused, text: "no code"},
+		"code":             {query: url.Values{"state": {attempt.State}, "code": {"c"}}},
+		"an empty attempt": {query: url.Values{"state": {""}, "code": {"c"}}, reason: StateMismatch, text: "does not belong"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := attempt

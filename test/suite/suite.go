@@ -1,0 +1,157 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package suite has what the tests of the plugin, the page and the shim share: namespaces, people with rights in them, the controller
+// that verifies connections, and a content store for the files of jobs that a test finishes instead of the manager.
+package suite
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/controllers/storageconnection"
+	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/storage/dropbox"
+)
+
+// Namespace creates a namespace with a generated name. It stays: without a controller manager nothing deletes namespaces.
+func Namespace(tb testing.TB, api client.Client, prefix string) string {
+	tb.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: prefix}}
+	Create(tb, api, namespace)
+	return namespace.Name
+}
+
+// Create creates objects.
+func Create(tb testing.TB, api client.Client, objects ...client.Object) {
+	tb.Helper()
+	for _, object := range objects {
+		if err := api.Create(tb.Context(), object); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// ServiceAccount creates a service account with rights in its namespace, and returns a token for it.
+func ServiceAccount(tb testing.TB, api client.Client, namespace, name string, rules ...rbacv1.PolicyRule) string {
+	tb.Helper()
+	in := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	Create(tb, api,
+		&corev1.ServiceAccount{ObjectMeta: in},
+		&rbacv1.Role{ObjectMeta: in, Rules: rules},
+		&rbacv1.RoleBinding{
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: namespace}},
+		},
+	)
+	return Token(tb, api, namespace, name)
+}
+
+// Token returns a token for a service account. Its audience defaults to that of the API server.
+func Token(tb testing.TB, api client.Client, namespace, account string, audiences ...string) string {
+	tb.Helper()
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
+	err := api.SubResource("token").Create(tb.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}, request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return request.Status.Token
+}
+
+// VerifyConnections adds the controller of StorageConnections to a manager, with Dropbox at the given address.
+func VerifyConnections(mgr ctrl.Manager, dropboxURL string) error {
+	return (&storageconnection.Reconciler{
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
+		Connector: connect.New(connect.Options{
+			Credentials: credentials.Reader{Reader: mgr.GetAPIReader()},
+			Openers: map[platenv1alpha1.ProviderType]connect.Opener{
+				platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: dropboxURL, ContentURL: dropboxURL}),
+			},
+		}),
+	}).SetupWithManager(mgr)
+}
+
+// Content is a content store with its server.
+type Content struct {
+	*httptest.Server
+	Signer *content.Signer
+	store  *content.Store
+}
+
+// NewContent starts a content store. bucketURL is such as mem://. The caller must call Close.
+func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
+	store, err := content.Open(ctx, bucketURL)
+	if err != nil {
+		return nil, err
+	}
+	server := httptest.NewUnstartedServer(nil)
+	signer := content.NewSigner([]byte(rand.Text()), "http://"+server.Listener.Addr().String(), time.Hour)
+	server.Config.Handler = content.NewHandler(store, signer, time.Now)
+	server.Start()
+	return &Content{server, signer, store}, nil
+}
+
+// Finish sets the status of a job that is rendered: one PNG file for each page, whose bytes picture returns, and true conditions. The
+// caller writes the status.
+func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int, picture func(page int) []byte) {
+	tb.Helper()
+	job.Status = platenv1alpha1.RenderJobStatus{
+		ObservedGeneration: &job.Generation, Format: job.Spec.Output.Format, TotalPages: new(int32(pages)), RenderedPages: new(int32(pages)),
+		RenderMilliseconds: new(int64(120)), CompletionTime: new(metav1.Now()), StartTime: new(job.CreationTimestamp),
+	}
+	for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.RenderedCondition, platenv1alpha1.FinishedCondition} {
+		SetCondition(job, kind, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "rendered")
+	}
+	for n := 1; n <= pages; n++ {
+		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.Key(file.ID{Page: n}, file.Format(job.Status.Format))
+		object, err := c.store.Put(tb.Context(), key, "image/png", bytes.NewReader(picture(n)), 1<<20)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		name := fmt.Sprintf("%s_page_%d.png", cmp.Or(string(job.Spec.Output.FileName), job.Name), n)
+		job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
+			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(key, name, time.Now()),
+			Size: &object.Size, SHA256: object.SHA256, Width: 1200, Height: 630,
+		})
+	}
+}
+
+// SetCondition sets a condition of a job's current generation.
+func SetCondition(job *platenv1alpha1.RenderJob, kind string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: job.Generation,
+	})
+}
+
+// Eventually waits until check returns no error, for half a minute at most.
+func Eventually(tb testing.TB, what string, check func() error) {
+	tb.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(tb.Context(), 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		last = check()
+		return last == nil, nil
+	})
+	if err != nil {
+		tb.Fatalf("it did not happen that %s: %v", what, last)
+	}
+}
