@@ -25,7 +25,7 @@ import (
 	"github.com/platen-dev/platen/test/chromium"
 )
 
-// app makes an app with an account of its own, and returns its key, its account's email and the flags for a free port.
+// app creates an app with its own account, and returns the app key, the account's email and the flags for a free port.
 func app(t *testing.T) (key, email string, flags []string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,7 +76,7 @@ func nothingWritten(t *testing.T, namespace string) {
 	}
 }
 
-// works tells whether a refresh token does.
+// works tells whether Dropbox accepts a refresh token.
 func works(t *testing.T, key, refreshToken string) bool {
 	t.Helper()
 	c, err := dropbox.New(dropbox.Config{AppKey: key, RefreshToken: refreshToken, APIURL: simURL})
@@ -196,7 +196,7 @@ func TestForgedRedirectsChangeNothing(t *testing.T) {
 	}
 }
 
-// paste goes through the page on another machine and types the code.
+// paste allows the access on another machine and types the code.
 func paste(t *testing.T, terminal *terminal, email string) {
 	t.Helper()
 	page := terminal.await(`(http://127\.0\.0\.1:\d+/oauth2/authorize\S+)`)[1]
@@ -284,7 +284,7 @@ func TestConnectingAgain(t *testing.T) {
 	}
 	_, before := connected(t, namespace)
 
-	// Another person connects: the connection is shown as ready only when Platen has reached their account.
+	// Another person connects. The command must wait until Platen has reached their account.
 	_, other, _ := app(t)
 	terminal, _ = open(t, noBrowser, command(namespace, flags)...)
 	paste(t, terminal, other)
@@ -344,15 +344,15 @@ func TestDryRun(t *testing.T) {
 				revoked = revoked || e.AppKey == key && e.Route == "/2/auth/token/revoke" && e.Status == http.StatusOK
 			}
 			if !revoked {
-				t.Error("the permission that nobody keeps was not given back")
+				t.Error("the permission was not revoked, although nothing saved it")
 			}
 		})
 	}
 }
 
-// The account is connected, but Platen cannot use it.
+// The account is connected, but the controller cannot use it.
 func TestPlatenDoesNotReachTheAccount(t *testing.T) {
-	refuse := dropboxsim.Fault{Status: http.StatusConflict, ContentType: "application/json", Count: 100, Body: `{"error_summary":"path/no_write_permission/","error":{".tag":"path","path":{".tag":"no_write_permission"}}}`}
+	forbidden := dropboxsim.Fault{Status: http.StatusConflict, ContentType: "application/json", Count: 100, Body: `{"error_summary":"path/no_write_permission/","error":{".tag":"path","path":{".tag":"no_write_permission"}}}`}
 	busy := dropboxsim.Fault{Status: http.StatusServiceUnavailable, Count: 100}
 	for name, x := range map[string]struct {
 		route string
@@ -361,7 +361,7 @@ func TestPlatenDoesNotReachTheAccount(t *testing.T) {
 		text  string
 	}{
 		// The first call of the route is the plugin's own.
-		"it is refused":  {route: "/2/files/create_folder_v2", fault: refuse, code: 1, text: "is not ready: NoWritePermission: No permission to write to this folder"},
+		"it is refused":  {route: "/2/files/create_folder_v2", fault: forbidden, code: 1, text: "is not ready: NoWritePermission: No permission to write to this folder"},
 		"it is not told": {route: "/2/users/get_space_usage", fault: busy, code: 5, text: "is not ready after 1s: Unavailable: Dropbox is unavailable (HTTP 503)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -379,7 +379,7 @@ func TestPlatenDoesNotReachTheAccount(t *testing.T) {
 	}
 }
 
-// What the cluster refuses is said before anybody goes to Dropbox.
+// The command reports what the cluster would refuse before it opens Dropbox.
 func TestRefusalsComeBeforeConsent(t *testing.T) {
 	namespace := workspace(t)
 	taken := workspace(t)

@@ -29,7 +29,7 @@ import (
 	"github.com/platen-dev/platen/test/suite"
 )
 
-// studio is a namespace with a template.
+// studio creates a namespace with a template.
 func studio(t *testing.T) string {
 	t.Helper()
 	namespace := workspace(t)
@@ -50,7 +50,7 @@ func studio(t *testing.T) string {
 	return namespace
 }
 
-// theJob waits for the only job of a namespace.
+// theJob waits for the job of a namespace.
 func theJob(ctx context.Context, namespace string) (*platenv1alpha1.RenderJob, error) {
 	job := &platenv1alpha1.RenderJob{}
 	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
@@ -64,7 +64,7 @@ func theJob(ctx context.Context, namespace string) (*platenv1alpha1.RenderJob, e
 	return job, err
 }
 
-// finish plays the manager: it says how the job of a namespace ended.
+// finish plays the manager: it sets the status of the job of a namespace, first as rendering and then with end.
 func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.RenderJob)) error {
 	job, err := theJob(ctx, namespace)
 	if err != nil {
@@ -81,7 +81,7 @@ func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.Rend
 	return api.Status().Update(ctx, job)
 }
 
-// rendered ends a job well, with files at a URL.
+// rendered returns an end with files at a URL.
 func rendered(base string, files ...string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
 		suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "2 pages rendered")
@@ -104,7 +104,7 @@ func rendered(base string, files ...string) func(*platenv1alpha1.RenderJob) {
 	}
 }
 
-// notUploaded is a job that is rendered and could not be uploaded.
+// notUploaded returns an end with a file whose upload has failed.
 func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
 		rendered(base, "one")(job)
@@ -117,7 +117,7 @@ func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 	}
 }
 
-// content serves each file under its own name, and other bytes for those that a test says.
+// content serves files whose bytes are the last part of their path, or the bytes in wrong for that part.
 func content(t *testing.T, wrong map[string]string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -369,7 +369,7 @@ func TestListsAndCompletion(t *testing.T) {
 		{args: []string{"__complete", "status", "--namespace", "plugin-"}, want: []string{namespace}},
 		{args: []string{"__complete", "connect", ""}, want: []string{"dropbox"}},
 	} {
-		// A completion ends with what is being completed.
+		// A completion ends with the word to complete, so the flags come first.
 		args := append([]string{}, x.args...)
 		if x.args[0] == "__complete" {
 			args = append([]string{"__complete", "-n", namespace, "--kubeconfig", kubeconfig}, x.args[1:]...)
@@ -379,7 +379,7 @@ func TestListsAndCompletion(t *testing.T) {
 		}
 		checkOutput(t, x.args, platen(t, append(args, "-n", namespace)...), x.want)
 	}
-	// As kubectl calls it.
+	// Completion as kubectl calls it.
 	link := filepath.Join(t.TempDir(), "kubectl_complete-platen")
 	if err := os.Symlink(binary, link); err != nil {
 		t.Fatal(err)

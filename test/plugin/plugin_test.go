@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin tests kubectl platen as a person uses it: the program itself, at a terminal, with a browser, against a real API
-// server on which Platen verifies connections. Only Dropbox is simulated.
+// Package plugin tests kubectl platen as people use it: the program runs at a terminal, with a browser, against a real API server with
+// the controller of StorageConnections. Dropbox is simulated.
 package plugin
 
 import (
@@ -31,7 +31,7 @@ import (
 // timeout bounds every wait.
 const timeout = 60 * time.Second
 
-// What all tests share.
+// The tests share these.
 var (
 	api        client.Client
 	sim        = dropboxsim.New()
@@ -79,7 +79,7 @@ func fail(err error) int {
 	return 1
 }
 
-// writeKubeconfig makes the API server known to the program.
+// writeKubeconfig writes the kubeconfig with which the program reaches the API server.
 func writeKubeconfig(config *rest.Config) error {
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
@@ -89,7 +89,7 @@ func writeKubeconfig(config *rest.Config) error {
 	return clientcmd.WriteToFile(*c, kubeconfig)
 }
 
-// startController runs what verifies StorageConnections.
+// startController starts the controller of StorageConnections.
 func startController(ctx context.Context, config *rest.Config) (ended chan error, err error) {
 	scheme, err := testenv.Scheme()
 	if err != nil {
@@ -112,13 +112,13 @@ func startController(ctx context.Context, config *rest.Config) (ended chan error
 	return ended, nil
 }
 
-// workspace makes a namespace of its own for a test.
+// workspace creates a namespace for a test.
 func workspace(t *testing.T) string {
 	t.Helper()
 	return suite.Namespace(t, api, "plugin-")
 }
 
-// result of a program that has ended.
+// result is what a program printed, and its exit code.
 type result struct {
 	code        int
 	out, errOut string
@@ -137,6 +137,6 @@ func program(t *testing.T, path string, args ...string) result {
 	command := exec.CommandContext(ctx, path, args...)
 	out, errOut := &buffer{}, &buffer{}
 	command.Stdout, command.Stderr = out, errOut
-	_ = command.Run() // the code says how it went
+	_ = command.Run() // the exit code tells the result
 	return result{command.ProcessState.ExitCode(), out.String(), errOut.String()}
 }

@@ -40,7 +40,7 @@ metadata: {name: pages}
 data: {front.html: "` + page + `"}
 `
 
-// write makes a file of manifests.
+// write writes manifests to a file.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "card.yaml")
@@ -50,7 +50,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// red checks that a picture is.
+// red checks that a picture is red.
 func red(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.Open(path)
@@ -69,7 +69,7 @@ func red(t *testing.T, path string) {
 
 func TestPreviewOnThisMachine(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "my card.png")
-	// Nothing of it needs a cluster.
+	// No cluster is needed.
 	r := platen(t, "preview", "-f", write(t, manifests+pageMap), "--set", "colour=rgb(255, 0, 0)", "-o", out, "--server", "https://127.0.0.1:1")
 	if r.code != 0 || r.out != out+"\n" {
 		t.Fatalf("exit code %d, %s%s", r.code, r.out, r.errOut)

@@ -20,7 +20,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// buffer is a bytes.Buffer that two may use, and that tells of changes.
+// buffer is a bytes.Buffer for concurrent use, which reports changes.
 type buffer struct {
 	mu      sync.Mutex
 	data    bytes.Buffer
@@ -42,7 +42,7 @@ func (b *buffer) String() string {
 	return text
 }
 
-// look returns what there is, and a channel that closes when there is more.
+// look returns the content, and a channel that closes at the next change.
 func (b *buffer) look() (string, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,26 +52,27 @@ func (b *buffer) look() (string, <-chan struct{}) {
 	return b.data.String(), b.changed
 }
 
-// terminal is the program at a pseudo-terminal, with a person before it.
+// terminal is the program at a pseudo-terminal.
 type terminal struct {
 	t      *testing.T
 	device *os.File
-	shown  buffer
-	seen   int
+	// shown is the output, of which await has found the first seen bytes.
+	shown buffer
+	seen  int
 	// ended closes when the program has ended with err.
 	ended chan struct{}
 	err   error
 }
 
-// browser of a machine.
+// browser is the kind of browser that a machine has.
 type browser int
 
 const (
 	// noBrowser is a machine without a display.
 	noBrowser browser = iota
-	// brokenBrowser does not open.
+	// brokenBrowser fails to open.
 	brokenBrowser
-	// realBrowser is opened by a test, which learns where it was sent.
+	// realBrowser records the address that it is opened with.
 	realBrowser
 )
 
@@ -113,7 +114,7 @@ func open(t *testing.T, b browser, args ...string) (*terminal, *visits) {
 	return term, v
 }
 
-// await waits until the terminal shows a text, behind what was awaited before, and returns what matches.
+// await waits until the terminal shows a text after the last awaited one, and returns the submatches of pattern.
 func (s *terminal) await(pattern string) []string {
 	s.t.Helper()
 	expression := regexp.MustCompile(pattern)
@@ -132,7 +133,7 @@ func (s *terminal) await(pattern string) []string {
 		case <-timer.C:
 		case <-s.ended:
 			if s.shown.String() != text {
-				continue // it has shown something more before it ended
+				continue // the program has printed more before it ended
 			}
 		}
 		s.t.Fatalf("the terminal does not show %q:\n%s", pattern, text)
@@ -147,7 +148,7 @@ func (s *terminal) enter(line string) {
 	}
 }
 
-// end waits until the program ends, and returns its exit code and all that it showed.
+// end waits until the program ends, and returns its exit code and its whole output.
 func (s *terminal) end() (code int, text string) {
 	s.t.Helper()
 	<-s.ended
@@ -161,14 +162,14 @@ func (s *terminal) end() (code int, text string) {
 	return 0, s.shown.String()
 }
 
-// visits are the pages to which the browser was sent.
+// visits are the addresses with which the browser was opened.
 type visits struct {
 	t        *testing.T
 	file     string
 	terminal *terminal
 }
 
-// next waits for the first page.
+// next waits for the first address.
 func (v *visits) next() string {
 	v.t.Helper()
 	deadline := time.Now().Add(timeout)

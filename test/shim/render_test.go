@@ -55,7 +55,7 @@ var _ = Describe("Rendering", func() {
 		return a
 	}
 
-	It("waits for the job, and answers a repeated key with the same, also after a crash", func(ctx SpecContext) {
+	It("waits for the job, and gives the same answer to a repeated key, also after a crash", func(ctx SpecContext) {
 		const body = `{"templateId": "25", "modifications": {"headline": "Hello"}, "colour": "red"}`
 		first := rendered(ctx, 1, render, body, "Idempotency-Key", "order-17", "X-Request-Id", "mine-1")
 		Expect(first.status).To(Equal(http.StatusOK), "%s", first.body)
@@ -63,11 +63,11 @@ var _ = Describe("Rendering", func() {
 		Expect(first.json()["warnings"]).To(HaveLen(1))
 		Expect(first.json()["data"]).To(HaveKeyWithValue("responseTime", 120.0))
 
-		again := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
+		repeated := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
 		p.Kill().Wait(timeout)
 		p = start(ctx)
 		after := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
-		Expect(string(again.body)).To(Equal(string(first.body)))
+		Expect(string(repeated.body)).To(Equal(string(first.body)))
 		Expect(string(after.body)).To(Equal(string(first.body)))
 		Expect(w.jobs(ctx)).To(HaveLen(1))
 
@@ -76,7 +76,7 @@ var _ = Describe("Rendering", func() {
 		expectError(call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", strings.Repeat("x", 256)), http.StatusBadRequest)
 	})
 
-	It("does not tell one caller of another's key", func(ctx SpecContext) {
+	It("keeps the keys of callers apart", func(ctx SpecContext) {
 		const body = `{"templateId": 25}`
 		Expect(rendered(ctx, 1, render, body, "Idempotency-Key", "k").status).To(Equal(http.StatusOK))
 		other := w.account("other", designer...)
@@ -85,7 +85,7 @@ var _ = Describe("Rendering", func() {
 		Expect(w.jobs(ctx)).To(HaveLen(2))
 	})
 
-	It("answers 202 when the wait is over, and the job goes on when the caller is gone", func(ctx SpecContext) {
+	It("answers 202 after the wait, and keeps the job of a caller that is gone", func(ctx SpecContext) {
 		a := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`, "Prefer", "wait=0")
 		Expect(a.status).To(Equal(http.StatusAccepted))
 		Expect(a.json()).To(And(HaveKeyWithValue("status", "queued"), HaveKeyWithValue("finished", false)))
@@ -109,7 +109,7 @@ var _ = Describe("Rendering", func() {
 		}
 	})
 
-	It("answers those who wait when it is stopped", func(ctx SpecContext) {
+	It("answers waiting requests when it shuts down", func(ctx SpecContext) {
 		answers := make(chan answer, 1)
 		go func() {
 			defer GinkgoRecover()
@@ -124,7 +124,7 @@ var _ = Describe("Rendering", func() {
 		Eventually(p.Session).WithTimeout(timeout).Should(gexec.Exit(0))
 	})
 
-	It("sends files as base64 and as they are, and several as a ZIP archive", func(ctx SpecContext) {
+	It("sends files as base64, as they are, or as a ZIP archive", func(ctx SpecContext) {
 		inline := "data:image/png;base64," + base64.StdEncoding.EncodeToString([]byte(picture(1)))
 		a := rendered(ctx, 1, render, `{"templateId":"card","response":{"type":"base64"}}`)
 		Expect(a.json()["data"]).To(And(HaveKeyWithValue("content", inline), HaveKeyWithValue("type", "base64")))
@@ -155,7 +155,7 @@ var _ = Describe("Rendering", func() {
 		Expect(archive.File[1].Name).To(Equal("größe\";x=\"1_page_2.png"))
 	})
 
-	It("renders as the SDKs ask for it, with the template in the path or in the body", func(ctx SpecContext) {
+	It("renders for the SDKs, with the template in the path or in the body", func(ctx SpecContext) {
 		a := rendered(ctx, 1, "/v1/generate/images/card", `{"response":{"format":"png"},"modifications":{},"source":"orshot-node-sdk"}`)
 		Expect(a.json()).NotTo(HaveKey("warnings"))
 		Expect(a.json()["data"]).To(HaveKeyWithValue("type", "base64"))
@@ -303,7 +303,7 @@ var _ = Describe("Rendering", func() {
 		expectError(call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"card","expiresAt":1}`), http.StatusBadRequest)
 	})
 
-	It("describes itself to everyone, and names a job of the cluster's to nobody", func(ctx SpecContext) {
+	It("describes itself without a token", func(ctx SpecContext) {
 		Expect(call(ctx, http.MethodGet, p.url+"/openapi.json", "", "").json()).To(HaveKeyWithValue("openapi", HavePrefix("3.1")))
 		page := call(ctx, http.MethodGet, p.url+"/docs", "", "")
 		Expect(page.header.Get("Content-Security-Policy")).To(HavePrefix("default-src 'none'; style-src 'self'"))

@@ -30,7 +30,7 @@ var readerRules = []rbacv1.PolicyRule{{
 	APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"get", "list"},
 }}
 
-var _ = Describe("Callers who must not", func() {
+var _ = Describe("Callers without rights", func() {
 	var (
 		w *workspace
 		p *process
@@ -41,9 +41,9 @@ var _ = Describe("Callers who must not", func() {
 	})
 	const body = `{"templateId":"card","response":{"mode":"async"}}`
 
-	It("are refused by their token", func(ctx SpecContext) {
+	It("are refused", func(ctx SpecContext) {
 		other := newWorkspace(ctx)
-		// The way in which a token is made old is right: one that is not old enough is accepted.
+		// A token that is aged in the same way but not expired is accepted.
 		Expect(call(ctx, http.MethodPost, p.url+render, expired(w.token, time.Minute), body).status).To(Equal(http.StatusAccepted))
 		before := len(w.jobs(ctx))
 		for name, bad := range map[string]string{
@@ -75,7 +75,7 @@ var _ = Describe("Callers who must not", func() {
 		Expect(other.jobs(ctx)).To(BeEmpty())
 	})
 
-	It("are refused with what they ask for, by the request's names", func(ctx SpecContext) {
+	It("get errors that name the request's fields", func(ctx SpecContext) {
 		for request, want := range map[string]string{
 			`{"templateId":"card","response":{"fileName":"a\r\nSet-Cookie: x=1"}}`:                                            "response.fileName: ",
 			`{"templateId":"card","response":{"fileName":"../../etc/passwd"}}`:                                                "response.fileName: ",
@@ -96,7 +96,7 @@ var _ = Describe("Callers who must not", func() {
 		Expect(w.jobs(ctx)).To(BeEmpty())
 	})
 
-	It("cannot lead the shim to another server by a job's status", func(ctx SpecContext) {
+	It("cannot send the shim to another server with a job's status", func(ctx SpecContext) {
 		var calls atomic.Int32
 		elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 		DeferCleanup(elsewhere.Close)
@@ -137,8 +137,8 @@ var _ = Describe("Callers who must not", func() {
 	})
 })
 
-var _ = Describe("Callers who ask too much", func() {
-	It("are told to wait, each for itself", func(ctx SpecContext) {
+var _ = Describe("Callers with too many requests", func() {
+	It("are limited one by one", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		other := w.account("other", designer...)
 		p := start(ctx, "--caller-rate=1", "--caller-burst=5", "--caller-concurrency=3")
@@ -161,7 +161,7 @@ var _ = Describe("Callers who ask too much", func() {
 		Expect(list(other).status).To(Equal(http.StatusOK))
 	})
 
-	It("do no harm with bodies that are too large, never end or never come", func(ctx SpecContext) {
+	It("do no harm with bodies that are too large, never end or never arrive", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		p := start(ctx)
 		address := strings.TrimPrefix(p.url, "http://")
@@ -177,13 +177,13 @@ var _ = Describe("Callers who ask too much", func() {
 		post := "POST /v1/studio/render HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token + "\r\n"
 		before := rss(p)
 
-		By("declaring 1 GiB: refused before it is sent")
+		By("announcing 1 GiB: refused before the body is sent")
 		resp, err := http.ReadResponse(bufio.NewReader(dial(post+"Content-Length: 1073741824\r\n\r\n")), nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(resp.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
 		Expect(resp.Close).To(BeTrue())
 
-		By("sending 1 GiB without saying so: refused after the first MiB")
+		By("sending 1 GiB without announcing it: refused after the first MiB")
 		endless := io.LimitReader(zeros{}, 1<<30)
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+render, endless)
 		Expect(err).NotTo(HaveOccurred())
@@ -194,7 +194,7 @@ var _ = Describe("Callers who ask too much", func() {
 		}
 		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"a":"`+strings.Repeat("x", 1<<20)+`"}`), http.StatusRequestEntityTooLarge)
 
-		By("stopping in the middle of heads and bodies, many at a time")
+		By("stopping in the middle of many headers and bodies")
 		for range 200 {
 			dial("POST /v1/studio/render HTTP/1.1\r\nHost: x\r\nAuthor")
 			dial(post + "Content-Length: 1000\r\n\r\n{\"templateId\"")
@@ -212,7 +212,7 @@ var _ = Describe("Callers who ask too much", func() {
 		Expect(w.jobs(ctx)).To(BeEmpty())
 	})
 
-	It("hold little while they wait, 10,000 of them", func(ctx SpecContext) {
+	It("need little memory while 10,000 of them wait", func(ctx SpecContext) {
 		const waiting = 10_000
 		w := newWorkspace(ctx)
 		p := start(ctx, "--caller-rate=1000000", "--caller-burst=1000000", "--caller-concurrency=1000000")
@@ -251,8 +251,8 @@ var _ = Describe("Callers who ask too much", func() {
 		}
 		Eventually(func() int { return sockets(p) }).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeNumerically(">=", waiting))
 		job := w.await(ctx, 1)[0]
-		// The last of them are still on their way, and what the way took is given back by the garbage collector: the figure is
-		// what is held for a while.
+		// The last requests are still being read, and the garbage collector has yet to free their memory: measure what stays in use
+		// for five seconds.
 		var most int64
 		Eventually(func() bool {
 			most = 0
@@ -261,7 +261,7 @@ var _ = Describe("Callers who ask too much", func() {
 			}
 			return most <= 300<<20
 		}).WithContext(ctx).WithTimeout(time.Minute).Should(BeTrue(), func() string { return fmt.Sprintf("%d MiB", most>>20) })
-		AddReportEntry("10,000 waiting requests hold", fmt.Sprintf("%d MiB", most>>20))
+		AddReportEntry("10,000 waiting requests use", fmt.Sprintf("%d MiB", most>>20))
 		finish(ctx, &job, 1)
 		Eventually(answered.Load).WithContext(ctx).WithTimeout(time.Minute).Should(BeEquivalentTo(waiting))
 	}, SpecTimeout(4*time.Minute))
@@ -275,7 +275,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newNotifier is a body that tells when it has been read.
+// newNotifier returns a body that calls read at its end.
 func newNotifier(body string, read func()) io.Reader {
 	return io.MultiReader(strings.NewReader(body), readerFunc(func([]byte) (int, error) {
 		read()
@@ -287,7 +287,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// rss is how much memory a process holds, in bytes.
+// rss returns the resident memory of a process, in bytes.
 func rss(p *process) int64 {
 	GinkgoHelper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Command.Process.Pid))
@@ -303,7 +303,7 @@ func rss(p *process) int64 {
 	return 0
 }
 
-// sockets is how many files a process has open; but for a few they are connections here.
+// sockets returns the number of open files of a process, nearly all of which are connections here.
 func sockets(p *process) int {
 	GinkgoHelper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Command.Process.Pid))

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shim tests the shim as a process of its own against a real API server, with the rights of its own manifest. The manager
-// is played by the tests: they say when a job has finished, and its files are in a real content store.
+// Package shim tests the shim as a process, against a real API server and with the rights in its manifest. The tests play the manager:
+// they finish jobs and put the files into a real content store.
 package shim
 
 import (
@@ -102,13 +102,13 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	}
 })
 
-// process is a shim.
+// process is a running shim.
 type process struct {
 	*gexec.Session
 	url string
 }
 
-// start starts a shim with its own service account's rights, and ends it with the spec.
+// start starts a shim with the rights of its service account. It ends with the spec.
 func start(ctx context.Context, flags ...string) *process {
 	GinkgoHelper()
 	address, probes := free(), free()
@@ -129,7 +129,7 @@ func start(ctx context.Context, flags ...string) *process {
 	return &process{session, "http://" + address}
 }
 
-// logged is what the process has written.
+// logged returns the output of the process.
 func (p *process) logged() string {
 	return string(bytes.Join([][]byte{p.Out.Contents(), p.Err.Contents()}, nil))
 }
@@ -155,7 +155,7 @@ func kubeconfig() string {
 	return path
 }
 
-// expired is the same token as it was some hours ago, signed with the API server's own key.
+// expired returns a token whose times are moved into the past, signed with the API server's key.
 func expired(valid string, ago time.Duration) string {
 	GinkgoHelper()
 	parts := strings.Split(valid, ".")
@@ -187,7 +187,7 @@ func expired(valid string, ago time.Duration) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// workspace is a namespace of a spec's own, with a template and a service account that may render.
+// workspace is a namespace with a template and a service account that may render.
 type workspace struct{ namespace, token string }
 
 var designer = []rbacv1.PolicyRule{{
@@ -216,7 +216,7 @@ func (w *workspace) account(name string, rules ...rbacv1.PolicyRule) string {
 	return suite.ServiceAccount(GinkgoTB(), c, w.namespace, name, rules...)
 }
 
-// jobs of the workspace.
+// jobs lists the jobs of the workspace.
 func (w *workspace) jobs(ctx context.Context) []platenv1alpha1.RenderJob {
 	GinkgoHelper()
 	list := &platenv1alpha1.RenderJobList{}
@@ -224,14 +224,14 @@ func (w *workspace) jobs(ctx context.Context) []platenv1alpha1.RenderJob {
 	return list.Items
 }
 
-// await returns the workspace's jobs when there are as many.
+// await waits until the workspace has n jobs, and returns them.
 func (w *workspace) await(ctx context.Context, n int) []platenv1alpha1.RenderJob {
 	GinkgoHelper()
 	Eventually(func() int { return len(w.jobs(ctx)) }).WithContext(ctx).WithTimeout(timeout).WithPolling(10 * time.Millisecond).Should(Equal(n))
 	return w.jobs(ctx)
 }
 
-// picture is the file of every page that is finished here, with its number in it.
+// picture returns the content of a page's file.
 func picture(page int) string { return fmt.Sprintf("the bytes of picture %d", page) }
 
 // finish plays the manager: it stores the files of a job and sets its status.
@@ -241,21 +241,21 @@ func finish(ctx context.Context, job *platenv1alpha1.RenderJob, pages int) {
 	Expect(c.Status().Update(ctx, job)).To(Succeed())
 }
 
-// answer is what a shim has answered.
+// answer is an answer of a shim.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// json is the body as JSON.
+// json parses the body as a JSON object.
 func (a answer) json() (object map[string]any) {
 	GinkgoHelper()
 	Expect(json.Unmarshal(a.body, &object)).To(Succeed(), "%s", a.body)
 	return object
 }
 
-// call makes a request; headers are names and values in turn.
+// call sends a request. header has names and values in turn.
 func call(ctx context.Context, method, url, token, body string, header ...string) answer {
 	GinkgoHelper()
 	a, err := try(ctx, method, url, token, body, header...)
@@ -263,6 +263,7 @@ func call(ctx context.Context, method, url, token, body string, header ...string
 	return a
 }
 
+// try is call with an error instead of a failure.
 func try(ctx context.Context, method, url, token, body string, header ...string) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -283,7 +284,7 @@ func try(ctx context.Context, method, url, token, body string, header ...string)
 	return answer{resp.StatusCode, maps.Clone(resp.Header), data}, err
 }
 
-// expectError checks that it is a JSON error of that status.
+// expectError expects a JSON error with a status.
 func expectError(a answer, status int) {
 	GinkgoHelper()
 	Expect(a.status).To(Equal(status), "%s", a.body)

@@ -18,17 +18,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// receiver of webhooks. It answers with what fail says, and 204 otherwise.
+// receiver receives webhooks.
 type receiver struct {
 	*httptest.Server
 	mu    sync.Mutex
 	calls []*http.Request
 	texts [][]byte
-	fail  func(call int) int
+	// status returns the answer to a call, which are numbered from 1.
+	status func(call int) int
 }
 
-func newReceiver(fail func(call int) int) *receiver {
-	r := &receiver{fail: fail}
+func newReceiver(status func(call int) int) *receiver {
+	r := &receiver{status: status}
 	r.Server = httptest.NewServer(r)
 	DeferCleanup(r.Close)
 	return r
@@ -38,7 +39,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	text, _ := io.ReadAll(request.Body)
 	r.mu.Lock()
 	r.calls, r.texts = append(r.calls, request), append(r.texts, text)
-	status := r.fail(len(r.calls))
+	status := r.status(len(r.calls))
 	r.mu.Unlock()
 	w.WriteHeader(status)
 }
@@ -52,7 +53,7 @@ func (r *receiver) count() int {
 var _ = Describe("Webhooks", func() {
 	const allow = "--webhook-allow=127.0.0.0/8"
 	fine := func(int) int { return http.StatusNoContent }
-	// records counts what is remembered of a workspace's webhooks.
+	// records counts the records of a workspace's webhooks.
 	records := func(ctx SpecContext, w *workspace) func() int {
 		return func() (n int) {
 			list := &corev1.ConfigMapList{}
@@ -65,7 +66,7 @@ var _ = Describe("Webhooks", func() {
 			return n
 		}
 	}
-	hooked := func(ctx SpecContext, w *workspace, p *process, field, hook string) {
+	renderWithWebhook := func(ctx SpecContext, w *workspace, p *process, field, hook string) {
 		GinkgoHelper()
 		a := call(ctx, http.MethodPost, p.url+render, w.token, fmt.Sprintf(`{"templateId":"card","response":{"mode":"async"},%q:%q}`, field, hook))
 		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
@@ -76,12 +77,12 @@ var _ = Describe("Webhooks", func() {
 		}
 	}
 
-	It("are signed, called once by all replicas together, and forgotten with their jobs", func(ctx SpecContext) {
+	It("are signed, called by one replica, and forgotten with their jobs", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(fine)
 		replicas := []*process{start(ctx, allow), start(ctx, allow), start(ctx, allow)}
 		const n = 12
 		for i := range n {
-			hooked(ctx, w, replicas[i%len(replicas)], []string{"webhook", "webhook_url"}[i%2], receiver.URL)
+			renderWithWebhook(ctx, w, replicas[i%len(replicas)], []string{"webhook", "webhook_url"}[i%2], receiver.URL)
 		}
 		jobs := w.await(ctx, n)
 		Expect(delivery(ctx, w, replicas[0], jobs[0].Name)()).To(And(HaveKeyWithValue("status", "pending"), HaveKeyWithValue("attempts", 0.0)))
@@ -116,7 +117,7 @@ var _ = Describe("Webhooks", func() {
 		Eventually(records(ctx, w)).WithContext(ctx).WithTimeout(timeout).Should(BeZero())
 	})
 
-	It("are tried again, also by the process after a crash", func(ctx SpecContext) {
+	It("are retried, also after a crash", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(func(call int) int {
 			if call <= 2 {
 				return http.StatusServiceUnavailable
@@ -124,7 +125,7 @@ var _ = Describe("Webhooks", func() {
 			return http.StatusOK
 		})
 		p := start(ctx, allow)
-		hooked(ctx, w, p, "webhook", receiver.URL)
+		renderWithWebhook(ctx, w, p, "webhook", receiver.URL)
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
 		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(And(
@@ -138,17 +139,17 @@ var _ = Describe("Webhooks", func() {
 		Expect(receiver.calls[0].Header.Get("webhook-id")).To(Equal(receiver.calls[2].Header.Get("webhook-id")))
 	})
 
-	It("tell of a job that was canceled", func(ctx SpecContext) {
+	It("report a canceled job", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(fine)
 		p := start(ctx, allow)
-		hooked(ctx, w, p, "webhook", receiver.URL)
+		renderWithWebhook(ctx, w, p, "webhook", receiver.URL)
 		job := w.await(ctx, 1)[0]
 		call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+job.Name+"/cancel", w.token, "")
 		Eventually(receiver.count).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
 		Expect(answer{body: receiver.texts[0]}.json()).To(HaveKeyWithValue("status", "canceled"))
 	})
 
-	It("do not call private addresses, however they are named, nor follow redirects", func(ctx SpecContext) {
+	It("call no private address in any notation, and follow no redirects", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(fine)
 		p := start(ctx)
 		port := receiver.URL[strings.LastIndex(receiver.URL, ":")+1:]
@@ -156,7 +157,7 @@ var _ = Describe("Webhooks", func() {
 			receiver.URL, "http://localhost:" + port, "http://[::1]:" + port, "http://[::ffff:127.0.0.1]:" + port, "http://0.0.0.0:" + port,
 			"http://2130706433:" + port, "http://169.254.169.254/latest/meta-data", config.Host, "http://10.0.0.1/",
 		} {
-			hooked(ctx, w, p, "webhook", hook)
+			renderWithWebhook(ctx, w, p, "webhook", hook)
 			jobs := w.await(ctx, i+1)
 			for n := range jobs {
 				if jobs[n].Status.CompletionTime != nil {
@@ -174,7 +175,7 @@ var _ = Describe("Webhooks", func() {
 		p.Kill().Wait(timeout)
 		w = newWorkspace(ctx)
 		p = start(ctx, allow)
-		hooked(ctx, w, p, "webhook", redirecting.URL)
+		renderWithWebhook(ctx, w, p, "webhook", redirecting.URL)
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
 		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(HaveKeyWithValue("error", ContainSubstring("HTTP 307")))

@@ -18,7 +18,7 @@ import (
 	"github.com/platen-dev/platen/test/suite"
 )
 
-// send makes a request that no browser would make, and does not follow redirects.
+// send sends a request, also one that no browser would send. It does not follow redirects.
 func send(t *testing.T, r *http.Request) (status int, header http.Header, body string) {
 	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(r)
@@ -33,7 +33,7 @@ func send(t *testing.T, r *http.Request) (status int, header http.Header, body s
 	return resp.StatusCode, resp.Header, string(data)
 }
 
-// request has the headers of a browser's own form. change may be nil.
+// request returns a request with the headers of the page's own form. change may be nil.
 func request(t *testing.T, method, path string, form url.Values, cookies []*http.Cookie, change func(http.Header)) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, world.page+path, strings.NewReader(form.Encode()))
@@ -52,7 +52,7 @@ func request(t *testing.T, method, path string, form url.Values, cookies []*http
 	return r
 }
 
-// signedIn returns the cookies of someone who has signed in.
+// signedIn signs in and returns the cookies.
 func signedIn(t *testing.T, token string) []*http.Cookie {
 	t.Helper()
 	status, header, body := send(t, request(t, http.MethodPost, "/ui/sign-in", url.Values{"token": {token}}, nil, nil))
@@ -106,7 +106,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// Whatever changes something is refused when another site asks for it, whatever that site leaves out.
+// Requests of other sites change nothing, whichever headers they leave out.
 func TestCrossSiteRequests(t *testing.T) {
 	w := newWorkspace(t)
 	w.template(t, "banner")
@@ -132,7 +132,7 @@ func TestCrossSiteRequests(t *testing.T) {
 				t.Errorf("%s from %s is answered with %d", path, name, status)
 			}
 		}
-		// None of them is a GET.
+		// A GET never changes anything.
 		if status, _, _ := send(t, request(t, http.MethodGet, path, nil, cookies, nil)); path != "/ui/sign-in" && path != "/ui/workspace" &&
 			!strings.HasSuffix(path, "/folders") && !strings.HasSuffix(path, "/disconnect") && status != http.StatusMethodNotAllowed && status != http.StatusNotFound {
 			t.Errorf("GET %s is answered with %d", path, status)
@@ -165,7 +165,7 @@ func TestNoOpenRedirect(t *testing.T) {
 	}
 }
 
-// Someone with rights elsewhere, or with fewer, sees and changes nothing.
+// A person without rights in the workspace sees nothing, and one who may only read changes nothing.
 func TestRights(t *testing.T) {
 	w, other := newWorkspace(t), newWorkspace(t)
 	w.template(t, "banner")
@@ -217,7 +217,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// The page fetches from the content store and from nowhere else, whatever a status says.
+// The page fetches files only from the content store, even if a status names another server.
 func TestForgedContentURL(t *testing.T) {
 	w := newWorkspace(t)
 	w.template(t, "banner")
@@ -259,7 +259,7 @@ func TestForgedContentURL(t *testing.T) {
 	}
 }
 
-// What people write is text on the page, never markup.
+// Text from users is never markup on the page.
 func TestMarkupIsText(t *testing.T) {
 	const evil = `<img src=x onerror=alert(1)>"'><script>alert(2)</script>`
 	w, b := newWorkspace(t), newBrowser(t)
@@ -281,7 +281,7 @@ func TestMarkupIsText(t *testing.T) {
 	b.open("/ui/templates/banner")
 	b.Holds(`document.querySelector('[name="p.headline"]').value.includes("<script>alert(2)")`)
 	b.Holds(`document.querySelector('[name="p.points"]').value === "</textarea><script>alert(3)</script>"`)
-	// What Dropbox, or whoever plays it, says in an address is no markup either.
+	// Neither is text in the address of the callback.
 	b.open("/ui/connect/callback?error=" + url.QueryEscape(evil) + "&error_description=" + url.QueryEscape(evil) + "&state=x")
 	b.Sees("belongs to no attempt")
 	b.Holds(`document.querySelectorAll("img[src=x], main script").length === 0`)

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ui tests the web page in a real browser, against a real API server, the controller of StorageConnections and the
-// simulated Dropbox with its own consent page. Only render pods are missing: a test says what became of a job.
+// Package ui tests the web page in a real browser, against a real API server, the controller of StorageConnections and the simulated
+// Dropbox with its consent page. There are no render pods: a test sets the status of a job.
 package ui
 
 import (
@@ -45,16 +45,16 @@ import (
 // appKey of the app with which accounts are connected.
 const appKey = "platen-test-app"
 
-// world is what the tests share.
+// world is shared by the tests.
 var world struct {
 	admin client.Client
-	// page is the origin of the web page; the simulator has another site, as Dropbox has.
+	// page is the origin of the web page. The simulator has another site, as Dropbox has.
 	page      string
 	simulator *dropboxsim.Server
 	content   *suite.Content
 	// beforeToken, when set, is called once before Dropbox answers a request for a token.
 	beforeToken atomic.Pointer[func()]
-	// callback is the last request with which Dropbox sent a browser back.
+	// callback is the last request of a browser that came back from Dropbox.
 	callback atomic.Pointer[http.Request]
 }
 
@@ -73,7 +73,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// start brings up everything but the browser. stop is to be called, whatever the error.
+// start starts everything except the browser. The caller must call stop even after an error.
 func start(ctx context.Context) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
@@ -163,12 +163,12 @@ func start(ctx context.Context) (stop func(), err error) {
 	return stop, nil
 }
 
-// workspace is a namespace with someone who may work in it, and the account of a person at Dropbox.
+// workspace is a namespace with a person who may work in it and who has an account at Dropbox.
 type workspace struct {
 	name, token, email string
 }
 
-// newWorkspace makes a workspace. Its namespace stays: nothing deletes namespaces without a controller manager.
+// newWorkspace creates a workspace.
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
 	w := &workspace{name: suite.Namespace(t, world.admin, "ui-")}
@@ -184,7 +184,7 @@ func newWorkspace(t *testing.T) *workspace {
 	return w
 }
 
-// setAccount makes the person's account, or changes it. The app and its redirect URI belong to an account of their own.
+// setAccount creates or changes the person's account. The app belongs to another account, its developer's.
 func (w *workspace) setAccount(revoked bool) {
 	world.simulator.AddAccount(dropboxsim.Account{
 		AppKey: appKey, RefreshToken: rand.Text(), Email: "developer@example.com", DisplayName: "The app's developer", AppName: "Platen",
@@ -217,7 +217,7 @@ func (w *workspace) template(t *testing.T, name string, parameters ...platenv1al
 	})
 }
 
-// job waits for the only job of the workspace.
+// job waits for the job of the workspace.
 func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 	t.Helper()
 	jobs := &platenv1alpha1.RenderJobList{}
@@ -265,7 +265,7 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 	}
 }
 
-// paint is a picture of 1200 by 630 pixels.
+// paint returns a picture of 1200 by 630 pixels.
 func paint(n int) []byte {
 	picture := image.NewRGBA(image.Rect(0, 0, 1200, 630))
 	for y := range 630 {
@@ -301,13 +301,13 @@ func (b browser) signIn(w *workspace) {
 	b.Sees("Where the renders of " + w.name)
 }
 
-// allow plays the person at Dropbox's consent page.
+// allow allows the access on Dropbox's consent page.
 func (b browser) allow(w *workspace) {
 	b.Click(fmt.Sprintf("input[data-email=%q]", w.email))
 	b.Click("button[value=allow]")
 }
 
-// connect connects the workspace's account, through Dropbox's screens.
+// connect connects the workspace's account.
 func (b browser) connect(w *workspace) {
 	b.open("/ui/storage")
 	b.Fill("#appKey", appKey)

@@ -26,9 +26,9 @@ import (
 	"github.com/platen-dev/platen/test/suite"
 )
 
-// TestAWorkspacesDay goes the whole way: connect, choose a folder, render from the form, see the picture, see a warning, connect
-// again and retry the upload.
-func TestAWorkspacesDay(t *testing.T) {
+// TestWholeJourney connects an account, chooses a folder, renders from the form, sees the picture and a warning, connects again and
+// retries the upload.
+func TestWholeJourney(t *testing.T) {
 	w := newWorkspace(t)
 	w.template(t, "banner",
 		platenv1alpha1.Parameter{Name: "headline", Required: new(true), Description: "The large line"},
@@ -90,7 +90,7 @@ func TestAWorkspacesDay(t *testing.T) {
 	b.Holds(`document.querySelector("#result img").naturalWidth === 1200`)
 	b.Screenshots("rendered")
 
-	// The upload fails, because the access has ended; the page shows that within its next look.
+	// The upload fails because the access has ended. The page shows it at its next poll.
 	b.open("/ui/renders")
 	b.Sees(job.Name, "Done")
 	w.finish(t, job, 1, "Token expired")
@@ -98,7 +98,7 @@ func TestAWorkspacesDay(t *testing.T) {
 	b.Holds(`document.querySelector("#gallery img").naturalWidth === 1200`)
 	b.Screenshots("renders-warning")
 
-	// The access has really ended.
+	// The access has ended at Dropbox too.
 	w.endAccess(t)
 	b.open("/ui/storage")
 	b.Click("#test-dropbox")
@@ -141,10 +141,10 @@ func TestAWorkspacesDay(t *testing.T) {
 	}
 }
 
-// raw is a parameter's default.
+// raw returns a default of a parameter.
 func raw(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
 
-// connection is the workspace's StorageConnection.
+// connection reads the workspace's StorageConnection.
 func (w *workspace) connection(t *testing.T) *platenv1alpha1.StorageConnection {
 	t.Helper()
 	c := &platenv1alpha1.StorageConnection{}
@@ -154,7 +154,7 @@ func (w *workspace) connection(t *testing.T) *platenv1alpha1.StorageConnection {
 	return c
 }
 
-// secret is what connecting made.
+// secret reads the Secret of the workspace's connection.
 func (w *workspace) secret(t *testing.T) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
@@ -196,7 +196,7 @@ func (w *workspace) isNotConnected(t *testing.T) {
 	}
 }
 
-// An attacker's answer, with a state that this browser has not been given, connects nothing.
+// A forged callback, with a state that this browser never got, connects nothing.
 func TestForgedState(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
@@ -212,7 +212,7 @@ func TestForgedState(t *testing.T) {
 	w.isNotConnected(t)
 }
 
-// A person for whom Dropbox's code comes too late is told so, and can begin again.
+// A person whose code has expired gets a message and can begin again.
 func TestExpiredCode(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
@@ -226,7 +226,7 @@ func TestExpiredCode(t *testing.T) {
 	b.connect(w)
 }
 
-// An answer is good once: the browser forgets the attempt, and Dropbox takes no code twice.
+// A callback works once: the browser forgets the attempt, and Dropbox accepts no code twice.
 func TestReplayedCode(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
@@ -236,7 +236,7 @@ func TestReplayedCode(t *testing.T) {
 	b.open(answer.URL.RequestURI())
 	b.Sees("This answer belongs to no attempt of yours", "It may have been used before")
 
-	// Whoever has kept the browser's cookies of before.
+	// The same with the cookies that the browser had before.
 	replay, err := http.NewRequestWithContext(t.Context(), http.MethodGet, world.page+answer.URL.RequestURI(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func TestReplayedCode(t *testing.T) {
 	}
 }
 
-// Everything can be done without a mouse, and nobody loses their place when the page changes by itself.
+// Everything works without a mouse, and the focus stays when the page changes by itself.
 func TestKeyboard(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner")
@@ -305,7 +305,7 @@ func TestPreview(t *testing.T) {
 	b.Screenshots("templates")
 }
 
-// Forms work where scripts do not.
+// Forms work without scripts.
 func TestWithoutScripts(t *testing.T) {
 	w := newWorkspace(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
