@@ -7,26 +7,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-)
-
-const (
-	// launchTime is how long a fake process takes to start.
-	launchTime = time.Second
-	// closeTime is how long a fake process or tab takes to close.
-	closeTime = time.Millisecond
 )
 
 // fakeProcess is a process that only records what happens to it.
 type fakeProcess struct {
-	fakes *fakeProcesses
+	fakes *fakes
 	name  string
 	lost  chan struct{}
 	end   sync.Once
@@ -37,61 +27,29 @@ type fakeProcess struct {
 func (p *fakeProcess) Lost() <-chan struct{} { return p.lost }
 func (p *fakeProcess) Meter() func() int64   { return p.held.Load }
 func (p *fakeProcess) Kill()                 { p.fakes.record("kill " + p.name); p.crash() }
-func (p *fakeProcess) Close()                { time.Sleep(closeTime); p.fakes.record("close " + p.name); p.crash() }
+func (p *fakeProcess) Close()                { p.fakes.close(p.name); p.crash() }
 
 // crash ends the process on its own.
 func (p *fakeProcess) crash() { p.end.Do(func() { close(p.lost) }) }
-
-// fakeProcesses launches fake processes for a supervisor.
-type fakeProcesses struct {
-	mu     sync.Mutex
-	events []string
-	count  int
-	// fail is the error of the next launches.
-	fail error
-}
-
-func (f *fakeProcesses) record(event string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.events = append(f.events, event)
-}
-
-func (f *fakeProcesses) launch(ctx context.Context) (*fakeProcess, error) {
-	f.mu.Lock()
-	f.count++
-	name, fail := strconv.Itoa(f.count), f.fail
-	f.mu.Unlock()
-	f.record("launch " + name)
-	select {
-	case <-time.After(launchTime):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if fail != nil {
-		return nil, fail
-	}
-	return &fakeProcess{fakes: f, name: name, lost: make(chan struct{})}, nil
-}
 
 // supervisorTest is a test of a supervisor with fake processes.
 type supervisorTest struct {
 	*testing.T
 	supervisor *supervisor[*fakeProcess]
-	fakes      *fakeProcesses
+	fakes      *fakes
 }
 
-// expect compares all events since the last call, once every process that is being closed is closed.
-func (t *supervisorTest) expect(want ...string) {
-	t.Helper()
-	time.Sleep(2 * closeTime)
-	synctest.Wait()
-	t.fakes.mu.Lock()
-	defer t.fakes.mu.Unlock()
-	if diff := cmp.Diff(want, t.fakes.events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+func (t *supervisorTest) launch(ctx context.Context) (*fakeProcess, error) {
+	name, err := t.fakes.make(ctx, "launch")
+	if err != nil {
+		return nil, err
 	}
-	t.fakes.events = nil
+	return &fakeProcess{fakes: t.fakes, name: name, lost: make(chan struct{})}, nil
+}
+
+func (t *supervisorTest) expect(events ...string) {
+	t.Helper()
+	t.fakes.expect(t.T, events...)
 }
 
 func (t *supervisorTest) acquire() (p *fakeProcess, release func()) {
@@ -129,7 +87,7 @@ func TestSupervisor(t *testing.T) {
 				})
 			}
 			synctest.Wait()
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			t.expect("launch 1")
 			group.Wait()
 		},
@@ -161,7 +119,7 @@ func TestSupervisor(t *testing.T) {
 			t.expect("launch 1", "launch 2")
 		},
 		"a render that gives up does not stop the launch": func(t *supervisorTest) {
-			ctx, cancel := context.WithTimeout(t.Context(), launchTime/2)
+			ctx, cancel := context.WithTimeout(t.Context(), makeTime/2)
 			defer cancel()
 			if _, _, err := t.supervisor.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
@@ -222,14 +180,14 @@ func TestSupervisor(t *testing.T) {
 				t.Errorf("got process %s", p.name)
 			}
 			t.expect("launch 1", "launch 2")
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			if p := t.supervisor.running(); p.name != "2" {
 				t.Errorf("process %s runs", p.name)
 			}
 			t.expect()
 			release()
 			t.expect("close 1")
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			t.expect() // what process 1 served does not count for process 2
 		},
 		"a replaced process serves all its renders": func(t *supervisorTest) {
@@ -239,7 +197,7 @@ func TestSupervisor(t *testing.T) {
 				_, release := t.acquire()
 				release()
 			}
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			release()
 			t.expect("launch 1", "launch 2")
 			releaseOther()
@@ -250,7 +208,7 @@ func TestSupervisor(t *testing.T) {
 				_, release := t.acquire()
 				release()
 			}
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			t.expect("launch 1", "launch 2", "close 1")
 		},
 		"a replaced process without a render is closed at once": func(t *supervisorTest) {
@@ -258,7 +216,7 @@ func TestSupervisor(t *testing.T) {
 				_, release := t.acquire()
 				release()
 			}
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			t.expect("launch 1", "launch 2", "close 1")
 		},
 		"a process that cannot be replaced goes on": func(t *supervisorTest) {
@@ -270,7 +228,7 @@ func TestSupervisor(t *testing.T) {
 				if p.name != "1" {
 					t.Errorf("got process %s", p.name)
 				}
-				time.Sleep(2 * launchTime)
+				time.Sleep(2 * makeTime)
 				release()
 			}
 			t.expect("launch 1", "launch 2", "launch 3")
@@ -304,7 +262,7 @@ func TestSupervisor(t *testing.T) {
 				_, release := t.acquire()
 				release()
 			}
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			first, second := t.supervisor.running().name, len(t.supervisor.users)
 			if first != "2" || second != 2 {
 				t.Errorf("process %s runs, %d are open", first, second)
@@ -322,7 +280,7 @@ func TestSupervisor(t *testing.T) {
 			first, release := t.acquire()
 			_, releaseOther := t.acquire()
 			releaseOther()
-			time.Sleep(2 * launchTime)
+			time.Sleep(2 * makeTime)
 			release()
 			t.supervisor.close()
 			if !isClosed(first.Lost()) {
@@ -343,7 +301,7 @@ func TestSupervisor(t *testing.T) {
 			t.expect("launch 1")
 		},
 		"a process that is launched too late is closed": func(t *supervisorTest) {
-			t.supervisor.launch = func(context.Context) (*fakeProcess, error) { return t.fakes.launch(t.Context()) }
+			t.supervisor.launch = func(context.Context) (*fakeProcess, error) { return t.launch(t.Context()) }
 			var err error
 			var group sync.WaitGroup
 			group.Go(func() { _, _, err = t.supervisor.acquire(t.Context()) })
@@ -379,10 +337,10 @@ func TestSupervisor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fakes := &fakeProcesses{}
-				s := newSupervisor(fakes.launch, maxRenders, maxMemory, slog.New(slog.DiscardHandler))
-				defer s.close()
-				test(&supervisorTest{T: t, supervisor: s, fakes: fakes})
+				st := &supervisorTest{T: t, fakes: &fakes{}}
+				st.supervisor = newSupervisor(st.launch, maxRenders, maxMemory, slog.New(slog.DiscardHandler))
+				defer st.supervisor.close()
+				test(st)
 			})
 		})
 	}

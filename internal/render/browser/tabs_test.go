@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,17 +16,13 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/platen-dev/platen/internal/render/devtools"
 )
 
-// openTime is how long a fake tab takes to open.
-const openTime = time.Second
-
 // fakeTab is a tab that only records that it is closed.
 type fakeTab struct {
-	fakes *fakeTabs
+	fakes *fakes
 	name  string
 	ended bool
 	// scale that the tab suits; 0 is any.
@@ -36,61 +31,28 @@ type fakeTab struct {
 
 func (t *fakeTab) Ended() bool       { return t.ended }
 func (t *fakeTab) Suits(n need) bool { return t.scale == 0 || t.scale == n.scale }
-func (t *fakeTab) Close()            { time.Sleep(closeTime); t.fakes.record("close " + t.name) }
-
-// fakeTabs opens fake tabs.
-type fakeTabs struct {
-	mu     sync.Mutex
-	events []string
-	count  int
-	// fail is the error of the next tabs.
-	fail error
-	log  bytes.Buffer
-}
-
-func (f *fakeTabs) record(event string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.events = append(f.events, event)
-}
-
-func (f *fakeTabs) open(ctx context.Context) (*fakeTab, error) {
-	f.mu.Lock()
-	f.count++
-	name, fail := strconv.Itoa(f.count), f.fail
-	f.mu.Unlock()
-	f.record("open " + name)
-	select {
-	case <-time.After(openTime):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if fail != nil {
-		return nil, fail
-	}
-	return &fakeTab{fakes: f, name: name}, nil
-}
+func (t *fakeTab) Close()            { t.fakes.close(t.name) }
 
 // tabsTest is a test of tabs with fakes.
 type tabsTest struct {
 	*testing.T
 	tabs  *tabs[*fakeTab]
-	fakes *fakeTabs
+	fakes *fakes
+	// log of the tabs.
+	log bytes.Buffer
 }
 
-// expect compares all events since the last call, in any order, once every tab that is being closed is closed.
-func (t *tabsTest) expect(want ...string) {
-	t.Helper()
-	time.Sleep(2 * closeTime)
-	synctest.Wait()
-	t.fakes.mu.Lock()
-	defer t.fakes.mu.Unlock()
-	slices.Sort(want)
-	slices.Sort(t.fakes.events)
-	if diff := cmp.Diff(want, t.fakes.events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+func (t *tabsTest) open(ctx context.Context) (*fakeTab, error) {
+	name, err := t.fakes.make(ctx, "open")
+	if err != nil {
+		return nil, err
 	}
-	t.fakes.events = nil
+	return &fakeTab{fakes: t.fakes, name: name}, nil
+}
+
+func (t *tabsTest) expect(events ...string) {
+	t.Helper()
+	t.fakes.expect(t.T, events...)
 }
 
 // take takes a tab, which must be the one with a name.
@@ -141,9 +103,9 @@ func TestTabs(t *testing.T) {
 		"a page waits for the tab that is being opened": func(t *tabsTest) {
 			t.tabs.openAhead()
 			began := time.Now()
-			time.Sleep(openTime / 2)
+			time.Sleep(makeTime / 2)
 			t.take(shared, "1")
-			if took := time.Since(began); took != openTime {
+			if took := time.Since(began); took != makeTime {
 				t.Errorf("it took %s", took)
 			}
 			t.expect("open 1")
@@ -170,7 +132,7 @@ func TestTabs(t *testing.T) {
 		},
 		"a page that gives up does not stop the opening": func(t *tabsTest) {
 			t.tabs.openAhead()
-			ctx, cancel := context.WithTimeout(t.Context(), openTime/2)
+			ctx, cancel := context.WithTimeout(t.Context(), makeTime/2)
 			defer cancel()
 			if _, err := t.tabs.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
@@ -185,8 +147,8 @@ func TestTabs(t *testing.T) {
 			t.fakes.fail = nil
 			t.take(shared, "2")
 			t.expect("open 1", "open 2")
-			if !bytes.Contains(t.fakes.log.Bytes(), []byte("no process")) {
-				t.Errorf("got log %q", t.fakes.log.String())
+			if !bytes.Contains(t.log.Bytes(), []byte("no process")) {
+				t.Errorf("got log %q", t.log.String())
 			}
 		},
 		"a lost browser is reported by its renders only": func(t *tabsTest) {
@@ -196,8 +158,8 @@ func TestTabs(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			t.expect("open 1", "open 2")
-			if t.fakes.log.Len() > 0 {
-				t.Errorf("got log %q", t.fakes.log.String())
+			if t.log.Len() > 0 {
+				t.Errorf("got log %q", t.log.String())
 			}
 		},
 		"while a page is alone in its tab, the next tab is opened": func(t *tabsTest) {
@@ -216,7 +178,7 @@ func TestTabs(t *testing.T) {
 		},
 		"a discarded tab is replaced": func(t *tabsTest) {
 			t.tabs.discard(t.take(shared, "1"))
-			t.expect("open 1", "close 1", "open 2")
+			t.expect("open 1", "open 2", "close 1")
 			t.take(shared, "2")
 		},
 		"a tab that does not suit is replaced": func(t *tabsTest) {
@@ -224,26 +186,26 @@ func TestTabs(t *testing.T) {
 			tab.scale = 2
 			t.tabs.keep(tab)
 			t.take(shared, "2")
-			t.expect("open 1", "close 1", "open 2")
+			t.expect("open 1", "open 2", "close 1")
 		},
 		"a page that gives up does not stop the replacement": func(t *tabsTest) {
 			tab := t.take(shared, "1")
 			tab.scale = 2
 			t.tabs.keep(tab)
-			ctx, cancel := context.WithTimeout(t.Context(), openTime/2)
+			ctx, cancel := context.WithTimeout(t.Context(), makeTime/2)
 			defer cancel()
 			if _, err := t.tabs.take(ctx, shared); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 			t.take(shared, "2")
-			t.expect("open 1", "close 1", "open 2")
+			t.expect("open 1", "open 2", "close 1")
 		},
 		"a tab that has ended is replaced": func(t *tabsTest) {
 			tab := t.take(shared, "1")
 			tab.ended = true
 			t.tabs.keep(tab)
 			t.take(shared, "2")
-			t.expect("open 1", "close 1", "open 2")
+			t.expect("open 1", "open 2", "close 1")
 		},
 		"close stops the opening": func(t *tabsTest) {
 			t.tabs.openAhead()
@@ -253,8 +215,8 @@ func TestTabs(t *testing.T) {
 			if took := time.Since(began); took != 0 {
 				t.Errorf("it took %s", took)
 			}
-			if t.fakes.log.Len() > 0 {
-				t.Errorf("got log %q", t.fakes.log.String())
+			if t.log.Len() > 0 {
+				t.Errorf("got log %q", t.log.String())
 			}
 		},
 		"close waits for a tab that is being closed": func(t *tabsTest) {
@@ -275,10 +237,10 @@ func TestTabs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fakes := &fakeTabs{}
-				s := newTabs(fakes.open, maxIdle, slog.New(slog.NewTextHandler(&fakes.log, nil)))
-				defer s.close()
-				test(&tabsTest{T: t, tabs: s, fakes: fakes})
+				tt := &tabsTest{T: t, fakes: &fakes{}}
+				tt.tabs = newTabs(tt.open, maxIdle, slog.New(slog.NewTextHandler(&tt.log, nil)))
+				defer tt.tabs.close()
+				test(tt)
 			})
 		})
 	}
