@@ -11,19 +11,20 @@ import (
 	"slices"
 )
 
-// content is the bytes of a file or session, in the parts in which they came, each with the hashes of its blocks. So a large file
-// is neither copied nor hashed twice.
+// content is the bytes of a file or session in the parts in which they arrived. Each part keeps the hashes of its blocks, so that a large
+// file is neither copied nor hashed twice.
 type content struct {
 	parts []part
 	size  int64
 }
 
+// part of a content, with the SHA-256 sums of its blocks.
 type part struct {
 	data   []byte
 	blocks [][sha256.Size]byte
 }
 
-// newPart hashes data, which may take a while.
+// newPart returns a part of data. Hashing may take a while.
 func newPart(data []byte) part {
 	p := part{data: data}
 	for rest := data; len(rest) > 0; {
@@ -34,7 +35,7 @@ func newPart(data []byte) part {
 	return p
 }
 
-// hash is Dropbox's content_hash: SHA-256 of the SHA-256s of each 4 MiB.
+// hash returns Dropbox's content_hash: the SHA-256 of the SHA-256 sums of all blocks.
 func (p part) hash() string {
 	outer := sha256.New()
 	for _, block := range p.blocks {
@@ -45,12 +46,12 @@ func (p part) hash() string {
 
 func newContent(p part) content { return content{}.with(p) }
 
-// with returns the content with a part after it.
+// with returns the content with a part appended.
 func (c content) with(p part) content {
 	return content{parts: append(slices.Clip(c.parts), p), size: c.size + int64(len(p.data))}
 }
 
-// hash is the content_hash of the whole. Parts that end within a block make it hash everything again.
+// hash returns the content_hash of all parts. It hashes everything again if a part ends within a block.
 func (c content) hash() string {
 	var whole part
 	for i, p := range c.parts {
@@ -73,7 +74,7 @@ func (c content) bytes() []byte {
 	return joined
 }
 
-// readBody reads at most limit bytes, and one more when there are more.
+// readBody reads at most limit bytes, and one more if there are more.
 func readBody(r io.Reader, length, limit int64) ([]byte, error) {
 	var b bytes.Buffer
 	if length > 0 && length <= limit {

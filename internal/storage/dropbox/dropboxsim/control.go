@@ -13,26 +13,27 @@ import (
 
 // Fault makes the next Count requests of a route fail, after Skip that do not.
 type Fault struct {
-	// Route such as /2/files/upload; empty is every route.
+	// Route such as /2/files/upload; empty means every route.
 	Route string `json:"route"`
 	Skip  int    `json:"skip"`
-	// Count of requests; 0 is one.
+	// Count of requests; 0 means one.
 	Count int `json:"count"`
-	// LatencyMillis before anything else happens.
+	// LatencyMillis is how long to wait before anything else.
 	LatencyMillis int `json:"latencyMillis"`
-	// Status, Body, ContentType and Headers of an answer given instead; Status 0 lets the request through.
+	// Status, Body, ContentType and Headers of the answer to give instead of Dropbox's; with Status 0 the request is handled.
 	Status      int               `json:"status"`
 	Body        string            `json:"body"`
 	ContentType string            `json:"contentType"`
 	Headers     map[string]string `json:"headers"`
-	// Drop the connection: "before" the request is handled, "within" its body, or "after", when its effect stands and only the answer
-	// is lost.
+	// Drop says when to drop the connection: "before" the request is handled, "within" its body, or "after" it took effect, so that only
+	// the answer is lost.
 	Drop string `json:"drop"`
 }
 
+// dropAfter is the context key of the function that drops the connection instead of answering.
 type dropAfter struct{}
 
-// AddFault adds a fault behind those that are there.
+// AddFault adds a fault after the existing ones.
 func (s *Server) AddFault(f Fault) {
 	if f.Count == 0 {
 		f.Count = 1
@@ -42,15 +43,15 @@ func (s *Server) AddFault(f Fault) {
 	s.faults = append(s.faults, &f)
 }
 
-// ClearFaults drops every fault.
+// ClearFaults removes all faults.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// strike applies the first fault that fits, and tells whether the request has been dealt with.
-func (s *Server) strike(w http.ResponseWriter, r *http.Request) bool {
+// applyFault applies the first fault of the route, and reports whether it has answered the request.
+func (s *Server) applyFault(w http.ResponseWriter, r *http.Request) bool {
 	fault := s.fault(r.URL.Path)
 	if fault == nil {
 		return false
@@ -90,6 +91,7 @@ func (s *Server) strike(w http.ResponseWriter, r *http.Request) bool {
 	}
 }
 
+// fault returns the fault that applies to the next request of a route, nil for none, and counts the request.
 func (s *Server) fault(route string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +112,7 @@ func (s *Server) fault(route string) *Fault {
 	return nil
 }
 
-// control registers the routes by which a test in another process steers the simulator.
+// control registers the routes with which another process controls the simulator.
 func (s *Server) control() {
 	s.mux.HandleFunc("GET /_sim/healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	s.mux.HandleFunc("POST /_sim/faults", accept(s.AddFault))
@@ -144,6 +146,7 @@ func (s *Server) control() {
 	})
 }
 
+// accept returns a handler that decodes a JSON value and applies it.
 func accept[T any](apply func(T)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var value T

@@ -9,28 +9,28 @@ import (
 	"unicode/utf8"
 )
 
-// apiError is a refusal with the body that Dropbox gives.
+// apiError is an error with the body that Dropbox sends.
 type apiError struct {
 	status int
-	// body is JSON, or text when it is a string.
+	// body is sent as text if it is a string, else as JSON.
 	body   any
 	header map[string]string
 }
 
-// badInput is a 400, which is always plain text.
+// badInput returns a 400, which is always plain text.
 func badInput(route, format string, args ...any) *apiError {
 	return &apiError{status: 400, body: fmt.Sprintf("Error in call to API function %q: ", strings.TrimPrefix(route, "/2/")) + fmt.Sprintf(format, args...)}
 }
 
-// tag is a union value without content.
+// tag returns a union value without content.
 func tag(name string) map[string]any { return map[string]any{".tag": name} }
 
-// conflict is a WriteError: what stands in the way is a file, a folder, or a file where a parent folder should be.
+// conflict returns the WriteError of a path that is taken: by a file, a folder, or a file_ancestor in place of a parent folder.
 func conflict(kind string) map[string]any {
 	return map[string]any{".tag": "conflict", "conflict": tag(kind)}
 }
 
-// tagsOf lists the tags of an error for its summary.
+// tagsOf returns the tags of an error for its summary.
 func tagsOf(value map[string]any) []string {
 	name, _ := value[".tag"].(string)
 	list := []string{name}
@@ -42,20 +42,22 @@ func tagsOf(value map[string]any) []string {
 	return list
 }
 
-// endpoint is a 409.
+// endpoint returns a 409 with an error of the route.
 func (s *Server) endpoint(value map[string]any) *apiError {
 	return &apiError{status: 409, body: map[string]any{"error_summary": s.summary(tagsOf(value)...), "error": value}}
 }
 
+// unauthorized returns a 401.
 func (s *Server) unauthorized(value map[string]any) *apiError {
 	return &apiError{status: 401, body: map[string]any{"error_summary": s.summary(tagsOf(value)...), "error": value}}
 }
 
+// disallowed are the file names that Dropbox refuses.
 var disallowed = map[string]bool{
 	"desktop.ini": true, "thumbs.db": true, ".ds_store": true, "icon\r": true, ".dropbox": true, ".dropbox.attr": true,
 }
 
-// checkPath returns the tag of what is wrong with a path: malformed_path, disallowed_name, or nothing.
+// checkPath returns the tag of a path's error, malformed_path or disallowed_name; empty for a valid path.
 func checkPath(path string) string {
 	if !utf8.ValidString(path) || !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
 		return "malformed_path"
@@ -73,7 +75,7 @@ func checkPath(path string) string {
 	return ""
 }
 
-// commit is what files/upload and the finish routes ask for.
+// commit is Dropbox's CommitInfo, the argument of files/upload and of the finish routes.
 type commit struct {
 	Path           string `json:"path"`
 	Mode           any    `json:"mode"`
@@ -85,7 +87,7 @@ type commit struct {
 	PropertyGroups []any  `json:"property_groups"`
 }
 
-// mode returns add, overwrite or update, and the rev of the last.
+// mode returns add, overwrite or update, and the rev for update. ok is false for any other mode.
 func (c commit) mode() (name, rev string, ok bool) {
 	switch m := c.Mode.(type) {
 	case nil:
@@ -101,7 +103,7 @@ func (c commit) mode() (name, rev string, ok bool) {
 	}
 }
 
-// write commits data at a path. What is wrong comes back as a WriteError. The lock must be held.
+// write commits data to a path, or returns a WriteError. The lock must be held.
 func (s *Server) write(a *account, in *space, c commit, data content) (*entry, map[string]any) {
 	if bad := checkPath(c.Path); bad != "" {
 		return nil, tag(bad)
@@ -154,6 +156,7 @@ func (s *Server) write(a *account, in *space, c commit, data content) (*entry, m
 	return existing, nil
 }
 
+// fileAncestor reports whether a file is in place of a parent folder of the path.
 func (in *space) fileAncestor(path string) bool {
 	for i := strings.LastIndex(path, "/"); i > 0; i = strings.LastIndex(path[:i], "/") {
 		if e := in.entries[fold(path[:i])]; e != nil && !e.folder {
@@ -163,7 +166,7 @@ func (in *space) fileAncestor(path string) bool {
 	return false
 }
 
-// mkdirs creates a folder and its parents. The parents that exist lend their spelling to nobody: each entry keeps its own.
+// mkdirs creates a folder and its parents. Each entry keeps its own spelling, whatever the spelling of existing parents.
 func (in *space) mkdirs(path string) {
 	for i := 1; i <= len(path); i++ {
 		if i == len(path) || path[i] == '/' {
@@ -174,7 +177,7 @@ func (in *space) mkdirs(path string) {
 	}
 }
 
-// freeName is how Dropbox renames: "name (1).ext".
+// freeName returns the first free path as Dropbox renames: "name (1).ext" and so on.
 func (in *space) freeName(path string) string {
 	slash := strings.LastIndex(path, "/")
 	stem, ext := path, ""

@@ -20,20 +20,20 @@ import (
 )
 
 const (
-	// codeLife of an authorization code.
+	// codeLife is how long an authorization code is valid.
 	codeLife = 10 * time.Minute
-	// codeMemory is how long a used or expired code is told apart from one that never was.
+	// codeMemory is how long the answer tells a used or expired code from an unknown one.
 	codeMemory = time.Hour
-	// maxState is the limit of the state parameter, in bytes.
+	// maxState is the greatest size of the state parameter, in bytes.
 	maxState = 2000
 	// signedIn names the cookie of the account that last used the consent page.
 	signedIn = "dropboxsim_account"
 )
 
-// challengePattern is RFC 7636's for challenges and verifiers.
+// challengePattern matches challenges and verifiers of RFC 7636.
 var challengePattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
-// grant is what a person allowed an app.
+// grant is the access that a person gave to an app.
 type grant struct {
 	app, person *account
 	scopes      []string
@@ -73,8 +73,8 @@ type authorization struct {
 	query  url.Values
 }
 
-// readAuthorization checks the parameters of the authorize page. refusal is what the page tells of the first that is wrong: none of
-// these goes to the redirect URI, for it may be anybody's. The lock must be held.
+// readAuthorization checks the parameters of the authorize page. refusal says what is wrong with the first wrong one. The page shows it
+// and does not redirect, because the redirect URI may be anybody's. The lock must be held.
 func (s *Server) readAuthorization(r *http.Request) (a authorization, refusal string) {
 	q := r.URL.Query()
 	for name, values := range q {
@@ -118,7 +118,7 @@ func (s *Server) readAuthorization(r *http.Request) (a authorization, refusal st
 	return a, ""
 }
 
-// consentPage asks the person. Whoever has allowed the same before is sent on at once, unless the app wants them to be asked.
+// consentPage asks the person for consent. It redirects at once if the person has given it before, unless the app wants to ask again.
 func (s *Server) consentPage(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request) {
 	s.showPage(w, r, http.StatusOK, page{Title: "Request for permission", App: a.app.name(), People: people, Current: current, Scopes: a.scopes})
 }
 
-// approved tells whether a person has allowed an app all that it asks for.
+// approved reports whether a person has given an app all scopes that it asks for.
 func (s *Server) approved(a authorization, person *account) bool {
 	for _, g := range s.grants {
 		if g.app == a.app && g.person == person && !slices.ContainsFunc(a.scopes, func(scope string) bool { return !slices.Contains(g.scopes, scope) }) {
@@ -159,7 +159,7 @@ func (s *Server) approved(a authorization, person *account) bool {
 	return false
 }
 
-// consent takes the person's decision.
+// consent handles the person's decision.
 func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRPC)
 	s.mu.Lock()
@@ -190,7 +190,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// grantCode makes a code and hands it to the app, or to the person when the app has no redirect URI. The lock must be held.
+// grantCode issues a code, and redirects to the app with it or, without a redirect URI, shows it to the person. The lock must be held.
 func (s *Server) grantCode(w http.ResponseWriter, r *http.Request, a authorization, person *account) {
 	if len(s.codes) > maxSessions {
 		s.codes = map[string]*code{}
@@ -208,6 +208,7 @@ func (s *Server) grantCode(w http.ResponseWriter, r *http.Request, a authorizati
 	s.showPage(w, r, http.StatusOK, page{Title: "Access code", App: a.app.name(), Code: value})
 }
 
+// redirect sends the person back to the app with an answer.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, a authorization, answer url.Values) {
 	target, err := url.Parse(a.query.Get("redirect_uri"))
 	if err != nil {
@@ -220,11 +221,11 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, a authorizatio
 		q.Set("state", a.query.Get("state"))
 	}
 	target.RawQuery = q.Encode()
-	s.note(Entry{Route: r.URL.Path, Status: http.StatusFound, AppKey: a.app.AppKey})
+	s.recordLocked(Entry{Route: r.URL.Path, Status: http.StatusFound, AppKey: a.app.AppKey})
 	http.Redirect(w, r, target.String(), http.StatusFound)
 }
 
-// page is what consent.html shows.
+// page is the data of consent.html.
 type page struct {
 	Title, App, Refusal, Code string
 	People                    []*account
@@ -241,7 +242,7 @@ var consentTemplate = template.Must(template.New("consent").Funcs(template.FuncM
 	"id":      func(a *account) string { return a.id },
 }).Parse(consentHTML))
 
-// scopeTexts say what a scope allows.
+// scopeTexts say what each scope allows.
 var scopeTexts = map[string]string{
 	"account_info.read":    "View basic information about your Dropbox account such as your username, email, and country",
 	"files.content.read":   "View content of your Dropbox files and folders",
@@ -251,7 +252,7 @@ var scopeTexts = map[string]string{
 }
 
 func (s *Server) showPage(w http.ResponseWriter, r *http.Request, status int, p page) {
-	s.note(Entry{Route: r.URL.Path, Status: status, AppKey: r.URL.Query().Get("client_id")})
+	s.recordLocked(Entry{Route: r.URL.Path, Status: status, AppKey: r.URL.Query().Get("client_id")})
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
@@ -261,6 +262,7 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, status int, p 
 	_ = consentTemplate.Execute(w, p)
 }
 
+// name returns the app's name for the consent page.
 func (a *account) name() string {
 	if a.AppName == "" {
 		return a.AppKey
@@ -273,7 +275,7 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRPC)
 	s.mu.Lock()
 	status, value := s.exchange(r)
-	s.note(Entry{Route: r.URL.Path, Status: status, AppKey: r.Form.Get("client_id")})
+	s.recordLocked(Entry{Route: r.URL.Path, Status: status, AppKey: r.Form.Get("client_id")})
 	s.mu.Unlock()
 	if drop, ok := r.Context().Value(dropAfter{}).(func()); ok {
 		drop()
@@ -281,10 +283,12 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, value)
 }
 
+// refuseGrant returns an OAuth error.
 func refuseGrant(code, text string) (int, any) {
 	return http.StatusBadRequest, map[string]string{"error": code, "error_description": text}
 }
 
+// exchange answers a token request. The lock must be held.
 func (s *Server) exchange(r *http.Request) (int, any) {
 	if err := r.ParseForm(); err != nil {
 		return refuseGrant("invalid_request", "the body must be a form")
@@ -308,6 +312,7 @@ func (s *Server) exchange(r *http.Request) (int, any) {
 	}
 }
 
+// exchangeCode exchanges an authorization code, once.
 func (s *Server) exchangeCode(app *account, form url.Values) (int, any) {
 	known := s.codes[form.Get("code")]
 	if form.Get("code") == "" {
@@ -338,7 +343,7 @@ func (s *Server) exchangeCode(app *account, form url.Values) (int, any) {
 			s.grants = map[string]*grant{}
 		}
 		if person.Revoked {
-			// What was revoked stays so; the account is connected anew.
+			// The account is connected again; what was revoked stays invalid.
 			person.Revoked, person.RefreshToken = false, ""
 			maps.DeleteFunc(s.grants, func(_ string, g *grant) bool { return g.person == person })
 		}
@@ -351,7 +356,7 @@ func (s *Server) exchangeCode(app *account, form url.Values) (int, any) {
 	return http.StatusOK, answer
 }
 
-// verified tells whether a verifier belongs to the code's challenge.
+// verified reports whether a verifier matches the code's challenge.
 func (c *code) verified(verifier string) bool {
 	if c.challenge == "" {
 		return verifier == ""
@@ -363,6 +368,7 @@ func (c *code) verified(verifier string) bool {
 	return subtle.ConstantTimeCompare([]byte(verifier), []byte(c.challenge)) == 1
 }
 
+// refresh exchanges a refresh token.
 func (s *Server) refresh(app *account, refresh string) (int, any) {
 	g := s.grants[refresh]
 	if refresh != "" && refresh == app.RefreshToken {
@@ -374,7 +380,7 @@ func (s *Server) refresh(app *account, refresh string) (int, any) {
 	return http.StatusOK, s.issue(g.person, g.scopes, refresh)
 }
 
-// issue makes an access token.
+// issue returns an answer with a new access token.
 func (s *Server) issue(person *account, scopes []string, refresh string) map[string]any {
 	value := "sl.u." + random(48)
 	if len(s.tokens) > maxSessions {
@@ -387,7 +393,7 @@ func (s *Server) issue(person *account, scopes []string, refresh string) map[str
 	}
 }
 
-// revokeToken disables the access token of the call, its refresh token and every other access token of that.
+// revokeToken revokes the access token of the call, its refresh token and all other access tokens from that.
 func revokeToken(c *call) (any, *apiError) {
 	if refusal := c.noArgument(); refusal != nil {
 		return nil, refusal

@@ -41,7 +41,7 @@ func newPerson(t *testing.T, change func(*Account)) *person {
 	return &person{client: c, http: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// authorize opens the page, posts the decision if one is given, and returns what comes of it.
+// authorize opens the page, or posts the decision if there is one, and returns the answer.
 func (p *person) authorize(query, decision url.Values) (status int, body string, location *url.URL) {
 	p.t.Helper()
 	target := p.url + "/oauth2/authorize?" + query.Encode()
@@ -82,11 +82,11 @@ func with(changes url.Values) url.Values {
 
 var verifier = oauth2.GenerateVerifier()
 
-// allow goes through the page as the account with an email.
+// allow gives consent as the account with an email.
 func (p *person) allow(query url.Values, email string) (status int, body string, location *url.URL) {
 	p.t.Helper()
 	_, body, _ = p.authorize(query, nil)
-	for _, match := range offered.FindAllStringSubmatch(body, -1) {
+	for _, match := range accountPattern.FindAllStringSubmatch(body, -1) {
 		if match[2] == email {
 			return p.authorize(query, url.Values{"account": {match[1]}, "decision": {"allow"}})
 		}
@@ -95,7 +95,7 @@ func (p *person) allow(query url.Values, email string) (status int, body string,
 	return 0, "", nil
 }
 
-// code is a fresh one for a request.
+// code returns a new code for a request.
 func (p *person) code(query url.Values) string {
 	p.t.Helper()
 	status, body, location := p.allow(query, "ada@example.com")
@@ -130,7 +130,7 @@ func (p *person) exchange(form url.Values) tokenAnswer {
 	return answer
 }
 
-func TestConsentPageShowsWhatIsAsked(t *testing.T) {
+func TestConsentPageShowsTheScopes(t *testing.T) {
 	p := newPerson(t, nil)
 	p.sim.AddAccount(Account{AppKey: "other", RefreshToken: "r2", Email: "bob@example.com", DisplayName: "Bob"})
 	status, body, _ := p.authorize(with(url.Values{"scope": {"account_info.read files.content.write"}}), nil)
@@ -150,21 +150,21 @@ func TestAuthorizeRefusals(t *testing.T) {
 		change url.Values
 		text   string
 	}{
-		"no app":               {url.Values{"client_id": nil}, "Missing client_id"},
-		"an unknown app":       {url.Values{"client_id": {"nobody"}}, `Invalid client_id: "nobody"`},
-		"an implicit grant":    {url.Values{"response_type": {"token"}}, "Invalid response_type"},
-		"a foreign redirect":   {url.Values{"redirect_uri": {"http://localhost:53682/other"}}, "It must exactly match one of the redirect URIs"},
-		"another port":         {url.Values{"redirect_uri": {"http://localhost:53683/"}}, "It must exactly match"},
-		"no trailing slash":    {url.Values{"redirect_uri": {"http://localhost:53682"}}, "It must exactly match"},
-		"a huge state":         {url.Values{"state": {strings.Repeat("x", maxState+1)}}, "Invalid state"},
-		"an unknown access":    {url.Values{"token_access_type": {"legacy"}}, "Invalid token_access_type"},
-		"an unknown method":    {url.Values{"code_challenge_method": {"S512"}}, "Invalid code_challenge_method"},
-		"no method":            {url.Values{"code_challenge_method": nil}, "Invalid code_challenge_method"},
-		"no challenge":         {url.Values{"code_challenge": nil}, "needs a code_challenge"},
-		"a short challenge":    {url.Values{"code_challenge": {"short"}}, "Invalid code_challenge"},
-		"an empty scope":       {url.Values{"scope": {""}}, "Invalid scope"},
-		"a scope it lacks":     {url.Values{"scope": {"files.content.write sharing.read"}}, `not configured for the scope "sharing.read"`},
-		"a repeated parameter": {url.Values{"state": {"a", "b"}}, "Duplicate parameter"},
+		"no app":               {change: url.Values{"client_id": nil}, text: "Missing client_id"},
+		"an unknown app":       {change: url.Values{"client_id": {"nobody"}}, text: `Invalid client_id: "nobody"`},
+		"an implicit grant":    {change: url.Values{"response_type": {"token"}}, text: "Invalid response_type"},
+		"a foreign redirect":   {change: url.Values{"redirect_uri": {"http://localhost:53682/other"}}, text: "It must exactly match one of the redirect URIs"},
+		"another port":         {change: url.Values{"redirect_uri": {"http://localhost:53683/"}}, text: "It must exactly match"},
+		"no trailing slash":    {change: url.Values{"redirect_uri": {"http://localhost:53682"}}, text: "It must exactly match"},
+		"a huge state":         {change: url.Values{"state": {strings.Repeat("x", maxState+1)}}, text: "Invalid state"},
+		"an unknown access":    {change: url.Values{"token_access_type": {"legacy"}}, text: "Invalid token_access_type"},
+		"an unknown method":    {change: url.Values{"code_challenge_method": {"S512"}}, text: "Invalid code_challenge_method"},
+		"no method":            {change: url.Values{"code_challenge_method": nil}, text: "Invalid code_challenge_method"},
+		"no challenge":         {change: url.Values{"code_challenge": nil}, text: "needs a code_challenge"},
+		"a short challenge":    {change: url.Values{"code_challenge": {"short"}}, text: "Invalid code_challenge"},
+		"an empty scope":       {change: url.Values{"scope": {""}}, text: "Invalid scope"},
+		"a scope it lacks":     {change: url.Values{"scope": {"files.content.write sharing.read"}}, text: `not configured for the scope "sharing.read"`},
+		"a repeated parameter": {change: url.Values{"state": {"a", "b"}}, text: "Duplicate parameter"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, decision := range []url.Values{nil, {"decision": {"allow"}, "account": {"x"}}, {"decision": {"cancel"}}} {
@@ -180,7 +180,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 	}
 }
 
-func TestDenialGoesBackWithTheState(t *testing.T) {
+func TestDenialRedirectsWithTheState(t *testing.T) {
 	p := newPerson(t, nil)
 	status, _, location := p.authorize(with(url.Values{"redirect_uri": {"https://platen.example/connect?from=dropbox"}}), url.Values{"decision": {"cancel"}})
 	if q := location.Query(); status != http.StatusFound || q.Get("error") != "access_denied" || q.Get("state") != "s t&a=te" || q.Get("from") != "dropbox" || q.Has("code") {
@@ -254,7 +254,7 @@ func TestExchangeRefusals(t *testing.T) {
 func TestCodeIsShownToCopy(t *testing.T) {
 	p := newPerson(t, nil)
 	status, body, location := p.allow(with(url.Values{"redirect_uri": nil, "code_challenge": {verifier}, "code_challenge_method": {"plain"}}), "ada@example.com")
-	match := shown.FindStringSubmatch(body)
+	match := codePattern.FindStringSubmatch(body)
 	if status != http.StatusOK || location != nil || match == nil {
 		t.Fatalf("HTTP %d to %v: %s", status, location, body)
 	}
@@ -288,7 +288,7 @@ func TestAnotherAccountConnectsTheApp(t *testing.T) {
 	}
 }
 
-func TestApprovedOnceIsAskedOnlyWhenForced(t *testing.T) {
+func TestSecondConsentIsOnlyAskedIfForced(t *testing.T) {
 	p := newPerson(t, nil)
 	p.exchange(exchangeForm(url.Values{"code": {p.code(with(url.Values{"scope": {"account_info.read"}}))}}))
 	if status, _, location := p.authorize(with(url.Values{"scope": {"account_info.read"}}), nil); status != http.StatusFound || location.Query().Get("code") == "" {
@@ -334,7 +334,7 @@ func TestConnectingAgainAfterARevocation(t *testing.T) {
 	p.exchange(url.Values{"grant_type": {"refresh_token"}, "client_id": {"app"}, "refresh_token": {answer.RefreshToken}})
 }
 
-func TestPagesAreServedByTheirHostOnly(t *testing.T) {
+func TestOnlyOneHostServesThePages(t *testing.T) {
 	p := newPerson(t, nil)
 	for host, want := range map[string]int{"www.dropbox.com": 200, "api.dropboxapi.com": 404, "content.dropboxapi.com": 404, "dropboxsim.platen-system.svc:8090": 200} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/oauth2/authorize?"+with(nil).Encode(), http.NoBody)

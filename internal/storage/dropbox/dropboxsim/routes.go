@@ -22,17 +22,17 @@ type call struct {
 	server  *Server
 	route   string
 	account *account
-	// space that paths are relative to.
+	// space is the root of the paths.
 	space  *space
 	arg    []byte
 	body   part
 	header http.Header
 }
 
-// handler answers a call with a JSON value, or with raw bytes for a download. The server's lock is held.
+// handler returns the JSON value that answers a call, or a download. The server's lock is held.
 type handler func(c *call) (any, *apiError)
 
-// committing holds the namespace's lock for as long as a commit takes, and refuses a second commit meanwhile.
+// committing locks the space during a commit, and refuses a second commit meanwhile.
 func committing(h handler) handler {
 	return func(c *call) (any, *apiError) {
 		if c.space.locked {
@@ -50,44 +50,45 @@ func committing(h handler) handler {
 	}
 }
 
-// late lets an answer wait for as long as the simulator was told. The lock is given back meanwhile.
-func late(h handler) handler {
+// delayed delays an answer by the latency that was set, without the lock.
+func delayed(h handler) handler {
 	return func(c *call) (any, *apiError) {
 		if latency := c.server.latency; latency > 0 {
 			c.server.mu.Unlock()
-			time.Sleep(latency) //nolint:forbidigo // the wait is what is asked for
+			time.Sleep(latency) //nolint:forbidigo // a delay is wanted
 			c.server.mu.Lock()
 		}
 		return h(c)
 	}
 }
 
+// download is an answer with the bytes of a file.
 type download struct {
 	metadata any
 	data     []byte
 }
 
-// routes registers what the simulator answers. Content routes take their argument from a header.
+// routes registers the simulator's routes. Content routes have their argument in a header.
 func (s *Server) routes() {
 	s.oauthRoutes()
 	rpc := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, false, h)) }
 	content := func(route, scope string, h handler) { s.mux.Handle("POST "+route, s.api(route, scope, true, h)) }
-	rpc("/2/check/user", "account_info.read", late(checkUser))
-	rpc("/2/users/get_current_account", "account_info.read", late(currentAccount))
-	rpc("/2/users/get_space_usage", "account_info.read", late(spaceUsage))
-	rpc("/2/files/get_metadata", "files.metadata.read", late(getMetadata))
-	rpc("/2/files/create_folder_v2", "files.content.write", late(createFolder))
-	rpc("/2/files/list_folder", "files.metadata.read", late(listFolder))
-	rpc("/2/files/list_folder/continue", "files.metadata.read", late(listFolderContinue))
-	rpc("/2/files/delete_v2", "files.content.write", late(deleteEntry))
-	content("/2/files/upload", "files.content.write", committing(late(upload)))
-	content("/2/files/download", "files.content.read", late(downloadFile))
-	content("/2/files/upload_session/start", "files.content.write", late(sessionStart))
-	content("/2/files/upload_session/append_v2", "files.content.write", late(sessionAppend))
-	content("/2/files/upload_session/append_batch", "files.content.write", late(sessionAppendBatch))
-	content("/2/files/upload_session/finish", "files.content.write", committing(late(sessionFinish)))
-	rpc("/2/files/upload_session/start_batch", "files.content.write", late(sessionStartBatch))
-	rpc("/2/files/upload_session/finish_batch_v2", "files.content.write", committing(late(sessionFinishBatch)))
+	rpc("/2/check/user", "account_info.read", delayed(checkUser))
+	rpc("/2/users/get_current_account", "account_info.read", delayed(currentAccount))
+	rpc("/2/users/get_space_usage", "account_info.read", delayed(spaceUsage))
+	rpc("/2/files/get_metadata", "files.metadata.read", delayed(getMetadata))
+	rpc("/2/files/create_folder_v2", "files.content.write", delayed(createFolder))
+	rpc("/2/files/list_folder", "files.metadata.read", delayed(listFolder))
+	rpc("/2/files/list_folder/continue", "files.metadata.read", delayed(listFolderContinue))
+	rpc("/2/files/delete_v2", "files.content.write", delayed(deleteEntry))
+	content("/2/files/upload", "files.content.write", committing(delayed(upload)))
+	content("/2/files/download", "files.content.read", delayed(downloadFile))
+	content("/2/files/upload_session/start", "files.content.write", delayed(sessionStart))
+	content("/2/files/upload_session/append_v2", "files.content.write", delayed(sessionAppend))
+	content("/2/files/upload_session/append_batch", "files.content.write", delayed(sessionAppendBatch))
+	content("/2/files/upload_session/finish", "files.content.write", committing(delayed(sessionFinish)))
+	rpc("/2/files/upload_session/start_batch", "files.content.write", delayed(sessionStartBatch))
+	rpc("/2/files/upload_session/finish_batch_v2", "files.content.write", committing(delayed(sessionFinishBatch)))
 	s.control()
 }
 
@@ -97,13 +98,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Unknown API function", http.StatusNotFound)
 		return
 	}
-	if !strings.HasPrefix(r.URL.Path, "/_sim/") && s.strike(w, r) {
+	if !strings.HasPrefix(r.URL.Path, "/_sim/") && s.applyFault(w, r) {
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-// hostRole is which of Dropbox's hosts is asked, empty for any other name.
+// hostRole returns which of Dropbox's hosts a name is, content or api; empty for any other name.
 func hostRole(host string) string {
 	name, _, _ := strings.Cut(host, ":")
 	switch name {
@@ -116,6 +117,7 @@ func hostRole(host string) string {
 	}
 }
 
+// pathRole returns the host that serves a path, content or api.
 func pathRole(path string) string {
 	switch path {
 	case "/2/files/upload", "/2/files/download", "/2/files/upload_session/start", "/2/files/upload_session/append_v2", "/2/files/upload_session/append_batch",
@@ -126,7 +128,7 @@ func pathRole(path string) string {
 	}
 }
 
-// api wraps a handler with what all routes have in common: authorization, argument, log and answer.
+// api adds to a handler what all routes share: authorization, argument, log and answer.
 func (s *Server) api(route, scope string, inHeader bool, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{server: s, route: route, header: r.Header}
@@ -146,6 +148,7 @@ func (s *Server) api(route, scope string, inHeader bool, h handler) http.Handler
 	})
 }
 
+// answer checks a call and returns the handler's answer.
 func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h handler) (any, *apiError) {
 	limit := int64(maxRPC)
 	if inHeader {
@@ -190,8 +193,8 @@ func (s *Server) answer(c *call, r *http.Request, scope string, inHeader bool, h
 	return h(c)
 }
 
-// resolveRoot finds the namespace that paths are relative to, as https://www.dropbox.com/developers/reference/path-root-header-modes
-// has it. The lock must be held.
+// resolveRoot sets the call's space by the rules of https://www.dropbox.com/developers/reference/path-root-header-modes. The lock must be
+// held.
 func (c *call) resolveRoot(header string) *apiError {
 	c.space = c.account.space(homeNamespace)
 	if header == "" {
@@ -218,15 +221,17 @@ func (c *call) resolveRoot(header string) *apiError {
 	return nil
 }
 
+// unprocessable returns a 422.
 func (c *call) unprocessable(value map[string]any) *apiError {
 	return &apiError{status: http.StatusUnprocessableEntity, body: map[string]any{
 		"error_summary": c.server.summary(tagsOf(value)...), "error": value,
 	}}
 }
 
-// root is the namespace that the account's root is in: the team space, or the user's own.
+// root returns the namespace of the account's root: the team space, else the user's own.
 func (a *account) root() string { return cmp.Or(a.TeamSpace, homeNamespace) }
 
+// rootInfo returns Dropbox's RootInfo.
 func (a *account) rootInfo() map[string]any {
 	info := map[string]any{".tag": "user", "root_namespace_id": a.root(), "home_namespace_id": homeNamespace}
 	if a.TeamSpace != "" {
@@ -254,7 +259,7 @@ func (s *Server) authorize(c *call, r *http.Request, scope string) *apiError {
 	return nil
 }
 
-// decode reads the argument strictly: Dropbox refuses fields that it does not know.
+// decode decodes the argument. Like Dropbox it refuses unknown fields.
 func (c *call) decode(target any) *apiError {
 	decoder := json.NewDecoder(bytes.NewReader(c.arg))
 	decoder.DisallowUnknownFields()
@@ -264,6 +269,7 @@ func (c *call) decode(target any) *apiError {
 	return nil
 }
 
+// respond writes a value, a download or an error.
 func respond(w http.ResponseWriter, r *http.Request, value any, refusal *apiError) {
 	if refusal != nil {
 		for name, v := range refusal.header {
@@ -293,7 +299,7 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-// ascii is JSON with everything beyond ASCII escaped, as in headers.
+// ascii returns a value in JSON, with everything beyond ASCII escaped as headers need it.
 func ascii(value any) string {
 	data, err := json.Marshal(value)
 	if err != nil {
@@ -345,7 +351,7 @@ func spaceUsage(c *call) (any, *apiError) {
 	return map[string]any{"used": c.account.used(), "allocation": map[string]any{".tag": "individual", "allocated": c.account.Quota}}, nil
 }
 
-// noArgument refuses anything but null for routes without an argument.
+// noArgument returns an error unless the argument is null or missing.
 func (c *call) noArgument() *apiError {
 	if text := strings.TrimSpace(string(c.arg)); text != "" && text != "null" {
 		return badInput(c.route, "request body: expected null, got %.20s", text)
@@ -353,11 +359,12 @@ func (c *call) noArgument() *apiError {
 	return nil
 }
 
+// lookupError returns the error of a path that cannot be read.
 func lookupError(c *call, name string) *apiError {
 	return c.server.endpoint(map[string]any{".tag": "path", "path": tag(name)})
 }
 
-// find resolves a path for reading.
+// find returns the entry at a path.
 func (c *call) find(path string) (*entry, *apiError) {
 	if bad := checkPath(path); bad != "" {
 		return nil, lookupError(c, "malformed_path")
@@ -455,9 +462,10 @@ func listFolder(c *call) (any, *apiError) {
 	return c.list(paths), nil
 }
 
-// pageSize of a listing is small, so that clients are seen to continue.
+// pageSize is how many entries one answer lists. It is small, so that tests make clients continue.
 const pageSize = 100
 
+// list returns the first page of a listing and a cursor for the rest.
 func (c *call) list(paths []string) map[string]any {
 	n := min(len(paths), pageSize)
 	entries := []any{}

@@ -10,28 +10,29 @@ import (
 )
 
 const (
-	// maxSession bounds the bytes of one session, and with it the simulator's memory.
+	// maxSession is the greatest size of one session, in bytes.
 	maxSession = 2 << 30
-	// maxBatch is how many sessions one batch call may name.
+	// maxBatch is the greatest number of sessions in one batch call.
 	maxBatch = 1000
 )
 
-// session is an upload in parts.
+// session is an upload session.
 type session struct {
 	account *account
 	data    content
 	closed  bool
 	started time.Time
-	// chunks of a concurrent session, by offset; they may come in any order. nil for a sequential one.
+	// chunks of a concurrent session by offset, in any order; nil for a sequential session.
 	chunks map[int64]part
 }
 
+// sessionCursor is Dropbox's UploadSessionCursor.
 type sessionCursor struct {
 	SessionID string `json:"session_id"`
 	Offset    int64  `json:"offset"`
 }
 
-// newSession opens a session. The lock must be held.
+// newSession starts a session. The lock must be held.
 func (c *call) newSession(concurrent bool) (string, *session) {
 	s := c.server
 	if len(s.sessions) >= maxSessions {
@@ -50,9 +51,10 @@ func (c *call) newSession(concurrent bool) (string, *session) {
 	return id, open
 }
 
+// expired reports whether a session is too old.
 func (s *Server) expired(open *session) bool { return s.now().Sub(open.started) > sessionLife }
 
-// sessionType reads a UploadSessionType, which is a tag or a union without content; sequential is the default.
+// sessionType decodes an UploadSessionType, which is a tag or a union without content. The default is sequential.
 func sessionType(value any) (concurrent, ok bool) {
 	if object, isObject := value.(map[string]any); isObject {
 		value = object[".tag"]
@@ -108,7 +110,7 @@ func sessionStartBatch(c *call) (any, *apiError) {
 	return map[string]any{"session_ids": ids}, nil
 }
 
-// open returns the session of an id, or what is wrong with it.
+// open returns the session of an id, or an error.
 func (c *call) open(id string) (*session, map[string]any) {
 	open := c.server.sessions[id]
 	if open == nil || open.account != c.account || c.server.expired(open) {
@@ -117,7 +119,7 @@ func (c *call) open(id string) (*session, map[string]any) {
 	return open, nil
 }
 
-// at returns the session of a cursor, or what is wrong with it.
+// at returns the session of a cursor, or an error.
 func (c *call) at(cursor sessionCursor) (*session, map[string]any) {
 	open, problem := c.open(cursor.SessionID)
 	if problem != nil {
@@ -147,7 +149,7 @@ func sessionAppend(c *call) (any, *apiError) {
 	return nil, nil
 }
 
-// append adds a part to a session. The result is an UploadSessionAppendError.
+// append appends a part to a session. It returns an UploadSessionAppendError, nil if all is well.
 func (c *call) append(cursor sessionCursor, p part, last bool) map[string]any {
 	open, problem := c.open(cursor.SessionID)
 	switch {
@@ -171,7 +173,7 @@ func (c *call) append(cursor sessionCursor, p part, last bool) map[string]any {
 	return nil
 }
 
-// place puts a chunk into a concurrent session: only the one that closes it may be no multiple of 4 MiB.
+// place adds a chunk to a concurrent session. Only the chunk that closes the session need not be a multiple of 4 MiB.
 func (open *session) place(offset int64, p part, last bool) map[string]any {
 	switch {
 	case offset%hashBlock != 0:
@@ -240,7 +242,7 @@ func sessionAppendBatch(c *call) (any, *apiError) {
 	return map[string]any{"entries": results}, nil
 }
 
-// finish commits a session. The result is a file, or an UploadSessionFinishError.
+// finish commits a session. It returns the file, or an UploadSessionFinishError.
 func (c *call) finish(cursor sessionCursor, arg commit) (*entry, map[string]any) {
 	open, problem := c.at(cursor)
 	if problem != nil {
@@ -280,7 +282,7 @@ func sessionFinish(c *call) (any, *apiError) {
 	if open, problem = c.at(arg.Cursor); problem != nil {
 		return nil, c.server.endpoint(map[string]any{".tag": "lookup_failed", "lookup_failed": problem})
 	}
-	// Data that comes with finish stays appended, also when the commit is refused.
+	// Data of finish stays appended even if the commit is refused.
 	if len(c.body.data) > 0 {
 		open.data = open.data.with(c.body)
 	}

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// begin opens sessions.
-func (c *client) begin(n int, kind string) []string {
+// startSessions starts n sessions and returns their ids.
+func (c *client) startSessions(n int, kind string) []string {
 	c.t.Helper()
 	status, body := c.rpc("files/upload_session/start_batch", fmt.Sprintf(`{"num_sessions":%d,"session_type":%q}`, n, kind))
 	var answer struct {
@@ -28,7 +28,7 @@ func (c *client) begin(n int, kind string) []string {
 
 func TestBatchOfSessions(t *testing.T) {
 	c := newClient(t, nil)
-	ids := c.begin(3, "sequential")
+	ids := c.startSessions(3, "sequential")
 	arg := fmt.Sprintf(`{"entries":[{"cursor":{"session_id":%q,"offset":0},"length":3,"close":true},`+
 		`{"cursor":{"session_id":%q,"offset":7},"length":2,"close":true},`+
 		`{"cursor":{"session_id":"made-up","offset":0},"length":1,"close":true}]}`, ids[0], ids[1])
@@ -55,30 +55,29 @@ func TestBatchOfSessions(t *testing.T) {
 
 func TestBatchesAreStrict(t *testing.T) {
 	c := newClient(t, nil)
-	id := c.begin(1, "sequential")[0]
+	id := c.startSessions(1, "sequential")[0]
 	entry := func(length int) string {
 		return fmt.Sprintf(`{"entries":[{"cursor":{"session_id":%q,"offset":0},"length":%d,"close":true}]}`, id, length)
 	}
-	for _, x := range []struct {
-		name   string
+	for name, x := range map[string]struct {
 		call   func() (int, string)
 		status int
 		want   string
 	}{
-		{"no sessions", func() (int, string) { return c.rpc("files/upload_session/start_batch", `{"num_sessions":0}`) }, 400, "num_sessions: must be from 1 to 1000"},
-		{"too many sessions", func() (int, string) { return c.rpc("files/upload_session/start_batch", `{"num_sessions":1001}`) }, 400, "num_sessions"},
-		{"a kind that is not known", func() (int, string) {
+		"no sessions":       {call: func() (int, string) { return c.rpc("files/upload_session/start_batch", `{"num_sessions":0}`) }, status: 400, want: "num_sessions: must be from 1 to 1000"},
+		"too many sessions": {call: func() (int, string) { return c.rpc("files/upload_session/start_batch", `{"num_sessions":1001}`) }, status: 400, want: "num_sessions"},
+		"a kind that is not known": {call: func() (int, string) {
 			return c.rpc("files/upload_session/start_batch", `{"num_sessions":1,"session_type":"fast"}`)
-		}, 400, "num_sessions"},
-		{"fewer bytes than announced", func() (int, string) { return c.content("files/upload_session/append_batch", entry(5), "abc") }, 409, `{".tag":"length_mismatch"}`},
-		{"more bytes than announced", func() (int, string) { return c.content("files/upload_session/append_batch", entry(2), "abc") }, 409, `{".tag":"length_mismatch"}`},
-		{"no entries", func() (int, string) { return c.content("files/upload_session/append_batch", `{"entries":[]}`, "") }, 400, "entries: must have 1 to 1000 items"},
-		{"an unknown field", func() (int, string) {
+		}, status: 400, want: "num_sessions"},
+		"fewer bytes than announced": {call: func() (int, string) { return c.content("files/upload_session/append_batch", entry(5), "abc") }, status: 409, want: `{".tag":"length_mismatch"}`},
+		"more bytes than announced":  {call: func() (int, string) { return c.content("files/upload_session/append_batch", entry(2), "abc") }, status: 409, want: `{".tag":"length_mismatch"}`},
+		"no entries":                 {call: func() (int, string) { return c.content("files/upload_session/append_batch", `{"entries":[]}`, "") }, status: 400, want: "entries: must have 1 to 1000 items"},
+		"an unknown field": {call: func() (int, string) {
 			return c.rpc("files/upload_session/finish_batch_v2", `{"entries":[{"cursor":{"session_id":"x","offset":0},"commit":{"path":"/a","content_hashes":"x"}}]}`)
-		}, 400, "could not decode"},
+		}, status: 400, want: "could not decode"},
 	} {
 		if status, body := x.call(); status != x.status || !strings.Contains(body, x.want) {
-			t.Errorf("%s: HTTP %d %s", x.name, status, body)
+			t.Errorf("%s: HTTP %d %s", name, status, body)
 		}
 	}
 }
@@ -86,7 +85,7 @@ func TestBatchesAreStrict(t *testing.T) {
 func TestConcurrentSession(t *testing.T) {
 	c := newClient(t, nil)
 	block := strings.Repeat("0123456789abcdef", hashBlock/16)
-	id := c.begin(1, "concurrent")[0]
+	id := c.startSessions(1, "concurrent")[0]
 	chunk := func(offset int64, data string, last bool) (int, string) {
 		return c.content("files/upload_session/append_v2", fmt.Sprintf(`{"cursor":{"session_id":%q,"offset":%d},"close":%t}`, id, offset, last), data)
 	}
@@ -99,17 +98,17 @@ func TestConcurrentSession(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"an offset within a block", func() (int, string) { return chunk(5, block, false) }, 409, "concurrent_session_invalid_offset"},
-		{"part of a block", func() (int, string) { return chunk(0, "abc", false) }, 409, "concurrent_session_invalid_data_size"},
-		{"the second chunk before the first", func() (int, string) { return chunk(hashBlock, block, false) }, 200, "null"},
-		{"the end before all is there", finish, 409, "concurrent_session_not_closed"},
-		{"the first chunk", func() (int, string) { return chunk(0, block, false) }, 200, "null"},
-		{"the last, which closes it", func() (int, string) { return chunk(2*hashBlock, "rest", true) }, 200, "null"},
-		{"a chunk too many", func() (int, string) { return chunk(3*hashBlock, block, false) }, 409, `{".tag":"closed"}`},
-		{"the end", finish, 200, `"path_display":"/big"`},
-		{"data in the start", func() (int, string) {
+		{name: "an offset within a block", call: func() (int, string) { return chunk(5, block, false) }, status: 409, want: "concurrent_session_invalid_offset"},
+		{name: "part of a block", call: func() (int, string) { return chunk(0, "abc", false) }, status: 409, want: "concurrent_session_invalid_data_size"},
+		{name: "the second chunk before the first", call: func() (int, string) { return chunk(hashBlock, block, false) }, status: 200, want: "null"},
+		{name: "the end before all is there", call: finish, status: 409, want: "concurrent_session_not_closed"},
+		{name: "the first chunk", call: func() (int, string) { return chunk(0, block, false) }, status: 200, want: "null"},
+		{name: "the last, which closes it", call: func() (int, string) { return chunk(2*hashBlock, "rest", true) }, status: 200, want: "null"},
+		{name: "a chunk too many", call: func() (int, string) { return chunk(3*hashBlock, block, false) }, status: 409, want: `{".tag":"closed"}`},
+		{name: "the end", call: finish, status: 200, want: `"path_display":"/big"`},
+		{name: "data in the start", call: func() (int, string) {
 			return c.content("files/upload_session/start", `{"session_type":"concurrent"}`, "abc")
-		}, 409, "concurrent_session_data_not_allowed"},
+		}, status: 409, want: "concurrent_session_data_not_allowed"},
 	} {
 		if status, body := x.call(); status != x.status || !strings.Contains(body, x.want) {
 			t.Errorf("%s: HTTP %d %s", x.name, status, body)
@@ -122,7 +121,7 @@ func TestConcurrentSession(t *testing.T) {
 
 func TestSessionsLiveForAWeek(t *testing.T) {
 	c := newClient(t, nil)
-	id := c.begin(1, "sequential")[0]
+	id := c.startSessions(1, "sequential")[0]
 	c.sim.AdvanceClock(8 * 24 * time.Hour)
 	_, body := c.refresh(map[string][]string{"grant_type": {"refresh_token"}, "refresh_token": {"refresh"}, "client_id": {"app"}})
 	var token struct {
@@ -172,12 +171,12 @@ func TestTeamSpace(t *testing.T) {
 		status int
 		body   string
 	}{
-		`{".tag":"root","root":"77"}`:                 {200, "path_display"},
-		`{".tag":"namespace_id","namespace_id":"77"}`: {200, "path_display"},
-		`{".tag":"home"}`:                             {200, "path_display"},
-		`{".tag":"root","root":"1"}`:                  {422, `"invalid_root":{".tag":"team","home_namespace_id":"1","home_path":"/Ada","root_namespace_id":"77"}`},
-		`{".tag":"namespace_id","namespace_id":"5"}`:  {422, `{".tag":"no_permission"}`},
-		`77`: {400, "could not decode"},
+		`{".tag":"root","root":"77"}`:                 {status: 200, body: "path_display"},
+		`{".tag":"namespace_id","namespace_id":"77"}`: {status: 200, body: "path_display"},
+		`{".tag":"home"}`:                             {status: 200, body: "path_display"},
+		`{".tag":"root","root":"1"}`:                  {status: 422, body: `"invalid_root":{".tag":"team","home_namespace_id":"1","home_path":"/Ada","root_namespace_id":"77"}`},
+		`{".tag":"namespace_id","namespace_id":"5"}`:  {status: 422, body: `{".tag":"no_permission"}`},
+		`77`: {status: 400, body: "could not decode"},
 	} {
 		if status, body := at(root, "/a", "x"); status != want.status || !strings.Contains(body, want.body) {
 			t.Errorf("%s: HTTP %d %s", root, status, body)

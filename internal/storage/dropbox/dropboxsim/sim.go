@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dropboxsim is a strict simulator of Dropbox's HTTP API v2, for tests, benchmarks and the demo: what Dropbox refuses,
-// it refuses, with the same bytes. One listener plays the hosts api.dropboxapi.com, content.dropboxapi.com and www.dropbox.com.
+// Package dropboxsim is a strict simulator of Dropbox's HTTP API v2, for tests, benchmarks and the demo. It refuses what Dropbox refuses,
+// with the same bytes. One listener serves the hosts api.dropboxapi.com, content.dropboxapi.com and www.dropbox.com.
 package dropboxsim
 
 import (
@@ -17,17 +17,19 @@ import (
 )
 
 const (
-	// tokenLife of an access token.
+	// tokenLife is how long an access token is valid.
 	tokenLife = 14400 * time.Second
-	// maxUpload is the limit of files/upload and of one session append.
+	// maxUpload is the greatest size of one files/upload or session append, in bytes.
 	maxUpload = 150 << 20
-	// maxRPC bounds an RPC body.
+	// maxRPC is the greatest size of an RPC body, in bytes.
 	maxRPC = 1 << 20
-	// maxLog bounds the request log; the oldest entries go first.
-	maxLog      = 100_000
-	hashBlock   = 4 << 20
+	// maxLog bounds the request log; the oldest entries are dropped.
+	maxLog = 100_000
+	// hashBlock is the block size of Dropbox's content_hash, in bytes.
+	hashBlock = 4 << 20
+	// maxSessions bounds the sessions, tokens, codes, grants and cursors, and so the simulator's memory.
 	maxSessions = 100_000
-	// sessionLife is how long an upload session may be used.
+	// sessionLife is how long an upload session is valid.
 	sessionLife = 7 * 24 * time.Hour
 	// homeNamespace is the namespace of a user's own files.
 	homeNamespace = "1"
@@ -35,24 +37,24 @@ const (
 
 // Account is a Dropbox account with one connected app. The consent page lets other accounts connect the same app.
 type Account struct {
-	// AppKey names the app in requests of tokens; RefreshToken is what it was given.
+	// AppKey and RefreshToken are the app's credentials.
 	AppKey       string `json:"appKey"`
 	AppSecret    string `json:"appSecret,omitempty"`
 	RefreshToken string `json:"refreshToken"`
 	Email        string `json:"email"`
 	DisplayName  string `json:"displayName"`
-	// Quota in bytes; 0 is 2 GiB.
+	// Quota in bytes; 0 means 2 GiB.
 	Quota int64 `json:"quota,omitempty"`
-	// Scopes of the app; empty is all that Platen and rclone need.
+	// Scopes of the app; empty means all that Platen and rclone need.
 	Scopes []string `json:"scopes,omitempty"`
 	// Revoked makes refreshes fail.
 	Revoked bool `json:"revoked,omitempty"`
-	// AppName as the consent page shows it; empty is the AppKey.
+	// AppName as the consent page shows it; empty means the AppKey.
 	AppName string `json:"appName,omitempty"`
-	// RedirectURIs that are registered for the app; a request must name one of them exactly, or none.
+	// RedirectURIs registered for the app. A request must name one of them exactly, or none.
 	RedirectURIs []string `json:"redirectURIs,omitempty"`
-	// TeamSpace is the id of the team space that the account belongs to, the root that Dropbox-API-Path-Root may name; empty for
-	// an account without a team.
+	// TeamSpace is the id of the account's team space, which the header Dropbox-API-Path-Root may name as the root; empty for an account
+	// without a team.
 	TeamSpace string `json:"teamSpace,omitempty"`
 }
 
@@ -68,12 +70,12 @@ type Entry struct {
 	Fault  bool      `json:"fault,omitempty"`
 }
 
-// File is what stands at a path.
+// File is a file at a path.
 type File struct {
 	Path        string `json:"path"`
 	Size        int64  `json:"size"`
 	ContentHash string `json:"contentHash"`
-	// Commits is how often content was committed at this path.
+	// Commits counts the commits of content to this path.
 	Commits int `json:"commits"`
 }
 
@@ -96,6 +98,7 @@ type Server struct {
 	grants   map[string]*grant // by refresh token
 }
 
+// account is an Account and its files.
 type account struct {
 	Account
 	id string
@@ -106,18 +109,20 @@ type account struct {
 // space is a tree of files.
 type space struct {
 	entries map[string]*entry // by folded path
-	// locked while a commit is under way: Dropbox refuses others meanwhile.
+	// locked is true during a commit, when Dropbox refuses others.
 	locked bool
 }
 
+// token is an access token.
 type token struct {
 	account *account
 	expires time.Time
 	scopes  []string
-	// refresh is the refresh token that it comes from, empty when the app got none.
+	// refresh is the refresh token of the same grant, empty if the app has none.
 	refresh string
 }
 
+// entry is a file or folder.
 type entry struct {
 	id, display, rev string
 	folder           bool
@@ -128,6 +133,7 @@ type entry struct {
 	commits          int
 }
 
+// cursor is the rest of a listing.
 type cursor struct {
 	space *space
 	paths []string
@@ -144,7 +150,7 @@ func New() *Server {
 	return s
 }
 
-// AddAccount adds an account, or changes the one with its AppKey.
+// AddAccount adds an account, or updates the account with the same AppKey.
 func (s *Server) AddAccount(a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +175,7 @@ func (a *account) space(namespace string) *space {
 	return a.spaces[namespace]
 }
 
-// ExpireTokens makes every access token expired.
+// ExpireTokens lets all access tokens expire.
 func (s *Server) ExpireTokens() { s.AdvanceClock(tokenLife) }
 
 // AdvanceClock moves the simulator's clock.
@@ -179,7 +185,7 @@ func (s *Server) AdvanceClock(d time.Duration) {
 	s.skew += d
 }
 
-// SetLatency makes every answer wait.
+// SetLatency delays every answer.
 func (s *Server) SetLatency(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,17 +239,18 @@ func (s *Server) ClearLog() {
 	s.log = nil
 }
 
-// now is the simulator's time. The lock must be held.
+// now returns the simulator's time. The lock must be held.
 func (s *Server) now() time.Time { return time.Now().Add(s.skew).UTC().Truncate(time.Second) }
 
+// record appends an entry to the request log.
 func (s *Server) record(e Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.note(e)
+	s.recordLocked(e)
 }
 
-// note is record for whoever holds the lock.
-func (s *Server) note(e Entry) {
+// recordLocked is record with the lock held.
+func (s *Server) recordLocked(e Entry) {
 	s.seq++
 	e.Seq, e.Time = s.seq, time.Now()
 	if len(s.log) >= maxLog {
@@ -252,6 +259,7 @@ func (s *Server) note(e Entry) {
 	s.log = append(s.log, e)
 }
 
+// used returns the size of all files of the account, in bytes.
 func (a *account) used() (sum int64) {
 	for _, space := range a.spaces {
 		for _, e := range space.entries {
@@ -261,16 +269,17 @@ func (a *account) used() (sum int64) {
 	return sum
 }
 
-// random returns hexadecimal characters.
+// random returns n random hexadecimal characters.
 func random(n int) string {
 	data := make([]byte, (n+1)/2)
 	_, _ = rand.Read(data) // never fails, see crypto/rand
 	return hex.EncodeToString(data)[:n]
 }
 
-// fold makes the key under which a path is found: Dropbox ignores case and keeps it.
+// fold returns the key of a path in a space. Dropbox ignores case and preserves it.
 func fold(path string) string { return strings.ToLower(path) }
 
+// metadata returns Dropbox's Metadata of an entry.
 func (s *Server) metadata(e *entry) map[string]any {
 	m := map[string]any{
 		"name": e.display[strings.LastIndex(e.display, "/")+1:], "path_lower": fold(e.display), "path_display": e.display, "id": e.id,
@@ -288,7 +297,7 @@ func (s *Server) metadata(e *entry) map[string]any {
 	return m
 }
 
-// summary is an error_summary: the tags, and a run of dots of which nobody may rely on the length.
+// summary returns an error_summary: the tags and some dots. Their number varies, so that no client relies on it.
 func (s *Server) summary(tags ...string) string {
 	s.dots = (s.dots + 1) % 4
 	return fmt.Sprintf("%s/%s", strings.Join(tags, "/"), strings.Repeat(".", s.dots))

@@ -6,6 +6,7 @@ package dropboxsim
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // client talks to a simulator as the account "app".
@@ -96,7 +99,7 @@ var (
 	sessionID = regexp.MustCompile(`pid_upload_session:[0-9a-f]+`)
 )
 
-// canonical takes out of a body what varies from call to call: the dots of a summary and session ids.
+// canonical removes from a body what varies from call to call: the dots of a summary and session ids.
 func canonical(body string) string {
 	return sessionID.ReplaceAllString(dots.ReplaceAllString(strings.TrimSpace(body), `/"`), "ID")
 }
@@ -108,29 +111,28 @@ func TestErrorBodies(t *testing.T) {
 		return func() (int, string) { return c.content("files/upload", arg, data) }
 	}
 	rpc := func(route, arg string) func() (int, string) { return func() (int, string) { return c.rpc(route, arg) } }
-	for _, x := range []struct {
-		name   string
+	for name, x := range map[string]struct {
 		call   func() (int, string)
 		status int
 		body   string
 	}{
-		{"no leading slash", upload(`{"path":"a"}`, ""), 409, `{"error":{".tag":"path","reason":{".tag":"malformed_path"},"upload_session_id":"ID"},"error_summary":"path/malformed_path/"}`},
-		{"a trailing space", upload(`{"path":"/a "}`, ""), 409, `{"error":{".tag":"path","reason":{".tag":"malformed_path"},"upload_session_id":"ID"},"error_summary":"path/malformed_path/"}`},
-		{"a disallowed name", upload(`{"path":"/x/Desktop.ini"}`, ""), 409, `{"error":{".tag":"path","reason":{".tag":"disallowed_name"},"upload_session_id":"ID"},"error_summary":"path/disallowed_name/"}`},
-		{"another file stands there", upload(`{"path":"/FOLDER/File.txt"}`, "other"), 409, `{"error":{".tag":"path","reason":{".tag":"conflict","conflict":{".tag":"file"}},"upload_session_id":"ID"},"error_summary":"path/conflict/file/"}`},
-		{"a folder stands there", upload(`{"path":"/folder","mode":"overwrite"}`, "x"), 409, `{"error":{".tag":"path","reason":{".tag":"conflict","conflict":{".tag":"folder"}},"upload_session_id":"ID"},"error_summary":"path/conflict/folder/"}`},
-		{"a file where a folder should be", upload(`{"path":"/folder/file.txt/a"}`, "x"), 409, `{"error":{".tag":"path","reason":{".tag":"conflict","conflict":{".tag":"file_ancestor"}},"upload_session_id":"ID"},"error_summary":"path/conflict/file_ancestor/"}`},
-		{"full", upload(`{"path":"/big"}`, strings.Repeat("x", 200)), 409, `{"error":{".tag":"path","reason":{".tag":"insufficient_space"},"upload_session_id":"ID"},"error_summary":"path/insufficient_space/"}`},
-		{"a wrong hash", upload(`{"path":"/h","content_hash":"00"}`, "x"), 409, `{"error":{".tag":"content_hash_mismatch"},"error_summary":"content_hash_mismatch/"}`},
-		{"raw UTF-8 in the header", upload(`{"path":"/ü"}`, "x"), 400, `Error in call to API function "files/upload": HTTP header "Dropbox-API-Arg": could not decode input as JSON`},
-		{"nothing there", rpc("files/get_metadata", `{"path":"/none"}`), 409, `{"error":{".tag":"path","path":{".tag":"not_found"}},"error_summary":"path/not_found/"}`},
-		{"the folder exists", rpc("files/create_folder_v2", `{"path":"/Folder"}`), 409, `{"error":{".tag":"path","path":{".tag":"conflict","conflict":{".tag":"folder"}}},"error_summary":"path/conflict/folder/"}`},
-		{"no session", rpc("files/upload_session/finish_batch_v2", `{"entries":[{"cursor":{"session_id":"x","offset":0},"commit":{"path":"/a"}}]}`), 200, `{"entries":[{".tag":"failure","failure":{".tag":"lookup_failed","lookup_failed":{".tag":"not_found"}}}]}`},
+		"no leading slash":                {call: upload(`{"path":"a"}`, ""), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"malformed_path"},"upload_session_id":"ID"},"error_summary":"path/malformed_path/"}`},
+		"a trailing space":                {call: upload(`{"path":"/a "}`, ""), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"malformed_path"},"upload_session_id":"ID"},"error_summary":"path/malformed_path/"}`},
+		"a disallowed name":               {call: upload(`{"path":"/x/Desktop.ini"}`, ""), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"disallowed_name"},"upload_session_id":"ID"},"error_summary":"path/disallowed_name/"}`},
+		"another file is there":           {call: upload(`{"path":"/FOLDER/File.txt"}`, "other"), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"conflict","conflict":{".tag":"file"}},"upload_session_id":"ID"},"error_summary":"path/conflict/file/"}`},
+		"a folder is there":               {call: upload(`{"path":"/folder","mode":"overwrite"}`, "x"), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"conflict","conflict":{".tag":"folder"}},"upload_session_id":"ID"},"error_summary":"path/conflict/folder/"}`},
+		"a file where a folder should be": {call: upload(`{"path":"/folder/file.txt/a"}`, "x"), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"conflict","conflict":{".tag":"file_ancestor"}},"upload_session_id":"ID"},"error_summary":"path/conflict/file_ancestor/"}`},
+		"full":                            {call: upload(`{"path":"/big"}`, strings.Repeat("x", 200)), status: 409, body: `{"error":{".tag":"path","reason":{".tag":"insufficient_space"},"upload_session_id":"ID"},"error_summary":"path/insufficient_space/"}`},
+		"a wrong hash":                    {call: upload(`{"path":"/h","content_hash":"00"}`, "x"), status: 409, body: `{"error":{".tag":"content_hash_mismatch"},"error_summary":"content_hash_mismatch/"}`},
+		"raw UTF-8 in the header":         {call: upload(`{"path":"/ü"}`, "x"), status: 400, body: `Error in call to API function "files/upload": HTTP header "Dropbox-API-Arg": could not decode input as JSON`},
+		"nothing there":                   {call: rpc("files/get_metadata", `{"path":"/none"}`), status: 409, body: `{"error":{".tag":"path","path":{".tag":"not_found"}},"error_summary":"path/not_found/"}`},
+		"the folder exists":               {call: rpc("files/create_folder_v2", `{"path":"/Folder"}`), status: 409, body: `{"error":{".tag":"path","path":{".tag":"conflict","conflict":{".tag":"folder"}}},"error_summary":"path/conflict/folder/"}`},
+		"no session":                      {call: rpc("files/upload_session/finish_batch_v2", `{"entries":[{"cursor":{"session_id":"x","offset":0},"commit":{"path":"/a"}}]}`), status: 200, body: `{"entries":[{".tag":"failure","failure":{".tag":"lookup_failed","lookup_failed":{".tag":"not_found"}}}]}`},
 	} {
-		t.Run(x.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			status, body := x.call()
-			if status != x.status || canonical(body) != x.body {
-				t.Errorf("got HTTP %d %s\nwant HTTP %d %s", status, canonical(body), x.status, x.body)
+			if diff := cmp.Diff(fmt.Sprint(x.status, " ", x.body), fmt.Sprint(status, " ", canonical(body))); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -211,7 +213,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestLogTellsWhatWasAsked(t *testing.T) {
+func TestLogHasTheRequests(t *testing.T) {
 	c := newClient(t, nil)
 	c.sim.ClearLog()
 	c.mustUpload("/a", "123")
