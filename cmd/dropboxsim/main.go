@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command dropboxsim serves the Dropbox simulator, for test clusters. It has no place in production.
+// Command dropboxsim serves the Dropbox simulator for test clusters and the demo. It is not for production.
 package main
 
 import (
@@ -30,7 +30,7 @@ func main() {
 
 func run(log *slog.Logger) error {
 	address := flag.String("listen", ":8090", "address to listen on")
-	accountsFile := flag.String("accounts", "", "JSON file with a list of accounts to begin with")
+	accountsFile := flag.String("accounts", "", "JSON file with a list of accounts to add at the start")
 	flag.Parse()
 
 	sim := dropboxsim.New()

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package interop proves the Dropbox simulator with a client that others wrote: rclone copies a tree up, lists it and copies it
-// down again. Its hosts are fixed, so it is led to the simulator by a proxy on the loopback interface.
+// Package interop tests the Dropbox simulator with other clients of Dropbox: rclone and Dropbox's own SDK for JavaScript. rclone cannot
+// be given other hosts than Dropbox's, so a proxy on the loopback interface connects it with the simulator.
 package interop
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/platen-dev/platen/test/peer"
 )
 
-// rclone returns a runner of rclone.
+// rclone returns a function that runs rclone and returns its output.
 func rclone(t *testing.T, env []string) func(args ...string) string {
 	t.Helper()
 	binary, err := peer.Rclone(t.Context(), filepath.Join("..", ".."))
@@ -40,7 +40,7 @@ func rclone(t *testing.T, env []string) func(args ...string) string {
 	}
 }
 
-// serve plays Dropbox's hosts, and returns the environment that leads rclone there.
+// serve serves Dropbox's hosts, and returns the environment that connects rclone with them and the file of their CA.
 func serve(t *testing.T, sim *dropboxsim.Server) (env []string, caFile string) {
 	t.Helper()
 	hosts, err := peer.NewHosts(sim)
@@ -64,7 +64,7 @@ func TestRcloneCopiesATreeUpAndDown(t *testing.T) {
 			env = append(env,
 				"RCLONE_CONFIG="+filepath.Join(t.TempDir(), "rclone.conf"),
 				"RCLONE_CONFIG_BOX_TYPE=dropbox", "RCLONE_CONFIG_BOX_CLIENT_ID=app", "RCLONE_CONFIG_BOX_CLIENT_SECRET=secret",
-				// Expired, so that rclone has to refresh it.
+				// The token has expired, so that rclone has to refresh it.
 				`RCLONE_CONFIG_BOX_TOKEN={"access_token":"old","token_type":"bearer","refresh_token":"refresh","expiry":"2020-01-01T00:00:00Z"}`,
 				"RCLONE_CA_CERT="+ca, "RCLONE_DROPBOX_BATCH_MODE="+mode, "RCLONE_DROPBOX_CHUNK_SIZE=1Mi", "RCLONE_RETRIES=1", "RCLONE_LOW_LEVEL_RETRIES=1",
 			)
@@ -79,8 +79,8 @@ func TestRcloneCopiesATreeUpAndDown(t *testing.T) {
 				"folder/UPPER and lower": []byte("case is kept"),
 			}
 			if mode == "sync" {
-				// Without batches a path travels in a header, which the SDK that rclone is built on (v6.6.3) sends unescaped: Dropbox
-				// and the simulator refuse it.
+				// Without batches the path is in a header, which rclone's SDK (v6.6.3) does not escape. Dropbox and the simulator refuse
+				// such a header.
 				tree["folder/Grüße 🎉.txt"] = []byte("hello")
 				tree["folder/deep/日本語.txt"] = []byte("こんにちは")
 			}
@@ -103,11 +103,11 @@ func TestRcloneCopiesATreeUpAndDown(t *testing.T) {
 			got := read(t, down)
 			for name, data := range tree {
 				if !bytes.Equal(got[name], data) {
-					t.Errorf("%s came back changed", name)
+					t.Errorf("%s has changed on its way up and down", name)
 				}
 			}
 			if len(got) != len(tree) {
-				t.Errorf("got %d files back, want %d", len(got), len(tree))
+				t.Errorf("copied %d files down, want %d", len(got), len(tree))
 			}
 			refreshes := 0
 			for _, e := range sim.Log() {
@@ -125,6 +125,7 @@ func TestRcloneCopiesATreeUpAndDown(t *testing.T) {
 	}
 }
 
+// random returns random bytes.
 func random(t *testing.T, size int) []byte {
 	t.Helper()
 	data := make([]byte, size)
@@ -134,6 +135,7 @@ func random(t *testing.T, size int) []byte {
 	return data
 }
 
+// read returns the bytes of all files below a folder by path.
 func read(t *testing.T, root string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}

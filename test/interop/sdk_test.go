@@ -17,8 +17,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 )
 
-// TestDropboxSDK lets Dropbox's own JavaScript SDK go through OAuth with PKCE, uploads, sessions, batches, folders, listings and
-// errors.
+// TestDropboxSDK runs Dropbox's own JavaScript SDK through OAuth with PKCE, uploads, sessions, batches, folders, listings and errors.
 func TestDropboxSDK(t *testing.T) {
 	folder := filepath.Join("..", "sdk")
 	if _, err := os.Stat(filepath.Join(folder, "node_modules", "dropbox")); err != nil {
@@ -39,8 +38,8 @@ func TestDropboxSDK(t *testing.T) {
 	if err := command.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, &stderr)
 	}
-	var said map[string]any
-	if err := json.Unmarshal(stdout.Bytes(), &said); err != nil {
+	var output map[string]any
+	if err := json.Unmarshal(stdout.Bytes(), &output); err != nil {
 		t.Fatalf("%v: %s", err, &stdout)
 	}
 	for path, want := range map[string]string{
@@ -74,11 +73,11 @@ func TestDropboxSDK(t *testing.T) {
 		"unauthorized.status":                       "401",
 		"unauthorized.error.error..tag":             "invalid_access_token",
 	} {
-		if got := dig(said, path); got != want {
+		if got := lookUp(output, path); got != want {
 			t.Errorf("%s is %q, want %q", path, got, want)
 		}
 	}
-	listed := fmt.Sprint(said["listed"])
+	listed := fmt.Sprint(output["listed"])
 	for _, entry := range []string{"file /Grüße 🎉.txt", "file /session.txt", "folder /batch", "folder /Folder"} {
 		if !strings.Contains(listed, entry) {
 			t.Errorf("%s is not in %s", entry, listed)
@@ -91,8 +90,8 @@ func TestDropboxSDK(t *testing.T) {
 	}
 }
 
-// dig finds a value by its path; ".tag" is one name.
-func dig(value any, path string) string {
+// lookUp returns the value at a path; ".tag" is one name.
+func lookUp(value any, path string) string {
 	for name := range strings.SplitSeq(strings.ReplaceAll(path, "..tag", "/.tag"), "/") {
 		parts := []string{name}
 		if name != ".tag" {

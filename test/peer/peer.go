@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package peer brings programs that others wrote to the Dropbox simulator, for the tests that prove it and the benchmarks that compare
-// with them: rclone, and Dropbox's hosts as rclone sees them.
+// Package peer connects rclone with the Dropbox simulator, for tests of the simulator and benchmarks against rclone: it builds rclone and
+// serves Dropbox's hosts.
 package peer
 
 import (
@@ -30,10 +30,10 @@ import (
 	"time"
 )
 
-// hostNames of Dropbox.
+// hostNames are Dropbox's hosts.
 var hostNames = []string{"api.dropboxapi.com", "content.dropboxapi.com", "www.dropbox.com", "notify.dropboxapi.com"}
 
-// Rclone returns the path of the rclone of hack/tools/rclone, built once for each version of its module. root is the repository's.
+// Rclone returns the path of the binary of hack/tools/rclone. It builds it once for each version of the module. root is the repository.
 func Rclone(ctx context.Context, root string) (string, error) {
 	module := filepath.Join(root, "hack", "tools", "rclone")
 	digest := sha256.New()
@@ -61,17 +61,17 @@ func Rclone(ctx context.Context, root string) (string, error) {
 	return binary, nil
 }
 
-// Hosts plays Dropbox's hosts over HTTPS behind a proxy on the loopback interface.
+// Hosts serves Dropbox's hosts over HTTPS behind a proxy on the loopback interface.
 type Hosts struct {
 	// Proxy is the URL of the proxy.
 	Proxy string
-	// CA signed the hosts' certificate, in PEM.
+	// CA is the certificate authority of the hosts, in PEM.
 	CA []byte
 
 	server, proxy *httptest.Server
 }
 
-// NewHosts starts the hosts, all answered by one handler. Close ends them.
+// NewHosts starts the hosts with one handler for all. Close stops them.
 func NewHosts(handler http.Handler) (*Hosts, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -96,17 +96,17 @@ func NewHosts(handler http.Handler) (*Hosts, error) {
 	return h, nil
 }
 
-// Close ends the hosts.
+// Close stops the hosts.
 func (h *Hosts) Close() {
 	h.proxy.Close()
 	h.server.Close()
 }
 
-// tunnel answers CONNECT for Dropbox's hosts, and for no other, with the simulator.
+// tunnel answers CONNECT with a connection to target, for Dropbox's hosts only.
 func tunnel(w http.ResponseWriter, r *http.Request, target string) {
 	host, _, _ := net.SplitHostPort(r.Host)
 	if r.Method != http.MethodConnect || !slices.Contains(hostNames, host) {
-		http.Error(w, "only Dropbox is here", http.StatusForbidden)
+		http.Error(w, "this proxy connects to Dropbox only", http.StatusForbidden)
 		return
 	}
 	backend, err := net.Dial("tcp", target)

@@ -130,6 +130,7 @@ const (
 	another
 )
 
+// objectAt returns what is at a path, compared with a file.
 func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (object, error) {
 	attributes, err := b.bucket.Attributes(ctx, objectKey(path))
 	if gcerrors.Code(err) == gcerrors.NotFound {
@@ -144,6 +145,7 @@ func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (ob
 	return another, nil
 }
 
+// objectKey returns the key of a path.
 func objectKey(path string) string { return strings.TrimPrefix(path, "/") }
 
 // errExists means that there is an object at a path that was free before.
@@ -200,6 +202,7 @@ func (b *Bucket) called(route string, err error) error {
 	return err
 }
 
+// noBucket returns the error of a bucket that does not exist.
 func (b *Bucket) noBucket(err error) error {
 	return &storage.Error{
 		Class: storage.Stop, Reason: storage.ReasonBucketNotFound, Message: fmt.Sprintf("Bucket '%s' does not exist", b.name), Account: true, Err: err,

@@ -27,24 +27,24 @@ import (
 	"github.com/platen-dev/platen/internal/storage/gcs"
 )
 
-// S3 says how a bucket of Amazon S3, or of a service that speaks its API, is reached.
+// S3 is how to reach a bucket of Amazon S3, or of another service with its API.
 type S3 struct {
 	Bucket, Region string
-	// Endpoint of another service than Amazon's, such as https://s3.example.com; paths hold the bucket's name there.
+	// Endpoint of a service that is not Amazon's, such as https://s3.example.com. The bucket's name is then part of the URL's path.
 	Endpoint string
-	// AccessKeyID and SecretAccessKey are required, SessionToken only for temporary credentials.
+	// AccessKeyID and SecretAccessKey are required. Temporary credentials also need a SessionToken.
 	AccessKeyID, SecretAccessKey, SessionToken string
 }
 
-// OpenS3 returns the provider of an S3 bucket. Nothing is asked yet.
+// OpenS3 returns the provider of an S3 bucket. It makes no call.
 func OpenS3(ctx context.Context, c S3, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
 	options := s3.Options{
 		Region:      c.Region,
 		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
 		HTTPClient:  &http.Client{Transport: transport},
-		// The upload engine tries again, and knows when.
+		// The upload engine retries.
 		Retryer: aws.NopRetryer{},
-		// Other services than Amazon's do not know the newer checksums.
+		// Services that are not Amazon's do not know the newer checksums.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	}
@@ -58,15 +58,15 @@ func OpenS3(ctx context.Context, c S3, transport http.RoundTripper, observer sto
 	return New("s3", c.Bucket, c.Endpoint+"/"+c.Bucket, bucket, observer), nil
 }
 
-// GCS says how a bucket of Google Cloud Storage is reached.
+// GCS is how to reach a bucket of Google Cloud Storage.
 type GCS struct {
 	Bucket string
-	// ServiceAccountKey is the JSON key of a service account. Other kinds of credentials are refused: they may name files and
+	// ServiceAccountKey is the JSON key of a service account. OpenGCS refuses other kinds of credentials, because they may name files and
 	// programs.
 	ServiceAccountKey string
 }
 
-// OpenGCS returns the provider of a bucket of Google Cloud Storage. Nothing is asked yet.
+// OpenGCS returns the provider of a bucket of Google Cloud Storage. It makes no call.
 func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
 	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcs.Scope)
 	if err != nil {
@@ -74,22 +74,22 @@ func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer s
 			Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
 		}
 	}
-	// Tokens outlive the call that opens the bucket.
+	// Tokens must outlive the call that opens the bucket.
 	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport}))
 	client := &http.Client{Transport: &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, tokens), Base: transport}}
 	return New("gcs", c.Bucket, c.Bucket, gcs.Open(client, c.Bucket), observer), nil
 }
 
-// AzureBlob says how a container of Azure Blob Storage is reached.
+// AzureBlob is how to reach a container of Azure Blob Storage.
 type AzureBlob struct {
 	Account, Container string
-	// Endpoint of another service than Azure's own, such as https://blobs.example.com/account.
+	// Endpoint of a service that is not Azure's, such as https://blobs.example.com/account.
 	Endpoint string
 	// AccountKey in base64.
 	AccountKey string
 }
 
-// OpenAzureBlob returns the provider of an Azure Blob Storage container. Nothing is asked yet.
+// OpenAzureBlob returns the provider of an Azure Blob Storage container. It makes no call.
 func OpenAzureBlob(ctx context.Context, c AzureBlob, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
 	key, err := container.NewSharedKeyCredential(c.Account, c.AccountKey)
 	if err != nil {
@@ -114,11 +114,12 @@ func OpenAzureBlob(ctx context.Context, c AzureBlob, transport http.RoundTripper
 	return New("azureblob", c.Container, endpoint+"/"+c.Container, bucket, observer), nil
 }
 
+// misconfigured returns the error of settings that a service's library refuses.
 func misconfigured(err error) error {
 	return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidSpec, Account: true, Message: "The bucket's settings are not valid", Err: err}
 }
 
-// statusOfOthers is the HTTP status of an error of Google's service or Azure's library, 0 when there was no answer.
+// statusOfOthers returns the HTTP status of an error of Google's service or Azure's library, 0 if there was no answer.
 func statusOfOthers(err error) int {
 	if google := (*gcs.Error)(nil); errors.As(err, &google) {
 		return google.Status
@@ -132,7 +133,7 @@ func statusOfOthers(err error) int {
 	return 0
 }
 
-// codeOf is the service's own code of an error, such as NoSuchBucket; empty when there is none.
+// codeOf returns the service's code of an error, such as NoSuchBucket; empty if there is none.
 func codeOf(err error) string {
 	if s3 := smithy.APIError(nil); errors.As(err, &s3) {
 		return s3.ErrorCode()

@@ -15,7 +15,7 @@ import (
 
 func TestListFolders(t *testing.T) {
 	_, c := setup(t)
-	// The folders come last, behind more files than one answer of the simulator holds.
+	// The folders come last, after more files than one answer of the simulator lists.
 	for i := range 120 {
 		if err := storagetest.UploadOne(t.Context(), c, storagetest.File(t, fmt.Sprintf("/aaa-%03d.txt", i), []byte("x"))).Err; err != nil {
 			t.Fatal(err)
@@ -30,9 +30,9 @@ func TestListFolders(t *testing.T) {
 		folder string
 		want   []Folder
 	}{
-		{"/", []Folder{{"archive", "/archive"}, {"Marketing", "/Marketing"}, {"Renders", "/Renders"}}},
-		{"/ARCHIVE", []Folder{{"2024", "/archive/2024"}}},
-		{"/Renders", nil},
+		{folder: "/", want: []Folder{{"archive", "/archive"}, {"Marketing", "/Marketing"}, {"Renders", "/Renders"}}},
+		{folder: "/ARCHIVE", want: []Folder{{"2024", "/archive/2024"}}},
+		{folder: "/Renders", want: nil},
 	} {
 		folders, complete, err := c.ListFolders(t.Context(), x.folder)
 		if err != nil || !complete || !slices.Equal(folders, x.want) {
@@ -41,7 +41,7 @@ func TestListFolders(t *testing.T) {
 	}
 	_, _, err := c.ListFolders(t.Context(), "/nowhere")
 	if problem := (*storage.Error)(nil); !errors.As(err, &problem) || problem.Reason != storage.ReasonNotFound {
-		t.Errorf("a folder that is not there: %v", err)
+		t.Errorf("a missing folder: %v", err)
 	}
 }
 

@@ -39,18 +39,20 @@ const (
 	finish      = "/2/files/upload_session/finish_batch_v2"
 )
 
-// world is the simulator, a content store, and a manager that can be killed. What should stand in the end is its own ledger.
+// world has the simulator, a content store, and a manager that can crash. Its ledger says which files the test expects in the end.
 type world struct {
-	t     *testing.T
-	sim   *dropboxsim.Server
-	url   string
-	store *content.Store
-	news  chan types.NamespacedName
-	retry storage.RetryPolicy
+	t       *testing.T
+	sim     *dropboxsim.Server
+	url     string
+	store   *content.Store
+	changed chan types.NamespacedName
+	retry   storage.RetryPolicy
 
-	mu     sync.Mutex
-	ledger map[string]map[string][]byte // by account and path
-	before map[string][]byte            // what others have put there, by path
+	mu sync.Mutex
+	// ledger has the bytes of each expected file, by account and path.
+	ledger map[string]map[string][]byte
+	// others has the bytes of other files that are at the paths before the upload.
+	others map[string][]byte
 
 	engine  *uploader.Uploader
 	kill    func()
@@ -60,7 +62,7 @@ type world struct {
 func newWorld(t *testing.T, accounts ...string) *world {
 	t.Helper()
 	w := &world{
-		t: t, sim: dropboxsim.New(), news: make(chan types.NamespacedName, 10_000), ledger: map[string]map[string][]byte{},
+		t: t, sim: dropboxsim.New(), changed: make(chan types.NamespacedName, 10_000), ledger: map[string]map[string][]byte{},
 		retry: storage.RetryPolicy{Base: time.Millisecond, Cap: 20 * time.Millisecond},
 	}
 	for _, key := range accounts {
@@ -77,17 +79,17 @@ func newWorld(t *testing.T, accounts ...string) *world {
 		t.Fatal(err)
 	}
 	w.store = store
-	w.begin()
+	w.startManager()
 	t.Cleanup(func() { w.kill() })
 	return w
 }
 
-// begin starts a manager that knows nothing.
-func (w *world) begin() {
+// startManager starts a manager without any state.
+func (w *world) startManager() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.clients = map[string]storage.Provider{}
 	w.engine = uploader.New(uploader.Options{
-		Parallel: 16, Retry: w.retry, Changed: func(j types.NamespacedName) { w.news <- j }, Observer: metrics.Uploads{},
+		Parallel: 16, Retry: w.retry, Changed: func(j types.NamespacedName) { w.changed <- j }, Observer: metrics.Uploads{},
 	})
 	ended := make(chan error, 1)
 	engine := w.engine
@@ -100,12 +102,13 @@ func (w *world) begin() {
 	})
 }
 
-// crash kills the manager, with all calls in flight and all that it knows, and starts another.
+// crash kills the manager with its calls in flight, and starts another one without its state.
 func (w *world) crash() {
 	w.kill()
-	w.begin()
+	w.startManager()
 }
 
+// client returns the provider of an account, the same one until the manager crashes.
 func (w *world) client(account string) storage.Provider {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,13 +125,13 @@ func (w *world) client(account string) storage.Provider {
 	return w.clients[account]
 }
 
-// plan is an upload of pages with the given sizes, of which the ledger is told.
+// plan returns an upload of pages with the given sizes, and adds them to the ledger.
 func (w *world) plan(account, job string, policy storage.ConflictPolicy, sizes ...int) uploader.Upload {
 	w.t.Helper()
 	return w.planAs(account, job, job, policy, sizes...)
 }
 
-// planAs is a plan whose files have other names than the job.
+// planAs is plan with stem instead of the job in the file names.
 func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy, sizes ...int) uploader.Upload {
 	w.t.Helper()
 	random := rand.New(rand.NewPCG(uint64(len(job)), uint64(len(sizes))))
@@ -160,8 +163,8 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 	}
 }
 
-// again is an upload as a manager asks for it that does not know how far the one before has come.
-func again(up uploader.Upload) uploader.Upload {
+// afterCrash returns an upload as a new manager asks for it, which does not know what the one before has uploaded.
+func afterCrash(up uploader.Upload) uploader.Upload {
 	c := up.Connections[0]
 	c.Files = append([]storage.File(nil), c.Files...)
 	for i := range c.Files {
@@ -171,7 +174,7 @@ func again(up uploader.Upload) uploader.Upload {
 	return up
 }
 
-// await waits until an upload is done.
+// await waits until an upload is done, and returns its result.
 func (w *world) await(up uploader.Upload) uploader.Result {
 	w.t.Helper()
 	timeout := time.After(time.Minute)
@@ -180,14 +183,14 @@ func (w *world) await(up uploader.Upload) uploader.Result {
 			return results[0]
 		}
 		select {
-		case <-w.news:
+		case <-w.changed:
 		case <-timeout:
 			w.t.Fatalf("%s did not end", up.Job)
 		}
 	}
 }
 
-// expectLedger checks that exactly the files of the ledger stand, byte for byte, each committed once.
+// expectLedger expects exactly the files of the ledger, byte for byte, each committed once.
 func (w *world) expectLedger() {
 	w.t.Helper()
 	for account, want := range w.ledger {
@@ -207,20 +210,22 @@ func (w *world) expectLedger() {
 	}
 }
 
+// json returns a fault that answers with JSON.
 func json(status int, body string) dropboxsim.Fault {
 	return dropboxsim.Fault{Status: status, ContentType: "application/json", Body: body}
 }
 
-// shapes are jobs of each shape and the routes that they take.
+// shapes are the kinds of jobs and the routes that they call.
 var shapes = map[string]struct {
 	sizes  []int
 	routes []string
 }{
-	"one page":     {[]int{1000}, []string{upload}},
-	"twenty pages": {repeat(1000, 20), []string{startBatch, appendBatch, finish}},
-	"a large file": {[]int{9 << 20}, []string{start, appendChunk, finish}},
+	"one page":     {sizes: []int{1000}, routes: []string{upload}},
+	"twenty pages": {sizes: repeat(1000, 20), routes: []string{startBatch, appendBatch, finish}},
+	"a large file": {sizes: []int{9 << 20}, routes: []string{start, appendChunk, finish}},
 }
 
+// repeat returns n sizes that differ a little.
 func repeat(size, n int) (sizes []int) {
 	for i := range n {
 		sizes = append(sizes, size+i)
@@ -228,8 +233,7 @@ func repeat(size, n int) (sizes []int) {
 	return sizes
 }
 
-// TestEveryFaultThatPasses strikes each call of each shape at each moment with each fault that passes: in the end every file stands
-// once.
+// TestEveryFaultThatPasses lets each call of each shape fail with each fault that passes. In the end every file is uploaded once.
 func TestEveryFaultThatPasses(t *testing.T) {
 	faults := map[string]dropboxsim.Fault{
 		"dropped before":            {Drop: "before"},
@@ -239,7 +243,7 @@ func TestEveryFaultThatPasses(t *testing.T) {
 		"503 with Retry-After":      {Status: 503, Headers: map[string]string{"Retry-After": "1"}},
 		"an answer without JSON":    {Status: 200, Body: "<html>", ContentType: "text/html"},
 		"429 as text":               {Status: 429, Body: "slow down", ContentType: "text/plain"},
-		"429 without patience":      json(429, `{"error_summary":"too_many_requests/.","error":{"reason":{".tag":"too_many_requests"}}}`),
+		"429 without a time":        json(429, `{"error_summary":"too_many_requests/.","error":{"reason":{".tag":"too_many_requests"}}}`),
 		"429 with retry_after":      json(429, `{"error_summary":"too_many_requests/.","error":{"reason":{".tag":"too_many_requests"},"retry_after":1}}`),
 		"the namespace is locked":   json(429, `{"error":{"reason":{".tag":"too_many_write_operations"}}}`),
 		"the token has expired":     json(401, `{"error_summary":"expired_access_token/","error":{".tag":"expired_access_token"}}`),
@@ -249,10 +253,10 @@ func TestEveryFaultThatPasses(t *testing.T) {
 		for _, route := range append(shape.routes, token) {
 			for what, fault := range faults {
 				if route == token && (fault.Status == 200 || strings.Contains(what, "locked") || strings.Contains(what, "expired")) {
-					continue // no answers of the token endpoint
+					continue // the token endpoint has no such answers
 				}
 				policies := []storage.ConflictPolicy{storage.Overwrite}
-				if fault.Drop != "" || fault.Status == 200 || fault.Status == 500 { // those that leave a doubt
+				if fault.Drop != "" || fault.Status == 200 || fault.Status == 500 { // these leave a doubt
 					policies = append(policies, storage.Rename, storage.Keep)
 				}
 				for _, policy := range policies {
@@ -265,7 +269,7 @@ func TestEveryFaultThatPasses(t *testing.T) {
 						fault := fault
 						fault.Route, fault.Count = route, 2
 						if strings.Contains(what, "etry") {
-							fault.Count = 1 // it is a second each time
+							fault.Count = 1 // each time takes a second
 						}
 						w.sim.AddFault(fault)
 						up := w.plan("ada", "card", policy, shape.sizes...)
@@ -274,7 +278,7 @@ func TestEveryFaultThatPasses(t *testing.T) {
 							t.Errorf("got %v", r.Err)
 						}
 						if policy == storage.Rename {
-							w.moveAside(up)
+							w.expectRenamed(up)
 						}
 						w.expectLedger()
 					})
@@ -284,7 +288,7 @@ func TestEveryFaultThatPasses(t *testing.T) {
 	}
 }
 
-// occupy puts other files where those of a job will want to be.
+// occupy uploads other files to the paths of a job.
 func (w *world) occupy(stem string, sizes []int) {
 	w.t.Helper()
 	theirs := w.planAs("ada", "theirs", stem, storage.Overwrite, sizes...)
@@ -292,30 +296,30 @@ func (w *world) occupy(stem string, sizes []int) {
 	if r := w.await(theirs); r.Err != nil {
 		w.t.Fatal(r.Err)
 	}
-	w.before = w.ledger["ada"]
+	w.others = w.ledger["ada"]
 	w.ledger["ada"] = map[string][]byte{}
 }
 
-// moveAside tells the ledger that the others' files stay and that the upload's have the names that Dropbox gives.
-func (w *world) moveAside(up uploader.Upload) {
+// expectRenamed changes the ledger: the other files stay, and those of the upload have the names that Dropbox gives them.
+func (w *world) expectRenamed(up uploader.Upload) {
 	for _, f := range up.Connections[0].Files {
 		w.ledger["ada"][strings.TrimSuffix(f.Path, ".png")+" (1).png"] = w.ledger["ada"][f.Path]
-		w.ledger["ada"][f.Path] = w.before[f.Path]
+		w.ledger["ada"][f.Path] = w.others[f.Path]
 	}
 }
 
-// TestNoCallAfterAStop strikes each call with each refusal: it is the last call, nothing stands, and the user is told in words.
+// TestNoCallAfterAStop lets each call be refused for good. It is the last call, no file is uploaded, and the error says why in words.
 func TestNoCallAfterAStop(t *testing.T) {
 	for what, c := range map[string]struct {
 		fault   dropboxsim.Fault
 		message string
 	}{
-		"400":           {dropboxsim.Fault{Status: 400, ContentType: "text/plain", Body: "Error in call"}, "Dropbox refused the request (HTTP 400 Error in call)"},
-		"invalid token": {json(401, `{"error":{".tag":"invalid_access_token"}}`), "Token expired"},
-		"suspended":     {json(401, `{"error":{".tag":"user_suspended"}}`), "Dropbox account is suspended"},
-		"missing scope": {json(401, `{"error":{".tag":"missing_scope","required_scope":"files.content.write"}}`), "App lacks scope files.content.write"},
-		"403":           {dropboxsim.Fault{Status: 403}, "Dropbox denies access to this app or account"},
-		"stale root":    {json(422, `{"error":{".tag":"invalid_root","invalid_root":{".tag":"team"}}}`), "rootNamespaceID is not this account's team space"},
+		"400":           {fault: dropboxsim.Fault{Status: 400, ContentType: "text/plain", Body: "Error in call"}, message: "Dropbox refused the request (HTTP 400 Error in call)"},
+		"invalid token": {fault: json(401, `{"error":{".tag":"invalid_access_token"}}`), message: "Token expired"},
+		"suspended":     {fault: json(401, `{"error":{".tag":"user_suspended"}}`), message: "Dropbox account is suspended"},
+		"missing scope": {fault: json(401, `{"error":{".tag":"missing_scope","required_scope":"files.content.write"}}`), message: "App lacks scope files.content.write"},
+		"403":           {fault: dropboxsim.Fault{Status: 403}, message: "Dropbox denies access to this app or account"},
+		"stale root":    {fault: json(422, `{"error":{".tag":"invalid_root","invalid_root":{".tag":"team"}}}`), message: "rootNamespaceID is not this account's team space"},
 	} {
 		for name, shape := range shapes {
 			for _, route := range shape.routes {
@@ -331,19 +335,19 @@ func TestNoCallAfterAStop(t *testing.T) {
 					if problem := storage.AsError(r.Err); r.Err == nil || problem.Message != c.message || len(r.Files) != len(shape.sizes) {
 						t.Errorf("got %+v, want %q", r, c.message)
 					}
-					struck := 0
+					refused := 0
 					for _, e := range w.sim.Log() {
 						if e.Fault {
-							struck++
-						} else if struck > 0 && e.Route != route {
+							refused++
+						} else if refused > 0 && e.Route != route {
 							t.Errorf("%s was called after the refusal", e.Route)
 						}
 					}
-					if parallel := 2; struck > 1 && (route != appendChunk || struck > parallel) {
-						t.Errorf("the refused call was made %d times", struck)
+					if parallel := 2; refused > 1 && (route != appendChunk || refused > parallel) {
+						t.Errorf("the refused call was made %d times", refused)
 					}
 					if n := len(w.sim.Files("ada")); n > 0 {
-						t.Errorf("%d files stand", n)
+						t.Errorf("%d files are uploaded", n)
 					}
 				})
 			}
@@ -351,7 +355,7 @@ func TestNoCallAfterAStop(t *testing.T) {
 	}
 }
 
-// TestRandomFaultsAndCrashes mixes faults that pass with kills of the manager. A failing seed is printed with the test's name.
+// TestRandomFaultsAndCrashes mixes faults that pass with crashes of the manager. The test's name has the seed.
 func TestRandomFaultsAndCrashes(t *testing.T) {
 	seeds := 100
 	if testing.Short() {
@@ -382,7 +386,7 @@ func TestRandomFaultsAndCrashes(t *testing.T) {
 				<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
 				w.crash()
 				for _, up := range jobs {
-					w.engine.Ensure(again(up))
+					w.engine.Ensure(afterCrash(up))
 				}
 			}
 			for _, up := range jobs {
@@ -401,6 +405,7 @@ func TestRandomFaultsAndCrashes(t *testing.T) {
 	}
 }
 
+// calls counts the calls of the API, without refreshes.
 func calls(sim *dropboxsim.Server) (n int) {
 	for _, e := range sim.Log() {
 		if strings.HasPrefix(e.Route, "/2/") {
@@ -417,11 +422,11 @@ func TestCalls(t *testing.T) {
 		sizes []int
 		want  int
 	}{
-		{"one page", []int{1000}, 1},
-		{"twenty pages", repeat(1000, 20), 3},
-		{"twenty more, for which sessions are at hand", repeat(1000, 20), 2},
-		{"a thousand pages", repeat(10, 1000), 3},
-		{"a large file of three chunks", []int{9 << 20}, 5},
+		{name: "one page", sizes: []int{1000}, want: 1},
+		{name: "twenty pages", sizes: repeat(1000, 20), want: 3},
+		{name: "twenty more, with spare sessions", sizes: repeat(1000, 20), want: 2},
+		{name: "a thousand pages", sizes: repeat(10, 1000), want: 3},
+		{name: "a large file of three chunks", sizes: []int{9 << 20}, want: 5},
 	} {
 		w.sim.ClearLog()
 		up := w.plan("ada", strings.ReplaceAll(c.name, " ", "-"), storage.Overwrite, c.sizes...)
@@ -468,7 +473,7 @@ func TestNoAccountWaitsForAnothersRetryAfter(t *testing.T) {
 		accounts = append(accounts, fmt.Sprintf("account-%d", n))
 	}
 	w := newWorld(t, accounts...)
-	// The first account that asks is told to wait for longer than the test lasts.
+	// Dropbox tells the first account to wait for longer than the test lasts.
 	w.sim.AddFault(dropboxsim.Fault{Route: upload, Status: 429, ContentType: "text/plain", Body: "slow down", Headers: map[string]string{"Retry-After": "300"}})
 	first := w.plan(accounts[0], "held", storage.Overwrite, 1000)
 	w.engine.Ensure(first)
@@ -490,7 +495,7 @@ func TestNoAccountWaitsForAnothersRetryAfter(t *testing.T) {
 	late.Deadline = time.Now().Add(time.Second)
 	w.engine.Ensure(late)
 	if r := w.await(late); r.Err == nil {
-		t.Error("an account that asked to be left alone was not")
+		t.Error("an account was called before its Retry-After")
 	}
 	for _, e := range w.sim.Log()[2:] {
 		if e.AppKey == accounts[0] {
@@ -499,7 +504,7 @@ func TestNoAccountWaitsForAnothersRetryAfter(t *testing.T) {
 	}
 }
 
-func TestEachPageIsToldOf(t *testing.T) {
+func TestEachPageHasItsResult(t *testing.T) {
 	w := newWorld(t, "ada")
 	up := w.plan("ada", "card", storage.Overwrite, repeat(100, 5)...)
 	files := up.Connections[0].Files
@@ -520,7 +525,7 @@ func TestEachPageIsToldOf(t *testing.T) {
 	w.expectLedger()
 }
 
-func TestAnswerWithTooFewEntriesIsNoSuccess(t *testing.T) {
+func TestAnswerWithTooFewEntriesIsAFailure(t *testing.T) {
 	for _, route := range []string{finish, appendBatch, startBatch} {
 		w := newWorld(t, "ada")
 		w.sim.AddFault(dropboxsim.Fault{Route: route, Status: 200, ContentType: "application/json", Body: `{"entries":[{".tag":"success"}],"session_ids":["x"]}`})
@@ -533,12 +538,12 @@ func TestAnswerWithTooFewEntriesIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestSessionsThatDropboxHasForgottenAreMadeAnew(t *testing.T) {
+func TestExpiredSessionsAreReplaced(t *testing.T) {
 	w := newWorld(t, "ada")
 	first := w.plan("ada", "first", storage.Overwrite, repeat(100, 3)...)
 	w.engine.Ensure(first)
 	w.await(first)
-	w.sim.AdvanceClock(8 * 24 * time.Hour) // the ids at hand are too old
+	w.sim.AdvanceClock(8 * 24 * time.Hour) // the spare sessions have expired
 	second := w.plan("ada", "second", storage.Overwrite, repeat(100, 3)...)
 	w.engine.Ensure(second)
 	if r := w.await(second); r.Err != nil {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-func TestFilesOfOneConnectionShareItsBound(t *testing.T) {
+func TestFilesOfOneConnectionShareItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := New(Options{})
 		bound := u.acquireLimit(types.NamespacedName{Name: "dropbox"})

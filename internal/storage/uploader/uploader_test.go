@@ -15,30 +15,32 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// fakeProvider is a provider whose answers the test makes up, and that notes what it is asked for.
+// fakeProvider is a provider with the test's answers, which records its calls.
 type fakeProvider struct {
 	storage.Provider
 	key    string
 	limits storage.Limits
-	// upload and stage answer for one file; n counts the calls.
+	// upload and stage return the error of one file in the n-th call; nil functions return none.
 	upload func(ctx context.Context, n int, f *storage.File) error
 	stage  func(ctx context.Context, n int, f *storage.File) error
 
-	mu     sync.Mutex
-	calls  []string
-	flying int
+	mu       sync.Mutex
+	calls    []string
+	inFlight int
 }
 
 func (a *fakeProvider) Key() string            { return a.key }
 func (a *fakeProvider) Limits() storage.Limits { return a.limits }
 
-func (a *fakeProvider) note(what string, files []*storage.File) int {
+// record adds a call to the list and returns its number. A doubtful path ends with ?, one with a session with *.
+func (a *fakeProvider) record(what string, files []*storage.File) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	names := make([]string, 0, len(files))
@@ -57,10 +59,10 @@ func (a *fakeProvider) note(what string, files []*storage.File) int {
 }
 
 func (a *fakeProvider) Upload(ctx context.Context, files []*storage.File) []storage.Result {
-	n := a.note("upload", files)
+	n := a.record("upload", files)
 	a.mu.Lock()
-	a.flying++
-	if a.flying > 1 {
+	a.inFlight++
+	if a.inFlight > 1 {
 		panic("two commits of one account at a time")
 	}
 	a.mu.Unlock()
@@ -72,12 +74,13 @@ func (a *fakeProvider) Upload(ctx context.Context, files []*storage.File) []stor
 		}
 	}
 	a.mu.Lock()
-	a.flying--
+	a.inFlight--
 	a.mu.Unlock()
 	return results
 }
 
-func (a *fakeProvider) seen() []string {
+// recorded returns the calls so far.
+func (a *fakeProvider) recorded() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.calls)
@@ -87,7 +90,7 @@ func (a *fakeProvider) seen() []string {
 type fakeStager struct{ *fakeProvider }
 
 func (s fakeStager) Stage(ctx context.Context, files []*storage.File) []error {
-	n := s.note("stage", files)
+	n := s.record("stage", files)
 	errs := make([]error, len(files))
 	for i, f := range files {
 		if s.stage != nil {
@@ -100,17 +103,18 @@ func (s fakeStager) Stage(ctx context.Context, files []*storage.File) []error {
 	return errs
 }
 
-type silent struct{}
+// noMetrics is an Observer that does nothing.
+type noMetrics struct{}
 
-func (silent) Dequeued(time.Duration) {}
-func (silent) Retried(string)         {}
-func (silent) QueueChanged(int)       {}
+func (noMetrics) Dequeued(time.Duration) {}
+func (noMetrics) Retried(string)         {}
+func (noMetrics) QueueChanged(int)       {}
 
-// start runs an uploader until the test is over; news counts what it tells.
-func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedName) {
+// start runs an uploader until the test ends; changed receives the jobs that it reports.
+func start(t *testing.T, parallel int) (u *Uploader, changed chan types.NamespacedName) {
 	t.Helper()
-	news = make(chan types.NamespacedName, 1000)
-	u = New(Options{Parallel: parallel, Retry: storage.DefaultRetryPolicy, Changed: func(j types.NamespacedName) { news <- j }, Observer: silent{}})
+	changed = make(chan types.NamespacedName, 1000)
+	u = New(Options{Parallel: parallel, Retry: storage.DefaultRetryPolicy, Changed: func(j types.NamespacedName) { changed <- j }, Observer: noMetrics{}})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- u.Start(ctx) }()
@@ -121,10 +125,10 @@ func start(t *testing.T, parallel int) (u *Uploader, news chan types.NamespacedN
 			t.Error(err)
 		}
 	})
-	return u, news
+	return u, changed
 }
 
-// plan is an upload of files that have one byte each, complete and with ten minutes.
+// plan returns a complete upload of files with one byte each, with a deadline in ten minutes.
 func plan(job string, provider storage.Provider, paths ...string) Upload {
 	c := Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return provider, nil }}
 	for i, path := range paths {
@@ -140,7 +144,7 @@ func plan(job string, provider storage.Provider, paths ...string) Upload {
 	}
 }
 
-// result is what became of an upload's only connection.
+// result returns the result of an upload's only connection.
 func result(t *testing.T, u *Uploader, up Upload) Result {
 	t.Helper()
 	results, ok := u.Results(up.Job, up.UID, up.Generation)
@@ -150,21 +154,22 @@ func result(t *testing.T, u *Uploader, up Upload) Result {
 	return results[0]
 }
 
+// expectCalls compares the recorded calls.
 func expectCalls(t *testing.T, a *fakeProvider, want ...string) {
 	t.Helper()
-	if got := a.seen(); !slices.Equal(got, want) {
-		t.Errorf("calls\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(want, "\n "))
+	if diff := cmp.Diff(want, a.recorded()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 
 func TestFilesOfOneJobGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		a := &fakeProvider{limits: storage.Limits{Files: 10}}
 		up := plan("card", a, "/1", "/2", "/3")
 		u.Ensure(up)
 		u.Ensure(up)
-		<-news
+		<-changed
 		expectCalls(t, a, "upload /1 /2 /3")
 		if r := result(t, u, up); !r.Done || r.Err != nil || len(r.Files) != 3 || r.Files[2].Path != "/3" {
 			t.Errorf("got %+v", r)
@@ -172,9 +177,9 @@ func TestFilesOfOneJobGoTogether(t *testing.T) {
 	})
 }
 
-func TestWhatWaitsBehindACommitGoesWithTheNext(t *testing.T) {
+func TestNextCommitTakesAllThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		a := &fakeProvider{limits: storage.Limits{Files: 3}, upload: func(context.Context, int, *storage.File) error {
 			time.Sleep(time.Second)
 			return nil
@@ -184,23 +189,23 @@ func TestWhatWaitsBehindACommitGoesWithTheNext(t *testing.T) {
 			synctest.Wait()
 		}
 		for range 5 {
-			<-news
+			<-changed
 		}
 		expectCalls(t, a, "upload /0", "upload /1 /2 /3", "upload /4")
 	})
 }
 
-func TestOneCommitNeverHasOnePathTwice(t *testing.T) {
+func TestCommitHasNoPathTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}}
 		u.Ensure(plan("a", a, "/Card.png", "/x"))
 		u.Ensure(plan("b", a, "/card.PNG"))
-		<-news
-		<-news
-		for _, call := range a.seen() {
+		<-changed
+		<-changed
+		for _, call := range a.recorded() {
 			if strings.Count(strings.ToLower(call), "/card.png") > 1 {
-				t.Errorf("calls %q", a.seen())
+				t.Errorf("calls %q", a.recorded())
 			}
 		}
 	})
@@ -208,7 +213,7 @@ func TestOneCommitNeverHasOnePathTwice(t *testing.T) {
 
 func TestAccountsDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 2)
+		u, changed := start(t, 2)
 		busy := &fakeProvider{key: "busy", limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
 			if n == 1 {
 				return &storage.Error{Class: storage.Retry, Account: true, Message: "slow down", RetryAfter: 5 * time.Minute}
@@ -223,13 +228,13 @@ func TestAccountsDoNotWaitForEachOther(t *testing.T) {
 		u.Ensure(free)
 		late := plan("late", busy, "/b")
 		u.Ensure(late)
-		if job := <-news; job != free.Job || time.Since(began) > 0 {
+		if job := <-changed; job != free.Job || time.Since(began) > 0 {
 			t.Errorf("%s was first, after %s", job, time.Since(began))
 		}
-		<-news
-		<-news
+		<-changed
+		<-changed
 		if took := time.Since(began); took < 5*time.Minute {
-			t.Errorf("the account was left alone for %s only", took)
+			t.Errorf("the account was called again after %s only", took)
 		}
 		expectCalls(t, busy, "upload /a", "upload /a /b")
 	})
@@ -237,7 +242,7 @@ func TestAccountsDoNotWaitForEachOther(t *testing.T) {
 
 func TestOnlyDoubtMakesAFileDoubtful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
 			switch n {
 			case 1:
@@ -250,14 +255,14 @@ func TestOnlyDoubtMakesAFileDoubtful(t *testing.T) {
 		}}
 		up := plan("card", a, "/1")
 		u.Ensure(up)
-		<-news
+		<-changed
 		expectCalls(t, a, "upload /1", "upload /1", "upload /1?")
 	})
 }
 
-func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
+func TestStopOfOneFileLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, _ int, f *storage.File) error {
 			if f.Path == "/2" {
 				return &storage.Error{Class: storage.Stop, Message: "Folder or file name not allowed: /2"}
@@ -266,7 +271,7 @@ func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
 		}}
 		up := plan("card", a, "/1", "/2", "/3")
 		u.Ensure(up)
-		<-news
+		<-changed
 		r := result(t, u, up)
 		if !r.Done || r.Err == nil || r.Files[0].Err != nil || r.Files[1].Err == nil || r.Files[2].Err != nil {
 			t.Errorf("got %+v", r)
@@ -275,15 +280,15 @@ func TestStopClassOfOneFileLeavesTheOthers(t *testing.T) {
 	})
 }
 
-func TestStopClassOfTheAccountEndsAllThatWaits(t *testing.T) {
+func TestStopOfTheAccountEndsAllThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		a := &fakeProvider{limits: storage.Limits{Files: 1}, upload: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Stop, Account: true, Message: "Token expired"}
 		}}
 		up := plan("card", a, "/1", "/2", "/3")
 		u.Ensure(up)
-		<-news
+		<-changed
 		if r := result(t, u, up); !r.Done || len(r.Files) != 3 || r.Err == nil || r.Err.Error() != "Token expired" {
 			t.Errorf("got %+v", r)
 		}
@@ -293,14 +298,14 @@ func TestStopClassOfTheAccountEndsAllThatWaits(t *testing.T) {
 
 func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Retry, Message: "Dropbox could not be reached"}
 		}}
 		began := time.Now()
 		up := plan("card", a, "/a")
 		u.Ensure(up)
-		<-news
+		<-changed
 		if r := result(t, u, up); !r.Done || r.Err == nil || r.Err.Error() != "Dropbox could not be reached" {
 			t.Errorf("got %+v", r)
 		}
@@ -310,15 +315,15 @@ func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 	})
 }
 
-func TestUploadsWaitForASlotAndGiveUpInTime(t *testing.T) {
+func TestUploadThatGetsNoSlotEndsAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		blocked := &fakeProvider{key: "blocked", limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error { <-ctx.Done(); return ctx.Err() }}
 		u.Ensure(plan("first", blocked, "/a"))
 		synctest.Wait()
 		second := plan("second", &fakeProvider{key: "other", limits: storage.Limits{Files: 9}}, "/b")
 		u.Ensure(second)
-		<-news
+		<-changed
 		problem := (*storage.Error)(nil)
 		if r := result(t, u, second); !r.Done || !errors.As(r.Err, &problem) || problem.Reason != storage.ReasonDeadlineExceeded {
 			t.Errorf("got %+v", r)
@@ -326,9 +331,9 @@ func TestUploadsWaitForASlotAndGiveUpInTime(t *testing.T) {
 	})
 }
 
-func TestNewerGenerationWaitsForWhatIsInFlight(t *testing.T) {
+func TestNewerGenerationWaitsForTheCallInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 2)
+		u, changed := start(t, 2)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
 			time.Sleep(time.Minute)
 			return nil
@@ -340,7 +345,7 @@ func TestNewerGenerationWaitsForWhatIsInFlight(t *testing.T) {
 		newer.Generation = 2
 		began := time.Now()
 		u.Ensure(newer)
-		<-news
+		<-changed
 		if r := result(t, u, newer); !r.Done || r.Err != nil || time.Since(began) < 2*time.Minute {
 			t.Errorf("got %+v after %s", r, time.Since(began))
 		}
@@ -354,9 +359,9 @@ func TestNewerGenerationWaitsForWhatIsInFlight(t *testing.T) {
 	})
 }
 
-func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
+func TestOpenIsRetriedUntilItSucceedsOrCannot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 1)
+		u, changed := start(t, 1)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}}
 		up := plan("card", a, "/a")
 		tries := 0
@@ -367,7 +372,7 @@ func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
 			return a, nil
 		}
 		u.Ensure(up)
-		<-news
+		<-changed
 		if r := result(t, u, up); !r.Done || r.Err != nil || tries != 3 {
 			t.Errorf("got %+v after %d tries", r, tries)
 		}
@@ -376,7 +381,7 @@ func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
 			return nil, &storage.Error{Class: storage.Stop, Message: "Secret 'dropbox' does not exist"}
 		}
 		u.Ensure(refused)
-		<-news
+		<-changed
 		if r := result(t, u, refused); !r.Done || r.Err == nil || len(r.Files) != 1 {
 			t.Errorf("got %+v", r)
 		}
@@ -385,7 +390,7 @@ func TestConnectionIsOpenedAgainWhileThatMayHelp(t *testing.T) {
 
 func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}}}
 		up := plan("film", s, "/1", "/2", "/3", "/4")
 		whole := up.Connections[0].Files
@@ -399,8 +404,8 @@ func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
 		upTo(1)
 		time.Sleep(aheadAge / 2)
 		upTo(2)
-		if len(s.seen()) > 0 {
-			t.Errorf("calls %q: a short render needs none before its end", s.seen())
+		if len(s.recorded()) > 0 {
+			t.Errorf("calls %q: a short render needs none before its end", s.recorded())
 		}
 		time.Sleep(aheadAge)
 		synctest.Wait()
@@ -409,14 +414,14 @@ func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
 			t.Error("an upload that is not complete has results")
 		}
 		upTo(4)
-		<-news
+		<-changed
 		expectCalls(t, s.fakeProvider, "stage /1 /2", "upload /1* /2* /3 /4")
 	})
 }
 
-func TestPageThatWasRenderedAgainIsStagedAgain(t *testing.T) {
+func TestPageThatIsRenderedAgainIsStagedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}}}
 		up := plan("film", s, "/1", "/2")
 		up.Complete = false
@@ -426,14 +431,14 @@ func TestPageThatWasRenderedAgainIsStagedAgain(t *testing.T) {
 		again := plan("film", s, "/1", "/2")
 		again.Connections[0].Files[1].ContentHash = "another"
 		u.Ensure(again)
-		<-news
+		<-changed
 		expectCalls(t, s.fakeProvider, "stage /1 /2", "upload /1* /2")
 	})
 }
 
-func TestLargeFilesAreStagedWithoutHoldingUpTheAccount(t *testing.T) {
+func TestLargeFileDoesNotHoldUpTheAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(_ context.Context, n int, _ *storage.File) error {
 			if n == 1 {
 				return &storage.Error{Class: storage.Retry, Message: "no answer", Doubt: true}
@@ -447,17 +452,17 @@ func TestLargeFilesAreStagedWithoutHoldingUpTheAccount(t *testing.T) {
 		time.Sleep(time.Second)
 		card := plan("card", s, "/card")
 		u.Ensure(card)
-		if job := <-news; job != card.Job {
+		if job := <-changed; job != card.Job {
 			t.Errorf("%s was first", job)
 		}
-		<-news
+		<-changed
 		expectCalls(t, s.fakeProvider, "stage /film", "stage /film", "upload /card", "upload /film*")
 	})
 }
 
-func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
+func TestRefusalWhileStagingAheadIsReportedAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}, stage: func(context.Context, int, *storage.File) error {
 			return &storage.Error{Class: storage.Stop, Account: true, Message: "App lacks scope files.content.write"}
 		}}}
@@ -468,7 +473,7 @@ func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
 		synctest.Wait()
 		up.Complete = true
 		u.Ensure(up)
-		<-news
+		<-changed
 		if r := result(t, u, up); !r.Done || r.Err == nil || len(r.Files) != 2 {
 			t.Errorf("got %+v", r)
 		}
@@ -476,20 +481,20 @@ func TestRefusalWhileStagingAheadIsToldAtTheEnd(t *testing.T) {
 	})
 }
 
-func TestChangedConnectionsBeginAnewAndLookFirst(t *testing.T) {
+func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, news := start(t, 4)
+		u, changed := start(t, 4)
 		a, b := &fakeProvider{key: "a", limits: storage.Limits{Files: 9}}, &fakeProvider{key: "b", limits: storage.Limits{Files: 9}}
 		first := plan("card", a, "/1")
 		u.Ensure(first)
-		<-news
+		<-changed
 		both := plan("card", a, "/1")
 		other := plan("card", b, "/1").Connections[0]
 		other.Name = "other"
 		both.Connections = append(both.Connections, other)
 		u.Ensure(both)
-		<-news
-		<-news
+		<-changed
+		<-changed
 		results, ok := u.Results(both.Job, both.UID, both.Generation)
 		if !ok || len(results) != 2 || !results[0].Done || !results[1].Done || results[1].Name != "other" {
 			t.Errorf("got %+v", results)

@@ -22,19 +22,20 @@ import (
 	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
-// plan is what the engine uploads.
+// plan is what the child process uploads.
 type plan struct {
 	// Store is the URL of the content store.
 	Store string
 	Files []planned
 }
 
+// planned is a file in the content store and its path in Dropbox.
 type planned struct {
 	Path   string
 	Object content.Object
 }
 
-// upload is the engine alone, as the manager runs it.
+// upload runs the engine as the manager does, with the files of a plan.
 func upload(ctx context.Context, planFile string) error {
 	data, err := os.ReadFile(planFile)
 	if err != nil {

@@ -1,9 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command upload measures the upload engine against rclone. Both run as processes of their own, bring the same files to the same
-// simulator over the same HTTPS proxy, and are timed from their start to their end. Every answer of the simulator comes late, as it
-// would from far away.
+// Command upload measures the upload engine against rclone. Each runs in its own process, uploads the same files to the same simulator
+// over the same HTTPS proxy, and is timed from start to end. The simulator delays its answers as a distant server would.
 package main
 
 import (
@@ -30,7 +29,7 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "measure only the shape of that name")
+	only := flag.String("only", "", "measure only the shape with this name")
 	child := flag.String("child", "", "upload the files of this plan, instead of measuring; for the benchmark itself")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -46,7 +45,7 @@ func main() {
 	}
 }
 
-// shape is a set of files.
+// shape is a number of files of one size in bytes.
 type shape struct {
 	name  string
 	files int
@@ -54,14 +53,14 @@ type shape struct {
 }
 
 var shapes = []shape{
-	{"1 page", 1, 300 << 10},
-	{"2 pages", 2, 300 << 10},
-	{"20 pages", 20, 300 << 10},
-	{"1000 files", 1000, 100 << 10},
-	{"1 GiB", 1, 1 << 30},
+	{name: "1 page", files: 1, size: 300 << 10},
+	{name: "2 pages", files: 2, size: 300 << 10},
+	{name: "20 pages", files: 20, size: 300 << 10},
+	{name: "1000 files", files: 1000, size: 100 << 10},
+	{name: "1 GiB", files: 1, size: 1 << 30},
 }
 
-// latencies of the simulator; the figures are of the last.
+// latencies of the simulator. The figures are those of the last one.
 var latencies = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}
 
 // outcome of one run.
@@ -71,7 +70,7 @@ type outcome struct {
 	rssMiB  float64
 }
 
-// arm is one way to upload: a command for a folder of files.
+// arm is a program that uploads a folder of files.
 type arm struct {
 	name    string
 	command func(ctx context.Context, dir string, hosts *peer.Hosts) (*exec.Cmd, error)
@@ -108,7 +107,7 @@ func measure(ctx context.Context, only string) error {
 		for _, latency := range latencies {
 			var row []outcome
 			for _, a := range arms {
-				o, err := once(ctx, s, a, dir, latency)
+				o, err := runOnce(ctx, s, a, dir, latency)
 				if err != nil {
 					return errors.Join(fmt.Errorf("%s, %s: %w", s.name, a.name, err), os.RemoveAll(dir))
 				}
@@ -155,8 +154,8 @@ const (
 	tree     = "tree"
 )
 
-// makeFiles writes a shape's files, and the plan by which the engine finds them: with hashes, which the content store has kept since
-// the files were rendered.
+// makeFiles writes the files of a shape to a new folder, and the engine's plan with their hashes, which Platen computes when it stores a
+// rendered file.
 func makeFiles(ctx context.Context, s shape) (dir string, err error) {
 	dir, err = os.MkdirTemp("", "platen-bench-")
 	if err != nil {
@@ -189,8 +188,8 @@ func makeFiles(ctx context.Context, s shape) (dir string, err error) {
 	return dir, os.WriteFile(filepath.Join(dir, planFile), data, 0o600)
 }
 
-// once runs one arm against a simulator of its own.
-func once(ctx context.Context, s shape, a arm, dir string, latency time.Duration) (o outcome, err error) {
+// runOnce runs one arm against a new simulator.
+func runOnce(ctx context.Context, s shape, a arm, dir string, latency time.Duration) (o outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	sim := dropboxsim.New()
@@ -210,15 +209,15 @@ func once(ctx context.Context, s shape, a arm, dir string, latency time.Duration
 	sim.ClearLog()
 	sim.SetLatency(latency)
 	began := time.Now()
-	var words bytes.Buffer
-	command.Stdout, command.Stderr = &words, &words
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
 	if err := command.Start(); err != nil {
 		return o, err
 	}
 	peak := make(chan float64, 1)
 	go func() { peak <- watchMemory(command.Process.Pid) }()
 	if err := command.Wait(); err != nil {
-		return o, fmt.Errorf("%w: %s", err, &words)
+		return o, fmt.Errorf("%w: %s", err, &output)
 	}
 	o.seconds, o.rssMiB = time.Since(began).Seconds(), <-peak
 	for _, e := range sim.Log() {
@@ -227,7 +226,7 @@ func once(ctx context.Context, s shape, a arm, dir string, latency time.Duration
 		}
 	}
 	if n := len(sim.Files("app")); n != s.files {
-		return o, fmt.Errorf("%d files stand, want %d", n, s.files)
+		return o, fmt.Errorf("%d files are uploaded, want %d", n, s.files)
 	}
 	for _, f := range sim.Files("app") {
 		if f.Size != s.size || f.Commits != 1 {
@@ -237,8 +236,8 @@ func once(ctx context.Context, s shape, a arm, dir string, latency time.Duration
 	return o, nil
 }
 
-// watchMemory returns the most memory that a process has had resident, in MiB, when the process is over. What wait4 tells would
-// include this process, of which it is a fork.
+// watchMemory waits for a process to end and returns its peak resident memory in MiB. The figure of wait4 would include this process,
+// which forks it.
 func watchMemory(pid int) (peak float64) {
 	for {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -254,7 +253,7 @@ func watchMemory(pid int) (peak float64) {
 	}
 }
 
-// rcloneCommand copies the files with rclone, which is given an access token: neither pays for a refresh but Platen.
+// rcloneCommand returns a command that copies the files with rclone. Its access token has expired, so it refreshes it as Platen does.
 func rcloneCommand(binary string, flags ...string) func(context.Context, string, *peer.Hosts) (*exec.Cmd, error) {
 	return func(ctx context.Context, dir string, hosts *peer.Hosts) (*exec.Cmd, error) {
 		command := exec.CommandContext(ctx, binary, append([]string{"copy", filepath.Join(dir, tree), "box:bench"}, flags...)...)
