@@ -3,7 +3,10 @@
 
 // Goes through Dropbox's API with Dropbox's own SDK, as its users do, and prints what it was given as JSON. The SDK's hosts are
 // fixed, so fetch leads it to the simulator at SIMULATOR_URL.
-import { Dropbox, DropboxAuth } from "dropbox";
+import { webcrypto } from "node:crypto";
+
+globalThis.crypto ??= webcrypto; // the SDK takes it when it is loaded, and Debian's Node.js 18 does not set it
+const { Dropbox, DropboxAuth } = await import("dropbox");
 
 const { SIMULATOR_URL, APP_KEY } = process.env;
 const redirect = "https://app.example.com/callback";
