@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Renders with the public SDK as its users do, and prints what it gave them as JSON. The SDK's host is fixed, so fetch leads it
-// to the shim at PLATEN_URL.
+// Renders with the public SDK and prints the results as JSON. The SDK's host is fixed, so fetch sends the requests to the shim at
+// PLATEN_URL.
 import { createHash } from "node:crypto";
 import orshot from "orshot";
 

@@ -1,9 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command latency measures how long a one-page job takes in a namespace without a render pod, from its creation until it is
-// Succeeded and in Dropbox. Its peer, run in turn with it, is a batch/v1 Job that runs the same Chromium on the same page once
-// and uploads nothing.
+// Command latency measures how long a job of one page takes in a namespace without a render pod, from its creation until it is
+// Succeeded and in Dropbox. It is compared with a batch/v1 Job that runs the same Chromium on the same page and uploads nothing; the two
+// take turns.
 package main
 
 import (
@@ -24,18 +24,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/bench/card"
 	"github.com/platen-dev/platen/test/bench/report"
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// page is what both render: a card of 1200x630.
-const page = `<!doctype html><body style="margin:0;font:64px sans-serif;color:white;background:linear-gradient(135deg,#0b3d91,#c33)">
-<h1 data-param="headline" style="padding:120px 80px 0">Hello World</h1></body>`
-
 func main() {
-	runs := flag.Int("runs", 10, "how often each is measured")
-	image := flag.String("image", "platen.dev/renderer:dev", "image of the peer, with Chromium in it")
+	runs := flag.Int("runs", 10, "number of measurements of each")
+	image := flag.String("image", "platen.dev/renderer:dev", "image with Chromium for the batch/v1 Job")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, *runs, *image)
@@ -75,13 +71,10 @@ func run(ctx context.Context, runs int, image string) error {
 	})
 }
 
-// measure runs a measurement in a namespace of its own, and waits until the namespace is gone, so that the next one has the
-// machine for itself.
+// measure runs a measurement in a new namespace, and waits until the namespace is gone, so that nothing disturbs the next measurement.
 func measure(ctx context.Context, c *cluster.Cluster, m func(context.Context, *cluster.Cluster, string) (time.Duration, error)) (took time.Duration, err error) {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		GenerateName: "bench-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}
-	if err := c.Create(ctx, namespace); err != nil {
+	namespace, err := card.Namespace(ctx, c)
+	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, remove(ctx, c, namespace)) }()
@@ -98,54 +91,29 @@ func remove(ctx context.Context, c *cluster.Cluster, namespace *corev1.Namespace
 	})
 }
 
-// renderJob measures Platen.
+// renderJob measures a RenderJob.
 func renderJob(ctx context.Context, c *cluster.Cluster, namespace string) (time.Duration, error) {
-	account := dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "bench@example.com", DisplayName: "Bench"}
-	if err := c.Simulator().AddAccount(ctx, account); err != nil {
+	if err := card.Prepare(ctx, c, namespace); err != nil {
 		return 0, err
 	}
-	in := metav1.ObjectMeta{Namespace: namespace, Name: "card"}
-	connection := &platenv1alpha1.StorageConnection{ObjectMeta: in, Spec: platenv1alpha1.StorageConnectionSpec{
-		Provider: platenv1alpha1.ProviderDropbox,
-		Dropbox:  &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "card"}},
-	}}
-	labeled := in
-	labeled.Labels = map[string]string{platenv1alpha1.CredentialsLabel: "true"}
-	for _, object := range []client.Object{
-		&corev1.Secret{ObjectMeta: labeled, StringData: map[string]string{"appKey": namespace, "refreshToken": "refresh"}},
-		connection,
-		&platenv1alpha1.RenderTemplate{ObjectMeta: in, Spec: platenv1alpha1.RenderTemplateSpec{
-			Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 1200, Height: 630, HTML: page}},
-		}},
-	} {
-		if err := c.Create(ctx, object); err != nil {
-			return 0, err
-		}
-	}
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		err := c.Get(ctx, client.ObjectKeyFromObject(connection), connection)
-		return meta.IsStatusConditionTrue(connection.Status.Conditions, platenv1alpha1.ReadyCondition), err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("the connection is not ready: %w", err)
-	}
-	job := &platenv1alpha1.RenderJob{ObjectMeta: in, Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "card"}}}
+	in := metav1.ObjectMeta{Namespace: namespace, Name: card.Name}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: in, Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: card.Name}}}
 	start := time.Now()
 	if err := c.Create(ctx, job); err != nil {
 		return 0, err
 	}
-	job, err = c.WaitFinished(ctx, client.ObjectKeyFromObject(job))
+	job, err := c.WaitFinished(ctx, client.ObjectKeyFromObject(job))
 	took := time.Since(start)
 	if err == nil && meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition).Reason != platenv1alpha1.SucceededReason {
-		err = fmt.Errorf("the job has not succeeded: %+v", job.Status)
+		err = fmt.Errorf("the job did not succeed: %+v", job.Status)
 	}
 	return took, err
 }
 
-// batchJob measures the peer.
+// batchJob measures a batch/v1 Job.
 func batchJob(ctx context.Context, c *cluster.Cluster, namespace, image string) (time.Duration, error) {
 	in := metav1.ObjectMeta{Namespace: namespace, Name: "card"}
-	if err := c.Create(ctx, &corev1.ConfigMap{ObjectMeta: in, Data: map[string]string{"page.html": page}}); err != nil {
+	if err := c.Create(ctx, &corev1.ConfigMap{ObjectMeta: in, Data: map[string]string{"page.html": card.Page}}); err != nil {
 		return 0, err
 	}
 	job := &batchv1.Job{ObjectMeta: in, Spec: batchv1.JobSpec{

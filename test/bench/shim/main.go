@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command shim loads the REST shim: many requests at a time, of which every answer must be right, and then one after the other,
-// each of which finds an idle render pod. All are uploaded.
+// Command shim measures the REST shim. It sends many requests at a time and checks every answer, and then single requests that each find
+// an idle render pod. All files are uploaded.
 package main
 
 import (
@@ -19,26 +19,16 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/bench/card"
 	"github.com/platen-dev/platen/test/bench/report"
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// page is a card of 1200x630.
-const page = `<!doctype html><body style="margin:0;font:64px sans-serif;color:white;background:linear-gradient(135deg,#0b3d91,#c33)">
-<h1 data-param="headline" style="padding:120px 80px 0">Hello World</h1></body>`
-
 func main() {
-	requests := flag.Int("requests", 200, "how many requests are made")
-	concurrency := flag.Int("concurrency", 20, "how many of them at a time")
-	sequential := flag.Int("sequential", 50, "how many are made one after the other")
+	requests := flag.Int("requests", 200, "number of requests under load")
+	concurrency := flag.Int("concurrency", 20, "requests at a time")
+	sequential := flag.Int("sequential", 50, "number of single requests, one after the other")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, *requests, *concurrency, *sequential)
@@ -49,7 +39,7 @@ func main() {
 	}
 }
 
-// bench is a workspace to render in.
+// bench is a namespace to render in.
 type bench struct {
 	*cluster.Cluster
 	namespace, url, token string
@@ -62,10 +52,8 @@ func run(ctx context.Context, requests, concurrency, sequential int) (err error)
 	if err != nil {
 		return err
 	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		GenerateName: "bench-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}
-	if err := c.Create(ctx, namespace); err != nil {
+	namespace, err := card.Namespace(ctx, c)
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Delete(context.WithoutCancel(ctx), namespace)) }()
@@ -73,7 +61,7 @@ func run(ctx context.Context, requests, concurrency, sequential int) (err error)
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	// The first finds no pod.
+	// The first request finds no render pod, so it is not measured.
 	if _, err := b.render(ctx, "first"); err != nil {
 		return err
 	}
@@ -104,7 +92,7 @@ func run(ctx context.Context, requests, concurrency, sequential int) (err error)
 	})
 }
 
-// prepare makes a template, a connection that works, and a caller.
+// prepare prepares the namespace, and a service account that makes the requests.
 func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.url, err = b.Shim(ctx); err != nil {
 		return err
@@ -112,35 +100,10 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.token, err = b.Designer(ctx, b.namespace, "designer"); err != nil {
 		return err
 	}
-	account := dropboxsim.Account{AppKey: b.namespace, RefreshToken: "refresh", Email: "bench@example.com", DisplayName: "Bench"}
-	if err := b.Simulator().AddAccount(ctx, account); err != nil {
-		return err
-	}
-	in := metav1.ObjectMeta{Namespace: b.namespace, Name: "card"}
-	labeled := in
-	labeled.Labels = map[string]string{platenv1alpha1.CredentialsLabel: "true"}
-	connection := &platenv1alpha1.StorageConnection{ObjectMeta: in, Spec: platenv1alpha1.StorageConnectionSpec{
-		Provider: platenv1alpha1.ProviderDropbox,
-		Dropbox:  &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "card"}},
-	}}
-	for _, object := range []client.Object{
-		&corev1.Secret{ObjectMeta: labeled, StringData: map[string]string{"appKey": b.namespace, "refreshToken": "refresh"}},
-		connection,
-		&platenv1alpha1.RenderTemplate{ObjectMeta: in, Spec: platenv1alpha1.RenderTemplateSpec{
-			Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 1200, Height: 630, HTML: page}},
-		}},
-	} {
-		if err := b.Create(ctx, object); err != nil {
-			return err
-		}
-	}
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		err := b.Get(ctx, client.ObjectKeyFromObject(connection), connection)
-		return meta.IsStatusConditionTrue(connection.Status.Conditions, platenv1alpha1.ReadyCondition), err
-	})
+	return card.Prepare(ctx, b.Cluster, b.namespace)
 }
 
-// load makes requests, some at a time, and returns how long each took.
+// load sends requests, a number of them at a time, and returns how long each took.
 func (b *bench) load(ctx context.Context, requests, concurrency int) ([]time.Duration, error) {
 	took := make([]time.Duration, requests)
 	group, ctx := errgroup.WithContext(ctx)
@@ -154,10 +117,10 @@ func (b *bench) load(ctx context.Context, requests, concurrency int) ([]time.Dur
 	return took, group.Wait()
 }
 
-// render makes one request under a name of its own, and checks its answer.
+// render sends one request with a file name of its own, and checks the answer.
 func (b *bench) render(ctx context.Context, name string) (time.Duration, error) {
 	body, err := json.Marshal(map[string]any{
-		"templateId": "card", "modifications": map[string]string{"headline": name}, "response": map[string]string{"type": "url", "fileName": name},
+		"templateId": card.Name, "modifications": map[string]string{"headline": name}, "response": map[string]string{"type": "url", "fileName": name},
 	})
 	if err != nil {
 		return 0, err
@@ -193,7 +156,7 @@ func (b *bench) render(ctx context.Context, name string) (time.Duration, error) 
 	return took, nil
 }
 
-// check looks whether each request has left one file, committed once.
+// check checks that each request has left one file that was committed once.
 func (b *bench) check(ctx context.Context, want int) error {
 	files, err := b.Simulator().Files(ctx, b.namespace)
 	if err != nil {
@@ -205,7 +168,7 @@ func (b *bench) check(ctx context.Context, want int) error {
 		}
 	}
 	if len(files) != want {
-		return fmt.Errorf("%d files are in Dropbox, not %d", len(files), want)
+		return fmt.Errorf("%d files are in Dropbox, want %d", len(files), want)
 	}
 	return nil
 }
