@@ -308,38 +308,37 @@ func TestCursorsFollowTheOrder(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	with := func(reason string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
+	waiting := func(reason string) *platenv1alpha1.RenderJob {
 		j := &platenv1alpha1.RenderJob{}
-		if reason != "" {
-			j.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Reason: reason}}
-		}
-		change(j)
+		j.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Reason: reason}}
 		return j
 	}
-	as := func(*platenv1alpha1.RenderJob) {}
-	suspend := func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) }
-	for want, jobs := range map[string][]*platenv1alpha1.RenderJob{
-		queued: {
-			with("", as), with(platenv1alpha1.QueuedReason, as), with(platenv1alpha1.TemplateNotFoundReason, as),
-			with(platenv1alpha1.SuspendedReason, suspend), // not by a cancel
-			with("", func(j *platenv1alpha1.RenderJob) {
-				j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"}
-			}), // resumed
+	unseen := &platenv1alpha1.RenderJob{}
+	resumed := unseen.DeepCopy()
+	resumed.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"}
+	suspended := waiting(platenv1alpha1.SuspendedReason)
+	suspended.Spec.Suspend = new(true)
+	stopped := resumed.DeepCopy()
+	stopped.Spec.Suspend = new(true)
+	for name, c := range map[string]struct {
+		job  *platenv1alpha1.RenderJob
+		want string
+	}{
+		"not seen yet":               {job: unseen, want: queued},
+		"queued":                     {job: waiting(platenv1alpha1.QueuedReason), want: queued},
+		"without its template":       {job: waiting(platenv1alpha1.TemplateNotFoundReason), want: queued},
+		"suspended and not canceled": {job: suspended, want: queued},
+		"canceled and then resumed":  {job: resumed, want: queued},
+		"rendering":                  {job: waiting(platenv1alpha1.RenderingReason), want: processing},
+		"uploading":                  {job: waiting(platenv1alpha1.UploadingReason), want: processing},
+		"canceled":                   {job: stopped, want: canceled},
+		"rendered":                   {job: job(1, func(*platenv1alpha1.RenderJobStatus) {}), want: succeeded},
+		"finished and not rendered": {
+			job: job(0, func(s *platenv1alpha1.RenderJobStatus) { s.Conditions = s.Conditions[:1] }), want: failed,
 		},
-		processing: {with(platenv1alpha1.RenderingReason, as), with(platenv1alpha1.UploadingReason, as)},
-		canceled: {with("", func(j *platenv1alpha1.RenderJob) {
-			suspend(j)
-			j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: "x"}
-		})},
-		succeeded: {job(1, func(*platenv1alpha1.RenderJobStatus) {})},
-		failed: {job(0, func(s *platenv1alpha1.RenderJobStatus) {
-			s.Conditions = s.Conditions[:1] // Finished, not Rendered
-		})},
 	} {
-		for i, j := range jobs {
-			if got := status(j); got != want {
-				t.Errorf("%s %d: got %s", want, i, got)
-			}
+		if got := status(c.job); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
 }

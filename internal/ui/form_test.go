@@ -18,7 +18,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// fill is what a browser sends for the values, and for files by parameter.
+// fill returns the form that a browser sends. values and files are by parameter.
 func fill(t *testing.T, values map[string]string, files map[string][]byte) *multipart.Form {
 	t.Helper()
 	var b bytes.Buffer
@@ -64,7 +64,7 @@ func TestFormValues(t *testing.T) {
 		parameter platenv1alpha1.Parameter
 		given     string
 		want      string // the modifications in JSON
-		wrong     string // in the error
+		wrong     string // part of the error; empty for none
 	}{
 		"text":                      {parameter: parameter(text, "", true), given: "Hello\r\nWorld", want: `{"x":"Hello\nWorld"}`},
 		"text with spaces":          {parameter: parameter(text, "", false), given: "  a ", want: `{"x":"  a "}`},
@@ -96,7 +96,7 @@ func TestFormValues(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			list := inputs([]platenv1alpha1.Parameter{tc.parameter})
 			values := map[string]string{}
-			if tc.parameter.Type != boolean || tc.given != "" { // browsers send nothing for a box that is not checked
+			if tc.parameter.Type != boolean || tc.given != "" { // browsers send nothing for an unchecked box
 				values["x"] = tc.given
 			}
 			got, ok := submitted(list, fill(t, values, nil))
@@ -141,8 +141,8 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// What nobody touches renders as the defaults do.
-func TestDefaultsStay(t *testing.T) {
+// A form that nobody changes submits the defaults.
+func TestUnchangedFormSubmitsDefaults(t *testing.T) {
 	defaults := map[string]string{"a": `"Hello"`, "b": "9.5", "c": "true", "d": `"#fff"`, "e": `["x","y"]`, "f": `[{"k":[1,null]}]`, "g": `"https://example.com/"`}
 	kinds := map[string]platenv1alpha1.ParameterType{
 		"a": platenv1alpha1.ParameterText, "b": platenv1alpha1.ParameterNumber, "c": platenv1alpha1.ParameterBoolean, "d": platenv1alpha1.ParameterColor,
@@ -174,7 +174,7 @@ func TestDefaultsStay(t *testing.T) {
 	}
 }
 
-// A preview gives what must be given, in a way that the template accepts.
+// A preview has a valid value for each required parameter.
 func TestSamples(t *testing.T) {
 	for kind, want := range map[platenv1alpha1.ParameterType]any{
 		platenv1alpha1.ParameterText: "X", platenv1alpha1.ParameterImage: grey, platenv1alpha1.ParameterColor: "#808080",

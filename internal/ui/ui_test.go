@@ -54,17 +54,17 @@ func TestJar(t *testing.T) {
 		given := session{ID: "i", Token: strings.Repeat("t", maxToken), Workspace: strings.Repeat("w", 63), Expires: time.Unix(1_700_000_000, 0).UTC()}
 		r := put(j, sessionCookie, given)
 		if size := len(r.Header.Get("Cookie")); size > 4000 {
-			t.Errorf("the largest cookie has %d bytes, of which browsers keep 4096 with its attributes", size)
+			t.Errorf("the largest cookie has %d bytes; with its attributes it must stay below the browsers' limit of 4096", size)
 		}
 		var got session
 		if !j.take(r, sessionCookie, &got) || !cmp.Equal(given, got) {
 			t.Errorf("got %v", got)
 		}
-		// One cookie does not stand for another, and no other key opens it.
+		// One cookie cannot be used as another, and no other key opens it.
 		moved := httptest.NewRequest(http.MethodGet, "/", nil)
 		moved.AddCookie(&http.Cookie{Name: j.cookie(connectCookie, "").Name, Value: r.Cookies()[0].Value})
 		if j.take(moved, connectCookie, &flow{}) {
-			t.Error("a session's cookie is taken for a flow's")
+			t.Error("the cookie of a session is accepted as that of a flow")
 		}
 		other, err := newJar(key(2), secure)
 		if err != nil {
@@ -77,7 +77,7 @@ func TestJar(t *testing.T) {
 			bad := httptest.NewRequest(http.MethodGet, "/", nil)
 			bad.AddCookie(&http.Cookie{Name: r.Cookies()[0].Name, Value: value})
 			if j.take(bad, sessionCookie, &got) {
-				t.Errorf("%q is taken", value)
+				t.Errorf("%q is accepted", value)
 			}
 		}
 	}
@@ -125,7 +125,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// jobAt is a job with conditions such as Ready=True/Succeeded, and a status of its newest generation.
+// jobAt returns a job with conditions such as Ready=True/Succeeded of its current generation.
 func jobAt(conditions ...string) *platenv1alpha1.RenderJob {
 	job := &platenv1alpha1.RenderJob{}
 	job.Status.ObservedGeneration = new(int64(0))
@@ -167,15 +167,20 @@ func TestJobWords(t *testing.T) {
 }
 
 func TestRetrying(t *testing.T) {
-	for _, tc := range []struct {
-		asked, handled string
-		want           bool
-	}{{}, {asked: "b", want: true}, {asked: "b", handled: "a", want: true}, {asked: "b", handled: "b"}} {
+	for name, tc := range map[string]struct {
+		requested, handled string
+		want               bool
+	}{
+		"nothing requested": {},
+		"first request":     {requested: "b", want: true},
+		"second request":    {requested: "b", handled: "a", want: true},
+		"request handled":   {requested: "b", handled: "b"},
+	} {
 		job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
-		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: tc.asked}
+		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: tc.requested}
 		job.Status.LastHandledRetryUploads = tc.handled
 		if view := viewJob(job); retrying(job) != tc.want || view.CanRetry == tc.want || view.Live() != tc.want {
-			t.Errorf("%+v: %+v", tc, view)
+			t.Errorf("%s: %+v", name, view)
 		}
 	}
 }
@@ -207,16 +212,16 @@ func TestConnectionWords(t *testing.T) {
 		}
 	}
 	if got := connectionWords(&platenv1alpha1.StorageConnection{}); got.Tone != busy {
-		t.Errorf("a connection that nobody has looked at: %+v", got)
+		t.Errorf("a connection without a status: %+v", got)
 	}
 }
 
-// A session ends when its time is over, whatever its cookie says.
+// A session ends when it expires, although the browser keeps its cookie.
 func TestSessionsEnd(t *testing.T) {
 	now := testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
 	s := newServer(t, now)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	bring(t, s, r, sessionCookie, session{ID: "i", Token: "t", Workspace: "w", Expires: now.Now().Add(sessionLifetime)})
+	addCookie(t, s, r, sessionCookie, session{ID: "i", Token: "t", Workspace: "w", Expires: now.Now().Add(sessionLifetime)})
 	if s.session(r) == nil {
 		t.Error("there is no session")
 	}
@@ -235,8 +240,8 @@ func newServer(t *testing.T, now *testingclock.FakePassiveClock) *Server {
 	return s
 }
 
-// bring puts a sealed cookie into a request.
-func bring(t *testing.T, s *Server, r *http.Request, name string, value any) {
+// addCookie adds a sealed cookie to a request.
+func addCookie(t *testing.T, s *Server, r *http.Request, name string, value any) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	if err := s.jar.put(w, name, value); err != nil {
@@ -247,8 +252,8 @@ func bring(t *testing.T, s *Server, r *http.Request, name string, value any) {
 	}
 }
 
-// Whoever comes back from Dropbox must have gone there, in the same session and not long ago. Nothing is asked of anybody before.
-func TestCallbacksThatBelongToNobody(t *testing.T) {
+// A callback needs a flow that was started recently in the same session. Otherwise the page sends no request to anyone.
+func TestCallbacksWithoutAFlow(t *testing.T) {
 	now := testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
 	signedIn := session{ID: "mine", Token: "t", Workspace: "w", Expires: now.Now().Add(time.Hour)}
 	begun := flow{Attempt: authflow.Attempt{State: "state", Verifier: "v"}, Session: "mine", Workspace: "w", Connection: "dropbox", AppKey: "k", Expires: now.Now().Add(connectLifetime)}
@@ -273,10 +278,10 @@ func TestCallbacksThatBelongToNobody(t *testing.T) {
 		s := newServer(t, now)
 		r := httptest.NewRequest(http.MethodGet, callbackPath+"?"+tc.query, nil)
 		if tc.session != nil {
-			bring(t, s, r, sessionCookie, *tc.session)
+			addCookie(t, s, r, sessionCookie, *tc.session)
 		}
 		if tc.flow != nil {
-			bring(t, s, r, connectCookie, *tc.flow)
+			addCookie(t, s, r, connectCookie, *tc.flow)
 		}
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, r)
@@ -289,7 +294,7 @@ func TestCallbacksThatBelongToNobody(t *testing.T) {
 	}
 }
 
-// A page may be there in several sizes, each with a file and a path of its own.
+// Each size of a page has its own file and path.
 func TestExtraSizes(t *testing.T) {
 	job := jobAt("Ready=True/Succeeded", "Finished=True/x")
 	job.Name = "poster"

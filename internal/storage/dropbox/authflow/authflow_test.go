@@ -27,7 +27,7 @@ func setup(t *testing.T) (*dropboxsim.Server, Config) {
 	return sim, Config{AppKey: "app", RedirectURI: redirectURI, AuthorizeURL: server.URL, APIURL: server.URL}
 }
 
-// consent goes through the page and returns the code that comes back.
+// consent allows the access on the consent page and returns the code.
 func consent(t *testing.T, c Config, a Attempt) string {
 	t.Helper()
 	redirect, code, err := dropboxsim.Visit(t.Context(), c.URL(a), "ada@example.com")
@@ -125,7 +125,7 @@ func expect(t *testing.T, err error, reason Reason, text string) {
 
 func TestExchangeRefusals(t *testing.T) {
 	for name, x := range map[string]struct {
-		// before the exchange.
+		// before changes something between the consent and the exchange.
 		before func(*dropboxsim.Server, *Config, *Attempt, *string)
 		reason Reason
 		text   string
