@@ -119,7 +119,7 @@ func (p *previewCommand) checkFormat() error {
 			return usage("-o must have the extension of a format, such as %s.png", p.output)
 		}
 	case !slices.Contains(knownFormats, extension):
-		return usage("-o: .%s is no format; there are %s", extension, strings.Join(knownFormats, ", "))
+		return usage("-o: .%s is not a format; use one of %s", extension, strings.Join(knownFormats, ", "))
 	case p.format != "" && p.format != extension:
 		return usage("-o %s and --format %s do not agree", p.output, p.format)
 	default:

@@ -30,7 +30,7 @@ type TemplateList struct {
 	Pagination TemplatePage `json:"pagination" required:"true"`
 }
 
-// TemplatePage tells where a TemplateList stands.
+// TemplatePage is the position of a TemplateList in all templates.
 type TemplatePage struct {
 	Page       int `json:"page" required:"true"`
 	Limit      int `json:"limit" required:"true"`

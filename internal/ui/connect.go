@@ -105,7 +105,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 func connectForbidden(v *visitor, err error) error {
 	return &problem{
 		Status: http.StatusForbidden, Title: "You may not connect an account here",
-		Text: sentence(message(err)) + fmt.Sprintf(" Connecting makes a Secret and a StorageConnection. Ask whoever manages the namespace for the role edit, or to connect the account for %s.", v.Workspace),
+		Text: sentence(message(err)) + fmt.Sprintf(" Connecting makes a Secret and a StorageConnection. Ask an administrator of the namespace for the role edit, or to connect the account for %s.", v.Workspace),
 	}
 }
 

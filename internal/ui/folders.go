@@ -45,11 +45,11 @@ func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor,
 		view.Folders, view.Complete, err = a.ListFolders(r.Context(), view.Folder)
 	}
 	if err != nil {
-		trouble := accountProblem(err)
-		if trouble == nil {
+		failure := accountProblem(err)
+		if failure == nil {
 			return err
 		}
-		view.Notice, view.Complete = trouble, true
+		view.Notice, view.Complete = failure, true
 	}
 	view.Above = accounts.Ancestors(view.Folder)
 	if isHTMX(r) {

@@ -233,7 +233,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 	case errors.As(err, &caller) && caller.Status == http.StatusForbidden:
 		return &problem{
 			Status: caller.Status, Title: "You may not see this workspace",
-			Text: sentence(caller.Message) + " Ask whoever manages the namespace for the role platen-view or platen-edit.",
+			Text: sentence(caller.Message) + " Ask an administrator of the namespace for the role platen-view or platen-edit.",
 			Link: "/ui/workspace", LinkText: "Choose another workspace",
 		}
 	case errors.As(err, &caller) && caller.Status != http.StatusUnauthorized:
@@ -245,7 +245,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 	case apierrors.IsForbidden(err):
 		return &problem{
 			Status: http.StatusForbidden, Title: "You may not do this in this workspace",
-			Text: sentence(message(err)) + " Ask whoever manages the namespace for the role platen-edit.",
+			Text: sentence(message(err)) + " Ask an administrator of the namespace for the role platen-edit.",
 		}
 	case apierrors.IsNotFound(err):
 		return &problem{Status: http.StatusNotFound, Title: "It is not there any more", Text: sentence(message(err))}

@@ -144,7 +144,7 @@ func TestPreviewRefuses(t *testing.T) {
 		"another":           {args: []string{"other", "-f", good}, code: 1, text: "holds no RenderTemplate 'other'; there are: card"},
 		"a misspelt field":  {args: []string{"-f", write(t, strings.ReplaceAll(manifests, "width", "witdh"))}, code: 1, text: `unknown field "spec.pages[0].witdh"`},
 		"no ConfigMap":      {args: []string{"-f", write(t, manifests)}, code: 1, text: "spec.pages[0].htmlFrom: ConfigMap 'pages' does not exist in namespace " + namespace},
-		"a wrong extension": {args: []string{"-f", good, "-o", "card.bmp"}, code: 2, text: ".bmp is no format"},
+		"a wrong extension": {args: []string{"-f", good, "-o", "card.bmp"}, code: 2, text: ".bmp is not a format"},
 		"no extension":      {args: []string{"-f", good, "-o", "card"}, code: 2, text: "-o must have the extension of a format"},
 		"two formats":       {args: []string{"-f", good, "-o", "card.png", "--format", "pdf"}, code: 2, text: "do not agree"},
 		"a missing value":   {args: []string{"-f", good, "-o", filepath.Join(t.TempDir(), "card.png")}, code: 3, text: "spec.modifications.colour is required by the template"},

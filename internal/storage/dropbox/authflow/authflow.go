@@ -58,7 +58,7 @@ type Config struct {
 type Attempt struct {
 	// State comes back with the redirect.
 	State string `json:"state"`
-	// Verifier proves to Dropbox that the code is exchanged by whoever began the attempt.
+	// Verifier proves to Dropbox that the exchange belongs to the attempt.
 	Verifier string `json:"verifier"`
 }
 
