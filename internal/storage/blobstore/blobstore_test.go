@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"gocloud.dev/blob"
@@ -176,6 +177,34 @@ func TestS3Errors(t *testing.T) {
 				if strings.Contains(err.Error(), "wrong") || strings.Contains(err.Error(), secretKey) {
 					t.Errorf("the error shows the secret: %v", err)
 				}
+			}
+		})
+	}
+}
+
+func TestErrorsOfAServiceHaveReasons(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  azcore.ResponseError
+		want storage.Error
+	}{
+		"unauthorized":        {err: azcore.ResponseError{StatusCode: 401}, want: storage.Error{Reason: storage.ReasonInvalidCredentials, Account: true}},
+		"unknown credentials": {err: azcore.ResponseError{StatusCode: 403, ErrorCode: "AuthenticationFailed"}, want: storage.Error{Reason: storage.ReasonInvalidCredentials, Account: true}},
+		"forbidden":           {err: azcore.ResponseError{StatusCode: 403}, want: storage.Error{Reason: storage.ReasonAccessDenied, Account: true}},
+		"no bucket":           {err: azcore.ResponseError{StatusCode: 404}, want: storage.Error{Reason: storage.ReasonBucketNotFound, Account: true}},
+		"full":                {err: azcore.ResponseError{StatusCode: 507}, want: storage.Error{Reason: storage.ReasonInsufficientSpace}},
+		"too many requests":   {err: azcore.ResponseError{StatusCode: 429}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Account: true}},
+		"slow down":           {err: azcore.ResponseError{StatusCode: 503}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Account: true}},
+		"an error of its own": {err: azcore.ResponseError{StatusCode: 500}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable, Account: true, Doubt: true}},
+		"a bad request":       {err: azcore.ResponseError{StatusCode: 400}, want: storage.Error{Reason: storage.ReasonRefused}},
+		"no answer":           {want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Account: true, Doubt: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := storage.AsError((&Bucket{provider: "azureblob", name: "pictures"}).decodeError(&tc.err))
+			if diff := cmp.Diff(tc.want, *got, cmpopts.IgnoreFields(storage.Error{}, "Message", "Err")); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if !strings.Contains(got.Message, "'pictures'") {
+				t.Errorf("the message %q does not name the bucket", got.Message)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -180,7 +181,7 @@ func TestNextOfADestination(t *testing.T) {
 func expectActions(t *testing.T, actions []action, at time.Time, want []string, again time.Duration) {
 	t.Helper()
 	names := map[kind]string{openProvider: "open", stageFiles: "stage", commitFiles: "commit", expireFiles: "expire"}
-	var got []string
+	got := make([]string, 0, len(actions))
 	for _, a := range actions {
 		words := []string{names[a.kind]}
 		if a.destination != nil {
@@ -191,7 +192,7 @@ func expectActions(t *testing.T, actions []action, at time.Time, want []string, 
 		}
 		got = append(got, strings.Join(words, " "))
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 	var wait time.Duration
