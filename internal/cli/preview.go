@@ -105,7 +105,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 		if !errors.Is(err, preview.ErrNoBrowser) || p.browser != "" {
 			return err
 		}
-		fmt.Fprintln(p.ErrOut, "This machine has no Chromium headless shell; rendering in the cluster.")
+		fmt.Fprintf(p.ErrOut, "This machine cannot render, so the cluster does: %s\n", err)
 	}
 	return p.remote(ctx, template, job, maps, folder)
 }

@@ -16,12 +16,14 @@ import (
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
-	"github.com/platen-dev/platen/internal/render/browser"
 	"github.com/platen-dev/platen/internal/task"
 )
 
-// ErrNoBrowser means that the machine has no browser that can render; the cluster still may.
-var ErrNoBrowser = browser.ErrNoBrowser
+// painter is a browser that renders.
+type painter interface {
+	render.Renderer
+	Close()
+}
 
 // Request is what to render.
 type Request struct {
@@ -67,7 +69,7 @@ func Render(ctx context.Context, r Request, emit func(File) error) ([]render.War
 		return nil, err
 	}
 	defer proxy.Close()
-	b, err := browser.New(browser.Options{ExecPath: r.Chromium, Proxy: proxy.Address(), MaxPixels: r.Limits.MaxPixels, Logger: r.Log})
+	b, err := openBrowser(r, proxy.Address())
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,13 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package preview
+
+import "github.com/platen-dev/platen/internal/render/browser"
+
+// ErrNoBrowser means that the machine has no browser that can render; the cluster still may.
+var ErrNoBrowser = browser.ErrNoBrowser
+
+func openBrowser(r Request, proxy string) (painter, error) {
+	return browser.New(browser.Options{ExecPath: r.Chromium, Proxy: proxy, MaxPixels: r.Limits.MaxPixels, Logger: r.Log})
+}
