@@ -202,6 +202,7 @@ func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, m
 func (t *tryCommand) checkRights(ctx context.Context, c *cluster) error {
 	var lacking []string
 	for _, resource := range []string{"rendertemplates", "renderjobs"} {
+		var verbs []string
 		for _, verb := range []string{"create", "get", "watch", "delete"} {
 			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 				ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -212,13 +213,16 @@ func (t *tryCommand) checkRights(ctx context.Context, c *cluster) error {
 				return explain(err)
 			}
 			if !review.Status.Allowed {
-				lacking = append(lacking, verb+" "+resource)
+				verbs = append(verbs, verb)
 			}
+		}
+		if len(verbs) > 0 {
+			lacking = append(lacking, strings.Join(verbs, ", ")+" "+resource)
 		}
 	}
 	if len(lacking) > 0 {
 		return fmt.Errorf("you may not %s in namespace %s: ask for the role platen-edit there (kubectl create rolebinding platen-edit --clusterrole=platen-edit --user=YOU -n %s), or choose another namespace with -n",
-			strings.Join(lacking, ", "), c.namespace, c.namespace)
+			strings.Join(lacking, ", nor "), c.namespace, c.namespace)
 	}
 	return nil
 }
@@ -265,8 +269,8 @@ func (t *tryCommand) save(ctx context.Context, c *cluster, job *platenv1alpha1.R
 	defer func() { _ = os.RemoveAll(folder) }()
 	files, err := downloader{cluster: c, platenNamespace: t.platenNamespace}.files(ctx, job, folder)
 	if err != nil {
-		return fmt.Errorf("the card is rendered, but could not be fetched; its URL must lead somewhere from here (--content-url of the manager), or you need the right to get services/proxy in namespace %s: %w",
-			t.platenNamespace, err)
+		return fmt.Errorf("the card is rendered, but could not be fetched: ask for the right to get services/proxy of %s in namespace %s, or for a --content-url of the manager that leads here: %w",
+			contentService, t.platenNamespace, err)
 	}
 	return os.Rename(files[0], t.output)
 }

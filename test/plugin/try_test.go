@@ -127,10 +127,10 @@ func TestTryFails(t *testing.T) {
 		},
 		"the picture cannot be fetched": {
 			end:  rendered("http://127.0.0.1:1", "picture"),
-			code: 1, text: "you need the right to get services/proxy in namespace " + platenSystem,
+			code: 1, text: "ask for the right to get services/proxy of http:platen-content:content in namespace " + platenSystem,
 		},
 		"no manager":       {args: []string{"--platen-namespace", "default"}, code: 1, text: "has no manager in namespace default: install it (kubectl apply --server-side -f "},
-		"no rights":        {args: []string{"--as", "mallory"}, code: 1, text: "you may not create rendertemplates, get rendertemplates"},
+		"no rights":        {args: []string{"--as", "mallory"}, code: 1, text: "you may not create, get, watch, delete rendertemplates, nor create, get, watch, delete renderjobs in namespace"},
 		"no namespace":     {args: []string{"-n", "nowhere"}, code: 1, text: "namespace nowhere does not exist: create it (kubectl create namespace nowhere)"},
 		"another format":   {args: []string{"-o", "hello.jpg"}, code: 2, text: "-o must end with .png"},
 		"an unknown place": {args: []string{"--server", "https://127.0.0.1:1"}, code: 1, text: "the cluster could not be reached"},
@@ -176,7 +176,7 @@ func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 		}
 	}
 	r := platen(t, "try", "-n", namespace, "--platen-namespace", platenSystem, "--as", "creator", "-o", filepath.Join(t.TempDir(), "hello.png"))
-	if r.code != 1 || !strings.Contains(r.errOut, "you may not delete rendertemplates, delete renderjobs in namespace "+namespace+": ask for the role platen-edit") {
+	if r.code != 1 || !strings.Contains(r.errOut, "you may not delete rendertemplates, nor delete renderjobs in namespace "+namespace+": ask for the role platen-edit") {
 		t.Errorf("exit code %d, error %q", r.code, r.errOut)
 	}
 	empty(t, namespace)
