@@ -6,6 +6,7 @@ go 1.26.6
 
 godebug default=go1.26
 
+// Platen has lower versions of these.
 exclude (
 	github.com/fxamacker/cbor/v2 v2.9.4
 	golang.org/x/exp v0.0.0-20260529124908-c761662dc8c9

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kube is kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet and kubectl in one program: it is what
-// it is called. Linked once, it is built in a fraction of the time that the six take.
+// Command kube holds kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet and kubectl in one program. The name by
+// which it is called selects one of them. One link is faster than six.
 package main
 
 import (
