@@ -4,6 +4,8 @@
 package v1alpha1
 
 import (
+	"cmp"
+
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -573,6 +575,9 @@ func (j *RenderJob) Observed() bool {
 func (j *RenderJob) Finished() bool {
 	return j.Observed() && meta.IsStatusConditionTrue(j.Status.Conditions, FinishedCondition)
 }
+
+// FileBaseName returns what the names of the job's files begin with: spec.output.fileName, else the job's name.
+func (j *RenderJob) FileBaseName() string { return cmp.Or(string(j.Spec.Output.FileName), j.Name) }
 
 // Suspended reports whether the job waits for someone to resume it.
 func (j *RenderJob) Suspended() bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }

@@ -14,7 +14,6 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
-	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxConnections bounds the connections of one job, as the API does in status.connections.
@@ -81,8 +80,11 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 // fileIndex finds jobs by the name of their file, without regard to case.
 const fileIndex = "fileKey"
 
-func fileKey(job *platenv1alpha1.RenderJob) string {
-	return strings.ToLower(task.FileName(job, file.ID{}, 1))
+func fileKey(job *platenv1alpha1.RenderJob) string { return strings.ToLower(fileName(job)) }
+
+// fileName returns the name of the job's only file. Jobs with the same name for their only file have the same names for several.
+func fileName(job *platenv1alpha1.RenderJob) string {
+	return file.Name(job.FileBaseName(), file.ID{}, false, file.Format(job.Spec.Output.Format))
 }
 
 // collision is another job that spells the path of this job's file with other capitals. A service that ignores case keeps one file for
@@ -102,8 +104,8 @@ func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []pl
 		theirs, _ := resolveConnections(other, connections)
 		for _, mine := range uploads {
 			for _, their := range theirs {
-				a := storage.JoinPath(mine.folder, task.FileName(job, file.ID{}, 1))
-				b := storage.JoinPath(their.folder, task.FileName(other, file.ID{}, 1))
+				a := storage.JoinPath(mine.folder, fileName(job))
+				b := storage.JoinPath(their.folder, fileName(other))
 				ignoresCase := mine.connection.Spec.Provider == platenv1alpha1.ProviderDropbox
 				if mine.connection.Name == their.connection.Name && ignoresCase && a != b && strings.EqualFold(a, b) {
 					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})

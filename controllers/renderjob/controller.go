@@ -66,7 +66,7 @@ type Reconciler struct {
 // Arrivals knows the stored files of unfinished renders.
 type Arrivals interface {
 	// Files returns the files of a task that are stored so far.
-	Files(taskID string) map[file.ID]content.Object
+	Files(taskID string) []file.File
 }
 
 // Reconcile drives one RenderJob towards the state that its spec asks for.

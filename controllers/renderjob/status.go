@@ -247,7 +247,7 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 	default:
 		parts := make([]string, 0, len(connections))
 		for _, c := range connections {
-			parts = append(parts, fmt.Sprintf("%s in %s", plural(len(s.manifest.Pages), "file"), c.Name))
+			parts = append(parts, fmt.Sprintf("%s in %s", plural(len(s.manifest.Files), "file"), c.Name))
 		}
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, strings.Join(parts, ", "))
 	}
@@ -344,7 +344,7 @@ func logProgress(ctx context.Context, s *scope, after *platenv1alpha1.RenderJob)
 		for _, c := range after.Status.Connections {
 			names = append(names, c.Name)
 		}
-		log.Info("Uploaded RenderJob", "connections", names, "files", len(s.manifest.Pages))
+		log.Info("Uploaded RenderJob", "connections", names, "files", len(s.manifest.Files))
 	}
 	switch {
 	case !reached(platenv1alpha1.FinishedCondition):

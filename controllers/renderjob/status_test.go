@@ -77,9 +77,9 @@ func theUpload(name string, done bool, errs ...error) upload {
 func theManifest() *content.Manifest {
 	m := &content.Manifest{PodName: "render-1", TotalPages: 2, RenderedPages: 2, RenderMilliseconds: 80}
 	for page := 1; page <= 2; page++ {
-		m.Pages = append(m.Pages, content.Page{
-			ID: file.ID{Page: page}, PageID: "id", Width: 100, Height: 50,
-			Object: content.Object{Key: fmt.Sprintf("jobs/uid/2/%d.png", page), ContentType: "image/png", Size: 10, SHA256: hash, ContentHash: hash},
+		m.Files = append(m.Files, file.File{
+			ID: file.ID{Page: page}, Name: fmt.Sprintf("summer_page_%d.png", page), Format: "png", PageID: "id",
+			Width: 100, Height: 50, Size: 10, SHA256: hash, ContentHash: hash,
 		})
 	}
 	return m
@@ -424,11 +424,10 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 		manifest: &content.Manifest{PodName: strings.Repeat("p", 253), TotalPages: 200, RenderedPages: 200, RenderMilliseconds: 1 << 62},
 	}
 	for i := range 200 {
-		s.manifest.Pages = append(s.manifest.Pages, content.Page{
-			ID: file.ID{Page: i + 1, ExtraSize: size}, PageID: strings.Repeat("0", 36), Width: 50_000, Height: 50_000,
-			Object: content.Object{
-				Key: fmt.Sprintf("jobs/%s/%d/%d_%s.jpeg", strings.Repeat("0", 36), int64(1)<<62, i+1, size), Size: 1 << 40, SHA256: hash, ContentHash: hash,
-			},
+		id := file.ID{Page: i + 1, ExtraSize: size}
+		s.manifest.Files = append(s.manifest.Files, file.File{
+			ID: id, Name: file.Name(job.FileBaseName(), id, true, "jpeg"), Format: "jpeg", PageID: strings.Repeat("0", 36),
+			Width: 50_000, Height: 50_000, Size: 1 << 40, SHA256: hash, ContentHash: hash,
 		})
 		s.manifest.Warnings = append(s.manifest.Warnings, content.Warning{Title: strings.Repeat(longest, 1000), Details: strings.Repeat(longest, 1000)})
 		s.missing = append(s.missing, platenv1alpha1.ProviderGCS)
@@ -437,8 +436,8 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	for i := range maxConnections {
 		u := theUpload(fmt.Sprintf("%s-%03d", strings.Repeat("c", 249), i), true)
 		u.connection.Status.ReadyCount = new(int64(1 << 62))
-		for _, p := range s.manifest.Pages {
-			page := storage.Result{ID: p.ID}
+		for _, f := range s.manifest.Files {
+			page := storage.Result{ID: f.ID}
 			page.Path, page.ContentHash = "/"+strings.Repeat(longest, 400)+"/"+strings.Repeat(longest, 200)+"_"+size+"_page_200 (1).jpeg", hash
 			if i == maxConnections-1 {
 				page.Err = failure
@@ -505,17 +504,5 @@ func TestProgressIsWrittenWhenItChanges(t *testing.T) {
 	want := &platenv1alpha1.RenderProgress{Percent: new(int32(20)), Frames: new(int64(60))}
 	if diff := cmp.Diff(want, job.Status.Progress); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
-	}
-}
-
-func TestFilesOfSeveralSizesHaveDifferentNames(t *testing.T) {
-	job := theJob(func(j *platenv1alpha1.RenderJob) { j.Name = "card" })
-	s := &scope{job: job, manifest: &content.Manifest{Pages: []content.Page{
-		{ID: file.ID{Page: 1}}, {ID: file.ID{Page: 2}}, {ID: file.ID{Page: 1, ExtraSize: "story"}}, {ID: file.ID{Page: 2, ExtraSize: "story"}},
-	}}}
-	for i, want := range []string{"card_page_1.png", "card_page_2.png", "card_story_page_1.png", "card_story_page_2.png"} {
-		if got := s.fileName(s.manifest.Pages[i]); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
 	}
 }

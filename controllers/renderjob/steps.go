@@ -62,17 +62,6 @@ func (s *scope) ref() content.Ref {
 	return content.Ref{JobUID: string(s.job.UID), Generation: s.job.Generation}
 }
 
-// fileName of one of the manifest's files.
-func (s *scope) fileName(p content.Page) string {
-	pages := 0
-	for _, other := range s.manifest.Pages {
-		if other.ExtraSize == p.ExtraSize {
-			pages++
-		}
-	}
-	return task.FileName(s.job, p.ID, pages)
-}
-
 // suspend stops a job whose spec.suspend is true, and ends it when it was canceled.
 func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	if !s.job.Suspended() {
@@ -179,16 +168,16 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			return reconcile.Waiting(reason, progressDelay, "%s", s.state.Message)
 		}
 	}
-	for _, p := range s.manifest.Pages {
+	for _, f := range s.manifest.Files {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
-			Page:       int32(p.Page), //nolint:gosec // at most 200, by the API
-			ExtraSize:  &p.ExtraSize,
-			PageID:     p.PageID,
-			ContentURL: r.Signer.URL(p.Key, s.fileName(p), s.now),
-			Size:       &p.Size,
-			SHA256:     p.SHA256,
-			Width:      int32(p.Width),  //nolint:gosec // at most 50,000, by the API
-			Height:     int32(p.Height), //nolint:gosec // at most 50,000, by the API
+			Page:       int32(f.Page), //nolint:gosec // at most 200, by the API
+			ExtraSize:  &f.ExtraSize,
+			PageID:     f.PageID,
+			ContentURL: r.Signer.URL(s.ref().Key(f), f.Name, s.now),
+			Size:       &f.Size,
+			SHA256:     f.SHA256,
+			Width:      int32(f.Width),  //nolint:gosec // at most 50,000, by the API
+			Height:     int32(f.Height), //nolint:gosec // at most 50,000, by the API
 		})
 	}
 	return nil

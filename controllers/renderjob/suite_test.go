@@ -126,7 +126,7 @@ var _ = BeforeSuite(func() {
 // nothing arrives while a render goes on.
 type nothing struct{}
 
-func (nothing) Files(string) map[file.ID]content.Object { return nil }
+func (nothing) Files(string) []file.File { return nil }
 
 // writeCounter counts the reconciler's requests that are no reads, by the path that they are for.
 type writeCounter struct {
@@ -215,11 +215,12 @@ func (p *pod) deliver(ctx SpecContext) {
 	GinkgoHelper()
 	ref := content.Ref{JobUID: string(p.task.UID), Generation: p.task.Generation}
 	manifest := content.Manifest{PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: len(p.task.Task.Pages)}
-	for _, id := range p.task.Task.Files() {
+	for _, f := range p.task.Task.Files() {
 		data := p.task.TaskID + " page " + p.task.Task.Pages[0].HTML
-		object, err := store.Put(ctx, ref.Key(id, "png"), "image/png", strings.NewReader(data), 1<<20)
+		f.Width, f.Height = 100, 50
+		stored, err := store.Put(ctx, ref, f, strings.NewReader(data), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
-		manifest.Pages = append(manifest.Pages, content.Page{ID: id, PageID: "id", Width: 100, Height: 50, Object: object})
+		manifest.Files = append(manifest.Files, stored)
 	}
 	Expect(store.PutManifest(ctx, ref, manifest)).To(Succeed())
 	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())

@@ -13,29 +13,21 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
-	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
-	"github.com/platen-dev/platen/internal/task"
 )
 
 // uploadAhead offers the stored files of an unfinished render to the uploader, so that they go up while later pages are painted. A job
 // with one file gains nothing from it.
 func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
-	if s.state.Phase != pool.Rendering || len(s.state.Files) < 2 {
+	if s.state.Phase != pool.Rendering || s.state.FileCount < 2 {
 		return nil
 	}
-	var pages []content.Page
 	arrived := r.Arrivals.Files(s.state.TaskID)
-	for _, id := range s.state.Files {
-		if object, ok := arrived[id]; ok {
-			pages = append(pages, content.Page{ID: id, Object: object})
-		}
-	}
-	if len(pages) == 0 {
+	if len(arrived) == 0 {
 		return nil
 	}
 	connections := &platenv1alpha1.StorageConnectionList{}
@@ -43,7 +35,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
-		r.Uploader.Ensure(r.plan(s, uploads, s.state.Files, pages, false))
+		r.Uploader.Ensure(r.plan(s, uploads, arrived, false))
 	}
 	return nil
 }
@@ -67,12 +59,8 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing RenderJobs: %w", err)
 	}
 	s.collisions = findCollisions(s.job, s.uploads, others.Items, connections.Items)
-	var files []file.ID
-	for _, p := range s.manifest.Pages {
-		files = append(files, p.ID)
-	}
 	// An earlier process may have uploaded a render that this one did not see: look before writing.
-	plan := r.plan(s, s.uploads, files, s.manifest.Pages, s.state.Phase == pool.Unknown)
+	plan := r.plan(s, s.uploads, s.manifest.Files, s.state.Phase == pool.Unknown)
 	plan.Deadline, plan.Complete = s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds)*time.Second), true
 	r.Uploader.Ensure(plan)
 	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
@@ -96,13 +84,8 @@ func (s *scope) waitForUploads() error {
 	return nil
 }
 
-// plan tells the uploader to upload some pages of a render that has the given files in all. doubtful says that a file may stand
-// already.
-func (r *Reconciler) plan(s *scope, uploads []upload, files []file.ID, pages []content.Page, doubtful bool) uploader.Upload {
-	inSize := map[string]int{}
-	for _, f := range files {
-		inSize[f.ExtraSize]++
-	}
+// plan returns what the uploader has to do for some of a render's files. doubtful says that a file may stand already.
+func (r *Reconciler) plan(s *scope, uploads []upload, files []file.File, doubtful bool) uploader.Upload {
 	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Generation: s.job.Generation}
 	for _, u := range uploads {
 		connection := uploader.Connection{
@@ -110,18 +93,17 @@ func (r *Reconciler) plan(s *scope, uploads []upload, files []file.ID, pages []c
 			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
 			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, u.connection) },
 		}
-		for _, p := range pages {
-			name := task.FileName(s.job, p.ID, inSize[p.ExtraSize])
+		for _, f := range files {
 			connection.Files = append(connection.Files, storage.File{
-				ID:             p.ID,
-				Path:           storage.JoinPath(u.folder, name),
-				Size:           p.Size,
-				ContentHash:    p.ContentHash,
-				ContentType:    p.ContentType,
+				ID:             f.ID,
+				Path:           storage.JoinPath(u.folder, f.Name),
+				Size:           f.Size,
+				ContentHash:    f.ContentHash,
+				ContentType:    f.Format.ContentType(),
 				ConflictPolicy: connect.ConflictPolicy(u.connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-					return r.Store.NewRangeReader(ctx, p.Key, offset, length)
+					return r.Store.NewRangeReader(ctx, s.ref().Key(f), offset, length)
 				},
 			})
 		}

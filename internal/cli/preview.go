@@ -25,6 +25,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/preview"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -178,12 +179,12 @@ func (p *previewCommand) read(ctx context.Context, name string) (*platenv1alpha1
 func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
 	in := p.In
 	if p.file != "-" {
-		file, err := os.Open(p.file)
+		opened, err := os.Open(p.file)
 		if err != nil {
 			return nil, nil, err
 		}
-		defer func() { _ = file.Close() }()
-		in = file
+		defer func() { _ = opened.Close() }()
+		in = opened
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
 	if err != nil {
@@ -221,7 +222,7 @@ func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate,
 	}
 }
 
-func choose(templates []platenv1alpha1.RenderTemplate, name, file string) (*platenv1alpha1.RenderTemplate, error) {
+func choose(templates []platenv1alpha1.RenderTemplate, name, source string) (*platenv1alpha1.RenderTemplate, error) {
 	names := make([]string, 0, len(templates))
 	for i := range templates {
 		if names = append(names, templates[i].Name); name == templates[i].Name || name == "" && len(templates) == 1 {
@@ -230,11 +231,11 @@ func choose(templates []platenv1alpha1.RenderTemplate, name, file string) (*plat
 	}
 	switch {
 	case len(templates) == 0:
-		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", file, platenv1alpha1.GroupVersion)
+		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", source, platenv1alpha1.GroupVersion)
 	case name == "":
-		return nil, usage("%s holds several templates, name one: %s", file, strings.Join(names, ", "))
+		return nil, usage("%s holds several templates, name one: %s", source, strings.Join(names, ", "))
 	default:
-		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; there are: %s", file, name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; there are: %s", source, name, strings.Join(names, ", "))
 	}
 }
 
@@ -245,10 +246,10 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 		return usage("--outbound-allow: %w", err)
 	}
 	var written []string
-	warnings, err := preview.Render(ctx, request, func(f preview.File) error {
+	warnings, err := preview.Render(ctx, request, func(f file.File, data []byte) error {
 		path := filepath.Join(folder, filepath.Base(f.Name))
 		written = append(written, path)
-		return os.WriteFile(path, f.Data, 0o644) //nolint:gosec // as all other files that a person makes
+		return os.WriteFile(path, data, 0o644) //nolint:gosec // as all other files that a person makes
 	})
 	for _, path := range written {
 		fmt.Fprintln(p.Out, path)
@@ -295,8 +296,8 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 		return err
 	}
 	files, err := downloader{cluster: c, platenNamespace: p.platenNamespace}.files(ctx, done, folder)
-	for _, file := range files {
-		fmt.Fprintln(p.Out, file)
+	for _, path := range files {
+		fmt.Fprintln(p.Out, path)
 	}
 	describeWarnings(p.ErrOut, done)
 	return errors.Join(err, outcome(done))

@@ -5,6 +5,7 @@
 package content
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"gocloud.dev/blob"
 	// The kinds of bucket that need no service; a program that takes the URLs of others brings their libraries.
@@ -71,41 +71,52 @@ type Ref struct {
 	Generation int64
 }
 
-// Key returns the key of a file of the render: jobs/<uid>/<generation>/<page>.<format>, or <page>_<extraSize>.<format>.
-func (r Ref) Key(id file.ID, format file.Format) string {
+// Key returns where a file of the render is kept: jobs/<uid>/<generation>/<page>.<format>, or <page>_<extraSize>.<format>.
+func (r Ref) Key(f file.File) string {
 	size := ""
-	if id.ExtraSize != "" {
-		size = "_" + id.ExtraSize
+	if f.ExtraSize != "" {
+		size = "_" + f.ExtraSize
 	}
-	return fmt.Sprintf("%s%d%s.%s", r.dir(), id.Page, size, format)
+	return fmt.Sprintf("%s%d%s.%s", r.dir(), f.Page, size, f.Format)
 }
 
 func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.Generation) }
 
 func (r Ref) manifestKey() string { return r.dir() + "manifest.json" }
 
-// Object is a stored file.
-type Object struct {
-	Key         string `json:"key"`
-	ContentType string `json:"contentType"`
-	// Size in bytes.
-	Size int64 `json:"size"`
-	// SHA256 of the file, and Dropbox's content_hash of it, both in hexadecimal.
-	SHA256      string `json:"sha256"`
-	ContentHash string `json:"contentHash"`
+// Put stores the bytes of a file, at most maxBytes (ErrTooLarge beyond), and returns the file with its size and hashes. A file
+// becomes visible only as a whole: if r fails or is too long, the earlier file with the same identity stays.
+func (s *Store) Put(ctx context.Context, ref Ref, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
+	hashes := newHashes()
+	if err := s.put(ctx, ref.Key(f), f.Format.ContentType(), io.TeeReader(r, hashes), maxBytes); err != nil {
+		return file.File{}, err
+	}
+	return hashes.describe(f), nil
 }
 
-// Put stores what r holds, at most maxBytes (ErrTooLarge beyond). An object becomes visible only whole: when r fails or is too
-// long, whatever stood under key before stays.
-func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader, maxBytes int64) (Object, error) {
+// Inspect reads a stored file and returns what Put returned for it.
+func (s *Store) Inspect(ctx context.Context, ref Ref, f file.File) (file.File, error) {
+	r, err := s.NewReader(ctx, ref.Key(f))
+	if err != nil {
+		return file.File{}, err
+	}
+	defer func() { _ = r.Close() }()
+	hashes := newHashes()
+	if _, err := io.Copy(hashes, r); err != nil {
+		return file.File{}, fmt.Errorf("reading %s: %w", ref.Key(f), err)
+	}
+	return hashes.describe(f), nil
+}
+
+// put stores an object whole or not at all.
+func (s *Store) put(ctx context.Context, key, contentType string, r io.Reader, maxBytes int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true})
 	if err != nil {
-		return Object{}, fmt.Errorf("storing %s: %w", key, err)
+		return fmt.Errorf("storing %s: %w", key, err)
 	}
-	hashes := newHashes()
-	n, err := io.Copy(io.MultiWriter(w, hashes), io.LimitReader(r, maxBytes+1))
+	n, err := io.Copy(w, io.LimitReader(r, maxBytes+1))
 	if err == nil && n > maxBytes {
 		err = ErrTooLarge
 	}
@@ -113,27 +124,12 @@ func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader, m
 		// A writer whose context ended discards what it was given.
 		cancel()
 		_ = w.Close()
-		return Object{}, fmt.Errorf("storing %s: %w", key, err)
+		return fmt.Errorf("storing %s: %w", key, err)
 	}
 	if err := w.Close(); err != nil {
-		return Object{}, fmt.Errorf("storing %s: %w", key, err)
+		return fmt.Errorf("storing %s: %w", key, err)
 	}
-	return hashes.object(key, contentType, n), nil
-}
-
-// Inspect reads an object and computes what Put returned for it.
-func (s *Store) Inspect(ctx context.Context, key, contentType string) (Object, error) {
-	r, err := s.NewReader(ctx, key)
-	if err != nil {
-		return Object{}, err
-	}
-	defer func() { _ = r.Close() }()
-	hashes := newHashes()
-	n, err := io.Copy(hashes, r)
-	if err != nil {
-		return Object{}, fmt.Errorf("reading %s: %w", key, err)
-	}
-	return hashes.object(key, contentType, n), nil
+	return nil
 }
 
 // NewRangeReader opens length bytes of an object from offset. The error is ErrNotFound when there is none.
@@ -159,26 +155,22 @@ func readError(key string, err error) error {
 	}
 }
 
+// manifestVersion is the version of the manifests that this program writes and reads.
+const manifestVersion = 1
+
 // Manifest is the durable commit of a render: it is written once, after every file.
 type Manifest struct {
-	Pages    []Page    `json:"pages"`
-	Warnings []Warning `json:"warnings,omitempty"`
+	// Version is set by PutManifest.
+	Version int `json:"version"`
+	// Files in the order in which they were rendered.
+	Files    []file.File `json:"files"`
+	Warnings []Warning   `json:"warnings,omitempty"`
 	// RenderMilliseconds is how long the browser took.
 	RenderMilliseconds int64  `json:"renderMilliseconds"`
 	PodName            string `json:"podName"`
 	// TotalPages of the template, and RenderedPages of this render.
 	TotalPages    int `json:"totalPages"`
 	RenderedPages int `json:"renderedPages"`
-}
-
-// Page is one file of a Manifest.
-type Page struct {
-	file.ID
-	PageID string `json:"pageID"`
-	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
-	Width  int `json:"width"`
-	Height int `json:"height"`
-	Object
 }
 
 // Warning is something that went wrong and did not stop the render.
@@ -189,24 +181,29 @@ type Warning struct {
 
 // PutManifest commits a render.
 func (s *Store) PutManifest(ctx context.Context, ref Ref, m Manifest) error {
+	m.Version = manifestVersion
 	data, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encoding a manifest: %w", err)
 	}
-	_, err = s.Put(ctx, ref.manifestKey(), "application/json", strings.NewReader(string(data)), maxManifest)
-	return err
+	return s.put(ctx, ref.manifestKey(), "application/json", bytes.NewReader(data), maxManifest)
 }
 
-// Manifest returns a render's commit, or ErrNotFound.
+// Manifest returns the commit of a render. The error is ErrNotFound if there is none, or none of the present version: such a job
+// renders again.
 func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	r, err := s.NewReader(ctx, ref.manifestKey())
 	if err != nil {
 		return Manifest{}, err
 	}
 	defer func() { _ = r.Close() }()
-	var m Manifest
-	if err := json.NewDecoder(io.LimitReader(r, maxManifest)).Decode(&m); err != nil {
+	data, err := io.ReadAll(io.LimitReader(r, maxManifest))
+	if err != nil {
 		return Manifest{}, fmt.Errorf("reading %s: %w", ref.manifestKey(), err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil || m.Version != manifestVersion {
+		return Manifest{}, fmt.Errorf("%s of another version: %w", ref.manifestKey(), ErrNotFound)
 	}
 	return m, nil
 }

@@ -4,8 +4,8 @@
 package content
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -28,49 +30,101 @@ func open(t *testing.T) *Store {
 	return store
 }
 
-func put(t *testing.T, store *Store, key, data string) Object {
+// page is a file of which only the identity and the name are known.
+func page(n int) file.File {
+	return file.File{ID: file.ID{Page: n}, Name: fmt.Sprintf("card_page_%d.png", n), Format: "png"}
+}
+
+func put(t *testing.T, store *Store, ref Ref, f file.File, data string) file.File {
 	t.Helper()
-	object, err := store.Put(t.Context(), key, "image/png", strings.NewReader(data), 1<<20)
+	stored, err := store.Put(t.Context(), ref, f, strings.NewReader(data), 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return object
+	return stored
 }
 
-func TestPutTellsSizeAndHashes(t *testing.T) {
-	store := open(t)
-	key := Ref{"uid", 1}.Key(file.ID{Page: 1}, "png")
-	if key != "jobs/uid/1/1.png" {
-		t.Errorf("key %q", key)
-	}
-	// The example of https://www.dropbox.com/developers/reference/content-hash is a picture that is not at hand; these two were
-	// computed by hand from the definition: SHA-256 of the SHA-256 of the only block, and of nothing.
-	for data, want := range map[string]string{
-		"":    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-		"abc": "4f8b42c22dd3729b519ba6f68d2da7cc5b2d606d05daed5ad5128cc03e6c6358",
+func TestKeyNamesTheFileWithinItsRender(t *testing.T) {
+	ref := Ref{JobUID: "uid", Generation: 7}
+	for want, f := range map[string]file.File{
+		"jobs/uid/7/3.png":       page(3),
+		"jobs/uid/7/3_story.jpg": {ID: file.ID{Page: 3, ExtraSize: "story"}, Format: "jpg"},
 	} {
-		object := put(t, store, key, data)
-		if object.ContentHash != want || object.Size != int64(len(data)) {
-			t.Errorf("%q: got %+v", data, object)
-		}
-		if inspected, err := store.Inspect(t.Context(), key, "image/png"); err != nil || inspected != object {
-			t.Errorf("inspected %+v, %v, want %+v", inspected, err, object)
+		got := ref.Key(f)
+		if parsed, ok := parseKey(got); got != want || !ok || parsed != ref {
+			t.Errorf("%+v: key %s of render %+v, want %s", f, got, parsed, want)
 		}
 	}
 }
 
-func TestContentHashOfSeveralBlocksDoesNotDependOnTheWrites(t *testing.T) {
-	data := bytes.Repeat([]byte("0123456789abcdef"), (9<<20)/16)
-	one, many := newHashes(), newHashes()
-	_, _ = one.Write(data)
-	for rest := data; len(rest) > 0; {
-		n := min(len(rest), 1_000_003)
-		_, _ = many.Write(rest[:n])
-		rest = rest[n:]
+func TestPutReturnsSizeAndHashes(t *testing.T) {
+	store, ref := open(t), Ref{JobUID: "uid", Generation: 1}
+	for name, c := range map[string]struct {
+		data, sha256, contentHash string
+	}{
+		// Computed by hand from the definition: the SHA-256 of nothing, and of the SHA-256 of the only block.
+		"empty": {
+			data:        "",
+			sha256:      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+			contentHash: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		},
+		"one block": {
+			data:        "abc",
+			sha256:      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+			contentHash: "4f8b42c22dd3729b519ba6f68d2da7cc5b2d606d05daed5ad5128cc03e6c6358",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := page(1)
+			want.Size, want.SHA256, want.ContentHash = int64(len(c.data)), c.sha256, c.contentHash
+			if diff := cmp.Diff(want, put(t, store, ref, page(1), c.data)); diff != "" {
+				t.Errorf("Put (-want +got):\n%s", diff)
+			}
+			inspected, err := store.Inspect(t.Context(), ref, page(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, inspected); diff != "" {
+				t.Errorf("Inspect (-want +got):\n%s", diff)
+			}
+		})
 	}
-	a, b := one.object("", "", 0), many.object("", "", 0)
-	if a != b {
-		t.Errorf("%+v and %+v", a, b)
+}
+
+func TestManifestIsReadAsItWasWritten(t *testing.T) {
+	store, ref := open(t), Ref{JobUID: "uid", Generation: 1}
+	want := Manifest{
+		Version: manifestVersion, Files: []file.File{put(t, store, ref, page(1), "abc")},
+		Warnings: []Warning{{Title: "pale"}}, RenderMilliseconds: 5, PodName: "pod", TotalPages: 2, RenderedPages: 1,
+	}
+	if err := store.PutManifest(t.Context(), ref, want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Manifest(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("manifest (-want +got):\n%s", diff)
+	}
+}
+
+func TestManifestOfAnotherVersionIsNotFound(t *testing.T) {
+	store, ref := open(t), Ref{JobUID: "uid", Generation: 1}
+	for name, text := range map[string]string{
+		"without a version": `{"pages":[{"page":1,"key":"jobs/uid/1/1.png"}],"podName":"pod"}`,
+		"a later version":   `{"version":999,"files":[]}`,
+		"another shape":     `{"version":1,"files":"none"}`,
+		"cut off":           `{"version":1,"files":[`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := store.put(t.Context(), ref.manifestKey(), "application/json", strings.NewReader(text), 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := store.Manifest(t.Context(), ref); !errors.Is(err, ErrNotFound) {
+				t.Errorf("got %+v, %v, want ErrNotFound", m, err)
+			}
+		})
 	}
 }
 
@@ -86,15 +140,15 @@ func (f failing) Read(p []byte) (int, error) {
 
 func TestPutIsAllOrNothing(t *testing.T) {
 	store := open(t)
-	key := Ref{"uid", 1}.Key(file.ID{Page: 1}, "png")
-	put(t, store, key, "first")
-	if _, err := store.Put(t.Context(), key, "image/png", failing{strings.NewReader("second")}, 100); err == nil {
+	ref := Ref{JobUID: "uid", Generation: 1}
+	put(t, store, ref, page(1), "first")
+	if _, err := store.Put(t.Context(), ref, page(1), failing{strings.NewReader("second")}, 100); err == nil {
 		t.Error("half a file was accepted")
 	}
-	if _, err := store.Put(t.Context(), key, "image/png", strings.NewReader("second"), 5); !errors.Is(err, ErrTooLarge) {
+	if _, err := store.Put(t.Context(), ref, page(1), strings.NewReader("second"), 5); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a file that is too large: %v", err)
 	}
-	r, err := store.NewReader(t.Context(), key)
+	r, err := store.NewReader(t.Context(), ref.Key(page(1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,21 +160,22 @@ func TestPutIsAllOrNothing(t *testing.T) {
 
 func TestSweepKeepsWhatItIsTold(t *testing.T) {
 	store := open(t)
-	kept := put(t, store, Ref{"kept", 2}.Key(file.ID{Page: 1}, "png"), "x")
-	for _, ref := range []Ref{{"kept", 1}, {"gone", 1}} {
-		put(t, store, ref.Key(file.ID{Page: 1}, "png"), "x")
+	kept := Ref{JobUID: "kept", Generation: 2}
+	put(t, store, kept, page(1), "x")
+	for _, ref := range []Ref{{JobUID: "kept", Generation: 1}, {JobUID: "gone", Generation: 1}} {
+		put(t, store, ref, page(1), "x")
 		if err := store.PutManifest(t.Context(), ref, Manifest{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	removed, err := store.Sweep(t.Context(), func(r Ref) bool { return r == Ref{"kept", 2} })
+	removed, err := store.Sweep(t.Context(), func(r Ref) bool { return r == kept })
 	if err != nil || removed != 4 {
 		t.Errorf("removed %d, %v", removed, err)
 	}
-	if _, err := store.Inspect(t.Context(), kept.Key, ""); err != nil {
+	if _, err := store.Inspect(t.Context(), kept, page(1)); err != nil {
 		t.Error(err)
 	}
-	if _, err := store.Manifest(t.Context(), Ref{"gone", 1}); !errors.Is(err, ErrNotFound) {
+	if _, err := store.Manifest(t.Context(), Ref{JobUID: "gone", Generation: 1}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the manifest of a job that is gone: %v", err)
 	}
 }
@@ -131,9 +186,10 @@ func served(t *testing.T) (handler http.Handler, fileURL *url.URL, clock *time.T
 	store := open(t)
 	now := time.Unix(1_700_000_000, 0)
 	signer := NewSigner([]byte("a key of thirty-two bytes, or so"), "http://content.example/", time.Hour)
-	object := put(t, store, Ref{"uid", 1}.Key(file.ID{Page: 1}, "png"), "0123456789")
-	put(t, store, Ref{"uid", 1}.Key(file.ID{Page: 2}, "png"), "another's")
-	u, err := url.Parse(signer.URL(object.Key, `summer "sale"`+"\r\nX-Evil: 1.png", now))
+	ref := Ref{JobUID: "uid", Generation: 1}
+	put(t, store, ref, page(1), "0123456789")
+	put(t, store, ref, page(2), "another's")
+	u, err := url.Parse(signer.URL(ref.Key(page(1)), `summer "sale"`+"\r\nX-Evil: 1.png", now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +271,7 @@ func TestContentServerRefuses(t *testing.T) {
 func TestURLIsStableForAWhileAndValidForTheWholeTTL(t *testing.T) {
 	signer := NewSigner([]byte("key"), "http://c", time.Hour)
 	now := time.Unix(1_700_000_000, 0).Truncate(time.Hour)
-	key := Ref{"uid", 1}.Key(file.ID{Page: 1}, "png")
+	key := Ref{JobUID: "uid", Generation: 1}.Key(page(1))
 	first := signer.URL(key, "a.png", now)
 	if again := signer.URL(key, "a.png", now.Add(59*time.Minute)); again != first {
 		t.Errorf("%s and %s", first, again)

@@ -7,75 +7,28 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
-// HashBlock is the block size of Dropbox's content_hash, in bytes.
-const HashBlock = 4 << 20
-
-// BlockHash computes Dropbox's content_hash: SHA-256 of the SHA-256s of each HashBlock bytes
-// (https://www.dropbox.com/developers/reference/content-hash). Make one with NewBlockHash.
-type BlockHash struct {
-	block   hash.Hash
-	inBlock int
-	sums    []byte
-}
-
-// NewBlockHash returns the hash of nothing.
-func NewBlockHash() *BlockHash { return &BlockHash{block: sha256.New()} }
-
-// Write adds bytes. It never fails.
-func (h *BlockHash) Write(p []byte) (int, error) {
-	for rest := p; len(rest) > 0; {
-		n := min(len(rest), HashBlock-h.inBlock)
-		h.block.Write(rest[:n])
-		h.inBlock += n
-		rest = rest[n:]
-		if h.inBlock == HashBlock {
-			h.endBlock()
-		}
-	}
-	return len(p), nil
-}
-
-func (h *BlockHash) endBlock() {
-	h.sums = h.block.Sum(h.sums)
-	h.block.Reset()
-	h.inBlock = 0
-}
-
-// Blocks ends the last block and returns the SHA-256s of all, one after the other. Those of parts that are whole blocks, joined in
-// order, are those of the whole.
-func (h *BlockHash) Blocks() []byte {
-	if h.inBlock > 0 {
-		h.endBlock()
-	}
-	return h.sums
-}
-
-// HashOfBlocks is the content_hash, in hexadecimal, of what has these blocks.
-func HashOfBlocks(blocks []byte) string {
-	sum := sha256.Sum256(blocks)
-	return hex.EncodeToString(sum[:])
-}
-
-// hashes computes SHA-256 and Dropbox's content_hash in one pass.
+// hashes counts bytes and computes their SHA-256 and Dropbox's content_hash.
 type hashes struct {
+	size   int64
 	whole  hash.Hash
-	blocks *BlockHash
+	blocks *file.BlockHash
 }
 
-func newHashes() *hashes { return &hashes{whole: sha256.New(), blocks: NewBlockHash()} }
+func newHashes() *hashes { return &hashes{whole: sha256.New(), blocks: file.NewBlockHash()} }
 
 // Write adds bytes. It never fails.
 func (h *hashes) Write(p []byte) (int, error) {
+	h.size += int64(len(p))
 	h.whole.Write(p)
 	return h.blocks.Write(p)
 }
 
-func (h *hashes) object(key, contentType string, size int64) Object {
-	return Object{
-		Key: key, ContentType: contentType, Size: size,
-		SHA256:      hex.EncodeToString(h.whole.Sum(nil)),
-		ContentHash: HashOfBlocks(h.blocks.Blocks()),
-	}
+// describe returns f with the size and hashes of the bytes.
+func (h *hashes) describe(f file.File) file.File {
+	f.Size, f.SHA256, f.ContentHash = h.size, hex.EncodeToString(h.whole.Sum(nil)), file.HashOfBlocks(h.blocks.Blocks())
+	return f
 }

@@ -1,9 +1,32 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package file says what a rendered file is: its identity within one render and its format. It imports nothing of ours, so that
-// rendering, the content store and storage services name a file in the same way.
+// Package file says what a rendered file is: its identity within one render, its name, its format and its hashes. It imports
+// nothing of ours, so that rendering, the content store and storage services speak of the same file.
 package file
+
+import "fmt"
+
+// File is what is known of a rendered file. The task gives it its identity and name, the renderer its dimensions, and the content
+// store its size and hashes.
+type File struct {
+	ID
+	// Name with its extension, as users see it.
+	Name string `json:"name"`
+	// Format of the file.
+	Format Format `json:"format"`
+	// PageID identifies the template's page.
+	PageID string `json:"pageID"`
+	// Width and Height in pixels. A PDF has those of its first page, in CSS pixels.
+	Width  int `json:"width"`
+	Height int `json:"height"`
+	// Size in bytes.
+	Size int64 `json:"size"`
+	// SHA256 of the file, in hexadecimal.
+	SHA256 string `json:"sha256"`
+	// ContentHash is Dropbox's content_hash of the file, in hexadecimal.
+	ContentHash string `json:"contentHash"`
+}
 
 // ID identifies a file among the files of one render.
 type ID struct {
@@ -34,3 +57,15 @@ func (f Format) ContentType() string {
 
 // IsVideo reports whether files of the format have frames.
 func (f Format) IsVideo() bool { return f == "mp4" || f == "gif" }
+
+// Name returns the name of a file: `<base>.<format>`. An extra size adds `_<size>` to the base. `_page_<N>` follows when several
+// pages have a file each.
+func Name(base string, id ID, severalPages bool, format Format) string {
+	if id.ExtraSize != "" {
+		base += "_" + id.ExtraSize
+	}
+	if severalPages {
+		base = fmt.Sprintf("%s_page_%d", base, id.Page)
+	}
+	return base + "." + string(format)
+}

@@ -21,7 +21,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -80,9 +79,9 @@ const (
 type State struct {
 	Phase   Phase
 	PodName string
-	// TaskID of the attempt that a pod works on, and Files that it produces; empty unless Phase is Rendering.
+	// TaskID of the attempt that a pod works on, and FileCount of the files that it produces; empty unless Phase is Rendering.
 	TaskID        string
-	Files         []file.ID
+	FileCount     int
 	RenderedPages int
 	// TotalPages of the template.
 	TotalPages int
@@ -230,7 +229,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 		TotalPages: j.TotalPages, Progress: j.progress, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
 	}
 	if j.phase == Rendering {
-		s.TaskID, s.Files = taskID(j.UID, j.Generation, j.attempts), j.Task.Files()
+		s.TaskID, s.FileCount = taskID(j.UID, j.Generation, j.attempts), len(j.Task.Files())
 	}
 	if j.phase == Queued && s.Message == "" {
 		s.Message = p.waitMessage(j)

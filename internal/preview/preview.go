@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -43,15 +44,9 @@ type Request struct {
 	Log *slog.Logger
 }
 
-// File is a rendered file under the name that it has in an upload.
-type File struct {
-	Name string
-	render.Output
-}
-
 // Render renders a template and calls emit for each file. The error names the field that is wrong; it is ErrNoBrowser when there
 // is no browser.
-func Render(ctx context.Context, r Request, emit func(File) error) ([]render.Warning, error) {
+func Render(ctx context.Context, r Request, emit func(f file.File, data []byte) error) ([]render.Warning, error) {
 	job, template := r.Job.DeepCopy(), r.Template.DeepCopy()
 	task.SetDefaults(job, template)
 	if r.Limits == (task.Limits{}) {
@@ -74,10 +69,7 @@ func Render(ctx context.Context, r Request, emit func(File) error) ([]render.War
 		return nil, err
 	}
 	defer b.Close()
-	pages := len(work.Files()) / (1 + len(work.ExtraSizes))
-	return b.Render(ctx, work, render.Emit(func(_ context.Context, o render.Output) error {
-		return emit(File{task.FileName(job, o.ID, pages), o})
-	}))
+	return b.Render(ctx, work, render.SinkFunc(func(_ context.Context, f file.File, data []byte) error { return emit(f, data) }))
 }
 
 func (r Request) configMapValue(_ context.Context, _ string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // request previews a page from a ConfigMap whose ground is the modification colour.
@@ -36,9 +37,9 @@ func TestPreview(t *testing.T) {
 	r := request()
 	r.Job.Spec.Output.ExtraSizes = []platenv1alpha1.PageSize{"20x40"}
 	var names []string
-	warnings, err := Render(t.Context(), r, func(f File) error {
+	warnings, err := Render(t.Context(), r, func(f file.File, data []byte) error {
 		names = append(names, f.Name)
-		img, err := png.Decode(bytes.NewReader(f.Data))
+		img, err := png.Decode(bytes.NewReader(data))
 		if err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func TestPreviewRefusesWhatTheClusterRefuses(t *testing.T) {
 		"key 'front.html' of ConfigMap 'pages'": source,
 		"the browser could not be started":      nowhere,
 	} {
-		_, err := Render(t.Context(), r, func(File) error { return nil })
+		_, err := Render(t.Context(), r, func(file.File, []byte) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -13,6 +13,8 @@ import (
 
 // Task is one render: everything that the browser needs, and nothing about who asked.
 type Task struct {
+	// Name is what the names of the files begin with.
+	Name string `json:"name"`
 	// Format of the files.
 	Format file.Format `json:"format"`
 	// Scale is the number of picture pixels for a CSS pixel, 0.1..10.
@@ -88,32 +90,21 @@ func (t Task) Pixels(width, height int) float64 {
 	return float64(width) * t.Scale * float64(height) * t.Scale
 }
 
-// Files returns what the task produces, in the order in which it is emitted: a file for each page, or the first page's for a file
-// that holds them all; then the pages again for each extra size.
-func (t Task) Files() []file.ID {
+// Files returns the files of the task in the order in which they are emitted: one for each page, or the first page's if one file
+// holds all pages; then one for each page in each extra size. Their dimensions, sizes and hashes are not known yet.
+func (t Task) Files() []file.File {
+	pages, sizes := t.Pages, append([]Size{{}}, t.ExtraSizes...)
 	if t.Joined() {
-		return []file.ID{{Page: t.Pages[0].Number}}
+		pages, sizes = pages[:1], sizes[:1]
 	}
-	files := make([]file.ID, 0, len(t.Pages)*(1+len(t.ExtraSizes)))
-	for _, size := range append([]Size{{}}, t.ExtraSizes...) {
-		for _, p := range t.Pages {
-			files = append(files, file.ID{Page: p.Number, ExtraSize: size.Name})
+	files := make([]file.File, 0, len(pages)*len(sizes))
+	for _, size := range sizes {
+		for _, p := range pages {
+			id := file.ID{Page: p.Number, ExtraSize: size.Name}
+			files = append(files, file.File{ID: id, Name: file.Name(t.Name, id, len(pages) > 1, t.Format), Format: t.Format, PageID: p.ID})
 		}
 	}
 	return files
-}
-
-// ContentType of the task's files.
-func (t Task) ContentType() string { return t.Format.ContentType() }
-
-// Output is one finished file.
-type Output struct {
-	file.ID
-	PageID string
-	// Width and Height in pixels; of a PDF, of its first page in CSS pixels.
-	Width, Height int
-	ContentType   string
-	Data          []byte
 }
 
 // Warning is something that went wrong and did not stop the render.
@@ -132,20 +123,20 @@ type Progress struct {
 
 // Sink takes what a Renderer makes.
 type Sink interface {
-	// Emit takes a file. Its error ends the render.
-	Emit(ctx context.Context, output Output) error
+	// Emit takes a file and its bytes. An error ends the render.
+	Emit(ctx context.Context, f file.File, data []byte) error
 	// Progress is told after each frame of a film. It must return at once.
 	Progress(progress Progress)
 }
 
-// Emit is a Sink that does not ask for progress.
-type Emit func(ctx context.Context, output Output) error
+// SinkFunc is a Sink that ignores progress.
+type SinkFunc func(ctx context.Context, f file.File, data []byte) error
 
 // Emit implements Sink.
-func (f Emit) Emit(ctx context.Context, output Output) error { return f(ctx, output) }
+func (s SinkFunc) Emit(ctx context.Context, f file.File, data []byte) error { return s(ctx, f, data) }
 
 // Progress implements Sink.
-func (Emit) Progress(Progress) {}
+func (SinkFunc) Progress(Progress) {}
 
 // Renderer renders tasks. Render emits each file as soon as it is painted, in the order of Task.Files, and returns when all are.
 // The error is an *Error unless ctx was cancelled by the caller.

@@ -57,12 +57,8 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 		_, err = io.Copy(w, first.Body)
 		return err
 	}
-	name := job.Name
-	if given := job.Spec.Output.FileName; given != "" {
-		name = string(given)
-	}
 	w.Header().Set("Content-Type", "application/zip")
-	w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name + ".zip"}))
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": job.FileBaseName() + ".zip"}))
 	archive := zip.NewWriter(w)
 	for i, page := range job.Status.Pages {
 		err := s.withFile(r.Context(), first, i, page.ContentURL, func(resp *http.Response) error {

@@ -4,14 +4,12 @@
 package task
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -128,17 +126,4 @@ func checkSizes(task render.Task, output platenv1alpha1.OutputSpec, limits Limit
 func tooLarge(what string, pixels float64, output platenv1alpha1.OutputSpec, limits Limits) error {
 	return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 		"spec.output.scale: %s would have %.0f pixels at scale %s; at most %d are allowed", what, pixels, output.Scale, limits.MaxPixels)
-}
-
-// FileName is `<fileName, else the job's name>.<format>`. Files of an extra size have `_<size>` after the name, and each has
-// `_page_<N>` when there are several of one size.
-func FileName(job *platenv1alpha1.RenderJob, id file.ID, pages int) string {
-	name := cmp.Or(string(job.Spec.Output.FileName), job.Name)
-	if id.ExtraSize != "" {
-		name += "_" + id.ExtraSize
-	}
-	if pages > 1 {
-		name = fmt.Sprintf("%s_page_%d", name, id.Page)
-	}
-	return name + "." + string(job.Spec.Output.Format)
 }

@@ -66,6 +66,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 			"spec.output.scale: '%s' must be a decimal number from 0.1 to 10", job.Spec.Output.Scale)
 	}
 	task := render.Task{
+		Name:    job.FileBaseName(),
 		Format:  file.Format(job.Spec.Output.Format),
 		Scale:   scale,
 		Quality: int(job.Spec.Output.Quality),

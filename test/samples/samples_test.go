@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/preview"
 	"github.com/platen-dev/platen/internal/render/template"
 	"github.com/platen-dev/platen/internal/task"
@@ -93,8 +94,8 @@ func render(t *testing.T, s sample, change func(*platenv1alpha1.OutputSpec)) [][
 	job := s.job.DeepCopy()
 	change(&job.Spec.Output)
 	var files [][]byte
-	warnings, err := preview.Render(t.Context(), preview.Request{Template: s.template, Job: job}, func(f preview.File) error {
-		files = append(files, f.Data)
+	warnings, err := preview.Render(t.Context(), preview.Request{Template: s.template, Job: job}, func(_ file.File, data []byte) error {
+		files = append(files, data)
 		return nil
 	})
 	if err != nil {

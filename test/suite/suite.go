@@ -7,7 +7,6 @@ package suite
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -123,15 +122,16 @@ func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int
 		SetCondition(job, kind, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "rendered")
 	}
 	for n := 1; n <= pages; n++ {
-		key := content.Ref{JobUID: string(job.UID), Generation: job.Generation}.Key(file.ID{Page: n}, file.Format(job.Status.Format))
-		object, err := c.store.Put(tb.Context(), key, "image/png", bytes.NewReader(picture(n)), 1<<20)
+		ref := content.Ref{JobUID: string(job.UID), Generation: job.Generation}
+		id, format := file.ID{Page: n}, file.Format(job.Status.Format)
+		f := file.File{ID: id, Name: file.Name(job.FileBaseName(), id, pages > 1, format), Format: format}
+		f, err := c.store.Put(tb.Context(), ref, f, bytes.NewReader(picture(n)), 1<<20)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		name := fmt.Sprintf("%s_page_%d.png", cmp.Or(string(job.Spec.Output.FileName), job.Name), n)
 		job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
-			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(key, name, time.Now()),
-			Size: &object.Size, SHA256: object.SHA256, Width: 1200, Height: 630,
+			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(f), f.Name, time.Now()),
+			Size: &f.Size, SHA256: f.SHA256, Width: 1200, Height: 630,
 		})
 	}
 }

@@ -139,7 +139,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	log.Info("rendering", "format", a.Task.Format, "pages", len(a.Task.Pages))
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	w := &work{client: c, ctx: ctx, task: a.TaskID, started: time.Now(), sent: map[file.ID]render.Output{}}
+	w := &work{client: c, ctx: ctx, Assignment: a, started: time.Now(), sent: map[file.ID][]byte{}}
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
@@ -159,7 +159,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	if err != nil {
 		result = wire.Result{Failure: failure(err)}
 	}
-	if err := c.report(ctx, a.TaskID, result, w.sent); err != nil {
+	if err := w.report(ctx, result); err != nil {
 		log.Warn("reporting the result", "error", err)
 		return
 	}
@@ -176,25 +176,25 @@ func failure(err error) *wire.Failure {
 
 // work is one task in the making. It implements render.Sink.
 type work struct {
-	client  *Client
-	ctx     context.Context //nolint:containedctx // the task's life
-	task    string
+	client *Client
+	ctx    context.Context //nolint:containedctx // the task's life
+	*wire.Assignment
 	started time.Time
-	sent    map[file.ID]render.Output
-	result  wire.Result
+	// sent has the bytes of each file until the result is accepted: dispatch may ask for them again.
+	sent   map[file.ID][]byte
+	result wire.Result
 	// progress of a film, nil before its first frame.
 	progress atomic.Pointer[render.Progress]
 }
 
 // Emit sends a file.
-func (w *work) Emit(_ context.Context, o render.Output) error {
-	sum := sha256.Sum256(o.Data)
-	w.sent[o.ID] = o
-	w.result.Files = append(w.result.Files, wire.File{
-		ID: o.ID, PageID: o.PageID, Width: o.Width, Height: o.Height, SHA256: hex.EncodeToString(sum[:]),
-	})
+func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
+	sum := sha256.Sum256(data)
+	f.SHA256 = hex.EncodeToString(sum[:])
+	w.sent[f.ID] = data
+	w.result.Files = append(w.result.Files, f)
 	w.result.RenderMilliseconds = time.Since(w.started).Milliseconds()
-	return w.client.sendPage(w.ctx, w.task, o)
+	return w.send(w.ctx, f.ID)
 }
 
 // Progress keeps it for the next heartbeat.
@@ -223,7 +223,7 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 			return
 		}
 		call, stop := context.WithTimeout(w.ctx, callTimeout)
-		resp, err := w.client.send(call, http.MethodPost, "/v1/tasks/"+w.task+"/heartbeat", http.Header{"Content-Type": {"application/json"}}, body)
+		resp, err := w.client.send(call, http.MethodPost, "/v1/tasks/"+w.TaskID+"/heartbeat", http.Header{"Content-Type": {"application/json"}}, body)
 		if err == nil {
 			if resp.StatusCode == http.StatusGone || resp.StatusCode == http.StatusForbidden {
 				cancel(errGone)
@@ -234,17 +234,17 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 	}
 }
 
-// sendPage sends one file, again and again while dispatch is away.
-func (c *Client) sendPage(ctx context.Context, task string, o render.Output) error {
-	header := http.Header{"Content-Type": {o.ContentType}}
-	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", task, o.Page)
-	if o.ExtraSize != "" {
-		path += "/" + url.PathEscape(o.ExtraSize)
+// send sends one file, again and again while dispatch is away.
+func (w *work) send(ctx context.Context, id file.ID) error {
+	header := http.Header{"Content-Type": {w.Task.Format.ContentType()}}
+	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", w.TaskID, id.Page)
+	if id.ExtraSize != "" {
+		path += "/" + url.PathEscape(id.ExtraSize)
 	}
-	return c.insist(ctx, func(ctx context.Context) error {
+	return w.client.insist(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
-		resp, err := c.send(ctx, http.MethodPut, path, header, o.Data)
+		resp, err := w.client.send(ctx, http.MethodPut, path, header, w.sent[id])
 		if err != nil {
 			return err
 		}
@@ -254,15 +254,15 @@ func (c *Client) sendPage(ctx context.Context, task string, o render.Output) err
 }
 
 // report sends the result, and first again whatever files dispatch misses.
-func (c *Client) report(ctx context.Context, task string, result wire.Result, sent map[file.ID]render.Output) error {
+func (w *work) report(ctx context.Context, result wire.Result) error {
 	body, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("encoding the result: %w", err)
 	}
-	return c.insist(ctx, func(ctx context.Context) error {
+	return w.client.insist(ctx, func(ctx context.Context) error {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		resp, err := c.send(call, http.MethodPost, "/v1/tasks/"+task+"/result", http.Header{"Content-Type": {"application/json"}}, body)
+		resp, err := w.client.send(call, http.MethodPost, "/v1/tasks/"+w.TaskID+"/result", http.Header{"Content-Type": {"application/json"}}, body)
 		if err != nil {
 			return err
 		}
@@ -274,9 +274,9 @@ func (c *Client) report(ctx context.Context, task string, result wire.Result, se
 		if err := json.NewDecoder(io.LimitReader(resp.Body, wire.MaxResult)).Decode(&missing); err != nil {
 			return fmt.Errorf("reading which files are missing: %w", err)
 		}
-		for _, file := range missing.Files {
-			if o, ok := sent[file]; ok {
-				if err := c.sendPage(ctx, task, o); err != nil {
+		for _, id := range missing.Files {
+			if _, ok := w.sent[id]; ok {
+				if err := w.send(ctx, id); err != nil {
 					return err
 				}
 			}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -48,8 +47,8 @@ type Pool interface {
 
 // Store keeps what pods send.
 type Store interface {
-	Put(ctx context.Context, key, contentType string, r io.Reader, maxBytes int64) (content.Object, error)
-	Inspect(ctx context.Context, key, contentType string) (content.Object, error)
+	Put(ctx context.Context, ref content.Ref, f file.File, r io.Reader, maxBytes int64) (file.File, error)
+	Inspect(ctx context.Context, ref content.Ref, f file.File) (file.File, error)
 	PutManifest(ctx context.Context, ref content.Ref, m content.Manifest) error
 }
 
@@ -69,9 +68,9 @@ type Options struct {
 // Server answers render pods.
 type Server struct {
 	Options
-	// files stored by this process, by task. A pod that outlived another process has its files inspected instead.
-	mu    sync.Mutex
-	files map[string]map[file.ID]content.Object
+	mu sync.Mutex
+	// stored has the files that this process has stored, by task. Files that an earlier process has stored are inspected.
+	stored map[string][]file.File
 }
 
 // New returns a Server.
@@ -79,7 +78,7 @@ func New(options Options) *Server {
 	if options.MaxPage == 0 {
 		options.MaxPage = wire.MaxPage
 	}
-	return &Server{Options: options, files: map[string]map[file.ID]content.Object{}}
+	return &Server{Options: options, stored: map[string][]file.File{}}
 }
 
 // Serve answers on a listener until ctx ends.
@@ -189,12 +188,12 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		return
 	}
 	number, err := strconv.Atoi(r.PathValue("page"))
-	id := file.ID{Page: number, ExtraSize: r.PathValue("extraSize")}
-	if err != nil || !slices.Contains(assignment.Task.Files(), id) {
+	expected := find(assignment.Task.Files(), file.ID{Page: number, ExtraSize: r.PathValue("extraSize")})
+	if err != nil || expected == nil {
 		http.Error(w, "the task has no such page", http.StatusBadRequest)
 		return
 	}
-	if r.Header.Get("Content-Type") != assignment.Task.ContentType() {
+	if r.Header.Get("Content-Type") != expected.Format.ContentType() {
 		http.Error(w, "the task has another format", http.StatusUnsupportedMediaType)
 		return
 	}
@@ -206,7 +205,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	// A second for each 64 KiB, and some to begin with: a pod sends over the cluster's network.
 	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // not every test server has deadlines
-	object, err := s.Store.Put(r.Context(), key(assignment, id), assignment.Task.ContentType(), r.Body, s.MaxPage)
+	stored, err := s.Store.Put(r.Context(), ref(assignment), *expected, r.Body, s.MaxPage)
 	if errors.Is(err, content.ErrTooLarge) {
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
 		return
@@ -216,14 +215,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		s.tryAgain(w)
 		return
 	}
-	s.mu.Lock()
-	if s.files[task] == nil {
-		s.files[task] = map[file.ID]content.Object{}
-	}
-	s.files[task][id] = object
-	stored := len(s.files[task])
-	s.mu.Unlock()
-	s.Pool.Stored(pod, task, stored)
+	s.Pool.Stored(pod, task, s.remember(task, stored))
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -253,8 +245,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	failpoint.Hit("content.before-commit")
-	ref := content.Ref{JobUID: string(assignment.UID), Generation: assignment.Generation}
-	if err := s.Store.PutManifest(r.Context(), ref, manifest); err != nil {
+	if err := s.Store.PutManifest(r.Context(), ref(assignment), manifest); err != nil {
 		s.Log.Error(err, "Committing a render", "task", task)
 		s.tryAgain(w)
 		return
@@ -275,43 +266,57 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 			m.Warnings = append(m.Warnings, content.Warning{Title: truncate(w.Title), Details: truncate(w.Details)})
 		}
 	}
-	for _, id := range a.Task.Files() {
-		i := slices.IndexFunc(result.Files, func(f wire.File) bool { return f.ID == id })
-		object, ok := s.stored(ctx, a, id)
-		if i < 0 || !ok || object.SHA256 != result.Files[i].SHA256 {
-			missing = append(missing, id)
+	stored := s.Files(a.TaskID)
+	for _, expected := range a.Task.Files() {
+		sent, kept := find(result.Files, expected.ID), find(stored, expected.ID)
+		if kept == nil {
+			if inspected, err := s.Store.Inspect(ctx, ref(a), expected); err == nil {
+				kept = &inspected
+			}
+		}
+		if sent == nil || kept == nil || kept.SHA256 != sent.SHA256 {
+			missing = append(missing, expected.ID)
 			continue
 		}
-		f := result.Files[i]
-		m.Pages = append(m.Pages, content.Page{
-			ID: id, PageID: f.PageID, Width: f.Width, Height: f.Height, Object: object,
-		})
+		f := *kept
+		f.Width, f.Height = sent.Width, sent.Height
+		m.Files = append(m.Files, f)
 	}
 	return m, missing
 }
 
-func (s *Server) stored(ctx context.Context, a *pool.Assignment, id file.ID) (content.Object, bool) {
-	s.mu.Lock()
-	object, ok := s.files[a.TaskID][id]
-	s.mu.Unlock()
-	if ok {
-		return object, true
+// find returns the file with an identity, nil if there is none.
+func find(files []file.File, id file.ID) *file.File {
+	i := slices.IndexFunc(files, func(f file.File) bool { return f.ID == id })
+	if i < 0 {
+		return nil
 	}
-	object, err := s.Store.Inspect(ctx, key(a, id), a.Task.ContentType())
-	return object, err == nil
+	return &files[i]
 }
 
-// Files returns the files of a task that this process has stored while it goes on.
-func (s *Server) Files(task string) map[file.ID]content.Object {
+// remember keeps what is known of a file that was stored for a task, and returns how many files the task has stored.
+func (s *Server) remember(task string, f file.File) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.files[task])
+	if earlier := find(s.stored[task], f.ID); earlier != nil {
+		*earlier = f
+	} else {
+		s.stored[task] = append(s.stored[task], f)
+	}
+	return len(s.stored[task])
+}
+
+// Files returns the files that this process has stored for a task in progress, in the order in which they came.
+func (s *Server) Files(task string) []file.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.stored[task])
 }
 
 func (s *Server) forget(task string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.files, task)
+	delete(s.stored, task)
 }
 
 // refuse answers with what an error of the pool means to a pod; no error is 204.
@@ -333,9 +338,8 @@ func (s *Server) tryAgain(w http.ResponseWriter) {
 	http.Error(w, "try again", http.StatusServiceUnavailable)
 }
 
-func key(a *pool.Assignment, id file.ID) string {
-	ref := content.Ref{JobUID: string(a.UID), Generation: a.Generation}
-	return ref.Key(id, a.Task.Format)
+func ref(a *pool.Assignment) content.Ref {
+	return content.Ref{JobUID: string(a.UID), Generation: a.Generation}
 }
 
 func truncate(text string) string { return strings.ToValidUTF8(fmt.Sprintf("%.1000s", text), "") }

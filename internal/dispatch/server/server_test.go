@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -128,7 +129,7 @@ func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
 		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Timeout: time.Minute, TotalPages: 3,
-		Task: render.Task{Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
+		Task: render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
 	})
 	launches := w.pool.Decide("ns")
 	if len(launches) != 1 || launches[0].PodName != launched {
@@ -270,8 +271,8 @@ func TestHalfAFileIsNoFile(t *testing.T) {
 	if recorder.Code != http.StatusServiceUnavailable {
 		t.Errorf("got HTTP %d", recorder.Code)
 	}
-	key := content.Ref{JobUID: "job", Generation: 1}.Key(file.ID{Page: 1}, "png")
-	if _, err := w.store.Inspect(t.Context(), key, "image/png"); !errors.Is(err, content.ErrNotFound) {
+	half := file.File{ID: file.ID{Page: 1}, Format: "png"}
+	if _, err := w.store.Inspect(t.Context(), content.Ref{JobUID: "job", Generation: 1}, half); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("half a file was stored: %v", err)
 	}
 }
@@ -281,10 +282,16 @@ func sum(data string) string {
 	return hex.EncodeToString(digest[:])
 }
 
+func contentHash(data string) string {
+	hash := file.NewBlockHash()
+	_, _ = hash.Write([]byte(data))
+	return file.HashOfBlocks(hash.Blocks())
+}
+
 func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 	w := newWorld(t)
 	task := w.begin()
-	result := func(files ...wire.File) *httptest.ResponseRecorder {
+	result := func(files ...file.File) *httptest.ResponseRecorder {
 		body, err := json.Marshal(wire.Result{Files: files})
 		if err != nil {
 			t.Fatal(err)
@@ -298,7 +305,9 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		}
 	}
 	put(1, "one")
-	one, three := wire.File{ID: file.ID{Page: 1}, SHA256: sum("one")}, wire.File{ID: file.ID{Page: 3}, SHA256: sum("three")}
+	// A pod has no say in names, sizes and formats.
+	one := file.File{ID: file.ID{Page: 1}, Name: "../one.sh", Format: "sh", Width: 10, Height: 20, Size: 99, SHA256: sum("one")}
+	three := file.File{ID: file.ID{Page: 3}, Width: 30, Height: 40, SHA256: sum("three")}
 	recorder := result(one, three)
 	var missing wire.Missing
 	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || !slices.Equal(missing.Files, []file.ID{{Page: 3}}) {
@@ -313,8 +322,18 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		t.Fatalf("a whole result: HTTP %d", recorder.Code)
 	}
 	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
-	if err != nil || len(manifest.Pages) != 2 || manifest.Pages[1].SHA256 != sum("three") || manifest.PodName != launched || manifest.TotalPages != 3 {
-		t.Errorf("manifest %+v, %v", manifest, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := content.Manifest{
+		Version: manifest.Version, PodName: launched, TotalPages: 3, RenderedPages: 2,
+		Files: []file.File{
+			{ID: file.ID{Page: 1}, Name: "card_page_1.png", Format: "png", Width: 10, Height: 20, Size: 3, SHA256: sum("one"), ContentHash: contentHash("one")},
+			{ID: file.ID{Page: 3}, Name: "card_page_3.png", Format: "png", Width: 30, Height: 40, Size: 5, SHA256: sum("three"), ContentHash: contentHash("three")},
+		},
+	}
+	if diff := cmp.Diff(want, manifest); diff != "" {
+		t.Errorf("manifest (-want +got):\n%s", diff)
 	}
 	if recorder := result(one, three); recorder.Code != http.StatusGone {
 		t.Errorf("a second result: HTTP %d", recorder.Code)
@@ -325,9 +344,8 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 type painter struct{ failure error }
 
 func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
-	for _, page := range task.Pages {
-		output := render.Output{ID: file.ID{Page: page.Number}, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "page %d", page.Number)}
-		if err := sink.Emit(ctx, output); err != nil {
+	for _, f := range task.Files() {
+		if err := sink.Emit(ctx, f, fmt.Appendf(nil, "page %d", f.Page)); err != nil {
 			return nil, err
 		}
 	}
@@ -426,7 +444,7 @@ func TestClientDeliversDespiteAServerThatFalters(t *testing.T) {
 		t.Errorf("rendered by %q", state.PodName)
 	}
 	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
-	if err != nil || len(manifest.Pages) != 2 || manifest.Pages[1].SHA256 != sum("page 3") || manifest.Warnings[0].Title != "pale" {
+	if err != nil || len(manifest.Files) != 2 || manifest.Files[1].SHA256 != sum("page 3") || manifest.Warnings[0].Title != "pale" {
 		t.Errorf("manifest %+v, %v", manifest, err)
 	}
 }
@@ -452,9 +470,8 @@ func (f *filmer) Render(ctx context.Context, task render.Task, sink render.Sink)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for _, id := range task.Files() {
-		output := render.Output{ID: id, Width: 1, Height: 1, ContentType: task.ContentType(), Data: fmt.Appendf(nil, "%+v", id)}
-		if err := sink.Emit(ctx, output); err != nil {
+	for _, rendered := range task.Files() {
+		if err := sink.Emit(ctx, rendered, []byte(rendered.Name)); err != nil {
 			return nil, err
 		}
 	}
@@ -477,13 +494,20 @@ func TestClientDeliversExtraSizesAndProgress(t *testing.T) {
 	close(f.shown)
 	w.await(pool.Rendered)
 	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
-	if err != nil || len(manifest.Pages) != 6 || manifest.RenderedPages != 2 {
-		t.Fatalf("manifest %+v, %v", manifest, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i, want := range []string{"1.png", "3.png", "1_story.png", "3_story.png", "1_10x20.png", "3_10x20.png"} {
-		page := manifest.Pages[i]
-		if page.Key != "jobs/job/1/"+want || page.SHA256 != sum(fmt.Sprintf("%+v", file.ID{Page: page.Page, ExtraSize: page.ExtraSize})) {
-			t.Errorf("file %d: %+v, want %s", i, page, want)
-		}
+	got := map[string]string{}
+	for _, f := range manifest.Files {
+		got[f.Name] = f.SHA256
+	}
+	want := map[string]string{}
+	for _, name := range []string{
+		"card_page_1.png", "card_page_3.png", "card_story_page_1.png", "card_story_page_3.png", "card_10x20_page_1.png", "card_10x20_page_3.png",
+	} {
+		want[name] = sum(name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files by name (-want +got):\n%s", diff)
 	}
 }

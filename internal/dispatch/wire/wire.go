@@ -55,22 +55,12 @@ type Heartbeat struct {
 
 // Result ends a task.
 type Result struct {
-	// Files that were sent, empty when Failure is set.
-	Files    []File           `json:"files,omitempty"`
+	// Files that were sent, each with its dimensions and SHA256. Empty if Failure is set.
+	Files    []file.File      `json:"files,omitempty"`
 	Warnings []render.Warning `json:"warnings,omitempty"`
 	Failure  *Failure         `json:"failure,omitempty"`
 	// RenderMilliseconds from the task's receipt to its last file.
 	RenderMilliseconds int64 `json:"renderMilliseconds"`
-}
-
-// File is a file that the pod has sent.
-type File struct {
-	file.ID
-	PageID string `json:"pageID"`
-	Width  int    `json:"width"`
-	Height int    `json:"height"`
-	// SHA256 in hexadecimal.
-	SHA256 string `json:"sha256"`
 }
 
 // Failure is why a task failed.

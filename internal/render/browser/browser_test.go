@@ -42,14 +42,20 @@ func task(format string, html ...string) render.Task {
 	return render.Task{Format: file.Format(format), Scale: 1, Quality: 90, Pages: pages, Modifications: map[string]any{}}
 }
 
+// emitted is a file and its bytes.
+type emitted struct {
+	file.File
+	Data []byte
+}
+
 // run renders a task, which must succeed.
-func run(t *testing.T, b *Browser, task render.Task) ([]render.Output, []render.Warning) {
+func run(t *testing.T, b *Browser, task render.Task) ([]emitted, []render.Warning) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	var outputs []render.Output
-	warnings, err := b.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error {
-		outputs = append(outputs, o)
+	var outputs []emitted
+	warnings, err := b.Render(ctx, task, render.SinkFunc(func(_ context.Context, f file.File, data []byte) error {
+		outputs = append(outputs, emitted{f, data})
 		return nil
 	}))
 	if err != nil {
@@ -222,7 +228,7 @@ func TestEachExtraSizeIsLaidOut(t *testing.T) {
 	sizes.Modifications = map[string]any{"nothing": 1}
 	outputs, warnings := run(t, b, sizes)
 	for i, want := range sizes.Files() {
-		if i >= len(outputs) || outputs[i].ID != want {
+		if i >= len(outputs) || outputs[i].ID != want.ID {
 			t.Fatalf("file %d of %d: want %+v", i, len(outputs), want)
 		}
 	}
@@ -258,7 +264,7 @@ func BenchmarkWarmPNG(b *testing.B) {
 	}
 }
 
-var discard = render.Emit(func(context.Context, render.Output) error { return nil })
+var discard = render.SinkFunc(func(context.Context, file.File, []byte) error { return nil })
 
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()

@@ -16,6 +16,7 @@ import (
 
 	_ "golang.org/x/image/webp"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -25,7 +26,7 @@ func TestBrowserIsRestartedAfterACrash(t *testing.T) {
 	pid := pid(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	killBrowser := render.Emit(func(context.Context, render.Output) error {
+	killBrowser := render.SinkFunc(func(context.Context, file.File, []byte) error {
 		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(pid)).Run()
 	})
 	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), killBrowser)
@@ -73,7 +74,7 @@ func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	emitted := 0
-	_, err = b.Render(ctx, task("png", red, red, red, red), render.Emit(func(context.Context, render.Output) error {
+	_, err = b.Render(ctx, task("png", red, red, red, red), render.SinkFunc(func(context.Context, file.File, []byte) error {
 		if emitted++; emitted == 1 {
 			run(t, b, task("png", red))
 			b.supervisor.background.Wait()

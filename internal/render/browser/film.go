@@ -12,7 +12,6 @@ import (
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
 )
@@ -32,7 +31,7 @@ const (
 func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	f := &filming{task: task, chromium: c, maxMemory: b.encoderMemory(), progress: sink.Progress}
 	defer f.abort()
-	reports := make([]report, 0, len(task.Pages))
+	reports, files := make([]report, 0, len(task.Pages)), task.Files()
 	for i, page := range task.Pages {
 		r, err := f.filmPage(ctx, page)
 		if err != nil {
@@ -50,11 +49,10 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 		if task.Joined() {
 			page = task.Pages[0]
 		}
-		err = sink.Emit(ctx, render.Output{
-			ID: file.ID{Page: page.Number}, PageID: page.ID, ContentType: task.ContentType(), Data: data,
-			Width: f.even(scaled(page.Width, task.Scale)), Height: f.even(scaled(page.Height, task.Scale)),
-		})
-		if err != nil {
+		file := files[0]
+		files = files[1:]
+		file.Width, file.Height = f.even(scaled(page.Width, task.Scale)), f.even(scaled(page.Height, task.Scale))
+		if err := sink.Emit(ctx, file, data); err != nil {
 			return nil, err
 		}
 	}

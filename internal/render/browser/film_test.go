@@ -127,14 +127,15 @@ func TestGIFThatDoesNotLoop(t *testing.T) {
 	}
 }
 
-// recordingSink keeps the files' IDs and the progress.
+// recordingSink keeps the files, without their dimensions, and the progress.
 type recordingSink struct {
-	files    []file.ID
+	files    []file.File
 	progress []render.Progress
 }
 
-func (s *recordingSink) Emit(_ context.Context, o render.Output) error {
-	s.files = append(s.files, o.ID)
+func (s *recordingSink) Emit(_ context.Context, f file.File, _ []byte) error {
+	f.Width, f.Height = 0, 0
+	s.files = append(s.files, f)
 	return nil
 }
 

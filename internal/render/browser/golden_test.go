@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/platen-dev/platen/internal/render"
 )
 
 // update overwrites the pictures: go test ./internal/render/browser -run Golden -update. Look at each one before you commit it.
@@ -143,7 +141,7 @@ func TestGolden(t *testing.T) {
 }
 
 // compare fails the test when too many pixels differ too much from the picture at path.
-func compare(t *testing.T, got render.Output, path string) {
+func compare(t *testing.T, got emitted, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 
 // painting is one page in one size while it is painted.
 type painting struct {
-	page      render.Page
-	extraSize string
+	page render.Page
+	// file that the page is painted to. The pages of a document have one file.
+	file file.File
 	// done is closed once the fields below are set.
 	done   chan struct{}
 	data   []byte
@@ -29,14 +30,23 @@ type painting struct {
 
 // paintings returns a task's paintings in the order of its files: all pages, then all pages in each extra size.
 func paintings(task render.Task) []*painting {
-	all := make([]*painting, 0, len(task.Pages)*(1+len(task.ExtraSizes)))
+	files := task.Files()
+	all := make([]*painting, 0, len(files))
+	add := func(page render.Page) {
+		f := files[min(len(all), len(files)-1)]
+		f.Width, f.Height = page.Width, page.Height
+		if task.Format != "pdf" {
+			f.Width, f.Height = scaled(page.Width, task.Scale), scaled(page.Height, task.Scale)
+		}
+		all = append(all, &painting{page: page, file: f, done: make(chan struct{})})
+	}
 	for _, page := range task.Pages {
-		all = append(all, &painting{page: page, done: make(chan struct{})})
+		add(page)
 	}
 	for _, size := range task.ExtraSizes {
 		for _, page := range task.Pages {
 			page.Width, page.Height = size.Width, size.Height
-			all = append(all, &painting{page: page, extraSize: size.Name, done: make(chan struct{})})
+			add(page)
 		}
 	}
 	return all
@@ -93,7 +103,7 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 		reports = append(reports, p.report)
 		if task.Format == "pdf" {
 			documents = append(documents, p.data)
-		} else if err := sink.Emit(ctx, p.output(task)); err != nil {
+		} else if err := sink.Emit(ctx, p.file, p.data); err != nil {
 			return nil, err
 		}
 		p.data = nil // frees the memory
@@ -103,24 +113,11 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 		if err != nil {
 			return nil, &render.Error{Reason: render.ReasonRenderFailed, Message: "the pages could not be joined to one PDF", Terminal: true, Err: err}
 		}
-		first := &painting{page: task.Pages[0], data: joined}
-		if err := sink.Emit(ctx, first.output(task)); err != nil {
+		if err := sink.Emit(ctx, all[0].file, joined); err != nil {
 			return nil, err
 		}
 	}
 	return allWarnings(task, reports), nil
-}
-
-// output returns the file of a painting.
-func (p *painting) output(task render.Task) render.Output {
-	o := render.Output{
-		ID: file.ID{Page: p.page.Number, ExtraSize: p.extraSize}, PageID: p.page.ID,
-		Width: p.page.Width, Height: p.page.Height, ContentType: task.ContentType(), Data: p.data,
-	}
-	if task.Format != "pdf" {
-		o.Width, o.Height = scaled(o.Width, task.Scale), scaled(o.Height, task.Scale)
-	}
-	return o
 }
 
 // scaled returns a length in the pixels of a picture.

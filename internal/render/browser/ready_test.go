@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -123,7 +124,7 @@ func TestAPageThatIsNotReadyIsPaintedBeforeTheDeadline(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			defer cancel()
 			var data []byte
-			warnings, err := b.Render(ctx, task("png", html), render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
+			warnings, err := b.Render(ctx, task("png", html), render.SinkFunc(func(_ context.Context, _ file.File, emitted []byte) error { data = emitted; return nil }))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,7 @@ import (
 	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -167,7 +167,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 	if err != nil {
 		return b.called("put", err)
 	}
-	hash := content.NewBlockHash()
+	hash := file.NewBlockHash()
 	source := storage.NewSource(io.TeeReader(r, hash), f.Size)
 	n, err := io.Copy(w, source)
 	switch unreadable := source.Err(); {
@@ -175,7 +175,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 		err = unreadable
 	case err != nil:
 		err = b.called("put", err)
-	case n != f.Size || content.HashOfBlocks(hash.Blocks()) != f.ContentHash:
+	case n != f.Size || file.HashOfBlocks(hash.Blocks()) != f.ContentHash:
 		err = &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + f.Path}
 	default:
 		err = w.Close()

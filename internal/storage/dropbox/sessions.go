@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -46,8 +46,8 @@ type session struct {
 // chunkSize returns the size of a large file's chunks: an eighth of the file, so that there are chunks to send in parallel, in whole
 // blocks, which concurrent sessions require.
 func chunkSize(size int64) int64 {
-	blocks := (size/8 + content.HashBlock - 1) / content.HashBlock
-	return min(max(blocks, 1)*content.HashBlock, maxChunk)
+	blocks := (size/8 + file.HashBlock - 1) / file.HashBlock
+	return min(max(blocks, 1)*file.HashBlock, maxChunk)
 }
 
 // sessionOf returns the session of a file, nil if it has none.
@@ -167,7 +167,7 @@ type sequence struct {
 	ctx     context.Context //nolint:containedctx // it lives as long as the call whose body it is
 	files   []*storage.File
 	current io.ReadCloser
-	hash    *content.BlockHash
+	hash    *file.BlockHash
 	// hashes are the content hashes of the files that were read to their end.
 	hashes []string
 }
@@ -184,12 +184,12 @@ func (s *sequence) Read(p []byte) (int, error) {
 			if err != nil {
 				return 0, err
 			}
-			s.current, s.hash = r, content.NewBlockHash()
+			s.current, s.hash = r, file.NewBlockHash()
 		}
 		n, err := s.current.Read(p)
 		_, _ = s.hash.Write(p[:n]) // never fails
 		if errors.Is(err, io.EOF) {
-			s.hashes = append(s.hashes, content.HashOfBlocks(s.hash.Blocks()))
+			s.hashes = append(s.hashes, file.HashOfBlocks(s.hash.Blocks()))
 			err = s.Close()
 		}
 		if n > 0 || err != nil {
@@ -284,7 +284,7 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 		return sessionLost(err)
 	case err != nil:
 		return err
-	case content.HashOfBlocks(slices.Concat(s.chunks...)) != f.ContentHash:
+	case file.HashOfBlocks(slices.Concat(s.chunks...)) != f.ContentHash:
 		return contentChanged(f)
 	}
 	s.closed = true
@@ -295,13 +295,13 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 func (c *Client) appendChunk(ctx context.Context, f *storage.File, id string, n int, last bool) ([]byte, error) {
 	offset := int64(n) * chunkSize(f.Size)
 	size := min(chunkSize(f.Size), f.Size-offset)
-	var hash *content.BlockHash
+	var hash *file.BlockHash
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		r, err := f.Open(ctx, offset, size)
 		if err != nil {
 			return nil, err
 		}
-		hash = content.NewBlockHash()
+		hash = file.NewBlockHash()
 		return readCloser{io.TeeReader(r, hash), r}, nil
 	}
 	arg := map[string]any{"cursor": cursor{id, offset}, "close": last}

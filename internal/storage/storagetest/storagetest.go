@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -28,11 +28,11 @@ type Service struct {
 // File returns a file to upload.
 func File(t *testing.T, path string, data []byte) *storage.File {
 	t.Helper()
-	hash := content.NewBlockHash()
+	hash := file.NewBlockHash()
 	_, _ = hash.Write(data) // never fails
 	return &storage.File{
 		Path: path, Size: int64(len(data)), ContentType: "image/png", ConflictPolicy: storage.Overwrite,
-		ContentHash: content.HashOfBlocks(hash.Blocks()),
+		ContentHash: file.HashOfBlocks(hash.Blocks()),
 		Open: func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data[offset : offset+length])), nil
 		},

@@ -142,18 +142,17 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 			data[at] = byte(random.Uint32())
 		}
 		copy(data, job+strconv.Itoa(i))
-		key := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}.Key(file.ID{Page: i + 1}, "png")
-		object, err := w.store.Put(w.t.Context(), key, "image/png", bytes.NewReader(data), 1<<30)
+		ref := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}
+		stored, err := w.store.Put(w.t.Context(), ref, file.File{ID: file.ID{Page: i + 1}, Format: "png"}, bytes.NewReader(data), 1<<30)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		path := fmt.Sprintf("/Renders/%s_page_%d 🎨.png", stem, i+1)
 		w.ledger[account][path] = data
 		c.Files = append(c.Files, storage.File{
-			ID:   file.ID{Page: i + 1},
-			Path: path, Size: object.Size, ContentHash: object.ContentHash, ConflictPolicy: policy,
+			ID: stored.ID, Path: path, Size: stored.Size, ContentHash: stored.ContentHash, ConflictPolicy: policy,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-				return w.store.NewRangeReader(ctx, key, offset, length)
+				return w.store.NewRangeReader(ctx, ref.Key(stored), offset, length)
 			},
 		})
 	}

@@ -89,7 +89,7 @@ func (platen) supports(string) bool { return true }
 
 func (p platen) render(ctx context.Context, html, format string) (data []byte, err error) {
 	task := render.Task{Format: file.Format(format), Scale: 1, Quality: quality, Pages: []render.Page{{Number: 1, Width: width, Height: height, HTML: html}}}
-	_, err = p.browser.Render(ctx, task, render.Emit(func(_ context.Context, o render.Output) error { data = o.Data; return nil }))
+	_, err = p.browser.Render(ctx, task, render.SinkFunc(func(_ context.Context, _ file.File, emitted []byte) error { data = emitted; return nil }))
 	return data, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/browser"
 	"github.com/platen-dev/platen/internal/render/encode"
@@ -23,7 +24,7 @@ func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
 		Pages: []render.Page{{Number: 1, Width: 1280, Height: 720, HTML: page}},
 	}
 	start := time.Now()
-	if _, err := b.Render(ctx, task, render.Emit(func(context.Context, render.Output) error { return nil })); err != nil {
+	if _, err := b.Render(ctx, task, render.SinkFunc(func(context.Context, file.File, []byte) error { return nil })); err != nil {
 		return report.Figure{}, err
 	}
 	ours := seconds * fps / time.Since(start).Seconds()
@@ -31,7 +32,7 @@ func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
 	still := task
 	still.Format = "jpeg"
 	var frame []byte
-	if _, err := b.Render(ctx, still, render.Emit(func(_ context.Context, o render.Output) error { frame = o.Data; return nil })); err != nil {
+	if _, err := b.Render(ctx, still, render.SinkFunc(func(_ context.Context, _ file.File, emitted []byte) error { frame = emitted; return nil })); err != nil {
 		return report.Figure{}, err
 	}
 	start = time.Now()

@@ -26,14 +26,11 @@ import (
 type plan struct {
 	// Store is the URL of the content store.
 	Store string
-	Files []planned
+	Files []file.File
 }
 
-// planned is a file in the content store and its path in Dropbox.
-type planned struct {
-	Path   string
-	Object content.Object
-}
+// ref names the render whose files the store holds.
+var ref = content.Ref{JobUID: "bench", Generation: 1}
 
 // upload runs the engine as the manager does, with the files of a plan.
 func upload(ctx context.Context, planFile string) error {
@@ -55,12 +52,11 @@ func upload(ctx context.Context, planFile string) error {
 		return err
 	}
 	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return account, nil }}
-	for i, f := range p.Files {
+	for _, f := range p.Files {
 		c.Files = append(c.Files, storage.File{
-			ID:   file.ID{Page: i + 1},
-			Path: f.Path, Size: f.Object.Size, ContentHash: f.Object.ContentHash, ContentType: f.Object.ContentType, ConflictPolicy: storage.Overwrite,
+			ID: f.ID, Path: "/bench/" + f.Name, Size: f.Size, ContentHash: f.ContentHash, ContentType: f.Format.ContentType(), ConflictPolicy: storage.Overwrite,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-				return store.NewRangeReader(ctx, f.Object.Key, offset, length)
+				return store.NewRangeReader(ctx, ref.Key(f), offset, length)
 			},
 		})
 	}

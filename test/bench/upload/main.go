@@ -172,12 +172,12 @@ func makeFiles(ctx context.Context, s shape) (dir string, err error) {
 	p := plan{Store: "file://" + filepath.Join(dir, "store")}
 	for n := range s.files {
 		name := fmt.Sprintf("page_%d.png", n+1)
-		object, err := store.Put(ctx, content.Ref{JobUID: "bench", Generation: 1}.Key(file.ID{Page: n + 1}, "png"), "image/png", io.LimitReader(rand.Reader, s.size), s.size)
+		stored, err := store.Put(ctx, ref, file.File{ID: file.ID{Page: n + 1}, Name: name, Format: "png"}, io.LimitReader(rand.Reader, s.size), s.size)
 		if err != nil {
 			return "", err
 		}
-		p.Files = append(p.Files, planned{"/bench/" + name, object})
-		if err := os.Link(filepath.Join(dir, "store", object.Key), filepath.Join(dir, tree, name)); err != nil {
+		p.Files = append(p.Files, stored)
+		if err := os.Link(filepath.Join(dir, "store", ref.Key(stored)), filepath.Join(dir, tree, name)); err != nil {
 			return "", err
 		}
 	}
