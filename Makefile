@@ -47,9 +47,10 @@ manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the c
 	$(CONTROLLER_GEN) rbac:roleName=platen-manager paths=./controllers/... paths=./cmd/manager/... output:rbac:dir=config/rbac
 
 .PHONY: docs
-docs: $(CRD_REF_DOCS) ## Generate the reference of the API, the metrics and the reasons of storage failures.
+docs: $(CRD_REF_DOCS) ## Generate the reference of the API, metrics and storage reasons, and the table of packages.
 	$(CRD_REF_DOCS) --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown --output-path=docs/reference/v1alpha1.md --log-level=ERROR
 	go run ./hack/docs docs/reference
+	go run ./hack/layers docs/design/packages.md
 
 .PHONY: vendor-ui
 vendor-ui: ## Copy what the web page takes from npm, at the version that hack/ui/package-lock.json pins.

@@ -17,8 +17,9 @@ echo "==> generated files"
   "$root/bin/crd-ref-docs" --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown \
     --output-path=docs/reference/v1alpha1.md --log-level=ERROR
   go run ./hack/docs docs/reference
+  go run ./hack/layers docs/design/packages.md
 )
-for path in api config docs/reference; do
+for path in api config docs/reference docs/design; do
   diff -ru "$path" "$copy/$path" || { echo "verify: $path is out of date: run make generate manifests docs" >&2; exit 1; }
 done
 

@@ -1,17 +1,19 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command layers keeps the table of packages true. The table has a row for each package of the module, in an order in which a package
-// imports only packages below it; layers fills in the column of imports. It fails when a package has no row, a row has no package, or
-// an import goes up.
+// Command layers keeps the table of packages true. The table has a row for each package of the module. Its order is by hand: a package
+// imports only packages below it. Layers fills in what a package does, from its doc comment, and what it imports. It fails when a package
+// has no row, a row has no package, or an import goes up.
 //
 //	go run ./hack/layers docs/design/packages.md
 package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -32,7 +34,7 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: layers FILE")
 	}
-	imports, err := readImports()
+	packages, err := list()
 	if err != nil {
 		return err
 	}
@@ -40,42 +42,53 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	updated, err := update(string(page), imports)
+	updated, err := update(string(page), packages)
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	return os.WriteFile(args[0], []byte(updated), 0o644)
 }
 
-// readImports returns the module's own imports of each package, without those of its tests. Paths are relative to the module.
-func readImports() (map[string][]string, error) {
+// pkg is what the table says of a package.
+type pkg struct {
+	// does is the first sentence of the doc comment without the package's name; empty for a package of tests only.
+	does string
+	// imports are the module's own packages, by their paths in it. Those of tests do not count.
+	imports []string
+}
+
+// list returns the module's packages by their paths in it.
+func list() (map[string]pkg, error) {
 	var stderr bytes.Buffer
-	list := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
-	list.Stderr = &stderr
-	out, err := list.Output()
+	command := exec.Command("go", "list", "-f", `{{.ImportPath}}{{"\t"}}{{.Doc}}{{"\t"}}{{join .Imports " "}}`, "./...")
+	command.Stderr = &stderr
+	out, err := command.Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.Bytes())
 	}
-	imports := map[string][]string{}
+	packages := map[string]pkg{}
 	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		own := []string{}
-		for _, path := range fields[1:] {
-			if relative, ok := strings.CutPrefix(path, module); ok {
-				own = append(own, relative)
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		p := pkg{does: heading.ReplaceAllString(strings.TrimSuffix(fields[1], "."), "")}
+		for _, path := range strings.Fields(strings.Join(fields[2:], " ")) {
+			if own, ok := strings.CutPrefix(path, module); ok {
+				p.imports = append(p.imports, own)
 			}
 		}
-		slices.Sort(own)
-		imports[strings.TrimPrefix(fields[0], module)] = own
+		slices.Sort(p.imports)
+		packages[strings.TrimPrefix(fields[0], module)] = p
 	}
-	return imports, nil
+	return packages, nil
 }
 
-// row matches a package, what it does, and what it imports.
-var row = regexp.MustCompile("^\\| `([a-z0-9/-]+)` \\|(.*)\\|([^|]*)\\|$")
+// heading is how a doc comment begins.
+var heading = regexp.MustCompile(`^(Package|Command) \S+ `)
 
-// update returns page with the imports filled in, or an error that names every mismatch between the table and the packages.
-func update(page string, imports map[string][]string) (string, error) {
+// row matches a package, what it does, and what it imports.
+var row = regexp.MustCompile("^\\| `([a-z0-9/-]+)` \\| (.*) \\|.*\\|$")
+
+// update returns page with its rows filled in, or an error that names every mismatch between the table and the packages.
+func update(page string, packages map[string]pkg) (string, error) {
 	lines := strings.Split(page, "\n")
 	position := map[string]int{}
 	var problems []error
@@ -85,38 +98,29 @@ func update(page string, imports map[string][]string) (string, error) {
 			continue
 		}
 		name := match[1]
-		own, ok := imports[name]
+		p, ok := packages[name]
 		if _, twice := position[name]; twice || !ok {
 			problems = append(problems, fmt.Errorf("line %d: want one row for each package; `%s` is no package or has another row", i+1, name))
 			continue
 		}
 		position[name] = i
-		quoted := make([]string, 0, len(own))
-		for _, path := range own {
-			quoted = append(quoted, "`"+strings.TrimPrefix(path, "internal/")+"`")
+		imports := ""
+		for _, path := range p.imports {
+			imports += " `" + strings.TrimPrefix(path, "internal/") + "`"
 		}
-		lines[i] = strings.Join([]string{"| `" + name + "` ", match[2], strings.TrimRight(" "+strings.Join(quoted, " "), " ") + " ", ""}, "|")
+		lines[i] = fmt.Sprintf("| `%s` | %s |%s |", name, cmp.Or(p.does, match[2]), imports)
 	}
-	for _, name := range sortedKeys(imports) {
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
 		at, ok := position[name]
 		if !ok {
 			problems = append(problems, fmt.Errorf("package %s has no row: add one above what it imports", name))
 			continue
 		}
-		for _, path := range imports[name] {
+		for _, path := range packages[name].imports {
 			if below, ok := position[path]; ok && below <= at {
 				problems = append(problems, fmt.Errorf("%s imports %s, whose row is above its own: imports go down", name, path))
 			}
 		}
 	}
 	return strings.Join(lines, "\n"), errors.Join(problems...)
-}
-
-func sortedKeys(m map[string][]string) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -12,41 +12,45 @@ import (
 
 func TestUpdate(t *testing.T) {
 	t.Parallel()
-	imports := map[string][]string{
-		"cmd/manager":   {"internal/pool", "internal/render"},
-		"internal/pool": {"internal/render"}, "internal/render": {},
+	packages := map[string]pkg{
+		"cmd/manager":     {does: "starts everything", imports: []string{"internal/pool", "internal/render"}},
+		"internal/pool":   {does: "decides", imports: []string{"internal/render"}},
+		"internal/render": {},
 	}
-	const manager, pool, render = "| `cmd/manager` | starts everything | ", "| `internal/pool` | decides | ", "| `internal/render` | draws | "
+	const manager, pool, render = "| `cmd/manager` | stale | |\n", "| `internal/pool` | stale | `old` |\n", "| `internal/render` | by hand | `old` |\n"
 	tests := map[string]struct {
 		page    string
 		want    string
 		wantErr string
 	}{
-		"stale imports": {
-			page: "text\n" + manager + "|\n" + pool + "`old` |\n" + render + "`old` |\n",
-			want: "text\n" + manager + "`pool` `render` |\n" + pool + "`render` |\n" + render + "|\n",
+		"stale rows": {
+			page: "text\n" + manager + pool + render,
+			want: "text\n" +
+				"| `cmd/manager` | starts everything | `pool` `render` |\n" +
+				"| `internal/pool` | decides | `render` |\n" +
+				"| `internal/render` | by hand | |\n",
 		},
 		"an import that goes up": {
-			page:    manager + "|\n" + render + "|\n" + pool + "|\n",
+			page:    manager + render + pool,
 			wantErr: "internal/pool imports internal/render, whose row is above its own",
 		},
 		"a package without a row": {
-			page:    manager + "|\n" + render + "|\n",
+			page:    manager + render,
 			wantErr: "package internal/pool has no row",
 		},
 		"a row without a package": {
-			page:    manager + "|\n" + pool + "|\n" + render + "|\n" + "| `internal/gone` | nothing | |\n",
+			page:    manager + pool + render + "| `internal/gone` | nothing | |\n",
 			wantErr: "line 4: want one row for each package; `internal/gone`",
 		},
 		"two rows of a package": {
-			page:    manager + "|\n" + pool + "|\n" + pool + "|\n" + render + "|\n",
+			page:    manager + pool + pool + render,
 			wantErr: "line 3: want one row for each package; `internal/pool`",
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := update(test.page, imports)
+			got, err := update(test.page, packages)
 			if test.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
 					t.Fatalf("error %v, want one with %q", err, test.wantErr)
