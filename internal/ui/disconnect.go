@@ -16,7 +16,7 @@ import (
 )
 
 // disconnectPage asks the visitor for confirmation.
-func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
+func (s *Server) disconnectPage(w http.ResponseWriter, _ *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	s.views.page(w, http.StatusOK, "disconnect", page{Title: "Disconnect " + c.Name, Section: "storage", Session: v.session, Body: viewConnection(c)})
 	return nil
 }

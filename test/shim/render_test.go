@@ -33,7 +33,7 @@ var _ = Describe("Rendering", func() {
 	)
 	BeforeEach(func(ctx SpecContext) {
 		w = newWorkspace(ctx)
-		p = start(ctx)
+		p = start()
 	})
 	// rendered makes a request and finishes its job.
 	rendered := func(ctx context.Context, pages int, path, body string, header ...string) answer {
@@ -65,7 +65,7 @@ var _ = Describe("Rendering", func() {
 
 		repeated := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
 		p.Kill().Wait(timeout)
-		p = start(ctx)
+		p = start()
 		after := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
 		Expect(string(repeated.body)).To(Equal(string(first.body)))
 		Expect(string(after.body)).To(Equal(string(first.body)))

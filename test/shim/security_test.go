@@ -37,7 +37,7 @@ var _ = Describe("Callers without rights", func() {
 	)
 	BeforeEach(func(ctx SpecContext) {
 		w = newWorkspace(ctx)
-		p = start(ctx)
+		p = start()
 	})
 	const body = `{"templateId":"card","response":{"mode":"async"}}`
 
@@ -141,7 +141,7 @@ var _ = Describe("Callers with too many requests", func() {
 	It("are limited one by one", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		other := w.account("other", designer...)
-		p := start(ctx, "--caller-rate=1", "--caller-burst=5", "--caller-concurrency=3")
+		p := start("--caller-rate=1", "--caller-burst=5", "--caller-concurrency=3")
 		list := func(token string) answer {
 			return call(ctx, http.MethodGet, p.url+"/v1/studio/templates/all", token, "")
 		}
@@ -163,7 +163,7 @@ var _ = Describe("Callers with too many requests", func() {
 
 	It("do no harm with bodies that are too large, never end or never arrive", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
-		p := start(ctx)
+		p := start()
 		address := strings.TrimPrefix(p.url, "http://")
 		dial := func(head string) net.Conn {
 			GinkgoHelper()
@@ -215,7 +215,7 @@ var _ = Describe("Callers with too many requests", func() {
 	It("need little memory while 10,000 of them wait", func(ctx SpecContext) {
 		const waiting = 10_000
 		w := newWorkspace(ctx)
-		p := start(ctx, "--caller-rate=1000000", "--caller-burst=1000000", "--caller-concurrency=1000000")
+		p := start("--caller-rate=1000000", "--caller-burst=1000000", "--caller-concurrency=1000000")
 		body := `{"templateId":"card","modifications":{"headline":"` + strings.Repeat("x", 10<<10) + `"}}`
 		stop, cancel := context.WithCancel(ctx)
 		transport := &http.Transport{MaxIdleConns: 0}

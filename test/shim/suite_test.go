@@ -109,7 +109,7 @@ type process struct {
 }
 
 // start starts a shim with the rights of its service account. It ends with the spec.
-func start(ctx context.Context, flags ...string) *process {
+func start(flags ...string) *process {
 	GinkgoHelper()
 	address, probes := free(), free()
 	command := exec.Command(binary, append([]string{

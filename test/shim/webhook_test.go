@@ -79,7 +79,7 @@ var _ = Describe("Webhooks", func() {
 
 	It("are signed, called by one replica, and forgotten with their jobs", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(fine)
-		replicas := []*process{start(ctx, allow), start(ctx, allow), start(ctx, allow)}
+		replicas := []*process{start(allow), start(allow), start(allow)}
 		const n = 12
 		for i := range n {
 			renderWithWebhook(ctx, w, replicas[i%len(replicas)], []string{"webhook", "webhook_url"}[i%2], receiver.URL)
@@ -124,7 +124,7 @@ var _ = Describe("Webhooks", func() {
 			}
 			return http.StatusOK
 		})
-		p := start(ctx, allow)
+		p := start(allow)
 		renderWithWebhook(ctx, w, p, "webhook", receiver.URL)
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
@@ -132,7 +132,7 @@ var _ = Describe("Webhooks", func() {
 			HaveKeyWithValue("status", "pending"), HaveKeyWithValue("attempts", 1.0), HaveKey("next_attempt_at"),
 			HaveKeyWithValue("error", ContainSubstring("HTTP 503"))))
 		p.Kill().Wait(timeout)
-		p = start(ctx, allow)
+		p = start(allow)
 		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(And(
 			HaveKeyWithValue("status", "delivered"), HaveKeyWithValue("attempts", 3.0), HaveKey("delivered_at")))
 		Expect(receiver.count()).To(Equal(3))
@@ -141,7 +141,7 @@ var _ = Describe("Webhooks", func() {
 
 	It("report a canceled job", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(fine)
-		p := start(ctx, allow)
+		p := start(allow)
 		renderWithWebhook(ctx, w, p, "webhook", receiver.URL)
 		job := w.await(ctx, 1)[0]
 		call(ctx, http.MethodPost, p.url+"/v1/studio/render-jobs/"+job.Name+"/cancel", w.token, "")
@@ -151,7 +151,7 @@ var _ = Describe("Webhooks", func() {
 
 	It("call no private address in any notation, and follow no redirects", func(ctx SpecContext) {
 		w, receiver := newWorkspace(ctx), newReceiver(fine)
-		p := start(ctx)
+		p := start()
 		port := receiver.URL[strings.LastIndex(receiver.URL, ":")+1:]
 		for i, hook := range []string{
 			receiver.URL, "http://localhost:" + port, "http://[::1]:" + port, "http://[::ffff:127.0.0.1]:" + port, "http://0.0.0.0:" + port,
@@ -174,7 +174,7 @@ var _ = Describe("Webhooks", func() {
 		DeferCleanup(redirecting.Close)
 		p.Kill().Wait(timeout)
 		w = newWorkspace(ctx)
-		p = start(ctx, allow)
+		p = start(allow)
 		renderWithWebhook(ctx, w, p, "webhook", redirecting.URL)
 		job := w.await(ctx, 1)[0]
 		finish(ctx, &job, 1)
