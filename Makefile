@@ -204,7 +204,7 @@ demo: deploy ## Run the main job on the samples and show the outcome.
 VERSION ?= $(shell git describe --tags --exact-match 2>/dev/null || echo v0.0.0-g$$(git rev-parse --short HEAD))
 IMAGE_PREFIX ?= platen.dev
 IMAGE_DIGESTS ?= true
-PLUGIN_PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64
+PLUGIN_PLATFORMS ?=
 
 .PHONY: dist
 dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the images and the plugin for each platform.
@@ -212,7 +212,7 @@ dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the images and the 
 	@rm -rf dist
 	go run ./hack/images -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
 	$(KUSTOMIZE) build config/default | \
-		go run ./hack/dist -version $(VERSION) -digests=$(IMAGE_DIGESTS) -platforms $(PLUGIN_PLATFORMS) dist/images/*.tar
+		go run ./hack/dist -version $(VERSION) -digests=$(IMAGE_DIGESTS) $(if $(PLUGIN_PLATFORMS),-platforms=$(PLUGIN_PLATFORMS)) dist/images/*.tar
 	@echo "==> push the images as they are: skopeo copy --preserve-digests oci-archive:dist/images/manager-$(VERSION).tar docker://$(IMAGE_PREFIX)/manager:$(VERSION)"
 
 ##@ Tools

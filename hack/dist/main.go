@@ -38,6 +38,9 @@ func main() {
 	}
 }
 
+// allPlatforms are those that the manifest for krew names.
+const allPlatforms = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64"
+
 // semver is what krew takes for a version.
 var semver = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
 
@@ -47,7 +50,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags.StringVar(&o.dir, "o", "dist", "folder for the files")
 	flags.StringVar(&o.version, "version", "v0.0.0", "version, such as v1.2.3")
 	flags.BoolVar(&o.digests, "digests", true, "name images by their digests too; a cluster into which the archives are loaded does not know these")
-	platforms := flags.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64", "platforms of the plugin")
+	platforms := flags.String("platforms", allPlatforms, "platforms of the plugin; if some are left out, there is no manifest for krew")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -80,6 +83,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err := o.write("checksums.txt", []byte(sums.String())); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "==> %s holds install.yaml and the plugin for %s\n", o.dir, *platforms)
+	if *platforms != allPlatforms {
+		return nil
+	}
 	template, err := os.ReadFile(filepath.Join("hack", "krew", "platen.yaml"))
 	if err != nil {
 		return err
@@ -88,11 +95,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("hack/krew/platen.yaml: %w", err)
 	}
-	if err := o.write("platen.yaml", []byte(krew)); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "==> %s holds install.yaml, platen.yaml for krew, and the plugin for %s\n", o.dir, strings.Join(o.platforms, ", "))
-	return nil
+	return o.write("platen.yaml", []byte(krew))
 }
 
 func (o options) write(name string, data []byte) error {

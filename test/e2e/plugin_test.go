@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"image/png"
 	"os"
@@ -21,26 +22,36 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 )
 
+// buildPlugin builds kubectl-platen into a folder that goes away with the specs.
+func buildPlugin() (folder string) {
+	GinkgoHelper()
+	folder = GinkgoT().TempDir()
+	out, err := exec.Command("go", "build", "-o", folder, "github.com/platen-dev/platen/cmd/kubectl-platen").CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), "%s", out)
+	return folder
+}
+
+// runPlugin runs the plugin of a folder as kubectl does, in the workspace's namespace.
+func runPlugin(ctx context.Context, folder string, w *workspace, args ...string) (code int, out, errOut string) {
+	GinkgoHelper()
+	command := exec.CommandContext(ctx, "kubectl", append([]string{"platen"}, append(args, "-n", w.namespace)...)...)
+	command.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"))
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.ExitCode(), stdout.String(), stderr.String()
+	}
+	Expect(err).NotTo(HaveOccurred())
+	return 0, stdout.String(), stderr.String()
+}
+
 var _ = Describe("kubectl platen", Ordered, func() {
 	folder := ""
-	BeforeAll(func() {
-		folder = GinkgoT().TempDir()
-		out, err := exec.Command("go", "build", "-o", folder, "github.com/platen-dev/platen/cmd/kubectl-platen").CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), "%s", out)
-	})
-	// plugin runs the plugin as kubectl does.
+	BeforeAll(func() { folder = buildPlugin() })
 	plugin := func(ctx SpecContext, w *workspace, args ...string) (code int, out, errOut string) {
 		GinkgoHelper()
-		command := exec.CommandContext(ctx, "kubectl", append([]string{"platen"}, append(args, "-n", w.namespace)...)...)
-		command.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"))
-		var stdout, stderr bytes.Buffer
-		command.Stdout, command.Stderr = &stdout, &stderr
-		err := command.Run()
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-			return exit.ExitCode(), stdout.String(), stderr.String()
-		}
-		Expect(err).NotTo(HaveOccurred())
-		return 0, stdout.String(), stderr.String()
+		return runPlugin(ctx, folder, w, args...)
 	}
 
 	It("renders, fetches the files through the API server, and tells where they went", func(ctx SpecContext) {
