@@ -59,7 +59,7 @@ const (
 const (
 	// ReasonPathNotAllowed means that the service does not take a file or folder of that name.
 	ReasonPathNotAllowed Reason = "PathNotAllowed"
-	// ReasonConflict means that something else stands at the path.
+	// ReasonConflict means that something else is at the path.
 	ReasonConflict Reason = "Conflict"
 	// ReasonFileTooLarge means that the service does not take files of that size.
 	ReasonFileTooLarge Reason = "FileTooLarge"
@@ -198,7 +198,7 @@ var advice = map[Reason]Advice{
 	ReasonPathNotAllowed: {Fault: FaultOfFile, Title: "Name not allowed", Do: "Choose another folder or file name."},
 	ReasonConflict: {
 		Fault: FaultOfFile, Title: "Something is in the way",
-		Do: "Move what stands at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+		Do: "Move what is at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
 	},
 	ReasonFileTooLarge:   {Fault: FaultOfFile, Title: "File is too large", Do: "Render smaller pages, or in a format that makes smaller files."},
 	ReasonContentChanged: {Fault: FaultOfFile, Title: "File was changed", Do: "Render the job again."},

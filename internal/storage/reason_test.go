@@ -88,7 +88,7 @@ func TestReasonsAreDeclaredOnce(t *testing.T) {
 	}
 }
 
-// usesStorage tells whether a file is of package storage or imports it.
+// usesStorage reports whether a file is of package storage or imports it.
 func usesStorage(file *ast.File) bool {
 	return file.Name.Name == "storage" || slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool {
 		return strings.HasSuffix(stringOf(i.Path), "/internal/storage")

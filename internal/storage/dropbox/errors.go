@@ -124,7 +124,7 @@ func decodeEntryError(failure json.RawMessage) error {
 	return decodeError(http.StatusConflict, http.Header{}, body)
 }
 
-// wrongEntries returns the error of an answer with a wrong number of entries, none of which can be trusted.
+// wrongEntries returns the error of an answer with a wrong number of entries. Then none can be trusted.
 func wrongEntries(route string, got, want int) error {
 	return &storage.Error{
 		Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Doubt: true,

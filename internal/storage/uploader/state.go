@@ -179,8 +179,8 @@ func (d *destination) result() Result {
 	return result
 }
 
-// account has one commit in flight at a time, and what waits meanwhile goes with the next one, from all jobs. So the account's own
-// uploads never contend for its lock, and none waits for a timer.
+// account is a storage account and the items of all jobs that go to it. It has one commit in flight at a time; the next one takes all
+// that waits by then. So the account's own uploads never contend for its lock, and none waits for a timer.
 type account struct {
 	key   string
 	items []*item
