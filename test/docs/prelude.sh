@@ -7,4 +7,4 @@ here=$PWD
 PWD=$here
 set -eEuo pipefail
 trap 'export -p >"$STATE"' EXIT
-trap 'printf "%s\t%s\n" "$LINENO" "$BASH_COMMAND" >"$FAILED"' ERR
+trap 'echo "$LINENO" >"$FAILED"' ERR

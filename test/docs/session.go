@@ -184,12 +184,12 @@ func (s *Session) runShell(ctx context.Context, b Block, env ...string) error {
 	}
 	line, command := b.Line, strings.TrimSpace(b.Text)
 	if failed, readErr := os.ReadFile(s.state("failed")); readErr == nil {
-		number, rest, _ := strings.Cut(strings.TrimSpace(string(failed)), "\t")
-		if n, err := strconv.Atoi(number); err == nil {
-			line, command = b.Line+n-1, rest
+		lines := splitLines(b.Text)
+		if n, err := strconv.Atoi(strings.TrimSpace(string(failed))); err == nil && n <= len(lines) {
+			line, command = b.Line+n-1, strings.TrimSpace(lines[n-1])
 		}
 	}
-	return fmt.Errorf("%s:%d: %s\n  expected: exit code 0\n  got: %w, after\n%s", s.page.Path, line, s.theirs(command), err, indent(out))
+	return fmt.Errorf("%s:%d: %s\n  expected: exit code 0\n  got: %w, after\n%s", s.page.Path, line, command, err, indent(out))
 }
 
 // separator stands in the output behind each command of a console block, before its number and exit code.

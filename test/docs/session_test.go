@@ -139,7 +139,7 @@ func TestRehearse(t *testing.T) {
 		want string
 	}{
 		"make":                {Block{Language: Shell, Text: "make demo # well\n"}, ""},
-		"make, unknown":       {Block{Language: Shell, Text: "make demo\nmake demos\n"}, "page.md:2: "},
+		"make, unknown":       {Block{Language: Shell, Text: "make demo\nmake demos\n"}, "page.md:2: make demos"},
 		"go":                  {Block{Language: Shell, Text: "go install github.com/platen-dev/platen/cmd/tool@latest\n"}, ""},
 		"go, unknown":         {Block{Language: Shell, Text: "go run ./cmd/toll\n"}, "there is no folder ./cmd/toll"},
 		"plugin":              {Block{Language: Console, Text: "$ kubectl platen connect dropbox --app-key m4v7... \\\n    -n marketing\nOpening\n"}, ""},

@@ -117,6 +117,9 @@ func TestSpecPagesNameEveryCondition(t *testing.T) {
 					continue
 				}
 				found++
+				if strings.HasSuffix(name, "Reason") {
+					value = "`" + value + "`"
+				}
 				if !strings.Contains(text, value) {
 					t.Errorf("%s does not describe %s, which %s declares", path, value, name)
 				}
