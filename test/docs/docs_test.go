@@ -45,7 +45,7 @@ func run(m *testing.M) int {
 	if err := BuildPlugin(root, folder); err != nil {
 		return fail(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700); err != nil {
 		return fail(err)
 	}
 	config, stop, err := testenv.Start()

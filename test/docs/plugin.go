@@ -12,7 +12,7 @@ import (
 
 // BuildPlugin builds kubectl-platen into a folder and puts that first into PATH.
 func BuildPlugin(root, folder string) error {
-	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(folder, "kubectl-platen"), "./cmd/kubectl-platen") //nolint:gosec // our own
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(folder, "kubectl-platen"), "./cmd/kubectl-platen")
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

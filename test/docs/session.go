@@ -120,7 +120,7 @@ func (s *Session) copyTree() error {
 		if err != nil {
 			return err
 		}
-		data, err := os.ReadFile(from) //nolint:gosec // the repository's own files
+		data, err := os.ReadFile(from)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (s *Session) copyTree() error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 			return err
 		}
-		if err := os.WriteFile(to, data, info.Mode().Perm()); err != nil { //nolint:gosec // the repository's own files
+		if err := os.WriteFile(to, data, info.Mode().Perm()); err != nil {
 			return err
 		}
 	}
@@ -170,11 +170,12 @@ func (s *Session) makeTargets() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	list := " "
+	var list strings.Builder
+	list.WriteString(" ")
 	for _, match := range target.FindAllStringSubmatch(string(makefile), -1) {
-		list += match[1] + " "
+		list.WriteString(match[1] + " ")
 	}
-	return list, nil
+	return list.String(), nil
 }
 
 func (s *Session) runShell(ctx context.Context, b Block, env ...string) error {

@@ -59,13 +59,13 @@ func runAll(t *testing.T, s *Session) error {
 func TestRun(t *testing.T) {
 	tests := map[string]string{
 		"sh":                         "```sh\ntest \"$GREETING\" = hello\n```\n",
-		"console":                    "```console\n$ echo one; echo two >&2\none\ntwo\n$ printf x\nx\n```\n",
+		"console":                    "```console\n$ echo one; echo two >&2\none\ntwo\n$ printf x; printf y\nxy\n```\n",
 		"a command of several lines": "```console\n$ echo a \\\n    b\na b\n```\n",
 		"an exit code":               "```console\n$ sh -c 'echo no; exit 3'\nno\n$ echo $?\n3\n```\n",
 		"a variable for later":       "<!-- setup\nexport A=1 B='x\ny'\n-->\n\n```console\n$ echo $A \"$B\"\n1 x\ny\n$ export A=2\n```\n\n```sh\ntest $A = 2\n```\n",
 		"a folder for all":           "```sh\nmkdir sub; cd sub; echo hi >file\n```\n\n```console\n$ cat sub/file; basename \"$PWD\"\nhi\ntree\n```\n",
 		"the page's files":           "<!-- file: a.yaml -->\n```yaml\nnamespace: marketing\n```\n\n```console\n$ grep -c docs-abc a.yaml config/samples/a.yaml\na.yaml:1\nconfig/samples/a.yaml:1\n```\n",
-		"the namespace":              "```console\n$ echo marketing; echo docs-a\"\"bc\nmarketing\nmarketing\n$ echo a/marketing.yaml | wc -c\n17\n```\n",
+		"the namespace":              "```console\n$ echo marketing=docs-a\"\"bc\nmarketing=marketing\n$ echo a/marketing.yaml | wc -c\n17\n```\n",
 	}
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {
