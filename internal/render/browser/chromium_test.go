@@ -6,15 +6,11 @@ package browser
 import (
 	"context"
 	"errors"
-	_ "image/jpeg"
-	_ "image/png"
 	"os/exec"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
-
-	_ "golang.org/x/image/webp"
 
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
@@ -23,11 +19,11 @@ import (
 func TestBrowserIsRestartedAfterACrash(t *testing.T) {
 	b := start(t)
 	run(t, b, task("png", red))
-	pid := pid(t, b)
+	killed := pid(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	killBrowser := render.SinkFunc(func(context.Context, file.File, []byte) error {
-		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(pid)).Run()
+		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(killed)).Run()
 	})
 	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), killBrowser)
 	problem := (*render.Error)(nil)

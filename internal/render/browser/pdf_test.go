@@ -4,15 +4,11 @@
 package browser
 
 import (
-	_ "image/jpeg"
-	_ "image/png"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	_ "golang.org/x/image/webp"
 
 	"github.com/platen-dev/platen/internal/render"
 )
