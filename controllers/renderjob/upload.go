@@ -95,11 +95,8 @@ func (r *Reconciler) plan(s *scope, uploads []upload, files []file.File, doubtfu
 		}
 		for _, f := range files {
 			connection.Files = append(connection.Files, storage.File{
-				ID:             f.ID,
+				File:           f,
 				Path:           storage.JoinPath(u.folder, f.Name),
-				Size:           f.Size,
-				ContentHash:    f.ContentHash,
-				ContentType:    f.Format.ContentType(),
 				ConflictPolicy: connect.ConflictPolicy(u.connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {

@@ -60,16 +60,10 @@ type Account struct {
 
 // File is a file to upload. The upload engine passes the same File to each attempt.
 type File struct {
-	// ID of the file in its render.
-	file.ID
+	// File is the rendered file, with its size and hashes.
+	file.File
 	// Path from the account's root, with a leading slash.
 	Path string
-	// Size in bytes.
-	Size int64
-	// ContentHash as Dropbox defines it, in hexadecimal.
-	ContentHash string
-	// ContentType such as image/png, for services that keep it.
-	ContentType string
 	// ConflictPolicy says what happens if another file is at Path.
 	ConflictPolicy ConflictPolicy
 	// Doubtful is true if an earlier upload of this file may have succeeded unseen: the provider looks before it writes.

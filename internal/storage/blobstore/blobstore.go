@@ -161,7 +161,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 	}
 	defer func() { _ = r.Close() }()
 	w, err := b.bucket.NewWriter(ctx, objectKey(path), &blob.WriterOptions{
-		ContentType: f.ContentType, DisableContentTypeDetection: true,
+		ContentType: f.Format.ContentType(), DisableContentTypeDetection: true,
 		Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: isNew,
 	})
 	if err != nil {

@@ -31,8 +31,8 @@ func File(t *testing.T, path string, data []byte) *storage.File {
 	hash := file.NewBlockHash()
 	_, _ = hash.Write(data) // never fails
 	return &storage.File{
-		Path: path, Size: int64(len(data)), ContentType: "image/png", ConflictPolicy: storage.Overwrite,
-		ContentHash: file.HashOfBlocks(hash.Blocks()),
+		File: file.File{Format: "png", Size: int64(len(data)), ContentHash: file.HashOfBlocks(hash.Blocks())},
+		Path: path, ConflictPolicy: storage.Overwrite,
 		Open: func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data[offset : offset+length])), nil
 		},

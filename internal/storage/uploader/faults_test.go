@@ -150,7 +150,7 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 		path := fmt.Sprintf("/Renders/%s_page_%d 🎨.png", stem, i+1)
 		w.ledger[account][path] = data
 		c.Files = append(c.Files, storage.File{
-			ID: stored.ID, Path: path, Size: stored.Size, ContentHash: stored.ContentHash, ConflictPolicy: policy,
+			File: stored, Path: path, ConflictPolicy: policy,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 				return w.store.NewRangeReader(ctx, ref.Key(stored), offset, length)
 			},

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -135,7 +136,7 @@ func TestNextOfAnAccount(t *testing.T) {
 				if f.deadline != 0 {
 					d.upload.Deadline = moment.Add(f.deadline)
 				}
-				it := &item{file: &storage.File{Path: f.path, Size: max(f.size, 1)}, destination: d, stage: f.stage, since: moment.Add(-f.age)}
+				it := &item{file: &storage.File{File: file.File{Size: max(f.size, 1)}, Path: f.path}, destination: d, stage: f.stage, since: moment.Add(-f.age)}
 				if f.backoff > 0 {
 					it.notBefore = moment.Add(f.backoff)
 				}

@@ -133,8 +133,7 @@ func plan(job string, provider storage.Provider, paths ...string) Upload {
 	c := Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return provider, nil }}
 	for i, path := range paths {
 		c.Files = append(c.Files, storage.File{
-			ID:   file.ID{Page: i + 1},
-			Path: path, Size: 1, ContentHash: path,
+			File: file.File{ID: file.ID{Page: i + 1}, Size: 1, ContentHash: path}, Path: path,
 			Open: func(context.Context, int64, int64) (io.ReadCloser, error) { return nil, errors.New("not read") },
 		})
 	}

@@ -54,7 +54,7 @@ func upload(ctx context.Context, planFile string) error {
 	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return account, nil }}
 	for _, f := range p.Files {
 		c.Files = append(c.Files, storage.File{
-			ID: f.ID, Path: "/bench/" + f.Name, Size: f.Size, ContentHash: f.ContentHash, ContentType: f.Format.ContentType(), ConflictPolicy: storage.Overwrite,
+			File: f, Path: "/bench/" + f.Name, ConflictPolicy: storage.Overwrite,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 				return store.NewRangeReader(ctx, ref.Key(f), offset, length)
 			},
