@@ -426,8 +426,8 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	for i := range 200 {
 		id := file.ID{Page: i + 1, ExtraSize: size}
 		s.manifest.Files = append(s.manifest.Files, file.File{
-			ID: id, Name: file.Name(job.FileBaseName(), id, true, "jpeg"), Format: "jpeg", PageID: strings.Repeat("0", 36),
-			Width: 50_000, Height: 50_000, Size: 1 << 40, SHA256: hash, ContentHash: hash,
+			ID: id, Name: file.Name(job.FileBaseName(), id, true, "jpeg"), Format: "jpeg", PageID: strings.Repeat(longest, 100),
+			Width: 1 << 40, Height: -i, Size: 1 << 40, SHA256: hash, ContentHash: hash,
 		})
 		s.manifest.Warnings = append(s.manifest.Warnings, content.Warning{Title: strings.Repeat(longest, 1000), Details: strings.Repeat(longest, 1000)})
 		s.missing = append(s.missing, platenv1alpha1.ProviderGCS)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,8 @@ const (
 	progressDelay = time.Second
 	// arrivalDelay is how old a job must be before status says what it misses. Creation times have whole seconds only.
 	arrivalDelay = 2 * time.Second
+	// maxPageID is the bound that the API sets for pages[].pageID.
+	maxPageID = 36
 	// defaultBackoffLimit counts when spec.backoffLimit is absent.
 	defaultBackoffLimit = 2
 )
@@ -172,13 +175,16 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
 			Page:       int32(f.Page), //nolint:gosec // at most 200, by the API
 			ExtraSize:  &f.ExtraSize,
-			PageID:     f.PageID,
+			PageID:     reconcile.Truncate(f.PageID, maxPageID),
 			ContentURL: r.Signer.URL(s.ref().Key(f), f.Name, s.now),
 			Size:       &f.Size,
 			SHA256:     f.SHA256,
-			Width:      int32(f.Width),  //nolint:gosec // at most 50,000, by the API
-			Height:     int32(f.Height), //nolint:gosec // at most 50,000, by the API
+			Width:      pixels(f.Width),
+			Height:     pixels(f.Height),
 		})
 	}
 	return nil
 }
+
+// pixels makes what a render pod says about a picture fit the API; 0 leaves the field out.
+func pixels(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded in this line

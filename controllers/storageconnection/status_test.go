@@ -1,0 +1,216 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package storageconnection
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// theConnection returns a connection that became Ready once; 0 is one that never did.
+func theConnection(ready int64) *platenv1alpha1.StorageConnection {
+	c := &platenv1alpha1.StorageConnection{
+		TypeMeta:   metav1.TypeMeta{APIVersion: platenv1alpha1.GroupVersion.String(), Kind: "StorageConnection"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "dropbox", Generation: 2},
+		Spec: platenv1alpha1.StorageConnectionSpec{
+			Provider: platenv1alpha1.ProviderDropbox, DefaultFolder: "/Renders", UploadPolicy: platenv1alpha1.UploadAutomatic,
+			Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "dropbox"}},
+		},
+		Status: platenv1alpha1.StorageConnectionStatus{ObservedGeneration: new(int64(1))},
+	}
+	if ready > 0 {
+		c.Status.ReadyCount = &ready
+		c.Status.Space = &platenv1alpha1.StorageSpace{Used: new(int64(10)), Allocated: new(int64(100))}
+		c.Status.Conditions = []metav1.Condition{{
+			Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: "Verified", LastTransitionTime: metav1.NewTime(noon),
+		}}
+	}
+	return c
+}
+
+// failedJob returns a finished job of so many bytes whose upload failed when the connection had become Ready so often.
+func failedJob(name string, reason storage.Reason, ready, size int64) *platenv1alpha1.RenderJob {
+	return &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name},
+		Status: platenv1alpha1.RenderJobStatus{
+			ObservedGeneration: new(int64(0)),
+			Conditions:         []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}},
+			Pages:              []platenv1alpha1.RenderedPage{{Page: 1, Size: &size}},
+			Connections: []platenv1alpha1.JobConnectionStatus{
+				{Name: "dropbox", Status: platenv1alpha1.UploadError, Reason: string(reason), ReadyCount: &ready},
+			},
+		},
+	}
+}
+
+func TestStatusOfEveryMoment(t *testing.T) {
+	validator, err := testenv.NewValidator("storageconnections")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := storage.Account{ID: "dbid:1", Email: "ann@example.com", DisplayName: "Ann", SpaceUsed: 10, SpaceAllocated: 100}
+	for name, tc := range map[string]struct {
+		connection *platenv1alpha1.StorageConnection
+		// account that answered, and the error of the step that failed.
+		account *storage.Account
+		err     error
+		// jobs whose upload failed before.
+		jobs []client.Object
+
+		want       []string // type status reason: message
+		kstatus    status.Status
+		readyCount int64
+	}{
+		"verified for the first time": {
+			connection: theConnection(0), account: &ann,
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 1,
+		},
+		"verified as before": {
+			connection: theConnection(3), account: &ann,
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"verified without an e-mail address": {
+			connection: theConnection(0), account: &storage.Account{ID: "bucket", DisplayName: "bucket 'renders'"},
+			want: []string{"Ready True Verified: connected as bucket 'renders'"}, kstatus: status.CurrentStatus, readyCount: 1,
+		},
+		"the Secret is missing": {
+			connection: theConnection(0), err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonSecretNotFound, Message: "Secret 'dropbox' does not exist"},
+			want: []string{
+				"Ready False SecretNotFound: Secret 'dropbox' does not exist. Connect the account again, or create the Secret. Uploads that failed then follow by themselves.",
+				"Stalled True SecretNotFound: Secret 'dropbox' does not exist. Connect the account again, or create the Secret. Uploads that failed then follow by themselves.",
+			},
+			kstatus: status.FailedStatus,
+		},
+		"the token is revoked": {
+			connection: theConnection(3), err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"},
+			want: []string{
+				"Ready False TokenExpired: Token expired. Connect the account again. Uploads that failed then follow by themselves.",
+				"Stalled True TokenExpired: Token expired. Connect the account again. Uploads that failed then follow by themselves.",
+			},
+			kstatus: status.FailedStatus, readyCount: 3,
+		},
+		"the service is away": {
+			connection: theConnection(3), err: &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox cannot be reached"},
+			want: []string{
+				"Ready Unknown Unreachable: Dropbox cannot be reached. Platen tries again by itself. An upload that has failed for good can be retried.",
+				"Reconciling True Unreachable: Dropbox cannot be reached. Platen tries again by itself. An upload that has failed for good can be retried.",
+			},
+			kstatus: status.InProgressStatus, readyCount: 3,
+		},
+		"the folder cannot be created": {
+			connection: theConnection(0), account: &ann, err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonConflict, Message: "Something else stands at this path"},
+			want: []string{
+				"Ready False Conflict: Something else stands at this path. Move what stands at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+				"Stalled True Conflict: Something else stands at this path. Move what stands at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+			},
+			kstatus: status.FailedStatus,
+		},
+		"the account is too full for every upload that failed": {
+			connection: theConnection(3), account: &ann,
+			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 95), failedJob("b", storage.ReasonInsufficientSpace, 3, 91)},
+			want: []string{
+				"Ready False InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room; failed uploads then follow by themselves",
+				"Stalled True InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room; failed uploads then follow by themselves",
+			},
+			kstatus: status.FailedStatus, readyCount: 3,
+		},
+		"the account has room again": {
+			connection: theConnection(3), account: &storage.Account{Email: "ann@example.com", SpaceUsed: 5, SpaceAllocated: 100},
+			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 95), failedJob("b", storage.ReasonInsufficientSpace, 3, 200)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 4,
+		},
+		"the service refuses files although it shows the same room as before": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"the service does not show how full it is": {
+			connection: theConnection(3), account: &storage.Account{DisplayName: "bucket"}, jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 10)},
+			want: []string{"Ready True Verified: connected as bucket"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"an upload failed for a reason that is gone": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonTokenExpired, 3, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 4,
+		},
+		"an upload failed before the connection last became Ready": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonTokenExpired, 2, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"an upload failed for a reason that a verification cannot find": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonMissingScope, 3, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"the service says more than status can hold": {
+			connection: theConnection(0), account: &storage.Account{
+				ID: strings.Repeat("𠮷", 2000), Email: strings.Repeat("𠮷", 2000), DisplayName: strings.Repeat("𠮷", 2000), SpaceUsed: -1, SpaceAllocated: 1 << 62,
+			},
+			want: []string{"Ready True Verified: connected as " + strings.Repeat("𠮷", 79) + "…"}, kstatus: status.CurrentStatus, readyCount: 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scheme, err := testenv.Scheme()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(tc.jobs...).WithStatusSubresource(tc.jobs...).
+				WithIndex(&platenv1alpha1.RenderJob{}, failedUploadIndex, failedConnections).Build()}
+			s := &scope{connection: tc.connection, now: noon.Add(time.Minute), account: tc.account}
+			outcome := s.classify(tc.err)
+			if outcome == nil {
+				outcome = r.checkFailedUploads(t.Context(), s)
+			}
+			after := tc.connection.DeepCopy()
+			setStatus(after, s, outcome)
+			if diff := cmp.Diff(tc.want, conditions(after)); diff != "" {
+				t.Errorf("conditions (-want +got):\n%s", diff)
+			}
+			got := int64(0)
+			if after.Status.ReadyCount != nil {
+				got = *after.Status.ReadyCount
+			}
+			if got != tc.readyCount {
+				t.Errorf("readyCount is %d, want %d", got, tc.readyCount)
+			}
+			if diff := cmp.Diff(tc.account != nil, after.Status.LastVerifiedTime != nil); diff != "" {
+				t.Errorf("lastVerifiedTime is set (-want +got):\n%s", diff)
+			}
+			if err := validator.Validate(t.Context(), after); err != nil {
+				t.Errorf("the API server would refuse the status: %v", err)
+			}
+			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result, err := status.Compute(&unstructured.Unstructured{Object: object}); err != nil || result.Status != tc.kstatus {
+				t.Errorf("kstatus is %+v (%v), want %s", result, err, tc.kstatus)
+			}
+		})
+	}
+}
+
+// conditions returns a connection's conditions in the order of their types.
+func conditions(c *platenv1alpha1.StorageConnection) []string {
+	list := make([]string, 0, len(c.Status.Conditions))
+	for _, condition := range c.Status.Conditions {
+		list = append(list, fmt.Sprintf("%s %s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message))
+	}
+	slices.Sort(list)
+	return list
+}
