@@ -7,8 +7,8 @@ package v1alpha1
 // (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md): Reconciling and Stalled exist only while
 // they are true.
 const (
-	// ReadyCondition is True when a job succeeded or a connection works, Unknown while that is being found out, False when it
-	// failed. Always present once an object has been seen.
+	// ReadyCondition is True when a job succeeded or a connection works, False when it failed, and Unknown until Platen knows. It is
+	// always present once Platen has seen the object.
 	ReadyCondition = "Ready"
 	// ReconcilingCondition is True while Platen works on the object or waits for something. Absent otherwise.
 	ReconcilingCondition = "Reconciling"
@@ -16,8 +16,8 @@ const (
 	StalledCondition = "Stalled"
 	// RenderedCondition is True when every page is in the content store, Unknown before, False when rendering failed.
 	RenderedCondition = "Rendered"
-	// UploadedCondition is True when every page stands in every connection, Unknown before, False when an upload failed.
-	// Absent when there is nothing to upload.
+	// UploadedCondition is True when every file has reached every connection, Unknown before, False when an upload failed. Absent
+	// when there is nothing to upload.
 	UploadedCondition = "Uploaded"
 	// FinishedCondition is True when a job has ended, well or badly, so that `kubectl wait --for=condition=Finished` returns
 	// either way. False before.
@@ -26,11 +26,11 @@ const (
 
 // Reasons of a RenderJob's Ready, Rendered, Uploaded and Finished conditions.
 const (
-	// SucceededReason means that all pages are rendered, and uploaded where asked.
+	// SucceededReason means that all pages are rendered, and uploaded to every connection of the job.
 	SucceededReason = "Succeeded"
-	// SucceededWithWarningsReason means that all pages are rendered and that status.warnings says what else went wrong.
+	// SucceededWithWarningsReason means that all pages are rendered and that status.warnings says what went wrong otherwise.
 	SucceededWithWarningsReason = "SucceededWithWarnings"
-	// FailedReason means that the render failed and will not be tried again.
+	// FailedReason means that the render failed and will not be retried.
 	FailedReason = "Failed"
 	// QueuedReason means that the job waits for a render pod.
 	QueuedReason = "Queued"
@@ -60,19 +60,17 @@ const (
 	BackoffLimitExceededReason = "BackoffLimitExceeded"
 )
 
-// Reasons of a StorageConnection's Ready condition, besides those of the storage service's errors (such as TokenExpired).
-const (
-	// VerifiedReason means that the account answered and the default folder exists.
-	VerifiedReason = "Verified"
-)
+// VerifiedReason is the reason of a StorageConnection that is Ready: the account answered and the default folder exists. Any other reason
+// is that of a storage failure, such as TokenExpired.
+const VerifiedReason = "Verified"
 
 // CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
 const CredentialsLabel = "platen.dev/credentials"
 
-// CanceledAnnotation on a RenderJob whose spec.suspend is true says that nobody will resume it, and since when: it has finished then,
-// with the reason Canceled, and its time to live begins.
+// CanceledAnnotation on a RenderJob whose spec.suspend is true says that nobody will resume it. The job then finishes with the reason
+// Canceled, and its time to live begins. The value is the time of the cancellation.
 const CanceledAnnotation = "platen.dev/canceled"
 
-// RetryUploadsAnnotation on a RenderJob asks for the uploads that have failed to be made again, from the content store and without
-// rendering. Any new value asks once more; status.lastHandledRetryUploads is the last one that was acted upon.
+// RetryUploadsAnnotation on a RenderJob asks Platen to retry its failed uploads, from the content store and without rendering. Each new
+// value asks once; status.lastHandledRetryUploads is the last value that was handled.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"

@@ -20,8 +20,6 @@ const (
 	FormatPNG Format = "png"
 	// FormatJPG is a JPEG picture with the extension jpg, one file a page.
 	FormatJPG Format = "jpg"
-	// FormatJPEG is a JPEG picture with the extension jpeg, one file a page.
-	FormatJPEG Format = "jpeg"
 	// FormatWebP is a WebP picture, one file a page.
 	FormatWebP Format = "webp"
 	// FormatAVIF is an AVIF picture, one file a page.
@@ -50,8 +48,8 @@ type TemplateReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// ModificationsSource is a place from which modifications are read. Secrets are no source: who may create a job must not gain
-// the right to see a Secret painted.
+// ModificationsSource is a place from which modifications are read. A Secret cannot be one, because a user who may create a job could
+// then see a Secret in a picture.
 type ModificationsSource struct {
 	// configMapKeyRef names a ConfigMap key that holds a JSON or YAML object.
 	// +required
@@ -80,7 +78,7 @@ type PDFOptions struct {
 	// +kubebuilder:validation:Maximum=200
 	RangeTo int32 `json:"rangeTo,omitempty"`
 
-	// dpi is how many CSS pixels make an inch of paper. Defaults to 96, as CSS has it.
+	// dpi is the number of CSS pixels in an inch of paper. Defaults to 96, as in CSS.
 	// +optional
 	// +kubebuilder:validation:Minimum=48
 	// +kubebuilder:validation:Maximum=960
@@ -93,14 +91,14 @@ type PDFOptions struct {
 	Title string `json:"title,omitempty"`
 }
 
-// PageSize is a box of CSS pixels: a width and a height of 1 to 5000, such as 1080x1080, or the name of one that is well known,
-// such as instagram-post.
+// PageSize is a size in CSS pixels: a width and a height of 1 to 5000, such as 1080x1080, or a well-known name, such as
+// instagram-post.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=32
 // +kubebuilder:validation:Pattern=`^[a-z0-9]+(-[a-z0-9]+)*$`
 type PageSize string
 
-// VideoOptions say how animated pages are filmed.
+// VideoOptions say how animated pages become a video.
 type VideoOptions struct {
 	// fps is frames per second, 1..30. Defaults to 30 for mp4 and 15 for gif.
 	// +optional
@@ -108,8 +106,8 @@ type VideoOptions struct {
 	// +kubebuilder:validation:Maximum=30
 	FPS int32 `json:"fps,omitempty"`
 
-	// duration of each page in seconds, a decimal number from 0.1 to 60, or to what the manager's --max-video-duration allows.
-	// Defaults to the longest finite animation of the page, else one round of the longest endless one, else 5 seconds.
+	// duration of each page in seconds, a decimal number from 0.1 to 60 or to the manager's --max-video-duration. Defaults to the
+	// longest finite animation of the page, else to one round of the longest endless animation, else to 5.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
@@ -117,11 +115,11 @@ type VideoOptions struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 3600.0",message="must be a decimal number of seconds, at least 0.1"
 	Duration string `json:"duration,omitempty"`
 
-	// loop makes a gif start again at its end. Defaults to true.
+	// loop makes a gif repeat for ever. Defaults to true.
 	// +optional
 	Loop *bool `json:"loop,omitempty"`
 
-	// combinePages joins the pages to one file, in order; they must have one size. Defaults to false: one file a page.
+	// combinePages joins the pages in one file, in order; they must have the same size. Defaults to false: one file a page.
 	// +optional
 	CombinePages *bool `json:"combinePages,omitempty"`
 }
@@ -156,21 +154,21 @@ type OutputSpec struct {
 	// +optional
 	Size PageSize `json:"size,omitempty"`
 
-	// extraSizes in which every picture is made besides, each in a file of its own. A job makes at most 200 files.
+	// extraSizes are further sizes in which every page is rendered, each in a file of its own. A job makes at most 200 files.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	ExtraSizes []PageSize `json:"extraSizes,omitempty"`
 
-	// quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif files are without loss at 100. Defaults to 90.
+	// quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif files are lossless at 100. Defaults to 90.
 	// +optional
 	// +default=90
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Quality int32 `json:"quality,omitempty"`
 
-	// transparent leaves the ground of a png, webp or avif file transparent where the page paints none. Defaults to false: white.
+	// transparent leaves a png, webp or avif file transparent where the page paints no background. Defaults to false: white.
 	// +optional
 	// +default=false
 	Transparent *bool `json:"transparent,omitempty"`
@@ -228,7 +226,7 @@ type RenderJobSpec struct {
 	// +kubebuilder:validation:Type=object
 	Modifications *apiextensionsv1.JSON `json:"modifications,omitempty"`
 
-	// modificationsFrom are read first, in order; spec.modifications wins over them.
+	// modificationsFrom are sources of modifications, read in order. spec.modifications overrides them.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -256,7 +254,7 @@ type RenderJobSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
 
-	// uploadTimeoutSeconds bounds the uploads, from the moment the files are rendered. What is not uploaded by then becomes a
+	// uploadTimeoutSeconds bounds the uploads, from the moment the files are rendered. A file that is not uploaded by then becomes a
 	// warning. Defaults to 600.
 	// +optional
 	// +default=600
@@ -264,8 +262,8 @@ type RenderJobSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	UploadTimeoutSeconds int32 `json:"uploadTimeoutSeconds,omitempty"`
 
-	// backoffLimit is how often a render is tried again after its pod was lost or its browser crashed. What is wrong with the
-	// template or the modifications is not tried again. Defaults to 2.
+	// backoffLimit is how often a render is retried after its pod was lost or its browser crashed. A fault of the template or of the
+	// modifications is not retried. Defaults to 2.
 	// +optional
 	// +default=2
 	// +kubebuilder:validation:Minimum=0
@@ -286,13 +284,13 @@ type RenderJobSpec struct {
 
 // RenderedPage is one file in the content store.
 type RenderedPage struct {
-	// page number in the template, from 1; of a file that holds several pages, the first.
+	// page is the page's number in the template, from 1; the first page's for a file of several pages.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=200
 	Page int32 `json:"page,omitempty"`
 
-	// extraSize is the one of spec.output.extraSizes in which the file is; empty for the size of the page itself.
+	// extraSize is the entry of spec.output.extraSizes that the file was rendered in; empty for the page's own size.
 	// +optional
 	// +default=""
 	// +kubebuilder:validation:MinLength=0
@@ -322,12 +320,12 @@ type RenderedPage struct {
 	// +kubebuilder:validation:MaxLength=64
 	SHA256 string `json:"sha256,omitempty"`
 
-	// width of the picture in pixels; of a PDF, of its first page in CSS pixels.
+	// width of the picture in pixels; for a PDF, of its first page in CSS pixels.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Width int32 `json:"width,omitempty"`
 
-	// height of the picture in pixels; of a PDF, of its first page in CSS pixels.
+	// height of the picture in pixels; for a PDF, of its first page in CSS pixels.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Height int32 `json:"height,omitempty"`
@@ -338,9 +336,9 @@ type RenderedPage struct {
 type UploadStatus string
 
 const (
-	// UploadSuccess means that every page stands at its path.
+	// UploadSuccess means that every file is at its path.
 	UploadSuccess UploadStatus = "success"
-	// UploadError means that at least one page does not.
+	// UploadError means that at least one file is not.
 	UploadError UploadStatus = "error"
 	// UploadPending means that the upload goes on.
 	UploadPending UploadStatus = "pending"
@@ -348,13 +346,13 @@ const (
 
 // UploadedPage is one file in the storage service.
 type UploadedPage struct {
-	// page number in the template, from 1; of a file that holds several pages, the first.
+	// page is the page's number in the template, from 1; the first page's for a file of several pages.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=200
 	Page int32 `json:"page,omitempty"`
 
-	// extraSize is the one of spec.output.extraSizes in which the file is; empty for the size of the page itself.
+	// extraSize is the entry of spec.output.extraSizes that the file was rendered in; empty for the page's own size.
 	// +optional
 	// +default=""
 	// +kubebuilder:validation:MinLength=0
@@ -373,14 +371,14 @@ type UploadedPage struct {
 	// +kubebuilder:validation:MaxLength=128
 	ContentHash string `json:"contentHash,omitempty"`
 
-	// error says in the user's words why this file does not stand at the connection; path is absent then.
+	// error says in the user's words why the file could not be uploaded; path is absent then.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	Error string `json:"error,omitempty"`
 }
 
-// JobConnectionStatus is what became of the upload through one connection.
+// JobConnectionStatus is the result of the upload through one connection.
 type JobConnectionStatus struct {
 	// name of the StorageConnection.
 	// +required
@@ -396,16 +394,16 @@ type JobConnectionStatus struct {
 	// +optional
 	Provider ProviderType `json:"provider,omitempty"`
 
-	// status is success when every page stands at its path, error when one does not, pending until then.
+	// status is success when every file is at its path, error when one could not be uploaded, pending until then.
 	// +optional
 	Status UploadStatus `json:"status,omitempty"`
 
-	// readyCount of the StorageConnection when the upload began. A failed upload is made again once that has grown.
+	// readyCount of the StorageConnection at the time of the upload. A failed upload is retried once the connection's count is higher.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ReadyCount *int64 `json:"readyCount,omitempty"`
 
-	// pages that were uploaded, and those that could not be.
+	// pages are the files that were uploaded and those that could not be.
 	// +optional
 	// +listType=map
 	// +listMapKey=page
@@ -434,14 +432,14 @@ type Warning struct {
 	// +kubebuilder:validation:MaxLength=512
 	Title string `json:"title,omitempty"`
 
-	// details for whoever looks closer.
+	// details for a closer look.
 	// +optional
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=1024
 	Details *string `json:"details,omitempty"`
 }
 
-// RenderProgress is how far a film has come.
+// RenderProgress is how far the render of a video has come.
 type RenderProgress struct {
 	// percent of the job's frames that are drawn.
 	// +optional
@@ -455,7 +453,7 @@ type RenderProgress struct {
 	Frames *int64 `json:"frames,omitempty"`
 }
 
-// RenderJobStatus is what became of a job. It is output only: nothing is ever derived from it.
+// RenderJobStatus is the observed state of a job.
 type RenderJobStatus struct {
 	// conditions of the job: Ready, Rendered, Uploaded and Finished, and Reconciling or Stalled while they are true.
 	// +optional
@@ -482,7 +480,7 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	RenderedPages *int32 `json:"renderedPages,omitempty"`
 
-	// progress of the frames while an mp4 or a gif is being made; told at most once a second.
+	// progress of the frames while an mp4 or a gif is rendered, at most once a second.
 	// +optional
 	Progress *RenderProgress `json:"progress,omitempty"`
 
@@ -494,14 +492,14 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:MaxItems=200
 	Pages []RenderedPage `json:"pages,omitempty"`
 
-	// connections is what became of the uploads.
+	// connections are the results of the uploads.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Connections []JobConnectionStatus `json:"connections,omitempty"`
 
-	// warnings are what went wrong without stopping the render.
+	// warnings are the problems that did not stop the render.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -520,7 +518,7 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	RenderMilliseconds *int64 `json:"renderMilliseconds,omitempty"`
 
-	// attempts is how often a render was begun.
+	// attempts is how often a render was started.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Attempts *int32 `json:"attempts,omitempty"`
@@ -531,7 +529,7 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	PodName string `json:"podName,omitempty"`
 
-	// lastHandledRetryUploads is the value of the annotation platen.dev/retry-uploads that was last acted upon.
+	// lastHandledRetryUploads is the last value of the annotation platen.dev/retry-uploads that was handled.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -560,7 +558,7 @@ type RenderJob struct {
 	// +required
 	Spec RenderJobSpec `json:"spec,omitempty,omitzero"`
 
-	// status is what became of the job.
+	// status is the observed state of the job.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status RenderJobStatus `json:"status,omitempty,omitzero"`

@@ -29,7 +29,7 @@ const (
 
 // Parameter is one value that a template takes.
 type Parameter struct {
-	// name as used in the page's data-param attributes and as the key in spec.modifications.
+	// name of the parameter, as in the page's data-param attributes and in the keys of spec.modifications.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -50,14 +50,14 @@ type Parameter struct {
 	// +default=false
 	Required *bool `json:"required,omitempty"`
 
-	// description for the people who fill in the template.
+	// description of the parameter for people who fill in the template.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Description string `json:"description,omitempty"`
 }
 
-// HTMLSource says where a page's HTML is kept.
+// HTMLSource is a place from which a page's HTML is read.
 type HTMLSource struct {
 	// configMapKeyRef names a ConfigMap key that holds the HTML. It is read when a job is rendered.
 	// +required

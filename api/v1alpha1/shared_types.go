@@ -10,7 +10,7 @@ type ProviderType string
 const (
 	// ProviderDropbox is Dropbox, reached through its HTTP API v2.
 	ProviderDropbox ProviderType = "dropbox"
-	// ProviderS3 is Amazon S3, or a service that speaks its API.
+	// ProviderS3 is Amazon S3 or a service with its API.
 	ProviderS3 ProviderType = "s3"
 	// ProviderGCS is Google Cloud Storage.
 	ProviderGCS ProviderType = "gcs"

@@ -13,7 +13,7 @@ import (
 type UploadPolicy string
 
 const (
-	// UploadAutomatic uploads every render of the namespace whose job leaves spec.connections out, and those that name it.
+	// UploadAutomatic uploads the renders of jobs that name the connection and of jobs without spec.connections.
 	UploadAutomatic UploadPolicy = "Automatic"
 	// UploadOnRequest uploads only renders whose job names the connection.
 	UploadOnRequest UploadPolicy = "OnRequest"
@@ -21,9 +21,8 @@ const (
 	UploadDisabled UploadPolicy = "Disabled"
 )
 
-// ConflictPolicy says what happens when another file already stands at a page's path. Overwrite replaces the file; the storage service
-// keeps its history. Rename uploads under a free name that the service chooses; status shows that name. Keep leaves the file as it is
-// and warns.
+// ConflictPolicy says what happens when another file already is at a page's path. Overwrite replaces the file; the storage service keeps its
+// history. Rename uploads under a free name, which status shows. Keep leaves the file as it is and adds a warning.
 // +kubebuilder:validation:Enum=Overwrite;Rename;Keep
 type ConflictPolicy string
 
@@ -36,14 +35,14 @@ type SecretReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// DropboxSpec says how Dropbox is reached.
+// DropboxSpec says how to reach Dropbox.
 type DropboxSpec struct {
-	// credentialsSecretRef names the Secret with the keys appKey and refreshToken, and appSecret where the app needs it. It is
-	// read and never written.
+	// credentialsSecretRef names the Secret with the keys appKey and refreshToken, and with appSecret if the app needs it. The manager
+	// reads it and never writes it.
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
@@ -56,7 +55,7 @@ type DropboxSpec struct {
 	RootNamespaceID string `json:"rootNamespaceID,omitempty"`
 }
 
-// S3Spec says how a bucket of Amazon S3, or of a service that speaks its API, is reached.
+// S3Spec says how to reach a bucket of Amazon S3 or of a service with its API.
 type S3Spec struct {
 	// bucket that receives the files. A file's key is its path without the leading slash.
 	// +required
@@ -79,18 +78,18 @@ type S3Spec struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+$`
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// credentialsSecretRef names the Secret with the keys accessKeyID and secretAccessKey, and sessionToken for temporary
-	// credentials. It is read and never written.
+	// credentialsSecretRef names the Secret with the keys accessKeyID and secretAccessKey, and with sessionToken for temporary
+	// credentials. The manager reads it and never writes it.
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
 }
 
-// GCSSpec says how a bucket of Google Cloud Storage is reached.
+// GCSSpec says how to reach a bucket of Google Cloud Storage.
 type GCSSpec struct {
 	// bucket that receives the files. An object's name is its path without the leading slash.
 	// +required
@@ -98,18 +97,18 @@ type GCSSpec struct {
 	// +kubebuilder:validation:MaxLength=222
 	Bucket string `json:"bucket,omitempty"`
 
-	// credentialsSecretRef names the Secret with the key serviceAccountKey, the JSON key of a service account. It is read and never
-	// written.
+	// credentialsSecretRef names the Secret with the key serviceAccountKey, the JSON key of a service account. The manager reads it and
+	// never writes it.
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
 }
 
-// AzureBlobSpec says how a container of Azure Blob Storage is reached.
+// AzureBlobSpec says how to reach a container of Azure Blob Storage.
 type AzureBlobSpec struct {
 	// account is the storage account.
 	// +required
@@ -132,11 +131,11 @@ type AzureBlobSpec struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^?#@]+$`
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// credentialsSecretRef names the Secret with the key accountKey. It is read and never written.
+	// credentialsSecretRef names the Secret with the key accountKey. The manager reads it and never writes it.
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already stands at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
@@ -162,24 +161,24 @@ type StorageConnectionSpec struct {
 	// +default="/Renders"
 	DefaultFolder FolderPath `json:"defaultFolder,omitempty"`
 
-	// maxUploadBytesPerSecond bounds what all uploads through this connection send together. Defaults to no bound.
+	// maxUploadBytesPerSecond bounds all uploads through this connection together. Defaults to no bound.
 	// +optional
 	// +kubebuilder:validation:Minimum=131072
 	MaxUploadBytesPerSecond int64 `json:"maxUploadBytesPerSecond,omitempty"`
 
-	// dropbox says how Dropbox is reached; required when provider is dropbox.
+	// dropbox says how to reach Dropbox; required when provider is dropbox.
 	// +optional
 	Dropbox *DropboxSpec `json:"dropbox,omitempty"`
 
-	// s3 says how the bucket is reached; required when provider is s3.
+	// s3 says how to reach the bucket; required when provider is s3.
 	// +optional
 	S3 *S3Spec `json:"s3,omitempty"`
 
-	// gcs says how the bucket is reached; required when provider is gcs.
+	// gcs says how to reach the bucket; required when provider is gcs.
 	// +optional
 	GCS *GCSSpec `json:"gcs,omitempty"`
 
-	// azureBlob says how the container is reached; required when provider is azureblob.
+	// azureBlob says how to reach the container; required when provider is azureblob.
 	// +optional
 	AzureBlob *AzureBlobSpec `json:"azureBlob,omitempty"`
 }
@@ -239,13 +238,13 @@ type StorageConnectionStatus struct {
 	// +optional
 	Space *StorageSpace `json:"space,omitempty"`
 
-	// defaultFolder that is known to exist.
+	// defaultFolder is the folder that the last verification found or created.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=400
 	DefaultFolder string `json:"defaultFolder,omitempty"`
 
-	// readyCount is how often the connection has become Ready. Uploads that failed at an earlier count are made again.
+	// readyCount is how often the connection has become Ready. Uploads that failed at a lower count are retried.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ReadyCount *int64 `json:"readyCount,omitempty"`

@@ -50,7 +50,7 @@ var _ = Describe("A RenderJob", func() {
 		summer = job(namespace, "summer")
 	})
 
-	It("is told of in one write when it is short", func(ctx SpecContext) {
+	It("gets one status write when it is short", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		take(ctx, namespace).deliver(ctx)
@@ -63,7 +63,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(writes.to(summer)).To(Equal(1))
 	})
 
-	It("is told of in one write when its template comes right after it", func(ctx SpecContext) {
+	It("gets one status write when its template is created right after it", func(ctx SpecContext) {
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		take(ctx, namespace).deliver(ctx)
@@ -116,7 +116,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(*summer.Status.ObservedGeneration).To(BeEquivalentTo(2))
 	})
 
-	It("stands still while it is suspended, and ends when it is canceled", func(ctx SpecContext) {
+	It("waits while it is suspended, and finishes when it is canceled", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		summer.Spec.Suspend = new(true)
 		Expect(api.Create(ctx, summer)).To(Succeed())
@@ -141,21 +141,21 @@ var _ = Describe("A RenderJob", func() {
 		Expect(renderPool.Finish(running.id, running.task.TaskID, nil)).To(MatchError(pool.ErrGone))
 	})
 
-	It("is tried again when the browser crashes, as often as backoffLimit says", func(ctx SpecContext) {
+	It("is retried when the browser crashes, as often as backoffLimit says", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		summer.Spec.BackoffLimit = new(int32(1))
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		attempt := take(ctx, namespace)
 		attempt.fail(&render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed"})
-		again := take(ctx, namespace, attempt)
-		Expect(again.task.TaskID).NotTo(Equal(attempt.task.TaskID))
-		again.fail(&render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed"})
+		second := take(ctx, namespace, attempt)
+		Expect(second.task.TaskID).NotTo(Equal(attempt.task.TaskID))
+		second.fail(&render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed"})
 		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason)
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.BackoffLimitExceededReason)
 		Expect(*summer.Status.Attempts).To(BeEquivalentTo(2))
 	})
 
-	It("is not tried again when another attempt would end in the same way", func(ctx SpecContext) {
+	It("is not retried when another attempt would fail in the same way", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		take(ctx, namespace).fail(&render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true})
@@ -163,7 +163,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(*summer.Status.Attempts).To(BeEquivalentTo(1))
 	})
 
-	It("is deleted after its time, unless a GitOps tool would make it again", func(ctx SpecContext) {
+	It("is deleted after its time to live, unless a GitOps tool would create it again", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		summer.Spec.TTLSecondsAfterFinished = new(int32(0))
 		kept := job(namespace, "kept")
@@ -206,7 +206,7 @@ var _ = Describe("A RenderJob", func() {
 			Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		})
 
-		It("is uploaded and tells the paths", func(ctx SpecContext) {
+		It("is uploaded, and status shows the paths", func(ctx SpecContext) {
 			Expect(api.Create(ctx, summer)).To(Succeed())
 			take(ctx, namespace).deliver(ctx)
 			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
@@ -220,7 +220,31 @@ var _ = Describe("A RenderJob", func() {
 			Expect(sim.Files(namespace)).To(HaveLen(2))
 		})
 
-		It("succeeds with a warning when the upload fails, and is uploaded without a render once the Secret is mended", func(ctx SpecContext) {
+		It("logs each stage once, and never a modification", func(ctx SpecContext) {
+			const secret = "the value of a modification"
+			template := &platenv1alpha1.RenderTemplate{}
+			Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "banner"}, template)).To(Succeed())
+			template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline"}, {Name: "count", Type: platenv1alpha1.ParameterNumber}}
+			Expect(api.Update(ctx, template)).To(Succeed())
+			summer.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(`{"headline": "` + secret + `"}`)}
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Eventually(func() []string { return logged.about(summer) }).Should(Equal([]string{
+				"Accepted RenderJob", "Rendered RenderJob", "Uploaded RenderJob", "Finished RenderJob",
+			}))
+
+			winter := job(namespace, "winter")
+			winter.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(`{"count": "` + secret + `"}`)}
+			Expect(api.Create(ctx, winter)).To(Succeed())
+			has(ctx, winter, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.InvalidModificationsReason)
+			Eventually(func() []string { return logged.about(winter) }).Should(Equal([]string{"Failed RenderJob"}))
+			for _, line := range logged.all() {
+				Expect(line).NotTo(ContainSubstring(secret))
+			}
+		})
+
+		It("succeeds with a warning when the upload fails, and is uploaded without a render once the Secret is corrected", func(ctx SpecContext) {
 			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
 			sim.ExpireTokens() // the connection may have one already
 			Expect(api.Create(ctx, summer)).To(Succeed())

@@ -34,7 +34,7 @@ const (
 	maxPageError      = 256
 	// maxUploadedPages bounds status.connections[].pages, in bytes: the API server refuses an object of more than 1.5 MB.
 	maxUploadedPages = 400 << 10
-	// uploadedPageSize is what a page takes besides its texts, its managed fields included.
+	// uploadedPageSize is the size of a page without its texts, managed fields included.
 	uploadedPageSize = 256
 
 	// queuedDelay is how long a job waits for a render pod before status says so. Most pods come sooner, and then the status says that
@@ -314,13 +314,14 @@ func writeDelay(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.D
 // conditionReason is what the API takes as the reason of a condition.
 var conditionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$`)
 
-// renderFailure is the outcome of a failed render. The reason comes from a render pod, which may say anything.
+// renderFailure is the outcome of a failed render. Reason and message come from a render pod: they may say anything, and quote what the page
+// shows.
 func renderFailure(failure *render.Error) error {
 	reason := failure.Reason
 	if !conditionReason.MatchString(reason) {
 		reason = platenv1alpha1.RenderFailedReason
 	}
-	return reconcile.Terminal(reason, "%s", failure.Message)
+	return &reconcile.TerminalError{Reason: reason, Message: failure.Message, Note: "the render failed: the job's Ready condition says why"}
 }
 
 // logProgress writes a line for each stage that a job has reached since its last status. It says nothing of what the job renders.

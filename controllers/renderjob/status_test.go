@@ -409,7 +409,7 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	const longest = "𠮷"
 	job := theJob(func(j *platenv1alpha1.RenderJob) {
 		j.Name = strings.Repeat("a", 253)
-		j.Spec.Output.Format = platenv1alpha1.FormatJPEG
+		j.Spec.Output.Format = "jpeg"
 		j.Spec.Output.FileName = platenv1alpha1.FileName(strings.Repeat(longest, 200))
 		j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: strings.Repeat(longest, 1000)}
 	})

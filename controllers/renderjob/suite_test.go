@@ -5,13 +5,16 @@ package renderjob_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -44,13 +47,14 @@ import (
 	"github.com/platen-dev/platen/test/testenv"
 )
 
-// The reconciler runs against a real API server, beside that of StorageConnections. There is no kubelet: the specs do what render pods do.
+// The reconciler runs against a real API server, next to the one of StorageConnections. There is no kubelet: the specs do what render pods do.
 var (
 	api        client.Client
 	renderPool *pool.Pool
 	store      *content.Store
 	sim        *dropboxsim.Server
 	writes     = &writeCounter{of: map[string]int{}}
+	logged     = &logLines{}
 )
 
 func TestRenderJob(t *testing.T) {
@@ -78,10 +82,12 @@ var _ = BeforeSuite(func() {
 	ctx, stop := context.WithCancel(context.Background())
 	counted := rest.CopyConfig(config)
 	counted.Wrap(writes.wrap)
-	mgr, err := ctrl.NewManager(counted, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(counted, ctrl.Options{
+		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Logger: funcr.NewJSON(logged.add, funcr.Options{Verbosity: 5}),
+	})
 	Expect(err).NotTo(HaveOccurred())
-	news := make(chan event.TypedGenericEvent[types.NamespacedName], 100)
-	changed := func(key types.NamespacedName) { news <- event.TypedGenericEvent[types.NamespacedName]{Object: key} }
+	jobs := make(chan event.TypedGenericEvent[types.NamespacedName], 100)
+	changed := func(key types.NamespacedName) { jobs <- event.TypedGenericEvent[types.NamespacedName]{Object: key} }
 	renderPool = pool.New(pool.Options{
 		Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Nanosecond, JobChanged: changed, NamespaceChanged: func(string) {},
 	})
@@ -100,7 +106,7 @@ var _ = BeforeSuite(func() {
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
 		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
 		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: func() {},
-	}).SetupWithManager(mgr, news)).To(Succeed())
+	}).SetupWithManager(mgr, jobs)).To(Succeed())
 	Expect(mgr.Add(uploads)).To(Succeed())
 	Expect(mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
@@ -160,6 +166,43 @@ func (w *writeCounter) to(job *platenv1alpha1.RenderJob) (total int) {
 		}
 	}
 	return total
+}
+
+// logLines holds every line that the manager has logged, in JSON.
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	GinkgoWriter.Println(line)
+}
+
+func (l *logLines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lines)
+}
+
+// about returns the messages about a job that everybody sees, in order.
+func (l *logLines) about(job *platenv1alpha1.RenderJob) (messages []string) {
+	GinkgoHelper()
+	for _, line := range l.all() {
+		var fields struct {
+			Level                       int `json:"level"`
+			Msg, Namespace, Name, Error string
+			UID                         types.UID
+		}
+		Expect(json.Unmarshal([]byte(line), &fields)).To(Succeed())
+		if fields.Level == 0 && fields.Error == "" && fields.Namespace == job.Namespace && fields.Name == job.Name && fields.UID != "" {
+			Expect(fields.UID).To(Equal(job.UID))
+			messages = append(messages, fields.Msg)
+		}
+	}
+	return messages
 }
 
 // workspace makes a namespace that no other spec uses.

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package renderpod keeps the render pods of each namespace: it tells the pool which pods there are, creates those that the
-// pool asks for and deletes those that have ended.
+// Package renderpod keeps the render pods of each namespace: it shows the pool which pods exist, creates those that the pool asks for,
+// and deletes those that have ended.
 package renderpod
 
 import (
@@ -32,21 +32,21 @@ import (
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 
-// Selector of render pods, for the manager's cache.
+// Selector matches render pods, for the manager's cache.
 var Selector = client.MatchingLabels{
 	podspec.ManagedByLabel: podspec.ManagedByPlaten,
 	podspec.ComponentLabel: podspec.ComponentRenderer,
 }
 
-// Reconciler keeps the render pods of one namespace. Its requests name a namespace and the built-in pool "default".
+// Reconciler keeps render pods. A request names a namespace and its built-in pool "default". Client, Pool and Changed are required.
 type Reconciler struct {
 	// Client reads pods from the cache and writes them.
 	Client client.Client
-	// Pool decides.
+	// Pool decides how many pods a namespace has.
 	Pool *pool.Pool
 	// PodConfig is the same for all render pods.
 	PodConfig podspec.Config
-	// Changed carries namespaces for which the pool may have decided anew.
+	// Changed carries the namespaces that may need another pod.
 	Changed <-chan event.TypedGenericEvent[string]
 }
 
@@ -69,11 +69,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
+// request is the request for a namespace's pods.
 func request(namespace string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "default"}}
 }
 
-// Reconcile compares a namespace's render pods with what the pool wants.
+// Reconcile shows the pool a namespace's render pods, deletes those that have ended and creates those that the pool asks for.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	pods := &corev1.PodList{}
 	if err := r.Client.List(ctx, pods, client.InNamespace(req.Namespace), Selector); err != nil {
@@ -85,9 +86,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		pod := &pods.Items[i]
 		owner := metav1.GetControllerOf(pod)
 		if owner == nil || owner.Kind != "RenderJob" || owner.APIVersion != platenv1alpha1.GroupVersion.String() {
-			continue // somebody else's pod with our labels
+			continue // a pod with our labels that Platen did not create
 		}
-		view := View(pod, owner.UID)
+		view := viewOf(pod, owner.UID)
 		views = append(views, view)
 		if view.Ended && !view.Deleting {
 			errs = append(errs, r.delete(ctx, pod))
@@ -102,21 +103,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, errors.Join(errs...)
 }
 
-// create makes a render pod. A pod of that name that already belongs to the job is the one that an earlier manager made.
+// create creates a render pod and returns its UID. A pod of that name that belongs to the job is the one that an earlier manager created.
+// A pod of that name that belongs to anything else is an error.
 func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID, error) {
 	owner := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
 		Name: launch.Job.Name, Namespace: launch.Job.Namespace, UID: launch.JobUID,
 	}}
 	pod := podspec.Build(r.PodConfig, launch.PodName, owner)
+	log := ctrl.LoggerFrom(ctx).WithValues("pod", pod.Name, "RenderJob", launch.Job.Name, "uid", launch.JobUID)
+	log.V(1).Info("Creating render pod")
 	err := r.Client.Create(ctx, pod)
 	failpoint.Hit("pod.after-create-before-observe")
 	if err == nil {
+		log.Info("Created render pod")
 		return pod.UID, nil
 	}
 	if apierrors.IsAlreadyExists(err) {
 		existing := &corev1.Pod{}
 		if getErr := r.Client.Get(ctx, client.ObjectKeyFromObject(pod), existing); getErr == nil {
 			if o := metav1.GetControllerOf(existing); o != nil && o.UID == launch.JobUID {
+				log.Info("Adopted render pod")
 				return existing.UID, nil
 			}
 		}
@@ -124,19 +130,24 @@ func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID,
 	return "", fmt.Errorf("creating render pod %s/%s: %w", pod.Namespace, pod.Name, err)
 }
 
+// delete deletes a pod that has ended, at once.
 func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 	err := r.Client.Delete(ctx, pod, &client.DeleteOptions{
 		GracePeriodSeconds: new(int64(0)),
 		Preconditions:      &metav1.Preconditions{UID: &pod.UID},
 	})
-	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already
+		return nil
+	case err != nil:
 		return fmt.Errorf("deleting ended render pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
+	ctrl.LoggerFrom(ctx).Info("Deleted render pod", "pod", pod.Name, "phase", pod.Status.Phase, "problem", podspec.Problem(pod))
 	return nil
 }
 
-// View reduces a pod to what the pool needs to know of it.
-func View(pod *corev1.Pod, owner types.UID) pool.PodView {
+// viewOf reduces a pod to what the pool needs to know of it.
+func viewOf(pod *corev1.Pod, owner types.UID) pool.PodView {
 	return pool.PodView{
 		Name: pod.Name, UID: pod.UID, Owner: owner,
 		Ended:    pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,

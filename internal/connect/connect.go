@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package connect opens StorageConnections: it reads their credentials and keeps one client for each of them, so that an
-// access token is shared by all uploads of a connection.
+// Package connect opens StorageConnections: it reads their credentials and keeps one client for each, so that all uploads through a
+// connection share an access token.
 package connect
 
 import (
@@ -28,16 +28,16 @@ type Connector struct {
 type Options struct {
 	// Credentials reads Secrets.
 	Credentials credentials.Reader
-	// Openers of the providers that are served.
+	// Openers of the supported providers.
 	Openers map[platenv1alpha1.ProviderType]Opener
 	// Registry keeps the clients; several Connectors may share one. Default: one of its own.
 	Registry *storage.Registry
 }
 
-// Opener makes the client of a connection. The error is a *storage.Error. Nothing is asked yet.
+// Opener makes the client of a connection without calling the service. The error is a *storage.Error.
 type Opener func(ctx context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error)
 
-// Dropbox opens Dropbox as config says; the credentials are filled in for each connection.
+// Dropbox returns an Opener that fills the credentials of each connection into config.
 func Dropbox(config dropbox.Config) Opener {
 	return func(_ context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {
 		c := config
@@ -58,12 +58,12 @@ func New(options Options) *Connector {
 // SecretName is the name of the Secret that holds a connection's credentials.
 func SecretName(c *platenv1alpha1.StorageConnection) string { return access(c).secret.Name }
 
-// ConflictPolicy is what a connection does where another file stands at a page's path.
+// ConflictPolicy is what a connection does when another file already is at a page's path.
 func ConflictPolicy(c *platenv1alpha1.StorageConnection) storage.ConflictPolicy {
 	return storage.ConflictPolicy(access(c).policy)
 }
 
-// accessSpec is what every provider's part of a spec has.
+// accessSpec is what the provider's part of every spec holds.
 type accessSpec struct {
 	secret platenv1alpha1.SecretReference
 	policy platenv1alpha1.ConflictPolicy
@@ -85,8 +85,8 @@ func access(c *platenv1alpha1.StorageConnection) accessSpec {
 	}
 }
 
-// Open returns the client of a connection. A changed spec or Secret gives a new one. The error is a *storage.Error whose
-// message a user can act on.
+// Open returns the client of a connection, a new one if the spec or the Secret has changed. The error is a *storage.Error whose message
+// a user can act on.
 func (c *Connector) Open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
 	open := c.Openers[connection.Spec.Provider]
 	if open == nil {

@@ -28,7 +28,7 @@ const (
 	authorityYears   = 10
 	certificateYears = 1
 	signingKeyBytes  = 32
-	// clockSkew lets clocks differ.
+	// clockSkew is how far clocks may differ.
 	clockSkew = time.Hour
 )
 
@@ -45,8 +45,8 @@ type Keys struct {
 // String implements fmt.Stringer.
 func (Keys) String() string { return "[redacted]" }
 
-// EnsureKeys reads the manager's keys from a Secret, and makes them when there is none. Managers that start together end with
-// the same keys. A Secret that cannot be used is an error and is left as it is. c must not be cached.
+// EnsureKeys reads the manager's keys from a Secret, and creates the Secret if it does not exist. Managers that start together get the
+// same keys. A Secret that cannot be used is an error and is not changed. c must not read from a cache.
 func EnsureKeys(ctx context.Context, c client.Client, namespace, name string, now time.Time) (Keys, error) {
 	key := types.NamespacedName{Namespace: namespace, Name: name}
 	secret := &corev1.Secret{}

@@ -16,13 +16,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// SharedKey is a secret that the replicas of a process have in common. It is used through Derive only.
+// SharedKey is a secret that the replicas of a program share. It is used only through Derive.
 type SharedKey struct{ key []byte }
 
 // String implements fmt.Stringer.
 func (SharedKey) String() string { return "[redacted]" }
 
-// Derive returns 32 bytes for one purpose: whoever learns them knows nothing of those for another.
+// Derive returns 32 bytes for one purpose. They reveal nothing about the bytes for another purpose.
 func (k SharedKey) Derive(purpose string) []byte {
 	derived, err := hkdf.Key(sha256.New, k.key, nil, purpose, signingKeyBytes)
 	if err != nil {
@@ -31,8 +31,8 @@ func (k SharedKey) Derive(purpose string) []byte {
 	return derived
 }
 
-// EnsureSharedKey reads the key from a Secret, and makes one when there is none. Replicas that start together end with the same
-// key. A Secret that cannot be used is an error and is left as it is. c must not be cached.
+// EnsureSharedKey reads the key from a Secret, and creates the Secret if it does not exist. Replicas that start together get the same key.
+// A Secret that cannot be used is an error and is not changed. c must not read from a cache.
 func EnsureSharedKey(ctx context.Context, c client.Client, namespace, name string) (SharedKey, error) {
 	const field = "shared.key"
 	at := types.NamespacedName{Namespace: namespace, Name: name}
@@ -51,7 +51,7 @@ func EnsureSharedKey(ctx context.Context, c client.Client, namespace, name strin
 		return SharedKey{}, fmt.Errorf("the shared key in Secret %s: %w", at, err)
 	}
 	if len(secret.Data[field]) < signingKeyBytes {
-		return SharedKey{}, fmt.Errorf("the shared key in Secret %s cannot be used (delete it to have a new one made): %s must have at least %d bytes", at, field, signingKeyBytes)
+		return SharedKey{}, fmt.Errorf("the shared key in Secret %s cannot be used (delete it, and a new one is created): %s must have at least %d bytes", at, field, signingKeyBytes)
 	}
 	return SharedKey{secret.Data[field]}, nil
 }

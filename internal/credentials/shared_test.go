@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,18 +30,24 @@ func TestReplicasShareTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := first.Derive("a"), first.Derive("b")
-	if !bytes.Equal(a, second.Derive("a")) || bytes.Equal(a, b) || len(a) != 32 {
-		t.Errorf("%x %x", a, b)
+	if diff := cmp.Diff(a, second.Derive("a")); diff != "" {
+		t.Errorf("the replicas differ:\n%s", diff)
+	}
+	if bytes.Equal(a, b) {
+		t.Error("two purposes have the same bytes")
+	}
+	if len(a) != 32 {
+		t.Errorf("got %d bytes, want 32", len(a))
 	}
 	if first.String() != "[redacted]" {
-		t.Error("it shows itself")
+		t.Error("String shows the key")
 	}
 
-	// Another replica was faster between the look and the write.
+	// Another replica creates the Secret between this one's Get and Create.
 	late := interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			if o.GetName() == "" {
-				o.SetName("asked")
+				o.SetName(key.Name)
 				return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
 			}
 			return c.Get(ctx, key, o, opts...)
@@ -51,11 +58,11 @@ func TestReplicasShareTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(a, third.Derive("a")) {
-		t.Error("the late replica has a key of its own")
+		t.Error("the late replica has another key")
 	}
 }
 
-func TestAKeyThatIsTooShortIsLeftAsItIs(t *testing.T) {
+func TestAKeyThatIsTooShortIsNotChanged(t *testing.T) {
 	c := fake.NewClientBuilder().WithObjects(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "platen-system", Name: "platen-shim"}, Data: map[string][]byte{"shared.key": []byte("short")},
 	}).Build()

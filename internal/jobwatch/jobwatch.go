@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jobwatch wakes those who wait for a RenderJob: all of them share one watch.
+// Package jobwatch lets many callers wait for RenderJobs with one watch.
 package jobwatch
 
 import (
@@ -16,13 +16,13 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// Waiters are those who wait.
+// Waiters holds the callers that wait for a job. Create it with New.
 type Waiters struct {
 	mu   sync.Mutex
 	jobs map[types.UID]map[chan *platenv1alpha1.RenderJob]bool
 }
 
-// New returns Waiters that listen to the cache's RenderJobs.
+// New returns Waiters that follow the RenderJobs of the cache.
 func New(ctx context.Context, c cache.Cache) (*Waiters, error) {
 	informer, err := c.GetInformer(ctx, &platenv1alpha1.RenderJob{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -30,15 +30,16 @@ func New(ctx context.Context, c cache.Cache) (*Waiters, error) {
 	}
 	w := &Waiters{jobs: map[types.UID]map[chan *platenv1alpha1.RenderJob]bool{}}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		UpdateFunc: func(_, now any) { w.tell(now, false) },
-		DeleteFunc: func(last any) { w.tell(last, true) },
+		UpdateFunc: func(_, now any) { w.notify(now, false) },
+		DeleteFunc: func(last any) { w.notify(last, true) },
 	})
 	return w, err
 }
 
-// Register returns a channel that gets the job when it has finished or is suspended, or nil when it is deleted. The job is
-// shared and must not be changed. What happened before is not told: look at the cache after Register. leave must be called.
-func (w *Waiters) Register(uid types.UID) (told <-chan *platenv1alpha1.RenderJob, leave func()) {
+// Register returns a channel that receives the job once it has finished or is suspended, or nil once it is deleted. The job is shared
+// and must not be changed. The channel does not receive what happened before: look at the cache after Register. The caller must call
+// leave.
+func (w *Waiters) Register(uid types.UID) (ended <-chan *platenv1alpha1.RenderJob, leave func()) {
 	waiting := make(chan *platenv1alpha1.RenderJob, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,7 +57,8 @@ func (w *Waiters) Register(uid types.UID) (told <-chan *platenv1alpha1.RenderJob
 	}
 }
 
-func (w *Waiters) tell(object any, gone bool) {
+// notify wakes the callers that wait for a job, if there is something to wake them for.
+func (w *Waiters) notify(object any, gone bool) {
 	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = unknown.Obj
 	}
@@ -73,7 +75,7 @@ func (w *Waiters) tell(object any, gone bool) {
 	for waiting := range w.jobs[uid] {
 		select {
 		case waiting <- job:
-		default: // it has been told already
+		default: // it has received the job already
 		}
 	}
 }

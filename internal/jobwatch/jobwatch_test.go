@@ -12,7 +12,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-func TestWaitersAreToldOnceAndForgotten(t *testing.T) {
+func TestWaitersReceiveTheJobOnceAndAreForgotten(t *testing.T) {
 	w := &Waiters{jobs: map[types.UID]map[chan *platenv1alpha1.RenderJob]bool{}}
 	done := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "a"}}
 	done.Status.ObservedGeneration = new(int64(0))
@@ -23,31 +23,35 @@ func TestWaitersAreToldOnceAndForgotten(t *testing.T) {
 	second, leaveSecond := w.Register("a")
 	other, leaveOther := w.Register("b")
 	third, leaveThird := w.Register("c")
-	w.tell(&platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "a", Generation: 1}}, false) // not finished
-	w.tell(done, false)
-	w.tell(done, false)
-	w.tell(suspended, false)
-	for _, c := range []struct {
-		told <-chan *platenv1alpha1.RenderJob
-		want *platenv1alpha1.RenderJob
-	}{{first, done}, {second, done}, {third, suspended}} {
-		if got := <-c.told; got != c.want {
-			t.Errorf("got %v, want %v", got, c.want)
+	w.notify(&platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "a", Generation: 1}}, false) // not finished
+	w.notify(done, false)
+	w.notify(done, false)
+	w.notify(suspended, false)
+	for name, tc := range map[string]struct {
+		ended <-chan *platenv1alpha1.RenderJob
+		want  *platenv1alpha1.RenderJob
+	}{
+		"the first":          {ended: first, want: done},
+		"the second":         {ended: second, want: done},
+		"of a suspended job": {ended: third, want: suspended},
+	} {
+		if got := <-tc.ended; got != tc.want {
+			t.Errorf("%s waiter received %v, want %v", name, got, tc.want)
 		}
 	}
 	select {
 	case got := <-other:
-		t.Errorf("another job's waiter was told %v", got)
+		t.Errorf("another job's waiter received %v", got)
 	default:
 	}
-	w.tell(&platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "b"}}, true)
+	w.notify(&platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{UID: "b"}}, true)
 	if got := <-other; got != nil {
-		t.Errorf("a deleted job's waiter was told %v", got)
+		t.Errorf("a deleted job's waiter received %v", got)
 	}
 	for _, leave := range []func(){leaveFirst, leaveSecond, leaveOther, leaveThird} {
 		leave()
 	}
 	if len(w.jobs) != 0 {
-		t.Errorf("%d jobs are still waited for", len(w.jobs))
+		t.Errorf("%d jobs still have waiters", len(w.jobs))
 	}
 }

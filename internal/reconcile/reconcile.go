@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -20,14 +21,25 @@ type TerminalError struct {
 	Reason string
 	// Message names the field or object, what was expected and what to do.
 	Message string
+	// Note is the Message for events, which are also logged: it leaves out what is Private.
+	Note string
 }
 
 // Error implements error.
 func (e *TerminalError) Error() string { return e.Message }
 
+// Private is an argument of Terminal that may hold a modification. Only status shows it.
+type Private string
+
 // Terminal returns a TerminalError.
 func Terminal(reason, format string, args ...any) error {
-	return &TerminalError{Reason: reason, Message: fmt.Sprintf(format, args...)}
+	public := slices.Clone(args)
+	for i, arg := range public {
+		if _, ok := arg.(Private); ok {
+			public[i] = "…"
+		}
+	}
+	return &TerminalError{Reason: reason, Message: fmt.Sprintf(format, args...), Note: fmt.Sprintf(format, public...)}
 }
 
 // WaitingError means that something else must happen first. It is shown as Reconciling.

@@ -63,7 +63,7 @@ func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, 
 		w.replaced.Store(client.ObjectKeyFromObject(before), before.GetResourceVersion())
 	}
 	if terminal := AsTerminal(outcome); terminal != nil {
-		w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, terminal.Reason, w.Action, "%s", Truncate(terminal.Message, maxEventNote))
+		w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, terminal.Reason, w.Action, "%s", Truncate(terminal.Note, maxEventNote))
 	}
 	return next, true, nil
 }

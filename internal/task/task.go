@@ -241,7 +241,7 @@ func applyParameters(values map[string]any, parameters []platenv1alpha1.Paramete
 		}
 		if !fits(value, p.Type) {
 			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modifications.%s: %s must be %s", p.Name, shorten(value), expected[p.Type])
+				"spec.modifications.%s: %s must be %s", p.Name, reconcile.Private(shorten(value)), expected[p.Type])
 		}
 	}
 	return nil

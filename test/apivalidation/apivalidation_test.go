@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apivalidation tests what the API server itself refuses: the CRDs' schemas and CEL rules.
+// Package apivalidation tests what the API server refuses because of the CRDs' schemas and CEL rules.
 package apivalidation
 
 import (
@@ -167,7 +167,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestPreviewsHaveTheSameDefaults compares what the API server fills in with what package task does for objects that it has not seen.
+// TestPreviewsHaveTheSameDefaults compares the defaults of the API server with those that package task sets in objects that it reads from files.
 func TestPreviewsHaveTheSameDefaults(t *testing.T) {
 	applied, defaulted := &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJob{}
 	object, err := apply(t, "RenderJob", job)

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cluster reaches a cluster on which Platen and the Dropbox simulator are installed. The end-to-end tests, the
-// benchmarks and the demo use it. Everything goes through the API server, so that any cluster will do.
+// Package cluster is a client of a cluster with Platen and the Dropbox simulator, for the end-to-end tests, the benchmarks and the demo.
+// Everything goes through the API server, so that it works with any cluster.
 package cluster
 
 import (
@@ -72,7 +72,7 @@ func Open() (*Cluster, error) {
 	return &Cluster{c, kube}, nil
 }
 
-// Kube returns a client for what has no objects, such as a pod's proxy.
+// Kube returns a client for requests without objects, such as those to a pod's proxy.
 func (c *Cluster) Kube() kubernetes.Interface { return c.kube }
 
 // WaitFinished waits until the job of that name has finished in its newest generation, and returns it.
@@ -119,7 +119,7 @@ func (c *Cluster) Shim(ctx context.Context) (string, error) {
 	return "http://" + service.Spec.ClusterIP, nil
 }
 
-// Designer makes a service account that may render in the namespace, and returns a token of it.
+// Designer creates a service account that may render in the namespace, and returns its token.
 func (c *Cluster) Designer(ctx context.Context, namespace, name string) (string, error) {
 	return c.Account(ctx, namespace, name, rbacv1.PolicyRule{
 		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates"},
@@ -127,7 +127,7 @@ func (c *Cluster) Designer(ctx context.Context, namespace, name string) (string,
 	})
 }
 
-// Account makes a service account that may do what the rules allow in the namespace, and returns a token of it.
+// Account creates a service account with the rights of the rules in the namespace, and returns its token.
 func (c *Cluster) Account(ctx context.Context, namespace, name string, rules ...rbacv1.PolicyRule) (string, error) {
 	in := metav1.ObjectMeta{Namespace: namespace, Name: name}
 	account := &corev1.ServiceAccount{ObjectMeta: in}
@@ -150,7 +150,7 @@ func (c *Cluster) Account(ctx context.Context, namespace, name string, rules ...
 	return request.Status.Token, nil
 }
 
-// Simulator steers the Dropbox simulator of the cluster.
+// Simulator controls the Dropbox simulator of the cluster.
 type Simulator struct{ cluster *Cluster }
 
 // Simulator returns the cluster's Dropbox simulator.

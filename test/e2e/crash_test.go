@@ -20,8 +20,8 @@ import (
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// failpointPatch runs the manager built with failpoints, and not as the first process of its container: the kernel does not let that
-// one kill itself.
+// failpointPatch runs the manager that is built with failpoints. It is not the first process of its container, because the kernel does not
+// let that one kill itself.
 const failpointPatch = `[
 	{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "platen.dev/manager:failpoints"},
 	{"op": "add", "path": "/spec/template/spec/shareProcessNamespace", "value": true},
@@ -39,7 +39,7 @@ func manager(ctx context.Context) *corev1.Pod {
 		g.Expect(pods.Items[0].Status.ContainerStatuses[0].Ready).To(BeTrue())
 		_, _, err := c.Content(ctx, "http://platen/content/unsigned")
 		g.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
-	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	return &pods.Items[0]
 }
 
@@ -53,7 +53,7 @@ func patchManager(ctx context.Context, deployment *appsv1.Deployment, patch clie
 		g.Expect(deployment.Status.UpdatedReplicas).To(BeEquivalentTo(1))
 		g.Expect(deployment.Status.ReadyReplicas).To(BeEquivalentTo(1))
 		g.Expect(deployment.Status.Replicas).To(BeEquivalentTo(1))
-	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	manager(ctx)
 }
 
@@ -63,7 +63,7 @@ func arm(ctx context.Context, failpoint string) {
 	Eventually(func() error {
 		return c.Kube().CoreV1().RESTClient().Post().Namespace(cluster.Namespace).Resource("pods").
 			Name(manager(ctx).Name + ":8083").SubResource("proxy").Suffix("/failpoints/" + failpoint).Do(ctx).Error()
-	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 }
 
 func restarts(ctx context.Context) int32 {
@@ -109,7 +109,7 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 		"upload.after-commit-answer-lost",
 		"status.before-patch",
 	} {
-		It("at "+failpoint+" finishes the job all the same, with one file a page", func(ctx SpecContext) {
+		It("at "+failpoint+" still finishes the job, with one file a page", func(ctx SpecContext) {
 			killed(ctx, newWorkspace(ctx), failpoint, func(*platenv1alpha1.RenderJob) {})
 		}, SpecTimeout(2*time.Minute))
 	}
@@ -120,7 +120,7 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 		"upload.before-finish",
 		"upload.after-commit-answer-lost",
 	} {
-		It("at "+failpoint+" of many pages finishes the job all the same, with one file a page", func(ctx SpecContext) {
+		It("at "+failpoint+" of many pages still finishes the job, with one file a page", func(ctx SpecContext) {
 			w := newWorkspace(ctx)
 			w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "pages"}, Spec: platenv1alpha1.RenderTemplateSpec{
 				Pages: []platenv1alpha1.TemplatePage{

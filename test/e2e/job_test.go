@@ -79,7 +79,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(bytes.HasPrefix(data, []byte("%PDF-"))).To(BeTrue())
 	})
 
-	It("films animated pages", func(ctx SpecContext) {
+	It("becomes a video of its animated pages", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "moving"}, Spec: platenv1alpha1.RenderTemplateSpec{
@@ -122,7 +122,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(job.Status.RenderedPages).To(HaveValue(BeEquivalentTo(1)))
 	})
 
-	It("tells of a long film's progress, at most once a second", func(ctx SpecContext) {
+	It("shows the progress of a long video, at most once a second", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.job("film", func(j *platenv1alpha1.RenderJob) {
 			j.Spec.Output = platenv1alpha1.OutputSpec{Format: "mp4", Scale: "2", Video: platenv1alpha1.VideoOptions{Duration: "10"}}
@@ -137,7 +137,7 @@ var _ = Describe("A RenderJob", func() {
 				told = append(told, *p.Frames)
 			}
 			g.Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)).To(BeTrue())
-		}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).WithPolling(50 * time.Millisecond).Should(Succeed())
 		Expect(told).NotTo(BeEmpty())
 		Expect(len(told)).To(BeNumerically("<=", 1+int(time.Since(began).Seconds())))
 		Expect(job.Status.Progress).To(BeNil())
@@ -155,7 +155,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(next.Status.PodName).To(Equal(greedy.Status.PodName))
 	})
 
-	It("keeps its pages away from the cluster", func(ctx SpecContext) {
+	It("does not let its pages reach the cluster", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "curious"}, Spec: platenv1alpha1.RenderTemplateSpec{
 			Pages: []platenv1alpha1.TemplatePage{{
@@ -172,14 +172,14 @@ var _ = Describe("A RenderJob", func() {
 		}
 	})
 
-	It("rests while it is suspended", func(ctx SpecContext) {
+	It("waits while it is suspended", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) })
 		w.create(ctx, job)
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
 			g.Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SuspendedReason))
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		pods := &corev1.PodList{}
 		Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
 		Expect(pods.Items).To(BeEmpty())
@@ -189,7 +189,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(reason(w.await(ctx, job), platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
 	})
 
-	It("ends when it is canceled, and goes away when its time to live is over", func(ctx SpecContext) {
+	It("finishes when it is canceled, and is deleted when its time to live is over", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.job("card", func(j *platenv1alpha1.RenderJob) {
 			j.Spec.Suspend, j.Spec.TTLSecondsAfterFinished = new(true), new(int32(3600))
@@ -198,11 +198,11 @@ var _ = Describe("A RenderJob", func() {
 		canceled := w.run(ctx, job)
 		Expect(reason(canceled, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.CanceledReason))
 		Expect(c.Patch(ctx, canceled, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"ttlSecondsAfterFinished":0}}`)))).To(Succeed())
-		Eventually(func() error { return c.Get(ctx, client.ObjectKeyFromObject(job), job) }).WithContext(ctx).WithTimeout(patience).
+		Eventually(func() error { return c.Get(ctx, client.ObjectKeyFromObject(job), job) }).WithContext(ctx).WithTimeout(waitTimeout).
 			Should(WithTransform(apierrors.IsNotFound, BeTrue()))
 	})
 
-	It("goes away with its files and its pod when its time to live is over", func(ctx SpecContext) {
+	It("is deleted with its files and its pod when its time to live is over", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) { j.Spec.TTLSecondsAfterFinished = new(int32(1)) }))
 		url := job.Status.Pages[0].ContentURL
@@ -213,7 +213,7 @@ var _ = Describe("A RenderJob", func() {
 			pods := &corev1.PodList{}
 			g.Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
 			g.Expect(pods.Items).To(BeEmpty())
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	})
 
 	It("costs one Dropbox call once the token is known", func(ctx SpecContext) {
@@ -224,7 +224,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(w.calls(ctx)[before:]).To(Equal([]string{"/2/files/upload"}))
 	})
 
-	It("costs three Dropbox calls when it has many pages, and one more for each second that it is painted", func(ctx SpecContext) {
+	It("costs three Dropbox calls when it has many pages, and one more for each second of its render", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		pages := make([]platenv1alpha1.TemplatePage, 0, 20)
@@ -252,7 +252,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(len(calls)).To(BeNumerically("<=", 3+seconds), "%q", calls)
 	})
 
-	It("goes up while later pages are still painted", func(ctx SpecContext) {
+	It("is uploaded while later pages are still painted", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "slow"}, Spec: platenv1alpha1.RenderTemplateSpec{
@@ -310,7 +310,7 @@ var _ = Describe("A RenderJob", func() {
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
 			g.Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.TemplateNotFoundReason))
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		w.create(ctx, &platenv1alpha1.RenderTemplate{
 			ObjectMeta: metav1.ObjectMeta{Name: "late"},
 			Spec:       platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "a", Width: 10, Height: 10, HTML: "<p>"}}},
@@ -318,7 +318,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(reason(w.await(ctx, job), platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
 	})
 
-	It("fails with the field that is wrong", func(ctx SpecContext) {
+	It("fails and names the field that is wrong", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.run(ctx, w.job("wrong", func(j *platenv1alpha1.RenderJob) { j.Spec.Output.Pages = []int32{7} }))
 		Expect(reason(job, platenv1alpha1.FinishedCondition)).To(Equal(platenv1alpha1.FailedReason))
@@ -339,7 +339,7 @@ var _ = Describe("A failed upload", func() {
 		Expect(job.Status.Pages).To(HaveLen(1))
 	}
 
-	It("tells of a revoked token", func(ctx SpecContext) {
+	It("has a warning about a revoked token", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Revoked = true })
 		w.create(ctx, w.secret())
@@ -351,14 +351,14 @@ var _ = Describe("A failed upload", func() {
 		w.awaitConnection(ctx, "TokenExpired")
 	})
 
-	It("heals by itself when an access token has expired", func(ctx SpecContext) {
+	It("is uploaded although an access token has expired", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		Expect(c.Simulator().AdvanceClock(ctx, 5*time.Hour)).To(Succeed())
 		w.expectDelivered(ctx, w.run(ctx, w.job("card", func(*platenv1alpha1.RenderJob) {})))
 	})
 
-	It("tells of a Secret that was deleted, lacks a key or has a wrong app key", func(ctx SpecContext) {
+	It("has a warning about a Secret that was deleted, lacks a key or has a wrong app key", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		secret := w.secret()
@@ -381,7 +381,7 @@ var _ = Describe("A failed upload", func() {
 		expectWarning(w.run(ctx, w.job("wrong", func(*platenv1alpha1.RenderJob) {})),
 			"Failed to upload to dropbox: App key or app secret is not accepted by Dropbox")
 
-		By("mending the Secret, without a template that could be rendered again")
+		By("correcting the Secret, without a template that could be rendered again")
 		Expect(c.Delete(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "card"}})).To(Succeed())
 		before = secret.DeepCopy()
 		secret.StringData = map[string]string{"appKey": w.appKey}
@@ -392,7 +392,7 @@ var _ = Describe("A failed upload", func() {
 		Expect(w.files(ctx)).To(HaveLen(3))
 	})
 
-	It("of a full Dropbox is made again when there is room, and changes nothing else", func(ctx SpecContext) {
+	It("to a full Dropbox is retried when there is room, and changes nothing else", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.setAccount(ctx, func(a *dropboxsim.Account) { a.Quota = 10 })
 		w.connected(ctx)
@@ -404,7 +404,7 @@ var _ = Describe("A failed upload", func() {
 		w.expectDelivered(ctx, w.expectHealed(ctx, "card"))
 	})
 
-	It("is made again by hand", func(ctx SpecContext) {
+	It("is retried when a user asks", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Status: 400, ContentType: "text/plain", Body: "Error in call"})).To(Succeed())
@@ -417,7 +417,7 @@ var _ = Describe("A failed upload", func() {
 		Expect(healed.Status.PodName).To(Equal(job.Status.PodName))
 	})
 
-	It("tells that there is no connection", func(ctx SpecContext) {
+	It("has a warning when there is no connection", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) {
 			j.Spec.Connections = []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox}}
@@ -436,7 +436,7 @@ var _ = Describe("A failed upload", func() {
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
 			g.Expect(job.Status.Pages).To(HaveLen(1))
-		}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).WithPolling(50 * time.Millisecond).Should(Succeed())
 		Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)).To(BeFalse())
 		_, _, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
 		Expect(err).NotTo(HaveOccurred())

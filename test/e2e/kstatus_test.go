@@ -14,7 +14,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// expectKstatus checks that Flux and other readers of kstatus see a finished job as what it is.
+// expectKstatus checks that Flux and other readers of kstatus see how a finished job ended.
 func expectKstatus(job *platenv1alpha1.RenderJob) {
 	GinkgoHelper()
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)

@@ -54,7 +54,7 @@ var _ = Describe("kubectl platen", Ordered, func() {
 		return runPlugin(ctx, folder, w, args...)
 	}
 
-	It("renders, fetches the files through the API server, and tells where they went", func(ctx SpecContext) {
+	It("renders, fetches the files through the API server, and prints where they went", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		files := GinkgoT().TempDir()
@@ -91,7 +91,7 @@ var _ = Describe("kubectl platen", Ordered, func() {
 		Expect(errOut).To(ContainSubstring("kubectl platen templates card -n " + w.namespace))
 	})
 
-	It("uploads again without rendering what could not be uploaded", func(ctx SpecContext) {
+	It("retries a failed upload without rendering", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		// Nothing that heals by itself.
@@ -139,6 +139,6 @@ spec:
 			g.Expect(jobs.Items).To(BeEmpty())
 			g.Expect(c.List(ctx, templates, client.InNamespace(w.namespace))).To(Succeed())
 			g.Expect(templates.Items).To(HaveLen(1), "only the workspace's own")
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	})
 })

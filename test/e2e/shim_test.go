@@ -53,7 +53,7 @@ const (
 // varies lists what an example shows and an answer cannot repeat.
 var varies = map[string]bool{"content": true, "path": true, "pageId": true, "responseTime": true}
 
-// shape keeps the names and values of JSON, but for what varies: of that the type is kept.
+// shape keeps the names and values of JSON. Where values vary it keeps their type.
 func shape(value any, name string) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -212,7 +212,7 @@ var _ = Describe("The REST shim", func() {
 		Expect(status).To(Equal(http.StatusConflict))
 	})
 
-	It("tells of a job that goes on, and of its end", func(ctx SpecContext) {
+	It("answers while a job is processed, and at its end", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		bearer := designer(ctx, w)
 		status, _, answer := call(ctx, http.MethodPost, "/v1/studio/render", bearer, `{"templateId":"card","response":{"mode":"async"}}`)
@@ -227,7 +227,7 @@ var _ = Describe("The REST shim", func() {
 			g.Expect(status).To(Equal(http.StatusOK))
 			g.Expect(json.Unmarshal(answer, &job)).To(Succeed())
 			g.Expect(job["finished"]).To(BeTrue())
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		Expect(job["status"]).To(Equal("succeeded"))
 		result, err := json.Marshal(job["result"])
 		Expect(err).NotTo(HaveOccurred())
@@ -253,10 +253,10 @@ var _ = Describe("The REST shim", func() {
 				g.Expect(job["status"]).To(Equal(status))
 			}
 		}
-		Eventually(is("processing")).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		Eventually(is("processing")).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		status, _, answer := call(ctx, http.MethodPost, self+"/cancel", bearer, "")
 		Expect(status).To(Equal(http.StatusOK), "%s", answer)
-		Eventually(is("canceled")).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		Eventually(is("canceled")).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		status, _, answer = call(ctx, http.MethodPost, self+"/cancel", bearer, "")
 		Expect(status).To(Equal(http.StatusConflict))
 		Expect(string(answer)).To(ContainSubstring(`"error":"job-already-finished"`))
@@ -300,7 +300,7 @@ var _ = Describe("The REST shim", func() {
 		Expect(got["refused"]).To(Equal("Failed to fetch image: 401"))
 	})
 
-	It("refuses who may not, and creates nothing then", func(ctx SpecContext) {
+	It("refuses callers without rights, and creates nothing", func(ctx SpecContext) {
 		w, other := newWorkspace(ctx), newWorkspace(ctx)
 		bearer := designer(ctx, w)
 		reader, err := c.Account(ctx, other.namespace, "reader", rbacv1.PolicyRule{

@@ -22,8 +22,8 @@ import (
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// patience bounds every wait.
-const patience = 60 * time.Second
+// waitTimeout bounds every wait.
+const waitTimeout = 60 * time.Second
 
 var c *cluster.Cluster
 
@@ -38,14 +38,14 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 })
 
-// workspace is a namespace of its own for one spec, with an account in the simulator.
+// workspace is the namespace of one spec, with an account in the simulator.
 type workspace struct {
 	namespace string
 	// appKey of the account.
 	appKey string
 }
 
-// newWorkspace makes a namespace that enforces PodSecurity "restricted" and goes away with the spec.
+// newWorkspace creates a namespace that enforces PodSecurity "restricted" and is deleted after the spec.
 func newWorkspace(ctx context.Context) *workspace {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -90,7 +90,7 @@ func (w *workspace) secret() *corev1.Secret {
 	}
 }
 
-// connect makes a StorageConnection, without waiting for it.
+// connect creates a StorageConnection, without waiting for it.
 func (w *workspace) connect(ctx context.Context, change func(*platenv1alpha1.StorageConnection)) {
 	GinkgoHelper()
 	connection := &platenv1alpha1.StorageConnection{
@@ -104,7 +104,7 @@ func (w *workspace) connect(ctx context.Context, change func(*platenv1alpha1.Sto
 	w.create(ctx, connection)
 }
 
-// connected makes a Secret and a StorageConnection and waits until it is Ready.
+// connected creates a Secret and a StorageConnection and waits until it is Ready.
 func (w *workspace) connected(ctx context.Context) {
 	GinkgoHelper()
 	w.create(ctx, w.secret())
@@ -121,7 +121,7 @@ func (w *workspace) awaitConnection(ctx context.Context, reason string) {
 		ready := meta.FindStatusCondition(connection.Status.Conditions, platenv1alpha1.ReadyCondition)
 		g.Expect(ready).NotTo(BeNil())
 		g.Expect(ready.Reason).To(Equal(reason), ready.Message)
-	}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(waitTimeout).WithPolling(50 * time.Millisecond).Should(Succeed())
 }
 
 // job returns a job for the workspace's template.
@@ -143,7 +143,7 @@ func (w *workspace) run(ctx context.Context, job *platenv1alpha1.RenderJob) *pla
 
 func (w *workspace) await(ctx context.Context, job *platenv1alpha1.RenderJob) *platenv1alpha1.RenderJob {
 	GinkgoHelper()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	done, err := c.WaitFinished(ctx, client.ObjectKeyFromObject(job))
 	Expect(err).NotTo(HaveOccurred())
@@ -151,14 +151,14 @@ func (w *workspace) await(ctx context.Context, job *platenv1alpha1.RenderJob) *p
 	return done
 }
 
-// expectHealed waits until the uploads of a job that had failed have succeeded.
+// expectHealed waits until the failed uploads of a job have succeeded.
 func (w *workspace) expectHealed(ctx context.Context, name string) *platenv1alpha1.RenderJob {
 	GinkgoHelper()
 	job := &platenv1alpha1.RenderJob{}
 	Eventually(func(g Gomega) {
 		g.Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, job)).To(Succeed())
 		g.Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
-	}).WithContext(ctx).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(waitTimeout).WithPolling(50 * time.Millisecond).Should(Succeed())
 	expectKstatus(job)
 	return job
 }
@@ -194,7 +194,7 @@ func (w *workspace) calls(ctx context.Context) []string {
 	return routes
 }
 
-// files lists what stands in the account.
+// files lists the files in the account.
 func (w *workspace) files(ctx context.Context) []dropboxsim.File {
 	GinkgoHelper()
 	files, err := c.Simulator().Files(ctx, w.appKey)
@@ -202,8 +202,8 @@ func (w *workspace) files(ctx context.Context) []dropboxsim.File {
 	return files
 }
 
-// expectDelivered checks that every page of the job stands in Dropbox where status says, byte-identical to its content URL,
-// committed once, and that nothing else stands there.
+// expectDelivered checks that every page of the job is in Dropbox at the path in status, byte-identical to its content URL and committed
+// once, and that nothing else is at those paths.
 func (w *workspace) expectDelivered(ctx context.Context, job *platenv1alpha1.RenderJob) {
 	GinkgoHelper()
 	Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason), "%+v", job.Status)

@@ -21,7 +21,7 @@ import (
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// person makes a service account with rights in the workspace, and returns a token of it.
+// person creates a service account with rights in the workspace, and returns its token.
 func (w *workspace) person(ctx context.Context, rules ...rbacv1.PolicyRule) string {
 	GinkgoHelper()
 	meta := metav1.ObjectMeta{Name: "person"}

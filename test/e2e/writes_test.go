@@ -50,7 +50,7 @@ func writesSince(ctx context.Context, offset int64, mark string) []auditv1.Event
 				writes = append(writes, e)
 			}
 		}
-	}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	return writes
 }
 

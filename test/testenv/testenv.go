@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -16,6 +17,9 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
+
+// startTimeout is long, because suites start next to each other on few cores.
+const startTimeout = 2 * time.Minute
 
 // Scheme knows Kubernetes' types and Platen's.
 func Scheme() (*k8sruntime.Scheme, error) {
@@ -36,7 +40,9 @@ func Start() (config *rest.Config, stop func() error, err error) {
 // New returns the servers without starting them, for tests that need to know where they keep their keys.
 func New() (*envtest.Environment, error) {
 	folder, err := crds()
-	return &envtest.Environment{CRDDirectoryPaths: []string{folder}, ErrorIfCRDPathMissing: true}, err
+	return &envtest.Environment{
+		CRDDirectoryPaths: []string{folder}, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: startTimeout, ControlPlaneStopTimeout: startTimeout,
+	}, err
 }
 
 // crds is the folder of Platen's CRDs. Tests run in the folder of their package, somewhere below the module's.

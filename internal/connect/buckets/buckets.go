@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package buckets opens StorageConnections to buckets. It is apart from package connect because the libraries of the services are
-// large, and only the manager needs them.
+// Package buckets opens StorageConnections to buckets. It is separate from package connect because the libraries of the services are
+// large and only the manager needs them.
 package buckets
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/blobstore"
 )
 
-// Openers of s3, gcs and azureblob. transport reaches the services, of which a user may name the endpoint.
+// Openers returns the Openers of s3, gcs and azureblob. transport reaches the services; a user may name their endpoints.
 func Openers(transport http.RoundTripper, observer storage.Observer) map[platenv1alpha1.ProviderType]connect.Opener {
 	return map[platenv1alpha1.ProviderType]connect.Opener{
 		platenv1alpha1.ProviderS3: func(ctx context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {

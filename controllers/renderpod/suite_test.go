@@ -1,0 +1,83 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderpod_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/platen-dev/platen/controllers/renderpod"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+const (
+	// maxPods of one namespace.
+	maxPods = 2
+	// idleTimeout is long enough for a spec to take a task, and short enough to wait for.
+	idleTimeout = 3 * time.Second
+)
+
+// The reconciler runs against a real API server. There is no kubelet: the specs write the status of pods.
+var (
+	api        client.Client
+	renderPool *pool.Pool
+)
+
+func TestRenderPod(t *testing.T) {
+	log.SetLogger(GinkgoLogr)
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	RunSpecs(t, "The reconciler of render pods")
+}
+
+var _ = BeforeSuite(func() {
+	environment, err := testenv.New()
+	Expect(err).NotTo(HaveOccurred())
+	// A pod may have a token only where the API server gives it a service account.
+	environment.ControlPlane.GetAPIServer().Configure().Disable("disable-admission-plugins")
+	config, err := environment.Start()
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(environment.Stop)
+	scheme, err := testenv.Scheme()
+	Expect(err).NotTo(HaveOccurred())
+	api, err = client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+
+	changed := make(chan event.TypedGenericEvent[string], 100)
+	renderPool = pool.New(pool.Options{
+		MaxPodsPerNamespace: maxPods, Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Millisecond, IdleTimeout: idleTimeout,
+		JobChanged:       func(types.NamespacedName) {},
+		NamespaceChanged: func(name string) { changed <- event.TypedGenericEvent[string]{Object: name} },
+	})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
+	Expect(err).NotTo(HaveOccurred())
+	Expect((&renderpod.Reconciler{
+		Client: mgr.GetClient(), Pool: renderPool, Changed: changed,
+		PodConfig: podspec.Config{
+			Image: "renderer:test", DispatchURL: "https://dispatch.test", DispatchCA: "ca",
+			CPU: resource.MustParse("100m"), Memory: resource.MustParse("128Mi"), MemoryLimit: resource.MustParse("1Gi"),
+		},
+	}).SetupWithManager(mgr)).To(Succeed())
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	DeferCleanup(func() {
+		stop()
+		Eventually(ended).WithTimeout(30 * time.Second).Should(Receive(Succeed()))
+	})
+})

@@ -1,0 +1,148 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+func newWriter(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*StatusWriter, client.Client, *events.FakeRecorder) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(objects...).WithInterceptorFuncs(funcs).Build()
+	recorder := events.NewFakeRecorder(10)
+	return &StatusWriter{Client: c, Recorder: recorder, Action: "Render"}, c, recorder
+}
+
+func TestFinish(t *testing.T) {
+	broken := errors.New("the API server is away")
+	stored := func() *platenv1alpha1.RenderJob {
+		return &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
+	}
+	change := func(j *platenv1alpha1.RenderJob) { j.Status.PodName = "render-1" }
+	for name, tc := range map[string]struct {
+		outcome error
+		// change of the status, nil for none; before changes the stored object behind Finish's back.
+		change func(*platenv1alpha1.RenderJob)
+		before func(context.Context, client.Client, *platenv1alpha1.RenderJob) error
+		patch  error // of the API server
+
+		want    ctrl.Result
+		written bool
+		event   string
+		err     error
+	}{
+		"nothing has changed":      {},
+		"success":                  {change: change, written: true},
+		"it waits, and no change":  {outcome: Waiting("Queued", time.Second, "wait"), want: ctrl.Result{RequeueAfter: time.Second}},
+		"it waits":                 {outcome: Waiting("Queued", time.Second, "wait"), change: change, want: ctrl.Result{RequeueAfter: time.Second}, written: true},
+		"a user must act":          {outcome: Terminal("Bad", "field x: %s must be y", Private("secret")), change: change, written: true, event: "Warning Bad field x: … must be y"},
+		"an unknown error":         {outcome: broken, change: change, err: broken},
+		"the status cannot be set": {change: change, patch: broken, err: broken},
+		"the object has changed": {
+			change: change, want: ctrl.Result{RequeueAfter: conflictDelay},
+			before: func(ctx context.Context, c client.Client, j *platenv1alpha1.RenderJob) error {
+				j.Labels = map[string]string{"a": "b"}
+				return c.Update(ctx, j)
+			},
+		},
+		"the object is gone": {
+			change: change,
+			before: func(ctx context.Context, c client.Client, j *platenv1alpha1.RenderJob) error { return c.Delete(ctx, j) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			funcs := interceptor.Funcs{}
+			if tc.patch != nil {
+				funcs.SubResourcePatch = func(context.Context, client.Client, string, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+					return tc.patch
+				}
+			}
+			job := stored()
+			w, c, recorder := newWriter(t, funcs, job)
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+				t.Fatal(err)
+			}
+			after := job.DeepCopy()
+			if tc.change != nil {
+				tc.change(after)
+			}
+			if tc.before != nil {
+				if err := tc.before(t.Context(), c, job.DeepCopy()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, written, err := w.Finish(t.Context(), job, after, tc.outcome)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
+			}
+			if written != tc.written {
+				t.Errorf("written is %v", written)
+			}
+			if !errors.Is(err, tc.err) {
+				t.Errorf("error %v, want %v", err, tc.err)
+			}
+			if w.IsStale(job) != tc.written {
+				t.Errorf("IsStale is %v", !tc.written)
+			}
+			event := ""
+			select {
+			case event = <-recorder.Events:
+			default:
+			}
+			if event != tc.event {
+				t.Errorf("event %q, want %q", event, tc.event)
+			}
+		})
+	}
+}
+
+func TestIsStaleUntilTheCacheCatchesUp(t *testing.T) {
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
+	w, c, _ := newWriter(t, interceptor.Funcs{}, job)
+	write := func(podName string) (before, after *platenv1alpha1.RenderJob) {
+		t.Helper()
+		before = &platenv1alpha1.RenderJob{}
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(job), before); err != nil {
+			t.Fatal(err)
+		}
+		after = before.DeepCopy()
+		after.Status.PodName = podName
+		if _, _, err := w.Finish(t.Context(), before, after, nil); err != nil {
+			t.Fatal(err)
+		}
+		return before, after
+	}
+	before, after := write("render-1")
+	for range 2 {
+		if !w.IsStale(before) {
+			t.Error("the replaced version is not stale")
+		}
+	}
+	if w.IsStale(after) || w.IsStale(before) {
+		t.Error("the cache has caught up")
+	}
+	before, _ = write("render-2")
+	w.Forget(client.ObjectKeyFromObject(job))
+	if w.IsStale(before) {
+		t.Error("a forgotten object is stale")
+	}
+}
