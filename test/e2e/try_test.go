@@ -46,7 +46,7 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 			g.Expect(jobs.Items).To(BeEmpty())
 			g.Expect(templates.Items).To(HaveLen(1), "the workspace's own")
 			g.Expect(pods.Items).To(BeEmpty())
-		}).WithContext(ctx).WithTimeout(patience).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	}
 
 	// expectFailure checks that the command fails with the message, without a picture, and leaves nothing behind.
