@@ -8,14 +8,15 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/platen-dev/platen/hack/images/ociarchive"
 )
@@ -97,7 +98,7 @@ func TestArchivesHoldThePlugin(t *testing.T) {
 	got := map[string]string{}
 	for r := tar.NewReader(plain); ; {
 		header, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -146,8 +147,9 @@ func TestKrew(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := strings.Repeat("a", 64)
-	var archives []pluginArchive
-	for _, name := range []string{"linux_amd64.tar.gz", "linux_arm64.tar.gz", "darwin_amd64.tar.gz", "darwin_arm64.tar.gz", "windows_amd64.zip", "windows_arm64.zip"} {
+	names := []string{"linux_amd64.tar.gz", "linux_arm64.tar.gz", "darwin_amd64.tar.gz", "darwin_arm64.tar.gz", "windows_amd64.zip", "windows_arm64.zip"}
+	archives := make([]pluginArchive, 0, len(names))
+	for _, name := range names {
 		archives = append(archives, pluginArchive{"kubectl-platen_" + name, sum})
 	}
 	filled, err := fillKrew(string(template), "v1.2.3", archives)

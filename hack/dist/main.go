@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 }
 
 func (o options) write(name string, data []byte) error {
-	return os.WriteFile(filepath.Join(o.dir, name), data, 0o644) //nolint:gosec // for everybody to read
+	return os.WriteFile(filepath.Join(o.dir, name), data, 0o644)
 }
 
 // unreleased matches an image of config/default.
