@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -69,11 +70,11 @@ func TestResolveConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Connections: tc.wanted}}
 			uploads, missing := resolveConnections(job, tc.all)
-			var got []string
+			got := make([]string, 0, len(uploads))
 			for _, u := range uploads {
 				got = append(got, u.connection.Name+":"+u.folder)
 			}
-			if diff := cmp.Diff(tc.want, got); diff != "" {
+			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("uploads (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tc.missing, missing); diff != "" {
@@ -84,7 +85,7 @@ func TestResolveConnections(t *testing.T) {
 }
 
 func TestResolveConnectionsStopsAtTheBoundOfTheAPI(t *testing.T) {
-	var all []platenv1alpha1.StorageConnection
+	all := make([]platenv1alpha1.StorageConnection, 0, maxConnections+1)
 	for i := range maxConnections + 1 {
 		all = append(all, connection(fmt.Sprintf("dropbox-%03d", i), platenv1alpha1.UploadAutomatic))
 	}

@@ -86,7 +86,7 @@ func (r *Reconciler) retryUploads(ctx context.Context, job *platenv1alpha1.Rende
 	}
 	outcome := reconcile.Run(ctx, s, r.collect, r.upload)
 	if reconcile.AsWaiting(outcome) != nil {
-		return ctrl.Result{RequeueAfter: recheckInterval}, true, nil
+		return ctrl.Result{RequeueAfter: recheckInterval}, true, nil //nolint:nilerr // waiting is no failure
 	}
 	next, err = r.finish(ctx, s, outcome)
 	return next, true, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -327,11 +328,11 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			if diff := cmp.Diff(tc.want, conditions(job)); diff != "" {
 				t.Errorf("conditions (-want +got):\n%s", diff)
 			}
-			var warnings []string
+			warnings := make([]string, 0, len(job.Status.Warnings))
 			for _, w := range job.Status.Warnings {
 				warnings = append(warnings, w.Title)
 			}
-			if diff := cmp.Diff(tc.warnings, warnings); diff != "" {
+			if diff := cmp.Diff(tc.warnings, warnings, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tc.progress, job.Status.Progress); diff != "" {

@@ -187,4 +187,4 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 }
 
 // pixels makes what a render pod says about a picture fit the API; 0 leaves the field out.
-func pixels(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded in this line
+func pixels(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }

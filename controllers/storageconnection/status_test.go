@@ -4,6 +4,7 @@
 package storageconnection
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		// jobs whose upload failed before.
 		jobs []client.Object
 
-		want       []string // type status reason: message
+		want       []string // type status reason: message; %s is the advice of package storage
 		kstatus    status.Status
 		readyCount int64
 	}{
@@ -94,32 +95,32 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		"the Secret is missing": {
 			connection: theConnection(0), err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonSecretNotFound, Message: "Secret 'dropbox' does not exist"},
 			want: []string{
-				"Ready False SecretNotFound: Secret 'dropbox' does not exist. Connect the account again, or create the Secret. Uploads that failed then follow by themselves.",
-				"Stalled True SecretNotFound: Secret 'dropbox' does not exist. Connect the account again, or create the Secret. Uploads that failed then follow by themselves.",
+				"Ready False SecretNotFound: Secret 'dropbox' does not exist. %s",
+				"Stalled True SecretNotFound: Secret 'dropbox' does not exist. %s",
 			},
 			kstatus: status.FailedStatus,
 		},
 		"the token is revoked": {
 			connection: theConnection(3), err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"},
 			want: []string{
-				"Ready False TokenExpired: Token expired. Connect the account again. Uploads that failed then follow by themselves.",
-				"Stalled True TokenExpired: Token expired. Connect the account again. Uploads that failed then follow by themselves.",
+				"Ready False TokenExpired: Token expired. %s",
+				"Stalled True TokenExpired: Token expired. %s",
 			},
 			kstatus: status.FailedStatus, readyCount: 3,
 		},
 		"the service is away": {
 			connection: theConnection(3), err: &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox cannot be reached"},
 			want: []string{
-				"Ready Unknown Unreachable: Dropbox cannot be reached. Platen tries again by itself. An upload that has failed for good can be retried.",
-				"Reconciling True Unreachable: Dropbox cannot be reached. Platen tries again by itself. An upload that has failed for good can be retried.",
+				"Ready Unknown Unreachable: Dropbox cannot be reached. %s",
+				"Reconciling True Unreachable: Dropbox cannot be reached. %s",
 			},
 			kstatus: status.InProgressStatus, readyCount: 3,
 		},
 		"the folder cannot be created": {
 			connection: theConnection(0), account: &ann, err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonConflict, Message: "Something else stands at this path"},
 			want: []string{
-				"Ready False Conflict: Something else stands at this path. Move what stands at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
-				"Stalled True Conflict: Something else stands at this path. Move what stands at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+				"Ready False Conflict: Something else stands at this path. %s",
+				"Stalled True Conflict: Something else stands at this path. %s",
 			},
 			kstatus: status.FailedStatus,
 		},
@@ -178,6 +179,11 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}
 			after := tc.connection.DeepCopy()
 			setStatus(after, s, outcome)
+			if problem := (*storage.Error)(nil); errors.As(tc.err, &problem) {
+				for i := range tc.want {
+					tc.want[i] = fmt.Sprintf(tc.want[i], problem.Reason.Advice("dropbox").Do)
+				}
+			}
 			if diff := cmp.Diff(tc.want, conditions(after)); diff != "" {
 				t.Errorf("conditions (-want +got):\n%s", diff)
 			}

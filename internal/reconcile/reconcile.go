@@ -91,10 +91,10 @@ func AsWaiting(outcome error) *WaitingError {
 // after its delay, and any other error is retried with backoff.
 func result(outcome error) (ctrl.Result, error) {
 	if AsTerminal(outcome) != nil {
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, nil //nolint:nilerr // status shows it
 	}
 	if waiting := AsWaiting(outcome); waiting != nil {
-		return ctrl.Result{RequeueAfter: waiting.After}, nil
+		return ctrl.Result{RequeueAfter: waiting.After}, nil //nolint:nilerr // waiting is no failure
 	}
 	return ctrl.Result{}, outcome
 }
