@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command renderer runs in a render pod: it asks dispatch for tasks and renders them with headless Chromium.
+// Command renderer runs in a render pod: it takes tasks from the dispatch server and renders them with headless Chromium.
 package main
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/platen-dev/platen/internal/version"
 )
 
-// browserShare is how many percent of the pod's memory the browser may use. The rest is for this process, the encoders, and what
-// a page can take before it is noticed.
+// browserShare is the percentage of the pod's memory limit that the browser may use. The rest is for this process, the encoders, and the
+// memory that a page can allocate between two checks.
 const browserShare = 70
 
 func main() {
@@ -35,12 +35,12 @@ func main() {
 func run(log *slog.Logger) error {
 	url := flag.String("dispatch-url", os.Getenv("PLATEN_DISPATCH_URL"), "URL of the dispatch server")
 	tokenFile := flag.String("token-file", "/var/run/secrets/platen.dev/token", "file with the pod's token for the dispatch server")
-	chromium := flag.String("chromium", "", "path of the browser; by default looked up in PATH")
-	maxPixels := flag.Int("max-pixels", 0, "how many pixels a picture may have; 0 is 100 million")
-	renders := flag.Int("renders-per-browser", 0, "how many renders the browser makes before another one replaces it; 0 is 1000")
-	memory := flag.Int64("memory-limit", 0, "bytes of memory that the pod may use; 0 is no limit")
+	chromium := flag.String("chromium", "", "path of the browser (default: found in PATH)")
+	maxPixels := flag.Int("max-pixels", 0, "most pixels of a picture; 0 is 100 million")
+	renders := flag.Int("renders-per-browser", 0, "renders after which a new browser replaces the old one; 0 is 1000")
+	memory := flag.Int64("memory-limit", 0, "memory limit of the pod in bytes; 0 is no limit")
 	var allowed outbound.Prefixes
-	flag.Var(&allowed, "outbound-allow", "prefixes that pages may reach although they are private, separated by commas")
+	flag.Var(&allowed, "outbound-allow", "comma-separated prefixes that pages may reach even if they are private")
 	if err := fromEnvironment(); err != nil {
 		return err
 	}
@@ -68,11 +68,11 @@ func run(log *slog.Logger) error {
 	}
 	log.Info("renderer started", "version", version.Version)
 
-	// The browser starts while the first task is being asked for.
+	// The browser starts while the first poll for a task waits.
 	var starting sync.WaitGroup
 	starting.Go(func() {
 		if err := b.Start(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("starting the browser; it is tried again with the first task", "error", err)
+			log.Warn("the browser did not start; the first task starts it again", "error", err)
 		}
 	})
 	defer b.Close()
@@ -80,7 +80,7 @@ func run(log *slog.Logger) error {
 	return c.Run(ctx)
 }
 
-// fromEnvironment sets the flags that the pod's environment gives.
+// fromEnvironment sets flags from the pod's environment.
 func fromEnvironment() error {
 	for name, variable := range map[string]string{
 		"max-pixels": "PLATEN_MAX_PIXELS", "renders-per-browser": "PLATEN_RENDERS_PER_BROWSER",

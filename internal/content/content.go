@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package content keeps rendered files. It hides which store keeps them: any bucket that gocloud.dev/blob opens by its URL.
+// Package content keeps rendered files in any bucket that gocloud.dev/blob opens by a URL.
 package content
 
 import (
@@ -16,7 +16,7 @@ import (
 	"strconv"
 
 	"gocloud.dev/blob"
-	// The kinds of bucket that need no service; a program that takes the URLs of others brings their libraries.
+	// The buckets that need no service. A program that opens other buckets imports their drivers.
 	_ "gocloud.dev/blob/fileblob"
 	_ "gocloud.dev/blob/memblob"
 	"gocloud.dev/gcerrors"
@@ -40,15 +40,14 @@ const (
 // Store is a bucket of rendered files.
 type Store struct{ bucket *blob.Bucket }
 
-// Open opens a bucket by its URL: file:///folder (created when missing), mem://, or one of a kind that the program has registered
-// with gocloud.dev/blob.
+// Open opens a bucket by its URL: file:///folder (created if missing), mem://, or the URL of a driver that the program imports.
 func Open(ctx context.Context, bucketURL string) (*Store, error) {
 	u, err := url.Parse(bucketURL)
 	if err != nil {
 		return nil, fmt.Errorf("content store URL: %w", err)
 	}
 	if u.Scheme == "file" {
-		// A temporary file beside its target can be renamed over it; one in another file system cannot.
+		// Temporary files lie next to their targets: a rename does not work across file systems.
 		q := u.Query()
 		q.Set("create_dir", "true")
 		q.Set("no_tmp_dir", "true")
@@ -121,7 +120,7 @@ func (s *Store) put(ctx context.Context, key, contentType string, r io.Reader, m
 		err = ErrTooLarge
 	}
 	if err != nil {
-		// A writer whose context ended discards what it was given.
+		// A writer whose context has ended discards its bytes.
 		cancel()
 		_ = w.Close()
 		return fmt.Errorf("storing %s: %w", key, err)
@@ -132,13 +131,13 @@ func (s *Store) put(ctx context.Context, key, contentType string, r io.Reader, m
 	return nil
 }
 
-// NewRangeReader opens length bytes of an object from offset. The error is ErrNotFound when there is none.
+// NewRangeReader opens length bytes of an object from offset. The error is ErrNotFound if the object does not exist.
 func (s *Store) NewRangeReader(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 	r, err := s.bucket.NewRangeReader(ctx, key, offset, length, nil)
 	return r, readError(key, err)
 }
 
-// NewReader opens an object for reading. The error is ErrNotFound when there is none.
+// NewReader opens an object. The error is ErrNotFound if it does not exist.
 func (s *Store) NewReader(ctx context.Context, key string) (*blob.Reader, error) {
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	return r, readError(key, err)
@@ -158,22 +157,22 @@ func readError(key string, err error) error {
 // manifestVersion is the version of the manifests that this program writes and reads.
 const manifestVersion = 1
 
-// Manifest is the durable commit of a render: it is written once, after every file.
+// Manifest is the commit of a render: it is written once, after all files.
 type Manifest struct {
 	// Version is set by PutManifest.
 	Version int `json:"version"`
 	// Files in the order in which they were rendered.
 	Files    []file.File `json:"files"`
 	Warnings []Warning   `json:"warnings,omitempty"`
-	// RenderMilliseconds is how long the browser took.
+	// RenderMilliseconds is the time from the receipt of the task to its last file.
 	RenderMilliseconds int64  `json:"renderMilliseconds"`
 	PodName            string `json:"podName"`
-	// TotalPages of the template, and RenderedPages of this render.
+	// TotalPages is the number of the template's pages, and RenderedPages of those in this render.
 	TotalPages    int `json:"totalPages"`
 	RenderedPages int `json:"renderedPages"`
 }
 
-// Warning is something that went wrong and did not stop the render.
+// Warning is a problem that did not stop the render.
 type Warning struct {
 	Title   string `json:"title"`
 	Details string `json:"details,omitempty"`
@@ -210,8 +209,8 @@ func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 
 var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z._-]{1,64}$`)
 
-// parseKey finds out to which render a key belongs.
-func parseKey(key string) (Ref, bool) {
+// parseKey returns the render to which a key belongs. ok is false for any other key.
+func parseKey(key string) (ref Ref, ok bool) {
 	m := keyPattern.FindStringSubmatch(key)
 	if m == nil {
 		return Ref{}, false
@@ -220,7 +219,7 @@ func parseKey(key string) (Ref, bool) {
 	return Ref{JobUID: m[1], Generation: generation}, err == nil
 }
 
-// Sweep deletes every object of the renders that are not to be kept and tells how many there were.
+// Sweep deletes all objects of the renders for which keep returns false, and returns their number.
 func (s *Store) Sweep(ctx context.Context, keep func(Ref) bool) (removed int, err error) {
 	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {

@@ -20,11 +20,10 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
-// urlPath is where the content server answers.
+// urlPath is the path of the content server's URLs.
 const urlPath = "/content/"
 
-// Signer makes and checks the URLs under which files can be read. A URL names one file and an expiry, and is good for nothing
-// else.
+// Signer makes and checks content URLs. A URL gives access to one file until its expiry.
 type Signer struct {
 	key  []byte
 	base string
@@ -36,8 +35,8 @@ func NewSigner(key []byte, baseURL string, ttl time.Duration) *Signer {
 	return &Signer{key: key, base: strings.TrimSuffix(baseURL, "/"), ttl: ttl}
 }
 
-// URL returns the URL of the object under key, of which browsers will call the file name. The expiry is rounded up to a whole
-// ttl, so that the same file has the same URL for a while.
+// URL returns the content URL of the object under key. Browsers save it under name. The expiry is rounded up to a multiple of the ttl, so
+// that a file keeps its URL for that time.
 func (s *Signer) URL(key, name string, now time.Time) string {
 	expiry := now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl).Unix()
 	object := strings.TrimPrefix(key, prefix)
@@ -46,7 +45,7 @@ func (s *Signer) URL(key, name string, now time.Time) string {
 	return s.base + urlPath + object + "?" + query.Encode()
 }
 
-// verify returns the key and name of the file for which the URL was made.
+// verify returns the key and the name in a URL with a valid signature and expiry.
 func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error) {
 	object := strings.TrimPrefix(u.Path, urlPath)
 	query := u.Query()
@@ -67,7 +66,7 @@ func (s *Signer) sign(object, expiry, name string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// NewHandler serves the files of a store to whoever holds a URL of the signer: GET and HEAD, with ranges. It lists nothing.
+// NewHandler returns the content server: GET and HEAD with ranges, for requests with a URL of the signer. It lists nothing.
 func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+urlPath, func(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +90,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 		}
 		defer func() { _ = object.Close() }()
 		header := w.Header()
-		// By extension: not every bucket keeps what it was told.
+		// The extension decides: not every bucket keeps content types.
 		header.Set("Content-Type", file.Format(strings.TrimPrefix(path.Ext(key), ".")).ContentType())
 		header.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name}))
 		header.Set("X-Content-Type-Options", "nosniff")

@@ -7,8 +7,8 @@ package failpoint
 
 import "net/http"
 
-// Hit marks the instant with the given name.
+// Hit marks the point with a name. It does nothing.
 func Hit(string) {}
 
-// Handler returns nil: there is nothing to arm.
+// Handler returns nil: no point can be armed.
 func Handler() http.Handler { return nil }

@@ -17,18 +17,18 @@ var (
 	armed = map[string]bool{}
 )
 
-// Hit ends the process at once when name is armed, as a crash would: nothing is flushed and no deferred call runs.
+// Hit ends the process if name is armed, as a crash does: nothing is flushed and no deferred call runs.
 func Hit(name string) {
 	mu.Lock()
 	defer mu.Unlock()
 	if armed[name] {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		// The signal is on its way; nothing after this point may happen.
+		// Wait for the signal: nothing after this point may happen.
 		select {}
 	}
 }
 
-// Handler arms a name by `POST /failpoints/{name}`. What is armed is forgotten when the process ends, so it strikes once.
+// Handler returns a handler that arms a point on `POST /failpoints/{name}`. The next process has no armed points.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /failpoints/{name}", func(w http.ResponseWriter, r *http.Request) {

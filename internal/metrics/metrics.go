@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics holds every metric of Platen's own. Labels come from closed sets: no metric names an object.
+// Package metrics declares Platen's own metrics. Their labels have few values: none is the name of an object.
 package metrics
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metric is a collector and what the documentation says of it.
+// metric is a collector with its documentation.
 type metric struct {
 	name, kind, help string
 	labels           []string
@@ -58,7 +58,7 @@ func Register(registry prometheus.Registerer) error {
 	return nil
 }
 
-// Table is the documentation of every metric, in Markdown.
+// Table returns the documentation of all metrics as a Markdown table.
 func Table() string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | what it counts |\n|---|---|---|---|\n")

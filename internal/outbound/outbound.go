@@ -1,9 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package outbound decides which addresses an untrusted page may reach. Everything that a page loads goes through a forward
-// proxy in the renderer's process, which resolves names itself and decides by the address that it is about to dial: what DNS
-// answers before or after does not matter.
+// Package outbound decides which addresses an untrusted page may reach. All requests of a page go through a forward proxy in the
+// renderer's process. The proxy resolves names itself and checks the address that it dials, so earlier and later DNS answers do not
+// matter.
 package outbound
 
 import (
@@ -27,14 +27,14 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
-	// maxConnections at a time; more are refused.
+	// maxConnections bounds the connections at a time. The proxy answers 503 to others.
 	maxConnections = 256
-	// maxLife bounds a connection, maxBytes what it may bring in.
+	// maxLife bounds the time of a connection, and maxBytes its response.
 	maxLife  = 2 * time.Minute
 	maxBytes = 256 << 20
 )
 
-// ErrRefused means that an address may not be reached.
+// ErrRefused means that the policy does not allow an address.
 var ErrRefused = errors.New("only public addresses may be reached, on ports 80 and 443")
 
 // Prefixes is a list of address prefixes, as a flag: 10.1.0.0/16,fd00::/8.
@@ -65,14 +65,14 @@ func (p *Prefixes) String() string {
 	return strings.Join(parts, ",")
 }
 
-// Policy says which addresses pages may reach: public ones, as the registries of special-purpose addresses of IANA define
-// them, on the ports 80 and 443; and what is allowed besides.
+// Policy allows public addresses, as IANA's registries of special-purpose addresses define them, on ports 80 and 443, and the
+// addresses in Allowed.
 type Policy struct {
-	// Allowed prefixes may be reached on any port, although they are private.
+	// Allowed has prefixes that are allowed on any port, even if they are private.
 	Allowed Prefixes
 }
 
-// Transport reaches what the policy allows, for requests to addresses that users have named.
+// Transport returns a transport that reaches only what the policy allows, for requests to addresses that users choose.
 func (p Policy) Transport() *http.Transport {
 	return &http.Transport{
 		DialContext: p.Dialer().DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
@@ -80,7 +80,7 @@ func (p Policy) Transport() *http.Transport {
 	}
 }
 
-// control refuses an address just before it is dialled.
+// control returns an error if the policy does not allow an address. The dialer calls it just before it connects.
 func (p Policy) control(network, address string, conn syscall.RawConn) error {
 	if target, err := netip.ParseAddrPort(address); err == nil {
 		ip := target.Addr().Unmap()
@@ -94,7 +94,7 @@ func (p Policy) control(network, address string, conn syscall.RawConn) error {
 	return nil
 }
 
-// Dialer returns a dialer that reaches what the policy allows, whatever names resolve to. Its error is an ErrRefused otherwise.
+// Dialer returns a dialer that connects only to addresses that the policy allows. For others the error is ErrRefused.
 func (p Policy) Dialer() *net.Dialer { return &net.Dialer{Timeout: dialTimeout, Control: p.control} }
 
 // Proxy is a forward proxy for one browser.
@@ -109,7 +109,7 @@ type Proxy struct {
 	done     chan struct{}
 }
 
-// NewProxy starts a proxy on the loopback interface. Close ends it.
+// NewProxy starts a proxy on the loopback interface. The caller must call Close.
 func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
 	return newProxy(policy, net.DefaultResolver, log)
 }
@@ -148,7 +148,7 @@ func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, 
 	return p, nil
 }
 
-// Address of the proxy, as host:port.
+// Address returns the proxy's address as host:port.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
 // Close ends the proxy and every connection through it.
@@ -183,7 +183,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadGateway
 	if errors.Is(err, ErrRefused) {
 		status = http.StatusForbidden
-		p.log.Info("a page asked for an address that it may not reach", "host", r.Host)
+		p.log.Info("a page requested an address that is not allowed", "host", r.Host)
 	}
 	http.Error(w, http.StatusText(status), status)
 }
@@ -204,7 +204,7 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 	p.tunnels.Add(1)
 	defer p.tunnels.Done()
 	end := func() { _ = client.Close(); _ = upstream.Close() }
-	// The server does not know of the connection any more: its end and its life are bounded here.
+	// The server no longer manages a hijacked connection: end it here with the request or the proxy.
 	stop := context.AfterFunc(r.Context(), end)
 	defer stop()
 	defer end()
@@ -229,7 +229,7 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// bounded ends a body that is too long.
+// bounded is a body that fails after left bytes.
 type bounded struct {
 	io.ReadCloser
 	left int64

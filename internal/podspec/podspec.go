@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package podspec builds render pods. It is pure: the same input gives the same pod.
+// Package podspec builds render pods. The same input gives the same pod.
 package podspec
 
 import (
@@ -19,38 +19,39 @@ const (
 	ComponentLabel = "app.kubernetes.io/component"
 	// ComponentRenderer is the value of ComponentLabel.
 	ComponentRenderer = "renderer"
-	// ManagedByLabel marks what Platen made, with the value ManagedByPlaten.
+	// ManagedByLabel marks the objects that Platen creates, with the value ManagedByPlaten.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	// ManagedByPlaten is the value of ManagedByLabel.
 	ManagedByPlaten = "platen"
-	// Audience of the token with which a render pod proves who it is.
+	// Audience of the token that identifies a render pod.
 	Audience = "dispatch.platen.dev"
 
 	tokenDir = "/var/run/secrets/platen.dev"
-	// tokenSeconds is how long a token is valid; kubelet rotates it before.
+	// tokenSeconds is the lifetime of a token. The kubelet rotates it earlier.
 	tokenSeconds = 3600
 	// userID is the nonroot user of distroless images.
 	userID = 65532
 )
 
-// Config is the same for all render pods of a manager.
+// Config is what all render pods of a manager share.
 type Config struct {
 	// Image of the renderer.
 	Image string
-	// DispatchURL is where pods ask for tasks, such as https://platen-dispatch.platen-system.svc:9443.
+	// DispatchURL is the URL of the dispatch server, such as https://platen-dispatch.platen-system.svc:9443.
 	DispatchURL string
 	// DispatchCA is the PEM certificate of the authority that signs the dispatch server's certificate. It is public.
 	DispatchCA string
 	// OutboundAllow lists the prefixes that pages may reach although they are private, separated by commas.
 	OutboundAllow string
-	// MaxPixels of one picture, and RendersPerBrowser after which the browser is replaced by a new one; 0 is the renderer's default.
+	// MaxPixels bounds one picture, and RendersPerBrowser is the number of renders after which a new browser replaces the old one. 0 is
+	// the renderer's default.
 	MaxPixels, RendersPerBrowser int
-	// CPU and Memory that a pod requests, and the memory that it may not exceed.
+	// CPU and Memory are the pod's requests, and MemoryLimit is its limit.
 	CPU, Memory, MemoryLimit resource.Quantity
 }
 
-// Build returns a render pod for a job: PodSecurity "restricted", a read-only root, and no API token but the one that is good
-// for the dispatch server only. The job owns the pod, so that deleting the job deletes it.
+// Build returns a render pod for a job, with Pod Security level "restricted" and a read-only root file system. Its only token is for the
+// dispatch server. The job owns the pod, so that deleting the job deletes the pod.
 func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{

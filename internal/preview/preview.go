@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package preview renders a template with the browser of its author's own machine, by the code that render pods run: the same
-// checks, the same browser and the same limits of what pages may reach.
+// Package preview renders a template with the browser of its author's machine. It uses the code of render pods: the same checks, the
+// same browser and the same rules for what pages may reach.
 package preview
 
 import (
@@ -26,26 +26,25 @@ type painter interface {
 	Close()
 }
 
-// Request is what to render.
+// Request describes a preview.
 type Request struct {
-	// Template to render. It need not have been to an API server: defaults are filled in.
+	// Template to render. Render sets the API server's defaults.
 	Template *platenv1alpha1.RenderTemplate
-	// Job whose modifications and output are used; its name is the default of the file names.
+	// Job with the modifications and the output. Render sets the API server's defaults.
 	Job *platenv1alpha1.RenderJob
 	// ConfigMaps that the template or the job reads, by name.
 	ConfigMaps []corev1.ConfigMap
 	// Limits of the render. Default task.DefaultLimits.
 	Limits task.Limits
-	// Chromium is the path of the browser; looked up in PATH when empty.
+	// Chromium is the path of the browser. Default: found in PATH.
 	Chromium string
-	// OutboundAllow lists prefixes that pages may reach although they are private, such as 127.0.0.0/8 for an author's own server.
+	// OutboundAllow has prefixes that pages may reach even if they are private, such as 127.0.0.0/8 for an author's own server.
 	OutboundAllow outbound.Prefixes
-	// Log gets what goes wrong beside the render. Default: nothing.
+	// Log gets problems that do not fail the render. Default: no log.
 	Log *slog.Logger
 }
 
-// Render renders a template and calls emit for each file. The error names the field that is wrong; it is ErrNoBrowser when there
-// is no browser.
+// Render renders a template and calls emit with each file. The error names the wrong field, or is ErrNoBrowser.
 func Render(ctx context.Context, r Request, emit func(f file.File, data []byte) error) ([]render.Warning, error) {
 	job, template := r.Job.DeepCopy(), r.Template.DeepCopy()
 	task.SetDefaults(job, template)

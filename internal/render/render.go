@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package render says what a render is: a task in, files out. It knows neither Kubernetes nor storage, and imports only
-// internal/file, so that every other package can speak of tasks.
+// Package render declares a render: a task in, files out. It knows neither Kubernetes nor storage and imports only internal/file, so
+// that every other package can use tasks.
 package render
 
 import (
@@ -11,17 +11,17 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
-// Task is one render: everything that the browser needs, and nothing about who asked.
+// Task is one render: everything that the browser needs, and nothing about the user.
 type Task struct {
-	// Name is what the names of the files begin with.
+	// Name is the beginning of every file's name.
 	Name string `json:"name"`
 	// Format of the files.
 	Format file.Format `json:"format"`
 	// Scale is the number of picture pixels for a CSS pixel, 0.1..10.
 	Scale float64 `json:"scale"`
-	// Quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif are without loss at 100.
+	// Quality of jpg, jpeg, webp, avif and mp4 files, 1..100. At 100, webp and avif are lossless.
 	Quality int `json:"quality"`
-	// Transparent leaves the ground of a png, webp or avif file transparent where the page paints none; otherwise it is white.
+	// Transparent keeps a png, webp or avif file transparent where the page paints no background. Otherwise the background is white.
 	Transparent bool `json:"transparent,omitempty"`
 	// PDF options, for format pdf.
 	PDF PDFOptions `json:"pdf,omitzero"`
@@ -29,33 +29,33 @@ type Task struct {
 	Video VideoOptions `json:"video,omitzero"`
 	// Pages to render, in order.
 	Pages []Page `json:"pages"`
-	// ExtraSizes in which every page is rendered besides, each to a file of its own. Pictures only.
+	// ExtraSizes in which every page is rendered too, each to its own file. Pictures only.
 	ExtraSizes []Size `json:"extraSizes,omitempty"`
 	// Modifications is a flat JSON object: values for the pages' data-param elements, and the special keys of package template.
 	Modifications map[string]any `json:"modifications,omitempty"`
 }
 
-// PDFOptions say how a document is made.
+// PDFOptions are the options of a document.
 type PDFOptions struct {
-	// Margin around each page in CSS pixels; the paper grows by it.
+	// Margin around each page in CSS pixels. It makes the paper larger.
 	Margin float64 `json:"margin,omitempty"`
-	// DPI is how many CSS pixels make an inch of paper. 0 is CSS's own 96.
+	// DPI is the number of CSS pixels to an inch of paper. 0 is 96, as in CSS.
 	DPI int `json:"dpi,omitempty"`
 	// Title of the document.
 	Title string `json:"title,omitempty"`
 }
 
-// VideoOptions say how an animation is filmed.
+// VideoOptions are the options of a video.
 type VideoOptions struct {
 	// FPS is frames per second, 1..30.
 	FPS int `json:"fps,omitempty"`
-	// Seconds of each page. 0 is the longest finite animation of the page, or one round of the longest endless one.
+	// Seconds of each page. 0 is the length of the page's longest finite animation, or one cycle of its longest infinite one.
 	Seconds float64 `json:"seconds,omitempty"`
-	// MaxSeconds bounds what a page's animations can ask for. 0 is 60.
+	// MaxSeconds bounds the length that a page's animations ask for. 0 is 60.
 	MaxSeconds float64 `json:"maxSeconds,omitempty"`
-	// Loop makes a gif start again at its end.
+	// Loop makes a gif repeat.
 	Loop bool `json:"loop,omitempty"`
-	// Combine joins the pages to one file, one after the other.
+	// Combine puts all pages into one file, one after the other.
 	Combine bool `json:"combine,omitempty"`
 }
 
@@ -72,20 +72,20 @@ type Page struct {
 	HTML   string `json:"html"`
 }
 
-// Size is a box of CSS pixels, by the name that the job gives it.
+// Size is a box of CSS pixels with the name that the job gives it.
 type Size struct {
 	Name   string `json:"name"`
 	Width  int    `json:"width"`
 	Height int    `json:"height"`
 }
 
-// Joined tells whether all pages end in one file.
+// Joined reports whether one file holds all pages.
 func (t Task) Joined() bool { return t.Format == "pdf" || t.Filmed() && t.Video.Combine }
 
-// Filmed tells whether the files are videos.
+// Filmed reports whether the files are videos.
 func (t Task) Filmed() bool { return t.Format.IsVideo() }
 
-// Pixels of a picture of a box of CSS pixels at the task's scale.
+// Pixels returns the number of pixels of a picture of a box of CSS pixels, at the task's scale.
 func (t Task) Pixels(width, height int) float64 {
 	return float64(width) * t.Scale * float64(height) * t.Scale
 }
@@ -107,25 +107,25 @@ func (t Task) Files() []file.File {
 	return files
 }
 
-// Warning is something that went wrong and did not stop the render.
+// Warning is a problem that did not stop the render.
 type Warning struct {
 	Title   string `json:"title"`
 	Details string `json:"details,omitempty"`
 }
 
-// Progress is how far the filming of a task has come.
+// Progress of the frames of a video.
 type Progress struct {
-	// Percent of the task's frames, 0..100.
+	// Percent of the task's frames that are drawn, 0..100.
 	Percent int `json:"percent"`
-	// Frames that are drawn.
+	// Frames that are drawn so far.
 	Frames int `json:"frames"`
 }
 
-// Sink takes what a Renderer makes.
+// Sink receives the output of a Renderer.
 type Sink interface {
 	// Emit takes a file and its bytes. An error ends the render.
 	Emit(ctx context.Context, f file.File, data []byte) error
-	// Progress is told after each frame of a film. It must return at once.
+	// Progress is called after each frame of a video. It must return at once.
 	Progress(progress Progress)
 }
 
@@ -138,8 +138,8 @@ func (s SinkFunc) Emit(ctx context.Context, f file.File, data []byte) error { re
 // Progress implements Sink.
 func (SinkFunc) Progress(Progress) {}
 
-// Renderer renders tasks. Render emits each file as soon as it is painted, in the order of Task.Files, and returns when all are.
-// The error is an *Error unless ctx was cancelled by the caller.
+// Renderer renders tasks. Render emits each file as soon as it is painted, in the order of Task.Files, and returns after the last one.
+// The error is an *Error unless the caller canceled ctx.
 type Renderer interface {
 	Render(ctx context.Context, task Task, sink Sink) ([]Warning, error)
 }
@@ -153,11 +153,11 @@ const (
 	ReasonMemoryExceeded   = "RenderMemoryExceeded"
 )
 
-// Error says what is wrong with a render and whether another attempt may help.
+// Error says why a render failed and whether another attempt may succeed.
 type Error struct {
 	// Reason is one of the constants above, or one of package pool.
 	Reason string
-	// Message in the user's words.
+	// Message for the user.
 	Message string
 	// Terminal is true when another attempt would fail in the same way.
 	Terminal bool

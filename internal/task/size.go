@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// maxSide of a page in CSS pixels, as in RenderTemplate.
+	// maxSide bounds the width and height of a page in CSS pixels, as RenderTemplate does.
 	maxSide = 5000
-	// maxFiles of a job, so that its status fits an object of the API server.
+	// maxFiles bounds the files of a job, so that its status fits into an API object.
 	maxFiles = 200
 )
 
-// presets are the sizes that have a name, in CSS pixels; docs/spec/v1alpha1/renderjob.md lists them. Networks are by what they
-// recommend themselves, paper is by CSS's 96 pixels to the inch, rounded.
+// presets are the named sizes in CSS pixels; docs/spec/v1alpha1/renderjob.md lists them. Sizes for networks are what the network
+// recommends. Paper has CSS's 96 pixels to the inch, rounded.
 var presets = map[string]render.Size{
 	"og-image":            {Width: 1200, Height: 630},
 	"square":              {Width: 1080, Height: 1080},
@@ -58,15 +58,15 @@ var presets = map[string]render.Size{
 	"business-card":       {Width: 336, Height: 192},
 }
 
-// Presets are the names that spec.output.size takes besides WIDTHxHEIGHT.
+// Presets returns the names that spec.output.size accepts in addition to WIDTHxHEIGHT.
 func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
 
-// parseSize understands "1080x1080" and the presets.
+// parseSize parses a size such as 1080x1080, or the name of a preset.
 func parseSize(field, name string) (render.Size, error) {
 	size, ok := presets[name]
 	if !ok {
 		var rest string
-		n, _ := fmt.Sscanf(name, "%dx%d%s", &size.Width, &size.Height, &rest) // what does not fit is refused below
+		n, _ := fmt.Sscanf(name, "%dx%d%s", &size.Width, &size.Height, &rest) // the check below reports what does not parse
 		ok = n == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= maxSide
 	}
 	if !ok {
@@ -77,7 +77,7 @@ func parseSize(field, name string) (render.Size, error) {
 	return size, nil
 }
 
-// applySizes gives the pages the job's size instead of the template's, and adds the extra ones.
+// applySizes replaces the template's page sizes with the job's, and adds the extra sizes.
 func applySizes(task *render.Task, output platenv1alpha1.OutputSpec) error {
 	if output.Size != "" {
 		size, err := parseSize("spec.output.size", string(output.Size))
@@ -98,7 +98,7 @@ func applySizes(task *render.Task, output platenv1alpha1.OutputSpec) error {
 	return nil
 }
 
-// checkSizes refuses what is too large for a render pod or for the job's status, and pages of several sizes in one video.
+// checkSizes reports a task that is too large for a render pod or for the job's status, and a video with pages of several sizes.
 func checkSizes(task render.Task, output platenv1alpha1.OutputSpec, limits Limits) error {
 	if files := len(task.Files()); files > maxFiles {
 		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,

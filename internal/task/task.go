@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package task turns a RenderJob and its RenderTemplate into what a renderer is told, and refuses what is wrong with them before a
-// render pod is used. It is the same for the manager and for a preview on an author's own machine.
+// Package task builds a render task from a RenderJob and its RenderTemplate, and reports mistakes in them before a render pod is used.
+// The manager and the preview on an author's machine both use it.
 package task
 
 import (
@@ -33,19 +33,19 @@ const maxModifications = 1 << 20
 
 // Limits of one task.
 type Limits struct {
-	// MaxPixels of one picture, so that it fits a render pod's memory.
+	// MaxPixels bounds one picture, so that it fits into a render pod's memory.
 	MaxPixels int
-	// MaxVideo is how long a page may be filmed.
+	// MaxVideo bounds the video of one page.
 	MaxVideo time.Duration
 }
 
 // DefaultLimits are a picture of 100 million pixels and a minute of video.
 var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute}
 
-// ReadValue reads one ConfigMap key. Its error is returned by Build as it is.
+// ReadValue reads one key of a ConfigMap. Build returns its error unchanged.
 type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
 
-// SetDefaults fills in what the API server does, for objects that it has not seen.
+// SetDefaults sets the defaults that the API server sets, for objects that it has not seen.
 func SetDefaults(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) {
 	output := &job.Spec.Output
 	output.Format = cmp.Or(output.Format, platenv1alpha1.FormatPNG)
@@ -57,8 +57,8 @@ func SetDefaults(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderT
 	}
 }
 
-// Build checks a job, as the API server's defaults leave it, against its template and returns what the renderer is told. What a
-// user must mend is a *reconcile.TerminalError that names the field.
+// Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
+// must fix is a *reconcile.TerminalError that names the field.
 func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, read ReadValue) (render.Task, error) {
 	scale, err := strconv.ParseFloat(job.Spec.Output.Scale, 64)
 	if err != nil {
@@ -89,7 +89,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return task, applyParameters(task.Modifications, template.Spec.Parameters)
 }
 
-// addPages chooses the pages and reads their HTML.
+// addPages selects the pages and reads their HTML.
 func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, read ReadValue) error {
 	numbers, err := selectPages(job, template)
 	if err != nil {
@@ -111,10 +111,10 @@ func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.Render
 	return nil
 }
 
-// cssPixels of the units that a margin may have (https://www.w3.org/TR/css-values-4/#absolute-lengths).
+// cssPixels has the CSS pixels of each unit of a margin (https://www.w3.org/TR/css-values-4/#absolute-lengths).
 var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
 
-// applyOptions takes over the options of the job's format.
+// applyOptions sets the options of the job's format.
 func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits) error {
 	output := job.Spec.Output
 	task.Transparent = ptr.Deref(output.Transparent, false)
@@ -182,7 +182,7 @@ func selectPages(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderT
 	return numbers, nil
 }
 
-// pageID is the page's own id, or one derived from the template and the page's name.
+// pageID returns the page's id, or one derived from the template and the page's name.
 func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.TemplatePage) string {
 	if page.ID != "" {
 		return page.ID
@@ -190,7 +190,7 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(string(template.UID)+"/"+page.Name)).String()
 }
 
-// modifications merges the job's sources; later ones win.
+// modifications merges the job's sources. Later ones override earlier ones.
 func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (map[string]any, error) {
 	merged := map[string]any{}
 	for i, source := range job.Spec.ModificationsFrom {
@@ -219,7 +219,7 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 	return merged, nil
 }
 
-// applyParameters fills in defaults and checks the values that a template declares.
+// applyParameters sets the defaults of a template's parameters and checks the given values.
 func applyParameters(values map[string]any, parameters []platenv1alpha1.Parameter) error {
 	for _, p := range parameters {
 		value, given := values[p.Name]
@@ -286,7 +286,7 @@ func decode(raw *apiextensionsv1.JSON) (value any, err error) {
 	return value, err
 }
 
-// shorten shows a value in an error message.
+// shorten returns a value as JSON for an error message, cut to 80 characters.
 func shorten(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package encode makes the formats that a browser does not: AVIF with avifenc, MP4 and GIF with ffmpeg. Each runs as a process
-// of its own, with files that this package names and without a network protocol.
+// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4 and GIF with ffmpeg. Each encoder runs as a
+// separate process, with files that this package names and without network protocols.
 package encode
 
 import (
@@ -25,17 +25,17 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
-// waitDelay is how long a process may take to end once its context did.
+// waitDelay is how long a process may run after its context has ended.
 const waitDelay = 2 * time.Second
 
-// threads of an encoder. A number that does not depend on the machine gives the same bytes on every one.
+// threads of an encoder. The number is the same on every machine, so that the bytes are too.
 const threads = 2
 
-// ErrMemory means that an encoder needed more memory than it may have.
+// ErrMemory means that an encoder exceeded its memory limit.
 var ErrMemory = errors.New("the encoder needs more memory than it may have")
 
-// AVIF encodes a PNG, with its transparency. quality is 1 to 100, where 100 is without loss. maxMemory is how many bytes the
-// encoder may hold, 0 for any number; the error is ErrMemory beyond.
+// AVIF encodes a PNG, with its transparency. quality is 1..100; 100 is lossless. maxMemory limits the encoder's memory in bytes; 0 is no
+// limit. The error is ErrMemory if the encoder needs more.
 func AVIF(ctx context.Context, png []byte, quality int, maxMemory int64) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "avif-")
 	if err != nil {
@@ -46,7 +46,7 @@ func AVIF(ctx context.Context, png []byte, quality int, maxMemory int64) ([]byte
 	if err := os.WriteFile(in, png, 0o600); err != nil {
 		return nil, fmt.Errorf("encoding AVIF: %w", err)
 	}
-	// AV1's quantizer goes from 0 (without loss) to 63.
+	// AV1's quantizer goes from 0 (lossless) to 63.
 	quantizer := strconv.Itoa((100 - quality) * 63 / 100)
 	loss := []string{"--min", quantizer, "--max", quantizer, "--minalpha", "0", "--maxalpha", quantizer}
 	if quality == 100 {
@@ -58,39 +58,40 @@ func AVIF(ctx context.Context, png []byte, quality int, maxMemory int64) ([]byte
 	return os.ReadFile(out) //nolint:gosec // a name of our own
 }
 
-// run runs a process whose last words become the error.
+// run runs a process. The end of its output becomes part of the error.
 func run(ctx context.Context, maxMemory int64, name string, args ...string) error {
 	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // programs and arguments of our own
 	command.WaitDelay = waitDelay
-	var words bytes.Buffer
-	command.Stdout, command.Stderr = &words, &words
+	var messages bytes.Buffer
+	command.Stdout, command.Stderr = &messages, &messages
 	err := start(command, maxMemory)
 	if err == nil {
 		err = command.Wait()
 	}
 	if err != nil {
-		return failed(ctx, name, words.Bytes(), err)
+		return failed(ctx, name, messages.Bytes(), err)
 	}
 	return nil
 }
 
-// start starts a process that may hold so much memory of its own.
+// start starts a process with a memory limit in bytes, 0 for none.
 func start(command *exec.Cmd, maxMemory int64) error {
 	if err := command.Start(); err != nil || maxMemory == 0 {
 		return err
 	}
 	limit := &unix.Rlimit{Cur: uint64(maxMemory), Max: uint64(maxMemory)} //nolint:gosec // not negative
 	if err := unix.Prlimit(command.Process.Pid, unix.RLIMIT_DATA, limit, nil); err != nil && !errors.Is(err, unix.ESRCH) {
-		_ = command.Process.Kill() // its end is waited for
+		_ = command.Process.Kill() // Wait reports how it ended
 		_ = command.Wait()
 		return fmt.Errorf("limiting memory: %w", err)
 	}
 	return nil
 }
 
-// short of memory is what encoders say when they cannot have more, unless they abort without a word.
-var short = regexp.MustCompile(`(?i)memory|malloc|bad_alloc|alloc.*fail|fail.*alloc`)
+// memoryMessage matches what encoders print when an allocation fails. Some abort without a message.
+var memoryMessage = regexp.MustCompile(`(?i)memory|malloc|bad_alloc|alloc.*fail|fail.*alloc`)
 
+// failed returns the error of an encoder: that of its context, or err with the end of its output, an ErrMemory if memory ran out.
 func failed(ctx context.Context, name string, output []byte, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -101,7 +102,7 @@ func failed(ctx context.Context, name string, output []byte, err error) error {
 		status, ok := exit.Sys().(syscall.WaitStatus)
 		aborted = ok && status.Signal() == syscall.SIGABRT
 	}
-	if aborted || short.Match(output) {
+	if aborted || memoryMessage.Match(output) {
 		err = fmt.Errorf("%w: %w", ErrMemory, err)
 	}
 	return fmt.Errorf("%s: %w: %s", name, err, output[max(0, len(output)-500):])
@@ -115,50 +116,50 @@ type Settings struct {
 	FPS int
 	// Quality of mp4, 1 to 100.
 	Quality int
-	// Loop makes a gif start again at its end.
+	// Loop makes a gif repeat.
 	Loop bool
-	// MaxMemory is how many bytes the encoder may hold, 0 for any number. The error is ErrMemory beyond.
+	// MaxMemory limits the encoder's memory in bytes; 0 is no limit. The error is ErrMemory if the encoder needs more.
 	MaxMemory int64
 }
 
-// Video encodes frames while later ones are still being made.
+// Video encodes frames while later ones are drawn.
 type Video struct {
 	settings Settings
 	dir      string
 	command  *exec.Cmd
 	stdin    io.WriteCloser
-	words    *bytes.Buffer
+	messages *bytes.Buffer
 }
 
-// quiet keeps ffmpeg from reading anything but what it is given, and makes its output depend on nothing else.
-var quiet = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y"}
+// ffmpegFlags make ffmpeg read nothing but its inputs and print nothing but errors.
+var ffmpegFlags = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y"}
 
-// NewVideo starts an encoder for frames of one size: JPEG for mp4, PNG for gif. Finish or Abort must be called.
+// NewVideo starts an encoder for frames of one size: JPEG for mp4, PNG for gif. The caller must call Finish or Abort.
 func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 	dir, err := os.MkdirTemp("", "video-")
 	if err != nil {
 		return nil, fmt.Errorf("encoding a video: %w", err)
 	}
-	v := &Video{settings: s, dir: dir, words: &bytes.Buffer{}}
+	v := &Video{settings: s, dir: dir, messages: &bytes.Buffer{}}
 	codec := "mjpeg"
 	if s.Format == "gif" {
 		codec = "png"
 	}
-	// The format is known: without looking for it in the first megabytes, ffmpeg encodes as soon as there is a frame.
-	args := slices.Concat(quiet, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
+	// The input format is given, so ffmpeg need not probe the first megabytes and encodes from the first frame on.
+	args := slices.Concat(ffmpegFlags, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
 		"-c:v", codec, "-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
 	if s.Format == "gif" {
-		// The palette is made from all frames: they are kept without loss until then, on disk and not in memory.
+		// The palette is made from all frames. Until then they are kept lossless, on disk and not in memory.
 		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
 	} else {
-		// H.264 as every player takes it: 4:2:0, which needs even dimensions, and the index first.
+		// H.264 for every player: 4:2:0, which needs even dimensions, and the index at the start of the file.
 		args = append(args, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
 			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
 	}
 	v.command = exec.CommandContext(ctx, "ffmpeg", args...) //nolint:gosec // arguments of our own
 	v.command.WaitDelay = waitDelay
-	v.command.Stderr = v.words
+	v.command.Stderr = v.messages
 	if v.stdin, err = v.command.StdinPipe(); err == nil {
 		err = start(v.command, s.MaxMemory)
 	}
@@ -171,26 +172,26 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 
 func (v *Video) path(name string) string { return filepath.Join(v.dir, name) }
 
-// Write adds a frame. It waits while the encoder is busy.
+// Write adds a frame. It blocks while the encoder is busy.
 func (v *Video) Write(ctx context.Context, frame []byte) error {
 	if _, err := v.stdin.Write(frame); err != nil {
-		// It has ended, and what it said is complete once it has been waited for.
+		// The encoder has ended. Its output is complete only after Wait.
 		err = errors.Join(err, v.stdin.Close(), v.command.Wait())
-		return failed(ctx, "ffmpeg", v.words.Bytes(), err)
+		return failed(ctx, "ffmpeg", v.messages.Bytes(), err)
 	}
 	return nil
 }
 
-// Finish returns the video.
+// Finish ends the encoder and returns the video.
 func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 	defer func() { _ = os.RemoveAll(v.dir) }()
 	if err := errors.Join(v.stdin.Close(), v.command.Wait()); err != nil {
-		return nil, failed(ctx, "ffmpeg", v.words.Bytes(), err)
+		return nil, failed(ctx, "ffmpeg", v.messages.Bytes(), err)
 	}
 	if v.settings.Format != "gif" {
 		return os.ReadFile(v.path("out.mp4"))
 	}
-	input := slices.Concat(quiet, []string{"-i", v.path("frames.mkv")})
+	input := slices.Concat(ffmpegFlags, []string{"-i", v.path("frames.mkv")})
 	if err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", strconv.Itoa(threads), "-vf", "palettegen=stats_mode=diff", v.path("palette.png")})...); err != nil {
 		return nil, err
 	}
@@ -206,7 +207,7 @@ func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 	return os.ReadFile(v.path("out.gif"))
 }
 
-// Abort ends an encoder whose video is not wanted.
+// Abort ends the encoder and discards the video.
 func (v *Video) Abort() {
 	_ = v.stdin.Close()
 	_ = v.command.Process.Kill()

@@ -1,8 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package procs finds out what a process and its descendants use of the machine's memory, from Linux's /proc. A process that ends
-// meanwhile counts as nothing.
+// Package procs reads the memory of a process and its descendants from Linux's /proc. A process that has ended uses none.
 package procs
 
 import (
@@ -13,11 +12,11 @@ import (
 	"strconv"
 )
 
-// Tree returns a process and its descendants.
+// Tree returns the ids of a process and its descendants.
 func Tree(pid int) []int {
 	tree := []int{pid}
 	for i := 0; i < len(tree); i++ {
-		// A child belongs to the thread that made it.
+		// The kernel lists a child under the thread that started it.
 		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", tree[i])) // the pattern is well-formed
 		for _, list := range lists {
 			data, err := os.ReadFile(list) //nolint:gosec // a name of the kernel's
@@ -34,12 +33,12 @@ func Tree(pid int) []int {
 	return tree
 }
 
-// Unshared is the memory in bytes that no other process and no file holds: what would be free if the process ended.
+// Unshared returns the memory in bytes that belongs to neither another process nor a file: the memory that its end would free.
 func Unshared(pid int) int64 {
 	return sum(fmt.Sprintf("/proc/%d/status", pid), "RssAnon:", "RssShmem:")
 }
 
-// Proportional is the memory in bytes that the process uses, where what it shares with others is shared out among them (PSS).
+// Proportional returns the memory of a process in bytes, with its share of the memory that several processes use (PSS).
 func Proportional(pid int) int64 { return sum(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:") }
 
 // sum adds up the lines of a file that begin with one of the keys: "Pss:  1234 kB".

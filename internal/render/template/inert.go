@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// inertTags are the elements of a page that can neither run a script nor, with a policy that allows data: URLs only, reach anything.
-// Others, such as meta and link, can, or change what the next page in the same document is like.
+// inertTags are the elements that cannot run a script and, with a policy that allows only data: URLs, cannot load anything. Other
+// elements, such as meta and link, can, or change how the next page in the same document looks.
 var inertTags = tags(`
 	html head body title style
 	main header footer section article aside nav div span p h1 h2 h3 h4 h5 h6 hgroup blockquote pre address hr br wbr center font
@@ -22,13 +22,13 @@ var inertTags = tags(`
 	feFlood feFuncA feFuncB feFuncG feFuncR feGaussianBlur feImage feMerge feMergeNode feMorphology feOffset fePointLight
 	feSpecularLighting feSpotLight feTile feTurbulence`)
 
-// harmlessMetas are read out of a page before its elements are looked at: they say what is so anyway.
+// harmlessMetas removes meta elements that change nothing, because they state the defaults.
 var harmlessMetas = strings.NewReplacer(
 	`<meta charset="utf-8">`, "", `<meta charset="UTF-8">`, "", `<meta charset=utf-8>`, "", `<meta charset="utf-8"/>`, "", `<meta charset="utf-8" />`, "",
 	`<meta name="viewport" content="width=device-width, initial-scale=1">`, "", `<meta name="viewport" content="width=device-width, initial-scale=1.0">`, "",
 )
 
-// requests are what is found in most pages that need the network.
+// requests are texts that most pages with a request contain.
 var requests = []string{
 	`src="http`, `src='http`, `src=http`, `src="//`, `srcset="http`, `url(http`, `url("http`, `url('http`, `url(//`, `@import`, `image href="http`,
 }
@@ -43,7 +43,7 @@ func tags(names string) map[string]bool {
 
 const doctype = "<!doctype html>"
 
-// Quirks tells whether an inert page is laid out in quirks mode (https://quirks.spec.whatwg.org/).
+// Quirks reports whether an inert page is laid out in quirks mode (https://quirks.spec.whatwg.org/).
 func Quirks(html string) bool { return !standards(html) }
 
 func standards(html string) bool {
@@ -51,9 +51,9 @@ func standards(html string) bool {
 	return len(html) >= len(doctype) && strings.EqualFold(html[:len(doctype)], doctype)
 }
 
-// Inert tells whether a page, filled in from values, seems to need neither a script nor a request. That it has no element outside of
-// inertTags is certain, because an element begins with its name after "<" (https://html.spec.whatwg.org/multipage/syntax.html); the
-// rest is a guess, which whoever paints the page must see to.
+// Inert reports whether a page, filled in from values, seems to need neither a script nor a request. It is certain that the page has no
+// element outside of inertTags, because an element begins with its name after "<"
+// (https://html.spec.whatwg.org/multipage/syntax.html). The rest is a guess: the caller must refuse requests and scripts all the same.
 func Inert(html string, values map[string]any) bool {
 	if reaches(values) {
 		return false
@@ -81,20 +81,20 @@ func Inert(html string, values map[string]any) bool {
 		if end >= 0 {
 			name = rest[:end]
 		}
-		// Any other doctype makes a mode of its own.
+		// Any other doctype may select another mode.
 		if name != "" && isLetter(name[0]) && !inertTags[strings.ToLower(name)] || strings.EqualFold(name, "!doctype") {
 			return false
 		}
 	}
-	// It is done once in a document's life.
+	// A document honours autofocus only once, so the next page in it would look different.
 	return !strings.Contains(strings.ToLower(html), "autofocus")
 }
 
-// animated are the beginnings of "acTL", which makes a PNG move, in base64 at each of its three places.
+// animated are the three possible base64 encodings of "acTL", the chunk of an animated PNG.
 var animated = []string{"YWNUT", "FjVE", "hY1RM"}
 
-// moves tells whether a text has a picture that may move: the browser keeps pictures beyond their page, and what moves would be shown
-// in the midst of it.
+// moves reports whether a text has a picture that may be animated. The browser keeps pictures for later pages, which would show an
+// animation somewhere after its first frame.
 func moves(text string) bool {
 	const scheme = "data:image/"
 	found := false
@@ -113,7 +113,7 @@ func moves(text string) bool {
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// reaches tells whether a value is, or holds, a URL that a page of its own is needed for.
+// reaches reports whether a value is or holds a URL that makes the page not inert.
 func reaches(value any) bool {
 	switch v := value.(type) {
 	case string:

@@ -1,12 +1,12 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package template fills pages in from modifications. The work is done in the page by bind.js, which gets the values as data;
-// this package chooses them and hands them over.
+// Package template fills pages in from modifications. The script bind.js does the work in the page; this package chooses the values and
+// passes them to it as data.
 //
-// Elements are bound by attributes: data-param="name" shows a value as text (an img: as its source), data-param-href="name"
-// links to it, data-if="name" and data-if="!name" keep or drop an element, data-each="list" repeats it for each item, inside
-// which names are looked up in the item first. The page's own scripts find the values in platen.modifications.
+// Attributes bind elements to values: data-param="name" shows a value as text (an img uses it as its source), data-param-href="name"
+// links to it, data-if="name" and data-if="!name" keep or drop an element, and data-each="list" repeats it for each item. Inside a
+// repeated element, names are looked up in the item first. The page's own scripts find the values in platen.modifications.
 package template
 
 import (
@@ -29,14 +29,14 @@ var ready string
 var write string
 
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
-// modifications that the page does not use. What is not ready after the patience becomes a warning.
-func Ready(patience time.Duration) string {
-	return fmt.Sprintf("%s(%d, true)", ready, patience.Milliseconds())
+// modifications that the page does not use. A resource that is not ready after the timeout becomes a warning.
+func Ready(timeout time.Duration) string {
+	return fmt.Sprintf("%s(%d, true)", ready, timeout.Milliseconds())
 }
 
-// Write returns a script that puts an inert page, filled in from its modifications, in the place of the document at url, and resolves
-// as that of Ready does.
-func Write(url, html string, modifications map[string]any, patience time.Duration) (string, error) {
+// Write returns a script that replaces the document at url with an inert page, filled in from its modifications. It resolves as the
+// script of Ready does.
+func Write(url, html string, modifications map[string]any, timeout time.Duration) (string, error) {
 	fill, err := Script(modifications)
 	if err != nil {
 		return "", err
@@ -45,17 +45,17 @@ func Write(url, html string, modifications map[string]any, patience time.Duratio
 	if err != nil {
 		return "", fmt.Errorf("encoding the page: %w", err)
 	}
-	return fmt.Sprintf("%s(%q, %s, () => {%s}, () => %s(%d, false))", write, url, literal, fill, ready, patience.Milliseconds()), nil
+	return fmt.Sprintf("%s(%q, %s, () => {%s}, () => %s(%d, false))", write, url, literal, fill, ready, timeout.Milliseconds()), nil
 }
 
-// Film is a script that, run before anything else in a page, puts the page's time into the renderer's hands.
+// Film is a script that lets the renderer set the page's time. It must run before any other script of the page.
 //
 //go:embed film.js
 var Film string
 
 var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
 
-// ForPage returns the modifications of one page: `page2@key` counts for page 2 only, and there it wins over `key`.
+// ForPage returns the modifications of one page: `page2@key` applies to page 2 only, where it overrides `key`.
 func ForPage(modifications map[string]any, page int) map[string]any {
 	values := make(map[string]any, len(modifications))
 	own := map[string]any{}
@@ -72,14 +72,14 @@ func ForPage(modifications map[string]any, page int) map[string]any {
 	return values
 }
 
-// Script returns what is to run in a page before anything else does. The values are a JSON string inside of it, so that no
-// value can become code.
+// Script returns the script that fills a page in. It must run before any other script of the page. It holds the values as a JSON
+// string, so that no value can become code.
 func Script(modifications map[string]any) (string, error) {
 	values, err := json.Marshal(modifications)
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
 	}
-	// A JSON string is a JavaScript string since ECMAScript 2019, and encoding/json escapes U+2028 and U+2029 besides.
+	// A JSON string is a JavaScript string since ECMAScript 2019, and encoding/json escapes U+2028 and U+2029 too.
 	literal, err := json.Marshal(string(values))
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
