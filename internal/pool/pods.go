@@ -417,6 +417,7 @@ func (e *pod) assignment() *Assignment {
 	return &Assignment{
 		Job:      e.job.Job,
 		TaskID:   taskID(e.job.UID, e.job.Generation, e.job.attempts),
+		Attempt:  e.job.attempts,
 		Deadline: e.job.deadline,
 		PodName:  e.Name,
 	}

@@ -57,6 +57,8 @@ type Assignment struct {
 	Job
 	// TaskID is unique for each attempt: "<job UID>.<generation>.<attempt>".
 	TaskID string
+	// Attempt at the job, from 1.
+	Attempt int
 	// Deadline by which the pod must have reported.
 	Deadline time.Time
 	// PodName of the pod that holds the task.

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package client is the render pod's half of dispatch: it asks for tasks, has them rendered, sends the files and reports.
+// Package client is the render pod's side of dispatch: it polls for tasks, renders them, sends the files and reports the results.
 package client
 
 import (
@@ -31,45 +31,45 @@ import (
 )
 
 const (
-	// callTimeout bounds a request that moves no file.
+	// callTimeout bounds a request without a file.
 	callTimeout = 15 * time.Second
-	// retryPause is how long to wait before a request that failed is made again.
+	// retryPause is the wait before a failed request is sent again.
 	retryPause = 500 * time.Millisecond
 )
 
 var (
-	errRetire = errors.New("dispatch says that this pod should end")
+	errRetire = errors.New("the dispatch server has retired this pod")
 	errGone   = errors.New("the task is gone")
-	errDenied = errors.New("dispatch does not accept this pod")
+	errDenied = errors.New("the dispatch server does not accept this pod")
 )
 
 // Options of a Client. All but GoneTimeout are required.
 type Options struct {
 	// URL of the dispatch server.
 	URL string
-	// CA that signed its certificate, in PEM.
+	// CA of its certificate in PEM.
 	CA []byte
-	// TokenFile holds the pod's token. It is read for each request, because tokens rotate.
+	// TokenFile holds the pod's token. The client reads it for each request, because tokens rotate.
 	TokenFile string
 	Renderer  render.Renderer
 	Logger    *slog.Logger
-	// GoneTimeout is how long dispatch may be unreachable before the pod ends by itself. Default 60 s.
+	// GoneTimeout is how long the dispatch server may be unreachable before Run fails. Default 60 s.
 	GoneTimeout time.Duration
 }
 
-// Client asks for tasks.
+// Client renders the tasks of a dispatch server.
 type Client struct {
 	Options
 	http *http.Client
-	// heard is when dispatch last answered.
-	heard time.Time
+	// lastAnswer is when the dispatch server last answered a poll.
+	lastAnswer time.Time
 }
 
 // New returns a Client.
 func New(options Options) (*Client, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(options.CA) {
-		return nil, errors.New("the dispatch CA is no PEM certificate")
+		return nil, errors.New("the CA of the dispatch server is not a PEM certificate")
 	}
 	if options.GoneTimeout == 0 {
 		options.GoneTimeout = time.Minute
@@ -85,10 +85,10 @@ func New(options Options) (*Client, error) {
 	return &Client{Options: options, http: &http.Client{Transport: transport}}, nil
 }
 
-// Run asks for tasks and works on them until dispatch says that the pod should end, or ctx ends: both are no error.
+// Run renders tasks until the dispatch server retires the pod or ctx ends. Neither is an error.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
-	c.heard = time.Now()
+	c.lastAnswer = time.Now()
 	for {
 		assignment, err := c.poll(ctx)
 		switch {
@@ -98,10 +98,10 @@ func (c *Client) Run(ctx context.Context) error {
 			c.work(ctx, assignment)
 		case err == nil:
 			continue
-		case time.Since(c.heard) > c.GoneTimeout:
-			return fmt.Errorf("dispatch has not been reachable for %s: %w", c.GoneTimeout, err)
+		case time.Since(c.lastAnswer) > c.GoneTimeout:
+			return fmt.Errorf("the dispatch server has not answered for %s: %w", c.GoneTimeout, err)
 		default:
-			c.Logger.Warn("asking for a task", "error", err)
+			c.Logger.Warn("failed to poll for a task", "error", err)
 			pause(ctx)
 		}
 	}
@@ -121,22 +121,22 @@ func (c *Client) poll(ctx context.Context) (*wire.Assignment, error) {
 		if err := json.NewDecoder(io.LimitReader(resp.Body, wire.MaxTask)).Decode(assignment); err != nil {
 			return nil, fmt.Errorf("reading a task: %w", err)
 		}
-		c.heard = time.Now()
+		c.lastAnswer = time.Now()
 		return assignment, nil
 	case http.StatusNoContent:
-		c.heard = time.Now()
-		return nil, nil //nolint:nilnil // nothing to do yet
+		c.lastAnswer = time.Now()
+		return nil, nil //nolint:nilnil // no task yet
 	case http.StatusGone:
 		return nil, errRetire
 	default:
-		return nil, refusal(resp)
+		return nil, answerError(resp)
 	}
 }
 
-// work renders one task and reports how it went. A task that is gone is dropped.
+// work renders one task and reports the result. It drops a task that is gone.
 func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	log := c.Logger.With("task", a.TaskID)
-	log.Info("rendering", "format", a.Task.Format, "pages", len(a.Task.Pages))
+	log.Info("rendering the task", "format", a.Task.Format, "pages", len(a.Task.Pages))
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	w := &work{client: c, ctx: ctx, Assignment: a, started: time.Now(), sent: map[file.ID][]byte{}}
@@ -156,16 +156,19 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 		return
 	}
 	result.Warnings = warnings[:min(len(warnings), wire.MaxWarnings)]
+	log = log.With("duration", time.Since(w.started))
 	if err != nil {
 		result = wire.Result{Failure: failure(err)}
+		log.Warn("failed to render the task", "reason", result.Failure.Reason)
+	} else {
+		log.Info("rendered the task", "files", len(result.Files))
 	}
 	if err := w.report(ctx, result); err != nil {
-		log.Warn("reporting the result", "error", err)
-		return
+		log.Warn("failed to report the result", "error", err)
 	}
-	log.Info("done", "milliseconds", result.RenderMilliseconds, "failure", err)
 }
 
+// failure returns the failure of a render to report.
 func failure(err error) *wire.Failure {
 	problem := (*render.Error)(nil)
 	if errors.As(err, &problem) {
@@ -174,16 +177,16 @@ func failure(err error) *wire.Failure {
 	return &wire.Failure{Reason: render.ReasonRenderFailed, Message: err.Error()}
 }
 
-// work is one task in the making. It implements render.Sink.
+// work is one task while it is rendered. It implements render.Sink.
 type work struct {
 	client *Client
-	ctx    context.Context //nolint:containedctx // the task's life
+	ctx    context.Context //nolint:containedctx // it lives as long as the task
 	*wire.Assignment
 	started time.Time
-	// sent has the bytes of each file until the result is accepted: dispatch may ask for them again.
+	// sent has the bytes of each file. The dispatch server may ask for them again until it accepts the result.
 	sent   map[file.ID][]byte
 	result wire.Result
-	// progress of a film, nil before its first frame.
+	// progress of a video, nil before its first frame.
 	progress atomic.Pointer[render.Progress]
 }
 
@@ -200,11 +203,11 @@ func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
 // Progress keeps it for the next heartbeat.
 func (w *work) Progress(p render.Progress) { w.progress.Store(&p) }
 
-// beat says every few seconds that the task is worked on, sooner when there is progress, and cancels it when it is gone.
+// beat sends a heartbeat every few seconds, sooner if there is progress, and cancels a task that is gone.
 func (w *work) beat(cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(wire.ProgressInterval)
 	defer ticker.Stop()
-	var told *render.Progress
+	var reported *render.Progress
 	last := w.started
 	for {
 		select {
@@ -213,13 +216,13 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 		case <-ticker.C:
 		}
 		progress := w.progress.Load()
-		if progress == told && time.Since(last) < wire.HeartbeatInterval {
+		if progress == reported && time.Since(last) < wire.HeartbeatInterval {
 			continue
 		}
-		told, last = progress, time.Now()
+		reported, last = progress, time.Now()
 		body, err := json.Marshal(wire.Heartbeat{Progress: progress})
 		if err != nil {
-			w.client.Logger.Error("encoding a heartbeat", "error", err)
+			w.client.Logger.Error("failed to encode a heartbeat", "error", err)
 			return
 		}
 		call, stop := context.WithTimeout(w.ctx, callTimeout)
@@ -234,7 +237,7 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 	}
 }
 
-// send sends one file, again and again while dispatch is away.
+// send sends one file.
 func (w *work) send(ctx context.Context, id file.ID) error {
 	header := http.Header{"Content-Type": {w.Task.Format.ContentType()}}
 	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", w.TaskID, id.Page)
@@ -249,11 +252,11 @@ func (w *work) send(ctx context.Context, id file.ID) error {
 			return err
 		}
 		defer drain(resp)
-		return refusal(resp)
+		return answerError(resp)
 	})
 }
 
-// report sends the result, and first again whatever files dispatch misses.
+// report sends the result. If files are missing, it sends them and then the result again.
 func (w *work) report(ctx context.Context, result wire.Result) error {
 	body, err := json.Marshal(result)
 	if err != nil {
@@ -268,7 +271,7 @@ func (w *work) report(ctx context.Context, result wire.Result) error {
 		}
 		defer drain(resp)
 		if resp.StatusCode != http.StatusConflict {
-			return refusal(resp)
+			return answerError(resp)
 		}
 		var missing wire.Missing
 		if err := json.NewDecoder(io.LimitReader(resp.Body, wire.MaxResult)).Decode(&missing); err != nil {
@@ -281,11 +284,11 @@ func (w *work) report(ctx context.Context, result wire.Result) error {
 				}
 			}
 		}
-		return errors.New("files were sent again")
+		return errors.New("missing files were sent again")
 	})
 }
 
-// insist repeats a call until it succeeds, the task is gone, or dispatch has been away for too long.
+// insist repeats a call until it succeeds, the task is gone, or GoneTimeout has passed.
 func (c *Client) insist(ctx context.Context, call func(ctx context.Context) error) error {
 	giveUp := time.Now().Add(c.GoneTimeout)
 	for {
@@ -296,7 +299,7 @@ func (c *Client) insist(ctx context.Context, call func(ctx context.Context) erro
 		case errors.Is(err, errGone), ctx.Err() != nil, time.Now().After(giveUp):
 			return err
 		}
-		c.Logger.Warn("dispatch did not take it; trying again", "error", err)
+		c.Logger.Warn("request to the dispatch server failed; sending it again", "error", err)
 		pause(ctx)
 	}
 }
@@ -317,8 +320,8 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	return c.http.Do(req)
 }
 
-// refusal is the error that an answer means, nil for 204.
-func refusal(resp *http.Response) error {
+// answerError returns the error of an answer, nil for 204.
+func answerError(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusNoContent:
 		return nil
@@ -328,16 +331,17 @@ func refusal(resp *http.Response) error {
 		return fmt.Errorf("%w (HTTP %d)", errDenied, resp.StatusCode)
 	default:
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only for the message
-		return fmt.Errorf("dispatch answers HTTP %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+		return fmt.Errorf("the dispatch server answers HTTP %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
 	}
 }
 
-// drain lets the connection be used again.
+// drain reads and closes a body, so that the connection can be reused.
 func drain(resp *http.Response) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 	_ = resp.Body.Close()
 }
 
+// pause waits for retryPause or the end of ctx.
 func pause(ctx context.Context) {
 	timer := time.NewTimer(retryPause)
 	defer timer.Stop()

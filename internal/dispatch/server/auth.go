@@ -20,46 +20,46 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 )
 
-// The keys under which a TokenReview tells of the pod to which a token is bound.
+// The keys of a TokenReview's extra fields that name the pod to which a token is bound.
 const (
 	extraPodName = "authentication.kubernetes.io/pod-name"
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
 )
 
 const (
-	// verdictLife is how long a token that was found good is not reviewed again. A pod that is gone is refused by the pool at
-	// once, whatever its token.
-	verdictLife = 5 * time.Minute
-	// maxVerdicts bounds the memory of verdicts.
-	maxVerdicts = 10_000
-	// maxToken bounds a token, in bytes.
+	// reviewTTL is how long the review of a valid token is reused. The pool rejects a deleted pod at once, whatever its token.
+	reviewTTL = 5 * time.Minute
+	// maxReviews bounds the reviews in memory.
+	maxReviews = 10_000
+	// maxToken bounds a token in bytes.
 	maxToken = 16 << 10
 )
 
 var errUnauthorized = errors.New("unauthorized")
 
-// TokenReviewer finds out whose a token is by asking the API server.
+// TokenReviewer reviews tokens with the API server.
 type TokenReviewer struct {
 	// Client creates TokenReviews.
 	Client client.Client
-	// Audience that the token must be for.
+	// Audience that a token must have.
 	Audience string
-	// Now is the clock.
+	// Now returns the time.
 	Now func() time.Time
 
-	mu       sync.Mutex
-	verdicts map[[sha256.Size]byte]*verdict
+	mu      sync.Mutex
+	reviews map[[sha256.Size]byte]*review
 }
 
-type verdict struct {
-	done  chan struct{}
-	pod   pool.PodID
-	err   error
-	until time.Time
+// review of one token. done is closed once pod and err are set.
+type review struct {
+	done    chan struct{}
+	pod     pool.PodID
+	err     error
+	expires time.Time
 }
 
-// Review returns the pod to which a token is bound. One token is reviewed once, also when several requests bring it at a time;
-// a token that is refused is not remembered.
+// Review returns the pod to which a token is bound. Concurrent requests with one token share one review. The review of an invalid token
+// is not reused.
 func (r *TokenReviewer) Review(ctx context.Context, token string) (pool.PodID, error) {
 	if token == "" || len(token) > maxToken {
 		return pool.PodID{}, errUnauthorized
@@ -67,11 +67,11 @@ func (r *TokenReviewer) Review(ctx context.Context, token string) (pool.PodID, e
 	key := sha256.Sum256([]byte(token))
 	now := r.Now()
 	r.mu.Lock()
-	if r.verdicts == nil || len(r.verdicts) >= maxVerdicts {
-		r.verdicts = map[[sha256.Size]byte]*verdict{}
+	if r.reviews == nil || len(r.reviews) >= maxReviews {
+		r.reviews = map[[sha256.Size]byte]*review{}
 	}
-	known := r.verdicts[key]
-	if known != nil && now.Before(known.until) {
+	known := r.reviews[key]
+	if known != nil && now.Before(known.expires) {
 		r.mu.Unlock()
 		select {
 		case <-known.done:
@@ -80,23 +80,24 @@ func (r *TokenReviewer) Review(ctx context.Context, token string) (pool.PodID, e
 			return pool.PodID{}, ctx.Err()
 		}
 	}
-	mine := &verdict{done: make(chan struct{}), until: now.Add(verdictLife)}
-	r.verdicts[key] = mine
+	mine := &review{done: make(chan struct{}), expires: now.Add(reviewTTL)}
+	r.reviews[key] = mine
 	r.mu.Unlock()
 
-	mine.pod, mine.err = r.review(ctx, token)
+	mine.pod, mine.err = r.create(ctx, token)
 	close(mine.done)
 	if mine.err != nil {
 		r.mu.Lock()
-		if r.verdicts[key] == mine {
-			delete(r.verdicts, key)
+		if r.reviews[key] == mine {
+			delete(r.reviews, key)
 		}
 		r.mu.Unlock()
 	}
 	return mine.pod, mine.err
 }
 
-func (r *TokenReviewer) review(ctx context.Context, token string) (pool.PodID, error) {
+// create creates a TokenReview and returns the pod in its status.
+func (r *TokenReviewer) create(ctx context.Context, token string) (pool.PodID, error) {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{r.Audience}}}
 	if err := r.Client.Create(ctx, review); err != nil {
 		return pool.PodID{}, fmt.Errorf("reviewing a token: %w", err)

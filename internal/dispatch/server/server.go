@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package server is the manager's half of dispatch: it authenticates render pods, hands out tasks and streams what they send
-// into the content store.
+// Package server is the manager's side of dispatch: it authenticates render pods, assigns tasks to them and streams their files into
+// the content store.
 package server
 
 import (
@@ -30,12 +30,12 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// Reviewer finds out which pod a token is bound to.
+// Reviewer returns the pod to which a token is bound.
 type Reviewer interface {
 	Review(ctx context.Context, token string) (pool.PodID, error)
 }
 
-// Pool says which pod has which task.
+// Pool assigns tasks to pods.
 type Pool interface {
 	Next(ctx context.Context, id pool.PodID) (*pool.Assignment, error)
 	Heartbeat(id pool.PodID, task string) error
@@ -45,7 +45,7 @@ type Pool interface {
 	Finish(id pool.PodID, task string, failure *render.Error) error
 }
 
-// Store keeps what pods send.
+// Store keeps rendered files.
 type Store interface {
 	Put(ctx context.Context, ref content.Ref, f file.File, r io.Reader, maxBytes int64) (file.File, error)
 	Inspect(ctx context.Context, ref content.Ref, f file.File) (file.File, error)
@@ -57,11 +57,11 @@ type Options struct {
 	Reviewer Reviewer
 	Pool     Pool
 	Store    Store
-	// Now is the clock.
+	// Now returns the time.
 	Now func() time.Time
-	// Log gets what goes wrong on the manager's side.
+	// Log gets a line for each task that a pod takes and ends, and errors of the manager.
 	Log logr.Logger
-	// MaxPage bounds one file, in bytes. Default wire.MaxPage.
+	// MaxPage bounds one file in bytes. Default wire.MaxPage.
 	MaxPage int64
 }
 
@@ -69,7 +69,7 @@ type Options struct {
 type Server struct {
 	Options
 	mu sync.Mutex
-	// stored has the files that this process has stored, by task. Files that an earlier process has stored are inspected.
+	// stored has the files that this process has stored, by task. Files of an earlier process are read from the store.
 	stored map[string][]file.File
 }
 
@@ -96,7 +96,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		_ = server.Close() // pods ask the next manager
+		_ = server.Close() // pods poll the next manager
 	})
 	err := server.ServeTLS(listener, "", "")
 	if !stop() {
@@ -119,6 +119,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
+// authenticated calls next with the pod to which the request's token is bound.
 func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, pool.PodID)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -131,7 +132,7 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 		case errors.Is(err, errUnauthorized):
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 		case err != nil:
-			s.Log.Error(err, "Authenticating a render pod")
+			s.Log.Error(err, "Failed to authenticate a render pod")
 			s.tryAgain(w)
 		default:
 			next(w, r, pod)
@@ -144,13 +145,15 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	defer cancel()
 	assignment, err := s.Pool.Next(ctx, pod)
 	if err != nil {
-		s.refuse(w, err)
+		s.respond(w, err)
 		return
 	}
 	if assignment == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	// A pod that polls again for a lost answer takes the task again.
+	s.log(assignment).Info("Assigned RenderJob to render pod", "timeout", assignment.Timeout)
 	failpoint.Hit("dispatch.after-assign-before-answer")
 	w.Header().Set("Content-Type", "application/json")
 	err = json.NewEncoder(w).Encode(wire.Assignment{
@@ -159,14 +162,14 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		Task:                assignment.Task,
 	})
 	if err != nil {
-		s.Log.V(1).Info("Handing out a task", "error", err.Error()) // the pod asks again and is given it again
+		s.log(assignment).V(1).Info("Failed to send a task; the pod polls again", "error", err.Error())
 	}
 }
 
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	task := r.PathValue("task")
 	if err := s.Pool.Heartbeat(pod, task); err != nil {
-		s.refuse(w, err)
+		s.respond(w, err)
 		return
 	}
 	var beat wire.Heartbeat
@@ -184,7 +187,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	task := r.PathValue("task")
 	assignment, err := s.Pool.Holds(pod, task)
 	if err != nil {
-		s.refuse(w, err)
+		s.respond(w, err)
 		return
 	}
 	number, err := strconv.Atoi(r.PathValue("page"))
@@ -202,16 +205,16 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		return
 	}
 	failpoint.Hit("page.first-byte")
-	// A second for each 64 KiB, and some to begin with: a pod sends over the cluster's network.
+	// 30 seconds, and one for each 64 KiB: a pod sends over the cluster's network.
 	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
-	_ = http.NewResponseController(w).SetReadDeadline(deadline) // not every test server has deadlines
+	_ = http.NewResponseController(w).SetReadDeadline(deadline) // some test servers have no deadlines
 	stored, err := s.Store.Put(r.Context(), ref(assignment), *expected, r.Body, s.MaxPage)
 	if errors.Is(err, content.ErrTooLarge) {
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
 		return
 	}
 	if err != nil {
-		s.Log.Error(err, "Storing a page", "task", task)
+		s.log(assignment).Error(err, "Failed to store a file", "file", expected.Name)
 		s.tryAgain(w)
 		return
 	}
@@ -224,7 +227,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	assignment, err := s.Pool.Holds(pod, task)
 	if err != nil {
 		s.forget(task)
-		s.refuse(w, err)
+		s.respond(w, err)
 		return
 	}
 	var result wire.Result
@@ -234,28 +237,46 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	}
 	if f := result.Failure; f != nil {
 		s.forget(task)
-		s.refuse(w, s.Pool.Finish(pod, task, &render.Error{Reason: f.Reason, Message: truncate(f.Message), Terminal: f.Terminal}))
+		err := s.Pool.Finish(pod, task, &render.Error{Reason: f.Reason, Message: truncate(f.Message), Terminal: f.Terminal})
+		if err == nil {
+			s.log(assignment).Info("Render pod failed to render RenderJob", "reason", truncate(f.Reason), "terminal", f.Terminal, "duration", s.elapsed(assignment))
+		}
+		s.respond(w, err)
 		return
 	}
 	manifest, missing := s.manifest(r.Context(), assignment, result)
 	if len(missing) > 0 {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusConflict)
-		_ = json.NewEncoder(w).Encode(wire.Missing{Files: missing}) // the pod asks again
+		_ = json.NewEncoder(w).Encode(wire.Missing{Files: missing}) // without the answer, the pod sends the result again
 		return
 	}
 	failpoint.Hit("content.before-commit")
 	if err := s.Store.PutManifest(r.Context(), ref(assignment), manifest); err != nil {
-		s.Log.Error(err, "Committing a render", "task", task)
+		s.log(assignment).Error(err, "Failed to store a manifest")
 		s.tryAgain(w)
 		return
 	}
 	failpoint.Hit("content.after-commit")
 	s.forget(task)
-	s.refuse(w, s.Pool.Finish(pod, task, nil))
+	err = s.Pool.Finish(pod, task, nil)
+	if err == nil {
+		s.log(assignment).Info("Render pod rendered RenderJob", "files", len(manifest.Files), "duration", s.elapsed(assignment))
+	}
+	s.respond(w, err)
 }
 
-// manifest compares what the pod says it sent with what is stored, and names the files that are not.
+// log returns a logger with the job and the pod of an assignment. It has nothing of what the job renders.
+func (s *Server) log(a *pool.Assignment) logr.Logger {
+	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "generation", a.Generation, "pod", a.PodName, "attempt", a.Attempt)
+}
+
+// elapsed returns the time since the pod took the task.
+func (s *Server) elapsed(a *pool.Assignment) time.Duration {
+	return s.Now().Sub(a.Deadline.Add(-a.Timeout))
+}
+
+// manifest returns the manifest of a task, with the dimensions that the pod reports, and the files that are not stored as reported.
 func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []file.ID) {
 	m = content.Manifest{
 		RenderMilliseconds: max(result.RenderMilliseconds, 0),
@@ -285,7 +306,7 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 	return m, missing
 }
 
-// find returns the file with an identity, nil if there is none.
+// find returns the file with an ID, nil if there is none.
 func find(files []file.File, id file.ID) *file.File {
 	i := slices.IndexFunc(files, func(f file.File) bool { return f.ID == id })
 	if i < 0 {
@@ -294,7 +315,7 @@ func find(files []file.File, id file.ID) *file.File {
 	return &files[i]
 }
 
-// remember keeps what is known of a file that was stored for a task, and returns how many files the task has stored.
+// remember records a stored file of a task, and returns the number of the task's stored files.
 func (s *Server) remember(task string, f file.File) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,7 +327,7 @@ func (s *Server) remember(task string, f file.File) int {
 	return len(s.stored[task])
 }
 
-// Files returns the files that this process has stored for a task in progress, in the order in which they came.
+// Files returns the files that this process has stored for an unfinished task, in the order of their arrival.
 func (s *Server) Files(task string) []file.File {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -319,8 +340,8 @@ func (s *Server) forget(task string) {
 	delete(s.stored, task)
 }
 
-// refuse answers with what an error of the pool means to a pod; no error is 204.
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+// respond answers with the status for an error of the pool: 204 for none.
+func (s *Server) respond(w http.ResponseWriter, err error) {
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)

@@ -1,14 +1,14 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire is what render pods and the dispatch server say to each other: JSON over HTTPS, the pod asking.
+// Package wire declares the messages between render pods and the dispatch server: JSON over HTTPS, with the pod as the client.
 //
-//	POST /v1/poll                                    → 200 Assignment | 204 nothing yet, ask again | 410 end
-//	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 ask again
+//	POST /v1/poll                                    → 200 Assignment | 204 no task yet, poll again | 410 exit
+//	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 try again
 //	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
-//	POST /v1/tasks/{task}/result          Result     → 204 | 409 Missing | 410 the task is gone | 503 ask again
+//	POST /v1/tasks/{task}/result          Result     → 204 | 409 Missing | 410 the task is gone | 503 try again
 //
-// Every request carries the pod's service-account token for Audience. 401 and 403 say nothing more.
+// Every request carries the pod's service account token. The answers 401 and 403 give no reason.
 package wire
 
 import (
@@ -20,46 +20,46 @@ import (
 
 // Limits of messages.
 const (
-	// MaxTask bounds an Assignment, in bytes of JSON.
+	// MaxTask bounds an Assignment in bytes of JSON.
 	MaxTask = 128 << 20
 	// MaxResult bounds a Result, in bytes of JSON.
 	MaxResult = 1 << 20
 	// MaxWarnings bounds the warnings of a Result.
 	MaxWarnings = 64
-	// MaxPage bounds one file, in bytes.
+	// MaxPage bounds one file in bytes.
 	MaxPage = 512 << 20
-	// PollTimeout is how long the server keeps a poll.
+	// PollTimeout is how long the server holds a poll.
 	PollTimeout = 25 * time.Second
 	// MaxHeartbeat bounds a Heartbeat, in bytes of JSON.
 	MaxHeartbeat = 1 << 10
-	// HeartbeatInterval is how often a pod says that it still works on its task.
+	// HeartbeatInterval is how often a pod reports that it still renders its task.
 	HeartbeatInterval = 3 * time.Second
-	// ProgressInterval is how often a pod tells of progress, with a heartbeat.
+	// ProgressInterval is how often a pod reports progress, in a heartbeat.
 	ProgressInterval = time.Second
 )
 
-// Assignment is a task for the pod that asked.
+// Assignment is a task for a pod.
 type Assignment struct {
 	// TaskID names the task in the other routes.
 	TaskID string `json:"taskID"`
-	// TimeoutMilliseconds is how long the pod has, from now.
+	// TimeoutMilliseconds is the time that the pod has from the receipt of the Assignment.
 	TimeoutMilliseconds int64       `json:"timeoutMilliseconds"`
 	Task                render.Task `json:"task"`
 }
 
-// Heartbeat says that a task is worked on.
+// Heartbeat reports that the pod still renders a task.
 type Heartbeat struct {
-	// Progress of a film, nil for anything else.
+	// Progress of a video, nil before its first frame and for any other format.
 	Progress *render.Progress `json:"progress,omitempty"`
 }
 
-// Result ends a task.
+// Result reports the end of a task.
 type Result struct {
-	// Files that were sent, each with its dimensions and SHA256. Empty if Failure is set.
+	// Files that the pod has sent, each with its dimensions and SHA256. Empty if Failure is set.
 	Files    []file.File      `json:"files,omitempty"`
 	Warnings []render.Warning `json:"warnings,omitempty"`
 	Failure  *Failure         `json:"failure,omitempty"`
-	// RenderMilliseconds from the task's receipt to its last file.
+	// RenderMilliseconds is the time from the receipt of the task to its last file.
 	RenderMilliseconds int64 `json:"renderMilliseconds"`
 }
 
@@ -70,7 +70,7 @@ type Failure struct {
 	Terminal bool   `json:"terminal"`
 }
 
-// Missing names the files that must be sent again.
+// Missing has the files that the pod must send again.
 type Missing struct {
 	Files []file.ID `json:"files"`
 }

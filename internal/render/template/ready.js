@@ -3,19 +3,19 @@
 
 // Waits until a page can be painted: loaded, ready by its own word, fonts and images decoded, a frame drawn. It never waits for an
 // idle network. What is not there after so many milliseconds is painted without, and told. Scripts of the page get a frame to draw in.
-(async (patience, scripts) => {
+(async (timeout, scripts) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
   const warn = own('warn') ?? (() => {});
-  const after = `${patience / 1000} s`;
+  const after = `${timeout / 1000} s`;
   const bare = (family) => family.replace(/["']/g, '');
   const generic = /^(serif|sans-serif|monospace|cursive|fantasy|math|emoji|(ui-|system-ui|-apple-system|BlinkMacSystemFont).*)$/i;
   const maxElements = 5000;
 
   let timer;
   const over = new Promise((resolve) => {
-    timer = (own('setTimeout') ?? setTimeout)(() => resolve('over'), patience);
+    timer = (own('setTimeout') ?? setTimeout)(() => resolve('over'), timeout);
   });
   const within = async (promise, complain) => {
     if (await Promise.race([promise, over]) === 'over') complain();
