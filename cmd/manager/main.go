@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manager is Platen's operator: it reconciles render jobs and storage connections, dispatches tasks to render pods,
-// serves their files and uploads them.
+// Command manager is Platen's operator: it reconciles RenderJobs and StorageConnections, dispatches tasks to render pods, serves the
+// rendered files and uploads them.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"os"
 	"time"
 
-	// The kinds of bucket that --content-store may name; gs:// is among our own packages.
+	// Drivers of the buckets that --content-store may name. The driver of gs:// is one of our packages.
 	_ "gocloud.dev/blob/azureblob"
 	_ "gocloud.dev/blob/s3blob"
 	corev1 "k8s.io/api/core/v1"
@@ -65,8 +65,8 @@ import (
 // +kubebuilder:rbac:groups="",resources=events,namespace=platen-system,verbs=create;patch
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// newsBuffer lets the pool and the uploader tell of changes before the controllers listen.
-const newsBuffer = 1024
+// eventBuffer lets the pool and the uploader report changes before the controllers start.
+const eventBuffer = 1024
 
 const (
 	leaseName     = "platen-manager"
@@ -94,7 +94,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	// Read without a cache: Secrets and ConfigMaps, which are not cached, and the manager's keys before it starts.
+	// A client without a cache reads Secrets and ConfigMaps, which are not cached, and the manager's keys before the cache starts.
 	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
@@ -110,18 +110,18 @@ func run(ctx context.Context, o options) error {
 	defer func() { _ = store.Close() }()
 	signer := content.NewSigner(keys.URLSigningKey, o.contentURL, o.contentURLTTL)
 
-	jobNews := make(chan event.TypedGenericEvent[types.NamespacedName], newsBuffer)
-	namespaceNews := make(chan event.TypedGenericEvent[string], newsBuffer)
+	jobEvents := make(chan event.TypedGenericEvent[types.NamespacedName], eventBuffer)
+	namespaceEvents := make(chan event.TypedGenericEvent[string], eventBuffer)
 	jobChanged := func(key types.NamespacedName) {
 		select {
-		case jobNews <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
-		case <-ctx.Done(): // nobody listens any more
+		case jobEvents <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
+		case <-ctx.Done(): // the controllers have stopped
 		}
 	}
 	renderPool := pool.New(pool.Options{
 		MaxPodsPerNamespace: o.maxPods, IdleTimeout: o.idleTimeout, Now: time.Now,
 		JobChanged:       jobChanged,
-		NamespaceChanged: func(name string) { namespaceNews <- event.TypedGenericEvent[string]{Object: name} },
+		NamespaceChanged: func(name string) { namespaceEvents <- event.TypedGenericEvent[string]{Object: name} },
 	})
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return err
@@ -135,7 +135,7 @@ func run(ctx context.Context, o options) error {
 		Credentials: credentials.Reader{Reader: direct},
 		Openers:     openers,
 	})
-	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, wanted: make(chan struct{}, 1)}
+	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, requests: make(chan struct{}, 1)}
 
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
@@ -145,9 +145,9 @@ func run(ctx context.Context, o options) error {
 		(&renderjob.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
 			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
-		}).SetupWithManager(mgr, jobNews),
+		}).SetupWithManager(mgr, jobEvents),
 		(&renderpod.Reconciler{
-			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceNews,
+			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceEvents,
 			PodConfig: podspec.Config{
 				Image:       o.rendererImage,
 				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
@@ -196,7 +196,7 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 		LeaderElectionID:        leaseName,
 		RenewDeadline:           new(renewDeadline),
 		LeaderElectionNamespace: o.namespace,
-		// The process ends at once when the manager stops, so nobody acts after the lease is given back.
+		// The process exits as soon as the manager stops, so it does nothing after it has released the lease.
 		LeaderElectionReleaseOnCancel: true,
 		HealthProbeBindAddress:        o.probeAddress,
 		Metrics: metricsserver.Options{
@@ -218,8 +218,8 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 	return mgr, errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping))
 }
 
-// lock is the lease by which the manager leads, held in the name of the pod: when its process was killed, the next one in the pod
-// leads at once, since the kubelet runs only one at a time. Without a pod's name, each process is on its own.
+// lock returns the leader election lease, held under the pod's name: the next process in the pod leads at once after a crash, because the
+// kubelet runs one at a time. Without a pod's name, it returns nil: each process holds the lease under its own name.
 func (o options) lock(config *rest.Config) (resourcelock.Interface, error) {
 	if !o.leaderElection || o.podName == "" {
 		return nil, nil
@@ -228,7 +228,7 @@ func (o options) lock(config *rest.Config) (resourcelock.Interface, error) {
 		resourcelock.ResourceLockConfig{Identity: o.podName}, config, renewDeadline)
 }
 
-// leader is a part of the manager that runs only while it leads.
+// leader is a Runnable that runs only while the manager leads.
 type leader func(ctx context.Context) error
 
 // Start implements manager.Runnable.
@@ -239,7 +239,7 @@ func (leader) NeedLeaderElection() bool { return true }
 
 var _ manager.LeaderElectionRunnable = leader(nil)
 
-// expire lets time pass for the pool.
+// expire calls pool.Expire once a second until ctx ends.
 func expire(ctx context.Context, p *pool.Pool) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -255,7 +255,7 @@ func expire(ctx context.Context, p *pool.Pool) error {
 
 func dispatchHost(o options) string { return fmt.Sprintf("%s.%s.svc", o.dispatchName, o.namespace) }
 
-// serveDispatch answers render pods, with a certificate that is made anew once half of its life is over.
+// serveDispatch serves render pods until ctx ends, with a certificate that is renewed after half of its lifetime.
 func serveDispatch(ctx context.Context, s *server.Server, keys credentials.Keys, o options) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.dispatchAddress)
 	if err != nil {
@@ -280,7 +280,7 @@ func serveHTTP(ctx context.Context, address string, handler http.Handler) error 
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // readers ask the next manager
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // clients retry with the next manager
 	defer stop()
 	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

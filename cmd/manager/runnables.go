@@ -18,45 +18,45 @@ import (
 	"github.com/platen-dev/platen/internal/failpoint"
 )
 
-// renewAfter is half of a dispatch certificate's life.
+// renewAfter is half of the lifetime of a dispatch certificate.
 const renewAfter = 182 * 24 * time.Hour
 
-// certificates makes the dispatch server's certificate and makes it anew in time.
+// certificates issues the dispatch server's certificate and renews it.
 type certificates struct {
 	keys credentials.Keys
 	name string
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	made    time.Time
+	issued  time.Time
 }
 
 func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if c.current == nil || now.Sub(c.made) > renewAfter {
+	if c.current == nil || now.Sub(c.issued) > renewAfter {
 		certificate, err := c.keys.ServerCertificate([]string{c.name}, now)
 		if err != nil {
 			return nil, err
 		}
-		c.current, c.made = &certificate, now
+		c.current, c.issued = &certificate, now
 	}
 	return c.current, nil
 }
 
-// sweeper deletes the files of jobs that are gone and of generations that are over.
+// sweeper deletes the files of deleted jobs and of older generations.
 type sweeper struct {
 	client   client.Client
 	store    *content.Store
 	interval time.Duration
-	wanted   chan struct{}
+	requests chan struct{}
 }
 
-// request asks for a sweep soon; several requests are one.
+// request requests a sweep. Several requests before it are one.
 func (s *sweeper) request() {
 	select {
-	case s.wanted <- struct{}{}:
+	case s.requests <- struct{}{}:
 	default:
 	}
 }
@@ -69,10 +69,10 @@ func (s *sweeper) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-		case <-s.wanted:
+		case <-s.requests:
 		}
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			ctrl.Log.Error(err, "Sweeping the content store")
+			ctrl.Log.Error(err, "Failed to sweep the content store")
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 	}
 	failpoint.Hit("sweep.before-delete")
 	removed, err := s.store.Sweep(ctx, func(ref content.Ref) bool {
-		// A generation that the cache has not seen yet is newer, not gone.
+		// A generation that the cache does not have yet is newer.
 		generation, alive := generations[ref.JobUID]
 		return alive && ref.Generation >= generation
 	})

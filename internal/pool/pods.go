@@ -13,35 +13,35 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// Reasons of failures that the pool itself finds, beside those of package render.
+// Reasons of failures that the pool finds, in addition to those of package render.
 const (
 	ReasonPodLost              = "PodLost"
 	ReasonDeadlineExceeded     = "DeadlineExceeded"
 	ReasonBackoffLimitExceeded = "BackoffLimitExceeded"
 )
 
-// progressInterval is how often a job may change for its progress alone.
+// progressInterval is the least time between two changes of a job's progress.
 const progressInterval = time.Second
 
-// PodID is who a pod proved to be.
+// PodID identifies a pod by its token.
 type PodID struct {
 	Namespace, Name string
 	UID             types.UID
 }
 
-// PodView is what the API server knows of a render pod.
+// PodView is a render pod as the API server shows it.
 type PodView struct {
 	Name string
 	UID  types.UID
 	// Owner is the UID of the job for which the pod was created.
 	Owner types.UID
-	// Ended is true once the pod's containers have ended; Deleting once it has a deletion timestamp.
+	// Ended is true once the pod's containers have ended, and Deleting once the pod has a deletion timestamp.
 	Ended, Deleting bool
-	// Message says why the pod waits (unschedulable, image missing) or how it ended (OOMKilled).
+	// Message says why the pod waits (Unschedulable, ErrImagePull) or how it ended (OOMKilled).
 	Message string
 }
 
-// Launch asks for a render pod. The caller creates it and then calls Launched.
+// Launch is a render pod to create. The caller creates it and then calls Launched.
 type Launch struct {
 	Job     types.NamespacedName
 	JobUID  types.UID
@@ -51,25 +51,25 @@ type Launch struct {
 type pod struct {
 	PodID
 	owner types.UID
-	// seen is true once the API cache has shown the pod: from then on its absence means that it is gone.
+	// seen is true once the API cache has shown the pod: then its absence means that it is gone.
 	seen bool
-	// heard is true once the pod has polled or sent a heartbeat to this process.
-	heard bool
-	// awaitUntil is until when a pod that was found, not launched, may announce the task that it still renders.
-	awaitUntil time.Time
-	// announced is a task that the pod says it renders and that the pool does not know yet.
+	// connected is true once the pod has polled this process or sent a heartbeat to it.
+	connected bool
+	// adoptUntil is the end of the time in which a pod of an earlier process may announce its task.
+	adoptUntil time.Time
+	// announced is a task that the pod renders and that the pool does not know yet.
 	announced string
 	lastSeen  time.Time
 	idleSince time.Time
 	job       *job
-	// wake is set while a poll of the pod waits.
+	// wake ends the pod's poll. It is nil if no poll waits.
 	wake    chan struct{}
 	retired bool
 	message string
 }
 
-// ObservePods tells the pool which render pods a namespace has. Pods that the pool has seen before and that are missing now
-// are gone; whatever they rendered is tried again.
+// ObservePods updates the pods of a namespace. A pod that the pool has seen and that is missing now is gone: its job gets another
+// attempt.
 func (p *Pool) ObservePods(name string, views []PodView) {
 	defer p.lock()()
 	ns := p.namespace(name)
@@ -86,13 +86,13 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 			if ns.launching[v.Name] != nil {
 				delete(ns.launching, v.Name)
 			} else {
-				entry.awaitUntil = now.Add(p.options.AdoptionGrace)
+				entry.adoptUntil = now.Add(p.options.AdoptionGrace)
 			}
 		}
 		entry.seen = true
 		if entry.message != v.Message {
 			entry.message = v.Message
-			p.tellWaiting(ns)
+			p.queueChanged(ns)
 		}
 		if v.Ended || v.Deleting {
 			p.removePod(ns, entry, v.Deleting && !v.Ended)
@@ -106,12 +106,12 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 	p.dispatch(name)
 }
 
-// Decide says which render pods a namespace needs beyond those that it has, and records that they are being launched.
+// Decide returns the render pods that a namespace needs in addition to its present ones, and records them as launching.
 func (p *Pool) Decide(name string) []Launch {
 	defer p.lock()()
 	ns := p.namespace(name)
 	now := p.options.Now()
-	if ns.settling(now) {
+	if ns.adopting(now) {
 		return nil
 	}
 	available := len(ns.launching)
@@ -139,7 +139,7 @@ func (p *Pool) Decide(name string) []Launch {
 	return launches
 }
 
-// Launched tells how a Launch went: the new pod's UID, or why it could not be created.
+// Launched records the result of a Launch: the new pod's UID, or the error of its creation.
 func (p *Pool) Launched(l Launch, uid types.UID, err error) {
 	defer p.lock()()
 	ns := p.namespace(l.Job.Namespace)
@@ -152,15 +152,15 @@ func (p *Pool) Launched(l Launch, uid types.UID, err error) {
 	}
 	if ns.message != message {
 		ns.message = message
-		p.tellWaiting(ns)
+		p.queueChanged(ns)
 	}
 }
 
-// Next waits until the pod gets a task or ctx ends; then it returns nil and no error. A pod that asks again although it holds
-// a task is given the same task again: the first answer was lost.
+// Next waits for a task for the pod. It returns nil and no error if ctx ends first. A pod that holds a task gets the same task again: the
+// first answer was lost.
 func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	unlock := p.lock()
-	entry, err := p.hear(id)
+	entry, err := p.contact(id)
 	if err != nil {
 		unlock()
 		return nil, err
@@ -197,7 +197,7 @@ func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	return entry.assignment(), nil
 }
 
-// Heartbeat says that the pod still renders the task. It returns ErrGone when the task is not the pod's any more.
+// Heartbeat records that the pod still renders the task. The error is ErrGone if the task is no longer the pod's.
 func (p *Pool) Heartbeat(id PodID, task string) error {
 	_, err := p.Holds(id, task)
 	if err == ErrNotReady { //nolint:errorlint // returned by Holds as it is
@@ -206,11 +206,11 @@ func (p *Pool) Heartbeat(id PodID, task string) error {
 	return err
 }
 
-// Holds returns the assignment if the pod holds the task. A pod that outlived the manager gets its task back here. The error is
+// Holds returns the assignment if the pod holds the task. A pod of an earlier process gets its task back here. The error is
 // ErrUnknownPod, ErrGone, or ErrNotReady while the job of an announced task is not enqueued yet.
 func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 	defer p.lock()()
-	entry, err := p.hear(id)
+	entry, err := p.contact(id)
 	if err != nil {
 		return nil, err
 	}
@@ -247,21 +247,21 @@ func (p *Pool) Stored(id PodID, task string, files int) {
 	}
 }
 
-// Progress records how far a film has come, at most once a second: each time is a write of the job's status.
+// Progress records the progress of a video, at most once a second, because each change is a write of the job's status.
 func (p *Pool) Progress(id PodID, task string, progress render.Progress) {
 	defer p.lock()()
 	j := p.held(id, task)
 	now := p.options.Now()
-	if j == nil || now.Sub(j.told) < progressInterval {
+	if j == nil || now.Sub(j.progressAt) < progressInterval {
 		return
 	}
 	progress.Percent = min(max(progress.Percent, 0), 100)
 	progress.Frames = max(progress.Frames, 0)
-	j.progress, j.told = &progress, now
+	j.progress, j.progressAt = &progress, now
 	p.jobChanged(j.Key)
 }
 
-// Finish ends an attempt: failure is nil when every page is stored. It returns ErrGone when the task is not the pod's.
+// Finish ends an attempt. failure is nil if all files are stored. The error is ErrGone if the task is no longer the pod's.
 func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
 	defer p.lock()()
 	j := p.held(id, task)
@@ -283,8 +283,8 @@ func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
 	return nil
 }
 
-// hear finds a pod by what it proved to be and notes that it is alive.
-func (p *Pool) hear(id PodID) (*pod, error) {
+// contact returns the pod with an identity and records that it is alive.
+func (p *Pool) contact(id PodID) (*pod, error) {
 	ns := p.namespaces[id.Namespace]
 	if ns == nil {
 		return nil, ErrUnknownPod
@@ -296,16 +296,17 @@ func (p *Pool) hear(id PodID) (*pod, error) {
 	if entry.retired {
 		return nil, ErrRetire
 	}
-	if !entry.heard {
-		entry.heard = true
+	if !entry.connected {
+		entry.connected = true
 		entry.idleSince = p.options.Now()
 	}
 	entry.lastSeen = p.options.Now()
 	return entry, nil
 }
 
+// held returns the job of a task that the pod holds, nil if it does not hold it.
 func (p *Pool) held(id PodID, task string) *job {
-	entry, err := p.hear(id)
+	entry, err := p.contact(id)
 	if err != nil {
 		return nil
 	}
@@ -322,9 +323,9 @@ func (p *Pool) addPod(ns *namespace, id PodID, owner types.UID) *pod {
 	return entry
 }
 
-// removePod forgets a pod. Its task is tried again; the attempt does not count against the job when the pod was taken away for
-// somebody else's sake.
-func (p *Pool) removePod(ns *namespace, entry *pod, takenAway bool) {
+// removePod removes a pod. Its job gets another attempt. deleted says that somebody deleted the pod while it ran: then the lost attempt
+// does not count, unless the pod was created for this job.
+func (p *Pool) removePod(ns *namespace, entry *pod, deleted bool) {
 	delete(ns.pods, entry.UID)
 	if entry.wake != nil {
 		entry.wake <- struct{}{}
@@ -336,7 +337,7 @@ func (p *Pool) removePod(ns *namespace, entry *pod, takenAway bool) {
 	}
 	message := fmt.Sprintf("render pod %s ended: %s", entry.Name, cause)
 	switch {
-	case entry.job != nil && takenAway && entry.owner != entry.job.UID:
+	case entry.job != nil && deleted && entry.owner != entry.job.UID:
 		j := entry.job
 		p.release(j)
 		j.attempts--
@@ -344,8 +345,8 @@ func (p *Pool) removePod(ns *namespace, entry *pod, takenAway bool) {
 		p.requeue(j)
 	case entry.job != nil:
 		p.lose(entry.job, message)
-	case !entry.heard:
-		// The pod never came to work: that was an attempt of the job for which it was made.
+	case !entry.connected:
+		// The pod never connected: that was an attempt of the job for which it was created.
 		for _, j := range ns.queue {
 			if j.UID == entry.owner {
 				p.dequeue(j)
@@ -358,11 +359,11 @@ func (p *Pool) removePod(ns *namespace, entry *pod, takenAway bool) {
 	p.namespaceChanged(entry.Namespace)
 }
 
-// dispatch gives queued jobs to pods whose poll waits: a pod made for the job first, else the one idle for longest.
+// dispatch assigns queued jobs to pods that poll: to the pod that was created for the job, else to the one that is idle for longest.
 func (p *Pool) dispatch(name string) {
 	ns := p.namespace(name)
 	now := p.options.Now()
-	if ns.settling(now) {
+	if ns.adopting(now) {
 		return
 	}
 	for _, j := range append([]*job(nil), ns.queue...) {
@@ -378,6 +379,7 @@ func (p *Pool) dispatch(name string) {
 	}
 }
 
+// assign assigns a job to a pod.
 func (p *Pool) assign(j *job, entry *pod) {
 	j.attempts++
 	j.phase, j.pod, j.podName, j.pages, j.progress, j.message = Rendering, entry, entry.Name, 0, nil, ""
@@ -390,17 +392,18 @@ func (p *Pool) assign(j *job, entry *pod) {
 	p.jobChanged(j.Key)
 }
 
-func (p *Pool) tellWaiting(ns *namespace) {
+// queueChanged reports a change of every queued job of a namespace: its message.
+func (p *Pool) queueChanged(ns *namespace) {
 	for _, j := range ns.queue {
 		p.jobChanged(j.Key)
 	}
 }
 
-// waitMessage says what a queued job waits for.
+// waitMessage returns what a queued job waits for.
 func (p *Pool) waitMessage(j *job) string {
 	ns := p.namespace(j.Key.Namespace)
 	for _, pod := range ns.pods {
-		if !pod.heard && pod.message != "" {
+		if !pod.connected && pod.message != "" {
 			return fmt.Sprintf("render pod %s waits: %s", pod.Name, pod.message)
 		}
 	}
@@ -410,6 +413,7 @@ func (p *Pool) waitMessage(j *job) string {
 	return "waiting for a render pod"
 }
 
+// assignment returns the task that the pod holds, nil if none.
 func (e *pod) assignment() *Assignment {
 	if e.job == nil {
 		return nil
@@ -423,16 +427,17 @@ func (e *pod) assignment() *Assignment {
 	}
 }
 
-// settling is true while a pod that was found at start may still announce the task that it renders.
-func (ns *namespace) settling(now time.Time) bool {
+// adopting reports whether a pod of an earlier process may still announce its task.
+func (ns *namespace) adopting(now time.Time) bool {
 	for _, pod := range ns.pods {
-		if !pod.heard && pod.awaitUntil.After(now) {
+		if !pod.connected && pod.adoptUntil.After(now) {
 			return true
 		}
 	}
 	return false
 }
 
+// idlePod returns a polling pod without a job: that of the owner, else the one idle for longest, else nil.
 func (ns *namespace) idlePod(owner types.UID) *pod {
 	var best *pod
 	for _, pod := range ns.pods {
@@ -447,7 +452,8 @@ func (ns *namespace) idlePod(owner types.UID) *pod {
 	return best
 }
 
-// freeName is deterministic, so that a create that is repeated after a crash finds the pod instead of making a second one.
+// freeName returns the name of a job's next pod. It is deterministic, so that a Create that is repeated after a crash finds the pod
+// instead of creating a second one.
 func (ns *namespace) freeName(j *job) string {
 	for n := j.attempts + 1; ; n++ {
 		name := fmt.Sprintf("render-%s-%d-%d", j.UID, j.Generation, n)

@@ -1,15 +1,15 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pool decides which render pod renders which job. It is memory and decisions only: it has no API client and reads no
-// clock of its own, so that every decision can be tested as a function of what was told before.
+// Package pool decides which render pod renders which job. It has no API client and is given its clock, so that tests can check every
+// decision as a function of the calls before it.
 //
 //	Enqueue ─► queued ──Next──► rendering ──Finish──► rendered
 //	             ▲                  │
 //	             └── pod lost, browser crashed, while attempts remain ──► failed
 //
-// Everything in here can be lost at any instant: jobs are enqueued again from the API server, and pods that still render
-// announce their task with their next heartbeat and keep it.
+// All of it is memory and can be lost at any time: the controller enqueues the jobs again, and a pod that still renders announces its
+// task with its next heartbeat and keeps it.
 package pool
 
 import (
@@ -25,34 +25,34 @@ import (
 )
 
 var (
-	// ErrUnknownPod means that the pod is not one that this pool asked for.
+	// ErrUnknownPod means that the pod is not a render pod of this pool.
 	ErrUnknownPod = errors.New("pod is not known to this pool")
-	// ErrRetire means that the pod has been idle for long enough and should end.
+	// ErrRetire means that the pod has been idle for too long and must exit.
 	ErrRetire = errors.New("pod is retired")
-	// ErrGone means that the task is not the pod's any more: the job was deleted, changed or given to another pod.
+	// ErrGone means that the task is no longer the pod's: the job was deleted, changed or assigned to another pod.
 	ErrGone = errors.New("task is gone")
-	// ErrNotReady means that the pool does not know the task yet, because it has just started; ask again.
+	// ErrNotReady means that the pool has just started and does not know the task yet. The pod must try again.
 	ErrNotReady = errors.New("pool is starting")
 )
 
-// Job is one generation of a RenderJob that wants rendering.
+// Job is one generation of a RenderJob to render.
 type Job struct {
 	Key        types.NamespacedName
 	UID        types.UID
 	Generation int64
 	// Timeout bounds one attempt, from the moment a pod takes the task.
 	Timeout time.Duration
-	// BackoffLimit is how often a lost attempt is tried again.
+	// BackoffLimit bounds the attempts after a lost one.
 	BackoffLimit int
-	// Attempts begun before this process knew the job.
+	// Attempts is the number of lost attempts before this process knew the job.
 	Attempts int
-	// Task is what the pod is told. Its strings are shared with the API cache, so a queued job costs little memory.
+	// Task for the pod. Its strings are shared with the API cache, so a queued job costs little memory.
 	Task render.Task
-	// TotalPages of the template, of which Task may hold a selection.
+	// TotalPages is the number of the template's pages. Task may have fewer.
 	TotalPages int
 }
 
-// Assignment is a task in the hands of a pod.
+// Assignment is a task that a pod holds.
 type Assignment struct {
 	Job
 	// TaskID is unique for each attempt: "<job UID>.<generation>.<attempt>".
@@ -77,17 +77,17 @@ const (
 	Failed    Phase = "Failed"
 )
 
-// State is what the pool knows of a job.
+// State of a job in the pool.
 type State struct {
 	Phase   Phase
 	PodName string
-	// TaskID of the attempt that a pod works on, and FileCount of the files that it produces; empty unless Phase is Rendering.
+	// TaskID of the attempt that a pod renders, and FileCount, the number of its files. Zero unless Phase is Rendering.
 	TaskID        string
 	FileCount     int
 	RenderedPages int
 	// TotalPages of the template.
 	TotalPages int
-	// Progress of a film, nil before its first frame and for anything else.
+	// Progress of a video, nil before its first frame and for any other format.
 	Progress *render.Progress
 	Attempts int
 	// AcceptedTime is when the job was enqueued.
@@ -106,16 +106,16 @@ type Options struct {
 	MaxPodsPerNamespace int
 	// IdleTimeout after which a pod without a task is retired. Default 60 s.
 	IdleTimeout time.Duration
-	// HeartbeatTimeout after which a pod that renders and is not heard counts as lost. Default 15 s.
+	// HeartbeatTimeout after which a rendering pod without a heartbeat counts as lost. Default 15 s.
 	HeartbeatTimeout time.Duration
-	// AdoptionGrace is how long a pod found at start may take to announce the task that it still renders. Default 5 s.
+	// AdoptionGrace is how long a pod that exists at start may take to announce its task. Default 5 s.
 	AdoptionGrace time.Duration
-	// RetryDelay before the second attempt of a job; doubled for each further one. Default 1 s.
+	// RetryDelay before the second attempt of a job. It doubles for each further one. Default 1 s.
 	RetryDelay time.Duration
-	// Now is the clock.
+	// Now returns the time.
 	Now func() time.Time
-	// JobChanged is called when a job's State changed, NamespaceChanged when Decide may have something new to say. Neither may
-	// call back into the pool.
+	// JobChanged is called after a job's State has changed, and NamespaceChanged when Decide may return something else. Neither may call
+	// the pool.
 	JobChanged       func(types.NamespacedName)
 	NamespaceChanged func(namespace string)
 }
@@ -134,7 +134,7 @@ type Pool struct {
 type namespace struct {
 	queue []*job
 	pods  map[types.UID]*pod
-	// launching pods, by name: asked for and not yet created.
+	// launching has the jobs of pods that Decide returned and that are not created yet, by pod name.
 	launching map[string]*job
 	// message of the last launch that failed.
 	message string
@@ -146,16 +146,16 @@ type job struct {
 	accepted time.Time
 	attempts int
 	// notBefore is when the next attempt may begin.
-	notBefore time.Time
-	deadline  time.Time
-	pod       *pod
-	podName   string
-	pages     int
-	progress  *render.Progress
-	told      time.Time // when progress was
-	rendered  time.Time
-	message   string
-	failure   *render.Error
+	notBefore  time.Time
+	deadline   time.Time
+	pod        *pod
+	podName    string
+	pages      int
+	progress   *render.Progress
+	progressAt time.Time // when progress last changed
+	rendered   time.Time
+	message    string
+	failure    *render.Error
 }
 
 type changes struct {
@@ -185,8 +185,8 @@ func New(options Options) *Pool {
 	}
 }
 
-// Enqueue hands a job to the pool, or finds it there. A job with another UID or generation under the same key replaces the
-// older one, whose task is gone from then on.
+// Enqueue adds a job to the pool unless it is there. It replaces a job with the same key and another UID or generation, whose task is
+// then gone.
 func (p *Pool) Enqueue(j Job) {
 	defer p.lock()()
 	if old := p.jobs[j.Key]; old != nil {
@@ -211,7 +211,7 @@ func (p *Pool) Enqueue(j Job) {
 	p.namespaceChanged(j.Key.Namespace)
 }
 
-// Forget drops a job. A pod that renders it learns with its next heartbeat that its task is gone.
+// Forget removes a job. The pod that renders it gets ErrGone for its next heartbeat.
 func (p *Pool) Forget(key types.NamespacedName) {
 	defer p.lock()()
 	if j := p.jobs[key]; j != nil {
@@ -219,7 +219,7 @@ func (p *Pool) Forget(key types.NamespacedName) {
 	}
 }
 
-// State tells where one generation of a job stands. Phase is Unknown when the pool does not hold it.
+// State returns the state of one generation of a job. Phase is Unknown if the pool does not have it.
 func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) State {
 	defer p.lock()()
 	j := p.jobs[key]
@@ -239,7 +239,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 	return s
 }
 
-// Expire acts on the passing of time: deadlines, pods that are not heard, attempts that are due. Call it about once a second.
+// Expire handles what the time brings: deadlines, missing heartbeats, attempts that are due. Call it about once a second.
 func (p *Pool) Expire() {
 	defer p.lock()()
 	now := p.options.Now()
@@ -254,7 +254,7 @@ func (p *Pool) Expire() {
 					Terminal: true,
 				})
 			case j != nil && now.Sub(pod.lastSeen) > p.options.HeartbeatTimeout:
-				p.lose(j, fmt.Sprintf("render pod %s has not been heard for %s", pod.Name, p.options.HeartbeatTimeout))
+				p.lose(j, fmt.Sprintf("render pod %s has not sent a heartbeat for %s", pod.Name, p.options.HeartbeatTimeout))
 			case pod.announced != "" && now.Sub(p.started) > p.options.AdoptionGrace:
 				pod.announced = ""
 			}
@@ -276,6 +276,7 @@ func (p *Pool) drop(j *job) {
 	delete(p.jobs, j.Key)
 }
 
+// dequeue removes a job from its queue.
 func (p *Pool) dequeue(j *job) {
 	ns := p.namespace(j.Key.Namespace)
 	for i, q := range ns.queue {
@@ -286,7 +287,7 @@ func (p *Pool) dequeue(j *job) {
 	}
 }
 
-// release takes a job from its pod, which is idle from then on.
+// release takes a job from its pod, which becomes idle.
 func (p *Pool) release(j *job) {
 	if j.pod != nil {
 		j.pod.job = nil
@@ -295,11 +296,12 @@ func (p *Pool) release(j *job) {
 	}
 }
 
-// lose ends an attempt that may be tried again.
+// lose ends an attempt whose pod is lost.
 func (p *Pool) lose(j *job, message string) {
 	p.retry(j, &render.Error{Reason: ReasonPodLost, Message: message})
 }
 
+// retry queues a job for its next attempt, or fails it if none is left.
 func (p *Pool) retry(j *job, failure *render.Error) {
 	if j.attempts > j.BackoffLimit {
 		p.fail(j, &render.Error{
@@ -315,7 +317,7 @@ func (p *Pool) retry(j *job, failure *render.Error) {
 	p.requeue(j)
 }
 
-// requeue puts a job at the head of its queue: it has waited before.
+// requeue puts a job at the head of its queue, because it has waited before.
 func (p *Pool) requeue(j *job) {
 	ns := p.namespace(j.Key.Namespace)
 	ns.queue = append([]*job{j}, ns.queue...)
@@ -324,6 +326,7 @@ func (p *Pool) requeue(j *job) {
 	p.namespaceChanged(j.Key.Namespace)
 }
 
+// fail ends a job.
 func (p *Pool) fail(j *job, failure *render.Error) {
 	p.release(j)
 	p.dequeue(j)
@@ -331,6 +334,7 @@ func (p *Pool) fail(j *job, failure *render.Error) {
 	p.jobChanged(j.Key)
 }
 
+// namespace returns a namespace's state, which it creates if needed.
 func (p *Pool) namespace(name string) *namespace {
 	ns := p.namespaces[name]
 	if ns == nil {
@@ -340,7 +344,7 @@ func (p *Pool) namespace(name string) *namespace {
 	return ns
 }
 
-// lock takes the lock and returns what releases it and then tells about the changes made meanwhile.
+// lock takes the lock. It returns a function that releases the lock and then reports the changes.
 func (p *Pool) lock() func() {
 	p.mu.Lock()
 	return func() {
