@@ -22,7 +22,8 @@ import (
 // blockTimeout bounds one block.
 const blockTimeout = 5 * time.Minute
 
-// namespace is what the pages call their namespace. A session puts its own in its place, and back in what commands print.
+// namespace is what the pages call their namespace. A session replaces it by its own in commands, and the other way round in
+// what they print.
 const namespace = "marketing"
 
 var (
@@ -84,10 +85,10 @@ func (s *Session) Close() {
 func (s *Session) tree() string             { return filepath.Join(s.options.Folder, "tree") }
 func (s *Session) state(name string) string { return filepath.Join(s.options.Folder, name) }
 
-// own puts the session's namespace in the place of the pages'.
+// own replaces the pages' namespace by the session's.
 func (s *Session) own(text string) string { return replaceWord(text, namespace, s.options.Namespace) }
 
-// theirs does the opposite.
+// theirs replaces the session's namespace by the pages'.
 func (s *Session) theirs(text string) string {
 	return replaceWord(text, s.options.Namespace, namespace)
 }

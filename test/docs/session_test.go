@@ -125,7 +125,7 @@ func TestCloseEndsBackgroundCommands(t *testing.T) {
 		t.Fatalf("the command in the background has ended with its block: %v", err)
 	}
 	s.Close()
-	for syscall.Kill(-group, 0) == nil { // until whoever inherited it has seen its end
+	for syscall.Kill(-group, 0) == nil { // until init has reaped it
 		if t.Context().Err() != nil {
 			t.Fatal("the command still runs")
 		}
