@@ -99,7 +99,7 @@ func TestProxyRefusesPrivateAddresses(t *testing.T) {
 	}
 }
 
-func TestProxyFollowsNoRedirectByItself(t *testing.T) {
+func TestProxyDoesNotFollowRedirects(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
 	}))
@@ -129,7 +129,7 @@ func TestProxyLetsAllowedAddressesThrough(t *testing.T) {
 	}
 }
 
-func TestProxyIsNoServer(t *testing.T) {
+func TestProxyAnswersOnlyProxyRequests(t *testing.T) {
 	_, p := through(t, Policy{})
 	if status, _ := get(t, &http.Client{}, "http://"+p.Address()+"/"); status != http.StatusBadRequest {
 		t.Errorf("HTTP %d", status)
@@ -210,8 +210,8 @@ func names(t *testing.T, answers ...[]netip.Addr) *net.Resolver {
 	}}
 }
 
-// TestNameThatTurnsPrivateIsRefused asks for one name again and again, while what DNS answers changes.
-func TestNameThatTurnsPrivateIsRefused(t *testing.T) {
+// TestNameThatResolvesToAPrivateAddressIsRefused asks for one name again and again, while what DNS answers changes.
+func TestNameThatResolvesToAPrivateAddressIsRefused(t *testing.T) {
 	allowed, private := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.1")
 	proxy, err := newProxy(
 		Policy{Allowed: []netip.Prefix{netip.PrefixFrom(allowed, 32)}},

@@ -37,7 +37,7 @@ func TestPodPassesPodSecurityRestricted(t *testing.T) {
 	}
 }
 
-func TestPodHoldsNoCredentialsButItsDispatchToken(t *testing.T) {
+func TestPodHasOnlyTheDispatchToken(t *testing.T) {
 	spec := build().Spec
 	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
 		t.Error("the API token is mounted")

@@ -135,7 +135,7 @@ func TestPodsAreBounded(t *testing.T) {
 	}
 }
 
-func TestStrangersAreRefused(t *testing.T) {
+func TestUnknownPodsAreRejected(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
 	pod := w.launch()[0]
@@ -179,7 +179,7 @@ func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 	}
 }
 
-func TestLostPodsAreReplacedUpToTheLimit(t *testing.T) {
+func TestLostAttemptsAreRepeatedUpToTheBackoffLimit(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
 	for attempt := 1; attempt <= 2; attempt++ {
@@ -199,7 +199,7 @@ func TestLostPodsAreReplacedUpToTheLimit(t *testing.T) {
 	}
 }
 
-func TestPodTakenAwayForAnotherJobsSakeIsNoAttempt(t *testing.T) {
+func TestDeletedPodOfAnotherJobDoesNotCountAsAttempt(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
 	pod := w.launch()[0]
@@ -216,7 +216,7 @@ func TestPodTakenAwayForAnotherJobsSakeIsNoAttempt(t *testing.T) {
 	}
 }
 
-func TestSilentPodLosesItsTask(t *testing.T) {
+func TestPodWithoutHeartbeatLosesItsTask(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
 	pod := w.launch()[0]
@@ -300,13 +300,13 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 	}
 }
 
-func TestPodOfAnEarlierManagerThatStaysSilentIsPassedOver(t *testing.T) {
+func TestPodOfAnEarlierManagerTakesATaskAfterTheGrace(t *testing.T) {
 	w := newWorld(t)
 	w.ObservePods("ns", []PodView{{Name: "old", UID: "pod-1", Owner: "uid-a"}})
 	w.enqueue("a", 1)
 	w.now = w.now.Add(6 * time.Second)
 	w.Expire()
-	// The old pod may still come to work; until it does not count as lost, it is the pod that the job waits for.
+	// The old pod may still poll, and the job waits for it until it counts as lost.
 	if got := w.poll(PodID{Namespace: "ns", Name: "old", UID: "pod-1"}); got == nil || got.Key != key("a") {
 		t.Errorf("got %+v", got)
 	}
@@ -343,7 +343,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 	}
 }
 
-func TestFilesOfExtraSizesAreNoPages(t *testing.T) {
+func TestFilesOfExtraSizesDoNotCountAsPages(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
 	pod := w.launch()[0]

@@ -53,7 +53,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-func TestPreviewRefusesWhatTheClusterRefuses(t *testing.T) {
+func TestPreviewReportsTheErrorsOfTheCluster(t *testing.T) {
 	missing := request()
 	missing.Job.Spec.Modifications = nil
 	source := request()

@@ -53,7 +53,7 @@ func (c configMaps) read(_ context.Context, _ string, ref platenv1alpha1.ConfigM
 	return value, nil
 }
 
-func TestBuildRefuses(t *testing.T) {
+func TestBuildNamesTheWrongField(t *testing.T) {
 	kinds := []platenv1alpha1.Parameter{
 		{Name: "text", Type: "text"},
 		{Name: "image", Type: "image"},
@@ -61,46 +61,96 @@ func TestBuildRefuses(t *testing.T) {
 		{Name: "boolean", Type: "boolean"},
 		{Name: "list", Type: "list"},
 	}
-	for _, c := range []struct {
-		name       string
+	for name, c := range map[string]struct {
 		parameters []platenv1alpha1.Parameter
 		change     func(*platenv1alpha1.RenderJobSpec)
 		want       string
 	}{
-		{"a page that is not there", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Pages = []int32{1, 9} }, "spec.output.pages[1]: 9 must be at most 3"},
-		{"too many pixels", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "12" }, "spec.output.scale: page 1 would have 108864000 pixels"},
-		{"a scale that is no number", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "wide" }, "spec.output.scale: 'wide'"},
-		{"a size that is none", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "huge" }, "spec.output.size: 'huge' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or one of a3, a4,"},
-		{"a size that is too wide", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "5001x1" }, "spec.output.size: '5001x1'"},
-		{"a size with a tail", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "10x10x10" }, "spec.output.size: '10x10x10'"},
-		{"an extra size that is none", nil, func(s *platenv1alpha1.RenderJobSpec) {
-			s.Output.ExtraSizes = []platenv1alpha1.PageSize{"story", "0x5"}
-		}, "spec.output.extraSizes[1]: '0x5'"},
-		{"an extra size with too many pixels", nil, func(s *platenv1alpha1.RenderJobSpec) {
-			s.Output.Scale, s.Output.ExtraSizes = "5", []platenv1alpha1.PageSize{"5000x5000"}
-		}, "spec.output.scale: size 5000x5000 would have 625000000 pixels at scale 5; at most 100000000 are allowed"},
-		{"a film that is too long", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.Duration = "mp4", "61" }, "spec.output.video.duration: '61' must be a decimal number of seconds from 0.1 to 60"},
-		{"no object", nil, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`[1]`) }, "spec.modifications must be a JSON object"},
-		{
-			"endless modifications", nil,
-			func(s *platenv1alpha1.RenderJobSpec) {
+		"a page that does not exist": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Pages = []int32{1, 9} },
+			want:   "spec.output.pages[1]: 9 must be at most 3",
+		},
+		"too many pixels": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "12" },
+			want:   "spec.output.scale: page 1 would have 108864000 pixels",
+		},
+		"a scale that is not a number": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "wide" },
+			want:   "spec.output.scale: 'wide'",
+		},
+		"an unknown size": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "huge" },
+			want:   "spec.output.size: 'huge' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or one of a3, a4,",
+		},
+		"a size that is too wide": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "5001x1" },
+			want:   "spec.output.size: '5001x1'",
+		},
+		"a size with a suffix": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "10x10x10" },
+			want:   "spec.output.size: '10x10x10'",
+		},
+		"an extra size without a width": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.ExtraSizes = []platenv1alpha1.PageSize{"story", "0x5"} },
+			want:   "spec.output.extraSizes[1]: '0x5'",
+		},
+		"an extra size with too many pixels": {
+			change: func(s *platenv1alpha1.RenderJobSpec) {
+				s.Output.Scale, s.Output.ExtraSizes = "5", []platenv1alpha1.PageSize{"5000x5000"}
+			},
+			want: "spec.output.scale: size 5000x5000 would have 625000000 pixels at scale 5; at most 100000000 are allowed",
+		},
+		"a video that is too long": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.Duration = "mp4", "61" },
+			want:   "spec.output.video.duration: '61' must be a decimal number of seconds from 0.1 to 60",
+		},
+		"modifications that are a list": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`[1]`) },
+			want:   "spec.modifications must be a JSON object",
+		},
+		"modifications that are too long": {
+			change: func(s *platenv1alpha1.RenderJobSpec) {
 				s.Modifications = raw(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)
 			},
-			"bytes must be at most 1048576",
+			want: "bytes must be at most 1048576",
 		},
-		{
-			"a source that is no object", nil, func(s *platenv1alpha1.RenderJobSpec) {
+		"a source that is a list": {
+			change: func(s *platenv1alpha1.RenderJobSpec) {
 				s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "list"}}}
-			}, "spec.modificationsFrom[0]: key 'list' of ConfigMap 'm' must hold a JSON or YAML object",
+			},
+			want: "spec.modificationsFrom[0]: key 'list' of ConfigMap 'm' must hold a JSON or YAML object",
 		},
-		{"a parameter that is missing", []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}}, nil, "spec.modifications.headline is required"},
-		{"text that is a list", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"text":[]}`) }, "spec.modifications.text: [] must be a string or a number"},
-		{"an image from a file", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"image":"file:///etc/passwd"}`) }, "must be a URL that starts with http://"},
-		{"a number in quotes", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"number":"1"}`) }, "must be a number"},
-		{"a boolean in quotes", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":"true"}`) }, "must be true or false"},
-		{"a list that is text", kinds, func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"list":"a,b"}`) }, "must be a list"},
+		"a missing parameter": {
+			parameters: []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}},
+			want:       "spec.modifications.headline is required",
+		},
+		"text that is a list": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"text":[]}`) },
+			want:       "spec.modifications.text: [] must be a string or a number",
+		},
+		"an image from a file": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"image":"file:///etc/passwd"}`) },
+			want:       "must be a URL that starts with http://",
+		},
+		"a number in quotes": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"number":"1"}`) },
+			want:       "must be a number",
+		},
+		"a boolean in quotes": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":"true"}`) },
+			want:       "must be true or false",
+		},
+		"a list that is text": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"list":"a,b"}`) },
+			want:       "must be a list",
+		},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			_, err := Build(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), DefaultLimits, configMaps{"m/list": "- 1"}.read)
 			terminal := (*reconcile.TerminalError)(nil)
 			if !errors.As(err, &terminal) || !strings.Contains(terminal.Message, c.want) {
@@ -130,8 +180,8 @@ func TestBuild(t *testing.T) {
 		t.Errorf("ids %q and %q", task.Pages[0].ID, task.Pages[1].ID)
 	}
 	want := map[string]any{"headline": "mine", "footer": "kept", "colour": "red"}
-	if fmt.Sprint(task.Modifications) != fmt.Sprint(want) {
-		t.Errorf("modifications %v, want %v", task.Modifications, want)
+	if diff := cmp.Diff(want, task.Modifications); diff != "" {
+		t.Errorf("modifications (-want +got):\n%s", diff)
 	}
 	again, err := Build(t.Context(), job, template, DefaultLimits, configMaps{"m/yaml": "", "h/html": ""}.read)
 	if err != nil || again.Pages[0].ID != task.Pages[0].ID {

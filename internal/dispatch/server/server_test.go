@@ -168,41 +168,41 @@ func (w *world) begin() string {
 
 func png() http.Header { return http.Header{"Content-Type": {"image/png"}} }
 
-func TestStrangersLearnNothing(t *testing.T) {
+func TestUnauthorizedRequestsLearnNothing(t *testing.T) {
 	w := newWorld(t)
 	task := w.begin()
-	for _, c := range []struct {
-		name, method, path, token string
-		want                      int
+	for name, c := range map[string]struct {
+		method, path, token string
+		want                int
 	}{
-		{"no token", http.MethodPost, "/v1/poll", "", http.StatusUnauthorized},
-		{"a token that the API server refuses", http.MethodPost, "/v1/poll", "expired", http.StatusUnauthorized},
-		{"a token for another audience", http.MethodPost, "/v1/poll", "other-audience", http.StatusUnauthorized},
-		{"a token that is bound to no pod", http.MethodPost, "/v1/poll", "no-pod", http.StatusUnauthorized},
-		{"an endless token", http.MethodPost, "/v1/poll", strings.Repeat("x", 20<<10), http.StatusUnauthorized},
-		{"a pod that is no render pod", http.MethodPost, "/v1/poll", "stranger", http.StatusForbidden},
-		{"its heartbeat", http.MethodPost, "/v1/tasks/" + task + "/heartbeat", "stranger", http.StatusForbidden},
-		{"its page", http.MethodPut, "/v1/tasks/" + task + "/pages/1", "stranger", http.StatusForbidden},
-		{"its result", http.MethodPost, "/v1/tasks/" + task + "/result", "stranger", http.StatusForbidden},
-		{"another pod's heartbeat", http.MethodPost, "/v1/tasks/" + task + "/heartbeat", other, http.StatusGone},
-		{"another pod's page", http.MethodPut, "/v1/tasks/" + task + "/pages/1", other, http.StatusGone},
-		{"another pod's result", http.MethodPost, "/v1/tasks/" + task + "/result", other, http.StatusGone},
-		{"a task that never was", http.MethodPost, "/v1/tasks/x.1.1/result", other, http.StatusGone},
-		{"an API server that is away", http.MethodPost, "/v1/poll", "broken", http.StatusServiceUnavailable},
+		"no token":                            {method: http.MethodPost, path: "/v1/poll", token: "", want: http.StatusUnauthorized},
+		"a token that the API server refuses": {method: http.MethodPost, path: "/v1/poll", token: "expired", want: http.StatusUnauthorized},
+		"a token for another audience":        {method: http.MethodPost, path: "/v1/poll", token: "other-audience", want: http.StatusUnauthorized},
+		"a token without a pod":               {method: http.MethodPost, path: "/v1/poll", token: "no-pod", want: http.StatusUnauthorized},
+		"a token that is too long":            {method: http.MethodPost, path: "/v1/poll", token: strings.Repeat("x", 20<<10), want: http.StatusUnauthorized},
+		"a pod that is not a render pod":      {method: http.MethodPost, path: "/v1/poll", token: "stranger", want: http.StatusForbidden},
+		"its heartbeat":                       {method: http.MethodPost, path: "/v1/tasks/" + task + "/heartbeat", token: "stranger", want: http.StatusForbidden},
+		"its page":                            {method: http.MethodPut, path: "/v1/tasks/" + task + "/pages/1", token: "stranger", want: http.StatusForbidden},
+		"its result":                          {method: http.MethodPost, path: "/v1/tasks/" + task + "/result", token: "stranger", want: http.StatusForbidden},
+		"another pod's heartbeat":             {method: http.MethodPost, path: "/v1/tasks/" + task + "/heartbeat", token: other, want: http.StatusGone},
+		"another pod's page":                  {method: http.MethodPut, path: "/v1/tasks/" + task + "/pages/1", token: other, want: http.StatusGone},
+		"another pod's result":                {method: http.MethodPost, path: "/v1/tasks/" + task + "/result", token: other, want: http.StatusGone},
+		"a task that does not exist":          {method: http.MethodPost, path: "/v1/tasks/x.1.1/result", token: other, want: http.StatusGone},
+		"an API server that does not answer":  {method: http.MethodPost, path: "/v1/poll", token: "broken", want: http.StatusServiceUnavailable},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			recorder := w.call(c.method, c.path, c.token, png(), strings.NewReader("x"))
 			if recorder.Code != c.want {
 				t.Errorf("got HTTP %d, want %d", recorder.Code, c.want)
 			}
 			if body := recorder.Body.String(); len(body) > 20 || strings.Contains(body, "job") {
-				t.Errorf("the refusal tells: %q", body)
+				t.Errorf("the answer says too much: %q", body)
 			}
 		})
 	}
 }
 
-func TestGoodTokenIsReviewedOnce(t *testing.T) {
+func TestValidTokenIsReviewedOnce(t *testing.T) {
 	w := newWorld(t)
 	task := w.begin()
 	before := w.tokens.reviews.Load()
@@ -216,34 +216,34 @@ func TestGoodTokenIsReviewedOnce(t *testing.T) {
 	}
 	all.Wait()
 	if got := w.tokens.reviews.Load() - before; got != 0 {
-		t.Errorf("a token that was found good was reviewed %d more times", got)
+		t.Errorf("a valid token was reviewed %d more times", got)
 	}
 	for range 3 {
 		w.call(http.MethodPost, "/v1/poll", "expired", nil, nil)
 	}
 	if got := w.tokens.reviews.Load() - before; got != 3 {
-		t.Errorf("a refused token was reviewed %d times, want 3: it may become good", got)
+		t.Errorf("an invalid token was reviewed %d times, want 3: it may become valid", got)
 	}
 }
 
 func TestPageIsChecked(t *testing.T) {
 	w := newWorld(t)
 	path := "/v1/tasks/" + w.begin() + "/pages/"
-	for _, c := range []struct {
-		name, page string
-		header     http.Header
-		body       io.Reader
-		want       int
+	for name, c := range map[string]struct {
+		page   string
+		header http.Header
+		body   io.Reader
+		want   int
 	}{
-		{"a page that is not in the task", "2", png(), strings.NewReader("x"), http.StatusBadRequest},
-		{"no number", "one", png(), strings.NewReader("x"), http.StatusBadRequest},
-		{"another format", "1", http.Header{"Content-Type": {"text/html"}}, strings.NewReader("x"), http.StatusUnsupportedMediaType},
-		{"a file that says it is too large", "1", png(), bytes.NewReader(make([]byte, 1001)), http.StatusRequestEntityTooLarge},
-		{"a file of unknown length", "1", png(), io.MultiReader(strings.NewReader("x")), http.StatusRequestEntityTooLarge},
-		{"a good one", "1", png(), strings.NewReader("good"), http.StatusNoContent},
+		"a page that is not in the task":         {page: "2", header: png(), body: strings.NewReader("x"), want: http.StatusBadRequest},
+		"not a number":                           {page: "one", header: png(), body: strings.NewReader("x"), want: http.StatusBadRequest},
+		"another format":                         {page: "1", header: http.Header{"Content-Type": {"text/html"}}, body: strings.NewReader("x"), want: http.StatusUnsupportedMediaType},
+		"a file with too large a Content-Length": {page: "1", header: png(), body: bytes.NewReader(make([]byte, 1001)), want: http.StatusRequestEntityTooLarge},
+		"a file of unknown length":               {page: "1", header: png(), body: io.MultiReader(strings.NewReader("x")), want: http.StatusRequestEntityTooLarge},
+		"a valid file":                           {page: "1", header: png(), body: strings.NewReader("good"), want: http.StatusNoContent},
 	} {
 		if got := w.call(http.MethodPut, path+c.page, launched, c.header, c.body).Code; got != c.want {
-			t.Errorf("%s: got HTTP %d, want %d", c.name, got, c.want)
+			t.Errorf("%s: got HTTP %d, want %d", name, got, c.want)
 		}
 	}
 }
@@ -259,7 +259,7 @@ func (b broken) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestHalfAFileIsNoFile(t *testing.T) {
+func TestIncompleteFileIsNotStored(t *testing.T) {
 	w := newWorld(t)
 	task := w.begin()
 	path := "/v1/tasks/" + task + "/pages/1"
@@ -273,7 +273,7 @@ func TestHalfAFileIsNoFile(t *testing.T) {
 	}
 	half := file.File{ID: file.ID{Page: 1}, Format: "png"}
 	if _, err := w.store.Inspect(t.Context(), content.Ref{JobUID: "job", Generation: 1}, half); !errors.Is(err, content.ErrNotFound) {
-		t.Errorf("half a file was stored: %v", err)
+		t.Errorf("an incomplete file was stored: %v", err)
 	}
 }
 
@@ -421,7 +421,7 @@ func (w *world) await(phase pool.Phase) pool.State {
 	}
 }
 
-func TestClientDeliversDespiteAServerThatFalters(t *testing.T) {
+func TestClientDeliversDespiteServerErrors(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue()
 	var calls sync.Map
@@ -433,7 +433,7 @@ func TestClientDeliversDespiteAServerThatFalters(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/pages/1"):
 			http.Error(rw, "try again", http.StatusServiceUnavailable)
 		case strings.HasSuffix(r.URL.Path, "/pages/3"):
-			rw.WriteHeader(http.StatusNoContent) // claims to have it; the result tells that it has not
+			rw.WriteHeader(http.StatusNoContent) // claims to have it; the answer to the result says that it has not
 		default:
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
@@ -460,7 +460,7 @@ func TestClientReportsWhyARenderFailed(t *testing.T) {
 	}
 }
 
-// filmer tells of its progress and waits until the job shows it.
+// filmer reports progress and waits until the job shows it.
 type filmer struct{ shown chan struct{} }
 
 func (f *filmer) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
@@ -488,7 +488,7 @@ func TestClientDeliversExtraSizesAndProgress(t *testing.T) {
 		select {
 		case <-w.changed:
 		case <-time.After(20 * time.Second):
-			t.Fatal("the progress was not told")
+			t.Fatal("the job does not show the progress")
 		}
 	}
 	close(f.shown)

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Waits until a page can be painted: loaded, ready by its own word, fonts and images decoded, a frame drawn. It never waits for an
-// idle network. What is not there after so many milliseconds is painted without, and told. Scripts of the page get a frame to draw in.
+// Waits until a page can be painted: loaded, ready by its own promise, fonts and images decoded, a frame drawn. It does not wait for an
+// idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. Scripts get a frame to draw in.
 (async (timeout, scripts) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
