@@ -77,9 +77,9 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.dispatchPort, "dispatch-port", 9443, "port of that Service")
 	flags.StringVar(&o.keysSecret, "keys-secret", "platen-keys", "Secret with the manager's own keys; created if missing")
 
-	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "where rendered files are kept: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
+	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "bucket for rendered files: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
 	flags.StringVar(&o.contentAddress, "content-bind-address", ":8082", "address of the content server")
-	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL under which users reach the content server")
+	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which users reach the content server")
 	flags.DurationVar(&o.contentURLTTL, "content-url-ttl", 7*24*time.Hour, "shortest time that a content URL is valid")
 	flags.DurationVar(&o.sweepInterval, "content-sweep-interval", 10*time.Minute, "interval between searches for the files of deleted jobs")
 

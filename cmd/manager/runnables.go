@@ -53,7 +53,7 @@ type sweeper struct {
 	requests chan struct{}
 }
 
-// request requests a sweep. Several requests before it are one.
+// request asks for a sweep. Requests before the sweep begins count as one.
 func (s *sweeper) request() {
 	select {
 	case s.requests <- struct{}{}:

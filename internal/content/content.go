@@ -70,7 +70,7 @@ type Ref struct {
 	Generation int64
 }
 
-// Key returns where a file of the render is kept: jobs/<uid>/<generation>/<page>.<format>, or <page>_<extraSize>.<format>.
+// Key returns the key of a file of the render: jobs/<uid>/<generation>/<page>.<format>, or <page>_<extraSize>.<format>.
 func (r Ref) Key(f file.File) string {
 	size := ""
 	if f.ExtraSize != "" {
@@ -83,8 +83,8 @@ func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.G
 
 func (r Ref) manifestKey() string { return r.dir() + "manifest.json" }
 
-// Put stores the bytes of a file, at most maxBytes (ErrTooLarge beyond), and returns the file with its size and hashes. A file
-// becomes visible only as a whole: if r fails or is too long, the earlier file with the same identity stays.
+// Put stores the bytes of a file and returns the file with its size and hashes. The error is ErrTooLarge if r has more than maxBytes.
+// If Put fails, an earlier file with the same identity stays as it was.
 func (s *Store) Put(ctx context.Context, ref Ref, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
 	hashes := newHashes()
 	if err := s.put(ctx, ref.Key(f), f.Format.ContentType(), io.TeeReader(r, hashes), maxBytes); err != nil {

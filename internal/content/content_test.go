@@ -30,7 +30,7 @@ func open(t *testing.T) *Store {
 	return store
 }
 
-// page is a file of which only the identity and the name are known.
+// page returns a file with only its identity, name and format.
 func page(n int) file.File {
 	return file.File{ID: file.ID{Page: n}, Name: fmt.Sprintf("card_page_%d.png", n), Format: "png"}
 }
@@ -158,7 +158,7 @@ func TestPutIsAllOrNothing(t *testing.T) {
 	}
 }
 
-func TestSweepKeepsWhatItIsTold(t *testing.T) {
+func TestSweepDeletesAllOtherRenders(t *testing.T) {
 	store := open(t)
 	kept := Ref{JobUID: "kept", Generation: 2}
 	put(t, store, kept, page(1), "x")
@@ -180,7 +180,7 @@ func TestSweepKeepsWhatItIsTold(t *testing.T) {
 	}
 }
 
-// served is a content server and a URL of a file in it.
+// served returns a content server, the URL of a file in it, and its clock.
 func served(t *testing.T) (handler http.Handler, fileURL *url.URL, clock *time.Time) {
 	t.Helper()
 	store := open(t)
@@ -246,13 +246,13 @@ func TestContentServerRefuses(t *testing.T) {
 	}
 	good := u.String()
 	for name, target := range map[string]string{
-		"a changed signature":    strings.Replace(good, "s="+signature, "s="+flipped, 1),
-		"no signature":           strings.Replace(good, "s="+signature, "", 1),
-		"another page":           strings.Replace(good, "/1.png", "/2.png", 1),
-		"another name":           strings.Replace(good, "n=summer", "n=winter", 1),
-		"a later expiry":         strings.Replace(good, "e=", "e=z", 1),
-		"a folder":               "http://content.example/content/",
-		"a path out of the root": "http://content.example/content/..%2f..%2fetc/passwd?" + u.RawQuery,
+		"a changed signature":   strings.Replace(good, "s="+signature, "s="+flipped, 1),
+		"no signature":          strings.Replace(good, "s="+signature, "", 1),
+		"another page":          strings.Replace(good, "/1.png", "/2.png", 1),
+		"another name":          strings.Replace(good, "n=summer", "n=winter", 1),
+		"a later expiry":        strings.Replace(good, "e=", "e=z", 1),
+		"a folder":              "http://content.example/content/",
+		"a path above the root": "http://content.example/content/..%2f..%2fetc/passwd?" + u.RawQuery,
 	} {
 		resp := get(t, h, http.MethodGet, target, nil)
 		if text := body(t, resp); resp.StatusCode != http.StatusForbidden {

@@ -11,8 +11,8 @@ import (
 	"unicode"
 )
 
-// NameFromDisposition returns the file name in the Content-Disposition header of a content URL's answer. The error says why the name
-// cannot be used: it would leave its folder, hide the file or change a terminal.
+// NameFromDisposition returns the file name in the Content-Disposition header of a content URL's answer. It returns an error
+// if there is no name, or if the name would leave its folder, hide the file or control a terminal.
 func NameFromDisposition(header string) (string, error) {
 	_, params, err := mime.ParseMediaType(header)
 	name := params["filename"]
@@ -20,7 +20,7 @@ func NameFromDisposition(header string) (string, error) {
 	case err != nil || name == "":
 		return "", errors.New("the answer has no file name in Content-Disposition")
 	case strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, unicode.IsControl):
-		return "", fmt.Errorf("the file name %q is not allowed: it must not have slashes or control characters, and not begin with a dot", name)
+		return "", fmt.Errorf("the file name %q is not allowed: it must not contain slashes or control characters, and must not begin with a dot", name)
 	}
 	return name, nil
 }

@@ -1,14 +1,14 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package file says what a rendered file is: its identity within one render, its name, its format and its hashes. It imports
-// nothing of ours, so that rendering, the content store and storage services speak of the same file.
+// Package file declares a rendered file: its identity within one render, its name, its format and its hashes. It imports no other
+// package of Platen, so that rendering, the content store and storage services share it.
 package file
 
 import "fmt"
 
-// File is what is known of a rendered file. The task gives it its identity and name, the renderer its dimensions, and the content
-// store its size and hashes.
+// File describes a rendered file. The task sets its identity and name, the renderer its dimensions, and the content store its size
+// and hashes.
 type File struct {
 	ID
 	// Name with its extension, as users see it.
@@ -17,7 +17,7 @@ type File struct {
 	Format Format `json:"format"`
 	// PageID identifies the template's page.
 	PageID string `json:"pageID"`
-	// Width and Height in pixels. A PDF has those of its first page, in CSS pixels.
+	// Width and Height in pixels. For a PDF, those of its first page in CSS pixels.
 	Width  int `json:"width"`
 	Height int `json:"height"`
 	// Size in bytes.
@@ -32,7 +32,7 @@ type File struct {
 type ID struct {
 	// Page is the page's number in the template, from 1. A file that holds several pages has the number of its first page.
 	Page int `json:"page"`
-	// ExtraSize is the name of the extra size the page is rendered in. It is empty for the page's own size.
+	// ExtraSize is the name of the page's extra size. It is empty for the page's own size.
 	ExtraSize string `json:"extraSize,omitempty"`
 }
 

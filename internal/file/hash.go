@@ -43,8 +43,8 @@ func (h *BlockHash) endBlock() {
 	h.inBlock = 0
 }
 
-// Blocks ends the last block and returns the SHA-256 sums of all blocks, concatenated. The sums of a file's parts can be
-// concatenated to those of the file when every part but the last has whole blocks.
+// Blocks ends the last block and returns the SHA-256 sums of all blocks, concatenated. The concatenated sums of
+// a file's parts are the file's sums if every part except the last has whole blocks.
 func (h *BlockHash) Blocks() []byte {
 	if h.inBlock > 0 {
 		h.endBlock()

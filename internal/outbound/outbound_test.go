@@ -164,7 +164,7 @@ func TestCloseEndsTunnels(t *testing.T) {
 	}
 }
 
-// names is a DNS server that gives each question for an address the next of its answers.
+// names returns a resolver whose DNS server answers each question for an address with the next of answers.
 func names(t *testing.T, answers ...[]netip.Addr) *net.Resolver {
 	t.Helper()
 	server, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -183,7 +183,7 @@ func names(t *testing.T, answers ...[]netip.Addr) *net.Resolver {
 			}
 			var message dnsmessage.Message
 			if err := message.Unpack(buffer[:n]); err != nil || len(message.Questions) != 1 {
-				t.Errorf("a question that is none: %v", err)
+				t.Errorf("a malformed question: %v", err)
 				return
 			}
 			question := message.Questions[0]
@@ -241,9 +241,9 @@ func TestNameThatResolvesToAPrivateAddressIsRefused(t *testing.T) {
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 	for i, want := range []string{"200 public", "403 Forbidden", "200 public"} {
-		// A connection that is kept would not ask for the name again.
+		// An open connection would be used without a new DNS question.
 		proxy.forward.Transport.(*http.Transport).CloseIdleConnections()
-		status, body := get(t, client, fmt.Sprintf("http://turncoat.test:%d/", port))
+		status, body := get(t, client, fmt.Sprintf("http://changing.test:%d/", port))
 		if got := fmt.Sprintf("%d %s", status, strings.TrimSpace(body)); got != want {
 			t.Errorf("question %d: got %q, want %q", i+1, got, want)
 		}

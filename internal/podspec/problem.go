@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Problem says why a pod does not run, in Kubernetes' words: it was evicted, no node takes it, its image cannot be pulled, or its
-// container has failed. Problem is empty while nothing is wrong.
+// Problem returns why a pod does not run, in Kubernetes' words: it was evicted, no node takes it, its image cannot be pulled, or its
+// container has failed. It returns "" if nothing is wrong.
 func Problem(pod *corev1.Pod) string {
 	problem := pod.Status.Message
 	if pod.Status.Reason != "" {

@@ -239,7 +239,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 	return s
 }
 
-// Expire handles what the time brings: deadlines, missing heartbeats, attempts that are due. Call it about once a second.
+// Expire acts on the time that has passed: deadlines, missing heartbeats, due attempts. Call it about once a second.
 func (p *Pool) Expire() {
 	defer p.lock()()
 	now := p.options.Now()

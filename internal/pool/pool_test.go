@@ -80,7 +80,7 @@ func TestJobGoesThroughItsPhases(t *testing.T) {
 	w.phase("a", Queued)
 	pods := w.launch()
 	if len(pods) != 1 || len(w.launch()) != 0 {
-		t.Fatalf("got %d pods, and more when asked again", len(pods))
+		t.Fatalf("got %d pods, or more with the second call", len(pods))
 	}
 	a := w.poll(pods[0])
 	if a == nil || a.TaskID != "uid-a.1.1" {
@@ -264,7 +264,7 @@ func TestIdlePodIsRetired(t *testing.T) {
 	}
 }
 
-// A manager that starts anew finds a pod and waits for what it has to say before it gives its job to another.
+// A new manager finds a pod of an earlier one, and waits for its announcement before it assigns the job to another pod.
 func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 	pod := PodID{Namespace: "ns", Name: "render-uid-a-1-1", UID: "pod-1"}
 	view := []PodView{{Name: pod.Name, UID: pod.UID, Owner: "uid-a"}}
@@ -278,7 +278,7 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 		"the job comes first": func(w *world) {
 			w.enqueue("a", 1)
 			if len(w.Decide("ns")) != 0 {
-				w.t.Fatal("another pod was launched before the first had its say")
+				w.t.Fatal("another pod was launched before the first could announce its task")
 			}
 			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
 				w.t.Fatal(err)
@@ -306,7 +306,7 @@ func TestPodOfAnEarlierManagerTakesATaskAfterTheGrace(t *testing.T) {
 	w.enqueue("a", 1)
 	w.now = w.now.Add(6 * time.Second)
 	w.Expire()
-	// The old pod may still poll, and the job waits for it until it counts as lost.
+	// The old pod is not lost, so it takes the job with its first poll.
 	if got := w.poll(PodID{Namespace: "ns", Name: "old", UID: "pod-1"}); got == nil || got.Key != key("a") {
 		t.Errorf("got %+v", got)
 	}
@@ -328,7 +328,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 		w.now = w.now.Add(100 * time.Millisecond)
 	}
 	if s := w.phase("a", Rendering); changes != 3 || s.Progress == nil || *s.Progress != (render.Progress{Percent: 20, Frames: 20}) {
-		t.Errorf("%d changes in three seconds, at last %+v", changes, s.Progress)
+		t.Errorf("%d changes in three seconds, the last is %+v", changes, s.Progress)
 	}
 	w.Progress(pod, task, render.Progress{Percent: 1 << 20, Frames: -1})
 	if s := w.phase("a", Rendering); *s.Progress != (render.Progress{Percent: 100}) {

@@ -5,7 +5,7 @@ package preview
 
 import "github.com/platen-dev/platen/internal/render/browser"
 
-// ErrNoBrowser means that the machine has no browser that can render; the cluster still may.
+// ErrNoBrowser means that the machine has no browser that can render. The cluster may still have one.
 var ErrNoBrowser = browser.ErrNoBrowser
 
 func openBrowser(r Request, proxy string) (painter, error) {

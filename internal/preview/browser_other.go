@@ -7,8 +7,8 @@ package preview
 
 import "errors"
 
-// ErrNoBrowser means that the machine has no browser that can render; the cluster still may.
+// ErrNoBrowser means that the machine has no browser that can render. The cluster may still have one.
 var ErrNoBrowser = errors.New("only Linux can render with its own browser")
 
-// openBrowser fails: the renderer watches and bounds its processes with what only Linux has.
+// openBrowser fails: the renderer needs Linux to measure and limit the memory of its processes.
 func openBrowser(Request, string) (painter, error) { return nil, ErrNoBrowser }

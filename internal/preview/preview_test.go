@@ -18,7 +18,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
-// request previews a page from a ConfigMap whose ground is the modification colour.
+// request returns a preview of a page from a ConfigMap. The modification colour is the page's background.
 func request() Request {
 	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "banner"}}
 	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "colour", Required: new(true)}}

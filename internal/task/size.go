@@ -111,7 +111,7 @@ func checkSizes(task render.Task, output platenv1alpha1.OutputSpec, limits Limit
 		first := task.Pages[0]
 		if task.Filmed() && task.Joined() && (page.Width != first.Width || page.Height != first.Height) {
 			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-				"spec.output.video.combinePages: page %d is %dx%d and page %d is %dx%d; pages of one video must have one size, which spec.output.size can give them",
+				"spec.output.video.combinePages: page %d is %dx%d and page %d is %dx%d; the pages of one video must have the same size; set spec.output.size",
 				first.Number, first.Width, first.Height, page.Number, page.Width, page.Height)
 		}
 	}

@@ -228,7 +228,7 @@ func applyParameters(values map[string]any, parameters []platenv1alpha1.Paramete
 			case p.Default != nil:
 				v, err := decode(p.Default)
 				if err != nil {
-					return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that is no JSON value", p.Name)
+					return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that is not a JSON value", p.Name)
 				}
 				values[p.Name] = v
 				continue

@@ -22,7 +22,7 @@ import (
 
 func raw(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
 
-// newJob is a job as the API server's defaults leave it.
+// newJob returns a job with the API server's defaults and a change.
 func newJob(change func(*platenv1alpha1.RenderJobSpec)) *platenv1alpha1.RenderJob {
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "summer", Namespace: "marketing"}}
 	job.Spec.Output = platenv1alpha1.OutputSpec{Format: "png", Scale: "1", Quality: 90}
@@ -255,7 +255,7 @@ func TestBuildResizes(t *testing.T) {
 	}
 }
 
-func TestSizeJoinsPagesOfSeveralSizes(t *testing.T) {
+func TestSizeAppliesToAllPagesOfAVideo(t *testing.T) {
 	uneven := newTemplate(2)
 	uneven.Spec.Pages[1].Width = 10
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {

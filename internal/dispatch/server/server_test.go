@@ -51,8 +51,8 @@ type tokens struct {
 	reviews atomic.Int32
 }
 
-// newTokens knows the tokens "<pod>", bound to the pod of that name in namespace ns, for the audience they are asked with; a
-// token "other-audience" is good for something else.
+// newTokens accepts the tokens "render-…" and "stranger", each bound to the pod of that name in namespace ns, for any audience. The
+// tokens "other-audience", "no-pod" and "broken" give the answers that their names say.
 func newTokens() *tokens {
 	t := &tokens{}
 	t.Client = fake.NewClientBuilder().WithScheme(scheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
@@ -87,7 +87,7 @@ func user(pod string) authenticationv1.UserInfo {
 }
 
 const (
-	// launched is the pod that the pool asks for when the job is enqueued, and other one that was there before.
+	// launched is the pod that the pool launches for the job, and other is a pod that existed before.
 	launched = "render-job-1-1"
 	other    = "render-other"
 )
@@ -97,7 +97,7 @@ type world struct {
 	t      *testing.T
 	tokens *tokens
 	pool   *pool.Pool
-	// changed is told when the job's state changes.
+	// changed gets a value after each change of the job's state.
 	changed chan struct{}
 	store   *content.Store
 	http    http.Handler
@@ -154,7 +154,7 @@ func (w *world) call(method, path, token string, header http.Header, body io.Rea
 	return recorder
 }
 
-// begin lets the launched pod take the job.
+// begin lets the launched pod take the job, and returns the id of its task.
 func (w *world) begin() string {
 	w.t.Helper()
 	w.enqueue()
@@ -181,9 +181,9 @@ func TestUnauthorizedRequestsLearnNothing(t *testing.T) {
 		"a token without a pod":               {method: http.MethodPost, path: "/v1/poll", token: "no-pod", want: http.StatusUnauthorized},
 		"a token that is too long":            {method: http.MethodPost, path: "/v1/poll", token: strings.Repeat("x", 20<<10), want: http.StatusUnauthorized},
 		"a pod that is not a render pod":      {method: http.MethodPost, path: "/v1/poll", token: "stranger", want: http.StatusForbidden},
-		"its heartbeat":                       {method: http.MethodPost, path: "/v1/tasks/" + task + "/heartbeat", token: "stranger", want: http.StatusForbidden},
-		"its page":                            {method: http.MethodPut, path: "/v1/tasks/" + task + "/pages/1", token: "stranger", want: http.StatusForbidden},
-		"its result":                          {method: http.MethodPost, path: "/v1/tasks/" + task + "/result", token: "stranger", want: http.StatusForbidden},
+		"a stranger's heartbeat":              {method: http.MethodPost, path: "/v1/tasks/" + task + "/heartbeat", token: "stranger", want: http.StatusForbidden},
+		"a stranger's page":                   {method: http.MethodPut, path: "/v1/tasks/" + task + "/pages/1", token: "stranger", want: http.StatusForbidden},
+		"a stranger's result":                 {method: http.MethodPost, path: "/v1/tasks/" + task + "/result", token: "stranger", want: http.StatusForbidden},
 		"another pod's heartbeat":             {method: http.MethodPost, path: "/v1/tasks/" + task + "/heartbeat", token: other, want: http.StatusGone},
 		"another pod's page":                  {method: http.MethodPut, path: "/v1/tasks/" + task + "/pages/1", token: other, want: http.StatusGone},
 		"another pod's result":                {method: http.MethodPost, path: "/v1/tasks/" + task + "/result", token: other, want: http.StatusGone},
@@ -248,7 +248,7 @@ func TestPageIsChecked(t *testing.T) {
 	}
 }
 
-// broken gives some bytes and then fails, as a connection that ends in the middle of a body.
+// broken fails after its bytes, as a connection does that ends in the middle of a body.
 type broken struct{ io.Reader }
 
 func (b broken) Read(p []byte) (int, error) {
@@ -305,7 +305,7 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		}
 	}
 	put(1, "one")
-	// A pod has no say in names, sizes and formats.
+	// The server ignores the names, sizes and formats that a pod reports.
 	one := file.File{ID: file.ID{Page: 1}, Name: "../one.sh", Format: "sh", Width: 10, Height: 20, Size: 99, SHA256: sum("one")}
 	three := file.File{ID: file.ID{Page: 3}, Width: 30, Height: 40, SHA256: sum("three")}
 	recorder := result(one, three)
@@ -340,7 +340,7 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 	}
 }
 
-// painter renders each page as its number, and loses its first task.
+// painter renders each page as its number, and returns failure.
 type painter struct{ failure error }
 
 func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {

@@ -73,7 +73,7 @@ func decode(t *testing.T, data []byte) (image.Image, string) {
 	return img, format
 }
 
-// near tells whether a pixel has a colour, within what lossy formats change.
+// near reports whether a pixel has a colour. It ignores the small differences of lossy formats.
 func near(img image.Image, x, y int, want color.RGBA) bool {
 	r, g, b, _ := img.At(x, y).RGBA()
 	differs := func(got uint32, want uint8) bool { d := int(got>>8) - int(want); return d > 20 || d < -20 }

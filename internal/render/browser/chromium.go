@@ -16,7 +16,7 @@ import (
 const (
 	// closeTimeout bounds the end of a process or a tab, and each answer to the browser.
 	closeTimeout = 5 * time.Second
-	// treeInterval is how often a meter looks for new processes, in measurements.
+	// treeInterval is the number of measurements after which a meter looks for new processes.
 	treeInterval = 5
 )
 
@@ -26,7 +26,7 @@ type chromium struct {
 	tabs *tabs[*tab]
 	// drawing is held while a frame is drawn: Chromium's GPU process crashes when frames overlap, even those of two tabs.
 	drawing chan struct{}
-	// killed is true once the process was ended for its memory.
+	// killed is true once Kill was called because the browser held too much memory.
 	killed atomic.Bool
 }
 
@@ -52,7 +52,7 @@ func launchFlags(proxy string) []string {
 		"--disable-dev-shm-usage", // a pod's /dev/shm has 64 MiB
 		"--no-first-run",
 
-		// No feature for a person in front of the browser, and none for its vendor.
+		// No features for a user at a screen, and none for the vendor.
 		"--block-new-web-contents", // no popups, from any frame
 		"--disable-background-networking",
 		"--disable-breakpad",
@@ -117,7 +117,7 @@ func (c *chromium) Meter() func() int64 {
 	}
 }
 
-// proportional returns what the processes hold with their part of what they share, in bytes.
+// proportional returns the memory of the processes in bytes, with their share of shared memory (PSS).
 func (c *chromium) proportional() (total int64) {
 	for _, pid := range procs.Tree(c.Pid()) {
 		total += procs.Proportional(pid)

@@ -89,7 +89,7 @@ func TestBrowserIsReplacedWhileItRenders(t *testing.T) {
 	}
 }
 
-// pid of the browser that the next render uses.
+// pid returns the process id of the browser that the next render uses.
 func pid(t *testing.T, b *Browser) int {
 	t.Helper()
 	c, err := b.supervisor.start(t.Context())

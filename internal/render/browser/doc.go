@@ -10,5 +10,5 @@
 //	         └─ tab   shows one page at a time in a browser context of its own (tab.go, load.go) and draws it (draw.go)
 //
 // place.go decides which tab a page gets. The supervisor and the tabs each have a lock; neither calls the other while it holds it.
-// Both know what is below them by a small interface only, so that tests need no Chromium.
+// Both use what is below them through a small interface, so that their tests need no Chromium.
 package browser

@@ -36,7 +36,7 @@ func (t *tab) capture(ctx context.Context, task render.Task, p render.Page) ([]b
 	}
 }
 
-// scaledPicture returns a picture whose pixels are not CSS pixels. A requested frame cannot have one.
+// scaledPicture returns a picture at a scale other than 1. A requested frame cannot have such a picture.
 func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page) (data []byte, err error) {
 	format, quality := imageFormat(task)
 	params := page.CaptureScreenshotParams{
@@ -66,7 +66,7 @@ func imageFormat(task render.Task) (format string, quality *int64) {
 	}
 }
 
-// fastPNG tells whether the fast PNG encoder can be used: it spoils partial transparency, which an opaque page does not have.
+// fastPNG reports whether the fast PNG encoder can be used: it spoils partial transparency, which an opaque page does not have.
 func fastPNG(task render.Task) bool { return !task.Transparent }
 
 // picture requests frames until one has a picture: a page whose surface is new may have none at first.

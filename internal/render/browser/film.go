@@ -66,13 +66,13 @@ type filming struct {
 	// maxMemory of the encoder, in bytes; 0 is no limit.
 	maxMemory int64
 	progress  func(render.Progress)
-	// pages that are filmed, and frames of all pages.
+	// pages counts the filmed pages, and frames the frames of all pages.
 	pages, frames int
 	// video gets the frames; nil between two files.
 	video *encode.Video
 }
 
-// even returns a length in pixels as the format has it: H.264 needs an even one.
+// even returns a length in pixels, rounded up to an even number for mp4, because H.264 needs one.
 func (f *filming) even(pixels int) int {
 	if f.task.Format == "mp4" {
 		return pixels + pixels%2
@@ -94,7 +94,7 @@ func (f *filming) finish(ctx context.Context) ([]byte, error) {
 	return video.Finish(ctx)
 }
 
-// filmPage adds one page to the file, which it begins if there is none.
+// filmPage adds one page to the file. It begins a file if there is none.
 func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	t, err := f.chromium.tabs.take(ctx, need{scale: deviceScale(f.task), alone: true})
 	if err != nil {

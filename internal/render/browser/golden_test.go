@@ -18,9 +18,9 @@ import (
 var update = flag.Bool("update", false, "overwrite the golden pictures")
 
 const (
-	// goldenTolerance is the difference of a colour, of 255, that counts as none: fonts differ a little between versions.
+	// goldenTolerance is the largest difference of a colour channel (0..255) that is ignored: fonts differ a little between versions.
 	goldenTolerance = 32
-	// goldenShare is how many of a thousand pixels may differ by more.
+	// goldenShare is the number of pixels in a thousand that may differ by more.
 	goldenShare = 5
 )
 
@@ -165,7 +165,7 @@ func compare(t *testing.T, got emitted, path string) {
 	}
 	if size := want.Bounds().Dx() * want.Bounds().Dy(); differing*1000 > goldenShare*size {
 		kept := filepath.Join(os.TempDir(), "platen-"+filepath.Base(path))
-		_ = os.WriteFile(kept, got.Data, 0o600) // a help only: the test fails anyway
+		_ = os.WriteFile(kept, got.Data, 0o600) // the test fails even if this does not work
 		t.Errorf("%d of %d pixels differ from %s; the picture is kept as %s", differing, size, path, kept)
 	}
 }

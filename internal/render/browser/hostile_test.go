@@ -172,7 +172,7 @@ func TestPagesReachPublicAddressesOnly(t *testing.T) {
 	if !slices.ContainsFunc(warnings, func(w render.Warning) bool { return strings.Contains(w.Title, "/img") }) {
 		t.Errorf("no warning names the blocked picture: %v", warnings)
 	}
-	// Where the address is allowed, the same page reaches it: the ways work.
+	// If the address is allowed, the same page reaches it, so the ways work.
 	reached, _ = escape(t, loopback)
 	for _, way := range []string{"/img", "/localhost", "/stylesheet", "/font", "/fetch", "/websocket", "/worker", "/iframe", "/form"} {
 		if !slices.Contains(reached, way) {

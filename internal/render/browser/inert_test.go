@@ -136,13 +136,13 @@ func TestWrittenPagesLookLikeLoadedOnes(t *testing.T) {
 func TestNoPageDisturbsTheNext(t *testing.T) {
 	const tall = `<div style="height:3000px;background:linear-gradient(red,blue)">tall</div>`
 	for name, test := range map[string]struct{ leaks, shows string }{
-		"scrolls":          {leaks: `<style>html { scroll-snap-type: y mandatory } div { height: 300px } .s { scroll-snap-align: start }</style><div></div><div class="s">x</div><div></div>`, shows: tall},
-		"names open":       {leaks: `<img name="open" src="data:image/png;base64,iVBORw0KGgo=">`, shows: tall},
-		"names close":      {leaks: `<p>x</p>`, shows: `<img name="close" alt="x"><p>y</p>`},
-		"names URL":        {leaks: `<img name="URL" alt="x"><form name="body"></form>`, shows: tall},
-		"in quirks mode":   {leaks: `<div style="width:100;height:50;background:red">x</div>`, shows: `<!doctype html><div style="width:100;height:50;background:red">x</div>`},
-		"mark and doctype": {leaks: `<p>x</p>`, shows: "\ufeff<!doctype html><table><td>x</table><p>y</p>"},
-		"scroll timeline":  {leaks: `<p>x</p>`, shows: `<style>@keyframes go { to { opacity: 0 } } p { animation: go linear; animation-timeline: scroll() }</style><p>x</p>`},
+		"scrolls":         {leaks: `<style>html { scroll-snap-type: y mandatory } div { height: 300px } .s { scroll-snap-align: start }</style><div></div><div class="s">x</div><div></div>`, shows: tall},
+		"names open":      {leaks: `<img name="open" src="data:image/png;base64,iVBORw0KGgo=">`, shows: tall},
+		"names close":     {leaks: `<p>x</p>`, shows: `<img name="close" alt="x"><p>y</p>`},
+		"names URL":       {leaks: `<img name="URL" alt="x"><form name="body"></form>`, shows: tall},
+		"in quirks mode":  {leaks: `<div style="width:100;height:50;background:red">x</div>`, shows: `<!doctype html><div style="width:100;height:50;background:red">x</div>`},
+		"BOM and doctype": {leaks: `<p>x</p>`, shows: "\ufeff<!doctype html><table><td>x</table><p>y</p>"},
+		"scroll timeline": {leaks: `<p>x</p>`, shows: `<style>@keyframes go { to { opacity: 0 } } p { animation: go linear; animation-timeline: scroll() }</style><p>x</p>`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want, wantWarnings := run(t, start(t), task("png", test.shows))
@@ -161,7 +161,7 @@ func TestNoPageDisturbsTheNext(t *testing.T) {
 	}
 }
 
-// TestMemoryOfAPageDoesNotCountForTheNext renders pages of which one fits into the limit, but not two.
+// TestMemoryOfAPageDoesNotCountForTheNext renders pages so large that the limit has room for one, but not for two.
 func TestMemoryOfAPageDoesNotCountForTheNext(t *testing.T) {
 	b := startBehind(t, loopback, memoryLimit)
 	for range 4 {

@@ -32,7 +32,7 @@ const (
 	pumpInterval = 3 * time.Millisecond
 )
 
-// report is what a page says of itself once it can be painted.
+// report is what a page reports once it can be painted.
 type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused lists the keys of modifications that the page does not use.
@@ -53,7 +53,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r repo
 			return err
 		}
 		if t.pages > 0 {
-			// Written pages may request nothing, this page may.
+			// Written pages may request nothing, but this page may.
 			if err := t.intercept(ctx, documentURL); err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r repo
 	return r, err
 }
 
-// write replaces the page that was written before with an inert page, and waits until it can be painted.
+// write replaces the previously written page with an inert page, and waits until it can be painted.
 func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
 	script, err := template.Write(documentURL, p.HTML, template.ForPage(task.Modifications, p.Number), readyTime(ctx))
 	if err != nil {
@@ -166,12 +166,12 @@ func (t *tab) pump(ctx context.Context, f func(ctx context.Context) error) error
 func (t *tab) report(ctx context.Context, script string) (r report, err error) {
 	value, err := evaluate[any](ctx, t, script)
 	if text, ok := value.(string); ok {
-		_ = json.Unmarshal([]byte(text), &r) // leaves out what is no report: the page may have changed the result
+		_ = json.Unmarshal([]byte(text), &r) // ignores anything else: the page may have changed the result
 	}
 	return r, err
 }
 
-// evaluate runs a script in the page and returns its value, of a promise the value it resolves to.
+// evaluate runs a script in the page and returns its value. If that is a promise, it returns the value that the promise resolves to.
 func evaluate[T any](ctx context.Context, t *tab, script string) (value T, err error) {
 	result, err := devtools.Call(ctx, t.session, runtime.Evaluate, runtime.EvaluateParams{
 		Expression: script, AwaitPromise: new(true), ReturnByValue: new(true),

@@ -20,7 +20,7 @@ import (
 // painting is one page in one size while it is painted.
 type painting struct {
 	page render.Page
-	// file that the page is painted to. The pages of a document have one file.
+	// file that the page is painted to. The pages of a document share one file.
 	file file.File
 	// done is closed once the fields below are set.
 	done   chan struct{}
@@ -87,10 +87,11 @@ func (b *Browser) paint(ctx context.Context, c *chromium, task render.Task, p re
 	return data, r, err
 }
 
-// encoderMemory is the limit of an encoder, in addition to what the browser holds. The browser holds less while an encoder works.
+// encoderMemory returns the memory limit of an encoder in bytes; 0 is no limit. It adds to what the browser holds, which is less while an
+// encoder works.
 func (b *Browser) encoderMemory() int64 { return b.options.MaxMemory / 2 }
 
-// emitAll emits each file once it and all before it are painted; of a document, one file with all pages.
+// emitAll emits each file once it and all before it are painted. A document is one file with all pages.
 func emitAll(ctx context.Context, task render.Task, all []*painting, sink render.Sink) ([]render.Warning, error) {
 	var documents [][]byte
 	reports := make([]report, 0, len(all))

@@ -48,9 +48,9 @@ func joinPDF(documents [][]byte, task render.Task) ([]byte, error) {
 	return encodePDF(document)
 }
 
-// encodePDF returns a document's bytes, the same ones for the same pages: without dates, which are optional (ISO 32000-2, 14.3.3), with
-// an identifier derived from the content, and with the objects numbered in the order in which the root leads to them. pdfcpu numbers
-// them in random order.
+// encodePDF returns a document's bytes. The same pages give the same bytes: there are no dates, which are optional (ISO 32000-2, 14.3.3),
+// the identifier is derived from the content, and the objects are numbered in the order in which a walk from the root meets them.
+// pdfcpu numbers them in random order.
 func encodePDF(document *model.Context) ([]byte, error) {
 	n := numbering{document: document, numbers: map[int]int{}}
 	if err := n.visit(*document.Root); err != nil {
@@ -106,7 +106,7 @@ type numbering struct {
 	order []int
 }
 
-// visit numbers what an object refers to, and everything that leads to.
+// visit numbers the objects that an object refers to, directly or through others.
 func (n *numbering) visit(object types.Object) error {
 	var inner []types.Object
 	switch o := object.(type) {

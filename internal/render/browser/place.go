@@ -25,8 +25,8 @@ const (
 var errBlocked = errors.New("the page needs a script or a request")
 
 // show paints a page in the tab that it needs. A page with a script or a request gets a browser context that no other page uses after
-// it. To make one takes longer than to paint, and most pages need neither: they are written one after the other into a tab in which
-// the browser blocks both. A page that fails there is painted again in its own context. It costs time, nothing else.
+// it. Making a context takes longer than painting, and most pages need neither: they are written one after the other into a tab
+// in which the browser blocks both. A page that fails there is painted again in its own context. It costs time, nothing else.
 func (b *Browser) show(ctx context.Context, c *chromium, task render.Task, p render.Page) ([]byte, report, error) {
 	if template.Inert(p.HTML, template.ForPage(task.Modifications, p.Number)) {
 		data, r, err := b.showInert(ctx, c, task, p)

@@ -23,7 +23,7 @@ const (
 
 var errClosed = errors.New("the browser is closed")
 
-// process is what a supervisor knows of one run of the browser.
+// process is one run of the browser, as the supervisor uses it.
 type process interface {
 	comparable
 	// Lost is closed once the process has ended.
@@ -157,7 +157,7 @@ func (s *supervisor[P]) release(p P) {
 		delete(s.users, p)
 		s.background.Go(p.Close)
 	case p == s.current && s.renders >= s.maxRenders && s.launching == nil:
-		s.renders = 0 // if the launch fails, the next attempt follows after as many renders
+		s.renders = 0 // if the launch fails, the next attempt follows after maxRenders more
 		var none P
 		s.beginLaunch(none)
 	}
@@ -199,7 +199,7 @@ func (s *supervisor[P]) beginLaunch(lost P) {
 	})
 }
 
-// watch kills p as soon as it holds too much memory, because a page must not harm what else runs in the pod. The caller calls stop at
+// watch kills p as soon as it holds too much memory, because a page must not harm the pod's other processes. The caller calls stop at
 // the end of the render.
 func (s *supervisor[P]) watch(p P) (stop func()) {
 	if s.maxMemory == 0 {
@@ -249,7 +249,7 @@ func (s *supervisor[P]) close() {
 	}
 }
 
-// isClosed tells whether a channel is closed on which nothing is ever sent.
+// isClosed reports whether a channel is closed. Nothing may ever be sent on the channel.
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:

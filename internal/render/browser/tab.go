@@ -176,7 +176,7 @@ func (t *tab) answer(s *devtools.Session, id fetch.RequestID) {
 	_, _ = devtools.Call(ctx, s, fetch.FulfillRequest, params) // fails only when the tab is gone
 }
 
-// navigate shows a document from documentURL in the tab. Scripts run in that document as soon as it returns.
+// navigate shows a document from documentURL in the tab. After it returns, scripts run in that document.
 func (t *tab) navigate(ctx context.Context, d document) error {
 	select {
 	case <-t.navigated: // to an earlier document

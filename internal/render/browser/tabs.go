@@ -12,11 +12,11 @@ import (
 	"github.com/platen-dev/platen/internal/render/devtools"
 )
 
-// openTab is what tabs knows of a tab.
+// openTab is a tab, as tabs uses it.
 type openTab interface {
-	// Ended tells whether the tab can show no more pages.
+	// Ended reports whether the tab can show no more pages.
 	Ended() bool
-	// Suits tells whether the tab can show a page with a need.
+	// Suits reports whether the tab can show a page with a need.
 	Suits(n need) bool
 	// Close disposes of the tab and all it has stored.
 	Close()

@@ -63,7 +63,7 @@ type Browser struct {
 	waiting  map[int64]chan<- Reply
 	sessions map[target.SessionID]*Session
 
-	// lost is closed when the pipe has ended, ended when the process is gone as well.
+	// lost is closed once the pipe has ended, and ended once the process is gone too.
 	lost, ended chan struct{}
 }
 
@@ -160,10 +160,10 @@ func (b *Browser) Close(ctx context.Context) {
 	}
 }
 
-// Pid returns the process that Start started: the browser, or the script that runs it.
+// Pid returns the id of the process that Start started: the browser, or the script that runs it.
 func (b *Browser) Pid() int { return b.command.Process.Pid }
 
-// Lost is closed when the browser has ended.
+// Lost returns a channel that is closed once the browser has ended.
 func (b *Browser) Lost() <-chan struct{} { return b.lost }
 
 // read delivers messages until the pipe ends.

@@ -21,7 +21,7 @@ var lenient = jsonv2.AllowInvalidUTF8(true)
 
 // Error is the browser's answer to a command that failed.
 type Error struct {
-	// Code is one of JSON-RPC 2.0, Message is the browser's text.
+	// Code is an error code of JSON-RPC 2.0, and Message is the browser's text.
 	Code    int64  `json:"code"`
 	Message string `json:"message"`
 }
@@ -64,7 +64,7 @@ func (s *Session) End(cause error) {
 	})
 }
 
-// Ended tells whether the session or the browser has ended.
+// Ended reports whether the session or the browser has ended.
 func (s *Session) Ended() bool {
 	select {
 	case <-s.done:
@@ -192,8 +192,8 @@ func (b *Browser) deliver(message []byte) {
 	}
 }
 
-// answerID returns the number of the command that a message answers. Chromium writes the number first, so the caller that waits can
-// decode the rest, often a picture.
+// answerID returns the number of the command that a message answers. Chromium writes the number first. The waiting caller
+// decodes the rest, which is often a picture.
 func answerID(message []byte) (id int64, ok bool) {
 	rest, ok := bytes.CutPrefix(message, []byte(`{"id":`))
 	if !ok {

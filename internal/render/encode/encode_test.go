@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// noise is a picture that does not compress.
+// noise returns a picture that does not compress.
 func noise(width, height int) image.Image {
 	img := image.NewNRGBA(image.Rect(0, 0, width, height))
 	source := rand.New(rand.NewPCG(1, 2))

@@ -1,15 +1,16 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Fills a page in from its modifications, before the page's own DOMContentLoaded listeners run. Values are data: nothing in
-// here turns one into markup or script.
+// Fills a page in from its modifications, before the page's own DOMContentLoaded listeners run. Values are data: nothing
+// here turns them into markup or script.
 ((modifications) => {
   const maxClones = 10000;
   const warnings = [];
-  // What is under a symbol is for the renderer's other scripts. One document may be filled in several times.
+  // Properties under a symbol are for the renderer's other scripts. They are configurable, because one document may be filled in
+  // several times.
   const share = (name, value) => Object.defineProperty(window, Symbol.for(`platen.${name}`), { value, configurable: true });
-  // A page may set platen.ready to a function; it is painted once what the function returns is settled. Or it has an element
-  // with data-platen-ready="false" and changes it to "true".
+  // A page can delay its painting: it sets platen.ready to a function that returns a promise, or it has an element with
+  // data-platen-ready="false" and changes that to "true".
   const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
   Object.defineProperty(window, 'platen', { value: platen, configurable: true });
   share('ready', async () => {
@@ -30,7 +31,7 @@
     });
   });
 
-  // The same input gives the same picture: chance is repeatable (mulberry32).
+  // Random numbers are repeatable (mulberry32), so that the same input gives the same picture.
   let seed = 0x9e3779b9;
   Math.random = () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -38,7 +39,7 @@
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
-  // The page's own scripts may put others in their place.
+  // The page's own scripts may replace these functions.
   share('setTimeout', setTimeout.bind(window));
   share('clearTimeout', clearTimeout.bind(window));
   share('warnings', warnings);
@@ -159,8 +160,8 @@
     }
   };
 
-  // noteUnused lists the keys that the page does not use; another page of the template may. A page that reads
-  // platen.modifications itself may use any.
+  // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads
+  // platen.modifications itself may use any key.
   const unused = [];
   share('unused', unused);
   const noteUnused = () => {
@@ -207,7 +208,7 @@
   };
   share('fit', fit);
 
-  // The window's capturing phase comes before every listener of the page.
+  // A capturing listener of the window runs before every listener of the page.
   addEventListener('DOMContentLoaded', () => {
     noteUnused();
     bind(document, []);

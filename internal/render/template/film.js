@@ -1,9 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Puts an animated page's time into the hands of the renderer, so that two renders of one page give the same frames: Date,
-// performance.now, timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the
-// page loads; only timeouts run then, because pages wait with them for what they load.
+// Lets the renderer set an animated page's time, so that two renders of one page give the same frames: Date, performance.now,
+// timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the page loads. Only
+// timeouts run then, because pages may wait with them until something is loaded.
 (() => {
   const real = {
     setTimeout: window.setTimeout, clearTimeout: window.clearTimeout, requestAnimationFrame: window.requestAnimationFrame,
@@ -80,7 +80,7 @@
   const film = {
     // frame runs a callback with the next real frame.
     frame: (callback) => real.requestAnimationFrame.call(window, callback),
-    // duration of the longest finite animation in milliseconds; of endless ones, of one round; 0 without any.
+    // duration returns milliseconds: the longest finite animation, else one cycle of the longest infinite one, else 0.
     duration() {
       let finite = 0;
       let round = 0;

@@ -53,7 +53,7 @@ func standards(html string) bool {
 
 // Inert reports whether a page, filled in from values, seems to need neither a script nor a request. It is certain that the page has no
 // element outside of inertTags, because an element begins with its name after "<"
-// (https://html.spec.whatwg.org/multipage/syntax.html). The rest is a guess: the caller must refuse requests and scripts all the same.
+// (https://html.spec.whatwg.org/multipage/syntax.html). The rest is a guess: the caller must still block requests and scripts.
 func Inert(html string, values map[string]any) bool {
 	if reaches(values) {
 		return false

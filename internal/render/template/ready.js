@@ -1,8 +1,9 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Waits until a page can be painted: loaded, ready by its own promise, fonts and images decoded, a frame drawn. It does not wait for an
-// idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. Scripts get a frame to draw in.
+// Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
+// It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. If
+// scripts is true, the page's scripts get a frame to draw in.
 (async (timeout, scripts) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
@@ -20,27 +21,27 @@
   const within = async (promise, complain) => {
     if (await Promise.race([promise, over]) === 'over') complain();
   };
-  // All of a page is painted at once.
+  // The whole page is painted, so lazy images must load now.
   for (const image of document.querySelectorAll('img[loading=lazy]')) image.loading = 'eager';
-  // A page that is not filled in yet must not be painted, so that this alone ends with the task only.
+  // A page that is not filled in yet must not be painted, so only the task's deadline ends this wait.
   if (document.readyState === 'loading') {
     await new Promise((resolve) => addEventListener('DOMContentLoaded', resolve, { once: true }));
   }
   if (document.readyState !== 'complete') {
     await within(new Promise((resolve) => addEventListener('load', resolve, { once: true })), () => {
       const missing = [...document.images].filter((image) => !image.complete);
-      for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it was not there after ${after}`);
+      for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
       if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
     });
   }
   await within(Promise.resolve(own('ready')?.()), () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
   await within(document.fonts.ready, () => {});
   for (const font of document.fonts) {
-    if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'text that has it is shown in another one');
+    if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
   }
   own('fit')?.();
 
-  // What the page's styles name: the family that comes first in a list of fonts, and pictures behind elements.
+  // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();
   const behind = new Set();
   const elements = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT);
@@ -50,7 +51,7 @@
       const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = pseudo === '' ? style : getComputedStyle(element, pseudo);
       if (pseudo !== '' && content === 'none') continue;
       for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
-        // A picture in the page is there at once, but for a drawing, which may have a font to load.
+        // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load.
         if (!/^data:(?!image.svg)/i.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
     }
@@ -60,11 +61,10 @@
   const decoded = [...document.images].map((image) => image.decode().catch(() => {}));
   const loaded = backgrounds.map((image) => image.decode().catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
   await within(Promise.all([...decoded, ...loaded]), () => {
-    for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${image.src.slice(0, 300)}`, `it was not there after ${after}`);
+    for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
   });
 
-  // A family that is not there changes the layout. Whether it is there shows in the width of text, which is that of the family
-  // behind it otherwise.
+  // A missing family changes the layout. Text in a missing family is as wide as text in its fallback.
   const declared = new Set([...document.fonts].map((font) => bare(font.family).toLowerCase()));
   let pen;
   const width = (list) => {
@@ -75,10 +75,10 @@
   for (const name of new Set([...families].map((list) => bare(list.match(/"[^"]*"|[^,]+/)?.[0] ?? '').trim()))) {
     if (name === '' || generic.test(name) || declared.has(name.toLowerCase())) continue;
     const there = ['monospace', 'serif'].some((other) => width(`"${name}", ${other}`) !== width(other));
-    if (!there) warn(`Font ${name} is not installed`, 'text that has it is shown in another one');
+    if (!there) warn(`Font ${name} is not installed`, 'its text is shown in another font');
   }
 
-  // A still shows an animated page as it is once everything has come in; what never ends is shown at its start.
+  // A still shows finite animations at their end and infinite ones at their start.
   const settle = () => {
     for (const animation of document.getAnimations()) {
       if (animation.timeline !== document.timeline) continue; // it follows a scroll position
