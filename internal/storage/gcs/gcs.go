@@ -7,6 +7,7 @@ package gcs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -41,6 +42,8 @@ const (
 	firstPause = 250 * time.Millisecond
 	// maxAnswer bounds an answer of the API, in bytes; a page of 1000 objects has less.
 	maxAnswer = 16 << 20
+	// incomplete is the API's status "resume incomplete" of a session that waits for more.
+	incomplete = http.StatusPermanentRedirect
 )
 
 func init() { blob.DefaultURLMux().RegisterBucket("gs", opener{}) }
@@ -131,6 +134,9 @@ func (b *bucket) do(ctx context.Context, r request, wanted ...int) (*http.Respon
 			}
 			_ = resp.Body.Close()
 			err = &Error{Status: resp.StatusCode}
+		}
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			err = failed.Err // without the URL: that of a session lets its reader write to the object
 		}
 		if attempt == b.attempts || !isTransient(err) {
 			return nil, err
@@ -321,6 +327,7 @@ type writer struct {
 	chunk      []byte
 	session    string // URL of the session, empty before the first chunk is full
 	sent       int64
+	err        error // of a request; the writer then has less than it was given, so Close must not finish the object
 }
 
 // Write implements driver.Writer.
@@ -330,8 +337,8 @@ func (w *writer) Write(p []byte) (int, error) {
 		n := chunkSize - len(w.chunk)
 		w.chunk = append(w.chunk, p[:n]...)
 		p = p[n:]
-		if err := w.send(false); err != nil {
-			return 0, err
+		if w.err = w.send(false); w.err != nil {
+			return 0, w.err
 		}
 	}
 	w.chunk = append(w.chunk, p...)
@@ -340,7 +347,7 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // Close implements driver.Writer.
 func (w *writer) Close() error {
-	if err := w.ctx.Err(); err != nil {
+	if err := cmp.Or(w.err, w.ctx.Err()); err != nil {
 		return err
 	}
 	if w.session != "" {
@@ -392,20 +399,20 @@ func (w *writer) send(last bool) error {
 		w.session = resp.Header.Get("Location")
 	}
 	for len(w.chunk) > 0 {
-		total, wanted := "*", http.StatusPermanentRedirect // the API's "resume incomplete"
+		total, wanted := "*", []int{incomplete}
 		if last {
-			total, wanted = strconv.FormatInt(w.sent+int64(len(w.chunk)), 10), http.StatusOK
+			total, wanted = strconv.FormatInt(w.sent+int64(len(w.chunk)), 10), []int{incomplete, http.StatusOK, http.StatusCreated}
 		}
 		resp, err := w.bucket.do(w.ctx, request{
 			method: http.MethodPut, url: w.session, body: w.chunk,
 			header: http.Header{"Content-Range": {fmt.Sprintf("bytes %d-%d/%s", w.sent, w.sent+int64(len(w.chunk))-1, total)}},
-		}, wanted)
+		}, wanted...)
 		if err != nil {
 			return err
 		}
 		_ = resp.Body.Close()
 		kept := int64(len(w.chunk))
-		if !last { // the service may keep less than it was sent
+		if resp.StatusCode == incomplete { // the service may keep less than it was sent
 			end, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Range"), "bytes=0-"), 10, 64)
 			if kept = end + 1 - w.sent; err != nil || kept <= 0 || kept > int64(len(w.chunk)) {
 				return fmt.Errorf("the service keeps %q of an upload of which it was sent %d bytes", resp.Header.Get("Range"), w.sent+int64(len(w.chunk)))

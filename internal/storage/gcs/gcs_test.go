@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -31,6 +32,7 @@ import (
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/blobstore"
+	"github.com/platen-dev/platen/internal/storage/gcs"
 	"github.com/platen-dev/platen/internal/storage/storagetest"
 )
 
@@ -47,8 +49,8 @@ type service struct {
 	uploads map[string]*object // by the id of their session
 	// answers are statuses that the next requests get, whatever they ask for.
 	answers []int
-	// keep is the share of a chunk that a session takes, in 256 KiB; 0 takes all.
-	keep int
+	// keep is the share of the next chunk that a session takes, in 256 KiB; 0 takes all. keepOfLast is that of a last chunk.
+	keep, keepOfLast int
 	// authorized says whether requests need the token.
 	authorized bool
 }
@@ -192,18 +194,21 @@ func (s *service) chunk(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	keep := &s.keep
 	if total != "*" {
+		keep = &s.keepOfLast
+	}
+	switch {
+	case *keep > 0:
+		data = data[:*keep*256<<10]
+		*keep = 0
+	case total != "*":
 		o.data = append(o.data, data...)
 		s.finish(w, o)
 		return
-	}
-	if len(data)%(256<<10) != 0 {
+	case len(data)%(256<<10) != 0:
 		w.WriteHeader(http.StatusBadRequest)
 		return
-	}
-	if s.keep > 0 {
-		data = data[:s.keep*256<<10]
-		s.keep = 0
 	}
 	o.data = append(o.data, data...)
 	w.Header().Set("Range", fmt.Sprintf("bytes=0-%d", len(o.data)-1))
@@ -386,10 +391,12 @@ func TestObjects(t *testing.T) {
 func TestLargeObject(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 40*mebibyte/16)
 	data = append(data, "end"...)
-	for name, keep := range map[string]int{"whole chunks": 0, "part of a chunk is kept": 3} {
+	for name, test := range map[string]struct{ keep, keepOfLast int }{
+		"whole chunks": {}, "part of a chunk is kept": {keep: 3}, "part of the last chunk is kept": {keepOfLast: 3},
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService()
-			s.keep = keep
+			s.keep, s.keepOfLast = test.keep, test.keepOfLast
 			bucket := openURL(t, s)
 			if err := bucket.WriteAll(t.Context(), "film.mp4", data, nil); err != nil {
 				t.Fatal(err)
@@ -404,6 +411,39 @@ func TestLargeObject(t *testing.T) {
 		})
 	}
 }
+
+// A writer that has lost a chunk must not leave the rest as the object.
+func TestLargeObjectThatFails(t *testing.T) {
+	s := newService()
+	bucket := openURL(t, s)
+	w, err := bucket.NewWriter(t.Context(), "film.mp4", &blob.WriterOptions{ContentType: "video/mp4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.answers = []int{http.StatusOK, http.StatusForbidden} // the session, and its first chunk
+	_, failed := w.Write(make([]byte, 40*mebibyte))
+	if closed := w.Close(); failed == nil || closed == nil || len(s.objects) > 0 {
+		t.Errorf("writing: %v, closing: %v, and the bucket has %d objects", failed, closed, len(s.objects))
+	}
+}
+
+// The address of a session is all that it takes to write to it.
+func TestErrorsDoNotNameTheSession(t *testing.T) {
+	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Location": {r.URL.String() + "&upload_id=secret"}}, Body: http.NoBody}, nil
+	})}
+	err := gcs.Open(client, bucketName).WriteAll(t.Context(), "film.mp4", make([]byte, 20*mebibyte), nil)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestStoreTriesAgain(t *testing.T) {
 	s := newService()
