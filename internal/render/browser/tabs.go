@@ -88,8 +88,10 @@ func (s *tabs[T]) takeIdle(n need) (t T, opening <-chan struct{}, ok bool) {
 		if !t.Ended() && t.Suits(n) {
 			return t, nil, true
 		}
-		s.background.Go(t.Close)
-		s.beginOpen()
+		if !s.closed { // otherwise the tab ends with its browser
+			s.background.Go(t.Close)
+			s.beginOpen()
+		}
 	}
 	var none T
 	return none, s.opening, false

@@ -90,6 +90,14 @@ func TestTabs(t *testing.T) {
 			t.take(shared, "2")
 			t.take(shared, "1")
 		},
+		"nothing is closed in the background after the end": func(t *tabsTest) {
+			tab := t.take(shared, "1")
+			t.tabs.keep(tab)
+			tab.ended = true
+			t.tabs.close()
+			t.take(shared, "2") // by a render that is still in progress
+			t.expect("open 1", "open 2")
+		},
 		"no more tabs are kept than allowed": func(t *tabsTest) {
 			var all []*fakeTab
 			for i := range maxIdle + 1 {
