@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -61,7 +62,7 @@ func (d downloader) files(ctx context.Context, job *platenv1alpha1.RenderJob, fo
 func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, folder string) (string, error) {
 	target, err := url.Parse(page.ContentURL)
 	if err != nil {
-		return "", fmt.Errorf("its URL is not valid: %w", err)
+		return "", fmt.Errorf("its URL is not valid: %w", withoutQuery(err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
@@ -76,6 +77,14 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 		return "", errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w", proxied))
 	}
 	return path, nil
+}
+
+// withoutQuery removes the query from the URL in an error: whoever has the signature in it can fetch the file.
+func withoutQuery(err error) error {
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		failed.URL, _, _ = strings.Cut(failed.URL, "?")
+	}
+	return err
 }
 
 // get requests a URL. Its answer must begin within directTimeout.
@@ -117,7 +126,7 @@ func (c cancelOnClose) Close() error {
 func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, request func(context.Context) (*http.Response, error)) (path string, err error) {
 	resp, err := request(ctx)
 	if err != nil {
-		return "", err
+		return "", withoutQuery(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
