@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -71,19 +72,27 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 	}
 	root.SetArgs(args[1:])
 	command, err := root.ExecuteContextC(ctx)
-	exit := (*exitError)(nil)
+	return exitCode(ctx, command, err, streams.ErrOut)
+}
+
+// exitCode returns the exit code of a command, and says what its error is.
+func exitCode(ctx context.Context, command *cobra.Command, err error, out io.Writer) int {
+	exit, left := (*exitError)(nil), (*leftoverError)(nil)
 	switch {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
-		fmt.Fprintln(streams.ErrOut, "interrupted")
+		fmt.Fprintln(out, "interrupted")
+		if errors.As(err, &left) {
+			fmt.Fprintln(out, "error:", left)
+		}
 		return exitInterrupted
 	case !errors.As(err, &exit):
 		exit = &exitError{exitFailed, err}
 	}
-	fmt.Fprintln(streams.ErrOut, "error:", err)
+	fmt.Fprintln(out, "error:", err)
 	if exit.code == exitUsage {
-		fmt.Fprintf(streams.ErrOut, "See '%s --help'.\n", command.CommandPath())
+		fmt.Fprintf(out, "See '%s --help'.\n", command.CommandPath())
 	}
 	return exit.code
 }

@@ -18,6 +18,12 @@ import (
 // temporaryTTL removes the job of a command that was killed.
 const temporaryTTL = 10 * time.Minute
 
+// leftoverError says that temporary objects are left in the cluster. A person must see it even if they have interrupted the command.
+type leftoverError struct{ error }
+
+// Unwrap returns the cause.
+func (e *leftoverError) Unwrap() error { return e.error }
+
 // createTemporary creates a template and a job that renders it, both with generated names. The caller must call discard, which deletes
 // them, also after ctx has ended. Nothing is left behind when createTemporary fails.
 func (c *cluster) createTemporary(ctx context.Context, prefix string, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob) (discard func() error, err error) {
@@ -32,10 +38,16 @@ func (c *cluster) createTemporary(ctx context.Context, prefix string, template *
 	job.Spec.TemplateRef.Name = template.Name
 	job.Spec.TTLSecondsAfterFinished = new(int32(temporaryTTL.Seconds()))
 	if err := c.createWhole(ctx, job); err != nil {
-		return nil, errors.Join(err, c.discard(ctx, "rendertemplate", template))
+		if left := c.discard(ctx, "rendertemplate", template); left != nil {
+			return nil, errors.Join(err, &leftoverError{left})
+		}
+		return nil, err
 	}
 	return func() error {
-		return errors.Join(c.discard(ctx, "renderjob", job), c.discard(ctx, "rendertemplate", template))
+		if err := errors.Join(c.discard(ctx, "renderjob", job), c.discard(ctx, "rendertemplate", template)); err != nil {
+			return &leftoverError{err}
+		}
+		return nil
 	}, nil
 }
 

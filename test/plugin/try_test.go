@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -182,30 +183,35 @@ func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 	empty(t, namespace)
 }
 
-// An interrupted try deletes what it has made.
+// An interrupted try deletes what it has made, also if its terminal was closed.
 func TestTryInterrupted(t *testing.T) {
-	namespace, platenSystem, folder := workspace(t), installed(t), t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
-	command := exec.CommandContext(ctx, binary, "try", "-n", namespace, "--platen-namespace", platenSystem,
-		"--kubeconfig", kubeconfig, "-o", filepath.Join(folder, "hello.png"))
-	out := &buffer{}
-	command.Stdout, command.Stderr = out, out
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
+	platenSystem := installed(t)
+	for name, sent := range map[string]os.Signal{"Ctrl-C": os.Interrupt, "terminated": syscall.SIGTERM, "terminal closed": syscall.SIGHUP} {
+		t.Run(name, func(t *testing.T) {
+			namespace, folder := workspace(t), t.TempDir()
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			command := exec.CommandContext(ctx, binary, "try", "-n", namespace, "--platen-namespace", platenSystem,
+				"--kubeconfig", kubeconfig, "-o", filepath.Join(folder, "hello.png"))
+			out := &buffer{}
+			command.Stdout, command.Stderr = out, out
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := theJob(ctx, namespace); err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Process.Signal(sent); err != nil {
+				t.Fatal(err)
+			}
+			_ = command.Wait() // the code says how it went
+			if code := command.ProcessState.ExitCode(); code != 130 || !slices.Contains(strings.Split(out.String(), "\n"), "interrupted") {
+				t.Errorf("exit code %d, %s", code, out)
+			}
+			if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
+				t.Errorf("the folder holds %v, %v", entries, err)
+			}
+			empty(t, namespace)
+		})
 	}
-	if _, err := theJob(ctx, namespace); err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	_ = command.Wait() // the code says how it went
-	if code := command.ProcessState.ExitCode(); code != 130 || !slices.Contains(strings.Split(out.String(), "\n"), "interrupted") {
-		t.Errorf("exit code %d, %s", code, out)
-	}
-	if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
-		t.Errorf("the folder holds %v, %v", entries, err)
-	}
-	empty(t, namespace)
 }
