@@ -8,8 +8,9 @@ BIN := $(CURDIR)/bin
 TOOLS := $(CURDIR)/hack/tools
 IMAGES := $(CURDIR)/bin/images
 
-# The user's own cluster, if KUBECONFIG is set; the development cluster otherwise, which brings its kubectl.
-ifeq ($(MAKELEVEL),0)
+# The user's own cluster, if KUBECONFIG is set; the development cluster otherwise, which brings its kubectl. A make that this one calls
+# gets both variables from it.
+ifndef MAKE_BEGAN
 export OWN_CLUSTER := $(KUBECONFIG)
 export MAKE_BEGAN := $(shell date +%s.%N)
 endif
