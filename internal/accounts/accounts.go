@@ -150,11 +150,11 @@ func (c Connection) Save(ctx context.Context, api client.Client, options SaveOpt
 	if options.DryRun {
 		apply = append(apply, client.DryRunAll)
 	}
-	err = credentials.Writer{Client: api}.ApplyDropbox(ctx, c.Namespace, c.secretName(), c.credentials(), apply...)
+	applied, err := credentials.Writer{Client: api}.ApplyDropbox(ctx, c.Namespace, c.secretName(), c.credentials(), apply...)
+	saved.Secret = applied && !options.DryRun
 	if err != nil {
 		return saved, managed(err, "Secret", c.Namespace, c.secretName())
 	}
-	saved.Secret = !options.DryRun
 	if c.Exists {
 		return saved, nil
 	}

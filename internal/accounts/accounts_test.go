@@ -94,6 +94,18 @@ func TestSaveSaysWhetherTheSecretIsStored(t *testing.T) {
 	if saved, err := connection.Save(t.Context(), c, SaveOptions{}); err == nil || !saved.Secret {
 		t.Errorf("saved %+v, %v", saved, err)
 	}
+	other := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "dropbox-credentials"},
+		Data:       map[string][]byte{"appKey": []byte("other"), "appSecret": []byte("secret")},
+	}
+	c = newClient(t, interceptor.Funcs{
+		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+			return errors.New("no")
+		},
+	}, other)
+	if saved, err := connection.Save(t.Context(), c, SaveOptions{Force: true}); err == nil || !saved.Secret {
+		t.Errorf("the app secret of another app could not be dropped: saved %+v, %v", saved, err)
+	}
 	kept := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "marketing", Name: "dropbox-credentials", Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"},
 	}}

@@ -30,27 +30,28 @@ var trackers = []string{
 // Writer writes Secrets for people who connect an account, with the rights of its client.
 type Writer struct{ client.Client }
 
-// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. The error is a *storage.Error
-// if something else, such as a GitOps tool, keeps the Secret as it is.
-func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values Redacted, options ...client.ApplyOption) error {
+// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. applied is true once the Secret
+// has the values, also if the drop fails then. The error is a *storage.Error if something else, such as a GitOps tool, keeps the Secret as
+// it is.
+func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values Redacted, options ...client.ApplyOption) (applied bool, err error) {
 	before := &corev1.Secret{}
 	if err := w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, before); client.IgnoreNotFound(err) != nil {
-		return err
+		return false, err
 	}
 	if by := keeper(before); by != "" {
-		return fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
+		return false, fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
 	}
 	secret := values.Secret(namespace, name)
 	if before.ResourceVersion != "" && before.Labels[managedByLabel] != managedBy {
 		delete(secret.Labels, managedByLabel) // DeleteOurs must leave a Secret that a person made
 	}
 	if err := w.Apply(ctx, secret, options...); err != nil {
-		return err
+		return false, err
 	}
 	if dryRun := (&client.ApplyOptions{}).ApplyOptions(options).DryRun; len(dryRun) > 0 || before.Data["appSecret"] == nil || string(before.Data["appKey"]) == values["appKey"] {
-		return nil
+		return true, nil
 	}
-	return w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
+	return true, w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
 }
 
 // keeper names what keeps a Secret as it is; empty when nothing does.

@@ -58,7 +58,7 @@ func TestApplyDropbox(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := Writer{c}.ApplyDropbox(t.Context(), "ns", "dropbox", Redacted{"appKey": "app", "refreshToken": "fresh-token"}, client.FieldOwner("test"), client.ForceOwnership)
+			applied, err := Writer{c}.ApplyDropbox(t.Context(), "ns", "dropbox", Redacted{"appKey": "app", "refreshToken": "fresh-token"}, client.FieldOwner("test"), client.ForceOwnership)
 			if tc.wrong != "" {
 				problem := (*storage.Error)(nil)
 				if !errors.As(err, &problem) || problem.Reason != storage.ReasonSecretNotOurs || !strings.Contains(problem.Message, tc.wrong) || strings.Contains(problem.Message, "fresh-token") {
@@ -66,8 +66,8 @@ func TestApplyDropbox(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
+			if err != nil || !applied {
+				t.Fatal(applied, err)
 			}
 			secret := &corev1.Secret{}
 			if err := c.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "dropbox"}, secret); err != nil {
