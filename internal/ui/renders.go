@@ -142,7 +142,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return err
 	}
 	number, err := strconv.Atoi(r.URL.Query().Get("part"))
-	if err != nil || number < 1 {
+	if err != nil || number < 1 || number > len(jobs) { // a page has one job at least
 		number = 1
 	}
 	view := galleryView{Number: number, Newer: number - 1, Total: len(jobs)}

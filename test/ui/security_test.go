@@ -165,6 +165,16 @@ func TestNoOpenRedirect(t *testing.T) {
 	}
 }
 
+// A page of the gallery that does not exist shows the first.
+func TestGalleryPages(t *testing.T) {
+	cookies := signedIn(t, newWorkspace(t).token)
+	for _, part := range []string{"", "x", "-1", "2", "9223372036854775807"} {
+		if status, _, _ := send(t, request(t, http.MethodGet, "/ui/renders?part="+part, nil, cookies, nil)); status != http.StatusOK {
+			t.Errorf("part %q: HTTP %d", part, status)
+		}
+	}
+}
+
 // A person without rights in the workspace sees nothing, and one who may only read changes nothing.
 func TestRights(t *testing.T) {
 	w, other := newWorkspace(t), newWorkspace(t)
