@@ -338,11 +338,11 @@ func TestObjects(t *testing.T) {
 		offset, length int64
 		want           string
 	}{
-		"whole":      {0, -1, "hello jobs/a/1.png"},
-		"beginning":  {0, 5, "hello"},
-		"middle":     {6, 4, "jobs"},
-		"end":        {6, -1, "jobs/a/1.png"},
-		"attributes": {0, 0, ""},
+		"whole":      {length: -1, want: "hello jobs/a/1.png"},
+		"beginning":  {length: 5, want: "hello"},
+		"middle":     {offset: 6, length: 4, want: "jobs"},
+		"end":        {offset: 6, length: -1, want: "jobs/a/1.png"},
+		"attributes": {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := bucket.NewRangeReader(t.Context(), "jobs/a/1.png", test.offset, test.length, nil)
