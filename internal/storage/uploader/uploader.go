@@ -163,8 +163,11 @@ func (u *Uploader) decide(ctx context.Context, now time.Time) (next time.Time) {
 			if at.IsZero() {
 				delete(u.due, m)
 			}
-			if a, ok := m.(*account); ok && a.isIdle(now) {
-				delete(u.accounts, a.key)
+			if a, ok := m.(*account); ok {
+				a.dropSettled() // stopped uploads leave theirs
+				if a.isIdle(now) {
+					delete(u.accounts, a.key)
+				}
 			}
 		}
 		next = earlier(next, at)

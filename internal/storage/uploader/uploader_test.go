@@ -358,6 +358,27 @@ func TestNewerGenerationWaitsForTheCallInFlight(t *testing.T) {
 	})
 }
 
+func TestForgottenUploadsLeaveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, _ := start(t, 1)
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
+			return &storage.Error{Class: storage.Retry, Message: "slow down", Account: true, RetryAfter: time.Minute}
+		}}
+		up := plan("card", a, "/a")
+		u.Ensure(up)
+		synctest.Wait()
+		u.Forget(up.Job)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		expectCalls(t, a, "upload /a")
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if left := len(u.uploads) + len(u.accounts) + len(u.limits) + len(u.due); left > 0 {
+			t.Errorf("%d uploads, %d accounts, %d limits and %d machines are left", len(u.uploads), len(u.accounts), len(u.limits), len(u.due))
+		}
+	})
+}
+
 func TestOpenIsRetriedUntilItSucceedsOrCannot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 1)
