@@ -235,7 +235,8 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 	failed, pending := with(platenv1alpha1.UploadError), with(platenv1alpha1.UploadPending)
 	switch {
 	case failed != nil:
-		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, failed.Reason, fmt.Sprintf("StorageConnection '%s': %s", failed.Name, failed.Error))
+		reason := cmp.Or(failed.Reason, string(storage.ReasonUnexpected)) // an older version wrote none, and a condition must have one
+		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, reason, fmt.Sprintf("StorageConnection '%s': %s", failed.Name, failed.Error))
 	case pending != nil:
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionUnknown, platenv1alpha1.UploadingReason,
 			fmt.Sprintf("uploading to StorageConnection '%s'", pending.Name))

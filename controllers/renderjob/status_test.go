@@ -268,6 +268,21 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
 		},
+		"a failed upload of an older version has no reason": {
+			job: theJob(func(j *platenv1alpha1.RenderJob) {
+				old := theUpload("archive", true, expired).status()
+				old.Reason = ""
+				j.Status.Connections = []platenv1alpha1.JobConnectionStatus{old, theUpload("dropbox", true, full).status()}
+			}),
+			scope: scope{retry: true, manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)}}, step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False Unexpected: StorageConnection 'archive': Token expired",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
+		},
 		"the render failed": {
 			scope: scope{state: pool.State{Phase: pool.Failed, Attempts: 1, Failure: &render.Error{Reason: render.ReasonRenderFailed, Message: "page 1: broken"}}},
 			step:  collect,
