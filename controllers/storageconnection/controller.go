@@ -8,6 +8,7 @@ package storageconnection
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,6 +45,8 @@ type Reconciler struct {
 	Interval time.Duration
 
 	status reconcile.StatusWriter
+	// repairs holds when each connection last counted as Ready once more because of its failed uploads.
+	repairs sync.Map // types.NamespacedName → time.Time
 }
 
 // Reconcile verifies one StorageConnection.
@@ -53,6 +56,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsNotFound(err) || (err == nil && !connection.DeletionTimestamp.IsZero()) {
 		r.Connector.Forget(req.NamespacedName)
 		r.status.Forget(req.NamespacedName)
+		r.repairs.Delete(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -73,8 +77,14 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if written && s.repaired {
+		r.repairs.Store(client.ObjectKeyFromObject(after), s.now)
+	}
 	if written {
 		logVerified(ctx, s.connection, after, r.Clock.Since(s.now))
+	}
+	if next.RequeueAfter == 0 {
+		next.RequeueAfter = s.repairAfter
 	}
 	if next.RequeueAfter == 0 {
 		// Connections that were created together are not verified together for ever.

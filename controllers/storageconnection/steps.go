@@ -19,8 +19,13 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// minRetryDelay is how soon a service that was out of reach is called again.
-const minRetryDelay = 10 * time.Second
+const (
+	// minRetryDelay is how soon a service that was out of reach is called again.
+	minRetryDelay = 10 * time.Second
+	// minRepairDelay is the least time between two repairs of a connection. A failure that only uploads find would otherwise be retried
+	// without a pause.
+	minRepairDelay = time.Minute
+)
 
 // scope is what one verification has found out. Each field names the step that fills it in.
 type scope struct {
@@ -34,6 +39,8 @@ type scope struct {
 	// repaired reports that uploads failed for a reason that is gone although the connection was Ready all the time; filled in by
 	// checkFailedUploads.
 	repaired bool
+	// repairAfter is when to look again for a repair that comes too soon, 0 for none; filled in by checkFailedUploads.
+	repairAfter time.Duration
 }
 
 // open makes or finds the client of the connection.
@@ -81,6 +88,10 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 		case storage.Reason(failure.Reason).Advice(string(s.connection.Spec.Provider)).Checked:
 			s.repaired = true
 		}
+	}
+	if last, ok := r.repairs.Load(client.ObjectKeyFromObject(s.connection)); ok && s.repaired {
+		s.repairAfter = max(last.(time.Time).Add(minRepairDelay).Sub(s.now), 0) //nolint:forcetypeassert // finish stores nothing else
+		s.repaired = s.repairAfter == 0
 	}
 	space := spaceOf(s.account)
 	if needed == 0 || space == nil {

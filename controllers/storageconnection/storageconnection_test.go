@@ -6,6 +6,7 @@ package storageconnection_test
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -173,6 +174,23 @@ var _ = Describe("A StorageConnection", func() {
 			err := api.Get(ctx, client.ObjectKeyFromObject(connection), connection)
 			return *connection.Status.ReadyCount, err
 		}).Should(BeEquivalentTo(2))
+	})
+
+	It("does not count as Ready again and again when only uploads find the fault", func(ctx SpecContext) {
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+		fail(ctx, storage.ReasonTokenExpired, 100)
+		readyCount := func() (int64, error) {
+			err := api.Get(ctx, client.ObjectKeyFromObject(connection), connection)
+			return *connection.Status.ReadyCount, err
+		}
+		Eventually(readyCount).Should(BeEquivalentTo(2))
+		job := &platenv1alpha1.RenderJob{}
+		Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "summer"}, job)).To(Succeed())
+		job.Status.Connections[0].ReadyCount = connection.Status.ReadyCount // its retry failed in the same way
+		Expect(api.Status().Update(ctx, job)).To(Succeed())
+		Consistently(readyCount).WithTimeout(2 * time.Second).Should(BeEquivalentTo(2))
 	})
 
 	It("is forgotten when it is deleted: a new one of its name starts anew", func(ctx SpecContext) {
