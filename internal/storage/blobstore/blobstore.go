@@ -173,6 +173,8 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 	switch unreadable := source.Err(); {
 	case unreadable != nil:
 		err = unreadable
+	case isNew && gcerrors.Code(err) == gcerrors.FailedPrecondition: // a large object's session asks before its bytes are sent
+		err = errors.Join(errExists, b.called("put", nil))
 	case err != nil:
 		err = b.called("put", err)
 	case n != f.Size || file.HashOfBlocks(hash.Blocks()) != f.ContentHash:
@@ -233,7 +235,7 @@ func (b *Bucket) decodeError(err error) error {
 		problem.Reason, problem.Message, problem.Account = storage.ReasonInsufficientSpace, fmt.Sprintf("Bucket '%s' is full", b.name), false
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable, code == gcerrors.ResourceExhausted:
 		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonRateLimited, fmt.Sprintf("Bucket '%s' asks for fewer requests", b.name)
-	case status >= http.StatusInternalServerError:
+	case status >= http.StatusInternalServerError, status == http.StatusRequestTimeout, codeOf(err) == "RequestTimeout":
 		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnavailable, true
 		problem.Message = fmt.Sprintf("Bucket '%s' is unavailable (HTTP %d)", b.name, status)
 	case status >= http.StatusBadRequest:

@@ -195,6 +195,8 @@ func TestErrorsOfAServiceHaveReasons(t *testing.T) {
 		"too many requests":   {err: azcore.ResponseError{StatusCode: 429}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Account: true}},
 		"slow down":           {err: azcore.ResponseError{StatusCode: 503}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Account: true}},
 		"an error of its own": {err: azcore.ResponseError{StatusCode: 500}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable, Account: true, Doubt: true}},
+		"too slow":            {err: azcore.ResponseError{StatusCode: 408}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable, Account: true, Doubt: true}},
+		"too slow for S3":     {err: azcore.ResponseError{StatusCode: 400, ErrorCode: "RequestTimeout"}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable, Account: true, Doubt: true}},
 		"a bad request":       {err: azcore.ResponseError{StatusCode: 400}, want: storage.Error{Reason: storage.ReasonRefused}},
 		"no answer":           {want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Account: true, Doubt: true}},
 	} {

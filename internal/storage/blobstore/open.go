@@ -128,6 +128,9 @@ func statusOfOthers(err error) int {
 		return azure.StatusCode
 	}
 	if token := (*oauth2.RetrieveError)(nil); errors.As(err, &token) {
+		if status := token.Response.StatusCode; status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+			return status // the credentials may be valid
+		}
 		return http.StatusUnauthorized
 	}
 	return 0

@@ -273,6 +273,23 @@ func TestProvider(t *testing.T) {
 	})
 }
 
+// TestLargeFileThatAppearsMeanwhile uploads a file whose path is taken between the look and the write.
+func TestLargeFileThatAppearsMeanwhile(t *testing.T) {
+	s := newService()
+	provider := openProvider(t, s, bucketName, serviceAccountKey(t))
+	if _, err := provider.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.objects["film.mp4"] = &object{Name: "film.mp4", Size: "5", data: []byte("other")}
+	s.answers = []int{http.StatusNotFound}
+	f := storagetest.File(t, "/film.mp4", bytes.Repeat([]byte("0123456789abcdef"), 17*mebibyte/16))
+	f.ConflictPolicy = storage.Rename
+	result := storagetest.UploadOne(t.Context(), provider, f)
+	if result.Err != nil || result.Path != "/film (1).mp4" {
+		t.Errorf("got %+v", result)
+	}
+}
+
 func TestProviderErrors(t *testing.T) {
 	key := serviceAccountKey(t)
 	for name, test := range map[string]struct {
@@ -282,6 +299,7 @@ func TestProviderErrors(t *testing.T) {
 	}{
 		"no bucket":         {bucket: "nothing-here", want: "BucketNotFound"},
 		"token refused":     {bucket: bucketName, answers: []int{http.StatusBadRequest}, want: "InvalidCredentials"},
+		"no token for now":  {bucket: bucketName, answers: []int{http.StatusBadGateway}, want: "Unavailable"},
 		"no rights":         {bucket: bucketName, answers: []int{http.StatusOK, http.StatusForbidden}, want: "AccessDenied"},
 		"too many requests": {bucket: bucketName, answers: []int{http.StatusOK, http.StatusTooManyRequests}, want: "RateLimited"},
 		"unavailable":       {bucket: bucketName, answers: []int{http.StatusOK, http.StatusBadGateway}, want: "Unavailable"},
