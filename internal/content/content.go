@@ -167,7 +167,7 @@ type Manifest struct {
 	// RenderMilliseconds is the time from the receipt of the task to its last file.
 	RenderMilliseconds int64  `json:"renderMilliseconds"`
 	PodName            string `json:"podName"`
-	// TotalPages is the number of the template's pages, and RenderedPages of those in this render.
+	// TotalPages is the number of the template's pages, and RenderedPages of those that this render has.
 	TotalPages    int `json:"totalPages"`
 	RenderedPages int `json:"renderedPages"`
 }
@@ -188,8 +188,8 @@ func (s *Store) PutManifest(ctx context.Context, ref Ref, m Manifest) error {
 	return s.put(ctx, ref.manifestKey(), "application/json", bytes.NewReader(data), maxManifest)
 }
 
-// Manifest returns the commit of a render. The error is ErrNotFound if there is none, or none of the present version: such a job
-// renders again.
+// Manifest returns the manifest of a render. The error is ErrNotFound if there is none, or if its version is not manifestVersion: the
+// job then renders again.
 func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	r, err := s.NewReader(ctx, ref.manifestKey())
 	if err != nil {

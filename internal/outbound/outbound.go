@@ -27,7 +27,7 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
-	// maxConnections bounds the connections at a time. The proxy answers 503 to others.
+	// maxConnections bounds the concurrent connections. The proxy answers 503 to others.
 	maxConnections = 256
 	// maxLife bounds the time of a connection, and maxBytes its response.
 	maxLife  = 2 * time.Minute

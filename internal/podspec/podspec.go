@@ -41,7 +41,7 @@ type Config struct {
 	DispatchURL string
 	// DispatchCA is the PEM certificate of the authority that signs the dispatch server's certificate. It is public.
 	DispatchCA string
-	// OutboundAllow lists the prefixes that pages may reach although they are private, separated by commas.
+	// OutboundAllow lists the prefixes that pages may reach even if they are private, separated by commas.
 	OutboundAllow string
 	// MaxPixels bounds one picture, and RendersPerBrowser is the number of renders after which a new browser replaces the old one. 0 is
 	// the renderer's default.

@@ -42,7 +42,7 @@ type Job struct {
 	Generation int64
 	// Timeout bounds one attempt, from the moment a pod takes the task.
 	Timeout time.Duration
-	// BackoffLimit bounds the attempts after a lost one.
+	// BackoffLimit bounds the attempts after the first one.
 	BackoffLimit int
 	// Attempts is the number of lost attempts before this process knew the job.
 	Attempts int

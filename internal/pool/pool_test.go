@@ -88,21 +88,21 @@ func TestJobGoesThroughItsPhases(t *testing.T) {
 	}
 	w.phase("a", Rendering)
 	if again := w.poll(pods[0]); again == nil || again.TaskID != a.TaskID {
-		t.Errorf("a pod that asks again was given %+v", again)
+		t.Errorf("a pod that polls again got %+v", again)
 	}
 	if err := w.Finish(pods[0], a.TaskID, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.phase("a", Rendered)
 	if err := w.Finish(pods[0], a.TaskID, nil); !errors.Is(err, ErrGone) {
-		t.Errorf("a result that comes twice: got %v", err)
+		t.Errorf("a second result: got %v", err)
 	}
 	w.enqueue("b", 1)
 	if len(w.launch()) != 0 {
 		t.Error("a pod was launched although one is idle")
 	}
 	if b := w.poll(pods[0]); b == nil || b.Key != key("b") {
-		t.Errorf("the idle pod was given %+v", b)
+		t.Errorf("the idle pod got %+v", b)
 	}
 }
 
@@ -339,7 +339,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := w.phase("a", Queued); s.Progress != nil {
-		t.Errorf("progress %+v of an attempt that is lost", s.Progress)
+		t.Errorf("progress %+v after the attempt was lost", s.Progress)
 	}
 }
 
@@ -350,6 +350,6 @@ func TestFilesOfExtraSizesDoNotCountAsPages(t *testing.T) {
 	task := w.poll(pod).TaskID
 	w.Stored(pod, task, 3)
 	if s := w.phase("a", Rendering); s.RenderedPages != 1 {
-		t.Errorf("%d pages of one are rendered", s.RenderedPages)
+		t.Errorf("%d of 1 pages are rendered", s.RenderedPages)
 	}
 }

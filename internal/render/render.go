@@ -85,7 +85,7 @@ func (t Task) Joined() bool { return t.Format == "pdf" || t.Filmed() && t.Video.
 // Filmed reports whether the files are videos.
 func (t Task) Filmed() bool { return t.Format.IsVideo() }
 
-// Pixels returns the number of pixels of a picture of a box of CSS pixels, at the task's scale.
+// Pixels returns the number of pixels of a picture at the task's scale. width and height are in CSS pixels.
 func (t Task) Pixels(width, height int) float64 {
 	return float64(width) * t.Scale * float64(height) * t.Scale
 }

@@ -200,7 +200,7 @@ func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
 	return w.send(w.ctx, f.ID)
 }
 
-// Progress keeps it for the next heartbeat.
+// Progress stores the progress for the next heartbeat.
 func (w *work) Progress(p render.Progress) { w.progress.Store(&p) }
 
 // beat sends a heartbeat every few seconds, sooner if there is progress, and cancels a task that is gone.

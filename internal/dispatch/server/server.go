@@ -266,7 +266,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	s.respond(w, err)
 }
 
-// log returns a logger with the job and the pod of an assignment. It has nothing of what the job renders.
+// log returns a logger with the job and the pod of an assignment. It has nothing of the job's content.
 func (s *Server) log(a *pool.Assignment) logr.Logger {
 	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "generation", a.Generation, "pod", a.PodName, "attempt", a.Attempt)
 }
@@ -276,7 +276,8 @@ func (s *Server) elapsed(a *pool.Assignment) time.Duration {
 	return s.Now().Sub(a.Deadline.Add(-a.Timeout))
 }
 
-// manifest returns the manifest of a task, with the dimensions that the pod reports, and the files that are not stored as reported.
+// manifest returns the manifest of a task, with the dimensions that the pod reports, and the missing files: those that are not stored
+// with the SHA256 that the pod reports.
 func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []file.ID) {
 	m = content.Manifest{
 		RenderMilliseconds: max(result.RenderMilliseconds, 0),

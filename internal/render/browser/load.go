@@ -26,7 +26,7 @@ const (
 	// inertPolicy is the policy of the document that inert pages are written into: no script, and no request except for data: URLs
 	// (https://www.w3.org/TR/CSP3/).
 	inertPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; form-action 'none'; base-uri 'none'"
-	// maxReadyTime bounds the time until a page is loaded and ready; then it is painted as it is.
+	// maxReadyTime bounds the time until a page is loaded and ready. After that, the page is painted as it is.
 	maxReadyTime = 30 * time.Second
 	// pumpInterval is the time between two frames of a page that loads.
 	pumpInterval = 3 * time.Millisecond

@@ -29,7 +29,7 @@ func (p *fakeProcess) Meter() func() int64   { return p.held.Load }
 func (p *fakeProcess) Kill()                 { p.fakes.record("kill " + p.name); p.crash() }
 func (p *fakeProcess) Close()                { p.fakes.close(p.name); p.crash() }
 
-// crash ends the process on its own.
+// crash ends the process without recording it.
 func (p *fakeProcess) crash() { p.end.Do(func() { close(p.lost) }) }
 
 // supervisorTest is a test of a supervisor with fake processes.
@@ -61,7 +61,7 @@ func (t *supervisorTest) acquire() (p *fakeProcess, release func()) {
 	return p, release
 }
 
-// TestSupervisor runs each case in a bubble of its own with a clock of its own. The bubble fails when a goroutine is left behind.
+// TestSupervisor runs each case in its own synctest bubble, with its own clock. The bubble fails if a goroutine is left behind.
 func TestSupervisor(t *testing.T) {
 	const maxRenders, maxMemory = 2, 1000
 	for name, test := range map[string]func(t *supervisorTest){

@@ -68,7 +68,7 @@ func (t *tabsTest) take(n need, want string) *fakeTab {
 	return got
 }
 
-// TestTabs runs each case in a bubble of its own with a clock of its own. The bubble fails when a goroutine is left behind.
+// TestTabs runs each case in its own synctest bubble, with its own clock. The bubble fails if a goroutine is left behind.
 func TestTabs(t *testing.T) {
 	const maxIdle = 2
 	shared, alone := need{scale: 1}, need{scale: 1, alone: true}

@@ -91,7 +91,7 @@ func start(command *exec.Cmd, maxMemory int64) error {
 // memoryMessage matches what encoders print when an allocation fails. Some abort without a message.
 var memoryMessage = regexp.MustCompile(`(?i)memory|malloc|bad_alloc|alloc.*fail|fail.*alloc`)
 
-// failed returns the error of an encoder: that of its context, or err with the end of its output, an ErrMemory if memory ran out.
+// failed returns the error of an encoder: the context's, or err with the end of the output. It is an ErrMemory if memory ran out.
 func failed(ctx context.Context, name string, output []byte, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -131,7 +131,7 @@ type Video struct {
 	messages *bytes.Buffer
 }
 
-// ffmpegFlags make ffmpeg read nothing but its inputs and print nothing but errors.
+// ffmpegFlags make ffmpeg read only its inputs and print only errors.
 var ffmpegFlags = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y"}
 
 // NewVideo starts an encoder for frames of one size: JPEG for mp4, PNG for gif. The caller must call Finish or Abort.

@@ -48,7 +48,7 @@ func TestMemoryIsSeen(t *testing.T) {
 	for i := range block {
 		block[i] = byte(i)
 	}
-	// The runtime may give back other memory meanwhile.
+	// The runtime may release other memory at the same time.
 	if grown := Unshared(os.Getpid()) - unshared; grown < size/2 || grown > 2*size {
 		t.Errorf("unshared memory has grown by %d", grown)
 	}
