@@ -210,7 +210,7 @@ func names(t *testing.T, answers ...[]netip.Addr) *net.Resolver {
 	}}
 }
 
-// TestNameThatResolvesToAPrivateAddressIsRefused asks for one name again and again, while what DNS answers changes.
+// TestNameThatResolvesToAPrivateAddressIsRefused requests one name several times, while its DNS answers change.
 func TestNameThatResolvesToAPrivateAddressIsRefused(t *testing.T) {
 	allowed, private := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.1")
 	proxy, err := newProxy(

@@ -17,7 +17,7 @@ import (
 	"github.com/platen-dev/platen/internal/render/encode"
 )
 
-// executables are the names of a headless shell, the preferred one first. Other builds of Chromium draw no frame on request.
+// executables are the names of a headless shell, the preferred one first. Other builds of Chromium cannot draw frames on request.
 var executables = []string{"chromium-headless-shell", "chrome-headless-shell", "headless-shell"}
 
 // ErrNoBrowser means that PATH has no browser that can render.
@@ -29,7 +29,7 @@ type Options struct {
 	ExecPath string
 	// MaxPixels bounds one picture. Default 100 million.
 	MaxPixels int
-	// MaxRenders is the number of renders after which a new process replaces the browser's, which bounds what it leaks. Default 1000.
+	// MaxRenders is the number of renders after which a new process replaces the old one, because a browser leaks memory. Default 1000.
 	MaxRenders int
 	// MaxMemory bounds what the browser's processes hold together, in bytes, for all renders in progress. A render that needs more
 	// fails with render.ReasonMemoryExceeded. Default 0: no limit.
