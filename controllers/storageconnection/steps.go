@@ -89,8 +89,9 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 			s.repaired = true
 		}
 	}
-	if last, ok := r.repairs.Load(client.ObjectKeyFromObject(s.connection)); ok && s.repaired {
-		s.repairAfter = max(last.(time.Time).Add(minRepairDelay).Sub(s.now), 0) //nolint:forcetypeassert // finish stores nothing else
+	last, _ := r.repairs.Load(client.ObjectKeyFromObject(s.connection))
+	if repaired, ok := last.(time.Time); ok && s.repaired {
+		s.repairAfter = max(repaired.Add(minRepairDelay).Sub(s.now), 0)
 		s.repaired = s.repairAfter == 0
 	}
 	space := spaceOf(s.account)
