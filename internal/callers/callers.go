@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package callers authenticates and authorizes the callers of an HTTP server: the API server reviews their bearer tokens and
-// rights, and whatever is done for them is done with their own token.
+// Package callers authenticates and authorizes the callers of an HTTP server. The API server reviews their bearer tokens and
+// rights; the HTTP server acts for a caller with the caller's own token.
 package callers
 
 import (
@@ -54,7 +54,7 @@ type Caller struct {
 	User authenticationv1.UserInfo
 	// token is the SHA-256 of the token.
 	token [sha256.Size]byte
-	// client makes the client at the first call.
+	// client returns the client; the first call makes it.
 	client func() (client.Client, error)
 }
 
@@ -71,7 +71,7 @@ func (c *Caller) Home() string {
 	return namespace
 }
 
-// Reviewer has the API server review callers, and caches each review for ten seconds.
+// Reviewer asks the API server to review callers, and caches each review for ten seconds.
 type Reviewer struct {
 	config  *rest.Config
 	client  client.Client
@@ -80,7 +80,7 @@ type Reviewer struct {
 	reviews chan struct{}
 }
 
-// NewReviewer returns a Reviewer. config is the way to the API server; its credentials are never used for a caller. c creates
+// NewReviewer returns a Reviewer. config has the address of the API server; a caller's client never uses its credentials. c creates
 // TokenReviews and SubjectAccessReviews.
 func NewReviewer(config *rest.Config, c client.Client, clk clock.PassiveClock) *Reviewer {
 	return &Reviewer{
@@ -99,8 +99,8 @@ func Bearer(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// Authenticate asks the API server whose token it is. The token must have the API server's own audience, because it is used there.
-// The error is a *StatusError if the token is not accepted.
+// Authenticate asks the API server whose token it is. The token must have the API server's own audience, because the caller's client
+// uses it there. The error is a *StatusError if the API server does not accept the token.
 func (r *Reviewer) Authenticate(ctx context.Context, token string) (*Caller, error) {
 	if token == "" || len(token) > maxToken {
 		return nil, Errorf(http.StatusUnauthorized, "Authorization: a bearer token that the cluster accepts is required")

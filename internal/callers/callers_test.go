@@ -95,7 +95,7 @@ func TestBadTokens(t *testing.T) {
 		}
 	}
 	if server.reviews != 1 {
-		t.Errorf("%d reviews, want one: a token without a possible length needs none, and a repeated one needs no second", server.reviews)
+		t.Errorf("%d reviews, want one: an empty or overlong token needs none, and a repeated token no second one", server.reviews)
 	}
 }
 

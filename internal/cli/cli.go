@@ -20,7 +20,7 @@ import (
 	"github.com/platen-dev/platen/internal/version"
 )
 
-// Exit codes by which scripts can tell what happened.
+// Exit codes tell scripts what happened.
 const (
 	exitFailed         = 1
 	exitUsage          = 2
@@ -149,7 +149,7 @@ func must(err error) {
 	}
 }
 
-// subcommand returns what a command does without a subcommand: it names the possible ones.
+// subcommand returns the RunE of a command that needs a subcommand: its error names the possible ones.
 func subcommand(what string) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		var names []string
@@ -169,7 +169,7 @@ func subcommand(what string) func(*cobra.Command, []string) error {
 	}
 }
 
-// arguments checks the number of arguments; most < 0 is no bound. what names a missing argument.
+// arguments checks that there are least to most arguments; most < 0 means no upper bound. what names a missing argument.
 func arguments(least, most int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {

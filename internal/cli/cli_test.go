@@ -146,7 +146,7 @@ func TestSizes(t *testing.T) {
 	for _, x := range []struct {
 		used, allocated int64
 		want            string
-	}{{allocated: 2 << 30, want: "2.0 GiB free of 2.0 GiB"}, {used: 3 << 30, allocated: 2 << 30, want: "full: all of 2.0 GiB are used"}, {used: 5, want: "5 B used"}} {
+	}{{allocated: 2 << 30, want: "2.0 GiB free of 2.0 GiB"}, {used: 3 << 30, allocated: 2 << 30, want: "full: all 2.0 GiB are used"}, {used: 5, want: "5 B used"}} {
 		if got := space(x.used, x.allocated); got != x.want {
 			t.Errorf("%d of %d is %q, want %q", x.used, x.allocated, got, x.want)
 		}

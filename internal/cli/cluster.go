@@ -28,7 +28,7 @@ import (
 const (
 	// requestTimeout bounds one request to the API server.
 	requestTimeout = 30 * time.Second
-	// watchPause is the wait before a watch that ended is started again.
+	// watchPause is the pause between a watch that ended and the next one.
 	watchPause = time.Second
 )
 
@@ -149,7 +149,7 @@ func followWatch[T client.Object](ctx context.Context, c *cluster, object T, lis
 	}
 }
 
-// explain adds to an error of the cluster what to do about it.
+// explain adds advice to an error of the cluster.
 func explain(err error) error {
 	network := (*url.Error)(nil)
 	switch {
@@ -170,7 +170,7 @@ func explain(err error) error {
 	}
 }
 
-// notFound returns an error with the names that exist if err says that an object does not exist.
+// notFound explains err. If the object does not exist, the error lists the names that do.
 func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
 	if !apierrors.IsNotFound(err) {
 		return explain(err)

@@ -54,7 +54,7 @@ func checkDryRun(value string) error {
 // connectCommand is kubectl platen connect dropbox.
 type connectCommand struct {
 	*options
-	// connection is what the flags ask for, and later the credentials.
+	// connection holds the values of the flags, and the credentials once Dropbox has granted them.
 	connection           accounts.Connection
 	output, dryRun       string
 	noBrowser, force     bool
@@ -108,9 +108,9 @@ not a secret; its app secret is not needed.`,
 	dryRunFlag(command, &c.dryRun)
 	f.StringVarP(&c.output, "output", "o", "", "print the manifests with the credentials and change nothing: yaml or json")
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"yaml", "json"}, cobra.ShellCompDirectiveNoFileComp)))
-	// For tests, and for networks in which Dropbox has another name.
-	f.StringVar(&c.authorizeURL, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "where Dropbox's consent page is")
-	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "where Dropbox's API is")
+	// For tests, and for networks where Dropbox has another address.
+	f.StringVar(&c.authorizeURL, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "address of Dropbox's consent page")
+	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "address of Dropbox's API")
 	must(f.MarkHidden("dropbox-authorize-url"))
 	must(f.MarkHidden("dropbox-api-url"))
 	policies := []string{string(platenv1alpha1.UploadAutomatic), string(platenv1alpha1.UploadOnRequest), string(platenv1alpha1.UploadDisabled)}
@@ -190,7 +190,7 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	return o.await(ctx, c, who, saved.ResourceVersion)
 }
 
-// check finds out what the cluster would refuse.
+// check asks the cluster whether it would accept the objects, and changes nothing.
 func (o *connectCommand) check(ctx context.Context, c *cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -211,7 +211,7 @@ func explainSave(err error) error {
 	return explain(err)
 }
 
-// ensureFolder lets the person choose the default folder, and makes it if it is missing.
+// ensureFolder lets the person choose the default folder, and creates a missing one.
 func (o *connectCommand) ensureFolder(ctx context.Context, prompt *prompter, account accounts.Account) (err error) {
 	connection := &o.connection
 	if connection.Folder == "" && isTerminal(o.In) {
@@ -240,8 +240,8 @@ func (o *connectCommand) report(suffix string) {
 	}
 }
 
-// await waits until Platen has reached the account. applied is the resourceVersion that was applied: until it changes, the status
-// is that of an earlier account.
+// await waits until Platen has reached the account. applied is the resourceVersion after the apply: until it changes, the status
+// describes an earlier account.
 func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Account, applied string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
@@ -276,13 +276,13 @@ func person(a storage.Account) string {
 	return plain(strings.TrimSpace(a.DisplayName + " <" + a.Email + ">"))
 }
 
-// space writes how much space an account has left.
+// space returns how much space an account has left, in words.
 func space(used, allocated int64) string {
 	if allocated <= 0 {
 		return size(used) + " used"
 	}
 	if used >= allocated {
-		return fmt.Sprintf("full: all of %s are used", size(allocated))
+		return fmt.Sprintf("full: all %s are used", size(allocated))
 	}
 	return fmt.Sprintf("%s free of %s", size(allocated-used), size(allocated))
 }

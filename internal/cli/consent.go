@@ -119,7 +119,7 @@ func openBrowser(page string) error {
 	return browser.OpenURL(page)
 }
 
-// openFile shows a file with the program that the person uses for its kind.
+// openFile opens a file with the person's default program for its type.
 func openFile(path string) error {
 	browser.Stdout, browser.Stderr = io.Discard, io.Discard
 	return browser.OpenFile(path)
@@ -140,7 +140,7 @@ func (o *connectCommand) listen(ctx context.Context) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// redirect is the result of Dropbox's page.
+// redirect is the answer of Dropbox's page: a code or an error.
 type redirect struct {
 	code string
 	err  error
@@ -168,7 +168,7 @@ func callback(attempt authflow.Attempt, port int, redirects chan<- redirect) htt
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != fmt.Sprintf("localhost:%d", port) {
-			show(w, http.StatusMisdirectedRequest, "Not here", "Only Dropbox's answer belongs to this address.")
+			show(w, http.StatusMisdirectedRequest, "Not here", "This address is only for Dropbox's answer.")
 			return
 		}
 		code, err := attempt.Code(r.URL.Query())

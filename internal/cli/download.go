@@ -28,7 +28,7 @@ const (
 	platenNamespace = "platen-system"
 	// contentService is the Service of the content server, as scheme:name:port.
 	contentService = "http:platen-content:content"
-	// directTimeout bounds the wait for the answer of a content URL, which may not be reachable from outside of the cluster.
+	// directTimeout bounds the wait for the answer of a content URL, which may not be reachable from outside the cluster.
 	directTimeout = 5 * time.Second
 	// downloadTimeout bounds the download of one file.
 	downloadTimeout = 10 * time.Minute
@@ -36,7 +36,7 @@ const (
 	maxErrorText = 300
 )
 
-// downloader fetches the files of a job. It compares the bytes with the job's status, so that nobody on the way can change them.
+// downloader fetches the files of a job. It compares their size and digest with the job's status, so a change on the way is an error.
 type downloader struct {
 	*cluster
 	platenNamespace string
@@ -58,7 +58,7 @@ func (d downloader) files(ctx context.Context, job *platenv1alpha1.RenderJob, fo
 	return paths, nil
 }
 
-// file fetches one file into a folder and returns its path: from its URL, or through the API server if that does not answer.
+// file fetches one file into a folder and returns its path. It tries the file's URL first, then the API server's proxy.
 func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, folder string) (string, error) {
 	target, err := url.Parse(page.ContentURL)
 	if err != nil {

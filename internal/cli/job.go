@@ -18,7 +18,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// condition returns a condition of a job; one without a reason if the job does not have it.
+// condition returns a condition of a job. A missing one has the status Unknown and no reason.
 func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(job.Status.Conditions, kind); c != nil {
 		return *c
@@ -48,7 +48,7 @@ func outcome(job *platenv1alpha1.RenderJob) error {
 	}
 }
 
-// advice says what to do about a job that failed, with commands; empty if there is nothing to do.
+// advice returns what to do about a job that failed, with commands; empty if there is nothing to do.
 func advice(job *platenv1alpha1.RenderJob) string {
 	failed := platenv1alpha1.JobConnectionStatus{}
 	for _, c := range job.Status.Connections {
@@ -88,7 +88,7 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	}
 }
 
-// describe prints all about a job.
+// describe prints everything about a job.
 func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 	word, sentence := stage(job)
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)

@@ -17,17 +17,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// listing is a command that lists the objects of a kind, or describes the one that it is given.
+// listing is a command that lists the objects of a kind, or describes the one that its argument names.
 type listing[T client.Object] struct {
 	// kind is RenderJob, and name and plural are job and jobs.
 	kind, name, plural string
-	// object and list are empty; they are filled by the API server.
+	// object and list are empty; the command reads into them.
 	object T
 	list   client.ObjectList
-	// headings of the table, and row with a cell for each. The first is the namespace, which only -A shows.
+	// headings are the columns of the table; row returns a cell for each. The first is the namespace, which only -A shows.
 	headings []string
 	row      func(T) []string
-	// order sorts the list; nil leaves it as it comes.
+	// order sorts the list; nil keeps the order of the API server.
 	order    func(a, b T) int
 	describe func(io.Writer, T)
 }
@@ -41,7 +41,7 @@ func (l listing[T]) command(o *options, command *cobra.Command) *cobra.Command {
 			return err
 		}
 		if all && len(args) > 0 {
-			return usage("-A lists the %s of all namespaces; a %s has one (-n)", l.plural, l.name)
+			return usage("-A lists the %s of all namespaces; give the namespace of one %s with -n", l.plural, l.name)
 		}
 		c, err := o.cluster()
 		if err != nil {
@@ -60,7 +60,7 @@ func (l listing[T]) command(o *options, command *cobra.Command) *cobra.Command {
 		return nil
 	}
 	outputFlag(command, &output)
-	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "those of all namespaces")
+	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list the objects of all namespaces")
 	return command
 }
 

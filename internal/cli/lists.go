@@ -91,7 +91,7 @@ func (o *options) connections() *cobra.Command {
 		Example: `  # The accounts of all namespaces.
   kubectl platen connections -A
 
-  # One account, with what is wrong with it.
+  # One account, and what is wrong with it.
   kubectl platen connections dropbox -n marketing`,
 		ValidArgsFunction: o.completeConnections,
 	})

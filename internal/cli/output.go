@@ -106,7 +106,7 @@ func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (ma
 	return values, nil
 }
 
-// parseValue returns the value of --set with the type of the template's parameter. Without a parameter it is text.
+// parseValue returns the value of --set with the type of the template's parameter. A key without a parameter is text.
 func parseValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]

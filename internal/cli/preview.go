@@ -31,7 +31,7 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// maxManifests bounds the files that -f names, in bytes.
+// maxManifests bounds the file that -f names, in bytes.
 const maxManifests = 16 << 20
 
 // previewCommand is kubectl platen preview.
@@ -111,7 +111,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	return p.remote(ctx, template, job, maps, folder)
 }
 
-// checkFormat takes the format from the extension of -o.
+// checkFormat takes the format from the extension of -o, and checks that --format agrees.
 func (p *previewCommand) checkFormat() error {
 	extension := strings.TrimPrefix(filepath.Ext(p.output), ".")
 	switch {
@@ -175,7 +175,7 @@ func (p *previewCommand) read(ctx context.Context, name string) (*platenv1alpha1
 	return template, maps, nil
 }
 
-// manifests reads the templates and ConfigMaps of the file; what else is in it does not matter.
+// manifests reads the templates and ConfigMaps of the file, and ignores other objects.
 func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
 	in := p.In
 	if p.file != "-" {
@@ -249,7 +249,7 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	warnings, err := preview.Render(ctx, request, func(f file.File, data []byte) error {
 		path := filepath.Join(folder, filepath.Base(f.Name))
 		written = append(written, path)
-		return os.WriteFile(path, data, 0o644) //nolint:gosec // as all other files that a person makes
+		return os.WriteFile(path, data, 0o644) //nolint:gosec // like every file that a person makes
 	})
 	for _, path := range written {
 		fmt.Fprintln(p.Out, path)
@@ -257,7 +257,7 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	for _, w := range warnings {
 		fmt.Fprintf(p.ErrOut, "Warning: %s\n", plain(w.Title))
 	}
-	// An error that another attempt would not help is the template's fault.
+	// If another attempt cannot help, the template is at fault.
 	invalid, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)
 	if errors.As(err, &invalid) || errors.As(err, &failed) && failed.Terminal {
 		return &exitError{exitRenderFailed, err}

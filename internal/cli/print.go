@@ -98,7 +98,7 @@ func plain(text string) string {
 	}, text)
 }
 
-// size writes a number of bytes as people do: 1.9 MiB.
+// size returns a number of bytes in a readable unit, such as 1.9 MiB.
 func size(n int64) string {
 	const step = 1024
 	if n < step {
@@ -113,7 +113,7 @@ func size(n int64) string {
 
 var units = []string{"B", "KiB", "MiB", "GiB", "TiB"}
 
-// count writes "1 page" or "2 pages".
+// count returns "1 page" or "2 pages".
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

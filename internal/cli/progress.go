@@ -53,7 +53,7 @@ func newProgress(out io.Writer) *progress {
 	return p
 }
 
-// show sets the text, and the length of the bar to done of total.
+// show sets the text, and fills the bar to done of total.
 func (p *progress) show(done, total int, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -67,7 +67,7 @@ folder. Platen also uploads the files to the namespace's storage, as its Storage
 	f.DurationVar(&r.ttl, "ttl", 0, "delete the job and its files this long after it has finished, such as 24h")
 	f.BoolVar(&r.wait, "wait", false, "wait until the job has finished")
 	f.DurationVar(&r.timeout, "timeout", 10*time.Minute, "how long to wait")
-	f.StringVarP(&r.output, "output", "o", "", "folder for the files, for which the command waits; or json, yaml or name to print the job (./json is a folder)")
+	f.StringVarP(&r.output, "output", "o", "", "folder for the files: the command waits and writes them; or json, yaml or name to print the job (./json is a folder)")
 	f.StringVar(&r.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
 	dryRunFlag(command, &r.dryRun)
 	must(command.RegisterFlagCompletionFunc("output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -90,7 +90,7 @@ func (o *options) retry() *cobra.Command {
 		Long: `Retry failed uploads. The rendered files are kept as long as their job, so nothing is rendered again.
 
 If an upload failed because of its connection, Platen retries it by itself once the connection works again.`,
-		Example: `  # After making room in Dropbox, and show the result.
+		Example: `  # Retry after you made room in Dropbox, and show the result.
   kubectl platen retry banner-x7k2p -n marketing --wait`,
 		Args:              arguments(1, -1, "job"),
 		ValidArgsFunction: o.completeFailedJobs,

@@ -15,7 +15,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// temporaryTTL removes the job of a command that was killed.
+// temporaryTTL is the TTL of the job: it deletes the job of a command that was killed.
 const temporaryTTL = 10 * time.Minute
 
 // leftoverError says that temporary objects are left in the cluster. A person must see it even if they have interrupted the command.
@@ -25,7 +25,7 @@ type leftoverError struct{ error }
 func (e *leftoverError) Unwrap() error { return e.error }
 
 // createTemporary creates a template and a job that renders it, both with generated names. The caller must call discard, which deletes
-// them, also after ctx has ended. Nothing is left behind when createTemporary fails.
+// them even after ctx has ended. If createTemporary fails, it leaves nothing behind.
 func (c *cluster) createTemporary(ctx context.Context, prefix string, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob) (discard func() error, err error) {
 	template.ObjectMeta = metav1.ObjectMeta{GenerateName: prefix, Namespace: c.namespace}
 	if err := c.createWhole(ctx, template); err != nil {
@@ -51,7 +51,7 @@ func (c *cluster) createTemporary(ctx context.Context, prefix string, template *
 	}, nil
 }
 
-// createWhole creates an object even if ctx ends meanwhile: a request that is cut off may leave an object whose name nobody knows.
+// createWhole creates an object even if ctx ends meanwhile: a request that is cut off may leave an object with an unknown name.
 func (c *cluster) createWhole(ctx context.Context, object client.Object) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -61,7 +61,7 @@ func (c *cluster) createWhole(ctx context.Context, object client.Object) error {
 	return c.Create(ctx, object, client.FieldOwner(fieldOwner))
 }
 
-// discard deletes an object, also after ctx has ended.
+// discard deletes an object even after ctx has ended.
 func (c *cluster) discard(ctx context.Context, kind string, object client.Object) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()

@@ -33,7 +33,7 @@ import (
 const (
 	managerDeployment = "platen-manager"
 	installCommand    = "kubectl apply --server-side -f https://github.com/platen-dev/platen/releases/latest/download/install.yaml"
-	// readyInterval is the pause between two looks at what Platen needs.
+	// readyInterval is the pause between two checks whether Platen is ready.
 	readyInterval = 500 * time.Millisecond
 	// servedWithin is how long the API server may take to serve kinds that have just been installed.
 	servedWithin = 10 * time.Second
@@ -57,10 +57,10 @@ func (o *options) try() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "try",
 		Short: "Check that Platen works: render a card in this namespace",
-		Long: `Check that Platen works: wait until it is ready, render a built-in card in the namespace, and save the picture. What is missing is
-named, with what to do about it. The template and the job are deleted again.
+		Long: `Check that Platen works: wait until it is ready, render a built-in card in the namespace, and save the picture. If something is
+missing, the command says what it is and what to do. It deletes the template and the job afterwards.
 
-The standard output is the YAML of the template and the job, to start from.
+The command prints the YAML of the template and the job to the standard output: start from there.
 
 ` + exitCodesForPeople,
 		Example: `  # Render the card, and show it.
@@ -146,8 +146,8 @@ func (t *tryCommand) awaitReady(ctx context.Context, c *cluster) error {
 	}
 }
 
-// missing says what Platen still waits for; an error is what waiting does not mend. Installed tells whether the manager's Deployment
-// exists: then the kinds may be served any moment.
+// missing returns what Platen still waits for; empty if it is ready. err is a problem that waiting does not solve. installed tells
+// whether the manager's Deployment exists: then the API server may serve the kinds soon.
 func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, missing string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -163,7 +163,7 @@ func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, m
 	}
 	switch {
 	case apierrors.IsForbidden(deploymentErr):
-		return installed, "", nil // whoever may not look there renders without a look
+		return installed, "", nil // a user without the right to read the Deployment just tries the render
 	case apierrors.IsNotFound(deploymentErr):
 		return installed, "", fmt.Errorf("this cluster knows Platen's kinds, but has no manager in namespace %s: install it (%s), or name its namespace with --platen-namespace",
 			t.platenNamespace, installCommand)
@@ -183,7 +183,7 @@ func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, m
 	}
 	pods := &corev1.PodList{}
 	if selector, err := metav1.LabelSelectorAsSelector(deployment.Spec.Selector); err == nil {
-		// Whoever may not list pods gets the sentence above.
+		// A user without the right to list pods gets the sentence above.
 		_ = c.List(ctx, pods, client.InNamespace(t.platenNamespace), client.MatchingLabelsSelector{Selector: selector})
 	}
 	for i := range pods.Items {
@@ -198,7 +198,8 @@ func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, m
 	return installed, missing, nil
 }
 
-// checkRights says what the person lacks, before anything is created that they could not delete.
+// checkRights returns an error with the rights that the person lacks. Without it, try could create objects that the person may not
+// delete.
 func (t *tryCommand) checkRights(ctx context.Context, c *cluster) error {
 	var lacking []string
 	for _, resource := range []string{"rendertemplates", "renderjobs"} {
@@ -227,7 +228,7 @@ func (t *tryCommand) checkRights(ctx context.Context, c *cluster) error {
 	return nil
 }
 
-// render renders the card and saves it. The template and the job are gone when it returns.
+// render renders the card and saves it. It deletes the template and the job before it returns.
 func (t *tryCommand) render(ctx context.Context, c *cluster) (job *platenv1alpha1.RenderJob, err error) {
 	template, job := &platenv1alpha1.RenderTemplate{}, &platenv1alpha1.RenderJob{}
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(tryManifest), len(tryManifest))
@@ -260,7 +261,7 @@ func (t *tryCommand) render(ctx context.Context, c *cluster) (job *platenv1alpha
 	return last, t.save(ctx, c, last)
 }
 
-// save fetches the card. It has its name only once it is whole.
+// save fetches the card. The file appears under its name only once it is complete.
 func (t *tryCommand) save(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob) error {
 	folder, err := os.MkdirTemp(filepath.Dir(t.output), ".platen-*")
 	if err != nil {
@@ -269,13 +270,13 @@ func (t *tryCommand) save(ctx context.Context, c *cluster, job *platenv1alpha1.R
 	defer func() { _ = os.RemoveAll(folder) }()
 	files, err := downloader{cluster: c, platenNamespace: t.platenNamespace}.files(ctx, job, folder)
 	if err != nil {
-		return fmt.Errorf("the card is rendered, but could not be fetched: ask for the right to get services/proxy of %s in namespace %s, or for a --content-url of the manager that leads here: %w",
+		return fmt.Errorf("the card is rendered, but could not be fetched: ask for the right to get services/proxy of %s in namespace %s, or for a --content-url of the manager that works from here: %w",
 			contentService, t.platenNamespace, err)
 	}
 	return os.Rename(files[0], t.output)
 }
 
-// noPod tells whether the job waits for a render pod that will not come, and what to do.
+// noPod returns an error with advice if the job waits for a render pod that will not start.
 func (t *tryCommand) noPod(job *platenv1alpha1.RenderJob) error {
 	switch word, sentence := stage(job); {
 	case word != platenv1alpha1.QueuedReason && word != platenv1alpha1.RetryingReason:
@@ -290,7 +291,7 @@ func (t *tryCommand) noPod(job *platenv1alpha1.RenderJob) error {
 	}
 }
 
-// explain says what to do about a refusal that no right of the person would change.
+// explain adds advice to a refusal that more rights for the person would not change.
 func (t *tryCommand) explain(err error, namespace string) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
@@ -308,7 +309,7 @@ func (t *tryCommand) explain(err error, namespace string) error {
 	}
 }
 
-// isImageProblem tells whether a pod's problem is that its image cannot be had. Its words are kubelet's.
+// isImageProblem tells whether a pod's problem is that the node cannot get its image. problem contains kubelet's reason.
 func isImageProblem(problem string) bool {
 	return slices.ContainsFunc([]string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}, func(reason string) bool {
 		return strings.Contains(problem, reason)
