@@ -86,7 +86,7 @@ func (Path) JSONSchemaBytes() ([]byte, error) {
 		"items":{"type":"object","required":["page","path"],"properties":{"page":{"type":"integer"},"path":{"type":"string"}}}}`), nil
 }
 
-// PagePath is where one of several files is.
+// PagePath is the path of one of several files.
 type PagePath struct {
 	Page int32  `json:"page"`
 	Path string `json:"path"`

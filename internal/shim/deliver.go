@@ -80,8 +80,8 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	return archive.Close()
 }
 
-// deliverInline answers with JSON in which the files are data URLs. The files are never in memory as a whole: the JSON is made with a
-// placeholder for each of them, and the file is streamed instead of the placeholder.
+// deliverInline answers with JSON in which the files are data URLs. No file is in memory as a whole: deliverInline encodes the JSON with
+// a placeholder for each file, and streams the file instead of the placeholder.
 func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
 	if err := checkInline(job); err != nil {
 		return err

@@ -27,7 +27,7 @@ const (
 
 // Annotations that keep parts of the request with the job, so that every replica gives the same answer, also after a restart.
 const (
-	// digestAnnotation holds the digest of the request, to which its idempotency key belongs.
+	// digestAnnotation holds the digest of the request that the idempotency key belongs to.
 	digestAnnotation = "platen.dev/request-sha256"
 	// typeAnnotation holds response.type.
 	typeAnnotation = "platen.dev/response-type"

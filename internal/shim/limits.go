@@ -26,7 +26,7 @@ const (
 	bodiesInAll     = 64 * maxBody
 	// maxCreates bounds the jobs being created at a time: a burst waits here instead of in the API server.
 	maxCreates = 64
-	// maxIdleCallers is the number of callers above which those at rest are evicted.
+	// maxIdleCallers is the number of callers at which the limiter starts to evict idle ones.
 	maxIdleCallers = 1024
 )
 
@@ -69,7 +69,7 @@ type tooManyError struct {
 // Error implements error.
 func (t *tooManyError) Error() string { return "too many requests: " + t.limit }
 
-// admit counts a request of the caller until done is called. The error is a *tooManyError.
+// admit counts a request of the caller until the call of done. The error is a *tooManyError.
 func (l *limiter) admit(caller string) (used *usage, done func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -100,9 +100,9 @@ type operation struct {
 	method, path, id, summary, description string
 	request                                any
 	answers                                map[int]any
-	// file says that the answer can also be a file.
+	// file tells whether the answer can also be a file.
 	file bool
-	// open says that the route needs no token.
+	// open tells whether the route needs no token.
 	open bool
 }
 
@@ -139,7 +139,7 @@ var operations = []operation{
 	},
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}/{id}", id: "generate", summary: "Render a template, as the public SDKs do",
-		description: "As /v1/studio/render, with the template in the path. response.type defaults to base64.",
+		description: "Like /v1/studio/render, with the template in the path. response.type defaults to base64.",
 		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
 	},
 	{
@@ -157,7 +157,7 @@ var operations = []operation{
 	},
 }
 
-// document describes the API by its Go types: as OpenAPI 3.1 in JSON, and as a page in HTML.
+// document describes the API from its Go types: as OpenAPI 3.1 in JSON, and as a page in HTML.
 func document() (spec, page []byte, err error) {
 	reflector := openapi31.NewReflector()
 	reflector.DefaultOptions = append(reflector.DefaultOptions,
@@ -241,7 +241,7 @@ type route struct {
 	} `json:"responses"`
 }
 
-// readable makes a page in HTML of an OpenAPI document, in the order of operations.
+// readable makes an HTML page from an OpenAPI document, in the order of operations.
 func readable(spec []byte) ([]byte, error) {
 	var doc struct {
 		Info struct {
@@ -272,7 +272,7 @@ func readable(spec []byte) ([]byte, error) {
 
 func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
 
-// typeName returns a schema's type as a person writes it.
+// typeName returns a schema's type in words.
 func typeName(s *schema) string {
 	switch list, isList := s.Type.([]any); {
 	case s.Ref != "":

@@ -50,7 +50,7 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) erro
 	})
 }
 
-// respond creates a job and answers with its result, or with its state if the job outlasts the wait.
+// respond creates a job and answers with its result, or with its state if the job takes longer than the wait.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) error {
 	wait, err := waitTime(r.Header, s.Wait)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	return job, request.Response.Mode, s.create(r.Context(), c, job)
 }
 
-// awaitAndRespond waits for a job and answers with its result, or with its state if the wait is over first.
+// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait.
 func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration) error {
 	job, err := s.await(r.Context(), key, uid, wait)
 	if err != nil {
@@ -238,7 +238,7 @@ func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.
 	return job, err
 }
 
-// find reads a job from the cache. It is nil if the cache does not have it, or has another job of that name. over is true once it
+// find reads a job from the cache. job is nil if the cache does not have it, or has another job of that name. over is true once the job
 // has finished or is suspended.
 func (s *Server) find(ctx context.Context, key types.NamespacedName, uid types.UID) (job *platenv1alpha1.RenderJob, over bool, err error) {
 	job = &platenv1alpha1.RenderJob{}

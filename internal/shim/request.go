@@ -32,8 +32,8 @@ type RenderOptions struct {
 	Modifications Object              `json:"modifications"`
 	Response      ResponseOptions     `json:"response"`
 	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Default: to every automatic connection of the workspace."`
-	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be inside of response."`
-	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4 and gif. May also be inside of response."`
+	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be in response."`
+	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4 and gif. May also be in response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`
 	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name for webhook."`
 	Source        string              `json:"source,omitempty" description:"The SDK's name; ignored."`
@@ -125,8 +125,8 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	return target, warnings, nil
 }
 
-// inspect compares valid JSON with the Go type that it is for. It returns the fields that the type does not have, and an error with
-// the full path of a value of the wrong type. encoding/json does neither.
+// inspect compares valid JSON with its Go type. It returns the fields that the type does not have, and an error with the full path of a
+// value of the wrong type. encoding/json does neither.
 func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []string, err error) {
 	value = bytes.TrimSpace(value)
 	if string(value) == "null" {

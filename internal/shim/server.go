@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shim serves the public render API over RenderJobs, so that its clients need not know Kubernetes. It has no rights of its
-// own over jobs: it creates them with the caller's token.
+// Package shim serves the public render API with RenderJobs, so that its clients need not know Kubernetes. It has no rights of its own
+// to write jobs: it creates them with the caller's token.
 package shim
 
 import (
@@ -35,7 +35,7 @@ import (
 // maxWait bounds Prefer: wait=N.
 const maxWait = 10 * time.Minute
 
-// Options of a Server. All are required but PublicURL.
+// Options of a Server. All but PublicURL are required.
 type Options struct {
 	// Reviewer authenticates and authorizes callers.
 	Reviewer *callers.Reviewer
@@ -132,7 +132,7 @@ func HTTPServer(h http.Handler, log logr.Logger) *http.Server {
 	}
 }
 
-// handler answers a request, or returns an error to be answered.
+// handler answers a request, or returns the error to answer with.
 type handler func(http.ResponseWriter, *http.Request) error
 
 // logFields are the fields of a request's log line that its handler knows.
@@ -282,8 +282,8 @@ type caller struct {
 	usage     *usage
 }
 
-// authenticated passes a request with its caller, within the caller's limits. The workspace is the namespace in X-Workspace, or the
-// service account's own. The API server decides whether the caller may act there.
+// authenticated passes a request and its caller to handle, within the caller's limits. The workspace is the namespace in X-Workspace, or
+// the service account's own. The API server decides whether the caller may act there.
 func (s *Server) authenticated(handle func(http.ResponseWriter, *http.Request, caller) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := s.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header))
@@ -315,7 +315,7 @@ func (s *Server) allow(ctx context.Context, c caller, verb, resource string) err
 	})
 }
 
-// read reads the body of a request. Its memory counts against the caller's limit until done is called.
+// read reads the body of a request. Its memory counts against the caller's limit until the call of done.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, c caller) (body []byte, done func(), err error) {
 	size, err := bodySize(r)
 	if err != nil {

@@ -178,7 +178,7 @@ func TestInRequestWords(t *testing.T) {
 	}
 }
 
-// job returns a finished job with files, whose status change may alter.
+// job returns a finished job with the given number of files. change alters its status.
 func job(files int, change func(*platenv1alpha1.RenderJobStatus)) *platenv1alpha1.RenderJob {
 	j := &platenv1alpha1.RenderJob{}
 	j.Status.Format, j.Status.ObservedGeneration, j.Status.RenderMilliseconds = "png", new(int64(0)), new(int64(1200))

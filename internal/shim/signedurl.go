@@ -23,7 +23,7 @@ import (
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
-// minMilliseconds is the least expiresAt that is taken for milliseconds instead of seconds, because clients send either.
+// minMilliseconds is the smallest expiresAt that means milliseconds; a smaller one means seconds. Clients send either.
 const minMilliseconds = 100_000_000_000
 
 // watchLag is how long a replica's watch may take to see a new job.
@@ -51,7 +51,7 @@ type SignedURL struct {
 	ExpiresAt int64  `json:"expiresAt" required:"true" description:"Unix time in seconds."`
 }
 
-// createSignedURL answers POST /v1/signed-url/create. It renders at once, because only now does it have the caller's rights.
+// createSignedURL answers POST /v1/signed-url/create. It renders at once, because it has the caller's rights only now.
 func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c caller) error {
 	body, done, err := s.read(w, r, c)
 	if err != nil {
@@ -189,7 +189,7 @@ type WebhookSecret struct {
 	Secret string `json:"secret" required:"true" description:"Verifies the workspace's webhooks with the libraries of https://www.standardwebhooks.com."`
 }
 
-// webhookSecret answers GET /v1/studio/webhook-secret. It takes the right to create jobs, as a webhook does.
+// webhookSecret answers GET /v1/studio/webhook-secret. It requires the right to create jobs, as a webhook does.
 func (s *Server) webhookSecret(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err := s.allow(r.Context(), c, "create", "renderjobs"); err != nil {
 		return err

@@ -69,7 +69,7 @@ type Modification struct {
 	Example     *apiextensionsv1.JSON `json:"example,omitempty" description:"The default value."`
 }
 
-// templates returns the workspace's templates. They are the cache's own and must not be changed.
+// templates returns the workspace's templates. They belong to the cache: do not change them.
 func (s *Server) templates(ctx context.Context, c caller) ([]platenv1alpha1.RenderTemplate, error) {
 	if err := s.allow(ctx, c, "list", "rendertemplates"); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (s *Server) templates(ctx context.Context, c caller) ([]platenv1alpha1.Rend
 	return templates.Items, nil
 }
 
-// template finds a template by its number, else by its name.
+// template finds a template by its number, or else by its name.
 func (s *Server) template(ctx context.Context, c caller, id TemplateID) (*platenv1alpha1.RenderTemplate, error) {
 	all, err := s.templates(ctx, c)
 	if err != nil {

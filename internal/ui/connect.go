@@ -23,7 +23,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
-// callbackPath is where Dropbox sends a visitor back to.
+// callbackPath is the path to which Dropbox sends a visitor back.
 const callbackPath = "/ui/connect/callback"
 
 // appKey matches Dropbox's app keys; nothing else goes into the address of its consent page.
@@ -36,13 +36,13 @@ type connectForm struct {
 	HasAppKey bool
 	// RedirectURI must be registered for the app.
 	RedirectURI string
-	// Elsewhere is the configured address of the page, if the visitor uses another one: accounts can be connected only there.
+	// Elsewhere is the configured address of the page if the visitor uses another one; empty otherwise. Connecting works only there.
 	Elsewhere string
 	Error     string
 }
 
-// redirectURI returns where Dropbox sends a visitor back to. A forged Host header is harmless, because Dropbox accepts registered
-// addresses only.
+// redirectURI returns the address to which Dropbox sends a visitor back. A forged Host header is harmless, because Dropbox accepts
+// only registered addresses.
 func (s *Server) redirectURI(r *http.Request) string {
 	if s.origin != nil {
 		return s.origin.String() + callbackPath
@@ -97,7 +97,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err := s.jar.put(w, connectCookie, begun); err != nil {
 		return err
 	}
-	// Not a redirect: form-action would have to list every address through which Dropbox sends a visitor.
+	// Not a redirect: form-action would have to list every address on the visitor's way at Dropbox.
 	s.views.page(w, http.StatusOK, "leaving", page{Title: "To Dropbox", Section: "storage", Session: v.session, Body: s.app(begun).URL(begun.Attempt)})
 	return nil
 }
@@ -105,11 +105,11 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 func connectForbidden(v *visitor, err error) error {
 	return &problem{
 		Status: http.StatusForbidden, Title: "You may not connect an account here",
-		Text: sentence(message(err)) + fmt.Sprintf(" Connecting makes a Secret and a StorageConnection. Ask an administrator of the namespace for the role edit, or to connect the account for %s.", v.Workspace),
+		Text: sentence(message(err)) + fmt.Sprintf(" Connecting creates a Secret and a StorageConnection. Ask an administrator of the namespace for the role edit, or to connect the account for %s.", v.Workspace),
 	}
 }
 
-// findTarget returns what an account is connected to: a new connection, or the Secret of one that exists.
+// findTarget returns the connection of that name. If it does not exist, Exists is false and Secret is empty.
 func findTarget(ctx context.Context, c client.Client, namespace, name string) (accounts.Connection, error) {
 	existing := &platenv1alpha1.StorageConnection{}
 	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, existing)
@@ -120,7 +120,7 @@ func findTarget(ctx context.Context, c client.Client, namespace, name string) (a
 	return target, client.IgnoreNotFound(err)
 }
 
-// knownAppKey returns the app key with which a connection was connected before; empty if there is none.
+// knownAppKey returns the app key in the connection's Secret; empty if there is none.
 func knownAppKey(ctx context.Context, v *visitor, connection accounts.Connection) string {
 	if connection.Secret == "" {
 		return ""
@@ -129,8 +129,8 @@ func knownAppKey(ctx context.Context, v *visitor, connection accounts.Connection
 	return known["appKey"]
 }
 
-// callback receives a visitor from Dropbox. It is a GET from another site, so it does nothing without the state of a flow that was
-// started in this session.
+// callback receives a visitor from Dropbox. The request is a GET from another site, so callback does nothing unless it has the state of
+// a flow of this session.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	found, started := s.session(r), flow{}
 	known := s.jar.take(r, connectCookie, &started)
@@ -142,7 +142,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	case found == nil:
 		return reject("You are not signed in any more", "Nothing was connected. Sign in and begin again.")
 	case !known || started.Session != found.ID:
-		return reject("This answer belongs to no attempt of yours", "Nothing was connected. It may have been used before, or come from elsewhere.")
+		return reject("This answer does not belong to your attempt", "Nothing was connected. It may have been used before, or come from elsewhere.")
 	case !s.Clock.Now().Before(started.Expires):
 		return reject("That took too long", "Nothing was connected. An attempt is valid for ten minutes.")
 	}
@@ -180,7 +180,7 @@ func connectProblem(err error) error {
 	}
 	title := map[authflow.Reason]string{
 		authflow.Denied:        "You did not allow the access",
-		authflow.StateMismatch: "This answer belongs to no attempt of yours",
+		authflow.StateMismatch: "This answer does not belong to your attempt",
 		authflow.CodeRefused:   "Dropbox does not accept the answer",
 		authflow.AppRefused:    "Dropbox does not accept the app",
 		authflow.MissingScope:  "The app lacks a permission",
@@ -190,7 +190,7 @@ func connectProblem(err error) error {
 	return &problem{Status: http.StatusBadRequest, Title: title, Text: sentence(failed.Message), Link: "/ui/storage", LinkText: "Back to Storage"}
 }
 
-// save saves what Dropbox granted, and revokes it if that fails.
+// save saves the grant in the cluster. If that fails, it revokes the grant.
 func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) error {
 	saved := accounts.Saved{}
 	connection, err := findTarget(ctx, c, f.Workspace, f.Connection)

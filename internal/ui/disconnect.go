@@ -24,15 +24,15 @@ func (s *Server) disconnectPage(w http.ResponseWriter, _ *http.Request, v *visit
 // disconnected is the result of a disconnect.
 type disconnected struct {
 	Name, Secret string
-	// Revoked says that Dropbox has ended the access.
+	// Revoked tells whether Dropbox has ended the access.
 	Revoked bool
-	// SecretKept says that the Secret stays, because a person or another tool made it.
+	// SecretKept tells whether the Secret stays, because a person or another tool created it.
 	SecretKept bool
 }
 
-// disconnect ends the access at Dropbox and deletes the connection. It deletes the Secret if connecting has made it.
+// disconnect ends the access at Dropbox and deletes the connection. It deletes the Secret if connecting created it.
 func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	// Check the right first, because the end of the access cannot be undone.
+	// Check the right first, because nobody can undo the end of the access.
 	if err := v.authorize(r.Context(), "delete", "storageconnections"); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor, 
 	if err == nil {
 		err = account.Revoke(r.Context())
 	}
-	// An access may have ended before. Any other error must not keep the connection.
+	// The access may have ended already. Other errors of Dropbox must not stop the deletion either.
 	failure := (*storage.Error)(nil)
 	result.Revoked = err == nil || errors.As(err, &failure) && failure.Reason == storage.ReasonTokenExpired
 	if err := v.Delete(r.Context(), c, client.Preconditions{UID: &c.UID}); client.IgnoreNotFound(err) != nil {

@@ -18,7 +18,7 @@ import (
 // picker is the page on which a visitor chooses a folder.
 type picker struct {
 	Connection string
-	// Folder is open. Above leads from the root to it, and Folders are those in it.
+	// Folder is the open folder, Above the path from the root to it, and Folders its folders.
 	Folder  string
 	Above   []dropbox.Folder
 	Folders []dropbox.Folder
@@ -26,7 +26,7 @@ type picker struct {
 	Current string
 	// Complete is false if there are more folders than Folders.
 	Complete bool
-	// New says that the account was just connected.
+	// New tells whether the visitor has just connected the account.
 	New    bool
 	Notice *words
 }

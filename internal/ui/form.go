@@ -31,7 +31,7 @@ type input struct {
 	Value, Default string
 	// Checked is the value of a boolean.
 	Checked bool
-	// JSON says that a list is edited as JSON, because not all of its items are single lines of text.
+	// JSON tells whether the visitor edits a list as JSON, because an item is not a single line of text.
 	JSON bool
 	// Error says what is wrong with Value; empty if nothing is.
 	Error string
@@ -82,7 +82,7 @@ func inputs(parameters []platenv1alpha1.Parameter) []input {
 	return list
 }
 
-// lines writes a list with one item a line, or as JSON if an item is not a single line of text.
+// lines returns a list as text with one item a line, or as JSON if an item is not a single line of text.
 func lines(items []any) (text string, isJSON bool) {
 	texts := make([]string, 0, len(items))
 	for _, item := range items {
@@ -172,7 +172,7 @@ func (i *input) items(text string) (value any, problem string) {
 	return items, ""
 }
 
-// picture turns a file into a data URL. Its bytes decide what it is, not its name.
+// picture turns a file into a data URL. The file's bytes decide its type, not its name.
 func picture(header *multipart.FileHeader) (value any, problem string) {
 	if header.Size > maxPicture {
 		return nil, fmt.Sprintf("The picture has more than %d KiB. Give it by its address.", maxPicture>>10)

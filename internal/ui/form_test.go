@@ -18,7 +18,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// fill returns the form that a browser sends. values and files are by parameter.
+// fill returns the form that a browser sends. The keys of values and files are parameters.
 func fill(t *testing.T, values map[string]string, files map[string][]byte) *multipart.Form {
 	t.Helper()
 	var b bytes.Buffer

@@ -75,7 +75,7 @@ type fileView struct {
 	Page int32
 	// ExtraSize of the page; empty for its own size.
 	ExtraSize string
-	// Source is the file's address on this page, because browsers may not reach the content store.
+	// Source is the file's address on this page, because not every browser can reach the content store.
 	Source string
 	// Kind is image, video or document.
 	Kind          string
@@ -176,7 +176,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	return nil
 }
 
-// jobs returns the jobs of the visitor's workspace, newest first. They are the cache's own and must not be changed.
+// jobs returns the jobs of the visitor's workspace, newest first. They belong to the cache: do not change them.
 func (s *Server) jobs(ctx context.Context, v *visitor) ([]*platenv1alpha1.RenderJob, error) {
 	if err := v.authorize(ctx, "list", "renderjobs"); err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error
 // fileTypes are the content types of rendered files. The page serves no others.
 var fileTypes = []string{"image/png", "image/jpeg", "image/webp", "image/avif", "image/gif", "video/mp4", "application/pdf"}
 
-// file serves a file of a job, because browsers may not reach the content store.
+// file serves a file of a job, because not every browser can reach the content store.
 func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
 	if err != nil {
@@ -279,7 +279,7 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
 	}
 	source, err := url.Parse(job.Status.Pages[i].ContentURL)
-	// Fetch from the content store only, because others than the manager may have written the status.
+	// Fetch only from the content store: someone other than the manager may have written the status.
 	if err != nil || source.Scheme != s.content.Scheme || source.Host != s.content.Host || source.User != nil {
 		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address does not begin with the content store's. Compare the flag --content-url of the shim with the manager's."}
 	}

@@ -27,7 +27,7 @@ const (
 	connectCookie = "platen-connect"
 )
 
-// session is a visitor's session. It is kept in a sealed cookie, so that every replica knows it and none stores it.
+// session is a visitor's session. A sealed cookie keeps it: every replica can read it, and none stores it.
 type session struct {
 	// ID is random and binds a connect flow to the session.
 	ID string `json:"i"`
@@ -45,10 +45,10 @@ type flow struct {
 	// Session and Workspace are those in which the visitor started the flow.
 	Session   string `json:"i"`
 	Workspace string `json:"w"`
-	// Connection is the name of the StorageConnection to make or to connect again.
+	// Connection is the name of the StorageConnection to create or to connect again.
 	Connection string `json:"c"`
 	AppKey     string `json:"k"`
-	// RedirectURI is where Dropbox sends the visitor back to.
+	// RedirectURI is the address to which Dropbox sends the visitor back.
 	RedirectURI string    `json:"r"`
 	Expires     time.Time `json:"e"`
 }
@@ -56,7 +56,7 @@ type flow struct {
 // jar seals cookies with AES-GCM, so that browsers can neither read nor change them.
 type jar struct {
 	aead cipher.AEAD
-	// secure says that browsers send the cookies over TLS only.
+	// secure tells whether browsers send the cookies over TLS only.
 	secure bool
 }
 
@@ -70,8 +70,8 @@ func newJar(key []byte, secure bool) (jar, error) {
 	return jar{aead, secure}, err
 }
 
-// cookie returns a cookie without Max-Age: it ends with the browser's session, and its value says when it ends at the latest. SameSite
-// is Lax because the visitor comes back from another site, the storage service.
+// cookie returns a cookie without Max-Age: it ends with the browser's session, or earlier at the time in its value. SameSite is Lax
+// because the visitor comes back from another site, the storage service.
 func (j jar) cookie(name, value string) *http.Cookie {
 	if j.secure {
 		name = "__Host-" + name
@@ -91,7 +91,7 @@ func (j jar) put(w http.ResponseWriter, name string, value any) error {
 	return nil
 }
 
-// take reads the value of a cookie. ok is false if there is none that this jar has sealed.
+// take reads the value of a cookie. ok tells whether the request has one that this jar sealed.
 func (j jar) take(r *http.Request, name string, value any) (ok bool) {
 	cookie, err := r.Cookie(j.cookie(name, "").Name)
 	if err != nil {

@@ -29,7 +29,7 @@ var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 type signInForm struct {
 	// Next is the page to go to after signing in, Why says why the visitor has to sign in.
 	Next, Workspace, Why, Error string
-	// Ask says that the form asks for the workspace, because the token does not tell it.
+	// Ask tells whether the form asks for the workspace, because the token does not name one.
 	Ask bool
 }
 

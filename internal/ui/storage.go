@@ -21,7 +21,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// maxConnections bounds the connections that are listed of a workspace.
+// maxConnections bounds the connections of a workspace that the page lists.
 const maxConnections = 100
 
 // connectionView is a connection on the page.

@@ -25,7 +25,7 @@ import (
 const (
 	// noUpload is the destination of a form whose render is not uploaded.
 	noUpload = "none"
-	// maxPrefix bounds the part of a job's name that comes from the template's, so that the API server's suffix fits.
+	// maxPrefix bounds the part of a job's name that comes from the template's name, so that the API server's suffix fits.
 	maxPrefix = 40
 )
 
@@ -70,8 +70,7 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 	return v
 }
 
-// newest returns the newest render of each template that is an image, by the template's name. It returns none if the visitor may not
-// list jobs.
+// newest returns the newest finished image of each template, by the template's name. It returns none if the visitor may not list jobs.
 func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1alpha1.RenderJob, error) {
 	jobs, err := s.jobs(ctx, v)
 	if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {

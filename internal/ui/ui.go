@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ui is the web page of the shim: Storage, Renders and Templates of a workspace. It has no rights of its own: everything that
-// it shows or does is allowed by the API server for the token of the visitor.
+// Package ui is the web page of the shim: Storage, Renders and Templates of a workspace. It has no rights of its own: the visitor's
+// token must allow everything that it shows or does.
 package ui
 
 import (
@@ -54,7 +54,7 @@ type Options struct {
 	Dropbox dropbox.Config
 	// AuthorizeURL is the host of Dropbox's consent page. Default: Dropbox's own.
 	AuthorizeURL string
-	// AppKey is the app with which accounts are connected if a visitor names no other. Optional.
+	// AppKey is the Dropbox app for visitors who name no other. Optional.
 	AppKey string
 	// TTL is how long a finished job of the page and its files are kept.
 	TTL   time.Duration
@@ -183,7 +183,7 @@ type problem struct {
 	Status int
 	// Title says what happened in a few words, Text where it happened and what to do.
 	Title, Text string
-	// Link and its text lead on; empty for none.
+	// Link is the page to go to next, and LinkText its text; empty for none.
 	Link, LinkText string
 	// signOut ends the session.
 	signOut bool
@@ -257,7 +257,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 	if !errors.As(err, &api) {
 		s.Log.Error(err, "Answering a request of the page", "path", r.URL.Path)
 	}
-	return &problem{Status: http.StatusBadGateway, Title: "The cluster did not answer", Text: "It is not known whether anything was changed. Wait a moment, look, and try again."}
+	return &problem{Status: http.StatusBadGateway, Title: "The cluster did not answer", Text: "Something may have changed. Wait a moment, look, and try again."}
 }
 
 // message returns the API server's message.
@@ -328,7 +328,7 @@ func (v *visitor) authorize(ctx context.Context, verb, resource string) error {
 	})
 }
 
-// isHTMX tells whether htmx made the request, which wants a part of a page.
+// isHTMX tells whether htmx made the request: it wants a part of a page.
 func isHTMX(r *http.Request) bool { return r.Header.Get("HX-Request") == "true" }
 
 // redirect sends the browser to a path of the page.

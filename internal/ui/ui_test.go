@@ -266,12 +266,12 @@ func TestCallbacksWithoutAFlow(t *testing.T) {
 		want    string
 	}{
 		"nobody is signed in":          {flow: &begun, query: "code=c&state=state", want: "You are not signed in any more"},
-		"nothing was begun":            {session: &signedIn, query: "code=c&state=state", want: "belongs to no attempt of yours"},
-		"begun in another session":     {session: &signedIn, flow: &others, query: "code=c&state=state", want: "belongs to no attempt of yours"},
+		"nothing was begun":            {session: &signedIn, query: "code=c&state=state", want: "does not belong to your attempt"},
+		"begun in another session":     {session: &signedIn, flow: &others, query: "code=c&state=state", want: "does not belong to your attempt"},
 		"begun long ago":               {session: &signedIn, flow: &late, query: "code=c&state=state", want: "That took too long"},
-		"another state":                {session: &signedIn, flow: &begun, query: "code=c&state=statf", want: "belongs to no attempt of yours"},
-		"no state":                     {session: &signedIn, flow: &begun, query: "code=c", want: "belongs to no attempt of yours"},
-		"another state, with an error": {session: &signedIn, flow: &begun, query: "error=access_denied&state=x", want: "belongs to no attempt of yours"},
+		"another state":                {session: &signedIn, flow: &begun, query: "code=c&state=statf", want: "does not belong to your attempt"},
+		"no state":                     {session: &signedIn, flow: &begun, query: "code=c", want: "does not belong to your attempt"},
+		"another state, with an error": {session: &signedIn, flow: &begun, query: "error=access_denied&state=x", want: "does not belong to your attempt"},
 		"denied":                       {session: &signedIn, flow: &begun, query: "error=access_denied&state=state", want: "You did not allow the access"},
 		"no code":                      {session: &signedIn, flow: &begun, query: "state=state", want: "Dropbox refused"},
 	} {

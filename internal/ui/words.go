@@ -114,7 +114,7 @@ func uploadFailed(job *platenv1alpha1.RenderJob) bool {
 	return job.Finished() && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
 }
 
-// retrying tells whether the manager has yet to handle a request to retry the uploads.
+// retrying tells whether the manager still has to handle a request to retry the uploads.
 func retrying(job *platenv1alpha1.RenderJob) bool {
 	requested := job.Annotations[platenv1alpha1.RetryUploadsAnnotation]
 	return uploadFailed(job) && requested != "" && requested != job.Status.LastHandledRetryUploads
@@ -142,7 +142,7 @@ func label(name string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// formatBytes writes a size as people do: 1.9 MB.
+// formatBytes returns a number of bytes in a readable unit, such as 1.9 MB.
 func formatBytes(n int64) string {
 	const step = 1000
 	if n < step {
@@ -159,7 +159,7 @@ func formatBytes(n int64) string {
 	return fmt.Sprintf("%.*f %cB", digits, value, "kMGTP"[unit-1])
 }
 
-// ago writes an age as people do: 3 hours ago.
+// ago returns an age in words, such as 3 hours ago.
 func ago(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package webhook calls a URL once a RenderJob has ended. The state of a delivery is a ConfigMap in the shim's namespace, so the package
-// needs no right to write jobs. A replica claims a delivery in the ConfigMap before it calls, and continues from it after a restart.
+// needs no right to write jobs. A replica claims a delivery in the ConfigMap before it calls; after a restart it reads the state there.
 package webhook
 
 import (
@@ -53,9 +53,9 @@ const (
 	maxAttempts  = 11
 	firstBackoff = 5 * time.Second
 	maxBackoff   = 20 * time.Minute
-	// workers bounds the calls at a time.
+	// workers bounds the calls in progress.
 	workers = 8
-	// maxAnswer bounds the bytes read of an answer; reading it allows the connection to be reused.
+	// maxAnswer bounds the bytes read of an answer; reading it lets the client reuse the connection.
 	maxAnswer = 16 << 10
 )
 
@@ -107,7 +107,7 @@ type Reconciler struct {
 	calls *http.Client
 }
 
-// Secret returns a signing key in the form of https://www.standardwebhooks.com, which its libraries read.
+// Secret returns a signing key in the format that the libraries of https://www.standardwebhooks.com read.
 func Secret(key []byte) string { return "whsec_" + base64.StdEncoding.EncodeToString(key) }
 
 // SetupWithManager adds the Reconciler to a manager. It runs in every replica.
@@ -187,7 +187,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// waitForClaim replaces the conflict with another replica's claim by a wait until that claim has ended.
+// waitForClaim turns a conflict with another replica's claim into a requeue after that claim's end.
 func waitForClaim(err error) (ctrl.Result, error) {
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: claimTime}, nil
@@ -195,10 +195,10 @@ func waitForClaim(err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// backoff returns the wait after so many attempts.
+// backoff returns the wait after the given number of attempts.
 func backoff(attempts int) time.Duration { return min(firstBackoff<<(attempts-1), maxBackoff) }
 
-// due returns when the next call may be made.
+// due returns the earliest time of the next call.
 func (r record) due() time.Time {
 	if next := r.NextAttemptAt; next != nil && next.After(r.Claimed) {
 		return *next
@@ -206,7 +206,7 @@ func (r record) due() time.Time {
 	return r.Claimed
 }
 
-// call makes one call. Its error is shown to the API's callers and has no part of the URL.
+// call makes one call. Its error has no part of the URL, because the API's callers see it.
 func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.RenderJob) error {
 	body, err := r.Body(job)
 	if err != nil {
@@ -286,7 +286,7 @@ func (r *Reconciler) load(ctx context.Context, job *platenv1alpha1.RenderJob) (c
 	return configMap, rec, nil
 }
 
-// save writes a record. The error is a conflict if another replica has written it since it was read.
+// save writes a record. The error is Conflict or AlreadyExists if another replica has written it since load.
 func (r *Reconciler) save(ctx context.Context, configMap *corev1.ConfigMap, rec record) error {
 	text, err := json.Marshal(rec)
 	if err != nil {

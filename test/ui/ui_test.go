@@ -201,13 +201,13 @@ func TestForgedState(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	b.signIn(w)
 	b.open("/ui/connect/callback?code=stolen&state=made-up")
-	b.Sees("This answer belongs to no attempt of yours")
+	b.Sees("This answer does not belong to your attempt")
 	b.open("/ui/storage")
 	b.Fill("#appKey", appKey)
 	b.Click("#connect")
 	b.WaitVisible("button[value=allow]")
 	b.open("/ui/connect/callback?code=stolen&state=made-up")
-	b.Sees("This answer belongs to no attempt of yours")
+	b.Sees("This answer does not belong to your attempt")
 	b.Screenshots("forged")
 	w.isNotConnected(t)
 }
@@ -234,7 +234,7 @@ func TestReplayedCode(t *testing.T) {
 	before := w.secret(t)
 	answer := world.callback.Load()
 	b.open(answer.URL.RequestURI())
-	b.Sees("This answer belongs to no attempt of yours", "It may have been used before")
+	b.Sees("This answer does not belong to your attempt", "It may have been used before")
 
 	// The same with the cookies that the browser had before.
 	replay, err := http.NewRequestWithContext(t.Context(), http.MethodGet, world.page+answer.URL.RequestURI(), nil)
