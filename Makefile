@@ -8,8 +8,8 @@ BIN := $(CURDIR)/bin
 TOOLS := $(CURDIR)/hack/tools
 IMAGES := $(CURDIR)/bin/images
 
-# The user's own cluster, if KUBECONFIG is set; the development cluster otherwise, which brings its kubectl. A make that this one calls
-# gets both variables from it.
+# If KUBECONFIG is set, it names the user's own cluster. Otherwise the targets use the development cluster, which brings its kubectl. A make
+# that this one calls gets both variables from it.
 ifndef MAKE_BEGAN
 export OWN_CLUSTER := $(KUBECONFIG)
 export MAKE_BEGAN := $(shell date +%s.%N)
@@ -17,7 +17,7 @@ endif
 export KUBECONFIG := $(or $(KUBECONFIG),$(CURDIR)/.devcluster/kubeconfig)
 export PATH := $(BIN):$(PATH)
 
-# The same for everything, so that each package is compiled once.
+# The same flags for everything, so that Go compiles each package once.
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 # The compiler collects garbage less often: it saves an eighth of the CPU time, at the cost of memory.
@@ -68,7 +68,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters, and the Kubernetes API linter on api/
 	$(GOLANGCI_LINT) run -c .golangci-kal.yml ./api/...
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) lint ## Check that everything generated is up to date, and the architecture.
+verify: $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) $(GOVULNCHECK) lint ## Run the linters, and check generated files and the architecture.
 	@hack/setup test
 	hack/verify.sh
 	@echo "==> verify: ok"
@@ -92,7 +92,7 @@ test: test-unit test-e2e ## Run every test: unit, API server, end to end on a cl
 
 .PHONY: test-unit
 test-unit: setup-tests $(GOTESTSUM) sdk ## Run the unit tests, and those against a real API server.
-	@hack/step unit-tests "those of the API server's behaviour too; four minutes" $(MAKE) --no-print-directory run-unit-tests
+	@hack/step unit-tests "with a real API server; four minutes" $(MAKE) --no-print-directory run-unit-tests
 
 .PHONY: run-unit-tests
 run-unit-tests:
@@ -106,10 +106,10 @@ test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the
 	@hack/step end-to-end-tests "three minutes" $(GOTESTSUM) --format standard-verbose -- -count=1 -p=1 -timeout 20m ./test/e2e/...
 
 .PHONY: test-bare
-test-bare: ## Do what the README's first screen says on a bare machine made for it, with a clock.
+test-bare: ## Run the commands of the README's first screen on a fresh Debian, and time them.
 	test/bare/run
 
-# Go compiles the tests while Debian's packages come.
+# Go compiles the tests while apt installs Debian's packages.
 .PHONY: setup-tests
 setup-tests:
 	@hack/step setup "Debian's packages, and compiling the tests; three minutes the first time" \
@@ -151,7 +151,7 @@ else
 endif
 
 .PHONY: cluster-down
-cluster-down: ## Stop the development cluster and remove what it left.
+cluster-down: ## Stop the development cluster and remove everything that it left.
 	go run ./hack/devcluster down
 
 .PHONY: images
@@ -159,7 +159,7 @@ images: ## Build the container images, without a container engine.
 	@$(PREFETCH) & hack/step images "three minutes the first time, seconds afterwards" go run ./hack/images -o $(IMAGES) || { wait; exit 1; }; wait
 	@$(if $(FAILPOINTS),go run ./hack/images -o $(IMAGES) -only manager -tags failpoints -tag failpoints)
 
-# What fetches the cluster's packages and modules while the images are built.
+# PREFETCH downloads the cluster's packages and modules while the images are built.
 PREFETCH := true
 ifeq ($(OWN_CLUSTER),)
 deploy: PREFETCH := hack/prefetch
@@ -193,7 +193,7 @@ undeploy: ## Remove Platen, with all jobs.
 
 .PHONY: demo
 demo: export PLAN := images cluster load install samples
-demo: deploy ## Run the main job on the samples and show the outcome.
+demo: deploy ## Render the samples and show the outcome.
 	@$(GO_BUILD) -o $(BIN)/ ./cmd/kubectl-platen
 	@hack/step samples "20 seconds" go run ./hack/demo
 	@hack/step --report
@@ -201,7 +201,7 @@ demo: deploy ## Run the main job on the samples and show the outcome.
 ##@ Release
 
 # Images are called $(IMAGE_PREFIX)/manager:$(VERSION) and so on. IMAGE_DIGESTS=false leaves the digests out of install.yaml, for a
-# cluster into which dist/images/*.tar are loaded.
+# cluster that loads dist/images/*.tar.
 VERSION ?= $(shell git describe --tags --exact-match 2>/dev/null || echo v0.0.0-g$$(git rev-parse --short HEAD))
 IMAGE_PREFIX ?= platen.dev
 IMAGE_DIGESTS ?= true
@@ -218,7 +218,7 @@ dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the images and the 
 
 ##@ Tools
 
-# Each is built when its module files are newer than the binary.
+# make builds a tool when its module files are newer than the binary.
 $(CONTROLLER_GEN): TOOL := sigs.k8s.io/controller-tools/cmd/controller-gen
 $(KUSTOMIZE): TOOL := sigs.k8s.io/kustomize/kustomize/v5
 $(CRD_REF_DOCS): TOOL := github.com/elastic/crd-ref-docs

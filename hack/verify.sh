@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks that generated files, modules and the architecture are as the sources say. It works on a copy of the tree, so that a
-# failing check leaves no dirt.
+# Checks generated files, modules, files from npm, the architecture, manifests and vulnerabilities. It generates in a copy of the tree,
+# so that a failed check changes nothing.
 set -euo pipefail
 root=$(git rev-parse --show-toplevel)
 copy=$(mktemp -d)
@@ -27,7 +27,7 @@ echo "==> modules"
 go mod tidy -diff
 go mod verify >/dev/null
 requirements() { sed -n '/^require/,/^)/s/^\t\([^ ]*\) \(v[^ ]*\).*/\1 \2/p' "$1" | sort; }
-# In another version, a package of the development cluster would be compiled once more.
+# With another version, Go would compile a package once more for the development cluster.
 if join <(requirements go.mod) <(requirements hack/devcluster/components/go.mod) | awk '$2 != $3' | grep .; then
   echo "verify: these modules have another version in go.mod than in hack/devcluster/components/go.mod; change the latter" >&2
   exit 1

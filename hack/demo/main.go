@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo renders a first card and the samples, and shows the outcome as a user would see it. It needs a cluster with Platen and
-// the Dropbox simulator, and the plugin in PATH; `make demo` brings both.
+// the Dropbox simulator, and the plugin in PATH; `make demo` provides both.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// out is where the files are put for people to look at.
+// out is the folder for the rendered files.
 const out = ".devcluster/demo"
 
 // sample is a job of config/samples and how it should end.
@@ -99,7 +99,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf(`
-==> demo: %d of %d jobs ended as they should. The pictures:
+==> demo: %d of %d jobs ended as expected. The files:
   %[3]s/hello.png                     the first card
   %[3]s/marketing/summer-1.png        a banner
   %[3]s/marketing/launch-{1,2,3}.png  a carousel

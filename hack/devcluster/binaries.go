@@ -21,10 +21,10 @@ import (
 
 const kubernetesVersion = "v1.37.2"
 
-// componentsModule requires all of the cluster's programs: in one module, each package is compiled once.
+// componentsModule requires all of the cluster's programs: in one module, Go compiles each package once.
 const componentsModule = modulePath + "/hack/devcluster/components"
 
-// kube is the binary of all of Kubernetes' programs; it acts as the one by whose name it is called.
+// kube is the one binary of all Kubernetes programs; the name of the link to it selects the program.
 const kube = "kube"
 
 // packages maps the binaries to their import paths.
@@ -44,7 +44,7 @@ var programs = map[string]string{
 	"containerd": "containerd", "containerd-shim-runc-v2": "containerd-shim-runc-v2", "ctr": "ctr",
 }
 
-// buildFlags of all binaries. -trimpath, as Platen's own programs have it: both share their compiled packages.
+// buildFlags are the flags of all binaries. Platen's own programs have -trimpath too, so that both share compiled packages.
 var buildFlags = []string{
 	"-trimpath", "-buildvcs=false", "-tags", "no_btrfs,no_zfs,no_devmapper,no_tracing",
 	"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion,
@@ -53,7 +53,7 @@ var buildFlags = []string{
 // programNames returns the names of all programs, sorted.
 func programNames() []string { return slices.Sorted(maps.Keys(programs)) }
 
-// cacheKey identifies the binaries: what they are built from and how.
+// cacheKey identifies the binaries by their sources and flags.
 func cacheKey(flags []string, sources ...[]byte) string {
 	h := sha256.New()
 	for _, part := range append(sources, []byte(strings.Join(flags, "\x00"))) {
@@ -166,7 +166,7 @@ func (c *cluster) build(ctx context.Context, dir, key string, names []string) er
 	return nil
 }
 
-// builtName returns where go build puts the binary of a package: under the last path element that is no major version.
+// builtName returns the path of the binary that go build writes for a package: the last path element that is no major version names it.
 func builtName(dir, importPath string) string {
 	base := filepath.Base(importPath)
 	if len(base) > 1 && base[0] == 'v' && strings.Trim(base[1:], "0123456789") == "" {

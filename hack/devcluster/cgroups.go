@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// cgroupRoots returns where the cgroup hierarchies are mounted: several with version 1, one with version 2.
+// cgroupRoots returns the mount points of the cgroup hierarchies: several with version 1, one with version 2.
 func cgroupRoots() ([]string, error) {
 	mounts, err := readMounts()
 	if err != nil {
@@ -32,7 +32,7 @@ func cgroupRoots() ([]string, error) {
 	return roots, nil
 }
 
-// ensureCgroups makes the group that all pods are put below, in each hierarchy.
+// ensureCgroups makes the parent group of all pods in each hierarchy.
 func ensureCgroups() error {
 	roots, err := cgroupRoots()
 	if err != nil {

@@ -54,7 +54,7 @@ func newCluster(p *progress) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cache folder (set HOME or XDG_CACHE_HOME): %w", err)
 	}
-	// Debian keeps iptables, ip and runc where a user's PATH does not look.
+	// Debian keeps iptables, ip and runc in folders that are not in every user's PATH.
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin"); err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ var templateFiles embed.FS
 
 var templates = template.Must(template.New("").Option("missingkey=error").ParseFS(templateFiles, "templates/*"))
 
-// settings is what the templates are filled with.
+// settings are the values for the templates.
 type settings struct {
 	State, Run, Bin                         string
 	NodeName, NodeIP, DNSIP, PodCIDR        string
@@ -43,7 +43,7 @@ func render(name string, data any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// configFiles maps each template to where it goes below the state folder.
+// configFiles maps each template to the path of its file below the state folder.
 var configFiles = map[string]string{
 	"audit-policy.yaml": "config/audit-policy.yaml",
 	"containerd.toml":   "config/containerd.toml",
@@ -52,7 +52,7 @@ var configFiles = map[string]string{
 	"cni.conflist":      "config/cni/10-platen-dev.conflist",
 }
 
-// writeConfig writes the configuration of all daemons and everybody's kubeconfig.
+// writeConfig writes the configuration of all daemons and the kubeconfig of each user.
 func (c *cluster) writeConfig(bin string) error {
 	for name, target := range configFiles {
 		data, err := render(name, c.settings(bin))
@@ -90,7 +90,7 @@ func (c *cluster) writeKubeconfig(user, target string) error {
 	return replaceFile(target, data, 0o600)
 }
 
-// replaceFile writes a file so that no reader ever sees half of it; it leaves a file alone that is right already.
+// replaceFile writes a file so that no reader ever sees half of it. It leaves a file alone that already has the data.
 func replaceFile(name string, data []byte, mode os.FileMode) error {
 	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
 		return nil

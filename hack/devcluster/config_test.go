@@ -64,7 +64,7 @@ func TestConfigIsComplete(t *testing.T) {
 	if !json.Valid(cni) {
 		t.Errorf("the CNI configuration is no JSON:\n%s", cni)
 	}
-	// Every file that a daemon is started with must be one that writeConfig or ensurePKI makes.
+	// writeConfig and ensurePKI must make every file of each daemon.
 	for name, d := range c.daemons("/bin") {
 		for _, file := range d.files {
 			if _, err := os.Stat(file); err != nil {
@@ -180,7 +180,7 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-func TestLayersAtHandAreLeftOut(t *testing.T) {
+func TestPresentLayersAreLeftOut(t *testing.T) {
 	t.Parallel()
 	var in, out bytes.Buffer
 	tw := tar.NewWriter(&in)

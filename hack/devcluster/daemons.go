@@ -80,7 +80,7 @@ func (c *cluster) daemons(bin string) map[string]daemon {
 				"--hostname-override=" + nodeName,
 				"--cluster-cidr=" + podCIDR,
 				"--proxy-mode=iptables",
-				// The connection table is the whole machine's; leave its limits alone.
+				// The connection table belongs to the whole machine: leave its limits alone.
 				"--conntrack-max-per-core=0",
 				"--conntrack-tcp-timeout-established=0",
 				"--conntrack-tcp-timeout-close-wait=0",

@@ -23,7 +23,7 @@ import (
 type owner struct {
 	// State is the owner's state folder.
 	State string `json:"state"`
-	// BootID identifies the boot in which the cluster was made; process ids mean nothing after the next one.
+	// BootID identifies the boot of the machine in which the cluster started. After the next boot, its process ids mean nothing.
 	BootID string `json:"bootID"`
 }
 
@@ -45,7 +45,7 @@ func (c *cluster) readOwner() (*owner, error) {
 	}
 	var o owner
 	if err := json.Unmarshal(data, &o); err != nil || o.State == "" {
-		return nil, nil //nolint:nilerr,nilnil // half a file owns nothing
+		return nil, nil //nolint:nilerr,nilnil // a half-written file names no owner
 	}
 	return &o, nil
 }
@@ -79,7 +79,7 @@ func (c *cluster) claim(ctx context.Context) error {
 			return err
 		}
 	case !networkUp(ctx):
-		// Its processes hold on to the namespace that is gone, so none of them is of use.
+		// The cluster's processes are in a namespace that is gone, so none of them is of use.
 		c.printf("the node's network is gone: starting with a new cluster")
 		if err := c.clean(ctx, c.state); err != nil {
 			return err

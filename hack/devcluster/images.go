@@ -32,7 +32,7 @@ func (c *cluster) ctr(ctx context.Context, args ...string) (string, error) {
 	return command(ctx, "", c.ctrPath(), append(c.ctrFlags(), args...)...)
 }
 
-// ctrPath is the client beside the node's containerd.
+// ctrPath returns the path of the client that belongs to the node's containerd.
 func (c *cluster) ctrPath() string {
 	bin, err := os.Readlink(c.path("bin"))
 	if err != nil {
@@ -100,8 +100,8 @@ func (c *cluster) loadImages(ctx context.Context, files []string) error {
 	return nil
 }
 
-// loadImage loads one archive. It leaves out the layers that containerd has, so a change of a small layer costs nothing for the large
-// ones.
+// loadImage loads one archive. It leaves out the layers that containerd already has, so a change of a small layer does not load the
+// large ones again.
 func (c *cluster) loadImage(ctx context.Context, name string) error {
 	f, err := os.Open(name)
 	if err != nil {

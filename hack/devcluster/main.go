@@ -20,8 +20,8 @@ import (
 const usage = `usage: go run ./hack/devcluster COMMAND
 
   up                    start the cluster, or repair it; does nothing when all is healthy
-  down                  stop the cluster and remove all that it left on this machine, but for built binaries
-  status                say what runs; exits with 1 unless the cluster is ready
+  down                  stop the cluster and remove everything that it left on this machine, except built binaries
+  status                show what runs; exits with 1 unless the cluster is ready
   kubeconfig            print the path of the cluster's kubeconfig
   load-image FILE...    load container images (OCI or docker archives) into the node
   binaries [--only A,B] build the cluster's programs and kubectl, and print the directory that holds them
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// run executes one command; progress goes to stderr, what scripts read to stdout.
+// run executes one command. Progress goes to stderr, results for scripts go to stdout.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("no command given; there are up, down, status, kubeconfig, load-image and binaries")

@@ -39,7 +39,7 @@ func parseMounts(mountinfo string) []mount {
 	return mounts
 }
 
-// below keeps the mounts that lie under one of the folders, the last made first.
+// below returns the mount points under the folders, the newest first.
 func below(mounts []mount, folders ...string) []string {
 	var points []string
 	for _, m := range slices.Backward(mounts) {
@@ -53,8 +53,8 @@ func below(mounts []mount, folders ...string) []string {
 	return points
 }
 
-// unmountBelow unmounts everything under the folders and fails if a mount is left: the caller removes the folders, and must not reach
-// through a mount into other files.
+// unmountBelow unmounts everything under the folders and fails if a mount is left: the caller removes the folders, and a mount would
+// lead it to other files.
 func unmountBelow(folders ...string) error {
 	for range 3 { // a mount may hide others
 		mounts, err := readMounts()

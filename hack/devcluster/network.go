@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// networkUp reports whether the node's network is as ensureNetwork makes it. The route to the Services comes last.
+// networkUp reports whether ensureNetwork has made the node's whole network: its last step is the route to the Services.
 func networkUp(ctx context.Context) bool {
 	if _, err := command(ctx, "", "nsenter", "--net=/run/netns/"+netnsName, "ip", "link", "show", nodeLink); err != nil {
 		return false

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// ensurePackages installs what the node needs of Debian.
+// ensurePackages installs the Debian packages that the node needs.
 func (c *cluster) ensurePackages(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: it makes a network namespace, mounts and cgroups; run it as root or with sudo -E")

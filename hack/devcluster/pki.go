@@ -20,10 +20,10 @@ import (
 	"time"
 )
 
-// certLifetime is that of all certificates; a development cluster does not get that old.
+// certLifetime is the lifetime of all certificates. A development cluster does not get that old.
 const certLifetime = 5 * 365 * 24 * time.Hour
 
-// certificate is what one of the cluster's parts shows to the others.
+// certificate describes the certificate that a part of the cluster shows to the others.
 type certificate struct {
 	name         string // of the files NAME.crt and NAME.key
 	commonName   string

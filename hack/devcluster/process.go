@@ -69,8 +69,8 @@ func (i identity) alive() bool {
 	return err == nil && now.startTime == i.startTime && now.state != 'Z' && now.state != 'X'
 }
 
-// signal sends s to this very process. The handle is taken before the identity is compared, so that the process id
-// cannot be reused in between.
+// signal sends s to this very process. It takes the handle before it compares the identity, so that no other process can get the
+// process id in between.
 func (i identity) signal(s os.Signal) error {
 	p, err := os.FindProcess(i.pid)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *cluster) digestPath(name string) string {
 	return filepath.Join(c.run, "procs", name+".digest")
 }
 
-// recorded returns the identity that the daemon wrote down when it was started.
+// recorded returns the identity that the daemon recorded at its start.
 func (c *cluster) recorded(name string) (identity, bool) {
 	line, err := os.ReadFile(c.recordPath(name))
 	if err != nil {
@@ -150,7 +150,7 @@ func (d daemon) digest() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// ensure starts the daemon unless it runs as it should.
+// ensure starts the daemon unless it runs with the current configuration.
 func (c *cluster) ensure(ctx context.Context, d daemon) error {
 	digest, err := d.digest()
 	if err != nil {
@@ -206,7 +206,7 @@ func (c *cluster) launch(d daemon) error {
 
 func (c *cluster) logPath(name string) string { return c.path("logs", name+".log") }
 
-// ready waits until the daemon answers. When it ends or the time is up, the error shows the end of its log.
+// ready waits until the daemon answers. If it ends or the deadline passes, the error shows the last lines of its log.
 func (c *cluster) ready(ctx context.Context, name string, deadline time.Duration, check func(context.Context) error) error {
 	begin := time.Now()
 	err := poll(ctx, deadline, 50*time.Millisecond, func(ctx context.Context) error {

@@ -66,7 +66,7 @@ func TestReusedProcessIDIsNotEnded(t *testing.T) {
 		t.Errorf("signal to a reused process id: %v, want %v", err, os.ErrProcessDone)
 	}
 	if !id.alive() {
-		t.Fatal("the process was hit though its id was reused")
+		t.Fatal("a signal to another process with the same id ended this one")
 	}
 
 	if err := id.end(t.Context(), 5*time.Second); err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// stillEvery is how often a long step says that it is still at work.
+// stillEvery is the interval at which a long step says that it still runs.
 const stillEvery = 15 * time.Second
 
 // progress prints what happens, each line with the seconds since the start.
@@ -44,7 +44,7 @@ func (p *progress) step(name string, f func() error) error {
 			case <-stop:
 				return
 			case <-ticker.C:
-				p.printf("  still at it after %s", time.Since(begin).Round(time.Second))
+				p.printf("  still running after %s", time.Since(begin).Round(time.Second))
 			}
 		}
 	}()

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// status prints what runs. The error says that the cluster is not ready.
+// status prints what runs. The error says why the cluster is not ready.
 func (c *cluster) status(ctx context.Context, w io.Writer) error {
 	o, err := c.readOwner()
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// up brings the cluster from whatever state it is in to a ready one.
+// up makes the cluster ready, whatever state it is in.
 func (c *cluster) up(ctx context.Context) error {
 	if len(c.state) > maxStateDir {
-		return fmt.Errorf("the path %s is too long for kubelet's sockets: %d bytes, at most %d; use a checkout higher up",
+		return fmt.Errorf("the path %s is too long for kubelet's sockets: %d bytes, at most %d; use a checkout with a shorter path",
 			c.state, len(c.state), maxStateDir)
 	}
 	if err := c.ensurePackages(ctx); err != nil {
@@ -61,7 +61,7 @@ func (c *cluster) up(ctx context.Context) error {
 	return nil
 }
 
-// prepare makes everything that the daemons expect to find.
+// prepare makes the folders, certificates, configuration, cgroups and network that the daemons need.
 func (c *cluster) prepare(ctx context.Context, bin string) error {
 	for _, dir := range []string{
 		filepath.Join(c.run, "procs"), c.path("logs"), c.path("pod-logs"), c.path("config"), c.path("kubelet"),
@@ -87,7 +87,7 @@ func (c *cluster) prepare(ctx context.Context, bin string) error {
 
 func (c *cluster) startControlPlane(ctx context.Context, bin string) error {
 	d := c.daemons(bin)
-	// containerd is no part of the control plane, but has time to start meanwhile.
+	// containerd is not part of the control plane, but can start meanwhile.
 	for _, name := range []string{"etcd", "containerd", "kube-apiserver"} {
 		if err := c.ensure(ctx, d[name]); err != nil {
 			return err
@@ -135,7 +135,7 @@ func (c *cluster) startNode(ctx context.Context, bin string) error {
 	return c.ensure(ctx, c.daemons(bin)["kubelet"])
 }
 
-// waitReady returns when a pod can be created and finds everything it needs.
+// waitReady waits until a new pod finds everything that it needs.
 func (c *cluster) waitReady(ctx context.Context) error {
 	c.printf("waiting for the node, Service names and accounts")
 	err := c.ready(ctx, "kubelet", 90*time.Second, c.nodeReady)
@@ -152,7 +152,7 @@ func (c *cluster) waitReady(ctx context.Context) error {
 	})
 }
 
-// nodeReady fails until the node is ready and nothing keeps pods away from it.
+// nodeReady fails until the node is ready and has no taint.
 func (c *cluster) nodeReady(ctx context.Context) error {
 	out, err := c.kubectl(ctx, "", "get", "node", nodeName, "-o",
 		`jsonpath={.status.conditions[?(@.type=="Ready")].status} {.spec.taints[*].key}`)

@@ -21,7 +21,7 @@ import (
 	"github.com/platen-dev/platen/hack/images/ociarchive"
 )
 
-// archive writes an image with nothing in it, and returns its archive and its digest.
+// archive writes an empty image, and returns its archive and its digest.
 func archive(t *testing.T, reference string) (path, digest string) {
 	t.Helper()
 	image, err := ociarchive.Image("amd64", v1.Config{Entrypoint: []string{"/" + reference}})

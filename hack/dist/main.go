@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command dist writes what a release consists of, besides the images: install.yaml, the plugin's archives with their checksums, and
-// the plugin's manifest for krew. It reads the manifests of config/default from its standard input; `make dist` runs it.
+// Command dist writes the files of a release, except the images: install.yaml, the plugin's archives with their checksums, and the
+// plugin's manifest for krew. It reads the manifests of config/default from its standard input; `make dist` runs it.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"strings"
 )
 
-// options are the command line's.
+// options are the flags and arguments.
 type options struct {
 	dir       string   // where the files go
 	version   string   // of the plugin, with a leading v
@@ -41,7 +41,7 @@ func main() {
 // allPlatforms are those that the manifest for krew names.
 const allPlatforms = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64"
 
-// semver is what krew takes for a version.
+// semver matches the versions that krew accepts.
 var semver = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags := flag.NewFlagSet("dist", flag.ContinueOnError)
 	flags.StringVar(&o.dir, "o", "dist", "folder for the files")
 	flags.StringVar(&o.version, "version", "v0.0.0", "version, such as v1.2.3")
-	flags.BoolVar(&o.digests, "digests", true, "name images by their digests too; a cluster into which the archives are loaded does not know these")
+	flags.BoolVar(&o.digests, "digests", true, "name images by their digests too; a cluster that loads the archives does not know the digests")
 	platforms := flags.String("platforms", allPlatforms, "platforms of the plugin; if some are left out, there is no manifest for krew")
 	if err := flags.Parse(args); err != nil {
 		return err

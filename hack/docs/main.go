@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command docs writes the reference pages that are made from the code.
+// Command docs writes the reference pages of metrics and of storage reasons from the code.
 package main
 
 import (
@@ -16,15 +16,15 @@ import (
 
 const metricsPage = `# Metrics
 
-The manager serves these at :8443/metrics, over HTTPS, to whoever may ` + "`get`" + ` the URL /metrics, beside those of
-[controller-runtime](https://book.kubebuilder.io/reference/metrics-reference).
+The manager serves these at :8443/metrics, over HTTPS, and those of
+[controller-runtime](https://book.kubebuilder.io/reference/metrics-reference) too. A caller needs the right to ` + "`get`" + ` the URL /metrics.
 
 `
 
 const reasonsPage = `# Reasons of storage failures
 
 These are the reasons that a StorageConnection's Ready and a RenderJob's Uploaded condition give when storage fails, and the results
-of storage calls in the [metrics](metrics.md). The fault says on what a failure depends:
+of storage calls in the [metrics](metrics.md). The fault says what a failure depends on:
 
 - connection: the account, the credentials or the settings. Repair them; other files fail too until then.
 - file: the name or the bytes. The file fails through any connection.

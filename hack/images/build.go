@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	// user is that of all images: nonroot, as in the distroless images that the Dockerfile builds upon.
+	// user is the user of all images: nonroot, as in the distroless images of the Dockerfile.
 	user = "65532:65532"
 	path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	// certificates is where Debian and Go's crypto/x509 have the certificate authorities.
+	// certificates is the path of the certificate authorities in Debian and for Go's crypto/x509.
 	certificates = "etc/ssl/certs/ca-certificates.crt"
 )
 
-// build writes the archive of one image: the binary above the static layer, or above debian in the renderer's.
+// build writes the archive of one image: the binary on top of the static layer, or of debian for the renderer.
 func (o options) build(name, binary string, debian v1.Layer) error {
 	data, err := os.ReadFile(binary)
 	if err != nil {
@@ -50,7 +50,7 @@ func (o options) build(name, binary string, debian v1.Layer) error {
 	return ociarchive.Write(o.archive(name), o.reference(name), img)
 }
 
-// compile builds the static binaries of all images into dir. One go build compiles what they share once, and links them side by side.
+// compile builds the static binaries of all images into dir. One go build compiles shared packages once, and links in parallel.
 func (o options) compile(ctx context.Context, dir string, progress io.Writer) error {
 	begin := time.Now()
 	fmt.Fprintf(progress, "  compiling %s\n", strings.Join(o.only, ", "))
@@ -71,7 +71,7 @@ func (o options) compile(ctx context.Context, dir string, progress io.Writer) er
 	return nil
 }
 
-// staticLayer holds what a static binary needs around it.
+// staticLayer returns the files that a static binary needs: users, certificate authorities and /tmp.
 func staticLayer() (v1.Layer, error) {
 	authorities, err := os.ReadFile("/" + certificates)
 	if err != nil {

@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command images builds Platen's container images without a container engine, as OCI archives that
-// `devcluster load-image`, `kind load image-archive` and `docker load` read. Their content is that of the Dockerfile's
-// targets.
+// `devcluster load-image`, `kind load image-archive` and `docker load` read. They have the content of the Dockerfile's targets.
 package main
 
 import (
@@ -27,7 +26,7 @@ import (
 // imageNames are the names of the images; each is made from the command of the same name.
 var imageNames = []string{"manager", "shim", "dropboxsim", "renderer"}
 
-// options are the command line's.
+// options are the flags.
 type options struct {
 	dir     string   // where the archives go
 	only    []string // images to build
@@ -54,7 +53,7 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The binaries stay: go build links again only what has changed.
+	// Keep the binaries: go build links only changed ones again.
 	binaries := filepath.Join(o.dir, "binaries-"+o.tag)
 	// Debian's packages come over the network while Go compiles.
 	var debian v1.Layer
@@ -86,8 +85,8 @@ func parseOptions(ctx context.Context, args []string, output io.Writer) (options
 	flags.StringVar(&o.dir, "o", filepath.Join(".devcluster", "images"), "folder for the archives, relative to the checkout")
 	flags.StringVar(&only, "only", "", "images to build, separated by commas (default: all of "+strings.Join(imageNames, ",")+")")
 	flags.StringVar(&o.tags, "tags", "", "build tags for go build")
-	flags.StringVar(&o.prefix, "prefix", "platen.dev", "what the images' names begin with, such as registry.example/platen")
-	flags.StringVar(&o.tag, "tag", "dev", "tag of the images; other than dev it is part of the archives' names, too")
+	flags.StringVar(&o.prefix, "prefix", "platen.dev", "beginning of the images' names, such as registry.example/platen")
+	flags.StringVar(&o.tag, "tag", "dev", "tag of the images; except for dev, the archives' names have it too")
 	flags.StringVar(&o.version, "version", "", "version to link into the binaries (default: git describe)")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -120,7 +119,7 @@ func parseOptions(ctx context.Context, args []string, output io.Writer) (options
 	return o, err
 }
 
-// selectImages resolves the -only flag. Without it, all images are chosen whose command exists.
+// selectImages resolves the -only flag. Without it, selectImages returns all images whose command exists.
 func selectImages(only string, exists func(name string) bool) ([]string, error) {
 	if only == "" {
 		return slices.DeleteFunc(slices.Clone(imageNames), func(name string) bool { return !exists(name) }), nil
@@ -139,7 +138,7 @@ func selectImages(only string, exists func(name string) bool) ([]string, error) 
 
 func (o options) reference(name string) string { return o.prefix + "/" + name + ":" + o.tag }
 
-// archive is the file of an image. Images of another tag do not replace the ordinary ones.
+// archive returns the file of an image. An image with another tag than dev has its own file.
 func (o options) archive(name string) string {
 	if o.tag != "dev" {
 		name += "-" + o.tag

@@ -33,7 +33,7 @@ const (
 	epoch = "1700000000"
 )
 
-// mmdebstrapOptions are what makes the root file system, but for the packages and dpkg's configuration.
+// mmdebstrapOptions are the options for the root file system, except the packages and dpkg's configuration.
 var mmdebstrapOptions = []string{
 	"--mode=root",
 	"--variant=minbase",
@@ -69,14 +69,14 @@ func parsePackages(r io.Reader) ([]string, error) {
 	return names, nil
 }
 
-// rootfsKey identifies a root file system by what goes into it.
+// rootfsKey identifies a root file system by everything that it is made from.
 func rootfsKey(packages []string, dpkgConfig []byte) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %q", suite, epoch, mmdebstrapOptions, packages, dpkgConfig)
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// debianLayer returns the renderer's root file system, out of the cache if it is there.
+// debianLayer returns the renderer's root file system, from the cache if it is there.
 func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer, error) {
 	list, err := os.Open(filepath.Join(o.repo, "hack", "images", "renderer-packages.txt"))
 	if err != nil {
@@ -100,7 +100,7 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 		return nil, err
 	}
 	begin := time.Now()
-	fmt.Fprintf(progress, "  making the renderer's file system of Debian packages: %s (about a minute; cached afterwards)\n", strings.Join(packages, " "))
+	fmt.Fprintf(progress, "  making the renderer's file system from Debian packages: %s (about a minute; cached afterwards)\n", strings.Join(packages, " "))
 	setup := exec.CommandContext(ctx, filepath.Join(o.repo, "hack", "setup"), "images")
 	setup.Stdout, setup.Stderr = progress, progress
 	if err := setup.Run(); err != nil {
@@ -138,7 +138,7 @@ func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConf
 	return os.Rename(temp, tarball)
 }
 
-// description is kept beside a root file system, so that its hash is computed once.
+// description is stored next to a root file system, so that the hash is computed only once.
 type description struct {
 	Hash   v1.Hash `json:"hash"`
 	Length int64   `json:"length"`

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command layers keeps the table of packages true. The table has a row for each package of the module. Its order is by hand: a package
+// Command layers updates the table of packages. The table has a row for each package of the module. People write its order: a package
 // imports only packages below it. Layers fills in what a package does, from its doc comment, and what it imports. It fails when a package
 // has no row, a row has no package, or an import goes up.
 //
@@ -49,7 +49,7 @@ func run(args []string) error {
 	return os.WriteFile(args[0], []byte(updated), 0o644)
 }
 
-// pkg is what the table says of a package.
+// pkg is what the table says about a package.
 type pkg struct {
 	// does is the first sentence of the doc comment without the package's name; empty for a package of tests only.
 	does string
@@ -81,7 +81,7 @@ func list() (map[string]pkg, error) {
 	return packages, nil
 }
 
-// heading is how a doc comment begins.
+// heading matches the beginning of a doc comment.
 var heading = regexp.MustCompile(`^(Package|Command) \S+ `)
 
 // row matches a package, what it does, and what it imports.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Copies what internal/ui/static takes from npm, at the version and digest that package-lock.json pins. With --check nothing is
-# copied, and a difference is an error.
+# Copies what internal/ui/static takes from npm, at the version and digest that package-lock.json pins. With --check it copies
+# nothing, and a difference is an error.
 set -euo pipefail
 cd "$(dirname "$0")"
 static=../../internal/ui/static

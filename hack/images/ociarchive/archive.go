@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Image builds an image for architecture out of layers, the lowest first. Its configuration is taken from config.
+// Image builds an image for architecture from layers, the lowest first. config is its configuration.
 func Image(architecture string, config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	img, err := mutate.AppendLayers(img, layers...)
@@ -37,7 +37,7 @@ func Image(architecture string, config v1.Config, layers ...v1.Layer) (v1.Image,
 }
 
 // Write writes img under its full reference, for example "docker.io/library/x:dev", to the file name. The file appears
-// when it is complete. Write keeps the layers with which an archive of that name begins.
+// when it is complete. If an archive of that name begins with the same layers, Write keeps them.
 func Write(name, reference string, img v1.Image) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err

@@ -150,7 +150,7 @@ func TestUnchangedLayersAreKept(t *testing.T) {
 		kept := filepath.Join(dir, "app.tar")
 		write(kept, base, one)
 		if !bytes.Equal(write(kept, next...), write(filepath.Join(dir, "fresh.tar"), next...)) {
-			t.Errorf("%s: writing over an old archive gives another one than writing anew", name)
+			t.Errorf("%s: an archive written over an old one differs from a new one", name)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type File struct {
 	Mode int64
 }
 
-// FilesLayer makes a layer out of files that root owns. The same files always give the same layer: its times are zero.
+// FilesLayer makes a layer of files that root owns. The same files always give the same layer: its times are zero.
 func FilesLayer(files []File) (v1.Layer, error) {
 	var b bytes.Buffer
 	tw := tar.NewWriter(&b)
@@ -50,7 +50,7 @@ func FilesLayer(files []File) (v1.Layer, error) {
 	return static.NewLayer(b.Bytes(), types.OCIUncompressedLayer), nil
 }
 
-// TarLayer is a layer that lies as an uncompressed tar file on disk.
+// TarLayer is a layer in an uncompressed tar file on disk.
 type TarLayer struct {
 	// Path of the tar file.
 	Path string

@@ -13,18 +13,17 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// tarBlock is what headers and contents are padded to.
+// tarBlock is the size to which tar pads headers and contents, in bytes.
 const tarBlock = 512
 
-// prefix is the beginning of an archive that need not be written again.
+// prefix is the beginning of an old archive that the new one keeps.
 type prefix struct {
 	layers int   // how many layers it holds
 	length int64 // bytes
 }
 
-// reuse moves the old archive to the name temp if it begins with the first of the layers: a root file system of
-// several hundred megabytes stays where it is when only a small layer above it has changed. The old archive is gone
-// then, until the new one takes its name.
+// reuse moves the old archive to the name temp if it begins with the first of the layers, so that a change of a small upper layer does
+// not copy a root file system of several hundred megabytes. Until Write renames temp, there is no archive of the old name.
 func reuse(old, temp string, layers []v1.Layer) (prefix, error) {
 	p, err := commonPrefix(old, layers)
 	if err != nil || p.layers == 0 {
@@ -52,7 +51,7 @@ func commonPrefix(old string, layers []v1.Layer) (prefix, error) {
 		}
 		got, err := tr.Next()
 		if err != nil || got.Name != want.Name || got.Size != want.Size {
-			break // the rest of the old archive, whatever it is, is of no use
+			break // the rest of the old archive is of no use
 		}
 		p.layers++
 		p.length += tarBlock + (want.Size+tarBlock-1)/tarBlock*tarBlock
@@ -60,7 +59,7 @@ func commonPrefix(old string, layers []v1.Layer) (prefix, error) {
 	return p, nil
 }
 
-// reopen opens a file to write on after its first length bytes.
+// reopen opens a file to write after its first length bytes, and cuts off the rest.
 func reopen(name string, length int64) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
