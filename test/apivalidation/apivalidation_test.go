@@ -49,14 +49,13 @@ func run(m *testing.M) int {
 func apply(t *testing.T, kind, spec string) (*unstructured.Unstructured, error) {
 	t.Helper()
 	object := &unstructured.Unstructured{}
-	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: test, namespace: default}\nspec:\n", platenv1alpha1.GroupVersion, kind)
-	var textSb50 strings.Builder
+	var text strings.Builder
+	fmt.Fprintf(&text, "apiVersion: %s\nkind: %s\nmetadata: {name: test, namespace: default}\nspec:\n", platenv1alpha1.GroupVersion, kind)
 	for line := range strings.Lines(strings.TrimSpace(spec)) {
-		textSb50.WriteString("  " + line)
+		text.WriteString("  " + line)
 	}
-	text += textSb50.String()
-	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
-		t.Fatalf("%v in\n%s", err, text)
+	if err := yaml.Unmarshal([]byte(text.String()), &object.Object); err != nil {
+		t.Fatalf("%v in\n%s", err, text.String())
 	}
 	options := &client.ApplyOptions{FieldManager: "test", DryRun: []string{metav1.DryRunAll}}
 	return object, api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), options)

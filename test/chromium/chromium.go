@@ -36,7 +36,7 @@ type Browser struct {
 const waitTimeout = 30 * time.Second
 
 // Start starts a browser, which ends with the test. The test fails if a script of a page fails or its policy blocks something. hosts
-// maps names that the machine cannot resolve to addresses; may be nil.
+// maps names to addresses, for names that the machine cannot resolve; it may be nil.
 func Start(tb testing.TB, hosts map[string]string) *Browser {
 	tb.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],

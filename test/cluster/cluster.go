@@ -109,8 +109,8 @@ func (c *Cluster) proxy(method, service, path string) *rest.Request {
 	return c.kube.CoreV1().RESTClient().Verb(method).Namespace(Namespace).Resource("services").Name(service).SubResource("proxy").Suffix(path)
 }
 
-// Shim is the base URL of the REST shim: its Service's address, which the node routes. The API server's proxy would drop the
-// callers' tokens.
+// Shim returns the base URL of the REST shim: the address of its Service, which the machine must reach. The API server's proxy would
+// drop the callers' tokens.
 func (c *Cluster) Shim(ctx context.Context) (string, error) {
 	service, err := c.kube.CoreV1().Services(Namespace).Get(ctx, "platen-shim", metav1.GetOptions{})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// prompt stands before a command of a console block, continuation before each further line of it.
+	// prompt stands before a command of a console block, continuation before each further line of the command.
 	prompt       = "$ "
 	continuation = "> "
 	// ellipsis in a line stands for any text; alone in a line, for any number of lines.
@@ -24,11 +24,11 @@ type step struct {
 	output      []string
 }
 
-// parseConsole takes a console block apart. A command goes on in the next line after a backslash, or if that begins with
-// continuation.
+// parseConsole splits a console block into steps. A command continues on the next line after a backslash, or if the next line begins
+// with continuation.
 func parseConsole(text string) []step {
 	var steps []step
-	open := false // the command goes on
+	open := false // the command may continue
 	for i, line := range splitLines(text) {
 		command, begins := strings.CutPrefix(line, prompt)
 		more, goesOn := strings.CutPrefix(line, continuation)
@@ -51,7 +51,7 @@ func parseConsole(text string) []step {
 	return steps
 }
 
-// commandsOnly returns a console block's commands, each in the line in which the block has it.
+// commandsOnly returns a console block's commands, each on its line of the block.
 func commandsOnly(text string) string {
 	lines := make([]string, len(splitLines(text)))
 	for _, s := range parseConsole(text) {

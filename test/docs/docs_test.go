@@ -22,7 +22,7 @@ const root = "../.."
 var (
 	// api knows Platen's CRDs.
 	api client.Client
-	// pages are those of the repository.
+	// pages are the repository's pages.
 	pages []Page
 )
 
@@ -98,7 +98,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestYAML has an API server check every YAML block.
+// TestYAML checks every YAML block with an API server.
 func TestYAML(t *testing.T) {
 	for _, page := range pages {
 		for _, b := range page.Blocks {

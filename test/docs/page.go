@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package docs runs the commands that README.md, CONTRIBUTING.md and docs/ show, and compares their output with what the pages say.
-// CONTRIBUTING.md, "Pages", describes the marks that steer it.
+// CONTRIBUTING.md, "How we write pages", describes the marks that steer it.
 package docs
 
 import (
@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// Languages of fenced blocks. Others are mistakes, because a block that nobody recognises would be checked by nobody.
+// Languages of fenced blocks that tests check. A language that is neither here nor in otherLanguages is a mistake.
 const (
 	Shell   = "sh"
 	Console = "console"
@@ -37,13 +37,13 @@ type Page struct {
 type Block struct {
 	// Line is the number of the block's first line of text, from 1.
 	Line int
-	// Language is the word behind the fence. A setup mark has Shell.
+	// Language is the word after the fence. A setup mark has Shell.
 	Language string
 	// Text without the fences' indentation.
 	Text string
-	// Setup says that the block is a setup mark, which readers do not see.
+	// Setup tells whether the block is a setup mark, which readers do not see.
 	Setup bool
-	// Cluster says that the block runs on a cluster with Platen and the Dropbox simulator.
+	// Cluster tells whether the block runs on a cluster with Platen and the Dropbox simulator.
 	Cluster bool
 	// NotRun says why the block does not run; empty if it does.
 	NotRun string
@@ -53,7 +53,7 @@ type Block struct {
 	PartOf string
 }
 
-// Runs tells whether the block's commands run, on the cluster or, with onCluster false, without one.
+// Runs tells whether the block's commands run on the cluster, or without one if onCluster is false.
 func (b Block) Runs(onCluster bool) bool {
 	return (b.Language == Shell || b.Language == Console) && b.NotRun == "" && b.Cluster == onCluster
 }
@@ -158,12 +158,12 @@ func (p *pageReader) block(indent, delimiter, language string) {
 		p.problem(opening, "the block's language is %q; write sh, console, yaml, or one of %s", language, strings.Join(otherLanguages, ", "))
 	}
 	if language == Console && !strings.HasPrefix(b.Text, prompt) {
-		p.problem(b.Line, "a console block must begin with a command behind %q", prompt)
+		p.problem(b.Line, "a console block must begin with a command after %q", prompt)
 	}
 	p.page.Blocks = append(p.page.Blocks, b)
 }
 
-// apply puts what a mark says into the block below it.
+// apply applies a mark to the block below it.
 func (p *pageReader) apply(b *Block, m mark) {
 	match := func(r *regexp.Regexp) string {
 		if found := r.FindStringSubmatch(m.text); found != nil {
@@ -215,7 +215,7 @@ func (p *pageReader) comment() {
 	p.marks = append(p.marks, mark{first, text})
 }
 
-// dropMarks reports marks that have no block below them. Other comments may stand anywhere else.
+// dropMarks reports marks that have no block below them. Other comments may stand anywhere.
 func (p *pageReader) dropMarks() {
 	for _, m := range p.marks {
 		if m.text == "run on the cluster" || notRun.MatchString(m.text) || saveAs.MatchString(m.text) || partOf.MatchString(m.text) {

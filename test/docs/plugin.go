@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// BuildPlugin builds kubectl-platen into a folder and puts that first into PATH.
+// BuildPlugin builds kubectl-platen into a folder and puts the folder first in PATH.
 func BuildPlugin(root, folder string) error {
 	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(folder, "kubectl-platen"), "./cmd/kubectl-platen")
 	build.Dir = root

@@ -1,6 +1,6 @@
 # Copyright The Platen Authors.
 # SPDX-License-Identifier: Apache-2.0
-# Read by bash before each block of a page: the variables that earlier blocks exported, and what happens when a command fails.
+# bash reads this before each block of a page. It restores the variables that earlier blocks exported, and records where a command fails.
 unset BASH_ENV
 here=$PWD
 [ ! -f "$STATE" ] || . "$STATE"

@@ -1,6 +1,6 @@
 # Copyright The Platen Authors.
 # SPDX-License-Identifier: Apache-2.0
-# Read by bash before a block that is not run: every command does nothing, but for checks of what can be checked.
+# bash reads this before a block that is not run. Commands do nothing, but make, go and kubectl platen check their arguments.
 unset BASH_ENV
 PATH=/nowhere
 set -euo pipefail

@@ -22,8 +22,7 @@ import (
 // blockTimeout bounds one block.
 const blockTimeout = 5 * time.Minute
 
-// namespace is what the pages call their namespace. A session replaces it by its own in commands, and the other way round in
-// what they print.
+// namespace is the pages' name for their namespace. A session replaces it with its own name, and back in the output of commands.
 const namespace = "marketing"
 
 var (
@@ -41,12 +40,12 @@ type Options struct {
 	Folder string
 	// Env is added to the environment of the commands.
 	Env []string
-	// Namespace is the one of the page; empty means that pages keep theirs.
+	// Namespace replaces the pages' namespace; empty means that pages keep theirs.
 	Namespace string
 }
 
-// Session runs the blocks of one page: each in a shell of its own, all in one copy of the repository, with one environment. A
-// variable that a block exports is there in the blocks after it.
+// Session runs the blocks of one page: each in its own shell, all in one copy of the repository, with one environment. A block passes
+// the variables that it exports on to the blocks after it.
 type Session struct {
 	options Options
 	page    Page
@@ -78,22 +77,22 @@ func NewSession(page Page, options Options) (*Session, error) {
 // Close ends what the blocks have left running.
 func (s *Session) Close() {
 	for _, group := range s.groups {
-		_ = syscall.Kill(-group, syscall.SIGKILL) // it has ended, unless something was left
+		_ = syscall.Kill(-group, syscall.SIGKILL) // fails if everything in the group has ended
 	}
 }
 
 func (s *Session) tree() string             { return filepath.Join(s.options.Folder, "tree") }
 func (s *Session) state(name string) string { return filepath.Join(s.options.Folder, name) }
 
-// own replaces the pages' namespace by the session's.
+// own replaces the pages' namespace with the session's.
 func (s *Session) own(text string) string { return replaceWord(text, namespace, s.options.Namespace) }
 
-// theirs replaces the session's namespace by the pages'.
+// theirs replaces the session's namespace with the pages'.
 func (s *Session) theirs(text string) string {
 	return replaceWord(text, s.options.Namespace, namespace)
 }
 
-// replaceWord leaves files' names alone, such as marketing.yaml.
+// replaceWord replaces a word, except in file names such as marketing.yaml.
 func replaceWord(text, word, by string) string {
 	if word == "" || by == "" {
 		return text
@@ -146,8 +145,8 @@ func (s *Session) Run(ctx context.Context, b Block) error {
 	return s.runShell(ctx, b)
 }
 
-// Rehearse checks what can be known about a block without running it: that the shell can read it, and that the make targets, the
-// folders given to go, and the commands and flags of kubectl platen exist. Everything else in it does nothing.
+// Rehearse checks a block without running it: the shell must be able to read it, and the make targets, the folders given to go, and the
+// commands and flags of kubectl platen must exist. Other commands do nothing.
 func (s *Session) Rehearse(ctx context.Context, b Block) error {
 	if b.Language == Console {
 		b.Text = commandsOnly(b.Text)
@@ -194,7 +193,7 @@ func (s *Session) runShell(ctx context.Context, b Block, env ...string) error {
 	return fmt.Errorf("%s:%d: %s\n  expected: exit code 0\n  got: %w, after\n%s", s.page.Path, line, command, err, indent(out))
 }
 
-// separator stands in the output behind each command of a console block, before its number and exit code.
+// separator stands in the output after each command of a console block, before its exit code.
 const separator = "\x01"
 
 func (s *Session) runConsole(ctx context.Context, b Block) error {
@@ -215,7 +214,7 @@ func (s *Session) runConsole(ctx context.Context, b Block) error {
 		}
 		code, after, _ := strings.Cut(after, "\n")
 		rest = after
-		// The exit code of a command that may fail is what the page shows next.
+		// A command may fail if the page shows its exit code next.
 		shown := i+1 < len(steps) && steps[i+1].command == "echo $?"
 		if code != "0" && !shown {
 			return fmt.Errorf("%s\n  expected: exit code 0; a command that fails is followed by '$ echo $?'\n  got: exit code %s, after\n%s", at, code, indent(printed))
@@ -239,7 +238,7 @@ func (s *Session) shell(ctx context.Context, script string, env ...string) (stri
 	if err := os.RemoveAll(failed); err != nil {
 		return "", err
 	}
-	// A file and no pipe: what runs on in the background must not keep the shell's end from being seen.
+	// A file and no pipe: Wait would wait for commands in the background that hold a pipe.
 	output, err := os.Create(s.state("output"))
 	if err != nil {
 		return "", err

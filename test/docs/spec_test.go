@@ -88,7 +88,7 @@ func TestSpecPagesNameEveryField(t *testing.T) {
 	}
 }
 
-// TestSpecPagesNameEveryCondition looks for each condition type, and for each reason whose declaration is for the kind.
+// TestSpecPagesNameEveryCondition looks for each condition type and each reason of the kind.
 func TestSpecPagesNameEveryCondition(t *testing.T) {
 	source, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "api/v1alpha1/conditions.go"), nil, parser.ParseComments)
 	if err != nil {

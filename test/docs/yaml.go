@@ -31,8 +31,8 @@ var required = map[string]map[string]any{
 	"StorageConnection": {},
 }
 
-// CheckYAML has an API server check a block's objects, as `kubectl apply --dry-run=server` does. The server knows Platen's CRDs. It
-// makes the namespaces that the objects name.
+// CheckYAML checks a block's objects with an API server that knows Platen's CRDs, as `kubectl apply --dry-run=server` does. It makes the
+// namespaces that the objects name.
 func CheckYAML(ctx context.Context, api client.Client, path string, b Block) error {
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(b.Text)))
 	for {
@@ -68,7 +68,7 @@ func checkDocument(ctx context.Context, api client.Client, partOf string, docume
 	return api.Create(ctx, object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 }
 
-// complete makes an object of what a block shows of its spec.
+// complete turns the part of a spec that a block shows into an object.
 func complete(object *unstructured.Unstructured, kind string) error {
 	base, known := required[kind]
 	if !known {

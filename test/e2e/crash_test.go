@@ -20,15 +20,15 @@ import (
 	"github.com/platen-dev/platen/test/cluster"
 )
 
-// failpointPatch runs the manager that is built with failpoints. It is not the first process of its container, because the kernel does not
-// let that one kill itself.
+// failpointPatch runs the manager that is built with failpoints. The manager is not the first process of its container, because the
+// kernel does not let a first process kill itself.
 const failpointPatch = `[
 	{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "platen.dev/manager:failpoints"},
 	{"op": "add", "path": "/spec/template/spec/shareProcessNamespace", "value": true},
 	{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--failpoint-bind-address=:8083"}
 ]`
 
-// manager returns the manager's only pod, ready and found by its Services.
+// manager returns the manager's only pod, once it is ready and its Services find it.
 func manager(ctx context.Context) *corev1.Pod {
 	GinkgoHelper()
 	pods := &corev1.PodList{}
@@ -96,7 +96,7 @@ var _ = Describe("A manager that is killed", Ordered, Serial, func() {
 		Expect(restarts(ctx)).To(Equal(before+1), "the manager was not killed")
 		pods := &corev1.PodList{}
 		Expect(c.List(ctx, pods, client.InNamespace(w.namespace))).To(Succeed())
-		Expect(pods.Items).To(HaveLen(1), "the render pod was doubled")
+		Expect(pods.Items).To(HaveLen(1), "there is a second render pod")
 	}
 
 	for _, failpoint := range []string{

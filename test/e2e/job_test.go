@@ -129,17 +129,17 @@ var _ = Describe("A RenderJob", func() {
 		})
 		w.create(ctx, job)
 		began := time.Now()
-		var told []int64
+		var reported []int64
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
-			if p := job.Status.Progress; p != nil && p.Frames != nil && (len(told) == 0 || told[len(told)-1] != *p.Frames) {
+			if p := job.Status.Progress; p != nil && p.Frames != nil && (len(reported) == 0 || reported[len(reported)-1] != *p.Frames) {
 				Expect(*p.Percent).To(BeEquivalentTo(*p.Frames * 100 / 300))
-				told = append(told, *p.Frames)
+				reported = append(reported, *p.Frames)
 			}
 			g.Expect(meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition)).To(BeTrue())
 		}).WithContext(ctx).WithTimeout(waitTimeout).WithPolling(50 * time.Millisecond).Should(Succeed())
-		Expect(told).NotTo(BeEmpty())
-		Expect(len(told)).To(BeNumerically("<=", 1+int(time.Since(began).Seconds())))
+		Expect(reported).NotTo(BeEmpty())
+		Expect(len(reported)).To(BeNumerically("<=", 1+int(time.Since(began).Seconds())))
 		Expect(job.Status.Progress).To(BeNil())
 	})
 
@@ -232,7 +232,7 @@ var _ = Describe("A RenderJob", func() {
 			pages = append(pages, platenv1alpha1.TemplatePage{Name: fmt.Sprintf("p%d", n), Width: 100, Height: 100, HTML: fmt.Sprintf("<p>%d", n)})
 		}
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "book"}, Spec: platenv1alpha1.RenderTemplateSpec{Pages: pages}})
-		w.run(ctx, w.job("warm", func(*platenv1alpha1.RenderJob) {})) // brings up the render pod
+		w.run(ctx, w.job("warm", func(*platenv1alpha1.RenderJob) {})) // starts the render pod
 		before := len(w.calls(ctx))
 		job := w.run(ctx, w.job("book", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "book" }))
 		Expect(job.Status.Connections[0].Pages).To(HaveLen(20))

@@ -94,7 +94,7 @@ var _ = Describe("kubectl platen", Ordered, func() {
 	It("retries a failed upload without rendering", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
-		// Nothing that heals by itself.
+		// A fault that does not heal by itself.
 		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Status: 400, ContentType: "text/plain", Body: "Error in call"})).To(Succeed())
 		code, out, errOut := plugin(ctx, w, "render", "card", "--name", "again", "--wait")
 		Expect(code).To(Equal(4), "%s%s", out, errOut)

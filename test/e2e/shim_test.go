@@ -50,7 +50,7 @@ const (
  "warnings": [{"title": "Dropbox connection not found for this workspace", "details": ""}]}`
 )
 
-// varies lists what an example shows and an answer cannot repeat.
+// varies lists the fields whose values differ between an example and an answer.
 var varies = map[string]bool{"content": true, "path": true, "pageId": true, "responseTime": true}
 
 // shape keeps the names and values of JSON. Where values vary it keeps their type.
@@ -90,7 +90,7 @@ func expectShape(answer []byte, example string) map[string]any {
 	return got
 }
 
-// at walks into JSON by names and numbers.
+// at returns the value at a path of names and numbers in JSON.
 func at(value any, path ...any) any {
 	GinkgoHelper()
 	for _, step := range path {
@@ -132,7 +132,7 @@ var _ = Describe("The REST shim", func() {
 		Expect(err).NotTo(HaveOccurred())
 		return resp.StatusCode, resp.Header.Get("Content-Type"), answer
 	}
-	// render makes a request that must succeed.
+	// render sends a request that must succeed.
 	render := func(ctx context.Context, token, body string) []byte {
 		GinkgoHelper()
 		status, contentType, answer := call(ctx, http.MethodPost, "/v1/studio/render", token, body)
@@ -140,7 +140,7 @@ var _ = Describe("The REST shim", func() {
 		Expect(contentType).To(Equal("application/json"))
 		return answer
 	}
-	// banner is the template of the examples, with so many pages.
+	// banner creates the template of the examples, with a page of each name.
 	banner := func(ctx SpecContext, w *workspace, pages ...string) {
 		GinkgoHelper()
 		template := &platenv1alpha1.RenderTemplate{}
@@ -290,7 +290,7 @@ var _ = Describe("The REST shim", func() {
 		_, contentType, err := c.Content(ctx, content)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(contentType).To(Equal("image/webp"))
-		// The same template and modifications give the same picture, however it is asked for.
+		// The same template and modifications give the same picture in every response type.
 		digest := sha256.Sum256(picture)
 		for _, name := range []string{"binary", "opened"} {
 			Expect(got[name]).To(And(HaveKeyWithValue("status", 200.0), HaveKeyWithValue("type", "image/png"),

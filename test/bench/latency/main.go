@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command latency measures how long a job of one page takes in a namespace without a render pod, from its creation until it is
-// Succeeded and in Dropbox. It is compared with a batch/v1 Job that runs the same Chromium on the same page and uploads nothing; the two
-// take turns.
+// Succeeded and in Dropbox. The peer is a batch/v1 Job that runs the same Chromium on the same page and uploads nothing. The two take
+// turns.
 package main
 
 import (

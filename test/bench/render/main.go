@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command render measures the renderer without a cluster, beside the same Chromium driven by plain chromedp, and beside Gotenberg if
+// Command render measures the renderer without a cluster. The peers are plain chromedp with the same Chromium, and Gotenberg if
 // -gotenberg names its binary.
 package main
 
@@ -109,7 +109,7 @@ type result struct {
 // milliseconds returns the duration that p percent of the renders did not exceed.
 func (r result) milliseconds(p float64) float64 { return 1000 * report.Percentile(r.times, p) }
 
-// results are by scenario and name of the engine.
+// results maps a scenario and the name of an engine to its result.
 type results map[scenario]map[string]result
 
 func run(ctx context.Context, duration time.Duration, gotenbergPath string) error {
@@ -135,7 +135,7 @@ func run(ctx context.Context, duration time.Duration, gotenbergPath string) erro
 		defer stop()
 		engines = append(engines, g)
 	}
-	// Memory comes first: after pages at the same time, the browser keeps several tabs.
+	// Measure memory first: after parallel renders, the browser keeps several tabs.
 	used, err := memory(ctx, duration, platen{b})
 	if err != nil {
 		return err
@@ -194,7 +194,7 @@ func measureAll(ctx context.Context, duration time.Duration, engines []engine) (
 	return all, nil
 }
 
-// figures returns the figures of the report. All are of the card.
+// figures returns the figures of the report, all of the card.
 func figures(all results, engines []engine) []report.Figure {
 	of := func(format string, parallel int, e engine) result {
 		return all[scenario{"card", format, parallel}][e.name()]
@@ -213,7 +213,7 @@ func figures(all results, engines []engine) []report.Figure {
 	return card
 }
 
-// measure renders a page again and again, several at a time.
+// measure renders a page repeatedly for the duration, parallel renders at a time.
 func measure(ctx context.Context, duration time.Duration, parallel int, e engine, html, format string) (result, error) {
 	// The first render warms the engine up and does not count.
 	if _, err := e.render(ctx, html, format); err != nil {
@@ -281,8 +281,8 @@ func samePixels(ctx context.Context, one, other engine, html string) error {
 	return nil
 }
 
-// memory returns the most the browser holds while it renders one card after the other: with its part of the memory it shares with
-// other processes, such as other browsers on the machine, and without that.
+// memory returns the browser's peak memory while it renders one card after the other: pss_mib with its part of the memory that it
+// shares with other processes, such as another browser, unshared_mib without that.
 func memory(ctx context.Context, duration time.Duration, p platen) ([]report.Figure, error) {
 	done := make(chan error, 1)
 	go func() {

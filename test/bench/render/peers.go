@@ -91,7 +91,7 @@ func newGotenberg(ctx context.Context, path, chromium string) (g *gotenberg, sto
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
 	command.Stderr = os.Stderr
-	// It looks for its other tools at the start and does not use them here.
+	// Gotenberg looks for its other tools at the start and does not use them here.
 	command.Env = append([]string{
 		"CHROMIUM_BIN_PATH=" + chromium, "CHROMIUM_HYPHEN_DATA_DIR_PATH=" + os.TempDir(),
 		"PDFTK_BIN_PATH=" + unused, "QPDF_BIN_PATH=" + unused, "EXIFTOOL_BIN_PATH=" + unused, "PDFCPU_BIN_PATH=" + unused,

@@ -14,7 +14,7 @@ import (
 	"github.com/platen-dev/platen/test/bench/report"
 )
 
-// video films four seconds at 1280x720 and 30 frames a second. The peer is ffmpeg, which encodes one still as often.
+// video measures four seconds at 1280x720 and 30 frames a second. The peer is ffmpeg, which encodes one still frame as many times.
 func video(ctx context.Context, b *browser.Browser) (report.Figure, error) {
 	const seconds, fps = 4, 30
 	const page = `<style>body{margin:0;background:#123;overflow:hidden} div{width:200px;height:200px;background:linear-gradient(45deg,#f80,#08f);animation:go 4s linear}

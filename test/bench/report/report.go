@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Figure is one measured value, with that of a peer that did the same work.
+// Figure is one measured value, with the value of a peer that did the same work.
 type Figure struct {
 	// Name in snake case, with the unit last.
 	Name  string  `json:"name"`

@@ -236,8 +236,8 @@ func runOnce(ctx context.Context, s shape, a arm, dir string, latency time.Durat
 	return o, nil
 }
 
-// watchMemory waits for a process to end and returns its peak resident memory in MiB. The figure of wait4 would include this process,
-// which forks it.
+// watchMemory waits for a process to end and returns its peak resident memory in MiB. The figure of wait4 would include the memory of
+// this process at the fork.
 func watchMemory(pid int) (peak float64) {
 	for {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -253,7 +253,7 @@ func watchMemory(pid int) (peak float64) {
 	}
 }
 
-// rcloneCommand returns a command that copies the files with rclone. Its access token has expired, so it refreshes it as Platen does.
+// rcloneCommand returns a command that copies the files with rclone. Its access token has expired, so rclone gets a new one, as Platen does.
 func rcloneCommand(binary string, flags ...string) func(context.Context, string, *peer.Hosts) (*exec.Cmd, error) {
 	return func(ctx context.Context, dir string, hosts *peer.Hosts) (*exec.Cmd, error) {
 		command := exec.CommandContext(ctx, binary, append([]string{"copy", filepath.Join(dir, tree), "box:bench"}, flags...)...)
