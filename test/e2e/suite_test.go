@@ -163,7 +163,7 @@ func (w *workspace) expectHealed(ctx context.Context, name string) *platenv1alph
 	return job
 }
 
-// reason of a condition; empty when there is none.
+// reason returns the reason of a condition; empty if there is none.
 func reason(job *platenv1alpha1.RenderJob, kind string) string {
 	if condition := meta.FindStatusCondition(job.Status.Conditions, kind); condition != nil {
 		return condition.Reason

@@ -27,7 +27,7 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 	folder := ""
 	BeforeAll(func() { folder = buildPlugin() })
 
-	// try runs the command and returns where the picture should be.
+	// try runs the command and returns the path that the picture should have.
 	try := func(ctx context.Context, w *workspace, args ...string) (code int, out, errOut, picture string) {
 		GinkgoHelper()
 		picture = filepath.Join(GinkgoT().TempDir(), "hello.png")
@@ -35,7 +35,7 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 		return code, out, errOut, picture
 	}
 
-	// expectNothingLeft waits until the namespace has what newWorkspace made, and nothing else.
+	// expectNothingLeft waits until the namespace has only what newWorkspace created.
 	expectNothingLeft := func(ctx context.Context, w *workspace) {
 		GinkgoHelper()
 		Eventually(func(g Gomega) {
@@ -79,7 +79,7 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 		expectNothingLeft(ctx, w)
 	})
 
-	It("says who may give the rights that are missing", func(ctx SpecContext) {
+	It("says which role to ask for", func(ctx SpecContext) {
 		expectFailure(ctx, newWorkspace(ctx), "ask for the role platen-edit there", "--as", "mallory")
 	})
 
@@ -99,7 +99,7 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 	It("names the image of the renderer that is missing", func(ctx SpecContext) {
 		deployment := &appsv1.Deployment{}
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: cluster.Namespace, Name: "platen-manager"}, deployment)).To(Succeed())
-		// setImage sets the renderer's image and returns the one before.
+		// setImage sets the renderer's image and returns the previous one.
 		setImage := func(ctx context.Context, image string) (before string) {
 			original := deployment.DeepCopy()
 			container := &deployment.Spec.Template.Spec.Containers[0]

@@ -51,7 +51,7 @@ var _ = Describe("The web page", func() {
 		return chromium.Start(GinkgoTB(), hosts)
 	}
 
-	It("takes a person from the sign-in to a picture in their Dropbox, and back there after the access has ended", func(ctx SpecContext) {
+	It("takes a person from the sign-in to a picture in their Dropbox, and again after the access has ended", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.setAccount(ctx, func(a *dropboxsim.Account) { a.RedirectURIs = []string{page + "/ui/connect/callback"} })
 		bearer := w.person(ctx,
@@ -96,7 +96,7 @@ var _ = Describe("The web page", func() {
 		b.Click("#again-dropbox")
 		b.Click("button[value=allow]")
 		b.Sees("Choose a folder")
-		// What waits for the account follows by itself.
+		// Platen retries the failed upload by itself.
 		b.Open(page + "/ui/renders")
 		b.Holds(`document.querySelectorAll("#gallery .badge.good").length === 2`)
 		Expect(w.files(ctx)).To(HaveLen(2))

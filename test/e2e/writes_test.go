@@ -22,8 +22,8 @@ import (
 // auditLog of the development cluster's API server.
 var auditLog = filepath.Join("..", "..", ".devcluster", "audit.log")
 
-// writesSince reads the audit log from an offset up to the request that carries the mark, and returns the writes of Platen and
-// its users: not those of the node, the control plane and leases.
+// writesSince reads the audit log from an offset up to the request with the mark, and returns the writes of Platen and its users. It
+// leaves out the node, the control plane and leases.
 func writesSince(ctx context.Context, offset int64, mark string) []auditv1.Event {
 	GinkgoHelper()
 	Expect(c.Kube().CoreV1().RESTClient().Get().AbsPath("/version").Param("mark", mark).Do(ctx).Error()).To(Succeed())
@@ -38,7 +38,7 @@ func writesSince(ctx context.Context, offset int64, mark string) []auditv1.Event
 		lines := bufio.NewReader(file)
 		for {
 			line, err := lines.ReadBytes('\n')
-			g.Expect(err).NotTo(HaveOccurred(), "the log does not tell of the marked request yet")
+			g.Expect(err).NotTo(HaveOccurred(), "the marked request is not in the log yet")
 			var e auditv1.Event
 			g.Expect(json.Unmarshal(line, &e)).To(Succeed())
 			if strings.Contains(e.RequestURI, "mark="+mark) {
@@ -61,7 +61,7 @@ var _ = Describe("The API server", Serial, func() {
 		}
 	})
 
-	It("is written to at most three times on a job, and eight times in all, when its pod is cold", func(ctx SpecContext) {
+	It("gets at most three writes to a job, and eight in all, when its pod is cold", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		info, err := os.Stat(auditLog)

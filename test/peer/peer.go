@@ -33,7 +33,7 @@ import (
 // hostNames are Dropbox's hosts.
 var hostNames = []string{"api.dropboxapi.com", "content.dropboxapi.com", "www.dropbox.com", "notify.dropboxapi.com"}
 
-// Rclone returns the path of the binary of hack/tools/rclone. It builds it once for each version of the module. root is the repository.
+// Rclone returns the path of the binary of hack/tools/rclone. It builds each version of the module once. root is the repository.
 func Rclone(ctx context.Context, root string) (string, error) {
 	module := filepath.Join(root, "hack", "tools", "rclone")
 	digest := sha256.New()

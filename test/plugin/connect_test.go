@@ -189,7 +189,7 @@ func TestForgedRedirectsChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if status := visit(redirect.String(), ""); status != http.StatusOK {
-		t.Errorf("the true answer: HTTP %d", status)
+		t.Errorf("the real answer: HTTP %d", status)
 	}
 	if code, text := terminal.end(); code != 0 || !strings.Contains(text, "Connected:") {
 		t.Errorf("exit code %d\n%s", code, text)
@@ -212,17 +212,17 @@ func TestConnectWithoutABrowser(t *testing.T) {
 	for name, x := range map[string]struct {
 		browser browser
 		flags   []string
-		told    string
+		text    string
 	}{
-		"no display":                   {browser: noBrowser, told: "There is no browser on this machine"},
-		"a browser that does not open": {browser: brokenBrowser, told: "The browser could not be opened"},
-		"--no-browser":                 {browser: realBrowser, flags: []string{"--no-browser"}, told: "Open this page"},
+		"no display":                   {browser: noBrowser, text: "There is no browser on this machine"},
+		"a browser that does not open": {browser: brokenBrowser, text: "The browser could not be opened"},
+		"--no-browser":                 {browser: realBrowser, flags: []string{"--no-browser"}, text: "Open this page"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := workspace(t)
 			key, email, flags := app(t)
 			terminal, _ := open(t, x.browser, command(namespace, flags, x.flags...)...)
-			terminal.await(x.told)
+			terminal.await(x.text)
 			paste(t, terminal, email)
 			terminal.await("Folders in /")
 			terminal.enter("") // the default
@@ -361,8 +361,8 @@ func TestPlatenDoesNotReachTheAccount(t *testing.T) {
 		text  string
 	}{
 		// The first call of the route is the plugin's own.
-		"it is refused":  {route: "/2/files/create_folder_v2", fault: forbidden, code: 1, text: "is not ready: NoWritePermission: No permission to write to this folder"},
-		"it is not told": {route: "/2/users/get_space_usage", fault: busy, code: 5, text: "is not ready after 1s: Unavailable: Dropbox is unavailable (HTTP 503)"},
+		"it is refused": {route: "/2/files/create_folder_v2", fault: forbidden, code: 1, text: "is not ready: NoWritePermission: No permission to write to this folder"},
+		"it is busy":    {route: "/2/users/get_space_usage", fault: busy, code: 5, text: "is not ready after 1s: Unavailable: Dropbox is unavailable (HTTP 503)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := workspace(t)
@@ -393,17 +393,17 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		code int
 		text string
 	}{
-		"managed by another":  {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
-		"no namespace":        {args: command("nowhere", flags), code: 1, text: `namespaces "nowhere" not found`},
-		"a bad folder":        {args: command(namespace, flags, "--folder", "Renders"), code: 1, text: "must start with a slash"},
-		"a bad policy":        {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 1, text: "Unsupported value"},
-		"a bad name":          {args: append(command(namespace, flags), "My_Dropbox"), code: 1, text: "Invalid value"},
-		"no app key":          {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
-		"another output":      {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
-		"another dry run":     {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
-		"something else":      {args: []string{"connect", "onedrive"}, code: 2, text: `connect knows no "onedrive"; did you mean: dropbox`},
-		"who may not do this": {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role platen-edit"},
-		"nothing to reach":    {args: command(namespace, flags, "--server", "https://127.0.0.1:1"), code: 1, text: "the cluster could not be reached"},
+		"managed by another": {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
+		"no namespace":       {args: command("nowhere", flags), code: 1, text: `namespaces "nowhere" not found`},
+		"a bad folder":       {args: command(namespace, flags, "--folder", "Renders"), code: 1, text: "must start with a slash"},
+		"a bad policy":       {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 1, text: "Unsupported value"},
+		"a bad name":         {args: append(command(namespace, flags), "My_Dropbox"), code: 1, text: "Invalid value"},
+		"no app key":         {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
+		"another output":     {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
+		"another dry run":    {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
+		"another provider":   {args: []string{"connect", "onedrive"}, code: 2, text: `connect knows no "onedrive"; did you mean: dropbox`},
+		"no rights":          {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role platen-edit"},
+		"no cluster":         {args: command(namespace, flags, "--server", "https://127.0.0.1:1"), code: 1, text: "the cluster could not be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, x.args...)

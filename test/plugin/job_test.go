@@ -64,7 +64,7 @@ func theJob(ctx context.Context, namespace string) (*platenv1alpha1.RenderJob, e
 	return job, err
 }
 
-// finish plays the manager: it sets the status of the job of a namespace, first as rendering and then with end.
+// finish plays the manager: it sets the status of the job of a namespace, first to rendering and then with end.
 func finish(ctx context.Context, namespace string, end func(*platenv1alpha1.RenderJob)) error {
 	job, err := theJob(ctx, namespace)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestPreviewOnThisMachine(t *testing.T) {
 	red(t, again)
 }
 
-// A machine without a browser previews in the cluster, where nothing is left behind.
+// A preview in the cluster leaves nothing behind there.
 func TestPreviewInTheCluster(t *testing.T) {
 	namespace, folder := workspace(t), t.TempDir()
 	base, ended := content(t, nil), make(chan error, 1)

@@ -56,7 +56,7 @@ func (b *buffer) look() (string, <-chan struct{}) {
 type terminal struct {
 	t      *testing.T
 	device *os.File
-	// shown is the output, of which await has found the first seen bytes.
+	// shown is the output. The last match of await ends after its first seen bytes.
 	shown buffer
 	seen  int
 	// ended closes when the program has ended with err.
@@ -114,7 +114,7 @@ func open(t *testing.T, b browser, args ...string) (*terminal, *visits) {
 	return term, v
 }
 
-// await waits until the terminal shows a text after the last awaited one, and returns the submatches of pattern.
+// await waits until the terminal shows a match of pattern after the last match, and returns the submatches.
 func (s *terminal) await(pattern string) []string {
 	s.t.Helper()
 	expression := regexp.MustCompile(pattern)
@@ -162,7 +162,7 @@ func (s *terminal) end() (code int, text string) {
 	return 0, s.shown.String()
 }
 
-// visits are the addresses with which the browser was opened.
+// visits are the addresses that the program opened in the browser.
 type visits struct {
 	t        *testing.T
 	file     string

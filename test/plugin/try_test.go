@@ -23,7 +23,7 @@ import (
 	"github.com/platen-dev/platen/test/suite"
 )
 
-// installed makes a namespace in which an available manager seems to run.
+// installed creates a namespace with the Deployment of an available manager.
 func installed(t *testing.T) string {
 	t.Helper()
 	namespace := workspace(t)
@@ -159,7 +159,7 @@ func TestTryFails(t *testing.T) {
 	}
 }
 
-// Whoever may create, but not delete, is told before anything is created.
+// A person who may create but not delete gets an error before try creates anything.
 func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 	namespace, platenSystem := workspace(t), installed(t)
 	in := metav1.ObjectMeta{Namespace: namespace, Name: "creator"}
@@ -183,7 +183,7 @@ func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 	empty(t, namespace)
 }
 
-// An interrupted try deletes what it has made, also if its terminal was closed.
+// An interrupted try deletes what it has created, even if its terminal was closed.
 func TestTryInterrupted(t *testing.T) {
 	platenSystem := installed(t)
 	for name, sent := range map[string]os.Signal{"Ctrl-C": os.Interrupt, "terminated": syscall.SIGTERM, "terminal closed": syscall.SIGHUP} {
@@ -204,7 +204,7 @@ func TestTryInterrupted(t *testing.T) {
 			if err := command.Process.Signal(sent); err != nil {
 				t.Fatal(err)
 			}
-			_ = command.Wait() // the code says how it went
+			_ = command.Wait() // the exit code tells the result
 			if code := command.ProcessState.ExitCode(); code != 130 || !slices.Contains(strings.Split(out.String(), "\n"), "interrupted") {
 				t.Errorf("exit code %d, %s", code, out)
 			}

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package samples tests config/samples and the card of kubectl platen try without a cluster: they render without warnings, take the
-// fast way, and look as the README shows them. `go test ./test/samples -update` renders the README's pictures anew.
+// fast way, and look like the README's pictures. `go test ./test/samples -update` renders the README's pictures again.
 package samples
 
 import (
@@ -29,12 +29,12 @@ import (
 	"github.com/platen-dev/platen/internal/task"
 )
 
-var update = flag.Bool("update", false, "render the README's pictures anew")
+var update = flag.Bool("update", false, "render the README's pictures again")
 
 const (
 	root   = "../.."
 	images = root + "/docs/images"
-	// tolerance is how much two renders of one picture by different releases of Chromium may differ, of 1 on average.
+	// tolerance is the largest difference of two renders of one picture by different releases of Chromium.
 	tolerance = 0.005
 )
 
@@ -177,7 +177,7 @@ func TestReadmeShowsTheSamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			if filepath.Ext(name) != ".png" {
-				return // frames are compared by the renderer's own tests
+				return // the renderer's own tests compare frames
 			}
 			want, err := png.Decode(bytes.NewReader(render(t, samples[test.job], test.change)[0]))
 			if err != nil {
@@ -197,7 +197,7 @@ func TestReadmeShowsTheSamples(t *testing.T) {
 	}
 }
 
-// difference of two pictures of one size, from 0 to 1 on average over pixels and colours.
+// difference returns the difference of two pictures of one size: the average over pixels and colours, from 0 to 1.
 func difference(a, b image.Image) float64 {
 	sum, pixels := 0.0, 0
 	for y := a.Bounds().Min.Y; y < a.Bounds().Max.Y; y++ {

@@ -188,7 +188,7 @@ var _ = Describe("Callers with too many requests", func() {
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+render, endless)
 		Expect(err).NotTo(HaveOccurred())
 		r.Header.Set("Authorization", "Bearer "+w.token)
-		if resp, err := http.DefaultClient.Do(r); err == nil { // else the connection was reset while it was sent
+		if resp, err := http.DefaultClient.Do(r); err == nil { // otherwise the shim closed the connection during the request
 			Expect(resp.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
 			_ = resp.Body.Close()
 		}
@@ -251,7 +251,7 @@ var _ = Describe("Callers with too many requests", func() {
 		}
 		Eventually(func() int { return sockets(p) }).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeNumerically(">=", waiting))
 		job := w.await(ctx, 1)[0]
-		// The last requests are still being read, and the garbage collector has yet to free their memory: measure what stays in use
+		// The shim still reads the last requests, and the garbage collector has not freed their memory yet: measure what stays in use
 		// for five seconds.
 		var most int64
 		Eventually(func() bool {
@@ -303,7 +303,7 @@ func rss(p *process) int64 {
 	return 0
 }
 
-// sockets returns the number of open files of a process, nearly all of which are connections here.
+// sockets returns the number of open files of a process. Nearly all of them are connections here.
 func sockets(p *process) int {
 	GinkgoHelper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Command.Process.Pid))

@@ -49,7 +49,7 @@ import (
 
 const (
 	namespace = "platen-system"
-	// memoryLimit is that of config/shim/deployment.yaml.
+	// memoryLimit is GOMEMLIMIT as in config/shim/deployment.yaml.
 	memoryLimit = "200MiB"
 	// timeout bounds every wait.
 	timeout = 30 * time.Second
@@ -155,7 +155,7 @@ func kubeconfig() string {
 	return path
 }
 
-// expired returns a token whose times are moved into the past, signed with the API server's key.
+// expired returns a token with all times moved into the past, signed with the API server's key.
 func expired(valid string, ago time.Duration) string {
 	GinkgoHelper()
 	parts := strings.Split(valid, ".")

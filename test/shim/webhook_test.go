@@ -24,7 +24,7 @@ type receiver struct {
 	mu    sync.Mutex
 	calls []*http.Request
 	texts [][]byte
-	// status returns the answer to a call, which are numbered from 1.
+	// status returns the HTTP status for a call. Calls are numbered from 1.
 	status func(call int) int
 }
 

@@ -97,7 +97,7 @@ type Content struct {
 	store  *content.Store
 }
 
-// NewContent starts a content store. bucketURL is such as mem://. The caller must call Close.
+// NewContent starts a content store. bucketURL is a URL such as mem://. The caller must call Close.
 func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
 	store, err := content.Open(ctx, bucketURL)
 	if err != nil {
@@ -110,8 +110,8 @@ func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
 	return &Content{server, signer, store}, nil
 }
 
-// Finish sets the status of a job that is rendered: one PNG file for each page, whose bytes picture returns, and true conditions. The
-// caller writes the status.
+// Finish stores a file for each page, with the bytes that picture returns, and sets the status of a rendered job: files and true
+// conditions. The caller writes the status.
 func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int, picture func(page int) []byte) {
 	tb.Helper()
 	job.Status = platenv1alpha1.RenderJobStatus{
@@ -152,6 +152,6 @@ func Eventually(tb testing.TB, what string, check func() error) {
 		return last == nil, nil
 	})
 	if err != nil {
-		tb.Fatalf("it did not happen that %s: %v", what, last)
+		tb.Fatalf("not true in time: %s: %v", what, last)
 	}
 }

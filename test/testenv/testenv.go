@@ -21,7 +21,7 @@ import (
 // startTimeout is long, because suites start next to each other on few cores.
 const startTimeout = 2 * time.Minute
 
-// Scheme knows Kubernetes' types and Platen's.
+// Scheme returns a scheme with the types of Kubernetes and of Platen.
 func Scheme() (*k8sruntime.Scheme, error) {
 	scheme := k8sruntime.NewScheme()
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), platenv1alpha1.AddToScheme(scheme))
@@ -45,7 +45,7 @@ func New() (*envtest.Environment, error) {
 	}, err
 }
 
-// crds is the folder of Platen's CRDs. Tests run in the folder of their package, somewhere below the module's.
+// crds returns the folder of Platen's CRDs. Tests run in the folder of their package, somewhere below the module's.
 func crds() (string, error) {
 	folder, err := os.Getwd()
 	for err == nil {

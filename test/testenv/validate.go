@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Validator validates the objects of one kind against its CRD as the API server does, without one.
+// Validator validates the objects of one kind against its CRD as the API server does, but without a server.
 type Validator struct {
 	schema     validation.SchemaValidator
 	structural *structuralschema.Structural
@@ -61,7 +61,7 @@ func NewValidator(resource string) (*Validator, error) {
 	return v, nil
 }
 
-// Validate returns why the API server would refuse the object, or which of its fields it would drop; nil when it would take it as it is.
+// Validate returns an error if the API server would refuse the object or drop some of its fields. The error says why, and which fields.
 func (v *Validator) Validate(ctx context.Context, object k8sruntime.Object) error {
 	content, err := k8sruntime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {

@@ -194,7 +194,7 @@ func TestRights(t *testing.T) {
 		status, _, body := send(t, request(t, method, path, form, (&http.Response{Header: header}).Cookies(), nil))
 		return status, body
 	}
-	suite.Eventually(t, "the page shows the picture to whom it belongs", func() error {
+	suite.Eventually(t, "the page shows the picture to its owner", func() error {
 		if status, _ := visit(w.token, http.MethodGet, "/ui/renders/secret-campaign/files/1", nil); status != http.StatusOK {
 			return http.ErrMissingFile
 		}
@@ -291,9 +291,9 @@ func TestMarkupIsText(t *testing.T) {
 	b.open("/ui/templates/banner")
 	b.Holds(`document.querySelector('[name="p.headline"]').value.includes("<script>alert(2)")`)
 	b.Holds(`document.querySelector('[name="p.points"]').value === "</textarea><script>alert(3)</script>"`)
-	// Neither is text in the address of the callback.
+	// Text in the address of the callback is no markup either.
 	b.open("/ui/connect/callback?error=" + url.QueryEscape(evil) + "&error_description=" + url.QueryEscape(evil) + "&state=x")
-	b.Sees("belongs to no attempt")
+	b.Sees("does not belong to your attempt")
 	b.Holds(`document.querySelectorAll("img[src=x], main script").length === 0`)
 }
 

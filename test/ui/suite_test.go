@@ -42,10 +42,10 @@ import (
 	"github.com/platen-dev/platen/test/testenv"
 )
 
-// appKey of the app with which accounts are connected.
+// appKey is the key of the app that connects accounts.
 const appKey = "platen-test-app"
 
-// world is shared by the tests.
+// world holds what the tests share.
 var world struct {
 	admin client.Client
 	// page is the origin of the web page. The simulator has another site, as Dropbox has.
@@ -265,7 +265,7 @@ func (w *workspace) finish(t *testing.T, job *platenv1alpha1.RenderJob, pages in
 	}
 }
 
-// paint returns a picture of 1200 by 630 pixels.
+// paint returns a PNG picture of 1200 by 630 pixels.
 func paint(n int) []byte {
 	picture := image.NewRGBA(image.Rect(0, 0, 1200, 630))
 	for y := range 630 {
