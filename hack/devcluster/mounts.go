@@ -24,7 +24,7 @@ func readMounts() ([]mount, error) {
 	return parseMounts(string(data)), nil
 }
 
-// parseMounts reads the lines of /proc/PID/mountinfo, in the order in which the mounts were made.
+// parseMounts reads the lines of /proc/PID/mountinfo, the oldest mount first.
 func parseMounts(mountinfo string) []mount {
 	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 	var mounts []mount

@@ -16,7 +16,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// outputFlags say what to render, and in which form.
+// outputFlags say what to render, and how.
 type outputFlags struct {
 	set, setJSON                                []string
 	format, fileName, scale, size, margin, time string

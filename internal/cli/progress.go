@@ -13,7 +13,7 @@ import (
 
 const (
 	barWidth = 24
-	// redraw is the interval at which the seconds change.
+	// redraw is the interval between updates of the seconds.
 	redraw = 100 * time.Millisecond
 )
 

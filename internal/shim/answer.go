@@ -165,7 +165,7 @@ func describe(job *platenv1alpha1.RenderJob) Job {
 	return body
 }
 
-// report returns a Job with its result, in which files are URLs.
+// report returns a Job with its result. Its files are URLs.
 func report(job *platenv1alpha1.RenderJob) Job {
 	body := describe(job)
 	if body.Status == succeeded {

@@ -80,7 +80,7 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	return archive.Close()
 }
 
-// deliverInline answers with JSON in which the files are data URLs. No file is in memory as a whole: deliverInline encodes the JSON with
+// deliverInline answers with JSON that has the files as data URLs. No file is in memory as a whole: deliverInline encodes the JSON with
 // a placeholder for each file, and streams the file instead of the placeholder.
 func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
 	if err := checkInline(job); err != nil {

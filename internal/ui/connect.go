@@ -32,7 +32,7 @@ var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // connectForm is the form that connects an account.
 type connectForm struct {
 	Name, AppKey string
-	// HasAppKey says that the shim has an app key of its own.
+	// HasAppKey tells whether the shim has its own app key.
 	HasAppKey bool
 	// RedirectURI must be registered for the app.
 	RedirectURI string

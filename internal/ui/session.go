@@ -42,7 +42,7 @@ type session struct {
 type flow struct {
 	// Attempt is used once: the first answer deletes the cookie, and Dropbox accepts a code once.
 	Attempt authflow.Attempt `json:"a"`
-	// Session and Workspace are those in which the visitor started the flow.
+	// Session and Workspace are the visitor's at the start of the flow.
 	Session   string `json:"i"`
 	Workspace string `json:"w"`
 	// Connection is the name of the StorageConnection to create or to connect again.

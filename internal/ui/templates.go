@@ -245,7 +245,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 	return s.showCreated(w, r, job)
 }
 
-// showCreated shows a job that was just created: on the form's page, or on a page of its own.
+// showCreated shows a new job: on the form's page, or on its own page.
 func (s *Server) showCreated(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
 	if isHTMX(r) {
 		s.views.fragment(w, http.StatusOK, "result", viewJob(job))

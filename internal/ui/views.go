@@ -107,7 +107,7 @@ func (v views) answer(w http.ResponseWriter, status int, t *template.Template, n
 	_, _ = w.Write(b.Bytes()) // fails only if the visitor is gone
 }
 
-// static serves the static files. Browsers may cache an address with the right hash for ever.
+// static serves the static files. Browsers may cache an address with the right hash forever.
 func (v views) static() http.Handler {
 	files := http.FileServerFS(assets)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

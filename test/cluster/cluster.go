@@ -31,7 +31,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 )
 
-// Namespace in which Platen and the simulator run.
+// Namespace is the namespace of Platen and the simulator.
 const Namespace = "platen-system"
 
 const (

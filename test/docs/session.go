@@ -36,7 +36,7 @@ var (
 type Options struct {
 	// Root of the repository.
 	Root string
-	// Folder in which the session works; it must be empty.
+	// Folder is the session's working folder; it must be empty.
 	Folder string
 	// Env is added to the environment of the commands.
 	Env []string

@@ -79,7 +79,7 @@ func fail(err error) int {
 	return 1
 }
 
-// writeKubeconfig writes the kubeconfig with which the program reaches the API server.
+// writeKubeconfig writes a kubeconfig for the program.
 func writeKubeconfig(config *rest.Config) error {
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}

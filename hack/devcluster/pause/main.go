@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command pause holds a pod's namespaces open until it is told to end.
+// Command pause holds a pod's namespaces open until a signal ends it.
 package main
 
 import (

@@ -117,7 +117,7 @@ func (b *bench) load(ctx context.Context, requests, concurrency int) ([]time.Dur
 	return took, group.Wait()
 }
 
-// render sends one request with a file name of its own, and checks the answer.
+// render sends one request with its own file name, and checks the answer.
 func (b *bench) render(ctx context.Context, name string) (time.Duration, error) {
 	body, err := json.Marshal(map[string]any{
 		"templateId": card.Name, "modifications": map[string]string{"headline": name}, "response": map[string]string{"type": "url", "fileName": name},

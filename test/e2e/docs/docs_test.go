@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs runs the blocks of the documentation that need a cluster: one with Platen and the Dropbox simulator. Each page has a
-// namespace of its own, which is deleted at the end. test/docs runs the other blocks.
+// Package docs runs the blocks of the documentation that need a cluster: one with Platen and the Dropbox simulator. Each page has its
+// own namespace, which the test deletes at the end. test/docs runs the other blocks.
 package docs
 
 import (
