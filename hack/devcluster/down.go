@@ -23,7 +23,7 @@ import (
 type owner struct {
 	// State is the owner's state folder.
 	State string `json:"state"`
-	// BootID identifies the machine's boot since the cluster started. After the next boot, the recorded process ids mean nothing.
+	// BootID identifies the boot during which the cluster started. After another boot, the recorded process ids mean nothing.
 	BootID string `json:"bootID"`
 }
 
