@@ -39,7 +39,7 @@ func chooseFolder(ctx context.Context, prompt *prompter, account accounts.Accoun
 			fmt.Fprintln(prompt.out, "      and more; open them by name")
 		}
 		choice, err := prompt.ask(ctx, fmt.Sprintf(
-			"A number or name opens a folder, + NAME makes one, .. goes up, . takes %s, a path such as /Marketing/2026 takes that, Enter takes %s: ", current, accounts.DefaultFolder))
+			"A number or name opens a folder, + NAME creates one, .. goes up. To choose: . for %s, a path such as /Marketing/2026, or Enter for %s: ", current, accounts.DefaultFolder))
 		if err != nil {
 			return "", err
 		}

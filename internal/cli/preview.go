@@ -191,7 +191,7 @@ func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate,
 		return nil, nil, fmt.Errorf("reading %s: %w", p.file, err)
 	}
 	if len(data) > maxManifests {
-		return nil, nil, fmt.Errorf("%s has more than %s", p.file, size(maxManifests))
+		return nil, nil, fmt.Errorf("%s is larger than %s", p.file, size(maxManifests))
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
