@@ -25,7 +25,7 @@ type daemon struct {
 	files []string // configuration whose change makes a restart necessary
 }
 
-// identity names one process for good: a process id may be used again, but not with the same start time.
+// identity names one process forever: another process may get the process id, but not with the same start time.
 type identity struct {
 	pid       int
 	startTime uint64 // clock ticks after boot

@@ -35,7 +35,7 @@ func stage(job *platenv1alpha1.RenderJob) (word, sentence string) {
 	return ready.Reason, plain(ready.Message)
 }
 
-// outcome returns the error of a command that has waited for a job; nil if the job is rendered and uploaded.
+// outcome returns the error of a command that has waited for a job; nil if the job is rendered and no upload has failed.
 func outcome(job *platenv1alpha1.RenderJob) error {
 	uploaded := condition(job, platenv1alpha1.UploadedCondition)
 	switch _, sentence := stage(job); {

@@ -25,7 +25,7 @@ import (
 // maxInline bounds the files that an answer holds itself, in bytes.
 const maxInline = 256 << 20
 
-// deliver answers with a finished job's files, in the way that its request asked for.
+// deliver answers with a finished job's files, as response.type of its request says.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
 	switch job.Annotations[typeAnnotation] {
 	case typeBinary:

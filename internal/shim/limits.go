@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// maxBody bounds a body, in bytes. A RenderJob made of it must fit into etcd, whose limit is 1.5 MiB.
+	// maxBody bounds a body, in bytes. The RenderJob of a request must fit into etcd, whose limit is 1.5 MiB.
 	maxBody = 1 << 20
 	// bodiesPerCaller and bodiesInAll bound the memory of the bodies being read, in bytes. Further requests wait.
 	bodiesPerCaller = 8 * maxBody

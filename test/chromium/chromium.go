@@ -28,7 +28,7 @@ type Browser struct {
 	tb  testing.TB
 
 	mu sync.Mutex // guards the field below
-	// problems that the browser has logged: scripts that failed, and what the page's content security policy blocked.
+	// problems that the browser has logged: failed scripts, and what the page's content security policy blocked.
 	problems []string
 }
 

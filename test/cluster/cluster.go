@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cluster is a client of a cluster with Platen and the Dropbox simulator, for the end-to-end tests, the benchmarks and the demo.
-// Everything goes through the API server, so that it works with any cluster.
+// Everything except requests to the shim goes through the API server, so that it works with any cluster.
 package cluster
 
 import (
