@@ -80,8 +80,12 @@ func TestSessionsGetTheirOwnAnswersAndEvents(t *testing.T) {
 			break
 		}
 	}
+	const loadedTitle = `new Promise(done => {
+		const tell = () => done(document.title)
+		document.readyState === "complete" ? tell() : addEventListener("load", tell)
+	})`
 	for s, title := range map[*Session]string{one: `"one"`, other: `"other"`} {
-		got, err := Call(t.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: "document.title"})
+		got, err := Call(t.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: loadedTitle, AwaitPromise: new(true)})
 		if err != nil || string(got.Result.Value) != title {
 			t.Errorf("got %s, %v, want %s", got.Result.Value, err, title)
 		}

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ import (
 )
 
 func TestTreeHoldsGrandchildren(t *testing.T) {
-	command := exec.CommandContext(t.Context(), "sh", "-c", "cat & echo $!; wait")
+	// A command in the background reads /dev/null by itself, and would end at once.
+	command := exec.CommandContext(t.Context(), "sh", "-c", "exec 3<&0; cat <&3 & echo $!; wait")
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +45,7 @@ func TestTreeHoldsGrandchildren(t *testing.T) {
 
 func TestMemoryIsSeen(t *testing.T) {
 	const size = 64 << 20
+	debug.FreeOSMemory() // or the block may take the place of an earlier one
 	unshared, proportional := Unshared(os.Getpid()), Proportional(os.Getpid())
 	block := make([]byte, size)
 	for i := range block {
