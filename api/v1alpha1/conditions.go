@@ -19,8 +19,8 @@ const (
 	// UploadedCondition is True when every file has reached every connection, Unknown before, False when an upload failed. Absent
 	// when there is nothing to upload.
 	UploadedCondition = "Uploaded"
-	// FinishedCondition is True when a job has ended, well or badly, so that `kubectl wait --for=condition=Finished` returns
-	// either way. False before.
+	// FinishedCondition is True when a job has ended, whether it succeeded or failed, so that
+	// `kubectl wait --for=condition=Finished` returns either way. False before.
 	FinishedCondition = "Finished"
 )
 
@@ -28,7 +28,7 @@ const (
 const (
 	// SucceededReason means that all pages are rendered, and uploaded to every connection of the job.
 	SucceededReason = "Succeeded"
-	// SucceededWithWarningsReason means that all pages are rendered and that status.warnings says what went wrong otherwise.
+	// SucceededWithWarningsReason means that all pages are rendered and that status.warnings lists problems.
 	SucceededWithWarningsReason = "SucceededWithWarnings"
 	// FailedReason means that the render failed and will not be retried.
 	FailedReason = "Failed"
@@ -38,7 +38,7 @@ const (
 	RenderingReason = "Rendering"
 	// UploadingReason means that the pages are rendered and on their way to the connections.
 	UploadingReason = "Uploading"
-	// RetryingReason means that an attempt failed and that another will be made.
+	// RetryingReason means that an attempt failed and that another will follow.
 	RetryingReason = "Retrying"
 	// SuspendedReason means that spec.suspend is true.
 	SuspendedReason = "Suspended"

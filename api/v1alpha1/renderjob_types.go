@@ -48,8 +48,8 @@ type TemplateReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// ModificationsSource is a place from which modifications are read. A Secret cannot be one, because a user who may create a job could
-// then see a Secret in a picture.
+// ModificationsSource names an object that holds modifications. It cannot be a Secret, because a user who may create a job could then
+// read the Secret in a picture.
 type ModificationsSource struct {
 	// configMapKeyRef names a ConfigMap key that holds a JSON or YAML object.
 	// +required
@@ -106,8 +106,8 @@ type VideoOptions struct {
 	// +kubebuilder:validation:Maximum=30
 	FPS int32 `json:"fps,omitempty"`
 
-	// duration of each page in seconds, a decimal number from 0.1 to 60 or to the manager's --max-video-duration. Defaults to the
-	// longest finite animation of the page, else to one round of the longest endless animation, else to 5.
+	// duration of each page in seconds, a decimal number from 0.1 to the manager's --max-video-duration (60 by default). Defaults to
+	// the longest finite animation of the page, else to one round of the longest endless animation, else to 5.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
@@ -140,7 +140,7 @@ type OutputSpec struct {
 	// +optional
 	FileName FileName `json:"fileName,omitempty"`
 
-	// scale is the number of picture pixels for a CSS pixel, a decimal number from 0.1 to 10. Defaults to "1".
+	// scale is the number of picture pixels per CSS pixel, a decimal number from 0.1 to 10. Defaults to "1".
 	// +optional
 	// +default="1"
 	// +kubebuilder:validation:MinLength=1
@@ -149,8 +149,8 @@ type OutputSpec struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 10.0",message="must be a decimal number from 0.1 to 10"
 	Scale string `json:"scale,omitempty"`
 
-	// size in which every page is laid out instead of the template's, `<width>x<height>` in CSS pixels or a name such as
-	// instagram-post. scale counts on top of it. Defaults to each page's own size.
+	// size in which every page is laid out: `<width>x<height>` in CSS pixels or a name such as instagram-post. scale multiplies it.
+	// Defaults to each page's own size.
 	// +optional
 	Size PageSize `json:"size,omitempty"`
 
@@ -200,8 +200,8 @@ type JobConnection struct {
 	// +required
 	Provider ProviderType `json:"provider,omitempty"`
 
-	// name of the StorageConnection. When it is empty, the namespace's connection to the provider is used; of several, the first
-	// by name.
+	// name of the StorageConnection. When it is empty, Platen uses the namespace's first connection to the provider, by name,
+	// that is not disabled.
 	// +optional
 	// +default=""
 	// +kubebuilder:validation:MinLength=0
@@ -284,7 +284,7 @@ type RenderJobSpec struct {
 
 // RenderedPage is one file in the content store.
 type RenderedPage struct {
-	// page is the page's number in the template, from 1; the first page's for a file of several pages.
+	// page is the number of the page in the template, from 1. A file of several pages has the number of its first page.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=200
@@ -303,7 +303,7 @@ type RenderedPage struct {
 	// +kubebuilder:validation:MaxLength=36
 	PageID string `json:"pageID,omitempty"`
 
-	// contentURL from which the file can be read until the URL expires.
+	// contentURL serves the file until the URL expires.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
@@ -338,15 +338,15 @@ type UploadStatus string
 const (
 	// UploadSuccess means that every file is at its path.
 	UploadSuccess UploadStatus = "success"
-	// UploadError means that at least one file is not.
+	// UploadError means that at least one file could not be uploaded.
 	UploadError UploadStatus = "error"
-	// UploadPending means that the upload goes on.
+	// UploadPending means that the upload has not ended.
 	UploadPending UploadStatus = "pending"
 )
 
 // UploadedPage is one file in the storage service.
 type UploadedPage struct {
-	// page is the page's number in the template, from 1; the first page's for a file of several pages.
+	// page is the number of the page in the template, from 1. A file of several pages has the number of its first page.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=200
@@ -462,7 +462,7 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the metadata.generation that this status describes; -1 before the first look.
+	// observedGeneration is the metadata.generation that this status describes; -1 before Platen has seen the object.
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
@@ -480,7 +480,7 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	RenderedPages *int32 `json:"renderedPages,omitempty"`
 
-	// progress of the frames while an mp4 or a gif is rendered, at most once a second.
+	// progress of the frames of an mp4 or a gif while it is rendered. It changes at most once a second.
 	// +optional
 	Progress *RenderProgress `json:"progress,omitempty"`
 
@@ -569,15 +569,15 @@ func (j *RenderJob) Observed() bool {
 	return j.Status.ObservedGeneration != nil && *j.Status.ObservedGeneration == j.Generation
 }
 
-// Finished reports whether the status describes the end of the job's present generation, well or badly.
+// Finished reports whether the job's present generation has ended, whether it succeeded or failed.
 func (j *RenderJob) Finished() bool {
 	return j.Observed() && meta.IsStatusConditionTrue(j.Status.Conditions, FinishedCondition)
 }
 
-// FileBaseName returns what the names of the job's files begin with: spec.output.fileName, else the job's name.
+// FileBaseName returns the beginning of the names of the job's files: spec.output.fileName, else the job's name.
 func (j *RenderJob) FileBaseName() string { return cmp.Or(string(j.Spec.Output.FileName), j.Name) }
 
-// Suspended reports whether the job waits for someone to resume it.
+// Suspended reports whether spec.suspend is true.
 func (j *RenderJob) Suspended() bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
 
 // RenderJobList is a list of RenderJobs.

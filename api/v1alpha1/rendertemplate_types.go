@@ -57,7 +57,7 @@ type Parameter struct {
 	Description string `json:"description,omitempty"`
 }
 
-// HTMLSource is a place from which a page's HTML is read.
+// HTMLSource names an object that holds a page's HTML.
 type HTMLSource struct {
 	// configMapKeyRef names a ConfigMap key that holds the HTML. It is read when a job is rendered.
 	// +required
@@ -112,14 +112,14 @@ type RenderTemplateSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	TemplateID *int64 `json:"templateID,omitempty"`
 
-	// parameters are the values that the template takes. They are checked before a render pod is used.
+	// parameters are the values that the template takes. Platen checks a job's modifications against them before it uses a render pod.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=100
 	Parameters []Parameter `json:"parameters,omitempty"`
 
-	// pages in the order in which they are numbered, from 1.
+	// pages of the template, numbered from 1 in this order.
 	// +required
 	// +listType=map
 	// +listMapKey=name

@@ -21,7 +21,7 @@ const (
 	UploadDisabled UploadPolicy = "Disabled"
 )
 
-// ConflictPolicy says what happens when another file already is at a page's path. Overwrite replaces the file; the storage service keeps its
+// ConflictPolicy says what happens when another file is already at a page's path. Overwrite replaces the file; the storage service keeps its
 // history. Rename uploads under a free name, which status shows. Keep leaves the file as it is and adds a warning.
 // +kubebuilder:validation:Enum=Overwrite;Rename;Keep
 type ConflictPolicy string
@@ -42,12 +42,12 @@ type DropboxSpec struct {
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file is already at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
 
-	// rootNamespaceID is the Dropbox namespace to which paths are relative, for a team space. Defaults to the user's own.
+	// rootNamespaceID is the id of a team space in Dropbox, to which paths are then relative. Defaults to the user's own namespace.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -83,7 +83,7 @@ type S3Spec struct {
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file is already at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
@@ -102,7 +102,7 @@ type GCSSpec struct {
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file is already at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
@@ -135,7 +135,7 @@ type AzureBlobSpec struct {
 	// +required
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
-	// conflictPolicy says what happens when another file already is at a page's path. Defaults to Overwrite.
+	// conflictPolicy says what happens when another file is already at a page's path. Defaults to Overwrite.
 	// +optional
 	// +default="Overwrite"
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
@@ -217,7 +217,7 @@ type StorageSpace struct {
 	Allocated *int64 `json:"allocated,omitempty"`
 }
 
-// StorageConnectionStatus is what the connection looked like when it was last verified.
+// StorageConnectionStatus is the state of the connection when it was last verified.
 type StorageConnectionStatus struct {
 	// conditions of the connection: Ready, and Reconciling or Stalled while they are true.
 	// +optional
@@ -226,7 +226,7 @@ type StorageConnectionStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the metadata.generation that this status describes; -1 before the first look.
+	// observedGeneration is the metadata.generation that this status describes; -1 before Platen has seen the object.
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
@@ -254,7 +254,7 @@ type StorageConnectionStatus struct {
 	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
 }
 
-// StorageConnection is an account of a storage service to which the renders of a namespace are uploaded.
+// StorageConnection is an account of a storage service that receives the renders of a namespace.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=sconn,categories=platen
@@ -276,7 +276,7 @@ type StorageConnection struct {
 	// +required
 	Spec StorageConnectionSpec `json:"spec,omitempty,omitzero"`
 
-	// status is what the connection looked like when it was last verified.
+	// status is the state of the connection when it was last verified.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status StorageConnectionStatus `json:"status,omitempty,omitzero"`

@@ -28,8 +28,8 @@ type upload struct {
 	result uploader.Result
 }
 
-// resolveConnections returns the uploads of a job: through the connections that it names, or
-// through the automatic ones of the namespace, at most maxConnections, when it leaves spec.connections out. missing are the providers of the connections that it names and that do not exist.
+// resolveConnections returns the uploads of a job: through the connections that it names or, without spec.connections, through the
+// automatic ones of the namespace, at most maxConnections. missing are the providers of named connections that do not exist.
 func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (uploads []upload, missing []platenv1alpha1.ProviderType) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b platenv1alpha1.StorageConnection) int { return strings.Compare(a.Name, b.Name) })
@@ -57,7 +57,8 @@ func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.Stor
 	return uploads, missing
 }
 
-// find returns the connection of that name. Without a name it returns the provider's first that is not disabled, else its first.
+// find returns the wanted connection, nil if there is none. Without a name it is the provider's first that is not disabled, else its
+// first.
 func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConnection) *platenv1alpha1.StorageConnection {
 	var disabled *platenv1alpha1.StorageConnection
 	for i := range all {
@@ -94,7 +95,7 @@ type collision struct {
 	provider  platenv1alpha1.ProviderType
 }
 
-// findCollisions returns those of a job with older jobs among others.
+// findCollisions returns the collisions of a job with older jobs among others.
 func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
 	for i := range others {
 		other := &others[i]

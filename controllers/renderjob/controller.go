@@ -39,7 +39,7 @@ type Reconciler struct {
 	Client client.Client
 	// Reader reads ConfigMaps, which are not cached.
 	Reader client.Reader
-	// Limits of what a job may ask for.
+	// Limits bound what a job may ask for.
 	Limits task.Limits
 	// Pool renders.
 	Pool *pool.Pool
@@ -104,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.finish(ctx, s, outcome)
 }
 
-// finish writes status, unless the next one will follow so soon that this one is not worth a write.
+// finish writes status, unless another status will follow so soon that this one is not worth a write.
 func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.Result, error) {
 	after := s.job.DeepCopy()
 	setStatus(after, s, outcome)

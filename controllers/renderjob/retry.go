@@ -57,7 +57,7 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 	})
 }
 
-// retryUploads uploads the files of a finished job from the content store where that failed before. It writes status once, at the end.
+// retryUploads repeats failed uploads of a finished job, with the files in the content store. It writes status once, at the end.
 // busy is false when there is nothing to do.
 func (r *Reconciler) retryUploads(ctx context.Context, job *platenv1alpha1.RenderJob) (next ctrl.Result, busy bool, err error) {
 	request := retryRequest(job)

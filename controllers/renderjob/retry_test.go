@@ -94,7 +94,7 @@ func TestUploadsToRetry(t *testing.T) {
 			job:         failed(storage.ReasonPathNotAllowed, request("now", "now")),
 			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)},
 		},
-		"requested, and every file stands": {
+		"requested, and every file is uploaded": {
 			job: success, connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)},
 		},
 		"one of two failed": {

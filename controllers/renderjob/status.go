@@ -40,11 +40,11 @@ const (
 	// queuedDelay is how long a job waits for a render pod before status says so. Most pods come sooner, and then the status says that
 	// the job is rendering instead.
 	queuedDelay = 5 * time.Second
-	// recheckInterval is how often a job whose status is up to date is looked at without an event.
+	// recheckInterval is how often a job whose status is up to date is reconciled without an event.
 	recheckInterval = 5 * time.Second
 )
 
-// setStatus computes the whole status from what the steps found out. It is pure.
+// setStatus computes the whole status from the scope and the outcome. It is pure.
 func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	now := metav1.NewTime(s.now)
 	before := job.Status
@@ -69,7 +69,7 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	}
 }
 
-// startTime is when the pool accepted the job, or else now.
+// startTime returns when the pool accepted the job, else now.
 func startTime(s *scope) *metav1.Time {
 	if !s.state.AcceptedTime.IsZero() {
 		return new(metav1.NewTime(s.state.AcceptedTime))
@@ -77,7 +77,7 @@ func startTime(s *scope) *metav1.Time {
 	return new(metav1.NewTime(s.now))
 }
 
-// setProgress reports what has been rendered.
+// setProgress fills in what has been rendered.
 func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	if s.state.Phase != pool.Unknown {
 		status.Attempts = new(int32(s.state.Attempts)) //nolint:gosec // bounded by spec.backoffLimit
@@ -105,7 +105,7 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	}
 }
 
-// setUploads reports what became of the uploads, in the words of the public API.
+// setUploads fills in the results of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	for _, provider := range s.missing {
 		warn(status, titles[provider]+" connection not found for this workspace", "")
@@ -139,7 +139,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	}
 }
 
-// status is what the job's status says about an upload.
+// status returns what the job's status says about an upload.
 func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	c := platenv1alpha1.JobConnectionStatus{
 		Name: u.connection.Name, Type: platenv1alpha1.ConnectionStorage, Provider: u.connection.Spec.Provider,
@@ -165,7 +165,7 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	return c
 }
 
-// boundPages leaves out the pages that would make the object too large, and returns how many.
+// boundPages drops the pages that would make the object too large, and returns how many it dropped.
 func boundPages(connections []platenv1alpha1.JobConnectionStatus) (left int) {
 	size := 0
 	for i := range connections {
@@ -254,7 +254,7 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 	}
 }
 
-// summary says in one line what was done.
+// summary returns one line that says what was done.
 func summary(s *scope, connections []platenv1alpha1.JobConnectionStatus) string {
 	parts := []string{plural(s.manifest.RenderedPages, "page") + " rendered"}
 	for _, c := range connections {
@@ -305,17 +305,17 @@ func writeDelay(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.D
 		}
 		return s.state.RenderedTime.Add(progressDelay).Sub(s.now)
 	case platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason:
-		// Objects that a user applies together do not arrive together.
+		// Objects that a user applies together arrive one after the other.
 		return s.job.CreationTimestamp.Add(arrivalDelay).Sub(s.now)
 	default:
 		return 0
 	}
 }
 
-// conditionReason is what the API takes as the reason of a condition.
+// conditionReason matches what the API takes as the reason of a condition.
 var conditionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$`)
 
-// renderFailure is the outcome of a failed render. Reason and message come from a render pod: they may say anything, and quote what the page
+// renderFailure is the outcome of a failed render. Reason and message come from a render pod: they may say anything, also what the page
 // shows.
 func renderFailure(failure *render.Error) error {
 	reason := failure.Reason

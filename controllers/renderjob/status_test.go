@@ -358,7 +358,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}
 			expectValid(t, job, tc.kstatus)
 
-			// The conditions of the moment before give way.
+			// The new conditions replace those of another moment.
 			ended := theJob(func(j *platenv1alpha1.RenderJob) { j.Spec = job.Spec; j.Annotations = job.Annotations })
 			ended.Status.Connections = job.Status.Connections
 			for _, kind := range []string{"Ready", "Reconciling", "Stalled", "Rendered", "Uploaded", "Finished"} {
@@ -380,7 +380,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 	}
 }
 
-// uploadOf lets a local variable of the test be called upload.
+// uploadOf names the type upload where a local variable has that name.
 type uploadOf = upload
 
 // conditions returns a job's conditions in the order of their types.

@@ -29,7 +29,7 @@ const (
 	sourceRetry = 30 * time.Second
 	// progressDelay is how long a render or an upload takes before an intermediate status is written.
 	progressDelay = time.Second
-	// arrivalDelay is how old a job must be before status says what it misses. Creation times have whole seconds only.
+	// arrivalDelay is how old a job must be before status says that its template or a ConfigMap is missing. Creation times have whole seconds only.
 	arrivalDelay = 2 * time.Second
 	// maxPageID is the bound that the API sets for pages[].pageID.
 	maxPageID = 36
@@ -37,7 +37,7 @@ const (
 	defaultBackoffLimit = 2
 )
 
-// scope is what one reconciliation has found out. Each field names the step that fills it in.
+// scope holds what one reconciliation has found. Each field names the step that fills it in.
 type scope struct {
 	job *platenv1alpha1.RenderJob
 	now time.Time
@@ -48,12 +48,12 @@ type scope struct {
 	manifest *content.Manifest
 	// pages with their content URLs; filled in by collect.
 	pages []platenv1alpha1.RenderedPage
-	// uploads of the rendered files, one for each connection; filled in by upload. Of a finished job they are only those that are
-	// retried, and retryUploads fills them in.
+	// uploads of the rendered files, one for each connection; filled in by upload. For a finished job, retryUploads fills
+	// in only those that are retried.
 	uploads []upload
 	// retry is true for a finished job; filled in by retryUploads.
 	retry bool
-	// missing are the providers of the connections that spec.connections names and that do not exist; filled in by upload.
+	// missing are the providers of named connections that do not exist; filled in by upload.
 	missing []platenv1alpha1.ProviderType
 	// collisions with the files of other jobs; filled in by upload.
 	collisions []collision
@@ -116,7 +116,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	}
 	attempts := 0
 	if s.job.Observed() && s.job.Status.Attempts != nil {
-		// A pod that still renders the last attempt will announce itself. Only the attempts before it are known to be lost.
+		// A pod may still render the last attempt and will then report it. Only the attempts before it are known to be lost.
 		attempts = max(int(*s.job.Status.Attempts)-1, 0)
 	}
 	r.Pool.Enqueue(pool.Job{
@@ -186,5 +186,5 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 	return nil
 }
 
-// pixels makes what a render pod says about a picture fit the API; 0 leaves the field out.
+// pixels bounds a render pod's figure to what the API allows; 0 leaves the field out.
 func pixels(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }

@@ -47,7 +47,7 @@ import (
 	"github.com/platen-dev/platen/test/testenv"
 )
 
-// The reconciler runs against a real API server, next to the one of StorageConnections. There is no kubelet: the specs do what render pods do.
+// The reconciler runs against a real API server, next to the reconciler of StorageConnections. There is no kubelet: the specs do what render pods do.
 var (
 	api        client.Client
 	renderPool *pool.Pool
@@ -120,7 +120,7 @@ var _ = BeforeSuite(func() {
 		stop()
 		Eventually(ended).WithTimeout(30 * time.Second).Should(Receive(Succeed()))
 	})
-	// It works once it has seen a job.
+	// The specs begin once the manager has reconciled a job.
 	first := job("default", "first")
 	Expect(api.Create(ctx, first)).To(Succeed())
 	Eventually(func() (bool, error) {
@@ -129,12 +129,12 @@ var _ = BeforeSuite(func() {
 	}).WithTimeout(30 * time.Second).Should(BeTrue())
 })
 
-// nothing arrives while a render goes on.
+// nothing is an Arrivals without files.
 type nothing struct{}
 
 func (nothing) Files(string) []file.File { return nil }
 
-// writeCounter counts the reconciler's requests that are no reads, by the path that they are for.
+// writeCounter counts the manager's writes by their URL path.
 type writeCounter struct {
 	mu sync.Mutex
 	of map[string]int
@@ -156,7 +156,7 @@ func (w *writeCounter) wrap(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// to is how often a job and its status have been written.
+// to returns how often a job and its status have been written.
 func (w *writeCounter) to(job *platenv1alpha1.RenderJob) (total int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -187,7 +187,7 @@ func (l *logLines) all() []string {
 	return slices.Clone(l.lines)
 }
 
-// about returns the messages about a job that everybody sees, in order.
+// about returns the messages about a job at the default log level, in order.
 func (l *logLines) about(job *platenv1alpha1.RenderJob) (messages []string) {
 	GinkgoHelper()
 	for _, line := range l.all() {
@@ -205,7 +205,7 @@ func (l *logLines) about(job *platenv1alpha1.RenderJob) (messages []string) {
 	return messages
 }
 
-// workspace makes a namespace that no other spec uses.
+// workspace creates a namespace that no other spec uses.
 func workspace(ctx SpecContext) string {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "workspace-"}}
@@ -235,7 +235,7 @@ type pod struct {
 	task *pool.Assignment
 }
 
-// take has a namespace's pool launch a pod, or finds an idle one, and gives it the next task.
+// take launches a pod for a namespace, or uses the idle one, and gives it the next task.
 func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
 	GinkgoHelper()
 	if len(idle) > 0 {
@@ -253,7 +253,7 @@ func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
 	return take(ctx, namespace, &pod{id: id})
 }
 
-// deliver stores what the task asks for, as dispatch does with what a pod sends, and reports the end.
+// deliver stores the task's files, as dispatch does with the files that a pod sends, and reports the end.
 func (p *pod) deliver(ctx SpecContext) {
 	GinkgoHelper()
 	ref := content.Ref{JobUID: string(p.task.UID), Generation: p.task.Generation}

@@ -20,7 +20,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
-// uploadAhead offers the stored files of an unfinished render to the uploader, so that they go up while later pages are painted. A job
+// uploadAhead offers the stored files of an unfinished render to the uploader, so that it sends them while later pages are painted. A job
 // with one file gains nothing from it.
 func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	if s.state.Phase != pool.Rendering || s.state.FileCount < 2 {
@@ -40,7 +40,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// upload brings the files to the job's connections, and waits until each has taken or refused them.
+// upload uploads the files through the job's connections, and waits until every upload has succeeded or failed.
 func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	connections := &platenv1alpha1.StorageConnectionList{}
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
@@ -84,7 +84,7 @@ func (s *scope) waitForUploads() error {
 	return nil
 }
 
-// plan returns what the uploader has to do for some of a render's files. doubtful says that a file may stand already.
+// plan returns the upload of some of a render's files. doubtful says that a file may already be at its path.
 func (r *Reconciler) plan(s *scope, uploads []upload, files []file.File, doubtful bool) uploader.Upload {
 	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Generation: s.job.Generation}
 	for _, u := range uploads {

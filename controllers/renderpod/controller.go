@@ -103,8 +103,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, errors.Join(errs...)
 }
 
-// create creates a render pod and returns its UID. A pod of that name that belongs to the job is the one that an earlier manager created.
-// A pod of that name that belongs to anything else is an error.
+// create creates a render pod and returns its UID. An earlier manager may have created the pod: if a pod of that name
+// belongs to the job, create returns its UID. If it belongs to anything else, that is an error.
 func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID, error) {
 	owner := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
 		Name: launch.Job.Name, Namespace: launch.Job.Namespace, UID: launch.JobUID,
@@ -130,7 +130,7 @@ func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID,
 	return "", fmt.Errorf("creating render pod %s/%s: %w", pod.Namespace, pod.Name, err)
 }
 
-// delete deletes a pod that has ended, at once.
+// delete deletes a pod that has ended, without a grace period.
 func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 	err := r.Client.Delete(ctx, pod, &client.DeleteOptions{
 		GracePeriodSeconds: new(int64(0)),
@@ -146,7 +146,7 @@ func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// viewOf reduces a pod to what the pool needs to know of it.
+// viewOf returns what the pool needs to know about a pod.
 func viewOf(pod *corev1.Pod, owner types.UID) pool.PodView {
 	return pool.PodView{
 		Name: pod.Name, UID: pod.UID, Owner: owner,

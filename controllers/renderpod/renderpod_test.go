@@ -48,7 +48,7 @@ var _ = Describe("The render pods of a namespace", func() {
 		Expect(api.List(ctx, list, client.InNamespace(namespace), renderpod.Selector)).To(Succeed())
 		return list.Items
 	}
-	// expectPods polls until there are so many pods.
+	// expectPods polls until there are n pods.
 	expectPods := func(ctx SpecContext, n int) []corev1.Pod {
 		GinkgoHelper()
 		Eventually(func() []corev1.Pod { return pods(ctx) }).Should(HaveLen(n))

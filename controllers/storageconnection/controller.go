@@ -87,7 +87,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 		next.RequeueAfter = s.repairAfter
 	}
 	if next.RequeueAfter == 0 {
-		// Connections that were created together are not verified together for ever.
+		// Connections that were created together are not always verified together.
 		next.RequeueAfter = r.Interval + rand.N(r.Interval/5) //nolint:gosec // no secret depends on it
 	}
 	return next, nil

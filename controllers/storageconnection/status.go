@@ -25,7 +25,7 @@ const (
 	maxDisplayName = 256
 )
 
-// setStatus computes the whole status from what the steps found out. It is pure.
+// setStatus computes the whole status from the scope and the outcome. It is pure.
 func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome error) {
 	status := &connection.Status
 	now := metav1.NewTime(s.now)
@@ -59,7 +59,7 @@ func spaceOf(account *storage.Account) *platenv1alpha1.StorageSpace {
 	return &platenv1alpha1.StorageSpace{Used: new(max(account.SpaceUsed, 0)), Allocated: new(account.SpaceAllocated)}
 }
 
-// logVerified writes one line for each verification: for a developer unless the Ready condition has changed.
+// logVerified writes one line for each verification, at level 1 unless the Ready condition has changed.
 func logVerified(ctx context.Context, before, after *platenv1alpha1.StorageConnection, took time.Duration) {
 	was, is := metav1.Condition{}, metav1.Condition{}
 	if c := meta.FindStatusCondition(before.Status.Conditions, platenv1alpha1.ReadyCondition); c != nil {

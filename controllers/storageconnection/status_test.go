@@ -26,7 +26,7 @@ import (
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// theConnection returns a connection that became Ready once; 0 is one that never did.
+// theConnection returns a connection that has become Ready ready times; 0 is never.
 func theConnection(ready int64) *platenv1alpha1.StorageConnection {
 	c := &platenv1alpha1.StorageConnection{
 		TypeMeta:   metav1.TypeMeta{APIVersion: platenv1alpha1.GroupVersion.String(), Kind: "StorageConnection"},
@@ -47,7 +47,7 @@ func theConnection(ready int64) *platenv1alpha1.StorageConnection {
 	return c
 }
 
-// failedJob returns a finished job of so many bytes whose upload failed when the connection had become Ready so often.
+// failedJob returns a finished job of size bytes whose upload failed when the connection had become Ready ready times.
 func failedJob(name string, reason storage.Reason, ready, size int64) *platenv1alpha1.RenderJob {
 	return &platenv1alpha1.RenderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name},
@@ -117,10 +117,10 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			kstatus: status.InProgressStatus, readyCount: 3,
 		},
 		"the folder cannot be created": {
-			connection: theConnection(0), account: &ann, err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonConflict, Message: "Something else stands at this path"},
+			connection: theConnection(0), account: &ann, err: &storage.Error{Class: storage.Stop, Reason: storage.ReasonConflict, Message: "Something else is at this path"},
 			want: []string{
-				"Ready False Conflict: Something else stands at this path. %s",
-				"Stalled True Conflict: Something else stands at this path. %s",
+				"Ready False Conflict: Something else is at this path. %s",
+				"Stalled True Conflict: Something else is at this path. %s",
 			},
 			kstatus: status.FailedStatus,
 		},

@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	// minRetryDelay is how soon a service that was out of reach is called again.
+	// minRetryDelay is the shortest wait before Platen calls a service again that it could not reach.
 	minRetryDelay = 10 * time.Second
 	// minRepairDelay is the least time between two repairs of a connection. A failure that only uploads find would otherwise be retried
 	// without a pause.
 	minRepairDelay = time.Minute
 )
 
-// scope is what one verification has found out. Each field names the step that fills it in.
+// scope holds what one verification has found. Each field names the step that fills it in.
 type scope struct {
 	connection *platenv1alpha1.StorageConnection
 	now        time.Time
@@ -36,7 +36,7 @@ type scope struct {
 	provider storage.Provider
 	// account that answered, nil until then; filled in by verify.
 	account *storage.Account
-	// repaired reports that uploads failed for a reason that is gone although the connection was Ready all the time; filled in by
+	// repaired reports that uploads failed for a reason that is gone, while the connection stayed Ready; filled in by
 	// checkFailedUploads.
 	repaired bool
 	// repairAfter is when to look again for a repair that comes too soon, 0 for none; filled in by checkFailedUploads.
@@ -75,7 +75,7 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 	if err != nil {
 		return fmt.Errorf("listing the RenderJobs whose upload failed: %w", err)
 	}
-	var needed int64 // by the smallest upload that found the account full
+	var needed int64 // bytes of the smallest upload that found the account full
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
 		failure := findFailure(job, s.connection)
@@ -102,7 +102,7 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 		return reconcile.Terminal(string(storage.ReasonInsufficientSpace),
 			"the account has %d bytes free, and an upload needs %d: make room; failed uploads then follow by themselves", max(free, 0), needed)
 	}
-	// A service that refuses files although it shows room must show other figures before the uploads are retried.
+	// A service may refuse files although it shows room. Its figures must change before the uploads are retried.
 	s.repaired = s.repaired || !apiequality.Semantic.DeepEqual(space, s.connection.Status.Space)
 	return nil
 }

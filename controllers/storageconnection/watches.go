@@ -80,7 +80,7 @@ func failedConnections(object client.Object) (names []string) {
 	return names
 }
 
-// findFailure returns how an upload of the job failed since the connection last became Ready, nil when none did.
+// findFailure returns the result of an upload of the job that failed since the connection last became Ready, nil if there is none.
 func findFailure(job *platenv1alpha1.RenderJob, connection *platenv1alpha1.StorageConnection) *platenv1alpha1.JobConnectionStatus {
 	for i := range job.Status.Connections {
 		c := &job.Status.Connections[i]
@@ -97,7 +97,7 @@ func uploadsChanged(before, after client.Object) bool {
 	return ok1 && ok2 && !apiequality.Semantic.DeepEqual(older.Status.Connections, newer.Status.Connections)
 }
 
-// connectionsOfJob names the connections that count as Ready although a job's upload has just failed through their fault. The others are
+// connectionsOfJob names the connections that are Ready although their fault has just made an upload of a job fail. The others are
 // verified again anyway.
 func (r *Reconciler) connectionsOfJob(ctx context.Context, object client.Object) (requests []ctrlreconcile.Request) {
 	job, ok := object.(*platenv1alpha1.RenderJob)

@@ -66,7 +66,7 @@ func Try(ctx context.Context, account Account, folder string) (storage.Account, 
 	return who, account.EnsureFolder(ctx, folder)
 }
 
-// Connection is an account that is to be saved.
+// Connection is an account to save.
 type Connection struct {
 	Namespace, Name string
 	// Secret that holds the credentials. Default: SecretName(Name).
@@ -125,15 +125,15 @@ type SaveOptions struct {
 	DryRun bool
 }
 
-// Saved is what Save has written.
+// Saved says what Save has written.
 type Saved struct {
-	// Secret is true once the Secret holds the credentials: the permission must not be revoked any more.
+	// Secret is true once the Secret holds the credentials: the permission must not be revoked from then on.
 	Secret bool
 	// ResourceVersion of the StorageConnection; empty if it was not written.
 	ResourceVersion string
 }
 
-// Check finds out what Save would be refused, before anybody asks for consent. The credentials may be missing.
+// Check returns the error that Save would return, before anybody asks for consent. It changes nothing. The credentials may be missing.
 func (c Connection) Check(ctx context.Context, api client.Client, force bool) error {
 	c.RefreshToken = "check"
 	_, err := c.Save(ctx, api, SaveOptions{Force: force, DryRun: true})

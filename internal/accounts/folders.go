@@ -19,7 +19,7 @@ const (
 	maxFolderName = 255
 )
 
-// ValidFolder tells whether a path is a folder that the API and Dropbox allow.
+// ValidFolder reports whether a path is a folder that the API and Dropbox allow.
 func ValidFolder(path string) bool {
 	if path == "/" {
 		return true
@@ -29,7 +29,7 @@ func ValidFolder(path string) bool {
 		!slices.ContainsFunc(parts[1:], func(part string) bool { return !ValidFolderName(part) })
 }
 
-// ValidFolderName tells whether a folder may have this name.
+// ValidFolderName reports whether a folder may have this name.
 func ValidFolderName(name string) bool {
 	return name != "" && len(name) <= maxFolderName && !strings.HasSuffix(name, " ") && !strings.HasSuffix(name, ".") &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '/' || r == '\\' || r == 0x7f })

@@ -55,15 +55,15 @@ func New(options Options) *Connector {
 	return &Connector{Options: options}
 }
 
-// SecretName is the name of the Secret that holds a connection's credentials.
+// SecretName returns the name of the Secret that holds a connection's credentials.
 func SecretName(c *platenv1alpha1.StorageConnection) string { return access(c).secret.Name }
 
-// ConflictPolicy is what a connection does when another file already is at a page's path.
+// ConflictPolicy returns what a connection does when another file is already at a page's path.
 func ConflictPolicy(c *platenv1alpha1.StorageConnection) storage.ConflictPolicy {
 	return storage.ConflictPolicy(access(c).policy)
 }
 
-// accessSpec is what the provider's part of every spec holds.
+// accessSpec holds the fields that the spec of every provider has.
 type accessSpec struct {
 	secret platenv1alpha1.SecretReference
 	policy platenv1alpha1.ConflictPolicy

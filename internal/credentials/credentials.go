@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package credentials is the only reader of Secrets. It names what is wrong with one and never shows a value.
+// Package credentials is the only reader of Secrets. Its errors name what is wrong with a Secret and never show a value.
 package credentials
 
 import (
@@ -33,7 +33,7 @@ const (
 	maxDocument = 16 << 10
 )
 
-// fault is an error of a Secret, which fails everything that needs it until somebody acts. The message names the Secret and the key,
+// fault returns the error of a Secret. Everything that needs the Secret fails until somebody acts. The message names the Secret and the key,
 // never a value.
 func fault(reason storage.Reason, format string, args ...any) error {
 	return &storage.Error{Class: storage.Stop, Account: true, Reason: reason, Message: fmt.Sprintf(format, args...)}
@@ -59,7 +59,7 @@ type Key struct {
 	Name string
 	// Optional says that the key may be missing.
 	Optional bool
-	// Document says that the value has lines and spaces.
+	// Document says that the value may have lines and spaces.
 	Document bool
 }
 
@@ -81,7 +81,7 @@ var processKey = sync.OnceValue(func() []byte {
 	return key
 })
 
-// Read reads the given keys of a Secret. fingerprint changes whenever the value of one of them does. The error is a *storage.Error
+// Read reads the given keys of a Secret. fingerprint changes whenever one of their values changes. The error is a *storage.Error
 // when the Secret is at fault.
 func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (values Redacted, fingerprint string, err error) {
 	secret := &corev1.Secret{}
@@ -116,7 +116,7 @@ func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (v
 	return values, hex.EncodeToString(mac.Sum(nil)[:8]), nil
 }
 
-// check returns what a value must be and is not; nothing when it is.
+// check returns what a value must be, empty if it is valid.
 func (k Key) check(value string) string {
 	switch {
 	case k.Document && (value == "" || len(value) > maxDocument || !utf8.ValidString(value)):
@@ -128,5 +128,5 @@ func (k Key) check(value string) string {
 	}
 }
 
-// notGraphic is true for what a credential must not contain; a byte order mark is such a thing.
+// notGraphic reports whether a credential must not contain r, such as a space or a byte order mark.
 func notGraphic(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '\uFEFF' }

@@ -73,7 +73,7 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestReadForgivesALineBreakAtTheEnd(t *testing.T) {
+func TestReadDropsALineBreakAtTheEnd(t *testing.T) {
 	credentials, fingerprint, err := read(t, secret(map[string]string{"appKey": "key\n", "refreshToken": "token\r\n", "appSecret": "s"}))
 	if err != nil || credentials["appKey"] != "key" || credentials["refreshToken"] != "token" || credentials["appSecret"] != "s" {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// Secret returns the Secret from which Reader.Read reads these credentials, to be applied by a program that connects an account.
+// Secret returns the Secret that holds these credentials for Reader.Read. A program that connects an account applies it.
 func (r Redacted) Secret(namespace, name string) *applycorev1.SecretApplyConfiguration {
 	data := make(map[string][]byte, len(r))
 	for key, value := range r {

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// SharedKey is a secret that the replicas of a program share. It is used only through Derive.
+// SharedKey is a secret that the replicas of a program share. Only Derive uses it.
 type SharedKey struct{ key []byte }
 
 // String implements fmt.Stringer.

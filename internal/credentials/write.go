@@ -54,7 +54,7 @@ func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values
 	return true, w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
 }
 
-// keeper names what keeps a Secret as it is; empty when nothing does.
+// keeper names the owner or tool that would undo a change to a Secret, empty if there is none.
 func keeper(secret *corev1.Secret) string {
 	for _, owner := range secret.OwnerReferences {
 		return fmt.Sprintf("%s '%s'", owner.Kind, owner.Name)
@@ -67,7 +67,7 @@ func keeper(secret *corev1.Secret) string {
 	return ""
 }
 
-// DeleteOurs deletes a Secret that ApplyDropbox has made. It leaves any other one: gone is false then.
+// DeleteOurs deletes a Secret that ApplyDropbox has made. It leaves any other Secret, and gone is then false.
 func (w Writer) DeleteOurs(ctx context.Context, namespace, name string) (gone bool, err error) {
 	secret := &corev1.Secret{}
 	err = w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)

@@ -79,7 +79,7 @@ func TestApplyDropbox(t *testing.T) {
 			if got, _, err := (Reader{c}).Read(t.Context(), "ns", "dropbox", DropboxKeys); err != nil || got["refreshToken"] != "fresh-token" {
 				t.Errorf("it cannot be read: %v", err)
 			}
-			// Only what was made here is deleted again.
+			// DeleteOurs deletes only a Secret that ApplyDropbox created.
 			gone, err := Writer{c}.DeleteOurs(t.Context(), "ns", "dropbox")
 			if err != nil || gone != (tc.before == nil) {
 				t.Errorf("gone is %v, %v", gone, err)

@@ -37,7 +37,7 @@ func New(ctx context.Context, c cache.Cache) (*Waiters, error) {
 }
 
 // Register returns a channel that receives the job once it has finished or is suspended, or nil once it is deleted. The job is shared
-// and must not be changed. The channel does not receive what happened before: look at the cache after Register. The caller must call
+// and must not be changed. The channel does not receive earlier changes: look at the cache after Register. The caller must call
 // leave.
 func (w *Waiters) Register(uid types.UID) (ended <-chan *platenv1alpha1.RenderJob, leave func()) {
 	waiting := make(chan *platenv1alpha1.RenderJob, 1)
@@ -57,7 +57,7 @@ func (w *Waiters) Register(uid types.UID) (ended <-chan *platenv1alpha1.RenderJo
 	}
 }
 
-// notify wakes the callers that wait for a job, if there is something to wake them for.
+// notify sends a job to the callers that wait for it, if it has ended, is suspended or is gone.
 func (w *Waiters) notify(object any, gone bool) {
 	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = unknown.Obj

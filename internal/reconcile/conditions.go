@@ -21,7 +21,7 @@ type Conditions struct {
 	List       *[]metav1.Condition
 	Generation int64
 	Now        metav1.Time
-	// Finishes says that the kind ends, and so has a Finished condition.
+	// Finishes says that objects of the kind end, so they have a Finished condition.
 	Finishes bool
 }
 
@@ -36,7 +36,7 @@ func (c Conditions) Set(kind string, status metav1.ConditionStatus, reason, mess
 // Remove drops a condition.
 func (c Conditions) Remove(kind string) { meta.RemoveStatusCondition(c.List, kind) }
 
-// Summarize sets the conditions that tell the outcome of a reconciliation. reason and message are those of success; a failure brings
+// Summarize sets the conditions that tell the outcome of a reconciliation. reason and message are those of success; a failure has
 // its own.
 //
 //	outcome        Ready    Reconciling  Stalled  Finished
@@ -71,7 +71,7 @@ func (c Conditions) finished(status metav1.ConditionStatus, reason, message stri
 	}
 }
 
-// Truncate returns valid UTF-8 of at most limit bytes. What it cuts off ends in an ellipsis.
+// Truncate returns valid UTF-8 of at most limit bytes. A shortened text ends with an ellipsis.
 func Truncate(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= limit {

@@ -21,7 +21,7 @@ type TerminalError struct {
 	Reason string
 	// Message names the field or object, what was expected and what to do.
 	Message string
-	// Note is the Message for events, which are also logged: it leaves out what is Private.
+	// Note is the Message for events, which are also logged: it shows … for what is Private.
 	Note string
 }
 
@@ -48,7 +48,7 @@ type WaitingError struct {
 	Reason string
 	// Message says what the object waits for.
 	Message string
-	// After is when to look again without an event; 0 waits for an event alone.
+	// After is how long to wait before the next reconciliation if no event comes; 0 waits for an event.
 	After time.Duration
 }
 
@@ -87,8 +87,8 @@ func AsWaiting(outcome error) *WaitingError {
 	return waiting
 }
 
-// result translates an outcome for controller-runtime: after a TerminalError nothing more happens, a WaitingError is looked at again
-// after its delay, and any other error is retried with backoff.
+// result translates an outcome for controller-runtime: after a TerminalError nothing more happens, a WaitingError is reconciled
+// again after its delay, and any other error is retried with backoff.
 func result(outcome error) (ctrl.Result, error) {
 	if AsTerminal(outcome) != nil {
 		return ctrl.Result{}, nil //nolint:nilerr // status shows it

@@ -40,7 +40,7 @@ func TestFinish(t *testing.T) {
 	change := func(j *platenv1alpha1.RenderJob) { j.Status.PodName = "render-1" }
 	for name, tc := range map[string]struct {
 		outcome error
-		// change of the status, nil for none; before changes the stored object behind Finish's back.
+		// change of the status, nil for none; before changes the stored object after the read.
 		change func(*platenv1alpha1.RenderJob)
 		before func(context.Context, client.Client, *platenv1alpha1.RenderJob) error
 		patch  error // of the API server

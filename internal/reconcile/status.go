@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// conflictDelay is how soon to reconcile again when a status write met another version of the object.
+	// conflictDelay is how soon to reconcile again after a status write that met a newer version of the object.
 	conflictDelay = 100 * time.Millisecond
 	// maxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
 	maxEventNote = 1024
@@ -31,7 +31,7 @@ const (
 type StatusWriter struct {
 	// Client writes status.
 	Client client.StatusClient
-	// Recorder writes an event for each TerminalError that status shows anew.
+	// Recorder writes an event when status begins to show a TerminalError.
 	Recorder events.EventRecorder
 	// Action names in events what the controller was doing, such as Render.
 	Action string
@@ -68,8 +68,8 @@ func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, 
 	return next, true, nil
 }
 
-// IsStale reports whether the cache returned a version of the object that Finish has replaced. A decision from it would be refused;
-// the watch event of the newer version has the object reconciled again.
+// IsStale reports whether the cache returned a version of the object that Finish has replaced. A status write based on it
+// would be refused; the watch event of the newer version brings the next reconciliation.
 func (w *StatusWriter) IsStale(object client.Object) bool {
 	key := client.ObjectKeyFromObject(object)
 	version, ok := w.replaced.Load(key)
@@ -80,5 +80,5 @@ func (w *StatusWriter) IsStale(object client.Object) bool {
 	return ok
 }
 
-// Forget drops what is known of an object that is gone.
+// Forget drops the memory of an object that is gone.
 func (w *StatusWriter) Forget(key types.NamespacedName) { w.replaced.Delete(key) }

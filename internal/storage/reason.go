@@ -67,11 +67,11 @@ const (
 	ReasonContentChanged Reason = "ContentChanged"
 )
 
-// Failures of the service, of the way to it, or of Platen itself: they may pass without anybody's help.
+// Failures of the service, of the way to it, or of Platen itself: they may pass by themselves.
 const (
 	// ReasonRateLimited means that the service asks for fewer calls.
 	ReasonRateLimited Reason = "RateLimited"
-	// ReasonTooManyTargets means that Dropbox takes fewer shared folders in one call.
+	// ReasonTooManyTargets means that Dropbox takes fewer shared folders in one call than Platen sent.
 	ReasonTooManyTargets Reason = "TooManyTargets"
 	// ReasonUnavailable means that the service answered with an error of its own.
 	ReasonUnavailable Reason = "Unavailable"
@@ -81,9 +81,9 @@ const (
 	ReasonUnexpectedAnswer Reason = "UnexpectedAnswer"
 	// ReasonSessionLost means that the service does not know an upload that was begun.
 	ReasonSessionLost Reason = "SessionLost"
-	// ReasonSecretUnreadable means that the API server could not be asked for the Secret.
+	// ReasonSecretUnreadable means that Platen could not read the Secret from the API server.
 	ReasonSecretUnreadable Reason = "SecretUnreadable"
-	// ReasonContentUnreadable means that the content store could not be asked for the rendered file.
+	// ReasonContentUnreadable means that Platen could not read the rendered file from the content store.
 	ReasonContentUnreadable Reason = "ContentUnreadable"
 	// ReasonDeadlineExceeded means that an upload did not begin before uploadTimeoutSeconds.
 	ReasonDeadlineExceeded Reason = "DeadlineExceeded"
@@ -93,7 +93,7 @@ const (
 	ReasonUnexpected Reason = "Unexpected"
 )
 
-// Fault says on what a failure depends, and so what can end it.
+// Fault says where a failure lies, and so what can end it.
 type Fault string
 
 // The faults.
@@ -118,14 +118,14 @@ type Advice struct {
 	// Checked is true when a check of the connection finds this failure as an upload does: once a check passes, somebody has
 	// repaired it.
 	Checked bool
-	// doBucket replaces Do for connections to buckets, where nobody connects an account; empty for no difference.
+	// doBucket replaces Do for connections to buckets, where nobody connects an account; empty if Do applies to them too.
 	doBucket string
 }
 
 const (
-	// followUp is what becomes of failed uploads when the connection works again.
+	// followUp says what happens to failed uploads once the connection works again.
 	followUp = " Uploads that failed then follow by themselves."
-	// retried is what to do about failures that may pass.
+	// retried says what to do about failures that may pass.
 	retried = "Platen tries again by itself. An upload that has failed for good can be retried."
 )
 
@@ -228,7 +228,7 @@ func (r Reason) Advice(provider string) Advice {
 	return a
 }
 
-// Fault returns on what a failure depends; FaultOfService when r is not declared here.
+// Fault returns where the failure lies; FaultOfService when r is not declared here.
 func (r Reason) Fault() Fault { return cmp.Or(advice[r].Fault, FaultOfService) }
 
 // Reasons returns all Reasons, by fault and name.

@@ -13,7 +13,7 @@ import (
 )
 
 // Source reads a file that is sent to a service. It keeps the error of the file apart from errors of the service. A file that ends too
-// early has an error.
+// early is an error.
 type Source struct {
 	r io.Reader
 
@@ -55,7 +55,7 @@ func Unreadable(err error) error {
 	return &Error{Class: Retry, Reason: ReasonContentUnreadable, Message: "The rendered file could not be read", Err: err}
 }
 
-// RenamedPath returns the path that the n-th file of one path gets, from 0: "name.ext", "name (1).ext" and so on, as Dropbox numbers them.
+// RenamedPath returns the n-th path to try for a file, from 0: "name.ext", "name (1).ext" and so on, as Dropbox numbers them.
 func RenamedPath(wanted string, n int) string {
 	if n == 0 {
 		return wanted

@@ -19,8 +19,8 @@ import (
 
 // Provider is one account of a storage service. It is safe for concurrent use. Every error is an *Error.
 type Provider interface {
-	// Key identifies the account and the root of its paths. Providers with the same key write to the same tree of files; the upload
-	// engine never calls Upload of two of them at a time.
+	// Key identifies the account and the root of its paths. Providers with the same key write to the same tree of files, so the
+	// upload engine makes one call of Upload at a time for all of them.
 	Key() string
 	// Limits returns how much one call of Upload takes.
 	Limits() Limits
@@ -28,13 +28,13 @@ type Provider interface {
 	Verify(ctx context.Context) (Account, error)
 	// EnsureFolder creates a folder and its parents. An existing folder is no error.
 	EnsureFolder(ctx context.Context, folder string) error
-	// Upload writes files to their paths, creates parent folders, and returns a result for each file. No two paths may be equal, also
-	// without regard to case. Uploading a file whose content is at its path already changes nothing, so that an upload can be repeated
+	// Upload writes files to their paths, creates parent folders, and returns a result for each file. No two paths may be equal
+	// or differ only in case. If a file's content is already at its path, Upload changes nothing, so that an upload can be repeated
 	// after any doubt.
 	Upload(ctx context.Context, files []*File) []Result
 }
 
-// Stager is a Provider that takes the bytes of files before they are to appear at their paths.
+// Stager is a Provider that can take the bytes of files before the files appear at their paths.
 type Stager interface {
 	Provider
 	// Stage sends the bytes of files to the service, where nobody sees them until Upload, and returns an error or nil for each file. It
@@ -46,7 +46,7 @@ type Stager interface {
 type Limits struct {
 	// Files is the greatest number of files.
 	Files int
-	// Bytes is the greatest size in bytes of all files together that are not staged; 0 is no limit. A larger file is staged first, if
+	// Bytes is the greatest total size, in bytes, of the files that are not staged; 0 is no limit. A larger file is staged first, if
 	// the provider is a Stager.
 	Bytes int64
 }
@@ -70,7 +70,7 @@ type File struct {
 	Doubtful bool
 	// Open returns length bytes of the file from offset. It may be called several times, also concurrently.
 	Open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
-	// Session is the Stager's state of the file. A Stager that has lost what was staged sets it to nil.
+	// Session is the Stager's state of the file. A Stager that has lost the staged bytes sets it to nil.
 	Session any
 }
 
@@ -87,11 +87,11 @@ const (
 	Keep ConflictPolicy = "Keep"
 )
 
-// Result is what became of one file.
+// Result is the outcome of the upload of one file.
 type Result struct {
 	// ID of the File. The upload engine sets it, providers need not.
 	file.ID
-	// Path at which the file is.
+	// Path of the file at the service.
 	Path string
 	// ContentHash that the provider computed; empty if it computes none.
 	ContentHash string
@@ -174,7 +174,7 @@ type Observer interface {
 	Called(provider, route, result string)
 	// Sent reports how many bytes of files the service has accepted.
 	Sent(provider string, bytes int64)
-	// Refreshed reports that an access token was refreshed, and the result as for Called.
+	// Refreshed reports a refresh of an access token and its result, as for Called.
 	Refreshed(provider, result string)
 }
 

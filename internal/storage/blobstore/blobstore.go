@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package blobstore is the storage provider for buckets: S3 and what speaks its API, Google Cloud Storage and Azure Blob Storage. A
+// Package blobstore is the storage provider for buckets: S3 and services with its API, Google Cloud Storage and Azure Blob Storage. A
 // path without its leading slash is the object's key; there are no folders.
 package blobstore
 
@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// maxFiles is the greatest number of files in one call of Upload, which sends them all at a time.
+	// maxFiles is the greatest number of files in one call of Upload, which sends them in parallel.
 	maxFiles = 8
 	// maxRenames is how many paths Upload tries for a file with the policy Rename.
 	maxRenames = 100
@@ -40,8 +40,8 @@ type Bucket struct {
 	observer  storage.Observer
 }
 
-// New returns the provider of an open bucket. key identifies the bucket among all of the service, also if another endpoint has one of the
-// same name.
+// New returns the provider of an open bucket. key identifies the bucket among all buckets of the service, also if another endpoint has a
+// bucket of the same name.
 func New(provider, name, key string, bucket *blob.Bucket, observer storage.Observer) *Bucket {
 	return &Bucket{provider, name, provider + ":" + key, bucket, observer}
 }
@@ -220,7 +220,7 @@ func statusOf(err error) int {
 	return statusOfOthers(err)
 }
 
-// decodeError returns the *storage.Error of an error of a service. It leaves the service's own text out, because that may repeat what was
+// decodeError returns the *storage.Error of an error of a service. It omits the service's own text, because that may repeat what was
 // sent.
 func (b *Bucket) decodeError(err error) error {
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: fmt.Errorf("%s: HTTP %d %s", b.provider, statusOf(err), codeOf(err))}

@@ -224,6 +224,6 @@ func TestOpenGCSAndAzureBlob(t *testing.T) {
 		t.Errorf("Azure: %v", err)
 	}
 	if _, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "no base64!"}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != storage.ReasonInvalidCredentials {
-		t.Errorf("Azure takes a key that is none: %v", err)
+		t.Errorf("Azure takes a key that is not base64: %v", err)
 	}
 }

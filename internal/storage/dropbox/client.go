@@ -31,9 +31,9 @@ const (
 
 	// provider is the name of the service, as in spec.provider.
 	provider = "dropbox"
-	// maxAnswer bounds how much of an answer is read, in bytes: the metadata of a thousand files.
+	// maxAnswer bounds an answer, in bytes. The metadata of a thousand files fits.
 	maxAnswer = 4 << 20
-	// callTimeout bounds a call without a file. A call with one gets a second more for each uploadRate bytes.
+	// callTimeout bounds a call without a file. A call with a file gets one second more for each uploadRate bytes.
 	callTimeout = 30 * time.Second
 	uploadRate  = 64 << 10
 )
@@ -48,7 +48,7 @@ type Config struct {
 	RootNamespaceID string
 	// Transport defaults to http.DefaultTransport.
 	Transport http.RoundTripper
-	// LargeFile is the size in bytes above which a file is sent in parallel chunks; it is also the greatest size of all files together
+	// LargeFile is the size in bytes above which a file is sent in parallel chunks; it is also the greatest total size of the files
 	// that one call of Upload sends. Default 64 MiB: above that, one connection to Dropbox is slower.
 	LargeFile int64
 	// Observer receives metrics. Default: none.
@@ -206,7 +206,7 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		if err != nil {
 			return fmt.Errorf("making the request %s: %w", route, err)
 		}
-		// With the length announced, Dropbox never takes a file that is cut short for a whole one.
+		// With the length announced, Dropbox never takes a truncated file for a whole one.
 		req.ContentLength = b.size
 		if b.size == 0 {
 			req.Body = http.NoBody

@@ -229,7 +229,7 @@ func TestRefusedRefreshTokenIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-// TestSDKAgrees reads with another client what ours has written.
+// TestSDKAgrees reads with an SDK for Dropbox what Client has written.
 func TestSDKAgrees(t *testing.T) {
 	sim := dropboxsim.New()
 	sim.AddAccount(account)

@@ -61,7 +61,7 @@ var rules = map[string]rule{
 	"access_restricted":     {storage.Stop, storage.ReasonNoWritePermission, "Access to this folder is restricted", false},
 	"team_folder":           {storage.Stop, storage.ReasonNoWritePermission, "Team folders cannot be written to like this", false},
 	"operation_suppressed":  {storage.Stop, storage.ReasonNoWritePermission, "Dropbox does not allow this change", false},
-	"conflict":              {storage.Stop, storage.ReasonConflict, "Something else stands at this path", false},
+	"conflict":              {storage.Stop, storage.ReasonConflict, "Something else is at this path", false},
 	"content_hash_mismatch": {storage.Stop, storage.ReasonContentChanged, "The rendered file changed while it was uploaded", false},
 	"payload_too_large":     {storage.Stop, storage.ReasonFileTooLarge, "File is too large for Dropbox", false},
 	"too_large":             {storage.Stop, storage.ReasonFileTooLarge, "File is too large for Dropbox", false},
@@ -124,7 +124,7 @@ func decodeEntryError(failure json.RawMessage) error {
 	return decodeError(http.StatusConflict, http.Header{}, body)
 }
 
-// wrongEntries returns the error of an answer with a wrong number of entries. Then none can be trusted.
+// wrongEntries returns the error of an answer with a wrong number of entries. None of them can be trusted.
 func wrongEntries(route string, got, want int) error {
 	return &storage.Error{
 		Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Doubt: true,
@@ -185,7 +185,7 @@ func decodeTokenError(err error) error {
 	if refused.Response != nil {
 		status = refused.Response.StatusCode
 	}
-	// The error leaves the answer itself out, because that may repeat what was sent.
+	// The error omits the answer, because that may repeat what was sent.
 	cause := &apiError{status: status, text: refused.ErrorCode}
 	switch {
 	case refused.ErrorCode == "invalid_grant":
@@ -216,5 +216,5 @@ func hasTag(err error, tag string) bool {
 	return slices.Contains(cause.tags, tag)
 }
 
-// isConflict reports whether a "file" or "folder", as kind says, is at the path already.
+// isConflict reports whether something of the kind, "file" or "folder", is already at the path.
 func isConflict(err error, kind string) bool { return hasTag(err, "conflict") && hasTag(err, kind) }

@@ -28,7 +28,7 @@ type Folder struct {
 // entries, including files, and the rest was not read. Errors are *storage.Error, with ReasonNotFound if the folder does not exist.
 func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Folder, complete bool, err error) {
 	if folder == "/" {
-		folder = "" // Dropbox's name of the root here
+		folder = "" // Dropbox's name for the root in this route
 	}
 	var page struct {
 		Entries []struct {

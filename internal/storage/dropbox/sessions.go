@@ -39,7 +39,7 @@ type session struct {
 	id string
 	// closed is true once Dropbox has all bytes.
 	closed bool
-	// chunks of a concurrent session: the hashes of the blocks of each chunk that Dropbox has, nil for the others.
+	// chunks holds the block hashes of each chunk of a concurrent session; nil for a chunk that Dropbox does not have yet.
 	chunks [][]byte
 }
 
@@ -215,15 +215,15 @@ type spareSessions struct {
 	expires time.Time
 }
 
-// drop forgets all of them, because Dropbox does not know them any more.
+// drop forgets all of them, because Dropbox no longer knows them.
 func (s *spareSessions) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ids = nil
 }
 
-// sessionIDs returns the ids of n new sequential sessions. If it must start some, it starts more, so that the next batches need no call
-// for it.
+// sessionIDs returns the ids of n new sequential sessions. If it must start some, it starts more than n, so that the next batches
+// need no such call.
 func (c *Client) sessionIDs(ctx context.Context, n int) ([]string, error) {
 	s := &c.spare
 	s.mu.Lock()
@@ -356,7 +356,7 @@ func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Re
 	return results
 }
 
-// sessionLost returns the error of a session that Dropbox does not know any more.
+// sessionLost returns the error of a session that Dropbox no longer knows.
 func sessionLost(err error) error {
 	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonSessionLost, Message: "Dropbox has lost the upload", Doubt: true, Err: err}
 }

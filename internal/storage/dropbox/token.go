@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// refusalPause is how long the client does not try a refused refresh token again.
+	// refusalPause is how long the client waits before it tries a refused refresh token again.
 	refusalPause = 10 * time.Minute
 	// expirySlack is how long before its end the client replaces an access token. It is longer than the time between two checks of a
 	// connection, which refresh the token too, so that an upload rarely waits for one.
@@ -25,11 +25,11 @@ const (
 
 // tokens holds the access token of an account, in memory only.
 type tokens struct {
-	// lock is a mutex that a context can interrupt. It guards the fields below, also during a refresh, so that one is in flight at a
-	// time.
+	// lock is a mutex that a context can interrupt. It guards the fields below, also during a refresh, so that only one
+	// refresh is in flight.
 	lock    chan struct{}
 	current *oauth2.Token
-	// refused is why Dropbox refused the refresh token; it holds until refusedUntil.
+	// refused is the error of a refused refresh token; accessToken returns it until refusedUntil.
 	refused      error
 	refusedUntil time.Time
 }

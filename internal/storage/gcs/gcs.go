@@ -34,7 +34,7 @@ import (
 const (
 	// Scope lets an account read and write objects.
 	Scope = "https://www.googleapis.com/auth/devstorage.read_write"
-	// chunkSize is the size of the requests in which a large object goes up, a multiple of 256 KiB. A smaller object takes one request.
+	// chunkSize is the size of each request of a large upload, a multiple of 256 KiB. A smaller object takes one request.
 	chunkSize = 16 << 20
 	// attempts of a request for the content store. The upload engine tries again itself.
 	attempts = 5
@@ -71,17 +71,17 @@ func (opener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, erro
 // endpoint of the JSON API.
 const endpoint = "https://storage.googleapis.com"
 
-// Open returns a bucket that client, which adds the tokens, reaches. A request that fails is not tried again.
+// Open returns a bucket. client adds the tokens. A request that fails is not tried again.
 func Open(client *http.Client, name string) *blob.Bucket {
 	return blob.NewBucket(&bucket{name: name, endpoint: endpoint, client: client, attempts: 1})
 }
 
-// Error is an answer that is none of success.
+// Error is an answer with a status other than success.
 type Error struct{ Status int }
 
 func (e *Error) Error() string { return fmt.Sprintf("the service answers HTTP %d", e.Status) }
 
-// errUnused is what a method returns that Platen does not call.
+// errUnused is the error of methods that Platen does not call.
 var errUnused = errors.New("not implemented")
 
 // bucket implements driver.Bucket.
@@ -150,7 +150,7 @@ func (b *bucket) do(ctx context.Context, r request, wanted ...int) (*http.Respon
 	}
 }
 
-// isTransient says whether another attempt may succeed: the service asks for it, or did not answer.
+// isTransient reports whether another attempt may succeed: the service asks for it, or did not answer.
 func isTransient(err error) bool {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
@@ -317,8 +317,8 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	}, nil
 }
 
-// writer implements driver.Writer. An object that fits in a chunk goes up in one request when the writer is closed, a larger one in a
-// session of several. The object appears with the last request; a writer whose context has ended leaves nothing.
+// writer implements driver.Writer. An object that fits in a chunk is uploaded in one request when the writer is closed, a larger
+// one in a session of several requests. The object appears with the last request; a writer whose context has ended leaves nothing.
 type writer struct {
 	ctx        context.Context //nolint:containedctx // the driver's interface has none in Write and Close
 	bucket     *bucket
@@ -415,7 +415,7 @@ func (w *writer) send(last bool) error {
 		if resp.StatusCode == incomplete { // the service may keep less than it was sent
 			end, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Range"), "bytes=0-"), 10, 64)
 			if kept = end + 1 - w.sent; err != nil || kept <= 0 || kept > int64(len(w.chunk)) {
-				return fmt.Errorf("the service keeps %q of an upload of which it was sent %d bytes", resp.Header.Get("Range"), w.sent+int64(len(w.chunk)))
+				return fmt.Errorf("the service answers that it has %q of an upload, after %d bytes were sent", resp.Header.Get("Range"), w.sent+int64(len(w.chunk)))
 			}
 		}
 		w.sent += kept

@@ -221,7 +221,7 @@ func (s *service) finish(w http.ResponseWriter, o *object) {
 	_ = json.NewEncoder(w).Encode(o)
 }
 
-// transport brings every request to the service, whatever its host.
+// transport sends every request to the service, whatever its host.
 type transport struct{ service http.Handler }
 
 // RoundTrip implements http.RoundTripper.
@@ -322,7 +322,7 @@ func TestProviderErrors(t *testing.T) {
 	}
 }
 
-// openURL opens the bucket as the content store does, with the service at the place of an emulator.
+// openURL opens the bucket as the content store does, with the service as the emulator.
 func openURL(t *testing.T, s *service) *blob.Bucket {
 	t.Helper()
 	server := httptest.NewServer(s)
@@ -424,7 +424,7 @@ func TestLargeObject(t *testing.T) {
 			}
 			taken := bucket.WriteAll(t.Context(), "film.mp4", data, &blob.WriterOptions{IfNotExist: true})
 			if gcerrors.Code(taken) != gcerrors.FailedPrecondition {
-				t.Errorf("writing where an object stands: %v", taken)
+				t.Errorf("writing where an object exists: %v", taken)
 			}
 		})
 	}

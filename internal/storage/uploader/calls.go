@@ -44,7 +44,7 @@ func send(items []*item, in stage) []*storage.File {
 	return files
 }
 
-// waitForSlot waits until a call may begin; false when ctx ends before.
+// waitForSlot waits until a call may begin. It returns false if ctx ends first.
 func (u *Uploader) waitForSlot(ctx context.Context) bool {
 	select {
 	case u.slots <- struct{}{}:
@@ -54,7 +54,8 @@ func (u *Uploader) waitForSlot(ctx context.Context) bool {
 	}
 }
 
-// open opens a destination's provider and hands its items to the account. It sets the next attempt if that may help in time.
+// open opens a destination's provider and hands its items to the account. After a failure it sets the next
+// attempt, or ends the items if no attempt can help in time.
 func (u *Uploader) open(ctx context.Context, d *destination) {
 	provider, err := d.Open(ctx)
 	u.mu.Lock()
@@ -102,7 +103,7 @@ func (u *Uploader) stage(ctx context.Context, a *account, items []*item, files [
 		default:
 			it.stage = waiting
 			problem := *storage.AsError(errs[i])
-			problem.Doubt = false // nobody sees what is staged only
+			problem.Doubt = false // nobody sees staged bytes
 			u.retry(ctx, a, it, &problem)
 		}
 	}
@@ -110,7 +111,7 @@ func (u *Uploader) stage(ctx context.Context, a *account, items []*item, files [
 	u.touch(a)
 }
 
-// commit brings files to their paths. It chooses them once there is a slot, so that those that arrive until then go along.
+// commit uploads files to their paths. It chooses them once it has a slot, so that it includes files that arrive until then.
 func (u *Uploader) commit(ctx context.Context, a *account) {
 	if !u.waitForSlot(ctx) {
 		return
@@ -154,7 +155,7 @@ func (u *Uploader) commit(ctx context.Context, a *account) {
 	u.touch(a)
 }
 
-// retry sets when an item is tried again after a failure, or ends it. A failure of the account holds or ends all that goes to it. The
+// retry sets when an item is tried again after a failure, or ends it. A failure of the account holds or ends all its items. The
 // lock must be held.
 func (u *Uploader) retry(ctx context.Context, a *account, it *item, problem *storage.Error) {
 	if ctx.Err() != nil {
@@ -186,14 +187,14 @@ func (u *Uploader) retry(ctx context.Context, a *account, it *item, problem *sto
 	}
 }
 
-// hold makes the account wait after a failure that concerns all of it. Failures of one hold count once.
+// hold makes the account wait after a failure that concerns all of it. Failures during one hold count once.
 func (a *account) hold(now time.Time, policy storage.RetryPolicy, retryAfter time.Duration) {
 	if now.After(a.heldUntil) {
 		a.failures++
 		a.heldUntil = now.Add(policy.Delay(a.failures))
 	}
-	if asked := now.Add(retryAfter); asked.After(a.heldUntil) {
-		a.heldUntil = asked
+	if requested := now.Add(retryAfter); requested.After(a.heldUntil) {
+		a.heldUntil = requested
 	}
 }
 

@@ -162,7 +162,7 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 	}
 }
 
-// afterCrash returns an upload as a new manager asks for it, which does not know what the one before has uploaded.
+// afterCrash returns the upload that a new manager asks for, because it does not know what the manager before it has uploaded.
 func afterCrash(up uploader.Upload) uploader.Upload {
 	c := up.Connections[0]
 	c.Files = append([]storage.File(nil), c.Files...)

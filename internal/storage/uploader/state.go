@@ -15,8 +15,8 @@ import (
 const (
 	// maxStaging is how many large files of an account are staged at a time.
 	maxStaging = 2
-	// aheadBytes and aheadAge are when the files of a render in progress are staged: as soon as so many bytes wait, or one file has
-	// waited so long. A render that ends sooner needs no call for it.
+	// The files of a render in progress are staged once aheadBytes wait, or one file has waited for aheadAge. A render that ends sooner
+	// needs no such call.
 	aheadBytes = 8 << 20
 	aheadAge   = time.Second
 )
@@ -38,7 +38,7 @@ const (
 	staged
 	// committing: a call brings it to its path.
 	committing
-	// abandoned: a call is in flight and its result does not matter any more.
+	// abandoned: a call is in flight and its result no longer matters.
 	abandoned
 	// settled: the item's result is final.
 	settled
@@ -84,8 +84,8 @@ func (it *item) isLarge() bool {
 
 // machine is a destination or an account.
 type machine interface {
-	// next returns what to begin at a time, and when to ask again at the latest; the zero time is when something has changed. It
-	// changes nothing.
+	// next returns the actions to begin at now, and when to call it again at the latest; the zero time is only after a change of
+	// state. It changes nothing.
 	next(now time.Time) (actions []action, again time.Time)
 }
 
@@ -97,7 +97,7 @@ const (
 	openProvider kind = iota
 	// stageFiles stages the items in one call.
 	stageFiles
-	// commitFiles commits what is committable once there is a slot; items is what that would be now.
+	// commitFiles commits the items that are committable once a slot is free; items are those that are committable now.
 	commitFiles
 	// expireFiles ends the items, because their deadline has passed.
 	expireFiles
@@ -111,7 +111,7 @@ type action struct {
 	items       []*item
 }
 
-// access is how far a destination has come to its provider.
+// access is the state of a destination's access to its provider.
 type access int
 
 const (
@@ -123,14 +123,14 @@ const (
 	opened
 	// failed: the provider could not be opened in time.
 	failed
-	// stopped: the upload is not wanted any more.
+	// stopped: the upload is no longer wanted.
 	stopped
 )
 
 // destination is a Connection of an upload and how far it has come.
 type destination struct {
 	Connection
-	// upload as Ensure was last given it.
+	// upload is the argument of the last Ensure.
 	upload *Upload
 	limit  *limit
 	items  []*item
@@ -145,7 +145,7 @@ type destination struct {
 	key      string
 }
 
-// next implements machine. While the render goes on, each Ensure gives one attempt; once the upload is complete, time does.
+// next implements machine. While the render goes on, each Ensure allows one attempt. Once the upload is complete, attempts follow by time.
 func (d *destination) next(now time.Time) (actions []action, again time.Time) {
 	switch {
 	case d.access != closed, d.attempts > 0 && !d.upload.Complete:
@@ -179,16 +179,17 @@ func (d *destination) result() Result {
 	return result
 }
 
-// account is a storage account and the items of all jobs that go to it. It has one commit in flight at a time; the next one takes all
-// that waits by then. So the account's own uploads never contend for its lock, and none waits for a timer.
+// account is a storage account and the items of all jobs that go to it. It has one commit in flight at a time; the next one takes
+// every file that waits by then. So the account's own uploads never contend for its lock, and none waits for a timer.
 type account struct {
 	key   string
 	items []*item
 	// committing is true while a commit waits for its slot or is in flight.
 	committing bool
-	// heldUntil is when the account may be called again, after so many failures of the whole account in a row.
+	// heldUntil is when the account may be called again.
 	heldUntil time.Time
-	failures  int
+	// failures counts the failures of the whole account in a row.
+	failures int
 }
 
 // isIdle reports whether the account has nothing to do and nothing to remember.
@@ -232,8 +233,8 @@ func (a *account) next(now time.Time) (actions []action, again time.Time) {
 	return actions, again
 }
 
-// stageable returns what to stage, a call each: large files one by one, and small ones together, if they are too many for one commit
-// or their render goes on for long.
+// stageable returns the items of each call to stage: a large file by itself, and small files together if they are too many bytes for
+// one commit or their render takes long.
 func (a *account) stageable(now time.Time, at func(time.Time)) (calls [][]*item) {
 	large, small := 0, false // in flight
 	for _, it := range a.items {
@@ -282,7 +283,7 @@ func (a *account) stageable(now time.Time, at func(time.Time)) (calls [][]*item)
 	return calls
 }
 
-// committable returns what one commit takes: files of one provider, as many as it allows, and no two with one path.
+// committable returns what one commit takes: files of one provider, as many as it allows, and no two with the same path.
 func (a *account) committable(now time.Time) (items []*item) {
 	if now.Before(a.heldUntil) {
 		return nil
@@ -316,7 +317,7 @@ func (a *account) committable(now time.Time) (items []*item) {
 	return items
 }
 
-// earlier returns the earlier of two times; the zero time is never.
+// earlier returns the earlier of two times; the zero time means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b

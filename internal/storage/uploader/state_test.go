@@ -15,7 +15,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// moment is when the tests ask; times in their tables are relative to it.
+// moment is when the tests call next; times in their tables are relative to it.
 var moment = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // fileState is an item in a table.
@@ -24,11 +24,11 @@ type fileState struct {
 	stage stage
 	// size in bytes; 0 is 1.
 	size int64
-	// age is how long it has waited, and backoff in how long it may be tried again.
+	// age is how long it has waited; backoff is how long until it may be tried again.
 	age, backoff time.Duration
 	// rendering is true while its job's render goes on.
 	rendering bool
-	// deadline from the moment on; 0 is ten minutes.
+	// deadline is relative to moment; 0 is ten minutes.
 	deadline time.Duration
 	// second says that the file goes through a second client of the account.
 	second bool
@@ -43,7 +43,7 @@ func TestNextOfAnAccount(t *testing.T) {
 		files      []fileState
 		committing bool
 		heldFor    time.Duration
-		// want are the actions, and again when to ask again; 0 is when something changes.
+		// want are the actions; again is when to call next again, 0 for only after a change.
 		want  []string
 		again time.Duration
 	}{
@@ -56,7 +56,7 @@ func TestNextOfAnAccount(t *testing.T) {
 		"a commit is in flight": {
 			files: []fileState{{path: "/1", stage: committing}, {path: "/2"}}, committing: true, again: 10 * time.Minute,
 		},
-		"a path that differs in case only goes later": {
+		"a path that differs only in case goes later": {
 			files: []fileState{{path: "/Card.png"}, {path: "/card.PNG"}, {path: "/x"}}, want: []string{"commit /Card.png /x"}, again: 10 * time.Minute,
 		},
 		"a second client goes later": {
@@ -178,7 +178,7 @@ func TestNextOfADestination(t *testing.T) {
 	}
 }
 
-// expectActions compares what a machine wants with actions in words and the time until it is asked again.
+// expectActions compares the answer of next with actions in words and the time until the next call.
 func expectActions(t *testing.T, actions []action, at time.Time, want []string, again time.Duration) {
 	t.Helper()
 	names := map[kind]string{openProvider: "open", stageFiles: "stage", commitFiles: "commit", expireFiles: "expire"}
@@ -201,6 +201,6 @@ func expectActions(t *testing.T, actions []action, at time.Time, want []string, 
 		wait = at.Sub(moment)
 	}
 	if diff := cmp.Diff(again.String(), wait.String()); diff != "" {
-		t.Errorf("asked again after (-want +got):\n%s", diff)
+		t.Errorf("next call after (-want +got):\n%s", diff)
 	}
 }

@@ -18,7 +18,7 @@ const burst = 64 << 10
 type limit struct {
 	*rate.Limiter
 	connection types.NamespacedName
-	// users are the destinations that share it.
+	// users is how many destinations share it.
 	users int
 }
 

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package uploader is the upload engine: it brings the files of jobs to their storage accounts with the fewest calls, writes no file
-// twice and ends in time.
+// Package uploader is the upload engine: it uploads the files of jobs to their storage accounts with the fewest calls, writes no file
+// twice, and ends by the deadline.
 //
 //	Ensure ─► destination: a connection of a job ─► account: the files of all jobs that go to it
 //	                 │ next                                  │ next
@@ -10,9 +10,10 @@
 //	               open                           stage, commit, expire ─► settled | again: the file, or the whole account, waits
 //
 // A destination and an account are state machines (state.go): next decides from their state and the time alone, and returns the
-// actions to begin. Start asks those that are due and begins their actions; a call of a provider feeds its result back (calls.go).
+// actions to begin. Start calls next of the machines that are due and begins their actions. The result of each call of a provider changes their
+// state (calls.go).
 //
-// All of this is memory. After a crash the controller of the jobs asks again for what it wants, with files that are doubtful, and the
+// All state is in memory. After a crash the controller of the jobs calls Ensure again and marks the files as doubtful, so that the
 // providers look before they write.
 package uploader
 
@@ -32,7 +33,7 @@ type Upload struct {
 	Job        types.NamespacedName
 	UID        types.UID
 	Generation int64
-	// Deadline is when a file that is not uploaded has failed. It is read once the upload is Complete.
+	// Deadline is when a file that is not uploaded yet fails. It has no effect until the upload is Complete.
 	Deadline    time.Time
 	Connections []Connection
 	// Complete says that no file will follow and that all files may be committed. Until then the engine only stages files, where the
@@ -70,7 +71,7 @@ type Observer interface {
 	Dequeued(waited time.Duration)
 	// Retried reports that a file will be tried again, and the reason of the error.
 	Retried(reason string)
-	// QueueChanged reports by how many the unfinished files have grown (or shrunk, if negative).
+	// QueueChanged reports the change in the number of unfinished files.
 	QueueChanged(delta int)
 }
 
@@ -89,7 +90,7 @@ type Options struct {
 // Uploader runs uploads. Make one with New and run Start.
 type Uploader struct {
 	Options
-	// slots bound the calls in flight. They are given in the order of asking, so no account starves.
+	// slots bound the calls in flight. Whoever waits longest gets the next one, so no account starves.
 	slots chan struct{}
 	// wake has a value when a machine has become due.
 	wake  chan struct{}
@@ -99,7 +100,7 @@ type Uploader struct {
 	uploads  map[types.NamespacedName][]*destination
 	accounts map[string]*account
 	limits   map[types.NamespacedName]*limit
-	// due is when to ask each machine for its next actions; the zero time is at once. A machine that waits for a call is not in it.
+	// due is when to call next of each machine; the zero time is at once. A machine that waits for a call is not in it.
 	due map[machine]time.Time
 	// changed lists the jobs to report through Changed once the lock is released.
 	changed []types.NamespacedName
@@ -184,8 +185,8 @@ func (u *Uploader) touch(m machine) {
 	}
 }
 
-// Ensure begins an upload, or adds the files that have come since. It first stops an upload of another generation of the job: of
-// that one's files only those in flight may still be uploaded.
+// Ensure begins an upload, or adds the files that are new since the last call. It first stops an upload of another generation of the
+// job; only files of it that are in flight may still be uploaded.
 func (u *Uploader) Ensure(up Upload) {
 	u.mu.Lock()
 	defer u.unlock()
@@ -220,7 +221,7 @@ func (u *Uploader) Ensure(up Upload) {
 	u.uploads[up.Job] = destinations
 }
 
-// add makes items of the files of a destination. A file whose content has changed, because its page was rendered again, replaces the
+// add adds an item for each new file of a destination. A file whose content has changed, because its page was rendered again, replaces the
 // older one. The lock must be held.
 func (u *Uploader) add(d *destination, doubtful bool) {
 	now := time.Now()
@@ -299,7 +300,7 @@ func (u *Uploader) stop(job types.NamespacedName) {
 	delete(u.uploads, job)
 }
 
-// abandon ends an item that is not wanted any more, or has it end with the call in flight. The lock must be held.
+// abandon ends an item that is no longer wanted. An item in flight ends with its call. The lock must be held.
 func (u *Uploader) abandon(it *item) {
 	if it.inFlight() {
 		it.stage = abandoned

@@ -22,7 +22,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// fakeProvider is a provider with the test's answers, which records its calls.
+// fakeProvider gives the test's answers and records its calls.
 type fakeProvider struct {
 	storage.Provider
 	key    string
@@ -39,7 +39,7 @@ type fakeProvider struct {
 func (a *fakeProvider) Key() string            { return a.key }
 func (a *fakeProvider) Limits() storage.Limits { return a.limits }
 
-// record adds a call to the list and returns its number. A doubtful path ends with ?, one with a session with *.
+// record adds a call to the list and returns its number. A doubtful path ends with ?, a path with a session with *.
 func (a *fakeProvider) record(what string, files []*storage.File) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -65,7 +65,7 @@ type Attempt struct {
 // NewAttempt returns a random attempt.
 func NewAttempt() Attempt { return Attempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier()} }
 
-// Grant is the permission of a person. It never prints its token.
+// Grant is the permission that a person gave. It never prints its token.
 type Grant struct {
 	RefreshToken string
 	AccountID    string
@@ -157,7 +157,7 @@ func (a Attempt) Code(query url.Values) (string, error) {
 	return query.Get("code"), nil
 }
 
-// printable shortens a foreign text and removes what a terminal would obey.
+// printable shortens a text from outside and removes control characters.
 func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

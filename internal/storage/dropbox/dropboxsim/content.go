@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// content is the bytes of a file or session in the parts in which they arrived. Each part keeps the hashes of its blocks, so that a large
+// content holds the bytes of a file or session, in the parts that arrived. Each part keeps the hashes of its blocks, so that a large
 // file is neither copied nor hashed twice.
 type content struct {
 	parts []part
@@ -74,7 +74,7 @@ func (c content) bytes() []byte {
 	return joined
 }
 
-// readBody reads at most limit bytes, and one more if there are more.
+// readBody reads at most limit+1 bytes, so that the caller sees whether the body exceeds limit.
 func readBody(r io.Reader, length, limit int64) ([]byte, error) {
 	var b bytes.Buffer
 	if length > 0 && length <= limit {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Fault makes the next Count requests of a route fail, after Skip that do not.
+// Fault lets Skip requests of a route pass and makes the next Count requests fail.
 type Fault struct {
 	// Route such as /2/files/upload; empty means every route.
 	Route string `json:"route"`

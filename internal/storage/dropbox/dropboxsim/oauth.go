@@ -22,7 +22,7 @@ import (
 const (
 	// codeLife is how long an authorization code is valid.
 	codeLife = 10 * time.Minute
-	// codeMemory is how long the answer tells a used or expired code from an unknown one.
+	// codeMemory is how long answers distinguish a used or expired code from an unknown one.
 	codeMemory = time.Hour
 	// maxState is the greatest size of the state parameter, in bytes.
 	maxState = 2000
@@ -48,8 +48,8 @@ type code struct {
 	issued            time.Time
 }
 
-// oauthRoutes registers Dropbox's OAuth 2 (https://developers.dropbox.com/oauth-guide). www.dropbox.com shows the pages, the API
-// host gives the tokens.
+// oauthRoutes registers Dropbox's OAuth 2 (https://developers.dropbox.com/oauth-guide). www.dropbox.com shows the pages, and the
+// API host gives the tokens.
 func (s *Server) oauthRoutes() {
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /oauth2/authorize", s.consentPage)
@@ -73,8 +73,8 @@ type authorization struct {
 	query  url.Values
 }
 
-// readAuthorization checks the parameters of the authorize page. refusal says what is wrong with the first wrong one. The page shows it
-// and does not redirect, because the redirect URI may be anybody's. The lock must be held.
+// readAuthorization checks the parameters of the authorize page. refusal says what is wrong with the first wrong parameter, empty if all
+// are right. The page shows it and does not redirect, because the redirect URI may be anybody's. The lock must be held.
 func (s *Server) readAuthorization(r *http.Request) (a authorization, refusal string) {
 	q := r.URL.Query()
 	for name, values := range q {
@@ -343,7 +343,7 @@ func (s *Server) exchangeCode(app *account, form url.Values) (int, any) {
 			s.grants = map[string]*grant{}
 		}
 		if person.Revoked {
-			// The account is connected again; what was revoked stays invalid.
+			// The account is connected again; the revoked grants stay invalid.
 			person.Revoked, person.RefreshToken = false, ""
 			maps.DeleteFunc(s.grants, func(_ string, g *grant) bool { return g.person == person })
 		}

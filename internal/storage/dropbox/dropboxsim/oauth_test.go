@@ -235,8 +235,8 @@ func TestExchangeRefusals(t *testing.T) {
 		"no verifier":           {form: url.Values{"code_verifier": {""}}, want: `{"error":"invalid_grant","error_description":"invalid code verifier"}`},
 		"an expired code":       {later: codeLife, want: `{"error":"invalid_grant","error_description":"code has expired (within the last hour)"}`},
 		"a forgotten code":      {later: codeMemory, want: `{"error":"invalid_grant","error_description":"code doesn't exist or has expired"}`},
-		"an unasked verifier":   {request: plain, form: url.Values{"client_secret": {"hush"}}, want: `{"error":"invalid_grant","error_description":"invalid code verifier"}`},
-		"neither secret nor it": {request: plain, form: url.Values{"code_verifier": {""}}, want: `{"error":"invalid_client","error_description":"Invalid client_id or client_secret"}`},
+		"a needless verifier":   {request: plain, form: url.Values{"client_secret": {"hush"}}, want: `{"error":"invalid_grant","error_description":"invalid code verifier"}`},
+		"no secret or verifier": {request: plain, form: url.Values{"code_verifier": {""}}, want: `{"error":"invalid_client","error_description":"Invalid client_id or client_secret"}`},
 		"another grant":         {form: url.Values{"grant_type": {"password"}}, want: `{"error":"unsupported_grant_type","error_description":"grant_type must be authorization_code or refresh_token"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +288,7 @@ func TestAnotherAccountConnectsTheApp(t *testing.T) {
 	}
 }
 
-func TestSecondConsentIsOnlyAskedIfForced(t *testing.T) {
+func TestConsentIsAskedAgainOnlyIfNeeded(t *testing.T) {
 	p := newPerson(t, nil)
 	p.exchange(exchangeForm(url.Values{"code": {p.code(with(url.Values{"scope": {"account_info.read"}}))}}))
 	if status, _, location := p.authorize(with(url.Values{"scope": {"account_info.read"}}), nil); status != http.StatusFound || location.Query().Get("code") == "" {

@@ -149,7 +149,7 @@ func sessionAppend(c *call) (any, *apiError) {
 	return nil, nil
 }
 
-// append appends a part to a session. It returns an UploadSessionAppendError, nil if all is well.
+// append appends a part to a session. It returns an UploadSessionAppendError, nil on success.
 func (c *call) append(cursor sessionCursor, p part, last bool) map[string]any {
 	open, problem := c.open(cursor.SessionID)
 	switch {
@@ -173,7 +173,7 @@ func (c *call) append(cursor sessionCursor, p part, last bool) map[string]any {
 	return nil
 }
 
-// place adds a chunk to a concurrent session. Only the chunk that closes the session need not be a multiple of 4 MiB.
+// place adds a chunk to a concurrent session. Each chunk but the one that closes the session must be a multiple of 4 MiB.
 func (open *session) place(offset int64, p part, last bool) map[string]any {
 	switch {
 	case offset%hashBlock != 0:

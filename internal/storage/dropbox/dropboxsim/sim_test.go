@@ -141,7 +141,7 @@ func TestErrorBodies(t *testing.T) {
 func TestTokens(t *testing.T) {
 	c := newClient(t, func(a *Account) { a.Scopes = []string{"account_info.read"} })
 	if status, body := c.rpc("files/create_folder_v2", `{"path":"/x"}`); status != 401 || canonical(body) != `{"error":{".tag":"missing_scope","required_scope":"files.content.write"},"error_summary":"missing_scope/"}` {
-		t.Errorf("a scope that the app has not: HTTP %d %s", status, body)
+		t.Errorf("a scope that the app lacks: HTTP %d %s", status, body)
 	}
 	c.sim.ExpireTokens()
 	if status, body := c.rpc("users/get_current_account", "null"); status != 401 || canonical(body) != `{"error":{".tag":"expired_access_token"},"error_summary":"expired_access_token/"}` {
