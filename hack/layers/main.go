@@ -70,7 +70,7 @@ func list() (map[string]pkg, error) {
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		p := pkg{does: heading.ReplaceAllString(strings.TrimSuffix(fields[1], "."), "")}
-		for _, path := range strings.Fields(strings.Join(fields[2:], " ")) {
+		for path := range strings.FieldsSeq(fields[2]) {
 			if own, ok := strings.CutPrefix(path, module); ok {
 				p.imports = append(p.imports, own)
 			}
@@ -104,11 +104,11 @@ func update(page string, packages map[string]pkg) (string, error) {
 			continue
 		}
 		position[name] = i
-		imports := ""
+		var imports strings.Builder
 		for _, path := range p.imports {
-			imports += " `" + strings.TrimPrefix(path, "internal/") + "`"
+			fmt.Fprintf(&imports, " `%s`", strings.TrimPrefix(path, "internal/"))
 		}
-		lines[i] = fmt.Sprintf("| `%s` | %s |%s |", name, cmp.Or(p.does, match[2]), imports)
+		lines[i] = fmt.Sprintf("| `%s` | %s |%s |", name, cmp.Or(p.does, match[2]), imports.String())
 	}
 	for _, name := range slices.Sorted(maps.Keys(packages)) {
 		at, ok := position[name]
