@@ -101,7 +101,6 @@ run-unit-tests:
 
 .PHONY: test-e2e
 # With -p=1, because test/e2e kills the manager that test/e2e/docs needs.
-test-e2e: FAILPOINTS := yes
 test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
 	@hack/step end-to-end-tests "three minutes" $(GOTESTSUM) --format standard-verbose -- -count=1 -p=1 -timeout 20m ./test/e2e/...
 
@@ -154,10 +153,11 @@ endif
 cluster-down: ## Stop the development cluster and remove everything that it left.
 	go run ./hack/devcluster down
 
+# The end-to-end tests kill a manager that has failpoints.
 .PHONY: images
 images: ## Build the container images, without a container engine.
 	@$(PREFETCH) & hack/step images "three minutes the first time, seconds afterwards" go run ./hack/images -o $(IMAGES) || { wait; exit 1; }; wait
-	@$(if $(FAILPOINTS),go run ./hack/images -o $(IMAGES) -only manager -tags failpoints -tag failpoints)
+	@$(if $(filter test test-e2e,$(MAKECMDGOALS)),go run ./hack/images -o $(IMAGES) -only manager -tags failpoints -tag failpoints)
 
 # PREFETCH downloads the cluster's packages and modules while the images are built.
 PREFETCH := true
