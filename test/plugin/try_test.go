@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -186,6 +187,10 @@ func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 // An interrupted try deletes what it has created, even if its terminal was closed.
 func TestTryInterrupted(t *testing.T) {
 	platenSystem := installed(t)
+	// Under nohup, the command would inherit that SIGHUP is ignored. A signal that its parent handles is not.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	for name, sent := range map[string]os.Signal{"Ctrl-C": os.Interrupt, "terminated": syscall.SIGTERM, "terminal closed": syscall.SIGHUP} {
 		t.Run(name, func(t *testing.T) {
 			namespace, folder := workspace(t), t.TempDir()
