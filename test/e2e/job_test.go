@@ -168,7 +168,7 @@ var _ = Describe("A RenderJob", func() {
 		log, err := c.Kube().CoreV1().Pods(w.namespace).GetLogs(job.Status.PodName, &corev1.PodLogOptions{}).DoRaw(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		for _, host := range []string{"platen-content.platen-system.svc:8082", "dropboxsim.platen-system.svc:8090"} {
-			Expect(string(log)).To(ContainSubstring(`a page asked for an address that it may not reach","host":"` + host))
+			Expect(string(log)).To(ContainSubstring(`a page requested an address that is not allowed","host":"` + host))
 		}
 	})
 
