@@ -73,7 +73,7 @@ func run(ctx context.Context) error {
 	if err := try(ctx); err != nil {
 		return err
 	}
-	fmt.Println("\n==> kubectl apply --server-side -k config/samples: a banner, a carousel, a film, an invoice, and two jobs that end with a warning")
+	fmt.Println("\n==> kubectl apply --server-side -k config/samples: a banner, a carousel, a video, an invoice, and two jobs that end with a warning")
 	samples := samples()
 	for _, s := range samples {
 		if err := kubectl(ctx, "-n", s.job.Namespace, "delete", "renderjob", s.job.Name, "--ignore-not-found"); err != nil {
@@ -98,21 +98,25 @@ func run(ctx context.Context) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
+	bin, err := filepath.Abs("bin")
+	if err != nil {
+		return err
+	}
 	fmt.Printf(`
 ==> demo: %d of %d jobs ended as expected. The files:
   %[3]s/hello.png                     the first card
   %[3]s/marketing/summer-1.png        a banner
   %[3]s/marketing/launch-{1,2,3}.png  a carousel
-  %[3]s/marketing/teaser-1.mp4        a film
+  %[3]s/marketing/teaser-1.mp4        a video
   %[3]s/finance/invoice-1.pdf         an invoice
 
 The cluster stays up; try:
-  export KUBECONFIG=%[4]s
+  export KUBECONFIG=%[4]s PATH=%[5]s:$PATH   # the cluster, its kubectl and the plugin
   kubectl -n marketing get rj summer -o yaml
   kubectl -n marketing patch rj summer --type merge -p '{"spec":{"modifications":{"headline":"Long days, short nights"}}}'
   kubectl -n marketing get rj -w
   make cluster-down        # when you are done
-`, len(samples), len(samples), out, os.Getenv("KUBECONFIG"))
+`, len(samples), len(samples), out, os.Getenv("KUBECONFIG"), bin)
 	return nil
 }
 
