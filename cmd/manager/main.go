@@ -103,6 +103,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	pages, err := withoutCluster(ctx, direct, outbound.Policy{Allowed: o.outboundAllow, Denied: o.outboundDeny})
+	if err != nil {
+		return fmt.Errorf("reading the cluster's networks: %w", err)
+	}
 	store, err := content.Open(ctx, o.contentStore)
 	if err != nil {
 		return err
@@ -129,7 +133,7 @@ func run(ctx context.Context, o options) error {
 	uploads := uploader.New(uploader.Options{
 		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobChanged, Observer: metrics.Uploads{},
 	})
-	openers := buckets.Openers(outbound.Policy{Allowed: o.storageAllow}.Transport(), metrics.Uploads{})
+	openers := buckets.Openers(outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}.Transport(), metrics.Uploads{})
 	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Observer: metrics.Uploads{}})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: direct},
@@ -151,7 +155,7 @@ func run(ctx context.Context, o options) error {
 			PodConfig: podspec.Config{
 				Image:       o.rendererImage,
 				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
-				DispatchCA:  string(keys.CACert), OutboundAllow: o.outboundAllow.String(),
+				DispatchCA:  string(keys.CACert), OutboundAllow: pages.Allowed.String(), OutboundDeny: pages.Denied.String(),
 				MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
 				CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
 			},

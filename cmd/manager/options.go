@@ -38,6 +38,7 @@ type options struct {
 	memory        quantity
 	memoryLimit   quantity
 	outboundAllow outbound.Prefixes
+	outboundDeny  outbound.Prefixes
 	limits        task.Limits
 	rendersPer    int
 	maxPods       int
@@ -86,6 +87,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.rendererImage, "renderer-image", "platen.dev/renderer:dev", "image of render pods")
 	flags.Var(&o.cpu, "renderer-cpu", "CPU request of a render pod")
 	flags.Var(&o.outboundAllow, "renderer-outbound-allow", "comma-separated prefixes that pages may reach even if they are private, such as 10.1.0.0/16")
+	flags.Var(&o.outboundDeny, "outbound-deny", "comma-separated prefixes that pages and storage connections may not reach even if they are public, such as those of pods")
 	flags.Var(&o.memory, "renderer-memory", "memory request of a render pod")
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory limit of a render pod")
 	flags.IntVar(&o.limits.MaxPixels, "max-pixels", task.DefaultLimits.MaxPixels, "most pixels of a picture")

@@ -39,8 +39,9 @@ func run(log *slog.Logger) error {
 	maxPixels := flag.Int("max-pixels", 0, "most pixels of a picture; 0 is 100 million")
 	renders := flag.Int("renders-per-browser", 0, "renders after which a new browser replaces the old one; 0 is 1000")
 	memory := flag.Int64("memory-limit", 0, "memory limit of the pod in bytes; 0 is no limit")
-	var allowed outbound.Prefixes
-	flag.Var(&allowed, "outbound-allow", "comma-separated prefixes that pages may reach even if they are private")
+	var policy outbound.Policy
+	flag.Var(&policy.Allowed, "outbound-allow", "comma-separated prefixes that pages may reach even if they are private")
+	flag.Var(&policy.Denied, "outbound-deny", "comma-separated prefixes that pages may not reach even if they are public")
 	if err := fromEnvironment(); err != nil {
 		return err
 	}
@@ -48,7 +49,12 @@ func run(log *slog.Logger) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	proxy, err := outbound.NewProxy(outbound.Policy{Allowed: allowed}, log)
+	// Pods may have public addresses, above all with IPv6.
+	networks, err := outbound.LocalNetworks()
+	if err != nil {
+		return err
+	}
+	proxy, err := outbound.NewProxy(policy.Without(networks), log)
 	if err != nil {
 		return err
 	}
@@ -84,7 +90,7 @@ func run(log *slog.Logger) error {
 func fromEnvironment() error {
 	for name, variable := range map[string]string{
 		"max-pixels": "PLATEN_MAX_PIXELS", "renders-per-browser": "PLATEN_RENDERS_PER_BROWSER",
-		"memory-limit": "PLATEN_MEMORY_LIMIT", "outbound-allow": "PLATEN_OUTBOUND_ALLOW",
+		"memory-limit": "PLATEN_MEMORY_LIMIT", "outbound-allow": "PLATEN_OUTBOUND_ALLOW", "outbound-deny": "PLATEN_OUTBOUND_DENY",
 	} {
 		if value := os.Getenv(variable); value != "" {
 			if err := flag.Set(name, value); err != nil {

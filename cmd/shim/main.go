@@ -56,7 +56,7 @@ type options struct {
 	dropboxAppKey                                     string
 	wait, ttl, signedURLTTL                           time.Duration
 	limits                                            shim.Limits
-	webhookAllow                                      outbound.Prefixes
+	webhooks                                          outbound.Policy
 }
 
 func main() {
@@ -74,7 +74,8 @@ func main() {
 	flag.Float64Var(&o.limits.Rate, "caller-rate", 50, "requests a second of one caller")
 	flag.IntVar(&o.limits.Burst, "caller-burst", 100, "requests of one caller that may arrive at once")
 	flag.IntVar(&o.limits.Concurrency, "caller-concurrency", 256, "open requests of one caller, including those that wait for a job")
-	flag.Var(&o.webhookAllow, "webhook-allow", "private address prefixes that webhooks may call, separated by commas; public addresses are always allowed")
+	flag.Var(&o.webhooks.Allowed, "webhook-allow", "private address prefixes that webhooks may call, separated by commas; public addresses are allowed")
+	flag.Var(&o.webhooks.Denied, "outbound-deny", "public address prefixes that webhooks may not call, such as those of pods, separated by commas")
 	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits without Prefer: wait=N")
 	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "how long a finished job of the API or the page is kept with its files")
 	zapOptions := zap.Options{}
@@ -126,7 +127,7 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("watching RenderTemplates: %w", err)
 	}
 	hooks := &webhook.Reconciler{
-		Client: mgr.GetClient(), Reader: direct, Namespace: o.namespace, Policy: outbound.Policy{Allowed: o.webhookAllow},
+		Client: mgr.GetClient(), Reader: direct, Namespace: o.namespace, Policy: o.webhooks,
 		Ended: shim.Ended, Body: shim.WebhookBody, Secret: func(namespace string) []byte { return shim.WebhookKey(key.Derive, namespace) },
 		Clock: clock.RealClock{},
 	}

@@ -32,7 +32,12 @@ const (
 	// maxLife bounds the time of a connection, and maxBytes its response.
 	maxLife  = 2 * time.Minute
 	maxBytes = 256 << 20
+	// failureStep is the unit of time in which a request fails. It is longer than most DNS servers take to answer.
+	failureStep = 200 * time.Millisecond
 )
+
+// failure is the body of the answer to every request that fails.
+const failure = "this host does not answer, or it is not a public address on port 80 or 443"
 
 // ErrRefused means that the policy does not allow an address.
 var ErrRefused = errors.New("only public addresses may be reached, on ports 80 and 443")
@@ -65,11 +70,34 @@ func (p *Prefixes) String() string {
 	return strings.Join(parts, ",")
 }
 
-// Policy allows public addresses, as IANA's registries of special-purpose addresses define them, on ports 80 and 443, and the
-// addresses in Allowed.
+// private has addresses outside of IANA's registries that reach a cloud's platform from inside it.
+var private = []netip.Prefix{
+	netip.MustParsePrefix("168.63.129.16/32"), // Azure's WireServer: the configuration and certificates of the node
+}
+
+// Policy allows public addresses, as IANA's registries of special-purpose addresses define them, on ports 80 and 443. Allowed and Denied
+// change that. Of their prefixes that contain an address, the longest decides; Denied, if both have it. An IPv6 address that carries an IPv4
+// address (NAT64, 6to4, Teredo) is allowed if Allowed contains it and the policy allows what it carries.
 type Policy struct {
 	// Allowed has prefixes that are allowed on any port, even if they are private.
 	Allowed Prefixes
+	// Denied has prefixes that are denied, even if they are public.
+	Denied Prefixes
+	// Resolver resolves names. Default net.DefaultResolver.
+	Resolver *net.Resolver
+}
+
+// Without returns the policy without the public addresses in prefixes, which belong to the cluster: to nodes and pods. What Allowed names
+// stays allowed. Prefixes that the policy does not allow anyway are left out, so that Denied stays short.
+func (p Policy) Without(prefixes Prefixes) Policy {
+	p.Denied = slices.Clone(p.Denied)
+	for _, prefix := range prefixes {
+		named := slices.ContainsFunc(p.Allowed, prefix.Overlaps)
+		if !named && p.permits(netip.AddrPortFrom(prefix.Addr(), 443)) {
+			p.Denied = append(p.Denied, prefix.Masked())
+		}
+	}
+	return p
 }
 
 // Transport returns a transport that reaches only what the policy allows, for requests to addresses that users choose.
@@ -81,21 +109,106 @@ func (p Policy) Transport() *http.Transport {
 }
 
 // control returns an error if the policy does not allow an address. The dialer calls it just before it connects.
-func (p Policy) control(network, address string, conn syscall.RawConn) error {
-	if target, err := netip.ParseAddrPort(address); err == nil {
-		ip := target.Addr().Unmap()
-		if slices.ContainsFunc(p.Allowed, func(prefix netip.Prefix) bool { return prefix.Contains(ip) }) {
-			return nil
-		}
-	}
-	if err := ssrf.New().Safe(network, address, conn); err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+func (p Policy) control(network, address string, _ syscall.RawConn) error {
+	target, err := netip.ParseAddrPort(address)
+	if err != nil || !strings.HasPrefix(network, "tcp") || !p.permits(target) {
+		return ErrRefused
 	}
 	return nil
 }
 
+// permits returns whether the policy allows an address and port.
+func (p Policy) permits(target netip.AddrPort) bool {
+	ip := target.Addr().Unmap().WithZone("")
+	allowed, denied := longest(p.Allowed, ip), longest(p.Denied, ip)
+	if inner, ok := carried(ip); ok {
+		return allowed > denied && p.permits(netip.AddrPortFrom(inner, target.Port()))
+	}
+	if allowed >= 0 || denied >= 0 {
+		return allowed > denied
+	}
+	return longest(private, ip) < 0 && ssrf.New().SafeAddrPort(netip.AddrPortFrom(ip, target.Port())) == nil
+}
+
+// longest returns the length of the longest prefix that contains ip, or -1.
+func longest(prefixes []netip.Prefix, ip netip.Addr) int {
+	bits := -1
+	for _, prefix := range prefixes {
+		if prefix.Contains(ip) {
+			bits = max(bits, prefix.Bits())
+		}
+	}
+	return bits
+}
+
+var (
+	nat64      = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052
+	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215
+	sixToFour  = netip.MustParsePrefix("2002::/16")      // RFC 3056
+	teredo     = netip.MustParsePrefix("2001::/32")      // RFC 4380
+	compatible = netip.MustParsePrefix("::/96")          // RFC 4291, section 2.5.5.1
+)
+
+// carried returns the IPv4 address to which the network passes on what is sent to an IPv6 address.
+func carried(ip netip.Addr) (inner netip.Addr, ok bool) {
+	if !ip.Is6() || ip.IsUnspecified() || ip.IsLoopback() {
+		return netip.Addr{}, false
+	}
+	raw := ip.As16()
+	last := [4]byte(raw[12:])
+	switch {
+	case nat64.Contains(ip), nat64Local.Contains(ip), compatible.Contains(ip):
+		return netip.AddrFrom4(last), true
+	case sixToFour.Contains(ip):
+		return netip.AddrFrom4([4]byte(raw[2:6])), true
+	case teredo.Contains(ip):
+		for i := range last {
+			last[i] ^= 0xff
+		}
+		return netip.AddrFrom4(last), true
+	default:
+		return netip.Addr{}, false
+	}
+}
+
+// LocalNetworks returns the networks of this machine's or pod's interfaces: with IPv6, at least the 64 bits that its neighbours share.
+func LocalNetworks() (Prefixes, error) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("listing the addresses of this machine: %w", err)
+	}
+	var networks Prefixes
+	for _, address := range addresses {
+		prefix, err := netip.ParsePrefix(address.String())
+		if err != nil {
+			continue // no IP network
+		}
+		if prefix.Addr().Is6() && prefix.Bits() > 64 {
+			prefix = netip.PrefixFrom(prefix.Addr(), 64)
+		}
+		networks = append(networks, prefix.Masked())
+	}
+	return networks, nil
+}
+
 // Dialer returns a dialer that connects only to addresses that the policy allows. For others the error is ErrRefused.
-func (p Policy) Dialer() *net.Dialer { return &net.Dialer{Timeout: dialTimeout, Control: p.control} }
+func (p Policy) Dialer() *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, Control: p.control, Resolver: p.Resolver}
+}
+
+// dial is the dialer of pages. Unless the policy allows private addresses, it does not look for a name in the search domains of the pod: all
+// names there are the cluster's.
+func (p Policy) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if host, port, err := net.SplitHostPort(address); err == nil && len(p.Allowed) == 0 && !strings.HasSuffix(host, ".") {
+		if _, err := netip.ParseAddr(host); err != nil {
+			address = net.JoinHostPort(host+".", port)
+		}
+	}
+	return p.Dialer().DialContext(ctx, network, address)
+}
+
+// beginning is the key of the time at which a request came, in its context.
+type beginning struct{}
 
 // Proxy is a forward proxy for one browser.
 type Proxy struct {
@@ -111,18 +224,12 @@ type Proxy struct {
 
 // NewProxy starts a proxy on the loopback interface. The caller must call Close.
 func NewProxy(policy Policy, log *slog.Logger) (*Proxy, error) {
-	return newProxy(policy, net.DefaultResolver, log)
-}
-
-func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy: %w", err)
 	}
-	dialer := policy.Dialer()
-	dialer.Resolver = resolver
 	p := &Proxy{
-		dial: dialer.DialContext, listener: listener, log: log,
+		dial: policy.dial, listener: listener, log: log,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),
 	}
 	p.forward = &httputil.ReverseProxy{
@@ -135,7 +242,7 @@ func newProxy(policy Policy, resolver *net.Resolver, log *slog.Logger) (*Proxy, 
 			resp.Body = &bounded{ReadCloser: resp.Body, left: maxBytes}
 			return nil
 		},
-		ErrorHandler: p.failed,
+		ErrorHandler: p.refuse,
 		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	p.server = &http.Server{
@@ -167,7 +274,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many connections", http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), maxLife)
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), beginning{}, time.Now()), maxLife)
 	defer cancel()
 	switch {
 	case r.Method == http.MethodConnect:
@@ -179,20 +286,28 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
-	status := http.StatusBadGateway
+// refuse answers a request that failed. A page learns nothing from it of what a name resolves to: neither the answer nor, within failureStep,
+// its time depends on why the request failed.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, ErrRefused) {
-		status = http.StatusForbidden
 		p.log.Info("a page requested an address that is not allowed", "host", r.Host)
 	}
-	http.Error(w, http.StatusText(status), status)
+	if began, ok := r.Context().Value(beginning{}).(time.Time); ok {
+		rest := time.NewTimer(failureStep - time.Since(began)%failureStep)
+		defer rest.Stop()
+		select {
+		case <-rest.C:
+		case <-r.Context().Done():
+		}
+	}
+	http.Error(w, failure, http.StatusBadGateway)
 }
 
 // tunnel answers CONNECT.
 func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 	upstream, err := p.dial(r.Context(), "tcp", r.Host)
 	if err != nil {
-		p.failed(w, r, err)
+		p.refuse(w, r, err)
 		return
 	}
 	client, buffered, err := http.NewResponseController(w).Hijack()

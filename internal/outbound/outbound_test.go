@@ -6,6 +6,7 @@ package outbound
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,8 +15,11 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -31,7 +35,11 @@ func TestControl(t *testing.T) {
 		"169.254.169.254:80": false, "[fe80::1]:80": false, "[fd00:ec2::254]:80": false,
 		"100.100.100.200:80": false, "192.0.0.192:80": false, "198.18.0.1:80": false, "240.0.0.1:80": false, "255.255.255.255:80": false,
 		"224.0.0.1:80": false, "[ff02::1]:80": false,
-		"[::ffff:127.0.0.1]:80": false, "[::ffff:169.254.169.254]:80": false, "[64:ff9b::a9fe:a9fe]:80": false, "[2002:7f00:1::]:80": false,
+		"[::ffff:127.0.0.1]:80": false, "[::ffff:169.254.169.254]:80": false, "[::127.0.0.1]:80": false, "[::5db8:d822]:80": false,
+		"168.63.129.16:80": false, "[::ffff:168.63.129.16]:80": false,
+		"[64:ff9b::a9fe:a9fe]:80": false, "[64:ff9b::5db8:d822]:80": false, "[64:ff9b:1::a9fe:a9fe]:80": false,
+		"[2002:7f00:1::]:80": false, "[2002:5db8:d822::]:80": false, "[2001:0:4136:e378:8000:63bf:80ff:fffe]:80": false,
+		"[2606:2800:220:1::1%eth0]:80": true, "[fe80::1%eth0]:80": false,
 		"nonsense": false,
 	} {
 		network := "tcp4"
@@ -40,6 +48,90 @@ func TestControl(t *testing.T) {
 		}
 		if err := policy.control(network, address, nil); (err == nil) != want {
 			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestLongestPrefixDecides has policies with prefixes that contain each other, and addresses that carry others.
+func TestLongestPrefixDecides(t *testing.T) {
+	for name, test := range map[string]struct {
+		allowed, denied string
+		want            map[string]bool
+	}{
+		"public addresses of a cluster": {
+			denied: "2606:2800:220:1::/64,93.184.216.0/24",
+			want: map[string]bool{
+				"[2606:2800:220:1::1]:443": false, "[2606:2800:220:1::1%eth0]:443": false, "[2606:2800:220:2::1]:443": true,
+				"93.184.216.34:443": false, "[::ffff:93.184.216.34]:443": false, "93.184.217.34:443": true,
+			},
+		},
+		"a hole in what is allowed": {
+			allowed: "10.0.0.0/8", denied: "10.1.0.0/16",
+			want: map[string]bool{"10.2.0.1:8080": true, "10.1.0.1:8080": false, "93.184.216.34:443": true},
+		},
+		"an exception of what is denied": {
+			allowed: "10.1.2.3/32", denied: "10.0.0.0/8",
+			want: map[string]bool{"10.1.2.3:8080": true, "10.1.2.4:80": false},
+		},
+		"the same prefix":    {allowed: "10.0.0.0/8", denied: "10.0.0.0/8", want: map[string]bool{"10.0.0.1:80": false}},
+		"Azure's WireServer": {allowed: "168.63.129.16/32", want: map[string]bool{"168.63.129.16:80": true}},
+		"a cluster with NAT64": {
+			allowed: "64:ff9b::/96", denied: "93.184.216.0/24",
+			want: map[string]bool{
+				"[64:ff9b::5db8:d922]:443": true, "[64:ff9b::5db8:d922]:22": false, "[64:ff9b::5db8:d822]:443": false,
+				"[64:ff9b::a9fe:a9fe]:80": false, "[64:ff9b::a83f:8110]:80": false, "[64:ff9b:1::5db8:d922]:443": false,
+			},
+		},
+		"6to4 and Teredo": {
+			allowed: "2002::/16,2001::/32",
+			want: map[string]bool{
+				"[2002:5db8:d922::1]:443": true, "[2002:a00:1::1]:443": false,
+				"[2001:0:4136:e378:8000:63bf:a247:26dd]:443": true, "[2001:0:4136:e378:8000:63bf:f5ff:fffe]:443": false,
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var policy Policy
+			for prefixes, text := range map[*Prefixes]string{&policy.Allowed: test.allowed, &policy.Denied: test.denied} {
+				if err := prefixes.Set(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for address, want := range test.want {
+				if err := policy.control("tcp", address, nil); (err == nil) != want {
+					t.Errorf("%s: %v, want allowed = %v", address, err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestWithoutAddsPublicPrefixesOnly(t *testing.T) {
+	var cluster, want Policy
+	if err := cluster.Denied.Set("10.244.1.0/24,192.168.1.5/32,93.184.216.34/32,2606:2800:220:1::7/64,2606:2800:999::/64"); err != nil {
+		t.Fatal(err)
+	}
+	if err := want.Denied.Set("93.184.216.34/32,2606:2800:220:1::/64"); err != nil {
+		t.Fatal(err)
+	}
+	policy := Policy{Allowed: Prefixes{netip.MustParsePrefix("2606:2800:999::1/128")}}
+	got := policy.Without(cluster.Denied).Without(cluster.Denied).Denied
+	if !slices.Equal(got, want.Denied) {
+		t.Errorf("got %v, want %v", got, want.Denied)
+	}
+}
+
+func TestLocalNetworks(t *testing.T) {
+	networks, err := LocalNetworks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr("127.0.0.1")) }) {
+		t.Errorf("the loopback network is missing in %s", networks.String())
+	}
+	for _, network := range networks {
+		if network != network.Masked() || network.Addr().Is6() && network.Bits() > 64 {
+			t.Errorf("%s is an address, not a network", network)
 		}
 	}
 }
@@ -87,10 +179,10 @@ func TestProxyRefusesPrivateAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]"} {
-		if status, body := get(t, client, "http://"+host+":"+port); status != http.StatusForbidden || strings.Contains(body, "127") {
+		if status, body := get(t, client, "http://"+host+":"+port); status != http.StatusBadGateway || strings.Contains(body, "127") {
 			t.Errorf("%s: HTTP %d %s", host, status, body)
 		}
-		if status, body := get(t, client, "https://"+host+":"+port); status != 0 || !strings.Contains(body, "Forbidden") {
+		if status, body := get(t, client, "https://"+host+":"+port); status != 0 || !strings.Contains(body, "Bad Gateway") {
 			t.Errorf("CONNECT %s: HTTP %d %s", host, status, body)
 		}
 	}
@@ -105,7 +197,7 @@ func TestProxyDoesNotFollowRedirects(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	client, _ := through(t, loopback)
-	if status, body := get(t, client, server.URL); status != http.StatusForbidden {
+	if status, body := get(t, client, server.URL); status != http.StatusBadGateway {
 		t.Errorf("HTTP %d %s", status, body)
 	}
 }
@@ -210,13 +302,85 @@ func names(t *testing.T, answers ...[]netip.Addr) *net.Resolver {
 	}}
 }
 
+// TestFailuresLookTheSame compares the answers, byte for byte, to requests that fail for different reasons.
+func TestFailuresLookTheSame(t *testing.T) {
+	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := Policy{Allowed: loopback.Allowed, Resolver: names(t)} // of no name does it know an address
+	_ = closed.Close()
+	private := netip.MustParseAddr("10.0.0.1")
+	failures := []struct {
+		name, host string
+		policy     Policy
+	}{
+		{"refused address", "10.0.0.1:80", Policy{}},
+		{"refused port", "93.184.216.34:22", Policy{}},
+		{"name of a refused address", "internal.test:80", Policy{Resolver: names(t, []netip.Addr{private})}},
+		{"name without an address", "internal.test:80", allowed},
+		{"nobody listens", closed.Addr().String(), allowed},
+	}
+	date := regexp.MustCompile(`Date: [^\r]*`)
+	for _, request := range []string{
+		"CONNECT HOST HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n",
+		"GET http://HOST/ HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n",
+	} {
+		var want string
+		for _, f := range failures {
+			_, proxy := through(t, f.policy)
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", proxy.Address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if _, err := io.WriteString(conn, strings.ReplaceAll(request, "HOST", f.host)); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took < failureStep {
+				t.Errorf("%s: the answer came after %s, before anybody's", f.name, took)
+			}
+			got := date.ReplaceAllString(string(answer), "Date: x")
+			if want == "" {
+				want = got
+			}
+			if got != want || !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+				t.Errorf("%s:\n%s\nwant\n%s", f.name, got, want)
+			}
+		}
+	}
+}
+
+// TestNamesAreNotSearchedInTheCluster asks for a name that only the search domains of a pod have.
+func TestNamesAreNotSearchedInTheCluster(t *testing.T) {
+	for _, test := range []struct {
+		policy Policy
+		want   string
+	}{
+		{Policy{}, "platen-dispatch."},
+		{Policy{Allowed: Prefixes{netip.MustParsePrefix("10.0.0.0/8")}}, "platen-dispatch"},
+	} {
+		test.policy.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("no DNS server")
+		}}
+		_, err := test.policy.dial(t.Context(), "tcp", "platen-dispatch:80")
+		if dns := (*net.DNSError)(nil); !errors.As(err, &dns) || dns.Name != test.want {
+			t.Errorf("got %v, want a question for %s", err, test.want)
+		}
+	}
+}
+
 // TestNameThatResolvesToAPrivateAddressIsRefused requests one name several times, while its DNS answers change.
 func TestNameThatResolvesToAPrivateAddressIsRefused(t *testing.T) {
 	allowed, private := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.1")
-	proxy, err := newProxy(
-		Policy{Allowed: []netip.Prefix{netip.PrefixFrom(allowed, 32)}},
-		names(t, []netip.Addr{allowed}, []netip.Addr{private}, []netip.Addr{private, allowed}),
-		slog.New(slog.DiscardHandler))
+	proxy, err := NewProxy(Policy{
+		Allowed:  []netip.Prefix{netip.PrefixFrom(allowed, 32)},
+		Resolver: names(t, []netip.Addr{allowed}, []netip.Addr{private}, []netip.Addr{private, allowed}),
+	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +404,7 @@ func TestNameThatResolvesToAPrivateAddressIsRefused(t *testing.T) {
 	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: proxy.Address()})}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
-	for i, want := range []string{"200 public", "403 Forbidden", "200 public"} {
+	for i, want := range []string{"200 public", "502 " + failure, "200 public"} {
 		// An open connection would be used without a new DNS question.
 		proxy.forward.Transport.(*http.Transport).CloseIdleConnections()
 		status, body := get(t, client, fmt.Sprintf("http://changing.test:%d/", port))

@@ -43,6 +43,8 @@ type Config struct {
 	DispatchCA string
 	// OutboundAllow lists the prefixes that pages may reach even if they are private, separated by commas.
 	OutboundAllow string
+	// OutboundDeny lists the prefixes that pages may not reach even if they are public, separated by commas.
+	OutboundDeny string
 	// MaxPixels bounds one picture, and RendersPerBrowser is the number of renders after which a new browser replaces the old one. 0 is
 	// the renderer's default.
 	MaxPixels, RendersPerBrowser int
@@ -91,6 +93,7 @@ func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
 					{Name: "PLATEN_DISPATCH_URL", Value: c.DispatchURL},
 					{Name: "PLATEN_DISPATCH_CA", Value: c.DispatchCA},
 					{Name: "PLATEN_OUTBOUND_ALLOW", Value: c.OutboundAllow},
+					{Name: "PLATEN_OUTBOUND_DENY", Value: c.OutboundDeny},
 					{Name: "PLATEN_MAX_PIXELS", Value: strconv.Itoa(c.MaxPixels)},
 					{Name: "PLATEN_RENDERS_PER_BROWSER", Value: strconv.Itoa(c.RendersPerBrowser)},
 					{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(c.MemoryLimit.Value(), 10)},
