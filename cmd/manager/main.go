@@ -107,7 +107,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("reading the cluster's networks: %w", err)
 	}
-	store, err := content.Open(ctx, o.contentStore)
+	store, err := content.Open(ctx, o.contentStore, content.Options{})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // renewAfter is half of the lifetime of a dispatch certificate.
@@ -45,7 +46,10 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-// sweeper deletes the files of deleted jobs and of older generations.
+// sweepGrace is the least age of what is swept: the cache may not show the job yet.
+const sweepGrace = 10 * time.Minute
+
+// sweeper deletes the files of deleted jobs and of older revisions.
 type sweeper struct {
 	client   client.Client
 	store    *content.Store
@@ -82,15 +86,18 @@ func (s *sweeper) sweep(ctx context.Context) error {
 	if err := s.client.List(ctx, jobs); err != nil {
 		return err
 	}
-	generations := make(map[string]int64, len(jobs.Items))
+	revisions := make(map[string]string, len(jobs.Items))
 	for i := range jobs.Items {
-		generations[string(jobs.Items[i].UID)] = jobs.Items[i].Generation
+		revisions[string(jobs.Items[i].UID)] = task.Revision(&jobs.Items[i])
 	}
 	failpoint.Hit("sweep.before-delete")
-	removed, err := s.store.Sweep(ctx, func(ref content.Ref) bool {
-		// A generation that the cache does not have yet is newer.
-		generation, alive := generations[ref.JobUID]
-		return alive && ref.Generation >= generation
+	removed := 0
+	err := s.store.Walk(ctx, func(o content.Object) error {
+		if revisions[o.Ref.JobUID] == o.Ref.Revision || time.Since(o.ModTime) < sweepGrace {
+			return nil
+		}
+		removed++
+		return s.store.Remove(ctx, o)
 	})
 	if removed > 0 {
 		ctrl.Log.Info("Swept the content store", "removed", removed)

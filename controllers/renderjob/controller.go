@@ -92,7 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.afterFinish(ctx, job)
 	}
 
-	s := &scope{job: job, now: r.Clock.Now()}
+	s := &scope{job: job, now: r.Clock.Now(), revision: task.Revision(job)}
 	outcome := reconcile.Run(ctx, s,
 		r.suspend,
 		r.recall,

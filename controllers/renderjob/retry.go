@@ -16,6 +16,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxRetryRequest bounds the part of a retry request that status keeps, in bytes.
@@ -68,7 +69,7 @@ func (r *Reconciler) retryUploads(ctx context.Context, job *platenv1alpha1.Rende
 	if err := r.Client.List(ctx, connections, client.InNamespace(job.Namespace)); err != nil {
 		return ctrl.Result{}, false, fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	s := &scope{job: job, now: r.Clock.Now(), retry: true, uploads: uploadsToRetry(job, connections.Items)}
+	s := &scope{job: job, now: r.Clock.Now(), revision: task.Revision(job), retry: true, uploads: uploadsToRetry(job, connections.Items)}
 	if len(s.uploads) > 0 {
 		if err := r.recall(ctx, s); err != nil {
 			return ctrl.Result{}, false, err

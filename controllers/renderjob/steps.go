@@ -41,6 +41,8 @@ const (
 type scope struct {
 	job *platenv1alpha1.RenderJob
 	now time.Time
+	// revision of the job's spec: what is rendered.
+	revision string
 
 	// state of the job in the pool; filled in by recall, and by prepare once it has queued the job.
 	state pool.State
@@ -62,7 +64,7 @@ type scope struct {
 func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.job) }
 
 func (s *scope) ref() content.Ref {
-	return content.Ref{JobUID: string(s.job.UID), Generation: s.job.Generation}
+	return content.Ref{Namespace: s.job.Namespace, JobUID: string(s.job.UID), Revision: s.revision}
 }
 
 // suspend stops a job whose spec.suspend is true, and ends it when it was canceled.
@@ -120,7 +122,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		attempts = max(int(*s.job.Status.Attempts)-1, 0)
 	}
 	r.Pool.Enqueue(pool.Job{
-		Key: s.key(), UID: s.job.UID, Generation: s.job.Generation,
+		Key: s.key(), UID: s.job.UID, Generation: s.job.Generation, Revision: s.revision,
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
 		BackoffLimit: int(ptr.Deref(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
 		Attempts:     attempts,
@@ -176,7 +178,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			Page:       int32(f.Page), //nolint:gosec // at most 200, by the API
 			ExtraSize:  &f.ExtraSize,
 			PageID:     reconcile.Truncate(f.PageID, maxPageID),
-			ContentURL: r.Signer.URL(s.ref().Key(f), f.Name, s.now),
+			ContentURL: r.Signer.URL(s.ref().Key(s.manifest.Attempt, f), f.Name, s.now),
 			Size:       &f.Size,
 			SHA256:     f.SHA256,
 			Width:      pixels(f.Width),

@@ -73,7 +73,7 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 	api, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
-	store, err = content.Open(context.Background(), "mem://")
+	store, err = content.Open(context.Background(), "mem://", content.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	sim = dropboxsim.New()
 	service := httptest.NewServer(sim)
@@ -256,16 +256,17 @@ func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
 // deliver stores the task's files, as dispatch does with the files that a pod sends, and reports the end.
 func (p *pod) deliver(ctx SpecContext) {
 	GinkgoHelper()
-	ref := content.Ref{JobUID: string(p.task.UID), Generation: p.task.Generation}
-	manifest := content.Manifest{PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: len(p.task.Task.Pages)}
+	ref := content.Ref{Namespace: p.id.Namespace, JobUID: string(p.task.UID), Revision: p.task.Revision}
+	manifest := content.Manifest{Attempt: p.task.Attempt, Attempts: p.task.Attempt, RenderedTime: time.Now(), PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: len(p.task.Task.Pages)}
 	for _, f := range p.task.Task.Files() {
 		data := p.task.TaskID + " page " + p.task.Task.Pages[0].HTML
 		f.Width, f.Height = 100, 50
-		stored, err := store.Put(ctx, ref, f, strings.NewReader(data), 1<<20)
+		stored, err := store.Put(ctx, ref, p.task.Attempt, f, strings.NewReader(data), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
 		manifest.Files = append(manifest.Files, stored)
 	}
-	Expect(store.PutManifest(ctx, ref, manifest)).To(Succeed())
+	_, err := store.PutManifest(ctx, ref, manifest)
+	Expect(err).NotTo(HaveOccurred())
 	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
 }
 

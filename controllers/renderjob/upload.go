@@ -18,6 +18,7 @@ import (
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // uploadAhead offers the stored files of an unfinished render to the uploader, so that it sends them while later pages are painted. A job
@@ -35,7 +36,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
-		r.Uploader.Ensure(r.plan(s, uploads, arrived, false))
+		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempts, arrived, false))
 	}
 	return nil
 }
@@ -60,10 +61,10 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	}
 	s.collisions = findCollisions(s.job, s.uploads, others.Items, connections.Items)
 	// An earlier process may have uploaded a render that this one did not see: look before writing.
-	plan := r.plan(s, s.uploads, s.manifest.Files, s.state.Phase == pool.Unknown)
+	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.manifest.Files, s.state.Phase == pool.Unknown)
 	plan.Deadline, plan.Complete = s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds)*time.Second), true
 	r.Uploader.Ensure(plan)
-	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.job.Generation)
+	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.uploadRevision())
 	for i := range s.uploads {
 		for _, result := range results {
 			if result.Name == s.uploads[i].connection.Name {
@@ -84,9 +85,12 @@ func (s *scope) waitForUploads() error {
 	return nil
 }
 
-// plan returns the upload of some of a render's files. doubtful says that a file may already be at its path.
-func (r *Reconciler) plan(s *scope, uploads []upload, files []file.File, doubtful bool) uploader.Upload {
-	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Generation: s.job.Generation}
+// uploadRevision names what is uploaded and where.
+func (s *scope) uploadRevision() string { return s.revision + "/" + task.UploadRevision(s.job) }
+
+// plan returns the upload of some of the files that an attempt has stored. doubtful says that a file may already be at its path.
+func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.File, doubtful bool) uploader.Upload {
+	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Revision: s.uploadRevision()}
 	for _, u := range uploads {
 		connection := uploader.Connection{
 			Name:           u.connection.Name,
@@ -100,7 +104,7 @@ func (r *Reconciler) plan(s *scope, uploads []upload, files []file.File, doubtfu
 				ConflictPolicy: connect.ConflictPolicy(u.connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-					return r.Store.NewRangeReader(ctx, s.ref().Key(f), offset, length)
+					return r.Store.NewRangeReader(ctx, s.ref().Key(attempt, f), offset, length)
 				},
 			})
 		}

@@ -6,14 +6,15 @@ package content
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"regexp"
-	"strconv"
+	"slices"
+	"time"
 
 	"gocloud.dev/blob"
 	// The buckets that need no service. A program that opens other buckets imports their drivers.
@@ -29,19 +30,31 @@ var (
 	ErrNotFound = errors.New("not found in the content store")
 	// ErrTooLarge means that an object would have more bytes than allowed.
 	ErrTooLarge = errors.New("larger than allowed")
+	// ErrFull means that the store has no room left.
+	ErrFull = errors.New("the content store is full")
+	// ErrQuota means that the files of a namespace have as many bytes as Options.QuotaPerNamespace allows.
+	ErrQuota = errors.New("the namespace has used up its quota of the content store")
 )
 
-const (
-	prefix = "jobs/"
-	// maxManifest bounds a manifest, in bytes of JSON.
-	maxManifest = 4 << 20
-)
+// maxManifest bounds a manifest, in bytes of JSON.
+const maxManifest = 4 << 20
+
+// Options of a Store.
+type Options struct {
+	// QuotaPerNamespace bounds the bytes of one namespace's files. 0 is no bound.
+	QuotaPerNamespace int64
+	// Observer receives metrics. Optional.
+	Observer Observer
+}
 
 // Store is a bucket of rendered files.
-type Store struct{ bucket *blob.Bucket }
+type Store struct {
+	bucket *blob.Bucket
+	usage  usage
+}
 
 // Open opens a bucket by its URL: file:///folder (created if missing), mem://, or the URL of a driver that the program imports.
-func Open(ctx context.Context, bucketURL string) (*Store, error) {
+func Open(ctx context.Context, bucketURL string, options Options) (*Store, error) {
 	u, err := url.Parse(bucketURL)
 	if err != nil {
 		return nil, fmt.Errorf("content store URL: %w", err)
@@ -58,62 +71,52 @@ func Open(ctx context.Context, bucketURL string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the content store: %w", err)
 	}
-	return &Store{bucket: bucket}, nil
+	return newStore(bucket, options), nil
+}
+
+func newStore(bucket *blob.Bucket, options Options) *Store {
+	return &Store{bucket: bucket, usage: newUsage(options)}
 }
 
 // Close releases the bucket.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// Ref names one render: one generation of one job.
-type Ref struct {
-	JobUID     string
-	Generation int64
-}
-
-// Key returns the key of a file of the render: jobs/<uid>/<generation>/<page>.<format>, or <page>_<extraSize>.<format>.
-func (r Ref) Key(f file.File) string {
-	size := ""
-	if f.ExtraSize != "" {
-		size = "_" + f.ExtraSize
-	}
-	return fmt.Sprintf("%s%d%s.%s", r.dir(), f.Page, size, f.Format)
-}
-
-func (r Ref) dir() string { return fmt.Sprintf("%s%s/%d/", prefix, r.JobUID, r.Generation) }
-
-func (r Ref) manifestKey() string { return r.dir() + "manifest.json" }
-
-// Put stores the bytes of a file and returns the file with its size and hashes. The error is ErrTooLarge if r has more than maxBytes.
-// If Put fails, an earlier file with the same identity stays as it was.
-func (s *Store) Put(ctx context.Context, ref Ref, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
+// Put stores the bytes of a file that an attempt at the render has made, and returns the file with its size and hashes. The error is
+// ErrTooLarge if r has more than maxBytes, ErrQuota or ErrFull if there is no room. If Put fails, an earlier file with the same key stays
+// as it was.
+func (s *Store) Put(ctx context.Context, ref Ref, attempt int, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
 	hashes := newHashes()
-	if err := s.put(ctx, ref.Key(f), f.Format.ContentType(), io.TeeReader(r, hashes), maxBytes); err != nil {
+	counted := s.usage.count(ref.Namespace, r)
+	err := s.put(ctx, ref.Key(attempt, f), io.TeeReader(counted, hashes), maxBytes, blob.WriterOptions{ContentType: f.Format.ContentType()})
+	s.usage.ended(counted, err)
+	if err != nil {
 		return file.File{}, err
 	}
 	return hashes.describe(f), nil
 }
 
 // Inspect reads a stored file and returns what Put returned for it.
-func (s *Store) Inspect(ctx context.Context, ref Ref, f file.File) (file.File, error) {
-	r, err := s.NewReader(ctx, ref.Key(f))
+func (s *Store) Inspect(ctx context.Context, ref Ref, attempt int, f file.File) (file.File, error) {
+	r, err := s.NewReader(ctx, ref.Key(attempt, f))
 	if err != nil {
 		return file.File{}, err
 	}
 	defer func() { _ = r.Close() }()
 	hashes := newHashes()
 	if _, err := io.Copy(hashes, r); err != nil {
-		return file.File{}, fmt.Errorf("reading %s: %w", ref.Key(f), err)
+		return file.File{}, fmt.Errorf("reading %s: %w", ref.Key(attempt, f), err)
 	}
 	return hashes.describe(f), nil
 }
 
 // put stores an object whole or not at all.
-func (s *Store) put(ctx context.Context, key, contentType string, r io.Reader, maxBytes int64) error {
+func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64, options blob.WriterOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true})
+	options.DisableContentTypeDetection = true
+	w, err := s.bucket.NewWriter(ctx, key, &options)
 	if err != nil {
-		return fmt.Errorf("storing %s: %w", key, err)
+		return writeError(key, err)
 	}
 	n, err := io.Copy(w, io.LimitReader(r, maxBytes+1))
 	if err == nil && n > maxBytes {
@@ -123,12 +126,20 @@ func (s *Store) put(ctx context.Context, key, contentType string, r io.Reader, m
 		// A writer whose context has ended discards its bytes.
 		cancel()
 		_ = w.Close()
-		return fmt.Errorf("storing %s: %w", key, err)
+		return writeError(key, err)
 	}
 	if err := w.Close(); err != nil {
-		return fmt.Errorf("storing %s: %w", key, err)
+		return writeError(key, err)
 	}
 	return nil
+}
+
+// writeError says which object could not be stored, and with ErrFull that there is no room.
+func writeError(key string, err error) error {
+	if isFull(err) {
+		return fmt.Errorf("storing %s: %w: %w", key, ErrFull, err)
+	}
+	return fmt.Errorf("storing %s: %w", key, err)
 }
 
 // NewRangeReader opens length bytes of an object from offset. The error is ErrNotFound if the object does not exist.
@@ -155,12 +166,18 @@ func readError(key string, err error) error {
 }
 
 // manifestVersion is the version of the manifests that this program writes and reads.
-const manifestVersion = 1
+const manifestVersion = 2
 
 // Manifest is the commit of a render: it is written once, after all files.
 type Manifest struct {
 	// Version is set by PutManifest.
 	Version int `json:"version"`
+	// Attempt that stored the files, which is part of their keys.
+	Attempt int `json:"attempt"`
+	// Attempts is how often the render was begun, disruptions not counted.
+	Attempts int `json:"attempts"`
+	// RenderedTime is when the last file was stored.
+	RenderedTime time.Time `json:"renderedTime"`
 	// Files in the order in which they were rendered.
 	Files    []file.File `json:"files"`
 	Warnings []Warning   `json:"warnings,omitempty"`
@@ -178,14 +195,31 @@ type Warning struct {
 	Details string `json:"details,omitempty"`
 }
 
-// PutManifest commits a render.
-func (s *Store) PutManifest(ctx context.Context, ref Ref, m Manifest) error {
+// PutManifest commits a render and returns its manifest: m, or that of an attempt that has committed before. The first commit wins, so
+// that what was reported of a render stays true.
+func (s *Store) PutManifest(ctx context.Context, ref Ref, m Manifest) (Manifest, error) {
 	m.Version = manifestVersion
 	data, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encoding a manifest: %w", err)
+		return Manifest{}, fmt.Errorf("encoding a manifest: %w", err)
 	}
-	return s.put(ctx, ref.manifestKey(), "application/json", bytes.NewReader(data), maxManifest)
+	err = s.commit(ctx, ref, data)
+	if gcerrors.Code(err) != gcerrors.FailedPrecondition {
+		return m, err
+	}
+	winner, err := s.Manifest(ctx, ref)
+	if !errors.Is(err, ErrNotFound) {
+		return winner, err
+	}
+	// What is there is of another version or cut off: no reader takes it for a commit.
+	if err := s.remove(ctx, ref.manifestKey()); err != nil {
+		return Manifest{}, err
+	}
+	return m, s.commit(ctx, ref, data)
+}
+
+func (s *Store) commit(ctx context.Context, ref Ref, manifest []byte) error {
+	return s.put(ctx, ref.manifestKey(), bytes.NewReader(manifest), maxManifest, blob.WriterOptions{ContentType: "application/json", IfNotExist: true})
 }
 
 // Manifest returns the manifest of a render. The error is ErrNotFound if there is none, or if its version is not manifestVersion: the
@@ -207,36 +241,76 @@ func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	return m, nil
 }
 
-var keyPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z._-]{1,64}$`)
-
-// parseKey returns the render to which a key belongs. ok is false for any other key.
-func parseKey(key string) (ref Ref, ok bool) {
-	m := keyPattern.FindStringSubmatch(key)
-	if m == nil {
-		return Ref{}, false
-	}
-	generation, err := strconv.ParseInt(m[2], 10, 64)
-	return Ref{JobUID: m[1], Generation: generation}, err == nil
+// Object is a stored file or manifest.
+type Object struct {
+	Key string
+	// Ref of the render to which it belongs.
+	Ref Ref
+	// Attempt that stored the file; 0 for a manifest.
+	Attempt int
+	Size    int64
+	ModTime time.Time
 }
 
-// Sweep deletes all objects of the renders for which keep returns false, and returns their number.
-func (s *Store) Sweep(ctx context.Context, keep func(Ref) bool) (removed int, err error) {
+// Walk calls visit for every object, the objects of one job one after the other, and learns from it how much each namespace uses.
+func (s *Store) Walk(ctx context.Context, visit func(Object) error) error {
+	s.usage.beginWalk()
+	used := map[string]int64{}
+	err := s.list(ctx, prefix, func(o Object) error {
+		used[o.Ref.Namespace] += o.Size
+		return visit(o)
+	})
+	if err == nil {
+		s.usage.endWalk(used)
+	}
+	return err
+}
+
+// Delete deletes all objects of a render or, if ref has no revision, of a job. It returns their number.
+func (s *Store) Delete(ctx context.Context, ref Ref) (removed int, err error) {
+	var objects []Object
+	err = s.list(ctx, ref.prefix(), func(o Object) error { objects = append(objects, o); return nil })
+	if err != nil {
+		return 0, err
+	}
+	return len(objects), s.Remove(ctx, objects...)
+}
+
+// Remove deletes objects, manifests first: a render whose manifest is there has its files.
+func (s *Store) Remove(ctx context.Context, objects ...Object) error {
+	slices.SortStableFunc(objects, func(a, b Object) int { return cmp.Compare(a.Attempt, b.Attempt) })
+	for _, o := range objects {
+		if err := s.remove(ctx, o.Key); err != nil {
+			return err
+		}
+		s.usage.removed(o)
+	}
+	return nil
+}
+
+func (s *Store) list(ctx context.Context, prefix string, visit func(Object) error) error {
 	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
-		object, err := objects.Next(ctx)
+		o, err := objects.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return removed, nil
+			return nil
 		}
 		if err != nil {
-			return removed, fmt.Errorf("listing the content store: %w", err)
+			return fmt.Errorf("listing the content store: %w", err)
 		}
-		ref, ok := parseKey(object.Key)
-		if !ok || keep(ref) {
+		ref, attempt, ok := parseKey(o.Key)
+		if !ok {
 			continue
 		}
-		if err := s.bucket.Delete(ctx, object.Key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-			return removed, fmt.Errorf("deleting %s: %w", object.Key, err)
+		if err := visit(Object{Key: o.Key, Ref: ref, Attempt: attempt, Size: o.Size, ModTime: o.ModTime}); err != nil {
+			return err
 		}
-		removed++
 	}
+}
+
+func (s *Store) remove(ctx context.Context, key string) error {
+	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		return fmt.Errorf("deleting %s: %w", key, err)
+	}
+	return nil
 }

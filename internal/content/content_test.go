@@ -16,13 +16,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gocloud.dev/blob"
 
 	"github.com/platen-dev/platen/internal/file"
 )
 
 func open(t *testing.T) *Store {
 	t.Helper()
-	store, err := Open(t.Context(), "file://"+t.TempDir()+"/not/made/yet")
+	store, err := Open(t.Context(), "file://"+t.TempDir()+"/not/made/yet", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,28 +38,28 @@ func page(n int) file.File {
 
 func put(t *testing.T, store *Store, ref Ref, f file.File, data string) file.File {
 	t.Helper()
-	stored, err := store.Put(t.Context(), ref, f, strings.NewReader(data), 1<<20)
+	stored, err := store.Put(t.Context(), ref, 1, f, strings.NewReader(data), 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stored
 }
 
-func TestKeyNamesTheFileWithinItsRender(t *testing.T) {
-	ref := Ref{JobUID: "uid", Generation: 7}
+func TestKeyNamesTheFileWithinItsAttempt(t *testing.T) {
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "7"}
 	for want, f := range map[string]file.File{
-		"jobs/uid/7/3.png":       page(3),
-		"jobs/uid/7/3_story.jpg": {ID: file.ID{Page: 3, ExtraSize: "story"}, Format: "jpg"},
+		"jobs/ns/uid/7/2/3.png":       page(3),
+		"jobs/ns/uid/7/2/3_story.jpg": {ID: file.ID{Page: 3, ExtraSize: "story"}, Format: "jpg"},
 	} {
-		got := ref.Key(f)
-		if parsed, ok := parseKey(got); got != want || !ok || parsed != ref {
-			t.Errorf("%+v: key %s of render %+v, want %s", f, got, parsed, want)
+		got := ref.Key(2, f)
+		if parsed, attempt, ok := parseKey(got); got != want || !ok || parsed != ref || attempt != 2 {
+			t.Errorf("%+v: key %s of attempt %d at render %+v, want %s", f, got, attempt, parsed, want)
 		}
 	}
 }
 
 func TestPutReturnsSizeAndHashes(t *testing.T) {
-	store, ref := open(t), Ref{JobUID: "uid", Generation: 1}
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	for name, c := range map[string]struct {
 		data, sha256, contentHash string
 	}{
@@ -80,7 +81,7 @@ func TestPutReturnsSizeAndHashes(t *testing.T) {
 			if diff := cmp.Diff(want, put(t, store, ref, page(1), c.data)); diff != "" {
 				t.Errorf("Put (-want +got):\n%s", diff)
 			}
-			inspected, err := store.Inspect(t.Context(), ref, page(1))
+			inspected, err := store.Inspect(t.Context(), ref, 1, page(1))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,12 +93,12 @@ func TestPutReturnsSizeAndHashes(t *testing.T) {
 }
 
 func TestManifestIsReadAsItWasWritten(t *testing.T) {
-	store, ref := open(t), Ref{JobUID: "uid", Generation: 1}
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	want := Manifest{
-		Version: manifestVersion, Files: []file.File{put(t, store, ref, page(1), "abc")},
+		Version: manifestVersion, Attempt: 1, Attempts: 1, RenderedTime: time.Unix(1_700_000_000, 0).UTC(), Files: []file.File{put(t, store, ref, page(1), "abc")},
 		Warnings: []Warning{{Title: "pale"}}, RenderMilliseconds: 5, PodName: "pod", TotalPages: 2, RenderedPages: 1,
 	}
-	if err := store.PutManifest(t.Context(), ref, want); err != nil {
+	if _, err := store.PutManifest(t.Context(), ref, want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := store.Manifest(t.Context(), ref)
@@ -110,7 +111,7 @@ func TestManifestIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestManifestOfAnotherVersionIsNotFound(t *testing.T) {
-	store, ref := open(t), Ref{JobUID: "uid", Generation: 1}
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	for name, text := range map[string]string{
 		"without a version": `{"pages":[{"page":1,"key":"jobs/uid/1/1.png"}],"podName":"pod"}`,
 		"a later version":   `{"version":999,"files":[]}`,
@@ -118,11 +119,18 @@ func TestManifestOfAnotherVersionIsNotFound(t *testing.T) {
 		"cut off":           `{"version":1,"files":[`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := store.put(t.Context(), ref.manifestKey(), "application/json", strings.NewReader(text), 1<<20); err != nil {
+			if err := store.put(t.Context(), ref.manifestKey(), strings.NewReader(text), 1<<20, blob.WriterOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if m, err := store.Manifest(t.Context(), ref); !errors.Is(err, ErrNotFound) {
 				t.Errorf("got %+v, %v, want ErrNotFound", m, err)
+			}
+			// It does not keep the next render from its commit.
+			if m, err := store.PutManifest(t.Context(), ref, Manifest{PodName: "pod"}); err != nil || m.PodName != "pod" {
+				t.Errorf("commit: %+v, %v", m, err)
+			}
+			if m, err := store.Manifest(t.Context(), ref); err != nil || m.PodName != "pod" {
+				t.Errorf("got %+v, %v", m, err)
 			}
 		})
 	}
@@ -140,15 +148,15 @@ func (f failing) Read(p []byte) (int, error) {
 
 func TestPutIsAllOrNothing(t *testing.T) {
 	store := open(t)
-	ref := Ref{JobUID: "uid", Generation: 1}
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	put(t, store, ref, page(1), "first")
-	if _, err := store.Put(t.Context(), ref, page(1), failing{strings.NewReader("second")}, 100); err == nil {
+	if _, err := store.Put(t.Context(), ref, 1, page(1), failing{strings.NewReader("second")}, 100); err == nil {
 		t.Error("half a file was accepted")
 	}
-	if _, err := store.Put(t.Context(), ref, page(1), strings.NewReader("second"), 5); !errors.Is(err, ErrTooLarge) {
+	if _, err := store.Put(t.Context(), ref, 1, page(1), strings.NewReader("second"), 5); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a file that is too large: %v", err)
 	}
-	r, err := store.NewReader(t.Context(), ref.Key(page(1)))
+	r, err := store.NewReader(t.Context(), ref.Key(1, page(1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,25 +166,52 @@ func TestPutIsAllOrNothing(t *testing.T) {
 	}
 }
 
-func TestSweepDeletesAllOtherRenders(t *testing.T) {
-	store := open(t)
-	kept := Ref{JobUID: "kept", Generation: 2}
-	put(t, store, kept, page(1), "x")
-	for _, ref := range []Ref{{JobUID: "kept", Generation: 1}, {JobUID: "gone", Generation: 1}} {
-		put(t, store, ref, page(1), "x")
-		if err := store.PutManifest(t.Context(), ref, Manifest{}); err != nil {
-			t.Fatal(err)
+func TestFirstCommitWins(t *testing.T) {
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	for _, pod := range []string{"first", "second"} {
+		if m, err := store.PutManifest(t.Context(), ref, Manifest{PodName: pod}); err != nil || m.PodName != "first" {
+			t.Errorf("%s attempt: %+v, %v", pod, m, err)
 		}
 	}
-	removed, err := store.Sweep(t.Context(), func(r Ref) bool { return r == kept })
-	if err != nil || removed != 4 {
+}
+
+func TestLateFileOfALostAttemptHarmsNoOther(t *testing.T) {
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	committed, err := store.Put(t.Context(), ref, 2, page(1), strings.NewReader("second"), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, store, ref, page(1), "first")
+	if got, err := store.Inspect(t.Context(), ref, 2, page(1)); err != nil || got != committed {
+		t.Errorf("got %+v, %v, want %+v", got, err, committed)
+	}
+}
+
+func TestDeleteTakesARenderOrAJob(t *testing.T) {
+	store := open(t)
+	fill := func(refs ...Ref) {
+		for _, ref := range refs {
+			put(t, store, ref, page(1), "x")
+			if _, err := store.PutManifest(t.Context(), ref, Manifest{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	first, second := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, Ref{Namespace: "ns", JobUID: "uid", Revision: "2"}
+	other := Ref{Namespace: "ns", JobUID: "uid2", Revision: "1"}
+	fill(first, second, other)
+	if removed, err := store.Delete(t.Context(), first); err != nil || removed != 2 {
 		t.Errorf("removed %d, %v", removed, err)
 	}
-	if _, err := store.Inspect(t.Context(), kept, page(1)); err != nil {
-		t.Error(err)
+	if _, err := store.Manifest(t.Context(), first); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the manifest of a deleted render: %v", err)
 	}
-	if _, err := store.Manifest(t.Context(), Ref{JobUID: "gone", Generation: 1}); !errors.Is(err, ErrNotFound) {
-		t.Errorf("the manifest of a job that is gone: %v", err)
+	fill(first)
+	if removed, err := store.Delete(t.Context(), Ref{Namespace: "ns", JobUID: "uid"}); err != nil || removed != 4 {
+		t.Errorf("removed %d, %v", removed, err)
+	}
+	if _, err := store.Inspect(t.Context(), other, 1, page(1)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -186,10 +221,10 @@ func served(t *testing.T) (handler http.Handler, fileURL *url.URL, clock *time.T
 	store := open(t)
 	now := time.Unix(1_700_000_000, 0)
 	signer := NewSigner([]byte("a key of thirty-two bytes, or so"), "http://content.example/", time.Hour)
-	ref := Ref{JobUID: "uid", Generation: 1}
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	put(t, store, ref, page(1), "0123456789")
 	put(t, store, ref, page(2), "another's")
-	u, err := url.Parse(signer.URL(ref.Key(page(1)), `summer "sale"`+"\r\nX-Evil: 1.png", now))
+	u, err := url.Parse(signer.URL(ref.Key(1, page(1)), `summer "sale"`+"\r\nX-Evil: 1.png", now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +306,7 @@ func TestContentServerRefuses(t *testing.T) {
 func TestURLIsStableForAWhileAndValidForTheWholeTTL(t *testing.T) {
 	signer := NewSigner([]byte("key"), "http://c", time.Hour)
 	now := time.Unix(1_700_000_000, 0).Truncate(time.Hour)
-	key := Ref{JobUID: "uid", Generation: 1}.Key(page(1))
+	key := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}.Key(1, page(1))
 	first := signer.URL(key, "a.png", now)
 	if again := signer.URL(key, "a.png", now.Add(59*time.Minute)); again != first {
 		t.Errorf("%s and %s", first, again)
@@ -290,7 +325,7 @@ func TestSignedPathsOutsideTheStoreAreNotServed(t *testing.T) {
 	signer := NewSigner([]byte("key"), "http://c", time.Hour)
 	now := time.Now()
 	h := NewHandler(store, signer, func() time.Time { return now })
-	for _, key := range []string{"jobs/uid/1/manifest.json/../../../../secret", "jobs/uid/1/" + strings.Repeat("a", 99), "jobs/u_u/1/1.png"} {
+	for _, key := range []string{"jobs/ns/uid/1/1/1.png/../../../../../secret", "jobs/ns/uid/1/manifest.json", "jobs/ns/uid/1/1/" + strings.Repeat("a", 99), "jobs/ns/u_u/1/1/1.png"} {
 		resp := get(t, h, http.MethodGet, signer.URL(key, "x", now), nil)
 		if resp.StatusCode == http.StatusOK {
 			t.Errorf("%s: %s", key, http.StatusText(resp.StatusCode))

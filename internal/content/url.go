@@ -4,12 +4,12 @@
 package content
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -35,12 +35,24 @@ func NewSigner(key []byte, baseURL string, ttl time.Duration) *Signer {
 	return &Signer{key: key, base: strings.TrimSuffix(baseURL, "/"), ttl: ttl}
 }
 
-// URL returns the content URL of the object under key. Browsers save it under name. The expiry is rounded up to a multiple of the ttl, so
-// that a file keeps its URL for that time.
+// maxURLName bounds the name in a URL, in bytes. A file of a job has at most 250 characters.
+const maxURLName = 1 << 10
+
+// URL returns the content URL of the object under key. Browsers save it under name, if that has at most maxURLName bytes. The expiry is
+// rounded up to a multiple of the ttl, so that a file keeps its URL for that time. A URL has at most 2 KiB after the base URL: what must
+// be escaped in the name would take up to nine characters for three bytes, so such a name is in base64.
 func (s *Signer) URL(key, name string, now time.Time) string {
 	expiry := now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl).Unix()
 	object := strings.TrimPrefix(key, prefix)
-	query := url.Values{"e": {strconv.FormatInt(expiry, 36)}, "n": {name}}
+	query := url.Values{"e": {strconv.FormatInt(expiry, 36)}}
+	switch encoded := base64.RawURLEncoding.EncodeToString([]byte(name)); {
+	case len(name) > maxURLName:
+		name = ""
+	case len(url.QueryEscape(name)) <= len(encoded):
+		query.Set("n", name)
+	default:
+		query.Set("b", encoded)
+	}
 	query.Set("s", s.sign(object, query.Get("e"), name))
 	return s.base + urlPath + object + "?" + query.Encode()
 }
@@ -49,7 +61,15 @@ func (s *Signer) URL(key, name string, now time.Time) string {
 func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error) {
 	object := strings.TrimPrefix(u.Path, urlPath)
 	query := u.Query()
-	want := s.sign(object, query.Get("e"), query.Get("n"))
+	name = query.Get("n")
+	if encoded := query.Get("b"); encoded != "" {
+		decoded, err := base64.RawURLEncoding.DecodeString(encoded)
+		if err != nil {
+			return "", "", errors.New("this URL is damaged")
+		}
+		name = string(decoded)
+	}
+	want := s.sign(object, query.Get("e"), name)
 	if !hmac.Equal([]byte(want), []byte(query.Get("s"))) {
 		return "", "", errors.New("the signature of this URL is not valid")
 	}
@@ -57,7 +77,7 @@ func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error)
 	if err != nil || now.Unix() >= expiry {
 		return "", "", errors.New("this URL has expired")
 	}
-	return prefix + object, query.Get("n"), nil
+	return prefix + object, cmp.Or(name, path.Base(object)), nil
 }
 
 func (s *Signer) sign(object, expiry, name string) string {
@@ -75,7 +95,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		if _, ok := parseKey(key); !ok {
+		if _, attempt, ok := parseKey(key); !ok || attempt == 0 {
 			http.NotFound(w, r)
 			return
 		}
@@ -92,7 +112,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 		header := w.Header()
 		// The extension decides: not every bucket keeps content types.
 		header.Set("Content-Type", file.Format(strings.TrimPrefix(path.Ext(key), ".")).ContentType())
-		header.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": name}))
+		header.Set("Content-Disposition", file.Disposition(name))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 		header.Set("Cache-Control", "private, max-age=86400, immutable")

@@ -11,6 +11,33 @@ import (
 	"unicode"
 )
 
+// Disposition returns the Content-Disposition header of a file that browsers show, and save under its name. Each browser reads names in
+// filename in its own way: some decode %41, some cut at a quote. All read filename* alike (RFC 6266), and clients that do not know it get
+// the name with an underscore for every character that is not a letter, a digit or one of " ._-+()@=".
+func Disposition(name string) string {
+	name = strings.ToValidUTF8(name, "\uFFFD")
+	var plain, escaped strings.Builder
+	for _, r := range name {
+		if strings.ContainsRune(" ._-+()@=", r) || isAlphanumeric(r) {
+			plain.WriteRune(r)
+		} else {
+			plain.WriteByte('_')
+		}
+	}
+	for _, b := range []byte(name) {
+		if isAlphanumeric(rune(b)) || strings.IndexByte("._-", b) >= 0 {
+			escaped.WriteByte(b)
+		} else {
+			fmt.Fprintf(&escaped, "%%%02X", b)
+		}
+	}
+	return fmt.Sprintf(`inline; filename="%s"; filename*=UTF-8''%s`, plain.String(), escaped.String())
+}
+
+func isAlphanumeric(r rune) bool {
+	return '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
+}
+
 // NameFromDisposition returns the file name in the Content-Disposition header of a content URL's answer. It returns an error
 // if there is no name, or if the name would leave its folder, hide the file or control a terminal.
 func NameFromDisposition(header string) (string, error) {

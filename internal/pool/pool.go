@@ -40,6 +40,8 @@ type Job struct {
 	Key        types.NamespacedName
 	UID        types.UID
 	Generation int64
+	// Revision of the spec, as task.Revision returns it. It names the render in the content store.
+	Revision string
 	// Timeout bounds one attempt, from the moment a pod takes the task.
 	Timeout time.Duration
 	// BackoffLimit bounds the attempts after the first one.

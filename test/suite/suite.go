@@ -31,6 +31,7 @@ import (
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // Namespace creates a namespace with a generated name. It stays: without a controller manager nothing deletes namespaces.
@@ -99,7 +100,7 @@ type Content struct {
 
 // NewContent starts a content store. bucketURL is a URL such as mem://. The caller must call Close.
 func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
-	store, err := content.Open(ctx, bucketURL)
+	store, err := content.Open(ctx, bucketURL, content.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -122,15 +123,15 @@ func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int
 		SetCondition(job, kind, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "rendered")
 	}
 	for n := 1; n <= pages; n++ {
-		ref := content.Ref{JobUID: string(job.UID), Generation: job.Generation}
+		ref := content.Ref{Namespace: job.Namespace, JobUID: string(job.UID), Revision: task.Revision(job)}
 		id, format := file.ID{Page: n}, file.Format(job.Status.Format)
 		f := file.File{ID: id, Name: file.Name(job.FileBaseName(), id, pages > 1, format), Format: format}
-		f, err := c.store.Put(tb.Context(), ref, f, bytes.NewReader(picture(n)), 1<<20)
+		f, err := c.store.Put(tb.Context(), ref, 1, f, bytes.NewReader(picture(n)), 1<<20)
 		if err != nil {
 			tb.Fatal(err)
 		}
 		job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
-			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(f), f.Name, time.Now()),
+			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(1, f), f.Name, time.Now()),
 			Size: &f.Size, SHA256: f.SHA256, Width: 1200, Height: 630,
 		})
 	}

@@ -47,9 +47,9 @@ type Pool interface {
 
 // Store keeps rendered files.
 type Store interface {
-	Put(ctx context.Context, ref content.Ref, f file.File, r io.Reader, maxBytes int64) (file.File, error)
-	Inspect(ctx context.Context, ref content.Ref, f file.File) (file.File, error)
-	PutManifest(ctx context.Context, ref content.Ref, m content.Manifest) error
+	Put(ctx context.Context, ref content.Ref, attempt int, f file.File, r io.Reader, maxBytes int64) (file.File, error)
+	Inspect(ctx context.Context, ref content.Ref, attempt int, f file.File) (file.File, error)
+	PutManifest(ctx context.Context, ref content.Ref, m content.Manifest) (content.Manifest, error)
 }
 
 // Options of a Server. All fields but MaxPage are required.
@@ -208,7 +208,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	// 30 seconds, and one for each 64 KiB: a pod sends over the cluster's network.
 	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // some test servers have no deadlines
-	stored, err := s.Store.Put(r.Context(), ref(assignment), *expected, r.Body, s.MaxPage)
+	stored, err := s.Store.Put(r.Context(), ref(assignment), assignment.Attempt, *expected, r.Body, s.MaxPage)
 	if errors.Is(err, content.ErrTooLarge) {
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
 		return
@@ -252,7 +252,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	failpoint.Hit("content.before-commit")
-	if err := s.Store.PutManifest(r.Context(), ref(assignment), manifest); err != nil {
+	if _, err := s.Store.PutManifest(r.Context(), ref(assignment), manifest); err != nil {
 		s.log(assignment).Error(err, "Failed to store a manifest")
 		s.tryAgain(w)
 		return
@@ -280,6 +280,7 @@ func (s *Server) elapsed(a *pool.Assignment) time.Duration {
 // with the SHA256 that the pod reports.
 func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []file.ID) {
 	m = content.Manifest{
+		Attempt: a.Attempt, Attempts: a.Attempt, RenderedTime: s.Now(),
 		RenderMilliseconds: max(result.RenderMilliseconds, 0),
 		PodName:            a.PodName, TotalPages: a.TotalPages, RenderedPages: len(a.Task.Pages),
 	}
@@ -292,7 +293,7 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 	for _, expected := range a.Task.Files() {
 		sent, kept := find(result.Files, expected.ID), find(stored, expected.ID)
 		if kept == nil {
-			if inspected, err := s.Store.Inspect(ctx, ref(a), expected); err == nil {
+			if inspected, err := s.Store.Inspect(ctx, ref(a), a.Attempt, expected); err == nil {
 				kept = &inspected
 			}
 		}
@@ -361,7 +362,7 @@ func (s *Server) tryAgain(w http.ResponseWriter) {
 }
 
 func ref(a *pool.Assignment) content.Ref {
-	return content.Ref{JobUID: string(a.UID), Generation: a.Generation}
+	return content.Ref{Namespace: a.Key.Namespace, JobUID: string(a.UID), Revision: a.Revision}
 }
 
 func truncate(text string) string { return strings.ToValidUTF8(fmt.Sprintf("%.1000s", text), "") }

@@ -110,7 +110,7 @@ func newWorld(t *testing.T) *world {
 		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
 		AdoptionGrace: time.Nanosecond,
 	})
-	store, err := content.Open(t.Context(), "file://"+t.TempDir())
+	store, err := content.Open(t.Context(), "file://"+t.TempDir(), content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
-		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Timeout: time.Minute, TotalPages: 3,
+		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Revision: "1", Timeout: time.Minute, TotalPages: 3,
 		Task: render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
 	})
 	launches := w.pool.Decide("ns")
@@ -272,7 +272,7 @@ func TestIncompleteFileIsNotStored(t *testing.T) {
 		t.Errorf("got HTTP %d", recorder.Code)
 	}
 	half := file.File{ID: file.ID{Page: 1}, Format: "png"}
-	if _, err := w.store.Inspect(t.Context(), content.Ref{JobUID: "job", Generation: 1}, half); !errors.Is(err, content.ErrNotFound) {
+	if _, err := w.store.Inspect(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"}, 1, half); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("an incomplete file was stored: %v", err)
 	}
 }
@@ -321,12 +321,12 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 	if recorder := result(one, three); recorder.Code != http.StatusNoContent {
 		t.Fatalf("a whole result: HTTP %d", recorder.Code)
 	}
-	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := content.Manifest{
-		Version: manifest.Version, PodName: launched, TotalPages: 3, RenderedPages: 2,
+		Version: manifest.Version, Attempt: 1, Attempts: 1, RenderedTime: manifest.RenderedTime, PodName: launched, TotalPages: 3, RenderedPages: 2,
 		Files: []file.File{
 			{ID: file.ID{Page: 1}, Name: "card_page_1.png", Format: "png", Width: 10, Height: 20, Size: 3, SHA256: sum("one"), ContentHash: contentHash("one")},
 			{ID: file.ID{Page: 3}, Name: "card_page_3.png", Format: "png", Width: 30, Height: 40, Size: 5, SHA256: sum("three"), ContentHash: contentHash("three")},
@@ -443,7 +443,7 @@ func TestClientDeliversDespiteServerErrors(t *testing.T) {
 	if state.PodName != launched {
 		t.Errorf("rendered by %q", state.PodName)
 	}
-	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
 	if err != nil || len(manifest.Files) != 2 || manifest.Files[1].SHA256 != sum("page 3") || manifest.Warnings[0].Title != "pale" {
 		t.Errorf("manifest %+v, %v", manifest, err)
 	}
@@ -493,7 +493,7 @@ func TestClientDeliversExtraSizesAndProgress(t *testing.T) {
 	}
 	close(f.shown)
 	w.await(pool.Rendered)
-	manifest, err := w.store.Manifest(t.Context(), content.Ref{JobUID: "job", Generation: 1})
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func newWorld(t *testing.T, accounts ...string) *world {
 	server.Start()
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	store, err := content.Open(t.Context(), "mem://")
+	store, err := content.Open(t.Context(), "mem://", content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +142,8 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 			data[at] = byte(random.Uint32())
 		}
 		copy(data, job+strconv.Itoa(i))
-		ref := content.Ref{JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Generation: 1}
-		stored, err := w.store.Put(w.t.Context(), ref, file.File{ID: file.ID{Page: i + 1}, Format: "png"}, bytes.NewReader(data), 1<<30)
+		ref := content.Ref{Namespace: "ns", JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Revision: "1"}
+		stored, err := w.store.Put(w.t.Context(), ref, 1, file.File{ID: file.ID{Page: i + 1}, Format: "png"}, bytes.NewReader(data), 1<<30)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -152,12 +152,12 @@ func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy,
 		c.Files = append(c.Files, storage.File{
 			File: stored, Path: path, ConflictPolicy: policy,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-				return w.store.NewRangeReader(ctx, ref.Key(stored), offset, length)
+				return w.store.NewRangeReader(ctx, ref.Key(1, stored), offset, length)
 			},
 		})
 	}
 	return uploader.Upload{
-		Job: types.NamespacedName{Namespace: account, Name: job}, UID: types.UID(account + job), Generation: 1,
+		Job: types.NamespacedName{Namespace: account, Name: job}, UID: types.UID(account + job), Revision: "1",
 		Deadline: time.Now().Add(time.Minute), Connections: []uploader.Connection{c}, Complete: true,
 	}
 }
@@ -178,7 +178,7 @@ func (w *world) await(up uploader.Upload) uploader.Result {
 	w.t.Helper()
 	timeout := time.After(time.Minute)
 	for {
-		if results, ok := w.engine.Results(up.Job, up.UID, up.Generation); ok && results[0].Done {
+		if results, ok := w.engine.Results(up.Job, up.UID, up.Revision); ok && results[0].Done {
 			return results[0]
 		}
 		select {

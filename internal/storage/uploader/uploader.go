@@ -28,11 +28,12 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// Upload is what one generation of a job uploads.
+// Upload is what one revision of a job uploads.
 type Upload struct {
-	Job        types.NamespacedName
-	UID        types.UID
-	Generation int64
+	Job types.NamespacedName
+	UID types.UID
+	// Revision of what is uploaded and where. Another one supersedes it.
+	Revision string
 	// Deadline is when a file that is not uploaded yet fails. It has no effect until the upload is Complete.
 	Deadline    time.Time
 	Connections []Connection
@@ -185,7 +186,7 @@ func (u *Uploader) touch(m machine) {
 	}
 }
 
-// Ensure begins an upload, or adds the files that are new since the last call. It first stops an upload of another generation of the
+// Ensure begins an upload, or adds the files that are new since the last call. It first stops an upload of another revision of the
 // job; only files of it that are in flight may still be uploaded.
 func (u *Uploader) Ensure(up Upload) {
 	u.mu.Lock()
@@ -193,7 +194,7 @@ func (u *Uploader) Ensure(up Upload) {
 	destinations, doubtful := u.uploads[up.Job], false
 	if len(destinations) > 0 {
 		switch known := destinations[0].upload; {
-		case known.UID != up.UID || known.Generation != up.Generation:
+		case known.UID != up.UID || known.Revision != up.Revision:
 			u.stop(up.Job)
 			destinations = nil
 		case !slices.EqualFunc(destinations, up.Connections, func(d *destination, c Connection) bool { return d.Name == c.Name }):
@@ -264,12 +265,12 @@ func (u *Uploader) account(key string) *account {
 	return a
 }
 
-// Results returns how far the upload of one generation of a job has come; ok is false if it is not Complete or not known.
-func (u *Uploader) Results(job types.NamespacedName, uid types.UID, generation int64) (results []Result, ok bool) {
+// Results returns how far the upload of one revision of a job has come; ok is false if it is not Complete or not known.
+func (u *Uploader) Results(job types.NamespacedName, uid types.UID, revision string) (results []Result, ok bool) {
 	u.mu.Lock()
 	defer u.unlock()
 	for _, d := range u.uploads[job] {
-		if d.upload.UID != uid || d.upload.Generation != generation || !d.upload.Complete {
+		if d.upload.UID != uid || d.upload.Revision != revision || !d.upload.Complete {
 			return nil, false
 		}
 		results = append(results, d.result())

@@ -138,7 +138,7 @@ func plan(job string, provider storage.Provider, paths ...string) Upload {
 		})
 	}
 	return Upload{
-		Job: types.NamespacedName{Namespace: "ns", Name: job}, UID: types.UID(job), Generation: 1,
+		Job: types.NamespacedName{Namespace: "ns", Name: job}, UID: types.UID(job), Revision: "1",
 		Deadline: time.Now().Add(10 * time.Minute), Connections: []Connection{c}, Complete: true,
 	}
 }
@@ -146,7 +146,7 @@ func plan(job string, provider storage.Provider, paths ...string) Upload {
 // result returns the result of an upload's only connection.
 func result(t *testing.T, u *Uploader, up Upload) Result {
 	t.Helper()
-	results, ok := u.Results(up.Job, up.UID, up.Generation)
+	results, ok := u.Results(up.Job, up.UID, up.Revision)
 	if !ok || len(results) != 1 {
 		t.Fatalf("results %+v, %t", results, ok)
 	}
@@ -330,7 +330,7 @@ func TestUploadThatGetsNoSlotEndsAtItsDeadline(t *testing.T) {
 	})
 }
 
-func TestNewerGenerationWaitsForTheCallInFlight(t *testing.T) {
+func TestNewerRevisionWaitsForTheCallInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 2)
 		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
@@ -341,18 +341,18 @@ func TestNewerGenerationWaitsForTheCallInFlight(t *testing.T) {
 		u.Ensure(older)
 		synctest.Wait()
 		newer := plan("card", a, "/a")
-		newer.Generation = 2
+		newer.Revision = "2"
 		began := time.Now()
 		u.Ensure(newer)
 		<-changed
 		if r := result(t, u, newer); !r.Done || r.Err != nil || time.Since(began) < 2*time.Minute {
 			t.Errorf("got %+v after %s", r, time.Since(began))
 		}
-		if _, ok := u.Results(older.Job, older.UID, older.Generation); ok {
-			t.Error("the older generation is still known")
+		if _, ok := u.Results(older.Job, older.UID, older.Revision); ok {
+			t.Error("the older revision is still known")
 		}
 		u.Forget(newer.Job)
-		if _, ok := u.Results(newer.Job, newer.UID, newer.Generation); ok {
+		if _, ok := u.Results(newer.Job, newer.UID, newer.Revision); ok {
 			t.Error("a forgotten upload is still known")
 		}
 	})
@@ -430,7 +430,7 @@ func TestPagesAreStagedWhileTheRenderGoesOn(t *testing.T) {
 		time.Sleep(aheadAge)
 		synctest.Wait()
 		upTo(3)
-		if _, ok := u.Results(up.Job, up.UID, up.Generation); ok {
+		if _, ok := u.Results(up.Job, up.UID, up.Revision); ok {
 			t.Error("an upload that is not complete has results")
 		}
 		upTo(4)
@@ -515,7 +515,7 @@ func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
 		u.Ensure(both)
 		<-changed
 		<-changed
-		results, ok := u.Results(both.Job, both.UID, both.Generation)
+		results, ok := u.Results(both.Job, both.UID, both.Revision)
 		if !ok || len(results) != 2 || !results[0].Done || !results[1].Done || results[1].Name != "other" {
 			t.Errorf("got %+v", results)
 		}

@@ -30,7 +30,7 @@ type plan struct {
 }
 
 // ref names the render whose files the store holds.
-var ref = content.Ref{JobUID: "bench", Generation: 1}
+var ref = content.Ref{Namespace: "bench", JobUID: "bench", Revision: "1"}
 
 // upload runs the engine as the manager does, with the files of a plan.
 func upload(ctx context.Context, planFile string) error {
@@ -42,7 +42,7 @@ func upload(ctx context.Context, planFile string) error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return err
 	}
-	store, err := content.Open(ctx, p.Store)
+	store, err := content.Open(ctx, p.Store, content.Options{})
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func upload(ctx context.Context, planFile string) error {
 		c.Files = append(c.Files, storage.File{
 			File: f, Path: "/bench/" + f.Name, ConflictPolicy: storage.Overwrite,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-				return store.NewRangeReader(ctx, ref.Key(f), offset, length)
+				return store.NewRangeReader(ctx, ref.Key(1, f), offset, length)
 			},
 		})
 	}
@@ -68,12 +68,12 @@ func upload(ctx context.Context, planFile string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Start(ctx) }()
 	job := uploader.Upload{
-		Job: types.NamespacedName{Namespace: "bench", Name: "bench"}, UID: "bench", Generation: 1,
+		Job: types.NamespacedName{Namespace: "bench", Name: "bench"}, UID: "bench", Revision: "1",
 		Deadline: time.Now().Add(10 * time.Minute), Connections: []uploader.Connection{c}, Complete: true,
 	}
 	engine.Ensure(job)
 	<-done
-	results, _ := engine.Results(job.Job, job.UID, job.Generation)
+	results, _ := engine.Results(job.Job, job.UID, job.Revision)
 	cancel()
 	return errors.Join(<-ended, results[0].Err, store.Close())
 }

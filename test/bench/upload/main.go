@@ -161,7 +161,7 @@ func makeFiles(ctx context.Context, s shape) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	store, err := content.Open(ctx, "file://"+filepath.Join(dir, "store"))
+	store, err := content.Open(ctx, "file://"+filepath.Join(dir, "store"), content.Options{})
 	if err != nil {
 		return "", err
 	}
@@ -172,12 +172,12 @@ func makeFiles(ctx context.Context, s shape) (dir string, err error) {
 	p := plan{Store: "file://" + filepath.Join(dir, "store")}
 	for n := range s.files {
 		name := fmt.Sprintf("page_%d.png", n+1)
-		stored, err := store.Put(ctx, ref, file.File{ID: file.ID{Page: n + 1}, Name: name, Format: "png"}, io.LimitReader(rand.Reader, s.size), s.size)
+		stored, err := store.Put(ctx, ref, 1, file.File{ID: file.ID{Page: n + 1}, Name: name, Format: "png"}, io.LimitReader(rand.Reader, s.size), s.size)
 		if err != nil {
 			return "", err
 		}
 		p.Files = append(p.Files, stored)
-		if err := os.Link(filepath.Join(dir, "store", ref.Key(stored)), filepath.Join(dir, tree, name)); err != nil {
+		if err := os.Link(filepath.Join(dir, "store", ref.Key(1, stored)), filepath.Join(dir, tree, name)); err != nil {
 			return "", err
 		}
 	}

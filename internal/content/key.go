@@ -1,0 +1,58 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/platen-dev/platen/internal/file"
+)
+
+// prefix of all keys. The objects of one render, where <revision> names what is rendered:
+//
+//	jobs/<namespace>/<job's UID>/<revision>/<attempt>/<page>[_<extraSize>].<format>
+//	jobs/<namespace>/<job's UID>/<revision>/manifest.json
+const prefix = "jobs/"
+
+// Ref names one render: one revision of one job.
+type Ref struct {
+	Namespace, JobUID string
+	// Revision of the spec, as task.Revision returns it. Only Delete takes a Ref without one.
+	Revision string
+}
+
+// Key returns the key of a file that an attempt at the render has made. What a lost attempt still sends harms no other attempt.
+func (r Ref) Key(attempt int, f file.File) string {
+	size := ""
+	if f.ExtraSize != "" {
+		size = "_" + f.ExtraSize
+	}
+	return fmt.Sprintf("%s%d/%d%s.%s", r.prefix(), attempt, f.Page, size, f.Format)
+}
+
+func (r Ref) prefix() string {
+	job := fmt.Sprintf("%s%s/%s/", prefix, r.Namespace, r.JobUID)
+	if r.Revision == "" {
+		return job
+	}
+	return job + r.Revision + "/"
+}
+
+func (r Ref) manifestKey() string { return r.prefix() + manifestName }
+
+const manifestName = "manifest.json"
+
+var keyPattern = regexp.MustCompile(`^jobs/([0-9a-z.-]{1,253})/([0-9A-Za-z-]{1,64})/([0-9a-z]{1,32})/(?:([1-9][0-9]{0,8})/[0-9a-z._-]{1,64}|manifest\.json)$`)
+
+// parseKey returns the render to which a key belongs, and the attempt, 0 for a manifest. ok is false for any other key.
+func parseKey(key string) (ref Ref, attempt int, ok bool) {
+	m := keyPattern.FindStringSubmatch(key)
+	if m == nil {
+		return Ref{}, 0, false
+	}
+	attempt, _ = strconv.Atoi(m[4]) // none in the key of a manifest
+	return Ref{Namespace: m[1], JobUID: m[2], Revision: m[3]}, attempt, true
+}
