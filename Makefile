@@ -211,7 +211,7 @@ PLUGIN_PLATFORMS ?=
 dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the images and the plugin for each platform.
 	@hack/setup images
 	@rm -rf dist
-	go run ./hack/images -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
+	go run ./hack/images -check-after 0s -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
 	$(KUSTOMIZE) build config/default | \
 		go run ./hack/dist -version $(VERSION) -digests=$(IMAGE_DIGESTS) $(if $(PLUGIN_PLATFORMS),-platforms=$(PLUGIN_PLATFORMS)) dist/images/*.tar
 	@echo "==> push the images as they are: skopeo copy --preserve-digests oci-archive:dist/images/manager-$(VERSION).tar docker://$(IMAGE_PREFIX)/manager:$(VERSION)"

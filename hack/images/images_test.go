@@ -4,9 +4,11 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -55,6 +57,67 @@ func TestRootfsKey(t *testing.T) {
 	}
 	if one == rootfsKey([]string{"tini", "fontconfig"}, []byte("y")) {
 		t.Error("the key does not change with dpkg's configuration")
+	}
+}
+
+func TestParseVersions(t *testing.T) {
+	t.Parallel()
+	got, err := parseVersions("NOTE: only a simulation\nInst tini (0.19.0-1 Debian:12.15/oldstable [amd64])\nInst libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64]) []\nConf tini (0.19.0-1 Debian)\n")
+	if want := []string{"libc6 2.36-9+deb12u14", "tini 0.19.0-1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if _, err := parseVersions("0 upgraded"); err == nil {
+		t.Error("a plan without packages is no error")
+	}
+}
+
+func TestRootfsCacheHasOneOfEachVersion(t *testing.T) {
+	t.Parallel()
+	c := rootfsCache{dir: t.TempDir(), key: "key"}
+	built, begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	add := func(version string, now time.Time) []string {
+		t.Helper()
+		versions := []string{chromiumPackage + " " + version, "tini 1"}
+		if err := os.WriteFile(c.path(versions), []byte(version), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(c.path(versions), built, built); err != nil {
+			t.Fatal(err)
+		}
+		if _, d, err := c.add(versions, now); err != nil || d.Chromium != version || !d.Built.Equal(built) || !d.Checked.Equal(now) {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		return versions
+	}
+	if _, _, err := c.newest(); err == nil {
+		t.Error("an empty cache has a newest file system")
+	}
+	old := add("1", begin)
+	if _, _, err := c.confirm([]string{chromiumPackage + " 2", "tini 1"}, begin); err == nil {
+		t.Error("the cache has packages that were never installed")
+	}
+	current := add("2", begin.Add(time.Hour))
+	if _, d, err := c.newest(); err != nil || d.Chromium != "2" {
+		t.Errorf("newest: %+v, %v", d, err)
+	}
+	if _, d, err := c.confirm(old, begin.Add(2*time.Hour)); err != nil || !d.Checked.Equal(begin.Add(2*time.Hour)) {
+		t.Errorf("what another build reads was removed: %+v, %v", d, err)
+	}
+	add("3", begin.Add(25*time.Hour))
+	if _, _, err := c.confirm(old, begin); err == nil {
+		t.Error("a file system is kept for ever")
+	}
+	if _, _, err := c.confirm(current, begin); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAgeOfChromium(t *testing.T) {
+	t.Parallel()
+	for hours, want := range map[int]string{0: "0 hours", 1: "1 hour", 47: "47 hours", 48: "2 days", 24 * 90: "90 days"} {
+		if got := days(time.Duration(hours) * time.Hour); got != want {
+			t.Errorf("%d hours: %q, want %q", hours, got, want)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,8 @@ type options struct {
 	version string   // linked into the binaries
 	repo    string
 	cache   string
+	// checkAfter is how long the versions of Debian's packages count as known.
+	checkAfter time.Duration
 }
 
 func main() {
@@ -88,6 +91,7 @@ func parseOptions(ctx context.Context, args []string, output io.Writer) (options
 	flags.StringVar(&o.prefix, "prefix", "platen.dev", "beginning of the images' names, such as registry.example/platen")
 	flags.StringVar(&o.tag, "tag", "dev", "tag of the images; except for dev, the archives' names have it too")
 	flags.StringVar(&o.version, "version", "", "version to link into the binaries (default: git describe)")
+	flags.DurationVar(&o.checkAfter, "check-after", 24*time.Hour, "ask Debian for newer packages of the renderer if it was last asked longer ago; 0s asks now")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}

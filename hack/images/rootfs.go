@@ -8,27 +8,27 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/platen-dev/platen/hack/images/ociarchive"
 )
 
 const (
 	suite      = "bookworm"
 	passwdLine = "nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin"
 	groupLine  = "nonroot:x:65532:"
+	// chromiumPath is the path of the browser in the renderer's image, and chromiumPackage its package.
+	chromiumPath    = "usr/lib/chromium/chromium-headless-shell"
+	chromiumPackage = "chromium-headless-shell"
 	// epoch is the time of all files that the build writes, so that a file does not differ by its time alone.
 	epoch = "1700000000"
 )
@@ -69,14 +69,17 @@ func parsePackages(r io.Reader) ([]string, error) {
 	return names, nil
 }
 
-// rootfsKey identifies a root file system by everything that it is made from.
+// rootfsKey identifies a root file system by everything that it is made from, except for the versions of the packages.
 func rootfsKey(packages []string, dpkgConfig []byte) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q", suite, epoch, mmdebstrapOptions, packages, dpkgConfig)
-	return hex.EncodeToString(h.Sum(nil))[:16]
+	return hash(fmt.Sprintf("%q %q %q %q %q", suite, epoch, mmdebstrapOptions, packages, dpkgConfig))
 }
 
-// debianLayer returns the renderer's root file system, from the cache if it is there.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:16]
+}
+
+// debianLayer returns the renderer's root file system, from the cache if it has Debian's current packages.
 func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer, error) {
 	list, err := os.Open(filepath.Join(o.repo, "hack", "images", "renderer-packages.txt"))
 	if err != nil {
@@ -92,28 +95,46 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 	if err != nil {
 		return nil, err
 	}
-	tarball := filepath.Join(o.cache, rootfsKey(packages, configData)+".tar")
-	if layer, err := cachedLayer(tarball); err == nil {
+	cache := rootfsCache{dir: o.cache, key: rootfsKey(packages, configData)}
+	if layer, d, err := cache.newest(); err == nil && time.Since(d.Checked) < o.checkAfter {
+		d.print(progress)
 		return layer, nil
 	}
-	if err := os.MkdirAll(o.cache, 0o755); err != nil {
-		return nil, err
-	}
-	begin := time.Now()
-	fmt.Fprintf(progress, "  making the renderer's file system from Debian packages: %s (about a minute; cached afterwards)\n", strings.Join(packages, " "))
 	setup := exec.CommandContext(ctx, filepath.Join(o.repo, "hack", "setup"), "images")
 	setup.Stdout, setup.Stderr = progress, progress
 	if err := setup.Run(); err != nil {
 		return nil, fmt.Errorf("hack/setup: %w", err)
 	}
-	if err := makeRootfs(ctx, tarball, packages, dpkgConfig); err != nil {
+	if err := os.MkdirAll(o.cache, 0o755); err != nil {
+		return nil, err
+	}
+	versions, err := debianVersions(ctx, filepath.Join(o.cache, "apt"), packages)
+	if err != nil {
+		fmt.Fprintf(progress, "  could not ask Debian for the packages' versions: %v\n", err)
+		if layer, d, err := cache.newest(); err == nil {
+			d.print(progress)
+			return layer, nil
+		}
+	}
+	if layer, d, err := cache.confirm(versions, time.Now()); err == nil {
+		d.print(progress)
+		return layer, nil
+	}
+	begin := time.Now()
+	fmt.Fprintf(progress, "  making the renderer's file system from Debian packages: %s (about a minute; cached until one of them changes)\n", strings.Join(packages, " "))
+	if err := makeRootfs(ctx, cache.path(versions), packages, dpkgConfig); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(progress, "  made the renderer's file system (%.0fs)\n", time.Since(begin).Seconds())
-	return describeLayer(tarball)
+	layer, d, err := cache.add(versions, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	d.print(progress)
+	return layer, nil
 }
 
-// makeRootfs runs mmdebstrap. The file appears when it is complete.
+// makeRootfs runs mmdebstrap. The file appears when it is complete, with the time of Debian's build of Chromium.
 func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConfig string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("installing the renderer's packages needs root")
@@ -125,8 +146,11 @@ func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConf
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	temp := filepath.Join(dir, "rootfs.tar")
-	args := append([]string{"--include=" + strings.Join(packages, ","), "--dpkgopt=" + dpkgConfig}, mmdebstrapOptions...)
+	temp, stamp := filepath.Join(dir, "rootfs.tar"), filepath.Join(dir, "chromium")
+	args := append([]string{
+		"--include=" + strings.Join(packages, ","), "--dpkgopt=" + dpkgConfig,
+		`--customize-hook=touch -r "$1"/` + chromiumPath + ` ` + stamp,
+	}, mmdebstrapOptions...)
 	cmd := exec.CommandContext(ctx, "mmdebstrap", append(args, suite, temp)...)
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch)
 	// An interrupted mmdebstrap removes its temporary folder, a killed one leaves it.
@@ -135,42 +159,99 @@ func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConf
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, out)
 	}
+	built, err := os.Stat(stamp)
+	if err != nil {
+		return err
+	}
+	if err := os.Chtimes(temp, time.Time{}, built.ModTime()); err != nil {
+		return err
+	}
 	return os.Rename(temp, tarball)
 }
 
-// description is stored next to a root file system, so that the hash is computed only once.
+// description is stored next to a root file system.
 type description struct {
 	Hash   v1.Hash `json:"hash"`
 	Length int64   `json:"length"`
+	// Chromium is the version of the browser, and Built the time at which Debian built it.
+	Chromium string    `json:"chromium"`
+	Built    time.Time `json:"built"`
+	// Made is when the file system was made, and Checked when its packages were last known to be Debian's current ones.
+	Made    time.Time `json:"made"`
+	Checked time.Time `json:"checked"`
 }
 
-func cachedLayer(tarball string) (v1.Layer, error) {
-	info, err := os.Stat(tarball)
-	if err != nil {
-		return nil, err
+// print says how old the browser is.
+func (d description) print(w io.Writer) {
+	fmt.Fprintf(w, "  the renderer has Chromium %s, which Debian built %s ago; ", d.Chromium, days(time.Since(d.Built)))
+	if d.Checked.IsZero() {
+		fmt.Fprintln(w, "whether there is a newer one is not known")
+		return
 	}
-	data, err := os.ReadFile(tarball + ".json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return describeLayer(tarball)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var d description
-	if err := json.Unmarshal(data, &d); err != nil || d.Length != info.Size() {
-		return describeLayer(tarball)
-	}
-	return ociarchive.TarLayer{Path: tarball, Hash: d.Hash, Length: d.Length}, nil
+	fmt.Fprintf(w, "Debian had no newer one %s ago\n", days(time.Since(d.Checked)))
 }
 
-func describeLayer(tarball string) (v1.Layer, error) {
-	layer, err := ociarchive.NewTarLayer(tarball)
+// days writes a duration in whole days, or hours if it is shorter than two days.
+func days(d time.Duration) string {
+	n, unit := int(d.Hours()), "hour"
+	if n >= 48 {
+		n, unit = n/24, "day"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", n, unit)
+}
+
+// debianVersions returns the versions that Debian has now of the packages and all that they need, one "NAME VERSION" each. It keeps Debian's
+// lists in dir, so that only changed ones are downloaded.
+func debianVersions(ctx context.Context, dir string, packages []string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for _, name := range []string{"lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	var sources strings.Builder
+	for _, source := range []string{"debian " + suite, "debian " + suite + "-updates", "debian-security " + suite + "-security"} {
+		fmt.Fprintf(&sources, "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/%s main\n", source)
+	}
+	for name, data := range map[string]string{"sources.list": sources.String(), "status": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	apt := func(args ...string) (string, error) {
+		return output1(ctx, "apt-get", append([]string{
+			"-o", "Dir::Etc::SourceList=" + filepath.Join(dir, "sources.list"), "-o", "Dir::Etc::SourceParts=/dev/null",
+			"-o", "Dir::State::Lists=" + filepath.Join(dir, "lists"), "-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
+			"-o", "Dir::State::status=" + filepath.Join(dir, "status"), "-o", "APT::Install-Recommends=false",
+			"-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "APT::Update::Error-Mode=any",
+		}, args...)...)
+	}
+	if _, err := apt("update", "-qq"); err != nil {
+		return nil, err
+	}
+	plan, err := apt(append([]string{"install", "--simulate", "-qq"}, packages...)...)
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(description{Hash: layer.Hash, Length: layer.Length})
-	if err != nil {
-		return nil, err
+	return parseVersions(plan)
+}
+
+var installation = regexp.MustCompile(`(?m)^Inst (\S+) \((\S+) `)
+
+// parseVersions reads what apt-get would install.
+func parseVersions(plan string) ([]string, error) {
+	matches := installation.FindAllStringSubmatch(plan, -1)
+	versions := make([]string, 0, len(matches))
+	for _, match := range matches {
+		versions = append(versions, match[1]+" "+match[2])
 	}
-	return layer, os.WriteFile(tarball+".json", data, 0o644)
+	if len(versions) == 0 {
+		return nil, fmt.Errorf("apt-get names no packages: %q", plan)
+	}
+	slices.Sort(versions)
+	return versions, nil
 }
