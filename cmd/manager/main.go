@@ -62,6 +62,7 @@ import (
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=platen-system,verbs=get;create;update
 // +kubebuilder:rbac:groups="",resources=secrets,namespace=platen-system,verbs=get;create
+// +kubebuilder:rbac:groups="",resources=secrets,resourceNames=platen-keys,namespace=platen-system,verbs=update
 // +kubebuilder:rbac:groups="",resources=events,namespace=platen-system,verbs=create;patch
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
@@ -99,20 +100,21 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	keys, err := credentials.EnsureKeys(ctx, direct, o.namespace, o.keysSecret, time.Now())
+	keys, err := credentials.OpenKeyRing(ctx, direct, o.namespace, o.keysSecret, time.Now)
 	if err != nil {
 		return err
 	}
-	pages, err := withoutCluster(ctx, direct, outbound.Policy{Allowed: o.outboundAllow, Denied: o.outboundDeny})
-	if err != nil {
-		return fmt.Errorf("reading the cluster's networks: %w", err)
+	pods := &podSettings{client: direct, keys: keys, options: o}
+	if err := pods.refresh(ctx); err != nil {
+		return err
 	}
 	store, err := content.Open(ctx, o.contentStore, content.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	signer := content.NewSigner(keys.URLSigningKey, o.contentURL, o.contentURLTTL)
+	signer := content.NewSigner(nil, o.contentURL, o.contentURLTTL)
+	signer.SetKeys(keys.Keys().URLSigning)
 
 	jobEvents := make(chan event.TypedGenericEvent[types.NamespacedName], eventBuffer)
 	namespaceEvents := make(chan event.TypedGenericEvent[string], eventBuffer)
@@ -151,20 +153,15 @@ func run(ctx context.Context, o options) error {
 			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
 		}).SetupWithManager(mgr, jobEvents),
 		(&renderpod.Reconciler{
-			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceEvents,
-			PodConfig: podspec.Config{
-				Image:       o.rendererImage,
-				DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
-				DispatchCA:  string(keys.CACert), OutboundAllow: pages.Allowed.String(), OutboundDeny: pages.Denied.String(),
-				MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
-				CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
-			},
+			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
 			Clock: clock.RealClock{}, Interval: o.verifyInterval,
 		}).SetupWithManager(mgr),
 		mgr.Add(uploads),
+		mgr.Add(everyReplica(func(ctx context.Context) error { return rotate(ctx, keys, signer) })),
+		mgr.Add(leader(pods.run)),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
 		mgr.Add(leader(sweeper.run)),
 		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),
@@ -241,7 +238,16 @@ func (f leader) Start(ctx context.Context) error { return f(ctx) }
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (leader) NeedLeaderElection() bool { return true }
 
-var _ manager.LeaderElectionRunnable = leader(nil)
+// everyReplica is a Runnable that runs whether the manager leads or not.
+type everyReplica func(ctx context.Context) error
+
+// Start implements manager.Runnable.
+func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everyReplica) NeedLeaderElection() bool { return false }
+
+var _, _ manager.LeaderElectionRunnable = leader(nil), everyReplica(nil)
 
 // expire calls pool.Expire once a second until ctx ends.
 func expire(ctx context.Context, p *pool.Pool) error {
@@ -260,7 +266,7 @@ func expire(ctx context.Context, p *pool.Pool) error {
 func dispatchHost(o options) string { return fmt.Sprintf("%s.%s.svc", o.dispatchName, o.namespace) }
 
 // serveDispatch serves render pods until ctx ends, with a certificate that is renewed after half of its lifetime.
-func serveDispatch(ctx context.Context, s *server.Server, keys credentials.Keys, o options) error {
+func serveDispatch(ctx context.Context, s *server.Server, keys *credentials.KeyRing, o options) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.dispatchAddress)
 	if err != nil {
 		return fmt.Errorf("listening for render pods: %w", err)

@@ -24,8 +24,7 @@ const (
 	maxNetworks = 256
 )
 
-// withoutCluster returns the policy without the public addresses of nodes and of the pods on them, which private clusters do not have. The
-// nodes are those at the start of the manager: --outbound-deny names what later ones will have.
+// withoutCluster returns the policy without the public addresses of nodes and of the pods on them, which private clusters do not have.
 func withoutCluster(ctx context.Context, c client.Reader, policy outbound.Policy) (outbound.Policy, error) {
 	named := len(policy.Denied)
 	nodes := &corev1.NodeList{}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"sync"
@@ -24,24 +25,26 @@ const renewAfter = 182 * 24 * time.Hour
 
 // certificates issues the dispatch server's certificate and renews it.
 type certificates struct {
-	keys credentials.Keys
+	keys *credentials.KeyRing
 	name string
 
 	mu      sync.Mutex
 	current *tls.Certificate
 	issued  time.Time
+	// authority is the certificate of the newest authority at that time.
+	authority []byte
 }
 
 func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	if c.current == nil || now.Sub(c.issued) > renewAfter {
-		certificate, err := c.keys.ServerCertificate([]string{c.name}, now)
+	now, keys := time.Now(), c.keys.Keys()
+	if c.current == nil || now.Sub(c.issued) > renewAfter || !bytes.Equal(c.authority, keys.CACert) {
+		certificate, err := keys.ServerCertificate([]string{c.name}, now)
 		if err != nil {
 			return nil, err
 		}
-		c.current, c.issued = &certificate, now
+		c.current, c.issued, c.authority = &certificate, now, keys.CACert
 	}
 	return c.current, nil
 }

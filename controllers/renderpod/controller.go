@@ -44,8 +44,8 @@ type Reconciler struct {
 	Client client.Client
 	// Pool decides how many pods a namespace has.
 	Pool *pool.Pool
-	// PodConfig is the same for all render pods.
-	PodConfig podspec.Config
+	// PodConfig returns what all new render pods share.
+	PodConfig func() podspec.Config
 	// Changed carries the namespaces that may need another pod.
 	Changed <-chan event.TypedGenericEvent[string]
 }
@@ -109,7 +109,7 @@ func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID,
 	owner := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
 		Name: launch.Job.Name, Namespace: launch.Job.Namespace, UID: launch.JobUID,
 	}}
-	pod := podspec.Build(r.PodConfig, launch.PodName, owner)
+	pod := podspec.Build(r.PodConfig(), launch.PodName, owner)
 	log := ctrl.LoggerFrom(ctx).WithValues("pod", pod.Name, "RenderJob", launch.Job.Name, "uid", launch.JobUID)
 	log.V(1).Info("Creating render pod")
 	err := r.Client.Create(ctx, pod)

@@ -68,9 +68,11 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 	Expect((&renderpod.Reconciler{
 		Client: mgr.GetClient(), Pool: renderPool, Changed: changed,
-		PodConfig: podspec.Config{
-			Image: "renderer:test", DispatchURL: "https://dispatch.test", DispatchCA: "ca",
-			CPU: resource.MustParse("100m"), Memory: resource.MustParse("128Mi"), MemoryLimit: resource.MustParse("1Gi"),
+		PodConfig: func() podspec.Config {
+			return podspec.Config{
+				Image: "renderer:test", DispatchURL: "https://dispatch.test", DispatchCA: "ca",
+				CPU: resource.MustParse("100m"), Memory: resource.MustParse("128Mi"), MemoryLimit: resource.MustParse("1Gi"),
+			}
 		},
 	}).SetupWithManager(mgr)).To(Succeed())
 	ctx, stop := context.WithCancel(context.Background())

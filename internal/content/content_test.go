@@ -250,6 +250,32 @@ func body(t *testing.T, resp *http.Response) string {
 	return string(data)
 }
 
+func TestURLsOfThePreviousKeyAreValidWhileItIsKept(t *testing.T) {
+	signer, now := NewSigner([]byte("old"), "http://c", time.Hour), time.Unix(1_700_000_000, 0)
+	parse := func() *url.URL {
+		u, err := url.Parse(signer.URL("jobs/ns/uid/1/1/1.png", "name.png", now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	old := parse()
+	signer.SetKeys([][]byte{[]byte("new"), []byte("old")})
+	signed := parse()
+	for name, u := range map[string]*url.URL{"old": old, "new": signed} {
+		if _, _, err := signer.verify(u, now); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	signer.SetKeys([][]byte{[]byte("new")})
+	if _, _, err := signer.verify(old, now); err == nil {
+		t.Error("a URL is valid whose key is gone")
+	}
+	if _, _, err := signer.verify(signed, now); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestContentServer(t *testing.T) {
 	h, u, _ := served(t)
 	resp := get(t, h, http.MethodGet, u.String(), nil)

@@ -13,8 +13,10 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/platen-dev/platen/internal/file"
@@ -25,15 +27,21 @@ const urlPath = "/content/"
 
 // Signer makes and checks content URLs. A URL gives access to one file until its expiry.
 type Signer struct {
-	key  []byte
+	// keys are the newest key, which signs, and older ones whose URLs are valid too.
+	keys atomic.Pointer[[][]byte]
 	base string
 	ttl  time.Duration
 }
 
 // NewSigner returns a Signer with a secret key whose URLs begin with baseURL and are valid for at least ttl.
 func NewSigner(key []byte, baseURL string, ttl time.Duration) *Signer {
-	return &Signer{key: key, base: strings.TrimSuffix(baseURL, "/"), ttl: ttl}
+	s := &Signer{base: strings.TrimSuffix(baseURL, "/"), ttl: ttl}
+	s.SetKeys([][]byte{key})
+	return s
 }
+
+// SetKeys replaces the keys. The first one signs; URLs that any of them has signed are valid.
+func (s *Signer) SetKeys(keys [][]byte) { s.keys.Store(&keys) }
 
 // maxURLName bounds the name in a URL, in bytes. A file of a job has at most 250 characters.
 const maxURLName = 1 << 10
@@ -53,7 +61,7 @@ func (s *Signer) URL(key, name string, now time.Time) string {
 	default:
 		query.Set("b", encoded)
 	}
-	query.Set("s", s.sign(object, query.Get("e"), name))
+	query.Set("s", sign((*s.keys.Load())[0], object, query.Get("e"), name))
 	return s.base + urlPath + object + "?" + query.Encode()
 }
 
@@ -69,8 +77,10 @@ func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error)
 		}
 		name = string(decoded)
 	}
-	want := s.sign(object, query.Get("e"), name)
-	if !hmac.Equal([]byte(want), []byte(query.Get("s"))) {
+	signed := slices.ContainsFunc(*s.keys.Load(), func(key []byte) bool {
+		return hmac.Equal([]byte(sign(key, object, query.Get("e"), name)), []byte(query.Get("s")))
+	})
+	if !signed {
 		return "", "", errors.New("the signature of this URL is not valid")
 	}
 	expiry, err := strconv.ParseInt(query.Get("e"), 36, 64)
@@ -80,8 +90,8 @@ func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error)
 	return prefix + object, cmp.Or(name, path.Base(object)), nil
 }
 
-func (s *Signer) sign(object, expiry, name string) string {
-	mac := hmac.New(sha256.New, s.key)
+func sign(key []byte, object, expiry, name string) string {
+	mac := hmac.New(sha256.New, key)
 	_, _ = fmt.Fprintf(mac, "%s\n%s\n%s", object, expiry, name)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }

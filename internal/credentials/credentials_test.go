@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestKeysAreMadeOnceAndSignACertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, err := EnsureKeys(t.Context(), c, "ns", "keys", now)
-	if err != nil || string(first.CACert) != string(second.CACert) || string(first.URLSigningKey) != string(second.URLSigningKey) {
+	if err != nil || string(first.CACert) != string(second.CACert) || !reflect.DeepEqual(first.URLSigning, second.URLSigning) || !reflect.DeepEqual(first.PodSigning, second.PodSigning) {
 		t.Errorf("a second manager has other keys: %v", err)
 	}
 	certificate, err := second.ServerCertificate([]string{"platen-dispatch.platen-system.svc"}, now)

@@ -12,14 +12,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -30,49 +28,102 @@ const (
 	signingKeyBytes  = 32
 	// clockSkew is how far clocks may differ.
 	clockSkew = time.Hour
+	// maxKeyAttempts bounds the attempts to write keys that several managers make at the same time.
+	maxKeyAttempts = 5
 )
 
-// Keys are the manager's own: the authority that signs the dispatch server's certificate, and the key that signs content URLs.
+// fields of the Secret with the manager's keys. A field that begins with previousPrefix has the key that the one of the same name replaced.
+const (
+	caCertField     = "ca.crt"
+	caKeyField      = "ca.key"
+	urlSigningField = "url-signing.key"
+	podSigningField = "pod-signing.key"
+	previousPrefix  = "previous."
+)
+
+// Keys are the manager's own. The newest ones sign. What the previous ones signed is valid while the Secret has them.
 type Keys struct {
-	// CACert is public, in PEM.
+	// CACert is the certificate of the authority that signs the dispatch server's certificate. It is public, in PEM.
 	CACert []byte
-	caKey  *ecdsa.PrivateKey
-	ca     *x509.Certificate
-	// URLSigningKey has 32 bytes.
-	URLSigningKey []byte
+	// URLSigning are the keys that sign content URLs, and PodSigning those that sign render pods: the newest and perhaps the previous one,
+	// of 32 bytes at least.
+	URLSigning, PodSigning [][]byte
+
+	ca, previousCA *authority
+}
+
+// authority is a certificate authority and its key.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
 }
 
 // String implements fmt.Stringer.
 func (Keys) String() string { return "[redacted]" }
 
-// EnsureKeys reads the manager's keys from a Secret, and creates the Secret if it does not exist. Managers that start together get the
-// same keys. A Secret that cannot be used is an error and is not changed. c must not read from a cache.
+// EnsureKeys reads the manager's keys from a Secret, and makes those that it does not have; also the Secret, if it does not exist. Managers
+// that start together get the same keys. A Secret that cannot be used is an error and is not changed. c must not read from a cache.
 func EnsureKeys(ctx context.Context, c client.Client, namespace, name string, now time.Time) (Keys, error) {
 	key := types.NamespacedName{Namespace: namespace, Name: name}
-	secret := &corev1.Secret{}
-	err := c.Get(ctx, key, secret)
-	if apierrors.IsNotFound(err) {
-		if secret, err = newKeys(key, now); err != nil {
+	// Another manager may make the keys at the same time: read what it has made.
+	for attempt := 1; ; attempt++ {
+		secret := &corev1.Secret{}
+		err := c.Get(ctx, key, secret)
+		missing := apierrors.IsNotFound(err)
+		if err != nil && !missing {
+			return Keys{}, fmt.Errorf("the manager's keys in Secret %s: %w", key, err)
+		}
+		made, err := addKeys(secret, now)
+		if err != nil {
 			return Keys{}, err
 		}
-		if err = c.Create(ctx, secret); apierrors.IsAlreadyExists(err) {
-			err = c.Get(ctx, key, secret)
+		keys, err := parseKeys(secret.Data)
+		if err != nil {
+			return Keys{}, fmt.Errorf("the manager's keys in Secret %s cannot be used (delete it to have new ones made): %w", key, err)
+		}
+		switch {
+		case missing:
+			secret.Namespace, secret.Name = namespace, name
+			err = c.Create(ctx, secret)
+		case made:
+			err = c.Update(ctx, secret)
+		}
+		if err == nil {
+			return keys, nil
+		}
+		if attempt == maxKeyAttempts || !apierrors.IsAlreadyExists(err) && !apierrors.IsConflict(err) {
+			return Keys{}, fmt.Errorf("writing the manager's keys to Secret %s: %w", key, err)
 		}
 	}
-	if err != nil {
-		return Keys{}, fmt.Errorf("the manager's keys in Secret %s: %w", key, err)
-	}
-	keys, err := parseKeys(secret)
-	if err != nil {
-		return Keys{}, fmt.Errorf("the manager's keys in Secret %s cannot be used (delete it to have new ones made): %w", key, err)
-	}
-	return keys, nil
 }
 
-func newKeys(key types.NamespacedName, now time.Time) (*corev1.Secret, error) {
+// addKeys makes the keys that a Secret does not have, and returns whether there were any.
+func addKeys(secret *corev1.Secret, now time.Time) (made bool, err error) {
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	if len(secret.Data[caCertField]) == 0 && len(secret.Data[caKeyField]) == 0 {
+		if secret.Data[caCertField], secret.Data[caKeyField], err = newAuthority(now); err != nil {
+			return false, err
+		}
+		made = true
+	}
+	for _, field := range []string{urlSigningField, podSigningField} {
+		if len(secret.Data[field]) == 0 {
+			signing := make([]byte, signingKeyBytes)
+			_, _ = rand.Read(signing) // never fails, see crypto/rand
+			secret.Data[field] = signing
+			made = true
+		}
+	}
+	return made, nil
+}
+
+// newAuthority makes a certificate authority, in PEM.
+func newAuthority(now time.Time) (cert, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
+		return nil, nil, fmt.Errorf("making a key: %w", err)
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(now.UnixNano()),
@@ -83,43 +134,56 @@ func newKeys(key types.NamespacedName, now time.Time) (*corev1.Secret, error) {
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate authority: %w", err)
+		return nil, nil, fmt.Errorf("making a certificate authority: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a key: %w", err)
+		return nil, nil, fmt.Errorf("encoding a key: %w", err)
 	}
-	signing := make([]byte, signingKeyBytes)
-	_, _ = rand.Read(signing) // never fails, see crypto/rand
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
-		Data: map[string][]byte{
-			"ca.crt":          pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
-			"ca.key":          pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
-			"url-signing.key": signing,
-		},
-	}, nil
+	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), nil
 }
 
-func parseKeys(secret *corev1.Secret) (Keys, error) {
-	pair, err := tls.X509KeyPair(secret.Data["ca.crt"], secret.Data["ca.key"])
+func parseKeys(data map[string][]byte) (keys Keys, err error) {
+	keys.CACert = data[caCertField]
+	if keys.ca, err = parseAuthority(data, ""); err != nil {
+		return Keys{}, err
+	}
+	if len(data[previousPrefix+caCertField]) > 0 {
+		if keys.previousCA, err = parseAuthority(data, previousPrefix); err != nil {
+			return Keys{}, err
+		}
+	}
+	for field, signing := range map[string]*[][]byte{urlSigningField: &keys.URLSigning, podSigningField: &keys.PodSigning} {
+		for _, name := range []string{field, previousPrefix + field} {
+			key := data[name]
+			if len(key) < signingKeyBytes && (name == field || len(key) > 0) {
+				return Keys{}, fmt.Errorf("%s must have at least %d bytes", name, signingKeyBytes)
+			}
+			if len(key) > 0 {
+				*signing = append(*signing, key)
+			}
+		}
+	}
+	return keys, nil
+}
+
+func parseAuthority(data map[string][]byte, prefix string) (*authority, error) {
+	pair, err := tls.X509KeyPair(data[prefix+caCertField], data[prefix+caKeyField])
 	if err != nil {
-		return Keys{}, errors.New("ca.crt and ca.key must be a PEM certificate and its key")
+		return nil, fmt.Errorf("%s and %s must be a PEM certificate and its key", prefix+caCertField, prefix+caKeyField)
 	}
 	private, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok || pair.Leaf == nil || !pair.Leaf.IsCA {
-		return Keys{}, errors.New("ca.crt must be an ECDSA certificate authority")
+		return nil, fmt.Errorf("%s must be an ECDSA certificate authority", prefix+caCertField)
 	}
-	signing := secret.Data["url-signing.key"]
-	if len(signing) < signingKeyBytes {
-		return Keys{}, fmt.Errorf("url-signing.key must have at least %d bytes", signingKeyBytes)
-	}
-	return Keys{CACert: secret.Data["ca.crt"], caKey: private, ca: pair.Leaf, URLSigningKey: signing}, nil
+	return &authority{cert: pair.Leaf, key: private}, nil
 }
 
-// ServerCertificate returns a certificate for the names, signed by the authority and valid for a year.
+// ServerCertificate returns a certificate for the names, valid for a year. Clients that trust the newest authority or the previous one
+// accept it.
 func (k Keys) ServerCertificate(names []string, now time.Time) (tls.Certificate, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -134,9 +198,23 @@ func (k Keys) ServerCertificate(names []string, now time.Time) (tls.Certificate,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, k.ca, &private.PublicKey, k.caKey)
+	der, err := x509.CreateCertificate(rand.Reader, template, k.ca.cert, &private.PublicKey, k.ca.key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("signing a certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, nil
+	chain := [][]byte{der}
+	if k.previousCA != nil {
+		// The previous authority vouches for the newest one.
+		cross := &x509.Certificate{
+			SerialNumber: template.SerialNumber, Subject: k.ca.cert.Subject, SubjectKeyId: k.ca.cert.SubjectKeyId,
+			NotBefore: template.NotBefore, NotAfter: template.NotAfter,
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, cross, k.previousCA.cert, &k.ca.key.PublicKey, k.previousCA.key)
+		if err != nil {
+			return tls.Certificate{}, fmt.Errorf("signing the authority's certificate: %w", err)
+		}
+		chain = append(chain, der)
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: private}, nil
 }

@@ -1,0 +1,91 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/podspec"
+)
+
+const (
+	// keyInterval is the interval between readings of the manager's keys, and networkInterval that between readings of the nodes.
+	keyInterval     = time.Minute
+	networkInterval = 10 * time.Minute
+	// refreshTimeout bounds one reading.
+	refreshTimeout = 30 * time.Second
+)
+
+// every calls f at an interval, with a deadline, until ctx ends. It logs errors.
+func every(ctx context.Context, interval time.Duration, what string, f func(ctx context.Context) error) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, refreshTimeout)
+		if err := f(attempt); err != nil && ctx.Err() == nil {
+			ctrl.Log.Error(err, what)
+		}
+		cancel()
+	}
+}
+
+// rotate takes new keys from their Secret until ctx ends.
+func rotate(ctx context.Context, keys *credentials.KeyRing, signer *content.Signer) error {
+	return every(ctx, keyInterval, "Failed to read the manager's keys; the last ones stay in use", func(ctx context.Context) error {
+		if err := keys.Refresh(ctx); err != nil {
+			return err
+		}
+		signer.SetKeys(keys.Keys().URLSigning)
+		return nil
+	})
+}
+
+// podSettings has what all render pods share.
+type podSettings struct {
+	client  client.Client
+	keys    *credentials.KeyRing
+	options options
+	policy  atomic.Pointer[outbound.Policy]
+}
+
+// refresh reads the networks of the cluster.
+func (s *podSettings) refresh(ctx context.Context) error {
+	policy, err := withoutCluster(ctx, s.client, outbound.Policy{Allowed: s.options.outboundAllow, Denied: s.options.outboundDeny})
+	if err != nil {
+		return fmt.Errorf("reading the cluster's networks: %w", err)
+	}
+	s.policy.Store(&policy)
+	return nil
+}
+
+// run refreshes the settings until ctx ends.
+func (s *podSettings) run(ctx context.Context) error {
+	return every(ctx, networkInterval, "Failed to read the cluster's networks; new render pods get the last ones", s.refresh)
+}
+
+// config returns the settings of a new render pod.
+func (s *podSettings) config() podspec.Config {
+	o, policy := s.options, s.policy.Load()
+	return podspec.Config{
+		Image:       o.rendererImage,
+		DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
+		DispatchCA:  string(s.keys.Keys().CACert), OutboundAllow: policy.Allowed.String(), OutboundDeny: policy.Denied.String(),
+		MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
+		CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
+	}
+}
