@@ -16,6 +16,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	schemacel "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
@@ -59,6 +60,16 @@ func NewValidator(resource string) (*Validator, error) {
 	}
 	v.rules = schemacel.NewValidator(v.structural, true, celconfig.PerCallLimit)
 	return v, nil
+}
+
+// Default sets the defaults of the CRD in an object, as the API server does before it validates the object.
+func (v *Validator) Default(object k8sruntime.Object) error {
+	content, err := k8sruntime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return err
+	}
+	defaulting.Default(content, v.structural)
+	return k8sruntime.DefaultUnstructuredConverter.FromUnstructured(content, object)
 }
 
 // Validate returns an error if the API server would refuse the object or drop some of its fields. The error says why, and which fields.

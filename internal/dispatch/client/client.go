@@ -43,7 +43,7 @@ var (
 	errDenied = errors.New("the dispatch server does not accept this pod")
 )
 
-// Options of a Client. All but GoneTimeout are required.
+// Options of a Client. All but GoneTimeout and Transport are required; CA is not needed with a Transport.
 type Options struct {
 	// URL of the dispatch server.
 	URL string
@@ -55,6 +55,8 @@ type Options struct {
 	Logger    *slog.Logger
 	// GoneTimeout is how long the dispatch server may be unreachable before Run fails. Default 60 s.
 	GoneTimeout time.Duration
+	// Transport carries the requests. Default: TLS 1.3 to a server whose certificate CA has signed.
+	Transport http.RoundTripper
 }
 
 // Client renders the tasks of a dispatch server.
@@ -67,22 +69,33 @@ type Client struct {
 
 // New returns a Client.
 func New(options Options) (*Client, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(options.CA) {
-		return nil, errors.New("the CA of the dispatch server is not a PEM certificate")
-	}
 	if options.GoneTimeout == 0 {
 		options.GoneTimeout = time.Minute
 	}
-	transport := &http.Transport{
+	if options.Transport == nil {
+		transport, err := newTransport(options.CA)
+		if err != nil {
+			return nil, err
+		}
+		options.Transport = transport
+	}
+	return &Client{Options: options, http: &http.Client{Transport: options.Transport}}, nil
+}
+
+// newTransport returns a transport to a server whose certificate ca has signed.
+func newTransport(ca []byte) (*http.Transport, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(ca) {
+		return nil, errors.New("the CA of the dispatch server is not a PEM certificate")
+	}
+	return &http.Transport{
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
 		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: wire.PollTimeout + callTimeout,
 		IdleConnTimeout:       wire.PollTimeout,
 		MaxIdleConnsPerHost:   4,
-	}
-	return &Client{Options: options, http: &http.Client{Transport: transport}}, nil
+	}, nil
 }
 
 // Run renders tasks until the dispatch server retires the pod or ctx ends. Neither is an error.
