@@ -30,10 +30,21 @@ func main() {
 
 func run(log *slog.Logger) error {
 	address := flag.String("listen", ":8090", "address to listen on")
+	journal := flag.String("journal", "", "file that keeps accounts, access tokens and files, so that they survive the process; empty keeps them in memory")
 	accountsFile := flag.String("accounts", "", "JSON file with a list of accounts to add at the start")
 	flag.Parse()
 
 	sim := dropboxsim.New()
+	if *journal != "" {
+		file, err := os.OpenFile(*journal, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		if err := sim.Persist(file); err != nil {
+			return err
+		}
+	}
 	if *accountsFile != "" {
 		data, err := os.ReadFile(*accountsFile)
 		if err != nil {

@@ -153,6 +153,7 @@ func (s *Server) write(a *account, in *space, c commit, data content) (*entry, m
 	existing.data, existing.hash, existing.rev = data, hash, "0"+random(14)
 	existing.modified, existing.clientModified = s.now(), c.ClientModified
 	existing.commits++
+	s.keepEntry(in, existing)
 	return existing, nil
 }
 
@@ -164,6 +165,15 @@ func (in *space) fileAncestor(path string) bool {
 		}
 	}
 	return false
+}
+
+// remove removes a file, or a folder with all that is in it.
+func (in *space) remove(path string) {
+	for p := range in.entries {
+		if p == fold(path) || strings.HasPrefix(p, fold(path)+"/") {
+			delete(in.entries, p)
+		}
+	}
 }
 
 // mkdirs creates a folder and its parents. Each entry keeps its own spelling, whatever the spelling of existing parents.

@@ -421,7 +421,9 @@ func createFolder(c *call) (any, *apiError) {
 		}
 	}
 	c.space.mkdirs(arg.Path)
-	return map[string]any{"metadata": c.server.metadata(c.space.entries[fold(arg.Path)])}, nil
+	e := c.space.entries[fold(arg.Path)]
+	c.server.keepEntry(c.space, e)
+	return map[string]any{"metadata": c.server.metadata(e)}, nil
 }
 
 func listFolder(c *call) (any, *apiError) {
@@ -509,11 +511,8 @@ func deleteEntry(c *call) (any, *apiError) {
 	if e == nil {
 		return nil, c.server.endpoint(map[string]any{".tag": "path_lookup", "path_lookup": tag("not_found")})
 	}
-	for path := range c.space.entries {
-		if path == fold(arg.Path) || strings.HasPrefix(path, fold(arg.Path)+"/") {
-			delete(c.space.entries, path)
-		}
-	}
+	c.space.remove(arg.Path)
+	c.server.keep(change{Deleted: &place{c.account.AppKey, c.space.namespace, arg.Path}})
 	return map[string]any{"metadata": c.server.metadata(e)}, nil
 }
 

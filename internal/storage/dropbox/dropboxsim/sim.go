@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
 	"sort"
 	"strings"
 	"sync"
@@ -96,6 +97,8 @@ type Server struct {
 	cursors  map[string]cursor
 	codes    map[string]*code
 	grants   map[string]*grant // by refresh token
+	// journal keeps the state; nil unless Persist was called.
+	journal *os.File
 }
 
 // account is an Account and its files.
@@ -108,7 +111,9 @@ type account struct {
 
 // space is a tree of files.
 type space struct {
-	entries map[string]*entry // by folded path
+	account   *account
+	namespace string
+	entries   map[string]*entry // by folded path
 	// locked is true during a commit, when Dropbox refuses others.
 	locked bool
 }
@@ -154,6 +159,12 @@ func New() *Server {
 func (s *Server) AddAccount(a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addAccount(a)
+	s.keep(change{Account: &a})
+}
+
+// addAccount is AddAccount with the lock held.
+func (s *Server) addAccount(a Account) {
 	if a.Quota == 0 {
 		a.Quota = 2 << 30
 	}
@@ -170,7 +181,7 @@ func (s *Server) AddAccount(a Account) {
 // space returns the files of a namespace.
 func (a *account) space(namespace string) *space {
 	if a.spaces[namespace] == nil {
-		a.spaces[namespace] = &space{entries: map[string]*entry{}}
+		a.spaces[namespace] = &space{account: a, namespace: namespace, entries: map[string]*entry{}}
 	}
 	return a.spaces[namespace]
 }
