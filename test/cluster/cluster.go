@@ -176,6 +176,11 @@ func (s Simulator) AdvanceClock(ctx context.Context, d time.Duration) error {
 	return s.post(ctx, "/_sim/clock", map[string]int{"advanceSeconds": int(d.Seconds())})
 }
 
+// SetLatency delays every answer.
+func (s Simulator) SetLatency(ctx context.Context, d time.Duration) error {
+	return s.post(ctx, "/_sim/latency", map[string]int64{"millis": d.Milliseconds()})
+}
+
 // Log returns the request log.
 func (s Simulator) Log(ctx context.Context) (entries []dropboxsim.Entry, err error) {
 	return entries, s.get(ctx, "/_sim/log", nil, &entries)
