@@ -127,8 +127,18 @@ bench-shim: deploy ## Load the REST shim: many requests at a time, and one after
 	go run ./test/bench/shim
 
 .PHONY: bench-latency
-bench-latency: deploy ## Measure a cold job against the same work as a batch/v1 Job.
+bench-latency: deploy ## Measure cold and warm jobs against the same work as a batch/v1 Job.
 	go run ./test/bench/latency
+
+.PHONY: bench-queue
+bench-queue: deploy ## Measure fairness between namespaces, and what a quota costs the API server.
+	go run ./test/bench/queue
+
+ROUNDS ?= 20
+JOBS ?= 500
+.PHONY: bench-chaos
+bench-chaos: deploy ## Kill the manager, render pods and the simulator at random while jobs run: ROUNDS=20 JOBS=500.
+	go run ./test/bench/chaos -rounds $(ROUNDS) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench-render
 bench-render: ## Measure the renderer, without a cluster, against plain chromedp.

@@ -31,7 +31,7 @@ import (
 
 const (
 	// backoffLimit of the jobs: chance may hit one job several times.
-	backoffLimit = 20
+	backoffLimit = 10
 	// namespaces share the jobs of a round.
 	namespaces = 2
 	// settleTimeout bounds the wait for a page that the simulator does not show although the job has succeeded.
