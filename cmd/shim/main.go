@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -57,6 +58,7 @@ type options struct {
 	wait, ttl, signedURLTTL                           time.Duration
 	limits                                            shim.Limits
 	webhooks                                          outbound.Policy
+	corsOrigins                                       []string
 }
 
 func main() {
@@ -76,6 +78,10 @@ func main() {
 	flag.IntVar(&o.limits.Concurrency, "caller-concurrency", 256, "open requests of one caller, including those that wait for a job")
 	flag.Var(&o.webhooks.Allowed, "webhook-allow", "private address prefixes that webhooks may call, separated by commas; public addresses are allowed")
 	flag.Var(&o.webhooks.Denied, "outbound-deny", "public address prefixes that webhooks may not call, such as those of pods, separated by commas")
+	flag.Func("cors-origins", "origins whose pages may call the API, separated by commas, such as https://studio.example.com, or *; default none", func(text string) error {
+		o.corsOrigins = strings.Split(text, ",")
+		return nil
+	})
 	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits without Prefer: wait=N")
 	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "how long a finished job of the API or the page is kept with its files")
 	zapOptions := zap.Options{}
@@ -138,7 +144,7 @@ func run(ctx context.Context, o options) error {
 	api, err := shim.New(shim.Options{
 		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Delivery: hooks.Delivery, Derive: key.Derive,
 		Stopping: ctx.Done(), Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
-		Limits: o.limits, Log: ctrl.Log.WithName("shim"),
+		CORSOrigins: o.corsOrigins, Limits: o.limits, Log: ctrl.Log.WithName("shim"),
 	})
 	if err != nil {
 		return err

@@ -178,7 +178,7 @@ func report(job *platenv1alpha1.RenderJob) Job {
 func Ended(job *platenv1alpha1.RenderJob) bool { return describe(job).Finished }
 
 // WebhookBody returns the body of a webhook: that of GET /v1/studio/render-jobs/{id}, with URLs.
-func WebhookBody(job *platenv1alpha1.RenderJob) ([]byte, error) { return json.Marshal(report(job)) }
+func WebhookBody(job *platenv1alpha1.RenderJob) ([]byte, error) { return encode(report(job)) }
 
 // WebhookKey returns the key that signs a workspace's webhooks.
 func WebhookKey(derive func(purpose string) []byte, namespace string) []byte {

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -90,7 +89,7 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	for i := range placeholders {
 		placeholders[i] = uuid.NewString() // random, so that no text of a user equals it
 	}
-	text, err := json.Marshal(body(placeholders))
+	text, err := encode(body(placeholders))
 	if err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}

@@ -4,6 +4,7 @@
 package shim
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
@@ -69,6 +71,19 @@ func requestWarnings(job *platenv1alpha1.RenderJob) (warnings []Warning) {
 	return warnings[:min(len(warnings), maxWarnings)]
 }
 
+// digits returns a JSON object in which every number has the digits that the caller sent: the API server keeps 64 bits of a number.
+func digits(object []byte) []byte {
+	exact, err := values.Decode(object)
+	if err != nil {
+		return object // the API server says what is wrong
+	}
+	text, err := encode(exact)
+	if err != nil {
+		return object
+	}
+	return bytes.TrimSpace(text)
+}
+
 // spec translates a request.
 func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	s := platenv1alpha1.RenderJobSpec{
@@ -81,7 +96,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 		},
 	}
 	if raw := r.Modifications.RawMessage; len(raw) > 0 && string(raw) != "null" {
-		s.Modifications = &apiextensionsv1.JSON{Raw: raw}
+		s.Modifications = &apiextensionsv1.JSON{Raw: digits(raw)}
 	}
 	if scale := r.Response.Scale; scale != nil {
 		s.Output.Scale = strconv.FormatFloat(*scale, 'f', -1, 64)

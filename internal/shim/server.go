@@ -6,6 +6,7 @@
 package shim
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
+	"github.com/rs/cors"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -35,7 +37,7 @@ import (
 // maxWait bounds Prefer: wait=N.
 const maxWait = 10 * time.Minute
 
-// Options of a Server. All but PublicURL are required.
+// Options of a Server. All but PublicURL and CORSOrigins are required.
 type Options struct {
 	// Reviewer authenticates and authorizes callers.
 	Reviewer *callers.Reviewer
@@ -59,6 +61,9 @@ type Options struct {
 	ContentURL string
 	// PublicURL is the beginning of signed URLs. Default: the host that the request names.
 	PublicURL string
+	// CORSOrigins are the origins whose pages may call the API from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol), such as
+	// https://studio.example.com, or "*". Empty: none.
+	CORSOrigins []string
 	// Limits apply to each caller.
 	Limits Limits
 	Log    logr.Logger
@@ -97,13 +102,52 @@ func (s *Server) Handler() http.Handler {
 		"GET /openapi.json": s.static("application/json", s.openAPI),
 		"GET /docs":         s.static("text/html; charset=utf-8", s.page),
 		"GET /docs.css":     s.static("text/css", stylesheet),
-		"/v1/": func(http.ResponseWriter, *http.Request) error {
-			return callers.Errorf(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
-		},
+		notFound:            func(w http.ResponseWriter, r *http.Request) error { return noRoute(mux, w, r) },
 	} {
 		mux.HandleFunc(pattern, s.handle(handle))
 	}
-	return mux
+	return s.crossOrigin(mux)
+}
+
+// notFound is the pattern of requests without a route.
+const notFound = "/v1/"
+
+// noRoute answers a request that no route takes: 405 if the path has routes of other methods, else 404.
+func noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != notFound {
+			allowed = append(allowed, method)
+		}
+	}
+	switch {
+	case len(allowed) == 0:
+		return callers.Errorf(http.StatusNotFound, "there is no such route; GET /openapi.json lists them")
+	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
+		return callers.Errorf(http.StatusForbidden, "pages of other origins may not call this API; an administrator allows them with the shim's flag --cors-origins")
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return callers.Errorf(http.StatusMethodNotAllowed, "this route takes %s", strings.Join(allowed, " and "))
+}
+
+// crossOrigin lets pages of CORSOrigins call the API. Callers send a token, never a cookie, so no request needs credentials.
+func (s *Server) crossOrigin(api http.Handler) http.Handler {
+	if len(s.CORSOrigins) == 0 {
+		return api
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: s.CORSOrigins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders: []string{"*"},
+		ExposedHeaders: []string{"Content-Disposition", "Location", "Retry-After", "X-Request-Id"},
+		MaxAge:         int((10 * time.Minute).Seconds()),
+	}).Handler(api)
 }
 
 // routes returns the routes that the OpenAPI document describes, by pattern.
@@ -272,7 +316,20 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // fails only if the caller is gone
+	text, err := encode(body)
+	if err != nil {
+		panic(err) // every body can be encoded
+	}
+	_, _ = w.Write(text) // fails only if the caller is gone
+}
+
+// encode returns a value as JSON in which a URL can be copied as it stands: encoding/json writes & as \u0026.
+func encode(value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return text.Bytes(), err
 }
 
 // caller is the user behind a request, and the workspace that it is for.

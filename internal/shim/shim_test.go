@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
@@ -340,5 +341,81 @@ func TestStatus(t *testing.T) {
 		if got := status(c.job); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
+	}
+}
+
+func TestNumbersKeepTheirDigits(t *testing.T) {
+	r := mustParse(t, `{"templateId":1,"modifications":{"order":9007199254740993,"huge":123456789012345678901,"price":1.50,"url":"a&b"}}`)
+	got := string(spec(r, "card").Modifications.Raw)
+	if want := `{"huge":"123456789012345678901","order":"9007199254740993","price":1.5,"url":"a&b"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestURLsInJSONCanBeCopied(t *testing.T) {
+	text, err := encode(map[string]string{"url": "http://content/x?e=1&s=2"})
+	if want := "{\"url\":\"http://content/x?e=1&s=2\"}\n"; err != nil || string(text) != want {
+		t.Errorf("got %s, %v; want %s", text, err, want)
+	}
+}
+
+func TestMethodsAndOrigins(t *testing.T) {
+	preflight := map[string]string{
+		"Origin": "https://studio.example.com", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type",
+	}
+	for name, c := range map[string]struct {
+		origins      []string
+		method, path string
+		header       map[string]string
+		status       int
+		want         map[string]string
+	}{
+		"no such route":     {method: "GET", path: "/v1/none", status: 404, want: map[string]string{"Allow": ""}},
+		"another method":    {method: "DELETE", path: "/v1/studio/render", status: 405, want: map[string]string{"Allow": "POST"}},
+		"two methods":       {method: "DELETE", path: "/v1/generate/images", status: 405, want: map[string]string{"Allow": "GET, POST"}},
+		"options":           {method: "OPTIONS", path: "/v1/studio/render", status: 204, want: map[string]string{"Allow": "POST"}},
+		"options, no route": {method: "OPTIONS", path: "/v1/none", status: 404},
+		"preflight, off": {
+			method: "OPTIONS", path: "/v1/studio/render", header: preflight, status: 403, want: map[string]string{"Access-Control-Allow-Origin": ""},
+		},
+		"preflight": {
+			origins: []string{"https://studio.example.com"}, method: "OPTIONS", path: "/v1/studio/render", header: preflight, status: 204,
+			want: map[string]string{
+				"Access-Control-Allow-Origin": "https://studio.example.com", "Access-Control-Allow-Methods": "POST",
+				"Access-Control-Allow-Headers": "authorization,content-type", "Access-Control-Allow-Credentials": "",
+			},
+		},
+		"preflight, another origin": {
+			origins: []string{"https://other.example.com"}, method: "OPTIONS", path: "/v1/studio/render", header: preflight, status: 204,
+			want: map[string]string{"Access-Control-Allow-Origin": ""},
+		},
+		"request": {
+			origins: []string{"*"}, method: "POST", path: "/v1/studio/none", header: map[string]string{"Origin": "https://studio.example.com"}, status: 404,
+			want: map[string]string{"Access-Control-Allow-Origin": "*"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, err := New(Options{Derive: func(string) []byte { return nil }, CORSOrigins: c.origins})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), c.method, c.path, nil)
+			for key, value := range c.header {
+				r.Header.Set(key, value)
+			}
+			w := httptest.NewRecorder()
+			server.Handler().ServeHTTP(w, r)
+			if w.Code != c.status {
+				t.Errorf("status %d, want %d: %s", w.Code, c.status, w.Body)
+			}
+			for key, want := range c.want {
+				if got := w.Header().Get(key); got != want {
+					t.Errorf("%s is %q, want %q", key, got, want)
+				}
+			}
+			if w.Code >= 400 && !json.Valid(w.Body.Bytes()) {
+				t.Errorf("the error is not JSON: %s", w.Body)
+			}
+		})
 	}
 }

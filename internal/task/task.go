@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // maxModifications bounds the modifications of a job, in bytes of JSON.
@@ -198,39 +198,46 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 		if err != nil {
 			return nil, err
 		}
-		values := map[string]any{}
-		if err := yaml.Unmarshal([]byte(text), &values); err != nil {
+		object, err := yaml.YAMLToJSON([]byte(text))
+		if err == nil {
+			err = merge(merged, object)
+		}
+		if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' must hold a JSON or YAML object", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name)
 		}
-		maps.Copy(merged, values)
 	}
 	if m := job.Spec.Modifications; m != nil {
 		if len(m.Raw) > maxModifications {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
 		}
-		values := map[string]any{}
-		if err := json.Unmarshal(m.Raw, &values); err != nil {
+		if err := merge(merged, m.Raw); err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
 		}
-		maps.Copy(merged, values)
 	}
 	return merged, nil
 }
 
+// merge adds the values of a JSON object to others.
+func merge(into map[string]any, object []byte) error {
+	more, err := values.Decode(object)
+	maps.Copy(into, more)
+	return err
+}
+
 // applyParameters sets the defaults of a template's parameters and checks the given values.
-func applyParameters(values map[string]any, parameters []platenv1alpha1.Parameter) error {
+func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter) error {
 	for _, p := range parameters {
-		value, given := values[p.Name]
-		if !given {
+		value, ok := given[p.Name]
+		if !ok {
 			switch {
 			case p.Default != nil:
-				v, err := decode(p.Default)
+				v, err := values.DecodeValue(p.Default.Raw)
 				if err != nil {
 					return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that is not a JSON value", p.Name)
 				}
-				values[p.Name] = v
+				given[p.Name] = v
 				continue
 			case ptr.Deref(p.Required, false):
 				return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
@@ -253,7 +260,7 @@ var expected = map[platenv1alpha1.ParameterType]string{
 	platenv1alpha1.ParameterText:    "a string or a number",
 	platenv1alpha1.ParameterImage:   "a URL that starts with http://, https:// or data:image/",
 	platenv1alpha1.ParameterColor:   "a string with a CSS colour or gradient",
-	platenv1alpha1.ParameterNumber:  "a number",
+	platenv1alpha1.ParameterNumber:  "a number, with no more digits than a page can hold (about 16)",
 	platenv1alpha1.ParameterBoolean: "true or false",
 	platenv1alpha1.ParameterList:    "a list",
 }
@@ -279,11 +286,6 @@ func fits(value any, kind platenv1alpha1.ParameterType) bool {
 	default:
 		return false
 	}
-}
-
-func decode(raw *apiextensionsv1.JSON) (value any, err error) {
-	err = json.Unmarshal(raw.Raw, &value)
-	return value, err
 }
 
 // shorten returns a value as JSON for an error message, cut to 80 characters.

@@ -189,6 +189,28 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// A page has no number for these digits, so it gets them as text.
+func TestBuildKeepsEveryDigit(t *testing.T) {
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}
+		s.Modifications = raw(`{"order": 9007199254740993, "lines": [{"parcel": 8123456789012345678}], "price": 12.5}`)
+	})
+	task, err := Build(t.Context(), job, newTemplate(1), DefaultLimits, configMaps{"m/yaml": "tracking: 9007199254740995"}.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"order": "9007199254740993", "lines": []any{map[string]any{"parcel": "8123456789012345678"}}, "price": 12.5, "tracking": "9007199254740995",
+	}
+	if diff := cmp.Diff(want, task.Modifications); diff != "" {
+		t.Errorf("modifications (-want +got):\n%s", diff)
+	}
+	_, err = Build(t.Context(), job, newTemplate(1, platenv1alpha1.Parameter{Name: "order", Type: "number"}), DefaultLimits, configMaps{"m/yaml": ""}.read)
+	if err == nil || !strings.Contains(err.Error(), `spec.modifications.order: "9007199254740993" must be a number, with no more digits`) {
+		t.Errorf("a number that a page cannot hold: %v", err)
+	}
+}
+
 func TestBuildTakesTheFormatsOptions(t *testing.T) {
 	build := func(change func(*platenv1alpha1.OutputSpec)) (render.Task, error) {
 		return Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { change(&s.Output) }), newTemplate(3), DefaultLimits, configMaps{}.read)

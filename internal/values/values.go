@@ -1,0 +1,86 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package values reads the values of modifications from JSON without changing a digit.
+package values
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// maxDigits bounds the length of a number that is compared digit by digit. A longer one becomes text.
+const maxDigits = 400
+
+// Decode reads a JSON object. A number that a page would show as another one becomes text with its digits: a page has only the numbers of
+// IEEE 754, so 9007199254740993 would become 9007199254740992 (ECMA-262, 6.1.6.1).
+func Decode(data []byte) (map[string]any, error) {
+	object := map[string]any{}
+	if err := decode(data, &object); err != nil {
+		return nil, err
+	}
+	for key, value := range object {
+		object[key] = exact(value)
+	}
+	return object, nil
+}
+
+// DecodeValue reads one JSON value as Decode does.
+func DecodeValue(data []byte) (value any, err error) {
+	err = decode(data, &value)
+	return exact(value), err
+}
+
+func decode(data []byte, target any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(target); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// exact replaces each json.Number in a value by a float64 or a string. It changes lists and objects in place.
+func exact(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if number, ok := shown(string(v)); ok {
+			return number
+		}
+		return string(v)
+	case []any:
+		for i := range v {
+			v[i] = exact(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = exact(v[key])
+		}
+	}
+	return value
+}
+
+// shown returns the number that a page makes of a JSON number. ok is false if the page shows another one, or shows it with an exponent
+// that the JSON does not have.
+func shown(literal string) (number float64, ok bool) {
+	number, err := strconv.ParseFloat(literal, 64)
+	if err != nil || len(literal) > maxDigits {
+		return 0, false
+	}
+	// ECMA-262, 6.1.6.1.20: numbers from 1e21 and below 1e-6 are shown with an exponent.
+	if size := math.Abs(number); !strings.ContainsAny(literal, "eE") && number != 0 && (size >= 1e21 || size < 1e-6) {
+		return 0, false
+	}
+	want, ok1 := new(big.Rat).SetString(literal)
+	got, ok2 := new(big.Rat).SetString(strconv.FormatFloat(number, 'g', -1, 64))
+	return number, ok1 && ok2 && want.Cmp(got) == 0
+}

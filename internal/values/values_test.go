@@ -1,0 +1,50 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package values
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestDecode(t *testing.T) {
+	long := strings.Repeat("7", 500)
+	for literal, want := range map[string]any{
+		"0": 0.0, "-0": -0.0, "1": 1.0, "12.5": 12.5, "12.50": 12.5, "0.1": 0.1, "1e3": 1000.0, "1e21": 1e21, "1E-7": 1e-7,
+		"9007199254740991":       9007199254740991.0,
+		"9007199254740992":       9007199254740992.0,
+		"9007199254740993":       "9007199254740993",
+		"-9007199254740993":      "-9007199254740993",
+		"8123456789012345678":    "8123456789012345678",
+		"12345678901234567890":   "12345678901234567890",
+		"12345678901234567168":   "12345678901234567168", // a float64, but a page shows 12345678901234567000
+		"12345678901234567000":   12345678901234567000.0,
+		"1000000000000000000000": "1000000000000000000000", // a page shows 1e+21
+		"0.0000001":              "0.0000001",              // a page shows 1e-7
+		"3.14159265358979323846": "3.14159265358979323846",
+		"1e400":                  "1e400",
+		"1e-400":                 "1e-400",
+		"1e999999999":            "1e999999999",
+		long:                     long,
+		`"1"`:                    "1",
+		"true":                   true,
+		"null":                   nil,
+		`[9007199254740993, {"a": 9007199254740993}]`: []any{"9007199254740993", map[string]any{"a": "9007199254740993"}},
+	} {
+		got, err := Decode([]byte(`{"v": ` + literal + `}`))
+		if err != nil || !reflect.DeepEqual(got["v"], want) {
+			t.Errorf("Decode(%s) = %#v, %v; want %#v", literal, got["v"], err, want)
+		}
+		value, err := DecodeValue([]byte(literal))
+		if err != nil || !reflect.DeepEqual(value, want) {
+			t.Errorf("DecodeValue(%s) = %#v, %v; want %#v", literal, value, err, want)
+		}
+	}
+	for _, bad := range []string{"", "1", "[]", `{"a": 1} 2`, `{"a": 01}`, `{"a": }`} {
+		if got, err := Decode([]byte(bad)); err == nil {
+			t.Errorf("Decode(%s) = %v, want an error", bad, got)
+		}
+	}
+}
