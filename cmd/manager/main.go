@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -57,6 +59,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	_ "github.com/platen-dev/platen/internal/storage/gcs"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/tlsfiles"
 	"github.com/platen-dev/platen/internal/version"
 )
 
@@ -147,6 +150,10 @@ func run(ctx context.Context, o options) error {
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
 		Pool:     renderPool, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
 	})
+	secure, watcher, err := contentTLS(o, keys)
+	if err != nil {
+		return err
+	}
 	parts := []error{
 		(&renderjob.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
@@ -166,11 +173,14 @@ func run(ctx context.Context, o options) error {
 		mgr.Add(leader(sweeper.run)),
 		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),
 		mgr.Add(leader(func(ctx context.Context) error {
-			return serveHTTP(ctx, o.contentAddress, content.NewHandler(store, signer, time.Now))
+			return serveHTTP(ctx, o.contentAddress, content.NewHandler(store, signer, time.Now), secure)
 		})),
 	}
 	if handler := failpoint.Handler(); handler != nil && o.failpointAddress != "" {
-		parts = append(parts, mgr.Add(leader(func(ctx context.Context) error { return serveHTTP(ctx, o.failpointAddress, handler) })))
+		parts = append(parts, mgr.Add(leader(func(ctx context.Context) error { return serveHTTP(ctx, o.failpointAddress, handler, nil) })))
+	}
+	if watcher != nil {
+		parts = append(parts, mgr.Add(watcher))
 	}
 	if err := errors.Join(parts...); err != nil {
 		return err
@@ -275,8 +285,25 @@ func serveDispatch(ctx context.Context, s *server.Server, keys *credentials.KeyR
 	return s.Serve(ctx, listener, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certificates.get})
 }
 
-// serveHTTP serves a handler until ctx ends.
-func serveHTTP(ctx context.Context, address string, handler http.Handler) error {
+// contentTLS returns the TLS configuration of the content server, or nil, and perhaps a watcher of its certificate to run.
+func contentTLS(o options, keys *credentials.KeyRing) (*tls.Config, *certwatcher.CertWatcher, error) {
+	switch o.contentTLS {
+	case "":
+		return nil, nil, nil
+	case "own":
+		target, err := url.Parse(o.contentURL)
+		if err != nil || target.Hostname() == "" {
+			return nil, nil, fmt.Errorf("--content-tls=own makes a certificate for the host of --content-url, but '%s' has none", o.contentURL)
+		}
+		own := &certificates{keys: keys, name: target.Hostname()}
+		return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: own.get}, nil, nil
+	default:
+		return tlsfiles.Server(o.contentTLS)
+	}
+}
+
+// serveHTTP serves a handler until ctx ends, over TLS if secure is not nil.
+func serveHTTP(ctx context.Context, address string, handler http.Handler, secure *tls.Config) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", address, err)
@@ -292,7 +319,11 @@ func serveHTTP(ctx context.Context, address string, handler http.Handler) error 
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // clients retry with the next manager
 	defer stop()
-	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := func() error { return s.Serve(listener) }
+	if s.TLSConfig = secure; secure != nil {
+		serve = func() error { return s.ServeTLS(listener, "", "") }
+	}
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -29,6 +29,7 @@ type options struct {
 
 	contentStore   string
 	contentAddress string
+	contentTLS     string
 	contentURL     string
 	contentURLTTL  time.Duration
 	sweepInterval  time.Duration
@@ -80,6 +81,7 @@ func (o *options) register(flags *flag.FlagSet) {
 
 	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "bucket for rendered files: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
 	flags.StringVar(&o.contentAddress, "content-bind-address", ":8082", "address of the content server")
+	flags.StringVar(&o.contentTLS, "content-tls", "", "TLS of the content server: a folder with tls.crt and tls.key, or 'own' for a certificate of the manager's own authority; empty is HTTP")
 	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which users reach the content server")
 	flags.DurationVar(&o.contentURLTTL, "content-url-ttl", 7*24*time.Hour, "shortest time that a content URL is valid")
 	flags.DurationVar(&o.sweepInterval, "content-sweep-interval", 10*time.Minute, "interval between searches for the files of deleted jobs")

@@ -23,7 +23,7 @@ import (
 // renewAfter is half of the lifetime of a dispatch certificate.
 const renewAfter = 182 * 24 * time.Hour
 
-// certificates issues the dispatch server's certificate and renews it.
+// certificates issues a server's certificate and renews it.
 type certificates struct {
 	keys *credentials.KeyRing
 	name string

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -38,6 +39,7 @@ import (
 	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
+	"github.com/platen-dev/platen/internal/tlsfiles"
 	"github.com/platen-dev/platen/internal/ui"
 	"github.com/platen-dev/platen/internal/version"
 	"github.com/platen-dev/platen/internal/webhook"
@@ -53,6 +55,7 @@ const (
 // options are the shim's flags.
 type options struct {
 	address, probes, namespace, contentURL, publicURL string
+	tlsFolder, contentCA                              string
 	dropboxAPI, dropboxContent, dropboxAuthorize      string
 	dropboxAppKey                                     string
 	wait, ttl, signedURLTTL                           time.Duration
@@ -67,6 +70,8 @@ func main() {
 	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's Secret and of its records of webhooks")
 	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL of the content server, the same as the manager's --content-url")
+	flag.StringVar(&o.tlsFolder, "tls-dir", "", "folder with tls.crt and tls.key, to serve the API and the page over TLS; empty is HTTP")
+	flag.StringVar(&o.contentCA, "content-ca-file", "", "file with the authorities, in PEM, of the content server's certificate, besides those that the image trusts")
 	flag.StringVar(&o.publicURL, "public-url", "", "beginning of signed URLs, and of the address to which Dropbox sends people back (default: the host that a request names)")
 	flag.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
 	flag.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
@@ -140,17 +145,21 @@ func run(ctx context.Context, o options) error {
 	if err := hooks.SetupWithManager(mgr); err != nil {
 		return err
 	}
+	files := http.DefaultTransport
+	if o.contentCA != "" {
+		files = tlsfiles.Transport(o.contentCA)
+	}
 	reviewer := callers.NewReviewer(config, direct, clock.RealClock{})
 	api, err := shim.New(shim.Options{
 		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Delivery: hooks.Delivery, Derive: key.Derive,
 		Stopping: ctx.Done(), Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
-		CORSOrigins: o.corsOrigins, Limits: o.limits, Log: ctrl.Log.WithName("shim"),
+		CORSOrigins: o.corsOrigins, ContentTransport: files, Limits: o.limits, Log: ctrl.Log.WithName("shim"),
 	})
 	if err != nil {
 		return err
 	}
 	page, err := ui.New(ui.Options{
-		Reviewer: reviewer, Cache: mgr.GetCache(), Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL,
+		Reviewer: reviewer, Cache: mgr.GetCache(), Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL, ContentTransport: files,
 		Dropbox:      dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
 		AuthorizeURL: o.dropboxAuthorize, AppKey: o.dropboxAppKey, TTL: o.ttl, Clock: clock.RealClock{}, Log: ctrl.Log.WithName("page"),
 	})
@@ -165,10 +174,22 @@ func run(ctx context.Context, o options) error {
 		mux.Handle(path, api.Handler())
 	}
 
+	var secure *tls.Config
+	if o.tlsFolder != "" {
+		config, watcher, err := tlsfiles.Server(o.tlsFolder)
+		if err != nil {
+			return err
+		}
+		if err := mgr.Add(watcher); err != nil {
+			return fmt.Errorf("setting up: %w", err)
+		}
+		secure = config
+	}
+
 	// The pod is ready and answers requests once the cache is filled.
 	serving := make(chan struct{})
 	err = errors.Join(
-		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return serve(ctx, o.address, mux, serving) })),
+		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return serve(ctx, o.address, mux, secure, serving) })),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("serving", func(*http.Request) error {
 			select {
@@ -186,8 +207,8 @@ func run(ctx context.Context, o options) error {
 	return mgr.Start(ctx)
 }
 
-// serve answers requests until ctx ends. It closes serving when it starts.
-func serve(ctx context.Context, address string, handler http.Handler, serving chan<- struct{}) error {
+// serve answers requests until ctx ends, over TLS if secure is not nil. It closes serving when it starts.
+func serve(ctx context.Context, address string, handler http.Handler, secure *tls.Config, serving chan<- struct{}) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", address, err)
@@ -203,7 +224,12 @@ func serve(ctx context.Context, address string, handler http.Handler, serving ch
 			_ = s.Close()
 		}
 	})
-	err = s.Serve(netutil.LimitListener(listener, maxConnections))
+	limited := netutil.LimitListener(listener, maxConnections)
+	if s.TLSConfig = secure; secure != nil {
+		err = s.ServeTLS(limited, "", "")
+	} else {
+		err = s.Serve(limited)
+	}
 	if !stop() {
 		<-drained
 	}

@@ -28,6 +28,8 @@ const (
 	platenNamespace = "platen-system"
 	// contentService is the Service of the content server, as scheme:name:port.
 	contentService = "http:platen-content:content"
+	// secureContentService is the same with TLS.
+	secureContentService = "https:platen-content:content"
 	// directTimeout bounds the wait for the answer of a content URL, which may not be reachable from outside the cluster.
 	directTimeout = 5 * time.Second
 	// downloadTimeout bounds the download of one file.
@@ -73,6 +75,11 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 	path, proxied := save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) {
 		return d.service(ctx, d.platenNamespace, contentService, target)
 	})
+	if proxied != nil && target.Scheme == "https" {
+		path, proxied = save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) {
+			return d.service(ctx, d.platenNamespace, secureContentService, target)
+		})
+	}
 	if proxied != nil {
 		return "", errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w", proxied))
 	}

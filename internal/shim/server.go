@@ -59,6 +59,8 @@ type Options struct {
 	SignedURLTTL time.Duration
 	// ContentURL is the beginning of every content URL.
 	ContentURL string
+	// ContentTransport sends requests to the content server. Default http.DefaultTransport.
+	ContentTransport http.RoundTripper
 	// PublicURL is the beginning of signed URLs. Default: the host that the request names.
 	PublicURL string
 	// CORSOrigins are the origins whose pages may call the API from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol), such as
@@ -83,7 +85,7 @@ type Server struct {
 func New(options Options) (*Server, error) {
 	s := &Server{
 		Options: options, limiter: newLimiter(options.Limits), urlKey: options.Derive("signed-url"),
-		files: &http.Client{Timeout: maxWait, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		files: &http.Client{Transport: options.ContentTransport, Timeout: maxWait, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	var err error
 	if s.openAPI, s.page, err = document(); err != nil {

@@ -50,6 +50,8 @@ type Options struct {
 	URL string
 	// ContentURL is the beginning of the content URLs of jobs. The page fetches nothing else.
 	ContentURL string
+	// ContentTransport sends requests to the content server. Default http.DefaultTransport.
+	ContentTransport http.RoundTripper
 	// Dropbox is the configuration for accounts, without credentials.
 	Dropbox dropbox.Config
 	// AuthorizeURL is the host of Dropbox's consent page. Default: Dropbox's own.
@@ -95,6 +97,7 @@ func New(options Options) (*Server, error) {
 		return nil, err
 	}
 	return &Server{Options: options, origin: own, content: content, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
+		Transport:     options.ContentTransport,
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
