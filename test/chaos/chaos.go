@@ -34,6 +34,8 @@ const (
 	backoffLimit = 10
 	// namespaces share the jobs of a round.
 	namespaces = 2
+	// maxProblems bounds the problems that an error lists.
+	maxProblems = 10
 	// settleTimeout bounds the wait for a page that the simulator does not show although the job has succeeded.
 	settleTimeout = 30 * time.Second
 )
@@ -301,6 +303,10 @@ func (r *round) check(ctx context.Context, outcome *Outcome) error {
 		}
 		problems = append(problems, r.compare(ctx, namespace, want))
 	}
+	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
+	if n := len(problems); n > maxProblems {
+		problems = append(problems[:maxProblems], fmt.Errorf("and %d more", n-maxProblems))
+	}
 	return errors.Join(problems...)
 }
 
@@ -311,7 +317,7 @@ func (r *round) compare(ctx context.Context, namespace string, want map[string]b
 		files, err := r.Cluster.Simulator().Files(ctx, namespace)
 		if err != nil {
 			problems = []string{err.Error()}
-			return false, nil // it starts again
+			return false, nil //nolint:nilerr // it starts again
 		}
 		problems = nil
 		missing := map[string]bool{}

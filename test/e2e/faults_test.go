@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-
 	"syscall"
 	"time"
 
@@ -85,7 +84,7 @@ var _ = Describe("A film whose pod is lost", func() {
 		w := newWorkspace(ctx)
 		job := w.film("film", "6", func(j *platenv1alpha1.RenderJob) { j.Spec.BackoffLimit = new(int32(1)) })
 		w.create(ctx, job)
-		var lost []string
+		lost := make([]string, 0, 3)
 		for i := range 3 {
 			pod := w.rendering(ctx, job, lost...)
 			if i < 2 {
@@ -238,7 +237,7 @@ var _ = Describe("Processes that are killed at random", Serial, func() {
 	It("cost no job, no page and no attempt but those of the killed pods", func(ctx SpecContext) {
 		onDevcluster()
 		outcome, err := chaos.Round(ctx, chaos.Options{
-			Cluster: c, Jobs: 40, Seed: uint64(GinkgoRandomSeed()), MinPause: 500 * time.Millisecond, MaxPause: 3 * time.Second, //nolint:gosec // any number is a seed
+			Cluster: c, Jobs: 40, Seed: uint64(GinkgoRandomSeed()), MinPause: 500 * time.Millisecond, MaxPause: 3 * time.Second,
 			Timeout: 4 * time.Minute, Log: GinkgoWriter,
 		})
 		Expect(err).NotTo(HaveOccurred())

@@ -41,9 +41,9 @@ func run(ctx context.Context, rounds, jobs int, seed uint64) error {
 	kills, retries, maxAttempts := map[string]int{}, 0, 0
 	var took []time.Duration
 	for i := range rounds {
-		fmt.Printf("round %d: %d jobs, -seed %d\n", i+1, jobs, seed+uint64(i)) //nolint:gosec // not negative
+		fmt.Printf("round %d: %d jobs, -seed %d\n", i+1, jobs, seed+uint64(i))
 		o, err := chaos.Round(ctx, chaos.Options{
-			Cluster: c, Jobs: jobs, Seed: seed + uint64(i), MinPause: 500 * time.Millisecond, MaxPause: 5 * time.Second, //nolint:gosec // as above
+			Cluster: c, Jobs: jobs, Seed: seed + uint64(i), MinPause: 500 * time.Millisecond, MaxPause: 5 * time.Second,
 			Timeout: 15 * time.Minute, Log: os.Stdout,
 		})
 		if err != nil {

@@ -19,7 +19,7 @@ func TestPersist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	open := func() (*Server, *os.File) {
 		t.Helper()
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // a file of the test
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}
