@@ -40,6 +40,16 @@ const (
 	UploadingReason = "Uploading"
 	// RetryingReason means that an attempt failed and that another will follow.
 	RetryingReason = "Retrying"
+	// QuotaExceededReason means that a ResourceQuota refuses more render pods; the job waits for room.
+	QuotaExceededReason = "QuotaExceeded"
+	// PodForbiddenReason means that the API server refuses render pods in the namespace; the job waits until it takes them.
+	PodForbiddenReason = "PodForbidden"
+	// UnschedulableReason means that no node has room for a render pod; the job waits for one.
+	UnschedulableReason = "Unschedulable"
+	// ImagePullFailedReason means that a node cannot pull the image of render pods; the job waits until one can.
+	ImagePullFailedReason = "ImagePullFailed"
+	// ContentStoreFullReason means that the content store, or the namespace's share of it, has no room; the job waits for room.
+	ContentStoreFullReason = "ContentStoreFull"
 	// SuspendedReason means that spec.suspend is true.
 	SuspendedReason = "Suspended"
 	// CanceledReason means that the job was canceled while it was suspended.

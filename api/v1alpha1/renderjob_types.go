@@ -213,7 +213,8 @@ type JobConnection struct {
 	Folder FolderPath `json:"folder,omitempty"`
 }
 
-// RenderJobSpec says what is rendered, to which files, and where they go. A changed spec renders again.
+// RenderJobSpec says what is rendered, to which files, and where they go. A changed field that changes the files renders again; one that
+// changes only where they go uploads again; any other does neither.
 type RenderJobSpec struct {
 	// templateRef names the template.
 	// +required
@@ -270,6 +271,14 @@ type RenderJobSpec struct {
 	// +kubebuilder:validation:Maximum=10
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 
+	// priority of the job among those that wait in its namespace: a higher one renders first, and of two equal ones the older. Defaults
+	// to 0.
+	// +optional
+	// +default=0
+	// +kubebuilder:validation:Minimum=-1000
+	// +kubebuilder:validation:Maximum=1000
+	Priority *int32 `json:"priority,omitempty"`
+
 	// ttlSecondsAfterFinished deletes the job and its content this long after it finished. It is ignored on objects that Flux or
 	// Argo CD track, because they would create the job again. Defaults to never.
 	// +optional
@@ -303,7 +312,7 @@ type RenderedPage struct {
 	// +kubebuilder:validation:MaxLength=36
 	PageID string `json:"pageID,omitempty"`
 
-	// contentURL serves the file until the URL expires.
+	// contentURL serves the file until the URL expires. Absent once the content store does not keep the file any more.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
@@ -466,6 +475,19 @@ type RenderJobStatus struct {
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
+	// renderRevision names what of the spec the files were rendered from: a hash of the fields that change the files. A failed render
+	// has the limits that it failed with after it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	RenderRevision string `json:"renderRevision,omitempty"`
+
+	// uploadRevision names where the files went: a hash of the fields that change the connections and paths.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UploadRevision string `json:"uploadRevision,omitempty"`
+
 	// format of the files.
 	// +optional
 	Format Format `json:"format,omitempty"`
@@ -513,6 +535,10 @@ type RenderJobStatus struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
+	// contentExpirationTime is when the content store stops keeping the files. Absent when it keeps them as long as the job exists.
+	// +optional
+	ContentExpirationTime *metav1.Time `json:"contentExpirationTime,omitempty"`
+
 	// renderMilliseconds is how long the browser took, from the task to its last page.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -536,7 +562,7 @@ type RenderJobStatus struct {
 	LastHandledRetryUploads string `json:"lastHandledRetryUploads,omitempty"`
 }
 
-// RenderJob renders a template once for each generation of its spec.
+// RenderJob renders a template, and again when its spec asks for other files.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=rj,categories=platen

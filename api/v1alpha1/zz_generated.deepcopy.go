@@ -313,6 +313,11 @@ func (in *RenderJobSpec) DeepCopyInto(out *RenderJobSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.Priority != nil {
+		in, out := &in.Priority, &out.Priority
+		*out = new(int32)
+		**out = **in
+	}
 	if in.TTLSecondsAfterFinished != nil {
 		in, out := &in.TTLSecondsAfterFinished, &out.TTLSecondsAfterFinished
 		*out = new(int32)
@@ -392,6 +397,10 @@ func (in *RenderJobStatus) DeepCopyInto(out *RenderJobStatus) {
 	}
 	if in.CompletionTime != nil {
 		in, out := &in.CompletionTime, &out.CompletionTime
+		*out = (*in).DeepCopy()
+	}
+	if in.ContentExpirationTime != nil {
+		in, out := &in.ContentExpirationTime, &out.ContentExpirationTime
 		*out = (*in).DeepCopy()
 	}
 	if in.RenderMilliseconds != nil {

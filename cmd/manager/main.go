@@ -59,6 +59,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	_ "github.com/platen-dev/platen/internal/storage/gcs"
 	"github.com/platen-dev/platen/internal/storage/uploader"
+	"github.com/platen-dev/platen/internal/sweep"
 	"github.com/platen-dev/platen/internal/tlsfiles"
 	"github.com/platen-dev/platen/internal/version"
 )
@@ -71,6 +72,9 @@ import (
 
 // eventBuffer lets the pool and the uploader report changes before the controllers start.
 const eventBuffer = 1024
+
+// sweepGrace is the least age of what is swept: no write of a file or of a job takes so long to be seen.
+const sweepGrace = 10 * time.Minute
 
 const (
 	leaseName     = "platen-manager"
@@ -111,11 +115,16 @@ func run(ctx context.Context, o options) error {
 	if err := pods.refresh(ctx); err != nil {
 		return err
 	}
-	store, err := content.Open(ctx, o.contentStore, content.Options{})
+	store, err := content.Open(ctx, o.contentStore, content.Options{
+		QuotaPerNamespace: o.contentQuota.Value(), Observer: metrics.Content{},
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
+	if len(o.contentURL) > content.MaxBaseURL {
+		return fmt.Errorf("--content-url: %d bytes must be at most %d", len(o.contentURL), content.MaxBaseURL)
+	}
 	signer := content.NewSigner(nil, o.contentURL, o.contentURLTTL)
 	signer.SetKeys(keys.Keys().URLSigning)
 
@@ -144,7 +153,9 @@ func run(ctx context.Context, o options) error {
 		Credentials: credentials.Reader{Reader: direct},
 		Openers:     openers,
 	})
-	sweeper := &sweeper{client: mgr.GetClient(), store: store, interval: o.sweepInterval, requests: make(chan struct{}, 1)}
+	sweeper := sweep.New(sweep.Options{
+		Jobs: direct, Cached: mgr.GetClient(), Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
+	})
 
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
@@ -157,7 +168,8 @@ func run(ctx context.Context, o options) error {
 	parts := []error{
 		(&renderjob.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
-			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: sweeper.request,
+			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+			Sweeper: sweeper, Retention: o.contentRetention,
 		}).SetupWithManager(mgr, jobEvents),
 		(&renderpod.Reconciler{
 			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
@@ -170,7 +182,7 @@ func run(ctx context.Context, o options) error {
 		mgr.Add(everyReplica(func(ctx context.Context) error { return rotate(ctx, keys, signer) })),
 		mgr.Add(leader(pods.run)),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
-		mgr.Add(leader(sweeper.run)),
+		mgr.Add(sweeper),
 		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),
 		mgr.Add(leader(func(ctx context.Context) error {
 			return serveHTTP(ctx, o.contentAddress, content.NewHandler(store, signer, time.Now), secure)

@@ -34,6 +34,9 @@ type options struct {
 	contentURLTTL  time.Duration
 	sweepInterval  time.Duration
 
+	contentQuota     quantity
+	contentRetention time.Duration
+
 	rendererImage string
 	cpu           quantity
 	memory        quantity
@@ -84,6 +87,8 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.contentTLS, "content-tls", "", "TLS of the content server: a folder with tls.crt and tls.key, or 'own' for a certificate of the manager's own authority; empty is HTTP")
 	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which users reach the content server")
 	flags.DurationVar(&o.contentURLTTL, "content-url-ttl", 7*24*time.Hour, "shortest time that a content URL is valid")
+	flags.Var(&o.contentQuota, "content-quota-per-namespace", "most bytes of rendered files that the content store keeps for a namespace, such as 10Gi; 0 is no bound")
+	flags.DurationVar(&o.contentRetention, "content-retention", 0, "time that the content store keeps the files of a finished job, such as 720h; 0 is as long as the job exists")
 	flags.DurationVar(&o.sweepInterval, "content-sweep-interval", 10*time.Minute, "interval between searches for the files of deleted jobs")
 
 	flags.StringVar(&o.rendererImage, "renderer-image", "platen.dev/renderer:dev", "image of render pods")

@@ -11,8 +11,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/file"
-	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
@@ -76,43 +74,4 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 		}
 	}
 	return disabled
-}
-
-// fileIndex finds jobs by the name of their file, without regard to case.
-const fileIndex = "fileKey"
-
-func fileKey(job *platenv1alpha1.RenderJob) string { return strings.ToLower(fileName(job)) }
-
-// fileName returns the name of the job's only file. Jobs with the same name for their only file have the same names for several.
-func fileName(job *platenv1alpha1.RenderJob) string {
-	return file.Name(job.FileBaseName(), file.ID{}, false, file.Format(job.Spec.Output.Format))
-}
-
-// collision is another job that spells the path of this job's file with other capitals. A service that ignores case keeps one file for
-// both. Jobs with the same spelling mean the same file, and the connection's conflict policy applies.
-type collision struct {
-	job, path string
-	provider  platenv1alpha1.ProviderType
-}
-
-// findCollisions returns the collisions of a job with older jobs among others.
-func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
-	for i := range others {
-		other := &others[i]
-		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
-			continue
-		}
-		theirs, _ := resolveConnections(other, connections)
-		for _, mine := range uploads {
-			for _, their := range theirs {
-				a := storage.JoinPath(mine.folder, fileName(job))
-				b := storage.JoinPath(their.folder, fileName(other))
-				ignoresCase := mine.connection.Spec.Provider == platenv1alpha1.ProviderDropbox
-				if mine.connection.Name == their.connection.Name && ignoresCase && a != b && strings.EqualFold(a, b) {
-					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})
-				}
-			}
-		}
-	}
-	return list
 }

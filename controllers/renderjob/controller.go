@@ -9,8 +9,8 @@ import (
 	"context"
 	"time"
 
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,7 +33,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconciler drives RenderJobs. Every exported field is required.
+// Reconciler drives RenderJobs. Every exported field but Retention is required.
 type Reconciler struct {
 	// Client reads jobs, templates and connections from the cache and writes job status.
 	Client client.Client
@@ -47,6 +47,8 @@ type Reconciler struct {
 	Arrivals Arrivals
 	// Store keeps the rendered files.
 	Store *content.Store
+	// Retention is how long the store keeps the files of a finished job. 0 is for ever.
+	Retention time.Duration
 	// Signer makes content URLs.
 	Signer *content.Signer
 	// Uploader uploads.
@@ -57,16 +59,25 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
-	// Sweep asks for a sweep of the content store.
-	Sweep func()
+	// Sweeper deletes files that no job needs.
+	Sweeper Sweeper
 
-	status reconcile.StatusWriter
+	status    reconcile.StatusWriter
+	spellings spellings
 }
 
 // Arrivals knows the stored files of unfinished renders.
 type Arrivals interface {
 	// Files returns the files of a task that are stored so far.
 	Files(taskID string) []file.File
+}
+
+// Sweeper deletes files that no job needs. It takes requests at once, and may drop them: it also looks for such files by itself.
+type Sweeper interface {
+	// Deleted says that a job is gone.
+	Deleted(namespace string, uid types.UID)
+	// Superseded says that a job has finished with another revision than before.
+	Superseded(job types.NamespacedName, uid types.UID)
 }
 
 // Reconcile drives one RenderJob towards the state that its spec asks for.
@@ -78,7 +89,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Pool.Forget(req.NamespacedName)
 		r.Uploader.Forget(req.NamespacedName)
 		r.status.Forget(req.NamespacedName)
-		r.Sweep()
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -88,11 +98,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 
-	if job.Finished() {
-		return r.afterFinish(ctx, job)
-	}
-
 	s := &scope{job: job, now: r.Clock.Now(), revision: task.Revision(job)}
+	switch {
+	case job.Finished():
+		return r.afterFinish(ctx, s)
+	case s.keepsOutcome():
+		return r.keepOutcome(ctx, s)
+	}
+	// What an earlier spec asked for ends before anything else begins.
+	r.Uploader.ForgetOthers(s.key(), job.UID, s.uploadRevision())
 	outcome := reconcile.Run(ctx, s,
 		r.suspend,
 		r.recall,
@@ -104,12 +118,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.finish(ctx, s, outcome)
 }
 
-// finish writes status, unless another status will follow so soon that this one is not worth a write.
+// finish writes status, unless it is not worth a write yet.
 func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.Result, error) {
 	after := s.job.DeepCopy()
 	setStatus(after, s, outcome)
-	if delay := writeDelay(s, after, outcome); delay > 0 && !apiequality.Semantic.DeepEqual(s.job.Status, after.Status) {
-		return ctrl.Result{RequeueAfter: delay}, nil
+	if after.Status.CompletionTime != nil && s.manifest != nil && r.Retention > 0 {
+		after.Status.ContentExpirationTime = expiration(after.Status.CompletionTime, r.Retention)
+	}
+	if reconcile.AsWaiting(outcome) != nil {
+		if next, due := writeDue(s, after, outcome); !due {
+			return ctrl.Result{RequeueAfter: next}, nil
+		}
 	}
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
 	if err != nil || !written {
@@ -118,31 +137,48 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	logProgress(ctx, s, after)
 	if after.Finished() {
 		r.Uploader.Forget(s.key()) // status holds the results; a retry begins anew
+		if after.Generation > 1 {
+			r.Sweeper.Superseded(s.key(), after.UID)
+		}
 	}
 	return next, nil
 }
 
-// afterFinish retries failed uploads that may succeed now, frees the memory of a finished job, and deletes the job once its time to
-// live is over.
-func (r *Reconciler) afterFinish(ctx context.Context, job *platenv1alpha1.RenderJob) (ctrl.Result, error) {
-	key := client.ObjectKeyFromObject(job)
-	r.Pool.Forget(key)
-	if next, busy, err := r.retryUploads(ctx, job); busy || err != nil {
+// afterFinish retries failed uploads that may succeed now, frees the memory of a finished job, and deletes first its files and then
+// the job when their time is over.
+func (r *Reconciler) afterFinish(ctx context.Context, s *scope) (ctrl.Result, error) {
+	r.Pool.Forget(s.key())
+	if next, busy, err := r.retryUploads(ctx, s); busy || err != nil {
 		return next, err
 	}
-	r.Uploader.Forget(key)
-	if job.Generation > 1 {
-		r.Sweep()
+	r.Uploader.Forget(s.key())
+	if due := timeToLive(s.job); !due.IsZero() && !due.After(s.now) {
+		return ctrl.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, s.job, client.Preconditions{UID: &s.job.UID}))
 	}
+	expires := r.contentExpires(s.job)
+	if !expires.IsZero() && !expires.After(s.now) {
+		return r.expireContent(ctx, s, expires)
+	}
+	return ctrl.Result{RequeueAfter: soonest(s.now, timeToLive(s.job), expires)}, nil
+}
+
+// soonest returns the time until the first of some moments that are set; 0 if none is.
+func soonest(now time.Time, moments ...time.Time) (wait time.Duration) {
+	for _, m := range moments {
+		if left := m.Sub(now); !m.IsZero() && (wait == 0 || left < wait) {
+			wait = left
+		}
+	}
+	return wait
+}
+
+// timeToLive returns when to delete a finished job; zero for never.
+func timeToLive(job *platenv1alpha1.RenderJob) time.Time {
 	ttl := job.Spec.TTLSecondsAfterFinished
 	if ttl == nil || job.Status.CompletionTime == nil || trackedByGitOps(job) {
-		return ctrl.Result{}, nil
+		return time.Time{}
 	}
-	due := job.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second)
-	if wait := due.Sub(r.Clock.Now()); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
-	}
-	return ctrl.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}))
+	return job.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second)
 }
 
 // trackedByGitOps reports whether a GitOps tool would create the job again after its deletion.

@@ -33,6 +33,18 @@ func has(ctx SpecContext, job *platenv1alpha1.RenderJob, kind string, status met
 	}).Should(Succeed())
 }
 
+// edit changes the spec of a job.
+func edit(ctx SpecContext, job *platenv1alpha1.RenderJob, change func(*platenv1alpha1.RenderJobSpec)) {
+	GinkgoHelper()
+	Eventually(func() error {
+		if err := api.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
+			return err
+		}
+		change(&job.Spec)
+		return api.Update(ctx, job)
+	}).Should(Succeed())
+}
+
 func message(job *platenv1alpha1.RenderJob, kind string) string {
 	if condition := meta.FindStatusCondition(job.Status.Conditions, kind); condition != nil {
 		return condition.Message
@@ -107,13 +119,78 @@ var _ = Describe("A RenderJob", func() {
 		summer.Spec.Output.Pages = []int32{1}
 		Expect(api.Update(ctx, summer)).To(Succeed())
 		second := take(ctx, namespace, first)
-		Expect(second.task.Generation).To(BeEquivalentTo(2))
+		Expect(second.task.Revision).NotTo(Equal(first.task.Revision))
 		Expect(second.task.Task.Pages).To(HaveLen(1))
 		second.deliver(ctx)
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 		Expect(summer.Status.Pages).To(HaveLen(1))
 		Expect(summer.Status.Pages[0].SHA256).NotTo(Equal(before))
 		Expect(*summer.Status.ObservedGeneration).To(BeEquivalentTo(2))
+	})
+
+	It("keeps its outcome when only what bounds it changes", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		take(ctx, namespace).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		before := summer.Status.DeepCopy()
+		for _, change := range []func(*platenv1alpha1.RenderJobSpec){
+			func(s *platenv1alpha1.RenderJobSpec) { s.TTLSecondsAfterFinished = new(int32(3600)) },
+			func(s *platenv1alpha1.RenderJobSpec) { s.TimeoutSeconds, s.UploadTimeoutSeconds = 10, 10 },
+			func(s *platenv1alpha1.RenderJobSpec) { s.BackoffLimit, s.Priority = new(int32(0)), new(int32(7)) },
+			func(s *platenv1alpha1.RenderJobSpec) { s.Suspend = new(true) },
+			func(s *platenv1alpha1.RenderJobSpec) { s.Suspend = new(false) },
+		} {
+			written := writes.to(summer)
+			edit(ctx, summer, change)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(*summer.Status.ObservedGeneration).To(Equal(summer.Generation))
+			Expect(summer.Status.Pages).To(Equal(before.Pages))
+			Expect(summer.Status.CompletionTime).To(Equal(before.CompletionTime))
+			Expect(writes.to(summer) - written).To(Equal(1))
+			Expect(renderPool.Decide(namespace)).To(BeEmpty(), "it is rendered again")
+		}
+	})
+
+	It("is not rendered for a spec that it returns to", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		first := take(ctx, namespace)
+		first.deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		a := summer.Status.Pages[0]
+		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Quality = 50 })
+		take(ctx, namespace, first).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(summer.Status.Pages[0].SHA256).NotTo(Equal(a.SHA256))
+		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Quality = 90 })
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(summer.Status.Pages[0].SHA256).To(Equal(a.SHA256))
+		Expect(*summer.Status.Attempts).To(BeEquivalentTo(1))
+	})
+
+	It("is rendered again when it failed and its limits change, and not when its time to live does", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		first := take(ctx, namespace)
+		first.fail(&render.Error{Reason: render.ReasonDeadlineExceeded, Message: "too slow", Terminal: true})
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.DeadlineExceededReason)
+		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.TTLSecondsAfterFinished = new(int32(3600)) })
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.DeadlineExceededReason)
+		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.TimeoutSeconds = 600 })
+		take(ctx, namespace, first).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+	})
+
+	It("is rendered again when the content store has lost its manifest", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		first := take(ctx, namespace)
+		Expect(renderPool.Finish(first.id, first.task.TaskID, nil)).To(Succeed()) // and nothing is stored
+		second := take(ctx, namespace, first)
+		Expect(second.task.TaskID).NotTo(Equal(first.task.TaskID))
+		second.deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 	})
 
 	It("waits while it is suspended, and finishes when it is canceled", func(ctx SpecContext) {
@@ -218,6 +295,39 @@ var _ = Describe("A RenderJob", func() {
 			}
 			Expect(paths).To(Equal([]string{"/Renders/summer_page_1.png", "/Renders/summer_page_2.png"}))
 			Expect(sim.Files(namespace)).To(HaveLen(2))
+		})
+
+		It("is uploaded again, from the store, when it shall go elsewhere", func(ctx SpecContext) {
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			sums := []string{summer.Status.Pages[0].SHA256, summer.Status.Pages[1].SHA256}
+			paths := func() (paths []string) {
+				for _, p := range summer.Status.Connections[0].Pages {
+					paths = append(paths, p.Path)
+				}
+				return paths
+			}
+			edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.Output.FileName = "winter" })
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(paths()).To(Equal([]string{"/Renders/winter_page_1.png", "/Renders/winter_page_2.png"}))
+			Expect(summer.Status.Pages[1].ContentURL).To(ContainSubstring("n=winter_page_2.png"))
+
+			edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) {
+				s.Connections = []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: "/Elsewhere"}}
+			})
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(paths()).To(Equal([]string{"/Elsewhere/winter_page_1.png", "/Elsewhere/winter_page_2.png"}))
+
+			edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.Connections, s.Output.FileName = nil, "" })
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(paths()).To(Equal([]string{"/Renders/summer_page_1.png", "/Renders/summer_page_2.png"}))
+			Expect([]string{summer.Status.Pages[0].SHA256, summer.Status.Pages[1].SHA256}).To(Equal(sums))
+			Expect(renderPool.Decide(namespace)).To(BeEmpty(), "it is rendered again")
+			Expect(sim.Files(namespace)).To(HaveLen(6))
+			for _, file := range sim.Files(namespace) {
+				Expect(file.Commits).To(Equal(1), file.Path)
+			}
 		})
 
 		It("logs each stage once, and never a modification", func(ctx SpecContext) {

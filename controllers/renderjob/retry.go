@@ -16,7 +16,6 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
-	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxRetryRequest bounds the part of a retry request that status keeps, in bytes.
@@ -60,16 +59,16 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 
 // retryUploads repeats failed uploads of a finished job, with the files in the content store. It writes status once, at the end.
 // busy is false when there is nothing to do.
-func (r *Reconciler) retryUploads(ctx context.Context, job *platenv1alpha1.RenderJob) (next ctrl.Result, busy bool, err error) {
-	request := retryRequest(job)
-	if request == "" && !uploadFailed(job) {
+func (r *Reconciler) retryUploads(ctx context.Context, s *scope) (next ctrl.Result, busy bool, err error) {
+	request := retryRequest(s.job)
+	if request == "" && !uploadFailed(s.job) {
 		return ctrl.Result{}, false, nil
 	}
 	connections := &platenv1alpha1.StorageConnectionList{}
-	if err := r.Client.List(ctx, connections, client.InNamespace(job.Namespace)); err != nil {
+	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return ctrl.Result{}, false, fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	s := &scope{job: job, now: r.Clock.Now(), revision: task.Revision(job), retry: true, uploads: uploadsToRetry(job, connections.Items)}
+	s.retry, s.uploads = true, uploadsToRetry(s.job, connections.Items)
 	if len(s.uploads) > 0 {
 		if err := r.recall(ctx, s); err != nil {
 			return ctrl.Result{}, false, err
@@ -80,14 +79,14 @@ func (r *Reconciler) retryUploads(ctx context.Context, job *platenv1alpha1.Rende
 			return ctrl.Result{}, false, nil
 		}
 		// Nothing failed, or the files are gone: status says that the request was handled.
-		after := job.DeepCopy()
+		after := s.job.DeepCopy()
 		after.Status.LastHandledRetryUploads = request
-		next, _, err = r.status.Finish(ctx, job, after, nil)
+		next, _, err = r.status.Finish(ctx, s.job, after, nil)
 		return next, true, err
 	}
 	outcome := reconcile.Run(ctx, s, r.collect, r.upload)
 	if reconcile.AsWaiting(outcome) != nil {
-		return ctrl.Result{RequeueAfter: recheckInterval}, true, nil //nolint:nilerr // waiting is no failure
+		return ctrl.Result{}, true, nil //nolint:nilerr // the uploader reports its end
 	}
 	next, err = r.finish(ctx, s, outcome)
 	return next, true, err

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 const (
@@ -32,16 +34,22 @@ const (
 	maxWarningDetails = 1024
 	maxUploadError    = 1024
 	maxPageError      = 256
-	// maxUploadedPages bounds status.connections[].pages, in bytes: the API server refuses an object of more than 1.5 MB.
+	maxPath           = 1024
+	maxContentHash    = 128
+	maxPodName        = 253
+	maxPage           = 200
+	// maxObject bounds a job in bytes: etcd refuses an object of more than 1.5 MiB.
+	maxObject = 1400 << 10
+	// maxUploadedPages bounds status.connections[].pages, in bytes.
 	maxUploadedPages = 400 << 10
-	// uploadedPageSize is the size of a page without its texts, managed fields included.
-	uploadedPageSize = 256
+	// conditionsSize is about the size of all conditions and of the spec without its modifications.
+	conditionsSize = 64 << 10
+	// pageSize is the size of a page in status.pages or status.connections[].pages without its texts, managed fields included.
+	pageSize = 512
 
 	// queuedDelay is how long a job waits for a render pod before status says so. Most pods come sooner, and then the status says that
 	// the job is rendering instead.
 	queuedDelay = 5 * time.Second
-	// recheckInterval is how often a job whose status is up to date is reconciled without an event.
-	recheckInterval = 5 * time.Second
 )
 
 // setStatus computes the whole status from the scope and the outcome. It is pure.
@@ -51,15 +59,21 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	job.Status = platenv1alpha1.RenderJobStatus{
 		Conditions:         before.Conditions,
 		ObservedGeneration: &job.Generation,
+		RenderRevision:     s.revision,
+		UploadRevision:     task.UploadRevision(job),
 		Format:             job.Spec.Output.Format,
 		StartTime:          before.StartTime,
 
 		LastHandledRetryUploads: reconcile.Truncate(job.Annotations[platenv1alpha1.RetryUploadsAnnotation], maxRetryRequest),
 	}
-	if !s.job.Observed() || before.StartTime == nil {
+	switch {
+	case before.StartTime == nil, !s.retry && !s.continues():
 		job.Status.StartTime = startTime(s)
-	} else {
-		job.Status.Attempts = before.Attempts
+	default:
+		job.Status.StartTime, job.Status.Attempts = before.StartTime, before.Attempts
+	}
+	if terminal := reconcile.AsTerminal(outcome); terminal != nil {
+		job.Status.RenderRevision = s.failedRevision(terminal.Reason)
 	}
 	setProgress(&job.Status, s)
 	setUploads(&job.Status, s)
@@ -80,30 +94,30 @@ func startTime(s *scope) *metav1.Time {
 // setProgress fills in what has been rendered.
 func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	if s.state.Phase != pool.Unknown {
-		status.Attempts = new(int32(s.state.Attempts)) //nolint:gosec // bounded by spec.backoffLimit
-		status.PodName = s.state.PodName
-		status.TotalPages = new(int32(s.state.TotalPages))       //nolint:gosec // at most 200, by the API
-		status.RenderedPages = new(int32(s.state.RenderedPages)) //nolint:gosec // at most 200, by the API
+		status.Attempts = count(s.state.Attempts)
+		status.PodName = reconcile.Truncate(s.state.PodName, maxPodName)
+		status.TotalPages = count(s.state.TotalPages)
+		status.RenderedPages = count(s.state.RenderedPages)
 	}
 	if p := s.state.Progress; p != nil && s.state.Phase == pool.Rendering {
-		status.Progress = &platenv1alpha1.RenderProgress{
-			Percent: new(int32(p.Percent)), Frames: new(int64(p.Frames)), //nolint:gosec // 0..100, by the pool
-		}
+		status.Progress = &platenv1alpha1.RenderProgress{Percent: count(min(p.Percent, 100)), Frames: new(int64(max(p.Frames, 0)))}
 	}
 	if m := s.manifest; m != nil {
-		status.PodName = m.PodName
-		status.TotalPages = new(int32(m.TotalPages))       //nolint:gosec // at most 200, by the API
-		status.RenderedPages = new(int32(m.RenderedPages)) //nolint:gosec // at most 200, by the API
-		status.RenderMilliseconds = &m.RenderMilliseconds
+		status.PodName = reconcile.Truncate(m.PodName, maxPodName)
+		status.TotalPages = count(m.TotalPages)
+		status.RenderedPages = count(m.RenderedPages)
+		status.RenderMilliseconds = new(max(m.RenderMilliseconds, 0))
 		status.Pages = s.pages
 		for _, w := range m.Warnings {
 			warn(status, w.Title, w.Details)
 		}
-		if status.Attempts == nil {
-			status.Attempts = new(int32(1))
-		}
+		// The pool of a later process may have begun to count again.
+		status.Attempts = count(max(m.Attempts, int(ptr.Deref(status.Attempts, 0)), 1))
 	}
 }
+
+// count returns a number as the API takes it.
+func count(n int) *int32 { return new(int32(min(max(n, 0), math.MaxInt32))) }
 
 // setUploads fills in the results of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
@@ -128,7 +142,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		}
 	}
 	slices.SortFunc(status.Connections, func(a, b platenv1alpha1.JobConnectionStatus) int { return strings.Compare(a.Name, b.Name) })
-	if left := boundPages(status.Connections); left > 0 {
+	if left := boundPages(status.Connections, min(maxUploadedPages, maxObject-objectSize(s.job, status))); left > 0 {
 		warn(status, fmt.Sprintf("status.connections leaves out %s: their paths are too long for one object", plural(left, "file")),
 			"shorten the folder or spec.output.fileName, or render fewer pages in one job")
 	}
@@ -146,9 +160,12 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 		Status: platenv1alpha1.UploadPending, ReadyCount: u.connection.Status.ReadyCount,
 	}
 	for _, p := range u.result.Files {
-		page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize} //nolint:gosec // at most 200, by the API
+		if p.Page < 1 || p.Page > maxPage {
+			continue
+		}
+		page := platenv1alpha1.UploadedPage{Page: int32(p.Page), ExtraSize: &p.ExtraSize}
 		if p.Err == nil {
-			page.Path, page.ContentHash = p.Path, p.ContentHash
+			page.Path, page.ContentHash = reconcile.Truncate(p.Path, maxPath), reconcile.Truncate(p.ContentHash, maxContentHash)
 		} else {
 			page.Error = reconcile.Truncate(storage.AsError(p.Err).Message, maxPageError)
 		}
@@ -158,20 +175,38 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	case !u.result.Done:
 	case u.result.Err != nil:
 		problem := storage.AsError(u.result.Err)
-		c.Status, c.Reason, c.Error = platenv1alpha1.UploadError, string(problem.Reason), reconcile.Truncate(problem.Message, maxUploadError)
+		c.Status, c.Reason, c.Error = platenv1alpha1.UploadError, validReason(string(problem.Reason), string(storage.ReasonUnexpected)), reconcile.Truncate(problem.Message, maxUploadError)
 	default:
 		c.Status = platenv1alpha1.UploadSuccess
 	}
 	return c
 }
 
-// boundPages drops the pages that would make the object too large, and returns how many it dropped.
-func boundPages(connections []platenv1alpha1.JobConnectionStatus) (left int) {
+// objectSize returns about how many bytes a job has without the pages of its connections.
+func objectSize(job *platenv1alpha1.RenderJob, status *platenv1alpha1.RenderJobStatus) (size int) {
+	size = conditionsSize
+	if m := job.Spec.Modifications; m != nil {
+		size += len(m.Raw)
+	}
+	for key, value := range job.Annotations {
+		size += len(key) + len(value)
+	}
+	for _, p := range status.Pages {
+		size += pageSize + len(p.ContentURL)
+	}
+	for _, w := range status.Warnings {
+		size += len(w.Title) + len(*w.Details)
+	}
+	return size
+}
+
+// boundPages drops the pages that have more than limit bytes, and returns how many it dropped.
+func boundPages(connections []platenv1alpha1.JobConnectionStatus, limit int) (left int) {
 	size := 0
 	for i := range connections {
 		c := &connections[i]
 		for j, p := range c.Pages {
-			if size += uploadedPageSize + len(p.Path) + len(p.ContentHash) + len(p.Error); size > maxUploadedPages {
+			if size += pageSize + len(p.Path) + len(p.ContentHash) + len(p.Error); size > limit {
 				left += len(c.Pages) - j
 				c.Pages = c.Pages[:j]
 				break
@@ -272,57 +307,62 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// writeDelay keeps the intermediate states of short jobs out of the API server. It returns how long to wait before this status is
-// written; 0 writes it now.
-func writeDelay(s *scope, after *platenv1alpha1.RenderJob, outcome error) time.Duration {
-	waiting := reconcile.AsWaiting(outcome)
-	if waiting == nil {
-		return 0
-	}
-	started := s.now
-	if !s.state.AcceptedTime.IsZero() {
-		started = s.state.AcceptedTime
-	}
+// writeDue keeps the intermediate states of short jobs, and the changing words of long waits, out of the API server. It reports whether a
+// waiting job's status is due to be written. If it is not, next is when to look again; 0 waits for the pool or the uploader to report a
+// change.
+func writeDue(s *scope, after *platenv1alpha1.RenderJob, outcome error) (next time.Duration, due bool) {
 	published := "" // reason of the Ready condition of this generation
 	if ready := meta.FindStatusCondition(s.job.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil && s.job.Observed() {
 		published = ready.Reason
 	}
-	switch waiting.Reason {
+	since := func(moment time.Time, delay time.Duration) (time.Duration, bool) {
+		if moment.IsZero() {
+			moment = s.now
+		}
+		left := moment.Add(delay).Sub(s.now)
+		return left, left <= 0
+	}
+	switch reason := reconcile.AsWaiting(outcome).Reason; reason {
 	case platenv1alpha1.QueuedReason:
-		return started.Add(queuedDelay).Sub(s.now)
+		if published == reason {
+			return 0, false
+		}
+		return since(s.state.AcceptedTime, queuedDelay)
 	case platenv1alpha1.RenderingReason:
-		switch {
-		case published != waiting.Reason, ptr.Deref(s.job.Status.Attempts, 0) != ptr.Deref(after.Status.Attempts, 0):
-			return started.Add(progressDelay).Sub(s.now)
-		case !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress):
-			return 0 // the pool changes it at most once a second
-		default:
-			return recheckInterval
+		if published == reason && ptr.Deref(s.job.Status.Attempts, 0) == ptr.Deref(after.Status.Attempts, 0) {
+			return 0, !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) // the pool changes it at most once a second
 		}
+		return since(s.state.AcceptedTime, progressDelay)
 	case platenv1alpha1.UploadingReason:
-		if published == waiting.Reason {
-			return recheckInterval
+		if published == reason {
+			return 0, false
 		}
-		return s.state.RenderedTime.Add(progressDelay).Sub(s.now)
+		return since(s.uploadsBegan(), progressDelay)
 	case platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason:
 		// Objects that a user applies together arrive one after the other.
-		return s.job.CreationTimestamp.Add(arrivalDelay).Sub(s.now)
+		return since(s.job.CreationTimestamp.Time, arrivalDelay)
+	case platenv1alpha1.SuspendedReason:
+		return 0, true
 	default:
-		return 0
+		return 0, published != reason
 	}
 }
 
 // conditionReason matches what the API takes as the reason of a condition.
 var conditionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$`)
 
+// validReason returns reason if it can be that of a condition, else the other one.
+func validReason(reason, otherwise string) string {
+	if !conditionReason.MatchString(reason) {
+		return otherwise
+	}
+	return reason
+}
+
 // renderFailure is the outcome of a failed render. Reason and message come from a render pod: they may say anything, also what the page
 // shows.
 func renderFailure(failure *render.Error) error {
-	reason := failure.Reason
-	if !conditionReason.MatchString(reason) {
-		reason = platenv1alpha1.RenderFailedReason
-	}
-	return &reconcile.TerminalError{Reason: reason, Message: failure.Message, Note: "the render failed: the job's Ready condition says why"}
+	return &reconcile.TerminalError{Reason: validReason(failure.Reason, platenv1alpha1.RenderFailedReason), Message: failure.Message, Note: "the render failed: the job's Ready condition says why"}
 }
 
 // logProgress writes a line for each stage that a job has reached since its last status. It says nothing of what the job renders.

@@ -426,7 +426,7 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	job := theJob(func(j *platenv1alpha1.RenderJob) {
 		j.Name = strings.Repeat("a", 253)
 		j.Spec.Output.Format = "jpeg"
-		j.Spec.Output.FileName = platenv1alpha1.FileName(strings.Repeat(longest, 200))
+		j.Spec.Output.FileName = platenv1alpha1.FileName(strings.Repeat(longest, 100))
 		j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: strings.Repeat(longest, 1000)}
 	})
 	size := strings.Repeat("s", 32)
@@ -489,36 +489,57 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	expectValid(t, after, status.FailedStatus)
 }
 
-// TestProgressIsWrittenWhenItChanges goes through the moments of a film.
-func TestProgressIsWrittenWhenItChanges(t *testing.T) {
-	job := theJob(nil)
-	for _, moment := range []struct {
-		name     string
-		after    time.Duration
-		progress *render.Progress
-		want     time.Duration
-	}{
-		{name: "it has just begun", after: 300 * time.Millisecond, want: 700 * time.Millisecond},
-		{name: "after a second", after: time.Second, progress: &render.Progress{Percent: 10, Frames: 30}},
-		{name: "nothing has changed", after: 1100 * time.Millisecond, progress: &render.Progress{Percent: 10, Frames: 30}, want: recheckInterval},
-		{name: "there is progress", after: 2100 * time.Millisecond, progress: &render.Progress{Percent: 20, Frames: 60}},
-	} {
-		s := &scope{job: job, now: noon.Add(moment.after), state: pool.State{
-			Phase: pool.Rendering, AcceptedTime: noon, Attempts: 1, Progress: moment.progress,
-		}}
-		outcome := newReconciler(t).collect(t.Context(), s)
-		after := job.DeepCopy()
-		setStatus(after, s, outcome)
-		got := writeDelay(s, after, outcome)
-		if got != moment.want {
-			t.Errorf("%s: status waits %s, want %s", moment.name, got, moment.want)
-		}
-		if got == 0 {
-			job = after
-		}
+// TestStatusIsWrittenWhenItsReasonChanges goes through the moments of a job: the writes that it costs, and when the reconciler looks again.
+func TestStatusIsWrittenWhenItsReasonChanges(t *testing.T) {
+	type moment struct {
+		name  string
+		after time.Duration
+		state pool.State
+		// want is whether status is written and, if not, when to look again.
+		want bool
+		next time.Duration
 	}
-	want := &platenv1alpha1.RenderProgress{Percent: new(int32(20)), Frames: new(int64(60))}
-	if diff := cmp.Diff(want, job.Status.Progress); diff != "" {
-		t.Errorf("progress (-want +got):\n%s", diff)
+	queued := func(message string) pool.State {
+		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Message: message}
+	}
+	retrying := func(message string) pool.State {
+		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Attempts: 1, Message: message}
+	}
+	rendering := func(attempts int, p *render.Progress) pool.State {
+		return pool.State{Phase: pool.Rendering, AcceptedTime: noon, Attempts: attempts, PodName: "render-1", Progress: p}
+	}
+	for name, moments := range map[string][]moment{
+		"a film": {
+			{name: "it has just begun", after: 300 * time.Millisecond, state: rendering(1, nil), next: 700 * time.Millisecond},
+			{name: "after a second", after: time.Second, state: rendering(1, &render.Progress{Percent: 10, Frames: 30}), want: true},
+			{name: "nothing has changed", after: 1100 * time.Millisecond, state: rendering(1, &render.Progress{Percent: 10, Frames: 30})},
+			{name: "there is progress", after: 2100 * time.Millisecond, state: rendering(1, &render.Progress{Percent: 20, Frames: 60}), want: true},
+			{name: "another attempt", after: 3 * time.Second, state: rendering(2, nil), want: true},
+		},
+		"a long queue": {
+			{name: "it has just begun", after: time.Second, state: queued("waiting for a render pod"), next: 4 * time.Second},
+			{name: "after five seconds", after: 5 * time.Second, state: queued("waiting for a render pod"), want: true},
+			{name: "in other words", after: 6 * time.Second, state: queued("10 render pods are busy")},
+			{name: "an attempt was lost", after: 7 * time.Second, state: retrying("the browser crashed"), want: true},
+			{name: "another was lost", after: 8 * time.Second, state: retrying("the browser crashed again")},
+			{name: "it is rendered", after: 9 * time.Second, state: rendering(2, nil), want: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := theJob(nil)
+			for _, m := range moments {
+				s := &scope{job: job, now: noon.Add(m.after), state: m.state, revision: "1"}
+				outcome := newReconciler(t).collect(t.Context(), s)
+				after := job.DeepCopy()
+				setStatus(after, s, outcome)
+				next, due := writeDue(s, after, outcome)
+				if due != m.want || !due && next != m.next {
+					t.Errorf("%s: status is written %v, next look in %s; want %v, %s", m.name, due, next, m.want, m.next)
+				}
+				if due {
+					job = after
+				}
+			}
+		})
 	}
 }

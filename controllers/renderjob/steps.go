@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -19,8 +22,10 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -48,6 +53,10 @@ type scope struct {
 	state pool.State
 	// manifest of the rendered files, nil until they are rendered; filled in by recall.
 	manifest *content.Manifest
+	// files of the manifest under the names that the spec gives them now; filled in by collect.
+	files []file.File
+	// lost is how many attempts at the render the content store has lost; filled in by recall.
+	lost int
 	// pages with their content URLs; filled in by collect.
 	pages []platenv1alpha1.RenderedPage
 	// uploads of the rendered files, one for each connection; filled in by upload. For a finished job, retryUploads fills
@@ -67,6 +76,18 @@ func (s *scope) ref() content.Ref {
 	return content.Ref{Namespace: s.job.Namespace, JobUID: string(s.job.UID), Revision: s.revision}
 }
 
+// continues reports whether status describes an unfinished run of what the spec asks for now.
+func (s *scope) continues() bool {
+	status := &s.job.Status
+	finished := meta.FindStatusCondition(status.Conditions, platenv1alpha1.FinishedCondition) // it has the reason of Ready while it is False
+	return status.RenderRevision == s.revision && finished != nil && finished.Status != metav1.ConditionTrue && finished.Reason != platenv1alpha1.SuspendedReason
+}
+
+// isCanceled reports whether nobody will resume a suspended job.
+func isCanceled(job *platenv1alpha1.RenderJob) bool {
+	return job.Suspended() && job.Annotations[platenv1alpha1.CanceledAnnotation] != ""
+}
+
 // suspend stops a job whose spec.suspend is true, and ends it when it was canceled.
 func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	if !s.job.Suspended() {
@@ -74,7 +95,7 @@ func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	}
 	r.Pool.Forget(s.key())
 	r.Uploader.Forget(s.key())
-	if s.job.Annotations[platenv1alpha1.CanceledAnnotation] != "" {
+	if isCanceled(s.job) {
 		return reconcile.Terminal(platenv1alpha1.CanceledReason, "the job was canceled")
 	}
 	return reconcile.Waiting(platenv1alpha1.SuspendedReason, 0, "spec.suspend is true")
@@ -82,19 +103,30 @@ func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 
 // recall finds out how far the job has come, in this process or in an earlier one.
 func (r *Reconciler) recall(ctx context.Context, s *scope) error {
-	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
+	s.state = r.Pool.State(s.key(), s.job.UID, s.revision)
 	if s.state.Phase != pool.Unknown && s.state.Phase != pool.Rendered {
 		return nil
 	}
 	manifest, err := r.Store.Manifest(ctx, s.ref())
-	if errors.Is(err, content.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		s.manifest = &manifest
+	case !errors.Is(err, content.ErrNotFound):
 		return fmt.Errorf("reading the content store: %w", err)
+	case s.state.Phase == pool.Rendered:
+		// The manifest was written before the pool said so: the store has lost it, and the job renders again, as often as after lost pods.
+		r.Pool.Forget(s.key())
+		s.lost, s.state = s.state.Attempts, pool.State{}
+		if s.lost > s.backoffLimit() {
+			return reconcile.Terminal(platenv1alpha1.BackoffLimitExceededReason,
+				"the files of %s are missing in the content store", plural(s.lost, "attempt"))
+		}
 	}
-	s.manifest = &manifest
 	return nil
+}
+
+func (s *scope) backoffLimit() int {
+	return int(ptr.Deref(s.job.Spec.BackoffLimit, defaultBackoffLimit))
 }
 
 // prepare validates the job against its template and hands it to the pool.
@@ -102,37 +134,43 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	if s.manifest != nil || s.state.Phase != pool.Unknown {
 		return nil
 	}
-	template := &platenv1alpha1.RenderTemplate{}
-	name := s.job.Spec.TemplateRef.Name
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.job.Namespace, Name: name}, template)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Waiting(platenv1alpha1.TemplateNotFoundReason, 0,
-			"spec.templateRef.name: RenderTemplate '%s' does not exist in namespace '%s'; the job starts when it is created", name, s.job.Namespace)
-	}
-	if err != nil {
-		return fmt.Errorf("reading RenderTemplate %s: %w", name, err)
-	}
-	work, err := task.Build(ctx, s.job, template, r.Limits, r.configMapValue)
+	work, template, err := r.build(ctx, s.job)
 	if err != nil {
 		return err
 	}
-	attempts := 0
-	if s.job.Observed() && s.job.Status.Attempts != nil {
+	attempts := s.lost
+	if s.continues() && attempts == 0 {
 		// A pod may still render the last attempt and will then report it. Only the attempts before it are known to be lost.
-		attempts = max(int(*s.job.Status.Attempts)-1, 0)
+		attempts = max(int(ptr.Deref(s.job.Status.Attempts, 0))-1, 0)
 	}
 	r.Pool.Enqueue(pool.Job{
-		Key: s.key(), UID: s.job.UID, Generation: s.job.Generation, Revision: s.revision,
+		Key: s.key(), UID: s.job.UID, Revision: s.revision,
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
-		BackoffLimit: int(ptr.Deref(s.job.Spec.BackoffLimit, defaultBackoffLimit)),
+		BackoffLimit: s.backoffLimit(),
 		Attempts:     attempts,
 		Task:         work,
 		TotalPages:   len(template.Spec.Pages),
 	})
 	ctrl.LoggerFrom(ctx).Info("Accepted RenderJob", "uid", s.job.UID, "generation", s.job.Generation,
-		"template", name, "pages", len(work.Pages), "attempts", attempts)
-	s.state = r.Pool.State(s.key(), s.job.UID, s.job.Generation)
+		"template", template.Name, "pages", len(work.Pages), "attempts", attempts)
+	s.state = r.Pool.State(s.key(), s.job.UID, s.revision)
 	return nil
+}
+
+// build returns the task of a job, and its template.
+func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (render.Task, *platenv1alpha1.RenderTemplate, error) {
+	template := &platenv1alpha1.RenderTemplate{}
+	name := job.Spec.TemplateRef.Name
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: name}, template)
+	if apierrors.IsNotFound(err) {
+		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.TemplateNotFoundReason, 0,
+			"spec.templateRef.name: RenderTemplate '%s' does not exist in namespace '%s'; the job starts when it is created", name, job.Namespace)
+	}
+	if err != nil {
+		return render.Task{}, nil, fmt.Errorf("reading RenderTemplate %s: %w", name, err)
+	}
+	work, err := task.Build(ctx, job, template, r.Limits, r.configMapValue)
+	return work, template, err
 }
 
 // configMapValue reads one key of a ConfigMap in the job's namespace.
@@ -161,31 +199,40 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		case pool.Failed:
 			return renderFailure(s.state.Failure)
 		case pool.Rendering:
-			return reconcile.Waiting(platenv1alpha1.RenderingReason, progressDelay, "render pod %s is rendering", s.state.PodName)
-		case pool.Rendered:
-			// The pool reports Rendered only after the manifest was written.
-			return errors.New("the content store has lost the manifest of a finished render")
+			return reconcile.Waiting(platenv1alpha1.RenderingReason, 0, "render pod %s is rendering", s.state.PodName)
 		default:
 			reason := platenv1alpha1.QueuedReason
 			if s.state.Attempts > 0 {
 				reason = platenv1alpha1.RetryingReason
 			}
-			return reconcile.Waiting(reason, progressDelay, "%s", s.state.Message)
+			return reconcile.Waiting(reason, 0, "%s", s.state.Message)
 		}
 	}
-	for _, f := range s.manifest.Files {
+	s.files = rename(s.job, s.manifest.Files, len(s.manifest.Files))
+	for _, f := range s.files {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
 			Page:       int32(f.Page), //nolint:gosec // at most 200, by the API
 			ExtraSize:  &f.ExtraSize,
 			PageID:     reconcile.Truncate(f.PageID, maxPageID),
 			ContentURL: r.Signer.URL(s.ref().Key(s.manifest.Attempt, f), f.Name, s.now),
-			Size:       &f.Size,
+			Size:       new(max(f.Size, 0)),
 			SHA256:     f.SHA256,
 			Width:      pixels(f.Width),
 			Height:     pixels(f.Height),
 		})
 	}
 	return nil
+}
+
+// rename returns files of a render that has total files under the names that the spec gives them now: they may have been rendered under
+// another spec.output.fileName.
+func rename(job *platenv1alpha1.RenderJob, files []file.File, total int) []file.File {
+	files = slices.Clone(files)
+	severalPages := total > 1+len(job.Spec.Output.ExtraSizes)
+	for i := range files {
+		files[i].Name = file.Name(job.FileBaseName(), files[i].ID, severalPages, files[i].Format)
+	}
+	return files
 }
 
 // pixels bounds a render pod's figure to what the API allows; 0 leaves the field out.

@@ -105,7 +105,7 @@ var _ = BeforeSuite(func() {
 	Expect((&renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
 		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
-		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweep: func() {},
+		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: nothing{},
 	}).SetupWithManager(mgr, jobs)).To(Succeed())
 	Expect(mgr.Add(uploads)).To(Succeed())
 	Expect(mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
@@ -129,8 +129,12 @@ var _ = BeforeSuite(func() {
 	}).WithTimeout(30 * time.Second).Should(BeTrue())
 })
 
-// nothing is an Arrivals without files.
+// nothing is an Arrivals without files, and a Sweeper that sweeps nothing.
 type nothing struct{}
+
+func (nothing) Deleted(string, types.UID) {}
+
+func (nothing) Superseded(types.NamespacedName, types.UID) {}
 
 func (nothing) Files(string) []file.File { return nil }
 

@@ -36,7 +36,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
-		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempts, arrived, false))
+		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempts, rename(s.job, arrived, s.state.FileCount), false))
 	}
 	return nil
 }
@@ -55,14 +55,11 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	if len(s.uploads) == 0 {
 		return nil
 	}
-	others := &platenv1alpha1.RenderJobList{}
-	if err := r.Client.List(ctx, others, client.InNamespace(s.job.Namespace), client.MatchingFields{fileIndex: fileKey(s.job)}); err != nil {
-		return fmt.Errorf("listing RenderJobs: %w", err)
-	}
-	s.collisions = findCollisions(s.job, s.uploads, others.Items, connections.Items)
-	// An earlier process may have uploaded a render that this one did not see: look before writing.
-	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.manifest.Files, s.state.Phase == pool.Unknown)
-	plan.Deadline, plan.Complete = s.now.Add(time.Duration(s.job.Spec.UploadTimeoutSeconds)*time.Second), true
+	s.collisions = findCollisions(s.job, s.uploads, r.sameName(ctx, s), connections.Items)
+	// An earlier process, or an earlier spec, may have uploaded files that this plan would write: look before writing.
+	doubtful := s.state.Phase == pool.Unknown || s.job.Generation > 1
+	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.files, doubtful)
+	plan.Deadline, plan.Complete = s.uploadsBegan().Add(time.Duration(s.job.Spec.UploadTimeoutSeconds)*time.Second), true
 	r.Uploader.Ensure(plan)
 	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.uploadRevision())
 	for i := range s.uploads {
@@ -79,10 +76,28 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 func (s *scope) waitForUploads() error {
 	for _, u := range s.uploads {
 		if !u.result.Done {
-			return reconcile.Waiting(platenv1alpha1.UploadingReason, progressDelay, "rendered; uploading to %s", u.connection.Name)
+			return reconcile.Waiting(platenv1alpha1.UploadingReason, 0, "rendered; uploading to %s", u.connection.Name)
 		}
 	}
 	return nil
+}
+
+// uploadsBegan returns when the uploads began, so that a restart of the manager gives them no more time: when the files were rendered, or
+// when the spec last asked for them elsewhere. Status tells, and no status means that it was just now.
+func (s *scope) uploadsBegan() time.Time {
+	rendered := s.manifest.RenderedTime
+	switch {
+	case s.retry:
+		return s.now
+	case s.state.Phase == pool.Rendered, s.job.Status.RenderRevision == "":
+		return rendered
+	case s.continues() && s.job.Status.StartTime != nil && s.job.Status.StartTime.After(rendered):
+		return s.job.Status.StartTime.Time
+	case s.continues():
+		return rendered
+	default:
+		return s.now
+	}
 }
 
 // uploadRevision names what is uploaded and where.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -35,7 +36,7 @@ const (
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
 	switch {
 	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
-		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweep == nil, changed == nil:
+		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweeper == nil, changed == nil:
 		return errors.New("renderjob: every field of the Reconciler must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Render"
@@ -47,7 +48,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 			}
 			return nil
 		},
-		fileIndex: func(job *platenv1alpha1.RenderJob) []string { return []string{fileKey(job)} },
 	} {
 		err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderJob{}, field, func(o client.Object) []string {
 			job, ok := o.(*platenv1alpha1.RenderJob)
@@ -62,6 +62,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platenv1alpha1.RenderJob{}).
+		Watches(&platenv1alpha1.RenderJob{}, r.observer()).
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
 		Watches(&platenv1alpha1.StorageConnection{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfConnection), builder.WithPredicates(predicate.Funcs{
 			CreateFunc:  func(e event.CreateEvent) bool { return becameReady(&platenv1alpha1.StorageConnection{}, e.Object) },
@@ -78,11 +79,24 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 		Complete(r)
 }
 
+// observer follows the jobs in the cache: how they spell their files' names, and when they are gone. It reconciles nothing.
+func (r *Reconciler) observer() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[ctrlreconcile.Request]
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, _ queue) { r.spellings.set(e.Object) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) { r.spellings.set(e.ObjectNew) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
+			r.spellings.remove(client.ObjectKeyFromObject(e.Object))
+			r.Sweeper.Deleted(e.Object.GetNamespace(), e.Object.GetUID())
+		},
+	}
+}
+
 // jobsOfTemplate names the unfinished jobs that wait for a template. A finished job is not rendered again when its template
 // changes.
 func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object) (requests []ctrlreconcile.Request) {
 	jobs := &platenv1alpha1.RenderJobList{}
-	err := r.Client.List(ctx, jobs, client.InNamespace(template.GetNamespace()), client.MatchingFields{templateIndex: template.GetName()})
+	err := r.Client.List(ctx, jobs, client.InNamespace(template.GetNamespace()), client.MatchingFields{templateIndex: template.GetName()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the jobs of a template", "RenderTemplate", template.GetName())
 		return nil
@@ -98,7 +112,7 @@ func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object)
 // jobsOfConnection names the jobs with a failed upload in the namespace of a connection that has become Ready.
 func (r *Reconciler) jobsOfConnection(ctx context.Context, connection client.Object) (requests []ctrlreconcile.Request) {
 	jobs := &platenv1alpha1.RenderJobList{}
-	err := r.Client.List(ctx, jobs, client.InNamespace(connection.GetNamespace()), client.MatchingFields{failedIndex: "true"})
+	err := r.Client.List(ctx, jobs, client.InNamespace(connection.GetNamespace()), client.MatchingFields{failedIndex: "true"}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the jobs with a failed upload", "StorageConnection", connection.GetName())
 		return nil

@@ -40,7 +40,7 @@ var _ = Describe("The render pods of a namespace", func() {
 		return job
 	}
 	enqueue := func(job *platenv1alpha1.RenderJob) {
-		renderPool.Enqueue(pool.Job{Key: client.ObjectKeyFromObject(job), UID: job.UID, Generation: job.Generation, Timeout: time.Minute, BackoffLimit: 1})
+		renderPool.Enqueue(pool.Job{Key: client.ObjectKeyFromObject(job), UID: job.UID, Revision: "1", Timeout: time.Minute, BackoffLimit: 1})
 	}
 	pods := func(ctx SpecContext) []corev1.Pod {
 		GinkgoHelper()
@@ -132,7 +132,7 @@ var _ = Describe("The render pods of a namespace", func() {
 		GinkgoHelper()
 		Expect(api.Create(ctx, &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: namespace, Name: fmt.Sprintf("render-%s-%d-1", job.UID, job.Generation), Labels: labels,
+				Namespace: namespace, Name: fmt.Sprintf("render-%s-1-1", job.UID), Labels: labels,
 				OwnerReferences: []metav1.OwnerReference{{
 					APIVersion: platenv1alpha1.GroupVersion.String(), Kind: "RenderJob", Name: job.Name, UID: owner, Controller: new(true),
 				}},
@@ -158,7 +158,7 @@ var _ = Describe("The render pods of a namespace", func() {
 		occupy(ctx, job, create(ctx, "winter").UID, nil)
 		enqueue(job)
 		Eventually(func() string {
-			return renderPool.State(client.ObjectKeyFromObject(job), job.UID, job.Generation).Message
+			return renderPool.State(client.ObjectKeyFromObject(job), job.UID, "1").Message
 		}).
 			Should(ContainSubstring("already exists"))
 	})
@@ -173,7 +173,7 @@ var _ = Describe("The render pods of a namespace", func() {
 		}}
 		Expect(api.Status().Update(ctx, &pod)).To(Succeed())
 		Eventually(func() string {
-			return renderPool.State(client.ObjectKeyFromObject(job), job.UID, job.Generation).Message
+			return renderPool.State(client.ObjectKeyFromObject(job), job.UID, "1").Message
 		}).
 			Should(Equal(fmt.Sprintf("render pod %s waits: ImagePullBackOff: no such image", pod.Name)))
 	})

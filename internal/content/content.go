@@ -266,10 +266,15 @@ func (s *Store) Walk(ctx context.Context, visit func(Object) error) error {
 	return err
 }
 
+// Objects returns all objects of a render or, if ref has no revision, of a job.
+func (s *Store) Objects(ctx context.Context, ref Ref) (objects []Object, err error) {
+	err = s.list(ctx, ref.prefix(), func(o Object) error { objects = append(objects, o); return nil })
+	return objects, err
+}
+
 // Delete deletes all objects of a render or, if ref has no revision, of a job. It returns their number.
 func (s *Store) Delete(ctx context.Context, ref Ref) (removed int, err error) {
-	var objects []Object
-	err = s.list(ctx, ref.prefix(), func(o Object) error { objects = append(objects, o); return nil })
+	objects, err := s.Objects(ctx, ref)
 	if err != nil {
 		return 0, err
 	}

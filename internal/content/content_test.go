@@ -346,6 +346,39 @@ func TestURLIsStableForAWhileAndValidForTheWholeTTL(t *testing.T) {
 	}
 }
 
+// Every name that a job can have comes out of its URL as it went in, and the URL fits into status.
+func TestEveryNameFitsIntoItsURL(t *testing.T) {
+	store := open(t)
+	ref := Ref{Namespace: strings.Repeat("n", 63), JobUID: strings.Repeat("u", 36), Revision: strings.Repeat("f", 16)}
+	f := file.File{ID: file.ID{Page: 200, ExtraSize: strings.Repeat("s", 32)}, Format: "jpeg"}
+	if _, err := store.Put(t.Context(), ref, 11, f, strings.NewReader("x"), 100); err != nil {
+		t.Fatal(err)
+	}
+	signer := NewSigner([]byte("key"), strings.Repeat("b", MaxBaseURL), time.Hour)
+	now := time.Unix(1_700_000_000, 0)
+	handler := NewHandler(store, signer, func() time.Time { return now })
+	suffix := "_" + strings.Repeat("s", 32) + "_page_200.jpeg"
+	for _, base := range []string{
+		"summer", "50%25 off", `say "hi"`, "a+b&c=d;e", "Grüße", strings.Repeat("報", 200), strings.Repeat("🎉", 100), strings.Repeat("Ж", 200),
+		strings.Repeat("a", 253), "*''%41",
+	} {
+		name := base + suffix
+		signed := signer.URL(ref.Key(11, f), name, now)
+		if len(signed) > 4096 {
+			t.Errorf("%s: the URL has %d bytes", name, len(signed))
+		}
+		u, err := url.Parse(strings.TrimPrefix(signed, strings.Repeat("b", MaxBaseURL)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp := get(t, handler, http.MethodGet, u.String(), nil)
+		got, err := file.NameFromDisposition(resp.Header.Get("Content-Disposition"))
+		if resp.StatusCode != http.StatusOK || err != nil || got != name {
+			t.Errorf("HTTP %d, name %q, %v, want %q", resp.StatusCode, got, err, name)
+		}
+	}
+}
+
 func TestSignedPathsOutsideTheStoreAreNotServed(t *testing.T) {
 	store := open(t)
 	signer := NewSigner([]byte("key"), "http://c", time.Hour)

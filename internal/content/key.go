@@ -20,7 +20,7 @@ const prefix = "jobs/"
 // Ref names one render: one revision of one job.
 type Ref struct {
 	Namespace, JobUID string
-	// Revision of the spec, as task.Revision returns it. Only Delete takes a Ref without one.
+	// Revision of the spec, as task.Revision returns it. Only Objects and Delete take a Ref without one.
 	Revision string
 }
 

@@ -25,6 +25,9 @@ import (
 // urlPath is the path of the content server's URLs.
 const urlPath = "/content/"
 
+// MaxBaseURL bounds the base of content URLs, in bytes, so that every content URL fits into a job's status.
+const MaxBaseURL = 1 << 10
+
 // Signer makes and checks content URLs. A URL gives access to one file until its expiry.
 type Signer struct {
 	// keys are the newest key, which signs, and older ones whose URLs are valid too.

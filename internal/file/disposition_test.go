@@ -24,3 +24,17 @@ func TestNameFromDisposition(t *testing.T) {
 		}
 	}
 }
+
+func TestDispositionHasTheNameForEveryBrowser(t *testing.T) {
+	for name, want := range map[string]string{
+		"a b.png":       `inline; filename="a b.png"; filename*=UTF-8''a%20b.png`,
+		"50%41.png":     `inline; filename="50_41.png"; filename*=UTF-8''50%2541.png`,
+		`"x\";y.png`:    `inline; filename="_x___y.png"; filename*=UTF-8''%22x%5C%22%3By.png`,
+		"Grüße 🎉.png":   `inline; filename="Gr__e _.png"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%F0%9F%8E%89.png`,
+		"a\r\nX: y\xff": `inline; filename="a__X_ y_"; filename*=UTF-8''a%0D%0AX%3A%20y%EF%BF%BD`,
+	} {
+		if got := Disposition(name); got != want {
+			t.Errorf("%q:\ngot  %s\nwant %s", name, got, want)
+		}
+	}
+}

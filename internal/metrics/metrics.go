@@ -45,6 +45,8 @@ var (
 	storageRefreshes = counter("platen_storage_token_refreshes_total", "Refreshes of access tokens, by result.", "provider", "result")
 	uploadWait       = histogram("platen_upload_wait_seconds", "How long files waited for their account before their commit began.", prometheus.ExponentialBuckets(0.001, 4, 10))
 	uploadRetries    = counter("platen_upload_retries_total", "Files that had to be tried again, by the reason of the error.", "reason")
+	contentBytes     = gauge("platen_content_store_bytes", "Bytes of the files in the content store, as of the last walk and since.")
+	contentRefused   = counter("platen_content_store_refused_total", "Writes for which the content store had no room, by reason: full, or the quota of the namespace.", "reason")
 	uploadQueue      = gauge("platen_upload_queue_files", "Files that are being uploaded or wait for it.")
 )
 
@@ -94,3 +96,12 @@ func (Uploads) Retried(reason string) { uploadRetries.WithLabelValues(reason).In
 
 // QueueChanged implements uploader.Observer.
 func (Uploads) QueueChanged(delta int) { uploadQueue.Add(float64(delta)) }
+
+// Content observes the content store.
+type Content struct{}
+
+// Used implements content.Observer.
+func (Content) Used(bytes int64) { contentBytes.Set(float64(bytes)) }
+
+// Refused implements content.Observer.
+func (Content) Refused(reason string) { contentRefused.WithLabelValues(reason).Inc() }

@@ -22,6 +22,8 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	u.Refreshed("dropbox", "TokenExpired")
 	u.Dequeued(time.Second)
 	u.Retried("RateLimited")
+	Content{}.Used(1)
+	Content{}.Refused("full")
 	u.QueueChanged(1)
 	families, err := registry.Gather()
 	if err != nil {

@@ -220,12 +220,12 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 		}
 		return nil, ErrGone
 	}
-	uid, generation, attempt, ok := parseTaskID(task)
+	uid, revision, attempt, ok := parseTaskID(task)
 	if !ok {
 		return nil, ErrGone
 	}
 	for _, j := range p.namespace(id.Namespace).queue {
-		if j.UID == uid && j.Generation == generation && j.attempts < attempt {
+		if j.UID == uid && j.Revision == revision && j.attempts < attempt {
 			p.dequeue(j)
 			j.attempts = attempt - 1
 			p.assign(j, entry)
@@ -420,7 +420,7 @@ func (e *pod) assignment() *Assignment {
 	}
 	return &Assignment{
 		Job:      e.job.Job,
-		TaskID:   taskID(e.job.UID, e.job.Generation, e.job.attempts),
+		TaskID:   taskID(e.job.UID, e.job.Revision, e.job.attempts),
 		Attempt:  e.job.attempts,
 		Deadline: e.job.deadline,
 		PodName:  e.Name,
@@ -456,7 +456,7 @@ func (ns *namespace) idlePod(owner types.UID) *pod {
 // instead of creating a second one.
 func (ns *namespace) freeName(j *job) string {
 	for n := j.attempts + 1; ; n++ {
-		name := fmt.Sprintf("render-%s-%d-%d", j.UID, j.Generation, n)
+		name := fmt.Sprintf("render-%s-%s-%d", j.UID, j.Revision, n)
 		taken := ns.launching[name] != nil
 		for _, pod := range ns.pods {
 			taken = taken || pod.Name == name

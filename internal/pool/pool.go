@@ -15,6 +15,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,11 +36,10 @@ var (
 	ErrNotReady = errors.New("pool is starting")
 )
 
-// Job is one generation of a RenderJob to render.
+// Job is one revision of a RenderJob to render.
 type Job struct {
-	Key        types.NamespacedName
-	UID        types.UID
-	Generation int64
+	Key types.NamespacedName
+	UID types.UID
 	// Revision of the spec, as task.Revision returns it. It names the render in the content store.
 	Revision string
 	// Timeout bounds one attempt, from the moment a pod takes the task.
@@ -57,7 +57,7 @@ type Job struct {
 // Assignment is a task that a pod holds.
 type Assignment struct {
 	Job
-	// TaskID is unique for each attempt: "<job UID>.<generation>.<attempt>".
+	// TaskID is unique for each attempt: "<job UID>.<revision>.<attempt>".
 	TaskID string
 	// Attempt at the job, from 1.
 	Attempt int
@@ -187,12 +187,12 @@ func New(options Options) *Pool {
 	}
 }
 
-// Enqueue adds a job to the pool unless it is there. It replaces a job with the same key and another UID or generation, whose task is
+// Enqueue adds a job to the pool unless it is there. It replaces a job with the same key and another UID or revision, whose task is
 // then gone.
 func (p *Pool) Enqueue(j Job) {
 	defer p.lock()()
 	if old := p.jobs[j.Key]; old != nil {
-		if old.UID == j.UID && old.Generation == j.Generation {
+		if old.UID == j.UID && old.Revision == j.Revision {
 			return
 		}
 		p.drop(old)
@@ -202,7 +202,7 @@ func (p *Pool) Enqueue(j Job) {
 	p.jobs[j.Key] = entry
 	ns := p.namespace(j.Key.Namespace)
 	for _, pod := range ns.pods {
-		if uid, generation, attempt, ok := parseTaskID(pod.announced); ok && uid == j.UID && generation == j.Generation {
+		if uid, revision, attempt, ok := parseTaskID(pod.announced); ok && uid == j.UID && revision == j.Revision {
 			entry.attempts = attempt - 1
 			p.assign(entry, pod)
 			return
@@ -221,11 +221,11 @@ func (p *Pool) Forget(key types.NamespacedName) {
 	}
 }
 
-// State returns the state of one generation of a job. Phase is Unknown if the pool does not have it.
-func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) State {
+// State returns the state of one revision of a job. Phase is Unknown if the pool does not have it.
+func (p *Pool) State(key types.NamespacedName, uid types.UID, revision string) State {
 	defer p.lock()()
 	j := p.jobs[key]
-	if j == nil || j.UID != uid || j.Generation != generation {
+	if j == nil || j.UID != uid || j.Revision != revision {
 		return State{}
 	}
 	s := State{
@@ -233,7 +233,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, generation int64) 
 		TotalPages: j.TotalPages, Progress: j.progress, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
 	}
 	if j.phase == Rendering {
-		s.TaskID, s.FileCount = taskID(j.UID, j.Generation, j.attempts), len(j.Task.Files())
+		s.TaskID, s.FileCount = taskID(j.UID, j.Revision, j.attempts), len(j.Task.Files())
 	}
 	if j.phase == Queued && s.Message == "" {
 		s.Message = p.waitMessage(j)
@@ -376,17 +376,15 @@ func (p *Pool) namespaceChanged(name string) {
 	p.changed.namespaces[name] = true
 }
 
-func taskID(uid types.UID, generation int64, attempt int) string {
-	return fmt.Sprintf("%s.%d.%d", uid, generation, attempt)
+func taskID(uid types.UID, revision string, attempt int) string {
+	return fmt.Sprintf("%s.%s.%d", uid, revision, attempt)
 }
 
-func parseTaskID(id string) (uid types.UID, generation int64, attempt int, ok bool) {
-	name, rest, found := strings.Cut(id, ".")
-	if !found {
-		return "", 0, 0, false
+func parseTaskID(id string) (uid types.UID, revision string, attempt int, ok bool) {
+	parts := strings.Split(id, ".")
+	if len(parts) != 3 {
+		return "", "", 0, false
 	}
-	if _, err := fmt.Sscanf(rest, "%d.%d", &generation, &attempt); err != nil {
-		return "", 0, 0, false
-	}
-	return types.UID(name), generation, attempt, true
+	attempt, err := strconv.Atoi(parts[2])
+	return types.UID(parts[0]), parts[1], attempt, err == nil
 }

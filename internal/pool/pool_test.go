@@ -34,9 +34,9 @@ func newWorld(t *testing.T) *world {
 
 func key(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
 
-func (w *world) enqueue(name string, generation int64) Job {
+func (w *world) enqueue(name, revision string) Job {
 	j := Job{
-		Key: key(name), UID: types.UID("uid-" + name), Generation: generation, Timeout: time.Minute, BackoffLimit: 1,
+		Key: key(name), UID: types.UID("uid-" + name), Revision: revision, Timeout: time.Minute, BackoffLimit: 1,
 		Task: render.Task{Pages: []render.Page{{Number: 1}}},
 	}
 	w.Enqueue(j)
@@ -67,7 +67,7 @@ func (w *world) poll(id PodID) *Assignment {
 
 func (w *world) phase(name string, want Phase) State {
 	w.t.Helper()
-	s := w.State(key(name), types.UID("uid-"+name), 1)
+	s := w.State(key(name), types.UID("uid-"+name), "1")
 	if s.Phase != want {
 		w.t.Fatalf("%s is %q (%+v), want %q", name, s.Phase, s, want)
 	}
@@ -76,7 +76,7 @@ func (w *world) phase(name string, want Phase) State {
 
 func TestJobGoesThroughItsPhases(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	w.phase("a", Queued)
 	pods := w.launch()
 	if len(pods) != 1 || len(w.launch()) != 0 {
@@ -97,7 +97,7 @@ func TestJobGoesThroughItsPhases(t *testing.T) {
 	if err := w.Finish(pods[0], a.TaskID, nil); !errors.Is(err, ErrGone) {
 		t.Errorf("a second result: got %v", err)
 	}
-	w.enqueue("b", 1)
+	w.enqueue("b", "1")
 	if len(w.launch()) != 0 {
 		t.Error("a pod was launched although one is idle")
 	}
@@ -108,7 +108,7 @@ func TestJobGoesThroughItsPhases(t *testing.T) {
 
 func TestWaitingPollIsWoken(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	if err := w.Finish(pod, a.TaskID, nil); err != nil {
@@ -119,7 +119,7 @@ func TestWaitingPollIsWoken(t *testing.T) {
 		next, _ := w.Next(t.Context(), pod)
 		got <- next
 	}()
-	w.enqueue("b", 1)
+	w.enqueue("b", "1")
 	if next := <-got; next == nil || next.Key != key("b") {
 		t.Errorf("got %+v", next)
 	}
@@ -128,7 +128,7 @@ func TestWaitingPollIsWoken(t *testing.T) {
 func TestPodsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"a", "b", "c", "d"} {
-		w.enqueue(name, 1)
+		w.enqueue(name, "1")
 	}
 	if n := len(w.launch()); n != 2 {
 		t.Errorf("got %d pods, want 2", n)
@@ -137,7 +137,7 @@ func TestPodsAreBounded(t *testing.T) {
 
 func TestUnknownPodsAreRejected(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	for name, id := range map[string]PodID{
@@ -160,16 +160,16 @@ func TestUnknownPodsAreRejected(t *testing.T) {
 
 func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	w.now = w.now.Add(10 * time.Second)
-	w.enqueue("a", 2)
+	w.enqueue("a", "2")
 	if err := w.Heartbeat(pod, a.TaskID); !errors.Is(err, ErrGone) {
 		t.Errorf("after a change: got %v", err)
 	}
 	b := w.poll(pod)
-	if b == nil || b.Generation != 2 {
+	if b == nil || b.Revision != "2" {
 		t.Fatalf("got %+v", b)
 	}
 	w.Forget(key("a"))
@@ -181,7 +181,7 @@ func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 
 func TestLostAttemptsAreRepeatedUpToTheBackoffLimit(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	for attempt := 1; attempt <= 2; attempt++ {
 		pods := w.launch()
 		if len(pods) != 1 {
@@ -201,13 +201,13 @@ func TestLostAttemptsAreRepeatedUpToTheBackoffLimit(t *testing.T) {
 
 func TestDeletedPodOfAnotherJobDoesNotCountAsAttempt(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	if err := w.Finish(pod, a.TaskID, nil); err != nil {
 		t.Fatal(err)
 	}
-	w.enqueue("b", 1)
+	w.enqueue("b", "1")
 	w.poll(pod)
 	w.phase("b", Rendering)
 	w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Owner: "uid-a", Deleting: true}})
@@ -218,7 +218,7 @@ func TestDeletedPodOfAnotherJobDoesNotCountAsAttempt(t *testing.T) {
 
 func TestPodWithoutHeartbeatLosesItsTask(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	w.poll(pod)
 	w.now = w.now.Add(14 * time.Second)
@@ -231,7 +231,7 @@ func TestPodWithoutHeartbeatLosesItsTask(t *testing.T) {
 
 func TestOverdueTaskFails(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	for range 8 {
@@ -246,7 +246,7 @@ func TestOverdueTaskFails(t *testing.T) {
 
 func TestIdlePodIsRetired(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	if err := w.Finish(pod, a.TaskID, nil); err != nil {
@@ -258,7 +258,7 @@ func TestIdlePodIsRetired(t *testing.T) {
 	if _, err := w.Next(t.Context(), pod); !errors.Is(err, ErrRetire) {
 		t.Errorf("got %v", err)
 	}
-	w.enqueue("b", 1)
+	w.enqueue("b", "1")
 	if len(w.launch()) != 1 {
 		t.Error("a retired pod still counts as available")
 	}
@@ -273,10 +273,10 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
 				w.t.Fatal(err)
 			}
-			w.enqueue("a", 1)
+			w.enqueue("a", "1")
 		},
 		"the job comes first": func(w *world) {
-			w.enqueue("a", 1)
+			w.enqueue("a", "1")
 			if len(w.Decide("ns")) != 0 {
 				w.t.Fatal("another pod was launched before the first could announce its task")
 			}
@@ -303,7 +303,7 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 func TestPodOfAnEarlierManagerTakesATaskAfterTheGrace(t *testing.T) {
 	w := newWorld(t)
 	w.ObservePods("ns", []PodView{{Name: "old", UID: "pod-1", Owner: "uid-a"}})
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	w.now = w.now.Add(6 * time.Second)
 	w.Expire()
 	// The old pod is not lost, so it takes the job with its first poll.
@@ -316,7 +316,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 	w := newWorld(t)
 	changes := 0
 	w.options.JobChanged = func(types.NamespacedName) { changes++ }
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	task := w.poll(pod).TaskID
 	if s := w.phase("a", Rendering); s.Progress != nil {
@@ -345,7 +345,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 
 func TestFilesOfExtraSizesDoNotCountAsPages(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", 1)
+	w.enqueue("a", "1")
 	pod := w.launch()[0]
 	task := w.poll(pod).TaskID
 	w.Stored(pod, task, 3)

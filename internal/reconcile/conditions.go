@@ -5,6 +5,7 @@ package reconcile
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -13,8 +14,8 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// maxConditionMessage is the bound that the Kubernetes API sets for a condition's message.
-const maxConditionMessage = 32 * 1024
+// maxConditionMessage bounds a condition's message, in bytes. The Kubernetes API allows 32 KiB, but an object has several conditions.
+const maxConditionMessage = 4 << 10
 
 // Conditions sets the conditions of one object at one generation.
 type Conditions struct {
@@ -71,9 +72,15 @@ func (c Conditions) finished(status metav1.ConditionStatus, reason, message stri
 	}
 }
 
-// Truncate returns valid UTF-8 of at most limit bytes. A shortened text ends with an ellipsis.
+// Truncate returns valid UTF-8 of at most limit bytes, without control characters other than tabs and ends of lines: what a terminal shows
+// must not control it. A shortened text ends with an ellipsis.
 func Truncate(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return utf8.RuneError
+		}
+		return r
+	}, text[:min(len(text), 4*limit)])
 	if len(text) <= limit {
 		return text
 	}

@@ -49,6 +49,7 @@ var effects = map[string]struct {
 	"uploadTimeoutSeconds":    {neither, func(s *platenv1alpha1.RenderJobSpec) { s.UploadTimeoutSeconds = 1 }},
 	"backoffLimit":            {neither, func(s *platenv1alpha1.RenderJobSpec) { s.BackoffLimit = new(int32(1)) }},
 	"ttlSecondsAfterFinished": {neither, func(s *platenv1alpha1.RenderJobSpec) { s.TTLSecondsAfterFinished = new(int32(1)) }},
+	"priority":                {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Priority = new(int32(1)) }},
 	"suspend":                 {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Suspend = new(true) }},
 }
 

@@ -268,7 +268,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 
 // log returns a logger with the job and the pod of an assignment. It has nothing of the job's content.
 func (s *Server) log(a *pool.Assignment) logr.Logger {
-	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "generation", a.Generation, "pod", a.PodName, "attempt", a.Attempt)
+	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "revision", a.Revision, "pod", a.PodName, "attempt", a.Attempt)
 }
 
 // elapsed returns the time since the pod took the task.

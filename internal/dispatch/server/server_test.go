@@ -128,7 +128,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
-		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Generation: 1, Revision: "1", Timeout: time.Minute, TotalPages: 3,
+		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Revision: "1", Timeout: time.Minute, TotalPages: 3,
 		Task: render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
 	})
 	launches := w.pool.Decide("ns")
@@ -409,7 +409,7 @@ func (w *world) await(phase pool.Phase) pool.State {
 	w.t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
-		state := w.pool.State(types.NamespacedName{Namespace: "ns", Name: "card"}, "job", 1)
+		state := w.pool.State(types.NamespacedName{Namespace: "ns", Name: "card"}, "job", "1")
 		if state.Phase == phase {
 			return state
 		}

@@ -285,6 +285,15 @@ func (u *Uploader) Forget(job types.NamespacedName) {
 	u.stop(job)
 }
 
+// ForgetOthers stops a job's upload, and drops what is known of it, unless it is of this UID and revision.
+func (u *Uploader) ForgetOthers(job types.NamespacedName, uid types.UID, revision string) {
+	u.mu.Lock()
+	defer u.unlock()
+	if d := u.uploads[job]; len(d) > 0 && (d[0].upload.UID != uid || d[0].upload.Revision != revision) {
+		u.stop(job)
+	}
+}
+
 // stop ends a job's upload. The lock must be held.
 func (u *Uploader) stop(job types.NamespacedName) {
 	for _, d := range u.uploads[job] {

@@ -1,0 +1,170 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+// fileName returns the name of the job's only file. Jobs with the same name for their only file have the same names for several.
+func fileName(job *platenv1alpha1.RenderJob) string {
+	return file.Name(job.FileBaseName(), file.ID{}, false, file.Format(job.Spec.Output.Format))
+}
+
+const (
+	// maxOfSpelling bounds the jobs of one spelling that are compared with a job, and maxCompared those of all spellings.
+	maxOfSpelling = 4
+	maxCompared   = 16
+)
+
+// spellings knows how the jobs of each namespace spell the names of their files: "Summer.png" and "summer.png" are one name. Thousands of jobs
+// may have one name in one spelling, and are never copied. The zero value is ready.
+type spellings struct {
+	mu    sync.Mutex
+	jobs  map[types.NamespacedName]spelled
+	names map[name]map[string][]spelled
+}
+
+// name of a file without regard to case.
+type name struct{ namespace, folded string }
+
+// spelled is a job with its spelling.
+type spelled struct {
+	key      types.NamespacedName
+	created  time.Time
+	spelling string
+}
+
+func (s spelled) name() name { return name{s.key.Namespace, strings.ToLower(s.spelling)} }
+
+// byAge orders jobs from the oldest to the youngest.
+func byAge(a, b spelled) int {
+	return cmp.Or(a.created.Compare(b.created), strings.Compare(a.key.Name, b.key.Name))
+}
+
+// set notes the spelling of a RenderJob.
+func (s *spellings) set(object client.Object) {
+	job, ok := object.(*platenv1alpha1.RenderJob)
+	if !ok {
+		return
+	}
+	entry := spelled{client.ObjectKeyFromObject(job), job.CreationTimestamp.Time, fileName(job)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.jobs[entry.key]; ok {
+		if known == entry {
+			return
+		}
+		s.drop(known)
+	}
+	if s.jobs == nil {
+		s.jobs, s.names = map[types.NamespacedName]spelled{}, map[name]map[string][]spelled{}
+	}
+	s.jobs[entry.key] = entry
+	all := s.names[entry.name()]
+	if all == nil {
+		all = map[string][]spelled{}
+		s.names[entry.name()] = all
+	}
+	at, _ := slices.BinarySearchFunc(all[entry.spelling], entry, byAge)
+	all[entry.spelling] = slices.Insert(all[entry.spelling], at, entry)
+}
+
+// remove forgets a job that is gone.
+func (s *spellings) remove(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.jobs[key]; ok {
+		s.drop(known)
+	}
+}
+
+// drop removes an entry. The lock must be held.
+func (s *spellings) drop(entry spelled) {
+	delete(s.jobs, entry.key)
+	all := s.names[entry.name()]
+	if at, ok := slices.BinarySearchFunc(all[entry.spelling], entry, byAge); ok {
+		all[entry.spelling] = slices.Delete(all[entry.spelling], at, at+1)
+	}
+	if len(all[entry.spelling]) == 0 {
+		delete(all, entry.spelling)
+	}
+	if len(all) == 0 {
+		delete(s.names, entry.name())
+	}
+}
+
+// others returns the oldest other jobs whose file has the name of this job's: a few of each spelling, as they may have other folders.
+func (s *spellings) others(job *platenv1alpha1.RenderJob) (keys []types.NamespacedName) {
+	mine := spelled{key: client.ObjectKeyFromObject(job), spelling: fileName(job)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []spelled
+	for _, jobs := range s.names[mine.name()] {
+		found = append(found, jobs[:min(len(jobs), maxOfSpelling)]...)
+	}
+	slices.SortFunc(found, byAge)
+	for _, other := range found[:min(len(found), maxCompared)] {
+		if other.key != mine.key {
+			keys = append(keys, other.key)
+		}
+	}
+	return keys
+}
+
+// sameName returns other jobs whose file has the same name but for its case, if the job uploads to a service that ignores case.
+func (r *Reconciler) sameName(ctx context.Context, s *scope) (others []platenv1alpha1.RenderJob) {
+	if !slices.ContainsFunc(s.uploads, ignoresCase) {
+		return nil
+	}
+	for _, key := range r.spellings.others(s.job) {
+		other := platenv1alpha1.RenderJob{}
+		if err := r.Client.Get(ctx, key, &other); err == nil { // else it is gone
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+func ignoresCase(u upload) bool { return u.connection.Spec.Provider == platenv1alpha1.ProviderDropbox }
+
+// collision is another job that spells the path of this job's file with other capitals. A service that ignores case keeps one file for
+// both. Jobs with the same spelling mean the same file, and the connection's conflict policy applies.
+type collision struct {
+	job, path string
+	provider  platenv1alpha1.ProviderType
+}
+
+// findCollisions returns the collisions of a job with older jobs among others.
+func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
+	for i := range others {
+		other := &others[i]
+		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
+			continue
+		}
+		theirs, _ := resolveConnections(other, connections)
+		for _, mine := range uploads {
+			for _, their := range theirs {
+				a := storage.JoinPath(mine.folder, fileName(job))
+				b := storage.JoinPath(their.folder, fileName(other))
+				if mine.connection.Name == their.connection.Name && ignoresCase(mine) && a != b && strings.EqualFold(a, b) {
+					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})
+				}
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,97 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/task"
+)
+
+// keepsOutcome reports whether a job finished at an earlier generation with what its spec still asks for.
+func (s *scope) keepsOutcome() bool {
+	status := &s.job.Status
+	switch ready := meta.FindStatusCondition(status.Conditions, platenv1alpha1.ReadyCondition); {
+	case !meta.IsStatusConditionTrue(status.Conditions, platenv1alpha1.FinishedCondition) || ready == nil:
+		return false
+	case ready.Status == metav1.ConditionFalse:
+		return status.RenderRevision == s.failedRevision(ready.Reason)
+	default:
+		return status.RenderRevision == s.revision && status.UploadRevision == task.UploadRevision(s.job)
+	}
+}
+
+// failedRevision is the status.renderRevision of a render that failed with a reason. It has what else of the spec may change the outcome:
+// the limits and, if the job was canceled, whether it still is.
+func (s *scope) failedRevision(reason string) string {
+	spec := &s.job.Spec
+	switch {
+	case reason != platenv1alpha1.CanceledReason:
+		return fmt.Sprintf("%s-%d-%d", s.revision, spec.TimeoutSeconds, ptr.Deref(spec.BackoffLimit, defaultBackoffLimit))
+	case isCanceled(s.job):
+		return s.revision + "-canceled"
+	default:
+		return s.revision
+	}
+}
+
+// keepOutcome says in status that the outcome of an earlier generation is that of the present one.
+func (r *Reconciler) keepOutcome(ctx context.Context, s *scope) (ctrl.Result, error) {
+	r.Pool.Forget(s.key()) // the spec may have asked for something else in between
+	after := s.job.DeepCopy()
+	after.Status.ObservedGeneration = &after.Generation
+	for i := range after.Status.Conditions {
+		after.Status.Conditions[i].ObservedGeneration = after.Generation
+	}
+	next, _, err := r.status.Finish(ctx, s.job, after, nil)
+	return next, err
+}
+
+// contentExpires returns when the files of a finished job are deleted; zero for never, or if they are gone already. Jobs that finished
+// before the manager had a retention have it too.
+func (r *Reconciler) contentExpires(job *platenv1alpha1.RenderJob) time.Time {
+	expires := job.Status.ContentExpirationTime
+	if expires == nil && r.Retention > 0 {
+		expires = expiration(job.Status.CompletionTime, r.Retention)
+	}
+	for _, p := range job.Status.Pages {
+		if p.ContentURL != "" && expires != nil {
+			return expires.Time
+		}
+	}
+	return time.Time{}
+}
+
+func expiration(completed *metav1.Time, retention time.Duration) *metav1.Time {
+	if completed == nil {
+		return nil
+	}
+	return new(metav1.NewTime(completed.Add(retention)))
+}
+
+// expireContent deletes the files of a finished job, and says so in status.
+func (r *Reconciler) expireContent(ctx context.Context, s *scope, expired time.Time) (ctrl.Result, error) {
+	if _, err := r.Store.Delete(ctx, content.Ref{Namespace: s.job.Namespace, JobUID: string(s.job.UID)}); err != nil {
+		return ctrl.Result{}, err
+	}
+	after := s.job.DeepCopy()
+	status := &after.Status
+	status.ContentExpirationTime = new(metav1.NewTime(expired))
+	for i := range status.Pages {
+		status.Pages[i].ContentURL = ""
+	}
+	status.Warnings = status.Warnings[:min(len(status.Warnings), maxWarnings-1)]
+	warn(status, "The content store no longer keeps the files", "they were kept until "+expired.UTC().Format(time.RFC3339))
+	next, _, err := r.status.Finish(ctx, s.job, after, nil)
+	return next, err
+}

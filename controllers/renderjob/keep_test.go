@@ -1,0 +1,132 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderjob
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	testclock "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+// noSweeper sweeps nothing.
+type noSweeper struct{}
+
+func (noSweeper) Deleted(string, types.UID)                  {}
+func (noSweeper) Superseded(types.NamespacedName, types.UID) {}
+
+func TestFilesAreKeptForTheRetention(t *testing.T) {
+	store, err := content.Open(t.Context(), "mem://", content.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := theJob(func(j *platenv1alpha1.RenderJob) { j.Spec.Connections = []platenv1alpha1.JobConnection{} })
+	ref := content.Ref{Namespace: job.Namespace, JobUID: string(job.UID), Revision: task.Revision(job)}
+	manifest := theManifest()
+	manifest.Attempt, manifest.RenderedTime = 1, noon
+	for i := range manifest.Files {
+		if manifest.Files[i], err = store.Put(t.Context(), ref, 1, manifest.Files[i], strings.NewReader("x"), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.PutManifest(t.Context(), ref, *manifest); err != nil {
+		t.Fatal(err)
+	}
+
+	r := newReconciler(t)
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).Build()
+	clock := testclock.NewFakePassiveClock(noon)
+	r.Client, r.Store, r.Clock, r.Retention, r.Sweeper = c, store, clock, time.Hour, noSweeper{}
+	r.status.Client = c
+	reconcile := func() (wait time.Duration) {
+		t.Helper()
+		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)})
+		if err == nil {
+			err = c.Get(t.Context(), client.ObjectKeyFromObject(job), job)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.RequeueAfter
+	}
+	urls := func() (n int) {
+		for _, p := range job.Status.Pages {
+			if p.ContentURL != "" {
+				n++
+			}
+		}
+		return n
+	}
+
+	reconcile()
+	expires := job.Status.ContentExpirationTime
+	if !job.Finished() || urls() != 2 || expires == nil || !expires.Time.Equal(noon.Add(time.Hour)) {
+		t.Fatalf("the job has not finished with its files: %+v", job.Status)
+	}
+	clock.SetTime(noon.Add(time.Minute))
+	if wait := reconcile(); wait != 59*time.Minute {
+		t.Errorf("it looks again in %s, want 59m", wait)
+	}
+	clock.SetTime(noon.Add(time.Hour))
+	reconcile()
+	if _, err := store.Inspect(t.Context(), ref, 1, file.File{ID: file.ID{Page: 1}, Format: "png"}); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("the file: %v", err)
+	}
+	if urls() != 0 || len(job.Status.Warnings) != 1 || len(job.Status.Pages) != 2 {
+		t.Errorf("status does not say that the files are gone: %+v", job.Status)
+	}
+	expectValid(t, job, status.CurrentStatus)
+	version := job.ResourceVersion
+	if wait := reconcile(); wait != 0 || job.ResourceVersion != version {
+		t.Errorf("a job without files is written again, or reconciled in %s", wait)
+	}
+}
+
+func TestTimesOfAnUpload(t *testing.T) {
+	rendered := noon.Add(time.Minute)
+	now := noon.Add(time.Hour)
+	of := func(revision string, finished bool, started time.Time) func(*platenv1alpha1.RenderJob) {
+		return func(j *platenv1alpha1.RenderJob) {
+			j.Status.RenderRevision, j.Status.StartTime = revision, new(metav1.NewTime(started))
+			meta.SetStatusCondition(&j.Status.Conditions, metav1.Condition{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionFalse, Reason: "Uploading"})
+			if finished {
+				meta.SetStatusCondition(&j.Status.Conditions, metav1.Condition{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue, Reason: "Succeeded"})
+			}
+		}
+	}
+	for name, tc := range map[string]struct {
+		job  func(*platenv1alpha1.RenderJob)
+		want time.Time
+	}{
+		"the manager restarted before the first status":  {nil, rendered},
+		"the manager restarted after a status":           {of("1", false, noon), rendered},
+		"a finished job shall go elsewhere":              {of("1", true, noon), now},
+		"and the manager restarted meanwhile":            {of("1", false, now.Add(-time.Minute)), now.Add(-time.Minute)},
+		"the spec returns to what was rendered long ago": {of("2", true, noon), now},
+	} {
+		s := &scope{job: theJob(tc.job), now: now, revision: "1", manifest: &content.Manifest{RenderedTime: rendered}}
+		if got := s.uploadsBegan(); !got.Equal(tc.want) {
+			t.Errorf("%s: the uploads began at %s, want %s", name, got, tc.want)
+		}
+	}
+}

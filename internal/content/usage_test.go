@@ -1,0 +1,117 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/driver"
+	"gocloud.dev/gcerrors"
+)
+
+// observed is an Observer that remembers.
+type observed struct {
+	used    int64
+	refused []string
+}
+
+func (o *observed) Used(bytes int64)   { o.used = bytes }
+func (o *observed) Refused(why string) { o.refused = append(o.refused, why) }
+
+func TestQuotaBoundsTheFilesOfANamespace(t *testing.T) {
+	metrics := &observed{}
+	store, err := Open(t.Context(), "file://"+t.TempDir(), Options{QuotaPerNamespace: 10, Observer: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, others := Ref{Namespace: "mine", JobUID: "uid", Revision: "1"}, Ref{Namespace: "others", JobUID: "uid", Revision: "1"}
+	put(t, store, mine, page(1), "1234567")
+	if _, err := store.Put(t.Context(), mine, 1, page(2), strings.NewReader("1234"), 100); !errors.Is(err, ErrQuota) {
+		t.Errorf("a file beyond the quota: %v", err)
+	}
+	if got := store.Usage("mine"); got != 7 {
+		t.Errorf("usage %d after a refusal, want 7", got)
+	}
+	put(t, store, mine, page(2), "123")
+	put(t, store, others, page(1), "1")
+	if err := store.Check("mine"); !errors.Is(err, ErrQuota) {
+		t.Errorf("a full namespace: %v", err)
+	}
+	if err := store.Check("others"); err != nil {
+		t.Errorf("another namespace: %v", err)
+	}
+	if metrics.used != 11 || !slices.Equal(metrics.refused, []string{"quota"}) {
+		t.Errorf("metrics %+v", metrics)
+	}
+	// A manifest always finds room: without it the files would be for nothing.
+	if _, err := store.PutManifest(t.Context(), mine, Manifest{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Delete(t.Context(), mine); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check("mine"); err != nil || store.Usage("mine") != 0 {
+		t.Errorf("after the deletion: %v, usage %d", err, store.Usage("mine"))
+	}
+}
+
+func TestUsageIsLearnedFromAWalk(t *testing.T) {
+	url := "file://" + t.TempDir()
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	earlier, err := Open(t.Context(), url, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, earlier, ref, page(1), "12345")
+	store, err := Open(t.Context(), url, Options{QuotaPerNamespace: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check("ns"); err != nil {
+		t.Errorf("before the walk: %v", err)
+	}
+	if err := store.Walk(t.Context(), func(Object) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check("ns"); !errors.Is(err, ErrQuota) || store.Usage("ns") != 5 {
+		t.Errorf("after the walk: %v, usage %d", err, store.Usage("ns"))
+	}
+}
+
+// fullBucket is a bucket on a disk without room.
+type fullBucket struct{ driver.Bucket }
+
+func (fullBucket) NewTypedWriter(context.Context, string, string, *driver.WriterOptions) (driver.Writer, error) {
+	return fullBucket{}, nil
+}
+func (fullBucket) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "/var/lib/platen", Err: syscall.ENOSPC}
+}
+func (fullBucket) Close() error                       { return nil }
+func (fullBucket) ErrorCode(error) gcerrors.ErrorCode { return gcerrors.Unknown }
+
+func TestFullStoreIsTold(t *testing.T) {
+	metrics := &observed{}
+	store := newStore(blob.NewBucket(fullBucket{}), Options{Observer: metrics})
+	if err := store.Check("ns"); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	_, err := store.Put(t.Context(), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, 1, page(1), strings.NewReader("1234"), 100)
+	if !errors.Is(err, ErrFull) || store.Usage("ns") != 0 {
+		t.Errorf("got %v, usage %d", err, store.Usage("ns"))
+	}
+	if err := store.Check("ns"); !errors.Is(err, ErrFull) {
+		t.Errorf("after: %v", err)
+	}
+	if !slices.Equal(metrics.refused, []string{"full"}) {
+		t.Errorf("metrics %+v", metrics)
+	}
+}

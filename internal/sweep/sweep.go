@@ -1,0 +1,280 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sweep deletes the files of the content store that no job needs: those of deleted jobs, of superseded revisions and of lost
+// attempts.
+//
+// It deletes nothing by memory alone. What the API server says has the last word, except for the files of a job whose deletion was seen,
+// because no other job will have its UID. And what is younger than a grace stays: its job, or its commit, may not be visible yet.
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/task"
+)
+
+const (
+	// queueLength bounds the requests that wait. The next walk finds what does not fit.
+	queueLength = 4096
+	// requestTimeout bounds the deletion of one job's files.
+	requestTimeout = 2 * time.Minute
+	// pageLength is how many jobs the API server lists at a time.
+	pageLength = 500
+)
+
+// Store is the part of a content.Store that the Sweeper uses.
+type Store interface {
+	Walk(ctx context.Context, visit func(content.Object) error) error
+	Objects(ctx context.Context, ref content.Ref) ([]content.Object, error)
+	Manifest(ctx context.Context, ref content.Ref) (content.Manifest, error)
+	Remove(ctx context.Context, objects ...content.Object) error
+	Delete(ctx context.Context, ref content.Ref) (int, error)
+}
+
+// Options of a Sweeper. All are required.
+type Options struct {
+	// Jobs reads jobs from the API server, without a cache, and Cached from the cache, which only says what need not be asked.
+	Jobs, Cached client.Reader
+	// Store has the files.
+	Store Store
+	// Interval between walks through the whole store.
+	Interval time.Duration
+	// Grace is the least age of what is deleted, unless its job is known to be gone.
+	Grace time.Duration
+	// Now returns the time.
+	Now func() time.Time
+	// Log gets a line for each walk that has deleted something, and errors.
+	Log logr.Logger
+}
+
+// Sweeper deletes files that no job needs. Make one with New and run Start.
+type Sweeper struct {
+	Options
+	requests chan request
+}
+
+// request asks for the deletion of the files of a job that is gone or, if name is set, of its other revisions.
+type request struct {
+	namespace, name string
+	uid             types.UID
+}
+
+// New returns a Sweeper that does nothing until Start.
+func New(options Options) *Sweeper {
+	return &Sweeper{Options: options, requests: make(chan request, queueLength)}
+}
+
+// Deleted asks for the deletion of the files of a job that is gone.
+func (s *Sweeper) Deleted(namespace string, uid types.UID) {
+	s.add(request{namespace: namespace, uid: uid})
+}
+
+// Superseded asks for the deletion of the files of all revisions but the present one of a finished job.
+func (s *Sweeper) Superseded(job types.NamespacedName, uid types.UID) {
+	s.add(request{namespace: job.Namespace, name: job.Name, uid: uid})
+}
+
+func (s *Sweeper) add(r request) {
+	select {
+	case s.requests <- r:
+	default: // the next walk finds it
+	}
+}
+
+// Start sweeps until ctx ends. It begins with a walk, from which the store learns how much each namespace uses.
+func (s *Sweeper) Start(ctx context.Context) error {
+	s.report(ctx, s.Walk(ctx))
+	ticker := time.NewTicker(s.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			s.report(ctx, s.Walk(ctx))
+		case r := <-s.requests:
+			s.report(ctx, s.serve(ctx, r))
+		}
+	}
+}
+
+// NeedLeaderElection says that only the leader sweeps.
+func (s *Sweeper) NeedLeaderElection() bool { return true }
+
+func (s *Sweeper) report(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.Log.Error(err, "Failed to sweep the content store")
+	}
+}
+
+func (s *Sweeper) serve(ctx context.Context, r request) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	ref := content.Ref{Namespace: r.namespace, JobUID: string(r.uid)}
+	if r.name == "" {
+		_, err := s.Store.Delete(ctx, ref)
+		return err
+	}
+	objects, err := s.Store.Objects(ctx, ref)
+	if err != nil || len(objects) == 0 {
+		return err
+	}
+	_, err = s.sweepJob(ctx, r.name, objects)
+	return err
+}
+
+// Walk looks at the whole store once, and deletes what no job needs.
+func (s *Sweeper) Walk(ctx context.Context) error {
+	names := &lookup{jobs: s.Jobs, cached: s.Cached}
+	removed := 0
+	var objects []content.Object // of one job
+	flush := func() error {
+		if len(objects) == 0 {
+			return nil
+		}
+		ref := objects[0].Ref
+		name, alive, err := names.find(ctx, ref.Namespace, types.UID(ref.JobUID))
+		if err != nil {
+			return err
+		}
+		n := 0
+		if alive {
+			n, err = s.sweepJob(ctx, name, objects)
+		} else {
+			n, err = s.remove(ctx, objects, func(content.Object) bool { return true })
+		}
+		removed += n
+		objects = objects[:0]
+		return err
+	}
+	err := s.Store.Walk(ctx, func(o content.Object) error {
+		if len(objects) > 0 && (o.Ref.Namespace != objects[0].Ref.Namespace || o.Ref.JobUID != objects[0].Ref.JobUID) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		objects = append(objects, o)
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	if removed > 0 {
+		s.Log.Info("Swept the content store", "removed", removed)
+	}
+	return err
+}
+
+// sweepJob deletes those objects of a job that it does not need, and returns their number. An unfinished job needs all: it may return to an
+// earlier revision.
+func (s *Sweeper) sweepJob(ctx context.Context, name string, objects []content.Object) (int, error) {
+	ref := objects[0].Ref
+	if !s.isDoubtful(objects) {
+		return 0, nil
+	}
+	job := &platenv1alpha1.RenderJob{}
+	switch err := s.Jobs.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: name}, job); {
+	case apierrors.IsNotFound(err), err == nil && string(job.UID) != ref.JobUID:
+		return s.remove(ctx, objects, func(content.Object) bool { return true })
+	case err != nil:
+		return 0, fmt.Errorf("reading RenderJob %s: %w", name, err)
+	case !job.Finished():
+		return 0, nil
+	}
+	ref.Revision = task.Revision(job)
+	committed := 0
+	if manifest, err := s.Store.Manifest(ctx, ref); err == nil {
+		committed = manifest.Attempt
+	}
+	return s.remove(ctx, objects, func(o content.Object) bool {
+		return o.Ref != ref || committed > 0 && o.Attempt > 0 && o.Attempt != committed
+	})
+}
+
+// isDoubtful reports whether a job that exists may not need all of these objects: they are of several revisions or attempts.
+func (s *Sweeper) isDoubtful(objects []content.Object) bool {
+	attempt := 0
+	for _, o := range objects {
+		if o.Ref != objects[0].Ref || attempt > 0 && o.Attempt > 0 && o.Attempt != attempt {
+			return true
+		}
+		attempt = max(attempt, o.Attempt)
+	}
+	return false
+}
+
+// remove deletes those of a job's objects that are unneeded and older than the grace. It returns their number.
+func (s *Sweeper) remove(ctx context.Context, objects []content.Object, unneeded func(content.Object) bool) (int, error) {
+	var old []content.Object
+	for _, o := range objects {
+		if unneeded(o) && s.Now().Sub(o.ModTime) >= s.Grace {
+			old = append(old, o)
+		}
+	}
+	if len(old) == 0 {
+		return 0, nil
+	}
+	failpoint.Hit("sweep.before-delete")
+	return len(old), s.Store.Remove(ctx, old...)
+}
+
+// lookup finds the names of jobs by their UIDs, namespace after namespace. It asks the API server about a namespace only if the cache does
+// not have a job.
+type lookup struct {
+	jobs, cached client.Reader
+	namespace    string
+	// known has the jobs of the cache and, once listed, those of the API server.
+	known  map[types.UID]string
+	listed bool
+}
+
+func (l *lookup) find(ctx context.Context, namespace string, uid types.UID) (name string, found bool, err error) {
+	if l.known == nil || l.namespace != namespace {
+		jobs := &platenv1alpha1.RenderJobList{}
+		if err := l.cached.List(ctx, jobs, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return "", false, fmt.Errorf("listing the cached RenderJobs of namespace %s: %w", namespace, err)
+		}
+		l.namespace, l.known, l.listed = namespace, map[types.UID]string{}, false
+		for i := range jobs.Items {
+			l.known[jobs.Items[i].UID] = jobs.Items[i].Name
+		}
+	}
+	name, found = l.known[uid]
+	if !found && !l.listed {
+		if err := l.list(ctx, namespace); err != nil {
+			return "", false, err
+		}
+		name, found = l.known[uid]
+	}
+	return name, found, nil
+}
+
+// list reads the metadata of all jobs of a namespace from the API server.
+func (l *lookup) list(ctx context.Context, namespace string) error {
+	page := &metav1.PartialObjectMetadataList{}
+	page.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("RenderJobList"))
+	for next := ""; ; {
+		if err := l.jobs.List(ctx, page, client.InNamespace(namespace), client.Limit(pageLength), client.Continue(next)); err != nil {
+			return fmt.Errorf("listing the RenderJobs of namespace %s: %w", namespace, err)
+		}
+		for i := range page.Items {
+			l.known[page.Items[i].UID] = page.Items[i].Name
+		}
+		if next = page.Continue; next == "" {
+			l.listed = true
+			return nil
+		}
+	}
+}

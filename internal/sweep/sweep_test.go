@@ -1,0 +1,239 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/task"
+)
+
+// world is a store whose clock stands an hour after everything was stored, so that all of it is older than the grace, and an API server.
+type world struct {
+	*Sweeper
+	t        *testing.T
+	store    *content.Store
+	api      client.Client
+	cache    client.Client
+	requests []string
+	now      time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	store, err := content.Open(t.Context(), "file://"+t.TempDir(), content.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	scheme := runtime.NewScheme()
+	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, store: store, now: time.Now().Add(time.Hour)}
+	w.cache = fake.NewClientBuilder().WithScheme(scheme).Build()
+	w.api = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			w.requests = append(w.requests, "list")
+			return c.List(ctx, list, options...)
+		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			w.requests = append(w.requests, "get "+key.Name)
+			return c.Get(ctx, key, object, options...)
+		},
+	}).Build()
+	w.Sweeper = New(Options{
+		Jobs: w.api, Cached: w.cache, Store: store, Interval: time.Hour, Grace: 10 * time.Minute,
+		Now: func() time.Time { return w.now }, Log: testr.New(t),
+	})
+	return w
+}
+
+// job creates a job, in the cache too unless it is behind.
+func (w *world) job(name string, finished, cached bool) *platenv1alpha1.RenderJob {
+	w.t.Helper()
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name), Generation: 2}}
+	job.Spec.TemplateRef.Name = name
+	if finished {
+		job.Status.ObservedGeneration = new(int64(2))
+		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}}
+	}
+	if err := w.api.Create(w.t.Context(), job.DeepCopy()); err != nil {
+		w.t.Fatal(err)
+	}
+	if cached {
+		if err := w.cache.Create(w.t.Context(), job.DeepCopy()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return job
+}
+
+func ref(job, revision string) content.Ref {
+	return content.Ref{Namespace: "ns", JobUID: "uid-" + job, Revision: revision}
+}
+
+// fill stores a page of each attempt, and the manifest of the last one.
+func (w *world) fill(ref content.Ref, attempts ...int) {
+	w.t.Helper()
+	for _, attempt := range attempts {
+		f := file.File{ID: file.ID{Page: 1}, Format: "png"}
+		if _, err := w.store.Put(w.t.Context(), ref, attempt, f, strings.NewReader("x"), 10); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if _, err := w.store.PutManifest(w.t.Context(), ref, content.Manifest{Attempt: attempts[len(attempts)-1]}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// kept returns the attempts that the store has, as job/revision/attempt; a manifest has attempt 0.
+func (w *world) kept() (kept []string) {
+	w.t.Helper()
+	err := w.store.Walk(w.t.Context(), func(o content.Object) error {
+		kept = append(kept, fmt.Sprintf("%s/%s/%d", strings.TrimPrefix(o.Ref.JobUID, "uid-"), o.Ref.Revision, o.Attempt))
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.Sort(kept)
+	return kept
+}
+
+func (w *world) expectKept(want ...string) {
+	w.t.Helper()
+	if diff := cmp.Diff(want, w.kept()); diff != "" {
+		w.t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+func (w *world) walk() {
+	w.t.Helper()
+	if err := w.Walk(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestWalkDeletesWhatNoJobNeeds(t *testing.T) {
+	w := newWorld(t)
+	present := task.Revision(w.job("done", true, true))
+	w.job("running", false, true)
+	w.fill(ref("done", "old"), 1)
+	w.fill(ref("done", present), 1, 2)
+	w.fill(ref("gone", "old"), 1)
+	w.fill(ref("running", "old"), 1)
+	w.walk()
+	w.expectKept("done/"+present+"/0", "done/"+present+"/2", "running/old/0", "running/old/1")
+}
+
+// A job may be created, and its files stored, between the moment that the cache shows and the walk.
+func TestWalkLooksUpLiveWhatTheCacheDoesNotHave(t *testing.T) {
+	w := newWorld(t)
+	present := task.Revision(w.job("new", true, false))
+	w.fill(ref("new", present), 1)
+	w.walk()
+	w.expectKept("new/"+present+"/0", "new/"+present+"/1")
+	if diff := cmp.Diff([]string{"list"}, w.requests); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+func TestWalkAsksNothingAboutJobsThatTheCacheHas(t *testing.T) {
+	w := newWorld(t)
+	for n := range 20 {
+		name := fmt.Sprintf("job-%d", n)
+		w.fill(ref(name, task.Revision(w.job(name, true, true))), 1)
+	}
+	w.walk()
+	if len(w.requests) > 0 || len(w.kept()) != 40 {
+		t.Errorf("%d requests %v, %d objects kept", len(w.requests), w.requests, len(w.kept()))
+	}
+}
+
+// The cache still has the job's older spec: the API server has the last word.
+func TestWalkBelievesTheAPIServerMoreThanTheCache(t *testing.T) {
+	w := newWorld(t)
+	job := w.job("job", true, true)
+	old := task.Revision(job)
+	if err := w.api.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		t.Fatal(err)
+	}
+	job.Spec.TemplateRef.Name = "other"
+	if err := w.api.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	present := task.Revision(job)
+	w.fill(ref("job", old), 1)
+	w.fill(ref("job", present), 1)
+	w.walk()
+	w.expectKept("job/"+present+"/0", "job/"+present+"/1")
+}
+
+func TestNothingYoungerThanTheGraceIsSwept(t *testing.T) {
+	w := newWorld(t)
+	w.fill(ref("gone", "1"), 1)
+	w.now = time.Now().Add(9 * time.Minute)
+	w.walk()
+	w.expectKept("gone/1/0", "gone/1/1")
+	w.now = time.Now().Add(11 * time.Minute)
+	w.walk()
+	w.expectKept()
+}
+
+func TestRequestsDeleteTheFilesOfOneJob(t *testing.T) {
+	w := newWorld(t)
+	present := task.Revision(w.job("job", true, true))
+	w.fill(ref("job", "old"), 1)
+	w.fill(ref("job", present), 1)
+	w.fill(ref("gone", "1"), 1)
+	w.fill(ref("gone2", "1"), 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	w.now = time.Now() // nothing is old enough for the first walk
+	w.Superseded(types.NamespacedName{Namespace: "ns", Name: "job"}, "uid-job")
+	w.Deleted("ns", "uid-gone")
+	ended := make(chan error)
+	go func() { ended <- w.Start(ctx) }()
+	for deadline := time.Now().Add(10 * time.Second); len(w.kept()) != 6 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	// The superseded revision may be wanted again: it stays until it is old.
+	w.expectKept("gone2/1/0", "gone2/1/1", "job/"+present+"/0", "job/"+present+"/1", "job/old/0", "job/old/1")
+	w.now = time.Now().Add(time.Hour)
+	if err := w.serve(t.Context(), request{namespace: "ns", name: "job", uid: "uid-job"}); err != nil {
+		t.Fatal(err)
+	}
+	w.expectKept("gone2/1/0", "gone2/1/1", "job/"+present+"/0", "job/"+present+"/1")
+}
+
+func TestRequestsThatDoNotFitAreDropped(t *testing.T) {
+	w := newWorld(t)
+	for range 2 * queueLength {
+		w.Deleted("ns", "uid")
+	}
+	if len(w.Sweeper.requests) != queueLength {
+		t.Errorf("%d requests wait", len(w.Sweeper.requests))
+	}
+}
