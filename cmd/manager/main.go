@@ -137,7 +137,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	renderPool := pool.New(pool.Options{
-		MaxPodsPerNamespace: o.maxPods, IdleTimeout: o.idleTimeout, Now: time.Now,
+		MaxPods: o.maxPodsTotal, Defaults: pool.Settings{Max: o.maxPods, IdleTimeout: o.idleTimeout}, Now: time.Now,
 		JobChanged:       jobChanged,
 		NamespaceChanged: func(name string) { namespaceEvents <- event.TypedGenericEvent[string]{Object: name} },
 	})
@@ -157,20 +157,21 @@ func run(ctx context.Context, o options) error {
 		Jobs: direct, Cached: mgr.GetClient(), Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
 	})
 
+	renderJobs := &renderjob.Reconciler{
+		Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
+		Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+		Sweeper: sweeper, Retention: o.contentRetention,
+	}
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
-		Pool:     renderPool, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
+		Pool:     renderPool, Tasks: renderJobs, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
 	})
 	secure, watcher, err := contentTLS(o, keys)
 	if err != nil {
 		return err
 	}
 	parts := []error{
-		(&renderjob.Reconciler{
-			Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: dispatch, Store: store, Signer: signer, Uploader: uploads,
-			Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
-			Sweeper: sweeper, Retention: o.contentRetention,
-		}).SetupWithManager(mgr, jobEvents),
+		renderJobs.SetupWithManager(mgr, jobEvents),
 		(&renderpod.Reconciler{
 			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
 		}).SetupWithManager(mgr),

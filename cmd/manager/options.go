@@ -46,6 +46,7 @@ type options struct {
 	limits        task.Limits
 	rendersPer    int
 	maxPods       int
+	maxPodsTotal  int
 	idleTimeout   time.Duration
 
 	dropboxAPI      string
@@ -101,6 +102,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.DurationVar(&o.limits.MaxVideo, "max-video-duration", task.DefaultLimits.MaxVideo, "longest video of a page, at most 1h")
 	flags.IntVar(&o.rendersPer, "renders-per-browser", 1000, "renders of a render pod's browser before a new one replaces it")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "most render pods of a namespace")
+	flags.IntVar(&o.maxPodsTotal, "max-pods", 100, "most render pods of all namespaces together; each namespace gets a fair share")
 	flags.DurationVar(&o.idleTimeout, "idle-timeout", time.Minute, "time after which a render pod without a task ends")
 
 	flags.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")

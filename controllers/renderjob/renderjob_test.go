@@ -102,7 +102,7 @@ var _ = Describe("A RenderJob", func() {
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.InvalidModificationsReason)
 		has(ctx, summer, platenv1alpha1.StalledCondition, metav1.ConditionTrue, platenv1alpha1.InvalidModificationsReason)
 		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(ContainSubstring("headline"))
-		Expect(renderPool.Decide(namespace)).To(BeEmpty())
+		Expect(renderPool.Decide(namespace).Launch).To(BeEmpty())
 	})
 
 	It("is rendered again when its spec changes, and not when its template does", func(ctx SpecContext) {
@@ -120,7 +120,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(api.Update(ctx, summer)).To(Succeed())
 		second := take(ctx, namespace, first)
 		Expect(second.task.Revision).NotTo(Equal(first.task.Revision))
-		Expect(second.task.Task.Pages).To(HaveLen(1))
+		Expect(second.task.Pages).To(Equal(1))
 		second.deliver(ctx)
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 		Expect(summer.Status.Pages).To(HaveLen(1))
@@ -148,7 +148,7 @@ var _ = Describe("A RenderJob", func() {
 			Expect(summer.Status.Pages).To(Equal(before.Pages))
 			Expect(summer.Status.CompletionTime).To(Equal(before.CompletionTime))
 			Expect(writes.to(summer) - written).To(Equal(1))
-			Expect(renderPool.Decide(namespace)).To(BeEmpty(), "it is rendered again")
+			Expect(renderPool.Decide(namespace).Launch).To(BeEmpty(), "it is rendered again")
 		}
 	})
 
@@ -198,7 +198,7 @@ var _ = Describe("A RenderJob", func() {
 		summer.Spec.Suspend = new(true)
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.SuspendedReason)
-		Expect(renderPool.Decide(namespace)).To(BeEmpty())
+		Expect(renderPool.Decide(namespace).Launch).To(BeEmpty())
 
 		summer.Spec.Suspend = new(false)
 		Expect(api.Update(ctx, summer)).To(Succeed())
@@ -323,7 +323,7 @@ var _ = Describe("A RenderJob", func() {
 			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 			Expect(paths()).To(Equal([]string{"/Renders/summer_page_1.png", "/Renders/summer_page_2.png"}))
 			Expect([]string{summer.Status.Pages[0].SHA256, summer.Status.Pages[1].SHA256}).To(Equal(sums))
-			Expect(renderPool.Decide(namespace)).To(BeEmpty(), "it is rendered again")
+			Expect(renderPool.Decide(namespace).Launch).To(BeEmpty(), "it is rendered again")
 			Expect(sim.Files(namespace)).To(HaveLen(6))
 			for _, file := range sim.Files(namespace) {
 				Expect(file.Commits).To(Equal(1), file.Path)

@@ -146,7 +146,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			kstatus: status.InProgressStatus,
 		},
 		"the job waits for a render pod": {
-			scope: scope{state: pool.State{Phase: pool.Queued, TotalPages: 2, Message: "waiting for a render pod"}}, step: collect,
+			scope: scope{state: pool.State{Phase: pool.Queued, TotalPages: 2, Wait: pool.Wait{Reason: pool.ReasonQueued, Message: "waiting for a render pod"}}}, step: collect,
 			want: []string{
 				"Finished False Queued: waiting for a render pod",
 				"Ready Unknown Queued: waiting for a render pod",
@@ -156,7 +156,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			kstatus: status.InProgressStatus,
 		},
 		"an attempt was lost": {
-			scope: scope{state: pool.State{Phase: pool.Queued, Attempts: 1, TotalPages: 2, Message: "the browser crashed"}}, step: collect,
+			scope: scope{state: pool.State{Phase: pool.Queued, Attempts: 1, TotalPages: 2, Wait: pool.Wait{Reason: pool.ReasonRetrying, Message: "the browser crashed"}}}, step: collect,
 			want: []string{
 				"Finished False Retrying: the browser crashed",
 				"Ready Unknown Retrying: the browser crashed",
@@ -500,10 +500,10 @@ func TestStatusIsWrittenWhenItsReasonChanges(t *testing.T) {
 		next time.Duration
 	}
 	queued := func(message string) pool.State {
-		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Message: message}
+		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Wait: pool.Wait{Reason: pool.ReasonQueued, Message: message}}
 	}
 	retrying := func(message string) pool.State {
-		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Attempts: 1, Message: message}
+		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Attempts: 1, Wait: pool.Wait{Reason: pool.ReasonRetrying, Message: message}}
 	}
 	rendering := func(attempts int, p *render.Progress) pool.State {
 		return pool.State{Phase: pool.Rendering, AcceptedTime: noon, Attempts: attempts, PodName: "render-1", Progress: p}

@@ -144,12 +144,13 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		attempts = max(int(ptr.Deref(s.job.Status.Attempts, 0))-1, 0)
 	}
 	r.Pool.Enqueue(pool.Job{
-		Key: s.key(), UID: s.job.UID, Revision: s.revision,
+		Key: s.key(), UID: s.job.UID, Revision: s.revision, Priority: ptr.Deref(s.job.Spec.Priority, 0), Created: s.job.CreationTimestamp.Time,
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
 		BackoffLimit: s.backoffLimit(),
 		Attempts:     attempts,
-		Task:         work,
+		Pages:        len(work.Pages),
 		TotalPages:   len(template.Spec.Pages),
+		Files:        len(work.Files()),
 	})
 	ctrl.LoggerFrom(ctx).Info("Accepted RenderJob", "uid", s.job.UID, "generation", s.job.Generation,
 		"template", template.Name, "pages", len(work.Pages), "attempts", attempts)
@@ -171,6 +172,19 @@ func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (
 	}
 	work, err := task.Build(ctx, job, template, r.Limits, r.configMapValue)
 	return work, template, err
+}
+
+// Task builds the task of a job for the pod that takes it.
+func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, error) {
+	job := &platenv1alpha1.RenderJob{}
+	if err := r.Client.Get(ctx, key, job); err != nil {
+		return render.Task{}, fmt.Errorf("reading RenderJob %s: %w", key, err)
+	}
+	if job.UID != uid || task.Revision(job) != revision {
+		return render.Task{}, fmt.Errorf("RenderJob %s has changed", key)
+	}
+	work, _, err := r.build(ctx, job)
+	return work, err
 }
 
 // configMapValue reads one key of a ConfigMap in the job's namespace.
@@ -201,11 +215,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		case pool.Rendering:
 			return reconcile.Waiting(platenv1alpha1.RenderingReason, 0, "render pod %s is rendering", s.state.PodName)
 		default:
-			reason := platenv1alpha1.QueuedReason
-			if s.state.Attempts > 0 {
-				reason = platenv1alpha1.RetryingReason
-			}
-			return reconcile.Waiting(reason, 0, "%s", s.state.Message)
+			return reconcile.Waiting(s.state.Wait.Reason, 0, "%s", s.state.Wait.Message)
 		}
 	}
 	s.files = rename(s.job, s.manifest.Files, len(s.manifest.Files))

@@ -51,6 +51,7 @@ import (
 var (
 	api        client.Client
 	renderPool *pool.Pool
+	reconciler *renderjob.Reconciler
 	store      *content.Store
 	sim        *dropboxsim.Server
 	writes     = &writeCounter{of: map[string]int{}}
@@ -102,11 +103,12 @@ var _ = BeforeSuite(func() {
 		Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
 		Interval: time.Hour,
 	}).SetupWithManager(mgr)).To(Succeed())
-	Expect((&renderjob.Reconciler{
+	reconciler = &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
 		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
 		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: nothing{},
-	}).SetupWithManager(mgr, jobs)).To(Succeed())
+	}
+	Expect(reconciler.SetupWithManager(mgr, jobs)).To(Succeed())
 	Expect(mgr.Add(uploads)).To(Succeed())
 	Expect(mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
@@ -251,9 +253,9 @@ func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
 		return &pod{idle[0].id, next}
 	}
 	var launches []pool.Launch
-	Eventually(func() []pool.Launch { launches = renderPool.Decide(namespace); return launches }).Should(HaveLen(1))
+	Eventually(func() []pool.Launch { launches = renderPool.Decide(namespace).Launch; return launches }).Should(HaveLen(1))
 	id := pool.PodID{Namespace: namespace, Name: launches[0].PodName, UID: types.UID("pod-" + launches[0].PodName)}
-	renderPool.Launched(launches[0], id.UID, nil)
+	renderPool.Launched(namespace, launches[0], id.UID, nil)
 	return take(ctx, namespace, &pod{id: id})
 }
 
@@ -261,15 +263,17 @@ func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
 func (p *pod) deliver(ctx SpecContext) {
 	GinkgoHelper()
 	ref := content.Ref{Namespace: p.id.Namespace, JobUID: string(p.task.UID), Revision: p.task.Revision}
-	manifest := content.Manifest{Attempt: p.task.Attempt, Attempts: p.task.Attempt, RenderedTime: time.Now(), PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: len(p.task.Task.Pages)}
-	for _, f := range p.task.Task.Files() {
-		data := p.task.TaskID + " page " + p.task.Task.Pages[0].HTML
+	manifest := content.Manifest{Attempt: p.task.Attempt, Attempts: p.task.Attempts, RenderedTime: time.Now(), PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: p.task.Pages}
+	work, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
+	Expect(err).NotTo(HaveOccurred())
+	for _, f := range work.Files() {
+		data := p.task.TaskID + " page " + work.Pages[0].HTML
 		f.Width, f.Height = 100, 50
 		stored, err := store.Put(ctx, ref, p.task.Attempt, f, strings.NewReader(data), 1<<20)
 		Expect(err).NotTo(HaveOccurred())
 		manifest.Files = append(manifest.Files, stored)
 	}
-	_, err := store.PutManifest(ctx, ref, manifest)
+	_, err = store.PutManifest(ctx, ref, manifest)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
 }

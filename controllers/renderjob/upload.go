@@ -24,7 +24,7 @@ import (
 // uploadAhead offers the stored files of an unfinished render to the uploader, so that it sends them while later pages are painted. A job
 // with one file gains nothing from it.
 func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
-	if s.state.Phase != pool.Rendering || s.state.FileCount < 2 {
+	if s.state.Phase != pool.Rendering || s.state.Files < 2 {
 		return nil
 	}
 	arrived := r.Arrivals.Files(s.state.TaskID)
@@ -36,7 +36,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
-		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempts, rename(s.job, arrived, s.state.FileCount), false))
+		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), false))
 	}
 	return nil
 }

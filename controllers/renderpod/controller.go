@@ -9,8 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/pool"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,11 +26,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
-
-	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/failpoint"
-	"github.com/platen-dev/platen/internal/podspec"
-	"github.com/platen-dev/platen/internal/pool"
 )
 
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
@@ -74,7 +73,7 @@ func request(namespace string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "default"}}
 }
 
-// Reconcile shows the pool a namespace's render pods, deletes those that have ended and creates those that the pool asks for.
+// Reconcile shows the pool a namespace's render pods, deletes those that have ended, and does what the pool decides.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	pods := &corev1.PodList{}
 	if err := r.Client.List(ctx, pods, client.InNamespace(req.Namespace), Selector); err != nil {
@@ -84,50 +83,55 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var errs []error
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		owner := metav1.GetControllerOf(pod)
-		if owner == nil || owner.Kind != "RenderJob" || owner.APIVersion != platenv1alpha1.GroupVersion.String() {
+		if !strings.HasPrefix(pod.Name, podspec.NamePrefix) {
 			continue // a pod with our labels that Platen did not create
 		}
-		view := viewOf(pod, owner.UID)
+		view := viewOf(pod)
 		views = append(views, view)
 		if view.Ended && !view.Deleting {
 			errs = append(errs, r.delete(ctx, pod))
 		}
 	}
 	r.Pool.ObservePods(req.Namespace, views)
-	for _, launch := range r.Pool.Decide(req.Namespace) {
-		uid, err := r.create(ctx, launch)
-		r.Pool.Launched(launch, uid, err)
-		errs = append(errs, err)
+	decision := r.Pool.Decide(req.Namespace)
+	for _, launch := range decision.Launch {
+		uid, failure := r.create(ctx, req.Namespace, launch)
+		r.Pool.Launched(req.Namespace, launch, uid, failure)
+		if failure != nil {
+			break
+		}
 	}
-	return ctrl.Result{}, errors.Join(errs...)
+	for _, id := range decision.Delete {
+		errs = append(errs, r.delete(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: id.Namespace, Name: id.Name, UID: id.UID}}))
+	}
+	for _, id := range decision.Lookup {
+		pod := &corev1.Pod{}
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, pod)
+		if apierrors.IsNotFound(err) || err == nil && pod.UID != id.UID {
+			r.Pool.Gone(id.Namespace, id.UID)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	return ctrl.Result{RequeueAfter: decision.After}, errors.Join(errs...)
 }
 
-// create creates a render pod and returns its UID. An earlier manager may have created the pod: if a pod of that name
-// belongs to the job, create returns its UID. If it belongs to anything else, that is an error.
-func (r *Reconciler) create(ctx context.Context, launch pool.Launch) (types.UID, error) {
-	owner := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
-		Name: launch.Job.Name, Namespace: launch.Job.Namespace, UID: launch.JobUID,
-	}}
-	pod := podspec.Build(r.PodConfig(), launch.PodName, owner)
-	log := ctrl.LoggerFrom(ctx).WithValues("pod", pod.Name, "RenderJob", launch.Job.Name, "uid", launch.JobUID)
-	log.V(1).Info("Creating render pod")
+// create creates a render pod and returns its UID, or why it could not be created.
+func (r *Reconciler) create(ctx context.Context, namespace string, launch pool.Launch) (types.UID, *pool.LaunchFailure) {
+	pod := podspec.Build(r.PodConfig(), namespace, launch.PodName)
+	log := ctrl.LoggerFrom(ctx).WithValues("pod", pod.Name)
 	err := r.Client.Create(ctx, pod)
 	failpoint.Hit("pod.after-create-before-observe")
 	if err == nil {
 		log.Info("Created render pod")
 		return pod.UID, nil
 	}
-	if apierrors.IsAlreadyExists(err) {
-		existing := &corev1.Pod{}
-		if getErr := r.Client.Get(ctx, client.ObjectKeyFromObject(pod), existing); getErr == nil {
-			if o := metav1.GetControllerOf(existing); o != nil && o.UID == launch.JobUID {
-				log.Info("Adopted render pod")
-				return existing.UID, nil
-			}
-		}
+	log.Info("Failed to create a render pod", "error", err.Error())
+	reason := pool.ReasonPodForbidden
+	if strings.Contains(err.Error(), "exceeded quota") {
+		reason = pool.ReasonQuotaExceeded
 	}
-	return "", fmt.Errorf("creating render pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	return "", &pool.LaunchFailure{Reason: reason, Message: "render pods cannot be created: " + strings.ReplaceAll(err.Error(), pod.Name, "…")}
 }
 
 // delete deletes a pod that has ended, without a grace period.
@@ -138,6 +142,7 @@ func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 	})
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already
+		r.Pool.Gone(pod.Namespace, pod.UID)
 		return nil
 	case err != nil:
 		return fmt.Errorf("deleting ended render pod %s/%s: %w", pod.Namespace, pod.Name, err)
@@ -147,11 +152,23 @@ func (r *Reconciler) delete(ctx context.Context, pod *corev1.Pod) error {
 }
 
 // viewOf returns what the pool needs to know about a pod.
-func viewOf(pod *corev1.Pod, owner types.UID) pool.PodView {
-	return pool.PodView{
-		Name: pod.Name, UID: pod.UID, Owner: owner,
+func viewOf(pod *corev1.Pod) pool.PodView {
+	view := pool.PodView{
+		Name: pod.Name, UID: pod.UID,
 		Ended:    pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		Started:  pod.Status.Phase != corev1.PodPending && pod.Status.Phase != "",
 		Deleting: pod.DeletionTimestamp != nil,
-		Message:  podspec.Problem(pod),
 	}
+	for _, c := range pod.Status.Conditions {
+		view.Disrupted = view.Disrupted || c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	}
+	if problem := podspec.Problem(pod); problem != "" {
+		reason, _, _ := strings.Cut(problem, ":")
+		switch reason {
+		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName":
+			reason = pool.ReasonImagePullFailed
+		}
+		view.Problem = pool.Problem{Reason: reason, Message: problem}
+	}
+	return view
 }

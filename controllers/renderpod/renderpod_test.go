@@ -11,8 +11,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -42,6 +42,9 @@ var _ = Describe("The render pods of a namespace", func() {
 	enqueue := func(job *platenv1alpha1.RenderJob) {
 		renderPool.Enqueue(pool.Job{Key: client.ObjectKeyFromObject(job), UID: job.UID, Revision: "1", Timeout: time.Minute, BackoffLimit: 1})
 	}
+	state := func(job *platenv1alpha1.RenderJob) pool.State {
+		return renderPool.State(client.ObjectKeyFromObject(job), job.UID, "1")
+	}
 	pods := func(ctx SpecContext) []corev1.Pod {
 		GinkgoHelper()
 		list := &corev1.PodList{}
@@ -56,11 +59,10 @@ var _ = Describe("The render pods of a namespace", func() {
 	}
 	id := func(pod corev1.Pod) pool.PodID { return pool.PodID{Namespace: namespace, Name: pod.Name, UID: pod.UID} }
 
-	It("get one for a queued job, owned by the job", func(ctx SpecContext) {
+	It("get one for a queued job", func(ctx SpecContext) {
 		job := create(ctx, "summer")
 		enqueue(job)
 		pod := expectPods(ctx, 1)[0]
-		Expect(metav1.IsControlledBy(&pod, job)).To(BeTrue())
 		Expect(pod.Spec.Containers[0].Image).To(Equal("renderer:test"))
 		Expect(*pod.Spec.AutomountServiceAccountToken).To(BeFalse())
 		assignment, err := renderPool.Next(ctx, id(pod))
@@ -69,7 +71,7 @@ var _ = Describe("The render pods of a namespace", func() {
 	})
 
 	It("are at most as many as the pool allows", func(ctx SpecContext) {
-		for i := range maxPods + 2 {
+		for i := range 5 * maxPods {
 			enqueue(create(ctx, fmt.Sprintf("summer-%d", i)))
 		}
 		expectPods(ctx, maxPods)
@@ -127,40 +129,16 @@ var _ = Describe("The render pods of a namespace", func() {
 		}
 	})
 
-	// occupy takes the name of the pod that the pool will ask for, with a pod that a job of that UID owns.
-	occupy := func(ctx SpecContext, job *platenv1alpha1.RenderJob, owner types.UID, labels map[string]string) {
-		GinkgoHelper()
-		Expect(api.Create(ctx, &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: namespace, Name: fmt.Sprintf("render-%s-1-1", job.UID), Labels: labels,
-				OwnerReferences: []metav1.OwnerReference{{
-					APIVersion: platenv1alpha1.GroupVersion.String(), Kind: "RenderJob", Name: job.Name, UID: owner, Controller: new(true),
-				}},
-			},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "renderer", Image: "earlier:test"}}},
-		})).To(Succeed())
-	}
-
-	It("include the pod that an earlier manager created for the job", func(ctx SpecContext) {
-		job := create(ctx, "summer")
-		occupy(ctx, job, job.UID, renderpod.Selector)
-		enqueue(job)
-		pod := expectPods(ctx, 1)[0]
-		Eventually(func() error {
-			_, err := renderPool.Next(ctx, id(pod))
-			return err
-		}).Should(Succeed())
-		Expect(pods(ctx)).To(HaveLen(1))
-	})
-
 	It("say in the job why a pod could not be created", func(ctx SpecContext) {
+		Expect(api.Create(ctx, &corev1.LimitRange{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"},
+			Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{
+				{Type: corev1.LimitTypePod, Max: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Mi")}},
+			}},
+		})).To(Succeed())
 		job := create(ctx, "summer")
-		occupy(ctx, job, create(ctx, "winter").UID, nil)
 		enqueue(job)
-		Eventually(func() string {
-			return renderPool.State(client.ObjectKeyFromObject(job), job.UID, "1").Message
-		}).
-			Should(ContainSubstring("already exists"))
+		Eventually(func() pool.Wait { return state(job).Wait }).Should(HaveField("Reason", pool.ReasonPodForbidden))
 	})
 
 	It("say in the job why a pod does not start", func(ctx SpecContext) {
@@ -172,9 +150,7 @@ var _ = Describe("The render pods of a namespace", func() {
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}},
 		}}
 		Expect(api.Status().Update(ctx, &pod)).To(Succeed())
-		Eventually(func() string {
-			return renderPool.State(client.ObjectKeyFromObject(job), job.UID, "1").Message
-		}).
-			Should(Equal(fmt.Sprintf("render pod %s waits: ImagePullBackOff: no such image", pod.Name)))
+		Eventually(func() pool.Wait { return state(job).Wait }).
+			Should(Equal(pool.Wait{Reason: pool.ReasonImagePullFailed, Message: "ImagePullBackOff: no such image"}))
 	})
 })

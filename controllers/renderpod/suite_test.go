@@ -60,7 +60,7 @@ var _ = BeforeSuite(func() {
 
 	changed := make(chan event.TypedGenericEvent[string], 100)
 	renderPool = pool.New(pool.Options{
-		MaxPodsPerNamespace: maxPods, Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Millisecond, IdleTimeout: idleTimeout,
+		Defaults: pool.Settings{Max: maxPods, IdleTimeout: idleTimeout}, Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Millisecond,
 		JobChanged:       func(types.NamespacedName) {},
 		NamespaceChanged: func(name string) { changed <- event.TypedGenericEvent[string]{Object: name} },
 	})

@@ -10,8 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 const (
@@ -52,25 +50,21 @@ type Config struct {
 	CPU, Memory, MemoryLimit resource.Quantity
 }
 
-// Build returns a render pod for a job, with Pod Security level "restricted" and a read-only root file system. Its only token is for the
-// dispatch server. The job owns the pod, so that deleting the job deletes the pod.
-func Build(c Config, name string, owner *platenv1alpha1.RenderJob) *corev1.Pod {
+// NamePrefix is the beginning of the names of render pods.
+const NamePrefix = "platen-render-"
+
+// Build returns a render pod with Pod Security level "restricted" and a read-only root file system. Its only token is for the dispatch
+// server. Nothing owns the pod: it ends by itself when it is retired or the dispatch server is away.
+func Build(c Config, namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      name,
-			Namespace: owner.Namespace,
+			Namespace: namespace,
 			Labels: map[string]string{
 				"app.kubernetes.io/name": "platen",
 				ComponentLabel:           ComponentRenderer,
 				ManagedByLabel:           ManagedByPlaten,
 			},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: platenv1alpha1.GroupVersion.String(),
-				Kind:       "RenderJob",
-				Name:       owner.Name,
-				UID:        owner.UID,
-				Controller: new(true),
-			}},
 		},
 		Spec: corev1.PodSpec{
 			RestartPolicy:                 corev1.RestartPolicyNever,

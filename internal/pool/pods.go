@@ -6,18 +6,12 @@ package pool
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/render"
-)
-
-// Reasons of failures that the pool finds, in addition to those of package render.
-const (
-	ReasonPodLost              = "PodLost"
-	ReasonDeadlineExceeded     = "DeadlineExceeded"
-	ReasonBackoffLimitExceeded = "BackoffLimitExceeded"
 )
 
 // progressInterval is the least time between two changes of a job's progress.
@@ -29,52 +23,88 @@ type PodID struct {
 	UID             types.UID
 }
 
+// Problem is why a pod does not run, or how it ended.
+type Problem struct {
+	// Reason is one that a Wait may have, or how the pod ended, such as OOMKilled. Empty if nothing is wrong.
+	Reason string
+	// Message for the user. It names no pod.
+	Message string
+}
+
 // PodView is a render pod as the API server shows it.
 type PodView struct {
 	Name string
 	UID  types.UID
-	// Owner is the UID of the job for which the pod was created.
-	Owner types.UID
-	// Ended is true once the pod's containers have ended, and Deleting once the pod has a deletion timestamp.
-	Ended, Deleting bool
-	// Message says why the pod waits (Unschedulable, ErrImagePull) or how it ended (OOMKilled).
-	Message string
-}
-
-// Launch is a render pod to create. The caller creates it and then calls Launched.
-type Launch struct {
-	Job     types.NamespacedName
-	JobUID  types.UID
-	PodName string
+	// Hash of what the pod was made from.
+	Hash string
+	// Started is true once a container runs or has run, Ended once all have ended, and Deleting once the pod has a deletion timestamp.
+	Started, Ended, Deleting bool
+	// Disrupted is true if the cluster ended the pod: by a drain, a preemption, an eviction or the shutdown of its node.
+	Disrupted bool
+	Problem   Problem
 }
 
 type pod struct {
 	PodID
-	owner types.UID
-	// seen is true once the API cache has shown the pod: then its absence means that it is gone.
-	seen bool
-	// connected is true once the pod has polled this process or sent a heartbeat to it.
-	connected bool
-	// adoptUntil is the end of the time in which a pod of an earlier process may announce its task.
-	adoptUntil time.Time
-	// announced is a task that the pod renders and that the pool does not know yet.
+	contact
+	hash string
+	// foreign is true for a pod that this process did not launch: it may have a task of an earlier process.
+	foreign bool
+	// renders is how many tasks the pod has taken.
+	renders int
+	// announced is a task that the pod renders and whose job is not enqueued yet.
 	announced string
-	lastSeen  time.Time
-	idleSince time.Time
 	job       *job
-	// wake ends the pod's poll. It is nil if no poll waits.
+	// wake ends the pod's poll. It is nil if no poll is open.
 	wake    chan struct{}
-	retired bool
-	message string
+	problem Problem
+	// troubled is since when the pod has its problem.
+	troubled time.Time
+	// asked is when Decide last returned the pod for deletion or for a lookup.
+	asked time.Time
+}
+
+// become changes the state.
+func (e *pod) become(state podState, now time.Time) {
+	e.state, e.since = state, now
+	if state == idle {
+		e.heard = now
+	}
+}
+
+// counts reports whether the pod counts as one of its namespace's.
+func (e *pod) counts() bool { return e.state == starting || e.state == idle || e.state == rendering }
+
+// answer ends the pod's poll.
+func (e *pod) answer() {
+	if e.wake != nil {
+		close(e.wake)
+		e.wake = nil
+	}
+}
+
+// assignment returns the task that the pod holds, nil if none.
+func (e *pod) assignment() *Assignment {
+	if e.job == nil {
+		return nil
+	}
+	j := e.job
+	return &Assignment{
+		Job: j.Job, TaskID: j.taskID(), Attempt: j.attempt, Attempts: j.attempts,
+		Deadline: j.run.deadline, PodName: e.Name, Files: j.run.files,
+	}
 }
 
 // ObservePods updates the pods of a namespace. A pod that the pool has seen and that is missing now is gone: its job gets another
 // attempt.
 func (p *Pool) ObservePods(name string, views []PodView) {
 	defer p.lock()()
+	if len(views) == 0 && p.namespaces[name] == nil {
+		return
+	}
 	ns := p.namespace(name)
 	now := p.options.Now()
-	present := map[types.UID]bool{}
+	present := make(map[types.UID]bool, len(views))
 	for _, v := range views {
 		present[v.UID] = true
 		entry := ns.pods[v.UID]
@@ -82,77 +112,51 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 			if v.Ended || v.Deleting {
 				continue
 			}
-			entry = p.addPod(ns, PodID{Namespace: name, Name: v.Name, UID: v.UID}, v.Owner)
-			if ns.launching[v.Name] != nil {
-				delete(ns.launching, v.Name)
-			} else {
-				entry.adoptUntil = now.Add(p.options.AdoptionGrace)
-			}
+			entry = p.addPod(ns, PodID{Namespace: name, Name: v.Name, UID: v.UID}, now)
+			_, mine := ns.launching[v.Name]
+			delete(ns.launching, v.Name)
+			entry.foreign = !mine && (p.listening.IsZero() || now.Before(p.listening.Add(p.options.AdoptionGrace)))
 		}
-		entry.seen = true
-		if entry.message != v.Message {
-			entry.message = v.Message
-			p.queueChanged(ns)
+		entry.seen, entry.hash = true, v.Hash
+		if v.Started && entry.running.IsZero() {
+			entry.running = now
 		}
+		if entry.problem.Reason != v.Problem.Reason {
+			entry.troubled = now
+		}
+		entry.problem = v.Problem
 		if v.Ended || v.Deleting {
-			p.removePod(ns, entry, v.Deleting && !v.Ended)
+			p.removePod(ns, entry, v.Disrupted || v.Deleting && !v.Ended)
 		}
 	}
-	for uid, entry := range ns.pods {
-		if entry.seen && !present[uid] {
+	for _, entry := range slices.Clone(ns.list) {
+		if entry.seen && !present[entry.UID] {
 			p.removePod(ns, entry, true)
 		}
 	}
-	p.dispatch(name)
+	p.hold(ns, now)
+	p.settle(ns)
 }
 
-// Decide returns the render pods that a namespace needs in addition to its present ones, and records them as launching.
-func (p *Pool) Decide(name string) []Launch {
-	defer p.lock()()
-	ns := p.namespace(name)
-	now := p.options.Now()
-	if ns.adopting(now) {
-		return nil
+// hold keeps the jobs that a pod of an earlier process may be rendering, until those pods are heard.
+func (p *Pool) hold(ns *namespace, now time.Time) {
+	if !ns.adopting(p, now) {
+		return
 	}
-	available := len(ns.launching)
-	for _, pod := range ns.pods {
-		if pod.job == nil && !pod.retired {
-			available++
+	for _, j := range slices.Clone(ns.ready.items) {
+		if p.mayBeRunning(j) {
+			ns.removeReady(j)
+			p.queue(ns, j, now)
 		}
 	}
-	var launches []Launch
-	for _, j := range ns.queue {
-		if j.notBefore.After(now) {
-			continue
-		}
-		if available > 0 {
-			available--
-			continue
-		}
-		if len(ns.pods)+len(ns.launching) >= p.options.MaxPodsPerNamespace {
-			break
-		}
-		podName := ns.freeName(j)
-		ns.launching[podName] = j
-		launches = append(launches, Launch{Job: j.Key, JobUID: j.UID, PodName: podName})
-	}
-	return launches
 }
 
-// Launched records the result of a Launch: the new pod's UID, or the error of its creation.
-func (p *Pool) Launched(l Launch, uid types.UID, err error) {
+// Gone says that a lookup has found that a pod does not exist.
+func (p *Pool) Gone(name string, uid types.UID) {
 	defer p.lock()()
-	ns := p.namespace(l.Job.Namespace)
-	delete(ns.launching, l.PodName)
-	message := ""
-	if err != nil {
-		message = fmt.Sprintf("render pod could not be created: %v", err)
-	} else if ns.pods[uid] == nil {
-		p.addPod(ns, PodID{Namespace: l.Job.Namespace, Name: l.PodName, UID: uid}, l.JobUID)
-	}
-	if ns.message != message {
-		ns.message = message
-		p.queueChanged(ns)
+	if ns := p.namespaces[name]; ns != nil && ns.pods[uid] != nil {
+		p.removePod(ns, ns.pods[uid], true)
+		p.settle(ns)
 	}
 }
 
@@ -160,25 +164,29 @@ func (p *Pool) Launched(l Launch, uid types.UID, err error) {
 // first answer was lost.
 func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	unlock := p.lock()
-	entry, err := p.contact(id)
+	now := p.options.Now()
+	entry, err := p.known(id, now)
 	if err != nil {
 		unlock()
 		return nil, err
 	}
-	entry.announced = ""
-	if entry.job == nil && p.options.Now().Sub(entry.idleSince) >= p.options.IdleTimeout {
-		entry.retired = true
-		p.namespaceChanged(id.Namespace)
-		unlock()
-		return nil, ErrRetire
+	ns := p.namespace(id.Namespace)
+	entry.heard = now
+	entry.announced, entry.contact.announced = "", false
+	if entry.job == nil && entry.state != idle {
+		entry.become(idle, now)
 	}
-	wake := make(chan struct{}, 1)
-	entry.wake = wake
-	p.dispatch(id.Namespace)
-	if a := entry.assignment(); a != nil {
-		entry.wake = nil
-		unlock()
-		return a, nil
+	entry.answer() // a poll that the pod has given up
+	wake := make(chan struct{})
+	entry.wake, entry.polling = wake, true
+	p.settle(ns)
+	if entry.job != nil || entry.state >= retiring {
+		entry.wake, entry.polling = nil, false
+		defer unlock()
+		if entry.state >= retiring {
+			return nil, ErrRetire
+		}
+		return entry.assignment(), nil
 	}
 	unlock()
 
@@ -187,11 +195,15 @@ func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	case <-ctx.Done():
 	}
 	defer p.lock()()
-	if entry.wake == wake {
-		entry.wake = nil
+	if entry.wake != nil && entry.wake != wake {
+		return nil, nil //nolint:nilnil // the pod has polled again
 	}
-	entry.lastSeen = p.options.Now()
-	if ctx.Err() != nil {
+	entry.wake, entry.polling = nil, false
+	entry.heard = p.options.Now()
+	switch {
+	case entry.state >= retiring:
+		return nil, ErrRetire
+	case ctx.Err() != nil:
 		return nil, nil //nolint:nilnil // a poll that ends without a task is no error
 	}
 	return entry.assignment(), nil
@@ -207,33 +219,40 @@ func (p *Pool) Heartbeat(id PodID, task string) error {
 }
 
 // Holds returns the assignment if the pod holds the task. A pod of an earlier process gets its task back here. The error is
-// ErrUnknownPod, ErrGone, or ErrNotReady while the job of an announced task is not enqueued yet.
+// ErrUnknownPod, ErrRetire, ErrGone, or ErrNotReady while the job of an announced task is not enqueued yet.
 func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 	defer p.lock()()
-	entry, err := p.contact(id)
+	now := p.options.Now()
+	entry, err := p.known(id, now)
 	if err != nil {
 		return nil, err
 	}
-	if a := entry.assignment(); a != nil {
-		if a.TaskID == task {
-			return a, nil
+	if entry.job != nil {
+		if entry.job.taskID() != task {
+			return nil, ErrGone
 		}
-		return nil, ErrGone
+		entry.heard, entry.job.run.confirmed = now, true
+		return entry.assignment(), nil
 	}
 	uid, revision, attempt, ok := parseTaskID(task)
-	if !ok {
-		return nil, ErrGone
+	if !ok || !entry.foreign {
+		return nil, ErrGone // an idle pod is heard when it polls, not when it insists on a lost task
 	}
-	for _, j := range p.namespace(id.Namespace).queue {
-		if j.UID == uid && j.Revision == revision && j.attempts < attempt {
-			p.dequeue(j)
-			j.attempts = attempt - 1
-			p.assign(j, entry)
-			return entry.assignment(), nil
+	ns := p.namespace(id.Namespace)
+	j := p.byUID[uid]
+	switch {
+	case j != nil && j.Key.Namespace == id.Namespace && j.Revision == revision && j.phase == Queued && j.attempt == 0:
+		entry.heard = now
+		p.adopt(j, entry, attempt, now)
+		p.settle(ns)
+		return entry.assignment(), nil
+	case j == nil && now.Before(p.listening.Add(p.options.AnnounceGrace)):
+		entry.heard = now
+		if entry.state != rendering {
+			entry.become(rendering, now)
 		}
-	}
-	if p.options.Now().Sub(p.started) <= p.options.AdoptionGrace {
-		entry.announced = task
+		entry.announced, entry.contact.announced = task, true
+		p.settle(ns)
 		return nil, ErrNotReady
 	}
 	return nil, ErrGone
@@ -243,7 +262,7 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 func (p *Pool) Stored(id PodID, task string, files int) {
 	defer p.lock()()
 	if j := p.held(id, task); j != nil {
-		j.pages = min(files, len(j.Task.Pages))
+		j.run.pages = min(files, j.Pages)
 	}
 }
 
@@ -252,12 +271,12 @@ func (p *Pool) Progress(id PodID, task string, progress render.Progress) {
 	defer p.lock()()
 	j := p.held(id, task)
 	now := p.options.Now()
-	if j == nil || now.Sub(j.progressAt) < progressInterval {
+	if j == nil || now.Sub(j.run.progressAt) < progressInterval {
 		return
 	}
 	progress.Percent = min(max(progress.Percent, 0), 100)
 	progress.Frames = max(progress.Frames, 0)
-	j.progress, j.progressAt = &progress, now
+	j.run.progress, j.run.progressAt = &progress, now
 	p.jobChanged(j.Key)
 }
 
@@ -271,20 +290,34 @@ func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
 	switch {
 	case failure == nil:
 		p.release(j)
-		j.phase, j.message, j.rendered = Rendered, "", p.options.Now()
-		j.pages = len(j.Task.Pages)
+		p.unqueue(j)
+		j.phase, j.rendered = Rendered, p.options.Now()
 		p.jobChanged(j.Key)
 	case failure.Terminal:
 		p.fail(j, failure)
 	default:
 		p.retry(j, failure)
 	}
-	p.dispatch(id.Namespace)
+	p.settle(p.namespace(id.Namespace))
 	return nil
 }
 
-// contact returns the pod with an identity and records that it is alive.
-func (p *Pool) contact(id PodID) (*pod, error) {
+// Postpone puts a task back into the queue for a reason that is not the attempt's fault. The attempt does not count, and each further one
+// comes later. The error is ErrGone if the task is no longer the pod's.
+func (p *Pool) Postpone(id PodID, task, reason, message string) error {
+	defer p.lock()()
+	j := p.held(id, task)
+	if j == nil {
+		return ErrGone
+	}
+	p.requeue(j, Wait{reason, message}, p.backoff(j.postponed))
+	j.postponed++
+	p.settle(p.namespace(id.Namespace))
+	return nil
+}
+
+// known returns the pod with an identity. The error is ErrUnknownPod or ErrRetire.
+func (p *Pool) known(id PodID, now time.Time) (*pod, error) {
 	ns := p.namespaces[id.Namespace]
 	if ns == nil {
 		return nil, ErrUnknownPod
@@ -293,176 +326,119 @@ func (p *Pool) contact(id PodID) (*pod, error) {
 	if entry == nil || entry.Name != id.Name {
 		return nil, ErrUnknownPod
 	}
-	if entry.retired {
+	p.listen(now)
+	if entry.state >= retiring {
 		return nil, ErrRetire
 	}
-	if !entry.connected {
-		entry.connected = true
-		entry.idleSince = p.options.Now()
-	}
-	entry.lastSeen = p.options.Now()
 	return entry, nil
 }
 
 // held returns the job of a task that the pod holds, nil if it does not hold it.
 func (p *Pool) held(id PodID, task string) *job {
-	entry, err := p.contact(id)
-	if err != nil {
+	now := p.options.Now()
+	entry, err := p.known(id, now)
+	if err != nil || entry.job == nil || entry.job.taskID() != task {
 		return nil
 	}
-	if a := entry.assignment(); a != nil && a.TaskID == task {
-		return entry.job
-	}
-	return nil
+	entry.heard, entry.job.run.confirmed = now, true
+	return entry.job
 }
 
-func (p *Pool) addPod(ns *namespace, id PodID, owner types.UID) *pod {
-	now := p.options.Now()
-	entry := &pod{PodID: id, owner: owner, lastSeen: now, idleSince: now}
+func (p *Pool) addPod(ns *namespace, id PodID, now time.Time) *pod {
+	entry := &pod{PodID: id, hash: ns.settings.Hash, contact: contact{created: now, since: now}}
 	ns.pods[id.UID] = entry
+	ns.list = append(ns.list, entry)
 	return entry
 }
 
-// removePod removes a pod. Its job gets another attempt. deleted says that somebody deleted the pod while it ran: then the lost attempt
-// does not count, unless the pod was created for this job.
-func (p *Pool) removePod(ns *namespace, entry *pod, deleted bool) {
+func (ns *namespace) forgetPod(entry *pod) {
 	delete(ns.pods, entry.UID)
-	if entry.wake != nil {
-		entry.wake <- struct{}{}
-		entry.wake = nil
+	ns.list = slices.DeleteFunc(ns.list, func(e *pod) bool { return e == entry })
+}
+
+// removePod removes a pod. Its job gets another attempt. excused says that the lost attempt does not count.
+func (p *Pool) removePod(ns *namespace, entry *pod, excused bool) {
+	ns.forgetPod(entry)
+	if ns.launcher.failure != nil && ns.launcher.failure.Reason == ReasonQuotaExceeded {
+		ns.launcher.retry = time.Time{} // there is room for another
 	}
-	cause := entry.message
+	cause := entry.problem.Message
 	if cause == "" {
 		cause = "it was deleted"
 	}
-	message := fmt.Sprintf("render pod %s ended: %s", entry.Name, cause)
-	switch {
-	case entry.job != nil && deleted && entry.owner != entry.job.UID:
-		j := entry.job
-		p.release(j)
-		j.attempts--
-		j.phase, j.pages, j.progress, j.message = Queued, 0, nil, message
-		p.requeue(j)
-	case entry.job != nil:
-		p.lose(entry.job, message)
-	case !entry.connected:
-		// The pod never connected: that was an attempt of the job for which it was created.
-		for _, j := range ns.queue {
-			if j.UID == entry.owner {
-				p.dequeue(j)
-				j.attempts++
-				p.lose(j, message)
-				break
-			}
-		}
+	if j := entry.job; j != nil {
+		p.lose(j, "the render pod ended: "+cause, excused)
 	}
-	p.namespaceChanged(entry.Namespace)
+	entry.become(gone, p.options.Now())
+	entry.answer()
 }
 
-// dispatch assigns queued jobs to pods that poll: to the pod that was created for the job, else to the one that is idle for longest.
-func (p *Pool) dispatch(name string) {
-	ns := p.namespace(name)
-	now := p.options.Now()
-	if ns.adopting(now) {
-		return
-	}
-	for _, j := range append([]*job(nil), ns.queue...) {
-		if j.notBefore.After(now) {
-			continue
+// check moves the pods of a namespace to the states that they have now, and ends what must not wait any longer.
+func (p *Pool) check(ns *namespace, now time.Time) {
+	for _, entry := range slices.Clone(ns.list) {
+		if j := entry.job; j != nil && now.After(j.run.deadline.Add(p.options.Lease)) {
+			p.fail(j, &render.Error{
+				Reason:   ReasonDeadlineExceeded,
+				Message:  fmt.Sprintf("rendering took longer than timeoutSeconds (%d s)", int(j.Timeout.Seconds())),
+				Terminal: true,
+			})
 		}
-		entry := ns.idlePod(j.UID)
+		switch state := entry.next(&p.options, p.listening, p.awake, now); {
+		case state == entry.state:
+		case state == gone:
+			ns.forgetPod(entry)
+		default:
+			p.moved(entry, state, now)
+		}
+	}
+	for name, begun := range ns.launching {
+		if now.Sub(begun) >= launchTimeout {
+			delete(ns.launching, name)
+		}
+	}
+	if len(ns.held) > 0 && !ns.adopting(p, now) {
+		for j := range ns.held {
+			j.held = false
+			delete(ns.held, j)
+			p.queue(ns, j, now)
+		}
+	}
+	if ns.waiting() == 0 && !now.Before(ns.launcher.retry) && ns.launcher.failure != nil {
+		ns.launcher = launcher{batch: firstLaunches} // nobody waits any more
+	}
+	p.notifyAll(ns, now)
+}
+
+// moved puts a pod into a state that it has reached by the passing of time.
+func (p *Pool) moved(entry *pod, state podState, now time.Time) {
+	entry.announced, entry.contact.announced = "", false
+	entry.become(state, now)
+	entry.asked = time.Time{}
+	if j := entry.job; state == silent && j != nil {
+		excused := !j.run.confirmed && j.unconfirmed < maxUnconfirmed
+		if excused {
+			j.unconfirmed++
+		}
+		p.lose(j, fmt.Sprintf("the render pod was not heard for %s", p.options.Lease), excused)
+	}
+	if state == silent {
+		entry.answer()
+	}
+}
+
+// retire tells an idle pod to exit.
+func (p *Pool) retire(entry *pod, now time.Time) {
+	entry.become(retiring, now)
+	entry.answer()
+}
+
+// dispatch gives the ready jobs of a namespace to its pods that poll.
+func (p *Pool) dispatch(ns *namespace, now time.Time) {
+	for ns.ready.len() > 0 {
+		entry := ns.idlePod()
 		if entry == nil {
 			return
 		}
-		p.dequeue(j)
-		p.assign(j, entry)
-	}
-}
-
-// assign assigns a job to a pod.
-func (p *Pool) assign(j *job, entry *pod) {
-	j.attempts++
-	j.phase, j.pod, j.podName, j.pages, j.progress, j.message = Rendering, entry, entry.Name, 0, nil, ""
-	j.deadline = p.options.Now().Add(j.Timeout)
-	entry.job, entry.announced = j, ""
-	if entry.wake != nil {
-		entry.wake <- struct{}{}
-		entry.wake = nil
-	}
-	p.jobChanged(j.Key)
-}
-
-// queueChanged reports a change of every queued job of a namespace: its message.
-func (p *Pool) queueChanged(ns *namespace) {
-	for _, j := range ns.queue {
-		p.jobChanged(j.Key)
-	}
-}
-
-// waitMessage returns what a queued job waits for.
-func (p *Pool) waitMessage(j *job) string {
-	ns := p.namespace(j.Key.Namespace)
-	for _, pod := range ns.pods {
-		if !pod.connected && pod.message != "" {
-			return fmt.Sprintf("render pod %s waits: %s", pod.Name, pod.message)
-		}
-	}
-	if ns.message != "" {
-		return ns.message
-	}
-	return "waiting for a render pod"
-}
-
-// assignment returns the task that the pod holds, nil if none.
-func (e *pod) assignment() *Assignment {
-	if e.job == nil {
-		return nil
-	}
-	return &Assignment{
-		Job:      e.job.Job,
-		TaskID:   taskID(e.job.UID, e.job.Revision, e.job.attempts),
-		Attempt:  e.job.attempts,
-		Deadline: e.job.deadline,
-		PodName:  e.Name,
-	}
-}
-
-// adopting reports whether a pod of an earlier process may still announce its task.
-func (ns *namespace) adopting(now time.Time) bool {
-	for _, pod := range ns.pods {
-		if !pod.connected && pod.adoptUntil.After(now) {
-			return true
-		}
-	}
-	return false
-}
-
-// idlePod returns a polling pod without a job: that of the owner, else the one idle for longest, else nil.
-func (ns *namespace) idlePod(owner types.UID) *pod {
-	var best *pod
-	for _, pod := range ns.pods {
-		switch {
-		case pod.wake == nil || pod.job != nil || pod.retired:
-		case pod.owner == owner:
-			return pod
-		case best == nil || pod.idleSince.Before(best.idleSince):
-			best = pod
-		}
-	}
-	return best
-}
-
-// freeName returns the name of a job's next pod. It is deterministic, so that a Create that is repeated after a crash finds the pod
-// instead of creating a second one.
-func (ns *namespace) freeName(j *job) string {
-	for n := j.attempts + 1; ; n++ {
-		name := fmt.Sprintf("render-%s-%s-%d", j.UID, j.Revision, n)
-		taken := ns.launching[name] != nil
-		for _, pod := range ns.pods {
-			taken = taken || pod.Name == name
-		}
-		if !taken {
-			return name
-		}
+		p.assign(ns.ready.top(), entry, now)
 	}
 }

@@ -1,70 +1,113 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pool decides which render pod renders which job. It has no API client and is given its clock, so that tests can check every
-// decision as a function of the calls before it.
+// Package pool decides which render pod renders which job, and how many render pods each namespace has. It has no API client, no
+// goroutine, and is given its clock, so that tests can check every decision as a function of the calls before it.
+//
+// A job:
 //
 //	Enqueue ─► queued ──Next──► rendering ──Finish──► rendered
 //	             ▲                  │
+//	             ├── Postpone ──────┤
 //	             └── pod lost, browser crashed, while attempts remain ──► failed
 //
-// All of it is memory and can be lost at any time: the controller enqueues the jobs again, and a pod that still renders announces its
-// task with its next heartbeat and keeps it.
+// A pod belongs to its namespace's pool, never to a job, and counts only while it is heard:
+//
+//	Decide ─► launching ─► starting ──Next──► idle ⇄ rendering
+//	                          │                │  ╲      │
+//	                          │                │   retiring
+//	                          └── not heard ───┴─► silent ─► gone
+//
+// All of it is memory and can be lost at any time: the controllers enqueue the jobs and observe the pods again, and a pod that still
+// renders announces its task with its next heartbeat and keeps it.
 package pool
 
 import (
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
 var (
 	// ErrUnknownPod means that the pod is not a render pod of this pool.
 	ErrUnknownPod = errors.New("pod is not known to this pool")
-	// ErrRetire means that the pod has been idle for too long and must exit.
+	// ErrRetire means that the pod is not needed any more, or was not heard for too long, and must exit.
 	ErrRetire = errors.New("pod is retired")
 	// ErrGone means that the task is no longer the pod's: the job was deleted, changed or assigned to another pod.
 	ErrGone = errors.New("task is gone")
-	// ErrNotReady means that the pool has just started and does not know the task yet. The pod must try again.
+	// ErrNotReady means that this process does not know the task yet. The pod must try again.
 	ErrNotReady = errors.New("pool is starting")
 )
 
-// Job is one revision of a RenderJob to render.
+// Reasons of failures that the pool finds, in addition to those of package render.
+const (
+	ReasonPodLost              = "PodLost"
+	ReasonDeadlineExceeded     = "DeadlineExceeded"
+	ReasonBackoffLimitExceeded = "BackoffLimitExceeded"
+)
+
+// Reasons of a Wait.
+const (
+	// ReasonQueued means that the job waits for its turn.
+	ReasonQueued = "Queued"
+	// ReasonRetrying means that an attempt was lost and that another follows.
+	ReasonRetrying = "Retrying"
+	// ReasonQuotaExceeded means that the quota of the namespace admits no more render pods.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonPodForbidden means that the API server refuses render pods in the namespace.
+	ReasonPodForbidden = "PodForbidden"
+	// ReasonUnschedulable means that no node has room for a render pod.
+	ReasonUnschedulable = "Unschedulable"
+	// ReasonImagePullFailed means that a node could not pull the image of a render pod.
+	ReasonImagePullFailed = "ImagePullFailed"
+	// ReasonContentStoreFull means that the content store has no room for the job's files.
+	ReasonContentStoreFull = "ContentStoreFull"
+)
+
+// Job is one revision of a RenderJob to render. It has nothing of what is rendered, so that a queued job costs little memory.
 type Job struct {
-	Key types.NamespacedName
-	UID types.UID
-	// Revision of the spec, as task.Revision returns it. It names the render in the content store.
+	Key      types.NamespacedName
+	UID      types.UID
 	Revision string
+	// Priority orders the jobs of a namespace, the highest first. Jobs of one priority are ordered by Created.
+	Priority int32
+	// Created is the creation time of the RenderJob.
+	Created time.Time
 	// Timeout bounds one attempt, from the moment a pod takes the task.
 	Timeout time.Duration
 	// BackoffLimit bounds the attempts after the first one.
 	BackoffLimit int
 	// Attempts is the number of lost attempts before this process knew the job.
 	Attempts int
-	// Task for the pod. Its strings are shared with the API cache, so a queued job costs little memory.
-	Task render.Task
-	// TotalPages is the number of the template's pages. Task may have fewer.
-	TotalPages int
+	// Pages to render, TotalPages of the template, and Files that a render has.
+	Pages, TotalPages, Files int
+	// Cost is how long a render is expected to take. 0 is defaultCost.
+	Cost time.Duration
 }
 
 // Assignment is a task that a pod holds.
 type Assignment struct {
 	Job
-	// TaskID is unique for each attempt: "<job UID>.<revision>.<attempt>".
+	// TaskID is "<job UID>.<revision>.<attempt>".
 	TaskID string
-	// Attempt at the job, from 1.
+	// Attempt is the number of this attempt. No other attempt of any process at this revision has it, and later ones have greater
+	// numbers. It counts nothing.
 	Attempt int
+	// Attempts at the job that count, with this one.
+	Attempts int
 	// Deadline by which the pod must have reported.
 	Deadline time.Time
 	// PodName of the pod that holds the task.
 	PodName string
+	// Files of the attempt.
+	Files *Files
 }
 
 // Phase is where a job stands in the pool.
@@ -79,145 +122,257 @@ const (
 	Failed    Phase = "Failed"
 )
 
+// Wait is why a job is queued.
+type Wait struct {
+	// Reason in CamelCase: one of the constants above, or one that Postpone was given.
+	Reason string
+	// Message for the user. It names no pod and does not change while nothing changes.
+	Message string
+}
+
 // State of a job in the pool.
 type State struct {
-	Phase   Phase
+	Phase Phase
+	// Wait is set when Phase is Queued.
+	Wait    Wait
 	PodName string
-	// TaskID of the attempt that a pod renders, and FileCount, the number of its files. Zero unless Phase is Rendering.
-	TaskID        string
-	FileCount     int
-	RenderedPages int
-	// TotalPages of the template.
-	TotalPages int
+	// TaskID and Attempt are those of the attempt that a pod renders, zero unless Phase is Rendering.
+	TaskID  string
+	Attempt int
+	// Attempts that count, with the one that is running or has ended the job.
+	Attempts                         int
+	RenderedPages, TotalPages, Files int
 	// Progress of a video, nil before its first frame and for any other format.
 	Progress *render.Progress
-	Attempts int
 	// AcceptedTime is when the job was enqueued.
 	AcceptedTime time.Time
-	// RenderedTime is when the last page was stored; zero before.
+	// RenderedTime is when the last file was stored; zero before.
 	RenderedTime time.Time
-	// Message says why the job waits or why its last attempt was lost.
-	Message string
 	// Failure is set when Phase is Failed.
 	Failure *render.Error
 }
 
-// Options of a Pool.
-type Options struct {
-	// MaxPodsPerNamespace bounds the render pods of one namespace. Default 10.
-	MaxPodsPerNamespace int
-	// IdleTimeout after which a pod without a task is retired. Default 60 s.
+// Settings of a namespace's render pods.
+type Settings struct {
+	// MinReady is how many pods are kept ready for the next job.
+	MinReady int
+	// Max bounds the pods. Default 10.
+	Max int
+	// RendersPerPod after which a pod is replaced. 0 is no bound.
+	RendersPerPod int
+	// IdleTimeout after which a pod that is not needed is retired. Default 60 s.
 	IdleTimeout time.Duration
-	// HeartbeatTimeout after which a rendering pod without a heartbeat counts as lost. Default 15 s.
-	HeartbeatTimeout time.Duration
-	// AdoptionGrace is how long a pod that exists at start may take to announce its task. Default 5 s.
-	AdoptionGrace time.Duration
-	// RetryDelay before the second attempt of a job. It doubles for each further one. Default 1 s.
-	RetryDelay time.Duration
+	// IsolatePods gives each render a pod of its own.
+	IsolatePods bool
+	// Weight of the namespace when pods are scarce. Default 1.
+	Weight int
+	// Hash of what pods are made from. A pod with another hash is replaced.
+	Hash string
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.Max == 0 {
+		s.Max = 10
+	}
+	if s.IdleTimeout == 0 {
+		s.IdleTimeout = time.Minute
+	}
+	s.Weight = max(s.Weight, 1)
+	return s
+}
+
+// Options of a Pool. Now, JobChanged and NamespaceChanged are required.
+type Options struct {
+	// MaxPods bounds the render pods of all namespaces. Default 100.
+	MaxPods int
+	// Defaults are the settings of namespaces that Configure does not name.
+	Defaults Settings
+	// Lease is how long a pod may be silent. Default 15 s.
+	Lease time.Duration
+	// PollTimeout is the longest poll. Default 25 s.
+	PollTimeout time.Duration
+	// StartTimeout is how long a pod whose container runs may take to its first poll. Default 60 s.
+	StartTimeout time.Duration
+	// PendingTimeout is how long a pod may take until its container runs. Default 10 min.
+	PendingTimeout time.Duration
+	// RetireTimeout is how long a retired pod may take to end. Default 30 s.
+	RetireTimeout time.Duration
+	// LookupAfter is the age at which a pod that the API cache does not show is looked up, and UnseenTimeout that at which it no longer
+	// counts. Default 10 s and 60 s.
+	LookupAfter, UnseenTimeout time.Duration
+	// AdoptionGrace is how long the pods of an earlier process may take to be heard, and AnnounceGrace how long their tasks may wait for
+	// their jobs, both from Listen. Default 20 s and 60 s.
+	AdoptionGrace, AnnounceGrace time.Duration
+	// RetryDelay before the second attempt of a job. It doubles for each further one, up to MaxRetryDelay. Default 1 s and 1 min.
+	RetryDelay, MaxRetryDelay time.Duration
+	// NoticeDelay is how long a job waits, and for how long the reason has been another, before JobChanged says so. Default 5 s.
+	NoticeDelay time.Duration
+	// PodName returns a name for a new pod. Default platen-render- and ten random letters.
+	PodName func() string
 	// Now returns the time.
 	Now func() time.Time
-	// JobChanged is called after a job's State has changed, and NamespaceChanged when Decide may return something else. Neither may call
-	// the pool.
+	// JobChanged is called after a job's State has changed in a way that its status shows: at once when a pod takes it and when it ends,
+	// and for jobs that wait when the reason changes, at most 20 times a second. NamespaceChanged is called when Decide would return
+	// something. Neither may call the pool.
 	JobChanged       func(types.NamespacedName)
 	NamespaceChanged func(namespace string)
 }
 
-// Pool holds the queues and the pods of all namespaces. It is safe for concurrent use.
-type Pool struct {
-	options Options
-	started time.Time
-
-	mu         sync.Mutex
-	jobs       map[types.NamespacedName]*job
-	namespaces map[string]*namespace
-	changed    changes
-}
-
-type namespace struct {
-	queue []*job
-	pods  map[types.UID]*pod
-	// launching has the jobs of pods that Decide returned and that are not created yet, by pod name.
-	launching map[string]*job
-	// message of the last launch that failed.
-	message string
-}
-
-type job struct {
-	Job
-	phase    Phase
-	accepted time.Time
-	attempts int
-	// notBefore is when the next attempt may begin.
-	notBefore  time.Time
-	deadline   time.Time
-	pod        *pod
-	podName    string
-	pages      int
-	progress   *render.Progress
-	progressAt time.Time // when progress last changed
-	rendered   time.Time
-	message    string
-	failure    *render.Error
-}
-
-type changes struct {
-	jobs       map[types.NamespacedName]bool
-	namespaces map[string]bool
-}
-
-// New returns an empty pool.
-func New(options Options) *Pool {
+func (o *Options) setDefaults() {
 	defaults := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v
 		}
 	}
-	defaults(&options.IdleTimeout, time.Minute)
-	defaults(&options.HeartbeatTimeout, 15*time.Second)
-	defaults(&options.AdoptionGrace, 5*time.Second)
-	defaults(&options.RetryDelay, time.Second)
-	if options.MaxPodsPerNamespace == 0 {
-		options.MaxPodsPerNamespace = 10
+	defaults(&o.Lease, 15*time.Second)
+	defaults(&o.PollTimeout, 25*time.Second)
+	defaults(&o.StartTimeout, time.Minute)
+	defaults(&o.PendingTimeout, 10*time.Minute)
+	defaults(&o.RetireTimeout, 30*time.Second)
+	defaults(&o.LookupAfter, 10*time.Second)
+	defaults(&o.UnseenTimeout, time.Minute)
+	defaults(&o.AdoptionGrace, 20*time.Second)
+	defaults(&o.AnnounceGrace, time.Minute)
+	defaults(&o.RetryDelay, time.Second)
+	defaults(&o.MaxRetryDelay, time.Minute)
+	defaults(&o.NoticeDelay, 5*time.Second)
+	if o.MaxPods == 0 {
+		o.MaxPods = 100
 	}
+	if o.PodName == nil {
+		o.PodName = randomName
+	}
+	o.Defaults = o.Defaults.withDefaults()
+}
+
+// Pool holds the queues and the pods of all namespaces. It is safe for concurrent use.
+type Pool struct {
+	options Options
+
+	mu         sync.Mutex
+	jobs       map[types.NamespacedName]*job
+	byUID      map[types.UID]*job
+	namespaces map[string]*namespace
+	// order has the namespaces by name.
+	order []*namespace
+	// listening is when pods could reach this process for the first time; zero before.
+	listening time.Time
+	// awake is when Expire last found that time had passed without it: nobody could be heard.
+	awake, expired time.Time
+	// lastAttempt is the greatest number of an attempt.
+	lastAttempt int
+	sequence    uint64
+	delayed     heapOf[*job]
+	notices     notices
+	changed     changes
+	cluster     cluster
+}
+
+// changes to report, each once and in the order of keys.
+type changes struct {
+	jobs       map[types.NamespacedName]bool
+	keys       []types.NamespacedName
+	namespaces map[string]bool
+}
+
+// New returns an empty pool.
+func New(options Options) *Pool {
+	options.setDefaults()
 	return &Pool{
 		options:    options,
-		started:    options.Now(),
 		jobs:       map[types.NamespacedName]*job{},
+		byUID:      map[types.UID]*job{},
 		namespaces: map[string]*namespace{},
+		delayed:    heapOf[*job]{less: func(a, b *job) bool { return a.notBefore.Before(b.notBefore) }, index: func(j *job) *int { return &j.delayedAt }},
+		notices:    newNotices(options.Now()),
 	}
 }
 
-// Enqueue adds a job to the pool unless it is there. It replaces a job with the same key and another UID or revision, whose task is
-// then gone.
+// Listen says that pods can reach this process from now on: it leads, and serves them. The time in which pods of an earlier process may
+// announce their tasks begins. A pod that is heard says the same.
+func (p *Pool) Listen() {
+	defer p.lock()()
+	p.listen(p.options.Now())
+}
+
+func (p *Pool) listen(now time.Time) {
+	if p.listening.IsZero() {
+		p.listening = now
+	}
+}
+
+// Configure sets the settings of a namespace's pods. Zero settings are the defaults.
+func (p *Pool) Configure(name string, s Settings) {
+	defer p.lock()()
+	configured := s != Settings{}
+	if !configured {
+		s = p.options.Defaults
+	}
+	s = s.withDefaults()
+	if !configured && p.namespaces[name] == nil {
+		return
+	}
+	ns := p.namespace(name)
+	ns.configured = configured
+	if ns.settings == s {
+		return
+	}
+	ns.settings = s
+	ns.weigh()
+	p.settle(ns)
+}
+
+// Enqueue adds a job. If the pool has its revision, Enqueue updates its priority, timeout, limit and cost. A job with the same key and another UID
+// or revision is replaced: its task is gone.
 func (p *Pool) Enqueue(j Job) {
 	defer p.lock()()
+	now := p.options.Now()
 	if old := p.jobs[j.Key]; old != nil {
 		if old.UID == j.UID && old.Revision == j.Revision {
+			p.update(old, j)
 			return
 		}
 		p.drop(old)
 	}
-	now := p.options.Now()
-	entry := &job{Job: j, phase: Queued, accepted: now, attempts: j.Attempts}
-	p.jobs[j.Key] = entry
+	p.sequence++
+	entry := &job{Job: j, phase: Queued, accepted: now, attempts: j.Attempts, sequence: p.sequence, readyAt: -1, delayedAt: -1, noticeAt: -1}
+	p.jobs[j.Key], p.byUID[j.UID] = entry, entry
 	ns := p.namespace(j.Key.Namespace)
-	for _, pod := range ns.pods {
+	for _, pod := range ns.list {
 		if uid, revision, attempt, ok := parseTaskID(pod.announced); ok && uid == j.UID && revision == j.Revision {
-			entry.attempts = attempt - 1
-			p.assign(entry, pod)
+			p.adopt(entry, pod, attempt, now)
 			return
 		}
 	}
-	ns.queue = append(ns.queue, entry)
-	p.dispatch(j.Key.Namespace)
-	p.namespaceChanged(j.Key.Namespace)
+	p.notify(entry, now.Add(p.options.NoticeDelay))
+	p.queue(ns, entry, now)
+	p.settle(ns)
+}
+
+// update takes over what of a job may change without another render.
+func (p *Pool) update(j *job, to Job) {
+	ns := p.namespace(j.Key.Namespace)
+	queued := j.readyAt >= 0
+	if queued {
+		ns.removeReady(j)
+	}
+	j.Priority, j.Created, j.BackoffLimit, j.Cost = to.Priority, to.Created, to.BackoffLimit, to.Cost
+	if j.run != nil {
+		j.run.deadline = j.run.deadline.Add(to.Timeout - j.Timeout)
+	}
+	j.Timeout = to.Timeout
+	if queued {
+		ns.addReady(j)
+	}
 }
 
 // Forget removes a job. The pod that renders it gets ErrGone for its next heartbeat.
 func (p *Pool) Forget(key types.NamespacedName) {
 	defer p.lock()()
 	if j := p.jobs[key]; j != nil {
+		ns := p.namespace(key.Namespace)
 		p.drop(j)
+		p.settle(ns)
 	}
 }
 
@@ -229,121 +384,70 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, revision string) S
 		return State{}
 	}
 	s := State{
-		Phase: j.phase, PodName: j.podName, RenderedPages: j.pages, Attempts: j.attempts,
-		TotalPages: j.TotalPages, Progress: j.progress, AcceptedTime: j.accepted, RenderedTime: j.rendered, Message: j.message, Failure: j.failure,
+		Phase: j.phase, PodName: j.podName, Attempts: j.attempts, TotalPages: j.TotalPages, Files: j.Files,
+		AcceptedTime: j.accepted, RenderedTime: j.rendered, Failure: j.failure,
 	}
-	if j.phase == Rendering {
-		s.TaskID, s.FileCount = taskID(j.UID, j.Revision, j.attempts), len(j.Task.Files())
-	}
-	if j.phase == Queued && s.Message == "" {
-		s.Message = p.waitMessage(j)
+	switch {
+	case j.phase == Queued:
+		s.Wait = p.waitOf(j)
+	case j.phase == Rendered:
+		s.RenderedPages = j.Pages
+	case j.run != nil:
+		s.TaskID, s.Attempt, s.RenderedPages, s.Progress = j.taskID(), j.attempt, j.run.pages, j.run.progress
 	}
 	return s
 }
 
-// Expire acts on the time that has passed: deadlines, missing heartbeats, due attempts. Call it about once a second.
+// Files returns the stored files of a task that a pod renders, in the order of their arrival.
+func (p *Pool) Files(taskID string) []file.File {
+	defer p.lock()()
+	uid, _, _, _ := parseTaskID(taskID)
+	if j := p.byUID[uid]; j != nil && j.run != nil && j.taskID() == taskID {
+		return j.run.files.Stored()
+	}
+	return nil
+}
+
+// Expire acts on the time that has passed: leases, deadlines, due attempts and notices. Call it about once a second.
 func (p *Pool) Expire() {
 	defer p.lock()()
 	now := p.options.Now()
-	for name, ns := range p.namespaces {
-		for _, pod := range ns.pods {
-			j := pod.job
-			switch {
-			case j != nil && now.After(j.deadline.Add(p.options.HeartbeatTimeout)):
-				p.fail(j, &render.Error{
-					Reason:   ReasonDeadlineExceeded,
-					Message:  fmt.Sprintf("rendering took longer than timeoutSeconds (%d s)", int(j.Timeout.Seconds())),
-					Terminal: true,
-				})
-			case j != nil && now.Sub(pod.lastSeen) > p.options.HeartbeatTimeout:
-				p.lose(j, fmt.Sprintf("render pod %s has not sent a heartbeat for %s", pod.Name, p.options.HeartbeatTimeout))
-			case pod.announced != "" && now.Sub(p.started) > p.options.AdoptionGrace:
-				pod.announced = ""
-			}
+	if !p.expired.IsZero() && now.Sub(p.expired) > p.options.Lease/2 {
+		p.awake = now // this process stood still: it could hear nobody
+	}
+	p.expired = now
+	p.ripen(now)
+	for _, ns := range slices.Clone(p.order) {
+		p.check(ns, now)
+		if ns.isEmpty() {
+			p.removeNamespace(ns)
+			continue
 		}
-		if len(ns.queue) > 0 {
-			p.dispatch(name)
-			p.namespaceChanged(name)
-		}
-		if len(ns.queue) == 0 && len(ns.pods) == 0 && len(ns.launching) == 0 {
-			delete(p.namespaces, name)
-		}
+		p.dispatch(ns, now)
+	}
+	p.balance(now)
+	p.flushNotices(now)
+}
+
+// ripen makes the jobs ready whose next attempt is due.
+func (p *Pool) ripen(now time.Time) {
+	for p.delayed.len() > 0 && !p.delayed.top().notBefore.After(now) {
+		j := p.delayed.top()
+		p.delayed.remove(j)
+		ns := p.namespace(j.Key.Namespace)
+		ns.delayed--
+		ns.addReady(j)
 	}
 }
 
-// drop removes a job from the pool, its queue and its pod. The lock must be held.
-func (p *Pool) drop(j *job) {
-	p.release(j)
-	p.dequeue(j)
-	delete(p.jobs, j.Key)
-}
-
-// dequeue removes a job from its queue.
-func (p *Pool) dequeue(j *job) {
-	ns := p.namespace(j.Key.Namespace)
-	for i, q := range ns.queue {
-		if q == j {
-			ns.queue = append(ns.queue[:i:i], ns.queue[i+1:]...)
-			return
-		}
-	}
-}
-
-// release takes a job from its pod, which becomes idle.
-func (p *Pool) release(j *job) {
-	if j.pod != nil {
-		j.pod.job = nil
-		j.pod.idleSince = p.options.Now()
-		j.pod = nil
-	}
-}
-
-// lose ends an attempt whose pod is lost.
-func (p *Pool) lose(j *job, message string) {
-	p.retry(j, &render.Error{Reason: ReasonPodLost, Message: message})
-}
-
-// retry queues a job for its next attempt, or fails it if none is left.
-func (p *Pool) retry(j *job, failure *render.Error) {
-	if j.attempts > j.BackoffLimit {
-		p.fail(j, &render.Error{
-			Reason:   ReasonBackoffLimitExceeded,
-			Message:  fmt.Sprintf("%d attempts were lost, the last because %s", j.attempts, failure.Message),
-			Terminal: true,
-		})
-		return
-	}
-	p.release(j)
-	j.phase, j.pages, j.progress, j.message = Queued, 0, nil, failure.Message
-	j.notBefore = p.options.Now().Add(p.options.RetryDelay << max(j.attempts-1, 0))
-	p.requeue(j)
-}
-
-// requeue puts a job at the head of its queue, because it has waited before.
-func (p *Pool) requeue(j *job) {
-	ns := p.namespace(j.Key.Namespace)
-	ns.queue = append([]*job{j}, ns.queue...)
-	p.jobChanged(j.Key)
-	p.dispatch(j.Key.Namespace)
-	p.namespaceChanged(j.Key.Namespace)
-}
-
-// fail ends a job.
-func (p *Pool) fail(j *job, failure *render.Error) {
-	p.release(j)
-	p.dequeue(j)
-	j.phase, j.failure, j.message = Failed, failure, ""
-	p.jobChanged(j.Key)
-}
-
-// namespace returns a namespace's state, which it creates if needed.
-func (p *Pool) namespace(name string) *namespace {
-	ns := p.namespaces[name]
-	if ns == nil {
-		ns = &namespace{pods: map[types.UID]*pod{}, launching: map[string]*job{}}
-		p.namespaces[name] = ns
-	}
-	return ns
+// settle acts on a change in a namespace: pods take jobs, and Decide is called if it would return something.
+func (p *Pool) settle(ns *namespace) {
+	now := p.options.Now()
+	p.ripen(now)
+	p.check(ns, now)
+	p.balance(now)
+	p.dispatch(ns, now)
+	p.flushNotices(now)
 }
 
 // lock takes the lock. It returns a function that releases the lock and then reports the changes.
@@ -353,10 +457,10 @@ func (p *Pool) lock() func() {
 		changed := p.changed
 		p.changed = changes{}
 		p.mu.Unlock()
-		for key := range changed.jobs {
+		for _, key := range changed.keys {
 			p.options.JobChanged(key)
 		}
-		for name := range changed.namespaces {
+		for _, name := range slices.Sorted(maps.Keys(changed.namespaces)) {
 			p.options.NamespaceChanged(name)
 		}
 	}
@@ -366,7 +470,10 @@ func (p *Pool) jobChanged(key types.NamespacedName) {
 	if p.changed.jobs == nil {
 		p.changed.jobs = map[types.NamespacedName]bool{}
 	}
-	p.changed.jobs[key] = true
+	if !p.changed.jobs[key] {
+		p.changed.jobs[key] = true
+		p.changed.keys = append(p.changed.keys, key)
+	}
 }
 
 func (p *Pool) namespaceChanged(name string) {
@@ -374,17 +481,4 @@ func (p *Pool) namespaceChanged(name string) {
 		p.changed.namespaces = map[string]bool{}
 	}
 	p.changed.namespaces[name] = true
-}
-
-func taskID(uid types.UID, revision string, attempt int) string {
-	return fmt.Sprintf("%s.%s.%d", uid, revision, attempt)
-}
-
-func parseTaskID(id string) (uid types.UID, revision string, attempt int, ok bool) {
-	parts := strings.Split(id, ".")
-	if len(parts) != 3 {
-		return "", "", 0, false
-	}
-	attempt, err := strconv.Atoi(parts[2])
-	return types.UID(parts[0]), parts[1], attempt, err == nil
 }

@@ -6,6 +6,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,17 +28,17 @@ func newWorld(t *testing.T) *world {
 	w.Pool = New(Options{
 		Now:        func() time.Time { return w.now },
 		JobChanged: func(types.NamespacedName) {}, NamespaceChanged: func(string) {},
-		MaxPodsPerNamespace: 2,
+		Defaults: Settings{Max: 2},
 	})
 	return w
 }
 
 func key(name string) types.NamespacedName { return types.NamespacedName{Namespace: "ns", Name: name} }
 
-func (w *world) enqueue(name, revision string) Job {
+func (w *world) enqueue(name string, revision int) Job {
 	j := Job{
-		Key: key(name), UID: types.UID("uid-" + name), Revision: revision, Timeout: time.Minute, BackoffLimit: 1,
-		Task: render.Task{Pages: []render.Page{{Number: 1}}},
+		Key: key(name), UID: types.UID("uid-" + name), Revision: strconv.Itoa(revision), Timeout: time.Minute, BackoffLimit: 1, Cost: time.Second,
+		Pages: 1, Files: 1,
 	}
 	w.Enqueue(j)
 	return j
@@ -45,9 +46,9 @@ func (w *world) enqueue(name, revision string) Job {
 
 // launch creates the pods that the pool wants, as the controller does, and returns them.
 func (w *world) launch() (pods []PodID) {
-	for _, l := range w.Decide("ns") {
+	for _, l := range w.Decide("ns").Launch {
 		id := PodID{Namespace: "ns", Name: l.PodName, UID: types.UID("pod-" + l.PodName)}
-		w.Launched(l, id.UID, nil)
+		w.Launched("ns", l, id.UID, nil)
 		pods = append(pods, id)
 	}
 	return pods
@@ -76,7 +77,7 @@ func (w *world) phase(name string, want Phase) State {
 
 func TestJobGoesThroughItsPhases(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	w.phase("a", Queued)
 	pods := w.launch()
 	if len(pods) != 1 || len(w.launch()) != 0 {
@@ -97,7 +98,7 @@ func TestJobGoesThroughItsPhases(t *testing.T) {
 	if err := w.Finish(pods[0], a.TaskID, nil); !errors.Is(err, ErrGone) {
 		t.Errorf("a second result: got %v", err)
 	}
-	w.enqueue("b", "1")
+	w.enqueue("b", 1)
 	if len(w.launch()) != 0 {
 		t.Error("a pod was launched although one is idle")
 	}
@@ -108,7 +109,7 @@ func TestJobGoesThroughItsPhases(t *testing.T) {
 
 func TestWaitingPollIsWoken(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	if err := w.Finish(pod, a.TaskID, nil); err != nil {
@@ -119,7 +120,7 @@ func TestWaitingPollIsWoken(t *testing.T) {
 		next, _ := w.Next(t.Context(), pod)
 		got <- next
 	}()
-	w.enqueue("b", "1")
+	w.enqueue("b", 1)
 	if next := <-got; next == nil || next.Key != key("b") {
 		t.Errorf("got %+v", next)
 	}
@@ -128,7 +129,7 @@ func TestWaitingPollIsWoken(t *testing.T) {
 func TestPodsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"a", "b", "c", "d"} {
-		w.enqueue(name, "1")
+		w.enqueue(name, 1)
 	}
 	if n := len(w.launch()); n != 2 {
 		t.Errorf("got %d pods, want 2", n)
@@ -137,7 +138,7 @@ func TestPodsAreBounded(t *testing.T) {
 
 func TestUnknownPodsAreRejected(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	for name, id := range map[string]PodID{
@@ -160,11 +161,11 @@ func TestUnknownPodsAreRejected(t *testing.T) {
 
 func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	w.now = w.now.Add(10 * time.Second)
-	w.enqueue("a", "2")
+	w.enqueue("a", 2)
 	if err := w.Heartbeat(pod, a.TaskID); !errors.Is(err, ErrGone) {
 		t.Errorf("after a change: got %v", err)
 	}
@@ -181,7 +182,7 @@ func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 
 func TestLostAttemptsAreRepeatedUpToTheBackoffLimit(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	for attempt := 1; attempt <= 2; attempt++ {
 		pods := w.launch()
 		if len(pods) != 1 {
@@ -190,7 +191,7 @@ func TestLostAttemptsAreRepeatedUpToTheBackoffLimit(t *testing.T) {
 		if w.poll(pods[0]) == nil {
 			t.Fatalf("attempt %d: no task", attempt)
 		}
-		w.ObservePods("ns", []PodView{{Name: pods[0].Name, UID: pods[0].UID, Owner: "uid-a", Ended: true, Message: "OOMKilled (exit code 137)"}})
+		w.ObservePods("ns", []PodView{{Name: pods[0].Name, UID: pods[0].UID, Ended: true, Problem: Problem{"OOMKilled", "out of memory"}}})
 		w.now = w.now.Add(time.Minute)
 	}
 	s := w.phase("a", Failed)
@@ -201,16 +202,16 @@ func TestLostAttemptsAreRepeatedUpToTheBackoffLimit(t *testing.T) {
 
 func TestDeletedPodOfAnotherJobDoesNotCountAsAttempt(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	if err := w.Finish(pod, a.TaskID, nil); err != nil {
 		t.Fatal(err)
 	}
-	w.enqueue("b", "1")
+	w.enqueue("b", 1)
 	w.poll(pod)
 	w.phase("b", Rendering)
-	w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Owner: "uid-a", Deleting: true}})
+	w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Deleting: true}})
 	if s := w.phase("b", Queued); s.Attempts != 0 {
 		t.Errorf("got %d attempts", s.Attempts)
 	}
@@ -218,7 +219,7 @@ func TestDeletedPodOfAnotherJobDoesNotCountAsAttempt(t *testing.T) {
 
 func TestPodWithoutHeartbeatLosesItsTask(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	w.poll(pod)
 	w.now = w.now.Add(14 * time.Second)
@@ -231,7 +232,7 @@ func TestPodWithoutHeartbeatLosesItsTask(t *testing.T) {
 
 func TestOverdueTaskFails(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	for range 8 {
@@ -246,7 +247,7 @@ func TestOverdueTaskFails(t *testing.T) {
 
 func TestIdlePodIsRetired(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
 	if err := w.Finish(pod, a.TaskID, nil); err != nil {
@@ -258,7 +259,7 @@ func TestIdlePodIsRetired(t *testing.T) {
 	if _, err := w.Next(t.Context(), pod); !errors.Is(err, ErrRetire) {
 		t.Errorf("got %v", err)
 	}
-	w.enqueue("b", "1")
+	w.enqueue("b", 1)
 	if len(w.launch()) != 1 {
 		t.Error("a retired pod still counts as available")
 	}
@@ -267,17 +268,17 @@ func TestIdlePodIsRetired(t *testing.T) {
 // A new manager finds a pod of an earlier one, and waits for its announcement before it assigns the job to another pod.
 func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 	pod := PodID{Namespace: "ns", Name: "render-uid-a-1-1", UID: "pod-1"}
-	view := []PodView{{Name: pod.Name, UID: pod.UID, Owner: "uid-a"}}
+	view := []PodView{{Name: pod.Name, UID: pod.UID}}
 	for name, announce := range map[string]func(w *world){
 		"the pod comes first": func(w *world) {
 			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
 				w.t.Fatal(err)
 			}
-			w.enqueue("a", "1")
+			w.enqueue("a", 1)
 		},
 		"the job comes first": func(w *world) {
-			w.enqueue("a", "1")
-			if len(w.Decide("ns")) != 0 {
+			w.enqueue("a", 1)
+			if len(w.Decide("ns").Launch) != 0 {
 				w.t.Fatal("another pod was launched before the first could announce its task")
 			}
 			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
@@ -302,8 +303,8 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 
 func TestPodOfAnEarlierManagerTakesATaskAfterTheGrace(t *testing.T) {
 	w := newWorld(t)
-	w.ObservePods("ns", []PodView{{Name: "old", UID: "pod-1", Owner: "uid-a"}})
-	w.enqueue("a", "1")
+	w.ObservePods("ns", []PodView{{Name: "old", UID: "pod-1"}})
+	w.enqueue("a", 1)
 	w.now = w.now.Add(6 * time.Second)
 	w.Expire()
 	// The old pod is not lost, so it takes the job with its first poll.
@@ -316,7 +317,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 	w := newWorld(t)
 	changes := 0
 	w.options.JobChanged = func(types.NamespacedName) { changes++ }
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	task := w.poll(pod).TaskID
 	if s := w.phase("a", Rendering); s.Progress != nil {
@@ -345,7 +346,7 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 
 func TestFilesOfExtraSizesDoNotCountAsPages(t *testing.T) {
 	w := newWorld(t)
-	w.enqueue("a", "1")
+	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	task := w.poll(pod).TaskID
 	w.Stored(pod, task, 3)

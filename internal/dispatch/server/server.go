@@ -10,25 +10,28 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/dispatch/wire"
 	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
+
+// buildTimeout bounds the building of a task.
+const buildTimeout = 15 * time.Second
 
 // Reviewer returns the pod to which a token is bound.
 type Reviewer interface {
@@ -40,9 +43,17 @@ type Pool interface {
 	Next(ctx context.Context, id pool.PodID) (*pool.Assignment, error)
 	Heartbeat(id pool.PodID, task string) error
 	Holds(id pool.PodID, task string) (*pool.Assignment, error)
+	Listen()
+	Postpone(id pool.PodID, task, reason, message string) error
 	Stored(id pool.PodID, task string, files int)
 	Progress(id pool.PodID, task string, progress render.Progress)
 	Finish(id pool.PodID, task string, failure *render.Error) error
+}
+
+// Tasks builds tasks. A *reconcile.TerminalError fails the job, and a *reconcile.WaitingError postpones it with its reason; after any
+// other error, the job is tried again.
+type Tasks interface {
+	Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, error)
 }
 
 // Store keeps rendered files.
@@ -56,6 +67,7 @@ type Store interface {
 type Options struct {
 	Reviewer Reviewer
 	Pool     Pool
+	Tasks    Tasks
 	Store    Store
 	// Now returns the time.
 	Now func() time.Time
@@ -65,20 +77,15 @@ type Options struct {
 	MaxPage int64
 }
 
-// Server answers render pods.
-type Server struct {
-	Options
-	mu sync.Mutex
-	// stored has the files that this process has stored, by task. Files of an earlier process are read from the store.
-	stored map[string][]file.File
-}
+// Server answers render pods. It keeps nothing of a task: the pool does, as long as a pod renders it.
+type Server struct{ Options }
 
 // New returns a Server.
 func New(options Options) *Server {
 	if options.MaxPage == 0 {
 		options.MaxPage = wire.MaxPage
 	}
-	return &Server{Options: options, stored: map[string][]file.File{}}
+	return &Server{Options: options}
 }
 
 // Serve answers on a listener until ctx ends.
@@ -98,6 +105,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 		defer close(stopped)
 		_ = server.Close() // pods poll the next manager
 	})
+	s.Pool.Listen()
 	err := server.ServeTLS(listener, "", "")
 	if !stop() {
 		<-stopped
@@ -143,27 +151,72 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	ctx, cancel := context.WithTimeout(r.Context(), wire.PollTimeout)
 	defer cancel()
-	assignment, err := s.Pool.Next(ctx, pod)
-	if err != nil {
-		s.respond(w, err)
+	for {
+		assignment, err := s.Pool.Next(ctx, pod)
+		if err != nil {
+			s.respond(w, err)
+			return
+		}
+		if assignment == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		task, ok := s.build(ctx, pod, assignment)
+		if !ok {
+			continue // the pod takes the next one
+		}
+		s.send(w, assignment, task)
 		return
 	}
-	if assignment == nil {
-		w.WriteHeader(http.StatusNoContent)
-		return
+}
+
+// build returns the task of an assignment. If it cannot be built, build takes it back from the pod, and ok is false.
+func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (task render.Task, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
+	defer cancel()
+	task, err := s.Tasks.Task(ctx, a.Key, a.UID, a.Revision)
+	terminal, waiting := reconcile.AsTerminal(err), reconcile.AsWaiting(err)
+	switch {
+	case err == nil:
+		a.Files.Expect(task.Files())
+		return task, true
+	case terminal != nil:
+		// The pool drops the task if it is not the pod's any more.
+		_ = s.Pool.Finish(pod, a.TaskID, &render.Error{Reason: terminal.Reason, Message: bounded(terminal.Message, maxMessage), Terminal: true})
+	case waiting != nil:
+		_ = s.Pool.Postpone(pod, a.TaskID, waiting.Reason, bounded(waiting.Message, maxMessage))
+	default:
+		s.log(a).Error(err, "Failed to build a task")
+		_ = s.Pool.Postpone(pod, a.TaskID, pool.ReasonRetrying, "the task could not be built; it is tried again")
 	}
-	// A pod that polls again for a lost answer takes the task again.
-	s.log(assignment).Info("Assigned RenderJob to render pod", "timeout", assignment.Timeout)
+	return render.Task{}, false
+}
+
+// send answers a poll with a task. A pod that did not receive it polls again and takes it again.
+func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Task) {
+	s.log(a).Info("Assigned RenderJob to render pod", "timeout", a.Timeout)
 	failpoint.Hit("dispatch.after-assign-before-answer")
 	w.Header().Set("Content-Type", "application/json")
-	err = json.NewEncoder(w).Encode(wire.Assignment{
-		TaskID:              assignment.TaskID,
-		TimeoutMilliseconds: assignment.Deadline.Sub(s.Now()).Milliseconds(),
-		Task:                assignment.Task,
+	err := json.NewEncoder(w).Encode(wire.Assignment{
+		TaskID:              a.TaskID,
+		TimeoutMilliseconds: a.Deadline.Sub(s.Now()).Milliseconds(),
+		Task:                task,
 	})
 	if err != nil {
-		s.log(assignment).V(1).Info("Failed to send a task; the pod polls again", "error", err.Error())
+		s.log(a).V(1).Info("Failed to send a task; the pod polls again", "error", err.Error())
 	}
+}
+
+// expected returns the files of a task that the pod holds. A task of an earlier process is built again for it.
+func (s *Server) expected(ctx context.Context, pod pool.PodID, a *pool.Assignment) ([]file.File, error) {
+	files := a.Files.Expected()
+	if files == nil {
+		if _, ok := s.build(ctx, pod, a); !ok {
+			return nil, pool.ErrGone
+		}
+		files = a.Files.Expected()
+	}
+	return files, nil
 }
 
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
@@ -190,8 +243,13 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		s.respond(w, err)
 		return
 	}
+	files, err := s.expected(r.Context(), pod, assignment)
+	if err != nil {
+		s.respond(w, err)
+		return
+	}
 	number, err := strconv.Atoi(r.PathValue("page"))
-	expected := find(assignment.Task.Files(), file.ID{Page: number, ExtraSize: r.PathValue("extraSize")})
+	expected := find(files, file.ID{Page: number, ExtraSize: r.PathValue("extraSize")})
 	if err != nil || expected == nil {
 		http.Error(w, "the task has no such page", http.StatusBadRequest)
 		return
@@ -209,24 +267,36 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	deadline := s.Now().Add(30*time.Second + time.Duration(r.ContentLength>>16)*time.Second)
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // some test servers have no deadlines
 	stored, err := s.Store.Put(r.Context(), ref(assignment), assignment.Attempt, *expected, r.Body, s.MaxPage)
-	if errors.Is(err, content.ErrTooLarge) {
+	switch {
+	case errors.Is(err, content.ErrTooLarge):
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
-		return
-	}
-	if err != nil {
+	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
+		s.postpone(w, pod, assignment, err)
+	case err != nil:
 		s.log(assignment).Error(err, "Failed to store a file", "file", expected.Name)
 		s.tryAgain(w)
-		return
+	default:
+		s.Pool.Stored(pod, task, assignment.Files.Store(stored))
+		w.WriteHeader(http.StatusNoContent)
 	}
-	s.Pool.Stored(pod, task, s.remember(task, stored))
-	w.WriteHeader(http.StatusNoContent)
+}
+
+// postpone puts a task back whose files find no room in the content store. The pod drops it.
+func (s *Server) postpone(w http.ResponseWriter, pod pool.PodID, a *pool.Assignment, err error) {
+	message := "the content store is full; the job is rendered when there is room again"
+	if errors.Is(err, content.ErrQuota) {
+		message = "the files of the namespace use up its quota of the content store; delete jobs that are not needed any more"
+	}
+	if s.Pool.Postpone(pod, a.TaskID, pool.ReasonContentStoreFull, message) == nil {
+		s.log(a).Info("The content store has no room for RenderJob", "error", err.Error())
+	}
+	http.Error(w, "the content store is full", http.StatusInsufficientStorage)
 }
 
 func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	task := r.PathValue("task")
 	assignment, err := s.Pool.Holds(pod, task)
 	if err != nil {
-		s.forget(task)
 		s.respond(w, err)
 		return
 	}
@@ -236,15 +306,25 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	if f := result.Failure; f != nil {
-		s.forget(task)
-		err := s.Pool.Finish(pod, task, &render.Error{Reason: f.Reason, Message: truncate(f.Message), Terminal: f.Terminal})
+		failure := valid(*f)
+		err := s.Pool.Finish(pod, task, failure)
 		if err == nil {
-			s.log(assignment).Info("Render pod failed to render RenderJob", "reason", truncate(f.Reason), "terminal", f.Terminal, "duration", s.elapsed(assignment))
+			s.log(assignment).Info("Render pod failed to render RenderJob", "reason", failure.Reason, "terminal", f.Terminal, "duration", s.elapsed(assignment))
 		}
 		s.respond(w, err)
 		return
 	}
-	manifest, missing := s.manifest(r.Context(), assignment, result)
+	files, err := s.expected(r.Context(), pod, assignment)
+	if err != nil {
+		s.respond(w, err)
+		return
+	}
+	manifest, missing, err := s.manifest(r.Context(), assignment, files, result)
+	if err != nil {
+		s.log(assignment).Error(err, "Failed to read a stored file")
+		s.tryAgain(w)
+		return
+	}
 	if len(missing) > 0 {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusConflict)
@@ -252,13 +332,18 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	failpoint.Hit("content.before-commit")
-	if _, err := s.Store.PutManifest(r.Context(), ref(assignment), manifest); err != nil {
+	// The first commit of a revision wins, so a failure after it means no more than another answer.
+	_, err = s.Store.PutManifest(r.Context(), ref(assignment), manifest)
+	switch {
+	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
+		s.postpone(w, pod, assignment, err)
+		return
+	case err != nil:
 		s.log(assignment).Error(err, "Failed to store a manifest")
 		s.tryAgain(w)
 		return
 	}
 	failpoint.Hit("content.after-commit")
-	s.forget(task)
 	err = s.Pool.Finish(pod, task, nil)
 	if err == nil {
 		s.log(assignment).Info("Render pod rendered RenderJob", "files", len(manifest.Files), "duration", s.elapsed(assignment))
@@ -268,7 +353,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 
 // log returns a logger with the job and the pod of an assignment. It has nothing of the job's content.
 func (s *Server) log(a *pool.Assignment) logr.Logger {
-	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "revision", a.Revision, "pod", a.PodName, "attempt", a.Attempt)
+	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "revision", a.Revision, "pod", a.PodName, "attempt", a.Attempts)
 }
 
 // elapsed returns the time since the pod took the task.
@@ -276,25 +361,23 @@ func (s *Server) elapsed(a *pool.Assignment) time.Duration {
 	return s.Now().Sub(a.Deadline.Add(-a.Timeout))
 }
 
-// manifest returns the manifest of a task, with the dimensions that the pod reports, and the missing files: those that are not stored
-// with the SHA256 that the pod reports.
-func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.Result) (m content.Manifest, missing []file.ID) {
+// manifest returns the manifest of a task and the missing files: those that are not stored with the SHA256 that the pod reports.
+func (s *Server) manifest(ctx context.Context, a *pool.Assignment, files []file.File, result wire.Result) (m content.Manifest, missing []file.ID, err error) {
 	m = content.Manifest{
-		Attempt: a.Attempt, Attempts: a.Attempt, RenderedTime: s.Now(),
-		RenderMilliseconds: max(result.RenderMilliseconds, 0),
-		PodName:            a.PodName, TotalPages: a.TotalPages, RenderedPages: len(a.Task.Pages),
+		Attempt: a.Attempt, Attempts: a.Attempts, RenderedTime: s.Now(), RenderMilliseconds: min(max(result.RenderMilliseconds, 0), s.elapsed(a).Milliseconds()),
+		PodName: a.PodName, TotalPages: a.TotalPages, RenderedPages: a.Pages, Warnings: warnings(result.Warnings),
 	}
-	for i, w := range result.Warnings {
-		if i < wire.MaxWarnings {
-			m.Warnings = append(m.Warnings, content.Warning{Title: truncate(w.Title), Details: truncate(w.Details)})
-		}
-	}
-	stored := s.Files(a.TaskID)
-	for _, expected := range a.Task.Files() {
+	stored := a.Files.Stored()
+	for _, expected := range files {
 		sent, kept := find(result.Files, expected.ID), find(stored, expected.ID)
 		if kept == nil {
-			if inspected, err := s.Store.Inspect(ctx, ref(a), a.Attempt, expected); err == nil {
+			// Another process may have stored it.
+			inspected, err := s.Store.Inspect(ctx, ref(a), a.Attempt, expected)
+			switch {
+			case err == nil:
 				kept = &inspected
+			case !errors.Is(err, content.ErrNotFound):
+				return m, nil, err
 			}
 		}
 		if sent == nil || kept == nil || kept.SHA256 != sent.SHA256 {
@@ -302,10 +385,10 @@ func (s *Server) manifest(ctx context.Context, a *pool.Assignment, result wire.R
 			continue
 		}
 		f := *kept
-		f.Width, f.Height = sent.Width, sent.Height
+		f.Width, f.Height = pixels(sent.Width), pixels(sent.Height)
 		m.Files = append(m.Files, f)
 	}
-	return m, missing
+	return m, missing, nil
 }
 
 // find returns the file with an ID, nil if there is none.
@@ -315,31 +398,6 @@ func find(files []file.File, id file.ID) *file.File {
 		return nil
 	}
 	return &files[i]
-}
-
-// remember records a stored file of a task, and returns the number of the task's stored files.
-func (s *Server) remember(task string, f file.File) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if earlier := find(s.stored[task], f.ID); earlier != nil {
-		*earlier = f
-	} else {
-		s.stored[task] = append(s.stored[task], f)
-	}
-	return len(s.stored[task])
-}
-
-// Files returns the files that this process has stored for an unfinished task, in the order of their arrival.
-func (s *Server) Files(task string) []file.File {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.stored[task])
-}
-
-func (s *Server) forget(task string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.stored, task)
 }
 
 // respond answers with the status for an error of the pool: 204 for none.
@@ -364,5 +422,3 @@ func (s *Server) tryAgain(w http.ResponseWriter) {
 func ref(a *pool.Assignment) content.Ref {
 	return content.Ref{Namespace: a.Key.Namespace, JobUID: string(a.UID), Revision: a.Revision}
 }
-
-func truncate(text string) string { return strings.ToValidUTF8(fmt.Sprintf("%.1000s", text), "") }

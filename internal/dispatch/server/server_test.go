@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,7 +89,7 @@ func user(pod string) authenticationv1.UserInfo {
 
 const (
 	// launched is the pod that the pool launches for the job, and other is a pod that existed before.
-	launched = "render-job-1-1"
+	launched = "render-launched"
 	other    = "render-other"
 )
 
@@ -101,6 +102,9 @@ type world struct {
 	changed chan struct{}
 	store   *content.Store
 	http    http.Handler
+	// task of the job, or why it cannot be built.
+	task      render.Task
+	taskError error
 }
 
 func newWorld(t *testing.T) *world {
@@ -108,7 +112,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100)}
 	w.pool = pool.New(pool.Options{
 		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
-		AdoptionGrace: time.Nanosecond,
+		AdoptionGrace: time.Nanosecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
 	})
 	store, err := content.Open(t.Context(), "file://"+t.TempDir(), content.Options{})
 	if err != nil {
@@ -118,25 +122,30 @@ func newWorld(t *testing.T) *world {
 	w.store = store
 	s := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
-		Pool:     w.pool, Store: store, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
+		Pool:     w.pool, Tasks: w, Store: store, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
 	})
 	w.http = s.Handler()
 	return w
+}
+
+// Task implements server.Tasks.
+func (w *world) Task(context.Context, types.NamespacedName, types.UID, string) (render.Task, error) {
+	return w.task, w.taskError
 }
 
 // enqueue hands the job to the pool and launches its pod.
 func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
-		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Revision: "1", Timeout: time.Minute, TotalPages: 3,
-		Task: render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes},
+		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Revision: "1", Timeout: time.Minute, TotalPages: 3, Pages: 2,
 	})
-	launches := w.pool.Decide("ns")
+	w.task = render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes}
+	launches := w.pool.Decide("ns").Launch
 	if len(launches) != 1 || launches[0].PodName != launched {
 		w.t.Fatalf("the pool asks for %+v", launches)
 	}
-	w.pool.Launched(launches[0], "uid-"+launched, nil)
-	w.pool.ObservePods("ns", []pool.PodView{{Name: launched, UID: "uid-" + launched, Owner: "job"}, {Name: other, UID: "uid-" + other}})
+	w.pool.Launched("ns", launches[0], "uid-"+launched, nil)
+	w.pool.ObservePods("ns", []pool.PodView{{Name: launched, UID: "uid-" + launched}, {Name: other, UID: "uid-" + other}})
 }
 
 // call makes a request as a pod.
@@ -164,6 +173,12 @@ func (w *world) begin() string {
 		w.t.Fatalf("poll: HTTP %d, %v", recorder.Code, err)
 	}
 	return a.TaskID
+}
+
+// attemptOf returns the number at the end of a task's id.
+func attemptOf(task string) int {
+	n, _ := strconv.Atoi(task[strings.LastIndex(task, ".")+1:])
+	return n
 }
 
 func png() http.Header { return http.Header{"Content-Type": {"image/png"}} }
@@ -272,7 +287,7 @@ func TestIncompleteFileIsNotStored(t *testing.T) {
 		t.Errorf("got HTTP %d", recorder.Code)
 	}
 	half := file.File{ID: file.ID{Page: 1}, Format: "png"}
-	if _, err := w.store.Inspect(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"}, 1, half); !errors.Is(err, content.ErrNotFound) {
+	if _, err := w.store.Inspect(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"}, attemptOf(task), half); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("an incomplete file was stored: %v", err)
 	}
 }
@@ -326,7 +341,7 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := content.Manifest{
-		Version: manifest.Version, Attempt: 1, Attempts: 1, RenderedTime: manifest.RenderedTime, PodName: launched, TotalPages: 3, RenderedPages: 2,
+		Version: manifest.Version, Attempt: attemptOf(task), Attempts: 1, RenderedTime: manifest.RenderedTime, PodName: launched, TotalPages: 3, RenderedPages: 2,
 		Files: []file.File{
 			{ID: file.ID{Page: 1}, Name: "card_page_1.png", Format: "png", Width: 10, Height: 20, Size: 3, SHA256: sum("one"), ContentHash: contentHash("one")},
 			{ID: file.ID{Page: 3}, Name: "card_page_3.png", Format: "png", Width: 30, Height: 40, Size: 5, SHA256: sum("three"), ContentHash: contentHash("three")},

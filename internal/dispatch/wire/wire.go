@@ -4,9 +4,9 @@
 // Package wire declares the messages between render pods and the dispatch server: JSON over HTTPS, with the pod as the client.
 //
 //	POST /v1/poll                                    → 200 Assignment | 204 no task yet, poll again | 410 exit
-//	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 try again
+//	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
-//	POST /v1/tasks/{task}/result          Result     → 204 | 409 Missing | 410 the task is gone | 503 try again
+//	POST /v1/tasks/{task}/result          Result     → 204 | 409 Missing | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //
 // Every request carries the pod's service account token. The answers 401 and 403 give no reason.
 package wire
@@ -24,8 +24,8 @@ const (
 	MaxTask = 128 << 20
 	// MaxResult bounds a Result, in bytes of JSON.
 	MaxResult = 1 << 20
-	// MaxWarnings bounds the warnings of a Result.
-	MaxWarnings = 64
+	// MaxWarnings bounds the warnings of a Result, MaxTitle the title of each, and MaxDetails its details, in bytes.
+	MaxWarnings, MaxTitle, MaxDetails = 64, 512, 1024
 	// MaxPage bounds one file in bytes.
 	MaxPage = 512 << 20
 	// PollTimeout is how long the server holds a poll.

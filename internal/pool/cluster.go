@@ -1,0 +1,295 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+const (
+	// quantum is the service, in pod seconds, by which a namespace may be ahead of another before it must give its last pods away.
+	quantum = 10.0
+	// unschedulableDelay is how long pods must find no node before that says anything about the cluster.
+	unschedulableDelay = 10 * time.Second
+	// capacityMemory is how long the pool remembers how many pods the cluster had room for.
+	capacityMemory = time.Minute
+	// reliefTimeout is how long a pod may take to use the room that another namespace has made for it.
+	reliefTimeout = 30 * time.Second
+)
+
+// cluster is what the pool knows about the pods of all namespaces.
+type cluster struct {
+	// service is that of the least served namespace that wants pods, and accounted is when service was last added up.
+	service   float64
+	accounted time.Time
+	// capacity is how many pods nodes had room for when one found no node, and counts until forget.
+	capacity int
+	forget   time.Time
+}
+
+// claim is what a namespace asks for and gets.
+type claim struct {
+	// want is how many pods the namespace needs, live, how many it has, and unscheduled, how many of those have found no node.
+	want, live, unscheduled int
+	// weight of the namespace.
+	weight int
+	// service that the namespace has had, in pod seconds by weight. active is true while it wants pods.
+	service float64
+	active  bool
+	// share of the budget, and fair, the share of the pods for which the cluster has room.
+	share, fair int
+	// launchable is how many pods may be launched now.
+	launchable int
+	// relieved is when another namespace made room for the pods that have found no node; zero if none has.
+	relieved time.Time
+}
+
+// shareOut divides a budget among claims by their weights. Nobody gets more than it wants, and nothing is left over while somebody wants
+// more. Pods that cannot be divided go to those that have had the least service; who has one keeps it for a quantum.
+func shareOut(claims []*claim, budget int, share func(*claim) *int) {
+	total, weights := 0, 0
+	for _, c := range claims {
+		*share(c) = c.want
+		total += c.want
+		weights += c.weight
+	}
+	if total <= budget {
+		return
+	}
+	slices.SortStableFunc(claims, func(a, b *claim) int { return cmp.Compare(a.want*b.weight, b.want*a.weight) })
+	for len(claims) > 0 && claims[0].want*weights <= budget*claims[0].weight {
+		budget -= claims[0].want
+		weights -= claims[0].weight
+		claims = claims[1:]
+	}
+	left := budget
+	for _, c := range claims {
+		*share(c) = budget * c.weight / weights
+		left -= *share(c)
+	}
+	slices.SortStableFunc(claims, func(a, b *claim) int {
+		aHolds, bHolds := a.holds(*share(a)), b.holds(*share(b))
+		return cmp.Or(cmp.Compare(a.service-quantum*float64(aHolds), b.service-quantum*float64(bHolds)), aHolds-bHolds)
+	})
+	for _, c := range claims {
+		if left == 0 {
+			return
+		}
+		if *share(c) < c.want {
+			*share(c)++
+			left--
+		}
+	}
+}
+
+// balance divides the cluster's pods among the namespaces, retires those that are not needed or that another namespace needs more, and
+// calls NamespaceChanged where Decide would return something.
+func (p *Pool) balance(now time.Time) {
+	claims := make([]*claim, 0, len(p.order))
+	total, unscheduled := 0, 0
+	for _, ns := range p.order {
+		p.trim(ns, now)
+		ns.account(now.Sub(p.cluster.accounted))
+		ns.count(now)
+		total += ns.live
+		unscheduled += ns.unscheduled
+		claims = append(claims, &ns.claim)
+	}
+	p.cluster.accounted = now
+	p.cluster.admit(claims)
+	shareOut(slices.Clone(claims), p.options.MaxPods, func(c *claim) *int { return &c.share })
+	room := p.cluster.room(p.options.MaxPods, total, unscheduled, now)
+	shareOut(slices.Clone(claims), room, func(c *claim) *int { return &c.fair })
+
+	// The namespaces that have less than their share need pods of those that have more, if there is no room for both.
+	short := 0
+	for _, c := range claims {
+		if c.unscheduled == 0 {
+			c.relieved = time.Time{}
+		}
+		if missing := min(c.want, c.fair) - (c.live - c.unscheduled); missing > 0 && !c.hopeless(now) {
+			short += missing
+		}
+	}
+	surplus := min(total-unscheduled+short-room, short)
+	for _, ns := range p.order {
+		if surplus > 0 {
+			surplus -= p.yield(ns, surplus, now)
+		}
+		ns.launchable = 0
+		if now.Before(ns.launcher.retry) || ns.unscheduled > 0 || short > 0 && ns.live >= ns.fair {
+			continue
+		}
+		ns.launchable = max(min(ns.want-ns.live, ns.share-ns.live, p.options.MaxPods-total), 0)
+	}
+	for _, ns := range p.order {
+		p.signal(ns, now)
+	}
+}
+
+// holds returns 1 if the namespace has more pods than a share, 0 otherwise.
+func (c *claim) holds(share int) int { return min(max(c.live-c.unscheduled-share, 0), 1) }
+
+// hopeless reports whether room was made for the pods of the namespace, and they did not use it: what they ask for is nowhere.
+func (c *claim) hopeless(now time.Time) bool {
+	return !c.relieved.IsZero() && now.Sub(c.relieved) > reliefTimeout
+}
+
+// account adds up the service of the time since the last call.
+func (ns *namespace) account(passed time.Duration) {
+	ns.service += float64(ns.live) * passed.Seconds() / float64(ns.settings.Weight)
+}
+
+// count sets the claim of the namespace.
+func (ns *namespace) count(now time.Time) {
+	ns.weight, ns.unscheduled, ns.live = ns.settings.Weight, 0, len(ns.launching)
+	for _, pod := range ns.list {
+		if !pod.counts() || pod.state == idle && pod.hash != ns.settings.Hash {
+			continue
+		}
+		ns.live++
+		if pod.lacksNode(now) {
+			ns.unscheduled++
+		}
+	}
+	ns.want = ns.need(now)
+	if now.Before(ns.launcher.retry) {
+		ns.want = min(ns.want, ns.live) // more would be refused: others can use the room
+	}
+}
+
+func (e *pod) lacksNode(now time.Time) bool {
+	return e.state == starting && e.problem.Reason == ReasonUnschedulable && now.Sub(e.troubled) >= unschedulableDelay
+}
+
+// admit lets namespaces that want pods again begin with little more credit than the others.
+func (c *cluster) admit(claims []*claim) {
+	first := true
+	least := c.service
+	for _, claim := range claims {
+		if claim.active && claim.want > 0 && (first || claim.service < least) {
+			first, least = false, claim.service
+		}
+	}
+	c.service = least
+	for _, claim := range claims {
+		if claim.want > 0 && !claim.active {
+			claim.service = max(claim.service, least-quantum)
+		}
+		claim.active = claim.want > 0
+	}
+}
+
+// room returns for how many pods the cluster has room: the budget, or what nodes have taken when some pods find no node.
+func (c *cluster) room(budget, total, unscheduled int, now time.Time) int {
+	if unscheduled > 0 {
+		if !now.Before(c.forget) {
+			c.capacity = 0
+		}
+		c.capacity = max(c.capacity, total-unscheduled, 1)
+		c.forget = now.Add(capacityMemory)
+	}
+	if now.Before(c.forget) {
+		return min(budget, max(c.capacity, total-unscheduled))
+	}
+	return budget
+}
+
+// trim retires the pods that a namespace does not need.
+func (p *Pool) trim(ns *namespace, now time.Time) {
+	fresh, live, outdated := false, len(ns.launching), false
+	for _, pod := range ns.list {
+		stale := pod.hash != ns.settings.Hash
+		outdated = outdated || stale
+		fresh = fresh || !stale && (pod.state == idle || pod.state == rendering)
+		if pod.counts() {
+			live++
+		}
+	}
+	need := -1
+	for _, pod := range ns.list {
+		switch {
+		case pod.state == starting && pod.hash != ns.settings.Hash && pod.running.IsZero() && !pod.foreign:
+			p.discard(pod, now)
+			live--
+		case pod.state == idle && ns.outdated(pod) && (pod.hash == ns.settings.Hash || fresh):
+			p.retire(pod, now)
+			live--
+		case pod.state == idle && now.Sub(pod.since) >= ns.settings.IdleTimeout, pod.state == starting && !pod.foreign && now.Sub(pod.created) >= ns.settings.IdleTimeout:
+			if need < 0 {
+				need = ns.need(now)
+			}
+			if live > need {
+				p.dismiss(pod, now)
+				live--
+			}
+		}
+	}
+	if outdated && ns.launcher.failure != nil {
+		// The pods that replace the outdated ones find no room beside them.
+		for _, pod := range ns.list {
+			if pod.state == idle && pod.hash != ns.settings.Hash {
+				p.retire(pod, now)
+				return
+			}
+		}
+	}
+}
+
+// yield retires up to n pods of a namespace that has more than its share, and returns how many of its pods others can count on: also those
+// that are still rendering, because they are retired when they end their tasks.
+func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
+	if ns.live <= ns.fair {
+		return 0
+	}
+	for _, pod := range ns.list {
+		if ns.live > ns.fair && pod.state == starting && pod.problem.Reason == ReasonUnschedulable {
+			if pod.lacksNode(now) {
+				ns.unscheduled--
+			}
+			ns.live--
+			p.discard(pod, now)
+			ns.launcher.failed(LaunchFailure(pod.problem), now)
+		}
+	}
+	n = max(min(n, ns.live-ns.fair), 0)
+	left := n
+	for _, state := range []podState{starting, idle} {
+		for _, pod := range ns.list {
+			if left > 0 && pod.state == state && !pod.foreign {
+				p.dismiss(pod, now)
+				ns.live--
+				left--
+				p.relieve(now)
+			}
+		}
+	}
+	return n
+}
+
+// relieve records that room was made for the namespaces whose pods find no node.
+func (p *Pool) relieve(now time.Time) {
+	for _, ns := range p.order {
+		if ns.unscheduled > 0 && ns.relieved.IsZero() {
+			ns.relieved = now
+		}
+	}
+}
+
+// dismiss ends a pod that has no task.
+func (p *Pool) dismiss(pod *pod, now time.Time) {
+	if pod.state == starting {
+		p.discard(pod, now)
+	} else {
+		p.retire(pod, now)
+	}
+}
+
+// discard deletes a pod that was never heard.
+func (p *Pool) discard(pod *pod, now time.Time) {
+	pod.become(silent, now)
+	pod.asked = time.Time{}
+}

@@ -1,0 +1,265 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+const (
+	// defaultCost of a job that does not say it.
+	defaultCost = 300 * time.Millisecond
+	// podShare is the work for which a pod is worth its start: shorter jobs share a pod.
+	podShare = 500 * time.Millisecond
+	// onePod is the load of a job that keeps a pod busy for podShare or longer.
+	onePod = 1000
+	// maxUnconfirmed is how many attempts of a job that no pod confirmed do not count.
+	maxUnconfirmed = 3
+)
+
+// epoch is where the numbers of attempts begin. They have at most nine digits until 2056.
+var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// job is a Job with its state.
+type job struct {
+	Job
+	phase    Phase
+	accepted time.Time
+	sequence uint64
+	// attempts that count, with the present one, and attempt, the number of the last one in this process; 0 before.
+	attempts, attempt int
+	// unconfirmed, disrupted and postponed attempts do not count.
+	unconfirmed, disrupted, postponed int
+	// notBefore is when the next attempt may begin.
+	notBefore time.Time
+	// readyAt, delayedAt and noticeAt are the places in heaps, -1 for none. held is true while a pod of an earlier process may have the job.
+	readyAt, delayedAt, noticeAt int
+	held                         bool
+	noticeDue                    time.Time
+	// shown is the reason of the wait that JobChanged last reported.
+	shown string
+	wait  Wait
+	// run is set while a pod renders the job.
+	run      *run
+	podName  string
+	rendered time.Time
+	failure  *render.Error
+}
+
+// run is an attempt that a pod renders.
+type run struct {
+	pod               *pod
+	started, deadline time.Time
+	// confirmed is true once the pod has spoken of the task: it has received it.
+	confirmed  bool
+	pages      int
+	progress   *render.Progress
+	progressAt time.Time // when progress last changed
+	files      *Files
+}
+
+// Files are the files of one attempt, and live as long as it. They are safe for concurrent use.
+type Files struct {
+	mu               sync.Mutex
+	expected, stored []file.File
+}
+
+// Expect sets the files that the attempt must have.
+func (f *Files) Expect(files []file.File) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expected = files
+}
+
+// Expected returns the files that the attempt must have, none if nobody in this process has said it.
+func (f *Files) Expected() []file.File {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.expected
+}
+
+// Store records a stored file, and returns how many are stored.
+func (f *Files) Store(stored file.File) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.stored {
+		if f.stored[i].ID == stored.ID {
+			f.stored[i] = stored
+			return len(f.stored)
+		}
+	}
+	f.stored = append(f.stored, stored)
+	return len(f.stored)
+}
+
+// Stored returns the files that this process has stored, in the order of their arrival.
+func (f *Files) Stored() []file.File {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]file.File(nil), f.stored...)
+}
+
+// load of a job in thousandths of a pod.
+func load(cost time.Duration, isolated bool) int {
+	if cost <= 0 {
+		cost = defaultCost
+	}
+	if isolated || cost >= podShare {
+		return onePod
+	}
+	return max(int(onePod*cost/podShare), 1)
+}
+
+// queue puts a job where it waits: for pods of an earlier process, for its next attempt, or for a pod. Its phase must be Queued.
+func (p *Pool) queue(ns *namespace, j *job, now time.Time) {
+	switch {
+	case p.mayBeRunning(j) && ns.adopting(p, now):
+		j.held = true
+		ns.held[j] = true
+	case j.notBefore.After(now):
+		p.delayed.push(j)
+		ns.delayed++
+	default:
+		ns.addReady(j)
+	}
+}
+
+// mayBeRunning reports whether a pod of an earlier process may render the job.
+func (p *Pool) mayBeRunning(j *job) bool {
+	return j.attempt == 0 && (p.listening.IsZero() || !j.Created.After(p.listening))
+}
+
+// unqueue removes a job from where it waits.
+func (p *Pool) unqueue(j *job) {
+	ns := p.namespace(j.Key.Namespace)
+	if j.readyAt >= 0 {
+		ns.removeReady(j)
+	}
+	if p.delayed.remove(j) {
+		ns.delayed--
+	}
+	if j.held {
+		j.held = false
+		delete(ns.held, j)
+	}
+	p.notices.queue.remove(j)
+}
+
+// drop removes a job from the pool.
+func (p *Pool) drop(j *job) {
+	p.release(j)
+	p.unqueue(j)
+	delete(p.jobs, j.Key)
+	if p.byUID[j.UID] == j {
+		delete(p.byUID, j.UID)
+	}
+}
+
+// release takes a job from its pod, which is idle then.
+func (p *Pool) release(j *job) {
+	if j.run == nil {
+		return
+	}
+	pod := j.run.pod
+	j.run, pod.job = nil, nil
+	if pod.state == rendering {
+		pod.become(idle, p.options.Now())
+	}
+}
+
+// assign gives a job to a pod.
+func (p *Pool) assign(j *job, pod *pod, now time.Time) {
+	p.lastAttempt = max(p.lastAttempt+1, int(now.Sub(epoch)/time.Second))
+	p.start(j, pod, p.lastAttempt, now)
+}
+
+// adopt gives a job back to a pod that has rendered it for an earlier process.
+func (p *Pool) adopt(j *job, pod *pod, attempt int, now time.Time) {
+	p.lastAttempt = max(p.lastAttempt, attempt)
+	p.start(j, pod, attempt, now)
+	j.run.confirmed = true
+}
+
+func (p *Pool) start(j *job, pod *pod, attempt int, now time.Time) {
+	p.unqueue(j)
+	j.attempts++
+	j.attempt = attempt
+	j.phase, j.podName, j.wait, j.shown = Rendering, pod.Name, Wait{}, ""
+	j.run = &run{pod: pod, started: now, deadline: now.Add(j.Timeout), files: &Files{}}
+	pod.become(rendering, now)
+	pod.job, pod.announced = j, ""
+	pod.renders++
+	pod.answer()
+	p.jobChanged(j.Key)
+}
+
+// lose ends an attempt whose pod is lost. excused says that the attempt does not count.
+func (p *Pool) lose(j *job, message string, excused bool) {
+	if excused {
+		p.requeue(j, Wait{ReasonRetrying, message}, p.backoff(j.disrupted)-p.options.RetryDelay)
+		j.disrupted++
+		return
+	}
+	p.retry(j, &render.Error{Reason: ReasonPodLost, Message: message})
+}
+
+// retry queues a job for its next attempt, or fails it if none is left.
+func (p *Pool) retry(j *job, failure *render.Error) {
+	if j.attempts > j.BackoffLimit {
+		p.fail(j, &render.Error{
+			Reason:   ReasonBackoffLimitExceeded,
+			Message:  fmt.Sprintf("%d attempts were lost, the last because %s", j.attempts, failure.Message),
+			Terminal: true,
+		})
+		return
+	}
+	j.attempts++ // requeue takes one back
+	p.requeue(j, Wait{ReasonRetrying, failure.Message}, p.backoff(j.attempts-2))
+}
+
+// requeue ends an attempt that does not count and queues its job again.
+func (p *Pool) requeue(j *job, wait Wait, delay time.Duration) {
+	now := p.options.Now()
+	p.release(j)
+	j.attempts--
+	j.phase, j.wait, j.notBefore = Queued, wait, now.Add(delay)
+	p.queue(p.namespace(j.Key.Namespace), j, now)
+	p.notify(j, now)
+}
+
+// backoff returns the delay after a number of earlier delays.
+func (p *Pool) backoff(earlier int) time.Duration {
+	return min(p.options.RetryDelay<<min(max(earlier, 0), 20), p.options.MaxRetryDelay)
+}
+
+// fail ends a job.
+func (p *Pool) fail(j *job, failure *render.Error) {
+	p.release(j)
+	p.unqueue(j)
+	j.phase, j.failure, j.wait = Failed, failure, Wait{}
+	p.jobChanged(j.Key)
+}
+
+// taskID returns the name of the job's last attempt.
+func (j *job) taskID() string {
+	return string(j.UID) + "." + j.Revision + "." + strconv.Itoa(j.attempt)
+}
+
+func parseTaskID(id string) (uid types.UID, revision string, attempt int, ok bool) {
+	parts := strings.Split(id, ".")
+	if len(parts) != 3 {
+		return "", "", 0, false
+	}
+	attempt, err := strconv.Atoi(parts[2])
+	return types.UID(parts[0]), parts[1], attempt, err == nil && attempt > 0
+}

@@ -1,0 +1,206 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Bounds of one Decision: the first launches are few, and more follow while they succeed.
+const (
+	firstLaunches = 2
+	maxLaunches   = 16
+)
+
+const (
+	// launchTimeout is how long a launch may take until it counts as failed.
+	launchTimeout = time.Minute
+	// minLaunchDelay and maxLaunchDelay bound the wait after failed launches.
+	minLaunchDelay = time.Second
+	maxLaunchDelay = time.Minute
+)
+
+// namespace is a queue with its pods.
+type namespace struct {
+	name     string
+	settings Settings
+	// configured is true while the namespace has settings of its own.
+	configured bool
+	// ready has the jobs that a pod may take, and load, their load.
+	ready heapOf[*job]
+	load  int
+	// held has the jobs that a pod of an earlier process may be rendering.
+	held map[*job]bool
+	// delayed is how many jobs wait for the time of their next attempt.
+	delayed int
+	// pods by UID, and list, the same in the order in which this process learned of them.
+	pods map[types.UID]*pod
+	list []*pod
+	// launching has the launches that Decide returned, by pod name, with their times.
+	launching map[string]time.Time
+	launcher  launcher
+	// signaled is when NamespaceChanged was last called for a Decide that has not followed yet; zero otherwise.
+	signaled time.Time
+	// reason of the wait of the namespace's jobs, as the notices know it.
+	reason string
+	claim
+}
+
+// launcher paces the launches of a namespace.
+type launcher struct {
+	batch    int
+	failure  *LaunchFailure
+	failures int
+	// retry is when the next launch may be tried after a failure.
+	retry time.Time
+}
+
+// failed records a failed launch.
+func (l *launcher) failed(failure LaunchFailure, now time.Time) {
+	if now.Before(l.retry) {
+		l.failure = &failure // one of the same batch
+		return
+	}
+	l.failure, l.batch = &failure, 1
+	l.retry = now.Add(min(minLaunchDelay<<min(l.failures, 10), maxLaunchDelay))
+	l.failures++
+}
+
+// succeeded records a launch.
+func (l *launcher) succeeded() { *l = launcher{batch: min(l.batch*2, maxLaunches)} }
+
+// namespace returns a namespace, which it creates if needed.
+func (p *Pool) namespace(name string) *namespace {
+	ns := p.namespaces[name]
+	if ns == nil {
+		ns = &namespace{
+			name: name, settings: p.options.Defaults, held: map[*job]bool{}, pods: map[types.UID]*pod{}, launching: map[string]time.Time{},
+			launcher: launcher{batch: firstLaunches}, reason: ReasonQueued,
+			ready: heapOf[*job]{less: before, index: func(j *job) *int { return &j.readyAt }},
+		}
+		ns.service = p.cluster.service - quantum
+		p.namespaces[name] = ns
+		i, _ := slices.BinarySearchFunc(p.order, name, byName)
+		p.order = slices.Insert(p.order, i, ns)
+	}
+	return ns
+}
+
+func byName(ns *namespace, name string) int { return cmp.Compare(ns.name, name) }
+
+func (p *Pool) removeNamespace(ns *namespace) {
+	delete(p.namespaces, ns.name)
+	if i, found := slices.BinarySearchFunc(p.order, ns.name, byName); found {
+		p.order = slices.Delete(p.order, i, i+1)
+	}
+}
+
+// before orders the jobs of a namespace: by priority, then age, then arrival.
+func before(a, b *job) bool {
+	return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.Created.Compare(b.Created), cmp.Compare(a.sequence, b.sequence)) < 0
+}
+
+func (ns *namespace) isEmpty() bool {
+	return !ns.configured && ns.waiting() == 0 && len(ns.pods) == 0 && len(ns.launching) == 0 && ns.launcher.failure == nil
+}
+
+// waiting returns how many jobs are queued.
+func (ns *namespace) waiting() int { return ns.ready.len() + len(ns.held) + ns.delayed }
+
+func (ns *namespace) addReady(j *job) {
+	ns.ready.push(j)
+	ns.load += load(j.Cost, ns.settings.IsolatePods)
+}
+
+func (ns *namespace) removeReady(j *job) {
+	if ns.ready.remove(j) {
+		ns.load -= load(j.Cost, ns.settings.IsolatePods)
+	}
+}
+
+// weigh sets the load of the ready jobs after a change of the settings.
+func (ns *namespace) weigh() {
+	ns.load = 0
+	for _, j := range ns.ready.items {
+		ns.load += load(j.Cost, ns.settings.IsolatePods)
+	}
+}
+
+// adopting reports whether a pod of an earlier process may still say that it renders a job.
+func (ns *namespace) adopting(p *Pool, now time.Time) bool {
+	for _, pod := range ns.list {
+		if pod.foreign && pod.state == starting &&
+			(p.listening.IsZero() || now.Before(latest(p.listening, p.awake).Add(p.options.AdoptionGrace))) {
+			return true
+		}
+	}
+	return false
+}
+
+// need returns how many pods the namespace's work asks for.
+func (ns *namespace) need(now time.Time) int {
+	work := ns.load
+	for _, pod := range ns.list {
+		if pod.state != rendering {
+			continue
+		}
+		if j := pod.job; j == nil || ns.outdated(pod) {
+			work += onePod
+		} else {
+			// A render that takes longer than expected is not over soon.
+			work += load(max(j.Cost, now.Sub(j.run.started)), ns.settings.IsolatePods)
+		}
+	}
+	need := (work + onePod - 1) / onePod
+	if ready := ns.settings.MinReady; ready > 0 {
+		// A short render does not ask for another ready pod: its own is ready again soon.
+		need = max(need, ready+max(work-onePod/2+onePod-1, 0)/onePod)
+	}
+	return min(need, ns.settings.Max)
+}
+
+// outdated reports whether a pod is made from something else than new pods, or has rendered enough.
+func (ns *namespace) outdated(pod *pod) bool {
+	s := ns.settings
+	return pod.hash != s.Hash || s.RendersPerPod > 0 && pod.renders >= s.RendersPerPod || s.IsolatePods && pod.renders > 0
+}
+
+// problem is why the namespace's jobs get no pod, in the words of its launches or its pods.
+func (ns *namespace) problem() Problem {
+	if f := ns.launcher.failure; f != nil {
+		return Problem(*f)
+	}
+	var problems []Problem
+	for _, pod := range ns.list {
+		if pod.state == starting && pod.problem.Reason != "" {
+			problems = append(problems, pod.problem)
+		}
+	}
+	if len(problems) == 0 {
+		return Problem{}
+	}
+	return slices.MinFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Message, b.Message))
+	})
+}
+
+// idlePod returns a polling pod without a task, the one that rendered last: the others may become superfluous. It returns nil if there is
+// none.
+func (ns *namespace) idlePod() *pod {
+	var best *pod
+	for _, pod := range ns.list {
+		if pod.state != idle || pod.wake == nil {
+			continue
+		}
+		if best == nil || ns.outdated(best) && !ns.outdated(pod) ||
+			ns.outdated(best) == ns.outdated(pod) && (pod.since.After(best.since) || pod.since.Equal(best.since) && pod.UID < best.UID) {
+			best = pod
+		}
+	}
+	return best
+}

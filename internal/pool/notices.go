@@ -1,0 +1,92 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"cmp"
+	"time"
+)
+
+// noticeRate is the most jobs that wait of which JobChanged tells in a second.
+const noticeRate = 20
+
+// notices has the jobs that wait and whose status may have to say so.
+type notices struct {
+	queue heapOf[*job]
+	// tokens that are left since counted, at most noticeRate.
+	tokens  float64
+	counted time.Time
+}
+
+func newNotices(now time.Time) notices {
+	return notices{
+		tokens: noticeRate, counted: now,
+		queue: heapOf[*job]{
+			less: func(a, b *job) bool {
+				return cmp.Or(a.noticeDue.Compare(b.noticeDue), a.Created.Compare(b.Created), cmp.Compare(a.sequence, b.sequence)) < 0
+			},
+			index: func(j *job) *int { return &j.noticeAt },
+		},
+	}
+}
+
+// notify plans to tell of a job's wait, if its reason then is another one than the job's status shows.
+func (p *Pool) notify(j *job, due time.Time) {
+	if j.noticeAt >= 0 {
+		if !due.Before(j.noticeDue) {
+			return
+		}
+		p.notices.queue.remove(j)
+	}
+	j.noticeDue = due
+	p.notices.queue.push(j)
+}
+
+// notifyAll plans notices for the jobs of a namespace after a change of what they wait for.
+func (p *Pool) notifyAll(ns *namespace, now time.Time) {
+	reason := ns.waitReason()
+	if reason == ns.reason {
+		return
+	}
+	ns.reason = reason
+	for _, j := range ns.ready.items {
+		p.notify(j, latest(now, j.accepted).Add(p.options.NoticeDelay))
+	}
+}
+
+// flushNotices tells of the waits that are due, as far as the rate allows.
+func (p *Pool) flushNotices(now time.Time) {
+	n := &p.notices
+	n.tokens = min(n.tokens+now.Sub(n.counted).Seconds()*noticeRate, noticeRate)
+	n.counted = now
+	for n.queue.len() > 0 && n.tokens >= 1 && !n.queue.top().noticeDue.After(now) {
+		j := n.queue.top()
+		n.queue.remove(j)
+		if reason := p.waitOf(j).Reason; j.phase == Queued && reason != j.shown {
+			j.shown = reason
+			n.tokens--
+			p.jobChanged(j.Key)
+		}
+	}
+}
+
+// waitReason is the reason for which the jobs of a namespace wait that have none of their own.
+func (ns *namespace) waitReason() string {
+	return cmp.Or(ns.problem().Reason, ReasonQueued)
+}
+
+// waitOf returns why a job waits. It is a function of the state: the same state gives the same words, and no pod is named.
+func (p *Pool) waitOf(j *job) Wait {
+	if j.wait.Reason != "" {
+		return j.wait
+	}
+	if j.held {
+		return Wait{ReasonQueued, "waiting for the render pods that the previous manager has left"}
+	}
+	ns := p.namespace(j.Key.Namespace)
+	if problem := ns.problem(); problem.Reason != "" {
+		return Wait(problem)
+	}
+	return Wait{ReasonQueued, "waiting for a render pod"}
+}
