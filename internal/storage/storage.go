@@ -9,9 +9,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/platen-dev/platen/internal/file"
@@ -28,8 +30,8 @@ type Provider interface {
 	Verify(ctx context.Context) (Account, error)
 	// EnsureFolder creates a folder and its parents. An existing folder is no error.
 	EnsureFolder(ctx context.Context, folder string) error
-	// Upload writes files to their paths, creates parent folders, and returns a result for each file. No two paths may be equal
-	// or differ only in case. If a file's content is already at its path, Upload changes nothing, so that an upload can be repeated
+	// Upload writes files to their paths, creates parent folders, and returns a result for each file. No two paths may have
+	// the same PathKey. If a file's content is already at its path, Upload changes nothing, so that an upload can be repeated
 	// after any doubt.
 	Upload(ctx context.Context, files []*File) []Result
 }
@@ -205,6 +207,9 @@ func JoinPath(folder, name string) string {
 	}
 	return folder + "/" + name
 }
+
+// PathKey returns what paths of one file have in common at a service that ignores case and Unicode's normal forms, as Dropbox does.
+func PathKey(path string) string { return norm.NFC.String(strings.ToLower(norm.NFC.String(path))) }
 
 // Registry keeps one Provider for each connection, so that all uploads share its access token.
 type Registry struct {

@@ -127,19 +127,49 @@ func (c *Client) Verify(ctx context.Context) (storage.Account, error) {
 		return storage.Account{}, err
 	}
 	c.account.Store(&who.AccountID)
-	var space struct {
-		Used       int64 `json:"used"`
-		Allocation struct {
-			Allocated int64 `json:"allocated"`
-		} `json:"allocation"`
-	}
+	var space spaceUsage
 	if err := c.rpc(ctx, "/2/users/get_space_usage", nil, &space); err != nil {
 		return storage.Account{}, err
 	}
+	used, allocated := space.tightest()
 	return storage.Account{
-		ID: who.AccountID, Email: who.Email, DisplayName: who.Name.DisplayName,
-		SpaceUsed: space.Used, SpaceAllocated: space.Allocation.Allocated,
+		ID: who.AccountID, Email: who.Email, DisplayName: who.Name.DisplayName, SpaceUsed: used, SpaceAllocated: allocated,
 	}, nil
+}
+
+// spaceUsage is Dropbox's SpaceUsage.
+type spaceUsage struct {
+	// Used by the user's own files.
+	Used       int64 `json:"used"`
+	Allocation struct {
+		Tag       string `json:".tag"`
+		Allocated int64  `json:"allocated"`
+		// Used by the whole team.
+		Used int64 `json:"used"`
+		// MemberAllocated is what the user may use of the team's space; 0 is no limit. MemberUsed is what counts against it.
+		MemberAllocated int64 `json:"user_within_team_space_allocated"`
+		MemberUsed      int64 `json:"user_within_team_space_used_cached"`
+		LimitType       struct {
+			Tag string `json:".tag"`
+		} `json:"user_within_team_space_limit_type"`
+	} `json:"allocation"`
+}
+
+// tightest returns the figures of the limit that leaves the least room; both are 0 if Dropbox does not say.
+func (s spaceUsage) tightest() (used, allocated int64) {
+	a := s.Allocation
+	switch {
+	case a.Tag == "individual":
+		return s.Used, a.Allocated
+	case a.Tag != "team":
+		return 0, 0
+	case a.LimitType.Tag == "stop_sync" && a.MemberAllocated > 0 && (a.Allocated == 0 || a.MemberAllocated-a.MemberUsed < a.Allocated-a.Used):
+		return a.MemberUsed, a.MemberAllocated
+	case a.Allocated == 0:
+		return 0, 0
+	default:
+		return a.Used, a.Allocated
+	}
 }
 
 // EnsureFolder implements storage.Provider.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -211,6 +212,158 @@ func TestErrors(t *testing.T) {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAccessTokenThatDropboxHasForgotten lets Dropbox call the access token invalid. The refresh token is good, so a new access token
+// helps; only if Dropbox refuses that too has the access ended.
+func TestAccessTokenThatDropboxHasForgotten(t *testing.T) {
+	forgotten := dropboxsim.Fault{
+		Route: "/2/users/get_current_account", Status: 401, ContentType: "application/json",
+		Body: `{"error_summary":"invalid_access_token/..","error":{".tag":"invalid_access_token"}}`,
+	}
+	sim, c := setup(t)
+	sim.AddFault(forgotten)
+	if _, err := c.Verify(t.Context()); err != nil {
+		t.Errorf("once: %v", err)
+	}
+	if n := calls(sim, "/oauth2/token"); n != 2 {
+		t.Errorf("got %d refreshes, want 2", n)
+	}
+	forgotten.Count = 100
+	sim.AddFault(forgotten)
+	sim.ClearLog()
+	if _, err := c.Verify(t.Context()); storageError(t, err).Reason != storage.ReasonTokenExpired || storageError(t, err).Class != storage.Stop {
+		t.Errorf("for ever: %v", err)
+	}
+	if n := calls(sim, ""); n != 3 {
+		t.Errorf("got %d calls, want 3: the call, one refresh, the call", n)
+	}
+}
+
+// TestTokenEndpointAnswers lets the token endpoint give every kind of answer. Only Dropbox's own refusals, as RFC 6749 5.2 has them, say
+// something about the credentials; whatever else comes is from a proxy or a broken service and is tried again soon.
+func TestTokenEndpointAnswers(t *testing.T) {
+	const page = "<html><title>Blocked</title>Your organisation has blocked this site.</html>"
+	for name, tc := range map[string]struct {
+		fault  dropboxsim.Fault
+		reason storage.Reason
+		class  storage.Class
+	}{
+		"403 by a proxy":       {dropboxsim.Fault{Status: 403, ContentType: "text/html", Body: page}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"400 by a proxy":       {dropboxsim.Fault{Status: 400, ContentType: "text/html", Body: page}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"401 by a proxy":       {dropboxsim.Fault{Status: 401, ContentType: "text/html", Body: page}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"407":                  {dropboxsim.Fault{Status: 407, ContentType: "text/html", Body: page}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"a redirect":           {dropboxsim.Fault{Status: 302, Headers: map[string]string{"Location": "https://login.example.com/"}}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"200 by a portal":      {dropboxsim.Fault{Status: 200, ContentType: "text/html", Body: page}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"200 without a token":  {dropboxsim.Fault{Status: 200, ContentType: "application/json", Body: `{}`}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"400 without an error": {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{}`}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"another JSON error":   {dropboxsim.Fault{Status: 403, ContentType: "application/json", Body: `{"error":"policy_blocked"}`}, storage.ReasonUnexpectedAnswer, storage.Retry},
+		"429":                  {dropboxsim.Fault{Status: 429, ContentType: "text/plain", Body: "slow down"}, storage.ReasonRateLimited, storage.Retry},
+		"503":                  {dropboxsim.Fault{Status: 503}, storage.ReasonUnavailable, storage.Retry},
+		"temporarily unavailable": {
+			dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"temporarily_unavailable"}`}, storage.ReasonUnavailable, storage.Retry,
+		},
+		"invalid_grant":  {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_grant"}`}, storage.ReasonTokenExpired, storage.Stop},
+		"invalid_client": {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_client"}`}, storage.ReasonInvalidCredentials, storage.Stop},
+		"unauthorized_client": {
+			dropboxsim.Fault{Status: 401, ContentType: "application/json", Body: `{"error":"unauthorized_client"}`}, storage.ReasonInvalidCredentials, storage.Stop,
+		},
+		"invalid_request": {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_request"}`}, storage.ReasonInvalidCredentials, storage.Stop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, c := setup(t)
+			tc.fault.Route = "/oauth2/token"
+			sim.AddFault(tc.fault)
+			_, err := c.Verify(t.Context())
+			if got := storageError(t, err); got.Reason != tc.reason || got.Class != tc.class {
+				t.Errorf("got %v (%s)", err, got.Reason)
+			}
+			_, err = c.Verify(t.Context())
+			if again := err == nil; again != (tc.class == storage.Retry) {
+				t.Errorf("the next call: %v", err)
+			}
+		})
+	}
+}
+
+// TestCallsThatAProxyAnswers lets a proxy answer calls of the API.
+func TestCallsThatAProxyAnswers(t *testing.T) {
+	for _, status := range []int{301, 302, 400, 401, 403, 404, 405, 407, 411, 413, 451} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			sim, c := setup(t)
+			sim.AddFault(dropboxsim.Fault{Route: "/2/users/get_current_account", Status: status, ContentType: "text/html", Body: "<html>Blocked</html>"})
+			_, err := c.Verify(t.Context())
+			if got := storageError(t, err); got.Reason != storage.ReasonUnexpectedAnswer || got.Class != storage.Retry || !got.Account {
+				t.Errorf("got %v (%s)", err, got.Reason)
+			}
+		})
+	}
+}
+
+// TestSpace compares the room that a connection reports with the figures of Dropbox.
+func TestSpace(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer          string
+		used, allocated int64
+	}{
+		"an individual": {`{"used":10,"allocation":{".tag":"individual","allocated":100}}`, 10, 100},
+		"a full team": {
+			`{"used":1,"allocation":{".tag":"team","used":5000,"allocated":5000,"user_within_team_space_allocated":0,"user_within_team_space_limit_type":{".tag":"off"},"user_within_team_space_used_cached":1}}`,
+			5000, 5000,
+		},
+		"a member without a limit": {
+			`{"used":1,"allocation":{".tag":"team","used":30,"allocated":5000,"user_within_team_space_allocated":0,"user_within_team_space_limit_type":{".tag":"off"},"user_within_team_space_used_cached":1}}`,
+			30, 5000,
+		},
+		"a member at the limit": {
+			`{"used":99,"allocation":{".tag":"team","used":300,"allocated":5000,"user_within_team_space_allocated":100,"user_within_team_space_limit_type":{".tag":"stop_sync"},"user_within_team_space_used_cached":98}}`,
+			98, 100,
+		},
+		"a member whom a limit only warns": {
+			`{"used":99,"allocation":{".tag":"team","used":300,"allocated":5000,"user_within_team_space_allocated":100,"user_within_team_space_limit_type":{".tag":"alert_only"},"user_within_team_space_used_cached":98}}`,
+			300, 5000,
+		},
+		"a member with more room than the team": {
+			`{"used":10,"allocation":{".tag":"team","used":4990,"allocated":5000,"user_within_team_space_allocated":100,"user_within_team_space_limit_type":{".tag":"stop_sync"},"user_within_team_space_used_cached":10}}`,
+			4990, 5000,
+		},
+		"a team whose space is not known": {`{"used":10,"allocation":{".tag":"team","used":0,"allocated":0,"user_within_team_space_allocated":0}}`, 0, 0},
+		"another kind":                    {`{"used":10,"allocation":{".tag":"other"}}`, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, c := setup(t)
+			sim.AddFault(dropboxsim.Fault{Route: "/2/users/get_space_usage", Status: 200, ContentType: "application/json", Body: tc.answer})
+			got, err := c.Verify(t.Context())
+			if err != nil || got.SpaceUsed != tc.used || got.SpaceAllocated != tc.allocated {
+				t.Errorf("got %d of %d (%v), want %d of %d", got.SpaceUsed, got.SpaceAllocated, err, tc.used, tc.allocated)
+			}
+		})
+	}
+}
+
+// TestFullTeam lets the simulator's team be full.
+func TestFullTeam(t *testing.T) {
+	sim, c := setup(t)
+	member := account
+	member.Team = &dropboxsim.Team{Used: 990, Allocated: 1000}
+	sim.AddAccount(member)
+	if r := storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/a.png", make([]byte, 11))); storage.AsError(r.Err).Reason != storage.ReasonInsufficientSpace {
+		t.Errorf("got %v", r.Err)
+	}
+	if r := storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/a.png", make([]byte, 10))); r.Err != nil {
+		t.Error(r.Err)
+	}
+	if got, err := c.Verify(t.Context()); err != nil || got.SpaceUsed != 1000 || got.SpaceAllocated != 1000 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	member.Team = &dropboxsim.Team{Allocated: 1000, MemberAllocated: 15, LimitType: "stop_sync"}
+	sim.AddAccount(member)
+	if r := storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/b.png", make([]byte, 6))); storage.AsError(r.Err).Reason != storage.ReasonInsufficientSpace {
+		t.Errorf("got %v", r.Err)
+	}
+	if got, err := c.Verify(t.Context()); err != nil || got.SpaceUsed != 10 || got.SpaceAllocated != 15 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,6 +102,8 @@ func decodeError(status int, header http.Header, body []byte) error {
 	switch {
 	case status == http.StatusTooManyRequests:
 		problem.Class, problem.Reason, problem.Message, problem.Account = storage.Retry, storage.ReasonRateLimited, "Dropbox asks for fewer requests", true
+	case isForeign(status, header):
+		return foreignAnswer(cause)
 	case status >= http.StatusInternalServerError:
 		problem.Doubt, problem.Account = true, true
 		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonUnavailable, fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status)
@@ -113,6 +116,30 @@ func decodeError(status int, header http.Header, body []byte) error {
 		problem.Reason, problem.Message = storage.ReasonRefused, fmt.Sprintf("Dropbox refused the request (%v)", cause)
 	}
 	return problem
+}
+
+// isForeign reports whether an answer is not Dropbox's but that of a proxy on the way. Dropbox's refusals are plain text or JSON and have
+// one of these statuses.
+func isForeign(status int, header http.Header) bool {
+	if status >= http.StatusInternalServerError {
+		return false
+	}
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity:
+		return strings.HasPrefix(header.Get("Content-Type"), "text/html")
+	default:
+		return true
+	}
+}
+
+// foreignAnswer returns the error of an answer that is not Dropbox's. It says nothing about the account, and passes by itself or when
+// somebody repairs the network.
+func foreignAnswer(cause *apiError) error {
+	cause.text = "" // it may repeat what was sent
+	return &storage.Error{
+		Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Account: true, Doubt: true, Err: cause,
+		Message: fmt.Sprintf("Something between Platen and Dropbox, such as a proxy, answered (HTTP %d)", cause.status),
+	}
 }
 
 // decodeEntryError returns the *storage.Error of a failed entry of a batch.
@@ -175,31 +202,38 @@ func retryAfter(header http.Header, value any) time.Duration {
 	return 0
 }
 
-// decodeTokenError returns the *storage.Error of a failed refresh.
+// decodeTokenError returns the *storage.Error of a failed refresh. Only the errors of RFC 6749, section 5.2, say something about the
+// credentials.
 func decodeTokenError(err error) error {
 	refused := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &refused) {
-		return unreachable(err)
+		if transport := (*url.Error)(nil); errors.As(err, &transport) {
+			return unreachable(err)
+		}
+		return foreignAnswer(&apiError{status: http.StatusOK}) // it holds no token
 	}
-	status := 0
+	status, header := 0, http.Header{}
 	if refused.Response != nil {
-		status = refused.Response.StatusCode
+		status, header = refused.Response.StatusCode, refused.Response.Header
 	}
 	// The error omits the answer, because that may repeat what was sent.
 	cause := &apiError{status: status, text: refused.ErrorCode}
-	switch {
-	case refused.ErrorCode == "invalid_grant":
-		return &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired", Account: true, Err: cause}
-	case refused.ErrorCode == "invalid_client", refused.ErrorCode == "unauthorized_client":
-		return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Message: "App key or app secret is not accepted by Dropbox", Account: true, Err: cause}
-	case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
-		return &storage.Error{
-			Class: storage.Retry, Reason: storage.ReasonUnavailable, Message: fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status),
-			RetryAfter: retryAfter(refused.Response.Header, nil), Account: true, Err: cause,
-		}
+	problem := &storage.Error{Class: storage.Stop, Account: true, Err: cause, RetryAfter: retryAfter(header, nil)}
+	switch code := refused.ErrorCode; {
+	case code == "invalid_grant":
+		problem.Reason, problem.Message = storage.ReasonTokenExpired, "Token expired"
+	case code == "invalid_client", code == "unauthorized_client":
+		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, "App key or app secret is not accepted by Dropbox"
+	case code == "invalid_request", code == "invalid_scope", code == "unsupported_grant_type":
+		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, fmt.Sprintf("Dropbox refused the credentials (%s)", code)
+	case status == http.StatusTooManyRequests:
+		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonRateLimited, "Dropbox asks for fewer requests"
+	case status >= http.StatusInternalServerError, code == "server_error", code == "temporarily_unavailable":
+		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonUnavailable, fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status)
 	default:
-		return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Message: fmt.Sprintf("Dropbox refused the credentials (HTTP %d)", status), Account: true, Err: cause}
+		return foreignAnswer(cause)
 	}
+	return problem
 }
 
 // unreachable returns the error of a call without an answer.

@@ -34,14 +34,15 @@ type tokens struct {
 	refusedUntil time.Time
 }
 
-// authorized makes a call with a valid access token. It refreshes a token that Dropbox calls expired and repeats the call, once.
+// authorized makes a call with a valid access token. It refreshes a token that Dropbox calls expired or invalid and repeats the call, once:
+// Dropbox may have lost an access token while the refresh token is good.
 func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, token string) error) error {
 	token, err := c.accessToken(ctx, "")
 	if err != nil {
 		return err
 	}
 	err = call(ctx, token)
-	if !hasTag(err, "expired_access_token") {
+	if !hasTag(err, "expired_access_token") && !hasTag(err, "invalid_access_token") {
 		return err
 	}
 	if token, err = c.accessToken(ctx, token); err != nil {

@@ -246,12 +246,13 @@ func TestEveryFaultThatPasses(t *testing.T) {
 		"429 with retry_after":      json(429, `{"error_summary":"too_many_requests/.","error":{"reason":{".tag":"too_many_requests"},"retry_after":1}}`),
 		"the namespace is locked":   json(429, `{"error":{"reason":{".tag":"too_many_write_operations"}}}`),
 		"the token has expired":     json(401, `{"error_summary":"expired_access_token/","error":{".tag":"expired_access_token"}}`),
+		"the token is invalid":      json(401, `{"error_summary":"invalid_access_token/","error":{".tag":"invalid_access_token"}}`),
 		"409 of a locked namespace": json(409, `{"error_summary":"path/too_many_write_operations/","error":{".tag":"path","reason":{".tag":"too_many_write_operations"},"upload_session_id":"x"}}`),
 	}
 	for name, shape := range shapes {
 		for _, route := range append(shape.routes, token) {
 			for what, fault := range faults {
-				if route == token && (fault.Status == 200 || strings.Contains(what, "locked") || strings.Contains(what, "expired")) {
+				if route == token && (fault.Status == 200 || strings.Contains(what, "locked") || fault.Status == 401) {
 					continue // the token endpoint has no such answers
 				}
 				policies := []storage.ConflictPolicy{storage.Overwrite}
@@ -267,8 +268,8 @@ func TestEveryFaultThatPasses(t *testing.T) {
 						}
 						fault := fault
 						fault.Route, fault.Count = route, 2
-						if strings.Contains(what, "etry") {
-							fault.Count = 1 // each time takes a second
+						if strings.Contains(what, "etry") || strings.Contains(what, "invalid") {
+							fault.Count = 1 // each time takes a second, and a second invalid token is a refusal
 						}
 						w.sim.AddFault(fault)
 						up := w.plan("ada", "card", policy, shape.sizes...)
@@ -314,7 +315,6 @@ func TestNoCallAfterAStop(t *testing.T) {
 		message string
 	}{
 		"400":           {fault: dropboxsim.Fault{Status: 400, ContentType: "text/plain", Body: "Error in call"}, message: "Dropbox refused the request (HTTP 400 Error in call)"},
-		"invalid token": {fault: json(401, `{"error":{".tag":"invalid_access_token"}}`), message: "Token expired"},
 		"suspended":     {fault: json(401, `{"error":{".tag":"user_suspended"}}`), message: "Dropbox account is suspended"},
 		"missing scope": {fault: json(401, `{"error":{".tag":"missing_scope","required_scope":"files.content.write"}}`), message: "App lacks scope files.content.write"},
 		"403":           {fault: dropboxsim.Fault{Status: 403}, message: "Dropbox denies access to this app or account"},

@@ -6,7 +6,6 @@ package uploader
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/platen-dev/platen/internal/storage"
@@ -299,7 +298,7 @@ func (a *account) committable(now time.Time) (items []*item) {
 		if provider == nil {
 			provider, limits = it.destination.provider, it.destination.provider.Limits()
 		}
-		path := strings.ToLower(it.file.Path)
+		path := storage.PathKey(it.file.Path)
 		if it.destination.provider != provider || paths[path] {
 			continue
 		}

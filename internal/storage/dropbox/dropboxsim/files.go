@@ -6,6 +6,7 @@ package dropboxsim
 import (
 	"fmt"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -57,6 +58,9 @@ var disallowed = map[string]bool{
 	"desktop.ini": true, "thumbs.db": true, ".ds_store": true, "icon\r": true, ".dropbox": true, ".dropbox.attr": true,
 }
 
+// maxName is the greatest length of a name. Dropbox counts UTF-16 code units: two for a character above U+FFFF, such as an emoji.
+const maxName = 255
+
 // checkPath returns the tag of a path's error, malformed_path or disallowed_name; empty for a valid path.
 func checkPath(path string) string {
 	if !utf8.ValidString(path) || !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
@@ -64,7 +68,7 @@ func checkPath(path string) string {
 	}
 	for name := range strings.SplitSeq(path[1:], "/") {
 		switch {
-		case name == "", name == ".", name == "..", utf8.RuneCountInString(name) > 255:
+		case name == "", name == ".", name == "..", len(utf16.Encode([]rune(name))) > maxName:
 			return "malformed_path"
 		case strings.ContainsAny(name, "\\\x00\x7f"), strings.HasSuffix(name, " "), strings.HasSuffix(name, "."):
 			return "malformed_path"
@@ -142,7 +146,7 @@ func (s *Server) write(a *account, in *space, c commit, data content) (*entry, m
 	if existing != nil {
 		old = existing.data.size
 	}
-	if a.used()-old+data.size > a.Quota {
+	if !a.hasRoom(a.used() - old + data.size) {
 		return nil, tag("insufficient_space")
 	}
 	in.mkdirs(path[:strings.LastIndex(path, "/")])

@@ -348,7 +348,15 @@ func spaceUsage(c *call) (any, *apiError) {
 	if refusal := c.noArgument(); refusal != nil {
 		return nil, refusal
 	}
-	return map[string]any{"used": c.account.used(), "allocation": map[string]any{".tag": "individual", "allocated": c.account.Quota}}, nil
+	used := c.account.used()
+	allocation := map[string]any{".tag": "individual", "allocated": c.account.Quota}
+	if t := c.account.Team; t != nil {
+		allocation = map[string]any{
+			".tag": "team", "used": t.Used + used, "allocated": t.Allocated, "user_within_team_space_allocated": t.MemberAllocated,
+			"user_within_team_space_limit_type": tag(cmp.Or(t.LimitType, "off")), "user_within_team_space_used_cached": used,
+		}
+	}
+	return map[string]any{"used": used, "allocation": allocation}, nil
 }
 
 // noArgument returns an error unless the argument is null or missing.

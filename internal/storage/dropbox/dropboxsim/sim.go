@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -57,6 +59,28 @@ type Account struct {
 	// TeamSpace is the id of the account's team space, which the header Dropbox-API-Path-Root may name as the root; empty for an account
 	// without a team.
 	TeamSpace string `json:"teamSpace,omitempty"`
+	// Team is the space that the account shares with its team; nil for an account with a Quota of its own.
+	Team *Team `json:"team,omitempty"`
+}
+
+// Team is the space of a team, in bytes.
+type Team struct {
+	// Used by the other members, and Allocated to all together.
+	Used      int64 `json:"used"`
+	Allocated int64 `json:"allocated"`
+	// MemberAllocated is the account's own limit, 0 for none. LimitType says what it does: off, which is the default, alert_only or
+	// stop_sync.
+	MemberAllocated int64  `json:"memberAllocated,omitempty"`
+	LimitType       string `json:"limitType,omitempty"`
+}
+
+// hasRoom reports whether the account may use so many bytes.
+func (a *account) hasRoom(used int64) bool {
+	t := a.Team
+	if t == nil {
+		return used <= a.Quota
+	}
+	return t.Used+used <= t.Allocated && (t.LimitType != "stop_sync" || t.MemberAllocated == 0 || used <= t.MemberAllocated)
 }
 
 // Entry is a line of the request log.
@@ -287,8 +311,8 @@ func random(n int) string {
 	return hex.EncodeToString(data)[:n]
 }
 
-// fold returns the key of a path in a space. Dropbox ignores case and preserves it.
-func fold(path string) string { return strings.ToLower(path) }
+// fold returns the key of a path in a space. Dropbox ignores case and Unicode's normal forms, and preserves both.
+func fold(path string) string { return norm.NFC.String(strings.ToLower(norm.NFC.String(path))) }
 
 // metadata returns Dropbox's Metadata of an entry.
 func (s *Server) metadata(e *entry) map[string]any {

@@ -138,6 +138,37 @@ func TestErrorBodies(t *testing.T) {
 	}
 }
 
+// TestNames uploads names of every length and form. Dropbox counts UTF-16 code units, and takes the normal forms of a name for one file.
+func TestNames(t *testing.T) {
+	c := newClient(t, nil)
+	const emoji = `\ud83c\udf89`
+	for name, tc := range map[string]struct {
+		name   string
+		status int
+	}{
+		"255 letters":             {strings.Repeat("a", 255), 200},
+		"256 letters":             {strings.Repeat("a", 256), 409},
+		"255 of two bytes":        {strings.Repeat(`\u00e9`, 255), 200},
+		"256 of two bytes":        {strings.Repeat(`\u00e9`, 256), 409},
+		"127 emoji":               {strings.Repeat(emoji, 127), 200},
+		"127 emoji and a letter":  {strings.Repeat(emoji, 127) + "a", 200},
+		"128 emoji":               {strings.Repeat(emoji, 128), 409},
+		"150 emoji with a suffix": {strings.Repeat(emoji, 150) + ".png", 409},
+	} {
+		status, body := c.content("files/upload", `{"path":"/names/`+tc.name+`"}`, "x")
+		if status != tc.status || (status == 409) != strings.Contains(body, "path/malformed_path/") {
+			t.Errorf("%s: HTTP %d %.100s", name, status, body)
+		}
+	}
+	c.content("files/upload", `{"path":"/forms/caf\u00e9.txt"}`, "x")
+	if status, body := c.content("files/upload", `{"path":"/FORMS/Cafe\u0301.txt"}`, "y"); status != 409 || !strings.Contains(body, "path/conflict/file/") {
+		t.Errorf("the decomposed form of a name: HTTP %d %s", status, body)
+	}
+	if status, body := c.rpc("files/get_metadata", `{"path":"/forms/cafe\u0301.txt"}`); status != 200 || !strings.Contains(body, "\"path_display\":\"/forms/caf\u00e9.txt\"") {
+		t.Errorf("metadata by the decomposed form: HTTP %d %s", status, body)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	c := newClient(t, func(a *Account) { a.Scopes = []string{"account_info.read"} })
 	if status, body := c.rpc("files/create_folder_v2", `{"path":"/x"}`); status != 401 || canonical(body) != `{"error":{".tag":"missing_scope","required_scope":"files.content.write"},"error_summary":"missing_scope/"}` {
