@@ -109,7 +109,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
 	flags.Var(&o.storageAllow, "storage-outbound-allow", "comma-separated prefixes of bucket endpoints that are allowed even if they are private, such as 10.1.0.0/16")
 	flags.DurationVar(&o.verifyInterval, "verify-interval", 10*time.Minute, "interval between verifications of a StorageConnection")
-	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "most concurrent calls to storage services")
+	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "most concurrent calls to storage services, and of one namespace; calls of services that hang do not count")
 
 	flags.StringVar(&o.failpointAddress, "failpoint-bind-address", "", "address at which tests arm failpoints (builds with the tag failpoints only)")
 }

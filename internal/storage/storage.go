@@ -72,9 +72,18 @@ type File struct {
 	Doubtful bool
 	// Open returns length bytes of the file from offset. It may be called several times, also concurrently.
 	Open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+	// Superseded reports whether a newer upload replaces this one. A provider that uploads files with several requests begins none that
+	// brings such a file to its path, and returns ErrSuperseded. Nil is never.
+	Superseded func() bool
 	// Session is the Stager's state of the file. A Stager that has lost the staged bytes sets it to nil.
 	Session any
 }
+
+// ErrSuperseded is the error of a file that is not wanted any more.
+var ErrSuperseded = &Error{Class: Stop, Reason: ReasonSuperseded, Message: "A newer upload of the job replaces this one"}
+
+// IsSuperseded reports whether the file is not wanted any more.
+func (f *File) IsSuperseded() bool { return f.Superseded != nil && f.Superseded() }
 
 // ConflictPolicy says what happens if another file is at a path.
 type ConflictPolicy string

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -26,6 +27,8 @@ const (
 	maxFiles = 8
 	// maxRenames is how many paths Upload tries for a file with the policy Rename.
 	maxRenames = 100
+	// defaultPatience is how long a call may make no progress: the service takes no byte and does not answer.
+	defaultPatience = time.Minute
 	// hashKey is the metadata key of a file's content hash, which tells whether an object is the file. Azure allows identifiers only.
 	hashKey = "contenthash"
 )
@@ -38,12 +41,14 @@ type Bucket struct {
 	name, key string
 	bucket    *blob.Bucket
 	observer  storage.Observer
+	// patience is how long a call may make no progress.
+	patience time.Duration
 }
 
 // New returns the provider of an open bucket. key identifies the bucket among all buckets of the service, also if another endpoint has a
 // bucket of the same name.
 func New(provider, name, key string, bucket *blob.Bucket, observer storage.Observer) *Bucket {
-	return &Bucket{provider, name, provider + ":" + key, bucket, observer}
+	return &Bucket{provider, name, provider + ":" + key, bucket, observer, defaultPatience}
 }
 
 // Key implements storage.Provider.
@@ -54,6 +59,8 @@ func (*Bucket) Limits() storage.Limits { return storage.Limits{Files: maxFiles} 
 
 // Verify implements storage.Provider: the account is the bucket.
 func (b *Bucket) Verify(ctx context.Context) (storage.Account, error) {
+	ctx, _, cancel := storage.Watch(ctx, b.patience)
+	defer cancel()
 	ok, err := b.bucket.IsAccessible(ctx)
 	switch err = b.called("list", err); {
 	case err != nil:
@@ -132,6 +139,8 @@ const (
 
 // objectAt returns what is at a path, compared with a file.
 func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (object, error) {
+	ctx, _, cancel := storage.Watch(ctx, b.patience)
+	defer cancel()
 	attributes, err := b.bucket.Attributes(ctx, objectKey(path))
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return none, b.called("head", nil)
@@ -153,46 +162,63 @@ var errExists = errors.New("the object exists already")
 
 // write writes a file to a path, whole or not at all. If isNew is true and there is an object already, it returns errExists.
 func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew bool) error {
-	ctx, cancel := context.WithCancel(ctx)
+	if f.IsSuperseded() {
+		return storage.ErrSuperseded
+	}
+	ctx, _, cancel := storage.Watch(ctx, b.patience)
 	defer cancel()
 	r, err := f.Open(ctx, 0, f.Size)
 	if err != nil {
 		return storage.Unreadable(err)
 	}
 	defer func() { _ = r.Close() }()
-	w, err := b.bucket.NewWriter(ctx, objectKey(path), &blob.WriterOptions{
+	source := storage.NewSource(r, f.Size)
+	whole := &wholeFile{Reader: source, ctx: ctx, hash: file.NewBlockHash(), file: f, cancel: cancel}
+	err = b.bucket.Upload(ctx, objectKey(path), whole, &blob.WriterOptions{
 		ContentType: f.Format.ContentType(), DisableContentTypeDetection: true,
 		Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: isNew,
 	})
-	if err != nil {
-		return b.called("put", err)
+	switch {
+	case source.Err() != nil:
+		return source.Err()
+	case whole.err != nil:
+		return whole.err
+	case isNew && gcerrors.Code(err) == gcerrors.FailedPrecondition:
+		return errors.Join(errExists, b.called("put", nil))
 	}
-	hash := file.NewBlockHash()
-	source := storage.NewSource(io.TeeReader(r, hash), f.Size)
-	n, err := io.Copy(w, source)
-	switch unreadable := source.Err(); {
-	case unreadable != nil:
-		err = unreadable
-	case isNew && gcerrors.Code(err) == gcerrors.FailedPrecondition: // a large object's session asks before its bytes are sent
-		err = errors.Join(errExists, b.called("put", nil))
-	case err != nil:
-		err = b.called("put", err)
-	case n != f.Size || file.HashOfBlocks(hash.Blocks()) != f.ContentHash:
-		err = &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + f.Path}
-	default:
-		err = w.Close()
-		if isNew && gcerrors.Code(err) == gcerrors.FailedPrecondition {
-			return errors.Join(errExists, b.called("put", nil))
-		}
-		if err = b.called("put", err); err == nil {
-			b.observer.Sent(b.provider, n)
-		}
-		return err
+	if err = b.called("put", err); err == nil {
+		b.observer.Sent(b.provider, f.Size)
 	}
-	// A writer whose context has ended discards what was written.
-	cancel()
-	_ = w.Close()
 	return err
+}
+
+// wholeFile reads a file and fails at its end if its bytes are not those that were rendered. A write whose context has ended then discards
+// what was written.
+type wholeFile struct {
+	io.Reader
+	ctx    context.Context //nolint:containedctx // it lives as long as the write
+	hash   *file.BlockHash
+	file   *storage.File
+	cancel func()
+	// err is why the file is not whole.
+	err error
+}
+
+// Read implements io.Reader.
+func (w *wholeFile) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	_, _ = w.hash.Write(p[:n]) // never fails
+	if n > 0 {
+		storage.Progress(w.ctx) // a slow content store is not a service that has gone silent
+	}
+	if errors.Is(err, io.EOF) && file.HashOfBlocks(w.hash.Blocks()) != w.file.ContentHash {
+		w.err = &storage.Error{Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "The rendered file was changed in the content store: " + w.file.Path}
+		err = w.err
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.cancel()
+	}
+	return n, err
 }
 
 // called reports a call to the observer and returns its error as a *storage.Error.
@@ -225,6 +251,9 @@ func statusOf(err error) int {
 func (b *Bucket) decodeError(err error) error {
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: fmt.Errorf("%s: HTTP %d %s", b.provider, statusOf(err), codeOf(err))}
 	switch status, code := statusOf(err), gcerrors.Code(err); {
+	case isForeign(err):
+		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnexpectedAnswer, true
+		problem.Message = fmt.Sprintf("Something between Platen and bucket '%s', such as a proxy, answered", b.name)
 	case status == http.StatusUnauthorized, credentialCodes[codeOf(err)]:
 		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, fmt.Sprintf("The credentials are not accepted by bucket '%s'", b.name)
 	case status == http.StatusForbidden, code == gcerrors.PermissionDenied:

@@ -5,9 +5,15 @@ package blobstore
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -226,4 +232,97 @@ func TestOpenGCSAndAzureBlob(t *testing.T) {
 	if _, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", AccountKey: "no base64!"}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != storage.ReasonInvalidCredentials {
 		t.Errorf("Azure takes a key that is not base64: %v", err)
 	}
+}
+
+// TestServiceThatGoesSilent lets an endpoint accept connections and do nothing more.
+func TestServiceThatGoesSilent(t *testing.T) {
+	address := storagetest.Silent(t)
+	for name, open := range map[string]func() (*Bucket, error){
+		"S3": func() (*Bucket, error) {
+			return OpenS3(t.Context(), S3{Bucket: "pictures", Region: "us-east-1", Endpoint: "http://" + address, AccessKeyID: "a", SecretAccessKey: "b"}, http.DefaultTransport, metrics.Uploads{})
+		},
+		"Azure": func() (*Bucket, error) {
+			return OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", Endpoint: "http://" + address, AccountKey: "a2V5"}, http.DefaultTransport, metrics.Uploads{})
+		},
+		"GCS": func() (*Bucket, error) {
+			return OpenGCS(t.Context(), GCS{"pictures", serviceAccount(t, "http://"+address)}, http.DefaultTransport, metrics.Uploads{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, err := open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.patience = 200 * time.Millisecond
+			storagetest.ExpectGivesUp(t, b)
+		})
+	}
+}
+
+// TestSlowFileIsNoSilence uploads a file that takes longer than the bucket's patience, while its bytes flow.
+func TestSlowFileIsNoSilence(t *testing.T) {
+	endpoint, root := serveS3(t)
+	if err := os.Mkdir(filepath.Join(root, "slow"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	b := openS3(t, S3{Bucket: "slow", Endpoint: endpoint})
+	b.patience = 500 * time.Millisecond
+	if r := storagetest.UploadOne(t.Context(), b, storagetest.Slowly(storagetest.File(t, "/a.png", make([]byte, 1<<10)), 50*time.Millisecond)); r.Err != nil {
+		t.Error(r.Err)
+	}
+}
+
+// TestAnswersOfAProxy lets something that is not the service answer. It says nothing about the credentials.
+func TestAnswersOfAProxy(t *testing.T) {
+	for _, status := range []int{302, 400, 403, 404, 407} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("<html><title>Blocked</title></html>"))
+		}))
+		defer proxy.Close()
+		azure, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", Endpoint: proxy.URL, AccountKey: "a2V5"}, http.DefaultTransport, metrics.Uploads{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		google, err := OpenGCS(t.Context(), GCS{"pictures", serviceAccount(t, proxy.URL)}, http.DefaultTransport, metrics.Uploads{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, b := range map[string]*Bucket{"S3": openS3(t, S3{Bucket: "pictures", Endpoint: proxy.URL}), "Azure": azure, "GCS": google} {
+			_, verify := b.Verify(t.Context())
+			upload := storagetest.UploadOne(t.Context(), b, storagetest.File(t, "/a.png", []byte("hello"))).Err
+			for call, err := range map[string]error{"Verify": verify, "Upload": upload} {
+				want := storage.ReasonUnexpectedAnswer
+				if name == "GCS" { // its library for tokens does not say what the answer was
+					want = storage.ReasonUnreachable
+				}
+				if problem := storage.AsError(err); err == nil || problem.Class != storage.Retry || problem.Reason != want {
+					t.Errorf("%s, %s, HTTP %d: %s %v", name, call, status, problem.Reason, err)
+				}
+			}
+		}
+	}
+}
+
+// serviceAccount returns the JSON key of an account whose tokens come from a URL.
+func serviceAccount(t *testing.T, tokenURL string) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := json.Marshal(map[string]string{
+		"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "token_uri": tokenURL,
+		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(account)
 }

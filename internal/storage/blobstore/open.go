@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -27,6 +28,9 @@ import (
 	"github.com/platen-dev/platen/internal/storage/gcs"
 )
 
+// tokenTimeout bounds a request for an access token.
+const tokenTimeout = 30 * time.Second
+
 // S3 is how to reach a bucket of Amazon S3, or of another service with its API.
 type S3 struct {
 	Bucket, Region string
@@ -38,6 +42,7 @@ type S3 struct {
 
 // OpenS3 returns the provider of an S3 bucket. It makes no call.
 func OpenS3(ctx context.Context, c S3, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
+	transport = watched(transport)
 	options := s3.Options{
 		Region:      c.Region,
 		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
@@ -68,15 +73,16 @@ type GCS struct {
 
 // OpenGCS returns the provider of a bucket of Google Cloud Storage. It makes no call.
 func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
+	transport = watched(transport)
 	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcs.Scope)
 	if err != nil {
 		return nil, &storage.Error{
 			Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
 		}
 	}
-	// Tokens must outlive the call that opens the bucket.
-	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport}))
-	client := &http.Client{Transport: &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, tokens), Base: transport}}
+	// Tokens must outlive the call that opens the bucket. The library gets them without the context of the call that needs one.
+	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport, Timeout: tokenTimeout}))
+	client := &http.Client{Transport: tokenTransport{oauth2.ReuseTokenSource(nil, tokens), transport}}
 	return New("gcs", c.Bucket, c.Bucket, gcs.Open(client, c.Bucket), observer), nil
 }
 
@@ -91,6 +97,7 @@ type AzureBlob struct {
 
 // OpenAzureBlob returns the provider of an Azure Blob Storage container. It makes no call.
 func OpenAzureBlob(ctx context.Context, c AzureBlob, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
+	transport = watched(transport)
 	key, err := container.NewSharedKeyCredential(c.Account, c.AccountKey)
 	if err != nil {
 		return nil, &storage.Error{Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "accountKey must be base64"}
@@ -128,10 +135,14 @@ func statusOfOthers(err error) int {
 		return azure.StatusCode
 	}
 	if token := (*oauth2.RetrieveError)(nil); errors.As(err, &token) {
-		if status := token.Response.StatusCode; status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
-			return status // the credentials may be valid
+		switch token.ErrorCode { // of RFC 6749, section 5.2; any other answer is not the service's, and the credentials may be valid
+		case "invalid_grant", "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
+			return http.StatusUnauthorized
 		}
-		return http.StatusUnauthorized
+		if status := token.Response.StatusCode; status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+			return status
+		}
+		return 0
 	}
 	return 0
 }
@@ -145,4 +156,71 @@ func codeOf(err error) string {
 		return azure.ErrorCode
 	}
 	return ""
+}
+
+// watched returns the transport of a client: it reports progress, and turns the answers of others than the service into errors.
+func watched(transport http.RoundTripper) http.RoundTripper {
+	return storage.WatchedTransport{Next: foreignGuard{transport}}
+}
+
+// tokenTransport adds access tokens to requests. A request that waits for its token ends with its context.
+type tokenTransport struct {
+	tokens oauth2.TokenSource
+	next   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	type answer struct {
+		token *oauth2.Token
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() { // ends after tokenTimeout
+		token, err := t.tokens.Token()
+		done <- answer{token, err}
+	}()
+	var a answer
+	select {
+	case a = <-done:
+	case <-req.Context().Done():
+		a.err = req.Context().Err()
+	}
+	if a.err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, a.err
+	}
+	return (&oauth2.Transport{Source: oauth2.StaticTokenSource(a.token), Base: t.next}).RoundTrip(req)
+}
+
+// foreignError is an answer that is not the service's but that of a proxy on the way.
+type foreignError struct{ status int }
+
+// Error implements error.
+func (e *foreignError) Error() string { return fmt.Sprintf("a page with HTTP %d", e.status) }
+
+// isForeign reports whether something else than the service answered.
+func isForeign(err error) bool {
+	foreign := (*foreignError)(nil)
+	return errors.As(err, &foreign)
+}
+
+// foreignGuard refuses refusals that are web pages: those of the services are XML, JSON or empty.
+type foreignGuard struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (g foreignGuard) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := g.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	page := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+	refusal := resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusInternalServerError
+	if refusal && page || resp.StatusCode == http.StatusProxyAuthRequired {
+		_ = resp.Body.Close()
+		return nil, &foreignError{resp.StatusCode}
+	}
+	return resp, nil
 }

@@ -33,9 +33,11 @@ const (
 	provider = "dropbox"
 	// maxAnswer bounds an answer, in bytes. The metadata of a thousand files fits.
 	maxAnswer = 4 << 20
-	// callTimeout bounds a call without a file. A call with a file gets one second more for each uploadRate bytes.
-	callTimeout = 30 * time.Second
-	uploadRate  = 64 << 10
+	// defaultCallTimeout bounds a call without a file.
+	defaultCallTimeout = 30 * time.Second
+	// defaultPatience is how long a call with a file may make no progress: Dropbox takes no byte, or has all and does not answer. The file
+	// may be large and the line slow, also because a connection bounds its rate.
+	defaultPatience = time.Minute
 )
 
 // Config of a Client.
@@ -65,6 +67,8 @@ type Client struct {
 
 	tokens tokens
 	spare  spareSessions
+	// callTimeout and patience bound calls.
+	callTimeout, patience time.Duration
 	// account is the id of the account, nil until Verify has asked for it.
 	account atomic.Pointer[string]
 }
@@ -97,11 +101,12 @@ func New(config Config) (*Client, error) {
 			Endpoint: oauth2.Endpoint{TokenURL: config.APIURL + "/oauth2/token", AuthStyle: oauth2.AuthStyleInParams},
 		},
 		http: &http.Client{
-			Transport: config.Transport,
+			Transport: storage.WatchedTransport{Next: config.Transport},
 			// A redirect would carry the token to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		tokens: tokens{lock: make(chan struct{}, 1)},
+		tokens:   tokens{lock: make(chan struct{}, 1)},
+		patience: defaultPatience, callTimeout: defaultCallTimeout,
 	}, nil
 }
 
@@ -195,7 +200,7 @@ func (c *Client) rpc(ctx context.Context, route string, arg, result any) error {
 		body = string(data)
 	}
 	return c.authorized(ctx, func(ctx context.Context, token string) error {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.APIURL+route, strings.NewReader(body))
 		if err != nil {
@@ -224,7 +229,7 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		return fmt.Errorf("encoding the argument of %s: %w", route, err)
 	}
 	return c.authorized(ctx, func(ctx context.Context, token string) error {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(b.size/uploadRate)*time.Second)
+		ctx, _, cancel := storage.Watch(ctx, c.patience)
 		defer cancel()
 		opened, err := b.open(ctx)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/dropbox/dropbox-sdk-go-unofficial/v6/dropbox/files"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/oauth2"
 
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
@@ -364,6 +365,59 @@ func TestFullTeam(t *testing.T) {
 	}
 	if got, err := c.Verify(t.Context()); err != nil || got.SpaceUsed != 10 || got.SpaceAllocated != 15 {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestServiceThatGoesSilent(t *testing.T) {
+	c := client(t, "http://"+storagetest.Silent(t), nil)
+	c.patience, c.callTimeout = 200*time.Millisecond, 200*time.Millisecond
+	storagetest.ExpectGivesUp(t, c)
+	c.tokens.current = &oauth2.Token{AccessToken: "token", Expiry: time.Now().Add(time.Hour)}
+	storagetest.ExpectGivesUp(t, c)
+}
+
+// TestSlowFileIsNoSilence uploads files that take longer than the client's patience, while their bytes flow: one in one call, some in a
+// batch, and one in chunks.
+func TestSlowFileIsNoSilence(t *testing.T) {
+	sim, c := setup(t)
+	c.patience, c.config.LargeFile = 400*time.Millisecond, 1<<20
+	for name, files := range map[string][]*storage.File{
+		"one":    {storagetest.File(t, "/a.png", make([]byte, 1<<10))},
+		"batch":  {storagetest.File(t, "/b.png", make([]byte, 1<<10)), storagetest.File(t, "/c.png", make([]byte, 2<<10))},
+		"chunks": {storagetest.File(t, "/d.png", make([]byte, 9<<20))},
+	} {
+		for _, f := range files {
+			storagetest.Slowly(f, 50*time.Millisecond)
+		}
+		began := time.Now()
+		for _, r := range c.Upload(t.Context(), files) {
+			if r.Err != nil {
+				t.Errorf("%s: %v", name, r.Err)
+			}
+		}
+		if took := time.Since(began); took < c.patience {
+			t.Errorf("%s: took %s only", name, took)
+		}
+	}
+	if n := len(sim.Files("key")); n != 4 {
+		t.Errorf("%d files", n)
+	}
+}
+
+// TestSupersededFileIsNotCommitted lets one of two files be superseded once its bytes are at Dropbox.
+func TestSupersededFileIsNotCommitted(t *testing.T) {
+	sim, c := setup(t)
+	one, two := storagetest.File(t, "/one.png", []byte("one")), storagetest.File(t, "/two.png", []byte("two"))
+	one.Superseded = func() bool { return true }
+	results := c.Upload(t.Context(), []*storage.File{one, two})
+	if storage.AsError(results[0].Err).Reason != storage.ReasonSuperseded || results[1].Err != nil {
+		t.Errorf("got %+v", results)
+	}
+	if r := storagetest.UploadOne(t.Context(), c, one); storage.AsError(r.Err).Reason != storage.ReasonSuperseded {
+		t.Errorf("got %+v", r)
+	}
+	if files := sim.Files("key"); len(files) != 1 || files[0].Path != "/two.png" {
+		t.Errorf("Dropbox has %+v", files)
 	}
 }
 

@@ -66,7 +66,7 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 	if c.tokens.refused != nil && now.Before(c.tokens.refusedUntil) {
 		return "", c.tokens.refused
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
 		Transport:     limitBody{c.config.Transport},

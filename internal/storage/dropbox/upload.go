@@ -36,11 +36,18 @@ func (c *Client) Upload(ctx context.Context, files []*storage.File) []storage.Re
 		}
 	}
 	if len(missing) == 1 && files[missing[0]].Session == nil && files[missing[0]].Size <= c.config.LargeFile {
-		results[missing[0]] = c.uploadOne(ctx, files[missing[0]])
+		if files[missing[0]].IsSuperseded() {
+			results[missing[0]].Err = storage.ErrSuperseded
+		} else {
+			results[missing[0]] = c.uploadOne(ctx, files[missing[0]])
+		}
 		return results
 	}
 	var staged []int
 	for i, err := range c.Stage(ctx, pick(files, missing)) {
+		if err == nil && files[missing[i]].IsSuperseded() {
+			err = storage.ErrSuperseded
+		}
 		if err != nil {
 			problem := *storage.AsError(err)
 			problem.Doubt = false // a file that is not staged cannot be at its path

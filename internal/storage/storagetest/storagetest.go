@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -250,4 +252,74 @@ func unreadable(t *testing.T, s Service) {
 		t.Errorf("got %+v", err)
 	}
 	expectFiles(t, s, map[string]string{})
+}
+
+// Silent starts a TCP server that accepts connections and never reads or answers, and returns its address.
+func Silent(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepted []net.Conn
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepted = append(accepted, connection)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-ended
+		for _, connection := range accepted {
+			_ = connection.Close()
+		}
+	})
+	return listener.Addr().String()
+}
+
+// ExpectGivesUp expects every call of a provider to end when the service is Silent. The provider's patience must be short.
+func ExpectGivesUp(t *testing.T, p storage.Provider) {
+	t.Helper()
+	_, err := p.Verify(t.Context())
+	errs := map[string]error{"Verify": err}
+	for name, size := range map[string]int{"a small file": 100, "a large file": 24 << 20} { // the large one fills the sockets' buffers
+		for _, policy := range []storage.ConflictPolicy{storage.Overwrite, storage.Rename} {
+			f := File(t, "/a.png", make([]byte, size))
+			f.ConflictPolicy = policy
+			errs["Upload of "+name+" with "+string(policy)] = UploadOne(t.Context(), p, f).Err
+		}
+	}
+	for call, err := range errs {
+		if problem := storage.AsError(err); err == nil || problem.Class != storage.Retry || problem.Reason != storage.ReasonUnreachable || !problem.Account {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+}
+
+// Slowly returns the file with an Open that takes pause for each of 20 parts of the file.
+func Slowly(f *storage.File, pause time.Duration) *storage.File {
+	open := f.Open
+	f.Open = func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+		r, err := open(ctx, offset, length)
+		return &slowReader{r, f.Size/20 + 1, pause}, err
+	}
+	return f
+}
+
+type slowReader struct {
+	io.ReadCloser
+	part  int64
+	pause time.Duration
+}
+
+// Read implements io.Reader.
+func (r *slowReader) Read(p []byte) (int, error) {
+	<-time.After(r.pause)
+	return r.ReadCloser.Read(p[:min(int64(len(p)), r.part)])
 }

@@ -7,11 +7,40 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/storage"
 )
+
+const (
+	// openTimeout bounds how long a provider may take to open.
+	openTimeout = 30 * time.Second
+	// patience is how long a call may make no progress. Providers give up earlier, request by request.
+	patience = 90 * time.Second
+	// overtime is how long after the deadline of its files a call may go on: a file is rather finished than sent again.
+	overtime = time.Minute
+	// maxAhead bounds a call for files whose render goes on, which have no deadline yet.
+	maxAhead = time.Hour
+	// returnTimeout is how long a provider may take to return after its context has ended. Then the engine goes on without it.
+	returnTimeout = 5 * time.Second
+)
+
+// call is a call of a provider. The Uploader's lock guards it.
+type call struct {
+	account *account
+	items   []*item
+	// files of the items, in the same order. They are the provider's until the call has returned.
+	files []*storage.File
+	// cancel ends the call at once.
+	cancel context.CancelCauseFunc
+	// superseded is true once no item is wanted any more: no byte of a file is read from then on, so that no file is committed.
+	superseded atomic.Bool
+}
+
+// callKey is the context key of a *call.
+type callKey struct{}
 
 // begin begins an action. The lock must be held.
 func (u *Uploader) begin(ctx context.Context, a action) {
@@ -21,11 +50,11 @@ func (u *Uploader) begin(ctx context.Context, a action) {
 		a.destination.attempts++
 		u.calls.Go(func() { u.open(ctx, a.destination) })
 	case stageFiles:
-		files := send(a.items, staging)
-		u.calls.Go(func() { u.stage(ctx, a.account, a.items, files) })
+		c := newCall(a.account, a.items, staging)
+		u.calls.Go(func() { u.stage(ctx, c) })
 	case commitFiles:
 		a.account.committing = true
-		u.calls.Go(func() { u.commit(ctx, a.account) })
+		u.calls.Go(func() { u.commit(ctx, a.account, a.items[0].destination) })
 	case expireFiles:
 		for _, it := range a.items {
 			u.settle(it, storage.Result{Err: cmp.Or(it.lastErr, error(errDeadline))})
@@ -34,30 +63,96 @@ func (u *Uploader) begin(ctx context.Context, a action) {
 	}
 }
 
-// send marks items as in flight and returns their files.
-func send(items []*item, in stage) []*storage.File {
-	files := make([]*storage.File, 0, len(items))
+// newCall marks items as in flight. The lock must be held.
+func newCall(a *account, items []*item, in stage) *call {
+	c := &call{account: a, items: items}
 	for _, it := range items {
-		it.stage = in
-		files = append(files, it.file)
+		it.stage, it.call = in, c
+		c.files = append(c.files, it.file)
 	}
-	return files
+	return c
 }
 
-// waitForSlot waits until a call may begin. It returns false if ctx ends first.
-func (u *Uploader) waitForSlot(ctx context.Context) bool {
-	select {
-	case u.slots <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
+// supersede ends the call if none of its items is wanted any more. The bytes of a stage are seen by nobody, so it ends at once. A commit
+// ends unless all its bytes were read: then it may take effect after a cancellation and undo what comes next, so it is waited for. The
+// lock must be held.
+func (c *call) supersede(in stage) {
+	if slices.ContainsFunc(c.items, func(it *item) bool { return it.stage != abandoned }) {
+		return
 	}
+	c.superseded.Store(true)
+	if in == staging && c.cancel != nil {
+		c.cancel(storage.ErrSuperseded)
+	}
+}
+
+// deadline returns when the call ends at the latest.
+func (c *call) deadline() time.Time {
+	latest := time.Now()
+	for _, it := range c.items {
+		until := time.Now().Add(maxAhead)
+		if it.isWanted() {
+			until = it.destination.upload.Deadline
+		}
+		if until.After(latest) {
+			latest = until
+		}
+	}
+	return latest.Add(overtime)
+}
+
+// run makes a call with a slot, and returns what do returns. ok is false if do did not return in time; it then goes on by itself, the
+// account makes no other call until it has returned, and its files are no longer the engine's.
+func run[T any](ctx context.Context, u *Uploader, c *call, with *slot, do func(ctx context.Context, files []*storage.File) T) (results T, ok bool) {
+	ctx, cancelDeadline := context.WithDeadline(ctx, c.deadline())
+	defer cancelDeadline()
+	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
+	defer cancel(nil)
+	ctx, watched, stop := storage.Watch(ctx, patience)
+	defer stop()
+	u.mu.Lock()
+	c.cancel = cancel
+	if c.superseded.Load() { // while it waited for its slot
+		cancel(storage.ErrSuperseded)
+	}
+	u.mu.Unlock()
+	u.slots.begin(with, watched)
+	done := make(chan T, 1)
+	go func() { done <- do(ctx, c.files) }()
+	select {
+	case results := <-done:
+		return results, true
+	case <-ctx.Done():
+	}
+	tooLate := time.NewTimer(returnTimeout)
+	defer tooLate.Stop()
+	select {
+	case results := <-done:
+		return results, true
+	case <-tooLate.C:
+	}
+	u.mu.Lock()
+	c.account.stuck++
+	for _, it := range c.items {
+		it.file = it.fresh()
+	}
+	u.mu.Unlock()
+	go func() { // ends with do, which may take for ever
+		<-done
+		u.mu.Lock()
+		defer u.unlock()
+		c.account.stuck--
+		u.touch(c.account)
+	}()
+	return results, false
 }
 
 // open opens a destination's provider and hands its items to the account. After a failure it sets the next
 // attempt, or ends the items if no attempt can help in time.
 func (u *Uploader) open(ctx context.Context, d *destination) {
-	provider, err := d.Open(ctx)
+	bounded, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	provider, err := d.Open(bounded)
 	u.mu.Lock()
 	defer u.unlock()
 	if d.access != opening || ctx.Err() != nil {
@@ -85,60 +180,72 @@ func (u *Uploader) open(ctx context.Context, d *destination) {
 }
 
 // stage sends the bytes of items to the service.
-func (u *Uploader) stage(ctx context.Context, a *account, items []*item, files []*storage.File) {
-	if !u.waitForSlot(ctx) {
+func (u *Uploader) stage(ctx context.Context, c *call) {
+	d := c.items[0].destination
+	with := u.slots.acquire(ctx, d.upload.Job.Namespace, c.account.key)
+	if with == nil {
 		return
 	}
-	errs := items[0].destination.stager().Stage(ctx, files)
-	<-u.slots
+	errs, ok := run(ctx, u, c, with, d.stager().Stage)
+	u.slots.release(with)
+	if !ok {
+		errs = slices.Repeat([]error{errStuck}, len(c.items))
+	}
 
 	u.mu.Lock()
 	defer u.unlock()
-	for i, it := range items {
+	for i, it := range c.items {
+		it.call = nil
 		switch {
 		case it.stage == abandoned:
-			u.settle(it, storage.Result{Err: errSuperseded})
+			u.settle(it, storage.Result{Err: storage.ErrSuperseded})
 		case errs[i] == nil:
 			it.stage = staged
 		default:
 			it.stage = waiting
 			problem := *storage.AsError(errs[i])
 			problem.Doubt = false // nobody sees staged bytes
-			u.retry(ctx, a, it, &problem)
+			u.retry(ctx, c.account, it, &problem)
 		}
 	}
-	a.dropSettled()
-	u.touch(a)
+	c.account.dropSettled()
+	u.touch(c.account)
 }
 
-// commit uploads files to their paths. It chooses them once it has a slot, so that it includes files that arrive until then.
-func (u *Uploader) commit(ctx context.Context, a *account) {
-	if !u.waitForSlot(ctx) {
+// commit uploads files to their paths. It chooses them once it has a slot, so that it includes files that arrive until then. first is
+// the destination of the first file that waits now, whose namespace has the slot.
+func (u *Uploader) commit(ctx context.Context, a *account, first *destination) {
+	with := u.slots.acquire(ctx, first.upload.Job.Namespace, a.key)
+	if with == nil {
 		return
 	}
-	defer func() { <-u.slots }()
+	defer u.slots.release(with)
 	u.mu.Lock()
 	now := time.Now()
 	items := a.committable(now)
 	for _, it := range items {
 		u.Observer.Dequeued(now.Sub(it.since))
 	}
-	files := send(items, committing)
+	c := newCall(a, items, committing)
 	u.unlock()
 
 	var results []storage.Result
-	if len(files) > 0 {
+	if len(items) > 0 {
 		failpoint.Hit("upload.before-send")
-		results = items[0].destination.provider.Upload(ctx, files)
+		var ok bool
+		if results, ok = run(ctx, u, c, with, items[0].destination.provider.Upload); !ok {
+			results = slices.Repeat([]storage.Result{{Err: errStuck}}, len(items))
+		}
 	}
 
 	u.mu.Lock()
 	defer u.unlock()
 	a.committing = false
 	for i, it := range items {
+		it.call = nil
 		switch {
 		case it.stage == abandoned:
-			u.settle(it, storage.Result{Err: errSuperseded})
+			u.settle(it, storage.Result{Err: storage.ErrSuperseded})
 		case results[i].Err == nil:
 			a.failures = 0
 			u.settle(it, results[i])

@@ -23,8 +23,10 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/blobstore"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/storage/storagetest"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 )
 
@@ -47,6 +49,8 @@ type world struct {
 	store   *content.Store
 	changed chan types.NamespacedName
 	retry   storage.RetryPolicy
+	// parallel is how many calls are in flight at a time.
+	parallel int
 
 	mu sync.Mutex
 	// ledger has the bytes of each expected file, by account and path.
@@ -63,7 +67,7 @@ func newWorld(t *testing.T, accounts ...string) *world {
 	t.Helper()
 	w := &world{
 		t: t, sim: dropboxsim.New(), changed: make(chan types.NamespacedName, 10_000), ledger: map[string]map[string][]byte{},
-		retry: storage.RetryPolicy{Base: time.Millisecond, Cap: 20 * time.Millisecond},
+		retry: storage.RetryPolicy{Base: time.Millisecond, Cap: 20 * time.Millisecond}, parallel: 16,
 	}
 	for _, key := range accounts {
 		w.sim.AddAccount(dropboxsim.Account{AppKey: key, RefreshToken: "refresh", Email: key + "@example.com", DisplayName: key})
@@ -89,7 +93,7 @@ func (w *world) startManager() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.clients = map[string]storage.Provider{}
 	w.engine = uploader.New(uploader.Options{
-		Parallel: 16, Retry: w.retry, Changed: func(j types.NamespacedName) { w.changed <- j }, Observer: metrics.Uploads{},
+		Parallel: w.parallel, Retry: w.retry, Changed: func(j types.NamespacedName) { w.changed <- j }, Observer: metrics.Uploads{},
 	})
 	ended := make(chan error, 1)
 	engine := w.engine
@@ -547,6 +551,44 @@ func TestExpiredSessionsAreReplaced(t *testing.T) {
 	w.engine.Ensure(second)
 	if r := w.await(second); r.Err != nil {
 		t.Error(r.Err)
+	}
+	w.expectLedger()
+}
+
+// TestBucketThatNeverReadsHoldsUpNobody uploads to four buckets whose endpoint accepts connections and does nothing more, with four slots.
+// Another namespace's upload does not wait for them.
+func TestBucketThatNeverReadsHoldsUpNobody(t *testing.T) {
+	w := newWorld(t, "ada")
+	w.kill()
+	w.parallel = 4
+	w.startManager()
+	address := storagetest.Silent(t)
+	for n := range w.parallel {
+		bucket, err := blobstore.OpenS3(t.Context(), blobstore.S3{
+			Bucket: fmt.Sprint("bucket-", n), Region: "us-east-1", Endpoint: "http://" + address, AccessKeyID: "a", SecretAccessKey: "b",
+		}, http.DefaultTransport, metrics.Uploads{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.engine.Ensure(uploader.Upload{
+			Job: types.NamespacedName{Namespace: "hung", Name: fmt.Sprint(n)}, UID: types.UID(fmt.Sprint(n)), Revision: "1",
+			Deadline: time.Now().Add(time.Hour), Complete: true,
+			Connections: []uploader.Connection{{
+				Name: "bucket", Open: func(context.Context) (storage.Provider, error) { return bucket, nil },
+				Files: []storage.File{*storagetest.File(t, "/a.png", make([]byte, 10<<20))},
+			}},
+		})
+	}
+	began := time.Now()
+	for n := range 10 {
+		up := w.plan("ada", fmt.Sprint("job-", n), storage.Overwrite, 1000)
+		w.engine.Ensure(up)
+		if r := w.await(up); r.Err != nil {
+			t.Error(r.Err)
+		}
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the others took %s", took)
 	}
 	w.expectLedger()
 }

@@ -6,6 +6,7 @@ package uploader
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/platen-dev/platen/internal/storage"
@@ -21,8 +22,8 @@ const (
 )
 
 var (
-	errSuperseded = &storage.Error{Class: storage.Stop, Reason: storage.ReasonSuperseded, Message: "The upload is not wanted any more"}
-	errDeadline   = &storage.Error{Class: storage.Stop, Reason: storage.ReasonDeadlineExceeded, Message: "The upload did not begin before uploadTimeoutSeconds"}
+	errStuck    = &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "The service did not answer in time", Doubt: true}
+	errDeadline = &storage.Error{Class: storage.Stop, Reason: storage.ReasonDeadlineExceeded, Message: "The upload did not begin before uploadTimeoutSeconds"}
 )
 
 // stage is how far an item has come.
@@ -45,9 +46,15 @@ const (
 
 // item is a file on its way to a destination. The Uploader's lock guards it; while a call is in flight, file is the provider's.
 type item struct {
+	// file as the providers know it, and as Ensure asked for it.
 	file        *storage.File
+	asked       storage.File
 	destination *destination
 	stage       stage
+	// call in flight for the item, nil for none.
+	call *call
+	// superseded is true once the item is not wanted any more.
+	superseded atomic.Bool
 	// since is when the file began to wait.
 	since time.Time
 	// attempts that have failed, why the last one did, and when the next one may begin.
@@ -60,6 +67,13 @@ type item struct {
 // inFlight reports whether a call for the item is in flight.
 func (it *item) inFlight() bool {
 	return it.stage == staging || it.stage == committing || it.stage == abandoned
+}
+
+// fresh returns the file for a provider that knows nothing of it, while another call may still use the file.
+func (it *item) fresh() *storage.File {
+	f := it.asked
+	f.Doubtful = true
+	return &f
 }
 
 // canBegin reports whether a call for the item may begin.
@@ -83,9 +97,9 @@ func (it *item) isLarge() bool {
 
 // machine is a destination or an account.
 type machine interface {
-	// next returns the actions to begin at now, and when to call it again at the latest; the zero time is only after a change of
+	// next returns the actions to begin at now, and when to call next again at the latest; the zero time is only after a change of
 	// state. It changes nothing.
-	next(now time.Time) (actions []action, again time.Time)
+	next(now time.Time) (actions []action, wakeAt time.Time)
 }
 
 // kind of an action.
@@ -145,7 +159,7 @@ type destination struct {
 }
 
 // next implements machine. While the render goes on, each Ensure allows one attempt. Once the upload is complete, attempts follow by time.
-func (d *destination) next(now time.Time) (actions []action, again time.Time) {
+func (d *destination) next(now time.Time) (actions []action, wakeAt time.Time) {
 	switch {
 	case d.access != closed, d.attempts > 0 && !d.upload.Complete:
 		return nil, time.Time{}
@@ -185,6 +199,8 @@ type account struct {
 	items []*item
 	// committing is true while a commit waits for its slot or is in flight.
 	committing bool
+	// stuck counts the calls that did not return in time. One of them may still take effect and undo what follows.
+	stuck int
 	// heldUntil is when the account may be called again.
 	heldUntil time.Time
 	// failures counts the failures of the whole account in a row.
@@ -193,14 +209,14 @@ type account struct {
 
 // isIdle reports whether the account has nothing to do and nothing to remember.
 func (a *account) isIdle(now time.Time) bool {
-	return len(a.items) == 0 && !a.committing && !now.Before(a.heldUntil)
+	return len(a.items) == 0 && !a.committing && a.stuck == 0 && !now.Before(a.heldUntil)
 }
 
 // next implements machine.
-func (a *account) next(now time.Time) (actions []action, again time.Time) {
+func (a *account) next(now time.Time) (actions []action, wakeAt time.Time) {
 	at := func(t time.Time) {
 		if t.After(now) {
-			again = earlier(again, t)
+			wakeAt = earlier(wakeAt, t)
 		}
 	}
 	var expired []*item
@@ -221,7 +237,10 @@ func (a *account) next(now time.Time) (actions []action, again time.Time) {
 	}
 	if now.Before(a.heldUntil) {
 		at(a.heldUntil)
-		return actions, again
+		return actions, wakeAt
+	}
+	if a.stuck > 0 {
+		return actions, wakeAt
 	}
 	for _, items := range a.stageable(now, at) {
 		actions = append(actions, action{kind: stageFiles, account: a, items: items})
@@ -229,7 +248,7 @@ func (a *account) next(now time.Time) (actions []action, again time.Time) {
 	if items := a.committable(now); len(items) > 0 && !a.committing {
 		actions = append(actions, action{kind: commitFiles, account: a, items: items})
 	}
-	return actions, again
+	return actions, wakeAt
 }
 
 // stageable returns the items of each call to stage: a large file by itself, and small files together if they are too many bytes for
@@ -284,7 +303,7 @@ func (a *account) stageable(now time.Time, at func(time.Time)) (calls [][]*item)
 
 // committable returns what one commit takes: files of one provider, as many as it allows, and no two with the same path.
 func (a *account) committable(now time.Time) (items []*item) {
-	if now.Before(a.heldUntil) {
+	if now.Before(a.heldUntil) || a.stuck > 0 {
 		return nil
 	}
 	var provider storage.Provider

@@ -43,71 +43,71 @@ func TestNextOfAnAccount(t *testing.T) {
 		files      []fileState
 		committing bool
 		heldFor    time.Duration
-		// want are the actions; again is when to call next again, 0 for only after a change.
-		want  []string
-		again time.Duration
+		// want are the actions; wakeAt is when to call next again, 0 for only after a change.
+		want   []string
+		wakeAt time.Duration
 	}{
 		"nothing to do":     {},
-		"one file":          {files: []fileState{{path: "/1"}}, want: []string{"commit /1"}, again: 10 * time.Minute},
-		"files of one call": {files: []fileState{{path: "/1"}, {path: "/2"}}, want: []string{"commit /1 /2"}, again: 10 * time.Minute},
+		"one file":          {files: []fileState{{path: "/1"}}, want: []string{"commit /1"}, wakeAt: 10 * time.Minute},
+		"files of one call": {files: []fileState{{path: "/1"}, {path: "/2"}}, want: []string{"commit /1 /2"}, wakeAt: 10 * time.Minute},
 		"more files than a call takes": {
-			files: []fileState{{path: "/1"}, {path: "/2"}, {path: "/3"}, {path: "/4"}}, want: []string{"commit /1 /2 /3"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/1"}, {path: "/2"}, {path: "/3"}, {path: "/4"}}, want: []string{"commit /1 /2 /3"}, wakeAt: 10 * time.Minute,
 		},
 		"a commit is in flight": {
-			files: []fileState{{path: "/1", stage: committing}, {path: "/2"}}, committing: true, again: 10 * time.Minute,
+			files: []fileState{{path: "/1", stage: committing}, {path: "/2"}}, committing: true, wakeAt: 10 * time.Minute,
 		},
 		"a path that differs only in case goes later": {
-			files: []fileState{{path: "/Card.png"}, {path: "/card.PNG"}, {path: "/x"}}, want: []string{"commit /Card.png /x"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/Card.png"}, {path: "/card.PNG"}, {path: "/x"}}, want: []string{"commit /Card.png /x"}, wakeAt: 10 * time.Minute,
 		},
 		"a second client goes later": {
-			files: []fileState{{path: "/1"}, {path: "/2", second: true}, {path: "/3"}}, want: []string{"commit /1 /3"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/1"}, {path: "/2", second: true}, {path: "/3"}}, want: []string{"commit /1 /3"}, wakeAt: 10 * time.Minute,
 		},
 		"a file waits for its next attempt": {
-			files: []fileState{{path: "/1", backoff: time.Second}, {path: "/2"}}, want: []string{"commit /2"}, again: time.Second,
+			files: []fileState{{path: "/1", backoff: time.Second}, {path: "/2"}}, want: []string{"commit /2"}, wakeAt: time.Second,
 		},
 		"the account is held": {
-			files: []fileState{{path: "/1"}, {path: "/large", size: 11}}, heldFor: time.Minute, again: time.Minute,
+			files: []fileState{{path: "/1"}, {path: "/large", size: 11}}, heldFor: time.Minute, wakeAt: time.Minute,
 		},
-		"an account with a hold and no files is remembered": {heldFor: time.Minute, again: time.Minute},
+		"an account with a hold and no files is remembered": {heldFor: time.Minute, wakeAt: time.Minute},
 		"a deadline has passed": {
-			files: []fileState{{path: "/1", deadline: -time.Second}, {path: "/2"}}, want: []string{"expire /1", "commit /2"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/1", deadline: -time.Second}, {path: "/2"}}, want: []string{"expire /1", "commit /2"}, wakeAt: 10 * time.Minute,
 		},
 		"a deadline passes during a hold": {
 			files: []fileState{{path: "/1", deadline: -time.Second}, {path: "/2", deadline: time.Second}}, heldFor: time.Minute,
-			want: []string{"expire /1"}, again: time.Second,
+			want: []string{"expire /1"}, wakeAt: time.Second,
 		},
 		"a deadline passes during the call": {
 			files: []fileState{{path: "/1", stage: committing, deadline: -time.Second}}, committing: true,
 		},
-		"no deadline while the render goes on": {files: []fileState{{path: "/1", rendering: true, deadline: -time.Second}}, again: time.Second},
+		"no deadline while the render goes on": {files: []fileState{{path: "/1", rendering: true, deadline: -time.Second}}, wakeAt: time.Second},
 
 		"a large file is staged by itself": {
-			files: []fileState{{path: "/large", size: 11}, {path: "/1"}}, want: []string{"stage /large", "commit /1"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/large", size: 11}, {path: "/1"}}, want: []string{"stage /large", "commit /1"}, wakeAt: 10 * time.Minute,
 		},
 		"a large file that is staged": {
-			files: []fileState{{path: "/large", size: 11, stage: staged}, {path: "/1"}}, want: []string{"commit /large /1"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/large", size: 11, stage: staged}, {path: "/1"}}, want: []string{"commit /large /1"}, wakeAt: 10 * time.Minute,
 		},
 		"two large files at a time": {
 			files: []fileState{{path: "/a", size: 11, stage: staging}, {path: "/b", size: 11}, {path: "/c", size: 11}},
-			want:  []string{"stage /b"}, again: 10 * time.Minute,
+			want:  []string{"stage /b"}, wakeAt: 10 * time.Minute,
 		},
 		"an abandoned call counts": {
-			files: []fileState{{path: "/a", size: 11, stage: staging}, {path: "/b", size: 11, stage: abandoned}, {path: "/c", size: 11}}, again: 10 * time.Minute,
+			files: []fileState{{path: "/a", size: 11, stage: staging}, {path: "/b", size: 11, stage: abandoned}, {path: "/c", size: 11}}, wakeAt: 10 * time.Minute,
 		},
 		"too many bytes for one commit": {
-			files: []fileState{{path: "/1", size: 6}, {path: "/2", size: 6}}, want: []string{"stage /1 /2", "commit /1"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/1", size: 6}, {path: "/2", size: 6}}, want: []string{"stage /1 /2", "commit /1"}, wakeAt: 10 * time.Minute,
 		},
 		"too many bytes and no way to stage them": {
-			cannotStage: true, files: []fileState{{path: "/1", size: 6}, {path: "/2", size: 6}}, want: []string{"commit /1"}, again: 10 * time.Minute,
+			cannotStage: true, files: []fileState{{path: "/1", size: 6}, {path: "/2", size: 6}}, want: []string{"commit /1"}, wakeAt: 10 * time.Minute,
 		},
 		"small files are being staged": {
-			files: []fileState{{path: "/1", size: 6, stage: staging}, {path: "/2", size: 6}, {path: "/3", size: 6}}, want: []string{"commit /2"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/1", size: 6, stage: staging}, {path: "/2", size: 6}, {path: "/3", size: 6}}, want: []string{"commit /2"}, wakeAt: 10 * time.Minute,
 		},
 		"staged bytes do not count": {
-			files: []fileState{{path: "/1", size: 6, stage: staged}, {path: "/2", size: 6}}, want: []string{"commit /1 /2"}, again: 10 * time.Minute,
+			files: []fileState{{path: "/1", size: 6, stage: staged}, {path: "/2", size: 6}}, want: []string{"commit /1 /2"}, wakeAt: 10 * time.Minute,
 		},
 
-		"a short render needs no staging":     {files: []fileState{{path: "/1", rendering: true, age: aheadAge / 4}}, again: aheadAge * 3 / 4},
+		"a short render needs no staging":     {files: []fileState{{path: "/1", rendering: true, age: aheadAge / 4}}, wakeAt: aheadAge * 3 / 4},
 		"a longer render is staged meanwhile": {files: []fileState{{path: "/1", rendering: true, age: aheadAge}, {path: "/2", rendering: true}}, want: []string{"stage /1 /2"}},
 		"a render of many bytes is staged soon": {
 			bytes: 2 * aheadBytes, files: []fileState{{path: "/1", rendering: true, size: aheadBytes / 2}, {path: "/2", rendering: true, size: aheadBytes / 2}},
@@ -116,7 +116,7 @@ func TestNextOfAnAccount(t *testing.T) {
 		"a render whose files are staged waits": {files: []fileState{{path: "/1", rendering: true, stage: staged}}},
 		"a render in progress joins the staging of others": {
 			files: []fileState{{path: "/1", size: 6}, {path: "/2", size: 6}, {path: "/3", rendering: true}},
-			want:  []string{"stage /1 /2 /3", "commit /1"}, again: 10 * time.Minute,
+			want:  []string{"stage /1 /2 /3", "commit /1"}, wakeAt: 10 * time.Minute,
 		},
 		"a provider that cannot stage waits for the render": {cannotStage: true, files: []fileState{{path: "/1", rendering: true, age: aheadAge}}},
 	} {
@@ -142,8 +142,8 @@ func TestNextOfAnAccount(t *testing.T) {
 				}
 				a.items = append(a.items, it)
 			}
-			actions, again := a.next(moment)
-			expectActions(t, actions, again, tc.want, tc.again)
+			actions, wakeAt := a.next(moment)
+			expectActions(t, actions, wakeAt, tc.want, tc.wakeAt)
 		})
 	}
 }
@@ -155,11 +155,11 @@ func TestNextOfADestination(t *testing.T) {
 		backoff   time.Duration
 		rendering bool
 		want      []string
-		again     time.Duration
+		wakeAt    time.Duration
 	}{
 		"new":                               {want: []string{"open dropbox"}},
 		"new, while the render goes on":     {rendering: true, want: []string{"open dropbox"}},
-		"failed once":                       {attempts: 1, backoff: time.Second, again: time.Second},
+		"failed once":                       {attempts: 1, backoff: time.Second, wakeAt: time.Second},
 		"its next attempt is due":           {attempts: 1, backoff: -time.Second, want: []string{"open dropbox"}},
 		"failed once, and the render lasts": {attempts: 1, backoff: -time.Second, rendering: true},
 		"being opened":                      {access: opening, attempts: 1},
@@ -172,14 +172,14 @@ func TestNextOfADestination(t *testing.T) {
 			if tc.backoff != 0 {
 				d.notBefore = moment.Add(tc.backoff)
 			}
-			actions, again := d.next(moment)
-			expectActions(t, actions, again, tc.want, tc.again)
+			actions, wakeAt := d.next(moment)
+			expectActions(t, actions, wakeAt, tc.want, tc.wakeAt)
 		})
 	}
 }
 
 // expectActions compares the answer of next with actions in words and the time until the next call.
-func expectActions(t *testing.T, actions []action, at time.Time, want []string, again time.Duration) {
+func expectActions(t *testing.T, actions []action, at time.Time, want []string, wakeAt time.Duration) {
 	t.Helper()
 	names := map[kind]string{openProvider: "open", stageFiles: "stage", commitFiles: "commit", expireFiles: "expire"}
 	got := make([]string, 0, len(actions))
@@ -200,7 +200,7 @@ func expectActions(t *testing.T, actions []action, at time.Time, want []string, 
 	if !at.IsZero() {
 		wait = at.Sub(moment)
 	}
-	if diff := cmp.Diff(again.String(), wait.String()); diff != "" {
+	if diff := cmp.Diff(wakeAt.String(), wait.String()); diff != "" {
 		t.Errorf("next call after (-want +got):\n%s", diff)
 	}
 }

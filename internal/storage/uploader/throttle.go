@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 // burst is how many bytes a bounded connection may send at once.
@@ -51,14 +53,18 @@ func (l *limit) set(bytesPerSecond int64) {
 
 type opener = func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
-// throttle bounds how fast files are read.
+// throttle bounds how fast files are read, and ends reads for calls that are superseded.
 func (l *limit) throttle(open opener) opener {
 	return func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+		c, _ := ctx.Value(callKey{}).(*call)
+		if c != nil && c.superseded.Load() {
+			return nil, storage.ErrSuperseded
+		}
 		r, err := open(ctx, offset, length)
 		if err != nil {
 			return nil, err
 		}
-		return &throttledReader{ctx, r, l.Limiter}, nil
+		return &throttledReader{ctx, r, l.Limiter, c}, nil
 	}
 }
 
@@ -66,10 +72,15 @@ type throttledReader struct {
 	ctx context.Context //nolint:containedctx // it lives as long as the file is open
 	io.ReadCloser
 	limit *rate.Limiter
+	// call that reads the file; nil outside of one.
+	call *call
 }
 
 // Read implements io.Reader.
 func (t *throttledReader) Read(p []byte) (int, error) {
+	if t.call != nil && t.call.superseded.Load() {
+		return 0, storage.ErrSuperseded
+	}
 	if t.limit.Limit() == rate.Inf {
 		return t.ReadCloser.Read(p)
 	}

@@ -91,8 +91,8 @@ type Options struct {
 // Uploader runs uploads. Make one with New and run Start.
 type Uploader struct {
 	Options
-	// slots bound the calls in flight. Whoever waits longest gets the next one, so no account starves.
-	slots chan struct{}
+	// slots bound the calls in flight.
+	slots *slots
 	// wake has a value when a machine has become due.
 	wake  chan struct{}
 	calls sync.WaitGroup
@@ -111,7 +111,7 @@ type Uploader struct {
 func New(options Options) *Uploader {
 	return &Uploader{
 		Options:  options,
-		slots:    make(chan struct{}, options.Parallel),
+		slots:    newSlots(options.Parallel),
 		wake:     make(chan struct{}, 1),
 		uploads:  map[types.NamespacedName][]*destination{},
 		accounts: map[string]*account{},
@@ -231,8 +231,9 @@ func (u *Uploader) add(d *destination, doubtful bool) {
 		if at >= 0 && d.items[at].file.ContentHash == f.ContentHash && d.items[at].file.Path == f.Path {
 			continue
 		}
-		f.Open, f.Doubtful = d.limit.throttle(f.Open), f.Doubtful || doubtful
-		fresh := &item{file: &f, destination: d, since: now}
+		fresh := &item{destination: d, since: now}
+		f.Open, f.Superseded, f.Doubtful = d.limit.throttle(f.Open), fresh.superseded.Load, f.Doubtful || doubtful
+		fresh.file, fresh.asked = &f, f
 		u.Observer.QueueChanged(1)
 		if at < 0 {
 			d.items = append(d.items, fresh)
@@ -312,10 +313,15 @@ func (u *Uploader) stop(job types.NamespacedName) {
 
 // abandon ends an item that is no longer wanted. An item in flight ends with its call. The lock must be held.
 func (u *Uploader) abandon(it *item) {
-	if it.inFlight() {
-		it.stage = abandoned
-	} else {
-		u.settle(it, storage.Result{Err: errSuperseded})
+	it.superseded.Store(true)
+	if !it.inFlight() {
+		u.settle(it, storage.Result{Err: storage.ErrSuperseded})
+		return
+	}
+	in := it.stage
+	it.stage = abandoned
+	if it.call != nil {
+		it.call.supersede(in)
 	}
 }
 

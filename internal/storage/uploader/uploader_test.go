@@ -317,7 +317,13 @@ func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 func TestUploadThatGetsNoSlotEndsAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 1)
-		blocked := &fakeProvider{key: "blocked", limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error { <-ctx.Done(); return ctx.Err() }}
+		blocked := &fakeProvider{key: "blocked", limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error {
+			for ctx.Err() == nil {
+				time.Sleep(time.Second)
+				storage.Progress(ctx)
+			}
+			return ctx.Err()
+		}}
 		u.Ensure(plan("first", blocked, "/a"))
 		synctest.Wait()
 		second := plan("second", &fakeProvider{key: "other", limits: storage.Limits{Files: 9}}, "/b")
