@@ -166,6 +166,10 @@ func run(ctx context.Context, o options) error {
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
 		Pool:     renderPool, Tasks: renderJobs, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
 	})
+	podClient, err := pods.guard(mgr.GetClient())
+	if err != nil {
+		return err
+	}
 	secure, watcher, err := contentTLS(o, keys)
 	if err != nil {
 		return err
@@ -173,7 +177,7 @@ func run(ctx context.Context, o options) error {
 	parts := []error{
 		renderJobs.SetupWithManager(mgr, jobEvents),
 		(&renderpod.Reconciler{
-			Client: mgr.GetClient(), Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
+			Client: podClient, Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),

@@ -43,6 +43,7 @@ type options struct {
 	memoryLimit   quantity
 	outboundAllow outbound.Prefixes
 	outboundDeny  outbound.Prefixes
+	networkPolicy bool
 	limits        task.Limits
 	rendersPer    int
 	maxPods       int
@@ -96,6 +97,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.cpu, "renderer-cpu", "CPU request of a render pod")
 	flags.Var(&o.outboundAllow, "renderer-outbound-allow", "comma-separated prefixes that pages may reach even if they are private, such as 10.1.0.0/16")
 	flags.Var(&o.outboundDeny, "outbound-deny", "comma-separated prefixes that pages and storage connections may not reach even if they are public, such as those of pods")
+	flags.BoolVar(&o.networkPolicy, "network-policy", true, "make a NetworkPolicy for the render pods of each namespace that has some")
 	flags.Var(&o.memory, "renderer-memory", "memory request of a render pod")
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory limit of a render pod")
 	flags.IntVar(&o.limits.MaxPixels, "max-pixels", task.DefaultLimits.MaxPixels, "most pixels of a picture")

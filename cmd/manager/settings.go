@@ -6,17 +6,24 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/platen-dev/platen/controllers/renderpod"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/netpolicy"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
 )
+
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=create
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,resourceNames=platen-render-pods,verbs=patch
 
 const (
 	// keyInterval is the interval between readings of the manager's keys, and networkInterval that between readings of the nodes.
@@ -88,4 +95,29 @@ func (s *podSettings) config() podspec.Config {
 		MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
 		CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
 	}
+}
+
+// managerLabels are the labels of the manager's pods in config/manager.
+var managerLabels = map[string]string{"app.kubernetes.io/name": "platen", podspec.ComponentLabel: "manager"}
+
+// guard returns a client that creates render pods only in namespaces with a NetworkPolicy for them. A manager outside of the cluster has no
+// pods that a policy could name, so it makes none.
+func (s *podSettings) guard(c client.Client) (client.Client, error) {
+	if !s.options.networkPolicy || s.options.podName == "" {
+		return c, nil
+	}
+	_, text, err := net.SplitHostPort(s.options.dispatchAddress)
+	if err != nil {
+		return nil, fmt.Errorf("--dispatch-bind-address: %w", err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("--dispatch-bind-address: '%s' must be the number of a port", text)
+	}
+	return &netpolicy.Keeper{Client: c, Now: time.Now, Config: func() netpolicy.Config {
+		return netpolicy.Config{
+			PodLabels: renderpod.Selector, ManagerNamespace: s.options.namespace, ManagerLabels: managerLabels,
+			DispatchPort: port, Outbound: *s.policy.Load(),
+		}
+	}}, nil
 }

@@ -75,6 +75,14 @@ var private = []netip.Prefix{
 	netip.MustParsePrefix("168.63.129.16/32"), // Azure's WireServer: the configuration and certificates of the node
 }
 
+// Public returns the prefixes that hold all public addresses.
+func Public() Prefixes { return Prefixes{netip.MustParsePrefix("0.0.0.0/0"), ssrf.IPv6GlobalUnicast} }
+
+// Private returns the prefixes in Public that are not public.
+func Private() Prefixes {
+	return slices.Concat(ssrf.IPv4DeniedPrefixes, ssrf.IPv6DeniedPrefixes, private)
+}
+
 // Policy allows public addresses, as IANA's registries of special-purpose addresses define them, on ports 80 and 443. Allowed and Denied
 // change that. Of their prefixes that contain an address, the longest decides; Denied, if both have it. An IPv6 address that carries an IPv4
 // address (NAT64, 6to4, Teredo) is allowed if Allowed contains it and the policy allows what it carries.

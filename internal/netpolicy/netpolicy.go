@@ -1,0 +1,155 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package netpolicy keeps a NetworkPolicy for the render pods of each namespace that has some. It is the second of two walls: the first is
+// the proxy of package outbound, which checks what pages reach but stands in the pod, next to the browser.
+package netpolicy
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	metav1apply "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1apply "k8s.io/client-go/applyconfigurations/networking/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/internal/outbound"
+)
+
+const (
+	// Name of the NetworkPolicy in each namespace.
+	Name = "platen-render-pods"
+	// fieldOwner owns the fields of the policies.
+	fieldOwner = client.FieldOwner("platen-manager")
+	// checkInterval is the interval after which a policy is applied again, in case someone has changed it.
+	checkInterval = 10 * time.Minute
+)
+
+// Config is what all policies share.
+type Config struct {
+	// PodLabels select render pods, in their namespaces.
+	PodLabels map[string]string
+	// ManagerNamespace and ManagerLabels select the manager's pods, and DispatchPort is the port of the dispatch server in them.
+	ManagerNamespace string
+	ManagerLabels    map[string]string
+	DispatchPort     int
+	// Outbound is what pages may reach.
+	Outbound outbound.Policy
+}
+
+// Build returns the policy of a namespace: nobody connects to render pods, and they reach DNS servers, the dispatch server and what pages may
+// reach. Addresses are those after the translation of Services: an address of a Service in Outbound has no effect.
+func Build(c Config, namespace string) *networkingv1apply.NetworkPolicyApplyConfiguration {
+	tcp := func(ports ...int) (list []*networkingv1apply.NetworkPolicyPortApplyConfiguration) {
+		for _, port := range ports {
+			list = append(list, networkingv1apply.NetworkPolicyPort().WithProtocol(corev1.ProtocolTCP).WithPort(intstr.FromInt(port)))
+		}
+		return list
+	}
+	udp := func(port int) *networkingv1apply.NetworkPolicyPortApplyConfiguration {
+		return networkingv1apply.NetworkPolicyPort().WithProtocol(corev1.ProtocolUDP).WithPort(intstr.FromInt(port))
+	}
+	labels := func(l map[string]string) *metav1apply.LabelSelectorApplyConfiguration {
+		return metav1apply.LabelSelector().WithMatchLabels(l)
+	}
+	rule := networkingv1apply.NetworkPolicyEgressRule
+	spec := networkingv1apply.NetworkPolicySpec().WithPodSelector(labels(c.PodLabels)).
+		WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
+		WithEgress(
+			// Where the DNS servers are differs between clusters: pods, nodes, link-local addresses, ports 53 and 5353.
+			rule().WithPorts(udp(53), udp(5353)).WithPorts(tcp(53, 5353)...),
+			rule().WithPorts(tcp(c.DispatchPort)...).WithTo(networkingv1apply.NetworkPolicyPeer().
+				WithNamespaceSelector(labels(map[string]string{corev1.LabelMetadataName: c.ManagerNamespace})).WithPodSelector(labels(c.ManagerLabels))),
+			rule().WithPorts(tcp(80, 443)...).WithTo(blocks(outbound.Public(), slices.Concat(outbound.Private(), c.Outbound.Denied))...),
+		)
+	if len(c.Outbound.Allowed) > 0 {
+		spec.WithEgress(rule().WithTo(blocks(c.Outbound.Allowed, c.Outbound.Denied)...))
+	}
+	return networkingv1apply.NetworkPolicy(Name, namespace).
+		WithLabels(map[string]string{"app.kubernetes.io/name": "platen", "app.kubernetes.io/managed-by": "platen"}).WithSpec(spec)
+}
+
+// blocks returns the prefixes without those of except that lie in them.
+func blocks(prefixes, except outbound.Prefixes) (peers []*networkingv1apply.NetworkPolicyPeerApplyConfiguration) {
+	for _, prefix := range prefixes {
+		block := networkingv1apply.IPBlock().WithCIDR(prefix.Masked().String())
+		for _, e := range except {
+			if inside(prefix, e) {
+				block.WithExcept(e.Masked().String())
+			}
+		}
+		peers = append(peers, networkingv1apply.NetworkPolicyPeer().WithIPBlock(block))
+	}
+	return peers
+}
+
+// inside returns whether inner is a smaller part of outer.
+func inside(outer, inner netip.Prefix) bool {
+	return outer.Contains(inner.Addr()) && inner.Bits() > outer.Bits()
+}
+
+// Keeper is a client that creates render pods only in namespaces that have their NetworkPolicy.
+type Keeper struct {
+	client.Client
+	// Config returns the configuration at this time.
+	Config func() Config
+	Now    func() time.Time
+
+	mu sync.Mutex
+	// applied has when the policy of a namespace was applied, and with what configuration.
+	applied map[string]application
+}
+
+type application struct {
+	at     time.Time
+	config string
+}
+
+// Create implements client.Client. If the manager may not write NetworkPolicies, the pod is created without.
+func (k *Keeper) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
+	if pod, ok := object.(*corev1.Pod); ok {
+		if err := k.ensure(ctx, pod.Namespace); err != nil {
+			return err
+		}
+	}
+	return k.Client.Create(ctx, object, options...)
+}
+
+func (k *Keeper) ensure(ctx context.Context, namespace string) error {
+	config := k.Config()
+	key := fmt.Sprint(config)
+	now := k.Now()
+	k.mu.Lock()
+	last := k.applied[namespace]
+	k.mu.Unlock()
+	if last.config == key && now.Sub(last.at) < checkInterval {
+		return nil
+	}
+	err := k.Apply(ctx, Build(config, namespace), fieldOwner, client.ForceOwnership)
+	if apierrors.IsForbidden(err) {
+		ctrl.LoggerFrom(ctx).Info("The manager may not write NetworkPolicies: render pods have none; --network-policy=false keeps it from trying", "namespace", namespace)
+	} else if err != nil {
+		return fmt.Errorf("the NetworkPolicy '%s' of render pods: %w", Name, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.applied == nil {
+		k.applied = map[string]application{}
+	}
+	for name, a := range k.applied {
+		if now.Sub(a.at) >= checkInterval {
+			delete(k.applied, name)
+		}
+	}
+	k.applied[namespace] = application{at: now, config: key}
+	return nil
+}
