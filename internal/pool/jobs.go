@@ -218,13 +218,20 @@ func (p *Pool) retry(j *job, failure *render.Error) {
 	if j.attempts > j.BackoffLimit {
 		p.fail(j, &render.Error{
 			Reason:   ReasonBackoffLimitExceeded,
-			Message:  fmt.Sprintf("%d attempts were lost, the last because %s", j.attempts, failure.Message),
+			Message:  lost(j.attempts) + failure.Message,
 			Terminal: true,
 		})
 		return
 	}
 	j.attempts++ // requeue takes one back
 	p.requeue(j, Wait{ReasonRetrying, failure.Message}, p.backoff(j.attempts-2))
+}
+
+func lost(attempts int) string {
+	if attempts == 1 {
+		return "the only attempt was lost because "
+	}
+	return fmt.Sprintf("%d attempts were lost, the last because ", attempts)
 }
 
 // requeue ends an attempt that does not count and queues its job again.

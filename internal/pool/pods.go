@@ -316,17 +316,21 @@ func (p *Pool) Postpone(id PodID, task, reason, message string) error {
 	return nil
 }
 
-// known returns the pod with an identity. The error is ErrUnknownPod or ErrRetire.
+// known returns the pod with an identity. The error is ErrUnknownPod or ErrRetire, or ErrNotReady while the pods of an earlier process
+// may not be observed yet.
 func (p *Pool) known(id PodID, now time.Time) (*pod, error) {
-	ns := p.namespaces[id.Namespace]
-	if ns == nil {
-		return nil, ErrUnknownPod
-	}
-	entry := ns.pods[id.UID]
-	if entry == nil || entry.Name != id.Name {
-		return nil, ErrUnknownPod
-	}
 	p.listen(now)
+	var entry *pod
+	if ns := p.namespaces[id.Namespace]; ns != nil {
+		entry = ns.pods[id.UID]
+	}
+	switch {
+	case entry != nil && entry.Name == id.Name:
+	case now.Before(p.listening.Add(p.options.AdoptionGrace)):
+		return nil, ErrNotReady
+	default:
+		return nil, ErrUnknownPod
+	}
 	if entry.state >= retiring {
 		return nil, ErrRetire
 	}

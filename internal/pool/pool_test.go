@@ -141,6 +141,11 @@ func TestUnknownPodsAreRejected(t *testing.T) {
 	w.enqueue("a", 1)
 	pod := w.launch()[0]
 	a := w.poll(pod)
+	stranger := PodID{Namespace: "ns", Name: "stranger", UID: "x"}
+	if _, err := w.Next(t.Context(), stranger); !errors.Is(err, ErrNotReady) {
+		t.Errorf("while pods may not be observed yet: got %v", err)
+	}
+	w.now = w.now.Add(20 * time.Second)
 	for name, id := range map[string]PodID{
 		"other UID":       {Namespace: "ns", Name: pod.Name, UID: "x"},
 		"other name":      {Namespace: "ns", Name: "x", UID: pod.UID},

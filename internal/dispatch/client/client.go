@@ -41,6 +41,10 @@ var (
 	errRetire = errors.New("the dispatch server has retired this pod")
 	errGone   = errors.New("the task is gone")
 	errDenied = errors.New("the dispatch server does not accept this pod")
+	// errRefused means that the dispatch server would refuse the same request again.
+	errRefused = errors.New("the dispatch server refuses the request")
+	// errLost means that the dispatch server misses a file that it has taken, and that this pod has let go of.
+	errLost = errors.New("the dispatch server has lost a file")
 )
 
 // Options of a Client. All but GoneTimeout and Transport are required; CA is not needed with a Transport.
@@ -152,7 +156,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	log.Info("rendering the task", "format", a.Task.Format, "pages", len(a.Task.Pages))
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	w := &work{client: c, ctx: ctx, Assignment: a, started: time.Now(), sent: map[file.ID][]byte{}}
+	w := &work{client: c, ctx: ctx, Assignment: a, started: time.Now()}
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
@@ -168,7 +172,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 		log.Info("the task is gone")
 		return
 	}
-	result.Warnings = warnings[:min(len(warnings), wire.MaxWarnings)]
+	result.Warnings = bounded(warnings)
 	log = log.With("duration", time.Since(w.started))
 	if err != nil {
 		result = wire.Result{Failure: failure(err)}
@@ -176,18 +180,35 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	} else {
 		log.Info("rendered the task", "files", len(result.Files))
 	}
-	if err := w.report(ctx, result); err != nil {
+	err = w.report(ctx, result)
+	if errors.Is(err, errLost) || errors.Is(err, errRefused) {
+		// Another attempt may deliver what this one cannot.
+		err = w.report(ctx, wire.Result{Failure: failure(err)})
+	}
+	if err != nil {
 		log.Warn("failed to report the result", "error", err)
 	}
 }
+
+// bounded returns the warnings that a Result may have.
+func bounded(warnings []render.Warning) []render.Warning {
+	list := make([]render.Warning, 0, min(len(warnings), wire.MaxWarnings))
+	for _, w := range warnings[:cap(list)] {
+		list = append(list, render.Warning{Title: truncate(w.Title, wire.MaxTitle), Details: truncate(w.Details, wire.MaxDetails)})
+	}
+	return list
+}
+
+// truncate cuts a text to a number of bytes. The server drops a character that is cut in two.
+func truncate(text string, limit int) string { return text[:min(len(text), limit)] }
 
 // failure returns the failure of a render to report.
 func failure(err error) *wire.Failure {
 	problem := (*render.Error)(nil)
 	if errors.As(err, &problem) {
-		return &wire.Failure{Reason: problem.Reason, Message: problem.Error(), Terminal: problem.Terminal}
+		return &wire.Failure{Reason: problem.Reason, Message: truncate(problem.Error(), wire.MaxDetails), Terminal: problem.Terminal}
 	}
-	return &wire.Failure{Reason: render.ReasonRenderFailed, Message: err.Error()}
+	return &wire.Failure{Reason: render.ReasonRenderFailed, Message: truncate(err.Error(), wire.MaxDetails)}
 }
 
 // work is one task while it is rendered. It implements render.Sink.
@@ -196,21 +217,22 @@ type work struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as the task
 	*wire.Assignment
 	started time.Time
-	// sent has the bytes of each file. The dispatch server may ask for them again until it accepts the result.
-	sent   map[file.ID][]byte
-	result wire.Result
+	result  wire.Result
 	// progress of a video, nil before its first frame.
 	progress atomic.Pointer[render.Progress]
 }
 
-// Emit sends a file.
+// Emit sends a file. It keeps nothing of it once the dispatch server has stored it, because a render may have more than the pod's memory.
 func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
 	sum := sha256.Sum256(data)
-	f.SHA256 = hex.EncodeToString(sum[:])
-	w.sent[f.ID] = data
-	w.result.Files = append(w.result.Files, f)
+	// The dispatch server knows the rest.
+	w.result.Files = append(w.result.Files, file.File{ID: f.ID, Width: f.Width, Height: f.Height, SHA256: hex.EncodeToString(sum[:])})
 	w.result.RenderMilliseconds = time.Since(w.started).Milliseconds()
-	return w.send(w.ctx, f.ID)
+	err := w.send(w.ctx, f.ID, data)
+	if errors.Is(err, errRefused) {
+		return &render.Error{Reason: render.ReasonRenderFailed, Message: fmt.Sprintf("page %d cannot be stored", f.Page), Terminal: true, Err: err}
+	}
+	return err
 }
 
 // Progress stores the progress for the next heartbeat.
@@ -251,7 +273,7 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 }
 
 // send sends one file.
-func (w *work) send(ctx context.Context, id file.ID) error {
+func (w *work) send(ctx context.Context, id file.ID, data []byte) error {
 	header := http.Header{"Content-Type": {w.Task.Format.ContentType()}}
 	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", w.TaskID, id.Page)
 	if id.ExtraSize != "" {
@@ -260,7 +282,7 @@ func (w *work) send(ctx context.Context, id file.ID) error {
 	return w.client.insist(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
-		resp, err := w.client.send(ctx, http.MethodPut, path, header, w.sent[id])
+		resp, err := w.client.send(ctx, http.MethodPut, path, header, data)
 		if err != nil {
 			return err
 		}
@@ -269,7 +291,7 @@ func (w *work) send(ctx context.Context, id file.ID) error {
 	})
 }
 
-// report sends the result. If files are missing, it sends them and then the result again.
+// report sends the result. The error is errLost if the dispatch server misses a file.
 func (w *work) report(ctx context.Context, result wire.Result) error {
 	body, err := json.Marshal(result)
 	if err != nil {
@@ -290,18 +312,11 @@ func (w *work) report(ctx context.Context, result wire.Result) error {
 		if err := json.NewDecoder(io.LimitReader(resp.Body, wire.MaxResult)).Decode(&missing); err != nil {
 			return fmt.Errorf("reading which files are missing: %w", err)
 		}
-		for _, id := range missing.Files {
-			if _, ok := w.sent[id]; ok {
-				if err := w.send(ctx, id); err != nil {
-					return err
-				}
-			}
-		}
-		return errors.New("missing files were sent again")
+		return fmt.Errorf("%w: %d of %d are missing", errLost, len(missing.Files), len(result.Files))
 	})
 }
 
-// insist repeats a call until it succeeds, the task is gone, or GoneTimeout has passed.
+// insist repeats a call until it succeeds, cannot succeed, or GoneTimeout has passed.
 func (c *Client) insist(ctx context.Context, call func(ctx context.Context) error) error {
 	giveUp := time.Now().Add(c.GoneTimeout)
 	for {
@@ -309,7 +324,7 @@ func (c *Client) insist(ctx context.Context, call func(ctx context.Context) erro
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errGone), ctx.Err() != nil, time.Now().After(giveUp):
+		case errors.Is(err, errGone), errors.Is(err, errRefused), errors.Is(err, errLost), ctx.Err() != nil, time.Now().After(giveUp):
 			return err
 		}
 		c.Logger.Warn("request to the dispatch server failed; sending it again", "error", err)
@@ -338,12 +353,16 @@ func answerError(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusNoContent:
 		return nil
-	case http.StatusGone:
+	case http.StatusGone, http.StatusInsufficientStorage:
 		return errGone
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (HTTP %d)", errDenied, resp.StatusCode)
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only for the message
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		return fmt.Errorf("%w: %s", errRefused, strings.TrimSpace(string(text)))
 	default:
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // only for the message
 		return fmt.Errorf("the dispatch server answers HTTP %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,15 +30,23 @@ const (
 const (
 	// reviewTTL is how long the review of a valid token is reused. The pool rejects a deleted pod at once, whatever its token.
 	reviewTTL = 5 * time.Minute
-	// maxReviews bounds the reviews in memory.
-	maxReviews = 10_000
+	// refusalTTL is how long the review of an invalid token is reused.
+	refusalTTL = 10 * time.Second
+	// maxReviews and maxRefusals bound the reviews in memory.
+	maxReviews, maxRefusals = 10_000, 10_000
 	// maxToken bounds a token in bytes.
 	maxToken = 16 << 10
+	// parallelReviews bounds the requests to the API server at a time, and reviewTimeout each of them.
+	parallelReviews = 16
+	reviewTimeout   = 10 * time.Second
 )
 
-var errUnauthorized = errors.New("unauthorized")
+var (
+	errUnauthorized = errors.New("unauthorized")
+	errBusy         = errors.New("too many tokens to review")
+)
 
-// TokenReviewer reviews tokens with the API server.
+// TokenReviewer reviews tokens with the API server. Its zero value with Client, Audience and Now is ready.
 type TokenReviewer struct {
 	// Client creates TokenReviews.
 	Client client.Client
@@ -46,8 +55,10 @@ type TokenReviewer struct {
 	// Now returns the time.
 	Now func() time.Time
 
-	mu      sync.Mutex
-	reviews map[[sha256.Size]byte]*review
+	mu sync.Mutex
+	// running are the reviews that wait for the API server, reviews those of valid tokens, and refusals those of invalid ones. They have
+	// bounds of their own, so that a flood of invalid tokens costs no valid one its review.
+	running, reviews, refusals map[[sha256.Size]byte]*review
 }
 
 // review of one token. done is closed once pod and err are set.
@@ -58,42 +69,82 @@ type review struct {
 	expires time.Time
 }
 
-// Review returns the pod to which a token is bound. Concurrent requests with one token share one review. The review of an invalid token
-// is not reused.
+// Review returns the pod to which a token is bound. Concurrent requests with one token share one review.
 func (r *TokenReviewer) Review(ctx context.Context, token string) (pool.PodID, error) {
 	if token == "" || len(token) > maxToken {
 		return pool.PodID{}, errUnauthorized
 	}
-	key := sha256.Sum256([]byte(token))
-	now := r.Now()
-	r.mu.Lock()
-	if r.reviews == nil || len(r.reviews) >= maxReviews {
-		r.reviews = map[[sha256.Size]byte]*review{}
+	shared := r.begin(ctx, token)
+	if shared == nil {
+		return pool.PodID{}, errBusy
 	}
-	known := r.reviews[key]
-	if known != nil && now.Before(known.expires) {
-		r.mu.Unlock()
-		select {
-		case <-known.done:
-			return known.pod, known.err
-		case <-ctx.Done():
-			return pool.PodID{}, ctx.Err()
-		}
+	select {
+	case <-shared.done:
+		return shared.pod, shared.err
+	case <-ctx.Done():
+		return pool.PodID{}, ctx.Err()
 	}
-	mine := &review{done: make(chan struct{}), expires: now.Add(reviewTTL)}
-	r.reviews[key] = mine
-	r.mu.Unlock()
+}
 
-	mine.pod, mine.err = r.create(ctx, token)
-	close(mine.done)
-	if mine.err != nil {
-		r.mu.Lock()
-		if r.reviews[key] == mine {
-			delete(r.reviews, key)
-		}
-		r.mu.Unlock()
+// begin returns the review of a token that is known or runs already, else a new one. It returns nil if too many run.
+func (r *TokenReviewer) begin(ctx context.Context, token string) *review {
+	key := sha256.Sum256([]byte(token))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == nil {
+		r.running, r.reviews, r.refusals = map[[sha256.Size]byte]*review{}, map[[sha256.Size]byte]*review{}, map[[sha256.Size]byte]*review{}
 	}
-	return mine.pod, mine.err
+	now := r.Now()
+	for _, known := range []*review{r.running[key], r.reviews[key], r.refusals[key]} {
+		if known != nil && (known.expires.IsZero() || now.Before(known.expires)) {
+			return known
+		}
+	}
+	if len(r.running) >= parallelReviews {
+		return nil
+	}
+	mine := &review{done: make(chan struct{})}
+	r.running[key] = mine
+	// Others wait for this review: it goes on when the request that began it ends.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
+	go func() {
+		defer cancel()
+		mine.pod, mine.err = r.create(ctx, token)
+		r.end(key, mine)
+	}()
+	return mine
+}
+
+// end keeps the result of a review, unless the API server did not answer.
+func (r *TokenReviewer) end(key [sha256.Size]byte, mine *review) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.Now()
+	delete(r.running, key)
+	switch {
+	case mine.err == nil:
+		mine.expires = now.Add(reviewTTL)
+		keep(r.reviews, key, mine, maxReviews, now)
+	case errors.Is(mine.err, errUnauthorized):
+		mine.expires = now.Add(refusalTTL)
+		delete(r.reviews, key)
+		keep(r.refusals, key, mine, maxRefusals, now)
+	}
+	close(mine.done)
+}
+
+// keep adds a review to a bounded map: if it is full, the expired ones go, else any of them.
+func keep(reviews map[[sha256.Size]byte]*review, key [sha256.Size]byte, added *review, bound int, now time.Time) {
+	if len(reviews) >= bound {
+		maps.DeleteFunc(reviews, func(_ [sha256.Size]byte, known *review) bool { return !now.Before(known.expires) })
+	}
+	for other := range reviews {
+		if len(reviews) < bound {
+			break
+		}
+		delete(reviews, other)
+	}
+	reviews[key] = added
 }
 
 // create creates a TokenReview and returns the pod in its status.

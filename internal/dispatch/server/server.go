@@ -78,7 +78,10 @@ type Options struct {
 }
 
 // Server answers render pods. It keeps nothing of a task: the pool does, as long as a pod renders it.
-type Server struct{ Options }
+type Server struct {
+	Options
+	refusals refusals
+}
 
 // New returns a Server.
 func New(options Options) *Server {
@@ -135,10 +138,17 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
+		if !s.refusals.admits(r.RemoteAddr, s.Now()) {
+			s.tryAgain(w)
+			return
+		}
 		pod, err := s.Reviewer.Review(r.Context(), token)
 		switch {
 		case errors.Is(err, errUnauthorized):
+			s.refusals.refused(r.RemoteAddr, s.Now())
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
+		case errors.Is(err, errBusy):
+			s.tryAgain(w)
 		case err != nil:
 			s.Log.Error(err, "Failed to authenticate a render pod")
 			s.tryAgain(w)

@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,7 @@ import (
 	"github.com/platen-dev/platen/internal/dispatch/wire"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -102,6 +104,11 @@ type world struct {
 	changed chan struct{}
 	store   *content.Store
 	http    http.Handler
+	// limit of attempts after the first.
+	limit int
+	// full is the error of the store's Put.
+	mu   sync.Mutex
+	full error
 	// task of the job, or why it cannot be built.
 	task      render.Task
 	taskError error
@@ -112,7 +119,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100)}
 	w.pool = pool.New(pool.Options{
 		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
-		AdoptionGrace: time.Nanosecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
+		AdoptionGrace: time.Nanosecond, RetryDelay: time.Millisecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
 	})
 	store, err := content.Open(t.Context(), "file://"+t.TempDir(), content.Options{})
 	if err != nil {
@@ -122,10 +129,27 @@ func newWorld(t *testing.T) *world {
 	w.store = store
 	s := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
-		Pool:     w.pool, Tasks: w, Store: store, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
+		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
 	})
 	w.http = s.Handler()
 	return w
+}
+
+// bounded is the store, which has no room while the world says so.
+type bounded struct {
+	*content.Store
+	w *world
+}
+
+// Put implements server.Store.
+func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
+	b.w.mu.Lock()
+	full := b.w.full
+	b.w.mu.Unlock()
+	if full != nil {
+		return file.File{}, full
+	}
+	return b.Store.Put(ctx, ref, attempt, f, r, maxBytes)
 }
 
 // Task implements server.Tasks.
@@ -137,7 +161,7 @@ func (w *world) Task(context.Context, types.NamespacedName, types.UID, string) (
 func (w *world) enqueue(sizes ...render.Size) {
 	w.t.Helper()
 	w.pool.Enqueue(pool.Job{
-		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Revision: "1", Timeout: time.Minute, TotalPages: 3, Pages: 2,
+		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Revision: "1", Timeout: time.Minute, TotalPages: 3, Pages: 2, BackoffLimit: w.limit,
 	})
 	w.task = render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes}
 	launches := w.pool.Decide("ns").Launch
@@ -233,11 +257,60 @@ func TestValidTokenIsReviewedOnce(t *testing.T) {
 	if got := w.tokens.reviews.Load() - before; got != 0 {
 		t.Errorf("a valid token was reviewed %d more times", got)
 	}
-	for range 3 {
-		w.call(http.MethodPost, "/v1/poll", "expired", nil, nil)
+}
+
+func TestJunkTokensCostTheAPIServerLittle(t *testing.T) {
+	w := newWorld(t)
+	w.begin()
+	before := w.tokens.reviews.Load()
+	for i := range 1000 {
+		w.call(http.MethodPost, "/v1/poll", fmt.Sprintf("junk-%d", i), nil, nil)
 	}
-	if got := w.tokens.reviews.Load() - before; got != 3 {
-		t.Errorf("an invalid token was reviewed %d times, want 3: it may become valid", got)
+	if got := w.tokens.reviews.Load() - before; got > 30 {
+		t.Errorf("1000 tokens of one address were reviewed %d times", got)
+	}
+}
+
+func TestReviews(t *testing.T) {
+	tokens := newTokens()
+	now := time.Unix(1_000_000, 0)
+	reviewer := &server.TokenReviewer{Client: tokens, Audience: "dispatch.platen.dev", Now: func() time.Time { return now }}
+	review := func(token string) bool {
+		_, err := reviewer.Review(t.Context(), token)
+		return err == nil
+	}
+	for name, c := range map[string]struct {
+		token string
+		valid bool
+		after time.Duration
+		want  int32
+	}{
+		"an invalid token, at once":              {"expired", false, 0, 1},
+		"an invalid token, which may be valid":   {"expired", false, 11 * time.Second, 2},
+		"a valid token, soon":                    {launched, true, 4 * time.Minute, 1},
+		"a valid token, which may be invalid":    {launched, true, 6 * time.Minute, 2},
+		"a token that could not be reviewed yet": {"broken", false, 0, 2},
+	} {
+		tokens.reviews.Store(0)
+		now = now.Add(time.Hour)
+		for range 2 {
+			if review(c.token) != c.valid {
+				t.Errorf("%s: want valid %v", name, c.valid)
+			}
+			now = now.Add(c.after)
+		}
+		if got := tokens.reviews.Load(); got != c.want {
+			t.Errorf("%s: %d reviews, want %d", name, got, c.want)
+		}
+	}
+	// A flood of invalid tokens does not cost a valid one its review.
+	review(launched)
+	for i := range 11_000 {
+		review(fmt.Sprintf("junk-%d", i))
+	}
+	tokens.reviews.Store(0)
+	if !review(launched) || tokens.reviews.Load() != 0 {
+		t.Errorf("a valid token was reviewed again")
 	}
 }
 
@@ -424,12 +497,14 @@ func (w *world) await(phase pool.Phase) pool.State {
 	w.t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
+		w.pool.Expire()
 		state := w.pool.State(types.NamespacedName{Namespace: "ns", Name: "card"}, "job", "1")
 		if state.Phase == phase {
 			return state
 		}
 		select {
 		case <-w.changed:
+		case <-time.After(10 * time.Millisecond): // for what only time changes
 		case <-deadline:
 			w.t.Fatalf("the job is %+v, want %s", state, phase)
 		}
@@ -447,8 +522,6 @@ func TestClientDeliversDespiteServerErrors(t *testing.T) {
 			w.http.ServeHTTP(rw, r)
 		case strings.HasSuffix(r.URL.Path, "/pages/1"):
 			http.Error(rw, "try again", http.StatusServiceUnavailable)
-		case strings.HasSuffix(r.URL.Path, "/pages/3"):
-			rw.WriteHeader(http.StatusNoContent) // claims to have it; the answer to the result says that it has not
 		default:
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
@@ -461,6 +534,171 @@ func TestClientDeliversDespiteServerErrors(t *testing.T) {
 	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
 	if err != nil || len(manifest.Files) != 2 || manifest.Files[1].SHA256 != sum("page 3") || manifest.Warnings[0].Title != "pale" {
 		t.Errorf("manifest %+v, %v", manifest, err)
+	}
+}
+
+// A pod lets go of a file once it is stored, so what the store has lost takes another attempt.
+func TestLostFileTakesAnotherAttempt(t *testing.T) {
+	w := newWorld(t)
+	w.limit = 1
+	w.enqueue()
+	var lost atomic.Bool
+	stop := w.serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/pages/3") && lost.CompareAndSwap(false, true) {
+			rw.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.http.ServeHTTP(rw, r)
+	}), &painter{})
+	defer stop()
+	if state := w.await(pool.Rendered); state.Attempts != 2 {
+		t.Errorf("%d attempts, want 2", state.Attempts)
+	}
+}
+
+func TestFullStorePostponesTheJob(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		message string
+	}{
+		"the volume is full":               {content.ErrFull, "the content store is full"},
+		"the namespace's quota is used up": {content.ErrQuota, "quota"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.full = c.err
+			w.enqueue()
+			stop := w.serve(w.http, &painter{})
+			defer stop()
+			state := w.await(pool.Queued)
+			for state.Wait.Reason != pool.ReasonContentStoreFull {
+				<-w.changed
+				state = w.await(pool.Queued)
+			}
+			if state.Attempts != 0 || !strings.Contains(state.Wait.Message, c.message) {
+				t.Errorf("got %+v", state)
+			}
+			w.mu.Lock()
+			w.full = nil
+			w.mu.Unlock()
+			if state := w.await(pool.Rendered); state.Attempts != 1 {
+				t.Errorf("%d attempts, want 1", state.Attempts)
+			}
+		})
+	}
+}
+
+func TestTaskThatCannotBeBuilt(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want pool.State
+	}{
+		"a mistake in the spec": {
+			reconcile.Terminal("InvalidSpec", "spec.output.pages[0]: 9 must be at most 2"),
+			pool.State{Phase: pool.Failed, Attempts: 1, Failure: &render.Error{Reason: "InvalidSpec", Message: "spec.output.pages[0]: 9 must be at most 2", Terminal: true}},
+		},
+		"a missing ConfigMap": {
+			reconcile.Waiting("SourceNotFound", 0, "ConfigMap 'words' does not exist"),
+			pool.State{Phase: pool.Queued, Wait: pool.Wait{Reason: "SourceNotFound", Message: "ConfigMap 'words' does not exist"}},
+		},
+		"an API server that does not answer": {
+			errors.New("connection refused"),
+			pool.State{Phase: pool.Queued, Wait: pool.Wait{Reason: pool.ReasonRetrying, Message: "the task could not be built; it is tried again"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.taskError = c.err
+			w.enqueue()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/poll", nil)
+			r.Header.Set("Authorization", "Bearer "+launched)
+			recorder := httptest.NewRecorder()
+			w.http.ServeHTTP(recorder, r)
+			if recorder.Code != http.StatusNoContent {
+				t.Errorf("the poll got HTTP %d", recorder.Code)
+			}
+			got := w.await(c.want.Phase)
+			c.want.PodName, c.want.TotalPages, c.want.AcceptedTime = got.PodName, got.TotalPages, got.AcceptedTime
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("state (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// loud renders with what a hostile page can report.
+type loud struct{ painter }
+
+func (l *loud) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	if _, err := l.painter.Render(ctx, task, sink); err != nil {
+		return nil, err
+	}
+	warnings := []render.Warning{{Title: "", Details: "\xff"}, {Title: strings.Repeat("é", 1<<20), Details: strings.Repeat("x", 3<<20)}}
+	for range 1000 {
+		warnings = append(warnings, render.Warning{Title: "again"})
+	}
+	return warnings, nil
+}
+
+func TestWarningsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue()
+	stop := w.serve(w.http, &loud{})
+	defer stop()
+	w.await(pool.Rendered)
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
+	if err != nil || len(manifest.Warnings) != wire.MaxWarnings {
+		t.Fatalf("%d warnings, %v", len(manifest.Warnings), err)
+	}
+	for _, warning := range manifest.Warnings {
+		if warning.Title == "" || len(warning.Title) > wire.MaxTitle || len(warning.Details) > wire.MaxDetails || !utf8.ValidString(warning.Title+warning.Details) {
+			t.Errorf("warning %.80q, %.80q", warning.Title, warning.Details)
+		}
+	}
+}
+
+func TestWhatPodsSayIsMadeValid(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	for _, page := range []int{1, 3} {
+		path := fmt.Sprintf("/v1/tasks/%s/pages/%d", task, page)
+		if code := w.call(http.MethodPut, path, launched, png(), strings.NewReader("x")).Code; code != http.StatusNoContent {
+			t.Fatalf("page %d: HTTP %d", page, code)
+		}
+	}
+	body, err := json.Marshal(wire.Result{RenderMilliseconds: 1 << 60, Warnings: []render.Warning{{}}, Files: []file.File{
+		{ID: file.ID{Page: 1}, PageID: strings.Repeat("p", 1000), Width: -5, Height: 1 << 60, SHA256: sum("x")},
+		{ID: file.ID{Page: 3}, SHA256: sum("x")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := w.call(http.MethodPost, "/v1/tasks/"+task+"/result", launched, nil, bytes.NewReader(body)).Code; code != http.StatusNoContent {
+		t.Fatalf("the result: HTTP %d", code)
+	}
+	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := manifest.Files[0]; f.Width != 0 || f.Height != 1<<20 || f.PageID != "" {
+		t.Errorf("file %+v", f)
+	}
+	if manifest.RenderMilliseconds > 60_000 || manifest.Warnings[0].Title == "" {
+		t.Errorf("manifest %+v", manifest)
+	}
+}
+
+func TestReasonsAreOurs(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	body := strings.NewReader(`{"failure": {"reason": "<script>", "message": "", "terminal": true}}`)
+	if code := w.call(http.MethodPost, "/v1/tasks/"+task+"/result", launched, nil, body).Code; code != http.StatusNoContent {
+		t.Fatalf("the result: HTTP %d", code)
+	}
+	if failure := w.await(pool.Failed).Failure; failure.Reason != render.ReasonRenderFailed || failure.Message == "" {
+		t.Errorf("got %+v", failure)
 	}
 }
 
