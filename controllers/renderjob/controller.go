@@ -131,6 +131,13 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 		}
 	}
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
+	for _, shrink := range []func(*platenv1alpha1.RenderJobStatus){leaveOutUploads, leaveOutFiles} {
+		if isTooLarge(err) {
+			// The cache has no managed fields, so that nobody knew. What the user gave the job leaves no room for all of it.
+			shrink(&after.Status)
+			next, written, err = r.status.Finish(ctx, s.job, after, outcome)
+		}
+	}
 	if err != nil || !written {
 		return next, err
 	}

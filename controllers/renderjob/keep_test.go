@@ -4,6 +4,7 @@
 package renderjob
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
@@ -31,7 +33,9 @@ type noSweeper struct{}
 func (noSweeper) Deleted(string, types.UID)                  {}
 func (noSweeper) Superseded(types.NamespacedName, types.UID) {}
 
-func TestFilesAreKeptForTheRetention(t *testing.T) {
+// rendered returns a job without uploads, a store with its files, and a reconciler of an API server that has it.
+func rendered(t *testing.T, funcs interceptor.Funcs) (*Reconciler, *platenv1alpha1.RenderJob, content.Ref) {
+	t.Helper()
 	store, err := content.Open(t.Context(), "mem://", content.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -54,10 +58,17 @@ func TestFilesAreKeptForTheRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).Build()
-	clock := testclock.NewFakePassiveClock(noon)
-	r.Client, r.Store, r.Clock, r.Retention, r.Sweeper = c, store, clock, time.Hour, noSweeper{}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).WithInterceptorFuncs(funcs).Build()
+	r.Client, r.Store, r.Clock, r.Sweeper = c, store, testclock.NewFakePassiveClock(noon), noSweeper{}
 	r.status.Client = c
+	return r, job, ref
+}
+
+func TestFilesAreKeptForTheRetention(t *testing.T) {
+	r, job, ref := rendered(t, interceptor.Funcs{})
+	clock := testclock.NewFakePassiveClock(noon)
+	r.Clock, r.Retention = clock, time.Hour
+	c, store := r.Client, r.Store
 	reconcile := func() (wait time.Duration) {
 		t.Helper()
 		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)})
@@ -129,4 +140,26 @@ func TestTimesOfAnUpload(t *testing.T) {
 			t.Errorf("%s: the uploads began at %s, want %s", name, got, tc.want)
 		}
 	}
+}
+
+// TestStatusFinishesWithoutRoom refuses statuses with lists, as etcd does if the user gave the job a MiB and its managed fields fill the rest.
+func TestStatusFinishesWithoutRoom(t *testing.T) {
+	r, job, _ := rendered(t, interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			if job, ok := o.(*platenv1alpha1.RenderJob); ok && len(job.Status.Pages) > 0 {
+				return errors.New("etcdserver: request is too large")
+			}
+			return c.Status().Patch(ctx, o, patch, options...)
+		},
+	})
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		t.Fatal(err)
+	}
+	if !job.Finished() || len(job.Status.Warnings) != 2 || !strings.Contains(job.Status.Warnings[1].Title, "too large") {
+		t.Errorf("status %+v", job.Status)
+	}
+	expectValid(t, job, status.CurrentStatus)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -38,12 +39,13 @@ const (
 	maxContentHash    = 128
 	maxPodName        = 253
 	maxPage           = 200
+	maxFiles          = 200
 	// maxObject bounds a job in bytes: etcd refuses an object of more than 1.5 MiB.
 	maxObject = 1400 << 10
 	// maxUploadedPages bounds status.connections[].pages, in bytes.
 	maxUploadedPages = 400 << 10
-	// conditionsSize is about the size of all conditions and of the spec without its modifications.
-	conditionsSize = 64 << 10
+	// otherSize is about the largest size of the conditions, the warnings and the spec without its modifications.
+	otherSize = 160 << 10
 	// pageSize is the size of a page in status.pages or status.connections[].pages without its texts, managed fields included.
 	pageSize = 512
 
@@ -184,7 +186,7 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 
 // objectSize returns about how many bytes a job has without the pages of its connections.
 func objectSize(job *platenv1alpha1.RenderJob, status *platenv1alpha1.RenderJobStatus) (size int) {
-	size = conditionsSize
+	size = otherSize
 	if m := job.Spec.Modifications; m != nil {
 		size += len(m.Raw)
 	}
@@ -194,8 +196,8 @@ func objectSize(job *platenv1alpha1.RenderJob, status *platenv1alpha1.RenderJobS
 	for _, p := range status.Pages {
 		size += pageSize + len(p.ContentURL)
 	}
-	for _, w := range status.Warnings {
-		size += len(w.Title) + len(*w.Details)
+	for _, c := range status.Connections {
+		size += pageSize + len(c.Name) + len(c.Error)
 	}
 	return size
 }
@@ -214,6 +216,29 @@ func boundPages(connections []platenv1alpha1.JobConnectionStatus, limit int) (le
 		}
 	}
 	return left
+}
+
+// isTooLarge reports whether a write failed because etcd takes no such large object.
+func isTooLarge(err error) bool {
+	return apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large")
+}
+
+// leaveOutUploads shortens a status that is too large by what was uploaded, and leaveOutFiles by everything that has a list.
+func leaveOutUploads(status *platenv1alpha1.RenderJobStatus) {
+	for i := range status.Connections {
+		status.Connections[i].Pages = nil
+	}
+	tooLarge(status, "status.connections leaves out all files")
+}
+
+func leaveOutFiles(status *platenv1alpha1.RenderJobStatus) {
+	status.Pages, status.Connections = nil, nil
+	tooLarge(status, "status leaves out all files and connections")
+}
+
+func tooLarge(status *platenv1alpha1.RenderJobStatus, what string) {
+	status.Warnings = status.Warnings[:min(len(status.Warnings), 2)]
+	warn(status, what+": the job is too large for the API server", "shorten spec.modifications or the annotations; modificationsFrom takes ConfigMaps")
 }
 
 // titles of the providers, as people write them.

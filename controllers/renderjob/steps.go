@@ -218,7 +218,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			return reconcile.Waiting(s.state.Wait.Reason, 0, "%s", s.state.Wait.Message)
 		}
 	}
-	s.files = rename(s.job, s.manifest.Files, len(s.manifest.Files))
+	s.files = rename(s.job, validFiles(s.manifest.Files), len(s.manifest.Files))
 	for _, f := range s.files {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{
 			Page:       int32(f.Page), //nolint:gosec // at most 200, by the API
@@ -226,12 +226,32 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			PageID:     reconcile.Truncate(f.PageID, maxPageID),
 			ContentURL: r.Signer.URL(s.ref().Key(s.manifest.Attempt, f), f.Name, s.now),
 			Size:       new(max(f.Size, 0)),
-			SHA256:     f.SHA256,
+			SHA256:     validSHA256(f.SHA256),
 			Width:      pixels(f.Width),
 			Height:     pixels(f.Height),
 		})
 	}
 	return nil
+}
+
+// validFiles returns the files that status can have: with one of the template's pages each, and none twice.
+func validFiles(files []file.File) []file.File {
+	seen := map[file.ID]bool{}
+	return slices.DeleteFunc(slices.Clone(files), func(f file.File) bool {
+		bad := f.Page < 1 || f.Page > maxPage || seen[f.ID] || len(seen) == maxFiles
+		if !bad {
+			seen[f.ID] = true
+		}
+		return bad
+	})
+}
+
+// validSHA256 returns a hash in hexadecimal as it is, and anything else as none.
+func validSHA256(text string) string {
+	if len(text) != 64 {
+		return ""
+	}
+	return text
 }
 
 // rename returns files of a render that has total files under the names that the spec gives them now: they may have been rendered under

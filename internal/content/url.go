@@ -26,7 +26,7 @@ import (
 const urlPath = "/content/"
 
 // MaxBaseURL bounds the base of content URLs, in bytes, so that every content URL fits into a job's status.
-const MaxBaseURL = 1 << 10
+const MaxBaseURL = 256
 
 // Signer makes and checks content URLs. A URL gives access to one file until its expiry.
 type Signer struct {
