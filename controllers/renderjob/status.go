@@ -49,8 +49,8 @@ const (
 	// pageSize is the size of a page in status.pages or status.connections[].pages without its texts, managed fields included.
 	pageSize = 512
 
-	// queuedDelay is how long a job waits for a render pod before status says so. Most pods come sooner, and then the status says that
-	// the job is rendering instead.
+	// queuedDelay is how long a job waits for a render pod before status says so; the pool's Options.NoticeDelay must not be shorter. Most pods
+	// come sooner, and then the status says that the job is rendering instead.
 	queuedDelay = 5 * time.Second
 )
 
@@ -347,29 +347,25 @@ func writeDue(s *scope, after *platenv1alpha1.RenderJob, outcome error) (next ti
 		left := moment.Add(delay).Sub(s.now)
 		return left, left <= 0
 	}
-	switch reason := reconcile.AsWaiting(outcome).Reason; reason {
-	case platenv1alpha1.QueuedReason:
-		if published == reason {
-			return 0, false
-		}
-		return since(s.state.AcceptedTime, queuedDelay)
-	case platenv1alpha1.RenderingReason:
+	switch reason := reconcile.AsWaiting(outcome).Reason; {
+	case s.state.Phase == pool.Queued:
+		// The pool tells of waits that are old enough, and of those whose reason has changed, and not of too many at once.
+		return 0, published != reason && s.now.Sub(s.state.AcceptedTime) >= queuedDelay
+	case reason == platenv1alpha1.RenderingReason:
 		if published == reason && ptr.Deref(s.job.Status.Attempts, 0) == ptr.Deref(after.Status.Attempts, 0) {
 			return 0, !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) // the pool changes it at most once a second
 		}
-		return since(s.state.AcceptedTime, progressDelay)
-	case platenv1alpha1.UploadingReason:
+		return since(s.state.StartedTime, progressDelay)
+	case reason == platenv1alpha1.UploadingReason:
 		if published == reason {
 			return 0, false
 		}
 		return since(s.uploadsBegan(), progressDelay)
-	case platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason:
+	case reason == platenv1alpha1.TemplateNotFoundReason, reason == platenv1alpha1.SourceNotFoundReason:
 		// Objects that a user applies together arrive one after the other.
 		return since(s.job.CreationTimestamp.Time, arrivalDelay)
-	case platenv1alpha1.SuspendedReason:
+	default: // suspended
 		return 0, true
-	default:
-		return 0, published != reason
 	}
 }
 

@@ -499,30 +499,28 @@ func TestStatusIsWrittenWhenItsReasonChanges(t *testing.T) {
 		want bool
 		next time.Duration
 	}
-	queued := func(message string) pool.State {
-		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Wait: pool.Wait{Reason: pool.ReasonQueued, Message: message}}
+	waiting := func(reason, message string) pool.State {
+		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Wait: pool.Wait{Reason: reason, Message: message}}
 	}
-	retrying := func(message string) pool.State {
-		return pool.State{Phase: pool.Queued, AcceptedTime: noon, Attempts: 1, Wait: pool.Wait{Reason: pool.ReasonRetrying, Message: message}}
-	}
-	rendering := func(attempts int, p *render.Progress) pool.State {
-		return pool.State{Phase: pool.Rendering, AcceptedTime: noon, Attempts: attempts, PodName: "render-1", Progress: p}
+	rendering := func(started time.Duration, attempts int, p *render.Progress) pool.State {
+		return pool.State{Phase: pool.Rendering, AcceptedTime: noon, StartedTime: noon.Add(started), Attempts: attempts, PodName: "render-1", Progress: p}
 	}
 	for name, moments := range map[string][]moment{
 		"a film": {
-			{name: "it has just begun", after: 300 * time.Millisecond, state: rendering(1, nil), next: 700 * time.Millisecond},
-			{name: "after a second", after: time.Second, state: rendering(1, &render.Progress{Percent: 10, Frames: 30}), want: true},
-			{name: "nothing has changed", after: 1100 * time.Millisecond, state: rendering(1, &render.Progress{Percent: 10, Frames: 30})},
-			{name: "there is progress", after: 2100 * time.Millisecond, state: rendering(1, &render.Progress{Percent: 20, Frames: 60}), want: true},
-			{name: "another attempt", after: 3 * time.Second, state: rendering(2, nil), want: true},
+			{name: "it has just begun", after: 300 * time.Millisecond, state: rendering(0, 1, nil), next: 700 * time.Millisecond},
+			{name: "after a second", after: time.Second, state: rendering(0, 1, &render.Progress{Percent: 10, Frames: 30}), want: true},
+			{name: "nothing has changed", after: 1100 * time.Millisecond, state: rendering(0, 1, &render.Progress{Percent: 10, Frames: 30})},
+			{name: "there is progress", after: 2100 * time.Millisecond, state: rendering(0, 1, &render.Progress{Percent: 20, Frames: 60}), want: true},
+			{name: "another attempt", after: 4 * time.Second, state: rendering(3*time.Second, 2, nil), want: true},
 		},
 		"a long queue": {
-			{name: "it has just begun", after: time.Second, state: queued("waiting for a render pod"), next: 4 * time.Second},
-			{name: "after five seconds", after: 5 * time.Second, state: queued("waiting for a render pod"), want: true},
-			{name: "in other words", after: 6 * time.Second, state: queued("10 render pods are busy")},
-			{name: "an attempt was lost", after: 7 * time.Second, state: retrying("the browser crashed"), want: true},
-			{name: "another was lost", after: 8 * time.Second, state: retrying("the browser crashed again")},
-			{name: "it is rendered", after: 9 * time.Second, state: rendering(2, nil), want: true},
+			{name: "it has just begun", after: time.Second, state: waiting("Queued", "waiting for a render pod")},
+			{name: "there is a quota", after: 2 * time.Second, state: waiting("QuotaExceeded", "the quota is exceeded")},
+			{name: "after five seconds", after: 5 * time.Second, state: waiting("QuotaExceeded", "the quota is exceeded"), want: true},
+			{name: "in other words", after: 6 * time.Second, state: waiting("QuotaExceeded", "the quota is still exceeded")},
+			{name: "for another reason", after: 7 * time.Second, state: waiting("Retrying", "the browser crashed"), want: true},
+			{name: "again", after: 8 * time.Second, state: waiting("Retrying", "the browser crashed again")},
+			{name: "a short render", after: 9 * time.Second, state: rendering(9*time.Second, 2, nil), next: time.Second},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

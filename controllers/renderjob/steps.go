@@ -129,13 +129,18 @@ func (s *scope) backoffLimit() int {
 	return int(ptr.Deref(s.job.Spec.BackoffLimit, defaultBackoffLimit))
 }
 
-// prepare validates the job against its template and hands it to the pool.
+// prepare validates the job against its template and hands it to the pool. A changed spec may give a job that the pool has another priority or
+// other limits.
 func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
-	if s.manifest != nil || s.state.Phase != pool.Unknown {
+	isKnown := s.state.Phase != pool.Unknown
+	if s.manifest != nil || isKnown && (s.job.Observed() || s.job.Generation == 1) {
 		return nil
 	}
 	work, template, err := r.build(ctx, s.job)
 	if err != nil {
+		if isKnown {
+			return nil //nolint:nilerr // it was valid when it was queued, and is checked again when a pod takes it
+		}
 		return err
 	}
 	attempts := s.lost
@@ -151,9 +156,12 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		Pages:        len(work.Pages),
 		TotalPages:   len(template.Spec.Pages),
 		Files:        len(work.Files()),
+		Cost:         task.Cost(work),
 	})
-	ctrl.LoggerFrom(ctx).Info("Accepted RenderJob", "uid", s.job.UID, "generation", s.job.Generation,
-		"template", template.Name, "pages", len(work.Pages), "attempts", attempts)
+	if !isKnown {
+		ctrl.LoggerFrom(ctx).Info("Accepted RenderJob", "uid", s.job.UID, "generation", s.job.Generation,
+			"template", template.Name, "pages", len(work.Pages), "attempts", attempts)
+	}
 	s.state = r.Pool.State(s.key(), s.job.UID, s.revision)
 	return nil
 }
@@ -174,14 +182,22 @@ func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (
 	return work, template, err
 }
 
-// Task builds the task of a job for the pod that takes it.
+// Task builds the task of a job for the pod that takes it. The error is a *reconcile.TerminalError if the job cannot be rendered, and a
+// *reconcile.WaitingError if something else must happen first.
 func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, error) {
 	job := &platenv1alpha1.RenderJob{}
 	if err := r.Client.Get(ctx, key, job); err != nil {
 		return render.Task{}, fmt.Errorf("reading RenderJob %s: %w", key, err)
 	}
-	if job.UID != uid || task.Revision(job) != revision {
+	if job.UID != uid || task.Revision(job) != revision || job.Suspended() {
 		return render.Task{}, fmt.Errorf("RenderJob %s has changed", key)
+	}
+	switch err := r.Store.Check(key.Namespace); {
+	case errors.Is(err, content.ErrQuota):
+		return render.Task{}, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0,
+			"the files of namespace '%s' fill its share of the content store; delete jobs, or give them spec.ttlSecondsAfterFinished", key.Namespace)
+	case err != nil:
+		return render.Task{}, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0, "the content store is full; the job goes on when it has room")
 	}
 	work, _, err := r.build(ctx, job)
 	return work, err

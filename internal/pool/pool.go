@@ -146,6 +146,8 @@ type State struct {
 	Progress *render.Progress
 	// AcceptedTime is when the job was enqueued.
 	AcceptedTime time.Time
+	// StartedTime is when the pod took the attempt that it renders; zero unless Phase is Rendering.
+	StartedTime time.Time
 	// RenderedTime is when the last file was stored; zero before.
 	RenderedTime time.Time
 	// Failure is set when Phase is Failed.
@@ -394,6 +396,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, revision string) S
 		s.RenderedPages = j.Pages
 	case j.run != nil:
 		s.TaskID, s.Attempt, s.RenderedPages, s.Progress = j.taskID(), j.attempt, j.run.pages, j.run.progress
+		s.StartedTime = j.run.started
 	}
 	return s
 }
