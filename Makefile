@@ -145,6 +145,10 @@ bench-render: ## Measure the renderer, without a cluster, against plain chromedp
 	@hack/setup browser
 	go run ./test/bench/render
 
+.PHONY: bench-model
+bench-model: ## Run the control plane through 10,000 seeds of simulated faults, without a cluster.
+	go test ./test/model -run TestSeeds -timeout 2h -model.seeds 10000 -model.figures -v | grep -vE '^ *(=== RUN|--- PASS)'
+
 .PHONY: bench-upload
 bench-upload: ## Measure the upload engine, without a cluster, against rclone.
 	go run ./test/bench/upload

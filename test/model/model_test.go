@@ -1,0 +1,177 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package model runs the control plane in a simulated world.
+package model
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	benchreport "github.com/platen-dev/platen/test/bench/report"
+)
+
+var (
+	first   = flag.Uint64("model.first", 1, "first seed of TestSeeds")
+	seeds   = flag.Uint64("model.seeds", 200, "number of seeds of TestSeeds")
+	long    = flag.Bool("model.trace", false, "print the whole trace of a failed run")
+	figures = flag.Bool("model.figures", false, "write the figures of TestSeeds to .bench/model.json")
+)
+
+func TestQuietRun(t *testing.T) {
+	report(t, simulate(t, 1, workload{namespaces: 1, jobs: 3, pages: 2, connections: 1, maxPods: 2}, plan{}))
+}
+
+// TestSeeds runs random workloads under random faults. To see what a seed does: -run TestSeeds -model.first SEED -model.seeds 1 -model.trace.
+func TestSeeds(t *testing.T) {
+	begin := time.Now()
+	var all, quiet totals
+	for seed := *first; seed < *first+*seeds; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			r := simulate(t, seed, randomWorkload(seed), randomPlan(seed))
+			all.add(r)
+			if reflect.DeepEqual(r.plan, plan{faultsUntil: r.plan.faultsUntil}) && randomWorkload(seed).edits == 0 {
+				quiet.add(r)
+			}
+			report(t, r)
+		})
+	}
+	perSecond := float64(all.jobs) / time.Since(begin).Seconds()
+	t.Logf("%d runs, %d jobs, %.1f jobs a second", all.runs, all.jobs, perSecond)
+	if !*figures {
+		return
+	}
+	t.Chdir("../..")
+	err := benchreport.Write(os.Stdout, "model", []benchreport.Figure{
+		{Name: "runs", Value: float64(all.runs), Unit: "runs", Goal: ">= 10000"},
+		{Name: "broken_runs", Value: float64(all.broken), Unit: "runs", Goal: "<= 0"},
+		{Name: "jobs_per_second", Value: perSecond, Unit: "jobs/s", Goal: ">= 30"},
+		{Name: "status_writes_per_job", Value: quiet.perJob(quiet.writes), Unit: "writes", Goal: "<= 3"},
+		{Name: "status_writes_of_a_job_max", Value: float64(quiet.most), Unit: "writes", Goal: "<= 3"},
+		{Name: "requests_per_job", Value: quiet.perJob(quiet.requests), Unit: "requests"},
+		{Name: "faulty_status_writes_per_job", Value: all.perJob(all.writes), Unit: "writes"},
+		{Name: "faulty_requests_per_job", Value: all.perJob(all.requests), Unit: "requests"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// totals of several runs.
+type totals struct{ runs, broken, jobs, writes, most, requests int }
+
+func (t *totals) add(r result) {
+	t.runs++
+	t.jobs += r.jobs
+	t.writes += r.writes
+	t.most = max(t.most, r.mostWrites)
+	t.requests += r.requests
+	if len(r.broken) > 0 {
+		t.broken++
+	}
+}
+
+func (t *totals) perJob(n int) float64 { return float64(n) / float64(max(t.jobs, 1)) }
+
+// scenarios are small workloads for enumerated faults: every write of the manager, and every watch event, has a fault once.
+var scenarios = map[string]workload{
+	"one page":                   {namespaces: 1, jobs: 1, pages: 1, connections: 1, maxPods: 1},
+	"three pages to two places":  {namespaces: 1, jobs: 1, pages: 3, connections: 2, maxPods: 1},
+	"two jobs for one pod":       {namespaces: 1, jobs: 2, pages: 1, connections: 1, maxPods: 1},
+	"two namespaces without any": {namespaces: 2, jobs: 2, pages: 1, maxPods: 1},
+}
+
+// TestEveryWrite kills the manager before and after each of its writes, loses the answer, and lets another process lead. The outcome must be
+// that of a run without a fault.
+func TestEveryWrite(t *testing.T) {
+	for name, load := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			reference := simulate(t, 1, load, plan{})
+			report(t, reference)
+			for at := 1; at <= reference.effects; at++ {
+				for _, mode := range []string{killBefore, killAfter, loseAnswer, handOver, usurp} {
+					t.Run(fmt.Sprintf("%s %d", mode, at), func(t *testing.T) {
+						expect(t, simulate(t, 1, load, plan{at: at, mode: mode}), reference)
+					})
+				}
+			}
+		})
+	}
+}
+
+// TestEveryEvent delays and loses each watch event.
+func TestEveryEvent(t *testing.T) {
+	for name, load := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			reference := simulate(t, 1, load, plan{})
+			for kind, events := range reference.events {
+				for at := range events {
+					for _, mode := range []string{stall, gap} {
+						t.Run(fmt.Sprintf("%s %s %d", mode, kind, at), func(t *testing.T) {
+							expect(t, simulate(t, 1, load, plan{eventKind: kind, eventAt: at, eventMode: mode}), reference)
+						})
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestEveryFate ends the first two attempts at a job in every way. Status counts those that are the fault of the pod or of the render, and no
+// other.
+func TestEveryFate(t *testing.T) {
+	counts := map[string]bool{endedOOM: true, endedCrash: true, endedSilent: true, endedBad: true, endedDeleted: false, endedEvicted: false}
+	load := workload{namespaces: 1, jobs: 1, pages: 2, connections: 1, maxPods: 1, backoffLimit: new(int32(1))}
+	for _, first := range slices.Sorted(maps.Keys(counts)) {
+		for _, second := range slices.Sorted(maps.Keys(counts)) {
+			t.Run(first+", "+second, func(t *testing.T) {
+				lost := 0
+				for _, fate := range []string{first, second} {
+					if counts[fate] {
+						lost++
+					}
+				}
+				want := fmt.Sprintf("Ready=True Succeeded attempts=%d", lost+1)
+				if lost > 1 {
+					want = "Ready=False BackoffLimitExceeded attempts=2"
+				}
+				r := simulate(t, 1, load, plan{fates: []string{first, second}})
+				if got := r.outcomes["job-0"]; got != want {
+					r.broken = append(r.broken, fmt.Sprintf("the attempts that count: got %q, want %q", got, want))
+				}
+				report(t, r)
+			})
+		}
+	}
+}
+
+// expect fails the test if a run broke an invariant or ended otherwise than the reference.
+func expect(t *testing.T, r, reference result) {
+	t.Helper()
+	if diff := cmp.Diff(reference.final, r.final); diff != "" {
+		r.broken = append(r.broken, "the outcome is that of a run without faults (-want +got):\n"+diff)
+	}
+	report(t, r)
+}
+
+// report fails the test if a run broke an invariant.
+func report(t *testing.T, r result) {
+	t.Helper()
+	if len(r.broken) == 0 {
+		return
+	}
+	lines := r.trace
+	if !*long && len(lines) > 60 {
+		lines = lines[len(lines)-60:]
+	}
+	t.Errorf("%s\n\nplan %+v\ntrace:\n%s", strings.Join(r.broken, "\n"), r.plan, strings.Join(lines, "\n"))
+}

@@ -1,0 +1,455 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:debug randseednop=0
+
+package model
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	randv2 "math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+const (
+	// idleTimeout of render pods.
+	idleTimeout = 30 * time.Second
+	// sweepInterval and sweepGrace of the content store.
+	sweepInterval, sweepGrace = time.Minute, 3 * time.Minute
+	// patience is how long after the last fault every job must have ended.
+	patience = 10 * time.Minute
+)
+
+// result of a run.
+type result struct {
+	jobs, effects int
+	// writes of status, the most for one job, and requests to the API server.
+	writes, mostWrites, requests int
+	plan                         plan
+	broken                       []string
+	trace                        []string
+	// events is the number of watch events of each kind, and final the state of each job and file at the end.
+	events map[string]int
+	final  map[string]string
+	// outcomes has the Ready condition and the attempts of each job.
+	outcomes map[string]string
+	virtual  time.Duration
+}
+
+// workload is what users do in a run.
+type workload struct {
+	namespaces, jobs, pages, connections int
+	maxPods                              int
+	// backoffLimit of the jobs; random if nil.
+	backoffLimit *int32
+	// within is the time in which the jobs are created.
+	within time.Duration
+	// edits is the probability that a job is changed, canceled, suspended or deleted.
+	edits float64
+}
+
+func randomWorkload(seed uint64) workload {
+	r := randv2.New(randv2.NewPCG(seed, 2))
+	return workload{
+		namespaces: 1 + r.IntN(2), jobs: 2 + r.IntN(7), pages: 1 + r.IntN(3), connections: r.IntN(3), maxPods: 1 + r.IntN(3),
+		within: time.Duration(r.IntN(20)) * time.Second, edits: []float64{0, 0, 0, 0.5}[r.IntN(4)],
+	}
+}
+
+// simulate runs a workload under a plan in a bubble of virtual time, and returns which invariants it breaks.
+func simulate(t *testing.T, seed uint64, load workload, p plan) (r result) {
+	t.Helper()
+	v, err := validators()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rand.Seed(int64(seed)) //nolint:gosec,staticcheck // the jitter of package wait draws from the global source
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(context.Background())
+		w := &world{seed: seed, plan: p, begin: time.Now(), scheme: scheme, seen: map[string]int{}, maxPods: load.maxPods, take: make(chan string, 1)}
+		w.api = newAPIServer(w, v)
+		w.node = &node{w: w, ctx: ctx, pods: map[types.UID]*pod{}, ends: map[string][]end{}, renders: map[string]int{}, names: map[string]string{}}
+		w.bucket = &bucket{w: w, objects: map[string]object{}, manifests: map[string][]string{}}
+		w.account = &account{w: w, files: map[string]*uploaded{}, uploading: map[string]int{}}
+		w.run(ctx, load, &r)
+		stop()
+		for _, p := range w.processes {
+			p.kill()
+			p.tasks.Wait()
+		}
+		w.node.tasks.Wait()
+		r.plan, r.jobs, r.effects, r.broken, r.trace, r.virtual = p, load.jobs, w.effects, w.broken, w.lines, w.elapsed()
+	})
+	return r
+}
+
+// run is what happens in a run.
+func (w *world) run(ctx context.Context, load workload, r *result) {
+	w.prepare(load)
+	ctx, stop := context.WithCancel(ctx)
+	var users sync.WaitGroup
+	users.Go(func() { w.keepLeader(ctx) })
+	users.Go(func() { w.use(ctx, load) })
+	users.Go(func() { w.disturb(ctx) })
+	users.Go(func() { w.verify(ctx) })
+	defer users.Wait()
+	defer stop()
+	w.untilFinished(ctx, load)
+	w.check(load)
+	r.final, r.events, r.outcomes = w.final(load), w.events(), map[string]string{}
+	for i := range load.jobs {
+		if job := w.job(load.jobKey(i)); job != nil {
+			ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+			r.outcomes[job.Name] = fmt.Sprintf("Ready=%s %s attempts=%d", ready.Status, ready.Reason, ptr.Deref(job.Status.Attempts, 0))
+		}
+	}
+	w.count(r)
+	w.cleanUp(ctx)
+}
+
+// prepare creates what users have before they render.
+func (w *world) prepare(load workload) {
+	for n := range load.namespaces {
+		namespace := fmt.Sprintf("ns-%d", n)
+		template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "banner"}}
+		for i := range load.pages {
+			template.Spec.Pages = append(template.Spec.Pages, platenv1alpha1.TemplatePage{
+				Name: fmt.Sprintf("page-%d", i+1), Width: 100, Height: 100, HTML: "<h1>Hello</h1>",
+			})
+		}
+		w.must(w.api.create(template))
+		for i := range load.connections {
+			name := fmt.Sprintf("dropbox-%d", i)
+			w.must(w.api.create(&corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true"}},
+				Data:       map[string][]byte{"appKey": []byte(namespace + "." + name), "refreshToken": []byte("token")},
+			}))
+			w.must(w.api.create(&platenv1alpha1.StorageConnection{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+				Status:     connectionStatus(1),
+				Spec: platenv1alpha1.StorageConnectionSpec{
+					Provider: platenv1alpha1.ProviderDropbox,
+					Dropbox:  &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: name}},
+				},
+			}))
+		}
+	}
+}
+
+func (w *world) must(err error) {
+	if err != nil {
+		w.violate("the model works", "%v", err)
+	}
+}
+
+// jobKey returns the key of a job by its number.
+func (l workload) jobKey(number int) types.NamespacedName {
+	return types.NamespacedName{Namespace: fmt.Sprintf("ns-%d", number%l.namespaces), Name: fmt.Sprintf("job-%d", number)}
+}
+
+// use creates the jobs, and edits them if the workload says so.
+func (w *world) use(ctx context.Context, load workload) {
+	delays := make([]time.Duration, load.jobs)
+	for i := range delays {
+		delays[i] = w.between("job", time.Millisecond, time.Millisecond+load.within)
+	}
+	slices.Sort(delays)
+	var edits sync.WaitGroup
+	defer edits.Wait()
+	for i, delay := range delays {
+		if sleep(ctx, time.Until(w.begin.Add(delay))) != nil {
+			return
+		}
+		key, limit := load.jobKey(i), int32(w.random("backoffLimit").IntN(3))
+		w.trace("job %s is created", key)
+		w.must(w.api.create(&platenv1alpha1.RenderJob{
+			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+			Spec: platenv1alpha1.RenderJobSpec{
+				TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}, TimeoutSeconds: 30, UploadTimeoutSeconds: 60,
+				BackoffLimit: new(ptr.Deref(load.backoffLimit, limit)),
+			},
+		}))
+		if w.random("edits").Float64() < load.edits {
+			edits.Go(func() { w.edit(ctx, key) })
+		}
+	}
+}
+
+// edit changes a job as users do.
+func (w *world) edit(ctx context.Context, key types.NamespacedName) {
+	change := func(what string, change func(*platenv1alpha1.RenderJob)) {
+		if sleep(ctx, w.between("edit of "+key.Name, 0, 20*time.Second)) != nil {
+			return
+		}
+		w.trace("%s: %s", key, what)
+		_ = w.api.update("RenderJob", key, func(o client.Object) {
+			if job, ok := o.(*platenv1alpha1.RenderJob); ok {
+				change(job)
+			}
+		})
+	}
+	for range 1 + w.random("edits of "+key.Name).IntN(3) {
+		switch n := w.random("edit of " + key.Name); n.IntN(5) {
+		case 0:
+			change("another picture", func(job *platenv1alpha1.RenderJob) {
+				job.Spec.Modifications = &apiextensionsv1.JSON{Raw: fmt.Appendf(nil, `{"page-1.color":"#%06x"}`, n.IntN(1<<24))}
+			})
+		case 1:
+			change("another destination", func(job *platenv1alpha1.RenderJob) {
+				job.Spec.Output.FileName = platenv1alpha1.FileName(fmt.Sprintf("%s-v%d", job.Name, n.IntN(100)))
+			})
+		case 2:
+			change("another timeout", func(job *platenv1alpha1.RenderJob) { job.Spec.UploadTimeoutSeconds++ })
+		case 3:
+			change("suspended", func(job *platenv1alpha1.RenderJob) { job.Spec.Suspend = new(true) })
+			change("resumed", func(job *platenv1alpha1.RenderJob) { job.Spec.Suspend = new(false) })
+		default:
+			if sleep(ctx, w.between("deletion of "+key.Name, 0, 20*time.Second)) != nil {
+				return
+			}
+			w.trace("%s: deleted", key)
+			_ = w.api.remove("RenderJob", key, "")
+			return
+		}
+	}
+}
+
+// disturb drains the node, evicts pods and wipes the store, as the plan says.
+func (w *world) disturb(ctx context.Context) {
+	if w.plan.wipe > 0 {
+		go func() {
+			if sleep(ctx, w.plan.wipe) == nil {
+				w.bucket.wipe()
+			}
+		}()
+	}
+	for sleep(ctx, w.between("disturbance", 5*time.Second, 15*time.Second)) == nil && w.faulty() {
+		pods := w.api.list("Pod")
+		slices.SortFunc(pods, byName)
+		if len(pods) == 0 {
+			continue
+		}
+		switch {
+		case w.happens(w.plan.drain, "drain"):
+			w.trace("the node is drained")
+			for _, pod := range pods {
+				_ = w.node.terminate(client.ObjectKeyFromObject(pod), pod.GetUID(), "EvictionByEvictionAPI")
+			}
+		case w.happens(w.plan.evict, "evict"):
+			pod := pods[w.random("evicted").IntN(len(pods))]
+			w.trace("%s is preempted", w.alias(pod.GetName()))
+			_ = w.node.terminate(client.ObjectKeyFromObject(pod), pod.GetUID(), corev1.PodReasonPreemptionByScheduler)
+		}
+	}
+}
+
+// verify stands for the controller of StorageConnections: it sets a connection Ready again once its token is no longer revoked.
+func (w *world) verify(ctx context.Context) {
+	if w.plan.revoked == 0 || sleep(ctx, w.plan.revoked+time.Second) != nil {
+		return
+	}
+	for _, o := range w.api.list("StorageConnection") {
+		_ = w.api.update("StorageConnection", client.ObjectKeyFromObject(o), func(o client.Object) {
+			if c, ok := o.(*platenv1alpha1.StorageConnection); ok {
+				c.Status = connectionStatus(2)
+			}
+		})
+	}
+}
+
+// connectionStatus is the status of a connection that has become Ready count times.
+func connectionStatus(count int64) platenv1alpha1.StorageConnectionStatus {
+	return platenv1alpha1.StorageConnectionStatus{
+		ObservedGeneration: new(int64(1)), ReadyCount: new(count), DefaultFolder: "/Renders",
+		Conditions: []metav1.Condition{{
+			Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: platenv1alpha1.SucceededReason,
+			ObservedGeneration: 1, LastTransitionTime: metav1.Now(),
+		}},
+	}
+}
+
+// keepLeader starts the manager, and again after each kill and each hand-over.
+func (w *world) keepLeader(ctx context.Context) {
+	for ctx.Err() == nil {
+		p, err := w.start()
+		if err != nil {
+			w.violate("the manager starts", "%v", err)
+			return
+		}
+		for ctx.Err() == nil && !p.isDead() {
+			mode := ""
+			timer := time.NewTimer(w.between("term", 5*time.Second, 15*time.Second))
+			select {
+			case <-timer.C:
+				switch {
+				case w.happens(w.plan.twoLeaders, "two leaders"):
+					mode = usurp
+				case w.happens(w.plan.handOvers, "hand-over"):
+					mode = handOver
+				}
+			case mode = <-w.take:
+			case <-p.ctx.Done():
+			case <-ctx.Done():
+			}
+			timer.Stop()
+			if mode == "" {
+				continue
+			}
+			w.trace("%s hands over: %s", p, mode)
+			old, alive := p, w.between("two leaders", time.Second, 10*time.Second)
+			if mode == handOver {
+				alive = 0
+			}
+			old.tasks.Go(func() {
+				_ = sleep(old.ctx, alive)
+				old.kill()
+			})
+			if p, err = w.start(); err != nil {
+				w.violate("the manager starts", "%v", err)
+				return
+			}
+		}
+		if sleep(ctx, w.between("restart", time.Second, 8*time.Second)) != nil {
+			return
+		}
+	}
+}
+
+// leading returns the process that serves render pods, nil if there is none.
+func (w *world) leading() *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leader == nil || w.leader.isDead() {
+		return nil
+	}
+	return w.leader
+}
+
+// untilFinished waits until every job has ended, or until patience is over.
+func (w *world) untilFinished(ctx context.Context, load workload) {
+	for time.Since(w.begin) < w.plan.faultsUntil+patience {
+		if sleep(ctx, time.Second) != nil {
+			return
+		}
+		if w.elapsed() > max(load.within, w.plan.revoked) && len(w.unfinished(load)) == 0 {
+			return
+		}
+	}
+}
+
+// unfinished returns the jobs that have not ended.
+func (w *world) unfinished(load workload) (keys []types.NamespacedName) {
+	for i := range load.jobs {
+		key := load.jobKey(i)
+		job := w.job(key)
+		if job == nil && w.elapsed() <= load.within || job != nil && (!job.Finished() || !job.Observed() || w.mustRetry(job)) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// mustRetry reports whether a finished job has a failed upload that the manager must repeat.
+func (w *world) mustRetry(job *platenv1alpha1.RenderJob) bool {
+	return w.plan.revoked > 0 && w.plan.wipe == 0 && slices.ContainsFunc(job.Status.Connections, func(c platenv1alpha1.JobConnectionStatus) bool {
+		return c.Status == platenv1alpha1.UploadError && c.Reason == string(storage.ReasonTokenExpired)
+	})
+}
+
+// count counts the requests to the API server.
+func (w *world) count(r *result) {
+	w.api.mu.Lock()
+	defer w.api.mu.Unlock()
+	for _, writes := range w.api.writes {
+		r.writes += len(writes)
+		r.mostWrites = max(r.mostWrites, len(writes))
+	}
+	for _, n := range w.api.calls {
+		r.requests += n
+	}
+}
+
+// events returns the number of watch events of each kind.
+func (w *world) events() map[string]int {
+	w.api.mu.Lock()
+	defer w.api.mu.Unlock()
+	events := map[string]int{}
+	for name, k := range w.api.kinds {
+		if len(k.watchers) > 0 {
+			events[name] = len(k.log)
+		}
+	}
+	return events
+}
+
+// final returns what users see of each job and each file, without times and hashes.
+func (w *world) final(load workload) map[string]string {
+	final := map[string]string{}
+	for i := range load.jobs {
+		key := load.jobKey(i)
+		job := w.job(key)
+		if job == nil {
+			continue
+		}
+		var said []string
+		for _, c := range job.Status.Conditions {
+			said = append(said, fmt.Sprintf("%s=%s %s", c.Type, c.Status, c.Reason))
+		}
+		slices.Sort(said)
+		final[key.String()] = fmt.Sprintf("%v pages=%d attempts=%d", said, len(job.Status.Pages), ptr.Deref(job.Status.Attempts, 0))
+	}
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	for path, f := range w.account.files {
+		final[path] = fmt.Sprintf("%d revisions", len(f.revisions))
+	}
+	return final
+}
+
+// job returns a job, nil if it does not exist.
+func (w *world) job(key types.NamespacedName) *platenv1alpha1.RenderJob {
+	job, _ := w.api.get("RenderJob", key).(*platenv1alpha1.RenderJob)
+	return job
+}
+
+// cleanUp deletes the jobs and checks that nothing of them stays.
+func (w *world) cleanUp(ctx context.Context) {
+	for _, o := range w.api.list("RenderJob") {
+		w.must(w.api.remove("RenderJob", client.ObjectKeyFromObject(o), ""))
+	}
+	_ = sleep(ctx, sweepGrace+3*sweepInterval)
+	w.checkEmpty()
+}
+
+// alias replaces what is random in a name: that of a pod, and UIDs.
+func (w *world) alias(name string) string {
+	w.node.mu.Lock()
+	defer w.node.mu.Unlock()
+	if alias := w.node.names[name]; alias != "" {
+		return alias
+	}
+	return strings.ReplaceAll(name, fmt.Sprintf("%08x-0000-4000-8000-", w.seed), "uid-")
+}
