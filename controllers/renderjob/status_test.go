@@ -100,6 +100,19 @@ func newReconciler(t *testing.T) *Reconciler {
 	}
 }
 
+func TestASuspendedJobIsWrittenOnce(t *testing.T) {
+	job := theJob(func(j *platenv1alpha1.RenderJob) { j.Spec.Suspend = new(true) })
+	suspend := func(at time.Time) platenv1alpha1.RenderJobStatus {
+		s := &scope{job: job.DeepCopy(), now: at, revision: task.Revision(job)}
+		setStatus(job, s, newReconciler(t).suspend(t.Context(), s))
+		return *job.Status.DeepCopy()
+	}
+	first := suspend(noon)
+	if diff := cmp.Diff(first, suspend(noon.Add(time.Minute))); diff != "" {
+		t.Errorf("the status of a job that stays suspended (-first +later):\n%s", diff)
+	}
+}
+
 func TestStatusOfEveryMoment(t *testing.T) {
 	full := &storage.Error{Class: storage.Stop, Reason: storage.ReasonInsufficientSpace, Message: "Dropbox is full"}
 	expired := &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"}

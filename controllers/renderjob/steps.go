@@ -76,11 +76,12 @@ func (s *scope) ref() content.Ref {
 	return content.Ref{Namespace: s.job.Namespace, JobUID: string(s.job.UID), Revision: s.revision}
 }
 
-// continues reports whether status describes an unfinished run of what the spec asks for now.
+// continues reports whether status describes an unfinished run of what the spec asks for now. A suspended job begins anew when it is resumed.
 func (s *scope) continues() bool {
 	status := &s.job.Status
 	finished := meta.FindStatusCondition(status.Conditions, platenv1alpha1.FinishedCondition) // it has the reason of Ready while it is False
-	return status.RenderRevision == s.revision && finished != nil && finished.Status != metav1.ConditionTrue && finished.Reason != platenv1alpha1.SuspendedReason
+	return status.RenderRevision == s.revision && finished != nil && finished.Status != metav1.ConditionTrue &&
+		(finished.Reason != platenv1alpha1.SuspendedReason || s.job.Suspended())
 }
 
 // isCanceled reports whether nobody will resume a suspended job.
