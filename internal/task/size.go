@@ -4,8 +4,10 @@
 package task
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -108,6 +110,14 @@ func checkSizes(task render.Task, output platenv1alpha1.OutputSpec, limits Limit
 		if pixels := task.Pixels(page.Width, page.Height); pixels > float64(limits.MaxPixels) {
 			return tooLarge(fmt.Sprintf("page %d", page.Number), pixels, output, limits)
 		}
+		if err := checkFormat(fmt.Sprintf("page %d", page.Number), page.Width, page.Height, task, output); err != nil {
+			return err
+		}
+		if task.Format == "pdf" {
+			if err := checkPaper(page, task); err != nil {
+				return err
+			}
+		}
 		first := task.Pages[0]
 		if task.Filmed() && task.Joined() && (page.Width != first.Width || page.Height != first.Height) {
 			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
@@ -118,6 +128,63 @@ func checkSizes(task render.Task, output platenv1alpha1.OutputSpec, limits Limit
 	for _, size := range task.ExtraSizes {
 		if pixels := task.Pixels(size.Width, size.Height); pixels > float64(limits.MaxPixels) {
 			return tooLarge("size "+size.Name, pixels, output, limits)
+		}
+		if err := checkFormat("size "+size.Name, size.Width, size.Height, task, output); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limit is what a format can hold, in picture pixels.
+type limit struct {
+	// side bounds the width and the height, and pixels the picture; 0 is no bound.
+	side, pixels  int
+	name, instead string
+}
+
+// formatLimits of the formats that hold less than a page may have.
+var formatLimits = map[platenv1alpha1.Format]limit{
+	// https://developers.google.com/speed/webp/docs/riff_container: 14 bits for each of VP8's dimensions.
+	platenv1alpha1.FormatWebP: {side: 16383, name: "a WebP picture", instead: "png"},
+	// What libavif decodes by default.
+	platenv1alpha1.FormatAVIF: {side: 32768, name: "an AVIF picture", instead: "png"},
+	// ITU-T H.264, table A-1: level 6.2 has frames of 139,264 macroblocks of 16x16 pixels, and sides of at most 1,055.
+	platenv1alpha1.FormatMP4: {side: 1055 * 16, pixels: 139264 * 256, name: "an H.264 video", instead: "png"},
+	// Frames wait for the palette as H.264.
+	platenv1alpha1.FormatGIF: {side: 1055 * 16, pixels: 139264 * 256, name: "a GIF animation", instead: "png"},
+}
+
+// checkFormat reports a picture that the job's format cannot hold.
+func checkFormat(what string, width, height int, task render.Task, output platenv1alpha1.OutputSpec) error {
+	l, ok := formatLimits[output.Format]
+	w, h := int(math.Round(float64(width)*task.Scale)), int(math.Round(float64(height)*task.Scale))
+	switch {
+	case !ok:
+		return nil
+	case max(w, h) > l.side:
+		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"spec.output.format: %s would be %dx%d pixels at scale %s, and %s has at most %d on a side; choose a smaller spec.output.scale or size, or format %s",
+			what, w, h, output.Scale, l.name, l.side, l.instead)
+	case l.pixels > 0 && w*h > l.pixels:
+		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"spec.output.format: %s would have %d pixels at scale %s, and %s has at most %d; choose a smaller spec.output.scale or size, or format %s",
+			what, w*h, output.Scale, l.name, l.pixels, l.instead)
+	}
+	return nil
+}
+
+// maxPaper is the longest side of a page of a PDF, in points (ISO 32000-1, Annex C.2).
+const maxPaper = 14400
+
+// checkPaper reports a document whose pages are too large.
+func checkPaper(page render.Page, task render.Task) error {
+	dpi := float64(cmp.Or(task.PDF.DPI, 96))
+	for side, pixels := range map[string]int{"wide": page.Width, "high": page.Height} {
+		if points := (float64(pixels) + 2*task.PDF.Margin) / dpi * 72; points > maxPaper {
+			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+				"spec.output.pdf: page %d would be %.0f points %s with its margin, and a PDF has at most %d; choose a smaller margin or size, or a larger dpi",
+				page.Number, points, side, maxPaper)
 		}
 	}
 	return nil

@@ -190,6 +190,44 @@ func TestBuild(t *testing.T) {
 }
 
 // A page has no number for these digits, so it gets them as text.
+func TestBuildRefusesWhatAFormatCannotHold(t *testing.T) {
+	for name, c := range map[string]struct {
+		format        platenv1alpha1.Format
+		width, height int32
+		scale         string
+		pdf           platenv1alpha1.PDFOptions
+		extra         []platenv1alpha1.PageSize
+		want          string
+	}{
+		"webp":                  {format: "webp", width: 5000, height: 60, scale: "4", want: "spec.output.format: page 1 would be 20000x240 pixels at scale 4, and a WebP picture has at most 16383 on a side"},
+		"webp, high":            {format: "webp", width: 60, height: 5000, scale: "4", want: "240x20000 pixels"},
+		"webp, an extra size":   {format: "webp", width: 100, height: 100, scale: "4", extra: []platenv1alpha1.PageSize{"5000x60"}, want: "size 5000x60 would be 20000x240"},
+		"webp, the largest":     {format: "webp", width: 5000, height: 60, scale: "3.2766"},
+		"webp, one pixel more":  {format: "webp", width: 5000, height: 60, scale: "3.2768", want: "16384x197"},
+		"png":                   {format: "png", width: 5000, height: 60, scale: "4"},
+		"jpg":                   {format: "jpg", width: 5000, height: 60, scale: "10"},
+		"avif":                  {format: "avif", width: 5000, height: 60, scale: "6.6", want: "an AVIF picture has at most 32768 on a side"},
+		"mp4":                   {format: "mp4", width: 5000, height: 60, scale: "4", want: "an H.264 video has at most 16880 on a side"},
+		"mp4, too many pixels":  {format: "mp4", width: 5000, height: 5000, scale: "1.5", want: "an H.264 video has at most 35651584"},
+		"gif":                   {format: "gif", width: 5000, height: 60, scale: "4", want: "a GIF animation has at most 16880 on a side"},
+		"pdf":                   {format: "pdf", width: 5000, height: 5000, scale: "1"},
+		"pdf, margin":           {format: "pdf", width: 100, height: 100, scale: "1", pdf: platenv1alpha1.PDFOptions{Margin: "100in"}, want: "would be 14475 points"},
+		"pdf, margin, more dpi": {format: "pdf", width: 100, height: 100, scale: "1", pdf: platenv1alpha1.PDFOptions{Margin: "100in", DPI: 300}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template := newTemplate(1)
+			template.Spec.Pages[0].Width, template.Spec.Pages[0].Height = c.width, c.height
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+				s.Output.Format, s.Output.Scale, s.Output.PDF, s.Output.ExtraSizes = c.format, c.scale, c.pdf, c.extra
+			})
+			_, err := Build(t.Context(), job, template, DefaultLimits, configMaps{}.read)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
 func TestBuildKeepsEveryDigit(t *testing.T) {
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}

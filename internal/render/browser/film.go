@@ -106,7 +106,10 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		return report{}, err
 	}
 	if f.video == nil {
-		settings := encode.Settings{Format: f.task.Format, FPS: f.task.Video.FPS, Quality: f.task.Quality, Loop: f.task.Video.Loop, MaxMemory: f.maxMemory}
+		settings := encode.Settings{
+			Format: f.task.Format, Width: scaled(p.Width, f.task.Scale), Height: scaled(p.Height, f.task.Scale), FPS: f.task.Video.FPS,
+			Quality: f.task.Quality, Loop: f.task.Video.Loop, MaxMemory: f.maxMemory,
+		}
 		if f.video, err = encode.NewVideo(ctx, settings); err != nil {
 			return report{}, err
 		}

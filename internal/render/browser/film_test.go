@@ -8,6 +8,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/color"
 	"image/gif"
 	"math"
 	"os"
@@ -166,6 +168,32 @@ func TestFilmOfOddSizeIsMadeEven(t *testing.T) {
 	stream := ffprobe(t, outputs[0].Data).Streams[0]
 	if stream.Width != 102 || stream.Height != 52 || outputs[0].Width != 102 || outputs[0].Height != 52 {
 		t.Errorf("got %dx%d, reported as %dx%d", stream.Width, stream.Height, outputs[0].Width, outputs[0].Height)
+	}
+}
+
+// The column and the row that make an odd size even continue the page.
+func TestFilmsOfOddSizeHaveNoEdge(t *testing.T) {
+	b := start(t)
+	for name, c := range map[string]struct {
+		width, height int
+		colour        string
+		want          color.RGBA
+	}{
+		"white, both odd":  {199, 99, "#fff", color.RGBA{255, 255, 255, 255}},
+		"red, both odd":    {199, 99, "#f00", color.RGBA{255, 0, 0, 255}},
+		"blue, odd width":  {199, 100, "#00f", color.RGBA{0, 0, 255, 255}},
+		"blue, odd height": {200, 99, "#00f", color.RGBA{0, 0, 255, 255}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			odd := film("mp4", `<!doctype html><body style="background:`+c.colour+`">`)
+			odd.Pages[0].Width, odd.Pages[0].Height, odd.Video.Seconds = c.width, c.height, 0.2
+			outputs, _ := run(t, b, odd)
+			for y, img := range map[int]image.Image{0: frames(t, outputs[0].Data)[0], 99: frames(t, outputs[0].Data)[1]} {
+				if got := width(img, y, c.want); got != 200 {
+					t.Errorf("%d of the 200 pixels of row %d continue the page: the last is %v", got, y, img.At(199, y))
+				}
+			}
+		})
 	}
 }
 

@@ -46,7 +46,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r repo
 		return report{}, err
 	}
 	if task.Filmed() {
-		script = template.Film + script
+		script = template.Film() + script
 	}
 	err = t.pump(ctx, func(ctx context.Context) error {
 		if err := t.prepare(ctx, task, p); err != nil {

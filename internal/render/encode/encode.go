@@ -112,6 +112,8 @@ func failed(ctx context.Context, name string, output []byte, err error) error {
 type Settings struct {
 	// Format is mp4 or gif.
 	Format file.Format
+	// Width and Height of the frames in pixels.
+	Width, Height int
 	// FPS is frames per second.
 	FPS int
 	// Quality of mp4, 1 to 100.
@@ -120,6 +122,16 @@ type Settings struct {
 	Loop bool
 	// MaxMemory limits the encoder's memory in bytes; 0 is no limit. The error is ErrMemory if the encoder needs more.
 	MaxMemory int64
+}
+
+// evenSize returns the filters that give the frames the even dimensions that 4:2:0 needs: they repeat the last column and row.
+func (s Settings) evenSize() string {
+	right, bottom := s.Width%2, s.Height%2
+	if right+bottom == 0 {
+		return ""
+	}
+	// In 4:4:4, where each pixel has its own colour to repeat.
+	return fmt.Sprintf("format=yuvj444p,pad=iw+%d:ih+%d,fillborders=right=%d:bottom=%d:mode=smear,", right, bottom, right, bottom)
 }
 
 // Video encodes frames while later ones are drawn.
@@ -152,8 +164,8 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 		// The palette is made from all frames. Until then they are kept lossless, on disk and not in memory.
 		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
 	} else {
-		// H.264 for every player: 4:2:0, which needs even dimensions, and the index at the start of the file.
-		args = append(args, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+		// H.264 for every player: 4:2:0, and the index at the start of the file.
+		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
 			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
 	}

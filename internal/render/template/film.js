@@ -3,8 +3,9 @@
 
 // Lets the renderer set an animated page's time, so that two renders of one page give the same frames: Date, performance.now,
 // timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the page loads. Only
-// timeouts run then, because pages may wait with them until something is loaded.
-(() => {
+// timeouts run then, because pages may wait with them until something is loaded. It drives frames of the page's own origin too.
+// smil is the function of smil.js.
+((smil) => {
   const real = {
     setTimeout: window.setTimeout, clearTimeout: window.clearTimeout, requestAnimationFrame: window.requestAnimationFrame,
   };
@@ -48,48 +49,126 @@
     return lastID;
   };
   window.cancelAnimationFrame = (id) => { frames.delete(id); };
-  window.Date = class Date extends RealDate {
-    constructor(...args) { super(...(args.length === 0 ? [epoch + now] : args)); }
-    static now() { return epoch + now; }
-  };
+  // Every way to ask for the time answers with the film's. Date without new is a text.
+  function FilmDate(...args) {
+    if (new.target === undefined) return new RealDate(epoch + now).toString();
+    return Reflect.construct(RealDate, args.length === 0 ? [epoch + now] : args, new.target === FilmDate ? RealDate : new.target);
+  }
+  Object.defineProperties(FilmDate, Object.getOwnPropertyDescriptors(RealDate));
+  FilmDate.now = () => epoch + now;
+  RealDate.prototype.constructor = FilmDate;
+  window.Date = FilmDate;
   performance.now = () => now;
+  for (const [object, name, get] of [
+    [performance, 'timeOrigin', () => epoch], [Event.prototype, 'timeStamp', () => now], [document.timeline, 'currentTime', () => now],
+  ]) Object.defineProperty(object, name, { get, configurable: true });
+  const { format } = Object.getOwnPropertyDescriptors(Intl.DateTimeFormat.prototype);
+  const { formatToParts } = Intl.DateTimeFormat.prototype;
+  Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {
+    ...format,
+    get() {
+      const bound = format.get.call(this);
+      return (date = epoch + now) => bound(date);
+    },
+  });
+  Intl.DateTimeFormat.prototype.formatToParts = function (date = epoch + now) { return formatToParts.call(this, date); };
+  if (window.Temporal !== undefined) {
+    const { Instant, Now } = window.Temporal;
+    const zoned = (zone = Now.timeZoneId()) => Now.instant().toZonedDateTimeISO(zone);
+    Object.assign(Now, {
+      instant: () => Instant.fromEpochMilliseconds(epoch + now),
+      zonedDateTimeISO: zoned,
+      plainDateTimeISO: (zone) => zoned(zone).toPlainDateTime(),
+      plainDateISO: (zone) => zoned(zone).toPlainDate(),
+      plainTimeISO: (zone) => zoned(zone).toPlainTime(),
+    });
+  }
 
-  const born = new WeakMap(); // animation → the time at which it was first seen
+  const driven = new WeakMap(); // animation → its own time, and the film's time of that
   const ended = new WeakSet();
-  const animations = () => document.getAnimations();
+  // Time does not drive the animations of another timeline: they follow a scroll position.
+  const animations = () => document.getAnimations().filter((animation) => animation.timeline === document.timeline);
+  // stopped reports whether the author has paused an animation. The film pauses those that it drives, so only their style says so.
+  const stopped = (animation) => {
+    if (!driven.has(animation)) return animation.playState === 'paused';
+    if (!(animation instanceof CSSAnimation) || animation.effect?.target == null) return false;
+    const { animationName, animationPlayState } = getComputedStyle(animation.effect.target, animation.effect.pseudoElement);
+    const states = animationPlayState.split(', ');
+    return states[animationName.split(', ').lastIndexOf(animation.animationName) % states.length] === 'paused';
+  };
   const seekAnimations = () => {
     for (const animation of animations()) {
       if (ended.has(animation)) continue;
-      if (!born.has(animation)) born.set(animation, now);
-      const time = now - born.get(animation);
+      const pause = stopped(animation);
+      if (pause && !driven.has(animation)) continue;
+      const rate = animation.playbackRate;
       const end = Number(animation.effect?.getComputedTiming().endTime);
-      if (Number.isFinite(end) && time >= end) {
+      if (!driven.has(animation)) driven.set(animation, { time: rate < 0 ? end : 0, at: now });
+      const entry = driven.get(animation);
+      if (!pause) entry.time += (now - entry.at) * rate;
+      entry.at = now;
+      if (rate < 0 ? entry.time <= 0 : Number.isFinite(end) && entry.time >= end) {
         ended.add(animation);
         animation.finish();
       } else {
         animation.pause();
-        animation.currentTime = time;
+        animation.currentTime = entry.time;
       }
     }
-    for (const svg of document.querySelectorAll('svg')) {
+    for (const { svg } of smil(document)) clocks.add(svg);
+    for (const svg of clocks) {
       svg.pauseAnimations();
       svg.setCurrentTime(now / 1000);
     }
+  };
+  const clocks = new Set(); // svg elements whose animations the film drives
+
+  // inner returns the films of the page's frames. Another origin's frame has none that can be reached.
+  const inner = () => {
+    const films = [];
+    for (let i = 0; i < window.length; i++) {
+      try {
+        films.push(window[i][Symbol.for('platen.film')]);
+      } catch {
+        continue;
+      }
+    }
+    return films.filter((film) => film !== undefined);
+  };
+  const callFrames = () => {
+    const due = frames;
+    frames = new Map();
+    for (const callback of due.values()) call(callback, now);
   };
 
   const film = {
     // frame runs a callback with the next real frame.
     frame: (callback) => real.requestAnimationFrame.call(window, callback),
-    // duration returns milliseconds: the longest finite animation, else one cycle of the longest infinite one, else 0.
-    duration() {
+    // tick runs the page's animation frames while time stands still, for a page that is ready only after some.
+    tick() {
+      callFrames();
+      for (const film of inner()) film.tick();
+    },
+    // lengths returns milliseconds: of the longest finite animation, and of one cycle of the longest infinite one; 0 for none.
+    lengths() {
       let finite = 0;
       let round = 0;
       for (const animation of animations()) {
         const timing = animation.effect?.getComputedTiming();
-        if (!timing) continue;
-        if (Number.isFinite(timing.endTime)) finite = Math.max(finite, timing.endTime);
+        if (!timing || stopped(animation)) continue;
+        if (Number.isFinite(timing.endTime)) finite = Math.max(finite, timing.endTime / Math.abs(animation.playbackRate || 1));
         else round = Math.max(round, Number(timing.delay) + Number(timing.duration));
       }
+      for (const svg of smil(document)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];
+      for (const film of inner()) {
+        const lengths = film.lengths();
+        [finite, round] = [Math.max(finite, lengths.finite), Math.max(round, lengths.round)];
+      }
+      return { finite, round };
+    },
+    // duration returns milliseconds: the longest finite animation, else one cycle of the longest infinite one, else 0.
+    duration() {
+      const { finite, round } = film.lengths();
       return finite || round || 0;
     },
     start() {
@@ -99,6 +178,7 @@
       }
       filming = true;
       seekAnimations();
+      for (const film of inner()) film.start();
     },
     seek(time) {
       let left = maxCallbacks;
@@ -110,17 +190,17 @@
         }
         if (first === null || left-- <= 0) break;
         now = Math.max(now, first.due);
+        seekAnimations(); // the callback may pause some
         if (first.repeat) first.due += Math.max(first.delay, 1);
         else timers.delete(firstID);
         call(first.callback);
       }
       now = time;
       seekAnimations();
-      const due = frames;
-      frames = new Map();
-      for (const callback of due.values()) call(callback, now);
+      callFrames();
       seekAnimations();
+      for (const film of inner()) film.seek(time);
     },
   };
   Object.defineProperty(window, Symbol.for('platen.film'), { value: Object.freeze(film) });
-})();
+})

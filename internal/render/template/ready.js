@@ -3,8 +3,8 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. If
-// scripts is true, the page's scripts get a frame to draw in.
-(async (timeout, scripts) => {
+// scripts is true, the page's scripts get a frame to draw in. smil is the function of smil.js.
+(async (timeout, scripts, smil) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -34,7 +34,17 @@
       if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
     });
   }
-  await within(Promise.resolve(own('ready')?.()), () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
+  // A film holds the page's frames back, but a page may be ready only after some.
+  let isReady = false;
+  const said = Promise.resolve(own('ready')?.());
+  said.then(() => { isReady = true; });
+  const tick = () => {
+    if (isReady) return;
+    film.tick();
+    film.frame(tick);
+  };
+  if (film) film.frame(tick);
+  await within(said, () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
   await within(document.fonts.ready, () => {});
   for (const font of document.fonts) {
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
@@ -78,10 +88,10 @@
     if (!there) warn(`Font ${name} is not installed`, 'its text is shown in another font');
   }
 
-  // A still shows finite animations at their end and infinite ones at their start.
-  const settle = () => {
-    for (const animation of document.getAnimations()) {
-      if (animation.timeline !== document.timeline) continue; // it follows a scroll position
+  // A still shows finite animations at their end and infinite ones at their start. What the author has paused stays as it is.
+  const settle = (page) => {
+    for (const animation of page.getAnimations()) {
+      if (animation.timeline !== page.timeline || animation.playState === 'paused') continue; // the first follows a scroll position
       if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
         animation.finish();
       } else {
@@ -89,12 +99,16 @@
         animation.currentTime = 0;
       }
     }
-    for (const svg of document.querySelectorAll('svg')) {
+    for (const { svg, end, endless } of smil(page)) {
+      if (end > 0) for (const element of endless) element.setAttribute('begin', `${end}s`);
       svg.pauseAnimations();
-      svg.setCurrentTime(0);
+      svg.setCurrentTime(end);
+    }
+    for (const frame of page.querySelectorAll('iframe')) {
+      if (frame.contentDocument) settle(frame.contentDocument); // null for another origin
     }
   };
-  if (!film) settle();
+  if (!film) settle(document);
   if (scripts) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
   return JSON.stringify({ warnings: own('warnings') ?? [], unused: own('unused') ?? [] });

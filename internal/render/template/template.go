@@ -28,10 +28,16 @@ var ready string
 //go:embed write.js
 var write string
 
+//go:embed smil.js
+var smil string
+
+//go:embed film.js
+var film string
+
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
 // modifications that the page does not use. A resource that is not ready after the timeout becomes a warning.
 func Ready(timeout time.Duration) string {
-	return fmt.Sprintf("%s(%d, true)", ready, timeout.Milliseconds())
+	return fmt.Sprintf("%s(%d, true, %s)", ready, timeout.Milliseconds(), smil)
 }
 
 // Write returns a script that replaces the document at url with an inert page, filled in from its modifications. It resolves as the
@@ -45,13 +51,11 @@ func Write(url, html string, modifications map[string]any, timeout time.Duration
 	if err != nil {
 		return "", fmt.Errorf("encoding the page: %w", err)
 	}
-	return fmt.Sprintf("%s(%q, %s, () => {%s}, () => %s(%d, false))", write, url, literal, fill, ready, timeout.Milliseconds()), nil
+	return fmt.Sprintf("%s(%q, %s, () => {%s}, () => %s(%d, false, %s))", write, url, literal, fill, ready, timeout.Milliseconds(), smil), nil
 }
 
-// Film is a script that lets the renderer set the page's time. It must run before any other script of the page.
-//
-//go:embed film.js
-var Film string
+// Film returns a script that lets the renderer set the page's time. It must run before any other script of the page.
+func Film() string { return fmt.Sprintf("%s(%s);", film, smil) }
 
 var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
 

@@ -1,0 +1,206 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// frames returns the frames of a video of 200x100 pixels.
+func frames(t *testing.T, video []byte) (list []image.Image) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "video")
+	if err := os.WriteFile(path, video, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgba", "-").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 200 * 100 * 4
+	for ; len(raw) >= size; raw = raw[size:] {
+		list = append(list, &image.RGBA{Pix: raw[:size], Stride: 200 * 4, Rect: image.Rect(0, 0, 200, 100)})
+	}
+	return list
+}
+
+// width returns how many pixels of a row have the colour, within what H.264 changes.
+func width(img image.Image, y int, want color.RGBA) (n int) {
+	for x := range img.Bounds().Dx() {
+		r, g, b, _ := img.At(x, y).RGBA()
+		far := max(distance8(r, want.R), distance8(g, want.G), distance8(b, want.B))
+		if far < 60 {
+			n++
+		}
+	}
+	return n
+}
+
+func distance8(got uint32, want uint8) int {
+	d := int(got>>8) - int(want)
+	return max(d, -d)
+}
+
+const bars = `<!doctype html><style>body{margin:0;background:#fff} .bar{height:20px;background:#0088ff}
+	@keyframes fill{from{width:0}to{width:200px}}</style>`
+
+// What time does not drive is left alone, what is finite ends in a still, and what is endless begins.
+func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
+	blue := color.RGBA{0, 0x88, 255, 255}
+	b := start(t)
+	for name, c := range map[string]struct {
+		html string
+		// still is the width of the bar in a still, and film in frames 0, 5 and 9 of a film of ten frames a second.
+		still int
+		film  [3]int
+	}{
+		"CSS":           {bars + `<div class=bar style="animation:fill 1s linear both">`, 200, [3]int{0, 100, 180}},
+		"CSS, delayed":  {bars + `<div class=bar style="animation:fill 1s .5s linear both">`, 200, [3]int{0, 0, 80}},
+		"CSS, paused":   {bars + `<div class=bar style="animation:fill 10s linear -4s paused both">`, 80, [3]int{80, 80, 80}},
+		"CSS, endless":  {bars + `<div class=bar style="animation:fill 2s linear -1s infinite both">`, 100, [3]int{100, 150, 190}},
+		"CSS, reversed": {bars + `<div class=bar style="animation:fill 1s linear both reverse">`, 0, [3]int{200, 100, 20}},
+		"CSS, paused by a class later": {
+			bars + `<style>.stop{animation-play-state:paused!important}</style><div class=bar id=b style="animation:fill 1s linear both"></div>
+			<script>setTimeout(() => {}, 0); setInterval(() => { b.classList.add('stop') }, 500)</script>`, 200, [3]int{0, 100, 100},
+		},
+		"Web Animations": {
+			bars + `<div class=bar id=b></div><script>b.animate({width:['0','200px']},{duration:1000,fill:'both'})</script>`, 200, [3]int{0, 100, 180},
+		},
+		"Web Animations, paused": {
+			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.pause();a.currentTime=300</script>`,
+			60, [3]int{60, 60, 60},
+		},
+		"Web Animations, twice as fast": {
+			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.playbackRate=2</script>`,
+			200, [3]int{0, 200, 200},
+		},
+		"SVG": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s fill=freeze /></rect></svg>`,
+			200, [3]int{0, 100, 180},
+		},
+		"SVG, set": {
+			bars + `<svg width=200 height=20><rect width=80 height=20 fill=#0088ff opacity=0><set attributeName=opacity to=1 begin=0.5s fill=freeze /></rect></svg>`,
+			80, [3]int{0, 80, 80},
+		},
+		"SVG, repeated": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=0.5s repeatCount=2 fill=freeze /></rect></svg>`,
+			200, [3]int{0, 0, 160},
+		},
+		"SVG, endless": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=40 to=200 dur=1s repeatCount=indefinite /></rect></svg>`,
+			40, [3]int{40, 120, 184},
+		},
+		"SVG, endless beside a finite one": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=40 to=200 dur=1s repeatDur=indefinite />
+			</rect><circle r=0><animate attributeName=r from=0 to=1 dur=0.3s fill=freeze /></circle></svg>`,
+			40, [3]int{40, 120, 184},
+		},
+		"SVG, paused": {
+			bars + `<svg id=s width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s fill=freeze /></rect></svg>
+			<script>s.pauseAnimations(); s.setCurrentTime(0.25)</script>`,
+			50, [3]int{50, 50, 50},
+		},
+		"a frame": {
+			`<!doctype html><body style="margin:0"><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars +
+				`<div class=bar style="animation:fill 1s linear both">'></iframe>`, 200, [3]int{0, 100, 180},
+		},
+		"a frame's timers": {
+			`<!doctype html><body style="margin:0"><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars +
+				`<div class=bar id=b style="width:0"></div><script>let n = 0; setInterval(() => { if (n < 9) b.style.width = 20 * ++n + "px" }, 100)</script>'></iframe>`,
+			-1, [3]int{0, 100, 180},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.still >= 0 {
+				outputs, _ := run(t, b, task("png", c.html))
+				img, _ := decode(t, outputs[0].Data)
+				if got := width(img, 10, blue); got < c.still-2 || got > c.still+2 {
+					t.Errorf("the still's bar is %d pixels wide, want %d", got, c.still)
+				}
+			}
+			document := film("mp4", c.html)
+			document.Video.Seconds = 1
+			outputs, _ := run(t, b, document)
+			pictures := frames(t, outputs[0].Data)
+			if len(pictures) != 10 {
+				t.Fatalf("%d frames", len(pictures))
+			}
+			for i, at := range []int{0, 5, 9} {
+				if got := width(pictures[at], 10, blue); got < c.film[i]-6 || got > c.film[i]+6 {
+					t.Errorf("in frame %d the bar is %d pixels wide, want %d", at, got, c.film[i])
+				}
+			}
+			if strings.Contains(c.html, "<iframe") {
+				if again, _ := run(t, b, document); !bytes.Equal(outputs[0].Data, again[0].Data) {
+					t.Error("two films of one page differ")
+				}
+			}
+		})
+	}
+}
+
+// Every way to ask a page for the time gives the film's, which begins on 1 January 2025 at 0:00 UTC.
+func TestFilmsTellTheirTime(t *testing.T) {
+	b := start(t)
+	for name, expression := range map[string]string{
+		"Date()":                 `typeof Date() === 'string' && Date().includes('2025')`,
+		"Date.length":            `Date.length === 7 && Date.name.length > 0`,
+		"new Date":               `new Date().getTime() === Date.UTC(2025, 0, 1) && new Date() instanceof Date`,
+		"new Date(0)":            `new Date(0).getTime() === 0 && new Date(2020, 1, 2).getFullYear() === 2020`,
+		"Date.parse":             `Date.parse('2020-01-01') === Date.UTC(2020, 0, 1)`,
+		"a class of Date":        `new (class extends Date { year() { return this.getUTCFullYear() } })().year() === 2025`,
+		"constructor":            `new Date().constructor === Date`,
+		"performance.now":        `performance.now() === 0`,
+		"performance.timeOrigin": `performance.timeOrigin === Date.UTC(2025, 0, 1)`,
+		"Event.timeStamp":        `new Event('x').timeStamp === 0`,
+		"document.timeline":      `document.timeline.currentTime === 0`,
+		"Intl":                   `new Intl.DateTimeFormat('en', { timeZone: 'UTC' }).format() === '1/1/2025'`,
+		"Intl, parts":            `new Intl.DateTimeFormat('en', { timeZone: 'UTC' }).formatToParts().some((p) => p.value === '2025')`,
+		"Intl, a date":           `new Intl.DateTimeFormat('en', { timeZone: 'UTC' }).format(0) === '1/1/1970'`,
+		"toLocaleDateString":     `new Date().toLocaleDateString('en', { timeZone: 'UTC' }) === '1/1/2025'`,
+		"Temporal":               `typeof Temporal === 'undefined' || Temporal.Now.plainDateISO('UTC').toString() === '2025-01-01'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			html := `<!doctype html><body style="margin:0;background:#f00"><script>if (` + expression + `) document.body.style.background = '#080'</script>`
+			document := film("mp4", html)
+			document.Video.Seconds = 0.2
+			outputs, warnings := run(t, b, document)
+			if got := width(frames(t, outputs[0].Data)[1], 90, color.RGBA{0, 0x88, 0, 255}); got != 200 || len(warnings) != 0 {
+				t.Errorf("%s is not so; warnings %v", expression, warnings)
+			}
+		})
+	}
+}
+
+// A film holds a page's frames back, but a page may need some to be ready.
+func TestFilmsOfPagesThatAreReadyAfterFrames(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"attribute": `<body data-platen-ready="false"><script>
+			requestAnimationFrame(() => requestAnimationFrame(() => { document.body.dataset.platenReady = 'true' }))</script>`,
+		"promise": `<body><script>platen.ready = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))</script>`,
+		"observer": `<body data-platen-ready="false"><p>x</p><script>
+			new IntersectionObserver(() => { document.body.dataset.platenReady = 'true' }).observe(document.querySelector('p'))</script>`,
+		"idle": `<body data-platen-ready="false"><script>requestIdleCallback(() => { document.body.dataset.platenReady = 'true' })</script>`,
+		"a frame's frame": `<body data-platen-ready="false"><iframe srcdoc="<script>
+			requestAnimationFrame(() => requestAnimationFrame(() => { parent.document.body.dataset.platenReady = 'true' }))</script>"></iframe>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := film("mp4", html)
+			document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+			if _, warnings := run(t, b, document); len(warnings) != 0 {
+				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}
