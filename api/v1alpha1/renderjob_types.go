@@ -248,7 +248,8 @@ type RenderJobSpec struct {
 	// +kubebuilder:validation:MaxItems=4
 	Connections []JobConnection `json:"connections,omitzero"`
 
-	// timeoutSeconds bounds the rendering of one attempt, from the moment a render pod takes it. Defaults to 300.
+	// timeoutSeconds bounds the rendering of one attempt, from the moment a render pod takes it. The manager's flag
+	// --max-timeout bounds it, by default to an hour. Defaults to 300.
 	// +optional
 	// +default=300
 	// +kubebuilder:validation:Minimum=1

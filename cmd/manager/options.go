@@ -39,6 +39,7 @@ type options struct {
 
 	rendererImage string
 	cpu           quantity
+	cpuLimit      quantity
 	memory        quantity
 	memoryLimit   quantity
 	outboundAllow outbound.Prefixes
@@ -102,6 +103,8 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory limit of a render pod")
 	flags.IntVar(&o.limits.MaxPixels, "max-pixels", task.DefaultLimits.MaxPixels, "most pixels of a picture")
 	flags.DurationVar(&o.limits.MaxVideo, "max-video-duration", task.DefaultLimits.MaxVideo, "longest video of a page, at most 1h")
+	flags.DurationVar(&o.limits.MaxTimeout, "max-timeout", task.DefaultLimits.MaxTimeout, "largest spec.timeoutSeconds of a RenderJob")
+	flags.Var(&o.cpuLimit, "renderer-cpu-limit", "CPU limit of a render pod; 0 is none")
 	flags.IntVar(&o.rendersPer, "renders-per-browser", 1000, "renders of a render pod's browser before a new one replaces it")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "most render pods of a namespace")
 	flags.IntVar(&o.maxPodsTotal, "max-pods", 100, "most render pods of all namespaces together; each namespace gets a fair share")

@@ -93,7 +93,7 @@ func (s *podSettings) config() podspec.Config {
 		DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
 		DispatchCA:  string(s.keys.Keys().CACert), OutboundAllow: policy.Allowed.String(), OutboundDeny: policy.Denied.String(),
 		MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
-		CPU: o.cpu.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
+		CPU: o.cpu.Quantity, CPULimit: o.cpuLimit.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,
 	}
 }
 

@@ -46,12 +46,20 @@ type Config struct {
 	// MaxPixels bounds one picture, and RendersPerBrowser is the number of renders after which a new browser replaces the old one. 0 is
 	// the renderer's default.
 	MaxPixels, RendersPerBrowser int
-	// CPU and Memory are the pod's requests, and MemoryLimit is its limit.
-	CPU, Memory, MemoryLimit resource.Quantity
+	// CPU and Memory are the pod's requests, and CPULimit and MemoryLimit its limits. A CPULimit of 0 is none.
+	CPU, CPULimit, Memory, MemoryLimit resource.Quantity
 }
 
 // NamePrefix is the beginning of the names of render pods.
 const NamePrefix = "platen-render-"
+
+func limits(c Config) corev1.ResourceList {
+	list := corev1.ResourceList{corev1.ResourceMemory: c.MemoryLimit, corev1.ResourceEphemeralStorage: resource.MustParse("1Gi")}
+	if !c.CPULimit.IsZero() {
+		list[corev1.ResourceCPU] = c.CPULimit
+	}
+	return list
+}
 
 // Build returns a render pod with Pod Security level "restricted" and a read-only root file system. Its only token is for the dispatch
 // server. Nothing owns the pod: it ends by itself when it is retired or the dispatch server is away.
@@ -98,10 +106,7 @@ func Build(c Config, namespace, name string) *corev1.Pod {
 						corev1.ResourceMemory:           c.Memory,
 						corev1.ResourceEphemeralStorage: resource.MustParse("64Mi"),
 					},
-					Limits: corev1.ResourceList{
-						corev1.ResourceMemory:           c.MemoryLimit,
-						corev1.ResourceEphemeralStorage: resource.MustParse("1Gi"),
-					},
+					Limits: limits(c),
 				},
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: new(false),

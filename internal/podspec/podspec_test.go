@@ -19,6 +19,16 @@ func build() *corev1.Pod {
 	}, "marketing", "platen-render-1")
 }
 
+func TestCPULimitIsOptional(t *testing.T) {
+	for limit, want := range map[string]bool{"0": false, "2": true} {
+		pod := Build(Config{CPULimit: resource.MustParse(limit), MemoryLimit: resource.MustParse("2Gi")}, "marketing", "platen-render-1")
+		got, limited := pod.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU]
+		if limited != want || limited && got.String() != limit {
+			t.Errorf("limit %s: the pod has %s", limit, got.String())
+		}
+	}
+}
+
 func TestPodPassesPodSecurityRestricted(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {

@@ -37,10 +37,12 @@ type Limits struct {
 	MaxPixels int
 	// MaxVideo bounds the video of one page.
 	MaxVideo time.Duration
+	// MaxTimeout bounds spec.timeoutSeconds, so that a page keeps a render pod busy only that long.
+	MaxTimeout time.Duration
 }
 
-// DefaultLimits are a picture of 100 million pixels and a minute of video.
-var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute}
+// DefaultLimits are a picture of 100 million pixels, a minute of video and an hour for an attempt.
+var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute, MaxTimeout: time.Hour}
 
 // ReadValue reads one key of a ConfigMap. Build returns its error unchanged.
 type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
@@ -64,6 +66,10 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err != nil {
 		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 			"spec.output.scale: '%s' must be a decimal number from 0.1 to 10", job.Spec.Output.Scale)
+	}
+	if timeout := time.Duration(job.Spec.TimeoutSeconds) * time.Second; timeout > limits.MaxTimeout {
+		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"spec.timeoutSeconds: %d must be at most %g, the manager's --max-timeout", job.Spec.TimeoutSeconds, limits.MaxTimeout.Seconds())
 	}
 	task := render.Task{
 		Name:    job.FileBaseName(),

@@ -100,6 +100,10 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			},
 			want: "spec.output.scale: size 5000x5000 would have 625000000 pixels at scale 5; at most 100000000 are allowed",
 		},
+		"a timeout that is too long": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.TimeoutSeconds = 3601 },
+			want:   "spec.timeoutSeconds: 3601 must be at most 3600, the manager's --max-timeout",
+		},
 		"a video that is too long": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.Duration = "mp4", "61" },
 			want:   "spec.output.video.duration: '61' must be a decimal number of seconds from 0.1 to 60",
