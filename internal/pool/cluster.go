@@ -32,8 +32,9 @@ type cluster struct {
 
 // claim is what a namespace asks for and gets.
 type claim struct {
-	// want is how many pods the namespace needs, live, how many it has, and unscheduled, how many of those have found no node.
-	want, live, unscheduled int
+	// want is how many pods the namespace needs, and live, how many it has. Of those, unscheduled have found no node, stuck ones for long,
+	// and placed run.
+	want, live, unscheduled, stuck, placed int
 	// weight of the namespace.
 	weight int
 	// service that the namespace has had, in pod seconds by weight. active is true while it wants pods.
@@ -43,8 +44,10 @@ type claim struct {
 	share, fair int
 	// launchable is how many pods may be launched now.
 	launchable int
-	// relieved is when another namespace made room for the pods that have found no node; zero if none has.
+	// relieved is when another namespace made room for the pods that had found no node, and lacked, how many those were; zero if none
+	// has, or if one has found the room.
 	relieved time.Time
+	lacked   int
 }
 
 // shareOut divides a budget among claims by their weights. Nobody gets more than it wants, and nothing is left over while somebody wants
@@ -89,38 +92,48 @@ func shareOut(claims []*claim, budget int, share func(*claim) *int) {
 // calls NamespaceChanged where Decide would return something.
 func (p *Pool) balance(now time.Time) {
 	claims := make([]*claim, 0, len(p.order))
-	total, unscheduled := 0, 0
+	total, stuck, placed := 0, 0, 0
 	for _, ns := range p.order {
 		p.trim(ns, now)
 		ns.account(now.Sub(p.cluster.accounted))
 		ns.count(now)
 		total += ns.live
-		unscheduled += ns.unscheduled
+		if ns.unscheduled == 0 || ns.unscheduled < ns.lacked {
+			ns.relieved, ns.lacked = time.Time{}, 0
+		}
+		stuck += ns.stuck
+		placed += ns.placed
 		claims = append(claims, &ns.claim)
 	}
 	p.cluster.accounted = now
 	p.cluster.admit(claims)
 	shareOut(slices.Clone(claims), p.options.MaxPods, func(c *claim) *int { return &c.share })
-	room := p.cluster.room(p.options.MaxPods, total, unscheduled, now)
+	room := p.cluster.room(p.options.MaxPods, placed, stuck > 0, now)
 	shareOut(slices.Clone(claims), room, func(c *claim) *int { return &c.fair })
 
 	// The namespaces that have less than their share need pods of those that have more, if there is no room for both.
-	short := 0
+	short, owed, scheduled := false, 0, 0
 	for _, c := range claims {
-		if c.unscheduled == 0 {
-			c.relieved = time.Time{}
+		scheduled += c.live - c.unscheduled
+		missing := min(c.want, c.fair) - (c.live - c.unscheduled)
+		if missing <= 0 || c.hopeless(now) {
+			continue
 		}
-		if missing := min(c.want, c.fair) - (c.live - c.unscheduled); missing > 0 && !c.hopeless(now) {
-			short += missing
+		short = true
+		switch {
+		case c.unscheduled == 0:
+			owed += missing
+		case c.relieved.IsZero():
+			owed++ // nobody knows whether a pod of theirs fits into the place of another
 		}
 	}
-	surplus := min(total-unscheduled+short-room, short)
+	surplus := min(scheduled+owed-room, owed)
 	for _, ns := range p.order {
 		if surplus > 0 {
 			surplus -= p.yield(ns, surplus, now)
 		}
 		ns.launchable = 0
-		if now.Before(ns.launcher.retry) || ns.unscheduled > 0 || short > 0 && ns.live >= ns.fair {
+		if now.Before(ns.launcher.retry) || ns.unscheduled > 0 || short && ns.live >= ns.fair {
 			continue
 		}
 		ns.launchable = max(min(ns.want-ns.live, ns.share-ns.live, p.options.MaxPods-total), 0)
@@ -133,6 +146,13 @@ func (p *Pool) balance(now time.Time) {
 // holds returns 1 if the namespace has more pods than a share, 0 otherwise.
 func (c *claim) holds(share int) int { return min(max(c.live-c.unscheduled-share, 0), 1) }
 
+// relieve records that another namespace has made room for a pod.
+func (c *claim) relieve(now time.Time) {
+	if c.unscheduled > 0 && c.relieved.IsZero() {
+		c.relieved, c.lacked = now, c.unscheduled
+	}
+}
+
 // hopeless reports whether room was made for the pods of the namespace, and they did not use it: what they ask for is nowhere.
 func (c *claim) hopeless(now time.Time) bool {
 	return !c.relieved.IsZero() && now.Sub(c.relieved) > reliefTimeout
@@ -140,29 +160,31 @@ func (c *claim) hopeless(now time.Time) bool {
 
 // account adds up the service of the time since the last call.
 func (ns *namespace) account(passed time.Duration) {
-	ns.service += float64(ns.live) * passed.Seconds() / float64(ns.settings.Weight)
+	ns.service += float64(ns.placed) * passed.Seconds() / float64(ns.settings.Weight)
 }
 
 // count sets the claim of the namespace.
 func (ns *namespace) count(now time.Time) {
-	ns.weight, ns.unscheduled, ns.live = ns.settings.Weight, 0, len(ns.launching)
+	ns.weight, ns.unscheduled, ns.stuck, ns.placed, ns.live = ns.settings.Weight, 0, 0, 0, len(ns.launching)
 	for _, pod := range ns.list {
 		if !pod.counts() || pod.state == idle && pod.hash != ns.settings.Hash {
 			continue
 		}
 		ns.live++
-		if pod.lacksNode(now) {
+		switch {
+		case pod.state != starting || !pod.running.IsZero():
+			ns.placed++
+		case pod.problem.Reason == ReasonUnschedulable:
 			ns.unscheduled++
+			if now.Sub(pod.troubled) >= unschedulableDelay {
+				ns.stuck++
+			}
 		}
 	}
 	ns.want = ns.need(now)
 	if now.Before(ns.launcher.retry) {
 		ns.want = min(ns.want, ns.live) // more would be refused: others can use the room
 	}
-}
-
-func (e *pod) lacksNode(now time.Time) bool {
-	return e.state == starting && e.problem.Reason == ReasonUnschedulable && now.Sub(e.troubled) >= unschedulableDelay
 }
 
 // admit lets namespaces that want pods again begin with little more credit than the others.
@@ -183,19 +205,17 @@ func (c *cluster) admit(claims []*claim) {
 	}
 }
 
-// room returns for how many pods the cluster has room: the budget, or what nodes have taken when some pods find no node.
-func (c *cluster) room(budget, total, unscheduled int, now time.Time) int {
-	if unscheduled > 0 {
-		if !now.Before(c.forget) {
-			c.capacity = 0
-		}
-		c.capacity = max(c.capacity, total-unscheduled, 1)
+// room returns for how many pods the cluster has room: the budget, or what nodes have taken while some pods find no node.
+func (c *cluster) room(budget, placed int, stuck bool, now time.Time) int {
+	if !stuck && !now.Before(c.forget) {
+		c.capacity = 0
+		return budget
+	}
+	if stuck {
 		c.forget = now.Add(capacityMemory)
 	}
-	if now.Before(c.forget) {
-		return min(budget, max(c.capacity, total-unscheduled))
-	}
-	return budget
+	c.capacity = max(c.capacity, placed, 1)
+	return min(budget, c.capacity)
 }
 
 // trim retires the pods that a namespace does not need.
@@ -247,9 +267,7 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 	}
 	for _, pod := range ns.list {
 		if ns.live > ns.fair && pod.state == starting && pod.problem.Reason == ReasonUnschedulable {
-			if pod.lacksNode(now) {
-				ns.unscheduled--
-			}
+			ns.unscheduled--
 			ns.live--
 			p.discard(pod, now)
 			ns.launcher.failed(LaunchFailure(pod.problem), now)
@@ -263,20 +281,13 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 				p.dismiss(pod, now)
 				ns.live--
 				left--
-				p.relieve(now)
+				for _, other := range p.order {
+					other.relieve(now)
+				}
 			}
 		}
 	}
 	return n
-}
-
-// relieve records that room was made for the namespaces whose pods find no node.
-func (p *Pool) relieve(now time.Time) {
-	for _, ns := range p.order {
-		if ns.unscheduled > 0 && ns.relieved.IsZero() {
-			ns.relieved = now
-		}
-	}
 }
 
 // dismiss ends a pod that has no task.
