@@ -234,7 +234,7 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform: trim,
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpod.Selector))},
 			},

@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/test/testenv"
 )
@@ -69,7 +70,7 @@ func TestFilesAreKeptForTheRetention(t *testing.T) {
 	clock := testclock.NewFakePassiveClock(noon)
 	r.Clock, r.Retention = clock, time.Hour
 	c, store := r.Client, r.Store
-	reconcile := func() (wait time.Duration) {
+	again := func() (wait time.Duration) {
 		t.Helper()
 		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)})
 		if err == nil {
@@ -89,17 +90,17 @@ func TestFilesAreKeptForTheRetention(t *testing.T) {
 		return n
 	}
 
-	reconcile()
+	again()
 	expires := job.Status.ContentExpirationTime
 	if !job.Finished() || urls() != 2 || expires == nil || !expires.Time.Equal(noon.Add(time.Hour)) {
 		t.Fatalf("the job has not finished with its files: %+v", job.Status)
 	}
 	clock.SetTime(noon.Add(time.Minute))
-	if wait := reconcile(); wait != 59*time.Minute {
+	if wait := again(); wait != 59*time.Minute {
 		t.Errorf("it looks again in %s, want 59m", wait)
 	}
 	clock.SetTime(noon.Add(time.Hour))
-	reconcile()
+	again()
 	if _, err := store.Inspect(t.Context(), ref, 1, file.File{ID: file.ID{Page: 1}, Format: "png"}); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("the file: %v", err)
 	}
@@ -108,8 +109,52 @@ func TestFilesAreKeptForTheRetention(t *testing.T) {
 	}
 	expectValid(t, job, status.CurrentStatus)
 	version := job.ResourceVersion
-	if wait := reconcile(); wait != 0 || job.ResourceVersion != version {
+	if wait := again(); wait != 0 || job.ResourceVersion != version {
 		t.Errorf("a job without files is written again, or reconciled in %s", wait)
+	}
+}
+
+func TestNoPodGetsATaskWithoutRoomForItsFiles(t *testing.T) {
+	r, job, ref := rendered(t, interceptor.Funcs{})
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "banner"}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 1, Height: 1, HTML: "<p>"}}
+	if err := r.Client.Create(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	job.Spec.Output.Scale = "1"
+	if err := r.Client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	store, err := content.Open(t.Context(), "mem://", content.Options{QuotaPerNamespace: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Store = store
+	take := func() error {
+		_, err := r.Task(t.Context(), client.ObjectKeyFromObject(job), job.UID, task.Revision(job))
+		return err
+	}
+	if err := take(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), ref, 1, file.File{ID: file.ID{Page: 1}, Format: "png"}, strings.NewReader("x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if waiting := reconcile.AsWaiting(take()); waiting == nil || waiting.Reason != platenv1alpha1.ContentStoreFullReason {
+		t.Errorf("without room: %v", waiting)
+	}
+	if _, err := store.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := take(); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	job.Spec.Suspend = new(true)
+	if err := r.Client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if err := take(); err == nil {
+		t.Error("a pod got the task of a suspended job")
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // has polls a job until a condition of its present generation has a status and a reason.
@@ -163,6 +164,7 @@ var _ = Describe("A RenderJob", func() {
 		take(ctx, namespace, first).deliver(ctx)
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 		Expect(summer.Status.Pages[0].SHA256).NotTo(Equal(a.SHA256))
+		Eventually(func() bool { _, ok := deleted.superseded.Load(namespace + "/" + string(summer.UID)); return ok }).Should(BeTrue())
 		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.Output.Quality = 90 })
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 		Expect(summer.Status.Pages[0].SHA256).To(Equal(a.SHA256))
@@ -262,6 +264,23 @@ var _ = Describe("A RenderJob", func() {
 		running := take(ctx, namespace)
 		Expect(api.Delete(ctx, summer)).To(Succeed())
 		Eventually(func() error { return renderPool.Heartbeat(running.id, running.task.TaskID) }).Should(MatchError(pool.ErrGone))
+		Eventually(func() bool { _, ok := deleted.gone.Load(namespace + "/" + string(summer.UID)); return ok }).Should(BeTrue(), "its files stay")
+	})
+
+	It("renders before those of a lower priority", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		first := take(ctx, namespace)
+		for name, priority := range map[string]int32{"older": 0, "urgent": 1} {
+			waiting := job(namespace, name)
+			waiting.Spec.Priority = new(priority)
+			Expect(api.Create(ctx, waiting)).To(Succeed())
+			Eventually(func() pool.Phase {
+				return renderPool.State(client.ObjectKeyFromObject(waiting), waiting.UID, task.Revision(waiting)).Phase
+			}).Should(Equal(pool.Queued))
+		}
+		first.deliver(ctx)
+		Expect(take(ctx, namespace, first).task.Key.Name).To(Equal("urgent"))
 	})
 
 	Context("with a connection", func() {

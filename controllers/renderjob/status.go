@@ -40,8 +40,8 @@ const (
 	maxPodName        = 253
 	maxPage           = 200
 	maxFiles          = 200
-	// maxObject bounds a job in bytes: etcd refuses an object of more than 1.5 MiB.
-	maxObject = 1400 << 10
+	// maxObject bounds a job in bytes. etcd refuses an object of more than 1.5 MiB, with what the cache does not show.
+	maxObject = 1200 << 10
 	// maxUploadedPages bounds status.connections[].pages, in bytes.
 	maxUploadedPages = 400 << 10
 	// otherSize is about the largest size of the conditions, the warnings and the spec without its modifications.

@@ -54,6 +54,7 @@ var (
 	reconciler *renderjob.Reconciler
 	store      *content.Store
 	sim        *dropboxsim.Server
+	deleted    = &sweeps{}
 	writes     = &writeCounter{of: map[string]int{}}
 	logged     = &logLines{}
 )
@@ -106,7 +107,7 @@ var _ = BeforeSuite(func() {
 	reconciler = &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
 		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
-		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: nothing{},
+		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: deleted,
 	}
 	Expect(reconciler.SetupWithManager(mgr, jobs)).To(Succeed())
 	Expect(mgr.Add(uploads)).To(Succeed())
@@ -131,14 +132,21 @@ var _ = BeforeSuite(func() {
 	}).WithTimeout(30 * time.Second).Should(BeTrue())
 })
 
-// nothing is an Arrivals without files, and a Sweeper that sweeps nothing.
+// nothing is an Arrivals without files.
 type nothing struct{}
 
-func (nothing) Deleted(string, types.UID) {}
-
-func (nothing) Superseded(types.NamespacedName, types.UID) {}
-
 func (nothing) Files(string) []file.File { return nil }
+
+// sweeps is a Sweeper that remembers what it was asked.
+type sweeps struct{ gone, superseded sync.Map }
+
+func (s *sweeps) Deleted(namespace string, uid types.UID) {
+	s.gone.Store(namespace+"/"+string(uid), true)
+}
+
+func (s *sweeps) Superseded(job types.NamespacedName, uid types.UID) {
+	s.superseded.Store(job.Namespace+"/"+string(uid), true)
+}
 
 // writeCounter counts the manager's writes by their URL path.
 type writeCounter struct {

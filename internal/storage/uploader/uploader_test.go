@@ -364,6 +364,27 @@ func TestNewerRevisionWaitsForTheCallInFlight(t *testing.T) {
 	})
 }
 
+func TestOtherRevisionsAreForgottenAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, _ := start(t, 1)
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(ctx context.Context, _ int, _ *storage.File) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		up := plan("card", a, "/a")
+		u.Ensure(up)
+		synctest.Wait()
+		u.ForgetOthers(up.Job, up.UID, up.Revision)
+		if _, ok := u.Results(up.Job, up.UID, up.Revision); !ok {
+			t.Error("the present revision is forgotten")
+		}
+		u.ForgetOthers(up.Job, up.UID, "2")
+		if _, ok := u.Results(up.Job, up.UID, up.Revision); ok {
+			t.Error("an older revision is still uploaded")
+		}
+	})
+}
+
 func TestForgottenUploadsLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, _ := start(t, 1)
