@@ -244,7 +244,8 @@ type StorageConnectionStatus struct {
 	// +kubebuilder:validation:MaxLength=400
 	DefaultFolder string `json:"defaultFolder,omitempty"`
 
-	// readyCount is how often the connection has become Ready. Uploads that failed at a lower count are retried.
+	// readyCount is how often the connection has become Ready, or failed uploads were due for a retry. Uploads that failed at a lower count
+	// are retried.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ReadyCount *int64 `json:"readyCount,omitempty"`
@@ -252,6 +253,27 @@ type StorageConnectionStatus struct {
 	// lastVerifiedTime is when the account last answered.
 	// +optional
 	LastVerifiedTime *metav1.Time `json:"lastVerifiedTime,omitempty"`
+
+	// nextVerificationTime is when Platen verifies the connection again, unless it, its Secret or an upload gives a reason to do so earlier.
+	// A restart of the manager does not change it.
+	// +optional
+	NextVerificationTime *metav1.Time `json:"nextVerificationTime,omitempty"`
+
+	// credentialsVersion is the resourceVersion of the Secret that the last verification read; absent if there was none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	CredentialsVersion string `json:"credentialsVersion,omitempty"`
+
+	// uploadRetries is how often in a row failed uploads were retried while the connection was Ready all the time. Each time, Platen waits
+	// longer before the next.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	UploadRetries *int32 `json:"uploadRetries,omitempty"`
+
+	// lastUploadRetryTime is when that was done last.
+	// +optional
+	LastUploadRetryTime *metav1.Time `json:"lastUploadRetryTime,omitempty"`
 }
 
 // StorageConnection is an account of a storage service that receives the renders of a namespace.

@@ -11,7 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,11 +27,24 @@ import (
 // +kubebuilder:rbac:groups=platen.dev,resources=storageconnections,verbs=get;list;watch
 // +kubebuilder:rbac:groups=platen.dev,resources=storageconnections/status,verbs=get;patch
 // +kubebuilder:rbac:groups=platen.dev,resources=renderjobs,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// verifyTimeout bounds one verification.
-const verifyTimeout = 30 * time.Second
+const (
+	// verifyTimeout bounds one verification.
+	verifyTimeout = 30 * time.Second
+	// staleDelay is how soon to read a connection again whose newest version the cache does not show yet.
+	staleDelay = 200 * time.Millisecond
+	// askedDelay is the least time between two verifications for the sake of uploads.
+	askedDelay = 2 * time.Second
+	// busyDelay is how soon to try again what had to wait for others.
+	busyDelay = 2 * time.Second
+	// looksPerSecond bounds the requests that look for changed Secrets.
+	looksPerSecond = 10
+	// overduePerSecond bounds the verifications of connections that have been due for longer than overdueAfter, as after a restart.
+	overduePerSecond = 5
+	overdueAfter     = 30 * time.Second
+)
 
 // Reconciler verifies StorageConnections. Every exported field is required.
 type Reconciler struct {
@@ -45,50 +60,121 @@ type Reconciler struct {
 	Interval time.Duration
 
 	status reconcile.StatusWriter
-	// repairs holds when each connection last counted as Ready once more because of its failed uploads.
-	repairs sync.Map // types.NamespacedName → time.Time
+	// asked has the connections that an upload gives a reason to verify.
+	asked sync.Map // types.NamespacedName → true
+	// looks bounds how often Platen looks for changed Secrets, and overdue how many connections are verified that were due while no manager
+	// ran.
+	looks, overdue *rate.Limiter
+
+	mu sync.Mutex
+	// busy counts the verifications in progress by namespace.
+	busy map[string]int
 }
 
-// Reconcile verifies one StorageConnection.
+// Reconcile verifies one StorageConnection if it is time, and else looks whether its Secret has changed.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	connection := &platenv1alpha1.StorageConnection{}
 	err := r.Client.Get(ctx, req.NamespacedName, connection)
 	if apierrors.IsNotFound(err) || (err == nil && !connection.DeletionTimestamp.IsZero()) {
 		r.Connector.Forget(req.NamespacedName)
 		r.status.Forget(req.NamespacedName)
-		r.repairs.Delete(req.NamespacedName)
+		r.asked.Delete(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	s := &scope{connection: connection, now: r.Clock.Now()}
+	if r.status.IsStale(connection) {
+		return ctrl.Result{RequeueAfter: staleDelay}, nil // a newer status causes no reconciliation
+	}
+	now := r.Clock.Now()
+	_, asked := r.asked.Load(req.NamespacedName)
+	s := &scope{connection: connection, now: now}
+	due := dueTime(connection)
+	wait, err := r.look(ctx, s, due, asked)
+	if err != nil || wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, err
+	}
+	if !r.enter(connection.Namespace) {
+		return ctrl.Result{RequeueAfter: wait1to2(busyDelay)}, nil
+	}
+	defer r.leave(connection.Namespace)
+	r.asked.Delete(req.NamespacedName)
 	bounded, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	outcome := reconcile.Run(bounded, s, r.open, r.verify, r.ensureFolder, r.checkFailedUploads)
 	return r.finish(ctx, s, outcome)
 }
 
-// finish writes status and plans the next verification.
+// look finds out whether a connection must be verified now, and reads the version of its Secret. It returns how long to wait if not.
+func (r *Reconciler) look(ctx context.Context, s *scope, due time.Time, asked bool) (wait time.Duration, err error) {
+	c := s.connection
+	switch {
+	case due.IsZero():
+	case asked:
+		if last := c.Status.LastVerifiedTime; last != nil && s.now.Sub(last.Time) < askedDelay {
+			return askedDelay, nil
+		}
+	case s.now.Before(due):
+		wait = min(due.Sub(s.now), lookDelay(c, s.now, rand.Float64())) //nolint:gosec // no secret depends on it
+		if !r.looks.Allow() {
+			return wait, nil
+		}
+	case s.now.Sub(due) > overdueAfter && !r.overdue.Allow():
+		return wait1to2(busyDelay), nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	s.credentialsVersion, err = r.Connector.CredentialsVersion(bounded, c)
+	if err != nil || s.credentialsVersion == c.Status.CredentialsVersion {
+		return wait, err
+	}
+	return 0, nil
+}
+
+// enter begins a verification, unless the namespace has enough of them in progress.
+func (r *Reconciler) enter(namespace string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy[namespace] >= workersOfNamespace {
+		return false
+	}
+	if r.busy == nil {
+		r.busy = map[string]int{}
+	}
+	r.busy[namespace]++
+	return true
+}
+
+// leave ends a verification.
+func (r *Reconciler) leave(namespace string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy[namespace]--; r.busy[namespace] == 0 {
+		delete(r.busy, namespace)
+	}
+}
+
+// wait1to2 returns once to twice the time, so that those who wait do not come back together.
+func wait1to2(d time.Duration) time.Duration { return d + rand.N(d) } //nolint:gosec // no secret depends on it
+
+// finish writes status and plans the next look.
 func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.Result, error) {
 	after := s.connection.DeepCopy()
 	setStatus(after, s, outcome)
-	next, written, err := r.status.Finish(ctx, s.connection, after, outcome)
-	if err != nil {
-		return ctrl.Result{}, err
+	if outcome == nil || reconcile.AsTerminal(outcome) != nil || reconcile.AsWaiting(outcome) != nil {
+		next := metav1.NewTime(nextVerification(s, after, outcome, r.Interval, rand.Float64())) //nolint:gosec // no secret depends on it
+		after.Status.NextVerificationTime = &next
 	}
-	if written && s.repaired {
-		r.repairs.Store(client.ObjectKeyFromObject(after), s.now)
+	next, written, err := r.status.Finish(ctx, s.connection, after, outcome)
+	if err != nil || next.RequeueAfter > 0 && !written { // the object has changed meanwhile
+		r.asked.Store(client.ObjectKeyFromObject(after), true)
+		return next, err
 	}
 	if written {
 		logVerified(ctx, s.connection, after, r.Clock.Since(s.now))
 	}
-	if next.RequeueAfter == 0 {
-		next.RequeueAfter = s.repairAfter
-	}
-	if next.RequeueAfter == 0 {
-		// Connections that were created together are not always verified together.
-		next.RequeueAfter = r.Interval + rand.N(r.Interval/5) //nolint:gosec // no secret depends on it
-	}
-	return next, nil
+	now := r.Clock.Now()
+	wait := min(after.Status.NextVerificationTime.Sub(now), lookDelay(after, now, rand.Float64())) //nolint:gosec // no secret depends on it
+	return ctrl.Result{RequeueAfter: max(wait, staleDelay)}, nil
 }

@@ -25,7 +25,7 @@ const (
 	maxDisplayName = 256
 )
 
-// setStatus computes the whole status from the scope and the outcome. It is pure.
+// setStatus computes the whole status from the scope and the outcome, except nextVerificationTime. It is pure.
 func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome error) {
 	status := &connection.Status
 	now := metav1.NewTime(s.now)
@@ -41,10 +41,18 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 		status.Space = spaceOf(s.account)
 		message = "connected as " + cmp.Or(status.Account.Email, status.Account.DisplayName, status.Account.ID)
 	}
+	status.CredentialsVersion = s.credentialsVersion
 	if outcome == nil {
 		status.DefaultFolder = string(connection.Spec.DefaultFolder)
-		if s.repaired || !connection.Ready() {
+		if s.uploadsRetried || !connection.Ready() {
 			status.ReadyCount = new(ptr.Deref(status.ReadyCount, 0) + 1)
+		}
+		last := ptr.Deref(status.LastUploadRetryTime, metav1.Time{})
+		switch {
+		case s.uploadsRetried:
+			status.UploadRetries, status.LastUploadRetryTime = new(ptr.Deref(status.UploadRetries, 0)+1), &now
+		case !s.uploadsFailed && s.now.Sub(last.Time) > forgetUploadRetries:
+			status.UploadRetries, status.LastUploadRetryTime = nil, nil
 		}
 	}
 	reconcile.Conditions{List: &status.Conditions, Generation: connection.Generation, Now: now}.

@@ -47,6 +47,12 @@ func theConnection(ready int64) *platenv1alpha1.StorageConnection {
 	return c
 }
 
+// retried returns the connection after so many retries of failed uploads.
+func retried(c *platenv1alpha1.StorageConnection, times int32, last time.Time) *platenv1alpha1.StorageConnection {
+	c.Status.UploadRetries, c.Status.LastUploadRetryTime = &times, new(metav1.NewTime(last))
+	return c
+}
+
 // failedJob returns a finished job of size bytes whose upload failed when the connection had become Ready ready times.
 func failedJob(name string, reason storage.Reason, ready, size int64) *platenv1alpha1.RenderJob {
 	return &platenv1alpha1.RenderJob{
@@ -128,8 +134,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			connection: theConnection(3), account: &ann,
 			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 95), failedJob("b", storage.ReasonInsufficientSpace, 3, 91)},
 			want: []string{
-				"Ready False InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room; failed uploads then follow by themselves",
-				"Stalled True InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room; failed uploads then follow by themselves",
+				"Ready False InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room, and Platen uploads the failed files again",
+				"Stalled True InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room, and Platen uploads the failed files again",
 			},
 			kstatus: status.FailedStatus, readyCount: 3,
 		},
@@ -143,7 +149,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
 		"the service does not show how full it is": {
-			connection: theConnection(3), account: &storage.Account{DisplayName: "bucket"}, jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 10)},
+			connection: retried(theConnection(3), 1, noon.Add(time.Second)), account: &storage.Account{DisplayName: "bucket"},
+			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 10)},
 			want: []string{"Ready True Verified: connected as bucket"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
 		"an upload failed for a reason that is gone": {
@@ -156,6 +163,23 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		},
 		"an upload failed for a reason that a verification cannot find": {
 			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonMissingScope, 3, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"an upload failed because the service was away": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonUnreachable, 3, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 4,
+		},
+		"an upload failed for the third time because the service was away": {
+			connection: retried(theConnection(3), 2, noon), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonUnreachable, 3, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"a full bucket, which does not show its room": {
+			connection: retried(theConnection(3), 1, noon.Add(-time.Hour)), account: &storage.Account{DisplayName: "bucket"},
+			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 10)},
+			want: []string{"Ready True Verified: connected as bucket"}, kstatus: status.CurrentStatus, readyCount: 4,
+		},
+		"a file that can never be uploaded": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonPathNotAllowed, 3, 10)},
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
 		"the service says more than status can hold": {

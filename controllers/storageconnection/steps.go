@@ -7,10 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,28 +19,22 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-const (
-	// minRetryDelay is the shortest wait before Platen calls a service again that it could not reach.
-	minRetryDelay = 10 * time.Second
-	// minRepairDelay is the least time between two repairs of a connection. A failure that only uploads find would otherwise be retried
-	// without a pause.
-	minRepairDelay = time.Minute
-)
-
 // scope holds what one verification has found. Each field names the step that fills it in.
 type scope struct {
 	connection *platenv1alpha1.StorageConnection
 	now        time.Time
+	// credentialsVersion of the Secret, read before its values; filled in by Reconcile.
+	credentialsVersion string
 
 	// provider is the client of the account; filled in by open.
 	provider storage.Provider
 	// account that answered, nil until then; filled in by verify.
 	account *storage.Account
-	// repaired reports that uploads failed for a reason that is gone, while the connection stayed Ready; filled in by
-	// checkFailedUploads.
-	repaired bool
-	// repairAfter is when to look again for a repair that comes too soon, 0 for none; filled in by checkFailedUploads.
-	repairAfter time.Duration
+	// uploadsFailed reports that uploads have failed since the connection last became Ready. retryUploads is when they are due for a retry, the
+	// zero time for never, and uploadsRetried reports that this is now. Filled in by checkFailedUploads.
+	uploadsFailed  bool
+	retryUploads   time.Time
+	uploadsRetried bool
 }
 
 // open makes or finds the client of the connection.
@@ -68,42 +62,53 @@ func (r *Reconciler) ensureFolder(ctx context.Context, s *scope) error {
 }
 
 // checkFailedUploads compares the account with the uploads that failed since the connection last became Ready. A full account is not
-// Ready until it has room for one of them. Any other failure that the steps before would have found is repaired.
+// Ready until it has room for one of them. Any other failure that may be gone is retried when it is due.
 func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 	jobs := &platenv1alpha1.RenderJobList{}
-	err := r.Client.List(ctx, jobs, client.InNamespace(s.connection.Namespace), client.MatchingFields{failedUploadIndex: s.connection.Name})
+	err := r.Client.List(ctx, jobs, client.InNamespace(s.connection.Namespace), client.MatchingFields{failedUploadIndex: s.connection.Name},
+		client.UnsafeDisableDeepCopy) // they are only read, and may be many
 	if err != nil {
 		return fmt.Errorf("listing the RenderJobs whose upload failed: %w", err)
 	}
+	space := spaceOf(s.account)
 	var needed int64 // bytes of the smallest upload that found the account full
+	due := func(failed *metav1.Time, repaired bool) {
+		if at := uploadRetry(s.connection, failed, repaired); s.retryUploads.IsZero() || at.Before(s.retryUploads) {
+			s.retryUploads = at
+		}
+	}
+	var lastFull *metav1.Time
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
 		failure := findFailure(job, s.connection)
+		if failure == nil {
+			continue
+		}
+		s.uploadsFailed = true
+		reason, failed := storage.Reason(failure.Reason), job.Status.CompletionTime
+		advice := reason.Advice(string(s.connection.Spec.Provider))
 		switch {
-		case failure == nil:
-		case failure.Reason == string(storage.ReasonInsufficientSpace):
+		case reason == storage.ReasonInsufficientSpace && space != nil:
 			if size := totalSize(job); needed == 0 || size < needed {
-				needed = size
+				needed, lastFull = size, failed
 			}
-		case storage.Reason(failure.Reason).Advice(string(s.connection.Spec.Provider)).Checked:
-			s.repaired = true
+		case reason == storage.ReasonInsufficientSpace, reason.Fault() == storage.FaultOfService:
+			due(failed, false)
+		case advice.Checked:
+			due(failed, true)
 		}
 	}
-	last, _ := r.repairs.Load(client.ObjectKeyFromObject(s.connection))
-	if repaired, ok := last.(time.Time); ok && s.repaired {
-		s.repairAfter = max(repaired.Add(minRepairDelay).Sub(s.now), 0)
-		s.repaired = s.repairAfter == 0
+	if needed > 0 {
+		if free := *space.Allocated - *space.Used; free < needed {
+			return reconcile.Terminal(string(storage.ReasonInsufficientSpace),
+				"the account has %d bytes free, and an upload needs %d: make room, and Platen uploads the failed files again", max(free, 0), needed)
+		}
+		// A service may refuse files although it shows room. Its figures must change before the uploads are retried.
+		if !apiequality.Semantic.DeepEqual(space, s.connection.Status.Space) {
+			due(lastFull, true)
+		}
 	}
-	space := spaceOf(s.account)
-	if needed == 0 || space == nil {
-		return nil
-	}
-	if free := *space.Allocated - *space.Used; free < needed {
-		return reconcile.Terminal(string(storage.ReasonInsufficientSpace),
-			"the account has %d bytes free, and an upload needs %d: make room; failed uploads then follow by themselves", max(free, 0), needed)
-	}
-	// A service may refuse files although it shows room. Its figures must change before the uploads are retried.
-	s.repaired = s.repaired || !apiequality.Semantic.DeepEqual(space, s.connection.Status.Space)
+	s.uploadsRetried = !s.retryUploads.IsZero() && !s.retryUploads.After(s.now)
 	return nil
 }
 
@@ -125,8 +130,7 @@ func (s *scope) classify(err error) error {
 	case !errors.As(err, &problem):
 		return err
 	case problem.Class == storage.Retry:
-		after := max(problem.RetryAfter, minRetryDelay+rand.N(minRetryDelay)) //nolint:gosec // no secret depends on it
-		return reconcile.Waiting(string(problem.Reason), after, "%s", problem.Explain(provider))
+		return reconcile.Waiting(string(problem.Reason), problem.RetryAfter, "%s", problem.Explain(provider))
 	default:
 		return reconcile.Terminal(string(problem.Reason), "%s", problem.Explain(provider))
 	}

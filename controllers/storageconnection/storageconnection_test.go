@@ -25,6 +25,7 @@ var _ = Describe("A StorageConnection", func() {
 		namespace  string
 		connection *platenv1alpha1.StorageConnection
 		secret     *corev1.Secret
+		completion *metav1.Time // of the job that fail makes
 	)
 	BeforeEach(func(ctx SpecContext) {
 		workspace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "workspace-"}}
@@ -71,7 +72,7 @@ var _ = Describe("A StorageConnection", func() {
 		}
 		Expect(api.Create(ctx, job)).To(Succeed())
 		job.Status = platenv1alpha1.RenderJobStatus{
-			ObservedGeneration: &job.Generation,
+			ObservedGeneration: &job.Generation, CompletionTime: completion,
 			Conditions: []metav1.Condition{{
 				Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue, Reason: "SucceededWithWarnings", LastTransitionTime: metav1.Now(),
 			}},
@@ -191,6 +192,40 @@ var _ = Describe("A StorageConnection", func() {
 		job.Status.Connections[0].ReadyCount = connection.Status.ReadyCount // its retry failed in the same way
 		Expect(api.Status().Update(ctx, job)).To(Succeed())
 		Consistently(readyCount).WithTimeout(2 * time.Second).Should(BeEquivalentTo(2))
+	})
+
+	It("reads its own Secret by name, and nobody lists or watches Secrets", func(ctx SpecContext) {
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(secret), secret)).To(Succeed())
+		Expect(connection.Status.CredentialsVersion).To(Equal(secret.ResourceVersion))
+		requests := secretRequests()
+		Expect(requests).To(ContainElement("GET /api/v1/namespaces/" + namespace + "/secrets/dropbox"))
+		for _, request := range requests {
+			Expect(request).To(MatchRegexp(`^GET /api/v1/namespaces/[^/]+/secrets/dropbox$`))
+		}
+	})
+
+	It("says when it is verified next", func(ctx SpecContext) {
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+		Expect(connection.Status.NextVerificationTime.Time).To(BeTemporally("~", time.Now().Add(66*time.Minute), 7*time.Minute))
+	})
+
+	It("uploads again what failed because the service was away, later each time", func(ctx SpecContext) {
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+		completion = new(metav1.Now())
+		DeferCleanup(func() { completion = nil })
+		fail(ctx, storage.ReasonUnreachable, 100)
+		Eventually(func(g Gomega) {
+			g.Expect(api.Get(ctx, client.ObjectKeyFromObject(connection), connection)).To(Succeed())
+			g.Expect(connection.Status.NextVerificationTime.Time).To(BeTemporally("~", completion.Add(time.Minute), 2*time.Second))
+		}).Should(Succeed())
+		Expect(*connection.Status.ReadyCount).To(BeEquivalentTo(1))
 	})
 
 	It("is forgotten when it is deleted: a new one of its name starts anew", func(ctx SpecContext) {

@@ -5,12 +5,17 @@ package storageconnection_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,12 +57,16 @@ var _ = BeforeSuite(func() {
 	service := httptest.NewServer(sim)
 	DeferCleanup(service.Close)
 
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return recorder{next} })
+	direct, err := client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
 	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
 	Expect(err).NotTo(HaveOccurred())
 	Expect((&storageconnection.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Interval: time.Hour,
 		Connector: connect.New(connect.Options{
-			Credentials: credentials.Reader{Reader: api},
+			Credentials: credentials.Reader{Reader: direct},
 			Openers: map[platenv1alpha1.ProviderType]connect.Opener{
 				platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: service.URL, ContentURL: service.URL}),
 			},
@@ -71,3 +80,27 @@ var _ = BeforeSuite(func() {
 		Eventually(ended).WithTimeout(30 * time.Second).Should(Receive(Succeed()))
 	})
 })
+
+// seen are the requests for Secrets of the reconciler and its manager.
+var seen struct {
+	sync.Mutex
+	requests []string
+}
+
+// recorder records requests for Secrets.
+type recorder struct{ next http.RoundTripper }
+
+func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.Contains(req.URL.Path, "/secrets") {
+		seen.Lock()
+		seen.requests = append(seen.requests, req.Method+" "+req.URL.Path)
+		seen.Unlock()
+	}
+	return r.next.RoundTrip(req)
+}
+
+func secretRequests() []string {
+	seen.Lock()
+	defer seen.Unlock()
+	return slices.Clone(seen.requests)
+}

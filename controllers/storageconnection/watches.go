@@ -7,8 +7,8 @@ import (
 	"context"
 	"errors"
 
+	"golang.org/x/time/rate"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -20,60 +20,49 @@ import (
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
+// failedUploadIndex finds finished jobs by the connections through which an upload failed, unless the file was at fault.
+const failedUploadIndex = "status.connections.failed"
+
+// workers is how many connections are verified at a time, and workersOfNamespace how many of one namespace: services that hang hold up
+// nobody else.
 const (
-	// secretIndex finds connections by the Secret that they name.
-	secretIndex = "credentialsSecretRef.name"
-	// failedUploadIndex finds finished jobs by the connections whose fault made an upload fail.
-	failedUploadIndex = "status.connections.failed"
+	workers            = 32
+	workersOfNamespace = 4
 )
 
-// SetupWithManager registers the controller. It watches only the metadata of Secrets: it sees that a Secret changed, never a value.
+// SetupWithManager registers the controller. Nobody watches Secrets: Reconcile looks at each connection's own by name.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.Client == nil || r.Connector == nil || r.Recorder == nil || r.Clock == nil || r.Interval == 0 {
 		return errors.New("storageconnection: every field of the Reconciler must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Verify"
-	indexer := mgr.GetFieldIndexer()
-	if err := errors.Join(
-		indexer.IndexField(context.Background(), &platenv1alpha1.StorageConnection{}, secretIndex, secretOf),
-		indexer.IndexField(context.Background(), &platenv1alpha1.RenderJob{}, failedUploadIndex, failedConnections),
-	); err != nil {
+	r.looks, r.overdue = rate.NewLimiter(looksPerSecond, 2*looksPerSecond), rate.NewLimiter(overduePerSecond, 2*overduePerSecond)
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderJob{}, failedUploadIndex, failedConnections)
+	if err != nil {
 		return err
 	}
-	secret := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platenv1alpha1.StorageConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(r.connectionsOfSecret),
-			builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&platenv1alpha1.RenderJob{}, handler.EnqueueRequestsFromMapFunc(r.connectionsOfJob), builder.WithPredicates(predicate.Funcs{
 			UpdateFunc:  func(e event.UpdateEvent) bool { return uploadsChanged(e.ObjectOld, e.ObjectNew) },
 			DeleteFunc:  func(event.DeleteEvent) bool { return false },
 			GenericFunc: func(event.GenericEvent) bool { return false },
 		})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: 2 * verifyTimeout}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: 2 * verifyTimeout}).
 		Complete(r)
 }
 
-func secretOf(object client.Object) []string {
-	connection, ok := object.(*platenv1alpha1.StorageConnection)
-	if !ok {
-		return nil
-	}
-	return []string{connect.SecretName(connection)}
-}
-
-// failedConnections names the connections whose fault made an upload of a finished job fail.
+// failedConnections names the connections through which an upload of a finished job failed and may succeed later.
 func failedConnections(object client.Object) (names []string) {
 	job, ok := object.(*platenv1alpha1.RenderJob)
 	if !ok || !job.Finished() {
 		return nil
 	}
 	for _, c := range job.Status.Connections {
-		if c.Status == platenv1alpha1.UploadError && storage.Reason(c.Reason).Fault() == storage.FaultOfConnection {
+		if c.Status == platenv1alpha1.UploadError && storage.Reason(c.Reason).Fault() != storage.FaultOfFile {
 			names = append(names, c.Name)
 		}
 	}
@@ -97,8 +86,8 @@ func uploadsChanged(before, after client.Object) bool {
 	return ok1 && ok2 && !apiequality.Semantic.DeepEqual(older.Status.Connections, newer.Status.Connections)
 }
 
-// connectionsOfJob names the connections that are Ready although their fault has just made an upload of a job fail. The others are
-// verified again anyway.
+// connectionsOfJob asks for a verification of the connections that are Ready although an upload through them has failed since they were last
+// verified. The others are verified again anyway.
 func (r *Reconciler) connectionsOfJob(ctx context.Context, object client.Object) (requests []ctrlreconcile.Request) {
 	job, ok := object.(*platenv1alpha1.RenderJob)
 	if !ok {
@@ -108,26 +97,12 @@ func (r *Reconciler) connectionsOfJob(ctx context.Context, object client.Object)
 		connection := &platenv1alpha1.StorageConnection{}
 		key := client.ObjectKey{Namespace: job.Namespace, Name: name}
 		err := r.Client.Get(ctx, key, connection)
-		if err == nil && connection.Ready() && findFailure(job, connection) != nil {
+		if err == nil && connection.Ready() && findFailure(job, connection) != nil && !job.Status.CompletionTime.Before(connection.Status.LastVerifiedTime) {
+			r.asked.Store(key, true)
 			requests = append(requests, ctrlreconcile.Request{NamespacedName: key})
 		} else if client.IgnoreNotFound(err) != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Failed to read the connection of a RenderJob", "RenderJob", job.Name, "StorageConnection", name)
 		}
-	}
-	return requests
-}
-
-// connectionsOfSecret names the connections whose credentials are in a Secret.
-func (r *Reconciler) connectionsOfSecret(ctx context.Context, secret client.Object) []ctrlreconcile.Request {
-	connections := &platenv1alpha1.StorageConnectionList{}
-	err := r.Client.List(ctx, connections, client.InNamespace(secret.GetNamespace()), client.MatchingFields{secretIndex: secret.GetName()})
-	if err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the connections of a Secret", "Secret", secret.GetName())
-		return nil
-	}
-	requests := make([]ctrlreconcile.Request, 0, len(connections.Items))
-	for i := range connections.Items {
-		requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&connections.Items[i])})
 	}
 	return requests
 }

@@ -155,7 +155,7 @@ func TestSizes(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	for reason, want := range map[string]string{
-		"TokenExpired":       "follow by themselves.\nkubectl platen connect dropbox storage -n marketing",
+		"TokenExpired":       "uploads the failed files again.\nkubectl platen connect dropbox storage -n marketing",
 		"MissingScope":       "Add the permission to the app",
 		"InsufficientSpace":  "Make room in the account",
 		"ConnectionNotFound": "kubectl platen connect dropbox -n marketing",

@@ -55,8 +55,10 @@ func New(options Options) *Connector {
 	return &Connector{Options: options}
 }
 
-// SecretName returns the name of the Secret that holds a connection's credentials.
-func SecretName(c *platenv1alpha1.StorageConnection) string { return access(c).secret.Name }
+// CredentialsVersion returns the version of the Secret that holds a connection's credentials; empty if it does not exist.
+func (c *Connector) CredentialsVersion(ctx context.Context, connection *platenv1alpha1.StorageConnection) (string, error) {
+	return c.Credentials.Version(ctx, connection.Namespace, access(connection).secret.Name)
+}
 
 // ConflictPolicy returns what a connection does when another file is already at a page's path.
 func ConflictPolicy(c *platenv1alpha1.StorageConnection) storage.ConflictPolicy {

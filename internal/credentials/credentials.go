@@ -19,6 +19,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -114,6 +115,17 @@ func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (v
 		_, _ = fmt.Fprintf(mac, "%s:%d:%s", key.Name, len(value), value)
 	}
 	return values, hex.EncodeToString(mac.Sum(nil)[:8]), nil
+}
+
+// Version returns the resourceVersion of a Secret, and with it whether something in the Secret has changed; empty if it does not exist. No
+// value leaves the API server.
+func (r Reader) Version(ctx context.Context, namespace, name string) (string, error) {
+	secret := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}}
+	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
+	if client.IgnoreNotFound(err) != nil {
+		return "", fmt.Errorf("reading the metadata of Secret %s/%s: %w", namespace, name, err)
+	}
+	return secret.ResourceVersion, nil
 }
 
 // check returns what a value must be, empty if it is valid.

@@ -113,7 +113,7 @@ type Advice struct {
 	Title string
 	// Do says what to do, in whole sentences.
 	Do string
-	// Reconnect is true when new credentials repair the connection; failed uploads then follow by themselves.
+	// Reconnect is true when new credentials repair the connection; Platen then uploads the failed files again.
 	Reconnect bool
 	// Checked is true when a check of the connection finds this failure as an upload does: once a check passes, somebody has
 	// repaired it.
@@ -124,9 +124,9 @@ type Advice struct {
 
 const (
 	// followUp says what happens to failed uploads once the connection works again.
-	followUp = " Uploads that failed then follow by themselves."
+	followUp = " Platen then uploads the failed files again."
 	// retried says what to do about failures that may pass.
-	retried = "Platen tries again by itself. An upload that has failed for good can be retried."
+	retried = "Platen tries again by itself, at growing intervals."
 )
 
 var advice = map[Reason]Advice{
@@ -213,7 +213,8 @@ var advice = map[Reason]Advice{
 	ReasonContentUnreadable: {Fault: FaultOfService, Title: "Rendered file could not be read", Do: retried},
 	ReasonUnexpected:        {Fault: FaultOfService, Title: "Upload was interrupted", Do: retried},
 	ReasonDeadlineExceeded: {
-		Fault: FaultOfService, Title: "Upload took too long", Do: "Retry the upload, or give it more time in uploadTimeoutSeconds.",
+		Fault: FaultOfService, Title: "Upload took too long",
+		Do: "Platen tries again by itself, at growing intervals. A large file on a slow line needs more time in uploadTimeoutSeconds.",
 	},
 	ReasonSuperseded: {Fault: FaultOfService, Title: "Upload was replaced", Do: "Nothing: a newer upload of the job replaces this one."},
 }
