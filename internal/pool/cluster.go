@@ -28,6 +28,8 @@ type cluster struct {
 	// capacity is how many pods nodes had room for when one found no node, and counts until forget.
 	capacity int
 	forget   time.Time
+	// owed is how many pods namespaces with more than their share must give up.
+	owed int
 }
 
 // claim is what a namespace asks for and gets.
@@ -109,7 +111,12 @@ func (p *Pool) balance(now time.Time) {
 	p.cluster.admit(claims)
 	shareOut(slices.Clone(claims), p.options.MaxPods, func(c *claim) *int { return &c.share })
 	room := p.cluster.room(p.options.MaxPods, placed, stuck > 0, now)
-	shareOut(slices.Clone(claims), room, func(c *claim) *int { return &c.fair })
+	for _, c := range claims {
+		c.fair = c.share
+	}
+	if room < p.options.MaxPods {
+		shareOut(slices.Clone(claims), room, func(c *claim) *int { return &c.fair })
+	}
 
 	// The namespaces that have less than their share need pods of those that have more, if there is no room for both.
 	short, owed, scheduled := false, 0, 0
@@ -127,7 +134,8 @@ func (p *Pool) balance(now time.Time) {
 			owed++ // nobody knows whether a pod of theirs fits into the place of another
 		}
 	}
-	surplus := min(scheduled+owed-room, owed)
+	surplus := max(min(scheduled+owed-room, owed), 0)
+	p.cluster.owed = surplus
 	for _, ns := range p.order {
 		if surplus > 0 {
 			surplus -= p.yield(ns, surplus, now)
@@ -151,6 +159,19 @@ func (c *claim) relieve(now time.Time) {
 	if c.unscheduled > 0 && c.relieved.IsZero() {
 		c.relieved, c.lacked = now, c.unscheduled
 	}
+}
+
+// rebalance does what balance does for a namespace alone, and the rest only if the namespace's claim has changed.
+func (p *Pool) rebalance(ns *namespace, now time.Time) {
+	p.trim(ns, now)
+	before := ns.claim
+	ns.count(now)
+	if p.cluster.owed > 0 || ns.want != before.want || ns.live != before.live || ns.unscheduled != before.unscheduled {
+		p.balance(now)
+		return
+	}
+	ns.placed = before.placed // until its service is accounted
+	p.signal(ns, now)
 }
 
 // hopeless reports whether room was made for the pods of the namespace, and they did not use it: what they ask for is nowhere.

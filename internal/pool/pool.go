@@ -448,7 +448,7 @@ func (p *Pool) settle(ns *namespace) {
 	now := p.options.Now()
 	p.ripen(now)
 	p.check(ns, now)
-	p.balance(now)
+	p.rebalance(ns, now)
 	p.dispatch(ns, now)
 	p.flushNotices(now)
 }
