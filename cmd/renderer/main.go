@@ -11,9 +11,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 
+	"github.com/platen-dev/platen/internal/cage"
 	"github.com/platen-dev/platen/internal/dispatch/client"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/render/browser"
@@ -25,6 +27,7 @@ import (
 const browserShare = 70
 
 func main() {
+	cage.Enter()
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	if err := run(log); err != nil {
 		log.Error("renderer failed", "error", err)
@@ -47,6 +50,18 @@ func run(log *slog.Logger) error {
 	}
 	flag.Parse()
 
+	if err := cage.Harden(); err != nil {
+		return err
+	}
+	path, err := browser.Find(*chromium)
+	if err != nil {
+		return err
+	}
+	launcher, err := cage.Launcher(path, filepath.Dir(*tokenFile), log)
+	if err != nil {
+		return err
+	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// Pods may have public addresses, above all with IPv6.
@@ -60,7 +75,7 @@ func run(log *slog.Logger) error {
 	}
 	defer proxy.Close()
 	b, err := browser.New(browser.Options{
-		ExecPath: *chromium, Proxy: proxy.Address(), MaxPixels: *maxPixels, MaxRenders: *renders,
+		ExecPath: launcher, Proxy: proxy.Address(), MaxPixels: *maxPixels, MaxRenders: *renders,
 		MaxMemory: *memory / 100 * browserShare, Logger: log,
 	})
 	if err != nil {

@@ -50,19 +50,29 @@ type Browser struct {
 	slots chan struct{}
 }
 
-// New returns a Browser. No process runs before Start or Render.
-func New(options Options) (*Browser, error) {
+// Find returns path, or that of the first headless shell in PATH if path is empty.
+func Find(path string) (string, error) {
 	for _, name := range executables {
-		if options.ExecPath != "" {
+		if path != "" {
 			break
 		}
-		if path, err := exec.LookPath(name); err == nil {
-			options.ExecPath = path
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
 		}
 	}
-	if options.ExecPath == "" {
-		return nil, ErrNoBrowser
+	if path == "" {
+		return "", ErrNoBrowser
 	}
+	return path, nil
+}
+
+// New returns a Browser. No process runs before Start or Render.
+func New(options Options) (*Browser, error) {
+	path, err := Find(options.ExecPath)
+	if err != nil {
+		return nil, err
+	}
+	options.ExecPath = path
 	options.MaxPixels = cmp.Or(options.MaxPixels, 100_000_000)
 	options.MaxRenders = cmp.Or(options.MaxRenders, 1000)
 	options.Parallel = cmp.Or(options.Parallel, runtime.GOMAXPROCS(0))
