@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/test/testenv"
@@ -207,4 +208,24 @@ func TestStatusFinishesWithoutRoom(t *testing.T) {
 		t.Errorf("status %+v", job.Status)
 	}
 	expectValid(t, job, status.CurrentStatus)
+}
+
+func TestUploadsGetAMomentAfterARestart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		phase   pool.Phase
+		timeout int32
+		away    time.Duration
+		want    time.Duration // from the render
+	}{
+		"without a restart":               {phase: pool.Rendered, timeout: 600, away: time.Second, want: 600 * time.Second},
+		"a short restart":                 {timeout: 600, away: 10 * time.Second, want: 600 * time.Second},
+		"the manager was away for long":   {timeout: 600, away: time.Hour, want: time.Hour + 30*time.Second},
+		"no more than the user asked for": {timeout: 5, away: time.Hour, want: time.Hour + 5*time.Second},
+	} {
+		job := theJob(func(j *platenv1alpha1.RenderJob) { j.Spec.UploadTimeoutSeconds = tc.timeout })
+		s := &scope{job: job, now: noon.Add(tc.away), revision: "1", manifest: &content.Manifest{RenderedTime: noon}, state: pool.State{Phase: tc.phase}}
+		if got := s.uploadDeadline().Sub(noon); got != tc.want {
+			t.Errorf("%s: the deadline is %s after the render, want %s", name, got, tc.want)
+		}
+	}
 }

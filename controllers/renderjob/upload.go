@@ -21,6 +21,9 @@ import (
 	"github.com/platen-dev/platen/internal/task"
 )
 
+// restartGrace is the least time that uploads get after a restart of the manager.
+const restartGrace = 30 * time.Second
+
 // uploadAhead offers the stored files of an unfinished render to the uploader, so that it sends them while later pages are painted. A job
 // with one file gains nothing from it.
 func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
@@ -59,7 +62,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	// An earlier process, or an earlier spec, may have uploaded files that this plan would write: look before writing.
 	doubtful := s.state.Phase == pool.Unknown || s.job.Generation > 1
 	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.files, doubtful)
-	plan.Deadline, plan.Complete = s.uploadsBegan().Add(time.Duration(s.job.Spec.UploadTimeoutSeconds)*time.Second), true
+	plan.Deadline, plan.Complete = s.uploadDeadline(), true
 	r.Uploader.Ensure(plan)
 	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.uploadRevision())
 	for i := range s.uploads {
@@ -80,6 +83,17 @@ func (s *scope) waitForUploads() error {
 		}
 	}
 	return nil
+}
+
+// uploadDeadline returns when what is not uploaded fails. After a restart the uploads get a moment even if their time is over, because the
+// manager may have been away for all of it.
+func (s *scope) uploadDeadline() time.Time {
+	timeout := time.Duration(s.job.Spec.UploadTimeoutSeconds) * time.Second
+	deadline := s.uploadsBegan().Add(timeout)
+	if least := s.now.Add(min(timeout, restartGrace)); s.state.Phase == pool.Unknown && deadline.Before(least) {
+		return least
+	}
+	return deadline
 }
 
 // uploadsBegan returns when the uploads began, so that a restart of the manager gives them no more time: when the files were rendered, or

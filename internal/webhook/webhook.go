@@ -77,10 +77,13 @@ type Delivery struct {
 
 // record is the stored state of a delivery.
 type record struct {
-	Namespace  string    `json:"namespace"`
-	Name       string    `json:"name"`
-	UID        types.UID `json:"uid"`
-	Generation int64     `json:"generation"`
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
+	// Generation at which the outcome was first seen, which is part of the calls' id, and Revision, what was rendered and where it went. A
+	// generation that keeps the outcome makes no call.
+	Generation int64  `json:"generation"`
+	Revision   string `json:"revision"`
 	Delivery
 	// Claimed is when the claim of the calling replica ends; zero if no replica is calling.
 	Claimed time.Time `json:"claimed,omitzero"`
@@ -166,7 +169,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.save(ctx, configMap, rec); err != nil {
 		return waitForClaim(err)
 	}
-	err = r.call(ctx, hook, job)
+	err = r.call(ctx, hook, job, rec.Generation)
 	now := r.Clock.Now().UTC().Truncate(time.Second)
 	rec.Claimed = time.Time{}
 	switch {
@@ -207,7 +210,7 @@ func (r record) due() time.Time {
 }
 
 // call makes one call. Its error has no part of the URL, because the API's callers see it.
-func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.RenderJob) error {
+func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.RenderJob, generation int64) error {
 	body, err := r.Body(job)
 	if err != nil {
 		return errors.New("the body of the call could not be made")
@@ -223,7 +226,7 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 		return errors.New("the call could not be signed")
 	}
 	// The id is the same in every attempt, so that a receiver can recognise repetitions.
-	id, now := fmt.Sprintf("%s-%d", job.UID, job.Generation), r.Clock.Now()
+	id, now := fmt.Sprintf("%s-%d", job.UID, generation), r.Clock.Now()
 	signature, err := signer.Sign(id, now, body)
 	if err != nil {
 		return errors.New("the call could not be signed")
@@ -262,7 +265,7 @@ func parse(configMap *corev1.ConfigMap) (rec record) {
 	return rec
 }
 
-// load returns the record of the job's generation and its ConfigMap, which has no resourceVersion if it is not stored yet.
+// load returns the record of the job's outcome and its ConfigMap, which has no resourceVersion if it is not stored yet.
 func (r *Reconciler) load(ctx context.Context, job *platenv1alpha1.RenderJob) (configMap *corev1.ConfigMap, rec record, err error) {
 	key := types.NamespacedName{Namespace: r.Namespace, Name: recordName(client.ObjectKeyFromObject(job))}
 	configMap = &corev1.ConfigMap{}
@@ -278,9 +281,9 @@ func (r *Reconciler) load(ctx context.Context, job *platenv1alpha1.RenderJob) (c
 		configMap = configMap.DeepCopy()
 		rec = parse(configMap)
 	}
-	if rec.UID != job.UID || rec.Generation != job.Generation {
+	if revision := job.Status.RenderRevision + "/" + job.Status.UploadRevision; rec.UID != job.UID || rec.Revision != revision {
 		rec = record{
-			Namespace: job.Namespace, Name: job.Name, UID: job.UID, Generation: job.Generation, Delivery: Delivery{Status: Pending},
+			Namespace: job.Namespace, Name: job.Name, UID: job.UID, Generation: job.Generation, Revision: revision, Delivery: Delivery{Status: Pending},
 		}
 	}
 	return configMap, rec, nil

@@ -166,11 +166,17 @@ func TestARecordBelongsToOneGenerationOfOneJob(t *testing.T) {
 	if err := r.Client.Get(t.Context(), req.NamespacedName, job); err != nil {
 		t.Fatal(err)
 	}
-	job.Generation = 2
-	if err := r.Client.Update(t.Context(), job); err != nil {
-		t.Fatal(err)
+	for _, change := range []struct {
+		revision string
+		calls    int
+	}{{"", 1}, {"another", 2}} { // a generation with the same outcome, and one with another
+		job.Generation++
+		job.Status.ObservedGeneration, job.Status.RenderRevision = &job.Generation, change.revision
+		if err := r.Client.Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		run(change.calls)
 	}
-	run(2)
 	if err := r.Client.Delete(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
