@@ -191,7 +191,7 @@ func TestTimesOfAnUpload(t *testing.T) {
 // TestStatusFinishesWithoutRoom refuses statuses with lists, as etcd does if the user gave the job a MiB and its managed fields fill the rest.
 func TestStatusFinishesWithoutRoom(t *testing.T) {
 	r, job, _ := rendered(t, interceptor.Funcs{
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+		SubResourcePatch: func(ctx context.Context, c client.Client, _ string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 			if job, ok := o.(*platenv1alpha1.RenderJob); ok && len(job.Status.Pages) > 0 {
 				return errors.New("etcdserver: request is too large")
 			}

@@ -140,7 +140,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	work, template, err := r.build(ctx, s.job)
 	if err != nil {
 		if isKnown {
-			return nil //nolint:nilerr // it was valid when it was queued, and is checked again when a pod takes it
+			return nil // it was valid when it was queued, and is checked again when a pod takes it
 		}
 		return err
 	}
