@@ -38,7 +38,7 @@ type spellings struct {
 	names map[name]map[string][]spelled
 }
 
-// name of a file without regard to case.
+// name of a file without regard to case and to the normal form of Unicode.
 type name struct{ namespace, folded string }
 
 // spelled is a job with its spelling.
@@ -48,7 +48,7 @@ type spelled struct {
 	spelling string
 }
 
-func (s spelled) name() name { return name{s.key.Namespace, strings.ToLower(s.spelling)} }
+func (s spelled) name() name { return name{s.key.Namespace, storage.PathKey(s.spelling)} }
 
 // byAge orders jobs from the oldest to the youngest.
 func byAge(a, b spelled) int {
@@ -160,7 +160,7 @@ func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []pl
 			for _, their := range theirs {
 				a := storage.JoinPath(mine.folder, fileName(job))
 				b := storage.JoinPath(their.folder, fileName(other))
-				if mine.connection.Name == their.connection.Name && ignoresCase(mine) && a != b && strings.EqualFold(a, b) {
+				if mine.connection.Name == their.connection.Name && ignoresCase(mine) && a != b && storage.PathKey(a) == storage.PathKey(b) {
 					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})
 				}
 			}

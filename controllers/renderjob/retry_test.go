@@ -125,7 +125,7 @@ func TestUploadsToRetry(t *testing.T) {
 	}
 }
 
-func TestCollisionsIgnoreCaseAndNothingElse(t *testing.T) {
+func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 	connections := []platenv1alpha1.StorageConnection{connection("dropbox", platenv1alpha1.UploadAutomatic)}
 	// named returns a job whose file has a name, created at a second.
 	named := func(job, file, folder string, second int64) platenv1alpha1.RenderJob {
@@ -136,8 +136,12 @@ func TestCollisionsIgnoreCaseAndNothingElse(t *testing.T) {
 		}
 		return j
 	}
-	mine := named("mine", "Banner", "", 10)
+	mine, accented := named("mine", "Banner", "", 10), named("mine", "Caf\u00e9", "", 10)
 	uploads, _ := resolveConnections(&mine, connections)
+	decomposed := findCollisions(&accented, uploads, []platenv1alpha1.RenderJob{named("other", "cafe\u0301", "", 5)}, connections)
+	if diff := cmp.Diff([]collision{{"other", "/Renders/cafe\u0301.png", "dropbox"}}, decomposed, cmp.AllowUnexported(collision{})); diff != "" {
+		t.Errorf("collisions with the decomposed form of a name (-want +got):\n%s", diff)
+	}
 	for name, tc := range map[string]struct {
 		other platenv1alpha1.RenderJob
 		want  []collision

@@ -87,7 +87,7 @@ func TestUploadRetries(t *testing.T) {
 // restarted is a manager that has just started, with n connections of as many namespaces in the API server.
 type restarted struct {
 	*Reconciler
-	client.Client
+	api    client.Client
 	keys   []client.ObjectKey
 	opened atomic.Int32
 }
@@ -114,13 +114,13 @@ func restart(t *testing.T, n int, change func(i int, c *platenv1alpha1.StorageCo
 		}, Data: map[string][]byte{"appKey": []byte("a"), "refreshToken": []byte("b")}})
 		r.keys = append(r.keys, client.ObjectKeyFromObject(c))
 	}
-	r.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&platenv1alpha1.StorageConnection{}).
+	r.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&platenv1alpha1.StorageConnection{}).
 		WithIndex(&platenv1alpha1.RenderJob{}, failedUploadIndex, failedConnections).Build()
 	r.Reconciler = &Reconciler{
-		Client: r.Client, Clock: testingclock.NewFakePassiveClock(noon), Interval: 10 * time.Minute,
+		Client: r.api, Clock: testingclock.NewFakePassiveClock(noon), Interval: 10 * time.Minute,
 		looks: rate.NewLimiter(looksPerSecond, 2*looksPerSecond), overdue: rate.NewLimiter(overduePerSecond, 2*overduePerSecond),
 		Connector: connect.New(connect.Options{
-			Credentials: credentials.Reader{Reader: r.Client},
+			Credentials: credentials.Reader{Reader: r.api},
 			Openers: map[platenv1alpha1.ProviderType]connect.Opener{
 				platenv1alpha1.ProviderDropbox: func(context.Context, platenv1alpha1.StorageConnectionSpec, credentials.Redacted) (storage.Provider, error) {
 					r.opened.Add(1)
@@ -129,7 +129,7 @@ func restart(t *testing.T, n int, change func(i int, c *platenv1alpha1.StorageCo
 			},
 		}),
 	}
-	r.status.Client, r.status.Recorder, r.status.Action = r.Client, events.NewFakeRecorder(10*n), "Verify"
+	r.status.Client, r.status.Recorder, r.status.Action = r.api, events.NewFakeRecorder(10*n), "Verify"
 	return r
 }
 
@@ -183,7 +183,7 @@ func TestChangedSecretIsVerifiedAtOnce(t *testing.T) {
 		t.Errorf("%d verifications, want no other", n)
 	}
 	c := &platenv1alpha1.StorageConnection{}
-	if err := r.Client.Get(t.Context(), r.keys[1], c); err != nil || c.Status.CredentialsVersion != "7" || !c.Status.NextVerificationTime.After(noon) {
+	if err := r.api.Get(t.Context(), r.keys[1], c); err != nil || c.Status.CredentialsVersion != "7" || !c.Status.NextVerificationTime.After(noon) {
 		t.Errorf("status %+v, %v", c.Status, err)
 	}
 }

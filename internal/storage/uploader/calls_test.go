@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,7 @@ func TestHungServicesHoldUpNobody(t *testing.T) {
 				synctest.Wait()
 				began := time.Now()
 				for i := range 20 {
-					up := in("busy", plan(fmt.Sprint("job-", i), &fakeProvider{key: fmt.Sprint(i), limits: storage.Limits{Files: 9}}, "/a"))
+					up := in("busy", plan(fmt.Sprint("job-", i), &fakeProvider{key: strconv.Itoa(i), limits: storage.Limits{Files: 9}}, "/a"))
 					u.Ensure(up)
 					if job := <-changed; job != up.Job {
 						t.Errorf("%s was first", job)
@@ -243,9 +244,9 @@ func TestNamespaceTakesASlotOnlyOnceItMay(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		got := []string{<-order, <-order}
+		got := []string{<-order, <-order, ""}
 		s.release(held["a/1"])
-		got = append(got, <-order)
+		got[2] = <-order
 		if diff := cmp.Diff([]string{"a/1", "b/1", "a/1"}, got); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
 		}

@@ -571,7 +571,7 @@ func TestBucketThatNeverReadsHoldsUpNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.engine.Ensure(uploader.Upload{
-			Job: types.NamespacedName{Namespace: "hung", Name: fmt.Sprint(n)}, UID: types.UID(fmt.Sprint(n)), Revision: "1",
+			Job: types.NamespacedName{Namespace: "hung", Name: strconv.Itoa(n)}, UID: types.UID(strconv.Itoa(n)), Revision: "1",
 			Deadline: time.Now().Add(time.Hour), Complete: true,
 			Connections: []uploader.Connection{{
 				Name: "bucket", Open: func(context.Context) (storage.Provider, error) { return bucket, nil },
