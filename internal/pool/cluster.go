@@ -188,7 +188,7 @@ func (ns *namespace) account(passed time.Duration) {
 func (ns *namespace) count(now time.Time) {
 	ns.weight, ns.unscheduled, ns.stuck, ns.placed, ns.live = ns.settings.Weight, 0, 0, 0, len(ns.launching)
 	for _, pod := range ns.list {
-		if !pod.counts() || pod.state == idle && pod.hash != ns.settings.Hash {
+		if !pod.counts() || pod.state == idle && ns.stale(pod) {
 			continue
 		}
 		ns.live++
@@ -243,7 +243,7 @@ func (c *cluster) room(budget, placed int, stuck bool, now time.Time) int {
 func (p *Pool) trim(ns *namespace, now time.Time) {
 	fresh, live, outdated := false, len(ns.launching), false
 	for _, pod := range ns.list {
-		stale := pod.hash != ns.settings.Hash
+		stale := ns.stale(pod)
 		outdated = outdated || stale
 		fresh = fresh || !stale && (pod.state == idle || pod.state == rendering)
 		if pod.counts() {
@@ -253,10 +253,10 @@ func (p *Pool) trim(ns *namespace, now time.Time) {
 	need := -1
 	for _, pod := range ns.list {
 		switch {
-		case pod.state == starting && pod.hash != ns.settings.Hash && pod.running.IsZero() && !pod.foreign:
+		case pod.state == starting && ns.stale(pod) && pod.running.IsZero() && !pod.foreign:
 			p.discard(pod, now)
 			live--
-		case pod.state == idle && ns.outdated(pod) && (pod.hash == ns.settings.Hash || fresh):
+		case pod.state == idle && ns.outdated(pod) && (!ns.stale(pod) || fresh):
 			p.retire(pod, now)
 			live--
 		case pod.state == idle && now.Sub(pod.since) >= ns.settings.IdleTimeout, pod.state == starting && !pod.foreign && now.Sub(pod.created) >= ns.settings.IdleTimeout:
@@ -272,7 +272,7 @@ func (p *Pool) trim(ns *namespace, now time.Time) {
 	if outdated && ns.launcher.failure != nil {
 		// The pods that replace the outdated ones find no room beside them.
 		for _, pod := range ns.list {
-			if pod.state == idle && pod.hash != ns.settings.Hash {
+			if pod.state == idle && ns.stale(pod) {
 				p.retire(pod, now)
 				return
 			}

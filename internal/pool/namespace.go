@@ -164,10 +164,15 @@ func (ns *namespace) need(now time.Time) int {
 	return min(need, ns.settings.Max)
 }
 
-// outdated reports whether a pod is made from something else than new pods, or has rendered enough.
+// stale reports whether a pod is made from something else than new pods.
+func (ns *namespace) stale(pod *pod) bool {
+	return ns.settings.Hash != "" && pod.hash != ns.settings.Hash
+}
+
+// outdated reports whether a pod is stale, or has rendered enough.
 func (ns *namespace) outdated(pod *pod) bool {
 	s := ns.settings
-	return pod.hash != s.Hash || s.RendersPerPod > 0 && pod.renders >= s.RendersPerPod || s.IsolatePods && pod.renders > 0
+	return ns.stale(pod) || s.RendersPerPod > 0 && pod.renders >= s.RendersPerPod || s.IsolatePods && pod.renders > 0
 }
 
 // problem is why the namespace's jobs get no pod, in the words of its launches or its pods.

@@ -168,7 +168,7 @@ type Settings struct {
 	IsolatePods bool
 	// Weight of the namespace when pods are scarce. Default 1.
 	Weight int
-	// Hash of what pods are made from. A pod with another hash is replaced.
+	// Hash of what pods are made from. A pod with another hash is replaced. Empty replaces none.
 	Hash string
 }
 

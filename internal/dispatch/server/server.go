@@ -171,17 +171,21 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		task, ok := s.build(ctx, pod, assignment)
-		if !ok {
-			continue // the pod takes the next one
+		task, err := s.build(ctx, pod, assignment)
+		switch {
+		case err == nil:
+			s.send(w, assignment, task)
+			return
+		case reconcile.AsTerminal(err) == nil && reconcile.AsWaiting(err) == nil:
+			s.tryAgain(w) // what does not answer now is not asked for each job of the queue
+			return
 		}
-		s.send(w, assignment, task)
-		return
+		// The pod takes the next one.
 	}
 }
 
-// build returns the task of an assignment. If it cannot be built, build takes it back from the pod, and ok is false.
-func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (task render.Task, ok bool) {
+// build returns the task of an assignment. If it cannot be built, build takes it back from the pod.
+func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (render.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
 	task, err := s.Tasks.Task(ctx, a.Key, a.UID, a.Revision)
@@ -189,7 +193,7 @@ func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) 
 	switch {
 	case err == nil:
 		a.Files.Expect(task.Files())
-		return task, true
+		return task, nil
 	case terminal != nil:
 		// The pool drops the task if it is not the pod's any more.
 		_ = s.Pool.Finish(pod, a.TaskID, &render.Error{Reason: terminal.Reason, Message: bounded(terminal.Message, maxMessage), Terminal: true})
@@ -199,7 +203,7 @@ func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) 
 		s.log(a).Error(err, "Failed to build a task")
 		_ = s.Pool.Postpone(pod, a.TaskID, pool.ReasonRetrying, "the task could not be built; it is tried again")
 	}
-	return render.Task{}, false
+	return render.Task{}, err
 }
 
 // send answers a poll with a task. A pod that did not receive it polls again and takes it again.
@@ -221,7 +225,7 @@ func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Tas
 func (s *Server) expected(ctx context.Context, pod pool.PodID, a *pool.Assignment) ([]file.File, error) {
 	files := a.Files.Expected()
 	if files == nil {
-		if _, ok := s.build(ctx, pod, a); !ok {
+		if _, err := s.build(ctx, pod, a); err != nil {
 			return nil, pool.ErrGone
 		}
 		files = a.Files.Expected()

@@ -592,18 +592,22 @@ func TestTaskThatCannotBeBuilt(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		want pool.State
+		code int
 	}{
 		"a mistake in the spec": {
 			reconcile.Terminal("InvalidSpec", "spec.output.pages[0]: 9 must be at most 2"),
 			pool.State{Phase: pool.Failed, Attempts: 1, Failure: &render.Error{Reason: "InvalidSpec", Message: "spec.output.pages[0]: 9 must be at most 2", Terminal: true}},
+			http.StatusNoContent,
 		},
 		"a missing ConfigMap": {
 			reconcile.Waiting("SourceNotFound", 0, "ConfigMap 'words' does not exist"),
 			pool.State{Phase: pool.Queued, Wait: pool.Wait{Reason: "SourceNotFound", Message: "ConfigMap 'words' does not exist"}},
+			http.StatusNoContent,
 		},
 		"an API server that does not answer": {
 			errors.New("connection refused"),
 			pool.State{Phase: pool.Queued, Wait: pool.Wait{Reason: pool.ReasonRetrying, Message: "the task could not be built; it is tried again"}},
+			http.StatusServiceUnavailable,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -616,7 +620,7 @@ func TestTaskThatCannotBeBuilt(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+launched)
 			recorder := httptest.NewRecorder()
 			w.http.ServeHTTP(recorder, r)
-			if recorder.Code != http.StatusNoContent {
+			if recorder.Code != c.code {
 				t.Errorf("the poll got HTTP %d", recorder.Code)
 			}
 			got := w.await(c.want.Phase)
