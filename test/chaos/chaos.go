@@ -40,7 +40,7 @@ const (
 	settleTimeout = 30 * time.Second
 )
 
-// Options of a round. All are required.
+// Options of a round. All but MaxKills are required.
 type Options struct {
 	Cluster *cluster.Cluster
 	// Jobs of the round.
@@ -49,6 +49,8 @@ type Options struct {
 	Seed uint64
 	// MinPause and MaxPause bound the time between two kills.
 	MinPause, MaxPause time.Duration
+	// MaxKills bounds the kills; 0 kills until all jobs have finished.
+	MaxKills int
 	// Timeout of the whole round.
 	Timeout time.Duration
 	// Log gets a line for each kill.
@@ -184,9 +186,10 @@ func (r *round) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("%d of %d jobs have not finished, the first: %s", len(left), r.Jobs, left[0])
 		}
-		victim := victims[r.rand.IntN(len(victims))]
-		if err := r.kill(ctx, victim); err != nil {
-			return err
+		if r.MaxKills == 0 || len(r.kills) < r.MaxKills {
+			if err := r.kill(ctx, victims[r.rand.IntN(len(victims))]); err != nil {
+				return err
+			}
 		}
 		pause := r.MinPause + time.Duration(r.rand.Int64N(int64(r.MaxPause-r.MinPause)))
 		select {

@@ -237,7 +237,7 @@ var _ = Describe("Processes that are killed at random", Serial, func() {
 	It("cost no job, no page and no attempt but those of the killed pods", func(ctx SpecContext) {
 		onDevcluster()
 		outcome, err := chaos.Round(ctx, chaos.Options{
-			Cluster: c, Jobs: 40, Seed: uint64(GinkgoRandomSeed()), MinPause: 500 * time.Millisecond, MaxPause: 3 * time.Second,
+			Cluster: c, Jobs: 40, Seed: uint64(GinkgoRandomSeed()), MinPause: 500 * time.Millisecond, MaxPause: 2 * time.Second, MaxKills: 10,
 			Timeout: 4 * time.Minute, Log: GinkgoWriter,
 		})
 		Expect(err).NotTo(HaveOccurred())
