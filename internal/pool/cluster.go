@@ -12,8 +12,9 @@ import (
 const (
 	// quantum is the service, in pod seconds, by which a namespace may be ahead of another before it must give its last pods away.
 	quantum = 10.0
-	// unschedulableDelay is how long pods must find no node before that says anything about the cluster.
-	unschedulableDelay = 10 * time.Second
+	// unschedulableDelay is how long pods must find no node before that says anything about the cluster. The scheduler tries a pod within
+	// milliseconds; whoever waits for a share of the pods waits for this time first.
+	unschedulableDelay = time.Second
 	// capacityMemory is how long the pool remembers how many pods the cluster had room for.
 	capacityMemory = time.Minute
 	// reliefTimeout is how long a pod may take to use the room that another namespace has made for it.
