@@ -28,6 +28,7 @@ var (
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&RenderJob{}, &RenderJobList{},
+		&RenderPool{}, &RenderPoolList{},
 		&RenderTemplate{}, &RenderTemplateList{},
 		&StorageConnection{}, &StorageConnectionList{},
 	)

@@ -43,7 +43,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/renderjob"
-	"github.com/platen-dev/platen/controllers/renderpod"
+	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/connect/buckets"
@@ -137,7 +137,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	renderPool := pool.New(pool.Options{
-		MaxPods: o.maxPodsTotal, Defaults: pool.Settings{Max: o.maxPods, IdleTimeout: o.idleTimeout}, Now: time.Now,
+		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
 		JobChanged:       jobChanged,
 		NamespaceChanged: func(name string) { namespaceEvents <- event.TypedGenericEvent[string]{Object: name} },
 	})
@@ -176,8 +176,10 @@ func run(ctx context.Context, o options) error {
 	}
 	parts := []error{
 		renderJobs.SetupWithManager(mgr, jobEvents),
-		(&renderpod.Reconciler{
-			Client: podClient, Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
+		(&renderpool.Reconciler{
+			Client: podClient, Live: direct, Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
+			SigningKeys: func() [][]byte { return keys.Keys().PodSigning }, Defaults: o.poolDefaults(), OutboundAllow: o.poolAllow,
+			Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
@@ -236,7 +238,7 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: trim,
 			ByObject: map[client.Object]cache.ByObject{
-				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpod.Selector))},
+				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpool.Selector))},
 			},
 		},
 	})

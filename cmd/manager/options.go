@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -49,7 +50,10 @@ type options struct {
 	rendersPer    int
 	maxPods       int
 	maxPodsTotal  int
+	minReady      int
+	rendersPerPod int
 	idleTimeout   time.Duration
+	poolAllow     outbound.Prefixes
 
 	dropboxAPI      string
 	dropboxContent  string
@@ -108,6 +112,9 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.rendersPer, "renders-per-browser", 1000, "renders of a render pod's browser before a new one replaces it")
 	flags.IntVar(&o.maxPods, "max-pods-per-namespace", 10, "most render pods of a namespace")
 	flags.IntVar(&o.maxPodsTotal, "max-pods", 100, "most render pods of all namespaces together; each namespace gets a fair share")
+	flags.IntVar(&o.minReady, "pool-min-ready", 0, "render pods that a namespace with jobs or pods keeps ready, unless its RenderPool says otherwise")
+	flags.IntVar(&o.rendersPerPod, "renders-per-pod", 0, "renders after which another pod replaces a render pod, unless its RenderPool says otherwise; 0 is no bound")
+	flags.Var(&o.poolAllow, "pool-outbound-allow", "comma-separated private prefixes that a RenderPool may let its pages reach, such as 10.1.0.0/16")
 	flags.DurationVar(&o.idleTimeout, "idle-timeout", time.Minute, "time after which a render pod without a task ends")
 
 	flags.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
@@ -117,4 +124,9 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "most concurrent calls to storage services, and of one namespace; calls of services that hang do not count")
 
 	flags.StringVar(&o.failpointAddress, "failpoint-bind-address", "", "address at which tests arm failpoints (builds with the tag failpoints only)")
+}
+
+// poolDefaults returns the settings of a namespace without a RenderPool.
+func (o *options) poolDefaults() pool.Settings {
+	return pool.Settings{MinReady: o.minReady, Max: o.maxPods, RendersPerPod: o.rendersPerPod, IdleTimeout: o.idleTimeout}
 }

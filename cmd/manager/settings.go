@@ -14,7 +14,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/platen-dev/platen/controllers/renderpod"
+	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/netpolicy"
@@ -116,7 +116,7 @@ func (s *podSettings) guard(c client.Client) (client.Client, error) {
 	}
 	return &netpolicy.Keeper{Client: c, Now: time.Now, Config: func() netpolicy.Config {
 		return netpolicy.Config{
-			PodLabels: renderpod.Selector, ManagerNamespace: s.options.namespace, ManagerLabels: managerLabels,
+			PodLabels: renderpool.Selector, ManagerNamespace: s.options.namespace, ManagerLabels: managerLabels,
 			DispatchPort: port, Outbound: *s.policy.Load(),
 		}
 	}}, nil

@@ -27,7 +27,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/podspec"
 )
 
 const (
@@ -187,7 +186,7 @@ func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, m
 		_ = c.List(ctx, pods, client.InNamespace(t.platenNamespace), client.MatchingLabelsSelector{Selector: selector})
 	}
 	for i := range pods.Items {
-		if problem := plain(podspec.Problem(&pods.Items[i])); problem != "" {
+		if problem := plain(podProblem(&pods.Items[i])); problem != "" {
 			missing = fmt.Sprintf("the manager's pod %s does not run: %s", pods.Items[i].Name, problem)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 const (
@@ -48,6 +50,8 @@ type Config struct {
 	MaxPixels, RendersPerBrowser int
 	// CPU and Memory are the pod's requests, and CPULimit and MemoryLimit its limits. A CPULimit of 0 is none.
 	CPU, CPULimit, Memory, MemoryLimit resource.Quantity
+	// Overlay is what the namespace's RenderPool chooses.
+	Overlay platenv1alpha1.PodOverlay
 }
 
 // NamePrefix is the beginning of the names of render pods.
@@ -61,10 +65,29 @@ func limits(c Config) corev1.ResourceList {
 	return list
 }
 
-// Build returns a render pod with Pod Security level "restricted" and a read-only root file system. Its only token is for the dispatch
-// server. Nothing owns the pod: it ends by itself when it is retired or the dispatch server is away.
-func Build(c Config, namespace, name string) *corev1.Pod {
-	return &corev1.Pod{
+// HashLabel of a render pod has the hash of what it is made from.
+const HashLabel = "platen.dev/pod-hash"
+
+// Build returns a render pod with a read-only root file system. It satisfies the Pod Security Standard "restricted" unless the overlay
+// prevents it. Its only token is for the dispatch server. Nothing owns the pod: it ends by itself when it is retired or the dispatch server
+// is away.
+func Build(c Config, namespace, name string, signingKey []byte) *corev1.Pod {
+	pod := build(c, namespace, name)
+	pod.Labels[HashLabel] = Hash(c)
+	pod.Annotations[SignatureAnnotation] = sign(signingKey, namespace, name)
+	return pod
+}
+
+// Hash returns the hash of what the pods of a Config are made from.
+func Hash(c Config) string { return hash(build(c, "", "")) }
+
+// build returns the pod without its hash and signature.
+func build(c Config, namespace, name string) *corev1.Pod {
+	limit := c.MemoryLimit
+	if own, ok := c.Overlay.Resources.Limits[corev1.ResourceMemory]; ok {
+		limit = own
+	}
+	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      name,
 			Namespace: namespace,
@@ -98,7 +121,7 @@ func Build(c Config, namespace, name string) *corev1.Pod {
 					{Name: "PLATEN_OUTBOUND_DENY", Value: c.OutboundDeny},
 					{Name: "PLATEN_MAX_PIXELS", Value: strconv.Itoa(c.MaxPixels)},
 					{Name: "PLATEN_RENDERS_PER_BROWSER", Value: strconv.Itoa(c.RendersPerBrowser)},
-					{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(c.MemoryLimit.Value(), 10)},
+					{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(limit.Value(), 10)},
 				},
 				Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{
@@ -132,4 +155,6 @@ func Build(c Config, namespace, name string) *corev1.Pod {
 			},
 		},
 	}
+	overlay(pod, c.Overlay)
+	return pod
 }

@@ -4,24 +4,36 @@
 package podspec
 
 import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-func build() *corev1.Pod {
-	return Build(Config{
+// key signs the pods.
+var key = []byte("a key of the test")
+
+func config(overlay platenv1alpha1.PodOverlay) Config {
+	return Config{
 		Image: "renderer", DispatchURL: "https://dispatch", DispatchCA: "PEM",
-		CPU: resource.MustParse("1"), Memory: resource.MustParse("1Gi"), MemoryLimit: resource.MustParse("2Gi"),
-	}, "marketing", "platen-render-1")
+		CPU: resource.MustParse("1"), Memory: resource.MustParse("1Gi"), MemoryLimit: resource.MustParse("2Gi"), Overlay: overlay,
+	}
+}
+
+func plain() *corev1.Pod {
+	return Build(config(platenv1alpha1.PodOverlay{}), "marketing", "platen-render-1", key)
 }
 
 func TestCPULimitIsOptional(t *testing.T) {
 	for limit, want := range map[string]bool{"0": false, "2": true} {
-		pod := Build(Config{CPULimit: resource.MustParse(limit), MemoryLimit: resource.MustParse("2Gi")}, "marketing", "platen-render-1")
+		pod := Build(Config{CPULimit: resource.MustParse(limit), MemoryLimit: resource.MustParse("2Gi")}, "marketing", "platen-render-1", key)
 		got, limited := pod.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU]
 		if limited != want || limited && got.String() != limit {
 			t.Errorf("limit %s: the pod has %s", limit, got.String())
@@ -30,21 +42,103 @@ func TestCPULimitIsOptional(t *testing.T) {
 }
 
 func TestPodPassesPodSecurityRestricted(t *testing.T) {
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
+	if err := Check(plain()); err != nil {
+		t.Error(err)
 	}
-	pod := build()
-	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
-	for _, result := range evaluator.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
-		if !result.Allowed {
-			t.Errorf("%s: %s", result.ForbiddenReason, result.ForbiddenDetail)
+	privileged := plain()
+	privileged.Spec.HostNetwork = true
+	if err := Check(privileged); err == nil || !strings.Contains(err.Error(), "hostNetwork=true") {
+		t.Errorf("got %v for a pod on the host's network", err)
+	}
+}
+
+// The overlay chooses its fields, and nothing else of the pod changes.
+func TestOverlay(t *testing.T) {
+	overlay := platenv1alpha1.PodOverlay{
+		Labels:       map[string]string{"kueue.x-k8s.io/queue-name": "renders", ComponentLabel: "mine", HashLabel: "mine"},
+		Annotations:  map[string]string{"team": "a", SignatureAnnotation: "mine"},
+		NodeSelector: map[string]string{"disk": "ssd"},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")},
+			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("3"), corev1.ResourceMemory: resource.MustParse("512Mi")},
+		},
+		Tolerations:               []corev1.Toleration{{Key: "render", Operator: corev1.TolerationOpExists}},
+		Affinity:                  &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
+		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.ScheduleAnyway}},
+		PriorityClassName:         "low", RuntimeClassName: "gvisor", ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}}, HostUsers: new(false),
+	}
+	pod, base := Build(config(overlay), "marketing", "platen-render-1", key), plain()
+	if err := Check(pod); err != nil {
+		t.Error(err)
+	}
+	if pod.Labels[ComponentLabel] != ComponentRenderer || pod.Labels["kueue.x-k8s.io/queue-name"] != "renders" || pod.Annotations["team"] != "a" ||
+		!Signed([][]byte{key}, pod) || pod.Labels[HashLabel] == "mine" || pod.Labels[HashLabel] == base.Labels[HashLabel] {
+		t.Errorf("labels %v, annotations %v", pod.Labels, pod.Annotations)
+	}
+	resources := pod.Spec.Containers[0].Resources
+	for name, want := range map[string]string{
+		resources.Requests.Cpu().String(): "2", resources.Limits.Cpu().String(): "3", resources.Limits.Memory().String(): "512Mi",
+		resources.Requests.Memory().String(): "512Mi",
+	} {
+		if name != want {
+			t.Errorf("got %s, want %s: %+v", name, want, resources)
 		}
+	}
+	if !slices.Contains(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.Itoa(512 << 20)}) {
+		t.Errorf("the renderer does not know its memory limit: %v", pod.Spec.Containers[0].Env)
+	}
+	chosen := corev1.PodSpec{
+		NodeSelector: overlay.NodeSelector, Tolerations: overlay.Tolerations, Affinity: overlay.Affinity, TopologySpreadConstraints: overlay.TopologySpreadConstraints,
+		PriorityClassName: "low", RuntimeClassName: new("gvisor"), ImagePullSecrets: overlay.ImagePullSecrets, HostUsers: new(false),
+	}
+	rest := base.Spec.DeepCopy()
+	rest.Containers[0].Resources, rest.Containers[0].Env = resources, pod.Spec.Containers[0].Env
+	for _, at := range []string{
+		"NodeSelector", "Tolerations", "Affinity", "TopologySpreadConstraints", "PriorityClassName", "RuntimeClassName", "ImagePullSecrets", "HostUsers",
+	} {
+		reflect.ValueOf(rest).Elem().FieldByName(at).Set(reflect.ValueOf(chosen).FieldByName(at))
+	}
+	if diff := cmp.Diff(*rest, pod.Spec); diff != "" {
+		t.Errorf("the pod's spec (-want +got):\n%s", diff)
+	}
+}
+
+func TestHashNamesWhatAPodIsMadeFrom(t *testing.T) {
+	one, other := config(platenv1alpha1.PodOverlay{}), config(platenv1alpha1.PodOverlay{})
+	other.Image = "renderer:2"
+	if Hash(one) != Hash(one) || Hash(one) == Hash(other) || Hash(one) == Hash(config(platenv1alpha1.PodOverlay{PriorityClassName: "low"})) {
+		t.Error("the hash does not follow the configuration")
+	}
+	if got := Build(one, "a", "platen-render-1", key).Labels[HashLabel]; got != Hash(one) || got != Build(one, "b", "platen-render-2", []byte("x")).Labels[HashLabel] {
+		t.Errorf("hash %s is not that of the configuration alone", got)
+	}
+}
+
+func TestOnlyPodsOfAManagerAreSigned(t *testing.T) {
+	keys := [][]byte{[]byte("the next key"), key}
+	for name, c := range map[string]struct {
+		change func(*corev1.Pod)
+		want   bool
+	}{
+		"as it was made":    {func(*corev1.Pod) {}, true},
+		"another name":      {func(p *corev1.Pod) { p.Name = "platen-render-2" }, false},
+		"another namespace": {func(p *corev1.Pod) { p.Namespace = "sales" }, false},
+		"no signature":      {func(p *corev1.Pod) { p.Annotations = nil }, false},
+		"empty signature":   {func(p *corev1.Pod) { p.Annotations[SignatureAnnotation] = "" }, false},
+	} {
+		pod := plain()
+		c.change(pod)
+		if got := Signed(keys, pod); got != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
+	}
+	if Signed(keys[:1], plain()) || Signed(nil, plain()) {
+		t.Error("a key that did not sign the pod takes it")
 	}
 }
 
 func TestPodHasOnlyTheDispatchToken(t *testing.T) {
-	spec := build().Spec
+	spec := plain().Spec
 	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
 		t.Error("the API token is mounted")
 	}
@@ -80,7 +174,7 @@ func TestPodHasOnlyTheDispatchToken(t *testing.T) {
 }
 
 func TestNobodyOwnsThePod(t *testing.T) {
-	if owners := build().OwnerReferences; len(owners) != 0 {
+	if owners := plain().OwnerReferences; len(owners) != 0 {
 		t.Errorf("the pod goes with %+v", owners)
 	}
 }

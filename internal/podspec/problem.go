@@ -8,34 +8,61 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// Problem returns why a pod does not run, in Kubernetes' words: it was evicted, no node takes it, its image cannot be pulled, or its
-// container has failed. It returns "" if nothing is wrong.
-func Problem(pod *corev1.Pod) string {
-	problem := pod.Status.Message
-	if pod.Status.Reason != "" {
-		problem = join(pod.Status.Reason, pod.Status.Message)
+// Problem is why a pod does not run, or how it ended. Reason is one of the API's or, for a pod that ended, the kubelet's, such as OOMKilled;
+// both are empty if nothing is wrong. The message names no pod, and stays the same while the problem does: the kubelet's and the
+// scheduler's words change every few seconds.
+type Problem struct{ Reason, Message string }
+
+// imageReasons are the kubelet's, in k8s.io/kubernetes/pkg/kubelet/images.
+var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
+
+// ProblemOf returns a pod's problem.
+func ProblemOf(pod *corev1.Pod) Problem {
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		switch waiting, ended := s.State.Waiting, s.State.Terminated; {
+		case ended != nil && ended.ExitCode != 0:
+			return Problem{ended.Reason, fmt.Sprintf("%s (exit code %d)", ended.Reason, ended.ExitCode)}
+		case waiting != nil && slices.Contains(imageReasons, waiting.Reason):
+			return Problem{platenv1alpha1.ImagePullFailedReason, fmt.Sprintf("a node cannot pull the image %s of a render pod", s.Image)}
+		case waiting != nil && waiting.Reason != "" && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing":
+			return Problem{waiting.Reason, "the container of a render pod does not start: " + waiting.Reason}
+		}
 	}
 	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			problem = join(c.Reason, c.Message)
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return Problem{platenv1alpha1.UnschedulableReason, "no node has room for a render pod; its requests and its nodeSelector, affinity and tolerations decide"}
+		}
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonSchedulingGated {
+			return Problem{platenv1alpha1.UnschedulableReason, "a scheduling gate holds the render pod, such as that of a queue"}
 		}
 	}
-	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		switch {
-		case s.State.Waiting != nil && s.State.Waiting.Reason != "ContainerCreating" && s.State.Waiting.Reason != "PodInitializing":
-			problem = join(s.State.Waiting.Reason, s.State.Waiting.Message)
-		case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
-			problem = fmt.Sprintf("%s (exit code %d)", s.State.Terminated.Reason, s.State.Terminated.ExitCode)
-		}
+	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
+		return Problem{pod.Status.Reason, pod.Status.Reason}
 	}
-	return problem
+	return Problem{}
 }
 
-func join(reason, message string) string {
-	if message == "" {
-		return reason
+// endings are the reasons of pods that the kubelet or a controller ended for the node's sake (k8s.io/kubernetes/pkg/kubelet). They come
+// without the condition DisruptionTarget on some versions.
+var endings = []string{"Evicted", "Preempting", "NodeShutdown", "Terminated", "NodeLost", "Shutdown"}
+
+// Disrupted reports whether the cluster ended a pod: a drain, a preemption, an eviction or the shutdown of its node. Like a podFailurePolicy
+// of a batch/v1 Job, it reads the condition DisruptionTarget (https://kep.k8s.io/3329). A container that the kernel killed for its memory is
+// not a disruption.
+func Disrupted(pod *corev1.Pod) bool {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.State.Terminated != nil && s.State.Terminated.Reason == "OOMKilled" {
+			return false
+		}
 	}
-	return reason + ": " + message
+	if slices.Contains(endings, pod.Status.Reason) {
+		return true
+	}
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	})
 }

@@ -25,7 +25,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/renderjob"
-	"github.com/platen-dev/platen/controllers/renderpod"
+	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
@@ -152,7 +152,11 @@ func (w *world) start() (*process, error) {
 	}).Handler()
 	err = errors.Join(
 		jobs.SetupWithManager(mgr, jobEvents),
-		(&renderpod.Reconciler{Client: cached, Pool: p.pool, Changed: namespaceEvents, PodConfig: func() podspec.Config { return podspec.Config{Image: "renderer"} }}).SetupWithManager(mgr),
+		(&renderpool.Reconciler{
+			Client: cached, Live: live, Pool: p.pool, Changed: namespaceEvents, Recorder: recorder{p}, Clock: clock.RealClock{},
+			PodConfig:   func() podspec.Config { return podspec.Config{Image: "renderer"} },
+			SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the model")} },
+		}).SetupWithManager(mgr),
 		mgr.Add(p.uploads),
 		mgr.Add(sweeper),
 		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {

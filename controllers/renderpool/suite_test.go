@@ -1,10 +1,12 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package renderpod_test
+package renderpool_test
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,13 +14,17 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/platen-dev/platen/controllers/renderpod"
+	"github.com/platen-dev/platen/controllers/renderpool"
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/test/testenv"
@@ -35,9 +41,11 @@ const (
 var (
 	api        client.Client
 	renderPool *pool.Pool
+	// creates has how many pods the reconciler has tried to create, by namespace.
+	creates sync.Map // string → *atomic.Int64
 )
 
-func TestRenderPod(t *testing.T) {
+func TestRenderPool(t *testing.T) {
 	log.SetLogger(GinkgoLogr)
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(10 * time.Second)
@@ -66,8 +74,21 @@ var _ = BeforeSuite(func() {
 	})
 	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
 	Expect(err).NotTo(HaveOccurred())
-	Expect((&renderpod.Reconciler{
-		Client: mgr.GetClient(), Pool: renderPool, Changed: changed,
+	// counted counts the pods that the reconciler tries to create.
+	counted, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Cache: &client.CacheOptions{Reader: mgr.GetCache()}})
+	Expect(err).NotTo(HaveOccurred())
+	counted = interceptor.NewClient(counted, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+			count, _ := creates.LoadOrStore(object.GetNamespace(), &atomic.Int64{})
+			count.(*atomic.Int64).Add(1) //nolint:forcetypeassert // stored above
+			return c.Create(ctx, object, options...)
+		},
+	})
+	var allow outbound.Prefixes
+	Expect(allow.Set("10.1.0.0/16")).To(Succeed())
+	Expect((&renderpool.Reconciler{
+		Client: counted, Live: api, Pool: renderPool, Changed: changed, SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the tests")} },
+		Defaults: pool.Settings{Max: maxPods, IdleTimeout: idleTimeout}, OutboundAllow: allow, Recorder: events.NewFakeRecorder(100), Clock: clock.RealClock{},
 		PodConfig: func() podspec.Config {
 			return podspec.Config{
 				Image: "renderer:test", DispatchURL: "https://dispatch.test", DispatchCA: "ca",

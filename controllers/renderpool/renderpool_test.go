@@ -1,0 +1,281 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderpool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/controllers/renderpool"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/pool"
+)
+
+var _ = Describe("The render pods of a namespace", func() {
+	var namespace string
+	BeforeEach(func(ctx SpecContext) {
+		workspace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "workspace-"}}
+		Expect(api.Create(ctx, workspace)).To(Succeed())
+		namespace = workspace.Name
+		Expect(api.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}})).To(Succeed())
+	})
+
+	// create creates a job without telling the pool.
+	create := func(ctx SpecContext, name string) *platenv1alpha1.RenderJob {
+		GinkgoHelper()
+		job := &platenv1alpha1.RenderJob{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
+		}
+		Expect(api.Create(ctx, job)).To(Succeed())
+		return job
+	}
+	enqueue := func(job *platenv1alpha1.RenderJob) {
+		renderPool.Enqueue(pool.Job{Key: client.ObjectKeyFromObject(job), UID: job.UID, Revision: "1", Timeout: time.Minute, BackoffLimit: 1})
+	}
+	state := func(job *platenv1alpha1.RenderJob) pool.State {
+		return renderPool.State(client.ObjectKeyFromObject(job), job.UID, "1")
+	}
+	pods := func(ctx SpecContext) []corev1.Pod {
+		GinkgoHelper()
+		list := &corev1.PodList{}
+		Expect(api.List(ctx, list, client.InNamespace(namespace), renderpool.Selector)).To(Succeed())
+		return list.Items
+	}
+	// expectPods polls until there are n pods.
+	expectPods := func(ctx SpecContext, n int) []corev1.Pod {
+		GinkgoHelper()
+		Eventually(func() []corev1.Pod { return pods(ctx) }).Should(HaveLen(n))
+		return pods(ctx)
+	}
+	id := func(pod corev1.Pod) pool.PodID { return pool.PodID{Namespace: namespace, Name: pod.Name, UID: pod.UID} }
+
+	It("get one for a queued job", func(ctx SpecContext) {
+		job := create(ctx, "summer")
+		enqueue(job)
+		pod := expectPods(ctx, 1)[0]
+		Expect(pod.Spec.Containers[0].Image).To(Equal("renderer:test"))
+		Expect(*pod.Spec.AutomountServiceAccountToken).To(BeFalse())
+		assignment, err := renderPool.Next(ctx, id(pod))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(assignment.Key).To(Equal(client.ObjectKeyFromObject(job)))
+	})
+
+	It("are at most as many as the pool allows", func(ctx SpecContext) {
+		for i := range 5 * maxPods {
+			enqueue(create(ctx, fmt.Sprintf("summer-%d", i)))
+		}
+		expectPods(ctx, maxPods)
+		Consistently(func() []corev1.Pod { return pods(ctx) }).WithTimeout(300 * time.Millisecond).Should(HaveLen(maxPods))
+	})
+
+	It("are deleted once they have ended, idle ones too", func(ctx SpecContext) {
+		enqueue(create(ctx, "summer"))
+		pod := expectPods(ctx, 1)[0]
+		assignment, err := renderPool.Next(ctx, id(pod))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(renderPool.Finish(id(pod), assignment.TaskID, nil)).To(Succeed())
+		Eventually(func() error {
+			poll, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+			defer cancel()
+			_, err := renderPool.Next(poll, id(pod))
+			return err
+		}).Should(MatchError(pool.ErrRetire))
+		pod.Status.Phase = corev1.PodSucceeded
+		Expect(api.Status().Update(ctx, &pod)).To(Succeed())
+		expectPods(ctx, 0)
+	})
+
+	It("are replaced when one fails while it renders", func(ctx SpecContext) {
+		enqueue(create(ctx, "summer"))
+		first := expectPods(ctx, 1)[0]
+		_, err := renderPool.Next(ctx, id(first))
+		Expect(err).NotTo(HaveOccurred())
+		first.Status.Phase = corev1.PodFailed
+		Expect(api.Status().Update(ctx, &first)).To(Succeed())
+		Eventually(func(g Gomega) {
+			renderPool.Expire() // the second attempt waits a moment
+			list := pods(ctx)
+			g.Expect(list).To(HaveLen(1))
+			g.Expect(list[0].UID).NotTo(Equal(first.UID))
+		}).Should(Succeed())
+	})
+
+	It("do not include a pod with the same labels that Platen did not sign", func(ctx SpecContext) {
+		enqueue(create(ctx, "signed"))
+		signature := expectPods(ctx, 1)[0].Annotations[podspec.SignatureAnnotation]
+		Expect(signature).NotTo(BeEmpty())
+		foreign := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: namespace, Name: "foreign", Labels: renderpool.Selector,
+				Annotations: map[string]string{podspec.SignatureAnnotation: signature}, // of another pod
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "other:test"}}},
+		}
+		Expect(api.Create(ctx, foreign)).To(Succeed())
+		foreign.Status.Phase = corev1.PodFailed
+		Expect(api.Status().Update(ctx, foreign)).To(Succeed())
+		list := expectPods(ctx, 2)
+		Consistently(func() []corev1.Pod { return pods(ctx) }).WithTimeout(300*time.Millisecond).Should(HaveLen(2), "the foreign pod was deleted")
+		for _, pod := range list {
+			if pod.Name == "foreign" {
+				_, err := renderPool.Next(ctx, id(pod))
+				Expect(err).To(MatchError(pool.ErrUnknownPod))
+			}
+		}
+	})
+
+	It("say in the job why a pod could not be created", func(ctx SpecContext) {
+		Expect(api.Create(ctx, &corev1.LimitRange{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"},
+			Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{
+				{Type: corev1.LimitTypePod, Max: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Mi")}},
+			}},
+		})).To(Succeed())
+		job := create(ctx, "summer")
+		enqueue(job)
+		Eventually(func() pool.Wait { return state(job).Wait }).Should(HaveField("Reason", pool.ReasonPodForbidden))
+	})
+
+	It("say in the job why a pod does not start", func(ctx SpecContext) {
+		job := create(ctx, "summer")
+		enqueue(job)
+		pod := expectPods(ctx, 1)[0]
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: pod.Spec.Containers[0].Name, Image: "renderer:test",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}},
+		}}
+		Expect(api.Status().Update(ctx, &pod)).To(Succeed())
+		Eventually(func() pool.Wait { return state(job).Wait }).
+			Should(Equal(pool.Wait{Reason: pool.ReasonImagePullFailed, Message: "a node cannot pull the image renderer:test of a render pod"}))
+	})
+
+	It("are created a few times only under a quota", func(ctx SpecContext) {
+		Expect(api.Create(ctx, &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"},
+			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
+		})).To(Succeed())
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"}}
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(quota), quota)).To(Succeed())
+		quota.Status.Hard = quota.Spec.Hard // no controller of quotas runs here
+		quota.Status.Used = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
+		Expect(api.Status().Update(ctx, quota)).To(Succeed())
+		jobs := make([]*platenv1alpha1.RenderJob, 0, 60)
+		for i := range cap(jobs) {
+			jobs = append(jobs, create(ctx, fmt.Sprintf("summer-%d", i)))
+			enqueue(jobs[i])
+		}
+		Eventually(func() pool.Wait { return state(jobs[59]).Wait }).
+			Should(Equal(pool.Wait{Reason: pool.ReasonQuotaExceeded, Message: "no more render pods fit into the namespace: exceeded quota: pods"}))
+		Consistently(func() int64 { renderPool.Expire(); return created(namespace) }).WithTimeout(4 * time.Second).Should(BeNumerically("<=", 4))
+		Expect(api.Delete(ctx, quota)).To(Succeed())
+		Eventually(func() []corev1.Pod { renderPool.Expire(); return pods(ctx) }).WithTimeout(20 * time.Second).ShouldNot(BeEmpty())
+	})
+
+	Context("with a RenderPool", func() {
+		// apply creates the namespace's RenderPool.
+		apply := func(ctx SpecContext, spec platenv1alpha1.RenderPoolSpec) *platenv1alpha1.RenderPool {
+			GinkgoHelper()
+			own := &platenv1alpha1.RenderPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}, Spec: spec}
+			Expect(api.Create(ctx, own)).To(Succeed())
+			return own
+		}
+		ready := func(ctx SpecContext, own *platenv1alpha1.RenderPool) *metav1.Condition {
+			GinkgoHelper()
+			Expect(api.Get(ctx, client.ObjectKeyFromObject(own), own)).To(Succeed())
+			return meta.FindStatusCondition(own.Status.Conditions, platenv1alpha1.ReadyCondition)
+		}
+
+		It("are kept ready and made as it says", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{
+				MinReady: new(int32(1)), Max: 1,
+				PodTemplate: platenv1alpha1.PodOverlay{
+					Labels: map[string]string{"kueue.x-k8s.io/queue-name": "renders"}, NodeSelector: map[string]string{"disk": "ssd"},
+				},
+				Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.2.0/24"}},
+			})
+			pod := expectPods(ctx, 1)[0]
+			Expect(pod.Labels).To(HaveKeyWithValue("kueue.x-k8s.io/queue-name", "renders"))
+			Expect(pod.Spec.NodeSelector).To(Equal(map[string]string{"disk": "ssd"}))
+			Expect(pod.Spec.Containers[0].Env).To(ContainElement(corev1.EnvVar{Name: "PLATEN_OUTBOUND_ALLOW", Value: "10.1.2.0/24"}))
+			Eventually(func() *metav1.Condition { return ready(ctx, own) }).
+				Should(And(HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", platenv1alpha1.StartingReason)))
+			poll, cancel := context.WithCancel(ctx)
+			defer cancel()
+			polled := make(chan error, 1)
+			go func() { _, err := renderPool.Next(poll, id(pod)); polled <- err }()
+			Eventually(func() *metav1.Condition { return ready(ctx, own) }).WithTimeout(15 * time.Second).Should(HaveField("Status", metav1.ConditionTrue))
+			Expect(*own.Status.Ready).To(BeEquivalentTo(1))
+			Expect(own.Status.Selector).To(ContainSubstring("app.kubernetes.io/component=renderer"))
+			cancel()
+			Eventually(polled).Should(Receive(BeNil()))
+		})
+
+		It("are replaced when it changes", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1})
+			first := expectPods(ctx, 1)[0]
+			own.Spec.PodTemplate.PriorityClassName = ""
+			patch := client.MergeFrom(own.DeepCopy())
+			own.Spec.PodTemplate.NodeSelector = map[string]string{"disk": "ssd"}
+			Expect(api.Patch(ctx, own, patch)).To(Succeed())
+			Eventually(func(g Gomega) {
+				renderPool.Expire()
+				if _, err := renderPool.Next(short(ctx), id(first)); errors.Is(err, pool.ErrRetire) {
+					_ = api.Delete(ctx, &first, client.GracePeriodSeconds(0)) // as its kubelet does once it has ended
+				}
+				list := pods(ctx)
+				g.Expect(list).To(HaveLen(1))
+				g.Expect(list[0].Spec.NodeSelector).To(HaveKey("disk"))
+			}).WithTimeout(20 * time.Second).Should(Succeed())
+		})
+
+		DescribeTable("say in it what cannot be followed",
+			func(ctx SpecContext, spec platenv1alpha1.RenderPoolSpec, reason, message string) {
+				own := apply(ctx, spec)
+				Eventually(func() *metav1.Condition { return ready(ctx, own) }).
+					Should(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", reason), HaveField("Message", ContainSubstring(message))))
+				Eventually(func() []corev1.Pod { return pods(ctx) }).Should(BeEmpty())
+			},
+			Entry("addresses that the manager does not let it name", platenv1alpha1.RenderPoolSpec{
+				Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.0.0/24", "10.0.0.0/8"}},
+			}, platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[1]: 10.0.0.0/8 must lie within the manager's --pool-outbound-allow (10.1.0.0/16)"),
+		)
+
+		It("go to it by its scale", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(0))})
+			scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: 2}}
+			Expect(api.SubResource("scale").Update(ctx, own, client.WithSubResourceBody(scale))).To(Succeed())
+			expectPods(ctx, 2)
+		})
+	})
+})
+
+// short returns a context that has ended: a poll with it only asks.
+func short(ctx context.Context) context.Context {
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	return ended
+}
+
+// created returns how many pods the reconciler has tried to create in a namespace.
+func created(namespace string) int64 {
+	count, ok := creates.Load(namespace)
+	if !ok {
+		return 0
+	}
+	return count.(*atomic.Int64).Load() //nolint:forcetypeassert // stored as such
+}

@@ -1,0 +1,138 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderpool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
+)
+
+// countInterval is the least time between two statuses that differ only in their counts.
+const countInterval = 5 * time.Second
+
+// plan is what a namespace's pods are to be like.
+type plan struct {
+	settings pool.Settings
+	config   podspec.Config
+	// err says which field of the RenderPool cannot be followed; a TerminalError.
+	err error
+}
+
+// plan returns the plan of a RenderPool, or the flags' if it is nil.
+func (r *Reconciler) plan(renderPool *platenv1alpha1.RenderPool) plan {
+	p := plan{settings: r.Defaults, config: r.PodConfig()}
+	if renderPool != nil {
+		spec := &renderPool.Spec
+		override(&p.settings.MinReady, int(ptr.Deref(spec.MinReady, 0)), spec.MinReady != nil)
+		override(&p.settings.Max, int(spec.Max), spec.Max != 0)
+		override(&p.settings.IdleTimeout, time.Duration(spec.IdleTimeoutSeconds)*time.Second, spec.IdleTimeoutSeconds != 0)
+		override(&p.settings.RendersPerPod, int(spec.RendersPerPod), spec.RendersPerPod != 0)
+		p.settings.MinReady = min(p.settings.MinReady, p.settings.Max)
+		p.settings.IsolatePods = spec.Isolation == platenv1alpha1.IsolationPod
+		p.settings.Weight = int(spec.Weight)
+		p.config.Overlay = spec.PodTemplate
+		p.err = r.allow(&p.config, spec.Egress.Allow)
+		if err := podspec.Check(podspec.Build(p.config, renderPool.Namespace, podspec.NamePrefix, r.SigningKeys()[0])); err != nil && p.err == nil {
+			p.err = reconcile.Terminal(platenv1alpha1.PodForbiddenReason, "spec.podTemplate: %s", err.Error())
+		}
+	}
+	p.settings.Hash = podspec.Hash(p.config)
+	return p
+}
+
+func override[T any](value *T, with T, given bool) {
+	if given {
+		*value = with
+	}
+}
+
+// allow lets the pages of a Config reach further prefixes, except for those that the manager does not let RenderPools name.
+func (r *Reconciler) allow(config *podspec.Config, wanted []platenv1alpha1.CIDR) (err error) {
+	for i, text := range wanted {
+		prefix, parseErr := netip.ParsePrefix(string(text))
+		if parseErr != nil || !within(prefix, r.OutboundAllow) {
+			err = reconcile.Terminal(platenv1alpha1.EgressForbiddenReason,
+				"spec.egress.allow[%d]: %s must lie within the manager's --pool-outbound-allow (%s); an administrator may add it", i, text, cmp.Or(r.OutboundAllow.String(), "empty"))
+			continue
+		}
+		if config.OutboundAllow != "" {
+			config.OutboundAllow += ","
+		}
+		config.OutboundAllow += prefix.Masked().String()
+	}
+	return err
+}
+
+// within reports whether one of the prefixes has all addresses of another.
+func within(prefix netip.Prefix, prefixes outbound.Prefixes) bool {
+	for _, p := range prefixes {
+		if p.Bits() <= prefix.Bits() && p.Contains(prefix.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// report writes the status of a RenderPool. It returns when to look again, 0 for never.
+func (r *Reconciler) report(ctx context.Context, before *platenv1alpha1.RenderPool, plan plan) (again time.Duration, err error) {
+	key := client.ObjectKeyFromObject(before)
+	now := r.Clock.Now()
+	counts := r.Pool.Status(before.Namespace)
+	after := before.DeepCopy()
+	outcome := setStatus(after, counts, plan, metav1.NewTime(now))
+	if counts != (pool.Status{Ready: counts.Ready}) {
+		again = countInterval // jobs are rendered: the counts change
+	}
+	last, _ := r.counted.Load(key)
+	if at, ok := last.(time.Time); ok && now.Sub(at) < countInterval && sameConditions(before, after) {
+		return max(countInterval-now.Sub(at), time.Millisecond), nil
+	}
+	next, written, err := r.status.Finish(ctx, before, after, outcome)
+	if written {
+		r.counted.Store(key, now)
+	}
+	return sooner(again, next.RequeueAfter), err
+}
+
+func sameConditions(a, b *platenv1alpha1.RenderPool) bool {
+	return apiequality.Semantic.DeepEqual(a.Status.Conditions, b.Status.Conditions) &&
+		ptr.Deref(a.Status.ObservedGeneration, -1) == ptr.Deref(b.Status.ObservedGeneration, -1)
+}
+
+// setStatus computes the whole status. It is pure. The outcome says what is wrong or awaited.
+func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan plan, now metav1.Time) (outcome error) {
+	status := &renderPool.Status
+	status.ObservedGeneration = &renderPool.Generation
+	status.Ready, status.Busy, status.Starting, status.Queued = count(counts.Ready), count(counts.Busy), count(counts.Starting), count(counts.Queued)
+	status.Selector = labels.SelectorFromSet(labels.Set(Selector)).String()
+	switch short := plan.settings.MinReady - counts.Ready - counts.Busy; {
+	case plan.err != nil:
+		outcome = plan.err
+	case counts.Problem.Reason != "":
+		outcome = reconcile.Waiting(counts.Problem.Reason, 0, "%s", counts.Problem.Message)
+	case short > 0:
+		outcome = reconcile.Waiting(platenv1alpha1.StartingReason, 0, "fewer than minReady (%d) pods are ready", plan.settings.MinReady)
+	}
+	reconcile.Conditions{List: &status.Conditions, Generation: renderPool.Generation, Now: now}.
+		Summarize(outcome, platenv1alpha1.AvailableReason, fmt.Sprintf("at most %d pods; they start when jobs need them", plan.settings.Max))
+	return outcome
+}
+
+// count bounds a number to what the API allows.
+func count(n int) *int32 { return new(int32(min(max(n, 0), 1<<31-1))) } //nolint:gosec // bounded

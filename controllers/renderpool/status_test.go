@@ -1,0 +1,79 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package renderpool
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+func TestStatusOfEveryMoment(t *testing.T) {
+	validator, err := testenv.NewValidator("renderpools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("𠮷\x00", 20000)
+	for name, c := range map[string]struct {
+		counts  pool.Status
+		plan    plan
+		ready   metav1.ConditionStatus
+		reason  string
+		kstatus status.Status
+	}{
+		"nothing to do": {plan: plan{settings: pool.Settings{Max: 10}}, ready: metav1.ConditionTrue, reason: "Available", kstatus: status.CurrentStatus},
+		"jobs are rendered": {
+			counts: pool.Status{Ready: 1, Busy: 3, Starting: 1, Queued: 7}, plan: plan{settings: pool.Settings{MinReady: 2, Max: 10}},
+			ready: metav1.ConditionTrue, reason: "Available", kstatus: status.CurrentStatus,
+		},
+		"pods are starting": {
+			counts: pool.Status{Starting: 2}, plan: plan{settings: pool.Settings{MinReady: 2, Max: 10}},
+			ready: metav1.ConditionUnknown, reason: "Starting", kstatus: status.InProgressStatus,
+		},
+		"no node has room": {
+			counts: pool.Status{Starting: 2, Queued: 9, Problem: pool.Problem{Reason: "Unschedulable", Message: "no node has room"}},
+			ready:  metav1.ConditionUnknown, reason: "Unschedulable", kstatus: status.InProgressStatus,
+		},
+		"a field that cannot be followed": {
+			plan:  plan{err: reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: no")},
+			ready: metav1.ConditionFalse, reason: "EgressForbidden", kstatus: status.FailedStatus,
+		},
+		"more than status can hold": {
+			counts: pool.Status{Ready: math.MaxInt, Busy: -1, Problem: pool.Problem{Reason: "QuotaExceeded", Message: long}},
+			ready:  metav1.ConditionUnknown, reason: "QuotaExceeded", kstatus: status.InProgressStatus,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			own := &platenv1alpha1.RenderPool{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "default", Generation: 2}}
+			_ = setStatus(own, c.counts, c.plan, metav1.NewTime(time.Unix(1_800_000_000, 0)))
+			condition := meta.FindStatusCondition(own.Status.Conditions, platenv1alpha1.ReadyCondition)
+			if condition.Status != c.ready || condition.Reason != c.reason || condition.ObservedGeneration != 2 {
+				t.Errorf("Ready is %+v", condition)
+			}
+			if err := validator.Validate(t.Context(), own); err != nil {
+				t.Errorf("the CRD refuses the status: %v", err)
+			}
+			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(own)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := status.Compute(&unstructured.Unstructured{Object: object})
+			if err != nil || result.Status != c.kstatus {
+				t.Errorf("kstatus %v, %v; want %s", result, err, c.kstatus)
+			}
+		})
+	}
+}
