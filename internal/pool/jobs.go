@@ -65,7 +65,9 @@ type run struct {
 	pages      int
 	progress   *render.Progress
 	progressAt time.Time // when progress last changed
-	files      *Files
+	// arrived is true while JobChanged has not told of the files that were stored last.
+	arrived bool
+	files   *Files
 }
 
 // Files are the files of one attempt, and live as long as it. They are safe for concurrent use.

@@ -258,11 +258,13 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 	return nil, ErrGone
 }
 
-// Stored records how many of a task's files are stored. The pages in their own size come first.
+// Stored records how many of a task's files are stored. The pages in their own size come first. While others follow, the next Expire tells
+// of them, so that they are uploaded meanwhile, many at a time.
 func (p *Pool) Stored(id PodID, task string, files int) {
 	defer p.lock()()
 	if j := p.held(id, task); j != nil {
 		j.run.pages = min(files, j.Pages)
+		j.run.arrived = files < j.Files
 	}
 }
 

@@ -422,6 +422,12 @@ func (p *Pool) Expire() {
 	p.ripen(now)
 	for _, ns := range slices.Clone(p.order) {
 		p.check(ns, now)
+		for _, pod := range ns.list {
+			if j := pod.job; j != nil && j.run.arrived {
+				j.run.arrived = false
+				p.jobChanged(j.Key)
+			}
+		}
 		if ns.isEmpty() {
 			p.removeNamespace(ns)
 			continue

@@ -349,6 +349,32 @@ func TestProgressChangesTheJobOnceASecond(t *testing.T) {
 	}
 }
 
+func TestStoredFilesAreToldOnceASecondWhileOthersFollow(t *testing.T) {
+	w := newWorld(t)
+	changes := 0
+	w.options.JobChanged = func(types.NamespacedName) { changes++ }
+	w.Enqueue(Job{Key: key("a"), UID: "uid-a", Revision: "1", Timeout: time.Minute, Cost: time.Second, Pages: 4, Files: 4})
+	pod := w.launch()[0]
+	task := w.poll(pod).TaskID
+	for _, second := range []struct{ storedFrom, storedTo, changes int }{
+		{0, 0, 0}, // nothing to tell of
+		{1, 2, 1},
+		{0, 0, 0}, // told already
+		{3, 3, 1},
+		{4, 4, 0}, // the result follows
+	} {
+		changes = 0
+		for stored := second.storedFrom; stored <= second.storedTo && stored > 0; stored++ {
+			w.Stored(pod, task, stored)
+		}
+		w.now = w.now.Add(time.Second)
+		w.Expire()
+		if changes != second.changes {
+			t.Errorf("%d changes after %d files were stored, want %d", changes, second.storedTo, second.changes)
+		}
+	}
+}
+
 func TestFilesOfExtraSizesDoNotCountAsPages(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
