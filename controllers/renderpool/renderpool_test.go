@@ -217,7 +217,13 @@ var _ = Describe("The render pods of a namespace", func() {
 			poll, cancel := context.WithCancel(ctx)
 			defer cancel()
 			polled := make(chan error, 1)
-			go func() { _, err := renderPool.Next(poll, id(pod)); polled <- err }()
+			go func() {
+				var err error
+				for poll.Err() == nil && !errors.Is(err, pool.ErrRetire) {
+					_, err = renderPool.Next(poll, id(pod)) // as a pod does
+				}
+				polled <- err
+			}()
 			Eventually(func() *metav1.Condition { return ready(ctx, own) }).WithTimeout(15 * time.Second).Should(HaveField("Status", metav1.ConditionTrue))
 			Expect(*own.Status.Ready).To(BeEquivalentTo(1))
 			Expect(own.Status.Selector).To(ContainSubstring("app.kubernetes.io/component=renderer"))
