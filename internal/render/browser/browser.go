@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
@@ -40,6 +41,8 @@ type Options struct {
 	Proxy string
 	// Logger gets problems that belong to no render. Default: none.
 	Logger *slog.Logger
+	// Flags are further flags for Chromium, for tests and benchmarks. Default: none.
+	Flags []string
 }
 
 // Browser implements render.Renderer. It starts Chromium at the first use and after a crash.
@@ -48,6 +51,8 @@ type Browser struct {
 	supervisor *supervisor[*chromium]
 	// slots has room for the pages that are painted at the same time.
 	slots chan struct{}
+	// shared, alone and repeated count pages; see Places.
+	shared, alone, repeated atomic.Int64
 }
 
 // Find returns path, or that of the first headless shell in PATH if path is empty.

@@ -32,7 +32,7 @@ type chromium struct {
 
 // launch starts Chromium and opens the first tab in the background.
 func (b *Browser) launch(ctx context.Context) (*chromium, error) {
-	connection, err := devtools.Start(ctx, b.options.ExecPath, launchFlags(b.options.Proxy)...)
+	connection, err := devtools.Start(ctx, b.options.ExecPath, append(launchFlags(b.options.Proxy), b.options.Flags...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,9 @@ func launchFlags(proxy string) []string {
 		"--disable-component-update",
 		"--disable-default-apps",
 		"--disable-extensions",
-		"--disable-features=Translate",
+		// Without RenderDocument, a tab keeps its compositor from page to page: half of the cost of a new document. Without PaintHolding,
+		// it does not show the page before until the next one has content.
+		"--disable-features=BackForwardCache,MediaRouter,OptimizationHints,PaintHolding,RenderDocument,SpareRendererForSitePerProcess,Translate",
 		"--disable-sync",
 		"--enable-features=NetworkServiceInProcess2", // one process less
 		"--metrics-recording-only",

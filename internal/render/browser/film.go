@@ -101,7 +101,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		return report{}, err
 	}
 	defer f.chromium.tabs.discard(t)
-	r, err := t.load(ctx, f.task, p)
+	r, err := t.load(ctx, f.task, p, alonePolicy)
 	if err != nil {
 		return report{}, err
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/headlessexperimental"
@@ -23,9 +22,6 @@ import (
 )
 
 const (
-	// inertPolicy is the policy of the document that inert pages are written into: no script, and no request except for data: URLs
-	// (https://www.w3.org/TR/CSP3/).
-	inertPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; form-action 'none'; base-uri 'none'"
 	// maxReadyTime bounds the time until a page is loaded and ready. After that, the page is painted as it is.
 	maxReadyTime = 30 * time.Second
 	// pumpInterval is the time between two frames of a page that loads.
@@ -39,9 +35,9 @@ type report struct {
 	Unused []string `json:"unused"`
 }
 
-// load shows a page in a document of its own and waits until it can be painted.
-func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
-	script, err := template.Script(template.ForPage(task.Modifications, p.Number))
+// load shows a page in a document of its own, with a policy, and waits until it can be painted.
+func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy policy) (r report, err error) {
+	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number))
 	if err != nil {
 		return report{}, err
 	}
@@ -52,48 +48,29 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page) (r repo
 		if err := t.prepare(ctx, task, p); err != nil {
 			return err
 		}
-		if t.pages > 0 {
-			// Written pages may request nothing, but this page may.
-			if err := t.intercept(ctx, documentURL); err != nil {
-				return err
-			}
-		}
-		if _, err := devtools.Call(ctx, t.session, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
-			return err
-		}
-		if err := t.navigate(ctx, document{html: p.HTML}); err != nil {
-			return err
-		}
-		r, err = t.report(ctx, template.Ready(readyTime(ctx)))
-		return err
-	})
-	return r, err
-}
-
-// write replaces the previously written page with an inert page, and waits until it can be painted.
-func (t *tab) write(ctx context.Context, task render.Task, p render.Page) (r report, err error) {
-	script, err := template.Write(documentURL, p.HTML, template.ForPage(task.Modifications, p.Number), readyTime(ctx))
-	if err != nil {
-		return report{}, err
-	}
-	err = t.pump(ctx, func(ctx context.Context) error {
-		if err := t.prepare(ctx, task, p); err != nil {
-			return err
-		}
-		if t.pages == 0 {
-			if err := t.intercept(ctx, "*"); err != nil {
-				return err
-			}
-			if _, err := devtools.Call(ctx, t.session, audits.Enable, cdp.Empty{}); err != nil {
-				return err
-			}
-			if err := t.navigate(ctx, document{policy: inertPolicy}); err != nil {
+		if t.pages == 0 && policy != alonePolicy {
+			if err := t.watch(ctx); err != nil {
 				return err
 			}
 		}
 		t.pages++
-		t.quirks = template.Quirks(p.HTML)
-		r, err = t.report(ctx, script)
+		if err := t.stop(ctx, false); err != nil {
+			return err
+		}
+		if t.script != "" {
+			if _, err := devtools.Call(ctx, t.session, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: t.script}); err != nil {
+				return err
+			}
+		}
+		added, err := devtools.Call(ctx, t.session, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		if err != nil {
+			return err
+		}
+		t.script = added.Identifier
+		if err := t.navigate(ctx, document{html: p.HTML, policy: policy}); err != nil {
+			return err
+		}
+		r, err = t.report(ctx, template.Ready(readyTime(ctx)))
 		return err
 	})
 	return r, err

@@ -6,41 +6,57 @@ package browser
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/template"
 )
 
 const (
-	// maxPages bounds the pages that are written into one tab: the browser keeps some memory for each.
+	// maxPages bounds the pages that are shown in one tab: the browser keeps some memory for each.
 	maxPages = 100
-	// inertTimeout bounds the painting of a written page.
-	inertTimeout = 10 * time.Second
 	// keptMemoryDivisor divides the memory limit: a tab is kept for the next page while the browser holds less than the quotient.
 	keptMemoryDivisor = 3
 )
 
-// errBlocked means that a page that looked inert needs a script or a request.
-var errBlocked = errors.New("the page needs a script or a request")
+// errBlocked means that a page needs more than it seemed to.
+var errBlocked = errors.New("the page needs what a tab that stays does not give")
 
-// show paints a page in the tab that it needs. A page with a script or a request gets a browser context that no other page uses after
-// it. Making a context takes longer than painting, and most pages need neither: they are written one after the other into a tab
-// in which the browser blocks both. A page that fails there is painted again in its own context. It costs time, nothing else.
+// Places counts pages by the place where they were painted.
+type Places struct {
+	// Shared pages each had a new document in a tab that stays.
+	Shared int64
+	// Alone is the number of pages that had a browser context of their own, and Repeated how many of them had been tried in a tab that
+	// stays.
+	Alone, Repeated int64
+}
+
+// Places returns how many pages were painted where, since New.
+func (b *Browser) Places() Places {
+	return Places{Shared: b.shared.Load(), Alone: b.alone.Load(), Repeated: b.repeated.Load()}
+}
+
+// show paints a page in the place that it needs. Each page gets a new document, which replaces the one before it. Most pages can leave
+// nothing else behind: their policy gives them an origin of their own, no storage, and no request but for pictures, fonts and styles.
+// They share a tab, because making a browser context takes longer than painting. All others get a context that no page uses after
+// them. A page that fails in a shared tab is painted again alone. It costs time, nothing else.
 func (b *Browser) show(ctx context.Context, c *chromium, task render.Task, p render.Page) ([]byte, report, error) {
-	if template.Inert(p.HTML, template.ForPage(task.Modifications, p.Number)) {
-		data, r, err := b.showInert(ctx, c, task, p)
+	needs := template.Examine(p.HTML, template.ForPage(task.Modifications, p.Number))
+	if policyFor(needs) != alonePolicy {
+		data, r, err := b.showShared(ctx, c, task, p, needs)
 		if err == nil || ctx.Err() != nil || isClosed(c.Lost()) {
+			b.shared.Add(1)
 			return data, r, err
 		}
-		b.options.Logger.Debug("painting a page again, in a tab of its own", "page", p.Number, "error", err)
+		b.repeated.Add(1)
+		b.options.Logger.Debug("painting a page again, in a browser context of its own", "page", p.Number, "error", err)
 	}
+	b.alone.Add(1)
 	t, err := c.tabs.take(ctx, need{scale: deviceScale(task), alone: true})
 	if err != nil {
 		return nil, report{}, err
 	}
 	defer c.tabs.discard(t)
-	r, err := t.load(ctx, task, p)
+	r, err := t.load(ctx, task, p, alonePolicy)
 	if err != nil {
 		return nil, report{}, err
 	}
@@ -48,24 +64,38 @@ func (b *Browser) show(ctx context.Context, c *chromium, task render.Task, p ren
 	return data, r, err
 }
 
-// showInert paints a page in a tab that other pages use after it. An error may only mean that the page needs a tab of its own.
-func (b *Browser) showInert(ctx context.Context, c *chromium, task render.Task, p render.Page) ([]byte, report, error) {
-	ctx, cancel := context.WithTimeout(ctx, inertTimeout)
-	defer cancel()
-	t, err := c.tabs.take(ctx, need{scale: deviceScale(task), quirks: template.Quirks(p.HTML)})
+// policyFor returns the policy of a page's document.
+func policyFor(needs template.Needs) policy {
+	switch {
+	case needs.Alone || needs.Scripts && needs.Requests:
+		return alonePolicy
+	case needs.Requests:
+		return webPolicy
+	default:
+		return ownPolicy
+	}
+}
+
+// showShared paints a page in a tab that other pages use after it. An error may only mean that the page needs a tab of its own.
+func (b *Browser) showShared(ctx context.Context, c *chromium, task render.Task, p render.Page, needs template.Needs) ([]byte, report, error) {
+	t, err := c.tabs.take(ctx, need{scale: deviceScale(task)})
 	if err != nil {
 		return nil, report{}, err
 	}
 	var data []byte
-	r, err := t.write(ctx, task, p)
+	r, err := t.load(ctx, task, p, policyFor(needs))
 	if err == nil {
 		data, err = t.capture(ctx, task, p)
+	}
+	if err == nil && needs.Scripts {
+		// Nobody watches what the page does from here on.
+		err = t.stop(ctx, true)
 	}
 	if err == nil && t.blocked.Load() {
 		err = errBlocked
 	}
 	// A tab frees the memory of its pages late. Without the last condition, the next page could fail because of this one's memory.
-	if err != nil || t.pages >= maxPages || b.options.MaxMemory > 0 && c.Meter()() > b.options.MaxMemory/keptMemoryDivisor {
+	if err != nil || !t.clean(ctx) || b.options.MaxMemory > 0 && c.Meter()() > b.options.MaxMemory/keptMemoryDivisor {
 		c.tabs.discard(t)
 	} else {
 		c.tabs.keep(t)

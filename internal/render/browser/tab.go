@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/browser"
@@ -18,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/cdproto/target"
 
 	"github.com/platen-dev/platen/internal/render/devtools"
@@ -27,9 +30,29 @@ import (
 // for it with the page's HTML.
 const documentURL = "http://page.platen.invalid/"
 
+// pageEntries is the length of the history of a tab that shows a page: the blank document of a new tab, and the page.
+const pageEntries = 2
+
+// navigateTimeout bounds the time until a tab has switched to a document. The page before may keep its process busy.
+const navigateTimeout = 10 * time.Second
+
 var errTabCrashed = errors.New("the page's process crashed")
 
-// tab is one page in a browser context of its own. One render uses it at a time.
+// policy is the Content-Security-Policy of a page's document (https://www.w3.org/TR/CSP3/).
+type policy string
+
+const (
+	// alonePolicy is the policy of a page in a browser context that no other page uses: none.
+	alonePolicy policy = ""
+	// ownPolicy is the policy of a page in a tab that stays: scripts may run, and there is no request except for what the page holds
+	// itself. The sandbox gives each document an origin that no other has, and so neither cookies nor storage.
+	ownPolicy policy = "sandbox allow-scripts; default-src data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; form-action 'none'"
+	// webPolicy is the policy of a page without scripts in a tab that stays. What it may load cannot run.
+	webPolicy policy = "sandbox allow-scripts; default-src 'none'; style-src https: data: 'unsafe-inline'; img-src https: data:; font-src https: data:; form-action 'none'"
+)
+
+// tab is one page in a browser context of its own. One render uses it at a time. A tab that stays shows one page after the other, each
+// in a new document.
 type tab struct {
 	chromium *chromium
 	context  cdp.BrowserContextID
@@ -39,20 +62,31 @@ type tab struct {
 	transparent bool
 	// document is the answer to the next request for documentURL; nil once it is sent.
 	document atomic.Pointer[document]
+	// policy of the document that is shown.
+	policy atomic.Pointer[policy]
+	// loader of the document from documentURL that the tab shows.
+	loader atomic.Pointer[cdp.LoaderID]
 	// navigated signals that the tab has switched to a document from documentURL.
 	navigated chan struct{}
-	// pages counts the pages written into the tab; at zero the tab has no document for them yet.
+	// pages counts the pages shown in the tab.
 	pages int
-	// quirks is true when the last written page is in quirks mode.
-	quirks bool
-	// blocked is true once a written page needed a script or a request.
+	// script is the id of the script that fills in the page.
+	script page.ScriptIdentifier
+	// stopped is true while scripts cannot run.
+	stopped bool
+	// blocked is true once a page in a tab that stays needed what its policy forbids.
 	blocked atomic.Bool
+	// unfinished counts the requests of pages that have no answer yet.
+	unfinished atomic.Int32
 	// midFrame is true when a frame was requested and its answer never came. The tab then holds the turn to draw until it is closed.
 	midFrame bool
 }
 
 // document is an answer to a request for documentURL.
-type document struct{ html, policy string }
+type document struct {
+	html   string
+	policy policy
+}
 
 // openTab opens a blank tab in a new browser context. Its frames are drawn on request.
 func (c *chromium) openTab(ctx context.Context) (*tab, error) {
@@ -93,16 +127,18 @@ func (t *tab) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.intercept(ctx, documentURL)
+	return t.intercept(ctx, &fetch.RequestPattern{URLPattern: documentURL})
 }
 
 // Ended implements openTab.
 func (t *tab) Ended() bool { return t.session.Ended() }
 
+// Fresh implements openTab.
+func (t *tab) Fresh() bool { return t.pages == 0 }
+
 // Suits implements openTab.
 func (t *tab) Suits(n need) bool {
-	scale := t.metrics.DeviceScaleFactor == 0 || t.metrics.DeviceScaleFactor == n.scale
-	return scale && (n.alone || t.pages == 0 || t.quirks == n.quirks)
+	return t.pages == 0 || !n.alone && t.metrics.DeviceScaleFactor == n.scale
 }
 
 // Close implements openTab. It disposes of the browser context, and with it of the tab and all it has stored.
@@ -115,9 +151,43 @@ func (t *tab) Close() {
 	}
 }
 
-// intercept makes the browser ask handle about requests for a URL pattern.
-func (t *tab) intercept(ctx context.Context, pattern string) error {
-	_, err := devtools.Call(ctx, t.session, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: pattern}}})
+// intercept makes the browser ask handle about requests.
+func (t *tab) intercept(ctx context.Context, patterns ...*fetch.RequestPattern) error {
+	_, err := devtools.Call(ctx, t.session, fetch.Enable, fetch.EnableParams{Patterns: patterns})
+	return err
+}
+
+// watch prepares a tab that stays: handle decides about all requests, and learns what policies forbid.
+func (t *tab) watch(ctx context.Context) error {
+	if err := t.intercept(ctx, &fetch.RequestPattern{URLPattern: "http*"}, &fetch.RequestPattern{URLPattern: "http*", RequestStage: fetch.RequestStageResponse}); err != nil {
+		return err
+	}
+	_, err := devtools.Call(ctx, t.session, audits.Enable, cdp.Empty{})
+	return err
+}
+
+// clean removes what a page may have left in a tab that stays: cookies. It returns false if there may be more: the cookies of an answer
+// that is still to come, or entries in the history.
+func (t *tab) clean(ctx context.Context) bool {
+	if t.unfinished.Load() != 0 || t.pages >= maxPages {
+		return false
+	}
+	if *t.policy.Load() == webPolicy {
+		if _, err := devtools.Call(ctx, t.chromium.Session, storage.ClearCookies, storage.ClearCookiesParams{BrowserContextID: t.context}); err != nil {
+			return false
+		}
+	}
+	history, err := devtools.Call(ctx, t.session, page.GetNavigationHistory, cdp.Empty{})
+	return err == nil && len(history.Entries) == pageEntries
+}
+
+// stop ends the scripts of the page that is shown, or lets scripts run again.
+func (t *tab) stop(ctx context.Context, stopped bool) error {
+	if t.stopped == stopped {
+		return nil
+	}
+	t.stopped = stopped
+	_, err := devtools.Call(ctx, t.session, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: stopped})
 	return err
 }
 
@@ -128,7 +198,7 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 	case fetch.RequestPaused.Method:
 		var paused fetch.EventRequestPaused
 		if devtools.ReadEvent(params, &paused) == nil {
-			go t.answer(s, paused.RequestID)
+			go t.answer(s, paused)
 		}
 	case audits.IssueAdded.Method:
 		// The page's process reports this before it answers the command that wrote the page.
@@ -143,6 +213,7 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 	case page.FrameNavigated.Method:
 		var event page.EventFrameNavigated
 		if devtools.ReadEvent(params, &event) == nil && event.Frame.ParentID == "" && event.Frame.URL == documentURL {
+			t.loader.Store(&event.Frame.LoaderID)
 			select {
 			case t.navigated <- struct{}{}:
 			default:
@@ -159,29 +230,47 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 	}
 }
 
-// answer answers an intercepted request: the first one with the page, all others with an empty 404.
-func (t *tab) answer(s *devtools.Session, id fetch.RequestID) {
+// answer answers an intercepted request: the first one with the page, those that the page's policy allows with what the network says,
+// all others with an empty 404.
+func (t *tab) answer(s *devtools.Session, paused fetch.EventRequestPaused) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	params := fetch.FulfillRequestParams{RequestID: id, ResponseCode: 404}
-	if d := t.document.Swap(nil); d != nil {
+	params := fetch.FulfillRequestParams{RequestID: paused.RequestID, ResponseCode: 404}
+	answer := paused.ResponseStatusCode != 0 || paused.ResponseErrorReason != ""
+	var d *document
+	if paused.Request.URL == documentURL && !answer {
+		d = t.document.Swap(nil)
+	}
+	switch {
+	case d != nil:
 		params.ResponseCode, params.Body = 200, []byte(d.html)
 		params.ResponseHeaders = []*fetch.HeaderEntry{{Name: "Content-Type", Value: "text/html; charset=utf-8"}}
-		if d.policy != "" {
-			params.ResponseHeaders = append(params.ResponseHeaders, &fetch.HeaderEntry{Name: "Content-Security-Policy", Value: d.policy})
+		if d.policy != alonePolicy {
+			params.ResponseHeaders = append(params.ResponseHeaders, &fetch.HeaderEntry{Name: "Content-Security-Policy", Value: string(d.policy)})
 		}
-	} else {
+	case *t.policy.Load() == webPolicy && strings.HasPrefix(paused.Request.URL, "https:"):
+		if answer {
+			t.unfinished.Add(-1)
+		} else {
+			t.unfinished.Add(1)
+		}
+		_, _ = devtools.Call(ctx, s, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: paused.RequestID}) // fails only when the request or the tab is gone
+		return
+	default:
 		t.blocked.Store(true)
 	}
-	_, _ = devtools.Call(ctx, s, fetch.FulfillRequest, params) // fails only when the tab is gone
+	_, _ = devtools.Call(ctx, s, fetch.FulfillRequest, params) // fails only when the request or the tab is gone
 }
 
 // navigate shows a document from documentURL in the tab. After it returns, scripts run in that document.
 func (t *tab) navigate(ctx context.Context, d document) error {
+	ctx, cancel := context.WithTimeout(ctx, navigateTimeout)
+	defer cancel()
 	select {
 	case <-t.navigated: // to an earlier document
 	default:
 	}
+	t.policy.Store(&d.policy)
 	t.document.Store(&d)
 	result, err := devtools.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: documentURL})
 	if err == nil && result.ErrorText != "" {
@@ -191,5 +280,11 @@ func (t *tab) navigate(ctx context.Context, d document) error {
 		return err
 	}
 	// The page's process may learn of the document after the next command.
-	return t.session.Wait(ctx, t.navigated)
+	if err := t.session.Wait(ctx, t.navigated); err != nil {
+		return err
+	}
+	if *t.loader.Load() != result.LoaderID {
+		return errors.New("the page before has navigated elsewhere")
+	}
+	return nil
 }

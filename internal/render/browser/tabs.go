@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/platen-dev/platen/internal/render/devtools"
@@ -16,6 +17,8 @@ import (
 type openTab interface {
 	// Ended reports whether the tab can show no more pages.
 	Ended() bool
+	// Fresh reports whether the tab has shown no page yet.
+	Fresh() bool
 	// Suits reports whether the tab can show a page with a need.
 	Suits(n need) bool
 	// Close disposes of the tab and all it has stored.
@@ -26,10 +29,8 @@ type openTab interface {
 type need struct {
 	// scale is the number of device pixels per CSS pixel. A tab keeps the way it lays out text at its first scale.
 	scale float64
-	// alone is true when no other page may follow the page in its tab.
+	// alone is true when no other page may use the page's tab, before or after it.
 	alone bool
-	// quirks is true for a page in quirks mode. It matters unless alone: a document keeps how it has parsed a style attribute.
-	quirks bool
 }
 
 // tabs keeps the tabs of one browser process that no page uses, and opens one ahead of need.
@@ -78,14 +79,18 @@ func (s *tabs[T]) take(ctx context.Context, n need) (T, error) {
 	return s.open(ctx)
 }
 
-// takeIdle returns an idle tab if one suits, and discards those before it that do not. opening is closed once another tab is idle; it is
-// nil when none is being opened.
+// takeIdle returns an idle tab if one suits: the one that was used last, so that a fresh one is left for a page that must be alone.
+// opening is closed once another tab is idle; it is nil when none is being opened.
 func (s *tabs[T]) takeIdle(n need) (t T, opening <-chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.idle) > 0 {
-		t, s.idle = s.idle[0], s.idle[1:]
-		if !t.Ended() && t.Suits(n) {
+	for i, t := range slices.Backward(s.idle) {
+		ended := t.Ended()
+		if !ended && !t.Suits(n) {
+			continue
+		}
+		s.idle = slices.Delete(s.idle, i, i+1)
+		if !ended {
 			return t, nil, true
 		}
 		if !s.closed { // otherwise the tab ends with its browser
@@ -97,12 +102,13 @@ func (s *tabs[T]) takeIdle(n need) (t T, opening <-chan struct{}, ok bool) {
 	return none, s.opening, false
 }
 
-// keep makes a tab idle for another page, or discards it when enough tabs are idle.
+// keep makes a tab idle for another page. If too many are idle then, it discards the one that has been idle for longest.
 func (s *tabs[T]) keep(t T) {
 	s.mu.Lock()
-	full := !s.closed && len(s.idle) >= s.maxIdle
-	if !full {
-		s.idle = append(s.idle, t)
+	s.idle = append(s.idle, t)
+	full := !s.closed && len(s.idle) > s.maxIdle
+	if full {
+		t, s.idle = s.idle[0], s.idle[1:]
 	}
 	s.mu.Unlock()
 	if full {
@@ -124,7 +130,7 @@ func (s *tabs[T]) discard(t T) {
 	}
 }
 
-// openAhead opens a tab in the background unless one is idle.
+// openAhead opens a tab in the background unless a fresh one is idle.
 func (s *tabs[T]) openAhead() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +139,7 @@ func (s *tabs[T]) openAhead() {
 
 // beginOpen is openAhead with mu held.
 func (s *tabs[T]) beginOpen() {
-	if s.closed || s.opening != nil || len(s.idle) > 0 {
+	if s.closed || s.opening != nil || slices.ContainsFunc(s.idle, T.Fresh) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

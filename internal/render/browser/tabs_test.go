@@ -27,9 +27,12 @@ type fakeTab struct {
 	ended bool
 	// scale that the tab suits; 0 is any.
 	scale float64
+	// used is true once a page was shown.
+	used bool
 }
 
 func (t *fakeTab) Ended() bool       { return t.ended }
+func (t *fakeTab) Fresh() bool       { return !t.used }
 func (t *fakeTab) Suits(n need) bool { return t.scale == 0 || t.scale == n.scale }
 func (t *fakeTab) Close()            { t.fakes.close(t.name) }
 
@@ -83,12 +86,22 @@ func TestTabs(t *testing.T) {
 			}
 			t.expect("open 1")
 		},
-		"the tab that has been idle for longest comes first": func(t *tabsTest) {
+		"the tab that was used last comes first": func(t *tabsTest) {
 			first, second := t.take(shared, "1"), t.take(shared, "2")
 			t.tabs.keep(second)
 			t.tabs.keep(first)
-			t.take(shared, "2")
 			t.take(shared, "1")
+			t.take(shared, "2")
+		},
+		"a fresh tab is opened although used ones are idle": func(t *tabsTest) {
+			tab := t.take(shared, "1")
+			tab.used = true
+			t.tabs.keep(tab)
+			t.tabs.openAhead()
+			t.expect("open 1", "open 2")
+			time.Sleep(makeTime)
+			t.tabs.openAhead()
+			t.expect()
 		},
 		"nothing is closed in the background after the end": func(t *tabsTest) {
 			tab := t.take(shared, "1")
@@ -106,7 +119,7 @@ func TestTabs(t *testing.T) {
 			for _, tab := range all {
 				t.tabs.keep(tab)
 			}
-			t.expect("open 1", "open 2", "open 3", "close 3")
+			t.expect("open 1", "open 2", "open 3", "close 1")
 		},
 		"a page waits for the tab that is being opened": func(t *tabsTest) {
 			t.tabs.openAhead()
@@ -189,16 +202,17 @@ func TestTabs(t *testing.T) {
 			t.expect("open 1", "open 2", "close 1")
 			t.take(shared, "2")
 		},
-		"a tab that does not suit is replaced": func(t *tabsTest) {
+		"a tab that does not suit is left for others": func(t *tabsTest) {
 			tab := t.take(shared, "1")
 			tab.scale = 2
 			t.tabs.keep(tab)
 			t.take(shared, "2")
-			t.expect("open 1", "open 2", "close 1")
+			t.take(need{scale: 2}, "1")
+			t.expect("open 1", "open 2")
 		},
 		"a page that gives up does not stop the replacement": func(t *tabsTest) {
 			tab := t.take(shared, "1")
-			tab.scale = 2
+			tab.ended = true
 			t.tabs.keep(tab)
 			ctx, cancel := context.WithTimeout(t.Context(), makeTime/2)
 			defer cancel()
@@ -256,27 +270,20 @@ func TestTabs(t *testing.T) {
 
 func TestTabSuits(t *testing.T) {
 	fresh := &tab{}
-	written := &tab{pages: 1, metrics: emulation.SetDeviceMetricsOverrideParams{DeviceScaleFactor: 2}}
-	quirky := &tab{pages: 1, quirks: true, metrics: written.metrics}
+	used := &tab{pages: 1, metrics: emulation.SetDeviceMetricsOverrideParams{DeviceScaleFactor: 2}}
 	for name, test := range map[string]struct {
 		tab  *tab
 		need need
 		want bool
 	}{
-		"fresh tab":                        {tab: fresh, need: need{scale: 1}, want: true},
-		"fresh tab, quirks mode":           {tab: fresh, need: need{scale: 1, quirks: true}, want: true},
-		"same scale":                       {tab: written, need: need{scale: 2}, want: true},
-		"another scale":                    {tab: written, need: need{scale: 1}},
-		"another scale, alone":             {tab: written, need: need{scale: 1, alone: true}},
-		"quirks mode after standards mode": {tab: written, need: need{scale: 2, quirks: true}},
-		"standards mode after quirks mode": {tab: quirky, need: need{scale: 2}},
-		"quirks mode after quirks mode":    {tab: quirky, need: need{scale: 2, quirks: true}, want: true},
-		"alone after quirks mode":          {tab: quirky, need: need{scale: 2, alone: true}, want: true},
+		"a fresh tab":                    {fresh, need{scale: 3}, true},
+		"a fresh tab, alone":             {fresh, need{scale: 3, alone: true}, true},
+		"the same scale":                 {used, need{scale: 2}, true},
+		"another scale":                  {used, need{scale: 1}, false},
+		"the same scale, but used alone": {used, need{scale: 2, alone: true}, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if got := test.tab.Suits(test.need); got != test.want {
-				t.Errorf("got %t", got)
-			}
-		})
+		if got := test.tab.Suits(test.need); got != test.want {
+			t.Errorf("%s: got %t", name, got)
+		}
 	}
 }

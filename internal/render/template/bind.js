@@ -2,17 +2,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Fills a page in from its modifications, before the page's own DOMContentLoaded listeners run. Values are data: nothing
-// here turns them into markup or script.
+// here turns them into markup or script. modifications is null in a frame of the page, whose content may be somebody else's: a frame
+// gets what makes it repeatable, and no values.
 ((modifications) => {
+  // Random numbers are repeatable (mulberry32), so that the same input gives the same picture.
+  let seed = 0x9e3779b9;
+  Math.random = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
+    window[name] = () => null;
+  }
+  if (modifications === null) return;
+
   const maxClones = 10000;
   const warnings = [];
-  // Properties under a symbol are for the renderer's other scripts. They are configurable, because one document may be filled in
-  // several times.
-  const share = (name, value) => Object.defineProperty(window, Symbol.for(`platen.${name}`), { value, configurable: true });
+  // Properties under a symbol are for the renderer's other scripts.
+  const share = (name, value) => Object.defineProperty(window, Symbol.for(`platen.${name}`), { value });
   // A page can delay its painting: it sets platen.ready to a function that returns a promise, or it has an element with
   // data-platen-ready="false" and changes that to "true".
   const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
   Object.defineProperty(window, 'platen', { value: platen, configurable: true });
+  window.name = ''; // of the page before
   share('ready', async () => {
     try {
       if (typeof platen.ready === 'function') await platen.ready();
@@ -31,28 +45,16 @@
     });
   });
 
-  // Random numbers are repeatable (mulberry32), so that the same input gives the same picture.
-  let seed = 0x9e3779b9;
-  Math.random = () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
   // The page's own scripts may replace these functions.
   share('setTimeout', setTimeout.bind(window));
   share('clearTimeout', clearTimeout.bind(window));
   share('warnings', warnings);
-  for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
-    window[name] = () => null;
-  }
 
   const warn = (title, details) => {
     if (warnings.length < 64) warnings.push({ title: String(title).slice(0, 400), details: String(details ?? '').slice(0, 800) });
   };
   share('warn', warn);
-  const consoleError = window[Symbol.for('platen.consoleError')] ?? console.error.bind(console);
-  share('consoleError', consoleError);
+  const consoleError = console.error.bind(console);
   console.error = (...args) => {
     warn(`Console error: ${args.map(String).join(' ')}`);
     consoleError(...args);

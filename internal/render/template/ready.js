@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
-// It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. If
-// scripts is true, the page's scripts get a frame to draw in. smil is the function of smil.js.
-(async (timeout, scripts, smil) => {
+// It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
+// scripts get a frame to draw in. smil is the function of smil.js.
+(async (timeout, smil) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -109,7 +109,7 @@
     }
   };
   if (!film) settle(document);
-  if (scripts) await new Promise((resolve) => frame(resolve));
+  if (document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
   return JSON.stringify({ warnings: own('warnings') ?? [], unused: own('unused') ?? [] });
 })

@@ -25,9 +25,6 @@ var bind string
 //go:embed ready.js
 var ready string
 
-//go:embed write.js
-var write string
-
 //go:embed smil.js
 var smil string
 
@@ -37,21 +34,7 @@ var film string
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
 // modifications that the page does not use. A resource that is not ready after the timeout becomes a warning.
 func Ready(timeout time.Duration) string {
-	return fmt.Sprintf("%s(%d, true, %s)", ready, timeout.Milliseconds(), smil)
-}
-
-// Write returns a script that replaces the document at url with an inert page, filled in from its modifications. It resolves as the
-// script of Ready does.
-func Write(url, html string, modifications map[string]any, timeout time.Duration) (string, error) {
-	fill, err := Script(modifications)
-	if err != nil {
-		return "", err
-	}
-	literal, err := json.Marshal(html)
-	if err != nil {
-		return "", fmt.Errorf("encoding the page: %w", err)
-	}
-	return fmt.Sprintf("%s(%q, %s, () => {%s}, () => %s(%d, false, %s))", write, url, literal, fill, ready, timeout.Milliseconds(), smil), nil
+	return fmt.Sprintf("%s(%d, %s)", ready, timeout.Milliseconds(), smil)
 }
 
 // Film returns a script that lets the renderer set the page's time. It must run before any other script of the page.
@@ -76,9 +59,9 @@ func ForPage(modifications map[string]any, page int) map[string]any {
 	return values
 }
 
-// Script returns the script that fills a page in. It must run before any other script of the page. It holds the values as a JSON
-// string, so that no value can become code.
-func Script(modifications map[string]any) (string, error) {
+// Script returns the script that fills in the page at url. It must run before any other script of the page. It holds the values as a
+// JSON string, so that no value can become code. Other documents, such as frames of the page, do not get the values.
+func Script(url string, modifications map[string]any) (string, error) {
 	values, err := json.Marshal(modifications)
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
@@ -88,5 +71,5 @@ func Script(modifications map[string]any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
 	}
-	return fmt.Sprintf("%s(JSON.parse(%s))", bind, literal), nil
+	return fmt.Sprintf("%s(top === window && location.href === %q ? JSON.parse(%s) : null)", bind, url, literal), nil
 }
