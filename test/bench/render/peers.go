@@ -32,7 +32,7 @@ type plain struct{ root context.Context } //nolint:containedctx // chromedp keep
 // newPlain starts the browser at path. The caller calls stop.
 func newPlain(ctx context.Context, path string) (p *plain, stop func(), err error) {
 	// Without hinting, text looks the same as the renderer's.
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path), chromedp.Flag("font-render-hinting", "none"))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path), chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("ignore-certificate-errors", true))
 	allocator, cancel := chromedp.NewExecAllocator(ctx, options...)
 	root, cancelRoot := chromedp.NewContext(allocator)
 	stop = func() { cancelRoot(); cancel() }
