@@ -64,6 +64,7 @@ type Reconciler struct {
 
 	status    reconcile.StatusWriter
 	spellings spellings
+	waits     waits
 }
 
 // Arrivals knows the stored files of unfinished renders.
@@ -89,6 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Pool.Forget(req.NamespacedName)
 		r.Uploader.Forget(req.NamespacedName)
 		r.status.Forget(req.NamespacedName)
+		r.waits.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -129,6 +131,9 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 		if next, due := writeDue(s, after, outcome); !due {
 			return ctrl.Result{RequeueAfter: next}, nil
 		}
+		if next := r.waits.hold(s, outcome); next > 0 {
+			return ctrl.Result{RequeueAfter: next}, nil
+		}
 	}
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
 	for _, shrink := range []func(*platenv1alpha1.RenderJobStatus){leaveOutUploads, leaveOutFiles} {
@@ -141,6 +146,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	if err != nil || !written {
 		return next, err
 	}
+	r.waits.wrote(s, outcome)
 	logProgress(ctx, s, after)
 	if after.Finished() {
 		r.Uploader.Forget(s.key()) // status holds the results; a retry begins anew
