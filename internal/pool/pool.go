@@ -401,6 +401,12 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, revision string) S
 	return s
 }
 
+// Len returns how many jobs and namespaces the pool remembers. It is 0 when no job and no pod is left and no namespace is configured.
+func (p *Pool) Len() int {
+	defer p.lock()()
+	return len(p.jobs) + len(p.byUID) + len(p.namespaces) + p.delayed.len() + p.notices.queue.len()
+}
+
 // Files returns the stored files of a task that a pod renders, in the order of their arrival.
 func (p *Pool) Files(taskID string) []file.File {
 	defer p.lock()()

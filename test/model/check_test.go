@@ -220,6 +220,14 @@ func (w *world) checkRequests(load workload) {
 
 // checkEmpty checks that nothing stays of jobs that are gone.
 func (w *world) checkEmpty() {
+	if p := w.leading(); p != nil {
+		if n := p.pool.Len(); n > 0 {
+			w.violate("the pool forgets", "%d entries", n)
+		}
+		if n := p.uploads.Len(); n > 0 {
+			w.violate("the uploader forgets", "%d entries", n)
+		}
+	}
 	for _, o := range w.api.list("Pod") {
 		w.violate("no pod stays", "%s", w.alias(o.GetName()))
 	}

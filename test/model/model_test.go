@@ -1,7 +1,22 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package model runs the control plane in a simulated world.
+// Package model runs the control plane in a simulated world, through random and enumerated faults.
+//
+// The pool, the dispatch server, the reconcilers, the uploader and the sweeper are the real ones, and the render pods speak with the real
+// dispatch client. What is simulated is everything outside them: the API server with admission and with a cache that lags, the kubelet, the
+// browser, the content store's bucket, the storage account, and time (package testing/synctest): ten virtual minutes take some milliseconds.
+//
+//	API server ◄─ effect ─ manager-1, manager-2 … ─ effect ─► bucket, account
+//	     │  watch, with a lag          ▲
+//	     └────────► lagging cache ─────┘ ◄─ link ─ pods of the node
+//
+// Each change that a manager makes outside itself is an effect with a number. TestEveryWrite kills the manager before and after each one,
+// loses its answer, and lets another process lead; TestEveryEvent delays and loses each watch event; TestEveryFate ends attempts in every way;
+// TestSeeds draws workloads and faults from a seed. All decisions are functions of the seed, so a seed gives the same run again, but for the
+// order of goroutines within one instant.
+//
+// check_test.go has the invariants.
 package model
 
 import (

@@ -279,6 +279,13 @@ func (u *Uploader) Results(job types.NamespacedName, uid types.UID, revision str
 	return results, results != nil
 }
 
+// Len returns how many jobs, accounts and connections the engine remembers. It is 0 when nothing is left to do.
+func (u *Uploader) Len() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.uploads) + len(u.accounts) + len(u.limits) + len(u.due)
+}
+
 // Forget stops a job's upload and drops what is known of it.
 func (u *Uploader) Forget(job types.NamespacedName) {
 	u.mu.Lock()
