@@ -117,6 +117,7 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 	case s.state.Phase == pool.Rendered:
 		// The manifest was written before the pool said so: the store has lost it, and the job renders again, as often as after lost pods.
 		r.Pool.Forget(s.key())
+		r.Uploader.Forget(s.key()) // the next render may have other bytes
 		s.lost, s.state = s.state.Attempts, pool.State{}
 		if s.lost > s.backoffLimit() {
 			return reconcile.Terminal(platenv1alpha1.BackoffLimitExceededReason,

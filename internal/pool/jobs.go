@@ -46,8 +46,8 @@ type job struct {
 	readyAt, delayedAt, noticeAt int
 	held                         bool
 	noticeDue                    time.Time
-	// shown is the reason of the wait that JobChanged last reported.
-	shown string
+	// shown is the wait of which JobChanged last told, and which State returns until it tells of another.
+	shown Wait
 	wait  Wait
 	// run is set while a pod renders the job.
 	run      *run
@@ -196,7 +196,7 @@ func (p *Pool) start(j *job, pod *pod, attempt int, now time.Time) {
 	p.unqueue(j)
 	j.attempts++
 	j.attempt = attempt
-	j.phase, j.podName, j.wait, j.shown = Rendering, pod.Name, Wait{}, ""
+	j.phase, j.podName, j.wait, j.shown = Rendering, pod.Name, Wait{}, Wait{}
 	j.run = &run{pod: pod, started: now, deadline: now.Add(j.Timeout), files: &Files{}}
 	pod.become(rendering, now)
 	pod.job, pod.announced = j, ""

@@ -63,8 +63,8 @@ func (p *Pool) flushNotices(now time.Time) {
 	for n.queue.len() > 0 && n.tokens >= 1 && !n.queue.top().noticeDue.After(now) {
 		j := n.queue.top()
 		n.queue.remove(j)
-		if reason := p.waitOf(j).Reason; j.phase == Queued && reason != j.shown {
-			j.shown = reason
+		if wait := p.waitOf(j); j.phase == Queued && wait.Reason != j.shown.Reason {
+			j.shown = wait
 			n.tokens--
 			p.jobChanged(j.Key)
 		}

@@ -23,6 +23,7 @@
 package pool
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -391,7 +392,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, revision string) S
 	}
 	switch {
 	case j.phase == Queued:
-		s.Wait = p.waitOf(j)
+		s.Wait = cmp.Or(j.shown, p.waitOf(j)) // a reason that comes and goes at once is not worth a word
 	case j.phase == Rendered:
 		s.RenderedPages = j.Pages
 	case j.run != nil:

@@ -136,6 +136,31 @@ func TestPodsAreBounded(t *testing.T) {
 	}
 }
 
+// A refused launch is tried again now and then. In between, the job still waits for the quota.
+func TestAWaitIsWhatTheLastNoticeSaid(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("summer", 1)
+	refuse := func() {
+		for _, l := range w.Decide("ns").Launch {
+			w.Launched("ns", l, "", &LaunchFailure{ReasonQuotaExceeded, "no room"})
+		}
+	}
+	refuse()
+	w.now = w.now.Add(time.Minute)
+	w.Expire()
+	want := Wait{ReasonQuotaExceeded, "no room"}
+	if s := w.phase("summer", Queued); s.Wait != want {
+		t.Errorf("waits for %+v, want %+v", s.Wait, want)
+	}
+	for _, l := range w.Decide("ns").Launch {
+		w.Launched("ns", l, "pod-1", nil)
+	}
+	w.Gone("ns", "pod-1")
+	if s := w.phase("summer", Queued); s.Wait != want {
+		t.Errorf("right after a launch that succeeded, waits for %+v, want %+v", s.Wait, want)
+	}
+}
+
 func TestUnknownPodsAreRejected(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)

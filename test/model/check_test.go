@@ -56,6 +56,9 @@ func (w *world) checkAttempts(job *platenv1alpha1.RenderJob) {
 			faults++
 		}
 	}
+	if w.plan.wipe > 0 {
+		faults++ // a render whose files the store has lost counts as an attempt, so that a store that loses all is not filled for ever
+	}
 	limit := int(*job.Spec.BackoffLimit) + 1
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
@@ -132,7 +135,8 @@ func (w *world) checkWrites(job *platenv1alpha1.RenderJob) {
 			said = nil
 		}
 		switch {
-		case i > 1 && !cause && !caused && reason(i) == reason(i-2) && reason(i) != reason(i-1) && write.at.Sub(before.at) < 5*time.Second:
+		case i > 1 && !cause && !caused && reason(i) == reason(i-2) && reason(i) != reason(i-1) && write.at.Sub(before.at) < 5*time.Second &&
+			reason(i-1) != platenv1alpha1.RetryingReason && w.plan.wipe == 0:
 			w.violate("status does not flap", "%s: %v", key, describe(writes, w.begin))
 			return
 		case i > 0 && reason(i) != reason(last) && slices.Contains(said, reason(i)):

@@ -16,7 +16,18 @@
 // TestSeeds draws workloads and faults from a seed. All decisions are functions of the seed, so a seed gives the same run again, but for the
 // order of goroutines within one instant.
 //
-// check_test.go has the invariants.
+// check_test.go has the invariants. Each of these mutations of the code under test breaks one:
+//
+//	pool: a refused launch is retried at once          refused pods are retried with backoff
+//	pool: a disruption counts, or an OOM kill does not only faults count as attempts (TestEveryFate, TestSeeds)
+//	pool: a silent render pod counts                   the attempts that count (TestEveryFate)
+//	content: the last manifest wins                    the first commit of a render wins (TestEveryWrite)
+//	renderjob: failed uploads are not repeated         uploads are retried once the connection is Ready again
+//	renderjob: each wait is written at once            a write says something new, writes are bounded
+//	renderjob: two managers replace each other's words requests are bounded
+//	renderjob: a deleted job stays in the pool         no pod stays
+//	renderjob: status has a negative number            no status is refused
+//	sweep: a walk deletes nothing                      no file of a deleted job stays
 package model
 
 import (
@@ -96,6 +107,22 @@ func (t *totals) add(r result) {
 }
 
 func (t *totals) perJob(n int) float64 { return float64(n) / float64(max(t.jobs, 1)) }
+
+// regressions are seeds that once broke an invariant, and what was wrong.
+var regressions = map[uint64]string{
+	28:   "each reconciliation of a suspended job wrote another start time",
+	34:   "two managers replaced each other's status without end",
+	155:  "a wait for a node flapped",
+	237:  "files of a lost render were uploaded, those of the next one were not",
+	1976: "a wait for the quota flapped whenever a pod was tried",
+}
+
+// TestRegressions runs the seeds that once broke an invariant.
+func TestRegressions(t *testing.T) {
+	for seed, problem := range regressions {
+		t.Run(problem, func(t *testing.T) { report(t, simulate(t, seed, randomWorkload(seed), randomPlan(seed))) })
+	}
+}
 
 // scenarios are small workloads for enumerated faults: every write of the manager, and every watch event, has a fault once.
 var scenarios = map[string]workload{
