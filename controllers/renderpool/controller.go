@@ -152,7 +152,7 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 		}
 	}
 	// A namespace that has neither pods nor jobs nor a RenderPool takes no memory.
-	if configured || len(views) > 0 || r.Pool.Status(namespace) != (pool.Status{}) {
+	if configured || len(views) > 0 || !isEmpty(r.Pool.Status(namespace)) {
 		r.Pool.Configure(namespace, plan.settings)
 	}
 	r.Pool.ObservePods(namespace, views)
@@ -173,10 +173,16 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 	for _, id := range decision.Lookup {
 		errs = append(errs, r.lookup(ctx, id))
 	}
-	if !configured && r.Pool.Status(namespace) == (pool.Status{}) {
+	if !configured && isEmpty(r.Pool.Status(namespace)) {
 		r.Pool.Configure(namespace, pool.Settings{})
 	}
 	return decision.After, errors.Join(errs...)
+}
+
+// isEmpty reports whether a namespace has neither pods nor jobs. A problem of its last pods may outlive them.
+func isEmpty(s pool.Status) bool {
+	s.Problem = pool.Problem{}
+	return s == (pool.Status{})
 }
 
 // create creates a render pod and returns its UID, or why it could not be created. It returns no error: the pool paces the attempts.

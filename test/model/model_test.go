@@ -113,6 +113,7 @@ var regressions = map[uint64]string{
 	28:   "each reconciliation of a suspended job wrote another start time",
 	34:   "two managers replaced each other's status without end",
 	155:  "a wait for a node flapped",
+	190:  "a namespace whose last pods had no node was remembered",
 	237:  "files of a lost render were uploaded, those of the next one were not",
 	1976: "a wait for the quota flapped whenever a pod was tried",
 }
