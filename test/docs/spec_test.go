@@ -9,12 +9,16 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/testenv"
 )
 
 // readCRDs returns the CRDs of config/crd/bases by their kinds.
@@ -50,30 +54,58 @@ func readSpecPage(t *testing.T, kind string) (path, text string) {
 	return path, string(data)
 }
 
-// leaves lists the paths of a schema's fields that have no fields of their own, such as pages[].width.
-func leaves(path string, schema apiextensionsv1.JSONSchemaProps) []string {
-	if schema.Items != nil && schema.Items.Schema != nil {
-		if inner := leaves(path+"[]", *schema.Items.Schema); len(schema.Items.Schema.Properties) > 0 {
-			return inner
-		}
-		return []string{path}
+// leaves lists the paths of a schema's fields that have no fields of their own, such as pages[].width. A field of one of Kubernetes' own types
+// counts as having none, whatever is in it: Kubernetes describes it.
+func leaves(t *testing.T, path string, schema apiextensionsv1.JSONSchemaProps, of reflect.Type) []string {
+	t.Helper()
+	for of.Kind() == reflect.Pointer {
+		of = of.Elem()
 	}
-	if len(schema.Properties) == 0 {
+	if schema.Items != nil && schema.Items.Schema != nil && len(schema.Items.Schema.Properties) > 0 {
+		if kubernetesOwn(of.Elem()) {
+			return []string{path}
+		}
+		return leaves(t, path+"[]", *schema.Items.Schema, of.Elem())
+	}
+	if len(schema.Properties) == 0 || kubernetesOwn(of) {
 		return []string{path}
 	}
 	var list []string
-	for name, field := range schema.Properties {
-		list = append(list, leaves(strings.TrimPrefix(path+"."+name, "."), field)...)
+	for name, property := range schema.Properties {
+		list = append(list, leaves(t, strings.TrimPrefix(path+"."+name, "."), property, fieldType(t, of, name))...)
 	}
 	return list
 }
 
+func kubernetesOwn(t reflect.Type) bool { return strings.HasPrefix(t.PkgPath(), "k8s.io/api/") }
+
+// fieldType returns the type of the field that JSON calls name.
+func fieldType(t *testing.T, of reflect.Type, name string) reflect.Type {
+	t.Helper()
+	for _, field := range reflect.VisibleFields(of) {
+		if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag == name {
+			return field.Type
+		}
+	}
+	t.Fatalf("%s has no field %q", of, name)
+	return nil
+}
+
 // TestSpecPagesNameEveryField looks for each field of a kind's spec in backticks, with its path.
 func TestSpecPagesNameEveryField(t *testing.T) {
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for kind, crd := range readCRDs(t) {
 		path, text := readSpecPage(t, kind)
+		object, err := scheme.New(platenv1alpha1.GroupVersion.WithKind(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := fieldType(t, reflect.TypeOf(object).Elem(), "spec")
 		for _, version := range crd.Spec.Versions {
-			for _, field := range leaves("", version.Schema.OpenAPIV3Schema.Properties["spec"]) {
+			for _, field := range leaves(t, "", version.Schema.OpenAPIV3Schema.Properties["spec"], spec) {
 				if !strings.Contains(text, "`"+field+"`") {
 					t.Errorf("%s does not describe `%s`", path, field)
 				}
