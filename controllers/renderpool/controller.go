@@ -207,11 +207,13 @@ func (r *Reconciler) create(ctx context.Context, namespace string, launch pool.L
 // failureOf returns the failure of a creation in the user's words. The name of the pod, which is another each time, is not in it.
 func failureOf(err error, name string) pool.LaunchFailure {
 	message := reconcile.Truncate(strings.ReplaceAll(err.Error(), fmt.Sprintf("%q ", name), ""), maxMessage)
+	_, quota, exceeded := strings.Cut(message, "exceeded quota: ")
 	switch {
-	case apierrors.IsForbidden(err) && strings.Contains(message, "exceeded quota"):
-		// The message has the used amounts, which change with each pod.
-		quota, _, _ := strings.Cut(message[strings.Index(message, "exceeded quota"):], ",")
-		return pool.LaunchFailure{Reason: platenv1alpha1.QuotaExceededReason, Message: "no more render pods fit into the namespace: " + quota}
+	case apierrors.IsForbidden(err) && exceeded:
+		quota, _, _ = strings.Cut(quota, ",") // the used amounts follow, which change with each pod
+		return pool.LaunchFailure{
+			Reason: platenv1alpha1.QuotaExceededReason, Message: "no more render pods fit into the namespace: exceeded quota: " + quota,
+		}
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err):
 		return pool.LaunchFailure{Reason: platenv1alpha1.PodForbiddenReason, Message: "the API server refuses render pods: " + message}
 	default:

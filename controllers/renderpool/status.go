@@ -135,4 +135,4 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 }
 
 // count bounds a number to what the API allows.
-func count(n int) *int32 { return new(int32(min(max(n, 0), 1<<31-1))) } //nolint:gosec // bounded
+func count(n int) *int32 { return new(int32(min(max(n, 0), 1<<31-1))) }

@@ -411,7 +411,7 @@ func TestFairness(t *testing.T) {
 
 func TestManyNamespacesShareFewPods(t *testing.T) {
 	f := newFleet(t, Options{MaxPods: 3})
-	var keys []types.NamespacedName
+	keys := make([]types.NamespacedName, 0, 30*5)
 	for i := range 30 {
 		keys = append(keys, f.add(fmt.Sprintf("ns-%02d", i), 5, 500*time.Millisecond)...)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -93,7 +94,7 @@ func TestJobsOfToday(t *testing.T) {
 	}
 	w.now = w.now.Add(time.Second)
 	for i := range 2 {
-		w.Enqueue(Job{Key: key(fmt.Sprint(i)), UID: types.UID(fmt.Sprint(i)), Revision: "1", Created: w.now, Timeout: time.Minute, Cost: time.Second})
+		w.Enqueue(Job{Key: key(strconv.Itoa(i)), UID: types.UID(strconv.Itoa(i)), Revision: "1", Created: w.now, Timeout: time.Minute, Cost: time.Second})
 	}
 	if launched := w.launch(); len(launched) != 1 { // the old one counts as the other
 		t.Errorf("jobs that no old pod can have got %d pods", len(launched))
@@ -283,7 +284,7 @@ func TestCreatedPodThatIsGoneIsLookedUp(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
 	id := w.launch()[0]
-	var asked []PodID
+	asked := make([]PodID, 0, 1)
 	for range 12 {
 		w.now = w.now.Add(time.Second)
 		w.Expire()
@@ -318,7 +319,7 @@ func TestWaitsSayOneThing(t *testing.T) {
 func TestLaunchesBackOff(t *testing.T) {
 	w := newWorld(t)
 	for i := range 20 {
-		w.enqueue(fmt.Sprint(i), 1)
+		w.enqueue(strconv.Itoa(i), 1)
 	}
 	tried := 0
 	for range 3 * 60 {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // crowd returns a pool with 10,000 jobs in 200 namespaces, and its clock.
-func crowd(t testing.TB, o Options) (p *Pool, now *time.Time) {
-	t.Helper()
+func crowd(tb testing.TB, o Options) (p *Pool, now *time.Time) {
+	tb.Helper()
 	now = new(time.Unix(1_764_000_000, 0))
 	o.Now = func() time.Time { return *now }
 	o.JobChanged, o.NamespaceChanged = func(types.NamespacedName) {}, func(string) {}
@@ -78,7 +79,7 @@ func BenchmarkEnqueue(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		p.Enqueue(Job{
-			Key: types.NamespacedName{Namespace: fmt.Sprintf("workspace-%03d", i%200), Name: fmt.Sprint(i)}, UID: types.UID(fmt.Sprint(i)), Revision: "r",
+			Key: types.NamespacedName{Namespace: fmt.Sprintf("workspace-%03d", i%200), Name: strconv.Itoa(i)}, UID: types.UID(strconv.Itoa(i)), Revision: "r",
 			Created: *now, Timeout: time.Minute, Cost: 200 * time.Millisecond,
 		})
 	}

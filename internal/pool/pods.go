@@ -389,9 +389,9 @@ func (p *Pool) check(ns *namespace, now time.Time) {
 				Terminal: true,
 			})
 		}
-		switch state := entry.next(&p.options, p.listening, p.awake, now); {
-		case state == entry.state:
-		case state == gone:
+		switch state := entry.next(&p.options, p.listening, p.awake, now); state {
+		case entry.state:
+		case gone:
 			ns.forgetPod(entry)
 		default:
 			p.moved(entry, state, now)

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -411,8 +412,8 @@ func (p *Pool) Len() int {
 // Files returns the stored files of a task that a pod renders, in the order of their arrival.
 func (p *Pool) Files(taskID string) []file.File {
 	defer p.lock()()
-	uid, _, _, _ := parseTaskID(taskID)
-	if j := p.byUID[uid]; j != nil && j.run != nil && j.taskID() == taskID {
+	uid, _, _ := strings.Cut(taskID, ".")
+	if j := p.byUID[types.UID(uid)]; j != nil && j.run != nil && j.taskID() == taskID {
 		return j.run.files.Stored()
 	}
 	return nil

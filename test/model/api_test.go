@@ -287,7 +287,7 @@ func (s *apiServer) patchStatus(o client.Object, patch client.Patch) error {
 	if status, ok := changes["status"]; ok {
 		merged["status"] = merge(merged["status"], status)
 	}
-	after, ok := reflect.New(reflect.TypeOf(before).Elem()).Interface().(client.Object)
+	after, ok := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(before).Elem()))
 	if !ok {
 		return fmt.Errorf("%T is no object", before)
 	}

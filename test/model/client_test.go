@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
@@ -143,11 +144,9 @@ func (c *apiClient) Delete(ctx context.Context, o client.Object, options ...clie
 	parsed := (&client.DeleteOptions{}).ApplyOptions(options)
 	kind, key := c.p.w.api.kindOf(o), client.ObjectKeyFromObject(o)
 	return c.write(ctx, "delete", o, func() error {
-		uid := o.GetUID()
+		var uid types.UID
 		if p := parsed.Preconditions; p != nil && p.UID != nil {
 			uid = *p.UID
-		} else {
-			uid = ""
 		}
 		if kind == "Pod" && (parsed.GracePeriodSeconds == nil || *parsed.GracePeriodSeconds > 0) {
 			return c.p.w.node.terminate(key, uid, "")

@@ -86,8 +86,8 @@ func simulate(t *testing.T, seed uint64, load workload, p plan) (r result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rand.Seed(int64(seed)) //nolint:gosec,staticcheck // the jitter of package wait draws from the global source
-	synctest.Test(t, func(t *testing.T) {
+	rand.Seed(int64(seed)) //nolint:staticcheck // the jitter of package wait draws from the global source
+	synctest.Test(t, func(*testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		w := &world{seed: seed, plan: p, begin: time.Now(), scheme: scheme, seen: map[string]int{}, maxPods: load.maxPods, take: make(chan string, 1)}
 		w.api = newAPIServer(w, v)

@@ -24,8 +24,12 @@ const (
 	MaxTask = 128 << 20
 	// MaxResult bounds a Result, in bytes of JSON.
 	MaxResult = 1 << 20
-	// MaxWarnings bounds the warnings of a Result, MaxTitle the title of each, and MaxDetails its details, in bytes.
-	MaxWarnings, MaxTitle, MaxDetails = 64, 512, 1024
+	// MaxWarnings bounds the warnings of a Result.
+	MaxWarnings = 64
+	// MaxTitle bounds the title of a warning, in bytes.
+	MaxTitle = 512
+	// MaxDetails bounds the details of a warning and the message of a Failure, in bytes.
+	MaxDetails = 1024
 	// MaxPage bounds one file in bytes.
 	MaxPage = 512 << 20
 	// PollTimeout is how long the server holds a poll.
