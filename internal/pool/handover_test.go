@@ -246,17 +246,11 @@ func TestAssignedPodThatNeverAnswersCostsNoAttempt(t *testing.T) {
 		if len(ids) != 1 || w.poll(ids[0]) == nil {
 			t.Fatalf("round %d: %d pods", i, len(ids))
 		}
-		for range 16 {
-			w.now = w.now.Add(time.Second)
-			w.Expire()
-		}
+		w.pass(16)
 		if s := w.State(key("a"), "uid-a", "1"); s.Attempts != max(i+1-maxUnconfirmed, 0) {
 			t.Errorf("round %d: %d attempts", i, s.Attempts)
 		}
-		for range 64 {
-			w.now = w.now.Add(time.Second)
-			w.Expire()
-		}
+		w.pass(64)
 	}
 	w.phase("a", Failed)
 }
@@ -286,8 +280,7 @@ func TestCreatedPodThatIsGoneIsLookedUp(t *testing.T) {
 	id := w.launch()[0]
 	asked := make([]PodID, 0, 1)
 	for range 12 {
-		w.now = w.now.Add(time.Second)
-		w.Expire()
+		w.pass(1)
 		asked = append(asked, w.Decide("ns").Lookup...)
 	}
 	if !slices.Equal(asked, []PodID{id}) {
@@ -327,8 +320,7 @@ func TestLaunchesBackOff(t *testing.T) {
 			tried++
 			w.Launched("ns", l, "", &LaunchFailure{ReasonPodForbidden, "forbidden"})
 		}
-		w.now = w.now.Add(time.Second)
-		w.Expire()
+		w.pass(1)
 	}
 	if tried > 10 {
 		t.Errorf("%d launches in three minutes", tried)

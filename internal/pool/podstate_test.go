@@ -93,8 +93,7 @@ func TestNoPodLastsForEver(t *testing.T) {
 			reach(w, first)
 			deleted, replaced := false, false
 			for range 700 {
-				w.now = w.now.Add(time.Second)
-				w.Expire()
+				w.pass(1)
 				d := w.Decide("ns")
 				for _, l := range d.Launch {
 					w.Launched("ns", l, types.UID("pod-"+l.PodName), nil)

@@ -54,6 +54,14 @@ func (w *world) launch() (pods []PodID) {
 	return pods
 }
 
+// pass moves the clock on, second by second, and calls Expire after each, as the manager does.
+func (w *world) pass(seconds int) {
+	for range seconds {
+		w.now = w.now.Add(time.Second)
+		w.Expire()
+	}
+}
+
 // poll asks for a task without waiting.
 func (w *world) poll(id PodID) *Assignment {
 	w.t.Helper()
@@ -392,8 +400,7 @@ func TestStoredFilesAreToldOnceASecondWhileOthersFollow(t *testing.T) {
 		for stored := second.storedFrom; stored <= second.storedTo && stored > 0; stored++ {
 			w.Stored(pod, task, stored)
 		}
-		w.now = w.now.Add(time.Second)
-		w.Expire()
+		w.pass(1)
 		if changes != second.changes {
 			t.Errorf("%d changes after %d files were stored, want %d", changes, second.storedTo, second.changes)
 		}
