@@ -88,17 +88,25 @@ func (m *mount) access(ctx context.Context, what string) error {
 	return nil
 }
 
+// object returns what the store has at a key.
+func (b *bucket) object(key string) (object, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o, ok := b.objects[key]
+	if !ok {
+		return object{}, errNoObject
+	}
+	return o, nil
+}
+
 // NewRangeReader implements driver.Bucket.
 func (m *mount) NewRangeReader(ctx context.Context, key string, offset, length int64, _ *driver.ReaderOptions) (driver.Reader, error) {
 	if err := m.access(ctx, "read "+m.p.w.alias(key)); err != nil {
 		return nil, err
 	}
-	b := m.p.w.bucket
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	o, ok := b.objects[key]
-	if !ok {
-		return nil, errNoObject
+	o, err := m.p.w.bucket.object(key)
+	if err != nil {
+		return nil, err
 	}
 	part := o.data[min(offset, int64(len(o.data))):]
 	if length >= 0 {
@@ -208,12 +216,9 @@ func (m *mount) Attributes(ctx context.Context, key string) (*driver.Attributes,
 	if err := m.access(ctx, "stat "+m.p.w.alias(key)); err != nil {
 		return nil, err
 	}
-	b := m.p.w.bucket
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	o, ok := b.objects[key]
-	if !ok {
-		return nil, errNoObject
+	o, err := m.p.w.bucket.object(key)
+	if err != nil {
+		return nil, err
 	}
 	return &driver.Attributes{ModTime: o.written, CreateTime: o.written, Size: int64(len(o.data))}, nil
 }
