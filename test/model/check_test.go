@@ -4,6 +4,9 @@
 package model
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // The ends that count as attempts: the pod or the render is at fault. A task that was taken from a cut-off pod ends as partition.
@@ -38,6 +43,7 @@ func (w *world) check(load workload) {
 		if job := w.job(load.jobKey(i)); job != nil && job.Finished() {
 			w.checkAttempts(job)
 			w.checkFiles(job)
+			w.checkStored(job)
 			w.checkWrites(job)
 		}
 	}
@@ -95,6 +101,28 @@ func (w *world) checkFiles(job *platenv1alpha1.RenderJob) {
 			case len(f.revisions) > w.versions(job):
 				w.violate("one committed file a page", "%s: %s has %d revisions in %d calls", key, path, len(f.revisions), f.calls)
 			}
+		}
+	}
+}
+
+// checkStored checks that the content store has the bytes that status names, whatever pods of lost attempts have sent since.
+func (w *world) checkStored(job *platenv1alpha1.RenderJob) {
+	key := client.ObjectKeyFromObject(job)
+	folder := fmt.Sprintf("jobs/%s/%s/%s/", job.Namespace, job.UID, task.Revision(job))
+	w.bucket.mu.Lock()
+	defer w.bucket.mu.Unlock()
+	if len(job.Status.Pages) == 0 || w.plan.wipe > 0 {
+		return
+	}
+	var manifest content.Manifest
+	if err := json.Unmarshal(w.bucket.objects[folder+"manifest.json"].data, &manifest); err != nil {
+		w.violate("stored files are those in status", "%s: manifest: %v", key, err)
+		return
+	}
+	for _, p := range job.Status.Pages {
+		sum := sha256.Sum256(w.bucket.objects[fmt.Sprintf("%s%d/%d.png", folder, manifest.Attempt, p.Page)].data)
+		if hex.EncodeToString(sum[:]) != p.SHA256 {
+			w.violate("stored files are those in status", "%s: page %d", key, p.Page)
 		}
 	}
 }

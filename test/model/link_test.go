@@ -94,6 +94,11 @@ func (l *link) late(what string, r *http.Request) time.Duration {
 	}
 	d := w.between("late "+what, time.Second, 40*time.Second)
 	w.trace("%s: the body takes %s", what, d)
+	if w.happens(0.5, "cut during "+what) {
+		// Nothing else comes through meanwhile: the manager gives the job to another pod before the body arrives.
+		l.pod.ended(endedPartition)
+		l.pod.cut(d)
+	}
 	return d
 }
 

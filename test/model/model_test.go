@@ -22,6 +22,8 @@
 //	pool: a disruption counts, or an OOM kill does not only faults count as attempts (TestEveryFate, TestSeeds)
 //	pool: a silent render pod counts                   the attempts that count (TestEveryFate)
 //	content: the last manifest wins                    the first commit of a render wins (TestEveryWrite)
+//	content: attempts share keys                       stored files are those in status (TestLatePages)
+//	pool: no running render is adopted                 the outcome is that of a run without faults (TestEveryWrite)
 //	renderjob: failed uploads are not repeated         uploads are retried once the connection is Ready again
 //	renderjob: each wait is written at once            a write says something new, writes are bounded
 //	renderjob: two managers replace each other's words requests are bounded
@@ -194,6 +196,16 @@ func TestEveryFate(t *testing.T) {
 				report(t, r)
 			})
 		}
+	}
+}
+
+// TestLatePages lets pages of lost attempts arrive after those of later ones.
+func TestLatePages(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			report(t, simulate(t, seed, workload{namespaces: 1, jobs: 2, pages: 3, connections: 1, maxPods: 3, backoffLimit: new(int32(5))},
+				plan{faultsUntil: time.Minute, partition: 0.6, latePage: 0.4}))
+		})
 	}
 }
 

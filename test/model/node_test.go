@@ -73,6 +73,8 @@ type pod struct {
 	cutUntil time.Time
 	// begun is true once a container runs.
 	begun bool
+	// job and attempt that the pod renders.
+	job, attempt string
 }
 
 var (
@@ -292,6 +294,8 @@ func (n *node) removed(uid types.UID) {
 	if p != nil {
 		n.tasks.Go(func() {
 			_ = sleep(n.ctx, n.w.between("removal of "+p.name, 10*time.Millisecond, 500*time.Millisecond))
+			// A node that is cut off does not hear that its pod is gone: the containers go on for a while.
+			_ = sleep(n.ctx, min(p.isCut()+time.Second, time.Minute))
 			p.stop(errRemoved)
 		})
 	}
@@ -321,24 +325,21 @@ func (p *pod) Render(ctx context.Context, task render.Task, sink render.Sink) (_
 	attempt := fmt.Sprintf("%s %d", job, number)
 	n.mu.Unlock()
 	w.trace("%s renders %s", p.name, attempt)
-	ended := func(how string) {
-		w.trace("%s: %s: %s", p.name, attempt, how)
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.ends[job] = append(n.ends[job], end{time.Now(), how})
-	}
+	p.mu.Lock()
+	p.job, p.attempt = job, attempt
+	p.mu.Unlock()
 	defer func() {
 		switch {
 		case errors.Is(context.Cause(p.ctx), errTerm), errors.Is(context.Cause(p.ctx), errRemoved):
-			ended(endedDisrupted)
+			p.ended(endedDisrupted)
 		case err == nil:
-			ended(endedWell)
+			p.ended(endedWell)
 		case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-			ended(endedHang)
+			p.ended(endedHang)
 		case ctx.Err() != nil:
-			ended(endedGone)
+			p.ended(endedGone)
 		default:
-			ended(endedBad)
+			p.ended(endedBad)
 		}
 	}()
 	files := task.Files()
@@ -348,7 +349,7 @@ func (p *pod) Render(ctx context.Context, task render.Task, sink render.Sink) (_
 			return nil, &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "rendering took too long", Terminal: true, Err: err}
 		}
 		if i == at {
-			if err := p.suffer(ctx, fate, attempt, ended); err != nil {
+			if err := p.suffer(ctx, fate, attempt); err != nil {
 				return nil, err
 			}
 		}
@@ -367,6 +368,17 @@ func (p *pod) Render(ctx context.Context, task render.Task, sink render.Sink) (_
 // pageOf returns the bytes of a file that an attempt renders.
 func pageOf(attempt string, f file.File) []byte {
 	return fmt.Appendf(nil, "%s: page %d of %s", attempt, f.Page, f.Name)
+}
+
+// ended records how the attempt ends that the pod renders.
+func (p *pod) ended(how string) {
+	p.mu.Lock()
+	job, attempt := p.job, p.attempt
+	p.mu.Unlock()
+	p.node.w.trace("%s: %s: %s", p.name, attempt, how)
+	p.node.mu.Lock()
+	defer p.node.mu.Unlock()
+	p.node.ends[job] = append(p.node.ends[job], end{time.Now(), how})
 }
 
 // fateOf decides how an attempt ends, by its number from 1.
@@ -388,24 +400,24 @@ func (w *world) fateOf(attempt string, number int) string {
 	return endedWell
 }
 
-// suffer lets the fate of an attempt befall it. It tells ended how the attempt ends, unless its render will show it.
-func (p *pod) suffer(ctx context.Context, fate, attempt string, ended func(how string)) error {
+// suffer lets the fate of an attempt befall it. It records how the attempt ends, unless its render will show it.
+func (p *pod) suffer(ctx context.Context, fate, attempt string) error {
 	w := p.node.w
 	switch fate {
 	case endedOOM, endedCrash:
-		ended(fate)
+		p.ended(fate)
 		p.stop(map[string]error{endedOOM: errOOM, endedCrash: errCrash}[fate])
 		<-ctx.Done()
 		return ctx.Err()
 	case endedSilent:
-		ended(fate)
+		p.ended(fate)
 		p.cut(24 * time.Hour)
 		<-p.ctx.Done()
 		return p.ctx.Err()
 	case endedPartition:
 		d := w.between("partition of "+attempt, time.Second, 40*time.Second)
 		w.trace("%s is cut off for %s", p.name, d)
-		ended(fate)
+		p.ended(fate)
 		p.cut(d)
 	case endedDeleted, endedEvicted:
 		w.trace("%s: %s", p.name, fate)
@@ -417,7 +429,7 @@ func (p *pod) suffer(ctx context.Context, fate, attempt string, ended func(how s
 	case endedBad:
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed"}
 	case endedHang:
-		ended(fate)
+		p.ended(fate)
 		<-ctx.Done()
 		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "rendering took too long", Terminal: true, Err: ctx.Err()}
 	}

@@ -419,7 +419,10 @@ func (w *world) final(load workload) map[string]string {
 			said = append(said, fmt.Sprintf("%s=%s %s", c.Type, c.Status, c.Reason))
 		}
 		slices.Sort(said)
-		final[key.String()] = fmt.Sprintf("%v pages=%d attempts=%d", said, len(job.Status.Pages), ptr.Deref(job.Status.Attempts, 0))
+		w.node.mu.Lock()
+		renders := w.node.renders[job.Name] // a hand-over must keep a render that runs
+		w.node.mu.Unlock()
+		final[key.String()] = fmt.Sprintf("%v pages=%d attempts=%d renders=%d", said, len(job.Status.Pages), ptr.Deref(job.Status.Attempts, 0), renders)
 	}
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
