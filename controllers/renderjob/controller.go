@@ -138,7 +138,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
 	for _, shrink := range []func(*platenv1alpha1.RenderJobStatus){leaveOutUploads, leaveOutFiles} {
 		if isTooLarge(err) {
-			// The cache has no managed fields, so that nobody knew. What the user gave the job leaves no room for all of it.
+			// The object is larger than the cache shows, which drops managed fields: what the user gave the job leaves no room for the whole status.
 			shrink(&after.Status)
 			next, written, err = r.status.Finish(ctx, s.job, after, outcome)
 		}

@@ -31,7 +31,7 @@ type usage struct {
 
 	mu    sync.Mutex
 	bytes map[string]int64
-	// since has the changes since the present walk began, nil without a walk.
+	// since has what was written and removed since the running walk began; nil if none runs.
 	since map[string]int64
 	// full is when a write last found no room.
 	full time.Time

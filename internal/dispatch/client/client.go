@@ -43,7 +43,7 @@ var (
 	errDenied = errors.New("the dispatch server does not accept this pod")
 	// errRefused means that the dispatch server would refuse the same request again.
 	errRefused = errors.New("the dispatch server refuses the request")
-	// errLost means that the dispatch server misses a file that it has taken, and that this pod has let go of.
+	// errLost means that a file that the dispatch server had taken is gone. This pod does not have it any more either.
 	errLost = errors.New("the dispatch server has lost a file")
 )
 

@@ -177,10 +177,10 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 			s.send(w, assignment, task)
 			return
 		case reconcile.AsTerminal(err) == nil && reconcile.AsWaiting(err) == nil:
-			s.tryAgain(w) // what does not answer now is not asked for each job of the queue
+			s.tryAgain(w) // the next job would fail for the same reason, such as an API server that does not answer
 			return
 		}
-		// The pod takes the next one.
+		// The job failed or waits: the pod takes the next one.
 	}
 }
 
@@ -346,7 +346,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	failpoint.Hit("content.before-commit")
-	// The first commit of a revision wins, so a failure after it means no more than another answer.
+	// The first commit of a revision wins: if what follows it fails, the pod's next report finds it and changes nothing.
 	_, err = s.Store.PutManifest(r.Context(), ref(assignment), manifest)
 	switch {
 	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
