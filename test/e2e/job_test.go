@@ -160,14 +160,14 @@ var _ = Describe("A RenderJob", func() {
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "curious"}, Spec: platenv1alpha1.RenderTemplateSpec{
 			Pages: []platenv1alpha1.TemplatePage{{
 				Name: "a", Width: 320, Height: 180,
-				HTML: `<img src="http://platen-content.platen-system.svc:8082/content/x"><img src="http://dropboxsim.platen-system.svc:8090/_sim/curious.png">`,
+				HTML: `<img src="http://platen-content.platen-system.svc.cluster.local:8082/content/x"><img src="http://dropboxsim.platen-system.svc.cluster.local:8090/_sim/curious.png">`,
 			}},
 		}})
 		job := w.run(ctx, w.job("curious", func(j *platenv1alpha1.RenderJob) { j.Spec.TemplateRef.Name = "curious" }))
-		Expect(warnings(job)).To(ContainElement(ContainSubstring("Could not load http://dropboxsim.platen-system.svc:8090")))
+		Expect(warnings(job)).To(ContainElement(ContainSubstring("Could not load http://dropboxsim.platen-system.svc.cluster.local:8090")))
 		log, err := c.Kube().CoreV1().Pods(w.namespace).GetLogs(job.Status.PodName, &corev1.PodLogOptions{}).DoRaw(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		for _, host := range []string{"platen-content.platen-system.svc:8082", "dropboxsim.platen-system.svc:8090"} {
+		for _, host := range []string{"platen-content.platen-system.svc.cluster.local:8082", "dropboxsim.platen-system.svc.cluster.local:8090"} {
 			Expect(string(log)).To(ContainSubstring(`a page requested an address that is not allowed","host":"` + host))
 		}
 	})
