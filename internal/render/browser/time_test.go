@@ -105,6 +105,11 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 			</rect><circle r=0><animate attributeName=r from=0 to=1 dur=0.3s fill=freeze /></circle></svg>`,
 			40, [3]int{40, 120, 184},
 		},
+		"SVG, ended while the page loaded": {
+			bars + `<svg id=s width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s fill=freeze /></rect></svg>
+			<script>s.setCurrentTime(3)</script>`,
+			200, [3]int{0, 100, 180},
+		},
 		"SVG, paused": {
 			bars + `<svg id=s width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s fill=freeze /></rect></svg>
 			<script>s.pauseAnimations(); s.setCurrentTime(0.25)</script>`,

@@ -28,17 +28,24 @@
     if (total !== '' && total.trim() !== 'indefinite') lengths.push(seconds(total));
     return lengths.length > 0 ? Math.min(...lengths) : Infinity;
   };
+  // start returns the second at which an animation begins, undefined if it has ended or waits for an event.
+  const start = (element) => {
+    try {
+      return element.getStartTime();
+    } catch {
+      return undefined;
+    }
+  };
   const list = [];
   for (const svg of root.querySelectorAll('svg')) {
     if (svg.ownerSVGElement !== null || svg.animationsPaused()) continue;
     const entry = { svg, end: 0, round: 0, endless: [] };
-    for (const element of svg.querySelectorAll('animate, animateMotion, animateTransform, set')) {
-      let begin = 0;
-      try {
-        begin = element.getStartTime();
-      } catch {
-        continue; // it waits for an event
-      }
+    const elements = [...svg.querySelectorAll('animate, animateMotion, animateTransform, set')];
+    // On a page that took long to load, some have ended. At their beginning they tell when they start.
+    if (elements.some((element) => start(element) === undefined)) svg.setCurrentTime(0);
+    for (const element of elements) {
+      const begin = start(element);
+      if (begin === undefined) continue; // it waits for an event
       const active = length(element);
       if (Number.isFinite(active)) {
         entry.end = Math.max(entry.end, begin + active);
