@@ -4,7 +4,9 @@
 package blobstore
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -135,7 +137,7 @@ func statusOfOthers(err error) int {
 		return azure.StatusCode
 	}
 	if token := (*oauth2.RetrieveError)(nil); errors.As(err, &token) {
-		switch token.ErrorCode { // of RFC 6749, section 5.2; any other answer is not the service's, and the credentials may be valid
+		switch oauthError(token) { // of RFC 6749, section 5.2; any other answer is not the service's, and the credentials may be valid
 		case "invalid_grant", "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
 			return http.StatusUnauthorized
 		}
@@ -145,6 +147,16 @@ func statusOfOthers(err error) int {
 		return 0
 	}
 	return 0
+}
+
+// oauthError returns the error code in the answer of a token service; empty if the answer is somebody else's. golang.org/x/oauth2/jwt leaves it in
+// the body.
+func oauthError(err *oauth2.RetrieveError) string {
+	var body struct {
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal(err.Body, &body) // a body that is not JSON has none
+	return cmp.Or(err.ErrorCode, body.Error)
 }
 
 // codeOf returns the service's code of an error, such as NoSuchBucket; empty if there is none.

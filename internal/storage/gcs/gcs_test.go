@@ -85,7 +85,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("PUT /session/{id}", s.chunk)
 	switch {
 	case len(s.answers) > 0:
+		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(s.answers[0])
+		if s.answers[0] == http.StatusBadRequest { // RFC 6749, 5.2
+			_, _ = w.Write([]byte(`{"error":"invalid_grant","error_description":"Invalid JWT Signature."}`))
+		}
 		s.answers = s.answers[1:]
 	case s.authorized && r.URL.Path != "/token" && r.Header.Get("Authorization") != "Bearer "+token:
 		w.WriteHeader(http.StatusUnauthorized)
