@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/test/chaos"
 	"github.com/platen-dev/platen/test/cluster"
 	"github.com/platen-dev/platen/test/node"
 )
@@ -231,16 +230,4 @@ var _ = Describe("The queue", Serial, func() {
 		AddReportEntry("unfinished jobs of the flood", waiting)
 		Expect(waiting).To(BeNumerically(">", 0), "the jobs of the other namespace waited for all of the flood")
 	}, SpecTimeout(2*time.Minute))
-})
-
-var _ = Describe("Processes that are killed at random", Serial, func() {
-	It("cost no job, no page and no attempt but those of the killed pods", func(ctx SpecContext) {
-		onDevcluster()
-		outcome, err := chaos.Round(ctx, chaos.Options{
-			Cluster: c, Jobs: 40, Seed: uint64(GinkgoRandomSeed()), MinPause: 500 * time.Millisecond, MaxPause: 2 * time.Second, MaxKills: 10,
-			Timeout: 4 * time.Minute, Log: GinkgoWriter,
-		})
-		Expect(err).NotTo(HaveOccurred())
-		AddReportEntry("outcome", fmt.Sprintf("%+v", outcome))
-	}, SpecTimeout(5*time.Minute))
 })
