@@ -277,13 +277,11 @@ func (t *tryCommand) save(ctx context.Context, c *cluster, job *platenv1alpha1.R
 
 // noPod returns an error with advice if the job waits for a render pod that will not start.
 func (t *tryCommand) noPod(job *platenv1alpha1.RenderJob) error {
-	switch word, sentence := stage(job); {
-	case word != platenv1alpha1.QueuedReason && word != platenv1alpha1.RetryingReason:
-		return nil
-	case isImageProblem(sentence):
+	switch reason, sentence := stage(job); reason {
+	case platenv1alpha1.ImagePullFailedReason:
 		return fmt.Errorf("the renderer's image is missing: %s; push it to where the nodes pull from, or load it into them, and check its name (RENDERER_IMAGE of deployment %s in namespace %s)",
 			sentence, managerDeployment, t.platenNamespace)
-	case strings.Contains(sentence, "forbidden"), strings.Contains(sentence, "denied the request"):
+	case platenv1alpha1.QuotaExceededReason, platenv1alpha1.PodForbiddenReason:
 		return t.explain(errors.New(sentence), job.Namespace)
 	default:
 		return nil

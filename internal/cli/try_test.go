@@ -91,24 +91,27 @@ func TestTrySaysWhatIsMissing(t *testing.T) {
 }
 
 func TestTryKnowsWhenNoPodWillCome(t *testing.T) {
-	for message, want := range map[string]string{
-		"waiting for a render pod":                         "",
-		"render pod hello-0 waits: Unschedulable: 0/1":     "",
-		"render pod hello-0 waits: ErrImagePull: no match": "RENDERER_IMAGE of deployment platen-manager in namespace platen-system",
-		`render pod could not be created: pods "hello-0" is forbidden: exceeded quota: small, requested: pods=1`:                                "kubectl get resourcequota -n marketing",
-		`render pod could not be created: pods "hello-0" is forbidden: violates PodSecurity "restricted:latest": seccompProfile`:                "labels pod-security.kubernetes.io/*",
-		`render pod could not be created: pods "hello-0" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi`:            "an admission policy or limit of the namespace",
-		`render pod could not be created: admission webhook "validate.kyverno.svc-fail" denied the request: resource Pod/marketing/hello-0 was`: "an admission policy or limit of the namespace",
+	for name, c := range map[string]struct{ reason, message, want string }{
+		"no pod is free":   {platenv1alpha1.QueuedReason, "waiting for a render pod", ""},
+		"no node has room": {platenv1alpha1.UnschedulableReason, "no node has room for a render pod", ""},
+		"image":            {platenv1alpha1.ImagePullFailedReason, "a node cannot pull the image x of a render pod", "RENDERER_IMAGE of deployment platen-manager in namespace platen-system"},
+		"quota":            {platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small", "kubectl get resourcequota -n marketing"},
+		"pod security":     {platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile`, "labels pod-security.kubernetes.io/*"},
+		"limit range": {
+			platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi`,
+			"an admission policy or limit of the namespace",
+		},
+		"webhook": {platenv1alpha1.PodForbiddenReason, `admission webhook "validate.kyverno.svc-fail" denied the request`, "an admission policy or limit of the namespace"},
 	} {
-		t.Run(message, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "hello-x"}}
 			job.Status.ObservedGeneration = new(int64)
 			job.Status.Conditions = []metav1.Condition{{
-				Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: platenv1alpha1.QueuedReason, Message: message,
+				Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: c.reason, Message: c.message,
 			}}
 			err := (&tryCommand{platenNamespace: platenNamespace}).noPod(job)
-			if (err != nil) != (want != "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), message)) {
-				t.Errorf("got %v, want %q", err, want)
+			if (err != nil) != (c.want != "") || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.message)) {
+				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}

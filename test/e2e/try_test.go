@@ -113,6 +113,6 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 		}
 		before := setImage(ctx, "127.0.0.1:1/renderer:missing")
 		DeferCleanup(func(ctx SpecContext) { setImage(ctx, before) })
-		expectFailure(ctx, newWorkspace(ctx), "the renderer's image is missing: render pod render-")
+		expectFailure(ctx, newWorkspace(ctx), "the renderer's image is missing: a node cannot pull the image 127.0.0.1:1/renderer:missing")
 	})
 })

@@ -92,10 +92,10 @@ func TestTry(t *testing.T) {
 	empty(t, namespace)
 }
 
-// queued plays a manager that cannot get a render pod.
-func queued(message string) func(*platenv1alpha1.RenderJob) {
+// waits plays a manager that cannot get a render pod.
+func waits(reason, message string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
-		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.QueuedReason, message)
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, reason, message)
 	}
 }
 
@@ -108,16 +108,16 @@ func TestTryFails(t *testing.T) {
 		text string
 	}{
 		"the renderer's image is missing": {
-			end:  queued(`render pod hello-x waits: ErrImagePull: failed to resolve "registry.example/renderer:v1"`),
-			code: 1, text: "the renderer's image is missing: render pod hello-x waits: ErrImagePull",
+			end:  waits(platenv1alpha1.ImagePullFailedReason, "a node cannot pull the image registry.example/renderer:v1 of a render pod"),
+			code: 1, text: "the renderer's image is missing: a node cannot pull the image registry.example/renderer:v1",
 		},
 		"a quota is used up": {
-			end:  queued(`render pod could not be created: pods "hello-x" is forbidden: exceeded quota: small`),
+			end:  waits(platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small"),
 			code: 1, text: "kubectl get resourcequota -n ",
 		},
 		"no node has room": {
-			end:  queued("render pod hello-x waits: Unschedulable: 0/1 nodes are available: 1 Insufficient memory."),
-			args: []string{"--timeout", "2s"}, code: 5, text: "the card is not rendered after 2s: render pod hello-x waits: Unschedulable",
+			end:  waits(platenv1alpha1.UnschedulableReason, "no node has room for a render pod"),
+			args: []string{"--timeout", "2s"}, code: 5, text: "the card is not rendered after 2s: no node has room for a render pod",
 		},
 		"the render fails": {
 			end: func(job *platenv1alpha1.RenderJob) {
