@@ -47,8 +47,9 @@ func ProblemOf(pod *corev1.Pod) Problem {
 }
 
 // endings are the reasons of pods that the kubelet or a controller ended for the node's sake (k8s.io/kubernetes/pkg/kubelet). They come
-// without the condition DisruptionTarget on some versions.
-var endings = []string{"Evicted", "Preempting", "NodeShutdown", "Terminated", "NodeLost", "Shutdown"}
+// without the condition DisruptionTarget on some versions. Evicted is not one: the kubelet evicts without the condition what has used more
+// storage than its own limit, and would do so again.
+var endings = []string{"Preempting", "NodeShutdown", "Terminated", "NodeLost", "Shutdown"}
 
 // Disrupted reports whether the cluster ended a pod: a drain, a preemption, an eviction or the shutdown of its node. Like a podFailurePolicy
 // of a batch/v1 Job, it reads the condition DisruptionTarget (https://kep.k8s.io/3329). A container that the kernel killed for its memory is
