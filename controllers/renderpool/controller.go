@@ -98,6 +98,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
+// staleInterval is when to report again after the cache has shown a RenderPool without its last status.
+const staleInterval = time.Second
+
 // request is the request for a namespace's pods.
 func request(namespace string) ctrlreconcile.Request {
 	return ctrlreconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: platenv1alpha1.RenderPoolName}}
@@ -117,8 +120,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	plan := r.plan(renderPool)
 	after, err := r.keep(ctx, req.Namespace, plan, renderPool != nil)
-	if err != nil || renderPool == nil || r.status.IsStale(renderPool) {
+	if err != nil || renderPool == nil {
 		return ctrl.Result{RequeueAfter: after}, err
+	}
+	if r.status.IsStale(renderPool) { // the watch shows no changes of status
+		return ctrl.Result{RequeueAfter: sooner(after, staleInterval)}, nil
 	}
 	next, err := r.report(ctx, renderPool, plan)
 	return ctrl.Result{RequeueAfter: sooner(after, next)}, err

@@ -231,6 +231,30 @@ var _ = Describe("The render pods of a namespace", func() {
 			Eventually(polled).Should(Receive(BeNil()))
 		})
 
+		It("are counted while ready ones render, though no pod changes", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1})
+			pod := expectPods(ctx, 1)[0]
+			polls, stop := context.WithCancel(ctx)
+			defer stop()
+			taken := make(chan *pool.Assignment, 1)
+			go func() {
+				for polls.Err() == nil {
+					assignment, err := renderPool.Next(polls, id(pod)) // as a pod does
+					if err != nil || assignment != nil {
+						taken <- assignment
+						return
+					}
+				}
+			}()
+			// All is quiet: the status is written, and nothing else is to come.
+			Eventually(func() *metav1.Condition { return ready(ctx, own) }).WithTimeout(15 * time.Second).Should(HaveField("Status", metav1.ConditionTrue))
+			Eventually(func() *int32 { _ = ready(ctx, own); return own.Status.Starting }).WithTimeout(15 * time.Second).Should(HaveValue(BeZero()))
+			Consistently(func() *int32 { _ = ready(ctx, own); return own.Status.Ready }).WithTimeout(6 * time.Second).Should(HaveValue(BeEquivalentTo(1)))
+			enqueue(create(ctx, "summer"))
+			Eventually(taken).Should(Receive(Not(BeNil())))
+			Eventually(func() *int32 { _ = ready(ctx, own); return own.Status.Busy }).WithTimeout(15 * time.Second).Should(HaveValue(BeEquivalentTo(1)))
+		})
+
 		It("are replaced when it changes", func(ctx SpecContext) {
 			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1})
 			first := expectPods(ctx, 1)[0]

@@ -96,8 +96,8 @@ func (r *Reconciler) report(ctx context.Context, before *platenv1alpha1.RenderPo
 	counts := r.Pool.Status(before.Namespace)
 	after := before.DeepCopy()
 	outcome := setStatus(after, counts, plan, metav1.NewTime(now))
-	if counts != (pool.Status{Ready: counts.Ready}) {
-		again = countInterval // jobs are rendered: the counts change
+	if counts.Ready+counts.Busy+counts.Starting+counts.Queued > 0 {
+		again = countInterval // ready pods take jobs without a change of any object
 	}
 	last, _ := r.counted.Load(key)
 	if at, ok := last.(time.Time); ok && now.Sub(at) < countInterval && sameConditions(before, after) {
