@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -114,10 +115,19 @@ func (s *podSettings) guard(c client.Client) (client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--dispatch-bind-address: '%s' must be the number of a port", text)
 	}
-	return &netpolicy.Keeper{Client: c, Now: time.Now, Config: func() netpolicy.Config {
-		return netpolicy.Config{
-			PodLabels: renderpool.Selector, ManagerNamespace: s.options.namespace, ManagerLabels: managerLabels,
-			DispatchPort: port, Outbound: *s.policy.Load(),
-		}
-	}}, nil
+	return &netpolicy.Keeper{Client: c, Now: time.Now, Config: func(pod *corev1.Pod) netpolicy.Config { return s.policyConfig(pod, port) }}, nil
+}
+
+// policyConfig returns the configuration of the NetworkPolicy for a render pod, which lets pages reach what the pod's proxy does: also the
+// egress of its RenderPool.
+func (s *podSettings) policyConfig(pod *corev1.Pod, dispatchPort int) netpolicy.Config {
+	policy := *s.policy.Load()
+	var allowed outbound.Prefixes
+	if err := allowed.Set(podspec.OutboundAllow(pod)); err == nil {
+		policy.Allowed = allowed
+	}
+	return netpolicy.Config{
+		PodLabels: renderpool.Selector, ManagerNamespace: s.options.namespace, ManagerLabels: managerLabels,
+		DispatchPort: dispatchPort, Outbound: policy,
+	}
 }

@@ -100,8 +100,8 @@ func inside(outer, inner netip.Prefix) bool {
 // Keeper is a client that creates render pods only in namespaces that have their NetworkPolicy.
 type Keeper struct {
 	client.Client
-	// Config returns the configuration at this time.
-	Config func() Config
+	// Config returns the configuration at this time for the namespace of a new render pod. What its pages may reach may be the pod's own.
+	Config func(*corev1.Pod) Config
 	Now    func() time.Time
 
 	mu sync.Mutex
@@ -117,15 +117,15 @@ type application struct {
 // Create implements client.Client. If the manager may not write NetworkPolicies, the pod is created without.
 func (k *Keeper) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
 	if pod, ok := object.(*corev1.Pod); ok {
-		if err := k.ensure(ctx, pod.Namespace); err != nil {
+		if err := k.ensure(ctx, pod); err != nil {
 			return err
 		}
 	}
 	return k.Client.Create(ctx, object, options...)
 }
 
-func (k *Keeper) ensure(ctx context.Context, namespace string) error {
-	config := k.Config()
+func (k *Keeper) ensure(ctx context.Context, pod *corev1.Pod) error {
+	namespace, config := pod.Namespace, k.Config(pod)
 	key := fmt.Sprint(config)
 	now := k.Now()
 	k.mu.Lock()

@@ -125,7 +125,7 @@ func TestPodsAreCreatedAfterTheirPolicy(t *testing.T) {
 		},
 	}).Build()
 	now, settings := time.Now(), config(t, "", "")
-	keeper := &Keeper{Client: c, Config: func() Config { return settings }, Now: func() time.Time { return now }}
+	keeper := &Keeper{Client: c, Config: func(*corev1.Pod) Config { return settings }, Now: func() time.Time { return now }}
 	create := func(name string) error {
 		return keeper.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name}})
 	}

@@ -65,6 +65,21 @@ func limits(c Config) corev1.ResourceList {
 	return list
 }
 
+// outboundAllow is the variable that has Config.OutboundAllow.
+const outboundAllow = "PLATEN_OUTBOUND_ALLOW"
+
+// OutboundAllow returns the prefixes that the pages of a render pod may reach even if they are private, separated by commas.
+func OutboundAllow(pod *corev1.Pod) string {
+	for _, container := range pod.Spec.Containers {
+		for _, e := range container.Env {
+			if e.Name == outboundAllow {
+				return e.Value
+			}
+		}
+	}
+	return ""
+}
+
 // HashLabel of a render pod has the hash of what it is made from.
 const HashLabel = "platen.dev/pod-hash"
 
@@ -117,7 +132,7 @@ func build(c Config, namespace, name string) *corev1.Pod {
 					{Name: "HOME", Value: "/tmp"},
 					{Name: "PLATEN_DISPATCH_URL", Value: c.DispatchURL},
 					{Name: "PLATEN_DISPATCH_CA", Value: c.DispatchCA},
-					{Name: "PLATEN_OUTBOUND_ALLOW", Value: c.OutboundAllow},
+					{Name: outboundAllow, Value: c.OutboundAllow},
 					{Name: "PLATEN_OUTBOUND_DENY", Value: c.OutboundDeny},
 					{Name: "PLATEN_MAX_PIXELS", Value: strconv.Itoa(c.MaxPixels)},
 					{Name: "PLATEN_RENDERS_PER_BROWSER", Value: strconv.Itoa(c.RendersPerBrowser)},
