@@ -88,10 +88,11 @@ type PodOverlay struct {
 	// +kubebuilder:validation:MaxItems=8
 	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
 
-	// priorityClassName of the pods.
+	// priorityClassName of the pods. The system's classes are refused.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system-')",message="must not be a class of the system"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
 	// runtimeClassName of the pods, such as gvisor or kata.

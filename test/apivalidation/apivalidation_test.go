@@ -89,6 +89,7 @@ func TestRefusals(t *testing.T) {
 		"pool, egress no prefix":    {"RenderPool", "egress: {allow: [10.1.0.0]}", "must be a prefix of IP addresses"},
 		"pool, a platform's label":  {"RenderPool", "podTemplate: {labels: {app.kubernetes.io/component: x}}", "a label with a prefix must be one of"},
 		"pool, a network":           {"RenderPool", "podTemplate: {annotations: {k8s.v1.cni.cncf.io/networks: x}}", "an annotation with a prefix must be one of"},
+		"pool, a system's class":    {"RenderPool", "podTemplate: {priorityClassName: system-node-critical}", "must not be a class of the system"},
 		"pool, a field of the pod":  {"RenderPool", "podTemplate: {hostNetwork: true}", "field not declared in schema"},
 		"pool, its containers":      {"RenderPool", "podTemplate: {containers: []}", "field not declared in schema"},
 		"pool, its service account": {"RenderPool", "podTemplate: {serviceAccountName: admin}", "field not declared in schema"},
