@@ -138,8 +138,13 @@ func run(ctx context.Context, o options) error {
 	}
 	renderPool := pool.New(pool.Options{
 		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
-		JobChanged:       jobChanged,
-		NamespaceChanged: func(name string) { namespaceEvents <- event.TypedGenericEvent[string]{Object: name} },
+		JobChanged: jobChanged,
+		NamespaceChanged: func(name string) {
+			select {
+			case namespaceEvents <- event.TypedGenericEvent[string]{Object: name}:
+			case <-ctx.Done(): // the controllers have stopped
+			}
+		},
 	})
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return err

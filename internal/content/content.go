@@ -281,6 +281,15 @@ func (s *Store) Delete(ctx context.Context, ref Ref) (removed int, err error) {
 	return len(objects), s.Remove(ctx, objects...)
 }
 
+// DeleteAttempt deletes the files that one attempt at a render has stored, unless the render is committed.
+func (s *Store) DeleteAttempt(ctx context.Context, ref Ref, attempt int) error {
+	objects, err := s.Objects(ctx, ref)
+	if err != nil || slices.ContainsFunc(objects, func(o Object) bool { return o.Attempt == 0 }) {
+		return err
+	}
+	return s.Remove(ctx, slices.DeleteFunc(objects, func(o Object) bool { return o.Attempt != attempt })...)
+}
+
 // Remove deletes objects, manifests first: a render whose manifest is there has its files.
 func (s *Store) Remove(ctx context.Context, objects ...Object) error {
 	slices.SortStableFunc(objects, func(a, b Object) int { return cmp.Compare(a.Attempt, b.Attempt) })

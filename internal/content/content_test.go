@@ -391,3 +391,27 @@ func TestSignedPathsOutsideTheStoreAreNotServed(t *testing.T) {
 		}
 	}
 }
+
+func TestDeleteAttemptLeavesOtherAttemptsAndCommittedRenders(t *testing.T) {
+	store := open(t)
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	for _, attempt := range []int{1, 2} {
+		if _, err := store.Put(t.Context(), ref, attempt, page(1), strings.NewReader("x"), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{1, 2} { // the second call comes after the commit
+		if err := store.DeleteAttempt(t.Context(), ref, want); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Inspect(t.Context(), ref, 1, page(1)); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the attempt's file: %v", err)
+		}
+		if _, err := store.Inspect(t.Context(), ref, 2, page(1)); err != nil {
+			t.Errorf("the other attempt's file: %v", err)
+		}
+		if _, err := store.PutManifest(t.Context(), ref, Manifest{Attempt: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

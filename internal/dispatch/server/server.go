@@ -61,6 +61,7 @@ type Store interface {
 	Put(ctx context.Context, ref content.Ref, attempt int, f file.File, r io.Reader, maxBytes int64) (file.File, error)
 	Inspect(ctx context.Context, ref content.Ref, attempt int, f file.File) (file.File, error)
 	PutManifest(ctx context.Context, ref content.Ref, m content.Manifest) (content.Manifest, error)
+	DeleteAttempt(ctx context.Context, ref content.Ref, attempt int) error
 }
 
 // Options of a Server. All fields but MaxPage are required.
@@ -285,7 +286,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	case errors.Is(err, content.ErrTooLarge):
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
 	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
-		s.postpone(w, pod, assignment, err)
+		s.postpone(r.Context(), w, pod, assignment, err)
 	case err != nil:
 		s.log(assignment).Error(err, "Failed to store a file", "file", expected.Name)
 		s.tryAgain(w)
@@ -295,8 +296,12 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	}
 }
 
-// postpone puts a task back whose files find no room in the content store. The pod drops it.
-func (s *Server) postpone(w http.ResponseWriter, pod pool.PodID, a *pool.Assignment, err error) {
+// postpone puts a task back whose files find no room in the content store. The pod drops it. What the attempt has stored goes: nobody needs it,
+// and it would take the room of the next attempt.
+func (s *Server) postpone(ctx context.Context, w http.ResponseWriter, pod pool.PodID, a *pool.Assignment, err error) {
+	if err := s.Store.DeleteAttempt(ctx, ref(a), a.Attempt); err != nil {
+		s.log(a).Error(err, "Failed to delete the files of a postponed attempt; the next sweep does")
+	}
 	message := "the content store is full; the job is rendered when there is room again"
 	if errors.Is(err, content.ErrQuota) {
 		message = "the files of the namespace use up its quota of the content store; delete jobs that are not needed any more"
@@ -350,7 +355,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	_, err = s.Store.PutManifest(r.Context(), ref(assignment), manifest)
 	switch {
 	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
-		s.postpone(w, pod, assignment, err)
+		s.postpone(r.Context(), w, pod, assignment, err)
 		return
 	case err != nil:
 		s.log(assignment).Error(err, "Failed to store a manifest")

@@ -106,7 +106,7 @@ type world struct {
 	http    http.Handler
 	// limit of attempts after the first.
 	limit int
-	// full is the error of the store's Put.
+	// full is the error of the store's Put of the last page.
 	mu   sync.Mutex
 	full error
 	// task of the job, or why it cannot be built.
@@ -146,7 +146,7 @@ func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.F
 	b.w.mu.Lock()
 	full := b.w.full
 	b.w.mu.Unlock()
-	if full != nil {
+	if full != nil && f.Page == 3 {
 		return file.File{}, full
 	}
 	return b.Store.Put(ctx, ref, attempt, f, r, maxBytes)
@@ -583,6 +583,11 @@ func TestFullStorePostponesTheJob(t *testing.T) {
 			w.mu.Unlock()
 			if state := w.await(pool.Rendered); state.Attempts != 1 {
 				t.Errorf("%d attempts, want 1", state.Attempts)
+			}
+			// What the postponed attempts have stored would keep the store full.
+			objects, err := w.store.Objects(t.Context(), content.Ref{Namespace: "ns", JobUID: "job"})
+			if err != nil || len(objects) != 3 {
+				t.Errorf("the store has %d objects, want two pages and a manifest: %+v, %v", len(objects), objects, err)
 			}
 		})
 	}
