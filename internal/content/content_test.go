@@ -415,3 +415,20 @@ func TestDeleteAttemptLeavesOtherAttemptsAndCommittedRenders(t *testing.T) {
 		}
 	}
 }
+
+// Finished jobs of earlier managers have URLs of files with the old keys in their statuses.
+func TestHandlerServesFilesWithOldKeysButNoManifest(t *testing.T) {
+	store := open(t)
+	for name, status := range map[string]int{"1.png": http.StatusOK, "manifest.json": http.StatusNotFound} {
+		key := "jobs/0c6ffb94-0000-4000-8000-000000000000/1/" + name
+		if err := store.put(t.Context(), key, strings.NewReader("x"), 10, blob.WriterOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		signer := NewSigner([]byte("key"), "https://content.example", time.Hour)
+		w := httptest.NewRecorder()
+		NewHandler(store, signer, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, signer.URL(key, name, time.Now()), nil))
+		if w.Code != status {
+			t.Errorf("%s: status %d, want %d", name, w.Code, status)
+		}
+	}
+}

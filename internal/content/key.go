@@ -47,9 +47,16 @@ const manifestName = "manifest.json"
 
 var keyPattern = regexp.MustCompile(`^jobs/([0-9a-z.-]{1,253})/([0-9A-Za-z-]{1,64})/([0-9a-z]{1,32})/(?:([1-9][0-9]{0,8})/[0-9a-z._-]{1,64}|manifest\.json)$`)
 
-// parseKey returns the render to which a key belongs, and the attempt, 0 for a manifest. ok is false for any other key.
+// oldPattern matches jobs/<job's UID>/<generation>/<file or manifest>, which the keys were once. Their files are still served, and swept.
+var oldPattern = regexp.MustCompile(`^jobs/([0-9A-Za-z-]{1,64})/([0-9]{1,18})/[0-9a-z._-]{1,64}$`)
+
+// parseKey returns the render to which a key belongs, and the attempt, 0 for a manifest. An old key has no namespace and no attempt. ok is
+// false for any other key.
 func parseKey(key string) (ref Ref, attempt int, ok bool) {
 	m := keyPattern.FindStringSubmatch(key)
+	if old := oldPattern.FindStringSubmatch(key); old != nil {
+		return Ref{JobUID: old[1], Revision: old[2]}, 0, true
+	}
 	if m == nil {
 		return Ref{}, 0, false
 	}

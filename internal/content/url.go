@@ -108,7 +108,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		if _, attempt, ok := parseKey(key); !ok || attempt == 0 {
+		if _, _, ok := parseKey(key); !ok || path.Base(key) == manifestName {
 			http.NotFound(w, r)
 			return
 		}

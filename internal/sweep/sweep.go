@@ -10,6 +10,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -150,10 +151,11 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 			return err
 		}
 		n := 0
-		if alive {
-			n, err = s.sweepJob(ctx, name, objects)
-		} else {
+		switch {
+		case !alive:
 			n, err = s.remove(ctx, objects, func(content.Object) bool { return true })
+		case ref.Namespace != "": // an old layout's files stay as long as their job
+			n, err = s.sweepJob(ctx, name, objects)
 		}
 		removed += n
 		objects = objects[:0]
@@ -177,8 +179,7 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 	return err
 }
 
-// sweepJob deletes those objects of a job that it does not need, and returns their number. An unfinished job needs all: it may return to an
-// earlier revision.
+// sweepJob deletes those objects of a job that it does not need, and returns their number.
 func (s *Sweeper) sweepJob(ctx context.Context, name string, objects []content.Object) (int, error) {
 	ref := objects[0].Ref
 	if !s.isDoubtful(objects) {
@@ -191,28 +192,38 @@ func (s *Sweeper) sweepJob(ctx context.Context, name string, objects []content.O
 	case err != nil:
 		return 0, fmt.Errorf("reading RenderJob %s: %w", name, err)
 	case !job.Finished():
-		return 0, nil
+		return s.remove(ctx, objects, lostAttempts(objects))
 	}
 	ref.Revision = task.Revision(job)
-	committed := 0
-	if manifest, err := s.Store.Manifest(ctx, ref); err == nil {
-		committed = manifest.Attempt
-	}
+	manifest, err := s.Store.Manifest(ctx, ref)
+	failed := errors.Is(err, content.ErrNotFound) && len(job.Status.Pages) == 0
 	return s.remove(ctx, objects, func(o content.Object) bool {
-		return o.Ref != ref || committed > 0 && o.Attempt > 0 && o.Attempt != committed
+		return o.Ref != ref || failed || err == nil && o.Attempt > 0 && o.Attempt != manifest.Attempt
 	})
 }
 
-// isDoubtful reports whether a job that exists may not need all of these objects: they are of several revisions or attempts.
+// lostAttempts returns which objects an unfinished job does not need: those of all attempts but the last one at a revision that is not
+// rendered. It needs all that are rendered, because it may return to an earlier revision.
+func lostAttempts(objects []content.Object) func(content.Object) bool {
+	rendered, last := map[content.Ref]bool{}, map[content.Ref]int{}
+	for _, o := range objects {
+		rendered[o.Ref] = rendered[o.Ref] || o.Attempt == 0
+		last[o.Ref] = max(last[o.Ref], o.Attempt)
+	}
+	return func(o content.Object) bool { return !rendered[o.Ref] && o.Attempt < last[o.Ref] }
+}
+
+// isDoubtful reports whether a job that exists may not need all of these objects: they are not those of one render.
 func (s *Sweeper) isDoubtful(objects []content.Object) bool {
-	attempt := 0
+	attempt, rendered := 0, false
 	for _, o := range objects {
 		if o.Ref != objects[0].Ref || attempt > 0 && o.Attempt > 0 && o.Attempt != attempt {
 			return true
 		}
 		attempt = max(attempt, o.Attempt)
+		rendered = rendered || o.Attempt == 0
 	}
-	return false
+	return !rendered
 }
 
 // remove deletes those of a job's objects that are unneeded and older than the grace. It returns their number.

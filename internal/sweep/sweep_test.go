@@ -6,6 +6,8 @@ package sweep
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +33,7 @@ type world struct {
 	*Sweeper
 	t        *testing.T
 	store    *content.Store
+	folder   string
 	api      client.Client
 	cache    client.Client
 	requests []string
@@ -39,7 +42,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	store, err := content.Open(t.Context(), "file://"+t.TempDir(), content.Options{})
+	folder := t.TempDir()
+	store, err := content.Open(t.Context(), "file://"+folder, content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store, now: time.Now().Add(time.Hour)}
+	w := &world{t: t, store: store, folder: folder, now: time.Now().Add(time.Hour)}
 	w.cache = fake.NewClientBuilder().WithScheme(scheme).Build()
 	w.api = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
@@ -236,4 +240,47 @@ func TestRequestsThatDoNotFitAreDropped(t *testing.T) {
 	if len(w.Sweeper.requests) != queueLength {
 		t.Errorf("%d requests wait", len(w.Sweeper.requests))
 	}
+}
+
+func (w *world) put(ref content.Ref, attempts ...int) {
+	w.t.Helper()
+	for _, attempt := range attempts {
+		f := file.File{ID: file.ID{Page: 1}, Format: "png"}
+		if _, err := w.store.Put(w.t.Context(), ref, attempt, f, strings.NewReader("x"), 10); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// Lost attempts take the room that the next attempt of their job waits for.
+func TestWalkDeletesLostAttemptsOfJobsThatHaveNoRender(t *testing.T) {
+	w := newWorld(t)
+	failed := task.Revision(w.job("failed", true, true))
+	running := task.Revision(w.job("running", false, true))
+	w.put(ref("failed", failed), 1)
+	w.put(ref("running", running), 1, 2, 3)
+	w.walk()
+	w.expectKept("running/" + running + "/3")
+}
+
+// Managers before the namespace was part of the keys have left files as jobs/<uid>/<generation>/<file>.
+func TestWalkDeletesFilesOfTheOldLayoutWhenTheirJobsAreGone(t *testing.T) {
+	w := newWorld(t)
+	w.job("alive", true, true)
+	w.job("unseen", true, false)
+	for _, key := range []string{"alive/1/1.png", "alive/2/manifest.json", "gone/1/1.png", "gone/1/manifest.json", "unseen/1/1.png"} {
+		path := filepath.Join(w.folder, "jobs", "uid-"+key)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = time.Now()
+	w.walk()
+	w.expectKept("alive/1/0", "alive/2/0", "gone/1/0", "gone/1/0", "unseen/1/0")
+	w.now = time.Now().Add(time.Hour)
+	w.walk()
+	w.expectKept("alive/1/0", "alive/2/0", "unseen/1/0")
 }
