@@ -189,7 +189,8 @@ func TestWhatCountsAsAnAttempt(t *testing.T) {
 		"deleted":                     {PodView{Deleting: true}, false},
 		"evicted":                     {PodView{Ended: true, Disrupted: true}, false},
 		"drained, and has ended":      {PodView{Ended: true, Deleting: true, Disrupted: true}, false},
-		"deleted after it had failed": {PodView{Ended: true, Deleting: true}, true},
+		"deleted after it had failed": {PodView{Ended: true, Deleting: true, Problem: Problem{Reason: "OOMKilled", Message: "out of memory"}}, true},
+		"deleted, and has ended":      {PodView{Ended: true, Deleting: true}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

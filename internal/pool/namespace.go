@@ -46,6 +46,8 @@ type namespace struct {
 	launcher  launcher
 	// signaled is when NamespaceChanged was last called for a Decide that has not followed yet; zero otherwise.
 	signaled time.Time
+	// vacant is true once NamespaceChanged was called because no job and no pod is left: the settings may have to go.
+	vacant bool
 	// reason of the wait of the namespace's jobs, as the notices know it.
 	reason string
 	claim
@@ -60,8 +62,12 @@ type launcher struct {
 	retry time.Time
 }
 
-// failed records a failed launch.
+// failed records a failed launch. One that says nothing of render pods, such as that of an API server without a leader, does not hide an
+// earlier one that does.
 func (l *launcher) failed(failure LaunchFailure, now time.Time) {
+	if failure.Reason == ReasonQueued && l.failure != nil {
+		failure = *l.failure
+	}
 	if now.Before(l.retry) {
 		l.failure = &failure // one of the same batch
 		return
@@ -106,7 +112,12 @@ func before(a, b *job) bool {
 }
 
 func (ns *namespace) isEmpty() bool {
-	return !ns.configured && ns.waiting() == 0 && len(ns.pods) == 0 && len(ns.launching) == 0 && ns.launcher.failure == nil
+	return !ns.configured && ns.isVacant() && ns.launcher.failure == nil
+}
+
+// isVacant reports whether the namespace has neither waiting jobs nor pods.
+func (ns *namespace) isVacant() bool {
+	return ns.waiting() == 0 && len(ns.pods) == 0 && len(ns.launching) == 0
 }
 
 // waiting returns how many jobs are queued.

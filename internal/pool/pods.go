@@ -126,7 +126,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 		}
 		entry.problem = v.Problem
 		if v.Ended || v.Deleting {
-			p.removePod(ns, entry, v.Disrupted || v.Deleting && !v.Ended)
+			p.removePod(ns, entry, v.Disrupted || v.Deleting && (!v.Ended || v.Problem.Reason == ""))
 		}
 	}
 	for _, entry := range slices.Clone(ns.list) {

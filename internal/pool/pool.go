@@ -440,6 +440,12 @@ func (p *Pool) Expire() {
 			p.removeNamespace(ns)
 			continue
 		}
+		if vacant := ns.isVacant(); vacant != ns.vacant {
+			ns.vacant = vacant
+			if vacant && ns.configured {
+				p.namespaceChanged(ns.name)
+			}
+		}
 		p.dispatch(ns, now)
 	}
 	p.balance(now)

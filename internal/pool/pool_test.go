@@ -169,6 +169,35 @@ func TestAWaitIsWhatTheLastNoticeSaid(t *testing.T) {
 	}
 }
 
+// A pod that was deleted may have ended by the time that the cache shows it.
+func TestADeletedPodThatHasEndedDoesNotCountAsAttempt(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("summer", 1)
+	pod := w.launch()[0]
+	if w.poll(pod) == nil {
+		t.Fatal("the pod got no task")
+	}
+	w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Started: true, Ended: true, Deleting: true}})
+	if s := w.phase("summer", Queued); s.Attempts != 0 {
+		t.Errorf("%d attempts", s.Attempts)
+	}
+}
+
+// A transient error of the API server does not hide why it refuses render pods.
+func TestATransientErrorDoesNotHideWhyPodsAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("summer", 1)
+	for _, failure := range []LaunchFailure{{ReasonPodForbidden, "no"}, {ReasonQueued, "try again"}} {
+		w.now = w.now.Add(time.Minute)
+		for _, l := range w.Decide("ns").Launch {
+			w.Launched("ns", l, "", &failure)
+		}
+	}
+	if s := w.Status("ns"); s.Problem.Reason != ReasonPodForbidden {
+		t.Errorf("problem %+v", s.Problem)
+	}
+}
+
 func TestUnknownPodsAreRejected(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)

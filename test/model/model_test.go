@@ -117,6 +117,9 @@ var regressions = map[uint64]string{
 	155:  "a wait for a node flapped",
 	190:  "a namespace whose last pods had no node was remembered",
 	237:  "files of a lost render were uploaded, those of the next one were not",
+	2520: "a drained pod that had ended when the cache showed it counted as an attempt",
+	3298: "a transient error hid why render pods are refused",
+	3830: "a namespace was remembered whose last pod went while nothing else happened",
 	1976: "a wait for the quota flapped whenever a pod was tried",
 }
 
