@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
@@ -53,6 +54,8 @@ type Browser struct {
 	slots chan struct{}
 	// shared, alone and repeated count pages; see Places.
 	shared, alone, repeated atomic.Int64
+	// patience with a tab's frames; framePatience except in tests.
+	patience time.Duration
 }
 
 // Find returns path, or that of the first headless shell in PATH if path is empty.
@@ -82,7 +85,7 @@ func New(options Options) (*Browser, error) {
 	options.MaxRenders = cmp.Or(options.MaxRenders, 1000)
 	options.Parallel = cmp.Or(options.Parallel, runtime.GOMAXPROCS(0))
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
-	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel)}
+	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel), patience: framePatience}
 	b.supervisor = newSupervisor(b.launch, options.MaxRenders, options.MaxMemory, options.Logger)
 	return b, nil
 }

@@ -6,6 +6,7 @@ package browser
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/page"
@@ -20,6 +21,13 @@ const (
 	// cssPixelsPerInch is a constant of CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
 	cssPixelsPerInch = 96
 )
+
+// framePatience is how long a frame may take in a tab before another tab is tried. On a busy machine Chromium seldom answers a request for a frame
+// of a document that has just replaced another, and never will.
+const framePatience = 5 * time.Second
+
+// errStuck means that a frame did not come within the tab's patience.
+var errStuck = errors.New("the browser did not answer a request for a frame")
 
 // capture returns the picture or the document of a page that is ready; for AVIF a PNG.
 func (t *tab) capture(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
@@ -97,10 +105,18 @@ func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameP
 
 // beginFrame requests a frame and ends the turn to draw, which the caller has.
 func (t *tab) beginFrame(ctx context.Context, params headlessexperimental.BeginFrameParams) (devtools.Reply, error) {
-	reply, err := t.session.Send(ctx, headlessexperimental.BeginFrame.Method, params)
+	call, cancel := ctx, context.CancelFunc(func() {})
+	if t.patience > 0 {
+		call, cancel = context.WithTimeout(ctx, t.patience)
+	}
+	defer cancel()
+	reply, err := t.session.Send(call, headlessexperimental.BeginFrame.Method, params)
 	if err != nil {
 		// Chromium may still draw the frame, so no other may begin before the tab is closed.
 		t.midFrame = true
+		if call.Err() != nil && ctx.Err() == nil {
+			return nil, errStuck
+		}
 		return nil, err
 	}
 	<-t.chromium.drawing

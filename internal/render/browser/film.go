@@ -6,8 +6,10 @@ package browser
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"golang.org/x/sync/errgroup"
@@ -29,7 +31,7 @@ const (
 
 // film renders a task to mp4 or gif, page by page.
 func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink render.Sink) ([]render.Warning, error) {
-	f := &filming{task: task, chromium: c, maxMemory: b.encoderMemory(), progress: sink.Progress}
+	f := &filming{task: task, chromium: c, maxMemory: b.encoderMemory(), progress: sink.Progress, patience: b.patience}
 	defer f.abort()
 	reports, files := make([]report, 0, len(task.Pages)), task.Files()
 	for i, page := range task.Pages {
@@ -66,6 +68,8 @@ type filming struct {
 	// maxMemory of the encoder, in bytes; 0 is no limit.
 	maxMemory int64
 	progress  func(render.Progress)
+	// patience with the frames of a page that loads; see tab.
+	patience time.Duration
 	// pages counts the filmed pages, and frames the frames of all pages.
 	pages, frames int
 	// video gets the frames; nil between two files.
@@ -96,15 +100,14 @@ func (f *filming) finish(ctx context.Context) ([]byte, error) {
 
 // filmPage adds one page to the file. It begins a file if there is none.
 func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
-	t, err := f.chromium.tabs.take(ctx, need{scale: deviceScale(f.task), alone: true})
+	t, r, err := f.load(ctx, p, f.patience)
+	if errors.Is(err, errStuck) && ctx.Err() == nil {
+		t, r, err = f.load(ctx, p, 0)
+	}
 	if err != nil {
 		return report{}, err
 	}
 	defer f.chromium.tabs.discard(t)
-	r, err := t.load(ctx, f.task, p, alonePolicy)
-	if err != nil {
-		return report{}, err
-	}
 	if f.video == nil {
 		settings := encode.Settings{
 			Format: f.task.Format, Width: scaled(p.Width, f.task.Scale), Height: scaled(p.Height, f.task.Scale), FPS: f.task.Video.FPS,
@@ -137,6 +140,22 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		return f.drawFrames(ctx, t, p, frames, pictures)
 	})
 	return r, group.Wait()
+}
+
+// load shows a page in a tab of its own. The caller must discard the tab.
+func (f *filming) load(ctx context.Context, p render.Page, patience time.Duration) (*tab, report, error) {
+	t, err := f.chromium.tabs.take(ctx, need{scale: deviceScale(f.task), alone: true})
+	if err != nil {
+		return nil, report{}, err
+	}
+	t.patience = patience
+	r, err := t.load(ctx, f.task, p, alonePolicy)
+	if err != nil {
+		f.chromium.tabs.discard(t)
+		return nil, report{}, err
+	}
+	t.patience = 0 // the frames before would be lost with the tab
+	return t, r, nil
 }
 
 // length returns the number of frames of the page in a tab.

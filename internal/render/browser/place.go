@@ -6,6 +6,7 @@ package browser
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/template"
@@ -25,8 +26,7 @@ var errBlocked = errors.New("the page needs what a tab that stays does not give"
 type Places struct {
 	// Shared pages each had a new document in a tab that stays.
 	Shared int64
-	// Alone is the number of pages that had a browser context of their own, and Repeated how many of them had been tried in a tab that
-	// stays.
+	// Alone is the number of pages that had a browser context of their own, and Repeated how many of them had been tried in another tab.
 	Alone, Repeated int64
 }
 
@@ -51,11 +51,23 @@ func (b *Browser) show(ctx context.Context, c *chromium, task render.Task, p ren
 		b.options.Logger.Debug("painting a page again, in a browser context of its own", "page", p.Number, "error", err)
 	}
 	b.alone.Add(1)
+	data, r, err := showAlone(ctx, c, task, p, b.patience)
+	if errors.Is(err, errStuck) && ctx.Err() == nil {
+		// Perhaps the page is slow and not the tab stuck: the second tab has all the time that is left.
+		b.repeated.Add(1)
+		data, r, err = showAlone(ctx, c, task, p, 0)
+	}
+	return data, r, err
+}
+
+// showAlone paints a page in a browser context that no page uses after it.
+func showAlone(ctx context.Context, c *chromium, task render.Task, p render.Page, patience time.Duration) ([]byte, report, error) {
 	t, err := c.tabs.take(ctx, need{scale: deviceScale(task), alone: true})
 	if err != nil {
 		return nil, report{}, err
 	}
 	defer c.tabs.discard(t)
+	t.patience = patience
 	r, err := t.load(ctx, task, p, alonePolicy)
 	if err != nil {
 		return nil, report{}, err
@@ -82,6 +94,7 @@ func (b *Browser) showShared(ctx context.Context, c *chromium, task render.Task,
 	if err != nil {
 		return nil, report{}, err
 	}
+	t.patience = b.patience
 	var data []byte
 	r, err := t.load(ctx, task, p, policyFor(needs))
 	if err == nil {

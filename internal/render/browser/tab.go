@@ -80,6 +80,8 @@ type tab struct {
 	unfinished atomic.Int32
 	// midFrame is true when a frame was requested and its answer never came. The tab then holds the turn to draw until it is closed.
 	midFrame bool
+	// patience is how long a frame may take before the tab counts as stuck; 0 is as long as the page's deadline allows.
+	patience time.Duration
 }
 
 // document is an answer to a request for documentURL.
