@@ -7,7 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -139,14 +139,50 @@ func (t *tab) pump(ctx context.Context, f func(ctx context.Context) error) error
 	}
 }
 
-// report runs a script that resolves to a report as JSON.
-func (t *tab) report(ctx context.Context, script string) (r report, err error) {
+// The bounds of what a page reports: it may say anything, because its own scripts can reach the renderer's.
+const (
+	maxReport   = 1 << 20 // bytes of JSON
+	maxWarnings = 64
+	maxTitle    = 512 // bytes
+	maxDetails  = 1024
+)
+
+// report runs a script that resolves to a report as JSON. A page whose scripts have replaced what the script needs, such as
+// Array.prototype.map, is painted as it is, with a warning.
+func (t *tab) report(ctx context.Context, script string) (report, error) {
 	value, err := evaluate[any](ctx, t, script)
-	if text, ok := value.(string); ok {
-		_ = json.Unmarshal([]byte(text), &r) // ignores anything else: the page may have changed the result
+	if broken := (*scriptError)(nil); errors.As(err, &broken) {
+		return report{Warnings: []render.Warning{{
+			Title:   "The page was painted as it is: its scripts have replaced what tells when it is ready",
+			Details: bounded(broken.Error(), maxDetails),
+		}}}, nil
 	}
-	return r, err
+	text, _ := value.(string)
+	return readReport(text), err
 }
+
+// readReport returns what a page reports, as far as it is a report and within the bounds.
+func readReport(text string) (r report) {
+	if len(text) > maxReport || json.Unmarshal([]byte(text), &r) != nil {
+		return report{}
+	}
+	r.Warnings = r.Warnings[:min(len(r.Warnings), maxWarnings)]
+	for i, w := range r.Warnings {
+		r.Warnings[i] = render.Warning{Title: bounded(w.Title, maxTitle), Details: bounded(w.Details, maxDetails)}
+	}
+	return r
+}
+
+// bounded returns the beginning of a text in valid UTF-8 of at most limit bytes.
+func bounded(text string, limit int) string {
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+}
+
+// scriptError means that a script in the page threw an exception.
+type scriptError struct{ text string }
+
+// Error implements error.
+func (e *scriptError) Error() string { return "a script in the page failed: " + e.text }
 
 // evaluate runs a script in the page and returns its value. If that is a promise, it returns the value that the promise resolves to.
 func evaluate[T any](ctx context.Context, t *tab, script string) (value T, err error) {
@@ -161,7 +197,7 @@ func evaluate[T any](ctx context.Context, t *tab, script string) (value T, err e
 		if thrown := result.ExceptionDetails.Exception; thrown != nil {
 			text += " " + thrown.Description
 		}
-		return value, fmt.Errorf("a script in the page failed: %.500s", text)
+		return value, &scriptError{bounded(text, maxTitle)}
 	}
 	if len(result.Result.Value) > 0 {
 		err = json.Unmarshal(result.Result.Value, &value)

@@ -127,17 +127,23 @@ func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*s
 // allWarnings returns the warnings of all reports, each once: a page reports the same in every size. The last ones name the modifications
 // that no page uses.
 func allWarnings(task render.Task, reports []report) (all []render.Warning) {
+	seen := map[render.Warning]bool{}
 	for _, r := range reports {
 		for _, w := range r.Warnings {
-			if !slices.Contains(all, w) {
+			if !seen[w] {
+				seen[w] = true
 				all = append(all, w)
 			}
 		}
 	}
 	used := map[string]bool{}
 	for i, p := range task.Pages {
+		unused := map[string]bool{}
+		for _, key := range reports[i].Unused {
+			unused[key] = true
+		}
 		for key := range template.ForPage(task.Modifications, p.Number) {
-			used[key] = used[key] || !slices.Contains(reports[i].Unused, key)
+			used[key] = used[key] || !unused[key]
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(used)) {

@@ -1,0 +1,70 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"image/color"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+func TestReportsOfPagesAreBounded(t *testing.T) {
+	long := strings.Repeat("é", 3000)
+	for name, c := range map[string]struct {
+		text string
+		want report
+	}{
+		"a report":         {`{"warnings":[{"title":"a","details":"b"}],"unused":["x"]}`, report{Warnings: []render.Warning{{Title: "a", Details: "b"}}, Unused: []string{"x"}}},
+		"empty":            {"", report{}},
+		"no JSON":          {"{", report{}},
+		"another type":     {`{"warnings":"none"}`, report{}},
+		"texts elsewhere":  {`{"warnings":[{"title":1}]}`, report{}},
+		"too long":         {`{"unused":["` + strings.Repeat("x", maxReport) + `"]}`, report{}},
+		"too long a title": {`{"warnings":[{"title":"` + long + `","details":"` + long + `"}]}`, report{Warnings: []render.Warning{{Title: long[:maxTitle], Details: long[:maxDetails]}}}},
+	} {
+		if diff := cmp.Diff(c.want, readReport(c.text)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	many := readReport(`{"warnings":[` + strings.Repeat(`{"title":"a"},`, 1000) + `{"title":"b"}]}`)
+	if len(many.Warnings) != maxWarnings {
+		t.Errorf("%d warnings", len(many.Warnings))
+	}
+	if cut := bounded("aé", 2); cut != "a" || !utf8.ValidString(cut) {
+		t.Errorf("%q", cut)
+	}
+}
+
+// Whatever a page does to what every script shares, it is painted.
+func TestPagesThatReplaceBuiltInsArePainted(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"map":              `Array.prototype.map = null`,
+		"filter":           `Array.prototype.filter = () => { throw new Error('mine') }`,
+		"iterator":         `delete Array.prototype[Symbol.iterator]`,
+		"Symbol.for":       `Symbol.for = () => { throw new Error('mine') }`,
+		"querySelectorAll": `Document.prototype.querySelectorAll = null`,
+		"stringify":        `JSON.stringify = () => ({})`,
+		"toJSON":           `Array.prototype.toJSON = function () { return 'x'.repeat(2e6) }`,
+		"Promise":          `window.Promise = class {}`,
+		"fonts":            `Object.defineProperty(document, 'fonts', { value: null })`,
+		"getComputedStyle": `window.getComputedStyle = null`,
+		"warnings":         `window[Symbol.for('platen.warnings')].push(...Array(1e5).fill({ title: 'x'.repeat(100), details: 5 }))`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, warnings := run(t, b, task("png", `<!doctype html><body style="margin:0;background:rgb(255,0,0)"><script>`+script+`</script>`))
+			if img, _ := decode(t, outputs[0].Data); !near(img, 150, 50, color.RGBA{255, 0, 0, 255}) {
+				t.Errorf("%v, warnings %v", img.At(150, 50), warnings)
+			}
+			if len(warnings) > maxWarnings {
+				t.Errorf("%d warnings", len(warnings))
+			}
+		})
+	}
+}
