@@ -269,6 +269,7 @@ func TestKeyboard(t *testing.T) {
 	b.Holds(`document.querySelector("#new-folder").focus() === undefined`)
 	b.Press("Marketing" + kb.Enter)
 	b.Sees("The folder is there")
+	b.Holds(`document.querySelector(".htmx-swapping, .htmx-settling") === null`) // htmx does not know the new links before
 	b.Holds(`document.querySelector(".path a").focus() === undefined`)
 	b.Press(kb.Enter)
 	b.Holds(`document.activeElement.getAttribute("aria-current") === "location" && document.querySelector(".folders a").innerText.startsWith("Marketing")`)
