@@ -21,6 +21,7 @@ func named(text string) ctrlreconcile.Request {
 }
 
 func newFairQueue(t *testing.T) workqueue.TypedRateLimitingInterface[ctrlreconcile.Request] {
+	t.Helper()
 	q := NewFairQueue("", workqueue.NewTypedItemExponentialFailureRateLimiter[ctrlreconcile.Request](time.Millisecond, time.Millisecond))
 	t.Cleanup(q.ShutDown)
 	return q
@@ -44,7 +45,7 @@ func TestNamespacesTakeTurns(t *testing.T) {
 				q.Done(r)
 				got = append(got, r.Namespace+"/"+r.Name)
 			}
-			for _, text := range strings.Fields(c.add) {
+			for text := range strings.FieldsSeq(c.add) {
 				if text == "get" {
 					get()
 				} else {
