@@ -8,8 +8,8 @@ import (
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// NewFairQueue returns a work queue that serves the namespaces in turn, and the requests of one namespace in the order of their arrival. A
-// namespace with a thousand requests so delays another one's by one request. It is for controller.Options.NewQueue.
+// NewFairQueue returns a work queue that serves the namespaces in turn, and the requests of one namespace in the order of their arrival. However
+// many requests a namespace has, only one of them comes before the first request of another namespace. It is for controller.Options.NewQueue.
 func NewFairQueue(name string, limiter workqueue.TypedRateLimiter[ctrlreconcile.Request]) workqueue.TypedRateLimitingInterface[ctrlreconcile.Request] {
 	type request = ctrlreconcile.Request
 	queue := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[request]{Name: name, Queue: &turns{pending: map[string][]request{}}})
