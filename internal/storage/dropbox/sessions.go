@@ -148,7 +148,7 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 			errs[i] = sessionLost(err)
 		case err != nil:
 			errs[i] = err
-		case sent.hashes[i] != files[i].ContentHash:
+		case sent.hashOf(i) != files[i].ContentHash:
 			errs[i] = contentChanged(files[i])
 		default:
 			files[i].Session = &session{id: ids[i], closed: true}
@@ -167,9 +167,24 @@ type sequence struct {
 	ctx     context.Context //nolint:containedctx // it lives as long as the call whose body it is
 	files   []*storage.File
 	current io.ReadCloser
-	hash    *file.BlockHash
-	// hashes are the content hashes of the files that were read to their end.
+	// left has the bytes of the current file that were not read.
+	left int64
+	hash *file.BlockHash
+
+	mu sync.Mutex
+	// hashes are the content hashes of the files that were read.
 	hashes []string
+}
+
+// hashOf returns the content hash of the i-th file; empty if it was not read whole. Dropbox may answer before the end of the body is read, but
+// not before its last byte.
+func (s *sequence) hashOf(i int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i >= len(s.hashes) {
+		return ""
+	}
+	return s.hashes[i]
 }
 
 // Read implements io.Reader.
@@ -184,12 +199,15 @@ func (s *sequence) Read(p []byte) (int, error) {
 			if err != nil {
 				return 0, err
 			}
-			s.current, s.hash = r, file.NewBlockHash()
+			s.current, s.left, s.hash = r, f.Size, file.NewBlockHash()
 		}
 		n, err := s.current.Read(p)
 		_, _ = s.hash.Write(p[:n]) // never fails
-		if errors.Is(err, io.EOF) {
+		s.left -= int64(n)
+		if errors.Is(err, io.EOF) || err == nil && s.left <= 0 {
+			s.mu.Lock()
 			s.hashes = append(s.hashes, file.HashOfBlocks(s.hash.Blocks()))
+			s.mu.Unlock()
 			err = s.Close()
 		}
 		if n > 0 || err != nil {
