@@ -125,6 +125,20 @@ func TestUploadsToRetry(t *testing.T) {
 	}
 }
 
+// A connection becomes Ready again while the failure of its upload is on the way to status.
+func TestAFailureBeforeItsConnectionWasReadyAgainIsRetried(t *testing.T) {
+	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})
+	u.result.ReadyCount = 2
+	now := readyTimes("dropbox", 3)
+	u.connection = &now
+	job := failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
+		j.Status.Connections = []platenv1alpha1.JobConnectionStatus{u.status()}
+	})
+	if got := uploadsToRetry(job, []platenv1alpha1.StorageConnection{now}); len(got) != 1 {
+		t.Errorf("got %d uploads to retry, want 1; status.connections %+v", len(got), job.Status.Connections)
+	}
+}
+
 func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 	connections := []platenv1alpha1.StorageConnection{connection("dropbox", platenv1alpha1.UploadAutomatic)}
 	// named returns a job whose file has a name, created at a second.

@@ -173,6 +173,9 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 		}
 		c.Pages = append(c.Pages, page)
 	}
+	if u.result.Done {
+		c.ReadyCount = &u.result.ReadyCount // the connection may have become Ready again since it failed
+	}
 	switch {
 	case !u.result.Done:
 	case u.result.Err != nil:

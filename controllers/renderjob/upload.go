@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -123,6 +124,7 @@ func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.
 	for _, u := range uploads {
 		connection := uploader.Connection{
 			Name:           u.connection.Name,
+			ReadyCount:     ptr.Deref(u.connection.Status.ReadyCount, 0),
 			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
 			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, u.connection) },
 		}

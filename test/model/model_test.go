@@ -120,6 +120,7 @@ var regressions = map[uint64]string{
 	2520: "a drained pod that had ended when the cache showed it counted as an attempt",
 	3298: "a transient error hid why render pods are refused",
 	3830: "a namespace was remembered whose last pod went while nothing else happened",
+	6015: "an upload that failed just before its connection became Ready again was not repeated",
 	1976: "a wait for the quota flapped whenever a pod was tried",
 }
 

@@ -182,7 +182,7 @@ func (d *destination) isDone() bool {
 }
 
 func (d *destination) result() Result {
-	result := Result{Name: d.Name, Err: d.err, Done: d.isDone()}
+	result := Result{Name: d.Name, ReadyCount: d.ReadyCount, Err: d.err, Done: d.isDone()}
 	for _, it := range d.items {
 		if it.stage == settled {
 			result.Files = append(result.Files, it.result)

@@ -48,6 +48,8 @@ type Connection struct {
 	Name string
 	// Open returns the provider. The engine calls it until it succeeds.
 	Open func(ctx context.Context) (storage.Provider, error)
+	// ReadyCount is how often the StorageConnection had become Ready when the upload was planned. The engine returns it in the Result.
+	ReadyCount int64
 	// BytesPerSecond bounds what all uploads of this StorageConnection send together; 0 is no bound.
 	BytesPerSecond int64
 	// Files in page order.
@@ -58,6 +60,8 @@ type Connection struct {
 type Result struct {
 	// Name of the StorageConnection.
 	Name string
+	// ReadyCount is that of the first Ensure: a failure says nothing of what the StorageConnection has become since.
+	ReadyCount int64
 	// Files that are uploaded or have failed, in page order.
 	Files []storage.Result
 	// Err is why the first file that failed did so, nil if none has.
@@ -207,9 +211,12 @@ func (u *Uploader) Ensure(up Upload) {
 	}
 	for i, c := range up.Connections {
 		if i == len(destinations) {
-			destinations = append(destinations, &destination{limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name})})
+			destinations = append(destinations, &destination{
+				Connection: c, limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name}),
+			})
 		}
 		d := destinations[i]
+		c.ReadyCount = d.ReadyCount
 		d.Connection, d.upload = c, &up
 		d.limit.set(c.BytesPerSecond)
 		u.add(d, doubtful)

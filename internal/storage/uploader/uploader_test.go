@@ -528,6 +528,27 @@ func TestRefusalWhileStagingAheadIsReportedAtTheEnd(t *testing.T) {
 	})
 }
 
+func TestResultSaysHowOftenTheConnectionHadBecomeReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, changed := start(t, 1)
+		a := &fakeProvider{limits: storage.Limits{Files: 10}, stage: func(context.Context, int, *storage.File) error {
+			return &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired}
+		}}
+		up := plan("card", fakeStager{a}, "/1")
+		up.Complete, up.Connections[0].ReadyCount = false, 1
+		u.Ensure(up)
+		time.Sleep(aheadAge) // the file is refused
+		synctest.Wait()
+		up = plan("card", fakeStager{a}, "/1")
+		up.Connections[0].ReadyCount = 2
+		u.Ensure(up)
+		<-changed
+		if r := result(t, u, up); r.Err == nil || r.ReadyCount != 1 {
+			t.Errorf("a file that failed while the connection had become Ready once: got %+v", r)
+		}
+	})
+}
+
 func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 4)
