@@ -112,6 +112,18 @@ type RenderTemplateSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	TemplateID *int64 `json:"templateID,omitempty"`
 
+	// title is the name that people see. Defaults to the object's name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Title string `json:"title,omitempty"`
+
+	// description of the template for people who choose one.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
 	// parameters are the values that the template takes. Platen checks a job's modifications against them before it uses a render pod.
 	// +optional
 	// +listType=map

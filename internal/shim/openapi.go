@@ -73,9 +73,21 @@ type (
 		Limit  int    `query:"limit" minimum:"1" maximum:"40" default:"10"`
 		Search string `query:"search" description:"Part of the name."`
 	}
+	templateRequest struct {
+		workspaceHeader
+		ID string `path:"id" required:"true" description:"The template's number, name or title."`
+	}
+	patchTemplateRequest struct {
+		templateRequest
+		TemplatePatch
+	}
+	duplicateTemplateRequest struct {
+		templateRequest
+		TemplateCopy
+	}
 	modificationsRequest struct {
 		workspaceHeader
-		TemplateID string `query:"templateId" required:"true"`
+		TemplateID string `query:"templateId" required:"true" description:"The template's number, name or title. Also as template_id."`
 	}
 	signRequest struct {
 		workspaceHeader
@@ -126,11 +138,56 @@ var operations = []operation{
 		request:     jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}, 409: problem{}},
 	},
 	{
-		method: http.MethodGet, path: "/v1/studio/templates/all", id: "listTemplates", summary: "List templates",
+		method: http.MethodGet, path: "/v1/me", id: "me", summary: "Get the user of the token",
+		request: workspaceHeader{}, answers: map[int]any{200: Profile{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/me/user_id", id: "userID", summary: "Get the user of the token, as /v1/me does",
+		request: workspaceHeader{}, answers: map[int]any{200: Profile{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/profile/workspace", id: "workspace", summary: "Get the workspace",
+		request: workspaceHeader{}, answers: map[int]any{200: WorkspaceAnswer{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/templates/all", id: "listTemplates", summary: "List templates, page by page",
 		request: templatesRequest{}, answers: map[int]any{200: TemplateList{}},
 	},
 	{
+		method: http.MethodGet, path: "/v1/studio/templates", id: "listAllTemplates", summary: "List all templates",
+		request: workspaceHeader{}, answers: map[int]any{200: []Template{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/templates", id: "listLibraryTemplates", summary: "List all templates, as /v1/studio/templates does",
+		request: workspaceHeader{}, answers: map[int]any{200: []Template{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/templates/{id}", id: "getTemplate", summary: "Get a template",
+		request: templateRequest{}, answers: map[int]any{200: Template{}, 404: problem{}},
+	},
+	{
+		method: http.MethodPatch, path: "/v1/studio/templates/{id}", id: "patchTemplate", summary: "Change a template's title and description",
+		request: patchTemplateRequest{}, answers: map[int]any{200: Template{}, 404: problem{}},
+	},
+	{
+		method: http.MethodDelete, path: "/v1/studio/templates/{id}", id: "deleteTemplate", summary: "Delete a template",
+		request: templateRequest{}, answers: map[int]any{200: Deleted{}, 404: problem{}},
+	},
+	{
+		method: http.MethodDelete, path: "/v1/studio/templates/{id}/delete", id: "deleteTemplateToo", summary: "Delete a template, as DELETE /v1/studio/templates/{id} does",
+		request: templateRequest{}, answers: map[int]any{200: Deleted{}, 404: problem{}},
+	},
+	{
+		method: http.MethodPost, path: "/v1/studio/templates/{id}/duplicate", id: "duplicateTemplate", summary: "Copy a template",
+		request: duplicateTemplateRequest{}, answers: map[int]any{200: Template{}, 404: problem{}},
+	},
+	{
 		method: http.MethodGet, path: "/v1/studio/template/modifications", id: "listModifications", summary: "List a template's parameters",
+		request: modificationsRequest{}, answers: map[int]any{200: []Modification{}, 404: problem{}},
+	},
+	{
+		method: http.MethodGet, path: "/v1/templates/modifications", id: "listLibraryModifications",
+		summary: "List a template's parameters, as /v1/studio/template/modifications does",
 		request: modificationsRequest{}, answers: map[int]any{200: []Modification{}, 404: problem{}},
 	},
 	{

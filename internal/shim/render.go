@@ -90,7 +90,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if len(key) > maxKey {
 		return nil, "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
 	}
-	template, err := s.template(r.Context(), c, request.TemplateID)
+	template, err := s.template(r.Context(), c, request.TemplateID, http.StatusForbidden)
 	if err != nil {
 		return nil, "", err
 	}

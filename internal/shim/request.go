@@ -81,7 +81,10 @@ type TemplateID string
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *TemplateID) UnmarshalJSON(data []byte) error {
-	if data[0] != '"' {
+	switch {
+	case string(data) == "null":
+		return nil
+	case data[0] != '"':
 		*t = TemplateID(data)
 		return nil
 	}
@@ -232,11 +235,11 @@ func jsonType(value json.RawMessage) string {
 	}
 }
 
-// check checks what the API server cannot check, or would report under another name. The error is a *FieldError.
+// check checks what the API server cannot check, or would report under another name.
 func (r *Request) check() error {
 	switch {
 	case r.TemplateID == "":
-		return &FieldError{"templateId", "is required"}
+		return missingTemplate("in the request body")
 	case !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type):
 		return &FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)}
 	case !slices.Contains([]string{"", "sync", "async"}, r.Response.Mode):

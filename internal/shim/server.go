@@ -100,6 +100,9 @@ func (s *Server) Handler() http.Handler {
 	for pattern, handle := range s.routes() {
 		mux.HandleFunc(pattern, s.handle(handle))
 	}
+	for _, missing := range Missing {
+		mux.HandleFunc(missing.Pattern, s.handle(s.anywhere(missing.answer)))
+	}
 	for pattern, handle := range map[string]handler{
 		"GET /openapi.json": s.static("application/json", s.openAPI),
 		"GET /docs":         s.static("text/html; charset=utf-8", s.page),
@@ -108,7 +111,17 @@ func (s *Server) Handler() http.Handler {
 	} {
 		mux.HandleFunc(pattern, s.handle(handle))
 	}
-	return s.crossOrigin(mux)
+	return s.crossOrigin(withoutTrailingSlash(mux))
+}
+
+// withoutTrailingSlash takes /v1/x/ for /v1/x, because some clients send it.
+func withoutTrailingSlash(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := strings.TrimRight(r.URL.Path, "/"); strings.HasPrefix(path, notFound) {
+			r.URL.Path, r.URL.RawPath = path, strings.TrimRight(r.URL.RawPath, "/")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // notFound is the pattern of requests without a route.
@@ -159,13 +172,24 @@ func (s *Server) routes() map[string]handler {
 		"GET /v1/studio/render-jobs":              s.authenticated(s.listJobs),
 		"GET /v1/studio/render-jobs/{id}":         s.authenticated(s.getJob),
 		"POST /v1/studio/render-jobs/{id}/cancel": s.authenticated(s.cancelJob),
-		"GET /v1/studio/templates/all":            s.authenticated(s.listTemplates),
-		"GET /v1/studio/template/modifications":   s.authenticated(s.listModifications),
-		"GET /v1/studio/webhook-secret":           s.authenticated(s.webhookSecret),
-		"POST /v1/generate/{kind}":                s.authenticated(s.generate),
-		"POST /v1/generate/{kind}/{id}":           s.authenticated(s.generate),
-		"GET /v1/generate/{kind}":                 s.openSignedURL,
-		"POST /v1/signed-url/create":              s.authenticated(s.createSignedURL),
+		"GET /v1/me":                               s.anywhere(s.me),
+		"GET /v1/me/user_id":                       s.anywhere(s.me),
+		"GET /v1/profile/workspace":                s.authenticated(s.workspace),
+		"GET /v1/templates":                        s.authenticated(s.listAllTemplates),
+		"GET /v1/templates/modifications":          s.authenticated(s.listModifications),
+		"GET /v1/studio/templates":                 s.authenticated(s.listAllTemplates),
+		"GET /v1/studio/templates/all":             s.authenticated(s.listTemplates),
+		"GET /v1/studio/templates/{id}":            s.authenticated(s.getTemplate),
+		"PATCH /v1/studio/templates/{id}":          s.authenticated(s.patchTemplate),
+		"DELETE /v1/studio/templates/{id}":         s.authenticated(s.deleteTemplate),
+		"DELETE /v1/studio/templates/{id}/delete":  s.authenticated(s.deleteTemplate),
+		"POST /v1/studio/templates/{id}/duplicate": s.authenticated(s.duplicateTemplate),
+		"GET /v1/studio/template/modifications":    s.authenticated(s.listModifications),
+		"GET /v1/studio/webhook-secret":            s.authenticated(s.webhookSecret),
+		"POST /v1/generate/{kind}":                 s.authenticated(s.generate),
+		"POST /v1/generate/{kind}/{id}":            s.authenticated(s.generate),
+		"GET /v1/generate/{kind}":                  s.openSignedURL,
+		"POST /v1/signed-url/create":               s.authenticated(s.createSignedURL),
 	}
 }
 
@@ -341,30 +365,48 @@ type caller struct {
 	usage     *usage
 }
 
-// authenticated passes a request and its caller to handle, within the caller's limits. The workspace is the namespace in X-Workspace, or
-// the service account's own. The API server decides whether the caller may act there.
+// authenticated passes a request and its caller to handle, within the caller's limits. The workspace is the namespace in X-Workspace or
+// X-Workspace-Id, or the service account's own. The API server decides whether the caller may act there.
 func (s *Server) authenticated(handle func(http.ResponseWriter, *http.Request, caller) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header))
-		if err != nil {
-			return err
-		}
-		used, done, err := s.limiter.admit(who.User.Username)
+		c, done, err := s.identify(w, r)
 		if err != nil {
 			return err
 		}
 		defer done()
-		c := caller{who, cmp.Or(r.Header.Get("X-Workspace"), who.Home()), used}
 		if c.namespace == "" {
 			return callers.Errorf(http.StatusBadRequest, "X-Workspace: the namespace is required, because the token is not a service account's")
 		}
-		if len(validation.IsDNS1123Label(c.namespace)) > 0 {
-			return callers.Errorf(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
-		}
-		log := requestLog(w)
-		log.user, log.namespace = c.User.Username, c.namespace
 		return handle(w, r, c)
 	}
+}
+
+// anywhere is authenticated for requests that need no workspace.
+func (s *Server) anywhere(handle func(http.ResponseWriter, *http.Request, caller) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		c, done, err := s.identify(w, r)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return handle(w, r, c)
+	}
+}
+
+// identify returns the caller of a request. The caller's limits count the request until the call of done.
+func (s *Server) identify(w http.ResponseWriter, r *http.Request) (c caller, done func(), err error) {
+	who, err := s.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header))
+	if err != nil {
+		return c, nil, err
+	}
+	c = caller{who, cmp.Or(r.Header.Get("X-Workspace"), r.Header.Get("X-Workspace-Id"), who.Home()), nil}
+	if c.namespace != "" && len(validation.IsDNS1123Label(c.namespace)) > 0 {
+		return c, nil, callers.Errorf(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
+	}
+	log := requestLog(w)
+	log.user, log.namespace = c.User.Username, c.namespace
+	c.usage, done, err = s.limiter.admit(who.User.Username)
+	return c, done, err
 }
 
 // allow asks whether the caller has a right to one of Platen's resources in the workspace.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,6 @@ func TestParseNamesTheField(t *testing.T) {
 		`[1]`: "body: must be a JSON object",
 		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object",
 		`{} {}`:               "body: must be a JSON object",
-		`{}`:                  "templateId: is required",
 		`{"templateId":true}`: "templateId: must be a whole number or a string, not true",
 		`{"templateId":2.5}`:  "templateId: must be a whole number or a string, not 2.5",
 		`{"templateId":1,"response":{"scale":"big"}}`:                                          "response.scale: must be a number, not a string",
@@ -55,6 +55,40 @@ func TestParseNamesTheField(t *testing.T) {
 		field := (*FieldError)(nil)
 		if !errors.As(err, &field) || field.Error() != want {
 			t.Errorf("%s: got %v, want %s", body, err, want)
+		}
+	}
+}
+
+func TestARequestWithoutTemplate(t *testing.T) {
+	for _, body := range []string{`{}`, `{"templateId":null}`, `{"templateId":""}`} {
+		r, _, err := parse[Request]([]byte(body))
+		if err == nil {
+			err = r.check()
+		}
+		status := (*callers.StatusError)(nil)
+		if !errors.As(err, &status) || status.Status != http.StatusBadRequest || !strings.HasPrefix(status.Message, "templateId missing") {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+func TestFindTemplate(t *testing.T) {
+	template := func(name, title string, id *int64) platenv1alpha1.RenderTemplate {
+		one := platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{TemplateID: id, Title: title}}
+		one.Name = name
+		return one
+	}
+	all := []platenv1alpha1.RenderTemplate{
+		template("25", "Summer", nil), template("card", "Card of the house", new(int64(25))), template("a", "Twin", nil), template("b", "Twin", nil),
+		template("Summer", "", nil),
+	}
+	for id, want := range map[string]string{"25": "card", "card": "card", "Card of the house": "card", "Summer": "Summer", "Twin": "", "": "", "none": ""} {
+		got := ""
+		if found := findTemplate(all, id); found != nil {
+			got = found.Name
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", id, got, want)
 		}
 	}
 }

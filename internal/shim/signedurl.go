@@ -41,14 +41,9 @@ type SignedURLRequest struct {
 
 // SignedURLAnswer is the answer to a SignedURLRequest.
 type SignedURLAnswer struct {
-	Data     SignedURL `json:"data" required:"true"`
-	Warnings []Warning `json:"warnings,omitempty"`
-}
-
-// SignedURL is a URL that anyone can GET, without a token, until it expires.
-type SignedURL struct {
-	URL       string `json:"url" required:"true" format:"uri"`
-	ExpiresAt int64  `json:"expiresAt" required:"true" description:"Unix time in seconds."`
+	Data      string    `json:"data" required:"true" format:"uri" description:"A URL that anyone can GET, without a token, until it expires."`
+	ExpiresAt int64     `json:"expiresAt" required:"true" description:"Unix time in seconds."`
+	Warnings  []Warning `json:"warnings,omitempty"`
 }
 
 // createSignedURL answers POST /v1/signed-url/create. It renders at once, because it has the caller's rights only now.
@@ -85,7 +80,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err := render.check(); err != nil {
 		return err
 	}
-	template, err := s.template(r.Context(), c, render.TemplateID)
+	template, err := s.template(r.Context(), c, render.TemplateID, http.StatusForbidden)
 	if err != nil {
 		return err
 	}
@@ -103,8 +98,9 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	query := url.Values{"id": {id}, "expiresAt": {strconv.FormatInt(expires.Unix(), 10)}}
 	query.Set("signature", s.sign(kind, id, query.Get("expiresAt")))
 	writeJSON(w, http.StatusOK, SignedURLAnswer{
-		Data:     SignedURL{s.publicURL(r) + "/v1/generate/" + kind + "?" + query.Encode(), expires.Unix()},
-		Warnings: warnings,
+		Data:      s.publicURL(r) + "/v1/generate/" + kind + "?" + query.Encode(),
+		ExpiresAt: expires.Unix(),
+		Warnings:  warnings,
 	})
 	return nil
 }

@@ -4,6 +4,8 @@
 package shim
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -22,6 +26,8 @@ import (
 const (
 	defaultTemplates = 10
 	maxTemplates     = 40
+	// maxTitle bounds a template's title, in characters.
+	maxTitle = 255
 )
 
 // TemplateList is the answer of GET /v1/studio/templates/all.
@@ -40,12 +46,16 @@ type TemplatePage struct {
 
 // Template is a RenderTemplate.
 type Template struct {
-	ID            any            `json:"id" required:"true" description:"spec.templateID as a number, else the template's name."`
-	Name          string         `json:"name" required:"true"`
+	ID            any            `json:"id" required:"true" description:"spec.templateID as a number, else the object's name."`
+	Name          string         `json:"name" required:"true" description:"spec.title, else the object's name."`
+	Title         string         `json:"title" required:"true" description:"The same as name."`
+	Description   string         `json:"description" required:"true"`
 	CreatedAt     time.Time      `json:"created_at" required:"true"`
 	WorkspaceID   string         `json:"workspace_id" required:"true" description:"The namespace."`
-	CanvasWidth   int32          `json:"canvas_width" required:"true" description:"CSS pixels of the first page."`
-	CanvasHeight  int32          `json:"canvas_height" required:"true"`
+	Width         int32          `json:"width" required:"true" description:"CSS pixels of the first page."`
+	Height        int32          `json:"height" required:"true"`
+	CanvasWidth   int32          `json:"canvas_width" required:"true" description:"The same as width."`
+	CanvasHeight  int32          `json:"canvas_height" required:"true" description:"The same as height."`
 	PagesData     []TemplateData `json:"pages_data" required:"true" nullable:"false"`
 	Modifications []Modification `json:"modifications" required:"true" nullable:"false"`
 }
@@ -69,6 +79,24 @@ type Modification struct {
 	Example     *apiextensionsv1.JSON `json:"example,omitempty" description:"The default value."`
 }
 
+// TemplatePatch is the body of PATCH /v1/studio/templates/{id}.
+type TemplatePatch struct {
+	Name        string  `json:"name,omitempty" maxLength:"255" description:"The new title."`
+	Description *string `json:"description,omitempty" maxLength:"1024" description:"The new description; an empty one removes it."`
+}
+
+// TemplateCopy is the body of POST /v1/studio/templates/{id}/duplicate.
+type TemplateCopy struct {
+	Name        string `json:"name,omitempty" maxLength:"255" description:"Title of the copy. Default: Copy of, and the template's title."`
+	WorkspaceID string `json:"workspaceId,omitempty" description:"The namespace of the copy. Default: that of the template."`
+}
+
+// Deleted is the answer to the deletion of a template.
+type Deleted struct {
+	Message string `json:"message" required:"true"`
+	ID      string `json:"id" required:"true" description:"As in the request."`
+}
+
 // templates returns the workspace's templates. They belong to the cache: do not change them.
 func (s *Server) templates(ctx context.Context, c caller) ([]platenv1alpha1.RenderTemplate, error) {
 	if err := s.allow(ctx, c, "list", "rendertemplates"); err != nil {
@@ -81,23 +109,74 @@ func (s *Server) templates(ctx context.Context, c caller) ([]platenv1alpha1.Rend
 	return templates.Items, nil
 }
 
-// template finds a template by its number, or else by its name.
-func (s *Server) template(ctx context.Context, c caller, id TemplateID) (*platenv1alpha1.RenderTemplate, error) {
+// template finds a template by its number, its name or its title. The error has the given HTTP status if there is none.
+func (s *Server) template(ctx context.Context, c caller, id TemplateID, status int) (*platenv1alpha1.RenderTemplate, error) {
 	all, err := s.templates(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	numbered := func(t platenv1alpha1.RenderTemplate) bool {
-		n := t.Spec.TemplateID
-		return n != nil && strconv.FormatInt(*n, 10) == string(id)
+	if t := findTemplate(all, string(id)); t != nil {
+		return t, nil
 	}
-	named := func(t platenv1alpha1.RenderTemplate) bool { return t.Name == string(id) }
-	for _, matches := range []func(platenv1alpha1.RenderTemplate) bool{numbered, named} {
-		if i := slices.IndexFunc(all, matches); i >= 0 {
-			return &all[i], nil
+	if len(validation.IsDNS1123Subdomain(string(id))) == 0 {
+		// The watch may not have seen a new template yet.
+		api, err := c.Client()
+		if err != nil {
+			return nil, err
+		}
+		t := &platenv1alpha1.RenderTemplate{}
+		err = api.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: string(id)}, t)
+		if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
+			return t, err
 		}
 	}
-	return nil, callers.Errorf(http.StatusNotFound, "templateId: namespace '%s' has no RenderTemplate with the id or name '%.100s'", c.namespace, id)
+	return nil, callers.Errorf(status, "templateId: Template not found: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'", c.namespace, id)
+}
+
+// findTemplate finds a template by its number, else by its name, else by its title. Nil if there is none, or several of one title.
+func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha1.RenderTemplate {
+	var named, titled *platenv1alpha1.RenderTemplate
+	titles := 0
+	for i := range all {
+		t := &all[i]
+		switch n := t.Spec.TemplateID; {
+		case n != nil && strconv.FormatInt(*n, 10) == id:
+			return t
+		case t.Name == id:
+			named = t
+		case id != "" && t.Spec.Title == id:
+			titled = t
+			titles++
+		}
+	}
+	if named == nil && titles == 1 {
+		return titled
+	}
+	return named
+}
+
+// sortedTemplates returns the workspace's templates by name.
+func (s *Server) sortedTemplates(ctx context.Context, c caller) ([]Template, error) {
+	all, err := s.templates(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Template, 0, len(all))
+	slices.SortFunc(all, func(a, b platenv1alpha1.RenderTemplate) int { return strings.Compare(a.Name, b.Name) })
+	for i := range all {
+		list = append(list, newTemplate(&all[i]))
+	}
+	return list, nil
+}
+
+// listAllTemplates answers GET /v1/templates and GET /v1/studio/templates.
+func (s *Server) listAllTemplates(w http.ResponseWriter, r *http.Request, c caller) error {
+	list, err := s.sortedTemplates(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
 }
 
 // listTemplates answers GET /v1/studio/templates/all.
@@ -111,37 +190,135 @@ func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request, c caller)
 	if err != nil {
 		return err
 	}
-	all, err := s.templates(r.Context(), c)
+	found, err := s.sortedTemplates(r.Context(), c)
 	if err != nil {
 		return err
 	}
 	search := strings.ToLower(query.Get("search"))
-	found := make([]*platenv1alpha1.RenderTemplate, 0, len(all))
-	for i := range all {
-		if strings.Contains(strings.ToLower(all[i].Name), search) {
-			found = append(found, &all[i])
-		}
-	}
-	slices.SortFunc(found, func(a, b *platenv1alpha1.RenderTemplate) int { return strings.Compare(a.Name, b.Name) })
-	body := TemplateList{
-		Data:       []Template{},
-		Pagination: TemplatePage{Page: page, Limit: limit, Total: len(found), TotalPages: (len(found) + limit - 1) / limit},
-	}
+	found = slices.DeleteFunc(found, func(t Template) bool { return !strings.Contains(strings.ToLower(t.Name), search) })
 	from := min((page-1)*limit, len(found))
-	for _, t := range found[from:min(from+limit, len(found))] {
-		body.Data = append(body.Data, newTemplate(t))
-	}
-	writeJSON(w, http.StatusOK, body)
+	writeJSON(w, http.StatusOK, TemplateList{
+		Data:       found[from:min(from+limit, len(found))],
+		Pagination: TemplatePage{Page: page, Limit: limit, Total: len(found), TotalPages: (len(found) + limit - 1) / limit},
+	})
 	return nil
 }
 
-// listModifications answers GET /v1/studio/template/modifications?templateId=….
-func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c caller) error {
-	id := r.URL.Query().Get("templateId")
-	if id == "" {
-		return &FieldError{"templateId", "is required in the query, as in ?templateId=25"}
+// getTemplate answers GET /v1/studio/templates/{id}.
+func (s *Server) getTemplate(w http.ResponseWriter, r *http.Request, c caller) error {
+	t, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
+	if err != nil {
+		return err
 	}
-	t, err := s.template(r.Context(), c, TemplateID(id))
+	writeJSON(w, http.StatusOK, newTemplate(t))
+	return nil
+}
+
+// patchTemplate answers PATCH /v1/studio/templates/{id} with the caller's token.
+func (s *Server) patchTemplate(w http.ResponseWriter, r *http.Request, c caller) error {
+	body, done, err := s.read(w, r, c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	wanted, _, err := parse[TemplatePatch](body)
+	if err != nil {
+		return err
+	}
+	before, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
+	if err != nil {
+		return err
+	}
+	api, err := c.Client()
+	if err != nil {
+		return err
+	}
+	t := before.DeepCopy()
+	t.Spec.Title = cmp.Or(wanted.Name, t.Spec.Title)
+	if wanted.Description != nil {
+		t.Spec.Description = *wanted.Description
+	}
+	if err := api.Patch(r.Context(), t, client.MergeFrom(before)); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, newTemplate(t))
+	return nil
+}
+
+// duplicateTemplate answers POST /v1/studio/templates/{id}/duplicate with the caller's token. The copy has no number, because two
+// copies at the same time would get the same one.
+func (s *Server) duplicateTemplate(w http.ResponseWriter, r *http.Request, c caller) error {
+	body, done, err := s.read(w, r, c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if len(bytes.TrimSpace(body)) == 0 {
+		body = []byte("{}")
+	}
+	wanted, _, err := parse[TemplateCopy](body)
+	if err != nil {
+		return err
+	}
+	original, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
+	if err != nil {
+		return err
+	}
+	namespace := cmp.Or(wanted.WorkspaceID, c.namespace)
+	if len(validation.IsDNS1123Label(namespace)) > 0 {
+		return &FieldError{"workspaceId", "must be the name of a namespace"}
+	}
+	linked := func(p platenv1alpha1.TemplatePage) bool { return p.HTMLFrom != nil }
+	if namespace != c.namespace && slices.ContainsFunc(original.Spec.Pages, linked) {
+		return &FieldError{"workspaceId", "a page's HTML is in a ConfigMap of the template's own namespace; copy the ConfigMap and the template with kubectl"}
+	}
+	api, err := c.Client()
+	if err != nil {
+		return err
+	}
+	t := &platenv1alpha1.RenderTemplate{Spec: *original.Spec.DeepCopy()}
+	t.Namespace, t.GenerateName = namespace, original.Name[:min(len(original.Name), 50)]+"-copy-"
+	t.Spec.TemplateID = nil
+	t.Spec.Title = cmp.Or(wanted.Name, shorten("Copy of "+title(original)))
+	if err := api.Create(r.Context(), t); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, newTemplate(t))
+	return nil
+}
+
+// shorten returns the beginning of a title that is too long.
+func shorten(text string) string {
+	letters := []rune(text)
+	return string(letters[:min(len(letters), maxTitle)])
+}
+
+// deleteTemplate answers DELETE /v1/studio/templates/{id} with the caller's token.
+func (s *Server) deleteTemplate(w http.ResponseWriter, r *http.Request, c caller) error {
+	t, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
+	if err != nil {
+		return err
+	}
+	api, err := c.Client()
+	if err != nil {
+		return err
+	}
+	err = api.Delete(r.Context(), t.DeepCopy(), client.Preconditions{UID: &t.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, Deleted{"Template successfully deleted", r.PathValue("id")})
+	return nil
+}
+
+// listModifications answers GET /v1/templates/modifications?template_id=… and GET /v1/studio/template/modifications?templateId=….
+func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c caller) error {
+	query := r.URL.Query()
+	id := cmp.Or(query.Get("templateId"), query.Get("template_id"))
+	if id == "" {
+		return missingTemplate("in the query, as in ?templateId=25")
+	}
+	t, err := s.template(r.Context(), c, TemplateID(id), http.StatusNotFound)
 	if err != nil {
 		return err
 	}
@@ -149,9 +326,17 @@ func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c cal
 	return nil
 }
 
+// missingTemplate returns the error for a request that names no template.
+func missingTemplate(where string) error {
+	return callers.Errorf(http.StatusBadRequest, "templateId missing: the number or the name of a template is required %s", where)
+}
+
+// title returns the name that people see.
+func title(t *platenv1alpha1.RenderTemplate) string { return cmp.Or(t.Spec.Title, t.Name) }
+
 func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 	body := Template{
-		ID: t.Name, Name: t.Name, CreatedAt: t.CreationTimestamp.UTC(), WorkspaceID: t.Namespace,
+		ID: t.Name, Name: title(t), Title: title(t), Description: t.Spec.Description, CreatedAt: t.CreationTimestamp.UTC(), WorkspaceID: t.Namespace,
 		PagesData: []TemplateData{}, Modifications: modifications(t),
 	}
 	if id := t.Spec.TemplateID; id != nil {
@@ -159,7 +344,7 @@ func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 	}
 	for i, page := range t.Spec.Pages {
 		if i == 0 {
-			body.CanvasWidth, body.CanvasHeight = page.Width, page.Height
+			body.Width, body.Height, body.CanvasWidth, body.CanvasHeight = page.Width, page.Height, page.Width, page.Height
 		}
 		body.PagesData = append(body.PagesData, TemplateData{page.ID, page.Name, page.Width, page.Height})
 	}

@@ -32,6 +32,6 @@ console.log(JSON.stringify({
   binary: await file(await render("binary", "png")),
   pdf: await file(await render("binary", "pdf")),
   signed,
-  opened: await file(await fetch(signed.data.url)),
+  opened: await file(await fetch(signed.data)),
   refused: await new orshot.Orshot("made-up").renderFromTemplate({ templateId, modifications }).catch((error) => error.message),
 }));

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -268,14 +270,81 @@ var _ = Describe("Rendering", func() {
 		expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications?templateId=99", w.token, ""), http.StatusNotFound)
 	})
 
+	It("answers the routes by which clients log in and find templates", func(ctx SpecContext) {
+		get := func(path string, header ...string) answer {
+			GinkgoHelper()
+			a := call(ctx, http.MethodGet, p.url+path, w.token, "", header...)
+			Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+			return a
+		}
+		for _, path := range []string{"/v1/me", "/v1/me/user_id", "/v1/me/user_id/"} {
+			Expect(get(path).json()["data"]).To(And(
+				HaveKeyWithValue("name", "system:serviceaccount:"+w.namespace+":designer"), HaveKeyWithValue("user_id", Not(BeEmpty())), HaveKeyWithValue("email", ""),
+				HaveKeyWithValue("workspaces", ConsistOf(HaveKeyWithValue("id", w.namespace)))))
+		}
+		Expect(get("/v1/profile/workspace", "X-Workspace-Id", "else").json()["data"]).To(HaveKeyWithValue("id", "else"))
+		for _, path := range []string{"/v1/templates", "/v1/studio/templates"} {
+			var list []map[string]any
+			Expect(json.Unmarshal(get(path).body, &list)).To(Succeed())
+			Expect(list).To(ConsistOf(And(
+				HaveKeyWithValue("id", 25.0), HaveKeyWithValue("name", "card"), HaveKeyWithValue("title", "card"), HaveKeyWithValue("description", ""),
+				HaveKeyWithValue("width", 400.0), HaveKeyWithValue("height", 200.0), HaveKeyWithValue("pages_data", HaveLen(1)),
+				HaveKeyWithValue("modifications", ConsistOf(HaveKeyWithValue("key", "headline"))))))
+		}
+		for _, path := range []string{"/v1/studio/templates/25", "/v1/studio/templates/card", "/v1/studio/templates/card/"} {
+			Expect(get(path).json()).To(HaveKeyWithValue("id", 25.0))
+		}
+		Expect(string(get("/v1/templates/modifications?template_id=card").body)).To(ContainSubstring(`"key":"headline"`))
+		missing := call(ctx, http.MethodGet, p.url+"/v1/studio/templates/99", w.token, "")
+		expectError(missing, http.StatusNotFound)
+		for _, body := range []string{`{"templateId":99}`, `{"templateId":"not-here"}`} {
+			refused := call(ctx, http.MethodPost, p.url+render, w.token, body)
+			expectError(refused, http.StatusForbidden)
+			Expect(refused.json()["error"]).To(ContainSubstring("Template not found"))
+		}
+		for _, path := range []string{"/v1/brand-assets", "/v1/brand-assets/images/get?tag=x", "/v1/social/accounts", "/v1/studio/templates/25/versions/3"} {
+			a := call(ctx, http.MethodGet, p.url+path, w.token, "")
+			expectError(a, http.StatusNotImplemented)
+			Expect(a.json()["error"]).To(ContainSubstring("Platen"))
+			expectError(call(ctx, http.MethodGet, p.url+path, "", ""), http.StatusUnauthorized)
+		}
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/studio/templates/create", w.token, `{"name":"x"}`), http.StatusNotImplemented)
+	})
+
+	It("copies, renames and deletes templates with the caller's rights", func(ctx SpecContext) {
+		templates := p.url + "/v1/studio/templates/"
+		a := call(ctx, http.MethodPost, templates+"25/duplicate", w.token, "")
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(a.json()).To(HaveKeyWithValue("name", "Copy of card"))
+		id, ok := a.json()["id"].(string)
+		Expect(ok).To(BeTrue(), "%s", a.body)
+		Expect(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"`+id+`","response":{"mode":"async"}}`).status).To(Equal(http.StatusAccepted))
+
+		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":"Autumn","description":"For autumn"}`)
+		Expect(a.json()).To(And(HaveKeyWithValue("name", "Autumn"), HaveKeyWithValue("description", "For autumn"), HaveKeyWithValue("id", id)), "%s", a.body)
+		Eventually(func() any { return call(ctx, http.MethodGet, templates+"Autumn", w.token, "").json()["id"] }).
+			WithContext(ctx).WithTimeout(timeout).Should(Equal(id))
+
+		expectError(call(ctx, http.MethodDelete, templates+id, w.token, ""), http.StatusForbidden)
+		gardener := w.account("gardener", rbacv1.PolicyRule{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"rendertemplates"}, Verbs: []string{"list", "delete"},
+		})
+		a = call(ctx, http.MethodDelete, templates+id+"/delete", gardener, "")
+		Expect(string(a.body)).To(MatchJSON(`{"message":"Template successfully deleted","id":"` + id + `"}`))
+		Eventually(func() int { return call(ctx, http.MethodDelete, templates+id, gardener, "").status }).
+			WithContext(ctx).WithTimeout(timeout).Should(Equal(http.StatusNotFound))
+		expectError(call(ctx, http.MethodPatch, templates+"25", gardener, `{"name":"x"}`), http.StatusForbidden)
+		other := newWorkspace(ctx)
+		expectError(call(ctx, http.MethodPost, templates+"25/duplicate", w.token, `{"workspaceId":"`+other.namespace+`"}`), http.StatusForbidden)
+	})
+
 	It("makes URLs that anyone can open and nobody can change", func(ctx SpecContext) {
 		body := fmt.Sprintf(`{"templateId":"card","renderType":"images","responseFormat":"png","modifications":{},"source":"orshot-node-sdk","expiresAt":%d}`,
 			time.Now().Add(time.Hour).Unix())
 		a := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, body)
 		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
-		data, ok := a.json()["data"].(map[string]any)
-		Expect(ok).To(BeTrue())
-		signed := fmt.Sprint(data["url"])
+		signed, ok := a.json()["data"].(string)
+		Expect(ok).To(BeTrue(), "%s", a.body)
 		answers := make(chan answer, 1)
 		go func() {
 			defer GinkgoRecover()

@@ -92,7 +92,7 @@ var _ = Describe("Callers without rights", func() {
 			expectError(a, http.StatusBadRequest)
 			Expect(a.json()["error"]).To(HavePrefix(want), request)
 		}
-		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":99}`), http.StatusNotFound)
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":99}`), http.StatusForbidden)
 		Expect(w.jobs(ctx)).To(BeEmpty())
 	})
 

@@ -1,0 +1,44 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"net/http"
+
+	"github.com/platen-dev/platen/internal/callers"
+)
+
+// MissingRoute is a route of the public API that Platen answers with 501.
+type MissingRoute struct {
+	// Pattern of the route, as of http.ServeMux.
+	Pattern string
+	// Reason says why, and what to use instead.
+	Reason string
+}
+
+func (m MissingRoute) answer(http.ResponseWriter, *http.Request, caller) error {
+	return callers.Errorf(http.StatusNotImplemented, "%s", m.Reason)
+}
+
+const (
+	noBrandAssets = "Platen keeps no brand assets: put pictures at a URL that render pods reach, and fonts, colors and text in the template's HTML"
+	noSocial      = "Platen publishes to no social networks: upload through a connection, and publish from there or from a webhook"
+	noEditor      = "Platen's templates are HTML, not elements of an editor: apply a RenderTemplate with kubectl or from Git"
+	noVersions    = "Platen keeps no versions of a template: keep the RenderTemplate in Git"
+	noModels      = "no model is connected to Platen: make text, pictures and layouts before the render, and send them as modifications"
+)
+
+// Missing are the routes of the public API that make no sense in a cluster.
+var Missing = []MissingRoute{
+	{"/v1/brand-assets", noBrandAssets},
+	{"/v1/brand-assets/", noBrandAssets},
+	{"/v1/social", noSocial},
+	{"/v1/social/", noSocial},
+	{"POST /v1/studio/templates/create", noEditor},
+	{"POST /v1/studio/templates/bulk-create", noEditor},
+	{"PATCH /v1/studio/templates/{id}/update-modifications", noEditor},
+	{"POST /v1/studio/templates/{id}/generate-variants", noModels},
+	{"/v1/studio/templates/{id}/versions", noVersions},
+	{"/v1/studio/templates/{id}/versions/", noVersions},
+}
