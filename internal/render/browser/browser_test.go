@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	_ "golang.org/x/image/webp"
 
 	"github.com/platen-dev/platen/internal/file"
@@ -152,6 +154,89 @@ func TestSpecialKeys(t *testing.T) {
 	}
 	if len(warnings) == 0 || !strings.Contains(warnings[0].Title, "nothing.color") {
 		t.Errorf("warnings %v do not name the missing element", warnings)
+	}
+}
+
+// titlesOf returns the titles of warnings.
+func titlesOf(warnings []render.Warning) []string {
+	list := make([]string, 0, len(warnings))
+	for _, w := range warnings {
+		list = append(list, w.Title)
+	}
+	return list
+}
+
+// A style that the browser does not take keeps the template's, and says so.
+func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
+	const page = `<body style="margin:0;background:rgb(255,0,0)"><div id="box" style="width:50px;height:50px;background-color:rgb(0,255,0)"></div><script>CSS.supports = () => true</script>`
+	b := start(t)
+	for key, c := range map[string]struct {
+		value any
+		want  []string
+	}{
+		"canvasBackgroundColor": {"bleu", []string{`Modification canvasBackgroundColor: "bleu" is no CSS colour or gradient`}},
+		"canvasBackgroundImage": {"javascript:1", []string{"Modification canvasBackgroundImage is not an image URL"}},
+		"box.backgroundColor":   {"#12345", []string{`Modification box.backgroundColor: "#12345" is no value of the CSS property background-color`}},
+		"box.background-color":  {"red !important", []string{`Modification box.background-color: "red !important" is no value of the CSS property background-color`}},
+		"box.width":             {80.0, []string{"Modification box.width: 80 is no value of the CSS property width"}},
+		"box.backgroundCollor":  {"red", []string{"Modification box.backgroundCollor names no CSS property"}},
+		"box.cssText":           {"background: red", []string{"Modification box.cssText names no CSS property"}},
+		"box.webkitLineClamp":   {"many", []string{`Modification box.webkitLineClamp: "many" is no value of the CSS property -webkit-line-clamp`}},
+		"box.cssFloat":          {"left", nil},
+		"box.height":            {nil, nil},
+		"box.color":             {"", nil},
+	} {
+		t.Run(key, func(t *testing.T) {
+			picture := task("png", page)
+			picture.Modifications = map[string]any{key: c.value}
+			outputs, warnings := run(t, b, picture)
+			if diff := cmp.Diff(c.want, titlesOf(warnings), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			img, _ := decode(t, outputs[0].Data)
+			if !near(img, 100, 80, color.RGBA{255, 0, 0, 255}) || !near(img, 49, 49, color.RGBA{0, 255, 0, 255}) || !near(img, 52, 20, color.RGBA{255, 0, 0, 255}) {
+				t.Errorf("the page is %v, its box %v, beside it %v", img.At(100, 80), img.At(49, 49), img.At(52, 20))
+			}
+		})
+	}
+}
+
+// docs/templates/values.md says which values are true.
+func TestWhatDataIfTakesForTrue(t *testing.T) {
+	const page = `<body style="margin:0"><div data-if="x" style="width:50px;height:50px;background:rgb(255,0,0)"></div><div data-each="rows"><b data-if="!x"></b></div>`
+	b := start(t)
+	for name, c := range map[string]struct {
+		value any
+		shown bool
+		want  []string
+	}{
+		"true": {value: true, shown: true}, "false": {value: false}, "null": {}, "zero": {value: 0.0}, "another number": {value: -1.0, shown: true},
+		"no text": {value: ""}, "text": {value: "no", shown: true}, "no items": {value: []any{}}, "items": {value: []any{0.0}, shown: true},
+		"an object":     {value: map[string]any{}, shown: true},
+		"false as text": {value: " False", shown: true, want: []string{`data-if="!x" is false: x is the text " False"`, `data-if="x" is true: x is the text " False"`}},
+		"zero as text":  {value: "0", shown: true, want: []string{`data-if="!x" is false: x is the text "0"`, `data-if="x" is true: x is the text "0"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task("png", page)
+			picture.Modifications = map[string]any{"x": c.value, "rows": []any{1.0, 2.0}}
+			outputs, warnings := run(t, b, picture)
+			if diff := cmp.Diff(c.want, titlesOf(warnings), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			img, _ := decode(t, outputs[0].Data)
+			if shown := near(img, 20, 20, color.RGBA{255, 0, 0, 255}); shown != c.shown {
+				t.Errorf("shown: %v", shown)
+			}
+		})
+	}
+}
+
+// A modification with the name of an element changes nothing: only data-param shows a value.
+func TestAnIDIsNoParameter(t *testing.T) {
+	picture := task("png", `<p id="headline">x</p>`)
+	picture.Modifications = map[string]any{"headline": "y"}
+	if _, warnings := run(t, start(t), picture); len(warnings) != 1 || warnings[0].Title != "Modification headline is not used by the page" {
+		t.Errorf("warnings %v", warnings)
 	}
 }
 

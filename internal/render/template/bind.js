@@ -46,6 +46,8 @@
   });
 
   // The page's own scripts may replace these functions.
+  const supports = CSS.supports.bind(CSS);
+  const escape = CSS.escape.bind(CSS);
   share('setTimeout', setTimeout.bind(window));
   share('clearTimeout', clearTimeout.bind(window));
   share('warnings', warnings);
@@ -96,6 +98,22 @@
     else warn(`Modification ${key} is not a link that is allowed`, 'http, https, mailto and tel links are allowed');
   };
 
+  // holds reports whether an element with data-if stays: docs/templates/values.md says which values are true. A text that says false is
+  // true, which is seldom meant.
+  const doubts = new Set();
+  const holds = (condition, scopes) => {
+    const negated = condition.startsWith('!');
+    const key = condition.replace(/^!/, '');
+    const value = lookup(key, scopes);
+    const stays = (Array.isArray(value) ? value.length > 0 : Boolean(value)) !== negated;
+    if (typeof value === 'string' && /^\s*(false|0)\s*$/i.test(value) && !doubts.has(condition)) {
+      doubts.add(condition);
+      warn(`data-if="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
+        'every text but the empty one is true; give the value without quotes, or declare the parameter as boolean or number');
+    }
+    return stays;
+  };
+
   let clones = 0;
   const bind = (root, scopes) => {
     for (const element of [...root.querySelectorAll('[data-each]')]) {
@@ -120,11 +138,9 @@
       element.remove();
     }
     for (const element of root.querySelectorAll('[data-if]')) {
-      const negated = element.dataset.if.startsWith('!');
-      const value = lookup(element.dataset.if.replace(/^!/, ''), scopes);
-      const present = Array.isArray(value) ? value.length > 0 : Boolean(value);
+      const condition = element.dataset.if;
       element.removeAttribute('data-if');
-      if (present === negated) element.remove();
+      if (!holds(condition, scopes)) element.remove();
     }
     for (const element of root.querySelectorAll('[data-param]')) {
       const key = element.dataset.param;
@@ -140,24 +156,36 @@
     }
   };
 
-  const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${CSS.escape(id)}"]`);
+  const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${escape(id)}"]`);
+  // setStyle sets a property of an element's style if the browser takes the value. Every property takes the value inherit.
+  const setStyle = (element, key, name, value) => {
+    const property = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float');
+    if (!supports(property, 'inherit')) warn(`Modification ${key} names no CSS property`);
+    else if (supports(property, String(value))) element.style.setProperty(property, String(value));
+    else warn(`Modification ${key}: ${show(value)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
+  };
+  const show = (value) => JSON.stringify(value).slice(0, 80);
   const special = () => {
     for (const [key, value] of Object.entries(modifications)) {
       const dot = key.indexOf('.');
+      if (value === null || value === '') continue; // not given
       if (key === 'canvasBackgroundColor') {
+        if (!supports('background', String(value))) {
+          warn(`Modification ${key}: ${show(value)} is no CSS colour or gradient`, "the template's own background is kept");
+          continue;
+        }
         document.documentElement.style.background = String(value);
         document.body.style.background = 'transparent';
       } else if (key === 'canvasBackgroundImage') {
         const url = allowedURL(value, ['http:', 'https:', 'data:']);
-        if (!url) warn('Modification canvasBackgroundImage is not an image URL');
-        else Object.assign(document.body.style, { backgroundImage: `url("${CSS.escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
+        if (!url) warn(`Modification ${key} is not an image URL`, "the template's own background is kept");
+        else Object.assign(document.body.style, { backgroundImage: `url("${escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
       } else if (dot > 0) {
         const element = find(key.slice(0, dot));
         const property = key.slice(dot + 1);
         if (!element) warn(`Modification ${key} names no element`, `the page has no element with the id ${key.slice(0, dot)}`);
         else if (property === 'href') setLink(element, key, value);
-        else if (property in element.style && typeof element.style[property] === 'string') element.style[property] = String(value);
-        else warn(`Modification ${key} names no CSS property`);
+        else setStyle(element, key, property, value);
       }
     }
   };
@@ -168,7 +196,7 @@
   share('unused', unused);
   const noteUnused = () => {
     const known = new Set();
-    for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each', 'id']) {
+    for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each']) {
       for (const element of document.querySelectorAll(`[${attribute}]`)) known.add(element.getAttribute(attribute).replace(/^!/, '').split('.')[0]);
     }
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
