@@ -9,7 +9,7 @@ import (
 )
 
 // ParameterType says which values a parameter takes.
-// +kubebuilder:validation:Enum=text;image;color;number;boolean;list
+// +kubebuilder:validation:Enum=text;image;color;number;boolean;list;date
 type ParameterType string
 
 const (
@@ -19,12 +19,14 @@ const (
 	ParameterImage ParameterType = "image"
 	// ParameterColor takes a CSS colour or gradient.
 	ParameterColor ParameterType = "color"
-	// ParameterNumber takes a JSON number.
+	// ParameterNumber takes a number, also as text.
 	ParameterNumber ParameterType = "number"
-	// ParameterBoolean takes true or false.
+	// ParameterBoolean takes true or false, also as text.
 	ParameterBoolean ParameterType = "boolean"
 	// ParameterList takes a JSON array, for elements with data-each.
 	ParameterList ParameterType = "list"
+	// ParameterDate takes a text with a date, such as 2026-11-26, or a time (RFC 3339). The page shows it as it is given.
+	ParameterDate ParameterType = "date"
 )
 
 // Parameter is one value that a template takes.

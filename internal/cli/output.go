@@ -4,21 +4,22 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // outputFlags say what to render, and how.
 type outputFlags struct {
-	set, setJSON                                []string
+	set, setString, setJSON                     []string
 	format, fileName, scale, size, margin, time string
 	extraSizes                                  []string
 	quality, fps                                int32
@@ -28,7 +29,8 @@ type outputFlags struct {
 
 func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVar(&f.set, "set", nil, "modification KEY=VALUE; VALUE has the type of the template's parameter; can be repeated")
+	flags.StringArrayVar(&f.set, "set", nil, "modification KEY=VALUE; VALUE has the type of the template's parameter, else true, false and numbers are what they say; can be repeated")
+	flags.StringArrayVar(&f.setString, "set-string", nil, "modification KEY=TEXT, such as version=1.10 or answer=false; can be repeated")
 	flags.StringArrayVar(&f.setJSON, "set-json", nil, `modification KEY=JSON, such as points='["a", "b"]'; can be repeated`)
 	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4 or gif")
 	flags.StringVar(&f.fileName, "file-name", "", "name of the files, without extension (default: the job's name)")
@@ -42,8 +44,9 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags.Int32Var(&f.fps, "fps", 0, "frames a second of an mp4 or gif, 1 to 30")
 	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4 or gif")
 	must(c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(knownFormats, cobra.ShellCompDirectiveNoFileComp)))
-	must(c.RegisterFlagCompletionFunc("set", o.completeParameters))
-	must(c.RegisterFlagCompletionFunc("set-json", o.completeParameters))
+	for _, name := range []string{"set", "set-string", "set-json"} {
+		must(c.RegisterFlagCompletionFunc(name, o.completeParameters))
+	}
 	for _, name := range []string{"size", "extra-sizes"} {
 		must(c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(presets(), cobra.ShellCompDirectiveNoFileComp)))
 	}
@@ -68,11 +71,11 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 	if f.transparent {
 		spec.Output.Transparent = new(true)
 	}
-	values, err := f.modifications(template)
-	if err != nil || len(values) == 0 {
+	modifications, err := f.modifications(template)
+	if err != nil || len(modifications) == 0 {
 		return spec, err
 	}
-	raw, err := json.Marshal(values)
+	raw, err := json.Marshal(modifications)
 	if err != nil {
 		return spec, err
 	}
@@ -81,59 +84,51 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 }
 
 func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (map[string]any, error) {
-	values := map[string]any{}
-	for _, pair := range f.set {
-		key, text, ok := strings.Cut(pair, "=")
-		if !ok || key == "" {
-			return nil, usage("--set must be KEY=VALUE, not %q", pair)
+	modifications := map[string]any{}
+	for _, flag := range []struct {
+		name, form string
+		pairs      []string
+		read       func(key, text string) (any, error)
+	}{
+		{"--set", "KEY=VALUE", f.set, func(key, text string) (any, error) { return readValue(template, key, text) }},
+		{"--set-string", "KEY=TEXT", f.setString, func(_, text string) (any, error) { return text, nil }},
+		{"--set-json", "KEY=JSON", f.setJSON, readJSON},
+	} {
+		for _, pair := range flag.pairs {
+			key, text, ok := strings.Cut(pair, "=")
+			if !ok || key == "" {
+				return nil, usage("%s must be %s, not %q", flag.name, flag.form, pair)
+			}
+			value, err := flag.read(key, text)
+			if err != nil {
+				return nil, usage("%s %s: %w", flag.name, key, err)
+			}
+			modifications[key] = value
 		}
-		value, err := parseValue(template, key, text)
-		if err != nil {
-			return nil, err
-		}
-		values[key] = value
 	}
-	for _, pair := range f.setJSON {
-		key, text, ok := strings.Cut(pair, "=")
-		if !ok || key == "" {
-			return nil, usage("--set-json must be KEY=JSON, not %q", pair)
-		}
-		if !json.Valid([]byte(text)) {
-			return nil, usage(`--set-json %s: %q is not JSON; a text needs quotes, as in %s='"text"'`, key, text, key)
-		}
-		values[key] = json.RawMessage(text)
-	}
-	return values, nil
+	return modifications, nil
 }
 
-// parseValue returns the value of --set with the type of the template's parameter. A key without a parameter is text.
-func parseValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
+// readValue reads a value of --set as the type of the template's parameter.
+func readValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
-	i := slices.IndexFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name })
-	if i < 0 {
-		return text, nil
+	kind := values.Type("")
+	if i := slices.IndexFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name }); i >= 0 {
+		kind = values.Type(cmp.Or(template.Spec.Parameters[i].Type, platenv1alpha1.ParameterText))
 	}
-	switch template.Spec.Parameters[i].Type {
-	case platenv1alpha1.ParameterNumber:
-		if _, err := strconv.ParseFloat(text, 64); err != nil || !json.Valid([]byte(text)) {
-			return nil, usage("--set %s: %q must be a number for template '%s', such as %s=12.5", key, text, template.Name, key)
-		}
-		return json.RawMessage(text), nil
-	case platenv1alpha1.ParameterBoolean:
-		if text != "true" && text != "false" {
-			return nil, usage("--set %s: %q must be true or false for template '%s'", key, text, template.Name)
-		}
-		return text == "true", nil
-	case platenv1alpha1.ParameterList:
-		list := []any{}
-		if err := json.Unmarshal([]byte(text), &list); err != nil {
-			return nil, usage("--set %s: it must be a list in JSON for template '%s', as in --set %s='[\"one\", \"two\"]'", key, template.Name, key)
-		}
-		return list, nil
-	default:
-		return text, nil
+	value, err := values.ReadText(kind, text)
+	if err != nil {
+		return nil, fmt.Errorf("%w (the parameter of template '%s' is of type %s)", err, template.Name, kind)
 	}
+	return value, nil
+}
+
+func readJSON(key, text string) (any, error) {
+	if !json.Valid([]byte(text)) {
+		return nil, fmt.Errorf(`%q is not JSON; a text needs quotes, as in %s='"text"'`, text, key)
+	}
+	return json.RawMessage(text), nil
 }
 
 // example returns a command line that sets every parameter without a default.
@@ -153,6 +148,10 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 			value = `'["..."]'`
 		case p.Type == platenv1alpha1.ParameterImage:
 			value = "https://..."
+		case p.Type == platenv1alpha1.ParameterDate:
+			value = "2026-01-31"
+		case p.Type == platenv1alpha1.ParameterColor:
+			value = "rebeccapurple"
 		}
 		fmt.Fprintf(&line, " --set %s=%s", p.Name, value)
 	}

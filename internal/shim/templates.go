@@ -72,7 +72,7 @@ type TemplateData struct {
 type Modification struct {
 	ID          string                `json:"id" required:"true"`
 	Key         string                `json:"key" required:"true" description:"The key in modifications; the same as id."`
-	Type        string                `json:"type" required:"true" enum:"text,image,color,number,boolean,list"`
+	Type        string                `json:"type" required:"true" enum:"text,image,color,number,boolean,list,date"`
 	Description string                `json:"description" required:"true"`
 	HelpText    string                `json:"helpText" required:"true" description:"The same as description."`
 	Required    bool                  `json:"required" required:"true"`

@@ -8,8 +8,7 @@ package task
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -232,76 +231,58 @@ func merge(into map[string]any, object []byte) error {
 	return err
 }
 
-// applyParameters sets the defaults of a template's parameters and checks the given values.
+// pageKey is a key for one page only, such as page2@price.
+var pageKey = regexp.MustCompile(`^page[0-9]{1,4}@(.+)$`)
+
+// applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters.
 func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter) error {
+	byName := make(map[string]platenv1alpha1.Parameter, len(parameters))
 	for _, p := range parameters {
-		value, ok := given[p.Name]
-		if !ok {
-			switch {
-			case p.Default != nil:
-				v, err := values.DecodeValue(p.Default.Raw)
-				if err != nil {
-					return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that is not a JSON value", p.Name)
-				}
-				given[p.Name] = v
-				continue
-			case ptr.Deref(p.Required, false):
-				return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-					"spec.modifications.%s is required by the template", p.Name)
-			default:
-				continue
-			}
+		byName[p.Name] = p
+	}
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		name := key
+		if m := pageKey.FindStringSubmatch(key); m != nil {
+			name = m[1]
 		}
-		if !fits(value, p.Type) {
+		p, ok := byName[name]
+		if !ok {
+			continue
+		}
+		value, err := values.Read(values.Type(p.Type), given[key])
+		if refused := (*values.Error)(nil); errors.As(err, &refused) {
 			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modifications.%s: %s must be %s", p.Name, reconcile.Private(shorten(value)), expected[p.Type])
+				"spec.modifications.%s: %s must be %s", key, reconcile.Private(refused.Given), refused.Want)
+		}
+		if given[key] = value; value == nil {
+			delete(given, key)
+		}
+	}
+	for _, p := range parameters {
+		if _, ok := given[p.Name]; ok {
+			continue
+		}
+		value, err := Default(p)
+		switch {
+		case err != nil:
+			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that does not fit: %s", p.Name, err)
+		case value != nil:
+			given[p.Name] = value
+		case ptr.Deref(p.Required, false):
+			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications.%s is required by the template", p.Name)
 		}
 	}
 	return nil
 }
 
-var imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
-
-var expected = map[platenv1alpha1.ParameterType]string{
-	platenv1alpha1.ParameterText:    "a string or a number",
-	platenv1alpha1.ParameterImage:   "a URL that starts with http://, https:// or data:image/",
-	platenv1alpha1.ParameterColor:   "a string with a CSS colour or gradient",
-	platenv1alpha1.ParameterNumber:  "a number, with no more digits than a page can hold (about 16)",
-	platenv1alpha1.ParameterBoolean: "true or false",
-	platenv1alpha1.ParameterList:    "a list",
-}
-
-func fits(value any, kind platenv1alpha1.ParameterType) bool {
-	text, isText := value.(string)
-	_, isNumber := value.(float64)
-	switch kind {
-	case platenv1alpha1.ParameterImage:
-		return isText && imageURL.MatchString(text)
-	case platenv1alpha1.ParameterColor:
-		return isText
-	case platenv1alpha1.ParameterNumber:
-		return isNumber
-	case platenv1alpha1.ParameterBoolean:
-		_, ok := value.(bool)
-		return ok
-	case platenv1alpha1.ParameterList:
-		_, ok := value.([]any)
-		return ok
-	case platenv1alpha1.ParameterText:
-		return isText || isNumber
-	default:
-		return false
+// Default returns the value of a parameter that no job gives; nil if it has none. The error says why the default does not fit the type.
+func Default(p platenv1alpha1.Parameter) (any, error) {
+	if p.Default == nil {
+		return nil, nil //nolint:nilnil // no default, which is no error
 	}
-}
-
-// shorten returns a value as JSON for an error message, cut to 80 characters.
-func shorten(value any) string {
-	text, err := json.Marshal(value)
+	value, err := values.DecodeValue(p.Default.Raw)
 	if err != nil {
-		return "the value"
+		return nil, errors.New("it is no JSON value")
 	}
-	if len(text) > 80 {
-		return fmt.Sprintf("%.80s…", text)
-	}
-	return string(text)
+	return values.Read(values.Type(p.Type), value)
 }

@@ -138,15 +138,29 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"image":"file:///etc/passwd"}`) },
 			want:       "must be a URL that starts with http://",
 		},
-		"a number in quotes": {
+		"a number in words": {
 			parameters: kinds,
-			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"number":"1"}`) },
-			want:       "must be a number",
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"number":"one"}`) },
+			want:       `spec.modifications.number: "one" must be a number`,
 		},
-		"a boolean in quotes": {
+		"a boolean as a number": {
 			parameters: kinds,
-			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":"true"}`) },
-			want:       "must be true or false",
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":0}`) },
+			want:       "spec.modifications.boolean: 0 must be true or false",
+		},
+		"a value for one page": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"page2@boolean":"no"}`) },
+			want:       `spec.modifications.page2@boolean: "no" must be true or false`,
+		},
+		"a parameter that is null": {
+			parameters: []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}},
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"headline":null}`) },
+			want:       "spec.modifications.headline is required",
+		},
+		"a default that does not fit": {
+			parameters: []platenv1alpha1.Parameter{{Name: "paid", Type: "boolean", Default: raw(`"no"`)}},
+			want:       `the template's parameter 'paid' has a default that does not fit: "no" must be true or false`,
 		},
 		"a list that is text": {
 			parameters: kinds,
@@ -229,6 +243,23 @@ func TestBuildRefusesWhatAFormatCannotHold(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestBuildReadsValuesAsTheirTypes(t *testing.T) {
+	parameters := []platenv1alpha1.Parameter{
+		{Name: "price", Type: "number", Default: raw(`"9,50"`)}, {Name: "paid", Type: "boolean", Default: raw("true")}, {Name: "points", Type: "list", Default: raw(`["a"]`)},
+		{Name: "due", Type: "date"}, {Name: "logo", Type: "image", Default: raw(`""`)},
+	}
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		s.Modifications = raw(`{"paid": "FALSE", "page2@price": " 12.5 ", "points": null, "due": "2026-11-26", "undeclared": "false", "nothing": null}`)
+	})
+	task, err := Build(t.Context(), job, newTemplate(2, parameters...), DefaultLimits, configMaps{}.read)
+	want := map[string]any{
+		"price": 9.5, "paid": false, "page2@price": 12.5, "points": []any{"a"}, "due": "2026-11-26", "undeclared": "false", "nothing": nil,
+	}
+	if diff := cmp.Diff(want, task.Modifications); err != nil || diff != "" {
+		t.Errorf("%v, modifications (-want +got):\n%s", err, diff)
 	}
 }
 

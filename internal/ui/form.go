@@ -6,17 +6,17 @@ package ui
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"mime/multipart"
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // maxPicture bounds a picture in a form, in bytes. The picture becomes part of the job, which is stored in etcd.
@@ -48,10 +48,7 @@ func (i input) Hex() string {
 // Rows returns the height of a text field, in lines.
 func (i input) Rows() int { return min(1+strings.Count(i.Value, "\n")+len(i.Value)/60, 12) }
 
-var (
-	hexColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
-	imageURL = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
-)
+var hexColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
 // inputs returns a field with the default for each parameter.
 func inputs(parameters []platenv1alpha1.Parameter) []input {
@@ -102,8 +99,8 @@ func submitted(list []input, form *multipart.Form) (modifications map[string]any
 	for n := range list {
 		i := &list[n]
 		i.Value = ""
-		if values := form.Value["p."+i.Name]; len(values) > 0 {
-			i.Value = strings.ReplaceAll(values[0], "\r\n", "\n")
+		if texts := form.Value["p."+i.Name]; len(texts) > 0 {
+			i.Value = strings.ReplaceAll(texts[0], "\r\n", "\n")
 		}
 		value, problem := i.read(form.File["f."+i.Name])
 		switch {
@@ -134,42 +131,11 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 	case trimmed == "":
 		return nil, ""
 	}
-	switch i.Type {
-	case platenv1alpha1.ParameterNumber:
-		number, err := strconv.ParseFloat(strings.Replace(trimmed, ",", ".", 1), 64)
-		if err != nil || math.IsInf(number, 0) || math.IsNaN(number) {
-			return nil, "This must be a number, such as 1.5."
-		}
-		return number, ""
-	case platenv1alpha1.ParameterImage:
-		if !imageURL.MatchString(trimmed) {
-			return nil, "This must be an address that begins with https:// or http://. Or choose a file."
-		}
-		return trimmed, ""
-	case platenv1alpha1.ParameterColor:
-		return trimmed, ""
-	case platenv1alpha1.ParameterList:
-		return i.items(trimmed)
-	default:
-		return i.Value, ""
+	value, err := values.ReadText(values.Type(i.Type), i.Value)
+	if refused := (*values.Error)(nil); errors.As(err, &refused) {
+		return nil, "This must be " + refused.Want + "."
 	}
-}
-
-func (i *input) items(text string) (value any, problem string) {
-	if i.JSON || strings.HasPrefix(text, "[") {
-		var items []any
-		if err := json.Unmarshal([]byte(text), &items); err != nil {
-			return nil, `This must be a list in JSON, such as ["one", "two"].`
-		}
-		return items, ""
-	}
-	var items []any
-	for line := range strings.SplitSeq(text, "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			items = append(items, line)
-		}
-	}
-	return items, ""
+	return value, ""
 }
 
 // picture turns a file into a data URL. The file's bytes decide its type, not its name.
@@ -198,25 +164,27 @@ const grey = "data:image/gif;base64,R0lGODdhAQABAPAAAMDAwAAAACwAAAAAAQABAAACAkQB
 
 // samples returns values for a preview: one for each required parameter without a default.
 func samples(list []input) map[string]any {
-	values := map[string]any{}
+	given := map[string]any{}
 	for _, i := range list {
 		if !i.Required || i.Default != "" {
 			continue
 		}
 		switch i.Type {
 		case platenv1alpha1.ParameterImage:
-			values[i.Name] = grey
+			given[i.Name] = grey
 		case platenv1alpha1.ParameterColor:
-			values[i.Name] = "#808080"
+			given[i.Name] = "#808080"
 		case platenv1alpha1.ParameterNumber:
-			values[i.Name] = 1
+			given[i.Name] = 1
 		case platenv1alpha1.ParameterBoolean:
-			values[i.Name] = true
+			given[i.Name] = true
 		case platenv1alpha1.ParameterList:
-			values[i.Name] = []any{i.Label}
+			given[i.Name] = []any{i.Label}
 		case platenv1alpha1.ParameterText:
-			values[i.Name] = i.Label
+			given[i.Name] = i.Label
+		case platenv1alpha1.ParameterDate:
+			given[i.Name] = "2026-01-31"
 		}
 	}
-	return values
+	return given
 }

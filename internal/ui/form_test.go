@@ -80,16 +80,19 @@ func TestFormValues(t *testing.T) {
 		"colour":                      {parameter: parameter(color, "", false), given: " rebeccapurple ", want: `{"x":"rebeccapurple"}`},
 		"checked":                     {parameter: parameter(boolean, "false", false), given: "true", want: `{"x":true}`},
 		"unchecked":                   {parameter: parameter(boolean, "true", true), want: `{"x":false}`},
+		"number of thousands":         {parameter: parameter(number, "", false), given: "1,000", wrong: "without separators between thousands"},
+		"colour that is none":         {parameter: parameter(color, "", false), given: "bleu", wrong: "must be a CSS colour"},
+		"date":                        {parameter: parameter(platenv1alpha1.ParameterDate, "", false), given: "2026-11-26", want: `{"x":"2026-11-26"}`},
 		"list":                        {parameter: parameter(list, "", false), given: "one\r\n\r\n two \r\n", want: `{"x":["one","two"]}`},
 		"list left empty":             {parameter: parameter(list, `["a"]`, false), given: " \n", want: `{}`},
 		"list of objects":             {parameter: parameter(list, `[{"a":1}]`, false), given: `[{"a":2}]`, want: `{"x":[{"a":2}]}`},
 		"list typed as JSON":          {parameter: parameter(list, "", false), given: `["a", 1]`, want: `{"x":["a",1]}`},
-		"list of objects, damaged":    {parameter: parameter(list, `[{"a":1}]`, false), given: `[{"a":2}`, wrong: "list in JSON"},
-		"list of objects, no list":    {parameter: parameter(list, `[{"a":1}]`, false), given: `{"a":2}`, wrong: "list in JSON"},
+		"list of objects, damaged":    {parameter: parameter(list, `[{"a":1}]`, false), given: `[{"a":2}`, wrong: "must be a list: JSON"},
+		"list of objects, no list":    {parameter: parameter(list, `[{"a":1}]`, false), given: `{"a":2}`, wrong: "must be a list: JSON"},
 		"image":                       {parameter: parameter(image, "", true), given: "https://example.com/a.png", want: `{"x":"https://example.com/a.png"}`},
-		"image of another kind":       {parameter: parameter(image, "", false), given: "javascript:alert(1)", wrong: "begins with https://"},
-		"image from this machine":     {parameter: parameter(image, "", false), given: "file:///etc/passwd", wrong: "begins with https://"},
-		"image that is not a picture": {parameter: parameter(image, "", false), given: "data:text/html,x", wrong: "begins with https://"},
+		"image of another kind":       {parameter: parameter(image, "", false), given: "javascript:alert(1)", wrong: "a URL that starts with http://"},
+		"image from this machine":     {parameter: parameter(image, "", false), given: "file:///etc/passwd", wrong: "a URL that starts with http://"},
+		"image that is not a picture": {parameter: parameter(image, "", false), given: "data:text/html,x", wrong: "a URL that starts with http://"},
 		"image left empty":            {parameter: parameter(image, "", false), want: `{}`},
 		"image that must be chosen":   {parameter: parameter(image, "", true), wrong: "fill this in"},
 	} {
@@ -179,6 +182,7 @@ func TestSamples(t *testing.T) {
 	for kind, want := range map[platenv1alpha1.ParameterType]any{
 		platenv1alpha1.ParameterText: "X", platenv1alpha1.ParameterImage: grey, platenv1alpha1.ParameterColor: "#808080",
 		platenv1alpha1.ParameterNumber: 1, platenv1alpha1.ParameterBoolean: true, platenv1alpha1.ParameterList: []any{"X"},
+		platenv1alpha1.ParameterDate: "2026-01-31",
 	} {
 		if diff := cmp.Diff(map[string]any{"x": want}, samples(inputs([]platenv1alpha1.Parameter{parameter(kind, "", true)}))); diff != "" {
 			t.Errorf("%s: %s", kind, diff)

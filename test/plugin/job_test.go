@@ -138,7 +138,7 @@ func TestRenderAndFetch(t *testing.T) {
 	base := content(t, nil)
 	go func() { ended <- finish(t.Context(), namespace, rendered(base, "one", "two")) }()
 	r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=Hello = World", "--set", "price=12.50", "--set", "dark=true", "--set", `points=["a"]`,
-		"--set", "page2@price=3", "--set", "title.color=red", "--set-json", `extra={"a":1}`, "--format", "png", "--file-name", "summer", "--scale", "2", "--pages", "1,2",
+		"--set", "page2@price=3", "--set", "title.color=red", "--set", "paid=false", "--set", "count=3", "--set-string", "answer=false", "--set-json", `extra={"a":1}`, "--format", "png", "--file-name", "summer", "--scale", "2", "--pages", "1,2",
 		"--folder", "/Summer", "--ttl", "1h", "-o", folder)
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestRenderAndFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _ := json.Marshal(values)
-	if string(got) != `{"dark":true,"extra":{"a":1},"headline":"Hello = World","page2@price":3,"points":["a"],"price":12.5,"title.color":"red"}` {
+	if string(got) != `{"answer":"false","count":3,"dark":true,"extra":{"a":1},"headline":"Hello = World","page2@price":3,"paid":false,"points":["a"],"price":12.5,"title.color":"red"}` {
 		t.Errorf("modifications %s", got)
 	}
 	type flags struct {
@@ -249,9 +249,9 @@ func TestRenderRefuses(t *testing.T) {
 		"no template":      {code: 2, text: "name the template"},
 		"two templates":    {args: []string{"a", "b"}, code: 2, text: `unexpected "b"`},
 		"a wrong template": {args: []string{"bannr"}, code: 1, text: "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; there are: banner"},
-		"a wrong number":   {args: []string{"banner", "--set", "price=cheap"}, code: 2, text: "--set price: \"cheap\" must be a number for template 'banner', such as price=12.5"},
+		"a wrong number":   {args: []string{"banner", "--set", "price=cheap"}, code: 2, text: "--set price: \"cheap\" must be a number, such as 12.5 (the parameter of template 'banner' is of type number)"},
 		"a wrong boolean":  {args: []string{"banner", "--set", "dark=yes"}, code: 2, text: "must be true or false"},
-		"a wrong list":     {args: []string{"banner", "--set", "points=a,b"}, code: 2, text: "must be a list in JSON"},
+		"a wrong list":     {args: []string{"banner", "--set", "points=[a"}, code: 2, text: "must be a list: JSON"},
 		"no value":         {args: []string{"banner", "--set", "headline"}, code: 2, text: "--set must be KEY=VALUE"},
 		"no JSON":          {args: []string{"banner", "--set-json", "headline=Hello"}, code: 2, text: `--set-json headline: "Hello" is not JSON`},
 		"a wrong format":   {args: []string{"banner", "--format", "bmp"}, code: 2, text: "--format must be one of png"},

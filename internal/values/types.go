@@ -1,0 +1,268 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package values
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Type says which values a parameter takes. docs/templates/values.md has the table.
+type Type string
+
+// The types of a template's parameters, by their names in RenderTemplate. Object is the type of a binding such as data-param="order.total",
+// which no parameter declares.
+const (
+	Text    Type = "text"
+	Number  Type = "number"
+	Boolean Type = "boolean"
+	Color   Type = "color"
+	Image   Type = "image"
+	List    Type = "list"
+	Date    Type = "date"
+	Object  Type = "object"
+)
+
+// Error says which value is refused and what is expected.
+type Error struct {
+	// Given is the value as JSON, at most 80 characters of it.
+	Given string
+	// Want completes the sentence "it must be …".
+	Want string
+}
+
+// Error implements error, without the name of the field.
+func (e *Error) Error() string { return e.Given + " must be " + e.Want }
+
+const (
+	wantText    = "a string or a number; put quotes around it if it is text"
+	wantNumber  = "a number, such as 12.5"
+	wantDigits  = "a number, with no more digits than a page can hold (about 16); declare the parameter as text"
+	wantGroups  = "a number without separators between thousands: 1000 or 1.000? Write it with a decimal point and no comma"
+	wantBoolean = "true or false"
+	wantColor   = "a CSS colour or gradient, such as #0a7 or rebeccapurple"
+	wantImage   = "a URL that starts with http://, https:// or data:image/"
+	wantList    = `a list: JSON, such as ["one", "two"], or text with one item a line`
+	wantDate    = "a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z"
+	wantObject  = `an object in JSON, such as {"name": "Ada"}`
+)
+
+// Read returns the value of a parameter for a value that was given in JSON or YAML, as Decode returns it. A text is read as ReadText reads
+// it, but it is no list and no object. Read returns nil for null, and where ReadText does: the value counts as not given. A parameter
+// without a type, which no template declares, takes every value. The error is an *Error.
+func Read(t Type, given any) (any, error) {
+	if given == nil || t == "" {
+		return given, nil
+	}
+	text, isText := given.(string)
+	if isText && t != List && t != Object { // JSON and YAML have lists and objects of their own: a text is a mistake
+		value, err := read(t, text)
+		return value, refuse(given, err)
+	}
+	ok, want := false, ""
+	switch t {
+	case Text:
+		_, ok = given.(float64)
+		want = wantText
+	case Number:
+		_, ok = given.(float64)
+		want = wantNumber
+	case Boolean:
+		_, ok = given.(bool)
+		want = wantBoolean
+	case List:
+		_, ok = given.([]any)
+		want = "a list"
+	case Object:
+		_, ok = given.(map[string]any)
+		want = "an object"
+	case Color:
+		want = wantColor
+	case Image:
+		want = wantImage
+	case Date:
+		want = wantDate
+	default:
+		want = fmt.Sprintf("of the type '%s', which Platen does not know", t)
+	}
+	if !ok {
+		return nil, refuse(given, refusal(want))
+	}
+	return given, nil
+}
+
+// ReadText returns the value of a parameter for a value that was given as text: with --set, in a form, in a query or in a cell of a table.
+// An empty text is a value of type text only. For the other types it returns nil: the value counts as not given. Without a type, true,
+// false, null and the numbers that a page shows with the same digits are what they say, and everything else is text. The error is an
+// *Error.
+func ReadText(t Type, text string) (any, error) {
+	if t == "" {
+		return guess(text), nil
+	}
+	value, err := read(t, text)
+	return value, refuse(text, err)
+}
+
+// refusal is what a value must be instead.
+type refusal string
+
+// Error implements error.
+func (r refusal) Error() string { return string(r) }
+
+// refuse returns the *Error for a refused value; nil if err is nil.
+func refuse(given any, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Given: Shorten(given), Want: err.Error()}
+}
+
+// guess returns the value of a text whose type nobody has declared.
+func guess(text string) any {
+	switch text {
+	case "true":
+		return true
+	case "false":
+		return false
+	case "null":
+		return nil
+	}
+	if number, ok := shown(text); ok && jsonNumber.MatchString(text) && display(number) == text {
+		return number
+	}
+	return text
+}
+
+// display returns a number as a page shows it.
+func display(number float64) string {
+	if size := math.Abs(number); size >= 1e21 || number != 0 && size < 1e-6 {
+		return strconv.FormatFloat(number, 'e', -1, 64)
+	}
+	return strconv.FormatFloat(number, 'f', -1, 64)
+}
+
+var (
+	jsonNumber   = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+	plainNumber  = regexp.MustCompile(`^[+-]?([0-9]+([.,][0-9]+)?|[.,][0-9]+)([eE][+-]?[0-9]+)?$`)
+	groupsNumber = regexp.MustCompile(`^[+-]?[1-9][0-9]{0,2},[0-9]{3}$`)
+	imageURL     = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
+	hexColor     = regexp.MustCompile(`^#([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})$`)
+	word         = regexp.MustCompile(`^[A-Za-z-]+$`)
+)
+
+// read reads a text as a value of a type. The error is a refusal.
+func read(t Type, text string) (any, error) {
+	if t == Text {
+		return text, nil
+	}
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil, nil //nolint:nilnil // not given, which is no error
+	}
+	switch t {
+	case Number:
+		return readNumber(text)
+	case Boolean:
+		if value := strings.ToLower(text); value == "true" || value == "false" {
+			return value == "true", nil
+		}
+		return nil, refusal(wantBoolean)
+	case Color:
+		return readColor(text)
+	case Image:
+		if u, err := url.Parse(text); !imageURL.MatchString(text) || err == nil && u.Opaque == "" && u.Host == "" {
+			return nil, refusal(wantImage)
+		}
+		return text, nil
+	case List:
+		return readList(text)
+	case Date:
+		for _, layout := range []string{time.DateOnly, time.RFC3339} {
+			if _, err := time.Parse(layout, text); err == nil {
+				return text, nil
+			}
+		}
+		return nil, refusal(wantDate)
+	case Object:
+		value, err := DecodeValue([]byte(text))
+		if _, ok := value.(map[string]any); err != nil || !ok {
+			return nil, refusal(wantObject)
+		}
+		return value, nil
+	default:
+		return nil, refusal(fmt.Sprintf("of the type '%s', which Platen does not know", t))
+	}
+}
+
+// readNumber reads a number with a decimal point or a decimal comma. 1,000 may be one or a thousand, so it is refused.
+func readNumber(text string) (any, error) {
+	switch {
+	case groupsNumber.MatchString(text):
+		return nil, refusal(wantGroups)
+	case !plainNumber.MatchString(text):
+		return nil, refusal(wantNumber)
+	}
+	number, ok := shown(strings.Replace(text, ",", ".", 1))
+	if !ok {
+		return nil, refusal(wantDigits)
+	}
+	return number, nil
+}
+
+// readColor reads a colour or a gradient. It refuses words and hexadecimal digits that are no colour; the browser decides about the rest,
+// such as rgb(…) and linear-gradient(…).
+func readColor(text string) (any, error) {
+	isColor := true
+	switch {
+	case strings.HasPrefix(text, "#"):
+		isColor = hexColor.MatchString(text)
+	case word.MatchString(text):
+		isColor = isNamedColor(text)
+	default:
+		isColor = strings.Contains(text, "(")
+	}
+	if !isColor {
+		return nil, refusal(wantColor)
+	}
+	return text, nil
+}
+
+// readList reads a JSON array, or text with one item a line. Items of text stay text.
+func readList(text string) (any, error) {
+	if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") {
+		value, err := DecodeValue([]byte(text))
+		if _, ok := value.([]any); err != nil || !ok {
+			return nil, refusal(wantList)
+		}
+		return value, nil
+	}
+	items := []any{}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			items = append(items, line)
+		}
+	}
+	return items, nil
+}
+
+// maxShown bounds the value in an error, in bytes.
+const maxShown = 80
+
+// Shorten returns a value as JSON for a message, cut to 80 characters.
+func Shorten(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "the value"
+	}
+	if len(text) > maxShown {
+		return strings.ToValidUTF8(string(text[:maxShown]), "") + "…"
+	}
+	return string(text)
+}
