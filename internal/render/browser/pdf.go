@@ -7,45 +7,66 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/pdfcpu/pdfcpu/pkg/api"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/fault"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/types"
 
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// joinPDF returns one document with the first page of each document, an outline of the pages' names, and a title.
-func joinPDF(documents [][]byte, task render.Task) ([]byte, error) {
-	readers := make([]io.ReadSeeker, 0, len(documents))
+// joinPDF returns one document with the first page of each document, an outline of the pages' names, and a title. Each document is read
+// once, and only the joined one is written.
+func joinPDF(documents [][]byte, task render.Task) (data []byte, err error) {
+	defer fault.Catch(&err)
+	joined, err := readPDF(documents[0])
+	if err != nil {
+		return nil, err
+	}
 	bookmarks := make([]pdfcpu.Bookmark, 0, len(documents))
 	for i, d := range documents {
-		readers = append(readers, bytes.NewReader(d))
 		bookmarks = append(bookmarks, pdfcpu.Bookmark{Title: task.Pages[i].Name, PageFrom: i + 1})
+		if i == 0 {
+			continue
+		}
+		next, err := readPDF(d)
+		if err != nil {
+			return nil, err
+		}
+		if err := pdfcpu.MergeXRefTables(strconv.Itoa(i), next, joined, false, false); err != nil {
+			return nil, fmt.Errorf("joining pages: %w", err)
+		}
 	}
-	var merged, outlined, titled bytes.Buffer
-	if err := api.MergeRaw(readers, &merged, false, nil); err != nil {
+	// The pages share fonts and pictures from here on.
+	if err := pdfcpu.OptimizeXRefTable(joined); err != nil {
 		return nil, fmt.Errorf("joining pages: %w", err)
 	}
-	if err := api.AddBookmarks(bytes.NewReader(merged.Bytes()), &outlined, bookmarks, true, nil); err != nil {
+	if err := pdfcpu.AddBookmarks(joined, bookmarks, true); err != nil {
 		return nil, fmt.Errorf("adding an outline: %w", err)
 	}
-	out := outlined.Bytes()
 	if task.PDF.Title != "" {
-		if err := api.AddProperties(bytes.NewReader(out), &titled, map[string]string{"Title": task.PDF.Title}, nil); err != nil {
+		if err := pdfcpu.PropertiesAdd(joined, map[string]string{"Title": task.PDF.Title}); err != nil {
 			return nil, fmt.Errorf("adding a title: %w", err)
 		}
-		out = titled.Bytes()
 	}
-	document, err := api.ReadContext(bytes.NewReader(out), nil)
+	return encodePDF(joined)
+}
+
+// readPDF returns a document of the browser's.
+func readPDF(data []byte) (*model.Context, error) {
+	configuration := model.NewDefaultConfiguration()
+	configuration.Cmd = model.MERGECREATE
+	configuration.CreateBookmarks = false
+	document, err := api.ReadAndValidate(bytes.NewReader(data), configuration)
 	if err != nil {
-		return nil, fmt.Errorf("reading the document: %w", err)
+		return nil, fmt.Errorf("reading a page: %w", err)
 	}
-	return encodePDF(document)
+	return document, nil
 }
 
 // encodePDF returns a document's bytes. The same pages give the same bytes: there are no dates, which are optional (ISO 32000-2, 14.3.3),
