@@ -54,7 +54,7 @@ func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page
 	if quality == nil {
 		params.OptimizeForSpeed = new(fastPNG(task))
 	}
-	err = t.pump(ctx, func(ctx context.Context) error {
+	err = t.pump(ctx, 0, func(ctx context.Context) error {
 		result, err := devtools.Call(ctx, t.session, page.CaptureScreenshot, params)
 		data = result.Data
 		return err

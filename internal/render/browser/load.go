@@ -26,6 +26,9 @@ const (
 	maxReadyTime = 30 * time.Second
 	// pumpInterval is the time between two frames of a page that loads.
 	pumpInterval = 3 * time.Millisecond
+	// undrawnFrames is how many frames of a page that is to be printed run its scripts and its layout, and draw nothing. Most pages are ready
+	// by then; some, such as one in a view transition, never are without a drawn frame.
+	undrawnFrames = 20
 )
 
 // report is what a page reports once it can be painted.
@@ -44,7 +47,11 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 	if task.Filmed() {
 		script = template.Film() + script
 	}
-	err = t.pump(ctx, func(ctx context.Context) error {
+	undrawn := 0
+	if task.Format == "pdf" {
+		undrawn = undrawnFrames
+	}
+	err = t.pump(ctx, undrawn, func(ctx context.Context) error {
 		if err := t.prepare(ctx, task, p); err != nil {
 			return err
 		}
@@ -113,15 +120,15 @@ func readyTime(ctx context.Context) time.Duration {
 	return maxReadyTime
 }
 
-// pump draws frames while f runs. A page that gets none never finishes loading.
-func (t *tab) pump(ctx context.Context, f func(ctx context.Context) error) error {
+// pump requests frames while f runs, the first ones without drawing. A page that gets none never finishes loading.
+func (t *tab) pump(ctx context.Context, undrawn int, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
 	ticker := time.NewTicker(pumpInterval)
 	defer ticker.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case err := <-done:
 			return err
@@ -132,7 +139,7 @@ func (t *tab) pump(ctx context.Context, f func(ctx context.Context) error) error
 			return err
 		case t.chromium.drawing <- struct{}{}:
 		}
-		if _, err := t.beginFrame(ctx, headlessexperimental.BeginFrameParams{}); err != nil {
+		if _, err := t.beginFrame(ctx, headlessexperimental.BeginFrameParams{NoDisplayUpdates: new(n < undrawn)}); err != nil {
 			cancel()
 			return errors.Join(<-done, err)
 		}
