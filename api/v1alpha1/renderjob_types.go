@@ -32,6 +32,30 @@ const (
 	FormatGIF Format = "gif"
 )
 
+// CachePolicy says whether a job uses the render cache.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type CachePolicy string
+
+const (
+	// CacheEnabled lets the job have the files of an earlier render of the same, and later jobs have its own.
+	CacheEnabled CachePolicy = "Enabled"
+	// CacheDisabled renders the job whatever was rendered before, and keeps nothing for later jobs.
+	CacheDisabled CachePolicy = "Disabled"
+)
+
+// CacheResult says what the render cache did for a job.
+// +kubebuilder:validation:Enum=Hit;Miss;Off
+type CacheResult string
+
+const (
+	// CacheHit means that an earlier render has the files: nothing was rendered.
+	CacheHit CacheResult = "Hit"
+	// CacheMiss means that the job was rendered.
+	CacheMiss CacheResult = "Miss"
+	// CacheOff means that the job was rendered, because its spec or the manager does without the cache.
+	CacheOff CacheResult = "Off"
+)
+
 // ConnectionType says what a connection of a job is for.
 // +kubebuilder:validation:Enum=storage
 type ConnectionType string
@@ -285,6 +309,12 @@ type RenderJobSpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// cache says whether the job may have the files of an earlier job of the namespace with the same pages, values and output options,
+	// and whether later jobs may have its own. Disabled does neither. Defaults to Enabled.
+	// +optional
+	// +default="Enabled"
+	Cache CachePolicy `json:"cache,omitempty"`
 
 	// suspend keeps the job from starting, and stops it when it runs. Defaults to false.
 	// +optional
@@ -540,7 +570,12 @@ type RenderJobStatus struct {
 	// +optional
 	ContentExpirationTime *metav1.Time `json:"contentExpirationTime,omitempty"`
 
-	// renderMilliseconds is how long the browser took, from the task to its last page.
+	// cache says where the files are from: Hit, an earlier render of the same; Miss, the job's own render; Off, its own render without
+	// the cache.
+	// +optional
+	Cache CacheResult `json:"cache,omitempty"`
+
+	// renderMilliseconds is how long the browser took, from the task to its last page; 0 if it was not needed.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	RenderMilliseconds *int64 `json:"renderMilliseconds,omitempty"`

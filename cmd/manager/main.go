@@ -162,14 +162,15 @@ func run(ctx context.Context, o options) error {
 		Jobs: direct, Cached: mgr.GetClient(), Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
 	})
 
+	renderCache := o.renderCache(store, jobChanged)
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
-		Sweeper: sweeper, Retention: o.contentRetention,
+		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache,
 	}
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
-		Pool:     renderPool, Tasks: renderJobs, Store: store, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
+		Pool:     renderPool, Tasks: renderJobs, Store: store, Cache: renderCache, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
 	})
 	podClient, err := pods.guard(mgr.GetClient())
 	if err != nil {
@@ -202,6 +203,9 @@ func run(ctx context.Context, o options) error {
 	}
 	if handler := failpoint.Handler(); handler != nil && o.failpointAddress != "" {
 		parts = append(parts, mgr.Add(leader(func(ctx context.Context) error { return serveHTTP(ctx, o.failpointAddress, handler, nil) })))
+	}
+	if renderCache != nil {
+		parts = append(parts, mgr.Add(renderCache))
 	}
 	if watcher != nil {
 		parts = append(parts, mgr.Add(watcher))

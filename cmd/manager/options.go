@@ -8,11 +8,17 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/rendercache"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/internal/version"
 )
 
 // options are the manager's flags.
@@ -37,6 +43,9 @@ type options struct {
 
 	contentQuota     quantity
 	contentRetention time.Duration
+
+	cacheAge   time.Duration
+	cacheBytes quantity
 
 	rendererImage string
 	cpu           quantity
@@ -74,6 +83,7 @@ func (q *quantity) Set(text string) (err error) {
 }
 
 func (o *options) register(flags *flag.FlagSet) {
+	o.cacheBytes.Quantity = resource.MustParse("256Mi")
 	o.cpu.Quantity = resource.MustParse("250m")
 	o.memory.Quantity = resource.MustParse("256Mi")
 	o.memoryLimit.Quantity = resource.MustParse("1Gi")
@@ -96,6 +106,8 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.DurationVar(&o.contentURLTTL, "content-url-ttl", 7*24*time.Hour, "shortest time that a content URL is valid")
 	flags.Var(&o.contentQuota, "content-quota-per-namespace", "most bytes of rendered files that the content store keeps for a namespace, such as 10Gi; 0 is no bound")
 	flags.DurationVar(&o.contentRetention, "content-retention", 0, "time that the content store keeps the files of a finished job, such as 720h; 0 is as long as the job exists")
+	flags.DurationVar(&o.cacheAge, "render-cache-age", 24*time.Hour, "time for which later jobs may have the files of a render, at most --content-retention; 0 renders every job")
+	flags.Var(&o.cacheBytes, "render-cache-bytes-per-namespace", "most bytes of files that the render cache keeps for a namespace; they do not count against its quota")
 	flags.DurationVar(&o.sweepInterval, "content-sweep-interval", 10*time.Minute, "interval between searches for the files of deleted jobs")
 
 	flags.StringVar(&o.rendererImage, "renderer-image", "platen.dev/renderer:dev", "image of render pods")
@@ -129,4 +141,19 @@ func (o *options) register(flags *flag.FlagSet) {
 // poolDefaults returns the settings of a namespace without a RenderPool.
 func (o *options) poolDefaults() pool.Settings {
 	return pool.Settings{MinReady: o.minReady, Max: o.maxPods, RendersPerPod: o.rendersPerPod, IdleTimeout: o.idleTimeout}
+}
+
+// renderCache returns the render cache; nil for none.
+func (o *options) renderCache(store *content.Store, wake func(types.NamespacedName)) *rendercache.Cache {
+	if o.cacheAge <= 0 || o.cacheBytes.Value() <= 0 {
+		return nil
+	}
+	age := o.cacheAge
+	if o.contentRetention > 0 {
+		age = min(age, o.contentRetention)
+	}
+	return rendercache.New(rendercache.Options{
+		Store: store, Renderer: version.Version + " " + o.rendererImage, MaxAge: age, MaxBytes: o.cacheBytes.Value(), Interval: o.sweepInterval,
+		Now: time.Now, Wake: wake, Observer: metrics.Cache{}, Log: ctrl.Log.WithName("cache"),
+	})
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/rendercache"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -33,7 +34,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconciler drives RenderJobs. Every exported field but Retention is required.
+// Reconciler drives RenderJobs. Every exported field but Cache and Retention is required.
 type Reconciler struct {
 	// Client reads jobs, templates and connections from the cache and writes job status.
 	Client client.Client
@@ -47,6 +48,8 @@ type Reconciler struct {
 	Arrivals Arrivals
 	// Store keeps the rendered files.
 	Store *content.Store
+	// Cache has what earlier jobs have rendered; nil for none.
+	Cache *rendercache.Cache
 	// Retention is how long the store keeps the files of a finished job. 0 is for ever.
 	Retention time.Duration
 	// Signer makes content URLs.
@@ -91,11 +94,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Uploader.Forget(req.NamespacedName)
 		r.status.Forget(req.NamespacedName)
 		r.waits.forget(req.NamespacedName)
+		r.settleFlight(req.NamespacedName, nil)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	defer r.settleFlight(req.NamespacedName, job)
 	if r.status.IsStale(job) {
 		return ctrl.Result{}, nil
 	}

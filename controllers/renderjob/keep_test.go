@@ -132,7 +132,7 @@ func TestNoPodGetsATaskWithoutRoomForItsFiles(t *testing.T) {
 	}
 	r.Store = store
 	take := func() error {
-		_, err := r.Task(t.Context(), client.ObjectKeyFromObject(job), job.UID, task.Revision(job))
+		_, _, err := r.Task(t.Context(), client.ObjectKeyFromObject(job), job.UID, task.Revision(job))
 		return err
 	}
 	if err := take(); err != nil {

@@ -273,7 +273,7 @@ var _ = Describe("A RenderJob", func() {
 		first := take(ctx, namespace)
 		for name, priority := range map[string]int32{"older": 0, "urgent": 1} {
 			waiting := job(namespace, name)
-			waiting.Spec.Priority = new(priority)
+			waiting.Spec.Priority, waiting.Spec.Cache = new(priority), platenv1alpha1.CacheDisabled // the same picture
 			Expect(api.Create(ctx, waiting)).To(Succeed())
 			Eventually(func() pool.Phase {
 				return renderPool.State(client.ObjectKeyFromObject(waiting), waiting.UID, task.Revision(waiting)).Phase

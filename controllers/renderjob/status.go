@@ -113,8 +113,13 @@ func setProgress(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		for _, w := range m.Warnings {
 			warn(status, w.Title, w.Details)
 		}
+		status.Cache = s.cache
+		least := 1
+		if m.FromCache {
+			least = 0
+		}
 		// The pool of a later process may have begun to count again.
-		status.Attempts = count(max(m.Attempts, int(ptr.Deref(status.Attempts, 0)), 1))
+		status.Attempts = count(max(m.Attempts, int(ptr.Deref(status.Attempts, 0)), least))
 	}
 }
 
@@ -364,6 +369,11 @@ func writeDue(s *scope, after *platenv1alpha1.RenderJob, outcome error) (next ti
 			return 0, false
 		}
 		return since(s.uploadsBegan(), progressDelay)
+	case s.follows:
+		if published == reason {
+			return 0, false
+		}
+		return since(s.job.CreationTimestamp.Time, queuedDelay)
 	case reason == platenv1alpha1.TemplateNotFoundReason, reason == platenv1alpha1.SourceNotFoundReason:
 		// Objects that a user applies together arrive one after the other.
 		return since(s.job.CreationTimestamp.Time, arrivalDelay)

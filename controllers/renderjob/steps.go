@@ -55,8 +55,14 @@ type scope struct {
 	manifest *content.Manifest
 	// files of the manifest under the names that the spec gives them now; filled in by collect.
 	files []file.File
+	// fresh is true if this reconciliation has made the manifest: nobody can have uploaded its files; filled in by prepare.
+	fresh bool
+	// follows is true while the job waits for another one's render of the same; filled in by prepare.
+	follows bool
 	// lost is how many attempts at the render the content store has lost; filled in by recall.
 	lost int
+	// cache says where the files are from; filled in by collect.
+	cache platenv1alpha1.CacheResult
 	// pages with their content URLs; filled in by collect.
 	pages []platenv1alpha1.RenderedPage
 	// uploads of the rendered files, one for each connection; filled in by upload. For a finished job, retryUploads fills
@@ -145,6 +151,11 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		}
 		return err
 	}
+	if !isKnown {
+		if err := r.reuse(ctx, s, work, len(template.Spec.Pages)); err != nil || s.manifest != nil {
+			return err
+		}
+	}
 	attempts := s.lost
 	if s.continues() && attempts == 0 {
 		// A pod may still render the last attempt and will then report it. Only the attempts before it are known to be lost.
@@ -184,25 +195,27 @@ func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (
 	return work, template, err
 }
 
-// Task builds the task of a job for the pod that takes it. The error is a *reconcile.TerminalError if the job cannot be rendered, and a
-// *reconcile.WaitingError if something else must happen first.
-func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, error) {
+// Task builds the task of a job for the pod that takes it, and returns what the render cache calls it. The error is a *reconcile.TerminalError
+// if the job cannot be rendered, and a *reconcile.WaitingError if something else must happen first.
+func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (work render.Task, cacheKey string, err error) {
 	job := &platenv1alpha1.RenderJob{}
 	if err := r.Client.Get(ctx, key, job); err != nil {
-		return render.Task{}, fmt.Errorf("reading RenderJob %s: %w", key, err)
+		return render.Task{}, "", fmt.Errorf("reading RenderJob %s: %w", key, err)
 	}
 	if job.UID != uid || task.Revision(job) != revision || job.Suspended() {
-		return render.Task{}, fmt.Errorf("RenderJob %s has changed", key)
+		return render.Task{}, "", fmt.Errorf("RenderJob %s has changed", key)
 	}
 	switch err := r.Store.Check(key.Namespace); {
 	case errors.Is(err, content.ErrQuota):
-		return render.Task{}, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0,
+		return render.Task{}, "", reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0,
 			"the files of namespace '%s' fill its share of the content store; delete jobs, or give them spec.ttlSecondsAfterFinished", key.Namespace)
 	case err != nil:
-		return render.Task{}, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0, "the content store is full; the job goes on when it has room")
+		return render.Task{}, "", reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0, "the content store is full; the job goes on when it has room")
 	}
-	work, _, err := r.build(ctx, job)
-	return work, err
+	if work, _, err = r.build(ctx, job); err == nil && r.caches(job) {
+		cacheKey = r.Cache.Key(key.Namespace, work).Task
+	}
+	return work, cacheKey, err
 }
 
 // configMapValue reads one key of a ConfigMap in the job's namespace.
@@ -236,6 +249,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			return reconcile.Waiting(s.state.Wait.Reason, 0, "%s", s.state.Wait.Message)
 		}
 	}
+	s.cache = r.cacheResult(s)
 	s.files = rename(s.job, validFiles(s.manifest.Files), len(s.manifest.Files))
 	for _, f := range s.files {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{

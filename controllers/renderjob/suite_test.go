@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -39,6 +40,7 @@ import (
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/rendercache"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
@@ -49,14 +51,15 @@ import (
 
 // The reconciler runs against a real API server, next to the reconciler of StorageConnections. There is no kubelet: the specs do what render pods do.
 var (
-	api        client.Client
-	renderPool *pool.Pool
-	reconciler *renderjob.Reconciler
-	store      *content.Store
-	sim        *dropboxsim.Server
-	deleted    = &sweeps{}
-	writes     = &writeCounter{of: map[string]int{}}
-	logged     = &logLines{}
+	api         client.Client
+	renderPool  *pool.Pool
+	renderCache *rendercache.Cache
+	reconciler  *renderjob.Reconciler
+	store       *content.Store
+	sim         *dropboxsim.Server
+	deleted     = &sweeps{}
+	writes      = &writeCounter{of: map[string]int{}}
+	logged      = &logLines{}
 )
 
 func TestRenderJob(t *testing.T) {
@@ -104,10 +107,13 @@ var _ = BeforeSuite(func() {
 		Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
 		Interval: time.Hour,
 	}).SetupWithManager(mgr)).To(Succeed())
+	renderCache = rendercache.New(rendercache.Options{
+		Store: store, Renderer: "test", MaxAge: time.Hour, MaxBytes: 1 << 20, Interval: time.Hour, Now: time.Now, Wake: changed, Observer: metrics.Cache{}, Log: logr.Discard(),
+	})
 	reconciler = &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
 		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
-		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: deleted,
+		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: deleted, Cache: renderCache,
 	}
 	Expect(reconciler.SetupWithManager(mgr, jobs)).To(Succeed())
 	Expect(mgr.Add(uploads)).To(Succeed())
@@ -267,12 +273,14 @@ func take(ctx SpecContext, namespace string, idle ...*pod) *pod {
 	return take(ctx, namespace, &pod{id: id})
 }
 
-// deliver stores the task's files, as dispatch does with the files that a pod sends, and reports the end.
-func (p *pod) deliver(ctx SpecContext) {
+// deliver stores the task's files, as dispatch does with the files that a pod sends, and reports the end. They are not repeatable.
+func (p *pod) deliver(ctx SpecContext) { p.store(ctx, false) }
+
+func (p *pod) store(ctx SpecContext, repeatable bool) {
 	GinkgoHelper()
 	ref := content.Ref{Namespace: p.id.Namespace, JobUID: string(p.task.UID), Revision: p.task.Revision}
 	manifest := content.Manifest{Attempt: p.task.Attempt, Attempts: p.task.Attempts, RenderedTime: time.Now(), PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: p.task.Pages}
-	work, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
+	work, cacheKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
 	Expect(err).NotTo(HaveOccurred())
 	for _, f := range work.Files() {
 		data := p.task.TaskID + " page " + work.Pages[0].HTML
@@ -283,6 +291,9 @@ func (p *pod) deliver(ctx SpecContext) {
 	}
 	_, err = store.PutManifest(ctx, ref, manifest)
 	Expect(err).NotTo(HaveOccurred())
+	if cacheKey != "" {
+		renderCache.Save(ctx, content.CacheKey{Namespace: p.id.Namespace, Task: cacheKey}, ref, manifest, repeatable)
+	}
 	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
 }
 

@@ -61,7 +61,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	}
 	s.collisions = findCollisions(s.job, s.uploads, r.sameName(ctx, s), connections.Items)
 	// An earlier process, or an earlier spec, may have uploaded files that this plan would write: look before writing.
-	doubtful := s.state.Phase == pool.Unknown || s.job.Generation > 1
+	doubtful := s.state.Phase == pool.Unknown && !s.fresh || s.job.Generation > 1
 	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.files, doubtful)
 	plan.Deadline, plan.Complete = s.uploadDeadline(), true
 	r.Uploader.Ensure(plan)

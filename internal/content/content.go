@@ -187,6 +187,8 @@ type Manifest struct {
 	// TotalPages is the number of the template's pages, and RenderedPages of those that this render has.
 	TotalPages    int `json:"totalPages"`
 	RenderedPages int `json:"renderedPages"`
+	// FromCache is true if no pod has rendered the files: the same task had been rendered before.
+	FromCache bool `json:"fromCache,omitempty"`
 }
 
 // Warning is a problem that did not stop the render.
@@ -225,18 +227,22 @@ func (s *Store) commit(ctx context.Context, ref Ref, manifest []byte) error {
 // Manifest returns the manifest of a render. The error is ErrNotFound if there is none, or if its version is not manifestVersion: the
 // job then renders again.
 func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
-	r, err := s.NewReader(ctx, ref.manifestKey())
+	return s.readManifest(ctx, ref.manifestKey())
+}
+
+func (s *Store) readManifest(ctx context.Context, key string) (Manifest, error) {
+	r, err := s.NewReader(ctx, key)
 	if err != nil {
 		return Manifest{}, err
 	}
 	defer func() { _ = r.Close() }()
 	data, err := io.ReadAll(io.LimitReader(r, maxManifest))
 	if err != nil {
-		return Manifest{}, fmt.Errorf("reading %s: %w", ref.manifestKey(), err)
+		return Manifest{}, fmt.Errorf("reading %s: %w", key, err)
 	}
 	var m Manifest
 	if err := json.Unmarshal(data, &m); err != nil || m.Version != manifestVersion {
-		return Manifest{}, fmt.Errorf("%s of another version: %w", ref.manifestKey(), ErrNotFound)
+		return Manifest{}, fmt.Errorf("%s of another version: %w", key, ErrNotFound)
 	}
 	return m, nil
 }

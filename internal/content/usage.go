@@ -82,14 +82,22 @@ func (u *usage) count(namespace string, r io.Reader) *counter {
 // Read implements io.Reader. The error is ErrQuota once the namespace has no room for more.
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
+	if err := c.reserve(int64(n)); err != nil {
+		return 0, err
+	}
+	return n, err
+}
+
+// reserve counts n bytes. The error is ErrQuota if the namespace has no room for them.
+func (c *counter) reserve(n int64) error {
 	c.usage.mu.Lock()
 	defer c.usage.mu.Unlock()
-	if c.usage.exceeds(c.namespace, int64(n)) {
-		return 0, ErrQuota
+	if c.usage.exceeds(c.namespace, n) {
+		return ErrQuota
 	}
-	c.n += int64(n)
-	c.usage.add(c.namespace, int64(n))
-	return n, err
+	c.n += n
+	c.usage.add(c.namespace, n)
+	return nil
 }
 
 // ended takes back the bytes of a file that could not be stored.

@@ -47,6 +47,8 @@ var (
 	uploadRetries    = counter("platen_upload_retries_total", "Files that had to be tried again, by the reason of the error.", "reason")
 	contentBytes     = gauge("platen_content_store_bytes", "Bytes of the files in the content store, as of the last walk and since.")
 	contentRefused   = counter("platen_content_store_refused_total", "Writes for which the content store had no room, by reason: full, or the quota of the namespace.", "reason")
+	cacheLookups     = counter("platen_render_cache_lookups_total", "Jobs that were looked up in the render cache, by result: hit or miss.", "result")
+	cacheBytes       = gauge("platen_render_cache_bytes", "Bytes of the files in the render cache, as of the last walk and since.")
 	uploadQueue      = gauge("platen_upload_queue_files", "Files that are being uploaded or wait for it.")
 )
 
@@ -105,3 +107,18 @@ func (Content) Used(bytes int64) { contentBytes.Set(float64(bytes)) }
 
 // Refused implements content.Observer.
 func (Content) Refused(reason string) { contentRefused.WithLabelValues(reason).Inc() }
+
+// Cache observes the render cache.
+type Cache struct{}
+
+// Looked implements rendercache.Observer.
+func (Cache) Looked(hit bool) {
+	result := "miss"
+	if hit {
+		result = "hit"
+	}
+	cacheLookups.WithLabelValues(result).Inc()
+}
+
+// Cached implements rendercache.Observer.
+func (Cache) Cached(bytes int64) { cacheBytes.Set(float64(bytes)) }

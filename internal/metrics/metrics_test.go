@@ -24,6 +24,8 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	u.Retried("RateLimited")
 	Content{}.Used(1)
 	Content{}.Refused("full")
+	Cache{}.Looked(true)
+	Cache{}.Cached(1)
 	u.QueueChanged(1)
 	families, err := registry.Gather()
 	if err != nil {

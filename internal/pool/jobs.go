@@ -74,20 +74,21 @@ type run struct {
 type Files struct {
 	mu               sync.Mutex
 	expected, stored []file.File
+	cacheKey         string
 }
 
-// Expect sets the files that the attempt must have.
-func (f *Files) Expect(files []file.File) {
+// Expect sets the files that the attempt must have, and the key under which the render cache keeps them, empty for none.
+func (f *Files) Expect(files []file.File, cacheKey string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.expected = files
+	f.expected, f.cacheKey = files, cacheKey
 }
 
-// Expected returns the files that the attempt must have, none if nobody in this process has said it.
-func (f *Files) Expected() []file.File {
+// Expected returns what Expect was given, nothing if nobody in this process has said it.
+func (f *Files) Expected() (files []file.File, cacheKey string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.expected
+	return f.expected, f.cacheKey
 }
 
 // Store records a stored file, and returns how many are stored.

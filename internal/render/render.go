@@ -127,6 +127,9 @@ type Sink interface {
 	Emit(ctx context.Context, f file.File, data []byte) error
 	// Progress is called after each frame of a video. It must return at once.
 	Progress(progress Progress)
+	// Varies is called if the same task may look different another time: a page has loaded something, or its scripts may ask for the time
+	// or for random numbers.
+	Varies()
 }
 
 // SinkFunc is a Sink that ignores progress.
@@ -137,6 +140,9 @@ func (s SinkFunc) Emit(ctx context.Context, f file.File, data []byte) error { re
 
 // Progress implements Sink.
 func (SinkFunc) Progress(Progress) {}
+
+// Varies does nothing.
+func (SinkFunc) Varies() {}
 
 // Renderer renders tasks. Render emits each file as soon as it is painted, in the order of Task.Files, and returns after the last one.
 // The error is an *Error unless the caller canceled ctx.

@@ -38,6 +38,7 @@ type (
 		workspaceHeader
 		Key    string `header:"Idempotency-Key" maxLength:"255" description:"The same key with the same body gives the same job and the same answer."`
 		Prefer string `header:"Prefer" example:"wait=120" description:"wait=N: seconds to wait for the files, 0 to 600, before the answer is 202."`
+		Cache  bool   `query:"cache" default:"true" description:"false renders whatever was rendered before."`
 	}
 	kindPath struct {
 		Kind string `path:"kind" required:"true" enum:"images,pdfs"`

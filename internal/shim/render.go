@@ -100,7 +100,22 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 		return nil, "", err
 	}
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
+	if job.Spec.Cache, err = cachePolicy(r.URL.Query().Get("cache")); err != nil {
+		return nil, "", err
+	}
 	return job, request.Response.Mode, s.create(r.Context(), c, job)
+}
+
+// cachePolicy reads the query's cache.
+func cachePolicy(text string) (platenv1alpha1.CachePolicy, error) {
+	switch text {
+	case "", "true":
+		return platenv1alpha1.CacheEnabled, nil
+	case "false":
+		return platenv1alpha1.CacheDisabled, nil
+	default:
+		return "", &FieldError{"cache", fmt.Sprintf("'%.100s' must be true or false", text)}
+	}
 }
 
 // awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait.

@@ -302,6 +302,14 @@ func TestWaitTime(t *testing.T) {
 	}
 }
 
+func TestCachePolicy(t *testing.T) {
+	for text, want := range map[string]platenv1alpha1.CachePolicy{"": "Enabled", "true": "Enabled", "false": "Disabled", "no": ""} {
+		if got, err := cachePolicy(text); got != want || (err != nil) != (want == "") {
+			t.Errorf("cache=%s: got %q, %v", text, got, err)
+		}
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	for _, c := range []struct {

@@ -50,6 +50,7 @@ var effects = map[string]struct {
 	"backoffLimit":            {neither, func(s *platenv1alpha1.RenderJobSpec) { s.BackoffLimit = new(int32(1)) }},
 	"ttlSecondsAfterFinished": {neither, func(s *platenv1alpha1.RenderJobSpec) { s.TTLSecondsAfterFinished = new(int32(1)) }},
 	"priority":                {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Priority = new(int32(1)) }},
+	"cache":                   {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Cache = platenv1alpha1.CacheDisabled }},
 	"suspend":                 {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Suspend = new(true) }},
 }
 

@@ -168,6 +168,7 @@ func (r *round) run(ctx context.Context) error {
 			Spec: platenv1alpha1.RenderJobSpec{
 				TemplateRef:  platenv1alpha1.TemplateReference{Name: templates[i/namespaces%len(templates)]},
 				BackoffLimit: new(int32(backoffLimit)),
+				Cache:        platenv1alpha1.CacheDisabled, // a round is about renders
 			},
 		})
 	}

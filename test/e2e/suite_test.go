@@ -124,11 +124,11 @@ func (w *workspace) awaitConnection(ctx context.Context, reason string) {
 	}).WithContext(ctx).WithTimeout(waitTimeout).WithPolling(50 * time.Millisecond).Should(Succeed())
 }
 
-// job returns a job for the workspace's template.
+// job returns a job for the workspace's template that is rendered whatever was rendered before.
 func (w *workspace) job(name string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
 	job := &platenv1alpha1.RenderJob{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.namespace},
-		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "card"}},
+		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "card"}, Cache: platenv1alpha1.CacheDisabled},
 	}
 	change(job)
 	return job

@@ -172,7 +172,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 		log.Info("the task is gone")
 		return
 	}
-	result.Warnings = bounded(warnings)
+	result.Warnings, result.Repeatable = bounded(warnings), !w.varies.Load()
 	log = log.With("duration", time.Since(w.started))
 	if err != nil {
 		result = wire.Result{Failure: failure(err)}
@@ -220,6 +220,7 @@ type work struct {
 	result  wire.Result
 	// progress of a video, nil before its first frame.
 	progress atomic.Pointer[render.Progress]
+	varies   atomic.Bool
 }
 
 // Emit sends a file. It keeps nothing of it once the dispatch server has stored it, because a render may have more than the pod's memory.
@@ -237,6 +238,9 @@ func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
 
 // Progress stores the progress for the next heartbeat.
 func (w *work) Progress(p render.Progress) { w.progress.Store(&p) }
+
+// Varies says in the result that the task is not repeatable.
+func (w *work) Varies() { w.varies.Store(true) }
 
 // beat sends a heartbeat every few seconds, sooner if there is progress, and cancels a task that is gone.
 func (w *work) beat(cancel context.CancelCauseFunc) {

@@ -50,10 +50,15 @@ type Pool interface {
 	Finish(id pool.PodID, task string, failure *render.Error) error
 }
 
-// Tasks builds tasks. A *reconcile.TerminalError fails the job, and a *reconcile.WaitingError postpones it with its reason; after any
-// other error, the job is tried again.
+// Tasks builds tasks. cacheKey is what the render cache calls the task; empty if it keeps nothing of the job. A *reconcile.TerminalError fails
+// the job, and a *reconcile.WaitingError postpones it with its reason; after any other error, the job is tried again.
 type Tasks interface {
-	Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, error)
+	Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (task render.Task, cacheKey string, err error)
+}
+
+// Cache keeps committed renders for later jobs with the same task.
+type Cache interface {
+	Save(ctx context.Context, key content.CacheKey, from content.Ref, m content.Manifest, repeatable bool)
 }
 
 // Store keeps rendered files.
@@ -64,12 +69,14 @@ type Store interface {
 	DeleteAttempt(ctx context.Context, ref content.Ref, attempt int) error
 }
 
-// Options of a Server. All fields but MaxPage are required.
+// Options of a Server. All fields but Cache and MaxPage are required.
 type Options struct {
 	Reviewer Reviewer
 	Pool     Pool
 	Tasks    Tasks
 	Store    Store
+	// Cache is needed if Tasks returns cache keys.
+	Cache Cache
 	// Now returns the time.
 	Now func() time.Time
 	// Log gets a line for each task that a pod takes and ends, and errors of the manager.
@@ -172,9 +179,10 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		task, err := s.build(ctx, pod, assignment)
+		task, cacheKey, err := s.build(ctx, pod, assignment)
 		switch {
 		case err == nil:
+			assignment.Files.Expect(task.Files(), cacheKey)
 			s.send(w, assignment, task)
 			return
 		case reconcile.AsTerminal(err) == nil && reconcile.AsWaiting(err) == nil:
@@ -186,15 +194,14 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 }
 
 // build returns the task of an assignment. If it cannot be built, build takes it back from the pod.
-func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (render.Task, error) {
+func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (work render.Task, cacheKey string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	task, err := s.Tasks.Task(ctx, a.Key, a.UID, a.Revision)
+	work, cacheKey, err = s.Tasks.Task(ctx, a.Key, a.UID, a.Revision)
 	terminal, waiting := reconcile.AsTerminal(err), reconcile.AsWaiting(err)
 	switch {
 	case err == nil:
-		a.Files.Expect(task.Files())
-		return task, nil
+		return work, cacheKey, nil
 	case terminal != nil:
 		// The pool drops the task if it is not the pod's any more.
 		_ = s.Pool.Finish(pod, a.TaskID, &render.Error{Reason: terminal.Reason, Message: bounded(terminal.Message, maxMessage), Terminal: true})
@@ -204,7 +211,7 @@ func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) 
 		s.log(a).Error(err, "Failed to build a task")
 		_ = s.Pool.Postpone(pod, a.TaskID, pool.ReasonRetrying, "the task could not be built; it is tried again")
 	}
-	return render.Task{}, err
+	return render.Task{}, "", err
 }
 
 // send answers a poll with a task. A pod that did not receive it polls again and takes it again.
@@ -224,12 +231,14 @@ func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Tas
 
 // expected returns the files of a task that the pod holds. A task of an earlier process is built again for it.
 func (s *Server) expected(ctx context.Context, pod pool.PodID, a *pool.Assignment) ([]file.File, error) {
-	files := a.Files.Expected()
+	files, _ := a.Files.Expected()
 	if files == nil {
-		if _, err := s.build(ctx, pod, a); err != nil {
+		task, _, err := s.build(ctx, pod, a)
+		if err != nil {
 			return nil, pool.ErrGone
 		}
-		files = a.Files.Expected()
+		files = task.Files()
+		a.Files.Expect(files, "") // the pod may have another task: its template may have changed since
 	}
 	return files, nil
 }
@@ -352,7 +361,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	}
 	failpoint.Hit("content.before-commit")
 	// The first commit of a revision wins: if what follows it fails, the pod's next report finds it and changes nothing.
-	_, err = s.Store.PutManifest(r.Context(), ref(assignment), manifest)
+	committed, err := s.Store.PutManifest(r.Context(), ref(assignment), manifest)
 	switch {
 	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
 		s.postpone(r.Context(), w, pod, assignment, err)
@@ -363,6 +372,9 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	failpoint.Hit("content.after-commit")
+	if _, cacheKey := assignment.Files.Expected(); cacheKey != "" && committed.Attempt == manifest.Attempt {
+		s.Cache.Save(r.Context(), content.CacheKey{Namespace: assignment.Key.Namespace, Task: cacheKey}, ref(assignment), committed, result.Repeatable)
+	}
 	err = s.Pool.Finish(pod, task, nil)
 	if err == nil {
 		s.log(assignment).Info("Render pod rendered RenderJob", "files", len(manifest.Files), "duration", s.elapsed(assignment))

@@ -112,6 +112,14 @@ type world struct {
 	// task of the job, or why it cannot be built.
 	task      render.Task
 	taskError error
+	// cacheKey of the task, and what the render cache was given.
+	cacheKey string
+	saved    []string
+}
+
+// Save implements server.Cache.
+func (w *world) Save(_ context.Context, key content.CacheKey, from content.Ref, m content.Manifest, repeatable bool) {
+	w.saved = append(w.saved, fmt.Sprintf("%s/%s: %d files of %s, repeatable %t", key.Namespace, key.Task, len(m.Files), from.JobUID, repeatable))
 }
 
 func newWorld(t *testing.T) *world {
@@ -129,7 +137,7 @@ func newWorld(t *testing.T) *world {
 	w.store = store
 	s := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
-		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
+		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Cache: w, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
 	})
 	w.http = s.Handler()
 	return w
@@ -153,8 +161,8 @@ func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.F
 }
 
 // Task implements server.Tasks.
-func (w *world) Task(context.Context, types.NamespacedName, types.UID, string) (render.Task, error) {
-	return w.task, w.taskError
+func (w *world) Task(context.Context, types.NamespacedName, types.UID, string) (render.Task, string, error) {
+	return w.task, w.cacheKey, w.taskError
 }
 
 // enqueue hands the job to the pool and launches its pod.
@@ -429,9 +437,15 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 }
 
 // painter renders each page as its number, and returns failure.
-type painter struct{ failure error }
+type painter struct {
+	failure error
+	varies  bool
+}
 
 func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	if p.varies {
+		sink.Varies()
+	}
 	for _, f := range task.Files() {
 		if err := sink.Emit(ctx, f, fmt.Appendf(nil, "page %d", f.Page)); err != nil {
 			return nil, err
@@ -649,6 +663,30 @@ func (l *loud) Render(ctx context.Context, task render.Task, sink render.Sink) (
 		warnings = append(warnings, render.Warning{Title: "again"})
 	}
 	return warnings, nil
+}
+
+func TestCacheGetsWhatIsCommitted(t *testing.T) {
+	for name, c := range map[string]struct {
+		cacheKey string
+		painter  *painter
+		want     []string
+	}{
+		"a render":              {"key", &painter{}, []string{"ns/key: 2 files of job, repeatable true"}},
+		"one that may vary":     {"key", &painter{varies: true}, []string{"ns/key: 2 files of job, repeatable false"}},
+		"one without the cache": {"", &painter{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.cacheKey = c.cacheKey
+			w.enqueue()
+			stop := w.serve(w.http, c.painter)
+			w.await(pool.Rendered)
+			stop()
+			if !slices.Equal(w.saved, c.want) {
+				t.Errorf("got %q, want %q", w.saved, c.want)
+			}
+		})
+	}
 }
 
 func TestWarningsAreBounded(t *testing.T) {

@@ -65,6 +65,8 @@ type Result struct {
 	Failure  *Failure         `json:"failure,omitempty"`
 	// RenderMilliseconds is the time from the receipt of the task to its last file.
 	RenderMilliseconds int64 `json:"renderMilliseconds"`
+	// Repeatable is true if another render of the task gives the same pictures.
+	Repeatable bool `json:"repeatable,omitempty"`
 }
 
 // Failure is why a task failed.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/chromedp/cdproto/headlessexperimental"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
+	"github.com/platen-dev/platen/internal/render/template"
 )
 
 const (
@@ -57,6 +59,9 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 		if err := sink.Emit(ctx, file, data); err != nil {
 			return nil, err
 		}
+	}
+	if slices.ContainsFunc(reports, func(r report) bool { return r.varies }) {
+		sink.Varies()
 	}
 	return allWarnings(task, reports), nil
 }
@@ -126,6 +131,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	}
 	// One goroutine encodes a frame while the other draws the next.
 	pictures := make(chan []byte, maxQueuedFrames)
+	parent := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for picture := range pictures {
@@ -139,7 +145,21 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		defer close(pictures)
 		return f.drawFrames(ctx, t, p, frames, pictures)
 	})
-	return r, group.Wait()
+	if err := group.Wait(); err != nil {
+		return r, err
+	}
+	r.varies = f.varies(parent, t, p)
+	return r, nil
+}
+
+// varies reports whether a filmed page may look different another time. Its scripts have asked for no other time than the film's.
+func (f *filming) varies(ctx context.Context, t *tab, p render.Page) bool {
+	needs := template.Examine(p.HTML, template.ForPage(f.task.Modifications, p.Number))
+	if needs.Requests || needs.Alone || needs.Varies || !needs.Scripts {
+		return needs.Requests || needs.Alone || needs.Varies
+	}
+	loaded, err := evaluate[bool](ctx, t, "performance.getEntriesByType('resource').length > 0")
+	return loaded || err != nil
 }
 
 // load shows a page in a tab of its own. The caller must discard the tab.

@@ -133,6 +133,7 @@ func TestGIFThatDoesNotLoop(t *testing.T) {
 type recordingSink struct {
 	files    []file.File
 	progress []render.Progress
+	varies   bool
 }
 
 func (s *recordingSink) Emit(_ context.Context, f file.File, _ []byte) error {
@@ -142,6 +143,8 @@ func (s *recordingSink) Emit(_ context.Context, f file.File, _ []byte) error {
 }
 
 func (s *recordingSink) Progress(p render.Progress) { s.progress = append(s.progress, p) }
+
+func (s *recordingSink) Varies() { s.varies = true }
 
 func TestFilmReportsProgress(t *testing.T) {
 	f := film("mp4", moving, red)

@@ -36,6 +36,8 @@ type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused lists the keys of modifications that the page does not use.
 	Unused []string `json:"unused"`
+	// varies is true if the page may look different another time. The page does not report it.
+	varies bool
 }
 
 // load shows a page in a document of its own, with a policy, and waits until it can be painted.

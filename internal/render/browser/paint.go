@@ -109,6 +109,9 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 		}
 		p.data = nil // frees the memory
 	}
+	if slices.ContainsFunc(reports, func(r report) bool { return r.varies }) {
+		sink.Varies()
+	}
 	if len(documents) > 0 {
 		joined, err := joinPDF(documents, task)
 		if err != nil {

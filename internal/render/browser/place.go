@@ -72,6 +72,7 @@ func showAlone(ctx context.Context, c *chromium, task render.Task, p render.Page
 	if err != nil {
 		return nil, report{}, err
 	}
+	r.varies = true // nobody has watched what it loads
 	data, err := t.capture(ctx, task, p)
 	return data, r, err
 }
@@ -97,6 +98,7 @@ func (b *Browser) showShared(ctx context.Context, c *chromium, task render.Task,
 	t.patience = b.patience
 	var data []byte
 	r, err := t.load(ctx, task, p, policyFor(needs))
+	r.varies = needs.Requests || needs.Varies || needs.Timed
 	if err == nil {
 		data, err = t.capture(ctx, task, p)
 	}

@@ -17,6 +17,10 @@ type Needs struct {
 	Requests bool
 	// Alone: it has frames, media or moving pictures, stores or exchanges data, or loads over HTTP.
 	Alone bool
+	// Varies: its scripts may ask for random numbers, or for what differs from one browser to another.
+	Varies bool
+	// Timed: its scripts may ask for the time, or wait. A film sets the time.
+	Timed bool
 }
 
 var (
@@ -27,6 +31,10 @@ var (
 		`iframe|history|navigation|location\s*[.=(\[]|origin|submit|opener|parent|window\.name|domain`)
 	// script matches what may run a script.
 	script = regexp.MustCompile(`<script|javascript:|[\s"'/]on[a-z]+\s*=`)
+	// varying matches where a script gets random numbers from, and access to a property by a text, which may hide it; timed matches where it
+	// gets the time from, and what calls it later.
+	varying = regexp.MustCompile(`random|crypto|navigator|[\w\])]\[\s*["'` + "`" + `]`)
+	timed   = regexp.MustCompile(`date|performance|temporal|intl|timestamp|timeline|timeout|interval|animationframe|idlecallback|animate|currenttime`)
 	// request matches what may load something over HTTPS.
 	request = regexp.MustCompile(`(?:src|srcset|href|url\(|@import|image-set\()[\s=]*["']?\s*https:|<link[\s/]`)
 	// anchor matches the address of a link, which is not loaded.
@@ -41,6 +49,7 @@ func Examine(html string, values map[string]any) Needs {
 	loads := anchor.ReplaceAllStringFunc(html, func(tag string) string { return strings.ReplaceAll(tag, "href", "") })
 	n := Needs{Scripts: script.MatchString(html), Requests: request.MatchString(loads), Alone: moving || alone.MatchString(loads)}
 	n.Alone = n.Alone || n.Scripts && aloneScript.MatchString(html)
+	n.Varies, n.Timed = n.Scripts && varying.MatchString(html), n.Scripts && timed.MatchString(html)
 	n.add(values)
 	return n
 }

@@ -43,6 +43,12 @@ func TestExamine(t *testing.T) {
 		"form":                     {html: `<form><input></form>`, want: Needs{Alone: true}},
 		"storage":                  {html: `<script>localStorage.x = 1</script>`, want: Needs{Scripts: true, Alone: true}},
 		"storage in text":          {html: `<p>cookies and storage</p>`, want: nothing},
+		"random number":            {html: `<script>Math.random()</script>`, want: Needs{Scripts: true, Varies: true}},
+		"hidden property":          {html: `<script>Math["ran" + "dom"]()</script>`, want: Needs{Scripts: true, Varies: true}},
+		"list of texts":            {html: `<script>const colours = ["red", "blue"]</script>`, want: scripts},
+		"time":                     {html: `<script>new Date()</script>`, want: Needs{Scripts: true, Timed: true}},
+		"timer":                    {html: `<p onclick="setTimeout(f, 1)">`, want: Needs{Scripts: true, Timed: true}},
+		"date in text":             {html: `<p>date, random</p>`, want: nothing},
 		"request of a script":      {html: `<script>fetch("x")</script>`, want: Needs{Scripts: true, Alone: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

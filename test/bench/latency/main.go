@@ -197,7 +197,7 @@ func renderJob(ctx context.Context, c *cluster.Cluster, namespace, template stri
 	defer watch.Stop()
 	job := &platenv1alpha1.RenderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: template + "-"},
-		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template}},
+		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template}, Cache: platenv1alpha1.CacheDisabled},
 	}
 	start := time.Now()
 	if err := c.Create(ctx, job); err != nil {

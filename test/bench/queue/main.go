@@ -134,7 +134,7 @@ func create(ctx context.Context, c *cluster.Cluster, namespace, template string,
 	for i := range n {
 		job := &platenv1alpha1.RenderJob{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s-%04d", template, i)},
-			Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template}},
+			Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template}, Cache: platenv1alpha1.CacheDisabled},
 		}
 		if err := c.Create(ctx, job); err != nil {
 			return err

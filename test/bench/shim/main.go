@@ -125,7 +125,7 @@ func (b *bench) render(ctx context.Context, name string) (time.Duration, error) 
 	if err != nil {
 		return 0, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/studio/render", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/studio/render?cache=false", bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

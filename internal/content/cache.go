@@ -1,0 +1,139 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/platen-dev/platen/internal/file"
+)
+
+// cachePrefix of the keys of cached renders:
+//
+//	cache/<namespace>/<task>/<file's SHA-256>.<format>
+//	cache/<namespace>/<task>/manifest.json
+//
+// A file is named by its bytes, so that two renders of one task never mix theirs.
+const cachePrefix = "cache/"
+
+var cachedPattern = regexp.MustCompile(`^cache/([0-9a-z.-]{1,253})/([0-9a-f]{64})/[0-9a-z.]{1,80}$`)
+
+// CacheKey names what one task renders in one namespace.
+type CacheKey struct {
+	Namespace string
+	// Task is a SHA-256 in hexadecimal of all that decides what the files look like.
+	Task string
+}
+
+func (k CacheKey) prefix() string { return cachePrefix + k.Namespace + "/" + k.Task + "/" }
+
+func (k CacheKey) manifestKey() string { return k.prefix() + manifestName }
+
+func (k CacheKey) fileKey(f file.File) string {
+	return fmt.Sprintf("%s%s.%s", k.prefix(), f.SHA256, f.Format)
+}
+
+// PutCached copies a committed render to the cache. The bytes of the cache do not count against the namespace's quota. The first render of
+// a task stays.
+func (s *Store) PutCached(ctx context.Context, key CacheKey, from Ref, m Manifest) error {
+	for _, f := range m.Files {
+		if err := s.copy(ctx, key.fileKey(f), from.Key(m.Attempt, f)); err != nil {
+			return err
+		}
+	}
+	m.Version = manifestVersion
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encoding a manifest: %w", err)
+	}
+	err = s.put(ctx, key.manifestKey(), bytes.NewReader(data), maxManifest, blob.WriterOptions{ContentType: "application/json", IfNotExist: true})
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return nil
+	}
+	return err
+}
+
+// Cached returns the manifest of a cached render. The error is ErrNotFound if there is none.
+func (s *Store) Cached(ctx context.Context, key CacheKey) (Manifest, error) {
+	return s.readManifest(ctx, key.manifestKey())
+}
+
+// TakeCached copies a file of a cached render to one attempt at another. The error is ErrNotFound if the cache has dropped it, ErrQuota or
+// ErrFull if there is no room.
+func (s *Store) TakeCached(ctx context.Context, key CacheKey, f file.File, to Ref, attempt int) error {
+	counted := s.usage.count(to.Namespace, nil)
+	err := counted.reserve(f.Size)
+	if err == nil {
+		err = s.copy(ctx, to.Key(attempt, f), key.fileKey(f))
+	}
+	s.usage.ended(counted, err)
+	return err
+}
+
+// CachedObject is an object of a cached render.
+type CachedObject struct {
+	Key     CacheKey
+	Size    int64
+	ModTime time.Time
+}
+
+// WalkCached calls visit for every object of cached renders, those of one render one after the other.
+func (s *Store) WalkCached(ctx context.Context, visit func(CachedObject)) error {
+	objects := s.bucket.List(&blob.ListOptions{Prefix: cachePrefix})
+	for {
+		o, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("listing the render cache: %w", err)
+		}
+		if m := cachedPattern.FindStringSubmatch(o.Key); m != nil {
+			visit(CachedObject{CacheKey{m[1], m[2]}, o.Size, o.ModTime})
+		}
+	}
+}
+
+// RemoveCached deletes a cached render, its manifest first.
+func (s *Store) RemoveCached(ctx context.Context, key CacheKey) error {
+	if err := s.remove(ctx, key.manifestKey()); err != nil {
+		return err
+	}
+	objects := s.bucket.List(&blob.ListOptions{Prefix: key.prefix()})
+	for {
+		o, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("listing the render cache: %w", err)
+		}
+		if err := s.remove(ctx, o.Key); err != nil {
+			return err
+		}
+	}
+}
+
+// copy copies an object within the bucket.
+func (s *Store) copy(ctx context.Context, to, from string) error {
+	err := s.bucket.Copy(ctx, to, from, nil)
+	switch {
+	case err == nil:
+		return nil
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return fmt.Errorf("%s: %w", from, ErrNotFound)
+	default:
+		return writeError(to, err)
+	}
+}

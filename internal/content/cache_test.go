@@ -1,0 +1,80 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/platen-dev/platen/internal/file"
+)
+
+func TestCachedRenderOutlivesItsJob(t *testing.T) {
+	store, first, later := open(t), Ref{Namespace: "ns", JobUID: "first", Revision: "1"}, Ref{Namespace: "ns", JobUID: "later", Revision: "1"}
+	key := CacheKey{"ns", strings.Repeat("a", 64)}
+	if _, err := store.Cached(t.Context(), key); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("before: %v", err)
+	}
+	f := put(t, store, first, page(1), "abc")
+	if err := store.PutCached(t.Context(), key, first, Manifest{Attempt: 1, Files: []file.File{f}}); err != nil {
+		t.Fatal(err)
+	}
+	// A later render of the task changes nothing.
+	if err := store.PutCached(t.Context(), key, first, Manifest{Attempt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Delete(t.Context(), Ref{Namespace: "ns", JobUID: "first"}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := store.Cached(t.Context(), key)
+	if err != nil || len(m.Files) != 1 {
+		t.Fatalf("manifest %+v, %v", m, err)
+	}
+	if err := store.TakeCached(t.Context(), key, m.Files[0], later, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.RemoveCached(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.NewReader(t.Context(), later.Key(1, m.Files[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if data, err := io.ReadAll(r); string(data) != "abc" || err != nil {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if got := store.Usage("ns"); got != 3 {
+		t.Errorf("usage %d, want the 3 bytes of the later job's file", got)
+	}
+	if err := store.TakeCached(t.Context(), key, m.Files[0], later, 1); !errors.Is(err, ErrNotFound) || store.Usage("ns") != 3 {
+		t.Errorf("after the removal: %v, usage %d", err, store.Usage("ns"))
+	}
+	if err := store.WalkCached(t.Context(), func(o CachedObject) { t.Errorf("%+v is left", o) }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCachedFilesCountAgainstTheQuotaOnceAJobHasThem(t *testing.T) {
+	store, err := Open(t.Context(), "file://"+t.TempDir(), Options{QuotaPerNamespace: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, key := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, CacheKey{"ns", strings.Repeat("a", 64)}
+	f := put(t, store, ref, page(1), "abc")
+	if err := store.PutCached(t.Context(), key, ref, Manifest{Attempt: 1, Files: []file.File{f}}); err != nil || store.Usage("ns") != 3 {
+		t.Fatalf("%v, usage %d", err, store.Usage("ns"))
+	}
+	if err := store.TakeCached(t.Context(), key, f, Ref{Namespace: "ns", JobUID: "later", Revision: "1"}, 1); !errors.Is(err, ErrQuota) || store.Usage("ns") != 3 {
+		t.Errorf("%v, usage %d", err, store.Usage("ns"))
+	}
+}
+
+func TestContentServerServesNoCachedFiles(t *testing.T) {
+	if _, _, ok := parseKey(CacheKey{"ns", strings.Repeat("a", 64)}.fileKey(page(1))); ok {
+		t.Error("the key of a cached file is one of a job's file")
+	}
+}
