@@ -43,9 +43,10 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the code.
+manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the code, and with them the Helm chart's.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=platen-manager paths=./controllers/... paths=./cmd/manager/... output:rbac:dir=config/rbac
+	go run ./hack/chart config charts/platen
 
 .PHONY: docs
 docs: $(CRD_REF_DOCS) ## Generate the reference of the API, metrics and storage reasons, and the table of packages.
@@ -112,7 +113,7 @@ test-bare: ## Run the commands of the README's first screen on a fresh Debian, a
 .PHONY: setup-tests
 setup-tests:
 	@hack/step setup "Debian's packages, and compiling the tests; three minutes the first time" \
-		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; wait $$packages'
+		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; wait $$packages'
 
 .PHONY: sdk
 sdk: test/sdk/node_modules/.package-lock.json ## Install the SDKs that the tests use.
@@ -222,12 +223,14 @@ IMAGE_DIGESTS ?= true
 PLUGIN_PLATFORMS ?=
 
 .PHONY: dist
-dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the images and the plugin for each platform.
+dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the Helm chart, the images and the plugin for each platform.
 	@hack/setup images
 	@rm -rf dist
 	go run ./hack/images -check-after 0s -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
 	$(KUSTOMIZE) build config/default | \
 		go run ./hack/dist -version $(VERSION) -digests=$(IMAGE_DIGESTS) $(if $(PLUGIN_PLATFORMS),-platforms=$(PLUGIN_PLATFORMS)) dist/images/*.tar
+	cp -r charts/platen dist/chart && sed -i 's#"default": "platen.dev"#"default": "$(IMAGE_PREFIX)"#' dist/chart/values.schema.json && go run ./hack/chart config dist/chart
+	go -C hack/tools/helm tool helm package $(CURDIR)/dist/chart -d $(CURDIR)/dist --version $(patsubst v%,%,$(VERSION)) --app-version $(VERSION) && rm -r dist/chart
 	@echo "==> push the images as they are: skopeo copy --preserve-digests oci-archive:dist/images/manager-$(VERSION).tar docker://$(IMAGE_PREFIX)/manager:$(VERSION)"
 
 ##@ Tools

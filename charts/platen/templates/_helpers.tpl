@@ -1,0 +1,72 @@
+{{/* Labels of a component: dict "root" $ "component" "manager". */}}
+{{- define "platen.selector" -}}
+app.kubernetes.io/name: platen
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "platen.labels" -}}
+app.kubernetes.io/name: platen
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{/* An image: dict "root" $ "name" "manager". */}}
+{{- define "platen.image" -}}
+{{- $image := .root.Values.image -}}
+{{- $digest := index $image.digests .name -}}
+{{ $image.prefix }}/{{ .name }}{{ if $digest }}@{{ $digest }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "platen.contentURL" -}}
+{{ .Values.content.url | default (printf "%s://platen-content.$(NAMESPACE).svc:8082" (ternary "https" "http" (ne .Values.content.tlsSecret ""))) }}
+{{- end }}
+
+{{/* Flags of a map, in the order of their names. */}}
+{{- define "platen.flags" -}}
+{{- range $name, $value := . }}
+- --{{ $name }}={{ if kindIs "float64" $value }}{{ $value | toJson }}{{ else }}{{ $value }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Where a component's pods run: dict "values" .Values.shim. */}}
+{{- define "platen.scheduling" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{ toYaml . | nindent 0 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "platen.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "platen.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "platen.probes" -}}
+livenessProbe:
+  httpGet: {path: /healthz, port: probes}
+  periodSeconds: 10
+readinessProbe:
+  httpGet: {path: /readyz, port: probes}
+  periodSeconds: 2
+{{- end }}

@@ -1,0 +1,332 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/platen-dev/platen/test/testenv"
+)
+
+const chart = "../../charts/platen"
+
+// objects are objects by kind and name, such as Deployment/platen-manager.
+type objects map[string]*unstructured.Unstructured
+
+func decode(t *testing.T, manifests []byte) objects {
+	t.Helper()
+	found := objects{}
+	decoder := utilyaml.NewYAMLToJSONDecoder(bytes.NewReader(manifests))
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(&object.Object)
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if object.Object == nil {
+			continue
+		}
+		key := object.GetKind() + "/" + object.GetName()
+		if found[key] != nil {
+			t.Errorf("%s is there twice", key)
+		}
+		found[key] = object
+	}
+}
+
+func build(t *testing.T, folder string) objects {
+	t.Helper()
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("../..", folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := built.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(t, manifests)
+}
+
+// helmBinary builds Helm at the version that hack/tools/helm pins, and returns its path in Go's cache.
+var helmBinary = sync.OnceValues(func() (string, error) {
+	path, err := exec.Command("go", "-C", "../../hack/tools/helm", "tool", "-n", "helm").Output()
+	return strings.TrimSpace(string(path)), err
+})
+
+// helm runs a command of Helm on the chart.
+func helm(t *testing.T, args ...string) (stdout []byte, err error) {
+	t.Helper()
+	folder, err := filepath.Abs(chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := helmBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	c := exec.CommandContext(t.Context(), binary, append(args, folder)...)
+	c.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home, "KUBECONFIG=")
+	stderr := &bytes.Buffer{}
+	c.Stderr = stderr
+	if stdout, err = c.Output(); err != nil {
+		err = fmt.Errorf("helm %s: %w\n%s%s", strings.Join(args, " "), err, stderr, stdout)
+	}
+	return stdout, err
+}
+
+// render returns the objects of a release with values such as shim.replicas=2.
+func render(t *testing.T, values ...string) objects {
+	t.Helper()
+	args := []string{"template", "platen", "--namespace", "platen-system"}
+	for _, value := range values {
+		args = append(args, "--set-json", value)
+	}
+	manifests, err := helm(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(t, manifests)
+}
+
+func TestLint(t *testing.T) {
+	if _, err := helm(t, "lint", "--strict"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The chart without values installs what config/default installs; Helm makes the namespace, and labels differ.
+func TestChartInstallsWhatConfigDefaultInstalls(t *testing.T) {
+	want, got := build(t, "config/default"), render(t)
+	delete(want, "Namespace/platen-system")
+	for _, set := range []objects{want, got} {
+		for _, object := range set {
+			object.SetLabels(nil)
+			annotations := object.GetAnnotations()
+			delete(annotations, "helm.sh/resource-policy")
+			if len(annotations) == 0 {
+				annotations = nil
+			}
+			object.SetAnnotations(annotations)
+		}
+	}
+	if difference := cmp.Diff(want, got); difference != "" {
+		t.Errorf("config/default (-) and the chart (+) differ:\n%s", difference)
+	}
+}
+
+func TestCRDsAndFilesOutliveTheRelease(t *testing.T) {
+	kept := func(set objects) (names []string) {
+		for name, object := range set {
+			if object.GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	want := []string{"PersistentVolumeClaim/platen-content"}
+	for name := range build(t, "config/crd") {
+		want = append(want, name)
+	}
+	slices.Sort(want)
+	if got := kept(render(t)); !slices.Equal(got, want) {
+		t.Errorf("kept are %v, want %v", got, want)
+	}
+	if got := kept(render(t, "crds.keep=false", "content.persistence.keep=false")); len(got) > 0 {
+		t.Errorf("kept are %v in spite of the values", got)
+	}
+}
+
+func TestValues(t *testing.T) {
+	for _, c := range []struct {
+		values  []string
+		object  string
+		path    string
+		want    any
+		missing bool
+	}{
+		{values: []string{`image.prefix="registry.example.com/platen"`, `image.tag="v1"`}, object: "Deployment/platen-manager",
+			path: "spec.template.spec.containers.0.image", want: "registry.example.com/platen/manager:v1"},
+		{values: []string{`image.digests.renderer="sha256:` + strings.Repeat("0", 64) + `"`}, object: "Deployment/platen-manager",
+			path: "spec.template.spec.containers.0.env.2.value", want: "platen.dev/renderer@sha256:" + strings.Repeat("0", 64)},
+		{values: []string{`manager.flags={"max-pods":50,"content-retention":"720h","network-policy":false,"max-pixels":100000000}`}, object: "Deployment/platen-manager",
+			path: "spec.template.spec.containers.0.args", want: []any{"--namespace=$(NAMESPACE)", "--pod-name=$(POD_NAME)", "--content-url=http://platen-content.$(NAMESPACE).svc:8082",
+				"--renderer-image=$(RENDERER_IMAGE)", "--content-retention=720h", "--max-pixels=100000000", "--max-pods=50", "--network-policy=false"}},
+		{values: []string{`content.store="s3://renders?region=eu-central-1"`}, object: "PersistentVolumeClaim/platen-content", missing: true},
+		{values: []string{`content.store="s3://renders?region=eu-central-1"`}, object: "Deployment/platen-manager",
+			path: "spec.template.spec.containers.0.args.4", want: "--content-store=s3://renders?region=eu-central-1"},
+		{values: []string{`content.persistence.existingClaim="files"`}, object: "Deployment/platen-manager",
+			path: "spec.template.spec.volumes.0.persistentVolumeClaim.claimName", want: "files"},
+		{values: []string{`content.persistence.existingClaim="files"`}, object: "PersistentVolumeClaim/platen-content", missing: true},
+		{values: []string{`content.persistence.storageClassName="fast"`}, object: "PersistentVolumeClaim/platen-content", path: "spec.storageClassName", want: "fast"},
+		{values: []string{`manager.tolerations=[{"key":"a","operator":"Exists"}]`}, object: "Deployment/platen-manager",
+			path: "spec.template.spec.tolerations.0.key", want: "a"},
+		{values: []string{`shim.nodeSelector={"disk":"ssd"}`, `shim.replicas=3`}, object: "Deployment/platen-shim", path: "spec.template.spec.nodeSelector.disk", want: "ssd"},
+		{values: []string{`shim.enabled=false`}, object: "Deployment/platen-shim", missing: true},
+		{values: []string{`shim.enabled=false`}, object: "NetworkPolicy/platen-shim", missing: true},
+		{values: []string{`shim.enabled=false`}, object: "ClusterRole/platen-shim", missing: true},
+		{values: []string{`networkPolicy.enabled=false`}, object: "NetworkPolicy/platen-manager", missing: true},
+		{values: []string{`rbac.create=false`}, object: "ClusterRole/platen-manager", missing: true},
+		{values: []string{`manager.serviceAccount.create=false`}, object: "ServiceAccount/platen-manager", missing: true},
+		{values: []string{`manager.serviceAccount.annotations={"iam":"renders"}`}, object: "ServiceAccount/platen-manager", path: "metadata.annotations.iam", want: "renders"},
+		{values: []string{`crds.install=false`}, object: "CustomResourceDefinition/renderjobs.platen.dev", missing: true},
+		{values: []string{`shim.tlsSecret="shim-tls"`}, object: "Service/platen-shim", path: "spec.ports.0.port", want: float64(443)},
+		{values: []string{`shim.service.type="LoadBalancer"`}, object: "Service/platen-shim", path: "spec.type", want: "LoadBalancer"},
+		{values: []string{`shim.ingress={"enabled":true,"host":"platen.example.com","className":"nginx"}`}, object: "Ingress/platen-shim",
+			path: "spec.rules.0.host", want: "platen.example.com"},
+	} {
+		object := render(t, c.values...)[c.object]
+		if object == nil || c.missing {
+			if (object == nil) != c.missing {
+				t.Errorf("%v: there is an %s: %v", c.values, c.object, object != nil)
+			}
+			continue
+		}
+		if got := at(object.Object, c.path); !cmp.Equal(got, c.want) {
+			t.Errorf("%v: %s of %s is %v, want %v", c.values, c.path, c.object, got, c.want)
+		}
+	}
+}
+
+// at returns the value at a path such as spec.ports.0.port; nil if there is none.
+func at(value any, path string) any {
+	for key := range strings.SplitSeq(path, ".") {
+		switch parent := value.(type) {
+		case map[string]any:
+			value = parent[key]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(key, &i); err != nil || i >= len(parent) {
+				return nil
+			}
+			value = parent[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
+
+// The TLS values do what the component config/tls does.
+func TestTLS(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "overlay")
+	if err := os.CopyFS(filepath.Join(folder, "config"), os.DirFS("../../config")); err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(folder, "config", "overlay")
+	if err := os.Mkdir(overlay, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte("resources: [../default]\ncomponents: [../tls]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := built.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := decode(t, manifests), render(t, `shim.tlsSecret="platen-shim-tls"`, `content.tlsSecret="platen-content-tls"`)
+	for _, name := range []string{"Deployment/platen-manager", "Deployment/platen-shim"} {
+		for _, path := range []string{"spec.template.spec.volumes", "spec.template.spec.containers.0.volumeMounts"} {
+			if difference := cmp.Diff(byName(at(want[name].Object, path)), byName(at(got[name].Object, path))); difference != "" {
+				t.Errorf("%s of %s in config/tls (-) and the chart (+) differ:\n%s", path, name, difference)
+			}
+		}
+		if difference := cmp.Diff(flags(want[name]), flags(got[name])); difference != "" {
+			t.Errorf("the flags of %s in config/tls (-) and the chart (+) differ:\n%s", name, difference)
+		}
+	}
+}
+
+func byName(list any) map[string]any {
+	named := map[string]any{}
+	for _, item := range list.([]any) {
+		named[item.(map[string]any)["name"].(string)] = item
+	}
+	return named
+}
+
+// flags returns a container's flags by name. The last one of a name counts, as in Go's flag package.
+func flags(deployment *unstructured.Unstructured) map[string]string {
+	set := map[string]string{}
+	for _, arg := range at(deployment.Object, "spec.template.spec.containers.0.args").([]any) {
+		name, value, _ := strings.Cut(arg.(string), "=")
+		set[name] = value
+	}
+	return set
+}
+
+func TestWrongValuesAreRefused(t *testing.T) {
+	for value, word := range map[string]string{
+		`manager.flag={"max-pods":50}`:                        "flag",
+		`shim.replicas="two"`:                                 "replicas",
+		`image.digests.manager="latest"`:                      "pattern",
+		`image.pullPolicy="Sometimes"`:                        "pullPolicy",
+		`manager.flags={"--max-pods":50}`:                     "max-pods",
+		`shim.ingress={"enabled":true}`:                       "shim.ingress.host",
+		`content.persistence={"accessModes":"ReadWriteMany"}`: "accessModes",
+	} {
+		if _, err := helm(t, "template", "platen", "--set-json", value); err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s: error %v, want one that names %s", value, err, word)
+		}
+	}
+}
+
+// The API server accepts each object of the chart and of config/, and knows each of their fields.
+func TestAPIServerAcceptsManifests(t *testing.T) {
+	config, stop, err := testenv.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "platen-system"}}}
+	if err := c.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]objects{
+		"the chart":                         render(t),
+		"the chart with TLS and an Ingress": render(t, `shim.tlsSecret="a"`, `content.tlsSecret="b"`, `shim.ingress={"enabled":true,"host":"platen.example.com","tlsSecret":"c"}`),
+		"config/default":                    build(t, "config/default"),
+		"config/simulator":                  build(t, "config/simulator"),
+	} {
+		for key, object := range set {
+			err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("test"), client.ForceOwnership, client.DryRunAll)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, key, err)
+			}
+		}
+	}
+}
