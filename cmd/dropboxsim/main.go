@@ -36,14 +36,10 @@ func run(log *slog.Logger) error {
 
 	sim := dropboxsim.New()
 	if *journal != "" {
-		file, err := os.OpenFile(*journal, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
+		if err := sim.Persist(*journal); err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }()
-		if err := sim.Persist(file); err != nil {
-			return err
-		}
+		defer func() { _ = sim.Close() }()
 	}
 	if *accountsFile != "" {
 		data, err := os.ReadFile(*accountsFile)

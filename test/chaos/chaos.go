@@ -101,7 +101,7 @@ type round struct {
 	kills []kill
 }
 
-// Round runs one round in new namespaces, which it deletes afterwards. The error lists every job that did not end as it must.
+// Round runs one round in new namespaces with accounts of their own, which it deletes afterwards. The error lists every job that did not end as it must.
 func Round(ctx context.Context, o Options) (outcome Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -114,7 +114,8 @@ func Round(ctx context.Context, o Options) (outcome Outcome, err error) {
 		}
 		for _, namespace := range r.namespaces {
 			object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-			err = errors.Join(err, client.IgnoreNotFound(o.Cluster.Delete(context.WithoutCancel(ctx), object)))
+			err = errors.Join(err, client.IgnoreNotFound(o.Cluster.Delete(context.WithoutCancel(ctx), object)),
+				o.Cluster.Simulator().RemoveAccount(context.WithoutCancel(ctx), namespace))
 		}
 	}()
 	if err := r.prepare(ctx); err != nil {

@@ -161,6 +161,11 @@ func (s Simulator) AddAccount(ctx context.Context, a dropboxsim.Account) error {
 	return s.post(ctx, "/_sim/accounts", a)
 }
 
+// RemoveAccount removes an account with its files.
+func (s Simulator) RemoveAccount(ctx context.Context, appKey string) error {
+	return s.cluster.proxy(http.MethodDelete, simulatorService, "/_sim/accounts/"+appKey).Do(ctx).Error()
+}
+
 // AddFault makes requests fail.
 func (s Simulator) AddFault(ctx context.Context, f dropboxsim.Fault) error {
 	return s.post(ctx, "/_sim/faults", f)

@@ -118,6 +118,10 @@ func (s *Server) control() {
 	s.mux.HandleFunc("POST /_sim/faults", accept(s.AddFault))
 	s.mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) })
 	s.mux.HandleFunc("POST /_sim/accounts", accept(s.AddAccount))
+	s.mux.HandleFunc("DELETE /_sim/accounts/{appKey}", func(w http.ResponseWriter, r *http.Request) {
+		s.RemoveAccount(r.PathValue("appKey"))
+		w.WriteHeader(http.StatusNoContent)
+	})
 	s.mux.HandleFunc("POST /_sim/clock", accept(func(c struct {
 		AdvanceSeconds int `json:"advanceSeconds"`
 	},

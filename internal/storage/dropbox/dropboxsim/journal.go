@@ -4,7 +4,7 @@
 package dropboxsim
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +16,9 @@ import (
 
 // change is a line of the journal: one of its fields is set.
 type change struct {
-	Account *Account      `json:"account,omitempty"`
+	Account *Account `json:"account,omitempty"`
+	// Removed is the app key of an account.
+	Removed string        `json:"removed,omitempty"`
 	Token   *journalToken `json:"token,omitempty"`
 	Entry   *journalEntry `json:"entry,omitempty"`
 	// Deleted has the place of a file, or of a folder with all that is in it.
@@ -49,52 +51,97 @@ type journalEntry struct {
 	Commits        int       `json:"commits"`
 }
 
-// Persist restores the accounts, access tokens and files from a journal, and from then on writes each change to it before the change is
-// answered, so that a killed simulator goes on where it was. Upload sessions, consent and the request log are not kept. Call it before
-// the simulator serves; the caller closes the file.
-func (s *Server) Persist(journal *os.File) error {
+// Persist restores the accounts, access tokens and files from the journal at a path, and from then on writes each change to it before the
+// change is answered, so that a killed simulator goes on where it was. Upload sessions, consent and the request log are not kept. Call it
+// before the simulator serves.
+func (s *Server) Persist(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data, err := io.ReadAll(journal)
+	journal, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("reading the journal: %w", err)
+		return err
 	}
-	end := 0
-	for {
-		n := bytes.IndexByte(data[end:], '\n')
-		if n < 0 {
-			break
+	end, superseded, err := s.replay(journal)
+	if err != nil {
+		return errors.Join(fmt.Errorf("reading the journal at byte %d: %w", end, err), journal.Close())
+	}
+	if superseded {
+		if err := journal.Close(); err != nil {
+			return err
 		}
-		var c change
-		if err := json.Unmarshal(data[end:end+n], &c); err != nil {
-			return fmt.Errorf("reading the journal at byte %d: %w", end, err)
-		}
-		s.restore(c)
-		end += n + 1
+		return s.rewrite(path)
 	}
 	// A killed process may have left half a line, of a change that it has not answered.
-	if err := errors.Join(journal.Truncate(int64(end)), seek(journal, int64(end))); err != nil {
-		return fmt.Errorf("cutting the journal: %w", err)
+	if _, err := journal.Seek(end, io.SeekStart); err != nil {
+		return errors.Join(err, journal.Close())
 	}
 	s.journal = journal
-	return nil
+	return journal.Truncate(end)
 }
 
-func seek(file *os.File, offset int64) error {
-	_, err := file.Seek(offset, io.SeekStart)
-	return err
+// replay applies the changes of a journal. It returns where the last whole line ends, and whether some changes undo others.
+func (s *Server) replay(journal io.Reader) (end int64, superseded bool, err error) {
+	lines := bufio.NewReaderSize(journal, 1<<20)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return end, superseded, nil
+		}
+		var c change
+		if err == nil {
+			err = json.Unmarshal(line, &c)
+		}
+		if err != nil {
+			return end, false, err
+		}
+		superseded = s.restore(c) || superseded
+		end += int64(len(line))
+	}
 }
 
-// restore applies a change of an earlier process.
-func (s *Server) restore(c change) {
+// rewrite replaces the journal with one of the present state, so that it does not grow with what is gone.
+func (s *Server) rewrite(path string) error {
+	next, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	s.journal = next
+	for _, a := range s.accounts {
+		s.keep(change{Account: &a.Account})
+		for _, in := range a.spaces {
+			for _, e := range in.entries {
+				s.keepEntry(in, e)
+			}
+		}
+	}
+	for value, t := range s.tokens {
+		s.keepToken(value, t)
+	}
+	return errors.Join(next.Sync(), os.Rename(path+".new", path))
+}
+
+// Close closes the journal, if there is one.
+func (s *Server) Close() error {
+	if s.journal == nil {
+		return nil
+	}
+	return s.journal.Close()
+}
+
+// restore applies a change of an earlier process. It reports whether the change undoes an earlier one that takes much space.
+func (s *Server) restore(c change) (supersedes bool) {
 	switch {
 	case c.Account != nil:
 		s.addAccount(*c.Account)
+	case c.Removed != "":
+		supersedes = true
+		s.removeAccount(c.Removed)
 	case c.Token != nil:
 		s.tokens[c.Token.Value] = &token{account: s.accounts[c.Token.AppKey], expires: c.Token.Expires, scopes: c.Token.Scopes, refresh: c.Token.Refresh}
 	case c.Entry != nil:
 		e := c.Entry
 		in := s.accounts[e.AppKey].space(e.Namespace)
+		supersedes = in.entries[fold(e.Path)] != nil
 		in.mkdirs(e.Path[:strings.LastIndex(e.Path, "/")])
 		restored := &entry{
 			id: e.ID, display: e.Path, rev: e.Rev, folder: e.Folder, modified: e.Modified, clientModified: e.ClientModified, commits: e.Commits,
@@ -105,8 +152,10 @@ func (s *Server) restore(c change) {
 		}
 		in.entries[fold(e.Path)] = restored
 	case c.Deleted != nil:
+		supersedes = true
 		s.accounts[c.Deleted.AppKey].space(c.Deleted.Namespace).remove(c.Deleted.Path)
 	}
+	return supersedes
 }
 
 // keep writes a change to the journal, if there is one. The lock must be held. A simulator that cannot keep what it has promised ends.
@@ -121,6 +170,11 @@ func (s *Server) keep(c change) {
 	if err != nil {
 		panic(fmt.Sprintf("dropboxsim: writing the journal: %v", err))
 	}
+}
+
+// keepToken writes an access token to the journal. The lock must be held.
+func (s *Server) keepToken(value string, t *token) {
+	s.keep(change{Token: &journalToken{Value: value, AppKey: t.account.AppKey, Expires: t.expires, Scopes: t.scopes, Refresh: t.refresh}})
 }
 
 // keepEntry writes an entry to the journal. The lock must be held.

@@ -17,17 +17,13 @@ import (
 // TestPersist kills a simulator, also in the middle of a line, and compares what the next one has.
 func TestPersist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
-	open := func() (*Server, *os.File) {
+	open := func() *Server {
 		t.Helper()
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
 		s := New()
-		if err := s.Persist(file); err != nil {
+		if err := s.Persist(path); err != nil {
 			t.Fatal(err)
 		}
-		return s, file
+		return s
 	}
 	post := func(s *Server, token, route, arg, body string) int {
 		r := httptest.NewRequest(http.MethodPost, route, strings.NewReader(body))
@@ -44,7 +40,7 @@ func TestPersist(t *testing.T) {
 		return w.Code
 	}
 
-	first, file := open()
+	first := open()
 	first.AddAccount(Account{AppKey: "app", RefreshToken: "refresh"})
 	answer := first.issue(first.accounts["app"], first.accounts["app"].Scopes, "refresh")
 	token, _ := answer["access_token"].(string)
@@ -60,15 +56,26 @@ func TestPersist(t *testing.T) {
 		}
 	}
 	want := first.Files("app")
-	if _, err := file.WriteString(`{"account":{"appKey":"ha`); err != nil {
+	first.AddAccount(Account{AppKey: "removed", RefreshToken: "refresh"})
+	removed := first.issue(first.accounts["removed"], first.accounts["removed"].Scopes, "refresh")["access_token"].(string)
+	if code := post(first, removed, "/2/files/upload", `{"path":"/large.bin"}`, strings.Repeat("x", 1<<20)); code != http.StatusOK {
+		t.Fatalf("upload to the other account: HTTP %d", code)
+	}
+	first.RemoveAccount("removed")
+	if _, err := first.journal.WriteString(`{"account":{"appKey":"ha`); err != nil {
 		t.Fatal(err)
 	}
-	if err := file.Close(); err != nil {
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 
-	second, file := open()
-	defer func() { _ = file.Close() }()
+	second := open()
+	if info, err := os.Stat(path); err != nil || info.Size() > 1<<16 {
+		t.Errorf("the journal keeps what is gone: %d bytes, %v", info.Size(), err)
+	}
+	if second.accounts["removed"] != nil || second.tokens[removed] != nil {
+		t.Error("the removed account is back")
+	}
 	if diff := cmp.Diff(want, second.Files("app")); diff != "" || len(want) != 1 || want[0].Commits != 2 {
 		t.Errorf("files (-before +after): %s", diff)
 	}
@@ -81,11 +88,11 @@ func TestPersist(t *testing.T) {
 	if code := post(second, token, "/2/files/upload", `{"path":"/b.png"}`, "four"); code != http.StatusOK {
 		t.Errorf("upload with the token of before: HTTP %d", code)
 	}
-	if err := file.Close(); err != nil {
+	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	third, last := open()
-	defer func() { _ = last.Close() }()
+	third := open()
+	defer func() { _ = third.Close() }()
 	if got := len(third.Files("app")); got != 2 {
 		t.Errorf("%d files after the second kill, want 2", got)
 	}

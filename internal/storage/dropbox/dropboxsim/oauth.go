@@ -388,7 +388,7 @@ func (s *Server) issue(person *account, scopes []string, refresh string) map[str
 	}
 	issued := &token{account: person, expires: s.now().Add(tokenLife), scopes: scopes, refresh: refresh}
 	s.tokens[value] = issued
-	s.keep(change{Token: &journalToken{Value: value, AppKey: person.AppKey, Expires: issued.expires, Scopes: scopes, Refresh: refresh}})
+	s.keepToken(value, issued)
 	return map[string]any{
 		"access_token": value, "token_type": "bearer", "expires_in": int(tokenLife.Seconds()),
 		"scope": strings.Join(scopes, " "), "uid": strconv.Itoa(len(person.id)), "account_id": person.id,

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"sort"
@@ -200,6 +201,21 @@ func (s *Server) addAccount(a Account) {
 		return
 	}
 	s.accounts[a.AppKey] = &account{Account: a, id: "dbid:" + random(26), spaces: map[string]*space{}}
+}
+
+// RemoveAccount removes an account with its files and access tokens.
+func (s *Server) RemoveAccount(appKey string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removeAccount(appKey)
+	s.keep(change{Removed: appKey})
+}
+
+// removeAccount is RemoveAccount with the lock held.
+func (s *Server) removeAccount(appKey string) {
+	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool { return t.account.AppKey == appKey })
+	maps.DeleteFunc(s.sessions, func(_ string, u *session) bool { return u.account.AppKey == appKey })
+	delete(s.accounts, appKey)
 }
 
 // space returns the files of a namespace.
