@@ -12,7 +12,7 @@ import (
 )
 
 // Format is the kind of file that a job produces, and its extension.
-// +kubebuilder:validation:Enum=png;jpg;jpeg;webp;avif;pdf;mp4;gif
+// +kubebuilder:validation:Enum=png;jpg;jpeg;webp;avif;pdf;mp4;webm;gif
 type Format string
 
 const (
@@ -28,6 +28,8 @@ const (
 	FormatPDF Format = "pdf"
 	// FormatMP4 is an H.264 video of animated pages.
 	FormatMP4 Format = "mp4"
+	// FormatWebM is a VP9 video of animated pages.
+	FormatWebM Format = "webm"
 	// FormatGIF is an animated GIF of animated pages.
 	FormatGIF Format = "gif"
 )
@@ -80,6 +82,28 @@ type ModificationsSource struct {
 	ConfigMapKeyRef ConfigMapKeySelector `json:"configMapKeyRef,omitempty,omitzero"`
 }
 
+// ColorMode says how a document describes colours.
+// +kubebuilder:validation:Enum=rgb;cmyk
+type ColorMode string
+
+const (
+	// ColorRGB describes colours in sRGB.
+	ColorRGB ColorMode = "rgb"
+	// ColorCMYK asks for the colours of a printing press.
+	ColorCMYK ColorMode = "cmyk"
+)
+
+// PageTransition says how a page of a video gives way to the next.
+// +kubebuilder:validation:Enum=none;fade
+type PageTransition string
+
+const (
+	// TransitionNone cuts from page to page.
+	TransitionNone PageTransition = "none"
+	// TransitionFade dissolves the end of a page into the beginning of the next.
+	TransitionFade PageTransition = "fade"
+)
+
 // PDFOptions say how a document is made.
 // +kubebuilder:validation:XValidation:rule="!has(self.rangeFrom) || !has(self.rangeTo) || self.rangeFrom <= self.rangeTo",message="rangeFrom must be at most rangeTo"
 type PDFOptions struct {
@@ -108,6 +132,10 @@ type PDFOptions struct {
 	// +kubebuilder:validation:Maximum=960
 	DPI int32 `json:"dpi,omitempty"`
 
+	// colorMode of the document: rgb or cmyk. Platen makes every document in rgb, and warns if cmyk is wanted. Defaults to rgb.
+	// +optional
+	ColorMode ColorMode `json:"colorMode,omitempty"`
+
 	// title of the document. Defaults to the template's name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -123,8 +151,11 @@ type PDFOptions struct {
 type PageSize string
 
 // VideoOptions say how animated pages become a video.
+// +kubebuilder:validation:XValidation:rule="!has(self.trimEnd) || double(self.trimEnd) > (has(self.trimStart) ? double(self.trimStart) : 0.0)",message="trimEnd must be more than trimStart"
+// +kubebuilder:validation:XValidation:rule="!has(self.pageTransition) || self.pageTransition == 'none' || (has(self.combinePages) && self.combinePages)",message="pageTransition needs combinePages"
+// +kubebuilder:validation:XValidation:rule="!has(self.pageTransitionDuration) || (has(self.pageTransition) && self.pageTransition != 'none')",message="pageTransitionDuration needs pageTransition"
 type VideoOptions struct {
-	// fps is frames per second, 1..30. Defaults to 30 for mp4 and 15 for gif.
+	// fps is frames per second, 1..30. Defaults to 30 for mp4 and webm, and to 15 for gif.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=30
@@ -139,6 +170,23 @@ type VideoOptions struct {
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 3600.0",message="must be a decimal number of seconds, at least 0.1"
 	Duration string `json:"duration,omitempty"`
 
+	// trimStart is the time of each page at which its video begins, in seconds, a decimal number. Defaults to 0.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:XValidation:rule="double(self) <= 3600.0",message="must be a decimal number of seconds, at most 3600"
+	TrimStart string `json:"trimStart,omitempty"`
+
+	// trimEnd is the time of each page at which its video ends, in seconds, a decimal number. With it, duration does not count. Defaults to
+	// the time at which the page's video would end.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:XValidation:rule="double(self) <= 3600.0",message="must be a decimal number of seconds, at most 3600"
+	TrimEnd string `json:"trimEnd,omitempty"`
+
 	// loop makes a gif repeat for ever. Defaults to true.
 	// +optional
 	Loop *bool `json:"loop,omitempty"`
@@ -146,15 +194,28 @@ type VideoOptions struct {
 	// combinePages joins the pages in one file, in order; they must have the same size. Defaults to false: one file a page.
 	// +optional
 	CombinePages *bool `json:"combinePages,omitempty"`
+
+	// pageTransition says how a page gives way to the next in one file: none, or fade, in which the end of a page dissolves into the
+	// beginning of the next; each fade shortens the video by its own length. Defaults to none.
+	// +optional
+	PageTransition PageTransition `json:"pageTransition,omitempty"`
+
+	// pageTransitionDuration is the length of a transition in seconds, a decimal number from 0.1 to 2. Defaults to 0.5.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 2.0",message="must be a decimal number of seconds from 0.1 to 2"
+	PageTransitionDuration string `json:"pageTransitionDuration,omitempty"`
 }
 
 // OutputSpec says what files a job produces.
 // +kubebuilder:validation:XValidation:rule="!has(self.pdf) || self.format == 'pdf'",message="pdf options need format pdf"
-// +kubebuilder:validation:XValidation:rule="!has(self.video) || self.format in ['mp4', 'gif']",message="video options need format mp4 or gif"
+// +kubebuilder:validation:XValidation:rule="!has(self.video) || self.format in ['mp4', 'webm', 'gif']",message="video options need format mp4, webm or gif"
 // +kubebuilder:validation:XValidation:rule="!has(self.extraSizes) || self.format in ['png', 'jpg', 'jpeg', 'webp', 'avif']",message="extraSizes need format png, jpg, jpeg, webp or avif"
 // +kubebuilder:validation:XValidation:rule="!has(self.transparent) || !self.transparent || self.format in ['png', 'webp', 'avif']",message="transparent needs format png, webp or avif"
 type OutputSpec struct {
-	// format of the files: png, jpg, jpeg, webp, avif, pdf, mp4 or gif. Defaults to png.
+	// format of the files: png, jpg, jpeg, webp, avif, pdf, mp4, webm or gif. Defaults to png.
 	// +optional
 	// +default="png"
 	Format Format `json:"format,omitempty"`
@@ -185,7 +246,7 @@ type OutputSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	ExtraSizes []PageSize `json:"extraSizes,omitempty"`
 
-	// quality of jpg, jpeg, webp, avif and mp4 files, 1..100; webp and avif files are lossless at 100. Defaults to 90.
+	// quality of jpg, jpeg, webp, avif, mp4 and webm files, 1..100; webp and avif files are lossless at 100. Defaults to 90.
 	// +optional
 	// +default=90
 	// +kubebuilder:validation:Minimum=1
@@ -201,7 +262,7 @@ type OutputSpec struct {
 	// +optional
 	PDF PDFOptions `json:"pdf,omitempty,omitzero"`
 
-	// video options, for formats mp4 and gif.
+	// video options, for formats mp4, webm and gif.
 	// +optional
 	Video VideoOptions `json:"video,omitempty,omitzero"`
 

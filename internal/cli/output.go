@@ -41,8 +41,8 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags.Int32SliceVar(&f.pages, "pages", nil, "numbers of the pages, such as 1,3 (default: all)")
 	flags.BoolVar(&f.transparent, "transparent", false, "keep the background of png, webp and avif files transparent")
 	flags.StringVar(&f.margin, "margin", "", "margin of a pdf, such as 20px or 1cm")
-	flags.Int32Var(&f.fps, "fps", 0, "frames a second of an mp4 or gif, 1 to 30")
-	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4 or gif")
+	flags.Int32Var(&f.fps, "fps", 0, "frames a second of an mp4, webm or gif, 1 to 30")
+	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4, webm or gif")
 	must(c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(knownFormats, cobra.ShellCompDirectiveNoFileComp)))
 	for _, name := range []string{"set", "set-string", "set-json"} {
 		must(c.RegisterFlagCompletionFunc(name, o.completeParameters))
@@ -52,7 +52,7 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 	}
 }
 
-var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "gif"}
+var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "webm", "gif"}
 
 // spec returns the spec of the job that the flags describe.
 func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {

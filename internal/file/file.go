@@ -36,7 +36,7 @@ type ID struct {
 	ExtraSize string `json:"extraSize,omitempty"`
 }
 
-// Format is the format of a file and the extension of its name: png, jpg, jpeg, webp, avif, pdf, mp4 or gif.
+// Format is the format of a file and the extension of its name: png, jpg, jpeg, webp, avif, pdf, mp4, webm or gif.
 type Format string
 
 // ContentType returns the format's media type, application/octet-stream for an unknown format.
@@ -48,15 +48,15 @@ func (f Format) ContentType() string {
 		return "image/jpeg"
 	case "pdf":
 		return "application/pdf"
-	case "mp4":
-		return "video/mp4"
+	case "mp4", "webm":
+		return "video/" + string(f)
 	default:
 		return "application/octet-stream"
 	}
 }
 
 // IsVideo reports whether files of the format have frames.
-func (f Format) IsVideo() bool { return f == "mp4" || f == "gif" }
+func (f Format) IsVideo() bool { return f == "mp4" || f == "webm" || f == "gif" }
 
 // Name returns the name of a file: `<base>.<format>`. An extra size adds `_<size>` to the base. `_page_<N>` follows when several
 // pages have a file each.

@@ -26,7 +26,7 @@ func TestName(t *testing.T) {
 func TestContentType(t *testing.T) {
 	for format, want := range map[Format]string{
 		"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "gif": "image/gif",
-		"pdf": "application/pdf", "mp4": "video/mp4", "html": "application/octet-stream", "": "application/octet-stream",
+		"pdf": "application/pdf", "mp4": "video/mp4", "webm": "video/webm", "html": "application/octet-stream", "": "application/octet-stream",
 	} {
 		if got := format.ContentType(); got != want {
 			t.Errorf("%q: got %s, want %s", format, got, want)

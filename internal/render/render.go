@@ -19,13 +19,13 @@ type Task struct {
 	Format file.Format `json:"format"`
 	// Scale is the number of picture pixels for a CSS pixel, 0.1..10.
 	Scale float64 `json:"scale"`
-	// Quality of jpg, jpeg, webp, avif and mp4 files, 1..100. At 100, webp and avif are lossless.
+	// Quality of jpg, jpeg, webp, avif, mp4 and webm files, 1..100. At 100, webp and avif are lossless.
 	Quality int `json:"quality"`
 	// Transparent keeps a png, webp or avif file transparent where the page paints no background. Otherwise the background is white.
 	Transparent bool `json:"transparent,omitempty"`
 	// PDF options, for format pdf.
 	PDF PDFOptions `json:"pdf,omitzero"`
-	// Video options, for formats mp4 and gif.
+	// Video options, for formats mp4, webm and gif.
 	Video VideoOptions `json:"video,omitzero"`
 	// Pages to render, in order.
 	Pages []Page `json:"pages"`
@@ -41,6 +41,8 @@ type PDFOptions struct {
 	Margin float64 `json:"margin,omitempty"`
 	// DPI is the number of CSS pixels to an inch of paper. 0 is 96, as in CSS.
 	DPI int `json:"dpi,omitempty"`
+	// CMYK asks for the colours of a printing press. The document is made in RGB, with a warning.
+	CMYK bool `json:"cmyk,omitempty"`
 	// Title of the document.
 	Title string `json:"title,omitempty"`
 }
@@ -49,7 +51,9 @@ type PDFOptions struct {
 type VideoOptions struct {
 	// FPS is frames per second, 1..30.
 	FPS int `json:"fps,omitempty"`
-	// Seconds of each page. 0 is the length of the page's longest finite animation, or one cycle of its longest infinite one.
+	// Start is the time of each page at which its video begins, in seconds.
+	Start float64 `json:"start,omitempty"`
+	// Seconds of each page, from Start. 0 is the length of the page's longest finite animation, or one cycle of its longest infinite one.
 	Seconds float64 `json:"seconds,omitempty"`
 	// MaxSeconds bounds the length that a page's animations ask for. 0 is 60.
 	MaxSeconds float64 `json:"maxSeconds,omitempty"`
@@ -57,6 +61,8 @@ type VideoOptions struct {
 	Loop bool `json:"loop,omitempty"`
 	// Combine puts all pages into one file, one after the other.
 	Combine bool `json:"combine,omitempty"`
+	// Fade is the length of the dissolve from page to page in one file, in seconds; 0 is a cut.
+	Fade float64 `json:"fade,omitempty"`
 }
 
 // Page is one page of a Task.

@@ -23,41 +23,55 @@ const (
 	maxFiles = 200
 )
 
-// presets are the named sizes in CSS pixels; docs/spec/v1alpha1/renderjob.md lists them. Sizes for networks are what the network
-// recommends. Paper has CSS's 96 pixels to the inch, rounded.
+// presets are the named sizes in CSS pixels; docs/spec/v1alpha1/renderjob.md lists them.
 var presets = map[string]render.Size{
-	"og-image":            {Width: 1200, Height: 630},
+	// The public API's.
+	"a4-document":              {Width: 2480, Height: 3508},
+	"blog-header":              {Width: 1200, Height: 630},
+	"business-card":            {Width: 1050, Height: 600},
+	"email-header":             {Width: 600, Height: 200},
+	"facebook-cover":           {Width: 851, Height: 315},
+	"facebook-post":            {Width: 1200, Height: 630},
+	"facebook-story":           {Width: 1080, Height: 1920},
+	"instagram-post-landscape": {Width: 1080, Height: 566},
+	"instagram-post-portrait":  {Width: 1080, Height: 1350},
+	"instagram-post":           {Width: 1080, Height: 1080},
+	"instagram-story":          {Width: 1080, Height: 1920},
+	"leaderboard-ad":           {Width: 728, Height: 90},
+	"linkedin-banner":          {Width: 1584, Height: 396},
+	"linkedin-post":            {Width: 1200, Height: 627},
+	"medium-rectangle-ad":      {Width: 300, Height: 250},
+	"og-image":                 {Width: 1200, Height: 630},
+	"pinterest-pin":            {Width: 1000, Height: 1500},
+	"presentation-16-9":        {Width: 1920, Height: 1080},
+	"tiktok-video":             {Width: 1080, Height: 1920},
+	"twitter-header":           {Width: 1500, Height: 500},
+	"twitter-post":             {Width: 1200, Height: 675},
+	"us-letter":                {Width: 2550, Height: 3300},
+	"website-banner":           {Width: 1920, Height: 600},
+	"whatsapp-status":          {Width: 1080, Height: 1920},
+	"youtube-short":            {Width: 1080, Height: 1920},
+	"youtube-thumbnail":        {Width: 1280, Height: 720},
+	"zoom-background":          {Width: 1920, Height: 1080},
+	// Further ones.
 	"square":              {Width: 1080, Height: 1080},
 	"portrait":            {Width: 1080, Height: 1350},
 	"landscape":           {Width: 1920, Height: 1080},
 	"story":               {Width: 1080, Height: 1920},
-	"instagram-post":      {Width: 1080, Height: 1080},
 	"instagram-portrait":  {Width: 1080, Height: 1350},
 	"instagram-landscape": {Width: 1080, Height: 566},
-	"instagram-story":     {Width: 1080, Height: 1920},
 	"instagram-reel":      {Width: 1080, Height: 1920},
-	"facebook-post":       {Width: 1200, Height: 630},
-	"facebook-cover":      {Width: 820, Height: 312},
-	"facebook-story":      {Width: 1080, Height: 1920},
-	"twitter-post":        {Width: 1200, Height: 675},
-	"twitter-header":      {Width: 1500, Height: 500},
 	"x-post":              {Width: 1200, Height: 675},
 	"x-header":            {Width: 1500, Height: 500},
-	"linkedin-post":       {Width: 1200, Height: 627},
-	"linkedin-banner":     {Width: 1584, Height: 396},
-	"pinterest-pin":       {Width: 1000, Height: 1500},
-	"tiktok-video":        {Width: 1080, Height: 1920},
-	"youtube-thumbnail":   {Width: 1280, Height: 720},
 	"youtube-banner":      {Width: 2560, Height: 1440},
-	"youtube-short":       {Width: 1080, Height: 1920},
-	"a3":                  {Width: 1123, Height: 1587},
-	"a4":                  {Width: 794, Height: 1123},
-	"a4-landscape":        {Width: 1123, Height: 794},
-	"a5":                  {Width: 559, Height: 794},
-	"letter":              {Width: 816, Height: 1056},
-	"letter-landscape":    {Width: 1056, Height: 816},
-	"legal":               {Width: 816, Height: 1344},
-	"business-card":       {Width: 336, Height: 192},
+	// Paper, with CSS's 96 pixels to the inch, rounded.
+	"a3":               {Width: 1123, Height: 1587},
+	"a4":               {Width: 794, Height: 1123},
+	"a4-landscape":     {Width: 1123, Height: 794},
+	"a5":               {Width: 559, Height: 794},
+	"letter":           {Width: 816, Height: 1056},
+	"letter-landscape": {Width: 1056, Height: 816},
+	"legal":            {Width: 816, Height: 1344},
 }
 
 // Presets returns the names that spec.output.size accepts in addition to WIDTHxHEIGHT.
@@ -152,7 +166,9 @@ var formatLimits = map[platenv1alpha1.Format]limit{
 	// ITU-T H.264, table A-1: level 6.2 has frames of 139,264 macroblocks of 16x16 pixels, and sides of at most 1,055.
 	platenv1alpha1.FormatMP4: {side: 1055 * 16, pixels: 139264 * 256, name: "an H.264 video", instead: "png"},
 	// Frames wait for the palette as H.264.
-	platenv1alpha1.FormatGIF: {side: 1055 * 16, pixels: 139264 * 256, name: "a GIF animation", instead: "png"},
+	// VP9 has 16 bits for each side, and libvpx of Debian and Chromium is built for 16384.
+	platenv1alpha1.FormatWebM: {side: 16384, pixels: 139264 * 256, name: "a WebM video", instead: "png"},
+	platenv1alpha1.FormatGIF:  {side: 1055 * 16, pixels: 139264 * 256, name: "a GIF animation", instead: "png"},
 }
 
 // checkFormat reports a picture that the job's format cannot hold.

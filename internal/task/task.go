@@ -125,7 +125,7 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 	task.Transparent = ptr.Deref(output.Transparent, false)
 	switch {
 	case task.Format == "pdf":
-		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), Title: cmp.Or(output.PDF.Title, template.Name)}
+		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), CMYK: output.PDF.ColorMode == platenv1alpha1.ColorCMYK, Title: cmp.Or(output.PDF.Title, template.Name)}
 		if margin := output.PDF.Margin; margin != "" {
 			number := strings.TrimRight(margin, "pxmcin")
 			length, err := strconv.ParseFloat(number, 64)
@@ -143,14 +143,46 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 			FPS: cmp.Or(int(output.Video.FPS), fps), MaxSeconds: limits.MaxVideo.Seconds(),
 			Loop: ptr.Deref(output.Video.Loop, true), Combine: ptr.Deref(output.Video.CombinePages, false),
 		}
-		if duration := output.Video.Duration; duration != "" {
-			seconds, err := strconv.ParseFloat(duration, 64)
-			if err != nil || seconds > limits.MaxVideo.Seconds() {
-				return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-					"spec.output.video.duration: '%s' must be a decimal number of seconds from 0.1 to %g", duration, limits.MaxVideo.Seconds())
-			}
-			task.Video.Seconds = seconds
+		return applyTimes(&task.Video, output.Video, limits)
+	}
+	return nil
+}
+
+// defaultFade is the length of a fade in seconds.
+const defaultFade = 0.5
+
+// applyTimes sets the times of a video.
+func applyTimes(video *render.VideoOptions, wanted platenv1alpha1.VideoOptions, limits Limits) error {
+	var duration, end, fade float64
+	for _, t := range []struct {
+		field, text string
+		seconds     *float64
+	}{
+		{"duration", wanted.Duration, &duration}, {"trimStart", wanted.TrimStart, &video.Start}, {"trimEnd", wanted.TrimEnd, &end},
+		{"pageTransitionDuration", wanted.PageTransitionDuration, &fade},
+	} {
+		var err error
+		if t.text == "" {
+			continue
 		}
+		if *t.seconds, err = strconv.ParseFloat(t.text, 64); err != nil {
+			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.video.%s: '%s' must be a decimal number of seconds", t.field, t.text)
+		}
+	}
+	video.Seconds = duration
+	if wanted.TrimEnd != "" {
+		video.Seconds = end - video.Start
+	}
+	switch longest := limits.MaxVideo.Seconds(); {
+	case wanted.TrimEnd != "" && (video.Seconds <= 0 || video.Seconds > longest):
+		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"spec.output.video.trimEnd: '%s' must be later than trimStart, by at most %g seconds", wanted.TrimEnd, longest)
+	case video.Seconds > longest:
+		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+			"spec.output.video.duration: '%s' must be a decimal number of seconds from 0.1 to %g", wanted.Duration, longest)
+	}
+	if wanted.PageTransition == platenv1alpha1.TransitionFade {
+		video.Fade = cmp.Or(fade, defaultFade)
 	}
 	return nil
 }

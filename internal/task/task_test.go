@@ -226,6 +226,7 @@ func TestBuildRefusesWhatAFormatCannotHold(t *testing.T) {
 		"jpg":                   {format: "jpg", width: 5000, height: 60, scale: "10"},
 		"avif":                  {format: "avif", width: 5000, height: 60, scale: "6.6", want: "an AVIF picture has at most 32768 on a side"},
 		"mp4":                   {format: "mp4", width: 5000, height: 60, scale: "4", want: "an H.264 video has at most 16880 on a side"},
+		"webm":                  {format: "webm", width: 5000, height: 60, scale: "4", want: "a WebM video has at most 16384 on a side"},
 		"mp4, too many pixels":  {format: "mp4", width: 5000, height: 5000, scale: "1.5", want: "an H.264 video has at most 35651584"},
 		"gif":                   {format: "gif", width: 5000, height: 60, scale: "4", want: "a GIF animation has at most 16880 on a side"},
 		"pdf":                   {format: "pdf", width: 5000, height: 5000, scale: "1"},
@@ -315,6 +316,26 @@ func TestBuildTakesTheFormatsOptions(t *testing.T) {
 	}
 	uneven := newTemplate(2)
 	uneven.Spec.Pages[1].Width = 10
+	for name, c := range map[string]struct {
+		options platenv1alpha1.VideoOptions
+		want    render.VideoOptions
+		err     string
+	}{
+		"trimmed":             {platenv1alpha1.VideoOptions{TrimStart: "1.5", TrimEnd: "4", Duration: "8"}, render.VideoOptions{Start: 1.5, Seconds: 2.5}, ""},
+		"without its start":   {platenv1alpha1.VideoOptions{TrimStart: "1"}, render.VideoOptions{Start: 1}, ""},
+		"from, and how long":  {platenv1alpha1.VideoOptions{TrimStart: "100", Duration: "8"}, render.VideoOptions{Start: 100, Seconds: 8}, ""},
+		"faded":               {platenv1alpha1.VideoOptions{PageTransition: "fade"}, render.VideoOptions{Fade: 0.5}, ""},
+		"faded slowly":        {platenv1alpha1.VideoOptions{PageTransition: "fade", PageTransitionDuration: "1.25"}, render.VideoOptions{Fade: 1.25}, ""},
+		"cut":                 {platenv1alpha1.VideoOptions{PageTransition: "none"}, render.VideoOptions{}, ""},
+		"backwards":           {platenv1alpha1.VideoOptions{TrimStart: "4", TrimEnd: "4"}, render.VideoOptions{}, "spec.output.video.trimEnd: '4' must be later than trimStart, by at most 60 seconds"},
+		"trimmed to too long": {platenv1alpha1.VideoOptions{TrimEnd: "61"}, render.VideoOptions{}, "spec.output.video.trimEnd: '61' must be later"},
+	} {
+		c.want.FPS, c.want.MaxSeconds, c.want.Loop = 30, 60, true
+		got, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format, o.Video = "webm", c.options })
+		if c.err == "" && (err != nil || got.Video != c.want) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %+v, %v", name, got.Video, err)
+		}
+	}
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.CombinePages = "mp4", new(true) })
 	if _, err := Build(t.Context(), job, uneven, DefaultLimits, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "spec.output.video.combinePages: page 1 is 1200x630 and page 2 is 10x630") {
 		t.Errorf("got %v", err)

@@ -118,7 +118,7 @@ func kind(format platenv1alpha1.Format) string {
 	switch format {
 	case platenv1alpha1.FormatPDF:
 		return "document"
-	case platenv1alpha1.FormatMP4:
+	case platenv1alpha1.FormatMP4, platenv1alpha1.FormatWebM:
 		return "video"
 	default:
 		return "image"
@@ -263,7 +263,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error
 }
 
 // fileTypes are the content types of rendered files. The page serves no others.
-var fileTypes = []string{"image/png", "image/jpeg", "image/webp", "image/avif", "image/gif", "video/mp4", "application/pdf"}
+var fileTypes = []string{"image/png", "image/jpeg", "image/webp", "image/avif", "image/gif", "video/mp4", "video/webm", "application/pdf"}
 
 // file serves a file of a job, because not every browser can reach the content store.
 func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error {

@@ -32,7 +32,7 @@ const (
 // formats that a form offers.
 var formats = []platenv1alpha1.Format{
 	platenv1alpha1.FormatPNG, platenv1alpha1.FormatJPG, platenv1alpha1.FormatWebP, platenv1alpha1.FormatAVIF,
-	platenv1alpha1.FormatPDF, platenv1alpha1.FormatMP4, platenv1alpha1.FormatGIF,
+	platenv1alpha1.FormatPDF, platenv1alpha1.FormatMP4, platenv1alpha1.FormatWebM, platenv1alpha1.FormatGIF,
 }
 
 // templateView is a template in the list.

@@ -65,7 +65,7 @@ func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page
 // imageFormat returns Chromium's name for a task's pictures or frames, and their quality; nil for PNG.
 func imageFormat(task render.Task) (format string, quality *int64) {
 	switch task.Format {
-	case "jpg", "jpeg", "mp4":
+	case "jpg", "jpeg", "mp4", "webm":
 		return "jpeg", new(int64(task.Quality))
 	case "webp":
 		return "webp", new(int64(task.Quality))

@@ -31,7 +31,7 @@ const (
 	maxQueuedFrames = 8
 )
 
-// film renders a task to mp4 or gif, page by page.
+// film renders a task to mp4, webm or gif, page by page.
 func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	f := &filming{task: task, chromium: c, maxMemory: b.encoderMemory(), progress: sink.Progress, patience: b.patience}
 	defer f.abort()
@@ -79,11 +79,13 @@ type filming struct {
 	pages, frames int
 	// video gets the frames; nil between two files.
 	video *encode.Video
+	// fade holds the last frames of a page until the next page begins; nil between two files.
+	fade *fade
 }
 
-// even returns a length in pixels, rounded up to an even number for mp4, because H.264 needs one.
+// even returns a length in pixels, rounded up to an even number for mp4 and webm, whose colours have half as many pixels.
 func (f *filming) even(pixels int) int {
-	if f.task.Format == "mp4" {
+	if f.task.Format != "gif" {
 		return pixels + pixels%2
 	}
 	return pixels
@@ -98,6 +100,9 @@ func (f *filming) abort() {
 
 // finish ends the file and returns it.
 func (f *filming) finish(ctx context.Context) ([]byte, error) {
+	if err := f.fade.end(ctx); err != nil {
+		return nil, err
+	}
 	video := f.video
 	f.video = nil
 	return video.Finish(ctx)
@@ -121,12 +126,22 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		if f.video, err = encode.NewVideo(ctx, settings); err != nil {
 			return report{}, err
 		}
+		f.fade = newFade(f.task, f.video.Write)
 	}
-	frames, err := f.length(ctx, t)
+	skipped, frames, err := f.length(ctx, t)
 	if err != nil {
 		return report{}, err
 	}
 	if _, err := evaluate[any](ctx, t, "window[Symbol.for('platen.film')].start()"); err != nil {
+		return report{}, err
+	}
+	// The page lives through the time before its first frame as it does in a whole film.
+	for i := range skipped {
+		if err := f.seek(ctx, t, i); err != nil {
+			return report{}, err
+		}
+	}
+	if err := f.fade.begin(ctx, frames); err != nil {
 		return report{}, err
 	}
 	// One goroutine encodes a frame while the other draws the next.
@@ -135,7 +150,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for picture := range pictures {
-			if err := f.video.Write(ctx, picture); err != nil {
+			if err := f.fade.add(ctx, picture); err != nil {
 				return err
 			}
 		}
@@ -143,7 +158,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	})
 	group.Go(func() error {
 		defer close(pictures)
-		return f.drawFrames(ctx, t, p, frames, pictures)
+		return f.drawFrames(ctx, t, p, skipped, frames, pictures)
 	})
 	if err := group.Wait(); err != nil {
 		return r, err
@@ -178,21 +193,35 @@ func (f *filming) load(ctx context.Context, p render.Page, patience time.Duratio
 	return t, r, nil
 }
 
-// length returns the number of frames of the page in a tab.
-func (f *filming) length(ctx context.Context, t *tab) (frames int, err error) {
+// length returns the numbers of frames of the page in a tab: those before the first of the video, and those of the video.
+func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err error) {
 	milliseconds, err := evaluate[float64](ctx, t, "window[Symbol.for('platen.film')].duration()")
-	seconds := f.task.Video.Seconds
-	if seconds == 0 {
-		seconds = min(milliseconds/1000, cmp.Or(f.task.Video.MaxSeconds, maxSeconds))
+	if err != nil {
+		return 0, 0, err
 	}
+	count := func(seconds float64) int { return int(math.Round(seconds * float64(f.task.Video.FPS))) }
+	start, seconds := f.task.Video.Start, f.task.Video.Seconds
 	if seconds == 0 {
-		seconds = defaultSeconds
+		whole := cmp.Or(milliseconds/1000, defaultSeconds)
+		if start >= whole {
+			return 0, 0, &render.Error{
+				Reason: render.ReasonInvalidTask, Terminal: true,
+				Message: fmt.Sprintf("spec.output.video.trimStart: %g must be less than %g, the seconds of the page's animations; or set trimEnd or duration", start, whole),
+			}
+		}
+		seconds = min(whole-start, cmp.Or(f.task.Video.MaxSeconds, maxSeconds))
 	}
-	return max(1, int(math.Round(seconds*float64(f.task.Video.FPS)))), err
+	return count(start), max(1, count(seconds)), nil
+}
+
+// seek sets the page's clock to the time of a frame.
+func (f *filming) seek(ctx context.Context, t *tab, frame int) error {
+	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", float64(frame)*1000/float64(f.task.Video.FPS)))
+	return err
 }
 
 // drawFrames sets the page's clock to the time of each frame, and sends the frame's picture.
-func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, frames int, pictures chan<- []byte) error {
+func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped, frames int, pictures chan<- []byte) error {
 	fps := float64(f.task.Video.FPS)
 	params := headlessexperimental.BeginFrameParams{
 		Interval: 1000 / fps,
@@ -205,8 +234,7 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, frames 
 	}
 	var last []byte
 	for i := range frames {
-		script := fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", float64(i)*1000/fps)
-		if _, err := evaluate[any](ctx, t, script); err != nil {
+		if err := f.seek(ctx, t, skipped+i); err != nil {
 			return err
 		}
 		picture, err := f.drawFrame(ctx, t, p, params, i == 0)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -16,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,6 +50,10 @@ type probe struct {
 		Frames    string `json:"nb_read_frames"`
 		Duration  string `json:"duration"`
 	} `json:"streams"`
+	Format struct {
+		Name     string `json:"format_name"`
+		Duration string `json:"duration"`
+	} `json:"format"`
 }
 
 func ffprobe(t *testing.T, data []byte) probe {
@@ -56,7 +62,7 @@ func ffprobe(t *testing.T, data []byte) probe {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json", path).Output()
+	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_frames", "-show_streams", "-show_format", "-of", "json", path).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,5 +254,103 @@ func TestFilmIsRepeatableAndExact(t *testing.T) {
 	}
 	if p := pixel(55, 70); p[0] > 60 || p[1] < 90 {
 		t.Errorf("the timer's box is not at 50 pixels: %v", p)
+	}
+}
+
+func TestWebMIsVP9(t *testing.T) {
+	b := start(t)
+	for name, size := range map[string][2]int{"even": {200, 100}, "odd": {199, 99}} {
+		t.Run(name, func(t *testing.T) {
+			f := film("webm", `<!doctype html><style>body{background:#f00;animation:x 0.5s} @keyframes x{to{opacity:1}}</style>`, moving)
+			for i := range f.Pages {
+				f.Pages[i].Width, f.Pages[i].Height = size[0], size[1]
+			}
+			outputs, warnings := run(t, b, f)
+			probed := ffprobe(t, outputs[0].Data)
+			stream := probed.Streams[0]
+			got := fmt.Sprintf("%s %s %s %dx%d %s %s frames %s", probed.Format.Name, stream.CodecName, stream.PixFmt, stream.Width, stream.Height, stream.Rate, stream.Frames, probed.Format.Duration)
+			want := "matroska,webm vp9 yuv420p 200x100 10/1 15 frames 1.500000"
+			if got != want || outputs[0].Width != 200 || outputs[0].Height != 100 || len(warnings) != 0 {
+				t.Errorf("got %s, reported as %dx%d with %v; want %s", got, outputs[0].Width, outputs[0].Height, warnings, want)
+			}
+			first := frames(t, outputs[0].Data)[0]
+			for _, y := range []int{0, 99} {
+				if got := width(first, y, color.RGBA{255, 0, 0, 255}); got != 200 {
+					t.Errorf("%d of the 200 pixels of row %d are red", got, y)
+				}
+			}
+			again, _ := run(t, b, f)
+			if !bytes.Equal(outputs[0].Data, again[0].Data) {
+				t.Error("two renders of one page differ")
+			}
+		})
+	}
+}
+
+func TestATrimmedFilmIsAPartOfTheWholeOne(t *testing.T) {
+	b := start(t)
+	// Every box moves 10 pixels in a frame.
+	steps := `<style>body{margin:0} div{position:absolute;width:10px;height:20px;background:red} @keyframes go{to{transform:translateX(100px)}} #css{animation:go 1s linear} #raf{top:30px} #timer{top:60px}</style>
+	<div id=css></div><div id=raf></div><div id=timer></div><script>
+	let frames = -1, ticks = 0;
+	const step = () => { document.getElementById('raf').style.left = 10 * ++frames + 'px'; requestAnimationFrame(step); };
+	requestAnimationFrame(step);
+	setInterval(() => { document.getElementById('timer').style.left = 10 * ++ticks + 'px'; }, 100);
+	</script>`
+	for name, c := range map[string]struct {
+		options render.VideoOptions
+		first   int
+		frames  int
+	}{
+		"from the middle":  {render.VideoOptions{Start: 0.5, Seconds: 0.3}, 5, 3},
+		"to its own end":   {render.VideoOptions{Start: 0.6}, 6, 4},
+		"from the start":   {render.VideoOptions{Seconds: 0.2}, 0, 2},
+		"the last frame":   {render.VideoOptions{Start: 0.9}, 9, 1},
+		"longer than that": {render.VideoOptions{Start: 0.5, Seconds: 1}, 5, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := film("gif", steps)
+			c.options.FPS = 10
+			f.Video = c.options
+			outputs, _ := run(t, b, f)
+			pictures := frames(t, outputs[0].Data)
+			if len(pictures) != c.frames {
+				t.Fatalf("%d frames, want %d", len(pictures), c.frames)
+			}
+			for _, y := range []int{10, 40, 70} {
+				if r, g, _, _ := pictures[0].At(10*c.first+5, y).RGBA(); r < 0xf000 || g > 0x1000 {
+					t.Errorf("the box of row %d is not at %d in the first frame", y, 10*c.first)
+				}
+			}
+		})
+	}
+	f := film("gif", steps)
+	f.Video.Start = 1
+	_, err := b.Render(t.Context(), f, &recordingSink{})
+	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || !strings.HasPrefix(problem.Message, "spec.output.video.trimStart: 1 must be less than 1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPagesOfAFilmDissolve(t *testing.T) {
+	b := start(t)
+	for format, tolerance := range map[string]uint32{"mp4": 0x1000, "gif": 0x1800} {
+		t.Run(format, func(t *testing.T) {
+			page := func(colour string) string { return `<!doctype html><body style="background:` + colour + `">` }
+			f := film(format, page("#000"), page("#fff"), page("#000"))
+			f.Video.Seconds, f.Video.Fade = 0.6, 0.3
+			outputs, _ := run(t, b, f)
+			pictures := frames(t, outputs[0].Data)
+			// Of 6 frames a page, 3 dissolve into 3 of the next.
+			want := []uint32{0, 0, 0, 0x4000, 0x8000, 0xbfff, 0xbfff, 0x8000, 0x4000, 0, 0, 0}
+			if len(pictures) != len(want) {
+				t.Fatalf("%d frames, want %d", len(pictures), len(want))
+			}
+			for i, picture := range pictures {
+				if r, _, _, _ := picture.At(100, 50).RGBA(); max(r, want[i])-min(r, want[i]) > tolerance {
+					t.Errorf("frame %d has %#x, want %#x", i, r, want[i])
+				}
+			}
+		})
 	}
 }

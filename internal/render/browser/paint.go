@@ -139,6 +139,12 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 			}
 		}
 	}
+	if task.PDF.CMYK {
+		all = append(all, render.Warning{
+			Title:   "The PDF was made in RGB, not in CMYK",
+			Details: "Platen does not convert colours; a print shop's software does it with the profile of its press",
+		})
+	}
 	used := map[string]bool{}
 	for i, p := range task.Pages {
 		unused := map[string]bool{}

@@ -23,7 +23,7 @@ func frames(t *testing.T, video []byte) (list []image.Image) {
 	if err := os.WriteFile(path, video, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgba", "-").Output()
+	raw, err := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", path, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgba", "-").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4 and GIF with ffmpeg. Each encoder runs as a
+// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4, WebM and GIF with ffmpeg. Each encoder runs as a
 // separate process, with files that this package names and without network protocols.
 package encode
 
@@ -110,13 +110,13 @@ func failed(ctx context.Context, name string, output []byte, err error) error {
 
 // Settings of a video.
 type Settings struct {
-	// Format is mp4 or gif.
+	// Format is mp4, webm or gif.
 	Format file.Format
 	// Width and Height of the frames in pixels.
 	Width, Height int
 	// FPS is frames per second.
 	FPS int
-	// Quality of mp4, 1 to 100.
+	// Quality of mp4 and webm, 1 to 100.
 	Quality int
 	// Loop makes a gif repeat.
 	Loop bool
@@ -146,7 +146,7 @@ type Video struct {
 // ffmpegFlags make ffmpeg read only its inputs and print only errors.
 var ffmpegFlags = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y"}
 
-// NewVideo starts an encoder for frames of one size: JPEG for mp4, PNG for gif. The caller must call Finish or Abort.
+// NewVideo starts an encoder for frames of one size: JPEG for mp4 and webm, PNG for gif. The caller must call Finish or Abort.
 func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 	dir, err := os.MkdirTemp("", "video-")
 	if err != nil {
@@ -160,10 +160,16 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 	// The input format is given, so ffmpeg need not probe the first megabytes and encodes from the first frame on.
 	args := slices.Concat(ffmpegFlags, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
 		"-c:v", codec, "-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
-	if s.Format == "gif" {
+	switch s.Format {
+	case "gif":
 		// The palette is made from all frames. Until then they are kept lossless, on disk and not in memory.
 		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
-	} else {
+	case "webm":
+		// VP9's quantizer goes from 0 to 63. Tiles and rows are not encoded in parallel, so that the bytes do not depend on the machine.
+		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+			"-c:v", "libvpx-vp9", "-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-threads", strconv.Itoa(threads), "-b:v", "0", "-crf", strconv.Itoa(52-s.Quality*34/100),
+			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", v.path("out.webm"))
+	default:
 		// H.264 for every player: 4:2:0, and the index at the start of the file.
 		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
 			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
@@ -201,7 +207,7 @@ func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 		return nil, failed(ctx, "ffmpeg", v.messages.Bytes(), err)
 	}
 	if v.settings.Format != "gif" {
-		return os.ReadFile(v.path("out.mp4"))
+		return os.ReadFile(v.path("out." + string(v.settings.Format)))
 	}
 	input := slices.Concat(ffmpegFlags, []string{"-i", v.path("frames.mkv")})
 	if err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", strconv.Itoa(threads), "-vf", "palettegen=stats_mode=diff", v.path("palette.png")})...); err != nil {
