@@ -12,6 +12,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,16 @@ func TestWhatDataIfTakesForTrue(t *testing.T) {
 				t.Errorf("shown: %v", shown)
 			}
 		})
+	}
+}
+
+func TestAListThatIsNoneIsNamed(t *testing.T) {
+	picture := task("png", `<p data-each="points" data-param="item">x</p>`)
+	for value, want := range map[any][]string{nil: nil, "": nil, "a, b": {`data-each="points" shows nothing: "a, b" is no list`}, false: {`data-each="points" shows nothing: false is no list`}} {
+		picture.Modifications = map[string]any{"points": value}
+		if _, warnings := run(t, start(t), picture); !slices.Equal(titlesOf(warnings), want) {
+			t.Errorf("%v: warnings %v", value, warnings)
+		}
 	}
 }
 

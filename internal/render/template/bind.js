@@ -98,6 +98,7 @@
     else warn(`Modification ${key} is not a link that is allowed`, 'http, https, mailto and tel links are allowed');
   };
 
+  const show = (value) => JSON.stringify(value).slice(0, 80);
   // holds reports whether an element with data-if stays: docs/templates/values.md says which values are true. A text that says false is
   // true, which is seldom meant.
   const doubts = new Set();
@@ -121,6 +122,9 @@
       const items = lookup(element.dataset.each, scopes);
       const name = element.dataset.each;
       element.removeAttribute('data-each');
+      if (items !== undefined && items !== null && items !== '' && !Array.isArray(items)) {
+        warn(`data-each="${name}" shows nothing: ${show(items)} is no list`, 'a list is written in JSON, such as ["one", "two"]');
+      }
       const source = element.cloneNode(true);
       for (const item of Array.isArray(items) ? items : []) {
         if (++clones > maxClones) {
@@ -164,7 +168,6 @@
     else if (supports(property, String(value))) element.style.setProperty(property, String(value));
     else warn(`Modification ${key}: ${show(value)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
   };
-  const show = (value) => JSON.stringify(value).slice(0, 80);
   const special = () => {
     for (const [key, value] of Object.entries(modifications)) {
       const dot = key.indexOf('.');
