@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 )
 
 // completionTimeout bounds how long the Tab key waits for the cluster.
@@ -82,7 +83,7 @@ func (o *options) completeParameters(command *cobra.Command, args []string, toCo
 		if c.get(ctx, args[0], template) != nil {
 			return nil
 		}
-		for _, p := range template.Spec.Parameters {
+		for _, p := range bindings.Parameters(template, bindings.Inline) {
 			names = append(names, p.Name+"=")
 		}
 		return names

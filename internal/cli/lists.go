@@ -8,12 +8,14 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 )
 
 // templates is kubectl platen templates.
@@ -43,8 +45,11 @@ func templateRow(t *platenv1alpha1.RenderTemplate) []string {
 	if len(t.Spec.Pages) > 0 {
 		size = fmt.Sprintf("%dx%d", t.Spec.Pages[0].Width, t.Spec.Pages[0].Height)
 	}
-	names := make([]string, 0, len(t.Spec.Parameters))
-	for _, p := range t.Spec.Parameters {
+	names := []string{}
+	for _, p := range bindings.Parameters(t, bindings.Inline) {
+		if p.Style {
+			continue
+		}
 		if names = append(names, p.Name); ptr.Deref(p.Required, false) {
 			names[len(names)-1] += "*"
 		}
@@ -59,23 +64,42 @@ func describeTemplate(out io.Writer, t *platenv1alpha1.RenderTemplate) {
 		rows = append(rows, []string{strconv.Itoa(i + 1), p.Name, fmt.Sprintf("%dx%d", p.Width, p.Height)})
 	}
 	printTable(out, []string{"PAGE", "NAME", "SIZE"}, rows)
-	if len(t.Spec.Parameters) > 0 {
-		fmt.Fprintln(out)
-		rows = nil
-		for _, p := range t.Spec.Parameters {
-			value := ""
-			if p.Default != nil {
-				value = string(p.Default.Raw)
-			}
-			required := "no"
-			if ptr.Deref(p.Required, false) {
-				required = "yes"
-			}
-			rows = append(rows, []string{p.Name, string(p.Type), required, value, p.Description})
+	describeParameters(out, bindings.Parameters(t, bindings.Inline))
+	fmt.Fprintf(out, "\nRender it: %s\n", example(t))
+}
+
+// maxDefault bounds a default in a table, in characters.
+const maxDefault = 60
+
+func describeParameters(out io.Writer, parameters []bindings.Parameter) {
+	rows, styles := [][]string{}, []string{}
+	for _, p := range parameters {
+		if p.Style {
+			styles = append(styles, p.Name)
+			continue
 		}
+		value := ""
+		if p.Default != nil {
+			if value = string(p.Default.Raw); utf8.RuneCountInString(value) > maxDefault {
+				value = string([]rune(value)[:maxDefault]) + "…"
+			}
+		}
+		required, description := "no", p.Description
+		if ptr.Deref(p.Required, false) {
+			required = "yes"
+		}
+		if !p.Declared {
+			description = "from the page"
+		}
+		rows = append(rows, []string{p.Name, string(p.Type), required, value, description})
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(out)
 		printTable(out, []string{"PARAMETER", "TYPE", "REQUIRED", "DEFAULT", "DESCRIPTION"}, rows)
 	}
-	fmt.Fprintf(out, "\nRender it: %s\n", example(t))
+	if len(styles) > 0 {
+		fmt.Fprintf(out, "\nStyles, as in --set %s=...: %s\n", styles[0], plain(strings.Join(styles, ", ")))
+	}
 }
 
 // connections is kubectl platen connections.

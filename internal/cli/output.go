@@ -4,9 +4,9 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +14,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/values"
 )
 
@@ -113,13 +114,19 @@ func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (ma
 func readValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
-	kind := values.Type("")
-	if i := slices.IndexFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name }); i >= 0 {
-		kind = values.Type(cmp.Or(template.Spec.Parameters[i].Type, platenv1alpha1.ParameterText))
+	kind, from := values.Type(""), ""
+	for _, p := range bindings.Parameters(template, bindings.Inline) {
+		switch {
+		case p.Name != name:
+		case p.Declared:
+			kind, from = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", template.Name, p.Type)
+		case p.Type == platenv1alpha1.ParameterList || values.Type(p.Type) == values.Object:
+			kind, from = values.Type(p.Type), fmt.Sprintf("a page of template '%s' shows it as %s", template.Name, p.Type)
+		}
 	}
 	value, err := values.ReadText(kind, text)
 	if err != nil {
-		return nil, fmt.Errorf("%w (the parameter of template '%s' is of type %s)", err, template.Name, kind)
+		return nil, fmt.Errorf("%w (%s)", err, from)
 	}
 	return value, nil
 }
@@ -135,25 +142,50 @@ func readJSON(key, text string) (any, error) {
 func example(template *platenv1alpha1.RenderTemplate) string {
 	var line strings.Builder
 	line.WriteString("kubectl platen render " + template.Name)
-	for _, p := range template.Spec.Parameters {
-		value := "..."
-		switch {
-		case p.Default != nil:
+	for _, p := range bindings.Parameters(template, bindings.Inline) {
+		declared := slices.IndexFunc(template.Spec.Parameters, func(d platenv1alpha1.Parameter) bool { return d.Name == p.Name })
+		if p.Style || declared >= 0 && template.Spec.Parameters[declared].Default != nil {
 			continue
-		case p.Type == platenv1alpha1.ParameterNumber:
-			value = "1"
-		case p.Type == platenv1alpha1.ParameterBoolean:
-			value = "true"
-		case p.Type == platenv1alpha1.ParameterList:
-			value = `'["..."]'`
-		case p.Type == platenv1alpha1.ParameterImage:
-			value = "https://..."
-		case p.Type == platenv1alpha1.ParameterDate:
-			value = "2026-01-31"
-		case p.Type == platenv1alpha1.ParameterColor:
-			value = "rebeccapurple"
 		}
-		fmt.Fprintf(&line, " --set %s=%s", p.Name, value)
+		fmt.Fprintf(&line, " --set %s=%s", p.Name, placeholder(p))
 	}
 	return line.String() + " -o out -n " + template.Namespace
+}
+
+// maxExample bounds what example takes from a page, in bytes.
+const maxExample = 60
+
+// placeholder returns a value for a parameter, as a word for the shell.
+func placeholder(p bindings.Parameter) string {
+	if p.Example != nil && len(p.Example.Raw) <= maxExample {
+		text := string(p.Example.Raw)
+		_ = json.Unmarshal(p.Example.Raw, &text) // a text without its quotes; everything else stays JSON
+		return shellWord(text)
+	}
+	switch p.Type {
+	case platenv1alpha1.ParameterNumber:
+		return "1"
+	case platenv1alpha1.ParameterBoolean:
+		return "true"
+	case platenv1alpha1.ParameterList:
+		return `'["..."]'`
+	case platenv1alpha1.ParameterImage:
+		return "https://..."
+	case platenv1alpha1.ParameterDate:
+		return "2026-01-31"
+	case platenv1alpha1.ParameterColor:
+		return "rebeccapurple"
+	default:
+		return "..."
+	}
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
+
+// shellWord quotes a text for a POSIX shell if it needs quotes.
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(plain(text), "'", `'\''`) + "'"
 }

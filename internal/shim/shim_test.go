@@ -461,3 +461,15 @@ func TestMethodsAndOrigins(t *testing.T) {
 		})
 	}
 }
+
+// What a template takes is listed even if it declares nothing.
+func TestModificationsOfATemplateWithoutParameters(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<p data-param="headline">Hello</p><p id="box" data-each="rows" data-param="item">One</p>`}}
+	got, err := json.Marshal(modifications(template))
+	want := `[{"id":"headline","key":"headline","type":"text","description":"","helpText":"","required":false,"example":"Hello"},` +
+		`{"id":"rows","key":"rows","type":"list","description":"","helpText":"","required":false,"example":["One"]}]`
+	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
 )
 
@@ -68,15 +69,15 @@ type TemplateData struct {
 	Height int32  `json:"height" required:"true"`
 }
 
-// Modification is a parameter of a template.
+// Modification is a value that a template takes: a parameter, a value that a page binds, or a style of an element.
 type Modification struct {
 	ID          string                `json:"id" required:"true"`
 	Key         string                `json:"key" required:"true" description:"The key in modifications; the same as id."`
-	Type        string                `json:"type" required:"true" enum:"text,image,color,number,boolean,list,date"`
+	Type        string                `json:"type" required:"true" enum:"text,image,color,number,boolean,list,date,object"`
 	Description string                `json:"description" required:"true"`
 	HelpText    string                `json:"helpText" required:"true" description:"The same as description."`
 	Required    bool                  `json:"required" required:"true"`
-	Example     *apiextensionsv1.JSON `json:"example,omitempty" description:"The default value."`
+	Example     *apiextensionsv1.JSON `json:"example,omitempty" description:"The default value, or what the page has in its place."`
 }
 
 // TemplatePatch is the body of PATCH /v1/studio/templates/{id}.
@@ -352,11 +353,12 @@ func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 }
 
 func modifications(t *platenv1alpha1.RenderTemplate) []Modification {
-	list := make([]Modification, 0, len(t.Spec.Parameters))
-	for _, p := range t.Spec.Parameters {
+	parameters := bindings.Parameters(t, bindings.Inline)
+	list := make([]Modification, 0, len(parameters))
+	for _, p := range parameters {
 		list = append(list, Modification{
 			ID: p.Name, Key: p.Name, Type: string(p.Type), Description: p.Description, HelpText: p.Description,
-			Required: p.Required != nil && *p.Required, Example: p.Default,
+			Required: p.Required != nil && *p.Required, Example: p.Example,
 		})
 	}
 	return list

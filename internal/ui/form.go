@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/values"
 )
 
@@ -50,10 +51,13 @@ func (i input) Rows() int { return min(1+strings.Count(i.Value, "\n")+len(i.Valu
 
 var hexColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
-// inputs returns a field with the default for each parameter.
-func inputs(parameters []platenv1alpha1.Parameter) []input {
+// inputs returns a field with the default for each parameter, except for styles.
+func inputs(parameters []bindings.Parameter) []input {
 	list := make([]input, 0, len(parameters))
 	for _, p := range parameters {
+		if p.Style {
+			continue
+		}
 		i := input{
 			Name: p.Name, Label: label(p.Name), Description: p.Description, Type: p.Type,
 			Required: p.Required != nil && *p.Required,
@@ -70,6 +74,8 @@ func inputs(parameters []platenv1alpha1.Parameter) []input {
 			i.Checked = v
 		case []any:
 			i.Default, i.JSON = lines(v)
+		case map[string]any:
+			i.Default, i.JSON = string(p.Default.Raw), true
 		default:
 			i.Default = string(p.Default.Raw)
 		}

@@ -16,6 +16,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 )
 
 // fill returns the form that a browser sends. The keys of values and files are parameters.
@@ -47,8 +48,8 @@ func fill(t *testing.T, values map[string]string, files map[string][]byte) *mult
 	return r.MultipartForm
 }
 
-func parameter(kind platenv1alpha1.ParameterType, defaults string, required bool) platenv1alpha1.Parameter {
-	p := platenv1alpha1.Parameter{Name: "x", Type: kind, Required: &required}
+func parameter(kind platenv1alpha1.ParameterType, defaults string, required bool) bindings.Parameter {
+	p := bindings.Parameter{Parameter: platenv1alpha1.Parameter{Name: "x", Type: kind, Required: &required}}
 	if defaults != "" {
 		p.Default = &apiextensionsv1.JSON{Raw: []byte(defaults)}
 	}
@@ -61,7 +62,7 @@ func TestFormValues(t *testing.T) {
 		boolean, image            = platenv1alpha1.ParameterBoolean, platenv1alpha1.ParameterImage
 	)
 	for name, tc := range map[string]struct {
-		parameter platenv1alpha1.Parameter
+		parameter bindings.Parameter
 		given     string
 		want      string // the modifications in JSON
 		wrong     string // part of the error; empty for none
@@ -97,7 +98,7 @@ func TestFormValues(t *testing.T) {
 		"image that must be chosen":   {parameter: parameter(image, "", true), wrong: "fill this in"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list := inputs([]platenv1alpha1.Parameter{tc.parameter})
+			list := inputs([]bindings.Parameter{tc.parameter})
 			values := map[string]string{}
 			if tc.parameter.Type != boolean || tc.given != "" { // browsers send nothing for an unchecked box
 				values["x"] = tc.given
@@ -136,7 +137,7 @@ func TestPictures(t *testing.T) {
 		"nothing was chosen":    {want: "https://example.com/"},
 		"a page with a picture": {data: append([]byte("<html>"), gif...), wrong: "PNG, JPEG"},
 	} {
-		list := inputs([]platenv1alpha1.Parameter{parameter(platenv1alpha1.ParameterImage, "", true)})
+		list := inputs([]bindings.Parameter{parameter(platenv1alpha1.ParameterImage, "", true)})
 		got, ok := submitted(list, fill(t, map[string]string{"x": "https://example.com/"}, map[string][]byte{"x": tc.data}))
 		if ok != (tc.wrong == "") || got["x"] != tc.want || !strings.Contains(list[0].Error, tc.wrong) {
 			t.Errorf("%s: got %v, %q", name, got, list[0].Error)
@@ -151,7 +152,7 @@ func TestUnchangedFormSubmitsDefaults(t *testing.T) {
 		"a": platenv1alpha1.ParameterText, "b": platenv1alpha1.ParameterNumber, "c": platenv1alpha1.ParameterBoolean, "d": platenv1alpha1.ParameterColor,
 		"e": platenv1alpha1.ParameterList, "f": platenv1alpha1.ParameterList, "g": platenv1alpha1.ParameterImage,
 	}
-	parameters := make([]platenv1alpha1.Parameter, 0, len(defaults))
+	parameters := make([]bindings.Parameter, 0, len(defaults))
 	want := map[string]any{}
 	for name, raw := range defaults {
 		p := parameter(kinds[name], raw, false)
@@ -177,6 +178,20 @@ func TestUnchangedFormSubmitsDefaults(t *testing.T) {
 	}
 }
 
+// A template that declares nothing has a field for what its pages bind.
+func TestFieldsOfATemplateWithoutParameters(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<h1 id="title" data-param="headline">Hello</h1><p data-if="paid">PAID</p>`}}
+	list := inputs(bindings.Parameters(template, bindings.Inline))
+	want := []input{
+		{Name: "headline", Label: "Headline", Type: platenv1alpha1.ParameterText, Value: "Hello", Default: "Hello"},
+		{Name: "paid", Label: "Paid", Type: platenv1alpha1.ParameterBoolean},
+	}
+	if diff := cmp.Diff(want, list); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
 // A preview has a valid value for each required parameter.
 func TestSamples(t *testing.T) {
 	for kind, want := range map[platenv1alpha1.ParameterType]any{
@@ -184,11 +199,11 @@ func TestSamples(t *testing.T) {
 		platenv1alpha1.ParameterNumber: 1, platenv1alpha1.ParameterBoolean: true, platenv1alpha1.ParameterList: []any{"X"},
 		platenv1alpha1.ParameterDate: "2026-01-31",
 	} {
-		if diff := cmp.Diff(map[string]any{"x": want}, samples(inputs([]platenv1alpha1.Parameter{parameter(kind, "", true)}))); diff != "" {
+		if diff := cmp.Diff(map[string]any{"x": want}, samples(inputs([]bindings.Parameter{parameter(kind, "", true)}))); diff != "" {
 			t.Errorf("%s: %s", kind, diff)
 		}
 	}
-	if got := samples(inputs([]platenv1alpha1.Parameter{parameter(platenv1alpha1.ParameterText, `"a"`, true), parameter(platenv1alpha1.ParameterText, "", false)})); len(got) > 0 {
+	if got := samples(inputs([]bindings.Parameter{parameter(platenv1alpha1.ParameterText, `"a"`, true), parameter(platenv1alpha1.ParameterText, "", false)})); len(got) > 0 {
 		t.Errorf("got %v", got)
 	}
 }

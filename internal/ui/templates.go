@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
 )
 
@@ -61,7 +62,7 @@ type formView struct {
 
 func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1alpha1.RenderJob) templateView {
 	v := templateView{
-		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(t.Spec.Parameters),
+		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(inputs(bindings.Parameters(t, bindings.Inline))),
 		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height,
 	}
 	if job := newest[t.Name]; job != nil {
@@ -135,7 +136,7 @@ func (s *Server) template(w http.ResponseWriter, r *http.Request, v *visitor) er
 	if err != nil {
 		return err
 	}
-	form := formView{templateView: viewTemplate(t, newest), Inputs: inputs(t.Spec.Parameters), Formats: formats, Format: string(platenv1alpha1.FormatPNG)}
+	form := formView{templateView: viewTemplate(t, newest), Inputs: inputs(bindings.Parameters(t, bindings.Inline)), Formats: formats, Format: string(platenv1alpha1.FormatPNG)}
 	s.views.page(w, http.StatusOK, "template", page{Title: t.Name, Section: "templates", Session: v.session, Body: form})
 	return nil
 }
@@ -151,7 +152,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }()
 	form := formView{
-		templateView: viewTemplate(t, nil), Inputs: inputs(t.Spec.Parameters), Formats: formats,
+		templateView: viewTemplate(t, nil), Inputs: inputs(bindings.Parameters(t, bindings.Inline)), Formats: formats,
 		Format: r.PostForm.Get("format"), FileName: strings.TrimSpace(r.PostForm.Get("fileName")),
 		Destination: r.PostForm.Get("destination"), Folder: strings.TrimSpace(r.PostForm.Get("folder")),
 	}
@@ -234,7 +235,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return err
 	}
 	form := formView{templateView: viewTemplate(t, nil), Destination: noUpload}
-	spec, err := s.spec(form, samples(inputs(t.Spec.Parameters)))
+	spec, err := s.spec(form, samples(inputs(bindings.Parameters(t, bindings.Inline))))
 	if err != nil {
 		return err
 	}

@@ -219,7 +219,7 @@ func readNumber(text string) (any, error) {
 // readColor reads a colour or a gradient. It refuses words and hexadecimal digits that are no colour; the browser decides about the rest,
 // such as rgb(…) and linear-gradient(…).
 func readColor(text string) (any, error) {
-	isColor := true
+	var isColor bool
 	switch {
 	case strings.HasPrefix(text, "#"):
 		isColor = hexColor.MatchString(text)

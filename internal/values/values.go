@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package values reads the values of modifications from JSON without changing a digit.
+// Package values reads the values of modifications, from JSON without changing a digit, and from text, as the type of their parameter.
 package values
 
 import (

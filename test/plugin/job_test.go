@@ -351,17 +351,28 @@ func TestListsAndCompletion(t *testing.T) {
 	if r := platen(t, "render", "banner", "-n", namespace, "--name", "new"); r.code != 0 {
 		t.Fatal(r.errOut)
 	}
+	plain := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plain"}}
+	plain.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 120, Height: 63, HTML: `<div id="box"><p data-if="paid">PAID</p>
+		<p data-param="who">Ada</p><p data-each="rows" data-param="name">Pen &amp; ink</p></div>`}}
+	if err := api.Create(t.Context(), plain); err != nil {
+		t.Fatal(err)
+	}
 	for _, x := range []struct {
 		args []string
 		want []string
 	}{
 		{args: []string{"templates"}, want: []string{"banner   <none>   2       120x63   headline*,price,accent,dark,points"}},
-		{args: []string{"templates", "banner"}, want: []string{"The large line", `"#f5b82e"`, "--set headline=... --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
+		{args: []string{"templates", "banner"}, want: []string{"The large line", `"#f5b82e"`, "--set headline=x --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
 		{args: []string{"templates", "-o", "name"}, want: []string{"rendertemplate.platen.dev/banner"}},
+		{args: []string{"templates", "plain"}, want: []string{
+			"paid        boolean   no         false     from the page", `who         text      no         "Ada"     from the page`,
+			"Styles, as in --set box.backgroundColor=...: box.backgroundColor", `--set paid=true --set who=Ada --set rows='[{"name":"Pen & ink"}]' -o out`,
+		}},
+		{args: []string{"__complete", "render", "plain", "--set", ""}, want: []string{"paid=\n", "box.backgroundColor=\n"}},
 		{args: []string{"connections"}, want: []string{"dropbox   Verified", email, "2.0 GiB free of 2.0 GiB", "/Renders", "Automatic"}},
 		{args: []string{"connections", "dropbox"}, want: []string{"Verified: connected as " + email, "Default folder  /Renders", "Secret          dropbox-credentials"}},
 		{args: []string{"connections", "-o", "yaml"}, want: []string{"kind: StorageConnection"}},
-		{args: []string{"__complete", "render", ""}, want: []string{"banner\n"}},
+		{args: []string{"__complete", "render", ""}, want: []string{"banner\n", "plain\n"}},
 		{args: []string{"__complete", "render", "banner", "--set", "p"}, want: []string{"price=\n", "points=\n"}},
 		{args: []string{"__complete", "render", "banner", "--size", "insta"}, want: []string{"instagram-post"}},
 		{args: []string{"__complete", "status", "n"}, want: []string{"new\n"}},

@@ -1,0 +1,157 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bindings reads from a template which values it takes: the parameters that it declares, and those that its pages bind with
+// data-param, data-param-href, data-if and data-each. It reads the HTML only; a page's scripts may use further values.
+package bindings
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	"github.com/platen-dev/platen/internal/values"
+)
+
+// Binding is an attribute that binds an element to a value.
+type Binding struct {
+	// Attribute is data-param, data-param-href, data-if or data-each.
+	Attribute string
+	// Path of the value, such as headline, order.total or, for data-if="!sold", sold.
+	Path string
+	// Lists are the paths of the data-each around the element, from the outermost. The value may be a field of their items.
+	Lists []string
+	// Type is the type of the value as the attribute shows it.
+	Type values.Type
+	// Text is what the element shows without the value: its text, its picture or its link. Empty for data-if and data-each.
+	Text string
+}
+
+// Element is an element with an id, whose style and link a job can change.
+type Element struct {
+	ID string
+	// Link tells whether it is a link, with the address Href.
+	Link bool
+	Href string
+	// Text tells whether it shows text of its own.
+	Text bool
+}
+
+// Page is what a page binds, in the document's order.
+type Page struct {
+	Bindings []Binding
+	// Elements are those of the body with an id, drawings excepted.
+	Elements []Element
+	// Scripted tells whether the page has a script that may use any value.
+	Scripted bool
+}
+
+const (
+	// maxText bounds the text of a Binding, in bytes.
+	maxText = 1024
+	// maxBindings bounds the bindings and the elements of a page.
+	maxBindings = 2000
+)
+
+// Read returns what a page binds.
+func Read(source string) Page {
+	p := Page{}
+	root, err := html.Parse(strings.NewReader(source))
+	if err != nil {
+		return p // only reading fails, and a string can be read
+	}
+	p.walk(root, nil)
+	return p
+}
+
+func (p *Page) walk(n *html.Node, lists []string) {
+	if n.Type == html.ElementNode {
+		switch {
+		case n.DataAtom == atom.Template:
+			return // its content is no part of the page
+		case n.DataAtom == atom.Script:
+			p.Scripted = p.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && strings.Contains(n.FirstChild.Data, "platen.modifications")
+			return
+		}
+		if list := Attribute(n, "data-each"); list != "" {
+			p.add(Binding{Attribute: "data-each", Path: list, Lists: lists, Type: values.List})
+			lists = append(slices.Clip(lists), list)
+		}
+		p.bind(n, lists)
+	}
+	for child := n.FirstChild; child != nil; child = child.NextSibling {
+		p.walk(child, lists)
+	}
+}
+
+// bind adds what an element binds besides data-each.
+func (p *Page) bind(n *html.Node, lists []string) {
+	if condition := strings.TrimPrefix(Attribute(n, "data-if"), "!"); condition != "" {
+		p.add(Binding{Attribute: "data-if", Path: condition, Lists: lists, Type: values.Boolean})
+	}
+	if path := Attribute(n, "data-param"); path != "" {
+		b := Binding{Attribute: "data-param", Path: path, Lists: lists, Type: values.Text, Text: Text(n)}
+		if n.DataAtom == atom.Img {
+			b.Type, b.Text = values.Image, Attribute(n, "src")
+		}
+		p.add(b)
+	}
+	if path := Attribute(n, "data-param-href"); path != "" {
+		p.add(Binding{Attribute: "data-param-href", Path: path, Lists: lists, Type: values.Text, Text: Attribute(n, "href")})
+	}
+	if id := Attribute(n, "id"); id != "" && n.Namespace == "" && len(lists) == 0 && len(p.Elements) < maxBindings && inBody(n) {
+		p.Elements = append(p.Elements, Element{ID: id, Link: n.DataAtom == atom.A, Href: Attribute(n, "href"), Text: ownText(n)})
+	}
+}
+
+func (p *Page) add(b Binding) {
+	if len(b.Text) > maxText {
+		b.Text = ""
+	}
+	if len(p.Bindings) < maxBindings {
+		p.Bindings = append(p.Bindings, b)
+	}
+}
+
+// Attribute returns the value of an element's attribute; empty if it has none.
+func Attribute(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Namespace == "" && a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// Text returns the text of an element in one line.
+func Text(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode && d.Parent.DataAtom != atom.Script && d.Parent.DataAtom != atom.Style {
+			b.WriteString(d.Data)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+// ownText tells whether an element has text that is not in another element.
+func ownText(n *html.Node) bool {
+	for child := range n.ChildNodes() {
+		if child.Type == html.TextNode && strings.TrimSpace(child.Data) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// inBody tells whether an element is in the page's body.
+func inBody(n *html.Node) bool {
+	for a := range n.Ancestors() {
+		if a.DataAtom == atom.Body {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,157 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bindings
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// line describes a parameter in one line.
+func line(p Parameter) string {
+	text := func(raw *apiextensionsv1.JSON) string {
+		if raw == nil {
+			return "-"
+		}
+		return string(raw.Raw)
+	}
+	declared := ""
+	if p.Declared {
+		declared = " declared"
+	}
+	return fmt.Sprintf("%s %s default=%s example=%s pages=%v%s", p.Name, p.Type, text(p.Default), text(p.Example), p.Pages, declared)
+}
+
+func TestParameters(t *testing.T) {
+	for name, c := range map[string]struct {
+		declared []platenv1alpha1.Parameter
+		pages    []string
+		want     []string
+	}{
+		"text": {
+			pages: []string{`<h1 data-param="headline">Hello
+				<b>World</b></h1><p data-param=sub></p>`},
+			want: []string{`headline text default="Hello World" example="Hello World" pages=[1]`, `sub text default=- example=- pages=[1]`},
+		},
+		"picture": {
+			pages: []string{`<img data-param="logo" src="https://example.com/a.png?b=1&amp;c=2"><img data-param="photo" src="photo.png">`},
+			want: []string{
+				`logo image default="https://example.com/a.png?b=1&c=2" example="https://example.com/a.png?b=1&c=2" pages=[1]`,
+				`photo image default=- example=- pages=[1]`,
+			},
+		},
+		"link": {
+			pages: []string{`<a data-param-href="shop" href="https://example.com/">Shop</a>`},
+			want:  []string{`shop text default="https://example.com/" example="https://example.com/" pages=[1]`},
+		},
+		"condition": {
+			pages: []string{`<p data-if="paid">PAID</p><p data-if="!paid">Due</p>`},
+			want:  []string{`paid boolean default=false example=true pages=[1]`},
+		},
+		"condition and text": {
+			pages: []string{`<p data-if="due">Due on <b data-param="due">2026-01-31</b></p>`},
+			want:  []string{`due text default=- example="2026-01-31" pages=[1]`},
+		},
+		"list of texts": {
+			pages: []string{`<ul data-if="points"><li data-each="points" data-param="item">Fast</li></ul>`},
+			want:  []string{`points list default=- example=["Fast"] pages=[1]`},
+		},
+		"list of objects": {
+			pages: []string{`<table><tr data-each="rows"><td data-param="name">Pen</td><td data-param="item.price">3</td><td data-if="sold">x</td></table>`},
+			want:  []string{`rows list default=- example=[{"name":"Pen","price":"3","sold":true}] pages=[1]`},
+		},
+		"list in a list": {
+			pages: []string{`<div data-each="groups"><h2 data-param="title">A</h2><i data-each="members" data-param="item">Ada</i></div>`},
+			want:  []string{`groups list default=- example=[{"members":["Ada"],"title":"A"}] pages=[1]`},
+		},
+		"declared parameter in a list": {
+			declared: []platenv1alpha1.Parameter{{Name: "currency"}},
+			pages:    []string{`<p data-each="rows"><b data-param="price">3</b><i data-param="currency">EUR</i></p>`},
+			want: []string{
+				`currency text default="EUR" example="EUR" pages=[1] declared`, `rows list default=- example=[{"price":"3"}] pages=[1]`,
+			},
+		},
+		"object": {
+			pages: []string{`<b data-param="order.total">5</b><b data-param="order.ship.city">Rome</b>`},
+			want:  []string{`order object default=- example={"ship":{"city":"Rome"},"total":"5"} pages=[1]`},
+		},
+		"several pages": {
+			pages: []string{`<b data-param="a"></b>`, `<b data-param="b">B</b>`, `<b data-param="a">A</b><b data-param="a">C</b>`},
+			want:  []string{`a text default="A" example="A" pages=[1 3]`, `b text default="B" example="B" pages=[2]`},
+		},
+		"declared": {
+			declared: []platenv1alpha1.Parameter{
+				{Name: "price", Type: "number"}, {Name: "must", Required: new(true)}, {Name: "given", Default: &apiextensionsv1.JSON{Raw: []byte(`"x"`)}},
+				{Name: "accent", Type: "color"}, {Name: "due", Type: "date"}, {Name: "dark", Type: "boolean"},
+			},
+			pages: []string{`<b data-param="price">9,50</b><b data-param="must">Text</b><b data-param="given">y</b><b data-param="due">soon</b>`},
+			want: []string{
+				`price number default=9.5 example=9.5 pages=[1] declared`, `must text default=- example="Text" pages=[1] declared`,
+				`given text default="x" example="x" pages=[1] declared`, `accent color default=- example=- pages=[] declared`,
+				`due date default=- example=- pages=[1] declared`, `dark boolean default=false example=true pages=[] declared`,
+			},
+		},
+		"styles": {
+			pages: []string{`<title id="t">x</title><h1 id="title" data-param="headline">Hello</h1><div id="box"> <b>x</b></div><a id="more" href="https://example.com/">x</a>
+				<svg><linearGradient id="g"/></svg><p id="a.b">x</p><p data-each="rows" id="row">x</p>`},
+			want: []string{
+				`headline text default="Hello" example="Hello" pages=[1]`, `rows list default=- example=- pages=[1]`, `title.color color default=- example=- pages=[1]`,
+				`box.backgroundColor color default=- example=- pages=[1]`, `more.href text default="https://example.com/" example="https://example.com/" pages=[1]`,
+			},
+		},
+		"what is no part of the page": {
+			pages: []string{`<template><b data-param="a">x</b></template><!-- <b data-param="b"> --><script>"<b data-param='c'>"</script><b data-param="">x</b><b data-if="!">x</b>`},
+			want:  []string{},
+		},
+		"no HTML": {pages: []string{""}, want: []string{}},
+		"a long text": {
+			pages: []string{`<p data-param="a">` + strings.Repeat("x", 2000)},
+			want:  []string{`a text default=- example=- pages=[1]`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template := &platenv1alpha1.RenderTemplate{}
+			template.Spec.Parameters = c.declared
+			for _, source := range c.pages {
+				template.Spec.Pages = append(template.Spec.Pages, platenv1alpha1.TemplatePage{HTML: source})
+			}
+			parameters := Parameters(template, Inline)
+			got := make([]string, 0, len(parameters))
+			for _, p := range parameters {
+				got = append(got, line(p))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("parameters (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParametersAreBounded(t *testing.T) {
+	var b strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&b, `<p data-param="p%d" id="e%d">x</p>`, i, i)
+	}
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: b.String()}}
+	if got := Parameters(template, Inline); len(got) != maxParameters {
+		t.Errorf("%d parameters", len(got))
+	}
+}
+
+func TestReadFindsScriptsThatMayUseAnyValue(t *testing.T) {
+	for source, want := range map[string]bool{
+		`<script>draw(platen.modifications.x)</script>`: true, `<script src="x.js"></script>`: true, `<script>1</script>`: false, `<p>platen.modifications</p>`: false,
+	} {
+		if got := Read(source).Scripted; got != want {
+			t.Errorf("%s: %v", source, got)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bindings
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
+)
+
+// Parameter is a value that a template takes.
+type Parameter struct {
+	// Parameter as the template declares it. For one that it does not declare, the type is what the pages show the value as: text, image,
+	// boolean, list, or object. The default of one without a default is what the pages show without the value, so giving it changes
+	// nothing. A value that a data-if asks for has no such default: without it, the page shows nothing.
+	platenv1alpha1.Parameter
+	// Example is a value that the template takes: the default, or what the page has in the value's place; nil if nothing is known.
+	Example *apiextensionsv1.JSON
+	// Declared tells whether the template declares it.
+	Declared bool
+	// Style tells that it is no data-param but a style or link of the element with an id, such as title.color.
+	Style bool
+	// Pages are the numbers of the pages that use it, as far as their HTML tells.
+	Pages []int
+}
+
+// maxParameters bounds the parameters that a template does not declare.
+const maxParameters = 200
+
+// HTML returns the HTML of a template's page; empty if it is unknown.
+type HTML func(page platenv1alpha1.TemplatePage) string
+
+// Inline is the HTML that is in the template itself.
+func Inline(page platenv1alpha1.TemplatePage) string { return page.HTML }
+
+// Parameters returns the values that a template takes: those that it declares, in their order, then those that its pages bind, then styles
+// of elements that have an id.
+func Parameters(template *platenv1alpha1.RenderTemplate, source HTML) []Parameter {
+	c := collector{byName: map[string]int{}}
+	for _, p := range template.Spec.Parameters {
+		if p.Type == "" {
+			p.Type = platenv1alpha1.ParameterText
+		}
+		c.byName[p.Name] = len(c.list)
+		c.list = append(c.list, found{Parameter: Parameter{Parameter: p, Declared: true}})
+	}
+	pages := make([]Page, len(template.Spec.Pages))
+	for i, page := range template.Spec.Pages {
+		pages[i] = Read(source(page))
+		for _, b := range pages[i].Bindings {
+			c.bind(i+1, b)
+		}
+	}
+	for i := range c.list {
+		c.list[i].finish()
+	}
+	for i, page := range pages {
+		for _, e := range page.Elements {
+			c.style(i+1, e)
+		}
+	}
+	parameters := make([]Parameter, 0, len(c.list))
+	for _, f := range c.list {
+		parameters = append(parameters, f.Parameter)
+	}
+	return parameters
+}
+
+// found is a Parameter while its bindings are collected.
+type found struct {
+	Parameter
+	// shown is what the pages have in its place: a text, a list of one item, or an object; nil if there is nothing.
+	shown any
+	// asked tells that a data-if asks for it.
+	asked bool
+}
+
+type collector struct {
+	list   []found
+	byName map[string]int
+}
+
+// at returns the parameter of a name, which it adds if it is new; nil if there are too many.
+func (c *collector) at(name string) *found {
+	i, ok := c.byName[name]
+	if !ok {
+		if len(c.list) >= maxParameters {
+			return nil
+		}
+		i = len(c.list)
+		c.byName[name] = i
+		c.list = append(c.list, found{Parameter: Parameter{Parameter: platenv1alpha1.Parameter{Name: name}}})
+	}
+	return &c.list[i]
+}
+
+// strength orders the types that a value may be shown as: a list that a data-if asks for is a list.
+var strength = []values.Type{"", values.Boolean, values.Text, values.Image, values.Object, values.List}
+
+// bind adds a binding of a page to the parameter that it shows.
+func (c *collector) bind(page int, b Binding) {
+	root, steps := c.resolve(b)
+	f := c.at(root)
+	if f == nil {
+		return
+	}
+	if !slices.Contains(f.Pages, page) {
+		f.Pages = append(f.Pages, page)
+	}
+	kind, shown := b.Type, any(nil)
+	if b.Text != "" {
+		shown = b.Text
+	}
+	for _, s := range slices.Backward(steps) {
+		kind, shown = s.wrap(kind, shown)
+	}
+	if len(steps) == 0 && b.Attribute == "data-if" {
+		f.asked = true
+	}
+	if !f.Declared && slices.Index(strength, kind) > slices.Index(strength, values.Type(f.Type)) {
+		f.Type = platenv1alpha1.ParameterType(kind)
+	}
+	f.shown = merge(f.shown, shown)
+}
+
+// step is one part of the way from a parameter to a value in it: a field of an object, or an item of a list if the name is empty.
+type step struct{ name string }
+
+func (s step) wrap(kind values.Type, shown any) (values.Type, any) {
+	if s.name == "" {
+		if shown == nil {
+			return values.List, []any{}
+		}
+		return values.List, []any{shown}
+	}
+	if shown == nil && kind == values.Boolean {
+		shown = true
+	}
+	return values.Object, map[string]any{s.name: shown}
+}
+
+// resolve returns the parameter that a binding shows, and the way from it to the value. Inside data-each a name that no parameter declares
+// is a field of the item.
+func (c *collector) resolve(b Binding) (root string, steps []step) {
+	parts := strings.Split(b.Path, ".")
+	at, known := c.byName[parts[0]]
+	if n := len(b.Lists); n > 0 && (!known || !c.list[at].Declared) {
+		root, steps = c.resolve(Binding{Path: b.Lists[n-1], Lists: b.Lists[:n-1]})
+		steps = append(steps, step{})
+		if parts[0] != "item" {
+			steps = append(steps, step{parts[0]})
+		}
+	} else {
+		root = parts[0]
+	}
+	for _, name := range parts[1:] {
+		steps = append(steps, step{name})
+	}
+	return root, steps
+}
+
+// merge joins what two bindings show of one value. The first text wins.
+func merge(a, b any) any {
+	switch first := a.(type) {
+	case nil:
+		return b
+	case map[string]any:
+		second, ok := b.(map[string]any)
+		if !ok {
+			return a
+		}
+		for name, value := range second {
+			first[name] = merge(first[name], value)
+		}
+	case []any:
+		if second, ok := b.([]any); ok && len(second) > 0 {
+			if len(first) == 0 {
+				return second
+			}
+			first[0] = merge(first[0], second[0])
+		}
+	case string:
+		if _, isText := b.(string); !isText && b != nil {
+			return b // a list or an object says more
+		}
+	}
+	return a
+}
+
+// finish sets the default and the example of a parameter.
+func (f *found) finish() {
+	if f.Type == "" {
+		f.Type = platenv1alpha1.ParameterText
+	}
+	kind := values.Type(f.Type)
+	shown := f.shown
+	if text, ok := shown.(string); ok {
+		shown, _ = values.ReadText(kind, text) // nil if the page has something else there
+	} else if shown != nil {
+		shown, _ = values.Read(kind, shown)
+	}
+	example := encode(shown)
+	required := f.Required != nil && *f.Required
+	switch {
+	case f.Default != nil || required:
+	case kind == values.Boolean:
+		f.Default = encode(false)
+		example = encode(true)
+	case kind == values.Text || kind == values.Image || kind == values.Number || kind == values.Date:
+		if !f.asked {
+			f.Default = example
+		}
+	}
+	f.Example = example
+	if f.Default != nil && kind != values.Boolean {
+		f.Example = f.Default
+	}
+}
+
+// style adds the style or link of an element that has an id.
+func (c *collector) style(page int, e Element) {
+	name, kind, shown := e.ID+".backgroundColor", values.Color, ""
+	switch {
+	case strings.ContainsAny(e.ID, ". \t\n") || e.ID == "":
+		return // a key with a dot in the id names another element
+	case e.Link:
+		name, kind, shown = e.ID+".href", values.Text, e.Href
+	case e.Text:
+		name = e.ID + ".color"
+	}
+	f := c.at(name)
+	if f == nil {
+		return
+	}
+	f.Type, f.Style = platenv1alpha1.ParameterType(kind), true
+	if !slices.Contains(f.Pages, page) {
+		f.Pages = append(f.Pages, page)
+	}
+	if shown != "" {
+		f.Default = encode(shown)
+		f.Example = f.Default
+	}
+}
+
+// encode returns a value as JSON; nil for nil.
+func encode(value any) *apiextensionsv1.JSON {
+	if value == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // people read it, and & is no markup in JSON
+	if err := e.Encode(value); err != nil {
+		return nil
+	}
+	return &apiextensionsv1.JSON{Raw: bytes.TrimSpace(b.Bytes())}
+}
