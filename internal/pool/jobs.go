@@ -183,6 +183,7 @@ func (p *Pool) release(j *job) {
 // assign gives a job to a pod.
 func (p *Pool) assign(j *job, pod *pod, now time.Time) {
 	p.lastAttempt = max(p.lastAttempt+1, int(now.Sub(epoch)/time.Second))
+	pod.heard = now // its poll has been open for as long as it takes
 	p.start(j, pod, p.lastAttempt, now)
 }
 

@@ -6,6 +6,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -132,6 +133,33 @@ func TestWaitingPollIsWoken(t *testing.T) {
 	if next := <-got; next == nil || next.Key != key("b") {
 		t.Errorf("got %+v", next)
 	}
+}
+
+// A poll is open for longer than a lease. The pod that has it is heard: until its poll has ended, it cannot say more.
+func TestAPodThatTakesATaskLateInItsPollIsNotSilent(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	if err := w.Finish(pod, w.poll(pod).TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan *Assignment, 1)
+	go func() {
+		next, _ := w.Next(t.Context(), pod)
+		got <- next
+	}()
+	for polls := false; !polls; runtime.Gosched() {
+		w.mu.Lock()
+		polls = w.namespaces["ns"].pods[pod.UID].wake != nil
+		w.mu.Unlock()
+	}
+	w.pass(20)
+	w.enqueue("b", 1)
+	w.Expire() // the goroutine of the poll has hardly run yet
+	if next := <-got; next == nil || next.Key != key("b") {
+		t.Errorf("got %+v", next)
+	}
+	w.phase("b", Rendering)
 }
 
 func TestPodsAreBounded(t *testing.T) {
