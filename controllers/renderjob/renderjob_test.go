@@ -5,6 +5,7 @@ package renderjob_test
 
 import (
 	"fmt"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
@@ -184,8 +186,9 @@ var _ = Describe("A RenderJob", func() {
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 	})
 
-	It("is rendered again when the content store has lost its manifest", func(ctx SpecContext) {
+	It("is rendered again when the content store has lost its manifest, which is no fault of the attempt", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		summer.Spec.BackoffLimit = new(int32(0))
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		first := take(ctx, namespace)
 		Expect(renderPool.Finish(first.id, first.task.TaskID, nil)).To(Succeed()) // and nothing is stored
@@ -193,6 +196,21 @@ var _ = Describe("A RenderJob", func() {
 		Expect(second.task.TaskID).NotTo(Equal(first.task.TaskID))
 		second.deliver(ctx)
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(*summer.Status.Attempts).To(BeEquivalentTo(1))
+	})
+
+	It("fails when the content store loses one render after the other", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		summer.Spec.BackoffLimit = new(int32(0))
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		p := take(ctx, namespace)
+		for renders := 1; renders < 4; renders++ {
+			Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
+			p = take(ctx, namespace, p)
+		}
+		Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.BackoffLimitExceededReason)
+		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(ContainSubstring("the content store has lost the files of 4 renders"))
 	})
 
 	It("waits while it is suspended, and finishes when it is canceled", func(ctx SpecContext) {
@@ -313,6 +331,20 @@ var _ = Describe("A RenderJob", func() {
 				paths = append(paths, p.Path)
 			}
 			Expect(paths).To(Equal([]string{"/Renders/summer_page_1.png", "/Renders/summer_page_2.png"}))
+			Expect(sim.Files(namespace)).To(HaveLen(2))
+		})
+
+		It("is rendered again when the content store has lost one of its files", func(ctx SpecContext) {
+			summer.Spec.BackoffLimit = new(int32(0))
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			first := take(ctx, namespace)
+			objects := first.commit(ctx, false)
+			Expect(store.Remove(ctx, objects[slices.IndexFunc(objects, func(o content.Object) bool { return o.Attempt > 0 })])).To(Succeed())
+			Expect(renderPool.Finish(first.id, first.task.TaskID, nil)).To(Succeed())
+			take(ctx, namespace, first).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(*summer.Status.Attempts).To(BeEquivalentTo(1))
 			Expect(sim.Files(namespace)).To(HaveLen(2))
 		})
 

@@ -26,6 +26,8 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -59,10 +61,11 @@ type scope struct {
 	fresh bool
 	// follows is true while the job waits for another one's render of the same; filled in by prepare.
 	follows bool
-	// lost is how many attempts at the render the content store has lost; filled in by recall.
-	lost int
 	// cache says where the files are from; filled in by collect.
 	cache platenv1alpha1.CacheResult
+	// lost is how many renders of the revision the content store has lost, and attempts, how many attempts count then; filled in by recall if
+	// it has just lost one.
+	lost, attempts int
 	// pages with their content URLs; filled in by collect.
 	pages []platenv1alpha1.RenderedPage
 	// uploads of the rendered files, one for each connection; filled in by upload. For a finished job, retryUploads fills
@@ -116,19 +119,42 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 	}
 	manifest, err := r.Store.Manifest(ctx, s.ref())
 	switch {
+	case err == nil && !s.retry && r.hasLostFile(s):
+		// The manifest would stand in the way of that of the next render.
+		if _, err := r.Store.Delete(ctx, s.ref()); err != nil {
+			return err
+		}
+		return r.renderAgain(s, max(s.state.Attempts, manifest.Attempts, 1))
 	case err == nil:
 		s.manifest = &manifest
 	case !errors.Is(err, content.ErrNotFound):
 		return fmt.Errorf("reading the content store: %w", err)
 	case s.state.Phase == pool.Rendered:
-		// The manifest was written before the pool said so: the store has lost it, and the job renders again, as often as after lost pods.
-		r.Pool.Forget(s.key())
-		r.Uploader.Forget(s.key()) // the next render may have other bytes
-		s.lost, s.state = s.state.Attempts, pool.State{}
-		if s.lost > s.backoffLimit() {
-			return reconcile.Terminal(platenv1alpha1.BackoffLimitExceededReason,
-				"the files of %s are missing in the content store", plural(s.lost, "attempt"))
-		}
+		return r.renderAgain(s, s.state.Attempts) // the manifest was written before the pool said so
+	}
+	return nil
+}
+
+// hasLostFile reports whether an upload of the job has found that the content store does not have a file of the manifest.
+func (r *Reconciler) hasLostFile(s *scope) bool {
+	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.uploadRevision())
+	return slices.ContainsFunc(results, func(u uploader.Result) bool {
+		return slices.ContainsFunc(u.Files, func(f storage.Result) bool { return errors.Is(f.Err, storage.ErrContentLost) })
+	})
+}
+
+// renderAgain lets prepare queue a job whose render the content store has lost in one of its attempts. That is a disruption, as is the loss of a
+// node, unless it happens again and again.
+func (r *Reconciler) renderAgain(s *scope, attempts int) error {
+	s.lost, s.attempts = s.state.Lost+1, attempts
+	if s.lost <= pool.MaxLost {
+		s.attempts--
+	}
+	r.Pool.Forget(s.key())
+	r.Uploader.Forget(s.key()) // the next render may have other bytes
+	s.state = pool.State{}
+	if s.attempts > s.backoffLimit() {
+		return reconcile.Terminal(platenv1alpha1.BackoffLimitExceededReason, "the content store has lost the files of %s", plural(s.lost, "render"))
 	}
 	return nil
 }
@@ -156,8 +182,8 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	attempts := s.lost
-	if s.continues() && attempts == 0 {
+	attempts := s.attempts
+	if s.continues() && s.lost == 0 {
 		// A pod may still render the last attempt and will then report it. Only the attempts before it are known to be lost.
 		attempts = max(int(ptr.Deref(s.job.Status.Attempts, 0))-1, 0)
 	}
@@ -166,6 +192,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
 		BackoffLimit: s.backoffLimit(),
 		Attempts:     attempts,
+		Lost:         s.lost,
 		Pages:        len(work.Pages),
 		TotalPages:   len(template.Spec.Pages),
 		Files:        len(work.Files()),

@@ -278,6 +278,13 @@ func (p *pod) deliver(ctx SpecContext) { p.store(ctx, false) }
 
 func (p *pod) store(ctx SpecContext, repeatable bool) {
 	GinkgoHelper()
+	p.commit(ctx, repeatable)
+	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
+}
+
+// commit stores the task's files, and returns what the store has of the render.
+func (p *pod) commit(ctx SpecContext, repeatable bool) []content.Object {
+	GinkgoHelper()
 	ref := content.Ref{Namespace: p.id.Namespace, JobUID: string(p.task.UID), Revision: p.task.Revision}
 	manifest := content.Manifest{Attempt: p.task.Attempt, Attempts: p.task.Attempts, RenderedTime: time.Now(), PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: p.task.Pages}
 	work, cacheKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
@@ -294,7 +301,9 @@ func (p *pod) store(ctx SpecContext, repeatable bool) {
 	if cacheKey != "" {
 		renderCache.Save(ctx, content.CacheKey{Namespace: p.id.Namespace, Task: cacheKey}, ref, manifest, repeatable)
 	}
-	Expect(renderPool.Finish(p.id, p.task.TaskID, nil)).To(Succeed())
+	objects, err := store.Objects(ctx, ref)
+	Expect(err).NotTo(HaveOccurred())
+	return objects
 }
 
 func (p *pod) fail(failure *render.Error) {

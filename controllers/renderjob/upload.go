@@ -5,6 +5,7 @@ package renderjob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -40,7 +42,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
-		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), false))
+		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), s.state.Lost > 0))
 	}
 	return nil
 }
@@ -60,8 +62,8 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 		return nil
 	}
 	s.collisions = findCollisions(s.job, s.uploads, r.sameName(ctx, s), connections.Items)
-	// An earlier process, or an earlier spec, may have uploaded files that this plan would write: look before writing.
-	doubtful := s.state.Phase == pool.Unknown && !s.fresh || s.job.Generation > 1
+	// An earlier process, an earlier spec, or a render that was lost may have uploaded files that this plan would write: look before writing.
+	doubtful := s.state.Phase == pool.Unknown && !s.fresh || s.state.Lost > 0 || s.job.Generation > 1
 	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.files, doubtful)
 	plan.Deadline, plan.Complete = s.uploadDeadline(), true
 	r.Uploader.Ensure(plan)
@@ -135,7 +137,14 @@ func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.
 				ConflictPolicy: connect.ConflictPolicy(u.connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-					return r.Store.NewRangeReader(ctx, s.ref().Key(attempt, f), offset, length)
+					reader, err := r.Store.NewRangeReader(ctx, s.ref().Key(attempt, f), offset, length)
+					switch {
+					case errors.Is(err, content.ErrNotFound):
+						return nil, fmt.Errorf("%w: %w", storage.ErrContentLost, err)
+					case err != nil:
+						return nil, err
+					}
+					return reader, nil
 				},
 			})
 		}

@@ -25,6 +25,10 @@ const (
 	onePod = 1000
 	// maxUnconfirmed is how many attempts of a job that no pod confirmed do not count.
 	maxUnconfirmed = 3
+	// MaxLost is how many renders of a job that the content store has lost do not count as attempts.
+	MaxLost = 3
+	// lostFiles is why such a render is repeated.
+	lostFiles = "the content store has lost files of the render"
 )
 
 // epoch is where the numbers of attempts begin. They have at most nine digits until 2056.
@@ -210,7 +214,7 @@ func (p *Pool) start(j *job, pod *pod, attempt int, now time.Time) {
 // lose ends an attempt whose pod is lost. excused says that the attempt does not count.
 func (p *Pool) lose(j *job, message string, excused bool) {
 	if excused {
-		p.requeue(j, Wait{ReasonRetrying, message}, p.backoff(j.disrupted)-p.options.RetryDelay)
+		p.requeue(j, Wait{ReasonRetrying, message}, p.disruptionDelay(j.disrupted))
 		j.disrupted++
 		return
 	}
@@ -251,6 +255,11 @@ func (p *Pool) requeue(j *job, wait Wait, delay time.Duration) {
 // backoff returns the delay after a number of earlier delays.
 func (p *Pool) backoff(earlier int) time.Duration {
 	return min(p.options.RetryDelay<<min(max(earlier, 0), 20), p.options.MaxRetryDelay)
+}
+
+// disruptionDelay returns the delay after a disruption: none after the first one.
+func (p *Pool) disruptionDelay(earlier int) time.Duration {
+	return p.backoff(earlier) - p.options.RetryDelay
 }
 
 // fail ends a job.

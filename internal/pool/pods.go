@@ -318,6 +318,20 @@ func (p *Pool) Postpone(id PodID, task, reason, message string) error {
 	return nil
 }
 
+// Lose puts a task back whose stored files the content store has lost. That counts as an attempt only after MaxLost times. The error is ErrGone
+// if the task is no longer the pod's.
+func (p *Pool) Lose(id PodID, task string) error {
+	defer p.lock()()
+	j := p.held(id, task)
+	if j == nil {
+		return ErrGone
+	}
+	j.Lost++
+	p.lose(j, lostFiles, j.Lost <= MaxLost)
+	p.settle(p.namespace(id.Namespace))
+	return nil
+}
+
 // known returns the pod with an identity. The error is ErrUnknownPod or ErrRetire, or ErrNotReady while the pods of an earlier process
 // may not be observed yet.
 func (p *Pool) known(id PodID, now time.Time) (*pod, error) {

@@ -88,6 +88,8 @@ type Job struct {
 	BackoffLimit int
 	// Attempts is the number of lost attempts before this process knew the job.
 	Attempts int
+	// Lost is the number of renders that the content store has lost. The next one waits as after disruptions.
+	Lost int
 	// Pages to render, TotalPages of the template, and Files that a render has.
 	Pages, TotalPages, Files int
 	// Cost is how long a render is expected to take. 0 is defaultCost.
@@ -141,6 +143,8 @@ type State struct {
 	// TaskID and Attempt are those of the attempt that a pod renders, zero unless Phase is Rendering.
 	TaskID  string
 	Attempt int
+	// Lost is that of the Job.
+	Lost int
 	// Attempts that count, with the one that is running or has ended the job.
 	Attempts                         int
 	RenderedPages, TotalPages, Files int
@@ -340,6 +344,10 @@ func (p *Pool) Enqueue(j Job) {
 	}
 	p.sequence++
 	entry := &job{Job: j, phase: Queued, accepted: now, attempts: j.Attempts, sequence: p.sequence, readyAt: -1, delayedAt: -1, noticeAt: -1}
+	if j.Lost > 0 {
+		entry.wait = Wait{ReasonRetrying, lostFiles}
+		entry.notBefore = now.Add(p.disruptionDelay(j.Lost - 1))
+	}
 	p.jobs[j.Key], p.byUID[j.UID] = entry, entry
 	ns := p.namespace(j.Key.Namespace)
 	for _, pod := range ns.list {
@@ -388,7 +396,7 @@ func (p *Pool) State(key types.NamespacedName, uid types.UID, revision string) S
 		return State{}
 	}
 	s := State{
-		Phase: j.phase, PodName: j.podName, Attempts: j.attempts, TotalPages: j.TotalPages, Files: j.Files,
+		Phase: j.phase, PodName: j.podName, Lost: j.Lost, Attempts: j.attempts, TotalPages: j.TotalPages, Files: j.Files,
 		AcceptedTime: j.accepted, RenderedTime: j.rendered, Failure: j.failure,
 	}
 	switch {

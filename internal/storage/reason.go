@@ -65,6 +65,8 @@ const (
 	ReasonFileTooLarge Reason = "FileTooLarge"
 	// ReasonContentChanged means that the bytes of a file are not those that were rendered.
 	ReasonContentChanged Reason = "ContentChanged"
+	// ReasonContentLost means that the content store does not have the rendered file any more.
+	ReasonContentLost Reason = "ContentLost"
 )
 
 // Failures of the service, of the way to it, or of Platen itself: they may pass by themselves.
@@ -202,6 +204,9 @@ var advice = map[Reason]Advice{
 	},
 	ReasonFileTooLarge:   {Fault: FaultOfFile, Title: "File is too large", Do: "Render smaller pages, or in a format that makes smaller files."},
 	ReasonContentChanged: {Fault: FaultOfFile, Title: "File was changed", Do: "Render the job again."},
+	ReasonContentLost: {
+		Fault: FaultOfFile, Title: "File is lost", Do: "Render a finished job again. Platen renders an unfinished one again by itself.",
+	},
 
 	ReasonRateLimited:       {Fault: FaultOfService, Title: "Service asks for fewer calls", Do: retried},
 	ReasonTooManyTargets:    {Fault: FaultOfService, Title: "Too many shared folders at a time", Do: retried},

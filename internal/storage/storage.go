@@ -70,7 +70,8 @@ type File struct {
 	ConflictPolicy ConflictPolicy
 	// Doubtful is true if an earlier upload of this file may have succeeded unseen: the provider looks before it writes.
 	Doubtful bool
-	// Open returns length bytes of the file from offset. It may be called several times, also concurrently.
+	// Open returns length bytes of the file from offset. It may be called several times, also concurrently. The error is ErrContentLost if
+	// the file is gone for good.
 	Open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 	// Superseded reports whether a newer upload replaces this one. A provider that uploads files with several requests begins none that
 	// brings such a file to its path, and returns ErrSuperseded. Nil is never.
@@ -81,6 +82,9 @@ type File struct {
 
 // ErrSuperseded is the error of a file that is not wanted any more.
 var ErrSuperseded = &Error{Class: Stop, Reason: ReasonSuperseded, Message: "A newer upload of the job replaces this one"}
+
+// ErrContentLost is the error of File.Open for a file that the content store does not have any more.
+var ErrContentLost = &Error{Class: Stop, Reason: ReasonContentLost, Message: "The content store has lost the rendered file"}
 
 // IsSuperseded reports whether the file is not wanted any more.
 func (f *File) IsSuperseded() bool { return f.Superseded != nil && f.Superseded() }

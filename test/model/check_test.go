@@ -62,9 +62,6 @@ func (w *world) checkAttempts(job *platenv1alpha1.RenderJob) {
 			faults++
 		}
 	}
-	if w.plan.wipe > 0 {
-		faults++ // a render whose files the store has lost counts as an attempt, so that a store that loses all is not filled for ever
-	}
 	limit := int(*job.Spec.BackoffLimit) + 1
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
@@ -148,13 +145,17 @@ func (w *world) checkWrites(job *platenv1alpha1.RenderJob) {
 	reason := func(i int) string {
 		return meta.FindStatusCondition(writes[i].job.Status.Conditions, platenv1alpha1.ReadyCondition).Reason
 	}
-	// causes counts what gave a reason to write again: another spec, process, attempt, or the end of one.
+	rendered := func(s statusWrite) bool {
+		return meta.IsStatusConditionTrue(s.job.Status.Conditions, platenv1alpha1.RenderedCondition)
+	}
+	// causes counts what gave a reason to write again: another spec, process, attempt, or the end or the loss of one.
 	causes, last, caused := 1, 0, false
 	var said []string
 	for i, write := range writes {
 		before := writes[max(i-1, 0)]
 		cause := write.job.Generation != before.job.Generation || write.process != before.process ||
 			ptr.Deref(write.job.Status.Attempts, 0) != ptr.Deref(before.job.Status.Attempts, 0) || before.job.Finished() ||
+			w.plan.wipe > 0 && rendered(before) && !rendered(write) ||
 			slices.ContainsFunc(ends, func(e end) bool { return e.at.After(before.at) && !e.at.After(write.at) && e.how != endedWell })
 		if cause {
 			causes++

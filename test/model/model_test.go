@@ -112,16 +112,18 @@ func (t *totals) perJob(n int) float64 { return float64(n) / float64(max(t.jobs,
 
 // regressions are seeds that once broke an invariant, and what was wrong.
 var regressions = map[uint64]string{
-	28:   "each reconciliation of a suspended job wrote another start time",
-	34:   "two managers replaced each other's status without end",
-	155:  "a wait for a node flapped",
-	190:  "a namespace whose last pods had no node was remembered",
-	237:  "files of a lost render were uploaded, those of the next one were not",
-	2520: "a drained pod that had ended when the cache showed it counted as an attempt",
-	3298: "a transient error hid why render pods are refused",
-	3830: "a namespace was remembered whose last pod went while nothing else happened",
-	6015: "an upload that failed just before its connection became Ready again was not repeated",
-	1976: "a wait for the quota flapped whenever a pod was tried",
+	28:    "each reconciliation of a suspended job wrote another start time",
+	34:    "two managers replaced each other's status without end",
+	155:   "a wait for a node flapped",
+	190:   "a namespace whose last pods had no node was remembered",
+	237:   "files of a lost render were uploaded, those of the next one were not",
+	2520:  "a drained pod that had ended when the cache showed it counted as an attempt",
+	3298:  "a transient error hid why render pods are refused",
+	3830:  "a namespace was remembered whose last pod went while nothing else happened",
+	10004: "a pod that took a task late in its poll was taken for silent",
+	10190: "a render whose files were lost before its result counted as an attempt",
+	6015:  "an upload that failed just before its connection became Ready again was not repeated",
+	1976:  "a wait for the quota flapped whenever a pod was tried",
 }
 
 // TestRegressions runs the seeds that once broke an invariant.

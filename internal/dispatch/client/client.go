@@ -43,8 +43,6 @@ var (
 	errDenied = errors.New("the dispatch server does not accept this pod")
 	// errRefused means that the dispatch server would refuse the same request again.
 	errRefused = errors.New("the dispatch server refuses the request")
-	// errLost means that a file that the dispatch server had taken is gone. This pod does not have it any more either.
-	errLost = errors.New("the dispatch server has lost a file")
 )
 
 // Options of a Client. All but GoneTimeout and Transport are required; CA is not needed with a Transport.
@@ -181,7 +179,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 		log.Info("rendered the task", "files", len(result.Files))
 	}
 	err = w.report(ctx, result)
-	if errors.Is(err, errLost) || errors.Is(err, errRefused) {
+	if errors.Is(err, errRefused) {
 		// Another attempt may deliver what this one cannot.
 		err = w.report(ctx, wire.Result{Failure: failure(err)})
 	}
@@ -295,7 +293,7 @@ func (w *work) send(ctx context.Context, id file.ID, data []byte) error {
 	})
 }
 
-// report sends the result. The error is errLost if the dispatch server misses a file.
+// report sends the result.
 func (w *work) report(ctx context.Context, result wire.Result) error {
 	body, err := json.Marshal(result)
 	if err != nil {
@@ -309,14 +307,7 @@ func (w *work) report(ctx context.Context, result wire.Result) error {
 			return err
 		}
 		defer drain(resp)
-		if resp.StatusCode != http.StatusConflict {
-			return answerError(resp)
-		}
-		var missing wire.Missing
-		if err := json.NewDecoder(io.LimitReader(resp.Body, wire.MaxResult)).Decode(&missing); err != nil {
-			return fmt.Errorf("reading which files are missing: %w", err)
-		}
-		return fmt.Errorf("%w: %d of %d are missing", errLost, len(missing.Files), len(result.Files))
+		return answerError(resp)
 	})
 }
 
@@ -328,7 +319,7 @@ func (c *Client) insist(ctx context.Context, call func(ctx context.Context) erro
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errGone), errors.Is(err, errRefused), errors.Is(err, errLost), ctx.Err() != nil, time.Now().After(giveUp):
+		case errors.Is(err, errGone), errors.Is(err, errRefused), ctx.Err() != nil, time.Now().After(giveUp):
 			return err
 		}
 		c.Logger.Warn("request to the dispatch server failed; sending it again", "error", err)

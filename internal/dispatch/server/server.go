@@ -45,6 +45,7 @@ type Pool interface {
 	Holds(id pool.PodID, task string) (*pool.Assignment, error)
 	Listen()
 	Postpone(id pool.PodID, task, reason, message string) error
+	Lose(id pool.PodID, task string) error
 	Stored(id pool.PodID, task string, files int)
 	Progress(id pool.PodID, task string, progress render.Progress)
 	Finish(id pool.PodID, task string, failure *render.Error) error
@@ -354,9 +355,11 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	if len(missing) > 0 {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusConflict)
-		_ = json.NewEncoder(w).Encode(wire.Missing{Files: missing}) // without the answer, the pod sends the result again
+		// The pod has let go of what was stored. It takes the task again, or another pod does.
+		if s.Pool.Lose(pod, task) == nil {
+			s.log(assignment).Info("The content store has lost files of RenderJob", "files", len(missing))
+		}
+		s.respond(w, pool.ErrGone)
 		return
 	}
 	failpoint.Hit("content.before-commit")

@@ -384,38 +384,57 @@ func contentHash(data string) string {
 	return file.HashOfBlocks(hash.Blocks())
 }
 
-func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
+// put sends a page of a task.
+func (w *world) put(task string, page int, data string) {
+	w.t.Helper()
+	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", task, page)
+	if code := w.call(http.MethodPut, path, launched, png(), strings.NewReader(data)).Code; code != http.StatusNoContent {
+		w.t.Fatalf("page %d: HTTP %d", page, code)
+	}
+}
+
+// result reports the files of a task, and returns the code of the answer.
+func (w *world) result(task string, files ...file.File) int {
+	w.t.Helper()
+	body, err := json.Marshal(wire.Result{Files: files})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.call(http.MethodPost, "/v1/tasks/"+task+"/result", launched, nil, bytes.NewReader(body)).Code
+}
+
+func TestResultWithoutItsFilesCommitsNothing(t *testing.T) {
+	for name, send := range map[string]func(w *world, task string){
+		"page 3 is missing": func(*world, string) {},
+		"page 3 is another": func(w *world, task string) { w.put(task, 3, "another picture") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			task := w.begin()
+			w.put(task, 1, "one")
+			send(w, task)
+			code := w.result(task, file.File{ID: file.ID{Page: 1}, SHA256: sum("one")}, file.File{ID: file.ID{Page: 3}, SHA256: sum("three")})
+			if state := w.await(pool.Queued); code != http.StatusGone || state.Attempts != 0 || state.Lost != 1 {
+				t.Errorf("HTTP %d, the job is %+v", code, state)
+			}
+			_, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
+			if !errors.Is(err, content.ErrNotFound) {
+				t.Errorf("the manifest: %v", err)
+			}
+		})
+	}
+}
+
+func TestResultCommitsWhatIsStored(t *testing.T) {
 	w := newWorld(t)
 	task := w.begin()
-	result := func(files ...file.File) *httptest.ResponseRecorder {
-		body, err := json.Marshal(wire.Result{Files: files})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w.call(http.MethodPost, "/v1/tasks/"+task+"/result", launched, nil, bytes.NewReader(body))
-	}
-	put := func(page int, data string) {
-		path := fmt.Sprintf("/v1/tasks/%s/pages/%d", task, page)
-		if code := w.call(http.MethodPut, path, launched, png(), strings.NewReader(data)).Code; code != http.StatusNoContent {
-			t.Fatalf("page %d: HTTP %d", page, code)
-		}
-	}
-	put(1, "one")
+	w.put(task, 1, "one")
+	w.put(task, 3, "three")
 	// The server ignores the names, sizes and formats that a pod reports.
 	one := file.File{ID: file.ID{Page: 1}, Name: "../one.sh", Format: "sh", Width: 10, Height: 20, Size: 99, SHA256: sum("one")}
 	three := file.File{ID: file.ID{Page: 3}, Width: 30, Height: 40, SHA256: sum("three")}
-	recorder := result(one, three)
-	var missing wire.Missing
-	if err := json.NewDecoder(recorder.Body).Decode(&missing); err != nil || recorder.Code != http.StatusConflict || !slices.Equal(missing.Files, []file.ID{{Page: 3}}) {
-		t.Fatalf("a result without page 3: HTTP %d, missing %v, %v", recorder.Code, missing.Files, err)
-	}
-	put(3, "another picture")
-	if recorder := result(one, three); recorder.Code != http.StatusConflict {
-		t.Fatalf("a result with another page 3: HTTP %d", recorder.Code)
-	}
-	put(3, "three")
-	if recorder := result(one, three); recorder.Code != http.StatusNoContent {
-		t.Fatalf("a whole result: HTTP %d", recorder.Code)
+	if code := w.result(task, one, three); code != http.StatusNoContent {
+		t.Fatalf("HTTP %d", code)
 	}
 	manifest, err := w.store.Manifest(t.Context(), content.Ref{Namespace: "ns", JobUID: "job", Revision: "1"})
 	if err != nil {
@@ -431,8 +450,8 @@ func TestResultCommitsOnlyWhatIsStored(t *testing.T) {
 	if diff := cmp.Diff(want, manifest); diff != "" {
 		t.Errorf("manifest (-want +got):\n%s", diff)
 	}
-	if recorder := result(one, three); recorder.Code != http.StatusGone {
-		t.Errorf("a second result: HTTP %d", recorder.Code)
+	if code := w.result(task, one, three); code != http.StatusGone {
+		t.Errorf("a second result: HTTP %d", code)
 	}
 }
 
@@ -551,10 +570,9 @@ func TestClientDeliversDespiteServerErrors(t *testing.T) {
 	}
 }
 
-// A pod lets go of a file once it is stored, so what the store has lost takes another attempt.
-func TestLostFileTakesAnotherAttempt(t *testing.T) {
+// A pod lets go of a file once it is stored, so what the store has lost is rendered again. The pod is not at fault.
+func TestLostFileIsRenderedAgain(t *testing.T) {
 	w := newWorld(t)
-	w.limit = 1
 	w.enqueue()
 	var lost atomic.Bool
 	stop := w.serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -565,8 +583,8 @@ func TestLostFileTakesAnotherAttempt(t *testing.T) {
 		w.http.ServeHTTP(rw, r)
 	}), &painter{})
 	defer stop()
-	if state := w.await(pool.Rendered); state.Attempts != 2 {
-		t.Errorf("%d attempts, want 2", state.Attempts)
+	if state := w.await(pool.Rendered); state.Attempts != 1 || state.Lost != 1 {
+		t.Errorf("got %+v, want 1 attempt and 1 that is lost", state)
 	}
 }
 

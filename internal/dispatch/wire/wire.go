@@ -6,7 +6,7 @@
 //	POST /v1/poll                                    → 200 Assignment | 204 no task yet, poll again | 410 exit
 //	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
-//	POST /v1/tasks/{task}/result          Result     → 204 | 409 Missing | 410 the task is gone | 503 try again | 507 no room: the task is gone
+//	POST /v1/tasks/{task}/result          Result     → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //
 // Every request carries the pod's service account token. The answers 401 and 403 give no reason.
 package wire
@@ -74,9 +74,4 @@ type Failure struct {
 	Reason   string `json:"reason"`
 	Message  string `json:"message"`
 	Terminal bool   `json:"terminal"`
-}
-
-// Missing has the files that the pod must send again.
-type Missing struct {
-	Files []file.ID `json:"files"`
 }

@@ -268,6 +268,11 @@ func (u *Uploader) retry(ctx context.Context, a *account, it *item, problem *sto
 	if ctx.Err() != nil {
 		return
 	}
+	if it.lost.Load() { // whatever the provider has made of it
+		u.settle(it, storage.Result{Err: storage.ErrContentLost})
+		u.changed = append(u.changed, it.destination.upload.Job) // it need not wait for the others
+		return
+	}
 	if problem.Class == storage.Stop {
 		u.settle(it, storage.Result{Err: problem})
 		for _, other := range a.items {

@@ -5,7 +5,9 @@ package uploader
 
 import (
 	"context"
+	"errors"
 	"io"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
@@ -53,8 +55,8 @@ func (l *limit) set(bytesPerSecond int64) {
 
 type opener = func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
-// throttle bounds how fast files are read, and ends reads for calls that are superseded.
-func (l *limit) throttle(open opener) opener {
+// throttle bounds how fast a file is read, and ends reads for calls that are superseded. lost becomes true if the file is lost.
+func (l *limit) throttle(open opener, lost *atomic.Bool) opener {
 	return func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 		c, _ := ctx.Value(callKey{}).(*call)
 		if c != nil && c.superseded.Load() {
@@ -62,6 +64,9 @@ func (l *limit) throttle(open opener) opener {
 		}
 		r, err := open(ctx, offset, length)
 		if err != nil {
+			if errors.Is(err, storage.ErrContentLost) {
+				lost.Store(true)
+			}
 			return nil, err
 		}
 		return &throttledReader{ctx, r, l.Limiter, c}, nil

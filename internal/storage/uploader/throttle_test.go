@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,7 @@ func TestFilesOfOneConnectionShareItsLimit(t *testing.T) {
 		data := bytes.Repeat([]byte{7}, 512<<10)
 		open := bound.throttle(func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data[offset : offset+length])), nil
-		})
+		}, &atomic.Bool{})
 		began := time.Now()
 		for range 2 {
 			r, err := open(t.Context(), 0, int64(len(data)))

@@ -549,6 +549,33 @@ func TestResultSaysHowOftenTheConnectionHadBecomeReady(t *testing.T) {
 	})
 }
 
+// A provider may say of a file that it cannot read whatever it likes.
+func TestFileThatTheContentStoreHasLostEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, changed := start(t, 1)
+		a := &fakeProvider{limits: storage.Limits{Files: 1}, upload: func(ctx context.Context, _ int, f *storage.File) error {
+			if _, err := f.Open(ctx, 0, 1); err != nil {
+				return storage.Unreadable(err)
+			}
+			return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable}
+		}}
+		up := plan("card", a, "/1", "/2")
+		files := up.Connections[0].Files
+		files[0].Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("x")), nil
+		}
+		files[1].Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
+			return nil, fmt.Errorf("%w: no such object", storage.ErrContentLost)
+		}
+		begin := time.Now()
+		u.Ensure(up)
+		<-changed
+		if r := result(t, u, up); time.Since(begin) > time.Minute || r.Done || !errors.Is(r.Err, storage.ErrContentLost) {
+			t.Errorf("after %s: %+v", time.Since(begin), r)
+		}
+	})
+}
+
 func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 4)
