@@ -17,8 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -30,6 +28,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/test/gitops"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -410,7 +409,7 @@ func conditions(job *platenv1alpha1.RenderJob) []string {
 	return list
 }
 
-// expectValid checks that the API server takes a job's status and that readers of kstatus understand it.
+// expectValid checks that the API server takes a job's status and that GitOps tools understand it.
 func expectValid(t *testing.T, job *platenv1alpha1.RenderJob, want status.Status) {
 	t.Helper()
 	validator, err := renderJobs()
@@ -420,17 +419,7 @@ func expectValid(t *testing.T, job *platenv1alpha1.RenderJob, want status.Status
 	if err := validator.Validate(t.Context(), job); err != nil {
 		t.Errorf("the API server would refuse the status: %v", err)
 	}
-	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := status.Compute(&unstructured.Unstructured{Object: object})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result.Status != want {
-		t.Errorf("kstatus is %s (%s), want %s", result.Status, result.Message, want)
-	}
+	gitops.ExpectStatus(t, "RenderJob", job, want)
 }
 
 // TestTheLargestStatusIsValid fills every list and every text of a status to its bound, in characters of four bytes.

@@ -12,12 +12,11 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/test/gitops"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -66,14 +65,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			if err := validator.Validate(t.Context(), own); err != nil {
 				t.Errorf("the CRD refuses the status: %v", err)
 			}
-			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(own)
-			if err != nil {
-				t.Fatal(err)
-			}
-			result, err := status.Compute(&unstructured.Unstructured{Object: object})
-			if err != nil || result.Status != c.kstatus {
-				t.Errorf("kstatus %v, %v; want %s", result, err, c.kstatus)
-			}
+			gitops.ExpectStatus(t, "RenderPool", own, c.kstatus)
 		})
 	}
 }

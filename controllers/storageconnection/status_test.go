@@ -14,13 +14,12 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/test/gitops"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -224,13 +223,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			if err := validator.Validate(t.Context(), after); err != nil {
 				t.Errorf("the API server would refuse the status: %v", err)
 			}
-			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(after)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if result, err := status.Compute(&unstructured.Unstructured{Object: object}); err != nil || result.Status != tc.kstatus {
-				t.Errorf("kstatus is %+v (%v), want %s", result, err, tc.kstatus)
-			}
+			gitops.ExpectStatus(t, "StorageConnection", after, tc.kstatus)
 		})
 	}
 }

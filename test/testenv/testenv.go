@@ -45,18 +45,24 @@ func New() (*envtest.Environment, error) {
 	}, err
 }
 
-// crds returns the folder of Platen's CRDs. Tests run in the folder of their package, somewhere below the module's.
+// crds returns the folder of Platen's CRDs.
 func crds() (string, error) {
+	root, err := Root()
+	return filepath.Join(root, "config", "crd", "bases"), err
+}
+
+// Root returns the module's folder. Tests run in the folder of their package, somewhere below it.
+func Root() (string, error) {
 	folder, err := os.Getwd()
 	for err == nil {
 		if _, missing := os.Stat(filepath.Join(folder, "go.mod")); missing == nil {
-			return filepath.Join(folder, "config", "crd", "bases"), nil
+			return folder, nil
 		}
-		if parent := filepath.Dir(folder); parent != folder {
-			folder = parent
-			continue
+		parent := filepath.Dir(folder)
+		if parent == folder {
+			err = errors.New("no go.mod in the working folder or above it")
 		}
-		err = errors.New("no go.mod in the working folder or above it")
+		folder = parent
 	}
 	return "", err
 }
