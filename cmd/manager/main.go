@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -77,8 +78,11 @@ const eventBuffer = 1024
 const sweepGrace = 10 * time.Minute
 
 const (
-	leaseName     = "platen-manager"
-	renewDeadline = 10 * time.Second
+	leaseName = "platen-manager"
+	// retryPeriod is the interval at which the leader renews the lease. A standby looks for a released lease after at most 2.2 times that.
+	retryPeriod = time.Second
+	// stopTimeout is how long a manager that stops waits for its parts before it releases the lease.
+	stopTimeout = 2 * time.Second
 )
 
 func main() {
@@ -197,7 +201,8 @@ func run(ctx context.Context, o options) error {
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
 		mgr.Add(sweeper),
 		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),
-		mgr.Add(leader(func(ctx context.Context) error {
+		// Every replica has the store, so every replica serves it.
+		mgr.Add(everyReplica(func(ctx context.Context) error {
 			return serveHTTP(ctx, o.contentAddress, content.NewHandler(store, signer, time.Now), secure)
 		})),
 	}
@@ -206,6 +211,9 @@ func run(ctx context.Context, o options) error {
 	}
 	if renderCache != nil {
 		parts = append(parts, mgr.Add(renderCache))
+	}
+	if o.podName != "" {
+		parts = append(parts, mgr.Add(leader(role{client: direct, namespace: o.namespace, pod: o.podName}.run)))
 	}
 	if watcher != nil {
 		parts = append(parts, mgr.Add(watcher))
@@ -218,32 +226,38 @@ func run(ctx context.Context, o options) error {
 }
 
 func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
-	config, err := ctrl.GetConfig()
+	restConfig, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, err
 	}
-	lock, err := o.lock(config)
+	lock, err := o.lock(restConfig)
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme,
 
 		LeaderElectionResourceLockInterface: lock,
 
 		LeaderElection:          o.leaderElection,
 		LeaderElectionID:        leaseName,
-		RenewDeadline:           new(renewDeadline),
+		LeaseDuration:           &o.leaseDuration,
+		RenewDeadline:           new(o.renewDeadline()),
+		RetryPeriod:             new(retryPeriod),
+		GracefulShutdownTimeout: new(stopTimeout),
 		LeaderElectionNamespace: o.namespace,
 		// The process exits as soon as the manager stops, so it does nothing after it has released the lease.
 		LeaderElectionReleaseOnCancel: true,
 		HealthProbeBindAddress:        o.probeAddress,
+		PprofBindAddress:              o.pprofAddress,
 		Metrics: metricsserver.Options{
 			BindAddress:    o.metricsAddress,
 			SecureServing:  true,
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},
+		// A standby watches what the controllers do, so that it has everything when it leads.
+		Controller: config.Controller{EnableWarmup: new(true)},
 		Cache: cache.Options{
 			DefaultTransform: trim,
 			ByObject: map[client.Object]cache.ByObject{
@@ -259,13 +273,16 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 
 // lock returns the leader election lease, held under the pod's name: the next process in the pod leads at once after a crash, because the
 // kubelet runs one at a time. Without a pod's name, it returns nil: each process holds the lease under its own name.
-func (o options) lock(config *rest.Config) (resourcelock.Interface, error) {
+func (o options) lock(c *rest.Config) (resourcelock.Interface, error) {
 	if !o.leaderElection || o.podName == "" {
 		return nil, nil
 	}
 	return resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, o.namespace, leaseName,
-		resourcelock.ResourceLockConfig{Identity: o.podName}, config, renewDeadline)
+		resourcelock.ResourceLockConfig{Identity: o.podName}, c, o.renewDeadline())
 }
+
+// renewDeadline is how long the leader tries to renew the lease before it stops: well before another can take the lease.
+func (o options) renewDeadline() time.Duration { return o.leaseDuration * 2 / 3 }
 
 // leader is a Runnable that runs only while the manager leads.
 type leader func(ctx context.Context) error

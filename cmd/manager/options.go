@@ -26,8 +26,10 @@ type options struct {
 	namespace      string
 	podName        string
 	leaderElection bool
+	leaseDuration  time.Duration
 	metricsAddress string
 	probeAddress   string
+	pprofAddress   string
 
 	dispatchAddress string
 	dispatchName    string
@@ -91,8 +93,10 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.namespace, "namespace", "platen-system", "namespace in which the manager runs")
 	flags.StringVar(&o.podName, "pod-name", "", "name of the manager's pod, which identifies it in leader election; empty outside of a pod")
 	flags.BoolVar(&o.leaderElection, "leader-elect", true, "elect one of several managers as the leader")
+	flags.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second, "time after which another replica leads if the leader is not heard, at least 3s")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint; 0 disables it")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	flags.StringVar(&o.pprofAddress, "pprof-bind-address", "", "address of Go's profiles at /debug/pprof/, such as 127.0.0.1:6060; empty is none")
 
 	flags.StringVar(&o.dispatchAddress, "dispatch-bind-address", ":9443", "address of the dispatch server for render pods")
 	flags.StringVar(&o.dispatchName, "dispatch-service", "platen-dispatch", "name of the Service in front of the dispatch address")

@@ -181,6 +181,9 @@ func TestValues(t *testing.T) {
 			path: "spec.template.spec.volumes.0.persistentVolumeClaim.claimName", want: "files"},
 		{values: []string{`content.persistence.existingClaim="files"`}, object: "PersistentVolumeClaim/platen-content", missing: true},
 		{values: []string{`content.persistence.storageClassName="fast"`}, object: "PersistentVolumeClaim/platen-content", path: "spec.storageClassName", want: "fast"},
+		{values: []string{`manager.replicas=2`}, object: "Deployment/platen-manager", path: "spec.strategy.rollingUpdate.maxUnavailable", want: float64(0)},
+		{values: []string{`manager.replicas=2`}, object: "PodDisruptionBudget/platen-manager", path: "spec.minAvailable", want: float64(1)},
+		{object: "PodDisruptionBudget/platen-manager", missing: true},
 		{values: []string{`manager.tolerations=[{"key":"a","operator":"Exists"}]`}, object: "Deployment/platen-manager",
 			path: "spec.template.spec.tolerations.0.key", want: "a"},
 		{values: []string{`shim.nodeSelector={"disk":"ssd"}`, `shim.replicas=3`}, object: "Deployment/platen-shim", path: "spec.template.spec.nodeSelector.disk", want: "ssd"},
@@ -229,8 +232,9 @@ func at(value any, path string) any {
 	return value
 }
 
-// The TLS values do what the component config/tls does.
-func TestTLS(t *testing.T) {
+// overlay builds config/default with a component of config/.
+func overlay(t *testing.T, component string) objects {
+	t.Helper()
 	folder := filepath.Join(t.TempDir(), "overlay")
 	if err := os.CopyFS(filepath.Join(folder, "config"), os.DirFS("../../config")); err != nil {
 		t.Fatal(err)
@@ -239,7 +243,7 @@ func TestTLS(t *testing.T) {
 	if err := os.Mkdir(overlay, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte("resources: [../default]\ncomponents: [../tls]\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte("resources: [../default]\ncomponents: [../"+component+"]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
@@ -250,7 +254,12 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := decode(t, manifests), render(t, `shim.tlsSecret="platen-shim-tls"`, `content.tlsSecret="platen-content-tls"`)
+	return decode(t, manifests)
+}
+
+// The TLS values do what the component config/tls does.
+func TestTLS(t *testing.T) {
+	want, got := overlay(t, "tls"), render(t, `shim.tlsSecret="platen-shim-tls"`, `content.tlsSecret="platen-content-tls"`)
 	for _, name := range []string{"Deployment/platen-manager", "Deployment/platen-shim"} {
 		for _, path := range []string{"spec.template.spec.volumes", "spec.template.spec.containers.0.volumeMounts"} {
 			if difference := cmp.Diff(byName(at(want[name].Object, path)), byName(at(got[name].Object, path))); difference != "" {
@@ -319,7 +328,9 @@ func TestAPIServerAcceptsManifests(t *testing.T) {
 	for name, set := range map[string]objects{
 		"the chart":                         render(t),
 		"the chart with TLS and an Ingress": render(t, `shim.tlsSecret="a"`, `content.tlsSecret="b"`, `shim.ingress={"enabled":true,"host":"platen.example.com","tlsSecret":"c"}`),
+		"the chart with two managers":       render(t, `manager.replicas=2`),
 		"config/default":                    build(t, "config/default"),
+		"config/ha":                         overlay(t, "ha"),
 		"config/simulator":                  build(t, "config/simulator"),
 	} {
 		for key, object := range set {

@@ -1,0 +1,235 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fleet runs cmd/manager as processes against a real kube-apiserver and etcd, with simulated render pods that have the dispatch client of
+// real ones. Managers serve the pods as behind the Service: only those with the leader's label are reached.
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// ManagerNamespace is the namespace of the managers' pods, lease and keys.
+	ManagerNamespace = "platen-system"
+	// roleLabel of a manager's pod is roleLeader while it leads.
+	roleLabel, roleLeader = "platen.dev/role", "leader"
+
+	// addressAnnotation of a manager's pod has the address of its dispatch server.
+	addressAnnotation = "platen.dev/test-dispatch"
+	// startTimeout bounds the start of a manager.
+	startTimeout = 2 * time.Minute
+)
+
+// Manager is a process of cmd/manager, with a pod of its own.
+type Manager struct {
+	// Name of the pod.
+	Name string
+	// Log is the file of the process's output.
+	Log string
+
+	binary, kubeconfig                 string
+	dispatch, content, probes, profile string
+	arguments                          []string
+
+	process *exec.Cmd
+	ended   chan struct{}
+	err     error
+	output  *os.File
+}
+
+// NewManager creates the pod of a manager. The manager reaches the API server at kubeconfig, a file that Kubeconfig has written.
+func (w *World) NewManager(ctx context.Context, name, kubeconfig string, arguments ...string) (*Manager, error) {
+	m := &Manager{Name: name, Log: filepath.Join(w.Folder, name+".log"), binary: filepath.Join(w.Folder, "manager"), kubeconfig: kubeconfig, arguments: arguments}
+	for _, address := range []*string{&m.dispatch, &m.content, &m.probes, &m.profile} {
+		var err error
+		if *address, err = freeAddress(ctx); err != nil {
+			return nil, err
+		}
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: ManagerNamespace, Name: name, Annotations: map[string]string{addressAnnotation: m.dispatch},
+		Labels: map[string]string{"app.kubernetes.io/name": "platen", "app.kubernetes.io/component": "manager"},
+	}}
+	pod.Spec.Containers = []corev1.Container{{Name: "manager", Image: "manager"}}
+	return m, w.Client.Create(ctx, pod)
+}
+
+// freeAddress returns a loopback address on which nothing listens.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// Start starts the process.
+func (m *Manager) Start() (err error) {
+	m.output, err = os.OpenFile(m.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	m.process = exec.Command(m.binary, append([]string{
+		"--namespace=" + ManagerNamespace, "--pod-name=" + m.Name, "--metrics-bind-address=0", "--health-probe-bind-address=" + m.probes,
+		"--dispatch-bind-address=" + m.dispatch, "--content-bind-address=" + m.content, "--content-url=http://" + m.content,
+		"--pprof-bind-address=" + m.profile,
+	}, m.arguments...)...)
+	m.process.Env = append(os.Environ(), "KUBECONFIG="+m.kubeconfig)
+	m.process.Stdout, m.process.Stderr = m.output, m.output
+	if err := m.process.Start(); err != nil {
+		return fmt.Errorf("starting the manager: %w", err)
+	}
+	m.ended = make(chan struct{})
+	go func(process *exec.Cmd, ended chan struct{}) {
+		m.err = process.Wait()
+		close(ended)
+	}(m.process, m.ended)
+	return nil
+}
+
+// Leads returns once the dispatch server listens.
+func (m *Manager) Leads(ctx context.Context) error {
+	return m.poll(ctx, "does not lead", func() bool {
+		connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", m.dispatch)
+		if err != nil {
+			return false
+		}
+		_ = connection.Close()
+		return true
+	})
+}
+
+// poll returns once a condition is true.
+func (m *Manager) poll(ctx context.Context, otherwise string, condition func() bool) error {
+	deadline := time.Now().Add(startTimeout)
+	for !condition() {
+		select {
+		case <-m.ended:
+			m.process = nil
+			return fmt.Errorf("%s has ended (%w); its log is %s", m.Name, m.err, m.Log)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s %s after %s; its log is %s", m.Name, otherwise, startTimeout, m.Log)
+		}
+	}
+	return nil
+}
+
+// Ready returns once the process is ready.
+func (m *Manager) Ready(ctx context.Context) error {
+	return m.poll(ctx, "is not ready", func() bool {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.probes+"/readyz", nil)
+		if err != nil {
+			return false
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+}
+
+// Wait returns how the process has ended.
+func (m *Manager) Wait(timeout time.Duration) error {
+	select {
+	case <-m.ended:
+		m.process = nil
+		return errors.Join(m.err, m.output.Close())
+	case <-time.After(timeout):
+		return fmt.Errorf("%s has not ended within %s", m.Name, timeout)
+	}
+}
+
+// Stop sends a signal to the process and waits for its end.
+func (m *Manager) Stop(signal syscall.Signal) error {
+	if m.process == nil {
+		return nil
+	}
+	if err := m.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-m.ended:
+	case <-time.After(time.Minute):
+		return errors.Join(errors.New("the manager has not ended within a minute"), m.process.Process.Kill())
+	}
+	m.process = nil
+	return m.output.Close()
+}
+
+// Resident returns the resident memory of the process and its peak, in MiB.
+func (m *Manager) Resident() (now, peak float64, err error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.process.Process.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		kib, _ := strconv.ParseFloat(fields[1], 64) // 0 for other lines
+		switch fields[0] {
+		case "VmRSS:":
+			now = kib / 1024
+		case "VmHWM:":
+			peak = kib / 1024
+		}
+	}
+	return now, peak, nil
+}
+
+// CPU returns the CPU time that the process has used.
+func (m *Manager) CPU() (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.process.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
+// Save writes one of the manager's profiles to a file.
+func (m *Manager) Save(ctx context.Context, profile, path string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.profile+"/debug/pprof/"+profile, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	data := &bytes.Buffer{}
+	if _, err := data.ReadFrom(answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("profile %s: HTTP %d: %s", profile, answer.StatusCode, data)
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, data.Bytes(), 0o600))
+}

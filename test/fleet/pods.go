@@ -1,0 +1,300 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/controllers/renderpool"
+	dispatch "github.com/platen-dev/platen/internal/dispatch/client"
+	"github.com/platen-dev/platen/internal/dispatch/wire"
+	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// Pods is the kubelet and the containers of all render pods. Their renderer emits the same bytes for every file.
+type Pods struct {
+	// File has the bytes that every file is rendered to.
+	File []byte
+	// Gate keeps pods from calling a manager that does not run: the retries would take the CPU of what is measured.
+	Gate Gate
+
+	client client.WithWatch
+	// folder for the pods' tokens.
+	folder string
+	// hold makes renders wait until it is closed; nil lets them end at once.
+	hold                               atomic.Pointer[chan struct{}]
+	running, writes, rendered, holding atomic.Int64
+	starting                           sync.WaitGroup
+
+	mu sync.Mutex
+	// taken has when pods have received jobs, by the value of their headline.
+	taken map[string]time.Time
+	// leaders has the addresses of the managers whose pods have the leader's label, by the pod's name.
+	leaders map[string]string
+}
+
+// Running returns the number of pods that run.
+func (p *Pods) Running() int { return int(p.running.Load()) }
+
+// Writes returns how many API writes the kubelet would have made.
+func (p *Pods) Writes() int { return int(p.writes.Load()) }
+
+// Rendered returns how many renders have ended.
+func (p *Pods) Rendered() int { return int(p.rendered.Load()) }
+
+// Holding returns how many renders Hold holds.
+func (p *Pods) Holding() int { return int(p.holding.Load()) }
+
+// Hold makes renders wait until release is called, except of jobs whose headline begins with QuietPrefix.
+func (p *Pods) Hold() (release func()) {
+	hold := make(chan struct{})
+	p.hold.Store(&hold)
+	return func() {
+		p.hold.Store(nil)
+		close(hold)
+	}
+}
+
+// QuietPrefix begins the headlines of jobs that Hold does not hold.
+const QuietPrefix = "quiet"
+
+// run runs the render pods that the managers create, until ctx ends.
+func (p *Pods) run(ctx context.Context) {
+	defer p.starting.Wait()
+	stops := map[string]context.CancelFunc{}
+	watchAll(ctx, p.client, renderpool.Selector, func(e watch.EventType, pod *corev1.Pod) {
+		key := string(pod.UID)
+		switch {
+		case e == watch.Deleted && stops[key] != nil:
+			stops[key]()
+			delete(stops, key)
+		case e == watch.Added && stops[key] == nil:
+			ctx, stop := context.WithCancel(ctx)
+			stops[key] = stop
+			p.starting.Go(func() {
+				defer stop()
+				if err := p.start(ctx, pod); err != nil && ctx.Err() == nil {
+					fmt.Fprintln(os.Stderr, "render pod", pod.Name+":", err)
+				}
+			})
+		}
+	})
+}
+
+// followManagers keeps leaders up to date until ctx ends.
+func (p *Pods) followManagers(ctx context.Context) {
+	watchAll(ctx, p.client, client.InNamespace(ManagerNamespace), func(e watch.EventType, pod *corev1.Pod) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.leaders, pod.Name)
+		if e != watch.Deleted && pod.Labels[roleLabel] == roleLeader {
+			p.leaders[pod.Name] = pod.Annotations[addressAnnotation]
+		}
+	})
+}
+
+// watchAll calls f for each change of pods until ctx ends.
+func watchAll(ctx context.Context, c client.WithWatch, which client.ListOption, f func(watch.EventType, *corev1.Pod)) {
+	for ctx.Err() == nil {
+		pods, err := c.Watch(ctx, &corev1.PodList{}, which)
+		if err != nil {
+			continue // the API server does not run yet, or not any more
+		}
+		for e := range pods.ResultChan() {
+			if pod, ok := e.Object.(*corev1.Pod); ok {
+				f(e.Type, pod)
+			}
+		}
+	}
+}
+
+// Leaders returns the names of the managers' pods that have the leader's label.
+func (p *Pods) Leaders() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.leaders))
+}
+
+// dial connects to one of the leaders, as a Service does.
+func (p *Pods) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	p.mu.Lock()
+	addresses := slices.Collect(maps.Values(p.leaders))
+	p.mu.Unlock()
+	if len(addresses) == 0 {
+		return nil, errors.New("no manager has the leader's label")
+	}
+	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, addresses[rand.IntN(len(addresses))])
+}
+
+// start does what kubelet and container do: it gets the pod's token, says that the pod runs, renders, and says that the pod has ended.
+func (p *Pods) start(ctx context.Context, pod *corev1.Pod) error {
+	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		Audiences: []string{podspec.Audience}, ExpirationSeconds: new(int64(24 * 3600)),
+		BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID},
+	}}
+	account := &corev1.ServiceAccount{}
+	account.Namespace, account.Name = pod.Namespace, "default"
+	if err := p.client.SubResource("token").Create(ctx, account, token); err != nil {
+		return fmt.Errorf("requesting a token: %w", err)
+	}
+	path := filepath.Join(p.folder, string(pod.UID))
+	if err := os.WriteFile(path, []byte(token.Status.Token), 0o600); err != nil {
+		return err
+	}
+	if err := p.phase(ctx, pod, corev1.PodRunning); err != nil {
+		return err
+	}
+	transport, err := p.transport(pod)
+	if err != nil {
+		return err
+	}
+	c, err := dispatch.New(dispatch.Options{
+		URL: env(pod, "PLATEN_DISPATCH_URL"), TokenFile: path, Renderer: p, Logger: slog.New(slog.DiscardHandler), GoneTimeout: time.Hour,
+		Transport: transport,
+	})
+	if err != nil {
+		return err
+	}
+	p.running.Add(1)
+	err = c.Run(ctx)
+	p.running.Add(-1)
+	return errors.Join(err, p.phase(context.WithoutCancel(ctx), pod, corev1.PodSucceeded))
+}
+
+// phase writes the phase of a pod.
+func (p *Pods) phase(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase) error {
+	p.writes.Add(1)
+	err := p.client.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase)))
+	return client.IgnoreNotFound(err)
+}
+
+// transport returns a transport to the manager like that of a render pod.
+func (p *Pods) transport(pod *corev1.Pod) (http.RoundTripper, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(env(pod, "PLATEN_DISPATCH_CA"))) {
+		return nil, errors.New("the pod has no certificate of the dispatch server's authority")
+	}
+	return &gated{Gate: &p.Gate, RoundTripper: &http.Transport{
+		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
+		DialContext:           p.dial,
+		ResponseHeaderTimeout: wire.PollTimeout + 15*time.Second, IdleConnTimeout: wire.PollTimeout, MaxIdleConnsPerHost: 4,
+		ReadBufferSize: 2 << 10, WriteBufferSize: 2 << 10,
+	}}, nil
+}
+
+func env(pod *corev1.Pod, name string) string {
+	for _, e := range pod.Spec.Containers[0].Env {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	return ""
+}
+
+// Render implements render.Renderer.
+func (p *Pods) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	headline, _ := task.Modifications["headline"].(string)
+	p.mu.Lock()
+	p.taken[headline] = time.Now()
+	p.mu.Unlock()
+	if hold := p.hold.Load(); hold != nil && !strings.HasPrefix(headline, QuietPrefix) {
+		p.holding.Add(1)
+		defer p.holding.Add(-1)
+		select {
+		case <-*hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	for _, out := range task.Files() {
+		out.Width, out.Height = 1200, 630
+		if err := sink.Emit(ctx, out, p.File); err != nil {
+			return nil, err
+		}
+	}
+	p.rendered.Add(1)
+	return nil, nil
+}
+
+// TakenAt returns when a pod has received a job.
+func (p *Pods) TakenAt(headline string) (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.taken[headline]
+	return at, ok
+}
+
+// Gate lets requests through while it is open. Its zero value is open.
+type Gate struct {
+	mu   sync.Mutex
+	open chan struct{}
+}
+
+// Shut closes the gate. It returns a function that opens it.
+func (g *Gate) Shut() (open func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	shut := make(chan struct{})
+	g.open = shut
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.open = nil
+		close(shut)
+	}
+}
+
+// wait returns once the gate is open.
+func (g *Gate) wait(ctx context.Context) error {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	if open == nil {
+		return nil
+	}
+	select {
+	case <-open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// gated sends requests while the gate is open.
+type gated struct {
+	*Gate
+	http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := g.wait(r.Context()); err != nil {
+		return nil, err
+	}
+	return g.RoundTripper.RoundTrip(r)
+}
+
+var _ render.Renderer = (*Pods)(nil)
