@@ -141,6 +141,11 @@ JOBS ?= 500
 bench-chaos: deploy ## Kill the manager, render pods and the simulator at random while jobs run: ROUNDS=20 JOBS=500.
 	go run ./test/bench/chaos -rounds $(ROUNDS) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
 
+.PHONY: bench-scale
+bench-scale: ## Measure how many jobs one manager carries, without a cluster, against the floor: JOBS_FINISHED=1000,5000,10000.
+	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
+	go run ./test/bench/scale $(if $(JOBS_FINISHED),-jobs $(JOBS_FINISHED))
+
 .PHONY: bench-render
 bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
 	@hack/setup browser
