@@ -68,10 +68,10 @@ func Read(source string) Page {
 
 func (p *Page) walk(n *html.Node, lists []string) {
 	if n.Type == html.ElementNode {
-		switch {
-		case n.DataAtom == atom.Template:
+		if n.DataAtom == atom.Template {
 			return // its content is no part of the page
-		case n.DataAtom == atom.Script:
+		}
+		if n.DataAtom == atom.Script {
 			p.Scripted = p.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && strings.Contains(n.FirstChild.Data, "platen.modifications")
 			return
 		}

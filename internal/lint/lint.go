@@ -1,0 +1,314 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lint finds mistakes in templates from their text alone: no browser, no network, no cluster.
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
+	"github.com/platen-dev/platen/internal/values"
+)
+
+// Severity says how bad a finding is.
+type Severity string
+
+const (
+	// Error makes jobs fail, or clients meet another template than they mean.
+	Error Severity = "error"
+	// Warning makes pictures that are seldom meant.
+	Warning Severity = "warning"
+)
+
+// The rules. docs/templates/lint.md describes them.
+const (
+	UnknownBinding  = "unknown-binding"
+	UnusedParameter = "unused-parameter"
+	InvalidDefault  = "invalid-default"
+	DuplicateID     = "duplicate-id"
+	MissingAlt      = "missing-alt"
+	UnreachableFile = "unreachable-file"
+	TemplateIDTaken = "template-id-taken"
+)
+
+const (
+	// maxFindings bounds the findings of a template.
+	maxFindings = 100
+	// maxShown bounds a text of the template in a finding, in bytes.
+	maxShown = 100
+)
+
+// Finding is one mistake.
+type Finding struct {
+	// Rule is the rule's name, such as missing-alt.
+	Rule     string   `json:"rule"`
+	Severity Severity `json:"severity"`
+	// Where is the place in the template: a field, or a page and an element, such as "page front, <img id=logo>".
+	Where string `json:"where"`
+	// Message says what is wrong and what to do.
+	Message string `json:"message"`
+}
+
+// Template returns what is wrong with a template, at most 100 findings: those of its parameters first, then page by page. source returns
+// empty text for a page whose HTML is unknown; what such a page uses is unknown too.
+func Template(template *platenv1alpha1.RenderTemplate, source bindings.HTML) []Finding {
+	l := linter{template: template}
+	whole := true
+	for _, page := range template.Spec.Pages {
+		text := source(page)
+		whole = whole && text != ""
+		l.page(page.Name, text)
+	}
+	l.parameters(whole)
+	return l.findings[:min(len(l.findings), maxFindings)]
+}
+
+// TakenIDs returns a finding for each template of a namespace that shares its templateID with another, by the template's name.
+func TakenIDs(templates []platenv1alpha1.RenderTemplate) map[string]Finding {
+	byID := map[int64][]string{}
+	for _, t := range templates {
+		if id := t.Spec.TemplateID; id != nil {
+			byID[*id] = append(byID[*id], t.Name)
+		}
+	}
+	taken := map[string]Finding{}
+	for id, names := range byID {
+		slices.Sort(names)
+		for _, name := range names {
+			others := slices.DeleteFunc(slices.Clone(names), func(other string) bool { return other == name })
+			if len(others) > 0 {
+				taken[name] = Finding{TemplateIDTaken, Error, "spec.templateID",
+					fmt.Sprintf("%d is also the templateID of %s; REST clients meet only one of them; give each template a number of its own", id, strings.Join(others[:min(len(others), 5)], ", "))}
+			}
+		}
+	}
+	return taken
+}
+
+type linter struct {
+	template *platenv1alpha1.RenderTemplate
+	findings []Finding
+	// used are the parameters that a page binds; scripted tells that a script may use any.
+	used     map[string]bool
+	scripted bool
+}
+
+func (l *linter) add(rule string, severity Severity, where, format string, args ...any) {
+	l.findings = append(l.findings, Finding{rule, severity, where, fmt.Sprintf(format, args...)})
+}
+
+// parameters checks the declared parameters. whole tells whether the HTML of every page is known.
+func (l *linter) parameters(whole bool) {
+	var own []Finding
+	l.findings, own = nil, l.findings
+	for i, p := range l.template.Spec.Parameters {
+		where := fmt.Sprintf("spec.parameters[%d]", i)
+		if p.Default != nil {
+			value, err := values.DecodeValue(p.Default.Raw)
+			if err == nil {
+				_, err = values.Read(values.Type(cmp.Or(p.Type, platenv1alpha1.ParameterText)), value)
+			}
+			if err != nil {
+				l.add(InvalidDefault, Error, where+".default", "parameter '%s': %s", p.Name, err)
+			}
+		}
+		if whole && !l.scripted && !l.used[p.Name] {
+			l.add(UnusedParameter, Warning, where, "no page uses the parameter '%s'; bind it with data-param=%q, or remove it", p.Name, p.Name)
+		}
+	}
+	l.findings = append(l.findings, own...)
+}
+
+// page checks the HTML of one page.
+func (l *linter) page(name, source string) {
+	page := bindings.Read(source)
+	l.scripted = l.scripted || page.Scripted
+	l.bindings(name, page)
+	root, err := html.Parse(strings.NewReader(source))
+	if err != nil {
+		return // only reading fails, and a string can be read
+	}
+	ids := map[string]int{}
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode || inTemplate(n) {
+			continue
+		}
+		where := fmt.Sprintf("page %s, %s", name, element(n))
+		if id := bindings.Attribute(n, "id"); id != "" {
+			switch ids[id]++; {
+			case ids[id] == 2:
+				l.add(DuplicateID, Warning, where, "the id '%s' is used twice; modifications such as %s.color change the first element only", id, id)
+			case ids[id] == 1 && repeated(n):
+				l.add(DuplicateID, Warning, where, "the id '%s' is inside of data-each, which repeats it; use a class", id)
+			}
+		}
+		l.element(n, where)
+	}
+}
+
+// bindings compares what a page binds with the declared parameters.
+func (l *linter) bindings(page string, p bindings.Page) {
+	if l.used == nil {
+		l.used = map[string]bool{}
+	}
+	declared := make([]string, 0, len(l.template.Spec.Parameters))
+	for _, d := range l.template.Spec.Parameters {
+		declared = append(declared, d.Name)
+	}
+	unknown := map[string]bool{}
+	for _, b := range p.Bindings {
+		name, _, _ := strings.Cut(b.Path, ".")
+		l.used[name] = true
+		if len(declared) > 0 && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
+			unknown[name] = true
+			hint := "declare it in spec.parameters"
+			if near := nearest(name, declared); near != "" {
+				hint = fmt.Sprintf("did you mean '%s'?", near)
+			}
+			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)), "the template declares no parameter '%s'; %s", cut(name), hint)
+		}
+	}
+	for _, e := range p.Elements {
+		for _, d := range declared {
+			l.used[d] = l.used[d] || strings.HasPrefix(d, e.ID+".")
+		}
+	}
+}
+
+// styleURL matches the address of a file in a style.
+var styleURL = regexp.MustCompile(`url\(\s*["']?([^"')]+)`)
+
+// element checks one element: its text for people who do not see it, and the addresses of its files.
+func (l *linter) element(n *html.Node, where string) {
+	if n.DataAtom == atom.Img && !slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "alt" }) {
+		l.add(MissingAlt, Warning, where, "the picture has no alt text; a PDF's readers who do not see it learn nothing of it; say what it shows, or alt=\"\" for decoration")
+	}
+	addresses := []string{}
+	if n.DataAtom == atom.Img || n.DataAtom == atom.Script || n.DataAtom == atom.Source || n.DataAtom == atom.Video || n.DataAtom == atom.Audio {
+		addresses = append(addresses, bindings.Attribute(n, "src"))
+	}
+	if n.DataAtom == atom.Link && strings.Contains(strings.ToLower(bindings.Attribute(n, "rel")), "stylesheet") {
+		addresses = append(addresses, bindings.Attribute(n, "href"))
+	}
+	style := bindings.Attribute(n, "style")
+	if n.DataAtom == atom.Style && n.FirstChild != nil {
+		style = n.FirstChild.Data
+	}
+	for _, m := range styleURL.FindAllStringSubmatch(style, -1) {
+		addresses = append(addresses, m[1])
+	}
+	for _, address := range addresses {
+		if reason := unreachable(address); reason != "" {
+			l.add(UnreachableFile, Warning, where, "'%s' cannot be loaded: %s; use an https: or data: URL", cut(address), reason)
+		}
+	}
+}
+
+// unreachable returns why a page can never load an address; empty if it may.
+func unreachable(address string) string {
+	address = strings.TrimSpace(address)
+	if address == "" || strings.HasPrefix(address, "#") {
+		return ""
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil && strings.HasPrefix(strings.ToLower(address), "data:"):
+		return ""
+	case err != nil:
+		return "it is no URL"
+	case u.Scheme == "" && u.Host == "":
+		return "a page has no address of its own, so it has no relative URLs"
+	case u.Scheme == "file":
+		return "a page reads no files of a machine"
+	case u.Host == "localhost" || strings.HasPrefix(u.Host, "localhost:") || strings.HasPrefix(u.Host, "127."):
+		return "a page reaches public addresses only"
+	}
+	return ""
+}
+
+// element returns an element as people find it: <img id=logo>.
+func element(n *html.Node) string {
+	for _, name := range []string{"id", "data-param", "class", "src"} {
+		if value := bindings.Attribute(n, name); value != "" {
+			return fmt.Sprintf("<%s %s=%s>", cut(n.Data), name, cut(value))
+		}
+	}
+	return fmt.Sprintf("<%s>", cut(n.Data))
+}
+
+// cut returns the beginning of a text in one line.
+func cut(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxShown {
+		return strings.ToValidUTF8(text[:maxShown], "") + "…"
+	}
+	return text
+}
+
+func inTemplate(n *html.Node) bool {
+	for a := range n.Ancestors() {
+		if a.DataAtom == atom.Template {
+			return true
+		}
+	}
+	return false
+}
+
+// repeated tells whether an element is repeated by data-each.
+func repeated(n *html.Node) bool {
+	for a := n; a != nil; a = a.Parent {
+		if bindings.Attribute(a, "data-each") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// nearest returns the name that is at most two typing mistakes away; empty if there is none.
+func nearest(name string, names []string) string {
+	distances := map[string]int{}
+	for _, other := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {
+			distances[other] = d
+		}
+	}
+	best := slices.SortedFunc(maps.Keys(distances), func(a, b string) int {
+		return cmp.Or(cmp.Compare(distances[a], distances[b]), strings.Compare(a, b))
+	})
+	if len(best) == 0 {
+		return ""
+	}
+	return best[0]
+}
+
+// distance returns how many letters must be added, removed or replaced to make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := before
+			if a[i] != b[j] {
+				replaced++
+			}
+			before = row[j+1]
+			row[j+1] = min(replaced, before+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,109 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
+)
+
+func TestTemplate(t *testing.T) {
+	headline := []platenv1alpha1.Parameter{{Name: "headline"}}
+	for name, c := range map[string]struct {
+		parameters []platenv1alpha1.Parameter
+		page       string
+		want       []string // RULE SEVERITY WHERE
+		message    string   // part of the first message
+	}{
+		"nothing": {
+			parameters: headline,
+			page:       `<h1 id="title" data-param="headline">x</h1><img alt="" src="https://example.com/a.png"><img alt="Logo" src="data:image/png;base64,AA//8A==">`,
+		},
+		"a binding with a typing mistake": {
+			parameters: headline,
+			page:       `<h1 data-param="headline">x</h1><p data-param="headlnie">x</p><p data-if="!headlnie">y</p>`,
+			want:       []string{`unknown-binding warning page front, data-param="headlnie"`},
+			message:    "the template declares no parameter 'headlnie'; did you mean 'headline'?",
+		},
+		"a binding that is far from all": {
+			parameters: headline,
+			page:       `<h1 data-param="headline">x</h1><p data-if="paid">x</p>`,
+			want:       []string{`unknown-binding warning page front, data-if="paid"`},
+			message:    "declare it in spec.parameters",
+		},
+		"fields of items":    {parameters: headline, page: `<h1 data-param="headline">x</h1><p data-each="headline"><b data-param="price"></b></p>`},
+		"a template without": {page: `<p data-param="anything">x</p>`},
+		"a parameter that no page uses": {
+			parameters: headline, page: `<p>x</p>`, want: []string{"unused-parameter warning spec.parameters[0]"}, message: "no page uses the parameter 'headline'",
+		},
+		"a parameter of a script":  {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
+		"a parameter in an item":   {parameters: headline, page: `<p data-each="rows"><b data-param="headline"></b></p>`, want: []string{`unknown-binding warning page front, data-each="rows"`}},
+		"a page that is not known": {parameters: headline},
+		"a default that does not fit": {
+			parameters: []platenv1alpha1.Parameter{{Name: "paid", Type: "boolean", Default: &apiextensionsv1.JSON{Raw: []byte(`"no"`)}}}, page: `<p data-if="paid">x</p>`,
+			want: []string{"invalid-default error spec.parameters[0].default"}, message: `parameter 'paid': "no" must be true or false`,
+		},
+		"an id that is used twice": {
+			page: `<p id="a">1</p><p id="b">2</p><p id="a">3</p><p id="a">4</p>`,
+			want: []string{"duplicate-id warning page front, <p id=a>"}, message: "the id 'a' is used twice",
+		},
+		"an id that is repeated":   {page: `<ul><li data-each="rows"><b id="a">1</b></li></ul>`, want: []string{"duplicate-id warning page front, <b id=a>"}, message: "inside of data-each"},
+		"a picture without a text": {page: `<img class="logo" src="https://example.com/a.png">`, want: []string{"missing-alt warning page front, <img class=logo>"}},
+		"files that no page loads": {
+			page: `<link rel="stylesheet" href="/site.css"><link rel="icon" href="x.ico"><img alt="" src="logo.png"><img alt="" data-param="logo"><script src="file:///x.js"></script>
+				<style>@font-face { src: url('fonts/a.woff2') } p { background: url("https://example.com/b.png") }</style><p style="background:url(http://localhost:8080/c.png)">x</p>
+				<svg><rect fill="url(#g)" style="fill:url(#g)"/></svg>`,
+			want: []string{
+				"unreachable-file warning page front, <link>", "unreachable-file warning page front, <img src=logo.png>", "unreachable-file warning page front, <script src=file:///x.js>",
+				"unreachable-file warning page front, <style>", "unreachable-file warning page front, <p>",
+			},
+			message: "'/site.css' cannot be loaded: a page has no address of its own",
+		},
+		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template := &platenv1alpha1.RenderTemplate{}
+			template.Spec.Parameters = c.parameters
+			template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTML: c.page}}
+			findings := Template(template, bindings.Inline)
+			var got []string
+			for _, f := range findings {
+				got = append(got, fmt.Sprintf("%s %s %s", f.Rule, f.Severity, f.Where))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Fatalf("findings (-want +got):\n%s", diff)
+			}
+			if len(findings) > 0 && !strings.Contains(findings[0].Message, c.message) {
+				t.Errorf("message %q", findings[0].Message)
+			}
+		})
+	}
+}
+
+func TestFindingsAreBounded(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTML: strings.Repeat(`<img class="`+strings.Repeat("é", 1000)+`">`, 500)}}
+	findings := Template(template, bindings.Inline)
+	if len(findings) != maxFindings || len(findings[0].Where) > 200 {
+		t.Errorf("%d findings, the first at %s", len(findings), findings[0].Where)
+	}
+}
+
+func TestTakenIDs(t *testing.T) {
+	named := func(name string, id *int64) platenv1alpha1.RenderTemplate {
+		return platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: platenv1alpha1.RenderTemplateSpec{TemplateID: id}}
+	}
+	got := TakenIDs([]platenv1alpha1.RenderTemplate{named("a", new(int64(25))), named("b", nil), named("c", new(int64(25))), named("d", new(int64(26))), named("e", nil)})
+	if len(got) != 2 || !strings.Contains(got["a"].Message, "25 is also the templateID of c;") || !strings.Contains(got["c"].Message, "of a;") {
+		t.Errorf("%v", got)
+	}
+}
