@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/webhook"
@@ -32,6 +33,17 @@ type Data struct {
 	Type         string  `json:"type" required:"true" enum:"url,base64"`
 	Format       string  `json:"format" required:"true"`
 	ResponseTime float64 `json:"responseTime" required:"true" description:"Duration of the render in milliseconds."`
+
+	ExtraSizes []ExtraSize `json:"extraSizes,omitempty" description:"The picture in each of response.extraSizes."`
+}
+
+// ExtraSize is a picture in one of response.extraSizes.
+type ExtraSize struct {
+	Name    string `json:"name,omitempty" description:"The name that the request gives the size."`
+	Size    string `json:"size" required:"true"`
+	Width   int32  `json:"width" required:"true" description:"Pixels of the picture."`
+	Height  int32  `json:"height" required:"true"`
+	Content string `json:"content" required:"true" description:"A URL, or a data URL if type is base64."`
 }
 
 // ManyPages is the result of a render of several files.
@@ -51,15 +63,26 @@ type PageData struct {
 	Page    int32  `json:"page" required:"true"`
 	PageID  string `json:"pageId" required:"true"`
 	Content string `json:"content" required:"true" description:"A URL, or a data URL if type is base64."`
+
+	ExtraSizes []ExtraSize `json:"extraSizes,omitempty" description:"The page in each of response.extraSizes."`
 }
 
 // Connection is the result of an upload.
 type Connection struct {
 	Type     string `json:"type" required:"true" enum:"storage"`
-	Provider string `json:"provider" required:"true" enum:"dropbox"`
+	Provider string `json:"provider" required:"true" enum:"dropbox,s3,gcs,azureblob"`
 	Path     Path   `json:"path" required:"true"`
 	Status   string `json:"status" required:"true" enum:"success,error,pending"`
 	Error    string `json:"error,omitempty" description:"Why the upload failed."`
+
+	ExtraSizes []SizePath `json:"extraSizes,omitempty" description:"Where the files of response.extraSizes are."`
+}
+
+// SizePath is the path of a file of an extra size.
+type SizePath struct {
+	Page int32  `json:"page" required:"true"`
+	Size string `json:"size" required:"true"`
+	Path string `json:"path" required:"true"`
 }
 
 // Path is where the files are: a string for one file, a list of PagePath for several, null if the upload failed.
@@ -208,14 +231,14 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 		}
 		warnings = append(warnings, warning)
 	}
-	format, files := string(job.Status.Format), job.Status.Pages
-	several := len(files) > 1
-	if !several {
-		return OnePage{Data{contents[0], kind, format, milliseconds}, warnings, connections(job, several)}
+	format, files := string(job.Status.Format), pictures(job, contents)
+	if len(files) == 1 {
+		data := Data{Content: files[0].Content, Type: kind, Format: format, ResponseTime: milliseconds, ExtraSizes: files[0].ExtraSizes}
+		return OnePage{data, warnings, connections(job, false)}
 	}
 	body := ManyPages{
-		Format: format, Type: kind, ResponseTime: milliseconds, TotalPages: len(files), RenderedPages: len(files),
-		Warnings: warnings, Connections: connections(job, several),
+		Data: files, Format: format, Type: kind, ResponseTime: milliseconds, TotalPages: len(files), RenderedPages: len(files),
+		Warnings: warnings, Connections: connections(job, true),
 	}
 	if n := job.Status.TotalPages; n != nil {
 		body.TotalPages = int(*n)
@@ -223,23 +246,48 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 	if n := job.Status.RenderedPages; n != nil {
 		body.RenderedPages = int(*n)
 	}
-	for i, f := range files {
-		body.Data = append(body.Data, PageData{f.Page, f.PageID, contents[i]})
-	}
 	return body
+}
+
+// pictures returns the files of a job with their contents: one for each page, with its extra sizes in the order of the request.
+func pictures(job *platenv1alpha1.RenderJob, contents []string) (files []PageData) {
+	type id struct {
+		page int32
+		size string
+	}
+	extra := map[id]int{}
+	for i, f := range job.Status.Pages {
+		if size := ptr.Deref(f.ExtraSize, ""); size != "" {
+			extra[id{f.Page, size}] = i
+			continue
+		}
+		files = append(files, PageData{Page: f.Page, PageID: f.PageID, Content: contents[i]})
+	}
+	for n := range files {
+		for _, wanted := range extraSizes(job) {
+			if i, ok := extra[id{files[n].Page, wanted.Size}]; ok {
+				f := job.Status.Pages[i]
+				files[n].ExtraSizes = append(files[n].ExtraSizes, ExtraSize{wanted.Name, wanted.Size, f.Width, f.Height, contents[i]})
+			}
+		}
+	}
+	return files
 }
 
 func connections(job *platenv1alpha1.RenderJob, several bool) (list []Connection) {
 	for _, c := range job.Status.Connections {
 		entry := Connection{Type: string(c.Type), Provider: string(c.Provider), Status: string(c.Status), Error: c.Error}
-		switch {
-		case len(c.Pages) == 0 || c.Status != platenv1alpha1.UploadSuccess:
-		case several:
-			for _, p := range c.Pages {
+		for _, p := range c.Pages {
+			size := ptr.Deref(p.ExtraSize, "")
+			switch {
+			case c.Status != platenv1alpha1.UploadSuccess:
+			case size != "":
+				entry.ExtraSizes = append(entry.ExtraSizes, SizePath{p.Page, size, p.Path})
+			case several:
 				entry.Path.Many = append(entry.Path.Many, PagePath{p.Page, p.Path})
+			default:
+				entry.Path.One = p.Path
 			}
-		default:
-			entry.Path.One = c.Pages[0].Path
 		}
 		list = append(list, entry)
 	}

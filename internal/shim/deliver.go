@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -57,7 +56,7 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 		return err
 	}
 	w.Header().Set("Content-Type", "application/zip")
-	w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": job.FileBaseName() + ".zip"}))
+	w.Header().Set("Content-Disposition", file.Disposition(job.FileBaseName()+".zip"))
 	archive := zip.NewWriter(w)
 	for i, page := range job.Status.Pages {
 		err := s.withFile(r.Context(), first, i, page.ContentURL, func(resp *http.Response) error {
@@ -99,17 +98,17 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	}
 	defer func() { _ = first.Body.Close() }()
 	w.Header().Set("Content-Type", "application/json")
-	for i, page := range job.Status.Pages {
-		before, after, found := bytes.Cut(text, []byte(placeholders[i]))
-		if !found {
-			return io.ErrUnexpectedEOF
+	for {
+		i, before, after := nextPlaceholder(text, placeholders)
+		if i < 0 {
+			break
 		}
 		text = after
 		if _, err := fmt.Fprintf(w, "%sdata:%s;base64,", before, file.Format(job.Status.Format).ContentType()); err != nil { //nolint:gosec // JSON, by its type and its escapes
 			return err
 		}
 		encoder := base64.NewEncoder(base64.StdEncoding, w)
-		err := s.withFile(r.Context(), first, i, page.ContentURL, func(resp *http.Response) error {
+		err := s.withFile(r.Context(), first, i, job.Status.Pages[i].ContentURL, func(resp *http.Response) error {
 			_, err := io.Copy(encoder, resp.Body)
 			return err
 		})
@@ -122,6 +121,21 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	}
 	_, err = w.Write(append(text, '\n'))
 	return err
+}
+
+// nextPlaceholder returns the index of the placeholder that comes first in a text, and the text before and after it; -1 if there is none.
+// The extra sizes of a page are beside it in an answer, and after all pages in a job.
+func nextPlaceholder(text []byte, placeholders []string) (index int, before, after []byte) {
+	index, at := -1, len(text)
+	for i, placeholder := range placeholders {
+		if found := bytes.Index(text[:at], []byte(placeholder)); found >= 0 {
+			index, at = i, found
+		}
+	}
+	if index < 0 {
+		return index, text, nil
+	}
+	return index, text[:at], text[at+len(placeholders[index]):]
 }
 
 // withFile calls use with the answer that holds file i. The first one is open already.

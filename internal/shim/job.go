@@ -9,13 +9,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"strconv"
+	"fmt"
+	"slices"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/values"
 	"github.com/platen-dev/platen/internal/webhook"
 )
@@ -33,6 +36,8 @@ const (
 	digestAnnotation = "platen.dev/request-sha256"
 	// typeAnnotation holds response.type.
 	typeAnnotation = "platen.dev/response-type"
+	// sizesAnnotation holds response.extraSizes as a JSON list of NamedSize, in the order of the request.
+	sizesAnnotation = "platen.dev/extra-sizes"
 	// warningsAnnotation holds the warnings about the request itself, as a JSON list.
 	warningsAnnotation = "platen.dev/request-warnings"
 )
@@ -51,12 +56,19 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		name := sha256.Sum256([]byte(c.User.Username + "\n" + key))
 		job.GenerateName, job.Name = "", "rest-"+hex.EncodeToString(name[:10])
 	}
-	if len(warnings) > 0 {
+	if warnings = append(warnings, limitations(r)...); len(warnings) > 0 {
 		text, err := json.Marshal(warnings)
 		if err != nil {
 			return nil, err
 		}
 		job.Annotations[warningsAnnotation] = string(text)
+	}
+	if len(job.Spec.Output.ExtraSizes) > 0 {
+		text, err := json.Marshal(r.Response.ExtraSizes)
+		if err != nil {
+			return nil, err
+		}
+		job.Annotations[sizesAnnotation] = string(text)
 	}
 	if hook := cmp.Or(r.Webhook, r.WebhookURL); hook != "" {
 		job.Annotations[webhook.URLAnnotation] = hook
@@ -69,6 +81,18 @@ func requestWarnings(job *platenv1alpha1.RenderJob) (warnings []Warning) {
 	// Invalid JSON can only come from someone who may write the job, so ignoring it harms nobody else.
 	_ = json.Unmarshal([]byte(job.Annotations[warningsAnnotation]), &warnings)
 	return warnings[:min(len(warnings), maxWarnings)]
+}
+
+// extraSizes returns the extra sizes of the request, or those of a job that comes from elsewhere.
+func extraSizes(job *platenv1alpha1.RenderJob) (sizes ExtraSizes) {
+	var list []NamedSize
+	_ = json.Unmarshal([]byte(job.Annotations[sizesAnnotation]), &list) // as for warnings
+	if list == nil {
+		for _, size := range job.Spec.Output.ExtraSizes {
+			list = append(list, NamedSize{Size: string(size)})
+		}
+	}
+	return list
 }
 
 // digits returns a JSON object in which every number has the digits that the caller sent: the API server keeps 64 bits of a number.
@@ -91,28 +115,30 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 		Output: platenv1alpha1.OutputSpec{
 			Format:   platenv1alpha1.Format(r.Response.Format),
 			FileName: platenv1alpha1.FileName(r.Response.FileName),
-			Quality:  r.Response.Quality,
-			Pages:    r.Response.IncludePages,
+			Quality:  int32(r.Response.Quality),
+			Size:     platenv1alpha1.PageSize(plainSize(r.Response.Size)),
 		},
+	}
+	for _, page := range r.Response.IncludePages {
+		s.Output.Pages = append(s.Output.Pages, int32(page))
 	}
 	if raw := r.Modifications.RawMessage; len(raw) > 0 && string(raw) != "null" {
 		s.Modifications = &apiextensionsv1.JSON{Raw: digits(raw)}
 	}
 	if scale := r.Response.Scale; scale != nil {
-		s.Output.Scale = strconv.FormatFloat(*scale, 'f', -1, 64)
+		s.Output.Scale = scale.decimal(4)
 	}
 	switch r.Response.Format {
 	case string(platenv1alpha1.FormatPDF):
-		a, b := r.PDFOptions, r.Response.PDFOptions
-		s.Output.PDF = platenv1alpha1.PDFOptions{
-			Margin: cmp.Or(a.Margin, b.Margin), RangeFrom: cmp.Or(a.RangeFrom, b.RangeFrom), RangeTo: cmp.Or(a.RangeTo, b.RangeTo), DPI: cmp.Or(a.DPI, b.DPI),
-		}
-	case string(platenv1alpha1.FormatMP4), string(platenv1alpha1.FormatGIF):
-		a, b := r.VideoOptions, r.Response.VideoOptions
-		s.Output.Quality = cmp.Or(s.Output.Quality, a.Quality, b.Quality)
-		s.Output.Video = platenv1alpha1.VideoOptions{FPS: cmp.Or(a.FPS, b.FPS), Loop: cmp.Or(a.Loop, b.Loop)}
-		if duration := cmp.Or(a.Duration, b.Duration); duration != 0 {
-			s.Output.Video.Duration = strconv.FormatFloat(duration, 'f', -1, 64)
+		s.Output.PDF = pdfSpec(r.PDFOptions, r.Response.PDFOptions)
+	case string(platenv1alpha1.FormatMP4), string(platenv1alpha1.FormatWebM), string(platenv1alpha1.FormatGIF):
+		s.Output.Quality = cmp.Or(s.Output.Quality, int32(r.VideoOptions.Quality), int32(r.Response.VideoOptions.Quality))
+		s.Output.Video = videoSpec(r.VideoOptions, r.Response.VideoOptions)
+	default:
+		for _, extra := range r.Response.ExtraSizes {
+			if size := platenv1alpha1.PageSize(extra.Size); !slices.Contains(s.Output.ExtraSizes, size) {
+				s.Output.ExtraSizes = append(s.Output.ExtraSizes, size)
+			}
 		}
 	}
 	// An empty list stays nil, because a request without connections uploads to every automatic connection.
@@ -122,6 +148,68 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 		})
 	}
 	return s
+}
+
+// pdfSpec translates options. a has precedence.
+func pdfSpec(a, b PDFOptions) platenv1alpha1.PDFOptions {
+	return platenv1alpha1.PDFOptions{
+		Margin: cmp.Or(a.Margin, b.Margin), RangeFrom: int32(cmp.Or(a.RangeFrom, b.RangeFrom)), RangeTo: int32(cmp.Or(a.RangeTo, b.RangeTo)),
+		DPI: int32(cmp.Or(a.DPI, b.DPI)), ColorMode: platenv1alpha1.ColorMode(strings.ToLower(cmp.Or(a.ColorMode, b.ColorMode))),
+	}
+}
+
+// videoSpec translates options. a has precedence. Of the transitions, only a fade between pages of one file remains.
+func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
+	v := platenv1alpha1.VideoOptions{
+		FPS: int32(cmp.Or(a.FPS, b.FPS)), Loop: cmp.Or(a.Loop, b.Loop), CombinePages: cmp.Or(a.CombinePages, b.CombinePages),
+	}
+	if duration := cmp.Or(a.Duration, b.Duration); duration != 0 {
+		v.Duration = duration.decimal(3)
+	}
+	if start := cmp.Or(a.TrimStart, b.TrimStart); start != nil {
+		v.TrimStart = start.decimal(3)
+	}
+	if end := cmp.Or(a.TrimEnd, b.TrimEnd); end != nil {
+		v.TrimEnd = end.decimal(3)
+	}
+	if strings.EqualFold(cmp.Or(a.PageTransition, b.PageTransition), string(platenv1alpha1.TransitionFade)) && ptr.Deref(v.CombinePages, false) {
+		v.PageTransition = platenv1alpha1.TransitionFade
+		if length := cmp.Or(a.PageTransitionDuration, b.PageTransitionDuration); length != 0 {
+			v.PageTransitionDuration = length.decimal(3)
+		}
+	}
+	return v
+}
+
+// limitations returns warnings about what a request asks for and its format cannot have.
+func limitations(r Request) (warnings []Warning) {
+	format := file.Format(r.Response.Format)
+	if len(r.Response.ExtraSizes) > 0 && (format == "pdf" || format.IsVideo()) {
+		warnings = append(warnings, Warning{
+			Title:   "Field 'response.extraSizes' was ignored",
+			Details: "extra sizes are for png, jpg, jpeg, webp and avif; ask for each size of a " + r.Response.Format + " with response.size",
+		})
+	}
+	if !format.IsVideo() {
+		return warnings
+	}
+	a, b := r.VideoOptions, r.Response.VideoOptions
+	if muted := cmp.Or(a.Muted, b.Muted); muted != nil && !*muted {
+		warnings = append(warnings, Warning{Title: "The video has no sound", Details: "videoOptions.muted is false, but Platen records no sound"})
+	}
+	if loop := cmp.Or(a.Loop, b.Loop); ptr.Deref(loop, false) && format != "gif" {
+		warnings = append(warnings, Warning{Title: "Field 'videoOptions.loop' was ignored", Details: "only a gif says whether it repeats; a player decides for " + r.Response.Format})
+	}
+	switch transition := strings.ToLower(cmp.Or(a.PageTransition, b.PageTransition)); {
+	case transition == "" || transition == string(platenv1alpha1.TransitionNone):
+	case transition != string(platenv1alpha1.TransitionFade):
+		warnings = append(warnings, Warning{
+			Title: fmt.Sprintf("Field 'videoOptions.pageTransition' was ignored: '%.100s' is not supported", transition), Details: "pages follow each other with a cut; use fade or none",
+		})
+	case !ptr.Deref(cmp.Or(a.CombinePages, b.CombinePages), false):
+		warnings = append(warnings, Warning{Title: "Field 'videoOptions.pageTransition' was ignored", Details: "each page has a file of its own; set videoOptions.combinePages"})
+	}
+	return warnings
 }
 
 // inRequestWords replaces the names of a RenderJob's fields in a message by those of the request.

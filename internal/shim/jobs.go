@@ -48,7 +48,7 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) erro
 	if !slices.Contains([]string{"", queued, processing, succeeded, failed, canceled}, wanted) {
 		return &codeError{http.StatusBadRequest, "invalid-status-filter", "status: must be queued, processing, succeeded, failed or canceled"}
 	}
-	limit, err := number(query.Get("limit"), "limit", defaultJobs, maxJobs)
+	limit, err := queryNumber(query.Get("limit"), "limit", defaultJobs, maxJobs)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) erro
 	return nil
 }
 
-// number reads a number from 1 to most from the query.
-func number(text, name string, defaultValue, most int) (int, error) {
+// queryNumber reads a number from 1 to most from the query.
+func queryNumber(text, name string, defaultValue, most int) (int, error) {
 	if text == "" {
 		return defaultValue, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,6 +95,9 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if err != nil {
 		return nil, "", err
 	}
+	if err := checkProviders(r.Context(), c, request.Connections); err != nil {
+		return nil, "", err
+	}
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
@@ -104,6 +108,39 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 		return nil, "", err
 	}
 	return job, request.Response.Mode, s.create(r.Context(), c, job)
+}
+
+// checkProviders returns an error for a provider other than Dropbox that the workspace has no connection to. If the caller may not list
+// connections, the job says what is missing.
+func checkProviders(ctx context.Context, c caller, wanted []ConnectionOptions) error {
+	other := slices.IndexFunc(wanted, func(o ConnectionOptions) bool { return o.Provider != string(platenv1alpha1.ProviderDropbox) })
+	if other < 0 {
+		return nil
+	}
+	api, err := c.Client()
+	if err != nil {
+		return err
+	}
+	known := []string{string(platenv1alpha1.ProviderDropbox)}
+	connections := &platenv1alpha1.StorageConnectionList{}
+	err = api.List(ctx, connections, client.InNamespace(c.namespace))
+	switch {
+	case apierrors.IsForbidden(err):
+		known = append(known, string(platenv1alpha1.ProviderS3), string(platenv1alpha1.ProviderGCS), string(platenv1alpha1.ProviderAzureBlob))
+	case err != nil:
+		return err
+	}
+	for _, connection := range connections.Items {
+		known = append(known, string(connection.Spec.Provider))
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	for i, o := range wanted[other:] {
+		if !slices.Contains(known, o.Provider) {
+			return &FieldError{fmt.Sprintf("connections[%d].provider", other+i), fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))}
+		}
+	}
+	return nil
 }
 
 // cachePolicy reads the query's cache.

@@ -33,37 +33,63 @@ type RenderOptions struct {
 	Response      ResponseOptions     `json:"response"`
 	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Default: to every automatic connection of the workspace."`
 	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be in response."`
-	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4 and gif. May also be in response."`
+	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4, webm and gif. May also be in response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`
 	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name for webhook."`
 	Source        string              `json:"source,omitempty" description:"The SDK's name; ignored."`
+	Publish       any                 `json:"publish,omitempty" warn:"Platen publishes to no social networks; upload through a connection, and publish from there or from a webhook"`
 }
 
 // PDFOptions apply to format pdf.
 type PDFOptions struct {
 	Margin    string `json:"margin,omitempty" description:"Margin around each page with its unit, such as 20px."`
-	RangeFrom int32  `json:"rangeFrom,omitempty" description:"First page that is printed, from 1."`
-	RangeTo   int32  `json:"rangeTo,omitempty" description:"Last page that is printed."`
-	DPI       int32  `json:"dpi,omitempty" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
+	RangeFrom Whole  `json:"rangeFrom,omitempty" description:"First page that is printed, from 1."`
+	RangeTo   Whole  `json:"rangeTo,omitempty" description:"Last page that is printed."`
+	DPI       Whole  `json:"dpi,omitempty" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
+	ColorMode string `json:"colorMode,omitempty" enum:"rgb,cmyk" description:"Default rgb. The document is rgb for cmyk too, with a warning."`
 }
 
-// VideoOptions apply to formats mp4 and gif.
+// VideoOptions apply to formats mp4, webm and gif.
 type VideoOptions struct {
-	FPS      int32   `json:"fps,omitempty" description:"Frames per second, 1 to 30."`
-	Duration float64 `json:"duration,omitempty" description:"Seconds of each page, 0.1 to 60."`
-	Quality  int32   `json:"quality,omitempty" description:"1 to 100."`
-	Muted    bool    `json:"muted,omitempty" description:"Accepted: pages have no sound."`
-	Loop     *bool   `json:"loop,omitempty" description:"Whether a gif restarts at its end. Default true."`
+	FPS                    Whole    `json:"fps,omitempty" description:"Frames per second, 1 to 30. Default 30, and 15 for gif."`
+	Duration               Decimal  `json:"duration,omitempty" description:"Seconds of each page, 0.1 to 60. Default: as long as its animations."`
+	TrimStart              *Decimal `json:"trimStart,omitempty" description:"Time of each page at which its video begins, in seconds. Default 0."`
+	TrimEnd                *Decimal `json:"trimEnd,omitempty" description:"Time of each page at which its video ends; duration does not count then."`
+	Quality                Whole    `json:"quality,omitempty" description:"1 to 100."`
+	Muted                  *bool    `json:"muted,omitempty" description:"Films have no sound: false is answered with a warning."`
+	Loop                   *bool    `json:"loop,omitempty" description:"Whether a gif restarts at its end. Default true. For mp4 and webm, true is answered with a warning."`
+	CombinePages           *bool    `json:"combinePages,omitempty" description:"All pages in one file. Default false: a file each."`
+	PageTransition         string   `json:"pageTransition,omitempty" description:"With combinePages: fade or none. Any other is a cut, with a warning. Default none."`
+	PageTransitionDuration Decimal  `json:"pageTransitionDuration,omitempty" description:"Seconds of a fade, 0.1 to 2. Default 0.5."`
+	subtitles
+}
+
+// subtitles are options of the public API that Platen does not have.
+type subtitles struct {
+	SubtitleSource       any `json:"subtitleSource,omitempty" warn:"films have no subtitles; put the text into the template's pages"`
+	SubtitleFontSize     any `json:"subtitleFontSize,omitempty" warn:"films have no subtitles"`
+	SubtitleFontWeight   any `json:"subtitleFontWeight,omitempty" warn:"films have no subtitles"`
+	SubtitleFontFamily   any `json:"subtitleFontFamily,omitempty" warn:"films have no subtitles"`
+	SubtitleColor        any `json:"subtitleColor,omitempty" warn:"films have no subtitles"`
+	SubtitleBackground   any `json:"subtitleBackground,omitempty" warn:"films have no subtitles"`
+	SubtitlePosition     any `json:"subtitlePosition,omitempty" warn:"films have no subtitles"`
+	SubtitleOffset       any `json:"subtitleOffset,omitempty" warn:"films have no subtitles"`
+	SubtitleBottom       any `json:"subtitleBottom,omitempty" warn:"films have no subtitles"`
+	SubtitlePaddingX     any `json:"subtitlePaddingX,omitempty" warn:"films have no subtitles"`
+	SubtitlePaddingY     any `json:"subtitlePaddingY,omitempty" warn:"films have no subtitles"`
+	SubtitleBorderRadius any `json:"subtitleBorderRadius,omitempty" warn:"films have no subtitles"`
 }
 
 // ResponseOptions say what the caller gets back.
 type ResponseOptions struct {
 	Type         string       `json:"type,omitempty" enum:"url,base64,binary" description:"url: URLs of the files. base64: data URLs. binary: the file itself, or a ZIP archive of several. Default url, and base64 for /v1/generate."`
-	Format       string       `json:"format,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,gif" description:"Default png, and pdf for /v1/generate/pdfs."`
+	Format       string       `json:"format,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for /v1/generate/pdfs."`
 	FileName     string       `json:"fileName,omitempty" description:"Name without extension. Default: the job's id."`
-	Scale        *float64     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
-	Quality      int32        `json:"quality,omitempty" description:"1 to 100. Default 90."`
-	IncludePages []int32      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
+	Scale        *Decimal     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
+	Size         string       `json:"size,omitempty" description:"Size of the pages in CSS pixels, such as 1080x1920, or a preset's name, such as instagram-story. Default: the template's own."`
+	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
+	Quality      Whole        `json:"quality,omitempty" description:"1 to 100. Default 90."`
+	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
 	PDFOptions   PDFOptions   `json:"pdfOptions"`
 	VideoOptions VideoOptions `json:"videoOptions"`
@@ -72,7 +98,7 @@ type ResponseOptions struct {
 // ConnectionOptions name a connection of the workspace.
 type ConnectionOptions struct {
 	Type     string `json:"type" required:"true" enum:"storage"`
-	Provider string `json:"provider" required:"true" enum:"dropbox"`
+	Provider string `json:"provider" required:"true" enum:"dropbox,s3,gcs,azureblob" description:"dropbox, or the provider of one of the workspace's connections."`
 	Folder   string `json:"folder,omitempty" description:"Default: the connection's default folder. A missing folder is created."`
 }
 
@@ -96,8 +122,119 @@ func (TemplateID) JSONSchemaBytes() ([]byte, error) {
 	return []byte(`{"type":["integer","string"],"description":"A template's spec.templateID, as a number or digits, or its name."}`), nil
 }
 
-// Object is a JSON object in its original form.
+// Whole is a whole number, also as a string of digits: some clients send what people typed.
+type Whole int32
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (w *Whole) UnmarshalJSON(data []byte) error {
+	text := number(data)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	*w = Whole(n)
+	return err
+}
+
+// Decimal is a number, also as a string of digits.
+type Decimal float64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Decimal) UnmarshalJSON(data []byte) error {
+	text := number(data)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	*d = Decimal(n)
+	return err
+}
+
+// decimal returns a number of at most the given digits behind the point.
+func (d Decimal) decimal(digits int) string {
+	text := strconv.FormatFloat(float64(d), 'f', digits, 64)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
+// number returns the digits of a JSON number, or of a string; empty for null, and for a string that is empty or says null.
+func number(value []byte) string {
+	text := strings.TrimSpace(strings.Trim(string(value), `"`))
+	if text == "null" {
+		return ""
+	}
+	return text
+}
+
+// ExtraSizes are sizes, some with names: an array of sizes, or an object from names to sizes.
+type ExtraSizes []NamedSize
+
+// NamedSize is a size with the name that the caller gives it.
+type NamedSize struct {
+	Name string `json:"name,omitempty"`
+	Size string `json:"size"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. The sizes of an object are in the order of their names.
+func (e *ExtraSizes) UnmarshalJSON(data []byte) error {
+	*e = nil
+	if data[0] != '{' {
+		var list []string
+		err := json.Unmarshal(data, &list)
+		for _, size := range list {
+			*e = append(*e, NamedSize{Size: plainSize(size)})
+		}
+		return err
+	}
+	var names map[string]string
+	err := json.Unmarshal(data, &names)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		*e = append(*e, NamedSize{name, plainSize(names[name])})
+	}
+	return err
+}
+
+// JSONSchemaBytes implements jsonschema.RawExposer.
+func (ExtraSizes) JSONSchemaBytes() ([]byte, error) {
+	return []byte(`{"type":["array","object"],"items":{"type":"string"},"additionalProperties":{"type":"string"},
+		"description":"Sizes in which every picture is made too, like size: an array, or an object from names to sizes. Images only."}`), nil
+}
+
+// plainSize returns a size as spec.output spells it.
+func plainSize(size string) string { return strings.ToLower(strings.TrimSpace(size)) }
+
+// Object is a JSON object in its original form. An array of objects with a name and a text, src or value becomes an object; so does an
+// empty array, which is PHP's empty object.
 type Object struct{ json.RawMessage }
+
+// namedValue is an entry of an array of modifications.
+type namedValue struct {
+	Name  string          `json:"name"`
+	Text  json.RawMessage `json:"text"`
+	Src   json.RawMessage `json:"src"`
+	Value json.RawMessage `json:"value"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *Object) UnmarshalJSON(data []byte) error {
+	if data[0] != '[' {
+		return o.RawMessage.UnmarshalJSON(data)
+	}
+	var list []namedValue
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	object := map[string]json.RawMessage{}
+	for _, entry := range list {
+		for _, value := range []json.RawMessage{entry.Text, entry.Src, entry.Value} {
+			if value != nil {
+				object[entry.Name] = value
+			}
+		}
+	}
+	text, err := encode(object)
+	o.RawMessage = text
+	return err
+}
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (Object) JSONSchemaBytes() ([]byte, error) {
@@ -115,22 +252,19 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if !json.Valid(body) || bytes.TrimSpace(body)[0] != '{' {
 		return target, nil, &FieldError{"body", "must be a JSON object"}
 	}
-	unknown, err := inspect(body, reflect.TypeFor[T](), "")
+	ignored, err := inspect(body, reflect.TypeFor[T](), "")
 	if err != nil {
 		return target, nil, err
 	}
 	if err := json.Unmarshal(body, &target); err != nil {
 		return target, nil, &FieldError{"body", "must be a JSON object of this request's fields"}
 	}
-	for _, name := range unknown[:min(len(unknown), maxWarnings)] {
-		warnings = append(warnings, Warning{Title: fmt.Sprintf("Field '%.100s' is not known and was ignored", name)})
-	}
-	return target, warnings, nil
+	return target, ignored[:min(len(ignored), maxWarnings)], nil
 }
 
-// inspect compares valid JSON with its Go type. It returns the fields that the type does not have, and an error with the full path of a
-// value of the wrong type. encoding/json does neither.
-func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []string, err error) {
+// inspect compares valid JSON with its Go type. It returns a warning for each field that the type does not have or that has the tag warn,
+// and an error with the full path of a value of the wrong type. encoding/json does neither.
+func inspect(value json.RawMessage, kind reflect.Type, path string) (ignored []Warning, err error) {
 	value = bytes.TrimSpace(value)
 	if string(value) == "null" {
 		return nil, nil // as if the field were missing
@@ -138,10 +272,29 @@ func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []s
 	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
 	switch kind {
 	case reflect.TypeFor[Object]():
-		if value[0] != '{' {
+		if value[0] != '{' && !isNamedValues(value) {
 			return nil, wrong("an object")
 		}
 		return nil, nil
+	case reflect.TypeFor[ExtraSizes]():
+		switch value[0] {
+		case '[':
+			return inspect(value, reflect.TypeFor[[]string](), path)
+		case '{':
+			return nil, inspectTexts(value, path)
+		}
+		return nil, wrong("an array of sizes, or an object from names to sizes")
+	case reflect.TypeFor[Whole](), reflect.TypeFor[Decimal]():
+		if value[0] == '"' {
+			text := number(value)
+			if text == "" {
+				return nil, nil
+			}
+			if _, err := inspect(json.RawMessage(text), kind, path); err != nil || !json.Valid([]byte(text)) {
+				return nil, wrong(map[bool]string{true: "a whole number", false: "a number"}[kind == reflect.TypeFor[Whole]()])
+			}
+			return nil, nil
+		}
 	case reflect.TypeFor[TemplateID]():
 		if _, err := strconv.ParseInt(string(value), 10, 64); err != nil && value[0] != '"' {
 			return nil, wrong("a whole number or a string")
@@ -166,9 +319,9 @@ func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []s
 			if err != nil {
 				return nil, err
 			}
-			unknown = append(unknown, more...)
+			ignored = append(ignored, more...)
 		}
-		return unknown, nil
+		return ignored, nil
 	case reflect.String:
 		if value[0] != '"' {
 			return nil, wrong("a string")
@@ -191,7 +344,7 @@ func inspect(value json.RawMessage, kind reflect.Type, path string) (unknown []s
 	return nil, nil
 }
 
-func inspectFields(object json.RawMessage, kind reflect.Type, path string) (unknown []string, err error) {
+func inspectFields(object json.RawMessage, kind reflect.Type, path string) (ignored []Warning, err error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(object, &given); err != nil {
 		return nil, &FieldError{path, "must be an object"}
@@ -207,16 +360,43 @@ func inspectFields(object json.RawMessage, kind reflect.Type, path string) (unkn
 			return !f.Anonymous && strings.EqualFold(known, name)
 		})
 		if at < 0 {
-			unknown = append(unknown, full)
+			ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' is not known and was ignored", full)})
+			continue
+		}
+		if reason := fields[at].Tag.Get("warn"); reason != "" {
+			if string(value) != "null" {
+				ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' is not supported and was ignored", full), Details: reason})
+			}
 			continue
 		}
 		more, err := inspect(value, fields[at].Type, full)
 		if err != nil {
 			return nil, err
 		}
-		unknown = append(unknown, more...)
+		ignored = append(ignored, more...)
 	}
-	return unknown, nil
+	return ignored, nil
+}
+
+// inspectTexts returns an error if a value of a JSON object is not a string.
+func inspectTexts(object json.RawMessage, path string) error {
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(object, &given); err != nil {
+		return &FieldError{path, "must be an object"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, err := inspect(given[name], reflect.TypeFor[string](), fmt.Sprintf("%s.%.100s", path, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isNamedValues reports whether a JSON array can become an Object.
+func isNamedValues(array json.RawMessage) bool {
+	var list []namedValue
+	return array[0] == '[' && json.Unmarshal(array, &list) == nil &&
+		!slices.ContainsFunc(list, func(entry namedValue) bool { return entry.Name == "" })
 }
 
 // jsonType returns the name of a value's type, or the value itself if it is a number or a boolean.
@@ -248,9 +428,6 @@ func (r *Request) check() error {
 	for i, c := range r.Connections {
 		if c.Type != string(platenv1alpha1.ConnectionStorage) {
 			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
-		}
-		if c.Provider != string(platenv1alpha1.ProviderDropbox) {
-			return &FieldError{fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' must be dropbox", c.Provider)}
 		}
 	}
 	for name, text := range map[string]string{"webhook": r.Webhook, "webhook_url": r.WebhookURL} {

@@ -4,8 +4,10 @@
 package shim
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -35,16 +37,22 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":{"quality":1.5}}`:                                          "response.quality: must be a whole number, not 1.5",
 		`{"templateId":1,"response":{"quality":1e99}}`:                                         "response.quality: must be a whole number, not 1e99",
 		`{"templateId":1,"response":[]}`:                                                       "response: must be an object, not an array",
-		`{"templateId":1,"response":{"includePages":[1,"2"]}}`:                                 "response.includePages[1]: must be a whole number, not a string",
+		`{"templateId":1,"response":{"includePages":[1,"two"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
+		`{"templateId":1,"response":{"includePages":[1,"2.5"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
+		`{"templateId":1,"response":{"extraSizes":"story"}}`:                                   "response.extraSizes: must be an array of sizes, or an object from names to sizes, not a string",
+		`{"templateId":1,"response":{"extraSizes":["story",1]}}`:                               "response.extraSizes[1]: must be a string, not 1",
+		`{"templateId":1,"response":{"extraSizes":{"a":{"width":1}}}}`:                         "response.extraSizes.a: must be a string, not an object",
+		`{"templateId":1,"response":{"size":{"width":1}}}`:                                     "response.size: must be a string, not an object",
+		`{"templateId":1,"videoOptions":{"trimStart":"soon"}}`:                                 "videoOptions.trimStart: must be a number, not a string",
 		`{"templateId":1,"response":{"includePages":3}}`:                                       "response.includePages: must be an array, not 3",
-		`{"templateId":1,"response":{"pdfOptions":{"dpi":"300"}}}`:                             "response.pdfOptions.dpi: must be a whole number, not a string",
+		`{"templateId":1,"response":{"pdfOptions":{"dpi":"many"}}}`:                            "response.pdfOptions.dpi: must be a whole number, not a string",
 		`{"templateId":1,"videoOptions":{"loop":"yes"}}`:                                       "videoOptions.loop: must be true or false, not a string",
 		`{"templateId":1,"response":{"type":"file"}}`:                                          "response.type: 'file' must be url, base64 or binary",
 		`{"templateId":1,"response":{"mode":"later"}}`:                                         "response.mode: 'later' must be sync or async",
+		`{"templateId":1,"modifications":[{"text":"no name"}]}`:                                "modifications: must be an object, not an array",
 		`{"templateId":1,"modifications":[1]}`:                                                 "modifications: must be an object, not an array",
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","folder":{}}]}`: "connections[0].folder: must be a string, not an object",
 		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:                "connections[0].type: 'mail' must be storage",
-		`{"templateId":1,"connections":[{"type":"storage","provider":"floppy"}]}`:              "connections[0].provider: 'floppy' must be dropbox",
 		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                                      "webhook: must be an http or https URL of at most 2048 characters, without a user name",
 		`{"templateId":1,"webhook_url":"https://me:secret@example.com/"}`:                      "webhook_url: must be an http or https URL of at most 2048 characters, without a user name",
 	} {
@@ -173,6 +181,189 @@ func TestSpec(t *testing.T) {
 	}
 	if spec(Request{}, "banner").Connections != nil {
 		t.Error("a request without connections must stay without, so that automatic connections upload")
+	}
+}
+
+// Requests as clients that others wrote send them.
+func TestRequestsOfClients(t *testing.T) {
+	for name, c := range map[string]struct {
+		body     string
+		want     platenv1alpha1.OutputSpec
+		warnings []string
+	}{
+		"a command line's": {
+			body: `{"templateId":"25","modifications":{},"source":"cli","response":{"format":"mp4","type":"url","includePages":["1","3"]},"videoOptions":{"loop":false,"muted":false,"trimStart":1.5,"trimEnd":4}}`,
+			want: platenv1alpha1.OutputSpec{
+				Format: "mp4", Pages: []int32{1, 3}, Video: platenv1alpha1.VideoOptions{Loop: new(false), TrimStart: "1.5", TrimEnd: "4"},
+			},
+			warnings: []string{"The video has no sound"},
+		},
+		"a workflow's picture": {
+			body: `{"templateId":25,"modifications":{"a":"b"},"source":"workflow","response":{"format":"webp","type":"binary","scale":2,"size":"Instagram-Story","extraSizes":["og-image","300x250","og-image"],"fileName":"x"}}`,
+			want: platenv1alpha1.OutputSpec{Format: "webp", Scale: "2", Size: "instagram-story", ExtraSizes: []platenv1alpha1.PageSize{"og-image", "300x250"}, FileName: "x"},
+		},
+		"a workflow's document": {
+			body: `{"templateId":25,"response":{"format":"pdf","type":"url","extraSizes":["og-image"],"pdfOptions":{"dpi":300,"margin":"20px","colorMode":"cmyk","rangeFrom":1,"rangeTo":2}}}`,
+			want: platenv1alpha1.OutputSpec{
+				Format: "pdf", PDF: platenv1alpha1.PDFOptions{DPI: 300, Margin: "20px", ColorMode: "cmyk", RangeFrom: 1, RangeTo: 2},
+			},
+			warnings: []string{"Field 'response.extraSizes' was ignored"},
+		},
+		"every video option": {
+			body: `{"templateId":25,"response":{"format":"webm"},"videoOptions":{"fps":30,"quality":80,"trimStart":0,"trimEnd":20,"duration":8,"muted":true,"loop":true,
+				"subtitleSource":"https://x/s.srt","subtitleColor":"#fff","combinePages":true,"pageTransition":"fade","pageTransitionDuration":0.5}}`,
+			want: platenv1alpha1.OutputSpec{Format: "webm", Quality: 80, Video: platenv1alpha1.VideoOptions{
+				FPS: 30, Duration: "8", TrimStart: "0", TrimEnd: "20", Loop: new(true), CombinePages: new(true), PageTransition: "fade", PageTransitionDuration: "0.5",
+			}},
+			warnings: []string{
+				"Field 'videoOptions.subtitleColor' is not supported and was ignored", "Field 'videoOptions.subtitleSource' is not supported and was ignored",
+				"Field 'videoOptions.loop' was ignored",
+			},
+		},
+		"transitions that there are not": {
+			body:     `{"templateId":25,"response":{"format":"gif","videoOptions":{"combinePages":true,"pageTransition":"iris"}}}`,
+			want:     platenv1alpha1.OutputSpec{Format: "gif", Video: platenv1alpha1.VideoOptions{CombinePages: new(true)}},
+			warnings: []string{"Field 'videoOptions.pageTransition' was ignored: 'iris' is not supported"},
+		},
+		"a fade between files": {
+			body:     `{"templateId":25,"response":{"format":"gif","videoOptions":{"pageTransition":"fade"}}}`,
+			want:     platenv1alpha1.OutputSpec{Format: "gif"},
+			warnings: []string{"Field 'videoOptions.pageTransition' was ignored"},
+		},
+		"sizes with names": {
+			body: `{"templateId":25,"response":{"extraSizes":{"story":"1080X1920","square":"instagram-post"}}}`,
+			want: platenv1alpha1.OutputSpec{ExtraSizes: []platenv1alpha1.PageSize{"instagram-post", "1080x1920"}},
+		},
+		"nothing, at length": {
+			body: `{"templateId":25,"modifications":[],"response":{"type":"base64","format":"png","scale":1,"fileName":"","includePages":null},
+				"pdfOptions":{"margin":"20px","rangeFrom":"null","rangeTo":null},"publish":null}`,
+			want: platenv1alpha1.OutputSpec{Format: "png", Scale: "1"},
+		},
+		"social networks": {
+			body:     `{"templateId":25,"publish":{"accounts":[1,3]}}`,
+			warnings: []string{"Field 'publish' is not supported and was ignored"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, warnings, err := parse[Request]([]byte(c.body))
+			if err = errors.Join(err, r.check()); err != nil {
+				t.Fatal(err)
+			}
+			var titles []string
+			for _, w := range append(warnings, limitations(r)...) {
+				titles = append(titles, w.Title)
+			}
+			if diff := cmp.Diff(c.warnings, titles); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.want, spec(r, "card").Output); diff != "" {
+				t.Errorf("output (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestModificationsAsAnArray(t *testing.T) {
+	for body, want := range map[string]string{
+		`[]`: `{}`,
+		`[{"name":"title","text":"Hello & <World>"},{"name":"logo","src":"https://x/l.png"},{"name":"count","value":9007199254740993}]`: `{"count":"9007199254740993","logo":"https://x/l.png","title":"Hello & <World>"}`,
+	} {
+		s := spec(mustParse(t, `{"templateId":1,"modifications":`+body+`}`), "card")
+		if got := string(s.Modifications.Raw); got != want {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestExtraSizesAreBesideTheirPage(t *testing.T) {
+	sized := func(page int32, size string, width, height int32) platenv1alpha1.RenderedPage {
+		return platenv1alpha1.RenderedPage{Page: page, PageID: "id", ExtraSize: new(size), Width: width, Height: height}
+	}
+	uploaded := func(page int32, size, path string) platenv1alpha1.UploadedPage {
+		return platenv1alpha1.UploadedPage{Page: page, ExtraSize: new(size), Path: path}
+	}
+	one := job(0, func(s *platenv1alpha1.RenderJobStatus) {
+		s.Pages = []platenv1alpha1.RenderedPage{sized(1, "", 1200, 630), sized(1, "1080x1920", 1080, 1920), sized(1, "og-image", 1200, 630)}
+		s.Connections = []platenv1alpha1.JobConnectionStatus{{Type: "storage", Provider: "dropbox", Status: "success", Pages: []platenv1alpha1.UploadedPage{
+			uploaded(1, "", "/R/c.png"), uploaded(1, "1080x1920", "/R/c_1080x1920.png"),
+		}}}
+	})
+	one.Annotations = map[string]string{sizesAnnotation: `[{"name":"wide","size":"og-image"},{"name":"tall","size":"1080x1920"},{"name":"again","size":"og-image"}]`}
+	two := job(0, func(s *platenv1alpha1.RenderJobStatus) {
+		s.Pages = []platenv1alpha1.RenderedPage{sized(1, "", 10, 10), sized(3, "", 10, 10), sized(1, "20x20", 20, 20), sized(3, "20x20", 20, 20)}
+		s.TotalPages, s.RenderedPages = new(int32(3)), new(int32(2))
+	})
+	two.Spec.Output.ExtraSizes = []platenv1alpha1.PageSize{"20x20"}
+	for name, c := range map[string]struct {
+		job  *platenv1alpha1.RenderJob
+		want string
+	}{
+		"one page": {one, `{"data":{"content":"0","type":"base64","format":"png","responseTime":1200,"extraSizes":[
+			{"name":"wide","size":"og-image","width":1200,"height":630,"content":"2"},
+			{"name":"tall","size":"1080x1920","width":1080,"height":1920,"content":"1"},
+			{"name":"again","size":"og-image","width":1200,"height":630,"content":"2"}]},
+			"connections":[{"type":"storage","provider":"dropbox","path":"/R/c.png","status":"success","extraSizes":[{"page":1,"size":"1080x1920","path":"/R/c_1080x1920.png"}]}]}`},
+		"two pages": {two, `{"data":[
+			{"page":1,"pageId":"id","content":"0","extraSizes":[{"size":"20x20","width":20,"height":20,"content":"2"}]},
+			{"page":3,"pageId":"id","content":"1","extraSizes":[{"size":"20x20","width":20,"height":20,"content":"3"}]}],
+			"format":"png","type":"base64","responseTime":1200,"totalPages":3,"renderedPages":2}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			encoded, err := encode(answer(c.job, typeBase64, []string{"0", "1", "2", "3"}[:len(c.job.Status.Pages)]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got, want any
+			if err := errors.Join(json.Unmarshal(encoded, &got), json.Unmarshal([]byte(c.want), &want)); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The extra sizes of a page are beside it in an answer, but after all pages in a job.
+func TestBase64OfExtraSizes(t *testing.T) {
+	content := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.URL.Path)) }))
+	defer content.Close()
+	finished := job(0, func(s *platenv1alpha1.RenderJobStatus) {
+		for _, f := range []struct {
+			page int32
+			size string
+		}{{1, ""}, {2, ""}, {1, "20x20"}, {2, "20x20"}} {
+			path := fmt.Sprintf("%s/%d%s", content.URL, f.page, f.size)
+			s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{Page: f.page, ExtraSize: new(f.size), ContentURL: path})
+		}
+	})
+	finished.Annotations = map[string]string{typeAnnotation: typeBase64, sizesAnnotation: `[{"name":"a","size":"20x20"},{"name":"b","size":"20x20"}]`}
+	s, w := &Server{Options: Options{ContentURL: content.URL}, files: content.Client()}, httptest.NewRecorder()
+	if err := s.deliver(w, httptest.NewRequest(http.MethodGet, "/", nil), finished); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Data []PageData `json:"data"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	var paths []string
+	add := func(content string) {
+		path, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(content, "data:image/png;base64,"))
+		if err != nil {
+			t.Errorf("%v: %s", err, content)
+		}
+		paths = append(paths, string(path))
+	}
+	for _, page := range got.Data {
+		add(page.Content)
+		for _, size := range page.ExtraSizes {
+			add(size.Content)
+		}
+	}
+	if diff := cmp.Diff([]string{"/1", "/120x20", "/120x20", "/2", "/220x20", "/220x20"}, paths); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 

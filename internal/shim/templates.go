@@ -183,11 +183,11 @@ func (s *Server) listAllTemplates(w http.ResponseWriter, r *http.Request, c call
 // listTemplates answers GET /v1/studio/templates/all.
 func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request, c caller) error {
 	query := r.URL.Query()
-	page, err := number(query.Get("page"), "page", 1, 1_000_000)
+	page, err := queryNumber(query.Get("page"), "page", 1, 1_000_000)
 	if err != nil {
 		return err
 	}
-	limit, err := number(query.Get("limit"), "limit", defaultTemplates, maxTemplates)
+	limit, err := queryNumber(query.Get("limit"), "limit", defaultTemplates, maxTemplates)
 	if err != nil {
 		return err
 	}

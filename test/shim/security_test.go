@@ -21,6 +21,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/test/suite"
@@ -85,6 +86,9 @@ var _ = Describe("Callers without rights", func() {
 			`{"templateId":"card","response":{"includePages":[0]}}`:                                                           "response.includePages[0]: ",
 			`{"templateId":"card","response":{"format":"pdf"},"pdfOptions":{"margin":"a lot"}}`:                               "pdfOptions.margin: ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a/../b"}]}`:                "connections[0].folder: ",
+			`{"templateId":"card","response":{"format":"mp4"},"videoOptions":{"trimStart":2,"trimEnd":1}}`:                    "videoOptions: Invalid value: trimEnd must be more than trimStart",
+			`{"templateId":"card","response":{"format":"pdf"},"pdfOptions":{"colorMode":"lab"}}`:                              "pdfOptions.colorMode: ",
+			`{"templateId":"card","connections":[{"type":"storage","provider":"floppy"}]}`:                                    "connections[0].provider: 'floppy' must be ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"a"}]}`:                      "connections[0].folder: ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a\nDropbox-API-Arg: x"}]}`: "connections[0].folder: ",
 		} {
@@ -94,6 +98,25 @@ var _ = Describe("Callers without rights", func() {
 		}
 		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":99}`), http.StatusForbidden)
 		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("name the providers of their workspace", func(ctx SpecContext) {
+		const request = `{"templateId":"card","connections":[{"type":"storage","provider":"s3"}],"response":{"mode":"async"}}`
+		connected := w.account("connected", append([]rbacv1.PolicyRule{{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"storageconnections"}, Verbs: []string{"list"},
+		}}, designer...)...)
+		refused := call(ctx, http.MethodPost, p.url+render, connected, request)
+		expectError(refused, http.StatusBadRequest)
+		Expect(refused.json()["error"]).To(Equal("connections[0].provider: 's3' must be dropbox"))
+		Expect(c.Create(ctx, &platenv1alpha1.StorageConnection{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "bucket"},
+			Spec: platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderS3, S3: &platenv1alpha1.S3Spec{
+				Bucket: "renders", CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "bucket"},
+			}},
+		})).To(Succeed())
+		Expect(call(ctx, http.MethodPost, p.url+render, connected, request).status).To(Equal(http.StatusAccepted))
+		// Who may not list connections learns nothing about them; the job reports a missing one.
+		Expect(call(ctx, http.MethodPost, p.url+render, w.token, strings.Replace(request, "s3", "gcs", 1)).status).To(Equal(http.StatusAccepted))
 	})
 
 	It("cannot send the shim to another server with a job's status", func(ctx SpecContext) {
