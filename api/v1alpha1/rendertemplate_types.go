@@ -107,6 +107,40 @@ type TemplatePage struct {
 	HTMLFrom *HTMLSource `json:"htmlFrom,omitempty"`
 }
 
+// DynamicURLPolicy says whether a template has dynamic URLs.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type DynamicURLPolicy string
+
+const (
+	// DynamicURLsEnabled renders the template for everyone who has a signed URL.
+	DynamicURLsEnabled DynamicURLPolicy = "Enabled"
+	// DynamicURLsDisabled takes no dynamic URL, not even one that was valid before.
+	DynamicURLsDisabled DynamicURLPolicy = "Disabled"
+)
+
+// DynamicURLs are URLs of the REST API that have the modifications in their query. Whoever has one gets the picture, without a token.
+type DynamicURLs struct {
+	// policy is Enabled or Disabled. Defaults to Disabled.
+	// +optional
+	// +default="Disabled"
+	Policy DynamicURLPolicy `json:"policy,omitempty"`
+
+	// keyVersion names the secret that signs the URLs. URLs of this version and of the one before are valid: a number that is one higher
+	// changes the secret and leaves time to replace the URLs, and one that is two higher ends them all. Defaults to 1.
+	// +optional
+	// +default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	KeyVersion int32 `json:"keyVersion,omitempty"`
+
+	// rendersPerHour bounds the different pictures that URLs ask for. A picture that was rendered before costs nothing. Defaults to 1000.
+	// +optional
+	// +default=1000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	RendersPerHour int32 `json:"rendersPerHour,omitempty"`
+}
+
 // RenderTemplateSpec says what is rendered.
 type RenderTemplateSpec struct {
 	// templateID is the number by which REST clients name this template. It must be unique in the namespace.
@@ -132,6 +166,10 @@ type RenderTemplateSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=100
 	Parameters []Parameter `json:"parameters,omitempty"`
+
+	// dynamicURLs says whether people without a token get the template's pictures by signed URLs.
+	// +optional
+	DynamicURLs DynamicURLs `json:"dynamicURLs,omitempty,omitzero"`
 
 	// pages of the template, numbered from 1 in this order.
 	// +required

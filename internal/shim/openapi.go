@@ -90,6 +90,22 @@ type (
 		workspaceHeader
 		TemplateID string `query:"templateId" required:"true" description:"The template's number, name or title. Also as template_id."`
 	}
+	dynamicRequest struct {
+		workspaceHeader
+		DynamicURLRequest
+	}
+	dynamicSecretRequest struct {
+		workspaceHeader
+		TemplateID string `query:"templateId" required:"true"`
+	}
+	openDynamicRequest struct {
+		Name       string `path:"name" required:"true" description:"File name; its extension is the format."`
+		Workspace  string `query:"workspace" required:"true" description:"The namespace."`
+		TemplateID string `query:"templateId" required:"true"`
+		Page       int    `query:"page" minimum:"1"`
+		Expires    int64  `query:"expires" description:"Unix time in seconds."`
+		Signature  string `query:"sign" required:"true"`
+	}
 	signRequest struct {
 		workspaceHeader
 		SignedURLRequest
@@ -203,6 +219,19 @@ var operations = []operation{
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}", id: "generateFromBody", summary: "Render the template that the body names",
 		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
+	},
+	{
+		method: http.MethodPost, path: "/v1/studio/dynamic-url", id: "createDynamicURL", summary: "Get a URL that has modifications in its query and renders when it is opened",
+		request: dynamicRequest{}, answers: map[int]any{200: DynamicURLAnswer{}, 413: problem{}},
+	},
+	{
+		method: http.MethodGet, path: dynamicPath + "{name}", id: "openDynamicURL", summary: "Open a dynamic URL",
+		description: "Every other parameter of the query is a modification.",
+		request:     openDynamicRequest{}, answers: map[int]any{403: problem{}, 404: problem{}, 414: problem{}}, file: true, open: true,
+	},
+	{
+		method: http.MethodGet, path: "/v1/studio/dynamic-url-secret", id: "dynamicURLSecret", summary: "Get the secret that signs a template's dynamic URLs",
+		request: dynamicSecretRequest{}, answers: map[int]any{200: DynamicSecret{}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/signed-url/create", id: "createSignedURL", summary: "Render, and get a URL that anyone can open",

@@ -45,6 +45,8 @@ type Options struct {
 	Waiters *jobwatch.Waiters
 	// Cache of RenderJobs and RenderTemplates.
 	Cache client.Reader
+	// Own has the shim's own rights. It creates the jobs of dynamic URLs.
+	Own client.Client
 	// Delivery returns the state of a job's webhook; nil if the job has none.
 	Delivery func(context.Context, *platenv1alpha1.RenderJob) (*webhook.Delivery, error)
 	// Derive returns a secret key for a purpose. Every replica gets the same key.
@@ -77,6 +79,7 @@ type Server struct {
 	limiter *limiter
 	files   *http.Client
 	urlKey  []byte
+	dynamic *dynamic
 	openAPI []byte
 	page    []byte
 }
@@ -84,7 +87,7 @@ type Server struct {
 // New returns a Server.
 func New(options Options) (*Server, error) {
 	s := &Server{
-		Options: options, limiter: newLimiter(options.Limits), urlKey: options.Derive("signed-url"),
+		Options: options, limiter: newLimiter(options.Limits), urlKey: options.Derive("signed-url"), dynamic: newDynamic(),
 		files: &http.Client{Transport: options.ContentTransport, Timeout: maxWait, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	var err error
@@ -185,6 +188,9 @@ func (s *Server) routes() map[string]handler {
 		"DELETE /v1/studio/templates/{id}/delete":  s.authenticated(s.deleteTemplate),
 		"POST /v1/studio/templates/{id}/duplicate": s.authenticated(s.duplicateTemplate),
 		"GET /v1/studio/template/modifications":    s.authenticated(s.listModifications),
+		"POST /v1/studio/dynamic-url":              s.authenticated(s.createDynamicURL),
+		"GET " + dynamicPath + "{name}":            s.openDynamicURL,
+		"GET /v1/studio/dynamic-url-secret":        s.authenticated(s.dynamicSecretOf),
 		"GET /v1/studio/webhook-secret":            s.authenticated(s.webhookSecret),
 		"POST /v1/generate/{kind}":                 s.authenticated(s.generate),
 		"POST /v1/generate/{kind}/{id}":            s.authenticated(s.generate),

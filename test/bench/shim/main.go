@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command shim measures the REST shim. It sends many requests at a time and checks every answer, and then single requests that each find
-// an idle render pod. All files are uploaded.
+// an idle render pod. All files are uploaded. Last, it opens many dynamic URLs of few pictures.
 package main
 
 import (
@@ -29,9 +29,13 @@ func main() {
 	requests := flag.Int("requests", 200, "number of requests under load")
 	concurrency := flag.Int("concurrency", 20, "requests at a time")
 	sequential := flag.Int("sequential", 50, "number of single requests, one after the other")
+	var d dynamic
+	flag.IntVar(&d.requests, "dynamic-requests", 10000, "number of requests for dynamic URLs")
+	flag.IntVar(&d.keys, "dynamic-keys", 100, "number of different dynamic URLs")
+	flag.IntVar(&d.concurrency, "dynamic-concurrency", 4, "requests for dynamic URLs at a time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *requests, *concurrency, *sequential)
+	err := run(ctx, *requests, *concurrency, *sequential, d)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "shim:", err)
@@ -45,7 +49,7 @@ type bench struct {
 	namespace, url, token string
 }
 
-func run(ctx context.Context, requests, concurrency, sequential int) (err error) {
+func run(ctx context.Context, requests, concurrency, sequential int, d dynamic) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	c, err := cluster.Open()
@@ -82,6 +86,10 @@ func run(ctx context.Context, requests, concurrency, sequential int) (err error)
 		}
 		warm = append(warm, one)
 	}
+	opened, renders, err := b.openDynamic(ctx, d)
+	if err != nil {
+		return err
+	}
 	return report.Write(os.Stdout, "shim", []report.Figure{
 		{Name: "load_right_answers", Value: float64(len(loaded)), Unit: "answers", Goal: fmt.Sprintf("= %d", requests)},
 		{Name: "load_throughput", Value: float64(requests) / took.Seconds(), Unit: "1/s"},
@@ -89,6 +97,9 @@ func run(ctx context.Context, requests, concurrency, sequential int) (err error)
 		{Name: "load_p99_seconds", Value: report.Percentile(loaded, 99), Unit: "s"},
 		{Name: "warm_p50_seconds", Value: report.Percentile(warm, 50), Unit: "s", Goal: "<= 0.3"},
 		{Name: "warm_p99_seconds", Value: report.Percentile(warm, 99), Unit: "s"},
+		{Name: "dynamic_renders", Value: float64(renders), Unit: "renders", Goal: fmt.Sprintf("= %d", d.keys)},
+		{Name: "dynamic_hit_p50_ms", Value: 1000 * report.Percentile(opened, 50), Unit: "ms", Goal: "<= 3"},
+		{Name: "dynamic_hit_p99_ms", Value: 1000 * report.Percentile(opened, 99), Unit: "ms"},
 	})
 }
 

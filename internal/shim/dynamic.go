@@ -1,0 +1,427 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilcache "k8s.io/apimachinery/pkg/util/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/signedurl"
+)
+
+const (
+	dynamicPath = "/v1/studio/dynamic-url/"
+	// maxDynamicQuery bounds the query of a dynamic URL in bytes, and maxDynamicParameters its parameters.
+	maxDynamicQuery      = 8 << 10
+	maxDynamicParameters = 64
+	// dynamicAge is how long a picture is served before its job is looked up, or made, again: a template's ConfigMaps may have changed.
+	dynamicAge = time.Hour
+	// maxPictures bounds the pictures that a replica remembers: their URLs, not their bytes.
+	maxPictures = 16384
+	// maxDynamicTemplates bounds the templates whose renders a replica counts.
+	maxDynamicTemplates = 1024
+)
+
+// dynamic has what a replica knows of dynamic URLs. All of it can be lost.
+type dynamic struct {
+	pictures *utilcache.LRUExpireCache // by key: picture
+	limits   *utilcache.LRUExpireCache // by template: *rate.Limiter
+	flights  singleflight.Group
+}
+
+func newDynamic() *dynamic {
+	return &dynamic{pictures: utilcache.NewLRUExpireCache(maxPictures), limits: utilcache.NewLRUExpireCache(maxDynamicTemplates)}
+}
+
+// picture is a finished file in the content store.
+type picture struct{ url, etag string }
+
+// target is what a dynamic URL asks for.
+type target struct {
+	template *platenv1alpha1.RenderTemplate
+	spec     platenv1alpha1.RenderJobSpec
+	fileName string
+	// key names the picture: another version of the template has other keys.
+	key [sha256.Size]byte
+}
+
+// errDynamic is the answer to every URL that is not valid, so that nobody learns which templates exist.
+var errDynamic = callers.Errorf(http.StatusForbidden, "this dynamic URL is not valid: its signature is wrong, it has expired, or the template has no dynamic URLs")
+
+// openDynamicURL answers GET /v1/studio/dynamic-url/NAME.EXT with the picture.
+func (s *Server) openDynamicURL(w http.ResponseWriter, r *http.Request) error {
+	wanted, err := s.readDynamicURL(r)
+	if err != nil {
+		return err
+	}
+	log := requestLog(w)
+	log.namespace = wanted.template.Namespace
+	found, err := s.picture(r.Context(), wanted)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Etag", found.etag)
+	header.Set("Cache-Control", "public, max-age=300")
+	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	if matches(r.Header.Get("If-None-Match"), found.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	content, err := s.open(r.Context(), found.url)
+	if err != nil {
+		s.dynamic.pictures.Remove(wanted.key) // its job may have been deleted
+		return err
+	}
+	defer func() { _ = content.Body.Close() }()
+	header.Set("Content-Type", content.Header.Get("Content-Type"))
+	header.Set("Content-Disposition", file.Disposition(wanted.fileName))
+	if length := content.Header.Get("Content-Length"); length != "" {
+		header.Set("Content-Length", length)
+	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err = io.Copy(w, content.Body)
+	return err
+}
+
+// matches reports whether an If-None-Match has an entity tag (RFC 9110, 13.1.2).
+func matches(header, etag string) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+var dynamicName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif)$`)
+
+// readDynamicURL returns what a dynamic URL asks for, once its signature is checked.
+func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
+	name := r.PathValue("name")
+	extension := dynamicName.FindStringSubmatch(name)
+	if extension == nil {
+		return nil, callers.Errorf(http.StatusNotFound, "the last part of the path must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4 or .gif")
+	}
+	if len(r.URL.RawQuery) > maxDynamicQuery {
+		return nil, callers.Errorf(http.StatusRequestURITooLong, "the query must have at most %d bytes", maxDynamicQuery)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, callers.Errorf(http.StatusBadRequest, "the query is not percent-encoded")
+	}
+	if len(query) > maxDynamicParameters {
+		return nil, callers.Errorf(http.StatusBadRequest, "the query must have at most %d parameters", maxDynamicParameters)
+	}
+	for parameter, values := range query {
+		if len(values) > 1 {
+			return nil, &FieldError{fmt.Sprintf("%.100s", parameter), "is in the query twice"}
+		}
+	}
+	templates := &platenv1alpha1.RenderTemplateList{}
+	if err := s.Cache.List(r.Context(), templates, client.InNamespace(query.Get("workspace")), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing templates: %w", err)
+	}
+	template := findTemplate(templates.Items, query.Get("templateId"))
+	if query.Get("workspace") == "" || template == nil || template.Spec.DynamicURLs.Policy != platenv1alpha1.DynamicURLsEnabled {
+		return nil, errDynamic
+	}
+	current := template.Spec.DynamicURLs.KeyVersion
+	secrets := []string{s.dynamicSecret(template, current), s.dynamicSecret(template, current-1)}
+	if !signedurl.Verify(secrets, r.URL.EscapedPath(), query) {
+		return nil, errDynamic
+	}
+	if text := query.Get("expires"); text != "" {
+		if seconds, err := strconv.ParseInt(text, 10, 64); err != nil || time.Now().Unix() >= seconds {
+			return nil, errDynamic
+		}
+	}
+	return newTarget(template, name, platenv1alpha1.Format(extension[1]), query)
+}
+
+// reserved are the parameters of a dynamic URL that are no modifications.
+var reserved = []string{"workspace", "templateId", "page", "expires", signedurl.Parameter}
+
+func newTarget(template *platenv1alpha1.RenderTemplate, name string, format platenv1alpha1.Format, query url.Values) (*target, error) {
+	wanted := &target{template: template, fileName: name}
+	wanted.spec.TemplateRef.Name = template.Name
+	wanted.spec.Output.Format = format
+	wanted.spec.Connections = []platenv1alpha1.JobConnection{} // no upload
+	if format != platenv1alpha1.FormatPDF || query.Has("page") {
+		page, err := number(query.Get("page"), "page", 1, len(template.Spec.Pages))
+		if err != nil {
+			return nil, err
+		}
+		wanted.spec.Output.Pages = []int32{int32(page)} //nolint:gosec // at most the template's pages
+	}
+	modifications := map[string]any{}
+	for key, values := range query {
+		if slices.Contains(reserved, key) {
+			continue
+		}
+		modifications[key] = values[0]
+		isList := slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool {
+			return p.Name == key && p.Type == platenv1alpha1.ParameterList
+		})
+		if isList && json.Valid([]byte(values[0])) {
+			modifications[key] = json.RawMessage(values[0])
+		}
+	}
+	text, err := json.Marshal(modifications)
+	if err != nil {
+		return nil, fmt.Errorf("writing modifications: %w", err)
+	}
+	wanted.spec.Modifications = &apiextensionsv1.JSON{Raw: text}
+	all, err := json.Marshal([]any{template.UID, template.Generation, wanted.spec})
+	if err != nil {
+		return nil, fmt.Errorf("writing a job: %w", err)
+	}
+	wanted.key = sha256.Sum256(all)
+	return wanted, nil
+}
+
+// dynamicSecret returns a version of the secret that signs a template's dynamic URLs; it is a text, so that any language can use it.
+func (s *Server) dynamicSecret(template *platenv1alpha1.RenderTemplate, version int32) string {
+	return hex.EncodeToString(s.Derive(fmt.Sprintf("dynamic URLs of %s/%s, version %d", template.Namespace, template.Name, version)))
+}
+
+// picture returns what a dynamic URL asks for, rendered if need be. Requests for one picture share its render.
+func (s *Server) picture(ctx context.Context, wanted *target) (picture, error) {
+	if known, ok := s.dynamic.pictures.Get(wanted.key); ok {
+		if found, ok := known.(picture); ok {
+			return found, nil
+		}
+	}
+	rendering := s.dynamic.flights.DoChan(string(wanted.key[:]), func() (any, error) {
+		// The render goes on for others when the first one who asked leaves.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Wait)
+		defer cancel()
+		found, err := s.renderPicture(ctx, wanted)
+		if err == nil {
+			s.dynamic.pictures.Add(wanted.key, found, time.Until(wanted.renewal(time.Now())))
+		}
+		return found, err
+	})
+	select {
+	case result := <-rendering:
+		found, _ := result.Val.(picture)
+		return found, result.Err
+	case <-ctx.Done():
+		return picture{}, ctx.Err()
+	}
+}
+
+// renewal returns when the picture's present job is replaced by another one. Pictures are renewed at different times.
+func (t *target) renewal(now time.Time) time.Time {
+	offset := time.Duration(binary.BigEndian.Uint64(t.key[:]) % uint64(dynamicAge))
+	return now.Add(-offset).Truncate(dynamicAge).Add(dynamicAge + offset)
+}
+
+// renderPicture waits for the job of a picture, which has the same name in every replica. It creates the job if there is none.
+func (s *Server) renderPicture(ctx context.Context, wanted *target) (picture, error) {
+	name := sha256.Sum256(fmt.Appendf(wanted.key[:], " %d", wanted.renewal(time.Now()).Unix()))
+	job := &platenv1alpha1.RenderJob{Spec: wanted.spec}
+	job.Namespace, job.Name = wanted.template.Namespace, "dynamic-"+hex.EncodeToString(name[:10])
+	key := client.ObjectKeyFromObject(job)
+	err := s.Cache.Get(ctx, key, job)
+	if apierrors.IsNotFound(err) {
+		err = s.createPicture(ctx, wanted, job)
+	}
+	if err != nil {
+		return picture{}, err
+	}
+	uid := job.UID
+	if job, err = s.await(ctx, key, uid, s.Wait); err != nil {
+		return picture{}, err
+	}
+	switch status(job) {
+	case succeeded:
+		if len(job.Status.Pages) == 0 {
+			return picture{}, callers.Errorf(http.StatusBadGateway, "the job '%s' has no files", job.Name)
+		}
+		return picture{job.Status.Pages[0].ContentURL, `"` + job.Status.Pages[0].SHA256 + `"`}, nil
+	case failed:
+		return picture{}, renderFailure(job)
+	default:
+		return picture{}, &tooManyError{5 * time.Second, "the picture is still being rendered"}
+	}
+}
+
+// createPicture creates a picture's job with the shim's own rights, which a namespace has to give it. It counts against the template's renders.
+func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv1alpha1.RenderJob) error {
+	perHour := wanted.template.Spec.DynamicURLs.RendersPerHour
+	template := fmt.Sprintf("%s %d", wanted.template.UID, perHour)
+	limit, ok := s.dynamic.limits.Get(template)
+	if !ok {
+		limit = rate.NewLimiter(rate.Limit(float64(perHour)/time.Hour.Seconds()), int(perHour))
+		s.dynamic.limits.Add(template, limit, 2*time.Hour)
+	}
+	if limiter, ok := limit.(*rate.Limiter); ok {
+		reservation := limiter.Reserve()
+		if wait := reservation.Delay(); wait > 0 {
+			reservation.Cancel()
+			return &tooManyError{wait, fmt.Sprintf("the template's dynamic URLs have at most %d renders an hour", perHour)}
+		}
+	}
+	job.Namespace, job.Spec = wanted.template.Namespace, wanted.spec
+	job.Spec.TTLSecondsAfterFinished = new(int32((2 * dynamicAge).Seconds())) // longer than any replica serves it
+	select {
+	case s.limiter.creates <- struct{}{}:
+		defer func() { <-s.limiter.creates }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := s.Own.Create(ctx, job)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return s.Own.Get(ctx, client.ObjectKeyFromObject(job), job)
+	case apierrors.IsForbidden(err):
+		return callers.Errorf(http.StatusForbidden, "namespace '%s' does not let the shim render: bind the ClusterRole platen-dynamic-urls to its service account there", job.Namespace)
+	default:
+		return err
+	}
+}
+
+// DynamicURLRequest is the body of POST /v1/studio/dynamic-url.
+type DynamicURLRequest struct {
+	TemplateID    TemplateID `json:"templateId" required:"true"`
+	Modifications Object     `json:"modifications"`
+	Name          string     `json:"name,omitempty" description:"File name with an extension, which is the format. Default: the template's name and .png."`
+	Page          int32      `json:"page,omitempty" minimum:"1" description:"Default 1; a PDF has all pages by default."`
+	ExpiresAt     *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds. Default: never."`
+}
+
+// DynamicURLAnswer is the answer to a DynamicURLRequest.
+type DynamicURLAnswer struct {
+	Data     string    `json:"data" required:"true" format:"uri" description:"A URL that anyone can GET, without a token."`
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// DynamicSecret is the answer of GET /v1/studio/dynamic-url-secret.
+type DynamicSecret struct {
+	Secret     string `json:"secret" required:"true" description:"Signs dynamic URLs of the template."`
+	KeyVersion int32  `json:"keyVersion" required:"true" description:"spec.dynamicURLs.keyVersion of the template."`
+}
+
+// createDynamicURL answers POST /v1/studio/dynamic-url. It renders nothing.
+func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c caller) error {
+	body, done, err := s.read(w, r, c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	request, warnings, err := parse[DynamicURLRequest](body)
+	if err != nil {
+		return err
+	}
+	template, err := s.dynamicTemplate(r.Context(), c, request.TemplateID)
+	if err != nil {
+		return err
+	}
+	if request.Name == "" {
+		request.Name = template.Name + ".png"
+	}
+	if !dynamicName.MatchString(request.Name) {
+		return &FieldError{"name", "must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4 or .gif"}
+	}
+	query, err := dynamicQuery(request.Modifications.RawMessage)
+	if err != nil {
+		return err
+	}
+	query.Set("workspace", template.Namespace)
+	query.Set("templateId", template.Name)
+	if request.Page != 0 {
+		query.Set("page", strconv.Itoa(int(request.Page)))
+	}
+	if request.ExpiresAt != nil {
+		expires, _, err := expiry(request.ExpiresAt, time.Now(), 100*365*24*time.Hour)
+		if err != nil {
+			return err
+		}
+		query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
+	}
+	path := dynamicPath + url.PathEscape(request.Name)
+	query.Set(signedurl.Parameter, signedurl.Sign(s.dynamicSecret(template, template.Spec.DynamicURLs.KeyVersion), path, query))
+	encoded := query.Encode()
+	if len(encoded) > maxDynamicQuery || len(query) > maxDynamicParameters {
+		return &FieldError{"modifications", fmt.Sprintf("must have at most %d values, and %d bytes in a URL", maxDynamicParameters-len(reserved), maxDynamicQuery)}
+	}
+	writeJSON(w, http.StatusOK, DynamicURLAnswer{s.publicURL(r) + path + "?" + encoded, warnings})
+	return nil
+}
+
+// dynamicSecretOf answers GET /v1/studio/dynamic-url-secret?templateId=….
+func (s *Server) dynamicSecretOf(w http.ResponseWriter, r *http.Request, c caller) error {
+	template, err := s.dynamicTemplate(r.Context(), c, TemplateID(r.URL.Query().Get("templateId")))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	version := template.Spec.DynamicURLs.KeyVersion
+	writeJSON(w, http.StatusOK, DynamicSecret{s.dynamicSecret(template, version), version})
+	return nil
+}
+
+// dynamicTemplate returns a template with dynamic URLs to a caller who may render in its workspace.
+func (s *Server) dynamicTemplate(ctx context.Context, c caller, id TemplateID) (*platenv1alpha1.RenderTemplate, error) {
+	if id == "" {
+		return nil, &FieldError{"templateId", "is required"}
+	}
+	if err := s.allow(ctx, c, "create", "renderjobs"); err != nil {
+		return nil, err
+	}
+	template, err := s.template(ctx, c, id, http.StatusForbidden)
+	if err != nil {
+		return nil, err
+	}
+	if template.Spec.DynamicURLs.Policy != platenv1alpha1.DynamicURLsEnabled {
+		return nil, callers.Errorf(http.StatusForbidden, "templateId: the RenderTemplate '%s' has no dynamic URLs: set its spec.dynamicURLs.policy to Enabled", template.Name)
+	}
+	return template, nil
+}
+
+// dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON.
+func dynamicQuery(modifications []byte) (url.Values, error) {
+	query, given := url.Values{}, map[string]json.RawMessage{}
+	if len(modifications) > 0 {
+		if err := json.Unmarshal(modifications, &given); err != nil {
+			return nil, &FieldError{"modifications", "must be a JSON object"}
+		}
+	}
+	for key, value := range given {
+		if slices.Contains(reserved, key) {
+			return nil, &FieldError{"modifications." + key, "cannot be in a dynamic URL, whose own parameter has this name"}
+		}
+		text := ""
+		if err := json.Unmarshal(value, &text); err != nil {
+			text = string(value)
+		}
+		query.Set(key, text)
+	}
+	return query, nil
+}

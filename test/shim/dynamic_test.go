@@ -1,0 +1,236 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/signedurl"
+)
+
+var _ = Describe("Dynamic URLs", func() {
+	const path = "/v1/studio/dynamic-url"
+	var (
+		w *workspace
+		p *process
+	)
+	enable := func(ctx context.Context, change func(*platenv1alpha1.DynamicURLs)) {
+		GinkgoHelper()
+		template := &platenv1alpha1.RenderTemplate{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "card"}, template)).To(Succeed())
+		template.Spec.DynamicURLs.Policy = platenv1alpha1.DynamicURLsEnabled
+		if change != nil {
+			change(&template.Spec.DynamicURLs)
+		}
+		Expect(c.Update(ctx, template)).To(Succeed())
+	}
+	bind := func(ctx context.Context) {
+		GinkgoHelper()
+		Expect(c.Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "platen-dynamic-urls"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "platen-dynamic-urls"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "platen-shim"}},
+		})).To(Succeed())
+	}
+	// create returns a new dynamic URL.
+	create := func(ctx context.Context, body string) string {
+		GinkgoHelper()
+		var made answer
+		Eventually(func() int {
+			made = call(ctx, http.MethodPost, p.url+path, w.token, body)
+			return made.status
+		}).WithTimeout(timeout).Should(Equal(http.StatusOK), "the shim does not see the template") // its watch lags
+		address, ok := made.json()["data"].(string)
+		Expect(ok).To(BeTrue(), "%s", made.body)
+		Expect(address).To(HavePrefix(p.url + path + "/"))
+		return address
+	}
+	// render finishes every job as it comes, until the spec ends.
+	render := func() {
+		stop, ctx := make(chan struct{}), context.Background() // the spec's context ends before its cleanup
+		var ended sync.WaitGroup
+		ended.Go(func() {
+			defer GinkgoRecover()
+			for tick := time.NewTicker(5 * time.Millisecond); ; {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+				}
+				for _, job := range w.jobs(ctx) {
+					if job.Status.CompletionTime == nil {
+						finish(ctx, &job, 1)
+					}
+				}
+			}
+		})
+		DeferCleanup(func() { close(stop); ended.Wait() })
+	}
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorkspace(ctx)
+		p = start()
+	})
+
+	It("give the picture to anyone, and render it once for all who ask in all replicas", func(ctx SpecContext) {
+		enable(ctx, nil)
+		bind(ctx)
+		other := start()
+		const keys, requests = 10, 300
+		addresses := make([]string, keys)
+		for i := range addresses {
+			addresses[i] = strings.TrimPrefix(create(ctx, fmt.Sprintf(`{"templateId": 25, "name": "card %d.jpg", "modifications": {"headline": "Größe & %d", "n": 1.50}}`, i, i)), p.url)
+		}
+		render()
+		var all sync.WaitGroup
+		var wrong atomic.Int32
+		for i := range requests {
+			all.Go(func() {
+				got, err := try(ctx, http.MethodGet, []string{p.url, other.url}[i%2]+addresses[i%keys], "", "")
+				if err != nil || got.status != http.StatusOK || string(got.body) != picture(1) || got.header.Get("Content-Type") != "image/jpeg" {
+					wrong.Add(1)
+					AddReportEntry("wrong answer", fmt.Sprint(err, got.status, string(got.body)))
+				}
+			})
+		}
+		all.Wait()
+		Expect(wrong.Load()).To(BeZero())
+		jobs := w.jobs(ctx)
+		Expect(jobs).To(HaveLen(keys))
+		Expect(jobs[0].Spec.Connections).To(HaveLen(0))
+		Expect(jobs[0].Spec.Connections).NotTo(BeNil(), "an upload to every automatic connection")
+		Expect(string(jobs[0].Spec.Modifications.Raw)).To(And(ContainSubstring(`"headline":"Größe `), ContainSubstring(`"n":"1.50"`)))
+		Expect(*jobs[0].Spec.TTLSecondsAfterFinished).To(BeEquivalentTo(7200))
+
+		By("answering 304 to those who have the picture, also after a restart")
+		got := call(ctx, http.MethodGet, p.url+addresses[0], "", "")
+		etag := got.header.Get("Etag")
+		Expect(etag).To(MatchRegexp(`^"[0-9a-f]{64}"$`))
+		Expect(got.header.Get("Content-Disposition")).To(ContainSubstring("card 0.jpg"))
+		p.Kill().Wait(timeout)
+		p = start()
+		again := call(ctx, http.MethodGet, p.url+addresses[0], "", "", "If-None-Match", `"other", `+etag)
+		Expect(again.status).To(Equal(http.StatusNotModified))
+		Expect(again.body).To(BeEmpty())
+		Expect(call(ctx, http.MethodHead, p.url+addresses[0], "", "").header.Get("Etag")).To(Equal(etag))
+		Expect(w.jobs(ctx)).To(HaveLen(keys))
+	})
+
+	It("answer nobody without a valid signature", func(ctx SpecContext) {
+		expectError(call(ctx, http.MethodPost, p.url+path, w.token, `{"templateId": 25}`), http.StatusForbidden)
+		enable(ctx, nil)
+		bind(ctx)
+		render()
+		valid := create(ctx, `{"templateId": "card", "modifications": {"headline": "a"}}`)
+		Expect(call(ctx, http.MethodGet, valid, "", "").status).To(Equal(http.StatusOK))
+		secret := call(ctx, http.MethodGet, p.url+path+"-secret?templateId=card", w.token, "").json()
+		signed := func(name string, query url.Values) string {
+			query.Set("sign", signedurl.Sign(secret["secret"].(string), path+"/"+name, query)) //nolint:forcetypeassert // a test
+			return p.url + path + "/" + name + "?" + query.Encode()
+		}
+		base := func(more ...string) url.Values {
+			query := url.Values{"workspace": {w.namespace}, "templateId": {"card"}}
+			for i := 0; i < len(more); i += 2 {
+				query.Set(more[i], more[i+1])
+			}
+			return query
+		}
+		Expect(call(ctx, http.MethodGet, signed("own.png", base("headline", "signed by its owner")), "", "").status).To(Equal(http.StatusOK))
+		many := base()
+		for i := range 70 {
+			many.Set(fmt.Sprint("k", i), "v")
+		}
+		for name, c := range map[string]struct {
+			url  string
+			want int
+		}{
+			"another value":         {strings.Replace(valid, "headline=a", "headline=b", 1), http.StatusForbidden},
+			"another name":          {strings.Replace(valid, "card.png", "card.jpg", 1), http.StatusForbidden},
+			"no signature":          {p.url + path + "/card.png?" + base().Encode(), http.StatusForbidden},
+			"no query":              {p.url + path + "/card.png", http.StatusForbidden},
+			"another workspace":     {signed("card.png", base("workspace", "default")), http.StatusForbidden},
+			"no workspace":          {signed("card.png", base("workspace", "")), http.StatusForbidden},
+			"an unknown template":   {signed("card.png", base("templateId", "unknown")), http.StatusForbidden},
+			"expired":               {signed("card.png", base("expires", "1000")), http.StatusForbidden},
+			"an expiry of letters":  {signed("card.png", base("expires", "never")), http.StatusForbidden},
+			"a page that is none":   {signed("card.png", base("page", "2")), http.StatusBadRequest},
+			"a page of letters":     {signed("card.png", base("page", "x")), http.StatusBadRequest},
+			"too many parameters":   {signed("card.png", many), http.StatusBadRequest},
+			"too long a query":      {signed("card.png", base("headline", strings.Repeat("x", 9000))), http.StatusRequestURITooLong},
+			"a parameter twice":     {valid + "&headline=b", http.StatusBadRequest},
+			"a query that is cut":   {valid + "&x=%f", http.StatusBadRequest},
+			"no format":             {signed("card", base()), http.StatusNotFound},
+			"a format that is none": {signed("card.exe", base()), http.StatusNotFound},
+		} {
+			got := call(ctx, http.MethodGet, c.url, "", "")
+			Expect(got.status).To(Equal(c.want), "%s: %s", name, got.body)
+		}
+		Expect(w.jobs(ctx)).To(HaveLen(2))
+
+		By("keeping the URLs of the last key, and no older ones")
+		answers := func() int { return call(ctx, http.MethodGet, valid, "", "").status }
+		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.KeyVersion = 2 })
+		Eventually(func() string { return create(ctx, `{"templateId": "card", "modifications": {"headline": "a"}}`) }).WithTimeout(timeout).ShouldNot(Equal(valid))
+		Expect(answers()).To(Equal(http.StatusOK))
+		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.KeyVersion = 3 })
+		Eventually(answers).WithTimeout(timeout).Should(Equal(http.StatusForbidden))
+		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.Policy = platenv1alpha1.DynamicURLsDisabled })
+		Eventually(func() int { return call(ctx, http.MethodPost, p.url+path, w.token, `{"templateId": 25}`).status }).WithTimeout(timeout).Should(Equal(http.StatusForbidden))
+	})
+
+	It("render as often as the template allows", func(ctx SpecContext) {
+		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.RendersPerHour = 2 })
+		address := create(ctx, `{"templateId": "card", "modifications": {"headline": "a"}}`)
+		refused := call(ctx, http.MethodGet, address, "", "")
+		expectError(refused, http.StatusForbidden)
+		Expect(string(refused.body)).To(ContainSubstring("platen-dynamic-urls"))
+		bind(ctx)
+		render()
+		Eventually(func() int { return call(ctx, http.MethodGet, address, "", "").status }).WithTimeout(timeout).Should(Equal(http.StatusOK))
+		limited := call(ctx, http.MethodGet, create(ctx, `{"templateId": "card", "modifications": {"headline": "c"}}`), "", "")
+		expectError(limited, http.StatusTooManyRequests)
+		Expect(limited.header.Get("Retry-After")).NotTo(BeEmpty())
+		Expect(call(ctx, http.MethodGet, address, "", "").status).To(Equal(http.StatusOK), "a picture that is there costs no render")
+	})
+
+	It("say why a picture cannot be rendered, without another try", func(ctx SpecContext) {
+		enable(ctx, nil)
+		bind(ctx)
+		address := create(ctx, `{"templateId": "card", "modifications": {"headline": "a"}}`)
+		answers := make(chan answer, 1)
+		go func() {
+			defer GinkgoRecover()
+			answers <- call(ctx, http.MethodGet, address, "", "")
+		}()
+		job := w.await(ctx, 1)[0]
+		job.Status.ObservedGeneration = &job.Generation
+		for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.RenderedCondition} {
+			job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{
+				Type: kind, Status: metav1.ConditionFalse, Reason: platenv1alpha1.InvalidModificationsReason, Message: "spec.modifications.headline: no", LastTransitionTime: metav1.Now(),
+			})
+		}
+		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{
+			Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue, Reason: platenv1alpha1.FailedReason, LastTransitionTime: metav1.Now(),
+		})
+		Expect(c.Status().Update(ctx, &job)).To(Succeed())
+		var got answer
+		Eventually(answers).WithTimeout(timeout).Should(Receive(&got))
+		expectError(got, http.StatusBadRequest)
+		expectError(call(ctx, http.MethodGet, address, "", ""), http.StatusBadRequest)
+		Expect(w.jobs(ctx)).To(HaveLen(1))
+	})
+})
