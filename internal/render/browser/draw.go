@@ -80,27 +80,32 @@ func fastPNG(task render.Task) bool { return !task.Transparent }
 // picture requests frames until one has a picture: a page whose surface is new may have none at first.
 func (t *tab) picture(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
 	for range drawAttempts {
-		if data, err := t.frame(ctx, params); err != nil || len(data) > 0 {
+		if data, err := t.framePicture(ctx, params); err != nil || len(data) > 0 {
 			return data, err
 		}
 	}
 	return nil, errors.New("the browser drew nothing")
 }
 
-// frame waits for the turn to draw, requests a frame and returns its picture, if it has one.
-func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+// framePicture requests a frame and returns its picture, if it has one.
+func (t *tab) framePicture(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
+	frame, err := t.frame(ctx, params)
+	return frame.ScreenshotData, err
+}
+
+// frame waits for the turn to draw, requests a frame and returns it, with its picture if it has one.
+func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameParams) (frame headlessexperimental.BeginFrameResult, err error) {
 	select {
 	case t.chromium.drawing <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return frame, ctx.Err()
 	}
 	reply, err := t.beginFrame(ctx, params)
 	if err != nil {
-		return nil, err
+		return frame, err
 	}
 	// Others draw while this decodes the picture.
-	frame, err := devtools.Decode(headlessexperimental.BeginFrame, reply)
-	return frame.ScreenshotData, err
+	return devtools.Decode(headlessexperimental.BeginFrame, reply)
 }
 
 // beginFrame requests a frame and ends the turn to draw, which the caller has.

@@ -4,6 +4,7 @@
 package browser
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -27,6 +28,8 @@ const (
 	maxSeconds = 60
 	// frameQuality is the JPEG quality of the frames for the encoder.
 	frameQuality = 92
+	// maxStill bounds the frames without a picture. A font that arrives just when a page begins to stand still could go unseen without it.
+	maxStill = 30
 	// maxQueuedFrames bounds the frames that wait for the encoder, and so their memory.
 	maxQueuedFrames = 8
 )
@@ -232,21 +235,23 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped
 	if f.task.Format == "gif" {
 		params.Screenshot.Format, params.Screenshot.Quality = headlessexperimental.ScreenshotParamsFormatPng, nil
 	}
-	var last []byte
+	camera := camera{params: params, scripts: template.Examine(p.HTML, template.ForPage(f.task.Modifications, p.Number)).Scripts}
 	for i := range frames {
 		if err := f.seek(ctx, t, skipped+i); err != nil {
 			return err
 		}
-		picture, err := f.drawFrame(ctx, t, p, params, i == 0)
+		var picture []byte
+		var err error
+		if f.task.Scale == 1 {
+			picture, err = camera.next(ctx, t)
+		} else {
+			picture, err = t.scaledPicture(ctx, f.task, p)
+		}
 		if err != nil {
 			return err
 		}
-		// A frame without a picture looks like the one before.
-		if len(picture) > 0 {
-			last = picture
-		}
 		select {
-		case pictures <- last:
+		case pictures <- picture:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -258,14 +263,48 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped
 	return nil
 }
 
-// drawFrame returns the page's picture. A frame that changes nothing may have none, unless it is the first.
-func (f *filming) drawFrame(ctx context.Context, t *tab, p render.Page, params headlessexperimental.BeginFrameParams, first bool) ([]byte, error) {
-	switch {
-	case f.task.Scale != 1:
-		return t.scaledPicture(ctx, f.task, p)
-	case first:
-		return t.picture(ctx, params)
-	default:
-		return t.frame(ctx, params)
+// camera takes the pictures of one page's frames. A picture costs several times what a frame does, and a frame without one reports
+// whether it changes the page. So where a page stands still, the camera asks for pictures only now and then.
+type camera struct {
+	params headlessexperimental.BeginFrameParams
+	// scripts is true when scripts may change the page from one frame to the next while its clock stands. It then needs all pictures.
+	scripts bool
+	// last picture; nil before the first.
+	last []byte
+	// still counts the frames since the page began to stand still; 0 while it moves.
+	still int
+}
+
+// next returns the page's picture. It is the same slice as before if the page looks the same.
+func (c *camera) next(ctx context.Context, t *tab) ([]byte, error) {
+	plain := headlessexperimental.BeginFrameParams{Interval: c.params.Interval}
+	if c.still > 0 && c.still < maxStill {
+		frame, err := t.frame(ctx, plain)
+		if err != nil {
+			return nil, err
+		}
+		if !frame.HasDamage {
+			c.still++
+			return c.last, nil
+		}
 	}
+	take := t.framePicture // a frame that changes nothing may have none
+	if c.last == nil {
+		take = t.picture
+	}
+	picture, err := take(ctx, c.params)
+	if err != nil {
+		return nil, err
+	}
+	c.still = 0
+	if len(picture) > 0 && !bytes.Equal(picture, c.last) {
+		c.last = picture
+		return c.last, nil
+	}
+	if !c.scripts {
+		// The frame after a picture reports a change in any case.
+		c.still = 1
+		_, err = t.frame(ctx, plain)
+	}
+	return c.last, err
 }

@@ -206,6 +206,31 @@ func TestFilmsOfOddSizeHaveNoEdge(t *testing.T) {
 	}
 }
 
+// A page with a script gets a picture of each frame, and one without only where a frame changes something.
+func TestFilmsOfPagesThatStandStillAreComplete(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"a slide show":        `<style>div{width:50px;height:50px;background:red;animation:go 3s steps(3,end)} @keyframes go{to{transform:translateX(150px)}}</style><div></div>`,
+		"a blink":             `<style>p{animation:blink 2.2s} @keyframes blink{0%,60%{visibility:hidden} 61%,63%{visibility:visible} 64%{visibility:hidden}}</style><p>text</p>`,
+		"a rest at the end":   `<style>div{width:50px;height:50px;background:red;animation:go 0.2s linear forwards} @keyframes go{to{transform:rotate(1turn);background:blue}}</style><div></div>`,
+		"a rest at the start": `<style>div{width:50px;height:50px;background:red;animation:go 0.3s 1.8s linear} @keyframes go{to{opacity:0}}</style><div></div>`,
+		"SVG":                 `<svg width=200 height=100><rect width=50 height=50 fill=red><set attributeName=fill to=blue begin=1.2s dur=0.1s /></rect></svg>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var films [2][]byte
+			for i, end := range []string{"", "<script></script>"} {
+				f := film("gif", html+end)
+				f.Video.FPS, f.Video.Seconds = 20, 2.3
+				outputs, _ := run(t, b, f)
+				films[i] = outputs[0].Data
+			}
+			if !bytes.Equal(films[0], films[1]) {
+				t.Error("the film differs from that of pictures of all frames")
+			}
+		})
+	}
+}
+
 func TestFilmIsScaled(t *testing.T) {
 	small := film("gif", moving)
 	small.Scale, small.Video.Seconds = 0.5, 0.3

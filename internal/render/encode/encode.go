@@ -8,6 +8,7 @@ package encode
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -141,6 +142,9 @@ type Video struct {
 	command  *exec.Cmd
 	stdin    io.WriteCloser
 	messages *bytes.Buffer
+	// frames counts the frames, written those until the last one that was passed to ffmpeg, which is last.
+	frames, written int
+	last            []byte
 }
 
 // ffmpegFlags make ffmpeg read only its inputs and print only errors.
@@ -153,25 +157,23 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 		return nil, fmt.Errorf("encoding a video: %w", err)
 	}
 	v := &Video{settings: s, dir: dir, messages: &bytes.Buffer{}}
-	codec := "mjpeg"
-	if s.Format == "gif" {
-		codec = "png"
-	}
-	// The input format is given, so ffmpeg need not probe the first megabytes and encodes from the first frame on.
-	args := slices.Concat(ffmpegFlags, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "image2pipe", "-framerate", strconv.Itoa(s.FPS),
-		"-c:v", codec, "-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
+	// The input's format is given, so ffmpeg need not probe the first megabytes and encodes from the first frame on. The filter fps repeats a
+	// frame until the next one, after the costly conversion of colours.
+	args := slices.Concat(ffmpegFlags, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "ivf",
+		"-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
+	repeat := "fps=" + strconv.Itoa(s.FPS)
 	switch s.Format {
 	case "gif":
 		// The palette is made from all frames. Until then they are kept lossless, on disk and not in memory.
-		args = append(args, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
+		args = append(args, "-vf", repeat, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
 	case "webm":
 		// VP9's quantizer goes from 0 to 63. Tiles and rows are not encoded in parallel, so that the bytes do not depend on the machine.
-		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
 			"-c:v", "libvpx-vp9", "-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-threads", strconv.Itoa(threads), "-b:v", "0", "-crf", strconv.Itoa(52-s.Quality*34/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", v.path("out.webm"))
 	default:
 		// H.264 for every player: 4:2:0, and the index at the start of the file.
-		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
 			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
 	}
@@ -190,19 +192,60 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 
 func (v *Video) path(name string) string { return filepath.Join(v.dir, name) }
 
-// Write adds a frame. It blocks while the encoder is busy.
+// Write adds a frame. It blocks while the encoder is busy. A frame that is equal to the one before costs less than another.
 func (v *Video) Write(ctx context.Context, frame []byte) error {
-	if _, err := v.stdin.Write(frame); err != nil {
-		// The encoder has ended. Its output is complete only after Wait.
-		err = errors.Join(err, v.stdin.Close(), v.command.Wait())
-		return failed(ctx, "ffmpeg", v.messages.Bytes(), err)
+	if v.frames > 0 && bytes.Equal(frame, v.last) {
+		v.frames++
+		return nil
 	}
+	return v.pass(ctx, frame)
+}
+
+// pass passes a frame to ffmpeg.
+func (v *Video) pass(ctx context.Context, frame []byte) error {
+	var head []byte
+	if v.frames == 0 {
+		head = v.header()
+	}
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(frame))) //nolint:gosec // a picture is smaller than 4 GiB
+	head = binary.LittleEndian.AppendUint64(head, uint64(v.frames))   //nolint:gosec // not negative
+	for _, part := range [][]byte{head, frame} {
+		if _, err := v.stdin.Write(part); err != nil {
+			// The encoder has ended. Its output is complete only after Wait.
+			err = errors.Join(err, v.stdin.Close(), v.command.Wait())
+			return failed(ctx, "ffmpeg", v.messages.Bytes(), err)
+		}
+	}
+	v.frames++
+	v.written, v.last = v.frames, frame
 	return nil
+}
+
+// header returns the header of an IVF file, which is the simplest container whose frames have times: here, their numbers
+// (https://wiki.multimedia.cx/index.php/Duck_IVF).
+func (v *Video) header() []byte {
+	codec := "MJPG"
+	if v.settings.Format == "gif" {
+		codec = "MPNG"
+	}
+	const length = 32
+	head := []byte("DKIF\x00\x00\x20\x00" + codec)
+	head = binary.LittleEndian.AppendUint16(head, uint16(v.settings.Width))  //nolint:gosec // the frames say how large they are
+	head = binary.LittleEndian.AppendUint16(head, uint16(v.settings.Height)) //nolint:gosec // the same
+	head = binary.LittleEndian.AppendUint32(head, uint32(v.settings.FPS))    //nolint:gosec // not negative
+	head = binary.LittleEndian.AppendUint32(head, 1)
+	return append(head, make([]byte, length-len(head))...)
 }
 
 // Finish ends the encoder and returns the video.
 func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 	defer func() { _ = os.RemoveAll(v.dir) }()
+	if v.frames > v.written { // the filter would drop the repetitions at the end
+		v.frames--
+		if err := v.pass(ctx, v.last); err != nil {
+			return nil, err
+		}
+	}
 	if err := errors.Join(v.stdin.Close(), v.command.Wait()); err != nil {
 		return nil, failed(ctx, "ffmpeg", v.messages.Bytes(), err)
 	}

@@ -8,10 +8,15 @@ import (
 	"context"
 	"errors"
 	"image"
+	"image/color"
+	"image/draw"
 	"image/jpeg"
 	"image/png"
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // noise returns a picture that does not compress.
@@ -57,5 +62,47 @@ func TestEncodersMemoryIsBounded(t *testing.T) {
 				t.Errorf("with enough: %d bytes, %v", len(data), err)
 			}
 		})
+	}
+}
+
+// ffmpeg gets equal frames once. The same film of frames that look the same and are not equal has the same bytes.
+func TestEqualFramesAreFrames(t *testing.T) {
+	encode := func(left, level int, format file.Format) []byte {
+		img := image.NewNRGBA(image.Rect(0, 0, 64, 48))
+		draw.Draw(img, img.Bounds(), noise(64, 48), image.Point{}, draw.Src)
+		draw.Draw(img, image.Rect(left, 0, left+20, 20), image.NewUniform(color.NRGBA{R: 255, A: 255}), image.Point{}, draw.Src)
+		var out bytes.Buffer
+		if format == "gif" {
+			if err := (&png.Encoder{CompressionLevel: png.CompressionLevel(-level)}).Encode(&out, img); err != nil {
+				t.Fatal(err)
+			}
+			return out.Bytes()
+		}
+		if err := jpeg.Encode(&out, img, nil); err != nil {
+			t.Fatal(err)
+		}
+		const marker = 2
+		comment := []byte{0xff, 0xfe, 0, 3, byte(level)}
+		return slices.Concat(out.Bytes()[:marker], comment, out.Bytes()[marker:])
+	}
+	for _, format := range []file.Format{"mp4", "webm", "gif"} {
+		var films [2][]byte
+		for i := range films {
+			v, err := NewVideo(t.Context(), Settings{Format: format, Width: 64, Height: 48, FPS: 10, Quality: 90})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n, left := range []int{0, 0, 0, 10, 10, 0, 10, 10, 10} {
+				if err := v.Write(t.Context(), encode(left, i*(n%2), format)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if films[i], err = v.Finish(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(films[0], films[1]) {
+			t.Errorf("%s: %d bytes with equal frames, %d with other ones", format, len(films[0]), len(films[1]))
+		}
 	}
 }
