@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command docs writes the reference pages of metrics and of storage reasons from the code.
+// Command docs writes the reference pages of flags, metrics and storage reasons from the code.
 package main
 
 import (
@@ -39,12 +39,23 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: docs FOLDER")
 		os.Exit(2)
 	}
-	for name, text := range map[string]string{"metrics.md": metricsPage + metrics.Table(), "reasons.md": reasonsPage + reasons()} {
-		if err := os.WriteFile(filepath.Join(os.Args[1], name), []byte(text), 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "docs:", err)
-			os.Exit(1)
+	if err := write(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "docs:", err)
+		os.Exit(1)
+	}
+}
+
+func write(folder string) error {
+	flags, err := flags()
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"flags.md": flags, "metrics.md": metricsPage + metrics.Table(), "reasons.md": reasonsPage + reasons()} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // reasons returns the rows of the table of storage.Reason.
