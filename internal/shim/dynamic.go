@@ -173,7 +173,7 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 	wanted.spec.Output.Format = format
 	wanted.spec.Connections = []platenv1alpha1.JobConnection{} // no upload
 	if format != platenv1alpha1.FormatPDF || query.Has("page") {
-		page, err := number(query.Get("page"), "page", 1, len(template.Spec.Pages))
+		page, err := queryNumber(query.Get("page"), "page", 1, len(template.Spec.Pages))
 		if err != nil {
 			return nil, err
 		}
