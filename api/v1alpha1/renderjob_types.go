@@ -306,7 +306,7 @@ type RenderJobSpec struct {
 	TemplateRef TemplateReference `json:"templateRef,omitempty,omitzero"`
 
 	// modifications is a flat JSON object: a value for each parameter, and the special keys canvasBackgroundColor,
-	// canvasBackgroundImage, `<id>.<cssProperty>`, `<id>.href` and `page2@<key>` for one page only.
+	// canvasBackgroundImage, `<id>.<style>`, `<id>.href` and `page2@<key>` for one page only.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Type=object

@@ -3,8 +3,8 @@
 
 // Fills a page in from its modifications, before the page's own DOMContentLoaded listeners run. Values are data: nothing
 // here turns them into markup or script. modifications is null in a frame of the page, whose content may be somebody else's: a frame
-// gets what makes it repeatable, and no values.
-((modifications) => {
+// gets what makes it repeatable, and no values. makeStyles is the function of styles.js.
+((modifications, makeStyles) => {
   // Random numbers are repeatable (mulberry32), so that the same input gives the same picture.
   let seed = 0x9e3779b9;
   Math.random = () => {
@@ -92,6 +92,11 @@
     if (url) element.src = url;
     else warn(`Modification ${key} is not an image URL`, 'http, https and data:image URLs are allowed');
   };
+  // setText shows a text. A line break in it begins a line.
+  const setText = (element, text) => {
+    element.textContent = text.replace(/\r\n?/g, '\n');
+    if (/[\r\n]/.test(text) && getComputedStyle(element).whiteSpaceCollapse === 'collapse') element.style.whiteSpaceCollapse = 'preserve-breaks';
+  };
   const setLink = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'mailto:', 'tel:']);
     if (url) element.href = url;
@@ -152,7 +157,7 @@
       if (value === undefined || value === null || element.dataset.bound === '') continue;
       element.dataset.bound = '';
       if (element instanceof HTMLImageElement) setImage(element, key, value);
-      else element.textContent = typeof value === 'object' ? JSON.stringify(value) : String(value);
+      else setText(element, typeof value === 'object' ? JSON.stringify(value) : String(value));
     }
     for (const element of root.querySelectorAll('[data-param-href]')) {
       const value = lookup(element.dataset.paramHref, scopes);
@@ -161,14 +166,8 @@
   };
 
   const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${escape(id)}"]`);
-  // setStyle sets a property of an element's style if the browser takes the value. Every property takes the value inherit.
-  const setStyle = (element, key, name, value) => {
-    const property = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float');
-    if (!supports(property, 'inherit')) warn(`Modification ${key} names no CSS property`);
-    else if (supports(property, String(value))) element.style.setProperty(property, String(value));
-    else warn(`Modification ${key}: ${show(value)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
-  };
   const special = () => {
+    const styles = makeStyles({ supports, warn, show });
     for (const [key, value] of Object.entries(modifications)) {
       const dot = key.indexOf('.');
       if (value === null || value === '') continue; // not given
@@ -188,9 +187,10 @@
         const property = key.slice(dot + 1);
         if (!element) warn(`Modification ${key} names no element`, `the page has no element with the id ${key.slice(0, dot)}`);
         else if (property === 'href') setLink(element, key, value);
-        else setStyle(element, key, property, value);
+        else styles.set(element, key, property, value);
       }
     }
+    styles.finish();
   };
 
   // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads

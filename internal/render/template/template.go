@@ -22,6 +22,9 @@ import (
 //go:embed bind.js
 var bind string
 
+//go:embed styles.js
+var styles string
+
 //go:embed ready.js
 var ready string
 
@@ -71,5 +74,5 @@ func Script(url string, modifications map[string]any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
 	}
-	return fmt.Sprintf("%s(top === window && location.href === %q ? JSON.parse(%s) : null)", bind, url, literal), nil
+	return fmt.Sprintf("%s(top === window && location.href === %q ? JSON.parse(%s) : null, %s)", bind, url, literal, styles), nil
 }

@@ -1,0 +1,92 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"image"
+	"image/color"
+	"testing"
+)
+
+var (
+	red255   = color.RGBA{255, 0, 0, 255}
+	green255 = color.RGBA{0, 255, 0, 255}
+	blue255  = color.RGBA{0, 0, 255, 255}
+	white255 = color.RGBA{255, 255, 255, 255}
+)
+
+// The styles of docs/templates/styles.md, as pixels of a page of 200x100.
+func TestStyles(t *testing.T) {
+	const (
+		box  = `<body style="margin:0;background:#fff"><div id="a" style="width:50px;height:50px;background:#00f"></div>`
+		text = `<body style="margin:0;background:#fff"><div id="a" style="font:100px/100px monospace;color:#00f;height:100px">██</div>`
+		svg  = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block"><rect width="50" height="100" fill="#00f"/><path d="M50 0h50v100h-50z" fill="none"/></svg>`
+		img  = `<body style="margin:0;background:#fff"><img id="a" style="display:block" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='100' height='100'%3E%3Crect width='50' height='100'/%3E%3C/svg%3E">`
+		low  = `<body style="margin:0;background:#fff"><p id="a" style="margin:0;height:100px;width:100px;background:#eee"><b style="display:inline-block;width:20px;height:20px;background:#00f;vertical-align:top"></b></p>`
+	)
+	type at map[image.Point]color.RGBA
+	b := start(t)
+	for name, c := range map[string]struct {
+		page   string
+		values map[string]any
+		want   at
+	}{
+		"moved":                  {box, map[string]any{"a.x": 100.0, "a.Y": "20"}, at{{25, 25}: white255, {105, 25}: blue255, {105, 15}: white255, {149, 69}: blue255}},
+		"moved with unit":        {box, map[string]any{"a.x": "2em"}, at{{30, 10}: white255, {34, 10}: blue255, {83, 10}: white255}},
+		"resized":                {box, map[string]any{"a.width": 80.0, "a.height": "10px"}, at{{79, 5}: blue255, {81, 5}: white255, {5, 12}: white255}},
+		"moved and resized":      {box, map[string]any{"a.x": 10.0, "a.width": 20.0}, at{{9, 5}: white255, {29, 5}: blue255, {31, 5}: white255}},
+		"turned":                 {box, map[string]any{"a.rotation": 45.0}, at{{25, 25}: blue255, {1, 1}: white255, {58, 25}: blue255}},
+		"any case":               {box, map[string]any{"a.BACKGROUNDCOLOR": "#f00"}, at{{25, 25}: red255}},
+		"filled":                 {box, map[string]any{"a.fill": "#f00"}, at{{25, 25}: red255}},
+		"filled with a gradient": {box, map[string]any{"a.fill": "linear-gradient(90deg, #f00 50%, #0f0 50%)"}, at{{10, 25}: red255, {40, 25}: green255}},
+		"filled text":            {text, map[string]any{"a.fill": "#f00"}, at{{30, 50}: red255}},
+		"gradient text":          {text, map[string]any{"a.color": "linear-gradient(90deg, #f00 30px, #0f0 30px)"}, at{{15, 50}: red255, {50, 50}: green255}},
+		"filled SVG":             {svg, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
+		"recoloured SVG":         {svg, map[string]any{"a.svgColor": "#0f0"}, at{{25, 50}: green255, {75, 50}: white255}},
+		"recoloured picture":     {img, map[string]any{"a.svgColor": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
+		"with a border":          {box, map[string]any{"a.borderWidth": 10.0, "a.borderColor": "#f00"}, at{{5, 25}: red255, {25, 25}: blue255, {65, 25}: red255}},
+		"stroked":                {box, map[string]any{"a.stroke": "#f00", "a.strokeWidth": 10.0}, at{{5, 25}: red255, {25, 25}: blue255}},
+		"stroked text":           {text, map[string]any{"a.textStrokeWidth": 20.0, "a.textStrokeColor": "#f00"}, at{{2, 50}: red255, {30, 50}: blue255}},
+		"rounded":                {box, map[string]any{"a.backgroundRadius": 25.0}, at{{2, 2}: white255, {25, 25}: blue255}},
+		"with a shadow":          {box, map[string]any{"a.dropShadowX": 60.0, "a.dropShadowColor": "#f00"}, at{{25, 25}: blue255, {80, 25}: red255, {80, 55}: white255}},
+		"with a box shadow":      {box, map[string]any{"a.boxShadowY": "30px", "a.boxShadowColor": "#0f0", "a.boxShadowSpread": 5.0}, at{{25, 25}: blue255, {52, 60}: green255, {25, 83}: green255}},
+		"padded":                 {box, map[string]any{"a.paddingX": 20.0}, at{{85, 25}: blue255, {95, 25}: white255}},
+		"at the bottom":          {low, map[string]any{"a.verticalAlign": "bottom"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 90}: blue255}},
+		"in the middle":          {low, map[string]any{"a.verticalAlign": "middle"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 50}: blue255}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task("png", c.page)
+			picture.Modifications = c.values
+			outputs, warnings := run(t, b, picture)
+			if len(warnings) > 0 {
+				t.Errorf("warnings %v", warnings)
+			}
+			img, _ := decode(t, outputs[0].Data)
+			for p, want := range c.want {
+				if !near(img, p.X, p.Y, want) {
+					t.Errorf("%v is %v, want %v", p, img.At(p.X, p.Y), want)
+				}
+			}
+		})
+	}
+}
+
+func TestALineBreakBeginsALine(t *testing.T) {
+	b := start(t)
+	for style, want := range map[string]int{"": 2, "white-space:nowrap": 2, "white-space:pre": 2} {
+		picture := task("png", `<body style="margin:0;background:#fff"><div data-param="a" style="font:20px/40px monospace;color:#00f;`+style+`"></div>`)
+		picture.Modifications = map[string]any{"a": "\u2588  \u2588\r\n\u2588"}
+		outputs, warnings := run(t, b, picture)
+		img, _ := decode(t, outputs[0].Data)
+		lines := 0
+		for _, y := range []int{20, 60} {
+			if near(img, 5, y, blue255) {
+				lines++
+			}
+		}
+		if lines != want || len(warnings) > 0 {
+			t.Errorf("%q: %d lines, %v", style, lines, warnings)
+		}
+	}
+}

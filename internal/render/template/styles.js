@@ -1,0 +1,192 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Sets the styles that modifications of the form ID.STYLE name. A style is a CSS property, or one of those below, whose names are those of
+// design tools; docs/templates/styles.md says what becomes of each. Upper and lower case are alike.
+(({ supports, warn, show }) => {
+  const computed = (element, property) => getComputedStyle(element).getPropertyValue(property);
+  const text = (value) => String(value).trim();
+  // length returns a value of a property that is a length: a number is in pixels.
+  const length = (value) => (/^[-+]?(\d+\.?\d*|\.\d+)$/.test(text(value)) ? `${text(value)}px` : text(value));
+  const isSVG = (element) => element instanceof SVGElement;
+  const isPicture = (element) => element instanceof HTMLImageElement || element instanceof HTMLVideoElement || element instanceof HTMLCanvasElement;
+  const hasText = (element) => element.textContent.trim() !== '' && !isPicture(element);
+  const isGradient = (value) => /gradient\(/i.test(text(value));
+
+  // put sets a property if the browser takes the value. Every property takes the value inherit.
+  const put = (element, key, property, value) => {
+    if (supports(property, text(value))) {
+      element.style.setProperty(property, text(value));
+      return true;
+    }
+    warn(`Modification ${key}: ${show(value)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
+    return false;
+  };
+
+  // A shadow's parts are collected, and set together at the end.
+  const shadows = new Map(); // element → { drop: { x, y, blur, color }, box: … }
+  const shadow = (kind, part, property) => (element, key, value) => {
+    const given = part === 'color' ? text(value) : length(value);
+    if (!supports(property, given)) {
+      put(element, key, property, value);
+      return;
+    }
+    if (!shadows.has(element)) shadows.set(element, {});
+    (shadows.get(element)[kind] ??= {})[part] = given;
+  };
+  const setShadows = () => {
+    for (const [element, { drop, box }] of shadows) {
+      if (drop) {
+        const before = computed(element, 'filter');
+        const { x = '0px', y = '0px', blur = '0px', color = 'black' } = drop;
+        element.style.setProperty('filter', `${before === 'none' ? '' : before} drop-shadow(${x} ${y} ${blur} ${color})`);
+      }
+      if (box) {
+        const { x = '0px', y = '0px', blur = '0px', spread = '0px', color = 'black' } = box;
+        element.style.setProperty('box-shadow', `${x} ${y} ${blur} ${spread} ${color}`);
+      }
+    }
+  };
+
+  // move takes an element out of the flow, with the width that it has there, and puts its corner at a distance from that of the page, or of
+  // its nearest positioned ancestor.
+  const move = (side, opposite, margin) => (element, key, value) => {
+    if (isSVG(element) && element.ownerSVGElement) {
+      put(element, key, side === 'left' ? 'x' : 'y', length(value));
+      return;
+    }
+    const position = computed(element, 'position');
+    if (position !== 'absolute' && position !== 'fixed') {
+      const { width } = element.getBoundingClientRect();
+      if (element.style.width === '' && computed(element, 'display') !== 'inline') Object.assign(element.style, { boxSizing: 'border-box', width: `${width}px` });
+      element.style.position = 'absolute';
+    }
+    if (!put(element, key, side, length(value))) return;
+    element.style.setProperty(opposite, 'auto');
+    element.style.setProperty(margin, '0');
+  };
+  const resize = (property) => (element, key, value) => {
+    if (!put(element, key, property, length(value))) return;
+    if (computed(element, 'display') === 'inline' && !isPicture(element) && !isSVG(element)) element.style.display = 'inline-block';
+  };
+  const places = { top: 'start', middle: 'center', bottom: 'end', 'flex-start': 'start', center: 'center', 'flex-end': 'end', start: 'start', end: 'end' };
+  const alignVertically = (element, key, value) => {
+    const display = computed(element, 'display');
+    const place = places[text(value).toLowerCase()];
+    if (/^(inline|table-cell)/.test(display) || place === undefined) put(element, key, 'vertical-align', value);
+    else if (!display.includes('flex')) element.style.setProperty('align-content', place);
+    else if (computed(element, 'flex-direction').startsWith('column')) element.style.setProperty('justify-content', place);
+    else element.style.setProperty('align-items', place);
+  };
+  const colourText = (element, key, value) => {
+    if (!isGradient(value)) {
+      put(element, key, 'color', value);
+    } else if (put(element, key, 'background-image', value)) {
+      element.style.setProperty('background-clip', 'text');
+      element.style.setProperty('color', 'transparent');
+    }
+  };
+  const colourBackground = (element, key, value) => put(element, key, isGradient(value) ? 'background-image' : 'background-color', value);
+  // colourShape sets a property of an SVG's shapes that have one of their own.
+  const colourShape = (element, key, property, value) => {
+    if (!put(element, key, property, value)) return;
+    for (const shape of element.querySelectorAll(`[${property}]`)) {
+      if (shape.getAttribute(property) !== 'none') shape.style.setProperty(property, text(value));
+    }
+  };
+  const fill = (element, key, value) => {
+    if (isSVG(element)) colourShape(element, key, 'fill', value);
+    else if (hasText(element)) colourText(element, key, value);
+    else colourBackground(element, key, value);
+  };
+  const border = (property) => (element, key, value) => {
+    if (!put(element, key, property, property === 'border-width' ? length(value) : value)) return;
+    if (computed(element, 'border-top-style') === 'none') element.style.borderStyle = 'solid';
+  };
+  const stroke = (property, ofText, ofBox) => (element, key, value) => {
+    if (isSVG(element)) colourShape(element, key, property, value);
+    else if (hasText(element)) put(element, key, ofText, property === 'stroke-width' ? length(value) : value);
+    else border(ofBox)(element, key, value);
+  };
+  // colourPicture gives everything that a picture paints one colour.
+  const colourPicture = (element, key, value) => {
+    if (isSVG(element)) {
+      element.style.setProperty('color', text(value));
+      colourShape(element, key, 'fill', value);
+    } else if (!supports('color', text(value))) {
+      put(element, key, 'color', value);
+    } else {
+      const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+      svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
+      svg.querySelector('feFlood').setAttribute('flood-color', text(value));
+      const source = encodeURIComponent(new XMLSerializer().serializeToString(svg));
+      element.style.setProperty('filter', `url("data:image/svg+xml,${source}#f")`);
+    }
+  };
+  const plain = (property, convert = text) => (element, key, value) => put(element, key, property, convert(value));
+  const padding = (one, other) => (element, key, value) => put(element, key, one, length(value)) && put(element, key, other, length(value));
+  const media = (property) => (element, key, value) => {
+    if (element instanceof HTMLMediaElement) element[property] = text(value) === 'true';
+    else warn(`Modification ${key} names no CSS property`, `only a video has ${property}`);
+  };
+
+  const styles = {
+    x: move('left', 'right', 'margin-left'),
+    y: move('top', 'bottom', 'margin-top'),
+    width: resize('width'),
+    height: resize('height'),
+    rotation: plain('rotate', (value) => (/deg|turn|rad/.test(text(value)) ? text(value) : `${text(value)}deg`)),
+    verticalAlign: alignVertically,
+    paddingX: padding('padding-left', 'padding-right'),
+    paddingY: padding('padding-top', 'padding-bottom'),
+    color: colourText,
+    fill,
+    stroke: stroke('stroke', '-webkit-text-stroke-color', 'border-color'),
+    strokeWidth: stroke('stroke-width', '-webkit-text-stroke-width', 'border-width'),
+    svgColor: colourPicture,
+    textStroke: plain('-webkit-text-stroke'),
+    textStrokeWidth: plain('-webkit-text-stroke-width', length),
+    textStrokeColor: plain('-webkit-text-stroke-color'),
+    background: plain('background'),
+    bg: plain('background'),
+    bgColor: colourBackground,
+    backgroundColor: colourBackground,
+    textBackgroundColor: colourBackground,
+    backgroundRadius: plain('border-radius', length),
+    bgRadius: plain('border-radius', length),
+    textBackgroundRadius: plain('border-radius', length),
+    borderRadius: plain('border-radius', length),
+    borderWidth: border('border-width'),
+    borderColor: border('border-color'),
+    dropShadowX: shadow('drop', 'x', 'margin-left'),
+    dropShadowY: shadow('drop', 'y', 'margin-left'),
+    dropShadowBlur: shadow('drop', 'blur', 'padding-left'),
+    dropShadowColor: shadow('drop', 'color', 'color'),
+    boxShadowX: shadow('box', 'x', 'margin-left'),
+    boxShadowY: shadow('box', 'y', 'margin-left'),
+    boxShadowBlur: shadow('box', 'blur', 'padding-left'),
+    boxShadowSpread: shadow('box', 'spread', 'margin-left'),
+    boxShadowColor: shadow('box', 'color', 'color'),
+    muted: media('muted'),
+    loop: media('loop'),
+    prompt: (_, key) => warn(`Modification ${key} is ignored: no model is connected`, 'make the text or the picture before the render, and send it as a modification'),
+  };
+  const fold = (name) => name.toLowerCase().replace(/-/g, '');
+  const special = new Map(Object.entries(styles).map(([name, set]) => [fold(name), set]));
+  const properties = new Map();
+  for (const name in document.createElement('div').style) {
+    if (/^[a-z]+$/i.test(name)) properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
+  }
+
+  return {
+    // set sets a style of an element. key is the modification's.
+    set(element, key, name, value) {
+      const property = name.startsWith('--') ? name : properties.get(fold(name));
+      if (special.has(fold(name))) special.get(fold(name))(element, key, value);
+      else if (property === undefined || !supports(property, 'inherit')) warn(`Modification ${key} names no CSS property`);
+      else put(element, key, property, value);
+    },
+    // finish sets what several modifications make together.
+    finish: setShadows,
+  };
+})
