@@ -56,6 +56,9 @@ type Browser struct {
 	shared, alone, repeated atomic.Int64
 	// patience with a tab's frames; framePatience except in tests.
 	patience time.Duration
+	// maxMessage bounds what the browser hands over at once, in bytes: a picture of MaxPixels that does not compress, in base64, and what is
+	// around it.
+	maxMessage int
 }
 
 // Find returns path, or that of the first headless shell in PATH if path is empty.
@@ -85,7 +88,8 @@ func New(options Options) (*Browser, error) {
 	options.MaxRenders = cmp.Or(options.MaxRenders, 1000)
 	options.Parallel = cmp.Or(options.Parallel, runtime.GOMAXPROCS(0))
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
-	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel), patience: framePatience}
+	const bytesPerPixel, envelope = 4, 16 << 20
+	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel), patience: framePatience, maxMessage: options.MaxPixels*bytesPerPixel*4/3 + envelope}
 	b.supervisor = newSupervisor(b.launch, options.MaxRenders, options.MaxMemory, options.Logger)
 	return b, nil
 }

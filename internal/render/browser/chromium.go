@@ -32,7 +32,7 @@ type chromium struct {
 
 // launch starts Chromium and opens the first tab in the background.
 func (b *Browser) launch(ctx context.Context) (*chromium, error) {
-	connection, err := devtools.Start(ctx, b.options.ExecPath, append(launchFlags(b.options.Proxy), b.options.Flags...)...)
+	connection, err := devtools.Start(ctx, b.options.ExecPath, b.maxMessage, append(launchFlags(b.options.Proxy), b.options.Flags...)...)
 	if err != nil {
 		return nil, err
 	}

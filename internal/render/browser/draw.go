@@ -6,6 +6,7 @@ package browser
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/chromedp/cdproto/headlessexperimental"
@@ -31,6 +32,18 @@ var errStuck = errors.New("the browser did not answer a request for a frame")
 
 // capture returns the picture or the document of a page that is ready; for AVIF a PNG.
 func (t *tab) capture(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
+	data, err := t.take(ctx, task, p)
+	if errors.Is(err, devtools.ErrTooLarge) {
+		return nil, &render.Error{
+			Reason: render.ReasonRenderFailed, Terminal: true, Err: err,
+			Message: fmt.Sprintf("the file of page %d is too large for the browser to hand over: make the page or its pictures smaller", p.Number),
+		}
+	}
+	return data, err
+}
+
+// take is capture, with the browser's error if the file is too large.
+func (t *tab) take(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
 	switch {
 	case task.Format == "pdf":
 		return t.print(ctx, task, p)

@@ -157,13 +157,13 @@ const (
 )
 
 // report runs a script that resolves to a report as JSON. A page whose scripts have replaced what the script needs, such as
-// Array.prototype.map, is painted as it is, with a warning.
+// Array.prototype.map or JSON.stringify, is painted as it is, with a warning.
 func (t *tab) report(ctx context.Context, script string) (report, error) {
 	value, err := evaluate[any](ctx, t, script)
-	if broken := (*scriptError)(nil); errors.As(err, &broken) {
+	if broken := (*scriptError)(nil); errors.As(err, &broken) || errors.Is(err, devtools.ErrTooLarge) {
 		return report{Warnings: []render.Warning{{
 			Title:   "The page was painted as it is: its scripts have replaced what tells when it is ready",
-			Details: bounded(broken.Error(), maxDetails),
+			Details: bounded(err.Error(), maxDetails),
 		}}}, nil
 	}
 	text, _ := value.(string)

@@ -4,6 +4,8 @@
 package browser
 
 import (
+	"context"
+	"errors"
 	"image/color"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -66,5 +69,26 @@ func TestPagesThatReplaceBuiltInsArePainted(t *testing.T) {
 				t.Errorf("%d warnings", len(warnings))
 			}
 		})
+	}
+}
+
+// The browser hands a file over in one message, which is bounded.
+func TestWhatIsTooLargeToHandOverNamesThePage(t *testing.T) {
+	b := start(t)
+	b.maxMessage = 32 << 10
+	large := task("png", `<canvas></canvas><script>
+		const c = document.querySelector("canvas").getContext("2d"), noise = c.createImageData(300, 150);
+		let n = 1;
+		for (let i = 0; i < noise.data.length; i++) noise.data[i] = (n = n * 48271 % 2147483647) & 255;
+		c.putImageData(noise, 0, 0);</script>`)
+	large.Pages[0].Number = 7
+	_, err := b.Render(t.Context(), large, render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))
+	problem := (*render.Error)(nil)
+	if !errors.As(err, &problem) || !problem.Terminal || !strings.HasPrefix(problem.Message, "the file of page 7 is too large") {
+		t.Errorf("got %v", err)
+	}
+	outputs, warnings := run(t, b, task("png", red+`<script>JSON.stringify = () => "x".repeat(1e5)</script>`))
+	if img, _ := decode(t, outputs[0].Data); !near(img, 150, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 1 {
+		t.Errorf("%v, warnings %v", img.At(150, 50), warnings)
 	}
 }

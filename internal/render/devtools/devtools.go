@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -28,8 +29,8 @@ const (
 	// bufferSize is how much is read from the pipe at once. A picture is about a megabyte, and each read costs as much as copying a
 	// good part of it.
 	bufferSize = 256 << 10
-	// maxMessage bounds one message of the browser: the largest picture a renderer may make, uncompressed, in base64.
-	maxMessage = 1 << 30
+	// headSize is how much is kept of a message that is too large, to know which command it answers.
+	headSize = 64
 	// writeTimeout bounds the writing of one command. It waits only while the browser does not read.
 	writeTimeout = 30 * time.Second
 	// removeAttempts is how often the removal of the profile is tried, once per removeInterval.
@@ -39,12 +40,19 @@ const (
 	maxTail = 2 << 10
 )
 
-// ErrLost means that the browser has ended, or that its pipe is unusable.
-var ErrLost = errors.New("the connection to the browser is lost")
+var (
+	// ErrLost means that the browser has ended, or that its pipe is unusable.
+	ErrLost = errors.New("the connection to the browser is lost")
+	// ErrTooLarge means that the browser's answer to a command is larger than a message may be.
+	ErrTooLarge = errors.New("the browser's answer is too large")
+)
 
 // Browser is a running browser and the connection to it.
 type Browser struct {
 	*Session // of the browser itself
+
+	// maxMessage bounds one message of the browser, in bytes.
+	maxMessage int
 
 	command *exec.Cmd
 	output  *tail
@@ -60,22 +68,23 @@ type Browser struct {
 	// lastID is the number of the last command.
 	lastID int64
 	// waiting has the commands without an answer, by number.
-	waiting  map[int64]chan<- Reply
+	waiting  map[int64]chan<- answer
 	sessions map[target.SessionID]*Session
 
 	// lost is closed once the pipe has ended, and ended once the process is gone too.
 	lost, ended chan struct{}
 }
 
-// Start starts the browser at path with an empty profile. It fails if the browser has not answered before ctx ends; later, ctx has no
-// effect. The caller calls Close.
-func Start(ctx context.Context, path string, flags ...string) (*Browser, error) {
+// Start starts the browser at path with an empty profile. A message of it may have at most maxMessage bytes; a larger answer is an
+// ErrTooLarge, and a larger event is dropped. Start fails if the browser has not answered before ctx ends; later, ctx has no effect. The
+// caller calls Close.
+func Start(ctx context.Context, path string, maxMessage int, flags ...string) (*Browser, error) {
 	profile, err := os.MkdirTemp("", "platen-browser-")
 	if err != nil {
 		return nil, fmt.Errorf("making a profile for the browser: %w", err)
 	}
 	b := &Browser{
-		profile: profile, output: &tail{}, waiting: map[int64]chan<- Reply{}, sessions: map[target.SessionID]*Session{},
+		maxMessage: maxMessage, profile: profile, output: &tail{}, waiting: map[int64]chan<- answer{}, sessions: map[target.SessionID]*Session{},
 		lost: make(chan struct{}), ended: make(chan struct{}),
 	}
 	b.Session = &Session{browser: b, done: make(chan struct{}), handle: b.handle}
@@ -174,18 +183,38 @@ func (b *Browser) read(from io.Reader) {
 	}()
 	reader := bufio.NewReaderSize(from, bufferSize)
 	for {
-		var message []byte
-		for {
-			part, err := reader.ReadSlice(0)
-			message = append(message, part...)
-			if err == nil {
-				break
+		message, err := readMessage(reader, b.maxMessage)
+		switch {
+		case err == nil:
+			b.deliver(message)
+		case errors.Is(err, ErrTooLarge):
+			if id, ok := answerID(message); ok {
+				b.answer(id, answer{err: err})
 			}
-			if !errors.Is(err, bufio.ErrBufferFull) || len(message) > maxMessage {
-				return
-			}
+		default:
+			return
 		}
-		b.deliver(message[:len(message)-1])
+	}
+}
+
+// readMessage reads a message up to its end, a zero byte. Of a message that is larger than limit, it returns the beginning and ErrTooLarge.
+func readMessage(reader *bufio.Reader, limit int) (message []byte, err error) {
+	size := 0
+	for {
+		part, err := reader.ReadSlice(0)
+		size += len(part)
+		message = append(message, part...)
+		if size > limit+1 {
+			message = slices.Clone(message[:min(len(message), headSize)]) // frees the rest
+		}
+		switch {
+		case err == nil && size > limit+1:
+			return message, ErrTooLarge
+		case err == nil:
+			return message[:len(message)-1], nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
 	}
 }
 

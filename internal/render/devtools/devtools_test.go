@@ -26,6 +26,8 @@ import (
 	"github.com/platen-dev/platen/internal/render/procs"
 )
 
+const maxMessage = 16 << 20
+
 func start(t *testing.T) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium-headless-shell")
@@ -34,7 +36,7 @@ func start(t *testing.T) *Browser {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	b, err := Start(ctx, path, "--headless", "--no-sandbox", "--disable-gpu")
+	b, err := Start(ctx, path, maxMessage, "--headless", "--no-sandbox", "--disable-gpu")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +102,21 @@ func TestLargeMessagesInBothDirections(t *testing.T) {
 	long := strings.Repeat("0123456789", 1<<18)
 	got, err := Call(t.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: `"` + long + `"`})
 	if err != nil || string(got.Result.Value) != `"`+long+`"` {
+		t.Errorf("got %d bytes, %v", len(got.Result.Value), err)
+	}
+}
+
+func TestAMessageThatIsTooLargeHasAnError(t *testing.T) {
+	b := start(t)
+	s, _, _ := attach(t, b)
+	_, err := Call(t.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: `"x".repeat(` + strconv.Itoa(maxMessage) + `)`})
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	// The connection is still good, for messages up to the bound.
+	const envelope = 1 << 10
+	got, err := Call(t.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: `"x".repeat(` + strconv.Itoa(maxMessage-envelope) + `)`})
+	if err != nil || len(got.Result.Value) != maxMessage-envelope+len(`""`) {
 		t.Errorf("got %d bytes, %v", len(got.Result.Value), err)
 	}
 }
@@ -228,14 +245,14 @@ func TestNoProcessOrFileIsLeft(t *testing.T) {
 }
 
 func TestStartShowsTheBrowsersOutput(t *testing.T) {
-	if _, err := Start(t.Context(), "/nonexistent/browser"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Start(t.Context(), "/nonexistent/browser", maxMessage); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	script := t.TempDir() + "/browser"
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho a library is missing >&2\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Start(t.Context(), script)
+	_, err := Start(t.Context(), script, maxMessage)
 	if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "its last output: a library is missing") {
 		t.Errorf("got %v", err)
 	}

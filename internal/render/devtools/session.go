@@ -89,14 +89,20 @@ func Call[P, R any](ctx context.Context, s *Session, command cdp.Command[P, R], 
 // Reply is an answer that is not decoded yet.
 type Reply []byte
 
+// answer is what a call waits for.
+type answer struct {
+	reply Reply
+	err   error
+}
+
 // Send sends a command and waits for its answer.
 func (s *Session) Send(ctx context.Context, method string, params any) (Reply, error) {
 	b := s.browser
-	answer := make(chan Reply, 1)
+	answered := make(chan answer, 1)
 	b.mu.Lock()
 	b.lastID++
 	id := b.lastID
-	b.waiting[id] = answer
+	b.waiting[id] = answered
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
@@ -115,11 +121,14 @@ func (s *Session) Send(ctx context.Context, method string, params any) (Reply, e
 	if err := b.write(append(message, 0)); err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
-	reply, err := wait(ctx, s, answer)
+	got, err := wait(ctx, s, answered)
+	if err == nil {
+		err = got.err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
-	return reply, nil
+	return got.reply, nil
 }
 
 // Decode returns the result in a command's answer. The error is an *Error when the browser answers with one.
@@ -164,13 +173,7 @@ func ReadEvent(params jsonv2.Value, event any) error { return jsonv2.Unmarshal(p
 // deliver passes an answer to the call that waits for it, and an event to its session. It drops what it cannot read.
 func (b *Browser) deliver(message []byte) {
 	if id, ok := answerID(message); ok {
-		b.mu.Lock()
-		answer := b.waiting[id]
-		delete(b.waiting, id)
-		b.mu.Unlock()
-		if answer != nil {
-			answer <- message // never blocks: it has room for one
-		}
+		b.answer(id, answer{reply: message})
 		return
 	}
 	var event struct {
@@ -189,6 +192,17 @@ func (b *Browser) deliver(message []byte) {
 		b.Session.handle(event.Method, event.Params)
 	case session != nil:
 		session.handle(event.Method, event.Params)
+	}
+}
+
+// answer passes an answer to the call that waits for it, if it still does.
+func (b *Browser) answer(id int64, a answer) {
+	b.mu.Lock()
+	waiting := b.waiting[id]
+	delete(b.waiting, id)
+	b.mu.Unlock()
+	if waiting != nil {
+		waiting <- a // never blocks: it has room for one
 	}
 }
 
