@@ -86,6 +86,13 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "content" && os.Args[2] == "copy" {
+		if err := copyContent(ctrl.SetupSignalHandler(), os.Args[3:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "manager content copy:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	o.register(flag.CommandLine)
 	zapOptions := zap.Options{}
@@ -120,7 +127,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	store, err := content.Open(ctx, o.contentStore, content.Options{
-		QuotaPerNamespace: o.contentQuota.Value(), Observer: metrics.Content{},
+		QuotaPerNamespace: o.contentQuota.Value(), Observer: metrics.Content{}, Redirect: o.contentRedirect, Dispose: dispose,
 	})
 	if err != nil {
 		return err

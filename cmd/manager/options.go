@@ -41,7 +41,10 @@ type options struct {
 	contentTLS     string
 	contentURL     string
 	contentURLTTL  time.Duration
-	sweepInterval  time.Duration
+
+	contentRedirect bool
+
+	sweepInterval time.Duration
 
 	contentQuota     quantity
 	contentRetention time.Duration
@@ -108,6 +111,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.contentTLS, "content-tls", "", "TLS of the content server: a folder with tls.crt and tls.key, or 'own' for a certificate of the manager's own authority; empty is HTTP")
 	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which users reach the content server")
 	flags.DurationVar(&o.contentURLTTL, "content-url-ttl", 7*24*time.Hour, "shortest time that a content URL is valid")
+	flags.BoolVar(&o.contentRedirect, "content-redirect", false, "answer requests for rendered files with the bucket's own signed URLs, so that their bytes do not pass the manager; s3:// and azblob:// only")
 	flags.Var(&o.contentQuota, "content-quota-per-namespace", "most bytes of rendered files that the content store keeps for a namespace, such as 10Gi; 0 is no bound")
 	flags.DurationVar(&o.contentRetention, "content-retention", 0, "time that the content store keeps the files of a finished job, such as 720h; 0 is as long as the job exists")
 	flags.DurationVar(&o.cacheAge, "render-cache-age", 24*time.Hour, "time for which later jobs may have the files of a render, at most --content-retention; 0 renders every job")

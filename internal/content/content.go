@@ -45,6 +45,12 @@ type Options struct {
 	QuotaPerNamespace int64
 	// Observer receives metrics. Optional.
 	Observer Observer
+	// Redirect makes the content server answer with the bucket's own URLs, so that the bytes of files do not pass it. Open fails if the bucket
+	// cannot sign URLs.
+	Redirect bool
+	// Dispose sets the header Content-Disposition of what a bucket's URL returns, in what gocloud.dev/blob's SignedURLOptions.BeforeSign is given.
+	// Optional: without it, files are saved under their keys.
+	Dispose func(as func(any) bool, disposition string)
 }
 
 // Store is a bucket of rendered files.
@@ -71,7 +77,13 @@ func Open(ctx context.Context, bucketURL string, options Options) (*Store, error
 	if err != nil {
 		return nil, fmt.Errorf("opening the content store: %w", err)
 	}
-	return newStore(bucket, options), nil
+	s := newStore(bucket, options)
+	if options.Redirect {
+		if _, err := s.bucketURL(ctx, prefix, "attachment"); err != nil {
+			return nil, errors.Join(fmt.Errorf("the content store cannot redirect: %s:// signs no URLs with these credentials: %w", u.Scheme, err), s.Close())
+		}
+	}
+	return s, nil
 }
 
 func newStore(bucket *blob.Bucket, options Options) *Store {

@@ -21,9 +21,15 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
+// newURL returns the URL of a new store.
+var newURL = func(t *testing.T) string {
+	t.Helper()
+	return "file://" + t.TempDir() + "/not/made/yet"
+}
+
 func open(t *testing.T) *Store {
 	t.Helper()
-	store, err := Open(t.Context(), "file://"+t.TempDir()+"/not/made/yet", Options{})
+	store, err := Open(t.Context(), newURL(t), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gocloud.dev/blob"
+
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -99,7 +101,16 @@ func sign(key []byte, object, expiry, name string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// NewHandler returns the content server: GET and HEAD with ranges, for requests with a URL of the signer. It lists nothing.
+// contentType returns the content type of an object, which its extension decides.
+func contentType(key string) string {
+	if path.Base(key) == manifestName {
+		return "application/json"
+	}
+	return file.Format(strings.TrimPrefix(path.Ext(key), ".")).ContentType()
+}
+
+// NewHandler returns the content server: GET and HEAD with ranges, for requests with a URL of the signer. It lists nothing. A store with
+// Options.Redirect answers a GET with the bucket's own URL of the file.
 func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+urlPath, func(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +123,14 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.NotFound(w, r)
 			return
 		}
-		object, err := store.NewReader(r.Context(), key)
+		// A bucket's URL is for GET alone.
+		redirects := store.usage.options.Redirect && r.Method == http.MethodGet
+		var object *blob.Reader
+		if redirects {
+			err = store.redirect(w, r, key, file.Disposition(name))
+		} else {
+			object, err = store.NewReader(r.Context(), key)
+		}
 		if errors.Is(err, ErrNotFound) {
 			http.Error(w, "this file is no longer kept", http.StatusNotFound)
 			return
@@ -121,10 +139,13 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.Error(w, "the content store does not answer", http.StatusBadGateway)
 			return
 		}
+		if redirects {
+			return
+		}
 		defer func() { _ = object.Close() }()
 		header := w.Header()
 		// The extension decides: not every bucket keeps content types.
-		header.Set("Content-Type", file.Format(strings.TrimPrefix(path.Ext(key), ".")).ContentType())
+		header.Set("Content-Type", contentType(key))
 		header.Set("Content-Disposition", file.Disposition(name))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")

@@ -64,7 +64,7 @@ func TestQuotaBoundsTheFilesOfANamespace(t *testing.T) {
 }
 
 func TestUsageIsLearnedFromAWalk(t *testing.T) {
-	url := "file://" + t.TempDir()
+	url := newURL(t)
 	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	earlier, err := Open(t.Context(), url, Options{})
 	if err != nil {

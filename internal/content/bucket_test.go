@@ -1,0 +1,195 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	_ "gocloud.dev/blob/s3blob"
+
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/test/s3"
+)
+
+// bucket starts an S3 server, and returns the URL of its bucket.
+func bucket(t *testing.T) (*s3.Server, string) {
+	t.Helper()
+	server, err := s3.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	for name, value := range s3.Credentials {
+		t.Setenv(name, value)
+	}
+	return server, server.BucketURL()
+}
+
+// What a folder does, a bucket does too.
+func TestBucketKeepsTheContract(t *testing.T) {
+	folder := newURL
+	t.Cleanup(func() { newURL = folder })
+	newURL = func(t *testing.T) string {
+		t.Helper()
+		_, url := bucket(t)
+		return url
+	}
+	for name, test := range map[string]func(*testing.T){
+		"size and hashes":                TestPutReturnsSizeAndHashes,
+		"manifest":                       TestManifestIsReadAsItWasWritten,
+		"manifest of another version":    TestManifestOfAnotherVersionIsNotFound,
+		"all or nothing":                 TestPutIsAllOrNothing,
+		"first commit":                   TestFirstCommitWins,
+		"late file":                      TestLateFileOfALostAttemptHarmsNoOther,
+		"delete":                         TestDeleteTakesARenderOrAJob,
+		"delete an attempt":              TestDeleteAttemptLeavesOtherAttemptsAndCommittedRenders,
+		"content server":                 TestContentServer,
+		"content server refuses":         TestContentServerRefuses,
+		"paths outside the store":        TestSignedPathsOutsideTheStoreAreNotServed,
+		"old keys":                       TestHandlerServesFilesWithOldKeysButNoManifest,
+		"cached render":                  TestCachedRenderOutlivesItsJob,
+		"the cache and the namespace":    TestContentServerServesNoCachedFiles,
+		"usage is learned from a bucket": TestUsageIsLearnedFromAWalk,
+	} {
+		t.Run(name, test)
+	}
+}
+
+// dispose is what the manager gives Options.Dispose.
+func dispose(as func(any) bool, disposition string) {
+	if input := (*awss3.GetObjectInput)(nil); as(&input) {
+		input.ResponseContentDisposition = &disposition
+	}
+}
+
+func TestRedirectToTheBucket(t *testing.T) {
+	server, bucketURL := bucket(t)
+	store, err := Open(t.Context(), bucketURL, Options{Redirect: true, Dispose: dispose})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	now, ref := time.Unix(1_700_000_000, 0), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	put(t, store, ref, page(1), strings.Repeat("picture ", 1000))
+	signer := NewSigner([]byte("key"), "http://content.example", time.Hour)
+	h := NewHandler(store, signer, func() time.Time { return now })
+	before := server.Sent.Load()
+	answer := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "Sommer-Köln.png", now), nil)
+	if text := body(t, answer); answer.StatusCode != http.StatusFound || strings.Contains(text, "picture") || server.Sent.Load()-before > 500 {
+		t.Fatalf("HTTP %d %q; the bucket has sent %d bytes", answer.StatusCode, text, server.Sent.Load()-before)
+	}
+	if cached := answer.Header.Get("Cache-Control"); !strings.Contains(cached, "private") {
+		t.Errorf("Cache-Control: %s", cached)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, answer.Header.Get("Location"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := body(t, got); text != strings.Repeat("picture ", 1000) || got.Header.Get("Content-Type") != "image/png" {
+		t.Errorf("HTTP %d %s of %d bytes", got.StatusCode, got.Header.Get("Content-Type"), len(text))
+	}
+	if got := got.Header.Get("Content-Disposition"); !strings.Contains(got, "K%C3%B6ln") {
+		t.Errorf("it is saved as %s", got)
+	}
+	if resp := get(t, h, http.MethodHead, signer.URL(ref.Key(1, page(1)), "a.png", now), nil); resp.StatusCode != http.StatusOK || resp.ContentLength != 8000 {
+		t.Errorf("HEAD: HTTP %d, %d bytes", resp.StatusCode, resp.ContentLength)
+	}
+	if resp := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(2)), "a.png", now), nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a file that is gone: HTTP %d", resp.StatusCode)
+	}
+	if resp := get(t, h, http.MethodGet, signer.URL(ref.manifestKey(), "a.png", now), nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a manifest: HTTP %d", resp.StatusCode)
+	}
+}
+
+func TestAFolderCannotRedirect(t *testing.T) {
+	if _, err := Open(t.Context(), "file://"+t.TempDir(), Options{Redirect: true}); err == nil || !strings.Contains(err.Error(), "file://") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCopyMovesAStoreToABucketAndBack(t *testing.T) {
+	_, bucketURL := bucket(t)
+	folder, back := open(t), open(t)
+	remote, err := Open(t.Context(), bucketURL, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = remote.Close() }()
+	first, second := Ref{Namespace: "a", JobUID: "one", Revision: "1"}, Ref{Namespace: "b", JobUID: "two", Revision: "1"}
+	commit := func(ref Ref) {
+		t.Helper()
+		f := put(t, folder, ref, page(1), "picture of "+ref.JobUID)
+		if _, err := folder.PutManifest(t.Context(), ref, Manifest{Attempt: 1, PodName: ref.JobUID, RenderedPages: 1, TotalPages: 1, Files: []file.File{f}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(first)
+	if got, err := Copy(t.Context(), folder, remote); err != nil || got.Objects != 2 || got.Present != 0 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	commit(second)
+	if got, err := Copy(t.Context(), folder, remote); err != nil || got.Objects != 2 || got.Present != 2 {
+		t.Errorf("the second time: %+v, %v", got, err)
+	}
+	if got, err := Copy(t.Context(), remote, back); err != nil || got.Objects != 4 {
+		t.Errorf("back: %+v, %v", got, err)
+	}
+	for _, store := range []*Store{remote, back} {
+		for _, ref := range []Ref{first, second} {
+			m, err := store.Manifest(t.Context(), ref)
+			if err != nil || m.PodName != ref.JobUID {
+				t.Fatalf("manifest of %s: %+v, %v", ref.JobUID, m, err)
+			}
+			r, err := store.NewReader(t.Context(), ref.Key(1, m.Files[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data, err := io.ReadAll(r); err != nil || string(data) != "picture of "+ref.JobUID {
+				t.Errorf("got %q, %v", data, err)
+			}
+			_ = r.Close()
+		}
+	}
+}
+
+// A manifest in the target says that the files are there, also if the copy ends halfway.
+func TestCopyWritesManifestsLast(t *testing.T) {
+	from := open(t)
+	for _, uid := range []string{"one", "two"} {
+		ref := Ref{Namespace: "a", JobUID: uid, Revision: "1"}
+		put(t, from, ref, page(1), "picture")
+		if _, err := from.PutManifest(t.Context(), ref, Manifest{PodName: uid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, bucketURL := bucket(t)
+	to, err := Open(t.Context(), bucketURL, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = to.Close() }()
+	c := &copier{from: from.bucket, to: to.bucket}
+	if err := c.pass(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	for _, uid := range []string{"one", "two"} {
+		if _, err := to.Manifest(t.Context(), Ref{Namespace: "a", JobUID: uid, Revision: "1"}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("manifest of %s: %v", uid, err)
+		}
+	}
+	if got := c.counts(); got.Objects != 2 {
+		t.Errorf("got %+v", got)
+	}
+}

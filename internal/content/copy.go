@@ -1,0 +1,112 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync/atomic"
+
+	"gocloud.dev/blob"
+	"golang.org/x/sync/errgroup"
+)
+
+// parallelCopies is how many objects Copy copies at a time.
+const parallelCopies = 8
+
+// Copied counts what Copy has done.
+type Copied struct {
+	// Objects and Bytes were copied.
+	Objects, Bytes int64
+	// Present objects were in the target already, with the same size.
+	Present int64
+	// Gone objects were deleted from the source meanwhile.
+	Gone int64
+}
+
+// Copy copies every object of a store to another one, manifests last: a render whose manifest is in the target has its files there. It skips
+// what the target has, so that it can go on after an error, and can run again for what was stored meanwhile.
+func Copy(ctx context.Context, from, to *Store) (Copied, error) {
+	c := &copier{from: from.bucket, to: to.bucket}
+	for _, manifests := range []bool{false, true} {
+		if err := c.pass(ctx, manifests); err != nil {
+			return c.counts(), err
+		}
+	}
+	return c.counts(), nil
+}
+
+type copier struct {
+	from, to                      *blob.Bucket
+	objects, bytes, present, gone atomic.Int64
+}
+
+func (c *copier) counts() Copied {
+	return Copied{Objects: c.objects.Load(), Bytes: c.bytes.Load(), Present: c.present.Load(), Gone: c.gone.Load()}
+}
+
+// pass copies all manifests, or everything else.
+func (c *copier) pass(ctx context.Context, manifests bool) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelCopies)
+	for _, root := range []string{prefix, cachePrefix} {
+		for objects := c.from.List(&blob.ListOptions{Prefix: root}); ctx.Err() == nil; {
+			o, err := objects.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return errors.Join(fmt.Errorf("listing the source: %w", err), group.Wait())
+			}
+			if (path.Base(o.Key) == manifestName) == manifests {
+				group.Go(func() error { return c.copy(ctx, o.Key, o.Size) })
+			}
+		}
+	}
+	return group.Wait()
+}
+
+// copy copies one object, unless the target has it.
+func (c *copier) copy(ctx context.Context, key string, size int64) error {
+	attributes, err := c.to.Attributes(ctx, key)
+	switch err := readError(key, err); {
+	case err == nil && attributes.Size == size:
+		c.present.Add(1)
+		return nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return fmt.Errorf("looking in the target: %w", err)
+	}
+	r, err := c.from.NewReader(ctx, key, nil)
+	if err := readError(key, err); errors.Is(err, ErrNotFound) {
+		c.gone.Add(1)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := c.to.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType(key), DisableContentTypeDetection: true})
+	if err != nil {
+		return writeError(key, err)
+	}
+	n, err := io.Copy(w, r)
+	if err == nil && n != r.Size() {
+		err = fmt.Errorf("read %d of %d bytes", n, r.Size())
+	}
+	if err != nil {
+		cancel() // a writer whose context has ended discards its bytes
+		_ = w.Close()
+		return writeError(key, err)
+	}
+	if err := w.Close(); err != nil {
+		return writeError(key, err)
+	}
+	c.objects.Add(1)
+	c.bytes.Add(n)
+	return nil
+}
