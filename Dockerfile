@@ -18,9 +18,10 @@ COPY api api
 COPY cmd cmd
 COPY controllers controllers
 COPY internal internal
+COPY hack/hyphens hack/hyphens
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -tags "${GO_TAGS}" \
-    -ldflags "-s -w -X github.com/platen-dev/platen/internal/version.Version=${VERSION}" -o /out/ ./cmd/...
+    -ldflags "-s -w -X github.com/platen-dev/platen/internal/version.Version=${VERSION}" -o /out/ ./cmd/... ./hack/hyphens
 
 FROM gcr.io/distroless/static-debian12:nonroot AS static
 USER 65532:65532
@@ -40,10 +41,12 @@ ENTRYPOINT ["/dropboxsim"]
 FROM debian:bookworm-slim AS renderer
 COPY hack/images/renderer-dpkg.cfg /etc/dpkg/dpkg.cfg.d/renderer
 COPY hack/images/renderer-packages.txt /tmp/renderer-packages.txt
-RUN apt-get update \
+RUN --mount=type=bind,from=builder,source=/out/hyphens,target=/tmp/hyphens \
+    apt-get update \
     && sed 's/#.*//' /tmp/renderer-packages.txt \
        | DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --no-install-recommends \
-    && rm -rf /var/lib/apt/lists/* /tmp/renderer-packages.txt \
+    && /tmp/hyphens /usr/share/hyphen /usr/lib/chromium/hyphen-data \
+    && rm -rf /usr/share/hyphen /var/lib/apt/lists/* /tmp/renderer-packages.txt \
     && echo "nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin" >> /etc/passwd \
     && echo "nonroot:x:65532:" >> /etc/group
 COPY --from=builder /out/renderer /renderer

@@ -48,14 +48,17 @@ func TestParsePackages(t *testing.T) {
 
 func TestRootfsKey(t *testing.T) {
 	t.Parallel()
-	one := rootfsKey([]string{"tini", "fontconfig"}, []byte("x"))
-	if one != rootfsKey([]string{"tini", "fontconfig"}, []byte("x")) {
+	one := rootfsKey([]string{"tini", "fontconfig"}, []byte("x"), "z")
+	if one != rootfsKey([]string{"tini", "fontconfig"}, []byte("x"), "z") {
 		t.Error("the key is not stable")
 	}
-	if one == rootfsKey([]string{"tini"}, []byte("x")) || one == rootfsKey([]string{"tini fontconfig"}, []byte("x")) {
+	if one == rootfsKey([]string{"tini"}, []byte("x"), "z") || one == rootfsKey([]string{"tini fontconfig"}, []byte("x"), "z") {
 		t.Error("the key does not tell package lists apart")
 	}
-	if one == rootfsKey([]string{"tini", "fontconfig"}, []byte("y")) {
+	if one == rootfsKey([]string{"tini", "fontconfig"}, []byte("x"), "y") {
+		t.Error("the key does not change with the program that makes the dictionaries")
+	}
+	if one == rootfsKey([]string{"tini", "fontconfig"}, []byte("y"), "z") {
 		t.Error("the key does not change with dpkg's configuration")
 	}
 }

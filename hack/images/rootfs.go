@@ -29,6 +29,8 @@ const (
 	// chromiumPath is the path of the browser in the renderer's image, and chromiumPackage its package.
 	chromiumPath    = "usr/lib/chromium/chromium-headless-shell"
 	chromiumPackage = "chromium-headless-shell"
+	// debianDictionaries are Debian's dictionaries for hyphenation, from which hack/hyphens makes those of the browser.
+	debianDictionaries, dictionaries = "usr/share/hyphen", "usr/lib/chromium/hyphen-data"
 	// epoch is the time of all files that the build writes, so that a file does not differ by its time alone.
 	epoch = "1700000000"
 )
@@ -69,9 +71,30 @@ func parsePackages(r io.Reader) ([]string, error) {
 	return names, nil
 }
 
-// rootfsKey identifies a root file system by everything that it is made from, except for the versions of the packages.
-func rootfsKey(packages []string, dpkgConfig []byte) string {
-	return hash(fmt.Sprintf("%q %q %q %q %q", suite, epoch, mmdebstrapOptions, packages, dpkgConfig))
+// rootfsKey identifies a root file system by everything that it is made from, except for the versions of the packages. hyphens identifies the
+// program that makes the dictionaries.
+func rootfsKey(packages []string, dpkgConfig []byte, hyphens string) string {
+	return hash(fmt.Sprintf("%q %q %q %q %q %q", suite, epoch, mmdebstrapOptions, packages, dpkgConfig, hyphens))
+}
+
+// sourcesHash identifies the program in a folder by its Go files.
+func sourcesHash(dir string) (string, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return "", err
+	}
+	all := sha256.New()
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		all.Write(data)
+	}
+	return hex.EncodeToString(all.Sum(nil)), nil
 }
 
 func hash(text string) string {
@@ -95,7 +118,11 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 	if err != nil {
 		return nil, err
 	}
-	cache := rootfsCache{dir: o.cache, key: rootfsKey(packages, configData)}
+	sources, err := sourcesHash(filepath.Join(o.repo, "hack", "hyphens"))
+	if err != nil {
+		return nil, err
+	}
+	cache := rootfsCache{dir: o.cache, key: rootfsKey(packages, configData, sources)}
 	if layer, d, err := cache.newest(); err == nil && time.Since(d.Checked) < o.checkAfter {
 		d.print(progress)
 		return layer, nil
@@ -122,7 +149,7 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 	}
 	begin := time.Now()
 	fmt.Fprintf(progress, "  making the renderer's file system from Debian packages: %s (about a minute; cached until one of them changes)\n", strings.Join(packages, " "))
-	if err := makeRootfs(ctx, cache.path(versions), packages, dpkgConfig); err != nil {
+	if err := makeRootfs(ctx, o.repo, cache.path(versions), packages, dpkgConfig); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(progress, "  made the renderer's file system (%.0fs)\n", time.Since(begin).Seconds())
@@ -135,7 +162,7 @@ func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer,
 }
 
 // makeRootfs runs mmdebstrap. The file appears when it is complete, with the time of Debian's build of Chromium.
-func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConfig string) error {
+func makeRootfs(ctx context.Context, repo, tarball string, packages []string, dpkgConfig string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("installing the renderer's packages needs root")
 	}
@@ -146,9 +173,15 @@ func makeRootfs(ctx context.Context, tarball string, packages []string, dpkgConf
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	temp, stamp := filepath.Join(dir, "rootfs.tar"), filepath.Join(dir, "chromium")
+	temp, stamp, hyphens := filepath.Join(dir, "rootfs.tar"), filepath.Join(dir, "chromium"), filepath.Join(dir, "hyphens")
+	compile := exec.CommandContext(ctx, "go", "build", "-o", hyphens, "./hack/hyphens")
+	compile.Dir = repo
+	if out, err := compile.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build ./hack/hyphens: %w\n%s", err, out)
+	}
 	args := append([]string{
 		"--include=" + strings.Join(packages, ","), "--dpkgopt=" + dpkgConfig,
+		`--customize-hook=` + hyphens + ` "$1"/` + debianDictionaries + ` "$1"/` + dictionaries + ` && rm -r "$1"/` + debianDictionaries,
 		`--customize-hook=touch -r "$1"/` + chromiumPath + ` ` + stamp,
 	}, mmdebstrapOptions...)
 	cmd := exec.CommandContext(ctx, "mmdebstrap", append(args, suite, temp)...)
