@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/page"
 
@@ -21,6 +22,9 @@ const (
 	drawAttempts = 50
 	// cssPixelsPerInch is a constant of CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
 	cssPixelsPerInch = 96
+	// maxShrink is the factor by which Chromium makes a printed page smaller when something lies far beyond its right edge. A scale makes up
+	// for it. maxPrintScale is the largest that Page.printToPDF takes.
+	maxShrink, maxPrintScale = 1.5, 2
 )
 
 // framePatience is how long a frame may take in a tab before another tab is tried. On a busy machine Chromium seldom answers a request for a frame
@@ -141,17 +145,14 @@ func (t *tab) beginFrame(ctx context.Context, params headlessexperimental.BeginF
 	return reply, nil
 }
 
-// print returns the page as a document.
+// print returns the page as a document of one sheet.
 func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
-	dpi := float64(cssPixelsPerInch)
-	if task.PDF.DPI > 0 {
-		dpi = float64(task.PDF.DPI)
-	}
+	dpi := cssPixelsPerInch / printScale(task)
 	margin := task.PDF.Margin / dpi
 	params := page.PrintToPDFParams{
 		PrintBackground: new(true),
 		// A CSS pixel is 1/96 inch on paper. The scale makes it 1/dpi inch.
-		Scale:        cssPixelsPerInch / dpi,
+		Scale:        printScale(task),
 		PaperWidth:   float64(p.Width)/dpi + 2*margin,
 		PaperHeight:  float64(p.Height)/dpi + 2*margin,
 		MarginTop:    &margin,
@@ -160,6 +161,41 @@ func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byt
 		MarginRight:  &margin,
 		PageRanges:   "1",
 	}
+	if t.wide {
+		params.Scale *= maxShrink
+	}
 	result, err := devtools.Call(ctx, t.session, page.PrintToPDF, params)
 	return result.Data, err
+}
+
+// far is something beyond a page's right edge, further away than what Chromium makes a page smaller for.
+const far = `document.documentElement.append(Object.assign(document.createElement('div'), { style: 'all: initial !important; position: absolute !important; ' +
+	'top: 0 !important; left: 0 !important; width: 200vw !important; height: 1px !important; visibility: hidden !important' }))`
+
+// widen makes sure that a page which is to be printed keeps its scale. Chromium makes a page smaller by as much as something lies beyond its
+// right edge, up to maxShrink. With something that is far enough, it is always maxShrink, for which print makes up.
+func (t *tab) widen(ctx context.Context, task render.Task, p render.Page, r *report) error {
+	t.wide = false
+	metrics, err := devtools.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
+	if err != nil || metrics.CSSContentSize.X+metrics.CSSContentSize.Width <= float64(p.Width) {
+		return err
+	}
+	if printScale(task)*maxShrink > maxPrintScale {
+		r.Warnings = append(r.Warnings, render.Warning{
+			Title:   "The page was made smaller, because something lies beyond its right edge",
+			Details: "at output.pdf.dpi 72 and more it keeps its size",
+		})
+		return nil
+	}
+	t.wide = true
+	_, err = evaluate[any](ctx, t, far+";0")
+	return err
+}
+
+// printScale returns the scale of a document.
+func printScale(task render.Task) float64 {
+	if task.PDF.DPI > 0 {
+		return cssPixelsPerInch / float64(task.PDF.DPI)
+	}
+	return 1
 }

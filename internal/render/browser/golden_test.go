@@ -129,15 +129,21 @@ func TestGolden(t *testing.T) {
 			if len(warnings) != 0 {
 				t.Errorf("warnings %v", warnings)
 			}
-			path := filepath.Join("testdata", "golden", g.name+".png")
-			if *update {
-				if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			compare(t, outputs[0], path)
+			comparePicture(t, g.name, outputs[0])
 		})
 	}
+}
+
+// comparePicture compares a picture with the golden one of a name, or replaces that with -update.
+func comparePicture(t *testing.T, name string, got emitted) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name+".png")
+	if *update {
+		if err := os.WriteFile(path, got.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare(t, got, path)
 }
 
 // compare fails the test when too many pixels differ too much from the picture at path.

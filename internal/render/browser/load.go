@@ -79,13 +79,16 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		if err := t.navigate(ctx, document{html: p.HTML, policy: policy}); err != nil {
 			return err
 		}
-		r, err = t.report(ctx, template.Ready(readyTime(ctx)))
+		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf"))
+		if err == nil && task.Format == "pdf" {
+			err = t.widen(ctx, task, p, &r)
+		}
 		return err
 	})
 	return r, err
 }
 
-// prepare sets the page's size, scale and background.
+// prepare sets the page's size, scale, medium and background.
 func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) error {
 	metrics := emulation.SetDeviceMetricsOverrideParams{Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: deviceScale(task)}
 	if metrics.Width != t.metrics.Width || metrics.Height != t.metrics.Height || metrics.DeviceScaleFactor != t.metrics.DeviceScaleFactor {
@@ -93,6 +96,16 @@ func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) erro
 			return err
 		}
 		t.metrics = metrics
+	}
+	if printed := task.Format == "pdf"; printed != t.printed {
+		media := emulation.SetEmulatedMediaParams{} // screen
+		if printed {
+			media.Media = "print"
+		}
+		if _, err := devtools.Call(ctx, t.session, emulation.SetEmulatedMedia, media); err != nil {
+			return err
+		}
+		t.printed = printed
 	}
 	if task.Transparent == t.transparent {
 		return nil

@@ -57,9 +57,12 @@ type tab struct {
 	chromium *chromium
 	context  cdp.BrowserContextID
 	session  *devtools.Session
-	// metrics and transparent are the page's size, scale and background as the browser has them.
+	// metrics, transparent and printed are the page's size, scale, background and medium as the browser has them.
 	metrics     emulation.SetDeviceMetricsOverrideParams
 	transparent bool
+	printed     bool
+	// wide is true when something lies beyond the right edge of the page that is to be printed.
+	wide bool
 	// document is the answer to the next request for documentURL; nil once it is sent.
 	document atomic.Pointer[document]
 	// policy of the document that is shown.

@@ -226,7 +226,7 @@
         }
         element.style.fontSize = `${low}px`;
       } else if (element.dataset.fit === 'truncate') {
-        const whole = [...element.textContent];
+        const whole = [...new Intl.Segmenter().segment(element.textContent)].map(({ segment }) => segment);
         if (!overflows(element)) continue;
         let [low, high] = [0, whole.length];
         while (low < high) {

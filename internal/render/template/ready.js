@@ -3,8 +3,8 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. smil is the function of smil.js.
-(async (timeout, smil) => {
+// scripts get a frame to draw in. print says that the page is printed. smil, text and paper are the functions of the scripts of these names.
+(async (timeout, print, { smil, text, paper }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -50,10 +50,12 @@
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
   }
   own('fit')?.();
+  if (print) paper(warn);
 
   // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();
   const behind = new Set();
+  const written = []; // elements with text
   const elements = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT);
   for (let n = 0, element = document.documentElement; n < maxElements && element; n++, element = elements.nextNode()) {
     const style = getComputedStyle(element);
@@ -65,7 +67,10 @@
         if (!/^data:(?!image.svg)/i.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
     }
-    if ([...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '')) families.add(style.fontFamily);
+    const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
+    if (texts.length === 0) continue;
+    families.add(style.fontFamily);
+    if (style.display !== 'none') written.push([element, style, texts]);
   }
   const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
   const decoded = [...document.images].map((image) => image.decode().catch(() => {}));
@@ -109,6 +114,7 @@
     }
   };
   if (!film) settle(document);
+  text(warn, { print, still: !film }, written);
   if (document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
   return JSON.stringify({ warnings: own('warnings') ?? [], unused: own('unused') ?? [] });

@@ -31,13 +31,20 @@ var ready string
 //go:embed smil.js
 var smil string
 
+//go:embed text.js
+var text string
+
+//go:embed paper.js
+var paper string
+
 //go:embed film.js
 var film string
 
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
-// modifications that the page does not use. A resource that is not ready after the timeout becomes a warning.
-func Ready(timeout time.Duration) string {
-	return fmt.Sprintf("%s(%d, %s)", ready, timeout.Milliseconds(), smil)
+// modifications that the page does not use. A resource that is not ready after the timeout becomes a warning. printed
+// says that the page is a document's.
+func Ready(timeout time.Duration, printed bool) string {
+	return fmt.Sprintf("%s(%d, %t, {smil: %s, text: %s, paper: %s})", ready, timeout.Milliseconds(), printed, smil, text, paper)
 }
 
 // Film returns a script that lets the renderer set the page's time. It must run before any other script of the page.

@@ -1,0 +1,139 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"image/color"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// sheet is a page of 400x300 pixels with a label in each corner.
+const sheet = `<!doctype html><style>body{margin:0} main{position:relative;width:400px;height:300px;background:#cce5ff;font:bold 24px "Liberation Sans"} b{position:absolute}</style>
+	<main><b style="left:8px;top:8px">M-TL</b><b style="right:8px;top:8px">M-TR</b><b style="left:8px;bottom:8px">M-BL</b><b style="right:8px;bottom:8px">M-BR</b></main>`
+
+// printed returns the size of a document's sheet and where its words are, as pdftotext prints them, and the warnings' titles.
+func printed(t *testing.T, b *Browser, html string, options render.PDFOptions) (words string, titles []string) {
+	t.Helper()
+	document := task("pdf", html)
+	document.Pages[0].Width, document.Pages[0].Height, document.PDF = 400, 300, options
+	outputs, warnings := run(t, b, document)
+	path := filepath.Join(t.TempDir(), "sheet.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range warnings {
+		titles = append(titles, w.Title)
+	}
+	words = output(t, "pdftotext", "-bbox", path, "-")
+	_, words, _ = strings.Cut(words, "<page")
+	return words, titles
+}
+
+// What a page says about paper moves nothing on the sheet that was asked for.
+func TestPaperIsWhatWasAskedFor(t *testing.T) {
+	b := start(t)
+	want, titles := printed(t, b, sheet, render.PDFOptions{})
+	if strings.Count(want, "M-") != 4 || len(titles) != 0 {
+		t.Fatalf("the plain sheet has %s, warnings %v", want, titles)
+	}
+	const margins, size = "Rules of @page were not followed: margin", "Rules of @page were not followed: size"
+	for name, c := range map[string]struct{ html, warning string }{
+		"margin":             {`<style>@page { margin: 30mm }</style>`, margins},
+		"one margin":         {`<style>@page { margin-left: 1cm; margin-top: 0 }</style>`, margins},
+		"important":          {`<style>@page :first { margin: 30mm !important }</style>`, "Rules of @page were not followed: :first margin"},
+		"size":               {`<style>@page { size: A4 }</style>`, size},
+		"size, lying":        {`<style>@page { size: A4 landscape }</style>`, size},
+		"size in a unit":     {`<style>@page { size: 6in 2in }</style>`, size},
+		"orientation":        {`<style>@page { size: portrait }</style>`, size},
+		"both":               {`<style>@page { size: A5; margin: 1cm 2cm }</style>`, "Rules of @page were not followed: size, margin"},
+		"turned":             {`<style>@page { page-orientation: rotate-left }</style>`, "Rules of @page were not followed: page-orientation"},
+		"border and padding": {`<style>@page { border: 9px solid red; padding: 9px }</style>`, "Rules of @page were not followed: border, padding"},
+		"named":              {`<style>@page wide { size: A4 } main { page: wide }</style>`, "Rules of @page were not followed: wide size"},
+		"in @media":          {`<style>@media print { @page { margin: 2cm } }</style>`, margins},
+		"in @layer":          {`<style>@layer x { @page { margin: 2cm } }</style>`, margins},
+		"imported":           {`<style>@import url("data:text/css,@page { margin: 2cm }");</style>`, margins},
+		"by a script":        {`<script>const s = new CSSStyleSheet(); s.replaceSync('@page { margin: 2cm }'); document.adoptedStyleSheets = [s]</script>`, margins},
+		"the same":           {`<style>@page { size: 400px 300px; margin: 0 }</style>`, ""},
+		"landscape":          {`<style>@page { size: landscape; margin: 0 }</style>`, ""},
+		"auto":               {`<style>@page { size: auto; margin: auto }</style>`, ""},
+		"a break":            {`<style>main { break-before: page; page-break-after: always; break-inside: avoid }</style>`, ""},
+		"wide":               {`<div style="position:absolute;left:300px;top:9px;width:400px;height:9px"></div>`, ""},
+		"a little":           {`<div style="position:absolute;right:-30px;top:9px;width:60px;height:9px"></div>`, ""},
+		"wide, hidden": {
+			`<style>html,body{overflow-x:hidden}</style><div style="position:absolute;left:300px;top:9px;width:400px;height:9px"></div>`, "",
+		},
+		"wide for print":      {`<style>@media print { body { min-width: 992px !important } }</style>`, ""},
+		"wide, right to left": {`<div style="position:absolute;left:-300px;top:9px;width:320px;height:9px"></div><script>document.documentElement.dir = 'rtl'</script>`, ""},
+		"higher":              {`<div style="position:absolute;top:290px;width:9px;height:900px"></div>`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, titles := printed(t, b, c.html+sheet, render.PDFOptions{})
+			if got != want {
+				t.Errorf("the sheet has %s\nwant %s", got, want)
+			}
+			if c.warning == "" && len(titles) != 0 || c.warning != "" && !slices.Equal(titles, []string{c.warning}) {
+				t.Errorf("warnings %q, want %q", titles, c.warning)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
+	b := start(t)
+	for name, c := range map[string]struct{ html, warning string }{
+		"zoom":                {`<style>html { zoom: 2 }</style>` + sheet, "Text is cut at the edge of the page: M-TR"},
+		"a long list":         {strings.Repeat("<p>line</p>", 30), "Text is cut at the edge of the page: line"},
+		"a broken sheet":      {`<p style="margin:0">x</p><style>main{break-before:page}</style>` + sheet, "Text is cut at the edge of the page: M-BL"},
+		"a wide line":         {`<p style="white-space:nowrap">` + strings.Repeat("word ", 60), "Text is cut at the edge of the page: " + strings.TrimSpace(strings.Repeat("word ", 12)) + "…"},
+		"hidden for print":    {`<style>@media print { main { display: none } }</style>` + sheet, "Rules for print hide text: M-TLM-TRM-BLM-BR"},
+		"hidden by intention": {`<style>@media print { .no-print { display: none } }</style><p class="no-print">x</p>` + sheet, ""},
+		"hidden anyway":       {`<style>@media print { p { display: block } } p { display: none }</style><p>x</p>` + sheet, ""},
+		"clipped":             {`<div style="width:100px;overflow:hidden;height:20px"><p style="width:900px;margin:0">` + strings.Repeat("word ", 30) + `</p></div>`, ""},
+		"off on purpose":      {`<p style="position:absolute;left:-9999px">skip</p>` + sheet, ""},
+		"empty below":         {`<div style="height:100vh;box-sizing:border-box;padding:9px">x</div>`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, titles := printed(t, b, c.html, render.PDFOptions{})
+			if c.warning == "" && len(titles) != 0 || c.warning != "" && !slices.Equal(titles, []string{c.warning}) {
+				t.Errorf("warnings %q, want %q", titles, c.warning)
+			}
+		})
+	}
+}
+
+// The sheet has a scale of its own. Something beyond the right edge must not change it.
+func TestAWidePageKeepsItsScale(t *testing.T) {
+	b := start(t)
+	const wide = `<div style="position:absolute;left:300px;top:9px;width:400px;height:9px"></div>`
+	for _, options := range []render.PDFOptions{{DPI: 192}, {DPI: 72}, {DPI: 96, Margin: 40}} {
+		want, _ := printed(t, b, sheet, options)
+		got, titles := printed(t, b, wide+sheet, options)
+		if got != want || len(titles) != 0 {
+			t.Errorf("%+v: the sheet has %s\nwant %s; warnings %v", options, got, want, titles)
+		}
+	}
+	if _, titles := printed(t, b, wide+sheet, render.PDFOptions{DPI: 48}); len(titles) != 1 {
+		t.Errorf("warnings %q", titles)
+	}
+}
+
+// A document is laid out, filled in and waited for as it is printed.
+func TestStylesForPrintCountWhileADocumentLoads(t *testing.T) {
+	b := start(t)
+	words, titles := printed(t, b, `<style>p { font-size: 10px } @media print { p { font-size: 90px } }</style><p data-fit="shrink" style="width:380px;height:60px;overflow:hidden">Wide words</p>
+		<script>document.write('<i>' + (matchMedia('print').matches ? 'paper' : 'screen') + '</i>')</script>`, render.PDFOptions{})
+	if !strings.Contains(words, "paper") || !strings.Contains(words, "words") || len(titles) != 0 {
+		t.Errorf("the sheet has %s, warnings %v", words, titles)
+	}
+	picture, _ := run(t, b, task("png", `<style>body { background: red } @media print { body { background: blue } }</style>`))
+	if img, _ := decode(t, picture[0].Data); !near(img, 9, 9, color.RGBA{255, 0, 0, 255}) {
+		t.Errorf("a picture after a document has styles for print")
+	}
+}

@@ -1,0 +1,226 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"fmt"
+	"image/color"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// A word that is too long for its line is broken where its language allows it, already while the page's own scripts measure it.
+func TestWordsAreHyphenated(t *testing.T) {
+	b := start(t)
+	words := map[string]string{
+		"en": "telecommunications", "en-GB": "extraordinary", "de": "Donaudampfschifffahrtsgesellschaft", "de-AT": "Fahrzeugbeleuchtungsanlage", "fr": "développement",
+		"es": "electroencefalografista", "it": "precipitevolissimevolmente", "pt": "inconstitucionalissimamente", "nl": "verantwoordelijkheidsgevoel",
+		"sv": "realisationsvinstbeskattning", "da": "menneskerettigheder", "nb": "menneskerettighetsorganisasjon", "pl": "najnieprawdopodobniejszy",
+		"cs": "nejnevyzpytatelnější", "ru": "достопримечательность", "uk": "найнеймовірніший", "el": "αντιπροσωπευτικότητα", "tr": "",
+	}
+	var html strings.Builder
+	html.WriteString(`<!doctype html><body style="margin:0;background:#f00"><style>p{width:90px;margin:0;hyphens:auto;font:14px "Liberation Sans"}</style>`)
+	for lang, word := range words {
+		fmt.Fprintf(&html, `<p lang=%q>%s</p>`, lang, word)
+	}
+	html.WriteString(`<script>addEventListener('load', () => {
+		const wide = [...document.querySelectorAll('p')].filter((p) => p.scrollWidth > p.clientWidth);
+		if (wide.length > 0) console.error(wide.map((p) => p.lang).join());
+		else document.body.style.background = '#080';
+	})</script>`)
+	picture := task("png", html.String())
+	picture.Pages[0].Height = 1000
+	outputs, warnings := run(t, b, picture)
+	if img, _ := decode(t, outputs[0].Data); !near(img, 195, 995, color.RGBA{0, 0x88, 0, 255}) || len(warnings) != 0 {
+		t.Errorf("warnings %v", warnings)
+	}
+	document := task("pdf", `<p lang="de" style="width:150px;hyphens:auto;font:16px 'Liberation Sans'">Fahrzeugbeleuchtungsanlagen`)
+	outputs, _ = run(t, b, document)
+	if text := pdfText(t, t.TempDir(), outputs[0].Data); !strings.Contains(text, "Fahrzeugbeleuch\u2010\n") {
+		t.Errorf("the document has %q", text)
+	}
+}
+
+func TestWhatAReaderWouldMissIsSaid(t *testing.T) {
+	b := start(t)
+	const long = "Characterization"
+	for name, c := range map[string]struct {
+		format, html string
+		want         []string
+	}{
+		"plain":                  {"png", `<p>Größe “5” – 3 € … ÅÉÑ</p>`, nil},
+		"emoji":                  {"png", `<p>👩‍🚀 🏳️‍🌈 🇩🇪 👍🏽 ❤️ 1️⃣ ☀️</p>`, nil},
+		"invisible letters":      {"png", "<p>a\u200d\u200c\u2060\ufeff\u00ad\u202eb\u2028c\ufe0f</p>", nil},
+		"combining marks":        {"png", "<p>e\u0301 q\u0307\u0323 ộ</p>", nil},
+		"Chinese":                {"png", `<p>夏季大促销 全场五折</p>`, nil},
+		"unassigned":             {"png", "<p>a\u0378b</p>", []string{"No font has these characters (Symbols): \u0378"}},
+		"an icon":                {"png", "<p style='font-family:monospace'>\ue8b6</p>", []string{"No font has these characters (Private use): \ue8b6"}},
+		"another script":         {"png", "<p>\U00016FE4</p>", []string{"No font has these characters (Symbols): \U00016FE4"}},
+		"in a film":              {"mp4", "<p>\u0378</p>", []string{"No font has these characters (Symbols): \u0378"}},
+		"hidden":                 {"png", "<p style='display:none'>\u0378</p>", nil},
+		"a long word":            {"png", `<p style="width:50px">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
+		"in an element":          {"png", `<p style="width:50px"><b>` + long + `</b></p>`, []string{"Text runs out of its box: " + long}},
+		"no dictionary":          {"png", `<p lang="ga" style="width:50px;hyphens:auto">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
+		"hidden by its box":      {"png", `<p style="width:50px;overflow:hidden">` + long + `</p>`, nil},
+		"in one line on purpose": {"png", `<p style="width:50px;white-space:nowrap">` + long + `</p>`, nil},
+		"broken anywhere":        {"png", `<p style="width:50px;overflow-wrap:anywhere">` + long + `</p>`, nil},
+		"in a film's box":        {"mp4", `<p style="width:50px">` + long + `</p>`, nil},
+		"beyond the page":        {"png", `<p style="white-space:nowrap;font-size:40px">A headline without end</p>`, []string{"Text is cut at the edge of the page: A headline without end"}},
+		"below the page":         {"png", `<p style="margin:90px 0">x</p>`, []string{"Text is cut at the edge of the page: x"}},
+		"a decoration":           {"png", `<p aria-hidden="true" style="white-space:nowrap;font-size:40px">A headline without end</p>`, nil},
+		"a longer page":          {"png", strings.Repeat(`<p style="margin:0;height:20px">x</p>`, 30), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task(c.format, `<!doctype html><style>body{margin:0;font:16px "Liberation Sans"}</style>`+c.html)
+			if picture.Filmed() {
+				picture.Video.FPS, picture.Video.Seconds = 10, 0.1
+			}
+			_, warnings := run(t, b, picture)
+			var titles []string
+			for _, w := range warnings {
+				titles = append(titles, w.Title)
+			}
+			if !slices.Equal(titles, c.want) {
+				t.Errorf("warnings %q, want %q", warnings, c.want)
+			}
+		})
+	}
+}
+
+// sentences is the beginning of the Universal Declaration of Human Rights, or words from it, in the most written scripts.
+var sentences = []struct{ script, lang, text string }{
+	{"Latin", "en", "All human beings are born free and equal"},
+	{"Han", "zh", "人人生而自由，在尊严和权利上一律平等。"},
+	{"Arabic", "ar", "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق"},
+	{"Devanagari", "hi", "सभी मनुष्यों को गौरव और अधिकारों के मामले में"},
+	{"Bengali", "bn", "সমস্ত মানুষ স্বাধীনভাবে সমান মর্যাদা এবং অধিকার"},
+	{"Cyrillic", "ru", "Все люди рождаются свободными и равными"},
+	{"Kana", "ja", "すべての人間は、生まれながらにして自由であり"},
+	{"Hangul", "ko", "모든 인간은 태어날 때부터 자유로우며"},
+	{"Telugu", "te", "ప్రతిపత్తిస్వత్వముల విషయమున మానవులెల్లరును"},
+	{"Tamil", "ta", "மனிதப் பிறிவியினர் சகலரும் சுதந்திரமாகவே"},
+	{"Gujarati", "gu", "પ્રતિષ્ઠા અને અધિકારોની દૃષ્ટિએ સર્વ માનવો"},
+	{"Kannada", "kn", "ಎಲ್ಲಾ ಮಾನವರೂ ಸ್ವತಂತ್ರರಾಗಿಯೇ ಹುಟ್ಟಿದ್ದಾರೆ"},
+	{"Malayalam", "ml", "മനുഷ്യരെല്ലാവരും തുല്യാവകാശങ്ങളോടും അന്തസ്സോടും"},
+	{"Myanmar", "my", "လူတိုင်းသည် တူညီ လွတ်လပ်သော ဂုဏ်သိက္ခာဖြင့်"},
+	{"Thai", "th", "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกัน"},
+	{"Oriya", "or", "ସବୁ ମନୁଷ୍ୟ ଜନ୍ମକାଳରୁ ସ୍ୱାଧୀନ"},
+	{"Gurmukhi", "pa", "ਸਾਰਾ ਮਨੁੱਖੀ ਪਰਿਵਾਰ ਆਪਣੀ ਮਹਿਮਾ"},
+	{"Ethiopic", "am", "የሰው ልጅ ሁሉ ሲወለድ ነጻና በክብርና በመብትም እኩልነት"},
+	{"Sinhala", "si", "සියලු මනුෂ්\u200dයයෝ නිදහස්ව උපත ලබා ඇත"},
+	{"Hebrew", "he", "כל בני האדם נולדו בני חורין ושווים בערכם"},
+	{"Khmer", "km", "មនុស្សទាំងអស់កើតមកមានសេរីភាព"},
+	{"Greek", "el", "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι"},
+	{"Lao", "lo", "ມະນຸດທຸກຄົນເກີດມາມີກຽດສັກສີ"},
+	{"Tibetan", "bo", "འགྲོ་བ་མིའི་རིགས་རྒྱུད་ཡོངས་ལ"},
+	{"Georgian", "ka", "ყველა ადამიანი იბადება თავისუფალი"},
+	{"Armenian", "hy", "Բոլոր մարդիկ ծնվում են ազատ ու հավասար"},
+	{"Javanese", "jv", "ꦱꦧꦼꦤ꧀ꦲꦸꦮꦺꦴꦁꦏꦭꦲꦶꦂ"},
+	{"Mongolian", "mn-Mong", "ᠬᠦᠮᠦᠨ ᠪᠦᠷ ᠲᠥᠷᠥᠵᠦ"},
+	{"Thaana", "dv", "ހުރިހާ އިންސާނުން ވެސް އުފަންވަނީ"},
+	{"Tifinagh", "zgh", "ⴰⵔ ⴷ ⵜⵜⵍⴰⵍⴰⵏ ⵎⵉⴷⴷⵏ"},
+	{"Cherokee", "chr", "ᏂᎦᏓ ᎠᏂᏴᏫ ᏂᎨᎫᏓᎸᎾ ᎠᎴ"},
+	{"Balinese", "ban", "ᬲᬫᬶᬳᬶ"},
+}
+
+// letters returns the letters of a text in order of their numbers, without blanks: a document's text has the order of its glyphs.
+func letters(text string) string {
+	list := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsMark(r) {
+			return r
+		}
+		return -1
+	}, text))
+	slices.Sort(list)
+	return string(list)
+}
+
+func TestASentenceInEachScript(t *testing.T) {
+	b := start(t)
+	var html strings.Builder
+	html.WriteString(`<!doctype html><style>body{margin:24px;font:17px/1.6 "Liberation Sans",sans-serif} p{margin:0} i{font-size:11px;color:#777;display:inline-block;width:90px}</style>`)
+	for _, s := range sentences {
+		fmt.Fprintf(&html, `<p><i>%s</i><bdi lang=%q>%s</bdi></p>`, s.script, s.lang, s.text)
+	}
+	for _, format := range []string{"png", "pdf"} {
+		document := task(format, html.String())
+		document.Pages[0].Width, document.Pages[0].Height = 794, 1123
+		outputs, warnings := run(t, b, document)
+		if len(warnings) != 0 {
+			t.Errorf("%s: warnings %v", format, warnings)
+		}
+		if format == "png" {
+			comparePicture(t, "scripts", outputs[0])
+			continue
+		}
+		text := pdfText(t, t.TempDir(), outputs[0].Data)
+		for _, s := range sentences {
+			_, line, _ := strings.Cut(text, s.script+" ")
+			line, _, _ = strings.Cut(line, "\n")
+			if got, want := letters(line), letters(s.text); got != want {
+				t.Errorf("the document has %q in %s, want %q", line, s.script, s.text)
+			}
+		}
+	}
+}
+
+// What cuts a text counts what a reader sees as one letter: a family, a flag, a letter with its marks.
+func TestTextIsCutBetweenLetters(t *testing.T) {
+	b := start(t)
+	for name, letter := range map[string]string{"family": "👩‍👩‍👧‍👦", "flag": "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "marks": "Z\u0323\u030c\u0301", "syllable": "क्षि", "skin": "👍🏽"} {
+		t.Run(name, func(t *testing.T) {
+			var html strings.Builder
+			html.WriteString(`<!doctype html><body style="margin:0;background:#f00"><style>p{margin:0;height:24px;font:16px/24px "Liberation Sans";overflow:hidden}</style>`)
+			for width := 90; width < 110; width += 3 {
+				fmt.Fprintf(&html, `<p data-fit="truncate" data-param="text" style="width:%dpx"></p>`, width)
+			}
+			html.WriteString(`<script>new MutationObserver(() => {
+				const letter = platen.modifications.letter;
+				const whole = [...document.querySelectorAll('p')].every((p) => p.textContent.endsWith('…') && p.textContent.slice(0, -1).replaceAll(letter, '') === '');
+				document.body.style.background = whole ? '#080' : '#f00';
+			}).observe(document.body, { childList: true, subtree: true });</script>`)
+			picture := task("png", html.String())
+			picture.Pages[0].Height = 200
+			picture.Modifications = map[string]any{"text": strings.Repeat(letter, 40), "letter": letter}
+			outputs, warnings := run(t, b, picture)
+			if img, _ := decode(t, outputs[0].Data); !near(img, 190, 50, color.RGBA{0, 0x88, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("the text is cut within a letter; warnings %v", warnings)
+			}
+		})
+	}
+}
+
+// Thai, Khmer, Lao and Burmese have no blanks between words: dictionaries say where a line may break.
+func TestLinesBreakBetweenWordsWithoutBlanks(t *testing.T) {
+	b := start(t)
+	for lang, text := range map[string]string{
+		"th": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ", "km": "មនុស្សទាំងអស់កើតមកមានសេរីភាពនិងភាពស្មើគ្នាក្នុងសេចក្តីថ្លៃថ្នូរ",
+		"lo": "ມະນຸດທຸກຄົນເກີດມາມີກຽດສັກສີສິດທິເສລີພາບແລະຄວາມສະເໝີພາບເທົ່າທຽມກັນ", "my": "လူတိုင်းသည်တူညီလွတ်လပ်သောဂုဏ်သိက္ခာဖြင့်လည်းကောင်း",
+	} {
+		t.Run(lang, func(t *testing.T) {
+			html := fmt.Sprintf(`<!doctype html><body style="margin:0;background:#f00"><p id="p" lang=%[1]q style="margin:0;width:110px;font:14px 'Liberation Sans'">%[2]s</p><script>
+				const words = new Set([...new Intl.Segmenter(%[1]q, { granularity: 'word' }).segment(%[2]q)].map((s) => s.index));
+				const range = document.createRange();
+				const node = p.firstChild;
+				let line = -1, lines = 0, wrong = 0;
+				for (const { index, segment } of new Intl.Segmenter(%[1]q).segment(%[2]q)) {
+					range.setStart(node, index);
+					range.setEnd(node, index + segment.length);
+					const rect = range.getBoundingClientRect();
+					if (rect.bottom > line + 8) { lines++; if (!words.has(index)) wrong++; line = rect.bottom; }
+				}
+				if (lines > 2 && wrong === 0) document.body.style.background = '#080';
+				else console.error(lines + ' lines, ' + wrong + ' wrong breaks');
+			</script>`, lang, text)
+			picture := task("png", html)
+			picture.Pages[0].Height = 200
+			outputs, warnings := run(t, b, picture)
+			if img, _ := decode(t, outputs[0].Data); !near(img, 190, 50, color.RGBA{0, 0x88, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}

@@ -1,0 +1,83 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Makes a page fit the sheet that was asked for, which is as large as the viewport: nothing that the page says about paper changes the size,
+// the scale or the position of what is printed. It warns of what was not followed. It runs with the style sheets for print.
+((warn) => {
+  const millimetre = 96 / 25.4;
+  const papers = {
+    a5: [148, 210], a4: [210, 297], a3: [297, 420], b5: [176, 250], b4: [250, 353], 'jis-b5': [182, 257], 'jis-b4': [257, 364],
+    letter: [215.9, 279.4], legal: [215.9, 355.6], ledger: [279.4, 431.8],
+  };
+  const pixels = (length) => {
+    try {
+      return CSSNumericValue.parse(length).to('px').value;
+    } catch {
+      return NaN; // in a unit that depends on a font
+    }
+  };
+  // differs reports whether a size of @page is another one than the sheet's.
+  const differs = (size) => {
+    const words = size.toLowerCase().split(/\s+/).filter((word) => word !== 'auto' && word !== '');
+    const turned = words.find((word) => word === 'portrait' || word === 'landscape');
+    const rest = words.filter((word) => word !== turned);
+    let sides = [innerWidth, innerHeight];
+    if (papers[rest[0]]) sides = papers[rest[0]].map((side) => side * millimetre);
+    else if (rest.length > 0) sides = [pixels(rest[0]), pixels(rest[1] ?? rest[0])];
+    if (turned) sides.sort((a, b) => (turned === 'landscape' ? b - a : a - b));
+    return !(Math.abs(sides[0] - innerWidth) <= 1 && Math.abs(sides[1] - innerHeight) <= 1);
+  };
+  // A border takes room too, once it has a style.
+  const unwanted = /^(size|page-orientation|((margin|padding|border)-(top|right|bottom|left)(-style)?|(min-|max-)?(width|height)))$/;
+  const followed = (name, value) => {
+    if (name === 'size') return !differs(value);
+    return /^(0[a-z%]*|auto|none|initial|unset|upright)$/.test(value);
+  };
+  const ignored = new Set();
+  const hidden = new Set();
+  // hides warns of text that only rules for print hide. A selector that says print, such as .no-print, is meant so.
+  const hides = (rule) => {
+    if (rule.style.display !== 'none' && rule.style.visibility !== 'hidden' || /print/i.test(rule.selectorText)) return;
+    for (const element of document.querySelectorAll(rule.selectorText)) {
+      if (element.textContent.trim() !== '' && !element.closest('head, script, style, template') && !element.checkVisibility({ visibilityProperty: true })) hidden.add(element);
+    }
+  };
+  const read = (rules, print) => {
+    for (const rule of rules) {
+      if (rule instanceof CSSPageRule) {
+        for (const name of [...rule.style].filter((property) => unwanted.test(property))) {
+          if (!followed(name, rule.style.getPropertyValue(name))) ignored.add(`${rule.selectorText} ${name.replace(/-(top|right|bottom|left).*$/, '')}`.trim());
+          rule.style.removeProperty(name);
+        }
+      } else if (rule instanceof CSSStyleRule && print) {
+        hides(rule);
+      } else if (rule instanceof CSSImportRule) {
+        readSheet(rule.styleSheet, rule.media.mediaText);
+      } else if (rule.cssRules && !(rule instanceof CSSStyleRule)) {
+        read(rule.cssRules, print || rule instanceof CSSMediaRule && isPrint(rule.media.mediaText));
+      }
+    }
+  };
+  const isPrint = (media) => /\bprint\b/i.test(media) && matchMedia(media).matches;
+  const readSheet = (sheet, media) => {
+    let rules = [];
+    try {
+      rules = sheet.cssRules;
+    } catch {
+      return; // of another origin: its rules are overruled, unread
+    }
+    read(rules, isPrint(media));
+  };
+  for (const sheet of [...document.styleSheets, ...document.adoptedStyleSheets]) readSheet(sheet, sheet.media.mediaText);
+  if (ignored.size > 0) {
+    warn(`Rules of @page were not followed: ${[...ignored].join(', ')}`, `the sheet has the size of the template's page, ${innerWidth}x${innerHeight} pixels, and output.pdf.margin around it`);
+  }
+  if (hidden.size > 0) {
+    const [first] = hidden;
+    warn(`Rules for print hide text: ${first.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}`, `${hidden.size} elements; a selector with the word print, such as .no-print, hides without a warning`);
+  }
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`@page { size: auto !important; margin: auto !important; padding: 0 !important; border: none !important; page-orientation: upright !important }
+    *, ::before, ::after { page: auto !important; break-before: auto !important; break-after: auto !important; break-inside: auto !important }`);
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+})

@@ -1,0 +1,134 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Looks at a page's text and warns of what a reader would miss: letters that no font has, and in a picture or a document words that run out of
+// their box and text that is cut at the page's edge. written lists the elements that hold text, each with its style and its text nodes.
+((warn, { print, still }, written) => {
+  const scripts = [
+    'Devanagari', 'Bengali', 'Arabic', 'Han', 'Hiragana', 'Katakana', 'Hangul', 'Thai', 'Tamil', 'Telugu', 'Kannada', 'Malayalam', 'Gujarati', 'Gurmukhi',
+    'Oriya', 'Sinhala', 'Myanmar', 'Khmer', 'Lao', 'Tibetan', 'Ethiopic', 'Georgian', 'Armenian', 'Hebrew', 'Cyrillic', 'Greek', 'Latin', 'Mongolian', 'Javanese',
+    'Balinese', 'Sundanese', 'Cherokee', 'Thaana', 'Syriac', 'Tifinagh', 'Nko', 'Adlam', 'Vai', 'Ol_Chiki', 'Canadian_Aboriginal', 'Yi', 'Bopomofo', 'Egyptian_Hieroglyphs',
+    'Cuneiform', 'Gothic', 'Runic', 'Ogham', 'Coptic',
+  ].map((name) => [name.replaceAll('_', ' '), new RegExp(`\\p{Script=${name}}`, 'u')]);
+  const scriptOf = (character) => {
+    if (/\p{Emoji_Presentation}/u.test(character)) return 'Emoji';
+    if (/\p{Co}/u.test(character)) return 'Private use';
+    return scripts.find(([, pattern]) => pattern.test(character))?.[0] ?? 'Symbols';
+  };
+  const maxWarnings = 12;
+  let left = maxWarnings;
+  const complain = (title, details) => { if (left-- > 0) warn(title, details); };
+  const short = (text, length = 60) => {
+    const clean = text.trim().replace(/\s+/g, ' ');
+    return clean.length > length ? `${[...clean].slice(0, length).join('').trimEnd()}…` : clean;
+  };
+  // name returns the element's tag with what a person finds it by.
+  const name = (element) => {
+    const attributes = ['id', 'class', 'data-param', 'lang'].map((key) => [key, element.getAttribute(key)]).filter(([, value]) => value);
+    return `<${[element.localName, ...attributes.map(([key, value]) => `${key}="${value.slice(0, 40)}"`)].join(' ')}>`;
+  };
+
+  // Letters. One that no font has is painted as the box of the element's font, the same box as one that cannot exist.
+  const plain = /^[\u0000-\u024f\u2010-\u2027\u2030-\u205e\u20ac\u2122]*$/;
+  const visible = /[^\p{Cc}\p{Cf}\p{Cs}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+  const impossible = '\u{10fffd}';
+  const maxLetters = 2000;
+  const size = 24;
+  const known = new Map(); // font → letter → whether a font has it
+  let letters = 0;
+  let pen;
+  const picture = (text) => {
+    pen.clearRect(0, 0, 2 * size, 2 * size);
+    pen.fillText(text, size / 2, 1.5 * size);
+    return pen.getImageData(0, 0, 2 * size, 2 * size).data;
+  };
+  const missing = (text, style) => {
+    pen ??= Object.assign(document.createElement('canvas'), { width: 2 * size, height: 2 * size }).getContext('2d', { willReadFrequently: true });
+    const font = `${style.fontStyle} ${style.fontWeight} ${size}px ${style.fontFamily}`;
+    pen.font = font;
+    if (!known.has(font)) known.set(font, { box: picture(impossible), width: pen.measureText(impossible).width, has: new Map() });
+    const { box, width, has } = known.get(font);
+    const found = [];
+    for (const letter of new Set(text.match(visible) ?? [])) {
+      if (plain.test(letter)) continue;
+      if (!has.has(letter)) {
+        if (++letters > maxLetters) return found;
+        const same = pen.measureText(letter).width === width && picture(letter).every((value, i) => value === box[i]);
+        has.set(letter, !same);
+      }
+      if (!has.get(letter)) found.push(letter);
+    }
+    return found;
+  };
+  const lacking = new Map(); // script → letters, the first text and its element
+
+  // Boxes.
+  const inline = /^(inline|contents|ruby)/;
+  const box = (element) => {
+    while (element.parentElement && inline.test(getComputedStyle(element).display)) element = element.parentElement;
+    return element;
+  };
+  const tolerance = 2;
+  const clipped = (element, rect) => {
+    for (let e = element; e && e !== document.body && e !== document.documentElement; e = e.parentElement) {
+      if (getComputedStyle(e).overflow === 'visible') continue;
+      const clip = e.getBoundingClientRect();
+      if (rect.right > clip.right + tolerance || rect.bottom > clip.bottom + tolerance) return true;
+    }
+    return false;
+  };
+  const range = document.createRange();
+  const rectangles = (node) => {
+    range.selectNodeContents(node);
+    return [...range.getClientRects()].filter((rect) => rect.width > 0 && rect.height > 0);
+  };
+  const [root, body] = [document.documentElement, document.body];
+  const overflows = [root, body].some((e) => e && (e.scrollWidth > innerWidth || e.scrollHeight > innerHeight));
+  const outside = []; // what is not on the sheet
+
+  const look = (element, style, nodes) => {
+    const text = nodes.map((node) => node.data).join(' ');
+    if (!plain.test(text)) {
+      for (const letter of missing(text, style)) {
+        const script = scriptOf(letter);
+        if (!lacking.has(script)) lacking.set(script, { letters: new Set(), text, element });
+        lacking.get(script).letters.add(letter);
+      }
+    }
+    if (!still || left <= 0 || !(element instanceof HTMLElement)) return;
+    const holder = box(element);
+    const wide = holder.scrollWidth > holder.clientWidth + tolerance && style.textWrapMode !== 'nowrap' && style.writingMode === 'horizontal-tb' &&
+      holder.clientWidth > tolerance && !/^table/.test(getComputedStyle(holder).display) && getComputedStyle(holder).overflowX === 'visible';
+    if (!wide && !overflows) return;
+    if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || element.closest('[aria-hidden=true]')) return;
+    const edge = holder.getBoundingClientRect();
+    for (const node of nodes) {
+      const rects = rectangles(node);
+      const out = rects.filter((rect) => (style.direction === 'rtl' ? rect.left < edge.left - tolerance : rect.right > edge.right + tolerance));
+      if (wide && out.length > 0 && style.transform === 'none') {
+        const hint = style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : 'no line break is possible in it';
+        complain(`Text runs out of its box: ${short(node.data)}`, `${name(holder)} is ${Math.round(edge.width)} pixels wide, its text ${Math.round(Math.max(...out.map((rect) => rect.width)))}: ${hint}`);
+        return;
+      }
+      const cut = rects.find((rect) => {
+        const [right, bottom] = [rect.right - innerWidth, rect.bottom - innerHeight];
+        if (rect.right <= 0 || rect.bottom <= 0 || right <= tolerance && bottom <= rect.height * 0.3) return false;
+        return (print || rect.left < innerWidth && rect.top < innerHeight) && !clipped(element, rect);
+      });
+      if (overflows && cut) {
+        outside.push([node.data, element]);
+        return;
+      }
+    }
+  };
+  for (const [element, style, nodes] of written) look(element, style, nodes);
+  for (const [script, { letters, text, element }] of lacking) {
+    const list = [...letters].slice(0, 20);
+    const codes = list.map((letter) => `U+${letter.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`);
+    warn(`No font has these characters (${script}): ${list.join(' ')}`, `${codes.slice(0, 8).join(' ')} in ${name(element)}: ${short(text)}; install a font, or load one with @font-face`);
+  }
+  if (outside.length > 0) {
+    const [[text, element]] = outside;
+    warn(`Text is cut at the edge of the page: ${short(text)}`, `in ${name(element)}${outside.length > 1 ? ` and ${outside.length - 1} more` : ''}; the page has ${innerWidth}x${innerHeight} pixels`);
+  }
+})
