@@ -116,10 +116,10 @@ setup-tests:
 		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; wait $$packages'
 
 .PHONY: sdk
-sdk: test/sdk/node_modules/.package-lock.json ## Install the SDKs that the tests use.
+sdk: test/sdk/node_modules/.package-lock.json ## Install what the tests use from npm.
 
 test/sdk/node_modules/.package-lock.json: test/sdk/package.json test/sdk/package-lock.json | setup-tests
-	@echo "==> installing the SDKs that the tests use"
+	@echo "==> installing what the tests use from npm"
 	npm ci --prefix test/sdk --no-audit --no-fund
 	@touch $@
 

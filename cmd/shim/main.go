@@ -167,12 +167,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 
-	mux := http.NewServeMux()
-	mux.Handle("/ui/", page.Handler())
-	mux.Handle("GET /{$}", http.RedirectHandler("/ui/", http.StatusFound))
-	for _, path := range []string{"/v1/", "/openapi.json", "/docs", "/docs.css"} {
-		mux.Handle(path, api.Handler())
-	}
+	handler := route(page.Handler(), api.Handler())
 
 	var secure *tls.Config
 	if o.tlsFolder != "" {
@@ -189,7 +184,7 @@ func run(ctx context.Context, o options) error {
 	// The pod is ready and answers requests once the cache is filled.
 	serving := make(chan struct{})
 	err = errors.Join(
-		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return serve(ctx, o.address, mux, secure, serving) })),
+		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return serve(ctx, o.address, handler, secure, serving) })),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("serving", func(*http.Request) error {
 			select {
@@ -205,6 +200,21 @@ func run(ctx context.Context, o options) error {
 	}
 	ctrl.Log.Info("Starting the shim", "version", version.Version)
 	return mgr.Start(ctx)
+}
+
+// route sends people to the page, and everything else to the API, also what is not there: the API's errors are JSON.
+func route(page, api http.Handler) http.Handler {
+	home := http.RedirectHandler("/ui/", http.StatusFound)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/ui/"):
+			page.ServeHTTP(w, r)
+		case r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead), r.URL.Path == "/ui":
+			home.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
+		}
+	})
 }
 
 // serve answers requests until ctx ends, over TLS if secure is not nil. It closes serving when it starts.

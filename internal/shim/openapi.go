@@ -7,6 +7,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"maps"
@@ -251,7 +252,10 @@ func document() (spec, page []byte, err error) {
 		jsonschema.InterceptDefName(func(_ reflect.Type, name string) string { return strings.TrimPrefix(name, "Shim") }))
 	reflector.Spec.Info.WithTitle("Platen").WithVersion(version.Version).
 		WithDescription("Renders templates to images, PDFs and videos. Requests need a bearer token of the cluster; a workspace is a namespace.")
+	reflector.Spec.Info.WithLicense(*(&openapi31.License{}).WithName("Apache 2.0").WithIdentifier("Apache-2.0"))
+	reflector.Spec.WithServers(*(&openapi31.Server{}).WithURL("/"))
 	reflector.SpecEns().SetHTTPBearerTokenSecurity("token", "", "A token that the cluster's API server accepts, such as a service account's.")
+	reflector.Spec.WithSecurity(map[string][]string{"token": {}})
 	for _, o := range operations {
 		if err := describeOperation(reflector, o); err != nil {
 			return nil, nil, fmt.Errorf("%s %s: %w", o.method, o.path, err)
@@ -274,8 +278,13 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 	c.SetDescription(o.description)
 	c.AddReqStructure(o.request)
 	answers := map[int]any{400: problem{}, 429: problem{}}
-	if !o.open {
-		c.AddSecurity("token")
+	if o.open {
+		exposed, ok := c.(openapi31.OperationExposer)
+		if !ok {
+			return errors.New("not an operation of OpenAPI 3.1")
+		}
+		exposed.Operation().WithSecurity(map[string][]string{}) // none is one of the choices
+	} else {
 		answers[401], answers[403] = problem{}, problem{}
 	}
 	maps.Copy(answers, o.answers)

@@ -16,7 +16,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -114,21 +116,25 @@ func (s *Server) Handler() http.Handler {
 	} {
 		mux.HandleFunc(pattern, s.handle(handle))
 	}
-	return s.crossOrigin(withoutTrailingSlash(mux))
+	return s.crossOrigin(clean(mux))
 }
 
-// withoutTrailingSlash takes /v1/x/ for /v1/x, because some clients send it.
-func withoutTrailingSlash(h http.Handler) http.Handler {
+// clean takes /v1/x/ and //v1/x for /v1/x, because some clients send them. A ServeMux would redirect to the clean path, with a page for
+// people.
+func clean(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path := strings.TrimRight(r.URL.Path, "/"); strings.HasPrefix(path, notFound) {
-			r.URL.Path, r.URL.RawPath = path, strings.TrimRight(r.URL.RawPath, "/")
+		if cleaned := path.Clean("/" + r.URL.Path); cleaned != r.URL.Path {
+			r.URL.Path = cleaned
+			if r.URL.RawPath != "" {
+				r.URL.RawPath = path.Clean("/" + r.URL.RawPath)
+			}
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
 // notFound is the pattern of requests without a route.
-const notFound = "/v1/"
+const notFound = "/"
 
 // noRoute answers a request that no route takes: 405 if the path has routes of other methods, else 404.
 func noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
@@ -264,6 +270,17 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 		defer func() {
 			s.Log.Info("Answered", "requestID", id, "route", r.Pattern, "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
 				"user", answer.fields.user, "namespace", answer.fields.namespace, "job", answer.fields.job)
+		}()
+		defer func() {
+			if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
+				panic(p)
+			} else if p != nil {
+				s.Log.Error(fmt.Errorf("panic: %v", p), "Answering a request", "requestID", id, "stack", string(debug.Stack()))
+				if answer.status != 0 {
+					panic(http.ErrAbortHandler)
+				}
+				s.respondError(answer, id, callers.Errorf(http.StatusInternalServerError, "a bug in the shim; its log has the request id"))
+			}
 		}()
 		switch err := handle(answer, r); {
 		case err == nil || r.Context().Err() != nil:

@@ -1,0 +1,105 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+)
+
+// bare returns a server that answers requests without a caller.
+func bare(t *testing.T) http.Handler {
+	t.Helper()
+	s, err := New(Options{Derive: func(string) []byte { return nil }, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Handler()
+}
+
+// mustBeProblem fails unless an answer is an error of the API in JSON.
+func mustBeProblem(t *testing.T, what string, w *httptest.ResponseRecorder, status int) {
+	t.Helper()
+	var body problem
+	err := json.Unmarshal(w.Body.Bytes(), &body)
+	if w.Code != status || w.Header().Get("Content-Type") != "application/json" || err != nil || body.Error == "" || w.Header().Get("X-Request-Id") == "" {
+		t.Errorf("%s is answered with %d %s %v: %s", what, w.Code, w.Header().Get("Content-Type"), err, w.Body)
+	}
+}
+
+// Every route refuses every other method with 405, and says which it takes.
+func TestWrongMethods(t *testing.T) {
+	h := bare(t)
+	allowed := map[string][]string{"/openapi.json": {http.MethodGet}, "/docs": {http.MethodGet}, "/docs.css": {http.MethodGet}}
+	for pattern := range (&Server{}).routes() {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{id}", "25", "{kind}", "images").Replace(path)
+		allowed[path] = append(allowed[path], method)
+	}
+	for path, methods := range allowed {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PROPFIND"} {
+			if slices.Contains(methods, method) {
+				continue
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			// Another route may take the path with this method, such as POST /v1/studio/templates/create.
+			if w.Code == http.StatusUnauthorized {
+				continue
+			}
+			mustBeProblem(t, method+" "+path, w, http.StatusMethodNotAllowed)
+			for _, takes := range methods {
+				if !strings.Contains(w.Header().Get("Allow"), takes) {
+					t.Errorf("%s %s: Allow is %q", method, path, w.Header().Get("Allow"))
+				}
+			}
+		}
+	}
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	h := bare(t)
+	for _, path := range []string{"/v1/", "/v1/nothing", "/v2/studio/render", "/favicon.ico", "/openapi.yaml", "/docs/x", "/v1/../x", "//v1//nothing", "/v1/%2e%2e/x"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, "http://shim"+path, nil))
+			mustBeProblem(t, method+" "+path, w, http.StatusNotFound)
+		}
+	}
+}
+
+// A client that joins its base URL and a path with two slashes finds the route.
+func TestDoubledSlashes(t *testing.T) {
+	w := httptest.NewRecorder()
+	bare(t).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://shim//openapi.json", nil))
+	if w.Code != http.StatusOK {
+		t.Errorf("answered with %d %s", w.Code, w.Body)
+	}
+}
+
+func TestPanicsAreProblems(t *testing.T) {
+	s := &Server{Options: Options{Log: logr.Discard()}}
+	w := httptest.NewRecorder()
+	s.handle(func(http.ResponseWriter, *http.Request) error { panic("the secret of a bug") })(w, httptest.NewRequest(http.MethodGet, "/v1/me", nil))
+	mustBeProblem(t, "a panic", w, http.StatusInternalServerError)
+	if strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("the answer shows %s", w.Body)
+	}
+	// An answer that has begun is aborted.
+	defer func() {
+		if recover() != http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
+			t.Error("half an answer is not aborted")
+		}
+	}()
+	s.handle(func(w http.ResponseWriter, _ *http.Request) error {
+		_, _ = w.Write([]byte("half"))
+		panic("later")
+	})(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/me", nil))
+}
