@@ -81,6 +81,10 @@ const CredentialsLabel = "platen.dev/credentials"
 // Canceled, and its time to live begins. The value is the time of the cancellation.
 const CanceledAnnotation = "platen.dev/canceled"
 
+// PreviewLabel marks a RenderJob that only shows somebody how a template looks, with the value "true". The web page lists it apart from
+// other jobs.
+const PreviewLabel = "platen.dev/preview"
+
 // RetryUploadsAnnotation on a RenderJob asks Platen to retry its failed uploads, from the content store and without rendering. Each new
 // value asks once; status.lastHandledRetryUploads is the last value that was handled.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"

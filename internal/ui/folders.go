@@ -29,6 +29,8 @@ type picker struct {
 	// New tells whether the visitor has just connected the account.
 	New    bool
 	Notice *words
+	// Name is what the visitor called a new folder that could not be made, and NameError says why; empty otherwise.
+	Name, NameError string
 }
 
 func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
@@ -49,7 +51,7 @@ func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor,
 		if failure == nil {
 			return err
 		}
-		view.Notice, view.Complete = failure, true
+		view.Notice, view.NameError, view.Complete = failure, "", true
 	}
 	view.Above = accounts.Ancestors(view.Folder)
 	if isHTMX(r) {
@@ -72,7 +74,7 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 	name := strings.TrimSpace(r.PostForm.Get("name"))
 	wanted := storage.JoinPath(view.Folder, name)
 	if !accounts.ValidFolderName(name) || !accounts.ValidFolder(wanted) {
-		view.Notice = &words{bad, "Not a folder's name", "It must not have a slash or a backslash, and must not end with a dot."}
+		view.Name, view.NameError = name, "A folder's name must not have a slash or a backslash, and must not end with a space or a dot."
 		return s.showFolders(w, r, v, c, view)
 	}
 	a, err := s.open(r.Context(), v, c)
@@ -80,9 +82,11 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 		err = a.EnsureFolder(r.Context(), wanted)
 	}
 	if err != nil {
-		if view.Notice = accountProblem(err); view.Notice == nil {
+		failure := accountProblem(err)
+		if failure == nil {
 			return err
 		}
+		view.Name, view.NameError = name, failure.Title+". "+failure.Text
 		return s.showFolders(w, r, v, c, view)
 	}
 	view.Folder = wanted

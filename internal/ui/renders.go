@@ -131,21 +131,43 @@ type galleryView struct {
 	// Number of this page of the list, from 1. Older and Newer are the neighbouring pages; 0 for none.
 	Number, Older, Newer int
 	Total, Running       int
+	// Previews tells whether the list has the previews instead of the other jobs, and Others is the number of jobs in the other list.
+	Previews bool
+	Others   int
 	// Digest changes whenever the list looks different.
 	Digest string
 }
 
+// Address returns the address of a page of the list.
+func (v galleryView) Address(number int) string {
+	query := url.Values{"part": {strconv.Itoa(number)}}
+	if v.Previews {
+		query.Set("show", previews)
+	}
+	return "/ui/renders?" + query.Encode()
+}
+
+// previews is the value of the query show with which the gallery lists previews.
+const previews = "previews"
+
 // gallery shows the workspace's jobs. A browser polls every two seconds and gets an answer only if something has changed.
 func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	jobs, err := s.jobs(r.Context(), v)
+	all, err := s.jobs(r.Context(), v)
 	if err != nil {
 		return err
+	}
+	view := galleryView{Previews: r.URL.Query().Get("show") == previews}
+	jobs := all[:0:0]
+	for _, job := range all {
+		if isPreview(job) == view.Previews {
+			jobs = append(jobs, job)
+		}
 	}
 	number, err := strconv.Atoi(r.URL.Query().Get("part"))
 	if err != nil || number < 1 || number > len(jobs) { // a page has one job at least
 		number = 1
 	}
-	view := galleryView{Number: number, Newer: number - 1, Total: len(jobs)}
+	view.Number, view.Newer, view.Total, view.Others = number, number-1, len(jobs), len(all)-len(jobs)
 	digest := sha256.New()
 	for _, job := range jobs {
 		if !job.Finished() {
@@ -158,7 +180,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 		view.Older = number + 1
 	}
 	// The minute is part of the digest, because the ages on the page change with it.
-	_, _ = fmt.Fprintln(digest, v.Workspace, number, len(jobs), view.Running, s.Clock.Now().Unix()/60)
+	_, _ = fmt.Fprintln(digest, v.Workspace, view.Previews, number, len(jobs), view.Others, view.Running, s.Clock.Now().Unix()/60)
 	for _, job := range jobs[from:to] {
 		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion)
 		view.Jobs = append(view.Jobs, viewJob(job))
@@ -174,6 +196,10 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	}
 	s.views.page(w, http.StatusOK, "renders", page{Title: "Renders", Section: "renders", Session: v.session, Body: view})
 	return nil
+}
+
+func isPreview(job *platenv1alpha1.RenderJob) bool {
+	return job.Labels[platenv1alpha1.PreviewLabel] == "true"
 }
 
 // jobs returns the jobs of the visitor's workspace, newest first. They belong to the cache: do not change them.
@@ -326,8 +352,8 @@ func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source *url.U
 }
 
 // create creates a job with the visitor's rights.
-func (s *Server) create(ctx context.Context, v *visitor, prefix string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
+func (s *Server) create(ctx context.Context, v *visitor, prefix string, labels map[string]string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
 	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix}, Spec: spec}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix, Labels: labels}, Spec: spec}
 	return job, v.Create(ctx, job)
 }

@@ -96,8 +96,9 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 // workspaceForm is the content of the page on which a visitor chooses a workspace.
 type workspaceForm struct {
 	// Namespaces to choose from; none if the visitor may not list them.
-	Namespaces   []string
-	Value, Error string
+	Namespaces []string
+	// Home is the namespace of the visitor's service account; empty for any other visitor.
+	Home, Value, Error string
 }
 
 func (s *Server) workspacePage(w http.ResponseWriter, r *http.Request, v *visitor) error {
@@ -105,6 +106,7 @@ func (s *Server) workspacePage(w http.ResponseWriter, r *http.Request, v *visito
 }
 
 func (s *Server) askWorkspace(w http.ResponseWriter, r *http.Request, v *visitor, status int, form workspaceForm) error {
+	form.Home = v.Home()
 	list := &corev1.NamespaceList{}
 	if err := v.List(r.Context(), list, client.Limit(maxNamespaces)); err != nil && !apierrors.IsForbidden(err) {
 		return err

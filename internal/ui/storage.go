@@ -148,6 +148,9 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor, 
 func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words) error {
 	view := viewConnection(c)
 	view.Notice = notice
+	if notice != nil {
+		view.Verified = s.Clock.Now() // the status follows with the next verification
+	}
 	if notice != nil && notice.Tone == bad {
 		// The account's answer is newer than the status.
 		view.Words, view.Broken, view.Connected = words{bad, notice.Title, ""}, true, false

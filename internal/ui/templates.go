@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -54,8 +55,9 @@ type formView struct {
 	Formats []platenv1alpha1.Format
 	// Format, FileName, Destination and Folder are what the visitor submitted.
 	Format, FileName, Destination, Folder string
-	// Error is about the form as a whole.
+	// Error is about the form as a whole, and Wrong has what is wrong with Format, FileName or Folder, by the field's name in the form.
 	Error string
+	Wrong map[string]string
 	// Result is the last render of this form; nil if there is none yet.
 	Result *jobView
 }
@@ -164,9 +166,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 	if err != nil {
 		return err
 	}
-	job, err := s.create(r.Context(), v, fmt.Sprintf("%.*s-", maxPrefix, t.Name), spec)
+	job, err := s.create(r.Context(), v, fmt.Sprintf("%.*s-", maxPrefix, t.Name), nil, spec)
 	if apierrors.IsInvalid(err) {
-		form.Error = sentence(causes(err))
+		form.refuse(err)
 		return s.showForm(w, r, v, form)
 	}
 	if err != nil {
@@ -211,21 +213,32 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, fo
 	return nil
 }
 
-// causes returns the API server's message for each invalid field, without the object's name.
-func causes(err error) string {
-	api := apierrors.APIStatus(nil)
-	if !errors.As(err, &api) || api.Status().Details == nil {
-		return message(err)
+// refuse puts the API server's messages about invalid fields beside the fields, and others above the form.
+func (f *formView) refuse(err error) {
+	f.Wrong = map[string]string{}
+	var others []string
+	if api := apierrors.APIStatus(nil); errors.As(err, &api) && api.Status().Details != nil {
+		for _, cause := range api.Status().Details.Causes {
+			name, text := cause.Field[strings.LastIndex(cause.Field, ".")+1:], cause.Message
+			// The API server repeats the value, which the field shows.
+			if after, ok := strings.CutPrefix(text, "Invalid value: "); ok {
+				value, _ := strconv.QuotedPrefix(after)
+				text = strings.TrimPrefix(after[len(value):], ": ")
+			}
+			if slices.Contains([]string{"format", "fileName", "folder"}, name) {
+				text = strings.ReplaceAll(strings.TrimPrefix(text, cause.Field+" in body "), "spec.connections[].folder", "the field Folder")
+				f.Wrong[name] = sentence("This " + text)
+			} else {
+				others = append(others, label(name)+": "+text)
+			}
+		}
 	}
-	list := make([]string, 0, len(api.Status().Details.Causes))
-	for _, cause := range api.Status().Details.Causes {
-		field := cause.Field[strings.LastIndex(cause.Field, ".")+1:]
-		list = append(list, label(field)+": "+cause.Message)
+	switch {
+	case len(others) > 0:
+		f.Error = sentence(strings.Join(others, "; "))
+	case len(f.Wrong) == 0:
+		f.Error = sentence(message(err))
 	}
-	if len(list) == 0 {
-		return message(err)
-	}
-	return strings.Join(list, "; ")
 }
 
 // preview renders a template with its defaults, and samples for required parameters. It uploads nothing.
@@ -239,7 +252,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err != nil {
 		return err
 	}
-	job, err := s.create(r.Context(), v, "preview-"+fmt.Sprintf("%.*s-", maxPrefix, t.Name), spec)
+	job, err := s.create(r.Context(), v, "preview-"+fmt.Sprintf("%.*s-", maxPrefix, t.Name), map[string]string{platenv1alpha1.PreviewLabel: "true"}, spec)
 	if err != nil {
 		return err
 	}

@@ -249,6 +249,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 		return &problem{
 			Status: http.StatusForbidden, Title: "You may not do this in this workspace",
 			Text: sentence(message(err)) + " Ask an administrator of the namespace for the role platen-edit.",
+			Link: "/ui/workspace", LinkText: "Choose another workspace",
 		}
 	case apierrors.IsNotFound(err):
 		return &problem{Status: http.StatusNotFound, Title: "It is not there any more", Text: sentence(message(err))}

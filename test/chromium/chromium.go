@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +25,9 @@ import (
 type Browser struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
 	tb  testing.TB
+
+	// axe is the script that finds violations; empty before the first use.
+	axe string
 
 	mu sync.Mutex // guards the field below
 	// problems that the browser has logged: failed scripts, and what the page's content security policy blocked.
@@ -154,6 +156,9 @@ func (b *Browser) Sees(words ...string) {
 	})
 }
 
+// Is tells whether an expression is true now.
+func (b *Browser) Is(script string) bool { return b.evaluate(script) == "true" }
+
 // Holds waits until an expression is true.
 func (b *Browser) Holds(script string) {
 	b.tb.Helper()
@@ -197,13 +202,13 @@ func (b *Browser) eventually(what string, check func() error) {
 	}
 }
 
-// Screenshots writes pictures of the page on a desktop and on a phone, light and dark, to PLATEN_SCREENSHOTS or .bench/screenshots.
+// Screenshots writes pictures of the page on a desktop and on a phone, light and dark, to PLATEN_SCREENSHOTS or .bench/screenshots of the
+// repository, and checks each for accessibility.
 func (b *Browser) Screenshots(name string) {
 	b.tb.Helper()
 	dir := os.Getenv("PLATEN_SCREENSHOTS")
 	if dir == "" {
-		_, file, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(file), "..", "..", ".bench", "screenshots")
+		dir = filepath.Join("..", "..", ".bench", "screenshots") // tests run in test/NAME
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		b.tb.Fatal(err)
@@ -220,6 +225,9 @@ func (b *Browser) Screenshots(name string) {
 		{"phone-dark", 390, 844, true, "dark"},
 	} {
 		b.display(view.width, view.height, view.mobile, view.scheme)
+		if view.name != "phone-dark" { // what a phone changes, and what the dark changes, is in the other three
+			b.accessible(name + ", " + view.name)
+		}
 		ctx, cancel := context.WithTimeout(b.ctx, waitTimeout)
 		picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		cancel()
@@ -235,6 +243,26 @@ func (b *Browser) Screenshots(name string) {
 		}
 	}
 	b.display(1280, 900, false, "light")
+}
+
+// accessible fails the test if axe (https://github.com/dequelabs/axe-core) finds a violation on the page.
+func (b *Browser) accessible(what string) {
+	b.tb.Helper()
+	if b.axe == "" {
+		script, err := os.ReadFile(filepath.Join("..", "sdk", "node_modules", "axe-core", "axe.min.js"))
+		if err != nil {
+			b.tb.Fatalf("run `make sdk`, as `make test` does: %v", err)
+		}
+		b.axe = string(script)
+	}
+	b.evaluate("(() => {\n" + b.axe + `
+		;window.violations = undefined;
+		axe.run().then((r) => { window.violations = r.violations.map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => "  " + n.html + "\n  " + n.failureSummary).join("\n")); });
+	})()`)
+	b.Holds("Array.isArray(window.violations)")
+	if found := b.evaluate(`violations.join("\n")`); found != "" {
+		b.tb.Errorf("%s: %s", what, found)
+	}
 }
 
 // display sets the window's size, the kind of device and the colour scheme.

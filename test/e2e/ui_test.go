@@ -5,6 +5,10 @@ package e2e
 
 import (
 	"context"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -48,6 +52,14 @@ var _ = Describe("The web page", func() {
 			Expect(c.Get(ctx, client.ObjectKey{Namespace: cluster.Namespace, Name: name}, service)).To(Succeed())
 			hosts[name+"."+cluster.Namespace+".svc"] = service.Spec.ClusterIP
 		}
+		// Except for the consent page, which people reach through a port-forward.
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:8090")
+		Expect(err).NotTo(HaveOccurred())
+		forward := &http.Server{
+			Handler: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: hosts["dropboxsim."+cluster.Namespace+".svc"] + ":8090"}), ReadHeaderTimeout: time.Minute,
+		}
+		go func() { _ = forward.Serve(listener) }()
+		DeferCleanup(forward.Close)
 		return chromium.Start(GinkgoTB(), hosts)
 	}
 

@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp/kb"
 	"github.com/go-logr/logr"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -299,6 +300,22 @@ func (b browser) signIn(w *workspace) {
 	b.Fill("#token", w.token)
 	b.Click(".primary")
 	b.Sees("Where the renders of " + w.name)
+}
+
+// enter is the key that activates a link or a button.
+const enter = kb.Enter
+
+// tabTo presses Tab until an element has the focus, and checks that the focus is visible.
+func (b browser) tabTo(selector string) {
+	b.WaitVisible(selector)
+	for range 100 {
+		if b.Is(fmt.Sprintf("document.activeElement.matches(%q)", selector)) {
+			b.Holds(`getComputedStyle(document.activeElement).outlineStyle !== "none"`)
+			return
+		}
+		b.Press(kb.Tab)
+	}
+	b.Holds("no way with Tab to " + selector)
 }
 
 // allow allows the access on Dropbox's consent page.

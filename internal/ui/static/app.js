@@ -9,7 +9,7 @@ document.addEventListener('input', (event) => {
   const field = event.target.closest('.wrong');
   if (field) {
     field.classList.remove('wrong');
-    field.querySelector('.error').remove();
+    field.querySelector('.error').replaceChildren();
     field.querySelector('[aria-invalid]').removeAttribute('aria-invalid');
   }
   const picker = event.target;
@@ -34,8 +34,14 @@ if (navigator.clipboard) {
 
 // If the focus was in a replaced part, it moves to the beginning of the new part, for keyboards and screen readers.
 let within = false;
+// The elements with the focus when a request began: a button loses it while it is disabled.
+const began = new WeakMap();
+document.body.addEventListener('htmx:configRequest', (event) => {
+  began.set(event.detail.elt, document.activeElement);
+});
 document.body.addEventListener('htmx:beforeSwap', (event) => {
-  within = event.detail.target.contains(document.activeElement);
+  const active = document.activeElement === document.body ? began.get(event.detail.requestConfig?.elt) : document.activeElement;
+  within = Boolean(active) && active !== document.body && event.detail.target.contains(active);
 });
 document.body.addEventListener('htmx:afterSettle', (event) => {
   if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();

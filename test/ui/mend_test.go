@@ -1,0 +1,291 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/suite"
+)
+
+// paintSize returns a picture of the given size.
+func paintSize(width, height int) func(int) []byte {
+	return func(int) []byte {
+		var b bytes.Buffer
+		_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, width, height)))
+		return b.Bytes()
+	}
+}
+
+// rendered makes a finished job with one picture.
+func (w *workspace) rendered(t *testing.T, name string, picture func(int) []byte, labels map[string]string) {
+	t.Helper()
+	job := &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name, Labels: labels},
+		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
+	}
+	create(t, job)
+	world.content.Finish(t, job, 1, picture)
+	if err := world.admin.Status().Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Thumbnails have one height, whatever their pictures, and no picture is larger than it is.
+func TestThumbnails(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	for name, size := range map[string][2]int{"wide": {1200, 100}, "high": {100, 1200}, "icon": {16, 16}, "usual": {1200, 630}} {
+		w.rendered(t, name, paintSize(size[0], size[1]), nil)
+	}
+	b.signIn(w)
+	b.open("/ui/renders")
+	b.Sees("4 renders")
+	const thumbs = `Array.from(document.querySelectorAll(".thumb"))`
+	b.Holds(thumbs + `.every((t) => t.querySelector("img").complete && t.querySelector("img").naturalWidth > 0)`)
+	b.Holds(`new Set(` + thumbs + `.map((t) => t.offsetHeight)).size === 1`)
+	b.Holds(thumbs + `.every((t) => { const i = t.querySelector("img"); return i.width <= i.naturalWidth && i.height <= i.naturalHeight; })`)
+	b.Holds(thumbs + `.every((t) => { const i = t.querySelector("img"); return i.height < t.clientHeight && i.width < t.clientWidth; })`)
+	b.Holds(thumbs + `.every((t) => { const i = t.querySelector("img"); return Math.abs(i.width / i.height / (i.naturalWidth / i.naturalHeight) - 1) < .1; })`)
+	b.Screenshots("thumbnails")
+	b.open("/ui/renders/icon")
+	b.Holds(`document.querySelector("figure img").width === 16`)
+}
+
+// Previews are in a list of their own.
+func TestPreviewsApart(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	w.rendered(t, "poster", paint, nil)
+	w.rendered(t, "preview-banner-1", paint, map[string]string{platenv1alpha1.PreviewLabel: "true"})
+	b.signIn(w)
+	b.open("/ui/renders")
+	b.Sees("1 render · 1 preview", "poster")
+	b.Holds(`!document.body.innerText.includes("preview-banner-1")`)
+	b.Click(`a[href="/ui/renders?show=previews"]`)
+	b.Sees("Previews", "1 preview", "preview-banner-1")
+	b.Holds(`!document.body.innerText.includes("poster")`)
+	b.Screenshots("previews")
+	// The list that polls stays the list of previews.
+	w.rendered(t, "preview-banner-2", paint, map[string]string{platenv1alpha1.PreviewLabel: "true"})
+	b.Sees("2 previews", "preview-banner-2")
+	b.Holds(`!document.body.innerText.includes("poster")`)
+}
+
+// What is wrong with a folder stands beside its field, and the field keeps what was typed.
+func TestErrorsBesideTheField(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Click("#form summary")
+	b.Fill("#folder", "Marketing")
+	b.Fill("#fileName", "a/b")
+	b.Click("#form .primary")
+	for field, want := range map[string]string{"folder": "This must start with a slash", "fileName": "This must not contain a slash"} {
+		b.Holds(`document.querySelector("#` + field + `-hint .error").innerText.includes("` + want + `")`)
+		b.Holds(`document.querySelector("#` + field + `").getAttribute("aria-invalid") === "true"`)
+	}
+	b.Holds(`document.querySelector("#folder").value === "Marketing"`)
+	b.Holds(`document.querySelector("#form > .notice") === null`)
+	b.Screenshots("folder-error")
+	b.Fill("#folder", "/Marketing")
+	b.Holds(`document.querySelector("#folder-hint .error").innerText === "" && !document.querySelector("#folder").hasAttribute("aria-invalid")`)
+
+	b.connect(w)
+	b.Fill("#new-folder", "a/b")
+	b.Click("#make-folder")
+	b.Holds(`document.querySelector("#new-folder-error").innerText.includes("must not have a slash")`)
+	b.Holds(`document.querySelector("#new-folder").value === "a/b" && document.activeElement.id === "new-folder"`)
+	b.Screenshots("new-folder-error")
+}
+
+// A test of a connection is the last check, whatever the status says.
+func TestLastChecked(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	b.open("/ui/storage")
+	b.Sees("Connected")
+	c := w.connection(t)
+	c.Status.LastVerifiedTime = new(metav1.NewTime(time.Now().Add(-3 * time.Hour)))
+	if err := world.admin.Status().Update(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	b.open("/ui/storage")
+	b.Sees("Last checked", "3 hours ago")
+	b.Click("#test-dropbox")
+	b.Sees("It works.", "just now")
+	b.Holds(`!document.body.innerText.includes("3 hours ago")`)
+}
+
+// Whoever has opened a workspace without rights in it finds the way back on every page, and whoever may only read when they try to write.
+func TestWayBack(t *testing.T) {
+	w, other, b := newWorkspace(t), newWorkspace(t), newBrowser(t)
+	other.template(t, "banner")
+	b.signIn(w)
+	for _, path := range []string{"/ui/storage", "/ui/renders", "/ui/templates", "/ui/templates/banner", "/ui/storage/dropbox", "/ui/renders/x"} {
+		b.open("/ui/workspace")
+		b.Fill("#workspace", other.name)
+		b.Click(".primary")
+		b.Sees("You may not")
+		b.open(path)
+		b.Sees("You may not", "Choose another workspace")
+		b.Click(`main a[href="/ui/workspace"]`)
+		b.Sees("A workspace is a namespace")
+		b.Click(`main button[name=workspace]`)
+		b.Sees("Where the renders of " + w.name + " go")
+	}
+	b.open("/ui/workspace")
+	b.Screenshots("workspace")
+	b.Fill("#workspace", other.name)
+	b.Click(".primary")
+	b.Sees("You may not")
+	b.Screenshots("forbidden")
+	viewer := w.person(t, "viewer", rbacv1.PolicyRule{
+		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list"},
+	})
+	w.template(t, "banner")
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/templates/banner/preview", url.Values{}, signedIn(t, viewer), nil))
+	if status != http.StatusForbidden || !strings.Contains(body, "platen-edit") {
+		t.Errorf("answered with %d\n%s", status, body)
+	}
+}
+
+// The page without a session, and pages about what is not there, are accessible too.
+func TestOtherPages(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.open("/ui/nothing")
+	b.Sees("There is no such page")
+	b.Screenshots("no-such-page")
+	b.open("/ui/sign-in")
+	b.Fill("#token", "wrong")
+	b.Click(".primary")
+	b.Sees("The cluster does not accept this token")
+	b.Screenshots("sign-in-wrong")
+	b.signIn(w)
+	for _, page := range []struct{ path, sees, name string }{
+		{"/ui/renders", "Nothing has been rendered", "renders-empty"}, {"/ui/templates", "no templates yet", "templates-empty"},
+		{"/ui/renders/none", "not kept any more", "no-such-render"}, {"/ui/templates/none", "no such template", "no-such-template"},
+	} {
+		b.open(page.path)
+		b.Sees(page.sees)
+		b.Screenshots(page.name)
+	}
+	b.Click("header form button")
+	b.Sees("You are signed out")
+	b.Screenshots("signed-out")
+}
+
+// Someone without a mouse connects an account, renders, and retries an upload.
+func TestKeyboardOnly(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	b.open("/ui/")
+	b.Press(w.token + enter)
+	b.Sees("Where the renders of " + w.name)
+	b.tabTo("#appKey")
+	b.Press(appKey)
+	b.tabTo("#connect")
+	b.Press(enter)
+	b.Sees("allow")
+	b.tabTo("input[name=account]")
+	for range 100 { // the accounts of the other tests' people
+		if b.Press(kb.ArrowDown); b.Is(`document.activeElement.dataset.email === "` + w.email + `"`) {
+			break
+		}
+	}
+	b.tabTo("button[value=allow]")
+	b.Press(enter)
+	b.Sees("Choose a folder")
+	b.tabTo("#picker .choose .primary")
+	b.Press(enter)
+	b.Sees("Connected")
+
+	b.tabTo(`nav a[href="/ui/templates"]`)
+	b.Press(enter)
+	b.Sees("1 parameter")
+	b.tabTo(`h2 a[href="/ui/templates/banner"]`)
+	b.Press(enter)
+	b.Sees("Headline")
+	b.tabTo(`[name="p.headline"]`)
+	b.Press("Hello")
+	b.tabTo("#form .primary")
+	b.Press(enter)
+	b.Sees("Waiting to start")
+	jobs := &platenv1alpha1.RenderJobList{}
+	suite.Eventually(t, "there is a job", func() error {
+		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
+			return err
+		}
+		jobs.Items = withoutPreviews(jobs.Items)
+		if len(jobs.Items) != 1 {
+			return http.ErrMissingFile
+		}
+		return nil
+	})
+	w.finish(t, &jobs.Items[0], 1, "Dropbox did not answer")
+	b.Sees("Rendered, not uploaded")
+	b.tabTo("#retry")
+	b.Press(enter)
+	b.Sees("Uploading again")
+}
+
+func withoutPreviews(jobs []platenv1alpha1.RenderJob) (kept []platenv1alpha1.RenderJob) {
+	for _, job := range jobs {
+		if job.Labels[platenv1alpha1.PreviewLabel] == "" {
+			kept = append(kept, job)
+		}
+	}
+	return kept
+}
+
+// The accounts of config/simulator can be connected from the page as docs/operations/storage-page.md says.
+func TestSimulatorAsDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../config/simulator/dropboxsim.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(data), "\n---")
+	var config corev1.ConfigMap
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		t.Fatal(err)
+	}
+	var accounts []dropboxsim.Account
+	if err := json.Unmarshal([]byte(config.Data["accounts.json"]), &accounts); err != nil {
+		t.Fatal(err)
+	}
+	sim := dropboxsim.New()
+	for _, a := range accounts {
+		sim.AddAccount(a)
+	}
+	query := url.Values{
+		"client_id": {"demo-app"}, "response_type": {"code"}, "token_access_type": {"offline"}, "state": {"x"},
+		"redirect_uri": {"http://localhost:8080/ui/connect/callback"},
+	}
+	w := httptest.NewRecorder()
+	sim.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost:8090/oauth2/authorize?"+query.Encode(), nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "ada@example.com") {
+		t.Errorf("answered with %d\n%s", w.Code, w.Body)
+	}
+}
