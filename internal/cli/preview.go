@@ -142,7 +142,7 @@ func (p *previewCommand) read(ctx context.Context, name string) (*platenv1alpha1
 			return nil, nil, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
 		}
 	} else {
-		templates, found, err := p.manifests()
+		templates, found, err := p.manifests(p.file)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -175,11 +175,11 @@ func (p *previewCommand) read(ctx context.Context, name string) (*platenv1alpha1
 	return template, maps, nil
 }
 
-// manifests reads the templates and ConfigMaps of the file, and ignores other objects.
-func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
-	in := p.In
-	if p.file != "-" {
-		opened, err := os.Open(p.file)
+// manifests reads the templates and ConfigMaps of a file, - for the standard input, and ignores other objects.
+func (o *options) manifests(name string) (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
+	in := o.In
+	if name != "-" {
+		opened, err := os.Open(name) //nolint:gosec // the file that the person names
 		if err != nil {
 			return nil, nil, err
 		}
@@ -188,10 +188,10 @@ func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate,
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading %s: %w", p.file, err)
+		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	if len(data) > maxManifests {
-		return nil, nil, fmt.Errorf("%s is larger than %s", p.file, size(maxManifests))
+		return nil, nil, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
@@ -201,7 +201,7 @@ func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate,
 			return templates, maps, nil
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s, document %d: %w", p.file, n, err)
+			return nil, nil, fmt.Errorf("%s, document %d: %w", name, n, err)
 		}
 		if len(bytes.TrimSpace(document)) == 0 {
 			continue
@@ -211,7 +211,7 @@ func (p *previewCommand) manifests() (templates []platenv1alpha1.RenderTemplate,
 		case kind == nil || kind.Kind != "RenderTemplate" && kind.Kind != "ConfigMap":
 			continue
 		case err != nil:
-			return nil, nil, fmt.Errorf("%s, document %d, %s: %w", p.file, n, kind.Kind, err)
+			return nil, nil, fmt.Errorf("%s, document %d, %s: %w", name, n, kind.Kind, err)
 		}
 		switch o := object.(type) {
 		case *platenv1alpha1.RenderTemplate:

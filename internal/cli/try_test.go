@@ -147,8 +147,8 @@ func TestTryWithoutPlaten(t *testing.T) {
 
 // Everything that try prints to the standard output can be applied.
 func TestTryManifest(t *testing.T) {
-	p := &previewCommand{file: "-", options: &options{IOStreams: genericiooptions.IOStreams{In: bytes.NewReader(tryManifest)}}}
-	templates, _, err := p.manifests()
+	o := &options{IOStreams: genericiooptions.IOStreams{In: bytes.NewReader(tryManifest)}}
+	templates, _, err := o.manifests("-")
 	if err != nil || len(templates) != 1 || templates[0].Name != "hello" {
 		t.Errorf("%v, %v", templates, err)
 	}

@@ -46,6 +46,27 @@ type Request struct {
 
 // Render renders a template and calls emit with each file. The error names the wrong field, or is ErrNoBrowser.
 func Render(ctx context.Context, r Request, emit func(f file.File, data []byte) error) ([]render.Warning, error) {
+	work, b, err := r.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	return b.Render(ctx, work, render.SinkFunc(func(_ context.Context, f file.File, data []byte) error { return emit(f, data) }))
+}
+
+// opened is a browser with its proxy.
+type opened struct {
+	painter
+	proxy *outbound.Proxy
+}
+
+func (o opened) close() {
+	o.Close()
+	o.proxy.Close()
+}
+
+// open builds the task of a request and opens a browser for it.
+func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 	job, template := r.Job.DeepCopy(), r.Template.DeepCopy()
 	task.SetDefaults(job, template)
 	if r.Limits == (task.Limits{}) {
@@ -56,19 +77,18 @@ func Render(ctx context.Context, r Request, emit func(f file.File, data []byte) 
 	}
 	work, err := task.Build(ctx, job, template, r.Limits, r.configMapValue)
 	if err != nil {
-		return nil, err
+		return work, opened{}, err
 	}
 	proxy, err := outbound.NewProxy(outbound.Policy{Allowed: r.OutboundAllow}, r.Log)
 	if err != nil {
-		return nil, err
+		return work, opened{}, err
 	}
-	defer proxy.Close()
 	b, err := openBrowser(r, proxy.Address())
 	if err != nil {
-		return nil, err
+		proxy.Close()
+		return work, opened{}, err
 	}
-	defer b.Close()
-	return b.Render(ctx, work, render.SinkFunc(func(_ context.Context, f file.File, data []byte) error { return emit(f, data) }))
+	return work, opened{b, proxy}, nil
 }
 
 func (r Request) configMapValue(_ context.Context, _ string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {

@@ -364,6 +364,7 @@ func TestListsAndCompletion(t *testing.T) {
 		{args: []string{"templates"}, want: []string{"banner   <none>   2       120x63   headline*,price,accent,dark,points"}},
 		{args: []string{"templates", "banner"}, want: []string{"The large line", `"#f5b82e"`, "--set headline=x --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
 		{args: []string{"templates", "-o", "name"}, want: []string{"rendertemplate.platen.dev/banner"}},
+		{args: []string{"lint", "--static"}, want: []string{"banner: warning: spec.parameters[1]: no page uses the parameter 'price'", "0 errors and 4 warnings in 2 templates"}},
 		{args: []string{"templates", "plain"}, want: []string{
 			"paid        boolean   no         false     from the page", `who         text      no         "Ada"     from the page`,
 			"Styles, as in --set box.backgroundColor=...: box.backgroundColor", `--set paid=true --set who=Ada --set rows='[{"name":"Pen & ink"}]' -o out`,

@@ -1,0 +1,242 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/lint"
+	"github.com/platen-dev/platen/internal/preview"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// lintCommand is kubectl platen lint.
+type lintCommand struct {
+	*options
+	file, output, browser string
+	static, strict        bool
+	outboundAllow         []string
+	timeout               time.Duration
+}
+
+// lintResult is a template with what is wrong with it.
+type lintResult struct {
+	Template string         `json:"template"`
+	Findings []lint.Finding `json:"findings"`
+}
+
+func (o *options) lint() *cobra.Command {
+	l := &lintCommand{options: o}
+	command := &cobra.Command{
+		Use:   "lint [TEMPLATE...]",
+		Short: "Find mistakes in templates before a job does",
+		Long: `Find mistakes in templates: bindings that the template does not declare, parameters that no page uses, defaults that do not fit, ids that
+are used twice, pictures without alt text, a templateID that two templates have. With the browser of this machine (Chromium's headless
+shell), also files and fonts that cannot be loaded, errors of scripts, and text that runs out of its box with the defaults.
+
+With -f, it reads the templates and their ConfigMaps from a file, and needs no cluster. Otherwise it reads those of the namespace.
+
+Exit codes:
+  0  no error was found; warnings do not count without --strict
+  1  another failure: the message says what happened
+  2  the command line is not valid
+  3  a mistake was found`,
+		Example: `  # The templates in a file; a warning fails the check, as a pipeline wants it.
+  kubectl platen lint -f banner.yaml --strict
+
+  # A template of the cluster, by its text alone.
+  kubectl platen lint banner --static -n marketing`,
+		Args:              arguments(0, -1, "template"),
+		ValidArgsFunction: o.completeTemplates,
+		RunE:              func(c *cobra.Command, args []string) error { return l.run(c.Context(), args) },
+	}
+	f := command.Flags()
+	f.StringVarP(&l.file, "filename", "f", "", "file with the templates, - for the standard input")
+	f.StringVarP(&l.output, "output", "o", "", "json to print the findings as JSON")
+	f.BoolVar(&l.static, "static", false, "look at the text only, without a browser")
+	f.BoolVar(&l.strict, "strict", false, "let warnings fail the check too")
+	f.StringVar(&l.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
+	f.StringSliceVar(&l.outboundAllow, "outbound-allow", nil, "private address prefixes that pages may reach, such as 127.0.0.0/8")
+	f.DurationVar(&l.timeout, "timeout", 5*time.Minute, "how long to wait")
+	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
+	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp)))
+	return command
+}
+
+func (l *lintCommand) run(ctx context.Context, names []string) error {
+	if err := checkOutput(l.output, "json"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	templates, maps, err := l.read(ctx, names)
+	if err != nil {
+		return err
+	}
+	taken := lint.TakenIDs(templates)
+	var results []lintResult
+	for _, t := range templates {
+		if len(names) > 0 && !slices.Contains(names, t.Name) {
+			continue
+		}
+		findings, err := l.template(ctx, &t, maps)
+		if err != nil {
+			return fmt.Errorf("RenderTemplate '%s': %w", t.Name, err)
+		}
+		if f, ok := taken[t.Name]; ok {
+			findings = slices.Insert(findings, 0, f)
+		}
+		results = append(results, lintResult{t.Name, findings})
+	}
+	return l.report(results)
+}
+
+// read returns all templates of the file or the namespace, because names alone do not tell whose templateID is taken, and the ConfigMaps
+// with their pages.
+func (l *lintCommand) read(ctx context.Context, names []string) (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
+	where := l.file
+	if l.file != "" {
+		if templates, maps, err = l.manifests(l.file); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		c, err := l.cluster()
+		if err != nil {
+			return nil, nil, err
+		}
+		list := &platenv1alpha1.RenderTemplateList{}
+		if err := c.list(ctx, list, false); err != nil {
+			return nil, nil, err
+		}
+		templates, where = list.Items, "namespace "+c.namespace
+		if maps, err = c.pageSources(ctx, templates, names); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(templates) == 0 {
+		return nil, nil, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(templates, func(t platenv1alpha1.RenderTemplate) bool { return t.Name == name }) {
+			return nil, nil, fmt.Errorf("%s holds no RenderTemplate '%s'", where, name)
+		}
+	}
+	return templates, maps, nil
+}
+
+// pageSources returns the ConfigMaps that hold pages of the named templates, or of all. What cannot be read is left out.
+func (c *cluster) pageSources(ctx context.Context, templates []platenv1alpha1.RenderTemplate, names []string) ([]corev1.ConfigMap, error) {
+	found := map[string]corev1.ConfigMap{}
+	for _, t := range templates {
+		for _, page := range t.Spec.Pages {
+			if page.HTMLFrom == nil || len(names) > 0 && !slices.Contains(names, t.Name) {
+				continue
+			}
+			name := page.HTMLFrom.ConfigMapKeyRef.Name
+			if _, ok := found[name]; ok {
+				continue
+			}
+			m := corev1.ConfigMap{}
+			if err := c.get(ctx, name, &m); err != nil {
+				return nil, fmt.Errorf("RenderTemplate '%s', page %s: %w", t.Name, page.Name, explain(err))
+			}
+			found[name] = m
+		}
+	}
+	maps := make([]corev1.ConfigMap, 0, len(found))
+	for _, m := range found {
+		maps = append(maps, m)
+	}
+	return maps, nil
+}
+
+// template returns what is wrong with one template.
+func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap) ([]lint.Finding, error) {
+	findings := lint.Template(t, func(page platenv1alpha1.TemplatePage) string {
+		if page.HTMLFrom == nil {
+			return page.HTML
+		}
+		for _, m := range maps {
+			if m.Name == page.HTMLFrom.ConfigMapKeyRef.Name {
+				return m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
+			}
+		}
+		return ""
+	})
+	if l.static {
+		return findings, nil
+	}
+	request := preview.Request{Template: t, ConfigMaps: maps, Chromium: l.browser}
+	if err := request.OutboundAllow.Set(strings.Join(l.outboundAllow, ",")); err != nil {
+		return nil, usage("--outbound-allow: %w", err)
+	}
+	painted, err := preview.Lint(ctx, request)
+	invalid, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)
+	switch {
+	case errors.Is(err, preview.ErrNoBrowser) && l.browser == "":
+		fmt.Fprintf(l.ErrOut, "Only the text was checked: %s\n", err)
+		l.static = true
+	case errors.As(err, &invalid), errors.As(err, &failed) && failed.Terminal:
+		if !slices.ContainsFunc(findings, func(f lint.Finding) bool { return f.Severity == lint.Error }) {
+			painted = append(painted, lint.Finding{Rule: preview.RuleRenderFails, Severity: lint.Error, Where: "a job with the defaults", Message: err.Error()})
+		}
+	case err != nil:
+		return nil, err
+	}
+	for _, f := range painted {
+		same := func(other lint.Finding) bool {
+			return f.Rule == other.Rule && strings.HasPrefix(other.Where, f.Where) && f.Rule == lint.UnreachableFile
+		}
+		if !slices.ContainsFunc(findings, same) {
+			findings = append(findings, f)
+		}
+	}
+	return findings, nil
+}
+
+// report prints the findings. The error says how many there are, if there are some that count.
+func (l *lintCommand) report(results []lintResult) error {
+	counted := map[lint.Severity]int{}
+	for i := range results {
+		slices.SortStableFunc(results[i].Findings, func(a, b lint.Finding) int { return cmp.Compare(a.Severity, b.Severity) })
+		for _, f := range results[i].Findings {
+			counted[f.Severity]++
+			if l.output == "" {
+				fmt.Fprintf(l.Out, "%s: %s: %s: %s [%s]\n", results[i].Template, f.Severity, plain(f.Where), plain(f.Message), f.Rule)
+			}
+		}
+		if results[i].Findings == nil {
+			results[i].Findings = []lint.Finding{}
+		}
+	}
+	if l.output == "json" {
+		e := json.NewEncoder(l.Out)
+		e.SetEscapeHTML(false) // people read it: <img> is easier than \u003cimg\u003e
+		e.SetIndent("", "    ")
+		if err := e.Encode(results); err != nil {
+			return err
+		}
+	}
+	errorCount, warnings := counted[lint.Error], counted[lint.Warning]
+	summary := count(errorCount, "error") + " and " + count(warnings, "warning") + " in " + count(len(results), "template")
+	if errorCount > 0 || l.strict && warnings > 0 {
+		return &exitError{exitRenderFailed, errors.New(summary)}
+	}
+	if l.output == "" {
+		fmt.Fprintln(l.Out, summary)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+func TestLint(t *testing.T) {
+	const template = `apiVersion: platen.dev/v1alpha1
+kind: RenderTemplate
+metadata: {name: NAME}
+spec:
+  templateID: 25
+  pages:
+  - {name: front, width: 60, height: 30, PAGE}
+`
+	write := func(text string) string {
+		path := filepath.Join(t.TempDir(), "card.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	named := func(name, page string) string {
+		return strings.NewReplacer("NAME", name, "PAGE", page).Replace(template)
+	}
+	good := write(named("card", `html: "<p data-param=a>x"`))
+	image := write(named("card", `html: "<img>"`))
+	twice := write(named("card", `html: "<p>x"`) + "---\n" + named("other", `html: "<img>"`))
+	source := write(named("card", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`) + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: \"<img>\"}\n")
+	const noBrowser = "Only the text was checked"
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		text string // part of the output
+	}{
+		"nothing is wrong":      {args: []string{"-f", good, "--static", "--strict"}, text: "0 errors and 0 warnings in 1 template"},
+		"with the browser":      {args: []string{"-f", good, "--strict"}, text: "0 errors and 0 warnings in 1 template"},
+		"a warning":             {args: []string{"-f", image, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},
+		"a warning that counts": {args: []string{"-f", image, "--static", "--strict"}, code: exitRenderFailed, text: "error: 0 errors and 1 warning in 1 template"},
+		"a page in a ConfigMap": {args: []string{"-f", source, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},
+		"an ID that is taken":   {args: []string{"-f", twice, "--static"}, code: exitRenderFailed, text: "card: error: spec.templateID: 25 is also the templateID of other"},
+		"one of several":        {args: []string{"-f", twice, "card", "--static"}, code: exitRenderFailed, text: "error: 1 error and 0 warnings in 1 template"},
+		"as JSON":               {args: []string{"-f", image, "--static", "-o", "json"}, text: `"where": "page front, <img>"`},
+		"nothing as JSON":       {args: []string{"-f", good, "--static", "-o", "json"}, text: `"findings": []`},
+		"a template not there":  {args: []string{"-f", good, "banner"}, code: exitFailed, text: "holds no RenderTemplate 'banner'"},
+		"another output":        {args: []string{"-f", good, "-o", "yaml"}, code: exitUsage, text: `-o must be json, not "yaml"`},
+		"no file":               {args: []string{"-f", "/nowhere.yaml"}, code: exitFailed, text: "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+			code := Main(t.Context(), append([]string{"kubectl-platen", "lint"}, c.args...), streams)
+			if text := out.String() + errOut.String(); code != c.code || !strings.Contains(text, c.text) || strings.Contains(text, noBrowser) {
+				t.Errorf("exit code %d, %s", code, text)
+			}
+		})
+	}
+}
