@@ -17,10 +17,10 @@ echo "==> generated files"
   go run ./hack/chart config charts/platen
   "$root/bin/crd-ref-docs" --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown \
     --output-path=docs/reference/v1alpha1.md --log-level=ERROR
-  go run ./hack/docs docs/reference
+  go run ./hack/docs docs
   go run ./hack/layers docs/design/packages.md
 )
-for path in api config charts docs/reference docs/design; do
+for path in api config charts docs/reference docs/design docs/operations; do
   diff -ru "$path" "$copy/$path" || { echo "verify: $path is out of date: run make generate manifests docs" >&2; exit 1; }
 done
 

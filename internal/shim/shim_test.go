@@ -184,6 +184,23 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+func TestReferenceHasEveryField(t *testing.T) {
+	text := Reference()
+	for _, want := range []string{
+		"| `POST /v1/studio/render` | `response.extraSizes` | supported | Sizes", "| `pdfOptions.colorMode` | supported |", "| `response.videoOptions` | supported | As `videoOptions`",
+		"| `videoOptions.subtitleSource` | warned |", "| `cache` (query) |", "| `X-Workspace` (header) |", "| `/v1/social` and all below, by any method | 501 |", "| `GET /v1/me` | supported |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the tables lack %s", want)
+		}
+	}
+	for _, o := range operations {
+		if !strings.Contains(text, "`"+o.method+" "+o.path+"`") {
+			t.Errorf("the tables lack %s %s", o.method, o.path)
+		}
+	}
+}
+
 // Requests as clients that others wrote send them.
 func TestRequestsOfClients(t *testing.T) {
 	for name, c := range map[string]struct {
