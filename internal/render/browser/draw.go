@@ -56,7 +56,7 @@ func (t *tab) take(ctx context.Context, task render.Task, p render.Page) ([]byte
 	default:
 		format, quality := imageFormat(task)
 		return t.picture(ctx, headlessexperimental.BeginFrameParams{Screenshot: &headlessexperimental.ScreenshotParams{
-			Format: headlessexperimental.ScreenshotParamsFormat(format), Quality: quality, OptimizeForSpeed: quality == nil && fastPNG(task),
+			Format: headlessexperimental.ScreenshotParamsFormat(format), Quality: quality, OptimizeForSpeed: quality == nil,
 		}})
 	}
 }
@@ -69,7 +69,7 @@ func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page
 		Format: page.CaptureScreenshotFormat(format), Quality: quality,
 	}
 	if quality == nil {
-		params.OptimizeForSpeed = new(fastPNG(task))
+		params.OptimizeForSpeed = new(true)
 	}
 	err = t.pump(ctx, 0, func(ctx context.Context) error {
 		result, err := devtools.Call(ctx, t.session, page.CaptureScreenshot, params)
@@ -90,9 +90,6 @@ func imageFormat(task render.Task) (format string, quality *int64) {
 		return "png", nil
 	}
 }
-
-// fastPNG reports whether the fast PNG encoder can be used: it spoils partial transparency, which an opaque page does not have.
-func fastPNG(task render.Task) bool { return !task.Transparent }
 
 // picture requests frames until one has a picture: a page whose surface is new may have none at first.
 func (t *tab) picture(ctx context.Context, params headlessexperimental.BeginFrameParams) ([]byte, error) {
