@@ -147,9 +147,14 @@ bench-scale: ## Measure how many jobs one manager carries, without a cluster, ag
 	go run ./test/bench/scale $(if $(JOBS_FINISHED),-jobs $(JOBS_FINISHED))
 
 .PHONY: bench-render
-bench-render: ## Measure the renderer, without a cluster, against plain chromedp.
-	@hack/setup browser
+bench-render: ## Measure the renderer, without a cluster, against plain chromedp, takumi-js and ffmpeg.
+	@hack/setup browser test
 	go run ./test/bench/render
+
+.PHONY: bench-isolation
+bench-isolation: ## Compare 20,000 random pairs of pages with the same pages alone; two hours.
+	@hack/setup browser
+	go test ./internal/render/browser -run LooksAsIf -pairs 20000 -seed 0 -timeout 5h -v
 
 .PHONY: bench-model
 bench-model: ## Run the control plane through 10,000 seeds of simulated faults, without a cluster.
