@@ -368,7 +368,7 @@ func writeDue(s *scope, after *platenv1alpha1.RenderJob, outcome error) (next ti
 		if published == reason {
 			return 0, false
 		}
-		return since(s.uploadsBegan(), progressDelay)
+		return since(s.uploadsPlanned(), progressDelay)
 	case s.follows:
 		if published == reason {
 			return 0, false

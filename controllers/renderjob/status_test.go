@@ -492,6 +492,23 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 }
 
 // TestStatusIsWrittenWhenItsReasonChanges goes through the moments of a job: the writes that it costs, and when the reconciler looks again.
+// A busy manager comes to a job long after its render has ended. The upload gets the same time to end without another write.
+func TestALateReconciliationWritesNoIntermediateStatus(t *testing.T) {
+	began := noon.Add(time.Minute) // the render ended at noon
+	for after, want := range map[time.Duration]bool{0: false, progressDelay - time.Millisecond: false, progressDelay: true} {
+		u := theUpload("dropbox", false)
+		u.result.Planned = began
+		s := &scope{
+			job: theJob(nil), now: began.Add(after), revision: "1", state: pool.State{Phase: pool.Rendered}, uploads: []upload{u},
+			manifest: &content.Manifest{RenderedTime: noon},
+		}
+		next, due := writeDue(s, s.job, s.waitForUploads())
+		if due != want || !due && next != progressDelay-after {
+			t.Errorf("%s after the upload began: status is written %v, next look in %s", after, due, next)
+		}
+	}
+}
+
 func TestStatusIsWrittenWhenItsReasonChanges(t *testing.T) {
 	type moment struct {
 		name  string

@@ -117,6 +117,17 @@ func (s *scope) uploadsBegan() time.Time {
 	}
 }
 
+// uploadsPlanned returns when this process has first asked for the uploads; zero before. A busy manager comes to it later than the render ends,
+// and then most uploads are over before status would say that they go on.
+func (s *scope) uploadsPlanned() (first time.Time) {
+	for _, u := range s.uploads {
+		if at := u.result.Planned; first.IsZero() || !at.IsZero() && at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
 // uploadRevision names what is uploaded and where.
 func (s *scope) uploadRevision() string { return s.revision + "/" + task.UploadRevision(s.job) }
 

@@ -50,6 +50,7 @@ func (u *Uploader) begin(ctx context.Context, a action) {
 		a.destination.attempts++
 		u.calls.Go(func() { u.open(ctx, a.destination) })
 	case stageFiles:
+		a.account.take(a.items[0].namespace())
 		c := newCall(a.account, a.items, staging)
 		u.calls.Go(func() { u.stage(ctx, c) })
 	case commitFiles:
@@ -226,6 +227,9 @@ func (u *Uploader) commit(ctx context.Context, a *account, first *destination) {
 	for _, it := range items {
 		u.Observer.Dequeued(now.Sub(it.since))
 	}
+	if len(items) > 0 {
+		a.take(items[0].namespace())
+	}
 	c := newCall(a, items, committing)
 	u.unlock()
 
@@ -313,4 +317,7 @@ func (a *account) hold(now time.Time, policy storage.RetryPolicy, retryAfter tim
 // dropSettled removes the items that have ended.
 func (a *account) dropSettled() {
 	a.items = slices.DeleteFunc(a.items, func(it *item) bool { return it.stage == settled })
+	if len(a.items) == 0 {
+		a.turns = nil
+	}
 }

@@ -83,6 +83,9 @@ func (it *item) canBegin(now time.Time) bool {
 	return (it.stage == waiting || it.stage == staged) && !now.Before(it.notBefore) && !it.isExpired(now)
 }
 
+// namespace of the item's job.
+func (it *item) namespace() string { return it.destination.upload.Job.Namespace }
+
 // isWanted reports whether the item may be committed.
 func (it *item) isWanted() bool { return it.destination.upload.Complete }
 
@@ -147,9 +150,11 @@ type destination struct {
 	Connection
 	// upload is the argument of the last Ensure.
 	upload *Upload
-	limit  *limit
-	items  []*item
-	access access
+	// planned is when the upload became complete; zero before.
+	planned time.Time
+	limit   *limit
+	items   []*item
+	access  access
 	// attempts to open the provider since the last Ensure, and when the next one may begin.
 	attempts  int
 	notBefore time.Time
@@ -184,7 +189,7 @@ func (d *destination) isDone() bool {
 }
 
 func (d *destination) result() Result {
-	result := Result{Name: d.Name, ReadyCount: d.ReadyCount, Err: d.err, Done: d.isDone()}
+	result := Result{Name: d.Name, ReadyCount: d.ReadyCount, Planned: d.planned, Err: d.err, Done: d.isDone()}
 	for _, it := range d.items {
 		if it.stage == settled {
 			result.Files = append(result.Files, it.result)
@@ -207,6 +212,29 @@ type account struct {
 	heldUntil time.Time
 	// failures counts the failures of the whole account in a row.
 	failures int
+	// turns has the number of the last call with files of each namespace, and turn is the number of the last call.
+	turns map[string]int
+	turn  int
+}
+
+// take records that a call takes files of a namespace.
+func (a *account) take(namespace string) {
+	if a.turns == nil {
+		a.turns = map[string]int{}
+	}
+	a.turn++
+	a.turns[namespace] = a.turn
+}
+
+// inTurn returns the items: first those of the namespace that has waited longest for a call, and those of one namespace in the order of their
+// arrival. So a namespace with a thousand files delays another one, which uploads to the same account, by one call.
+func (a *account) inTurn() []*item {
+	if len(a.turns) == 0 {
+		return a.items
+	}
+	return slices.SortedStableFunc(slices.Values(a.items), func(x, y *item) int {
+		return cmp.Compare(a.turns[x.namespace()], a.turns[y.namespace()])
+	})
 }
 
 // isIdle reports whether the account has nothing to do and nothing to remember.
@@ -268,7 +296,7 @@ func (a *account) stageable(now time.Time, at func(time.Time)) (calls [][]*item)
 	}
 	var wanted, ahead []*item
 	var wantedBytes, aheadBytesWaiting int64
-	for _, it := range a.items {
+	for _, it := range a.inTurn() {
 		switch {
 		case it.stage != waiting || !it.canBegin(now) || it.destination.stager() == nil:
 		case it.isLarge():
@@ -312,7 +340,7 @@ func (a *account) committable(now time.Time) (items []*item) {
 	var limits storage.Limits
 	bytes := int64(0)
 	paths := map[string]bool{}
-	for _, it := range a.items {
+	for _, it := range a.inTurn() {
 		if !it.isWanted() || !it.canBegin(now) || (it.isLarge() && it.stage != staged) {
 			continue
 		}

@@ -62,6 +62,8 @@ type Result struct {
 	Name string
 	// ReadyCount is that of the first Ensure: a failure says nothing of what the StorageConnection has become since.
 	ReadyCount int64
+	// Planned is when Ensure was first called with the whole upload.
+	Planned time.Time
 	// Files that are uploaded or have failed, in page order.
 	Files []storage.Result
 	// Err is why the first file that failed did so, nil if none has.
@@ -218,6 +220,9 @@ func (u *Uploader) Ensure(up Upload) {
 		d := destinations[i]
 		c.ReadyCount = d.ReadyCount
 		d.Connection, d.upload = c, &up
+		if up.Complete {
+			d.planned = time.Now()
+		}
 		d.limit.set(c.BytesPerSecond)
 		u.add(d, doubtful)
 		if d.access == closed {

@@ -194,6 +194,35 @@ func TestNextCommitTakesAllThatWaits(t *testing.T) {
 	})
 }
 
+// Two namespaces upload to one account, each through its own client.
+func TestNamespacesOfOneAccountTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, changed := start(t, 4)
+		var order []string
+		upload := func(_ context.Context, _ int, f *storage.File) error {
+			time.Sleep(time.Second)
+			order = append(order, f.Path) // one call at a time
+			return nil
+		}
+		clients := map[string]*fakeProvider{}
+		for _, namespace := range []string{"a", "b", "c"} {
+			clients[namespace] = &fakeProvider{key: "team", limits: storage.Limits{Files: 1}, upload: upload}
+		}
+		for i, namespace := range strings.Split("aaaaabbc", "") {
+			up := plan(fmt.Sprint("job", i), clients[namespace], "/"+namespace)
+			up.Job.Namespace = namespace
+			u.Ensure(up)
+			synctest.Wait()
+		}
+		for range 8 {
+			<-changed
+		}
+		if got := strings.Join(order, ""); got != "/a/b/c/a/b/a/a/a" {
+			t.Errorf("the files went in the order %s", got)
+		}
+	})
+}
+
 func TestCommitHasNoPathTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 4)
