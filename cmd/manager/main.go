@@ -23,7 +23,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -34,7 +33,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -56,6 +54,7 @@ import (
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	_ "github.com/platen-dev/platen/internal/storage/gcs"
@@ -70,9 +69,6 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,resourceNames=platen-keys,namespace=platen-system,verbs=update
 // +kubebuilder:rbac:groups="",resources=events,namespace=platen-system,verbs=create;patch
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
-
-// eventBuffer lets the pool and the uploader report changes before the controllers start.
-const eventBuffer = 1024
 
 // sweepGrace is the least age of what is swept: no write of a file or of a job takes so long to be seen.
 const sweepGrace = 10 * time.Minute
@@ -139,29 +135,16 @@ func run(ctx context.Context, o options) error {
 	signer := content.NewSigner(nil, o.contentURL, o.contentURLTTL)
 	signer.SetKeys(keys.Keys().URLSigning)
 
-	jobEvents := make(chan event.TypedGenericEvent[types.NamespacedName], eventBuffer)
-	namespaceEvents := make(chan event.TypedGenericEvent[string], eventBuffer)
-	jobChanged := func(key types.NamespacedName) {
-		select {
-		case jobEvents <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
-		case <-ctx.Done(): // the controllers have stopped
-		}
-	}
+	var jobsChanged, poolsChanged reconcile.Changes
 	renderPool := pool.New(pool.Options{
 		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
-		JobChanged: jobChanged,
-		NamespaceChanged: func(name string) {
-			select {
-			case namespaceEvents <- event.TypedGenericEvent[string]{Object: name}:
-			case <-ctx.Done(): // the controllers have stopped
-			}
-		},
+		JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
 	})
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return err
 	}
 	uploads := uploader.New(uploader.Options{
-		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobChanged, Observer: metrics.Uploads{},
+		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobsChanged.Changed, Observer: metrics.Uploads{},
 	})
 	openers := buckets.Openers(outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}.Transport(), metrics.Uploads{})
 	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Observer: metrics.Uploads{}})
@@ -173,7 +156,7 @@ func run(ctx context.Context, o options) error {
 		Jobs: direct, Cached: mgr.GetClient(), Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
 	})
 
-	renderCache := o.renderCache(store, jobChanged)
+	renderCache := o.renderCache(store, jobsChanged.Changed)
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
@@ -192,9 +175,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	parts := []error{
-		renderJobs.SetupWithManager(mgr, jobEvents),
+		renderJobs.SetupWithManager(mgr, &jobsChanged),
 		(&renderpool.Reconciler{
-			Client: podClient, Live: direct, Pool: renderPool, Changed: namespaceEvents, PodConfig: pods.config,
+			Client: podClient, Live: direct, Pool: renderPool, Changed: &poolsChanged, PodConfig: pods.config,
 			SigningKeys: func() [][]byte { return keys.Keys().PodSigning }, Defaults: o.poolDefaults(), OutboundAllow: o.poolAllow,
 			Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
 		}).SetupWithManager(mgr),

@@ -25,7 +25,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -39,6 +38,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/rendercache"
 	"github.com/platen-dev/platen/internal/storage"
@@ -91,12 +91,11 @@ var _ = BeforeSuite(func() {
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Logger: funcr.NewJSON(logged.add, funcr.Options{Verbosity: 5}),
 	})
 	Expect(err).NotTo(HaveOccurred())
-	jobs := make(chan event.TypedGenericEvent[types.NamespacedName], 100)
-	changed := func(key types.NamespacedName) { jobs <- event.TypedGenericEvent[types.NamespacedName]{Object: key} }
+	jobs := &reconcile.Changes{}
 	renderPool = pool.New(pool.Options{
-		Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Nanosecond, JobChanged: changed, NamespaceChanged: func(string) {},
+		Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Nanosecond, JobChanged: jobs.Changed, NamespaceChanged: func(string) {},
 	})
-	uploads := uploader.New(uploader.Options{Parallel: 4, Retry: storage.DefaultRetryPolicy, Changed: changed, Observer: metrics.Uploads{}})
+	uploads := uploader.New(uploader.Options{Parallel: 4, Retry: storage.DefaultRetryPolicy, Changed: jobs.Changed, Observer: metrics.Uploads{}})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: api},
 		Openers: map[platenv1alpha1.ProviderType]connect.Opener{
@@ -108,7 +107,7 @@ var _ = BeforeSuite(func() {
 		Interval: time.Hour,
 	}).SetupWithManager(mgr)).To(Succeed())
 	renderCache = rendercache.New(rendercache.Options{
-		Store: store, Renderer: "test", MaxAge: time.Hour, MaxBytes: 1 << 20, Interval: time.Hour, Now: time.Now, Wake: changed, Observer: metrics.Cache{}, Log: logr.Discard(),
+		Store: store, Renderer: "test", MaxAge: time.Hour, MaxBytes: 1 << 20, Interval: time.Hour, Now: time.Now, Wake: jobs.Changed, Observer: metrics.Cache{}, Log: logr.Discard(),
 	})
 	reconciler = &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: api, Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -19,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -33,8 +31,8 @@ const (
 	failedIndex = "uploadFailed"
 )
 
-// SetupWithManager registers the controller. changed carries the jobs whose state in the pool or in the uploader has changed.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.TypedGenericEvent[types.NamespacedName]) error {
+// SetupWithManager registers the controller. changed has the jobs whose state in the pool or in the uploader has changed.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Changes) error {
 	switch {
 	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
 		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweeper == nil, changed == nil:
@@ -71,11 +69,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Typ
 			DeleteFunc:  func(event.DeleteEvent) bool { return false },
 			GenericFunc: func(event.GenericEvent) bool { return false },
 		})).
-		WatchesRawSource(source.TypedChannel(changed, handler.TypedEnqueueRequestsFromMapFunc(
-			func(_ context.Context, key types.NamespacedName) []ctrlreconcile.Request {
-				return []ctrlreconcile.Request{{NamespacedName: key}}
-			},
-		))).
+		WatchesRawSource(changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
 		Complete(r)
 }

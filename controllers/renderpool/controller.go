@@ -23,11 +23,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/failpoint"
@@ -65,8 +63,8 @@ type Reconciler struct {
 	Defaults pool.Settings
 	// OutboundAllow has the private prefixes that a RenderPool may let pages reach.
 	OutboundAllow outbound.Prefixes
-	// Changed carries the namespaces for which the pool decides anew.
-	Changed <-chan event.TypedGenericEvent[string]
+	// Changed has the requests of the namespaces for which the pool decides anew; see Request.
+	Changed *reconcile.Changes
 	// Recorder writes an event for each failure that a user must act on.
 	Recorder events.EventRecorder
 	// Clock tells the time.
@@ -87,13 +85,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platenv1alpha1.RenderPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, pod client.Object) []ctrlreconcile.Request {
-			return []ctrlreconcile.Request{request(pod.GetNamespace())}
+			return []ctrlreconcile.Request{{NamespacedName: Request(pod.GetNamespace())}}
 		})).
-		WatchesRawSource(source.TypedChannel(r.Changed, handler.TypedEnqueueRequestsFromMapFunc(
-			func(_ context.Context, namespace string) []ctrlreconcile.Request {
-				return []ctrlreconcile.Request{request(namespace)}
-			},
-		))).
+		WatchesRawSource(r.Changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
 		Complete(r)
 }
@@ -101,9 +95,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 // staleInterval is when to report again after the cache has shown a RenderPool without its last status.
 const staleInterval = time.Second
 
-// request is the request for a namespace's pods.
-func request(namespace string) ctrlreconcile.Request {
-	return ctrlreconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: platenv1alpha1.RenderPoolName}}
+// Request is the name by which the controller reconciles a namespace's pods.
+func Request(namespace string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: platenv1alpha1.RenderPoolName}
 }
 
 // Reconcile shows the pool a namespace's render pods and does what the pool decides.

@@ -19,7 +19,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -27,6 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -66,11 +66,11 @@ var _ = BeforeSuite(func() {
 	api, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
-	changed := make(chan event.TypedGenericEvent[string], 100)
+	changed := &reconcile.Changes{}
 	renderPool = pool.New(pool.Options{
 		Defaults: pool.Settings{Max: maxPods, IdleTimeout: idleTimeout}, Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Millisecond,
 		JobChanged:       func(types.NamespacedName) {},
-		NamespaceChanged: func(name string) { changed <- event.TypedGenericEvent[string]{Object: name} },
+		NamespaceChanged: func(name string) { changed.Changed(renderpool.Request(name)) },
 	})
 	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
 	Expect(err).NotTo(HaveOccurred())

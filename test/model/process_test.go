@@ -15,12 +15,10 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -32,6 +30,7 @@ import (
 	"github.com/platen-dev/platen/internal/dispatch/server"
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/sweep"
@@ -106,27 +105,15 @@ func (w *world) start() (*process, error) {
 		return nil, err
 	}
 	cached, live := &apiClient{p: p}, &apiClient{p: p, live: true}
-	jobEvents := make(chan event.TypedGenericEvent[types.NamespacedName], 1024)
-	namespaceEvents := make(chan event.TypedGenericEvent[string], 1024)
+	var jobsChanged, poolsChanged reconcile.Changes
 	var names atomic.Int64
-	jobChanged := func(key types.NamespacedName) {
-		select {
-		case jobEvents <- event.TypedGenericEvent[types.NamespacedName]{Object: key}:
-		case <-ctx.Done():
-		}
-	}
-	namespaceChanged := func(name string) {
-		select {
-		case namespaceEvents <- event.TypedGenericEvent[string]{Object: name}:
-		case <-ctx.Done():
-		}
-	}
 	p.pool = pool.New(pool.Options{
-		Defaults: pool.Settings{Max: w.maxPods, IdleTimeout: idleTimeout}, Now: time.Now, JobChanged: jobChanged, NamespaceChanged: namespaceChanged,
-		PodName: func() string { return fmt.Sprintf("%s%d-%d", podspec.NamePrefix, p.number, names.Add(1)) },
+		Defaults: pool.Settings{Max: w.maxPods, IdleTimeout: idleTimeout}, Now: time.Now, JobChanged: jobsChanged.Changed,
+		NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
+		PodName:          func() string { return fmt.Sprintf("%s%d-%d", podspec.NamePrefix, p.number, names.Add(1)) },
 	})
 	p.uploads = uploader.New(uploader.Options{
-		Parallel: 4, Retry: storage.DefaultRetryPolicy, Changed: jobChanged, Observer: noMetrics{},
+		Parallel: 4, Retry: storage.DefaultRetryPolicy, Changed: jobsChanged.Changed, Observer: noMetrics{},
 	})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: live},
@@ -151,9 +138,9 @@ func (w *world) start() (*process, error) {
 		Pool:     p.pool, Tasks: jobs, Store: store, Now: time.Now, Log: logr.Discard(),
 	}).Handler()
 	err = errors.Join(
-		jobs.SetupWithManager(mgr, jobEvents),
+		jobs.SetupWithManager(mgr, &jobsChanged),
 		(&renderpool.Reconciler{
-			Client: cached, Live: live, Pool: p.pool, Changed: namespaceEvents, Recorder: recorder{p}, Clock: clock.RealClock{},
+			Client: cached, Live: live, Pool: p.pool, Changed: &poolsChanged, Recorder: recorder{p}, Clock: clock.RealClock{},
 			PodConfig:   func() podspec.Config { return podspec.Config{Image: "renderer"} },
 			SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the model")} },
 		}).SetupWithManager(mgr),
