@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	psaapi "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
@@ -33,17 +34,35 @@ func overlay(pod *corev1.Pod, o platenv1alpha1.PodOverlay) {
 	}
 	spec.ImagePullSecrets = slices.Clone(o.ImagePullSecrets)
 	spec.HostUsers = o.HostUsers
-	resources := &spec.Containers[0].Resources
-	maps.Copy(resources.Requests, o.Resources.Requests)
-	maps.Copy(resources.Limits, o.Resources.Limits)
-	for name, limit := range o.Resources.Limits {
-		// A limit below the manager's request would make the pod invalid.
-		if request, ok := resources.Requests[name]; ok && request.Cmp(limit) > 0 {
-			if _, chosen := o.Resources.Requests[name]; !chosen {
-				resources.Requests[name] = limit
-			}
+}
+
+// resources returns the resources of the renderer's container: those of the Config, with what the RenderPool chooses. A limit that it does not choose
+// is at least its request, and a request that it does not choose is at most its limit.
+func resources(c Config) corev1.ResourceRequirements {
+	own := c.Overlay.Resources
+	all := corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU: c.CPU, corev1.ResourceMemory: c.Memory, corev1.ResourceEphemeralStorage: resource.MustParse("64Mi"),
+		},
+		Limits: corev1.ResourceList{corev1.ResourceMemory: c.MemoryLimit, corev1.ResourceEphemeralStorage: resource.MustParse("1Gi")},
+	}
+	if !c.CPULimit.IsZero() {
+		all.Limits[corev1.ResourceCPU] = c.CPULimit
+	}
+	maps.Copy(all.Requests, own.Requests)
+	maps.Copy(all.Limits, own.Limits)
+	for name, limit := range all.Limits {
+		request := all.Requests[name]
+		_, chosen := own.Limits[name]
+		switch _, requested := own.Requests[name]; {
+		case request.Cmp(limit) <= 0:
+		case !chosen:
+			all.Limits[name] = request
+		case !requested:
+			all.Requests[name] = limit
 		}
 	}
+	return all
 }
 
 // merge returns both maps' entries; those of ours win.
@@ -76,6 +95,11 @@ var restricted = func() policy.Evaluator {
 // Check reports a pod that does not satisfy the Pod Security Standard "restricted".
 func Check(pod *corev1.Pod) error {
 	level := psaapi.LevelVersion{Level: psaapi.LevelRestricted, Version: psaapi.LatestVersion()}
+	for name, limit := range pod.Spec.Containers[0].Resources.Limits {
+		if request := pod.Spec.Containers[0].Resources.Requests[name]; request.Cmp(limit) > 0 {
+			return fmt.Errorf("resources.requests.%s: %s must be at most resources.limits.%s (%s)", name, request.String(), name, limit.String())
+		}
+	}
 	result := policy.AggregateCheckResults(restricted.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec))
 	if result.Allowed {
 		return nil

@@ -57,14 +57,6 @@ type Config struct {
 // NamePrefix is the beginning of the names of render pods.
 const NamePrefix = "platen-render-"
 
-func limits(c Config) corev1.ResourceList {
-	list := corev1.ResourceList{corev1.ResourceMemory: c.MemoryLimit, corev1.ResourceEphemeralStorage: resource.MustParse("1Gi")}
-	if !c.CPULimit.IsZero() {
-		list[corev1.ResourceCPU] = c.CPULimit
-	}
-	return list
-}
-
 // outboundAllow is the variable that has Config.OutboundAllow.
 const outboundAllow = "PLATEN_OUTBOUND_ALLOW"
 
@@ -98,10 +90,7 @@ func Hash(c Config) string { return hash(build(c, "", "")) }
 
 // build returns the pod without its hash and signature.
 func build(c Config, namespace, name string) *corev1.Pod {
-	limit := c.MemoryLimit
-	if own, ok := c.Overlay.Resources.Limits[corev1.ResourceMemory]; ok {
-		limit = own
-	}
+	resources := resources(c)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      name,
@@ -136,16 +125,9 @@ func build(c Config, namespace, name string) *corev1.Pod {
 					{Name: "PLATEN_OUTBOUND_DENY", Value: c.OutboundDeny},
 					{Name: "PLATEN_MAX_PIXELS", Value: strconv.Itoa(c.MaxPixels)},
 					{Name: "PLATEN_RENDERS_PER_BROWSER", Value: strconv.Itoa(c.RendersPerBrowser)},
-					{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(limit.Value(), 10)},
+					{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(resources.Limits.Memory().Value(), 10)},
 				},
-				Resources: corev1.ResourceRequirements{
-					Requests: corev1.ResourceList{
-						corev1.ResourceCPU:              c.CPU,
-						corev1.ResourceMemory:           c.Memory,
-						corev1.ResourceEphemeralStorage: resource.MustParse("64Mi"),
-					},
-					Limits: limits(c),
-				},
+				Resources: resources,
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: new(false),
 					ReadOnlyRootFilesystem:   new(true),

@@ -103,6 +103,38 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
+func TestResourcesOfAnOverlayMakeAValidPod(t *testing.T) {
+	list := func(memory string) corev1.ResourceList {
+		if memory == "" {
+			return nil
+		}
+		return corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memory)}
+	}
+	for name, c := range map[string]struct{ request, limit, wantRequest, wantLimit, err string }{
+		"nothing":                       {wantRequest: "1Gi", wantLimit: "2Gi"},
+		"a request above the limit":     {request: "3Gi", wantRequest: "3Gi", wantLimit: "3Gi"},
+		"a limit below the request":     {limit: "512Mi", wantRequest: "512Mi", wantLimit: "512Mi"},
+		"both":                          {request: "3Gi", limit: "4Gi", wantRequest: "3Gi", wantLimit: "4Gi"},
+		"both, the request above limit": {request: "4Gi", limit: "3Gi", wantRequest: "4Gi", wantLimit: "3Gi", err: "resources.requests.memory: 4Gi must be at most resources.limits.memory (3Gi)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overlay := platenv1alpha1.PodOverlay{Resources: corev1.ResourceRequirements{Requests: list(c.request), Limits: list(c.limit)}}
+			pod := Build(config(overlay), "marketing", "platen-render-1", key)
+			container := pod.Spec.Containers[0]
+			limit := resource.MustParse(c.wantLimit)
+			if got := container.Resources; got.Requests.Memory().String() != c.wantRequest || got.Limits.Memory().Cmp(limit) != 0 {
+				t.Errorf("got %+v, want a request of %s and a limit of %s", got, c.wantRequest, c.wantLimit)
+			}
+			if !slices.Contains(container.Env, corev1.EnvVar{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.FormatInt(limit.Value(), 10)}) {
+				t.Errorf("the renderer has another memory limit: %v", container.Env)
+			}
+			if err := Check(pod); (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+				t.Errorf("got %v, want %s", err, c.err)
+			}
+		})
+	}
+}
+
 func TestHashNamesWhatAPodIsMadeFrom(t *testing.T) {
 	one, other := config(platenv1alpha1.PodOverlay{}), config(platenv1alpha1.PodOverlay{})
 	other.Image = "renderer:2"
