@@ -177,6 +177,16 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.InProgressStatus,
 		},
+		"the API server refuses render pods": {
+			scope: scope{state: pool.State{Phase: pool.Queued, TotalPages: 2, Wait: pool.Wait{Reason: pool.ReasonPodForbidden, Message: "violates PodSecurity"}}}, step: collect,
+			want: []string{
+				"Finished False PodForbidden: violates PodSecurity",
+				"Ready False PodForbidden: violates PodSecurity",
+				"Rendered Unknown Rendering: not rendered yet",
+				"Stalled True PodForbidden: violates PodSecurity",
+			},
+			kstatus: status.FailedStatus,
+		},
 		"a pod renders": {
 			scope: scope{state: pool.State{
 				Phase: pool.Rendering, Attempts: 1, TotalPages: 2, PodName: "render-1", Progress: &render.Progress{Percent: 20, Frames: 60},
@@ -365,7 +375,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			if diff := cmp.Diff(tc.progress, job.Status.Progress); diff != "" {
 				t.Errorf("progress (-want +got):\n%s", diff)
 			}
-			if got := job.Finished(); got != (tc.kstatus != status.InProgressStatus) || got != (job.Status.CompletionTime != nil) {
+			if got := job.Finished(); got != strings.HasPrefix(tc.want[0], "Finished True") || got != (job.Status.CompletionTime != nil) {
 				t.Errorf("Finished() is %v, completionTime %v", got, job.Status.CompletionTime)
 			}
 			expectValid(t, job, tc.kstatus)

@@ -272,11 +272,13 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			return renderFailure(s.state.Failure)
 		case pool.Rendering:
 			return reconcile.Waiting(platenv1alpha1.RenderingReason, 0, "render pod %s is rendering", s.state.PodName)
-		default:
-			return reconcile.Waiting(s.state.Wait.Reason, 0, "%s", s.state.Wait.Message)
 		}
+		wait := s.state.Wait
+		if wait.Reason == platenv1alpha1.PodForbiddenReason {
+			return reconcile.Blocked(wait.Reason, "%s", wait.Message)
+		}
+		return reconcile.Waiting(wait.Reason, 0, "%s", wait.Message)
 	}
-	s.cache = r.cacheResult(s)
 	s.files = rename(s.job, validFiles(s.manifest.Files), len(s.manifest.Files))
 	for _, f := range s.files {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{

@@ -124,6 +124,8 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	switch short := plan.settings.MinReady - counts.Ready - counts.Busy; {
 	case plan.err != nil:
 		outcome = plan.err
+	case isRefusal(counts):
+		outcome = reconcile.Blocked(counts.Problem.Reason, "%s", counts.Problem.Message)
 	case counts.Problem.Reason != "":
 		outcome = reconcile.Waiting(counts.Problem.Reason, 0, "%s", counts.Problem.Message)
 	case short > 0:
@@ -132,6 +134,18 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	reconcile.Conditions{List: &status.Conditions, Generation: renderPool.Generation, Now: now}.
 		Summarize(outcome, platenv1alpha1.AvailableReason, fmt.Sprintf("at most %d pods; they start when jobs need them", plan.settings.Max))
 	return outcome
+}
+
+// isRefusal reports whether a person has to act before the namespace has render pods. A quota that admits some is only full.
+func isRefusal(counts pool.Status) bool {
+	switch counts.Problem.Reason {
+	case platenv1alpha1.PodForbiddenReason:
+		return true
+	case platenv1alpha1.QuotaExceededReason:
+		return counts.Ready+counts.Busy+counts.Starting == 0
+	default:
+		return false
+	}
 }
 
 // count bounds a number to what the API allows.

@@ -46,6 +46,22 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			counts: pool.Status{Starting: 2, Queued: 9, Problem: pool.Problem{Reason: "Unschedulable", Message: "no node has room"}},
 			ready:  metav1.ConditionUnknown, reason: "Unschedulable", kstatus: status.InProgressStatus,
 		},
+		"the API server refuses pods": {
+			counts: pool.Status{Queued: 9, Problem: pool.Problem{Reason: "PodForbidden", Message: "violates PodSecurity"}},
+			ready:  metav1.ConditionFalse, reason: "PodForbidden", kstatus: status.FailedStatus,
+		},
+		"no node can pull the image": {
+			counts: pool.Status{Starting: 1, Queued: 9, Problem: pool.Problem{Reason: "ImagePullFailed", Message: "no such image"}},
+			ready:  metav1.ConditionUnknown, reason: "ImagePullFailed", kstatus: status.InProgressStatus,
+		},
+		"a quota admits some pods": {
+			counts: pool.Status{Busy: 2, Queued: 9, Problem: pool.Problem{Reason: "QuotaExceeded", Message: "exceeded quota: pods"}},
+			ready:  metav1.ConditionUnknown, reason: "QuotaExceeded", kstatus: status.InProgressStatus,
+		},
+		"a quota admits no pod": {
+			counts: pool.Status{Queued: 9, Problem: pool.Problem{Reason: "QuotaExceeded", Message: "exceeded quota: pods"}},
+			ready:  metav1.ConditionFalse, reason: "QuotaExceeded", kstatus: status.FailedStatus,
+		},
 		"a field that cannot be followed": {
 			plan:  plan{err: reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: no")},
 			ready: metav1.ConditionFalse, reason: "EgressForbidden", kstatus: status.FailedStatus,
@@ -53,6 +69,10 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		"more than status can hold": {
 			counts: pool.Status{Ready: math.MaxInt, Busy: -1, Problem: pool.Problem{Reason: "QuotaExceeded", Message: long}},
 			ready:  metav1.ConditionUnknown, reason: "QuotaExceeded", kstatus: status.InProgressStatus,
+		},
+		"more than status can hold, of a refusal": {
+			counts: pool.Status{Ready: math.MaxInt, Busy: -1, Problem: pool.Problem{Reason: "PodForbidden", Message: long}},
+			ready:  metav1.ConditionFalse, reason: "PodForbidden", kstatus: status.FailedStatus,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

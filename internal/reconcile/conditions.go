@@ -43,6 +43,7 @@ func (c Conditions) Remove(kind string) { meta.RemoveStatusCondition(c.List, kin
 //	outcome        Ready    Reconciling  Stalled  Finished
 //	nil            True     -            -        True
 //	WaitingError   Unknown  True         -        False
+//	, Blocked      False    -            True     False
 //	TerminalError  False    -            True     True, reason Failed
 //	another error  as before: the reconciliation is retried with backoff
 func (c Conditions) Summarize(outcome error, reason, message string) {
@@ -57,6 +58,11 @@ func (c Conditions) Summarize(outcome error, reason, message string) {
 		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionFalse, terminal.Reason, terminal.Message)
 		c.finished(metav1.ConditionTrue, platenv1alpha1.FailedReason, terminal.Message)
 		c.Set(platenv1alpha1.StalledCondition, metav1.ConditionTrue, terminal.Reason, terminal.Message)
+		c.Remove(platenv1alpha1.ReconcilingCondition)
+	case waiting != nil && waiting.Blocked:
+		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionFalse, waiting.Reason, waiting.Message)
+		c.finished(metav1.ConditionFalse, waiting.Reason, waiting.Message)
+		c.Set(platenv1alpha1.StalledCondition, metav1.ConditionTrue, waiting.Reason, waiting.Message)
 		c.Remove(platenv1alpha1.ReconcilingCondition)
 	case waiting != nil:
 		c.Set(platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, waiting.Reason, waiting.Message)

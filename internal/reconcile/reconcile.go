@@ -42,12 +42,14 @@ func Terminal(reason, format string, args ...any) error {
 	return &TerminalError{Reason: reason, Message: fmt.Sprintf(format, args...), Note: fmt.Sprintf(format, public...)}
 }
 
-// WaitingError means that something else must happen first. It is shown as Reconciling.
+// WaitingError means that something else must happen first. It is shown as Reconciling, unless it is Blocked.
 type WaitingError struct {
 	// Reason of the Ready condition, in CamelCase.
 	Reason string
 	// Message says what the object waits for.
 	Message string
+	// Blocked is true if a person has to act first. It is shown as Stalled, as a TerminalError is, but the object goes on by itself afterwards.
+	Blocked bool
 	// After is how long to wait before the next reconciliation if no event comes; 0 waits for an event.
 	After time.Duration
 }
@@ -58,6 +60,11 @@ func (e *WaitingError) Error() string { return e.Message }
 // Waiting returns a WaitingError.
 func Waiting(reason string, after time.Duration, format string, args ...any) error {
 	return &WaitingError{Reason: reason, Message: fmt.Sprintf(format, args...), After: after}
+}
+
+// Blocked returns a WaitingError for what only a person can change.
+func Blocked(reason, format string, args ...any) error {
+	return &WaitingError{Reason: reason, Message: fmt.Sprintf(format, args...), Blocked: true}
 }
 
 // Step is one part of a reconciliation. A step reads or acts and fills in the scope; it never writes status.
