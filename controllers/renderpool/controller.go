@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,7 +51,7 @@ var Selector = client.MatchingLabels{
 // Reconciler keeps render pods. A request names a namespace's RenderPool, whether it exists or not. Every field but OutboundAllow is
 // required.
 type Reconciler struct {
-	// Client reads pods and RenderPools from the cache, and writes them.
+	// Client reads pods and RenderPools from the cache, and writes them. It may be a Guard.
 	Client client.Client
 	// Live reads pods from the API server.
 	Live client.Reader
@@ -73,6 +75,12 @@ type Reconciler struct {
 	status reconcile.StatusWriter
 	// counted has the time of the last status of each RenderPool.
 	counted sync.Map // types.NamespacedName → time.Time
+}
+
+// Guard keeps the NetworkPolicy of a namespace with render pods.
+type Guard interface {
+	// Ensure makes the policy what a new pod needs.
+	Ensure(ctx context.Context, pod *corev1.Pod) error
 }
 
 // SetupWithManager registers the controller.
@@ -143,13 +151,22 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if !podspec.Signed(r.SigningKeys(), pod) {
-			continue // a pod with our labels that Platen did not create
+			// A pod with our labels that Platen did not create, or that an early version has left behind.
+			if isEarly(pod) && hasEnded(pod) && pod.DeletionTimestamp == nil {
+				errs = append(errs, r.delete(ctx, pool.PodID{Namespace: namespace, Name: pod.Name, UID: pod.UID}))
+			}
+			continue
 		}
 		view := viewOf(pod)
+		view.Unfit = reachesMore(pod, plan.config)
 		views = append(views, view)
 		if view.Ended && !view.Deleting {
 			errs = append(errs, r.delete(ctx, pool.PodID{Namespace: namespace, Name: pod.Name, UID: pod.UID}))
 		}
+	}
+	if guard, ok := r.Client.(Guard); ok && len(views) > 0 {
+		// What pods may reach narrows at once, not only with the next pod.
+		errs = append(errs, guard.Ensure(ctx, podspec.Build(plan.config, namespace, podspec.NamePrefix, r.SigningKeys()[0])))
 	}
 	// A namespace that has neither pods nor jobs nor a RenderPool takes no memory.
 	if configured || len(views) > 0 || !isEmpty(r.Pool.Status(namespace)) {
@@ -255,12 +272,31 @@ func (r *Reconciler) lookup(ctx context.Context, id pool.PodID) error {
 	return nil
 }
 
+// isEarly reports whether a pod has the owner that early versions gave to render pods: a RenderJob controls it.
+func isEarly(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	return owner != nil && owner.Kind == "RenderJob" && strings.HasPrefix(owner.APIVersion, platenv1alpha1.GroupVersion.Group+"/")
+}
+
+func hasEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// reachesMore reports whether the pages of a pod may reach private addresses that those of new pods may not.
+func reachesMore(pod *corev1.Pod, config podspec.Config) bool {
+	var old, allowed outbound.Prefixes
+	if err := errors.Join(old.Set(podspec.OutboundAllow(pod)), allowed.Set(config.OutboundAllow)); err != nil {
+		return true
+	}
+	return slices.ContainsFunc(old, func(prefix netip.Prefix) bool { return !within(prefix, allowed) })
+}
+
 // viewOf returns what the pool needs to know about a pod.
 func viewOf(pod *corev1.Pod) pool.PodView {
 	return pool.PodView{
 		Name: pod.Name, UID: pod.UID, Hash: pod.Labels[podspec.HashLabel],
 		Started:   pod.Status.Phase != corev1.PodPending && pod.Status.Phase != "",
-		Ended:     pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		Ended:     hasEnded(pod),
 		Deleting:  pod.DeletionTimestamp != nil,
 		Disrupted: podspec.Disrupted(pod),
 		Problem:   pool.Problem(podspec.ProblemOf(pod)),

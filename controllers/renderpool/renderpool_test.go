@@ -139,6 +139,30 @@ var _ = Describe("The render pods of a namespace", func() {
 		}
 	})
 
+	It("are deleted once they have ended when an early version made them for a job", func(ctx SpecContext) {
+		owner := create(ctx, "summer")
+		early := func(name, kind string) *corev1.Pod {
+			pod := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: namespace, Name: name, Labels: renderpool.Selector,
+					OwnerReferences: []metav1.OwnerReference{{
+						APIVersion: platenv1alpha1.GroupVersion.String(), Kind: kind, Name: owner.Name, UID: owner.UID, Controller: new(true),
+					}},
+				},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "other:test"}}},
+			}
+			Expect(api.Create(ctx, pod)).To(Succeed())
+			return pod
+		}
+		for _, pod := range []*corev1.Pod{early("ended", "RenderJob"), early("of-another", "Another")} {
+			pod.Status.Phase = corev1.PodFailed
+			Expect(api.Status().Update(ctx, pod)).To(Succeed())
+		}
+		early("running", "RenderJob")
+		list := expectPods(ctx, 2)
+		Expect([]string{list[0].Name, list[1].Name}).To(ConsistOf("of-another", "running"))
+	})
+
 	It("say in the job why a pod could not be created", func(ctx SpecContext) {
 		Expect(api.Create(ctx, &corev1.LimitRange{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"},
@@ -273,6 +297,18 @@ var _ = Describe("The render pods of a namespace", func() {
 			}).WithTimeout(20 * time.Second).Should(Succeed())
 		})
 
+		It("take no further job when its egress shrinks", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1, Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.2.0/24"}}})
+			wide := expectPods(ctx, 1)[0]
+			Eventually(func() error { _, err := renderPool.Next(short(ctx), id(wide)); return err }).Should(Succeed())
+			patch := client.MergeFrom(own.DeepCopy())
+			own.Spec.Egress.Allow = nil
+			Expect(api.Patch(ctx, own, patch)).To(Succeed())
+			Eventually(func() error { _, err := renderPool.Next(short(ctx), id(wide)); return err }).Should(MatchError(pool.ErrRetire))
+			Eventually(func() *corev1.Pod { at := guarded.last(namespace); return at }).ShouldNot(BeNil())
+			Eventually(func() string { return podspec.OutboundAllow(guarded.last(namespace)) }).Should(BeEmpty())
+		})
+
 		DescribeTable("say in it what cannot be followed",
 			func(ctx SpecContext, spec platenv1alpha1.RenderPoolSpec, reason, message string) {
 				own := apply(ctx, spec)
@@ -283,6 +319,11 @@ var _ = Describe("The render pods of a namespace", func() {
 			Entry("addresses that the manager does not let it name", platenv1alpha1.RenderPoolSpec{
 				Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.0.0/24", "10.0.0.0/8"}},
 			}, platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[1]: 10.0.0.0/8 must lie within the manager's --pool-outbound-allow (10.1.0.0/16)"),
+			Entry("a request above its limit", platenv1alpha1.RenderPoolSpec{
+				PodTemplate: platenv1alpha1.PodOverlay{Resources: corev1.ResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("3Gi")}, Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
+				}},
+			}, platenv1alpha1.PodForbiddenReason, "spec.podTemplate: resources.requests.memory: 3Gi must be at most resources.limits.memory (2Gi)"),
 		)
 
 		It("go to it by its scale", func(ctx SpecContext) {

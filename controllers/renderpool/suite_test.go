@@ -12,6 +12,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -44,6 +45,27 @@ var (
 	// creates has how many pods the reconciler has tried to create, by namespace.
 	creates sync.Map // string → *atomic.Int64
 )
+
+// guard is a client that remembers for which pods it was asked to keep the NetworkPolicy of their namespace.
+type guard struct {
+	client.WithWatch
+	pods sync.Map // string → *corev1.Pod
+}
+
+var guarded *guard
+
+// Ensure implements renderpool.Guard.
+func (g *guard) Ensure(_ context.Context, pod *corev1.Pod) error {
+	g.pods.Store(pod.Namespace, pod)
+	return nil
+}
+
+// last returns the pod of the last call for a namespace, nil for none.
+func (g *guard) last(namespace string) *corev1.Pod {
+	pod, _ := g.pods.Load(namespace)
+	last, _ := pod.(*corev1.Pod)
+	return last
+}
 
 func TestRenderPool(t *testing.T) {
 	log.SetLogger(GinkgoLogr)
@@ -84,10 +106,11 @@ var _ = BeforeSuite(func() {
 			return c.Create(ctx, object, options...)
 		},
 	})
+	guarded = &guard{WithWatch: counted}
 	var allow outbound.Prefixes
 	Expect(allow.Set("10.1.0.0/16")).To(Succeed())
 	Expect((&renderpool.Reconciler{
-		Client: counted, Live: api, Pool: renderPool, Changed: changed, SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the tests")} },
+		Client: guarded, Live: api, Pool: renderPool, Changed: changed, SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the tests")} },
 		Defaults: pool.Settings{Max: maxPods, IdleTimeout: idleTimeout}, OutboundAllow: allow, Recorder: events.NewFakeRecorder(100), Clock: clock.RealClock{},
 		PodConfig: func() podspec.Config {
 			return podspec.Config{

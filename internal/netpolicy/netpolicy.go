@@ -117,14 +117,15 @@ type application struct {
 // Create implements client.Client. If the manager may not write NetworkPolicies, the pod is created without.
 func (k *Keeper) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
 	if pod, ok := object.(*corev1.Pod); ok {
-		if err := k.ensure(ctx, pod); err != nil {
+		if err := k.Ensure(ctx, pod); err != nil {
 			return err
 		}
 	}
 	return k.Client.Create(ctx, object, options...)
 }
 
-func (k *Keeper) ensure(ctx context.Context, pod *corev1.Pod) error {
+// Ensure makes the policy of a render pod's namespace what the pod needs. It asks the API server only if that has changed, and now and then.
+func (k *Keeper) Ensure(ctx context.Context, pod *corev1.Pod) error {
 	namespace, config := pod.Namespace, k.Config(pod)
 	key := fmt.Sprint(config)
 	now := k.Now()

@@ -39,6 +39,8 @@ type PodView struct {
 	Hash string
 	// Started is true once a container runs or has run, Ended once all have ended, and Deleting once the pod has a deletion timestamp.
 	Started, Ended, Deleting bool
+	// Unfit is true if the pod may do what new pods may not: it takes no further task.
+	Unfit bool
 	// Disrupted is true if the cluster ended the pod: by a drain, a preemption, an eviction or the shutdown of its node.
 	Disrupted bool
 	Problem   Problem
@@ -48,6 +50,8 @@ type pod struct {
 	PodID
 	contact
 	hash string
+	// unfit is true for a pod that must not take another task.
+	unfit bool
 	// foreign is true for a pod that this process did not launch: it may have a task of an earlier process.
 	foreign bool
 	// renders is how many tasks the pod has taken.
@@ -117,7 +121,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 			delete(ns.launching, v.Name)
 			entry.foreign = !mine && (p.listening.IsZero() || now.Before(p.listening.Add(p.options.AdoptionGrace)))
 		}
-		entry.seen, entry.hash = true, v.Hash
+		entry.seen, entry.hash, entry.unfit = true, v.Hash, v.Unfit
 		if v.Started && entry.running.IsZero() {
 			entry.running = now
 		}

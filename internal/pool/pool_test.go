@@ -226,6 +226,31 @@ func TestATransientErrorDoesNotHideWhyPodsAreRefused(t *testing.T) {
 	}
 }
 
+// A pod that may do more than its namespace's RenderPool now allows ends its task, and is retired though no other pod is there yet.
+func TestUnfitPodsTakeNoFurtherTask(t *testing.T) {
+	w := newWorld(t)
+	w.Configure("ns", Settings{Hash: "wide"})
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	a := w.poll(pod)
+	w.enqueue("b", 1)
+	w.Configure("ns", Settings{Hash: "narrow"})
+	w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Started: true, Hash: "wide", Unfit: true}})
+	w.phase("a", Rendering)
+	if err := w.Finish(pod, a.TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if next, err := w.Next(ctx, pod); !errors.Is(err, ErrRetire) {
+		t.Errorf("the pod gets %+v, %v", next, err)
+	}
+	w.phase("b", Queued)
+	if len(w.launch()) == 0 {
+		t.Error("no pod replaces it")
+	}
+}
+
 func TestUnknownPodsAreRejected(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
