@@ -35,6 +35,7 @@ import (
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/mcp"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -167,7 +168,8 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 
-	handler := route(page.Handler(), api.Handler())
+	rest := api.Handler()
+	handler := route(page.Handler(), mcp.NewHandler(mcp.Options{API: rest, Open: api.Open, Reviewer: reviewer, Version: version.Version}), rest)
 
 	var secure *tls.Config
 	if o.tlsFolder != "" {
@@ -202,8 +204,9 @@ func run(ctx context.Context, o options) error {
 	return mgr.Start(ctx)
 }
 
-// route sends people to the page, and everything else to the API, also what is not there: the API's errors are JSON.
-func route(page, api http.Handler) http.Handler {
+// route sends people to the page, assistants to their endpoint, and everything else to the API, also what is not there: the API's errors are
+// JSON.
+func route(page, assistants, api http.Handler) http.Handler {
 	home := http.RedirectHandler("/ui/", http.StatusFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -211,6 +214,8 @@ func route(page, api http.Handler) http.Handler {
 			page.ServeHTTP(w, r)
 		case r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead), r.URL.Path == "/ui":
 			home.ServeHTTP(w, r)
+		case r.URL.Path == mcp.Path:
+			assistants.ServeHTTP(w, r)
 		default:
 			api.ServeHTTP(w, r)
 		}

@@ -41,7 +41,7 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	if err := checkInline(job); err != nil {
 		return err
 	}
-	first, err := s.open(r.Context(), job.Status.Pages[0].ContentURL)
+	first, err := s.Open(r.Context(), job.Status.Pages[0].ContentURL)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	if err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
-	first, err := s.open(r.Context(), job.Status.Pages[0].ContentURL)
+	first, err := s.Open(r.Context(), job.Status.Pages[0].ContentURL)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (s *Server) withFile(ctx context.Context, first *http.Response, i int, cont
 	if i == 0 {
 		return use(first)
 	}
-	resp, err := s.open(ctx, contentURL)
+	resp, err := s.Open(ctx, contentURL)
 	if err != nil {
 		return err
 	}
@@ -166,8 +166,8 @@ func checkInline(job *platenv1alpha1.RenderJob) error {
 	return nil
 }
 
-// open requests a file from the content store.
-func (s *Server) open(ctx context.Context, contentURL string) (*http.Response, error) {
+// Open requests a file from the content store.
+func (s *Server) Open(ctx context.Context, contentURL string) (*http.Response, error) {
 	if !strings.HasPrefix(contentURL, strings.TrimSuffix(s.ContentURL, "/")+"/") {
 		return nil, callers.Errorf(http.StatusBadGateway, "the job's content URL does not begin with the content store's; compare --content-url of the shim and the manager")
 	}

@@ -91,7 +91,7 @@ func (s *Server) openDynamicURL(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	content, err := s.open(r.Context(), found.url)
+	content, err := s.Open(r.Context(), found.url)
 	if err != nil {
 		s.dynamic.pictures.Remove(wanted.key) // its job may have been deleted
 		return err

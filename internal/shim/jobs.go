@@ -16,6 +16,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -133,6 +134,9 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 		return err
 	}
 	job, key := &platenv1alpha1.RenderJob{}, client.ObjectKey{Namespace: c.namespace, Name: r.PathValue("id")}
+	if len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
+		return jobNotFound(c, key.Name) // no job can have this name, and a client of the API server refuses to ask for it
+	}
 	err := s.Cache.Get(r.Context(), key, job)
 	if apierrors.IsNotFound(err) {
 		// The watch may not have seen a new job yet.
@@ -162,13 +166,20 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 
 func jobError(err error, c caller, id string) error {
 	if apierrors.IsNotFound(err) {
-		return &codeError{http.StatusNotFound, "job-not-found", fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
+		return jobNotFound(c, id)
 	}
 	return fmt.Errorf("reading a job: %w", err)
 }
 
+func jobNotFound(c caller, id string) error {
+	return &codeError{http.StatusNotFound, "job-not-found", fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
+}
+
 // cancelJob answers POST /v1/studio/render-jobs/{id}/cancel: it suspends the job with the caller's token.
 func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) error {
+	if id := r.PathValue("id"); len(validation.IsDNS1123Subdomain(id)) > 0 {
+		return jobNotFound(c, id)
+	}
 	api, err := c.Client()
 	if err != nil {
 		return err

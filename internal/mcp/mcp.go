@@ -1,0 +1,262 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mcp serves the Model Context Protocol (https://modelcontextprotocol.io), so that assistants render templates: one tool for each
+// template, with its parameters. It has no rights and no state: every call is a request of the public render API with the caller's token.
+package mcp
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/shim"
+)
+
+const (
+	// Path of the endpoint.
+	Path = "/mcp"
+	// maxMessage bounds a message, in bytes. The modifications of a render have at most 1 MiB.
+	maxMessage = 2 << 20
+	// maxPicture bounds a picture that a result has itself, in bytes, and maxPictures their number. All files are links too.
+	maxPicture  = 512 << 10
+	maxPictures = 4
+)
+
+// Options of a handler. All are required.
+type Options struct {
+	// API is the public render API.
+	API http.Handler
+	// Open requests a file by its content URL.
+	Open func(ctx context.Context, contentURL string) (*http.Response, error)
+	// Reviewer authenticates callers.
+	Reviewer *callers.Reviewer
+	// Version of the program.
+	Version string
+}
+
+// NewHandler returns the endpoint: streamable HTTP without sessions, so that any replica answers any request. A request needs a bearer
+// token, and X-Workspace if the token does not belong to a service account.
+func NewHandler(options Options) http.Handler {
+	endpoint := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
+		c := &caller{Options: options, header: http.Header{}}
+		for _, name := range []string{"Authorization", "X-Workspace"} {
+			if value := r.Header.Get(name); value != "" {
+				c.header.Set(name, value)
+			}
+		}
+		return c.server(r.Context())
+	}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := options.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header)); err != nil {
+			refuse(w, err)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxMessage)
+		endpoint.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers a request whose token is not accepted.
+func refuse(w http.ResponseWriter, err error) {
+	known := (*callers.StatusError)(nil)
+	if !errors.As(err, &known) {
+		known = &callers.StatusError{Status: http.StatusInternalServerError, Message: "the API server did not answer; try again"}
+	}
+	if known.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="platen"`)
+	}
+	http.Error(w, known.Message, known.Status)
+}
+
+// caller makes requests of the API for one message.
+type caller struct {
+	Options
+	header http.Header
+}
+
+// server returns the tools that the caller has.
+func (c *caller) server(ctx context.Context) *mcp.Server {
+	s := mcp.NewServer(&mcp.Implementation{Name: "platen", Title: "Platen", Version: c.Version}, &mcp.ServerOptions{
+		Instructions: "Renders templates to pictures, PDFs and videos. Each template is a tool; list_templates has the details of all. " +
+			"A render that takes long answers with a job's id for get_job.",
+	})
+	s.AddTool(&mcp.Tool{
+		Name: "list_templates", Description: "List the templates of the workspace with the values that each takes.",
+		InputSchema: object(nil), Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
+	}, func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return c.text(ctx, http.MethodGet, "/v1/studio/templates", nil), nil
+	})
+	s.AddTool(&mcp.Tool{
+		Name: "get_job", Description: "Get the state of a render, and its files once it has succeeded.", Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
+		InputSchema: object(map[string]any{"id": map[string]any{"type": "string", "description": "The id that a render has answered with."}}, "id"),
+	}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		var input struct {
+			ID string `json:"id"`
+		}
+		if err := json.Unmarshal(r.Params.Arguments, &input); err != nil || input.ID == "" {
+			return failure("id: the id of a job is required"), nil
+		}
+		return c.files(ctx, http.MethodGet, "/v1/studio/render-jobs/"+url.PathEscape(input.ID), nil), nil
+	})
+	properties := outputs()
+	properties["template"] = map[string]any{"type": "string", "description": "The template's id or name, as list_templates has it."}
+	properties["modifications"] = map[string]any{"type": "object", "description": "The values of the template's parameters, by name."}
+	s.AddTool(&mcp.Tool{Name: "render", Description: "Render a template.", InputSchema: object(properties, "template")},
+		func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			input := map[string]json.RawMessage{}
+			if err := json.Unmarshal(r.Params.Arguments, &input); err != nil {
+				return failure("the arguments must be a JSON object"), nil
+			}
+			return c.render(ctx, input["template"], input["modifications"], input), nil
+		})
+	for _, t := range c.templates(ctx) {
+		s.AddTool(t.tool(), func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			id, output, modifications, err := t.split(r.Params.Arguments)
+			if err != nil {
+				return failure("the arguments must be a JSON object"), nil
+			}
+			return c.render(ctx, id, modifications, output), nil
+		})
+	}
+	return s
+}
+
+// request makes a request of the API.
+func (c *caller) request(ctx context.Context, method, path string, body any) (status int, answer []byte) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return http.StatusBadRequest, []byte("the arguments are not JSON")
+	}
+	r, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(text))
+	if err != nil {
+		return http.StatusBadRequest, []byte("the arguments do not make a request")
+	}
+	r.Header = c.header.Clone()
+	w := &recorder{header: http.Header{}}
+	c.API.ServeHTTP(w, r)
+	return cmp.Or(w.status, http.StatusOK), w.body.Bytes()
+}
+
+// recorder keeps an answer of the API. It implements http.ResponseWriter.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header { return r.header }
+
+func (r *recorder) WriteHeader(status int) { r.status = cmp.Or(r.status, status) }
+
+func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
+
+// text makes a request whose answer is a text for the assistant.
+func (c *caller) text(ctx context.Context, method, path string, body any) *mcp.CallToolResult {
+	status, answer := c.request(ctx, method, path, body)
+	if status >= http.StatusBadRequest {
+		return apiFailure(answer)
+	}
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}
+}
+
+// render renders a template. output has the arguments that say what files there are.
+func (c *caller) render(ctx context.Context, template, modifications json.RawMessage, output map[string]json.RawMessage) *mcp.CallToolResult {
+	response := map[string]json.RawMessage{"type": json.RawMessage(`"url"`)}
+	for argument, field := range map[string]string{formatArgument: "format", nameArgument: "fileName", scaleArgument: "scale"} {
+		if value, ok := output[argument]; ok {
+			response[field] = value
+		}
+	}
+	body := map[string]any{"templateId": template, "response": response}
+	if len(modifications) > 0 {
+		body["modifications"] = modifications
+	}
+	return c.files(ctx, http.MethodPost, "/v1/studio/render", body)
+}
+
+// files makes a request that answers with rendered files, or with the state of a job. The result has the answer as a text, a link to each file,
+// and small pictures themselves.
+func (c *caller) files(ctx context.Context, method, path string, body any) *mcp.CallToolResult {
+	status, answer := c.request(ctx, method, path, body)
+	if status >= http.StatusBadRequest {
+		return apiFailure(answer)
+	}
+	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}
+	var job struct {
+		Status string          `json:"status"`
+		Result json.RawMessage `json:"result"`
+	}
+	if json.Unmarshal(answer, &job) == nil && len(job.Result) > 0 {
+		answer = job.Result
+	}
+	result.IsError = job.Status == "failed"
+	pictures := 0
+	for _, link := range links(answer) {
+		result.Content = append(result.Content, link)
+		if !strings.HasPrefix(link.MIMEType, "image/") || pictures == maxPictures {
+			continue
+		}
+		if data := c.picture(ctx, link); data != nil {
+			pictures++
+			result.Content = append(result.Content, &mcp.ImageContent{Data: data, MIMEType: link.MIMEType})
+		}
+	}
+	return result
+}
+
+// picture returns the bytes of a picture; nil if it is large, or cannot be read: the result has its link.
+func (c *caller) picture(ctx context.Context, link *mcp.ResourceLink) []byte {
+	resp, err := c.Open(ctx, link.URI)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.ContentLength > maxPicture {
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxPicture+1))
+	if err != nil || len(data) > maxPicture {
+		return nil
+	}
+	return data
+}
+
+func failure(format string, arguments ...any) *mcp.CallToolResult {
+	return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprintf(format, arguments...)}}}
+}
+
+// apiFailure returns an error of the API in its words.
+func apiFailure(answer []byte) *mcp.CallToolResult {
+	var problem struct {
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(answer, &problem) != nil || problem.Error == "" {
+		return failure("the request failed: %.200s", answer)
+	}
+	if problem.Message != "" {
+		return failure("%s: %s", problem.Error, problem.Message)
+	}
+	return failure("%s", problem.Error)
+}
+
+// templates returns the templates that the caller may list; none if that fails: list_templates says why.
+func (c *caller) templates(ctx context.Context) []template {
+	status, answer := c.request(ctx, http.MethodGet, "/v1/studio/templates", nil)
+	var all []shim.Template
+	if status != http.StatusOK || json.Unmarshal(answer, &all) != nil {
+		return nil
+	}
+	return tools(all)
+}

@@ -1,0 +1,200 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mcp
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/shim"
+)
+
+// The arguments of a render that are no values of the template. A dollar is in no parameter's name.
+const (
+	formatArgument = "$format"
+	nameArgument   = "$fileName"
+	scaleArgument  = "$scale"
+)
+
+const (
+	// maxTools bounds the templates that are tools. The tool render renders the others too.
+	maxTools = 500
+	// maxToolName bounds the name of a tool, because some clients take no longer ones.
+	maxToolName = 64
+)
+
+// template is a template as a tool.
+type template struct {
+	shim.Template
+	name string
+}
+
+var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
+
+// tools names the tools of templates. Each name is that of one template, whatever others there are.
+func tools(all []shim.Template) []template {
+	list := make([]template, 0, min(len(all), maxTools))
+	for _, t := range all[:min(len(all), maxTools)] {
+		id := fmt.Sprint(t.ID)
+		name := "render_" + strings.Trim(notInNames.ReplaceAllString(t.Name, "_"), "_")
+		if name != "render_"+t.Name || len(name) > maxToolName || slices.ContainsFunc(all, func(o shim.Template) bool { return o.Name == t.Name && fmt.Sprint(o.ID) != id }) {
+			sum := sha256.Sum256([]byte(id))
+			name = strings.TrimRight(name[:min(len(name), maxToolName-9)], "_") + "_" + hex.EncodeToString(sum[:4])
+		}
+		list = append(list, template{t, name})
+	}
+	return list
+}
+
+// tool describes the template to an assistant.
+func (t template) tool() *mcp.Tool {
+	properties, required := outputs(), []string{}
+	for _, m := range t.Modifications {
+		properties[m.Key] = property(m)
+		if m.Required {
+			required = append(required, m.Key)
+		}
+	}
+	sizes := make([]string, 0, len(t.PagesData))
+	for _, p := range t.PagesData {
+		sizes = append(sizes, fmt.Sprintf("%s %dx%d", p.Name, p.Width, p.Height))
+	}
+	description := fmt.Sprintf("Render the template %s (%s).", t.Name, strings.Join(sizes, ", "))
+	if t.Description != "" {
+		description = t.Description + " " + description
+	}
+	return &mcp.Tool{Name: t.name, Title: t.Title, Description: description, InputSchema: object(properties, required...)}
+}
+
+// split returns the template's id, the arguments that say what files there are, and the modifications.
+func (t template) split(arguments json.RawMessage) (id json.RawMessage, output map[string]json.RawMessage, modifications json.RawMessage, err error) {
+	output, values := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if len(arguments) > 0 {
+		if err := json.Unmarshal(arguments, &values); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	for _, name := range []string{formatArgument, nameArgument, scaleArgument} {
+		if value, ok := values[name]; ok {
+			output[name] = value
+			delete(values, name)
+		}
+	}
+	if id, err = json.Marshal(t.ID); err != nil {
+		return nil, nil, nil, err
+	}
+	modifications, err = json.Marshal(values)
+	return id, output, modifications, err
+}
+
+// property returns the JSON schema of a value.
+func property(m shim.Modification) map[string]any {
+	schema := map[string]any{}
+	switch m.Type {
+	case "number":
+		schema["type"] = []string{"number", "string"}
+	case "boolean":
+		schema["type"] = []string{"boolean", "string"}
+	case "list":
+		schema["type"] = "array"
+	case "object":
+		schema["type"] = "object"
+	case "image":
+		schema["type"], schema["description"] = "string", "A URL of a picture."
+	case "color":
+		schema["type"], schema["description"] = "string", "A CSS colour or gradient."
+	case "date":
+		schema["type"], schema["description"] = "string", "A date, such as 2026-11-26."
+	default:
+		schema["type"] = []string{"string", "number"}
+	}
+	if m.Description != "" {
+		schema["description"] = m.Description
+	}
+	if m.Example != nil && json.Valid(m.Example.Raw) {
+		schema["examples"] = []json.RawMessage{m.Example.Raw}
+	}
+	return schema
+}
+
+// outputs returns the schemas of the arguments that say what files there are.
+func outputs() map[string]any {
+	return map[string]any{
+		formatArgument: map[string]any{"type": "string", "enum": []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "webm", "gif"}, "description": "Format of the files. Default png."},
+		nameArgument:   map[string]any{"type": "string", "description": "Name of the files, without an extension."},
+		scaleArgument:  map[string]any{"type": "number", "description": "Pixels of the picture for each CSS pixel, 0.1 to 10. Default 1."},
+	}
+}
+
+// object returns the JSON schema of an object.
+func object(properties map[string]any, required ...string) map[string]any {
+	if properties == nil {
+		properties = map[string]any{}
+	}
+	schema := map[string]any{"type": "object", "properties": properties}
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	return schema
+}
+
+// links returns a link to each file of an answer of the API.
+func links(answer []byte) (list []*mcp.ResourceLink) {
+	type rendered struct {
+		Content    string `json:"content"`
+		Page       int    `json:"page"`
+		ExtraSizes []struct {
+			Content string `json:"content"`
+			Size    string `json:"size"`
+		} `json:"extraSizes"`
+	}
+	var body struct {
+		Data json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(answer, &body) != nil {
+		return nil
+	}
+	var several []rendered
+	if json.Unmarshal(body.Data, &several) != nil {
+		var one rendered
+		if json.Unmarshal(body.Data, &one) != nil {
+			return nil
+		}
+		several = []rendered{one}
+	}
+	for _, r := range several {
+		list = appendLink(list, r.Content)
+		for _, size := range r.ExtraSizes {
+			list = appendLink(list, size.Content)
+		}
+	}
+	return list
+}
+
+func appendLink(list []*mcp.ResourceLink, contentURL string) []*mcp.ResourceLink {
+	u, err := url.Parse(contentURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return list
+	}
+	kind := file.Format(strings.TrimPrefix(path.Ext(u.Path), ".")).ContentType()
+	if parsed, _, err := mime.ParseMediaType(kind); err == nil {
+		kind = parsed
+	}
+	name := u.Query().Get("n") // the name under which browsers save it
+	if name == "" {
+		name = path.Base(u.Path)
+	}
+	return append(list, &mcp.ResourceLink{URI: contentURL, Name: name, MIMEType: kind})
+}

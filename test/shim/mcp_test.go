@@ -1,0 +1,163 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// withToken sends every request with a token.
+type withToken string
+
+func (t withToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(t))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+var _ = Describe("The MCP endpoint", func() {
+	var (
+		w *workspace
+		p *process
+	)
+	connect := func(ctx context.Context, token string) *mcp.ClientSession {
+		GinkgoHelper()
+		assistant := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+		session, err := assistant.Connect(ctx, &mcp.StreamableClientTransport{
+			Endpoint: p.url + "/mcp", HTTPClient: &http.Client{Transport: withToken(token)}, DisableStandaloneSSE: true,
+		}, nil)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(session.Close)
+		return session
+	}
+	// use calls a tool, and finishes the job that it makes.
+	use := func(ctx context.Context, session *mcp.ClientSession, tool string, arguments any) *mcp.CallToolResult {
+		GinkgoHelper()
+		before, done := len(w.jobs(ctx)), make(chan *mcp.CallToolResult, 1)
+		go func() {
+			defer GinkgoRecover()
+			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+			Expect(err).NotTo(HaveOccurred())
+			done <- result
+		}()
+		for _, job := range w.await(ctx, before+1) {
+			if job.Status.CompletionTime == nil {
+				finish(ctx, &job, 1)
+			}
+		}
+		var result *mcp.CallToolResult
+		Eventually(done).WithContext(ctx).WithTimeout(timeout).Should(Receive(&result))
+		return result
+	}
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorkspace(ctx)
+		p = start()
+	})
+
+	It("has a tool for each template, and answers with links and pictures", func(ctx SpecContext) {
+		template := &platenv1alpha1.RenderTemplate{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "card"}, template)).To(Succeed())
+		template.Spec.Parameters[0].Required = new(true)
+		Expect(c.Update(ctx, template)).To(Succeed())
+		session := connect(ctx, w.token)
+		Eventually(func(g Gomega) {
+			listed, err := session.ListTools(ctx, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			names, schemas := []string{}, map[string]map[string]any{}
+			for _, tool := range listed.Tools {
+				names = append(names, tool.Name)
+				schemas[tool.Name], _ = tool.InputSchema.(map[string]any)
+			}
+			g.Expect(names).To(ConsistOf("list_templates", "get_job", "render", "render_card"))
+			g.Expect(schemas["render_card"]["required"]).To(ConsistOf("headline"))
+			g.Expect(schemas["render_card"]["properties"]).To(HaveKeyWithValue("headline", HaveKeyWithValue("description", "What it says")))
+		}).WithTimeout(timeout).Should(Succeed()) // the shim's watch lags
+
+		result := use(ctx, session, "render_card", map[string]any{"headline": "Hello", "$format": "jpg", "$scale": 2})
+		Expect(result.IsError).To(BeFalse())
+		Expect(result.Content).To(HaveLen(3))
+		job := w.jobs(ctx)[0]
+		Expect(result.Content[1]).To(HaveField("URI", job.Status.Pages[0].ContentURL))
+		Expect(result.Content[1]).To(HaveField("MIMEType", "image/jpeg"))
+		Expect(result.Content[2]).To(HaveField("Data", []byte(picture(1))))
+		Expect(string(job.Spec.Modifications.Raw)).To(Equal(`{"headline":"Hello"}`))
+		Expect(job.Spec.Output.Scale).To(Equal("2"))
+
+		Expect(use(ctx, session, "render", map[string]any{"template": "25", "modifications": map[string]any{"headline": "x"}}).Content).To(HaveLen(3))
+		again, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "get_job", Arguments: map[string]any{"id": job.Name}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(again.Content).To(HaveLen(3))
+		all, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "list_templates"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(all.Content[0]).To(HaveField("Text", ContainSubstring(`"headline"`)))
+	})
+
+	It("says what is wrong in the words of the API", func(ctx SpecContext) {
+		session := connect(ctx, w.token)
+		for _, call := range []struct {
+			tool      string
+			arguments map[string]any
+			want      string
+		}{
+			{"render", map[string]any{"template": "unknown"}, "Template not found"},
+			{"render", map[string]any{"template": "card", "$format": "exe"}, "format"},
+			{"get_job", map[string]any{"id": "unknown"}, "job-not-found"},
+			{"get_job", map[string]any{"id": "../../me"}, "job-not-found"},
+			{"get_job", map[string]any{}, "id"},
+		} {
+			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: call.tool, Arguments: call.arguments})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(result.IsError).To(BeTrue(), "%s %v", call.tool, call.arguments)
+			Expect(result.Content[0]).To(HaveField("Text", ContainSubstring(call.want)))
+		}
+		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("gives nobody without a token anything, and nobody without rights a template", func(ctx SpecContext) {
+		for _, token := range []string{"", "wrong"} {
+			refused := call(ctx, http.MethodPost, p.url+"/mcp", token, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
+			Expect(refused.status).To(Equal(http.StatusUnauthorized))
+			Expect(refused.header.Get("WWW-Authenticate")).To(HavePrefix("Bearer"))
+		}
+		session := connect(ctx, w.account("stranger"))
+		listed, err := session.ListTools(ctx, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(listed.Tools).To(HaveLen(3))
+		result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "render", Arguments: map[string]any{"template": "card"}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(result.IsError).To(BeTrue())
+		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("passes the reference inspector", func(ctx SpecContext) {
+		inspector, err := filepath.Abs(filepath.Join("..", "sdk", "node_modules", ".bin", "mcp-inspector"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(inspector).To(BeAnExistingFile(), "run `make sdk`, as `make test-unit` does")
+		inspect := func(arguments ...string) []byte {
+			GinkgoHelper()
+			command := exec.CommandContext(ctx, inspector, append([]string{
+				"--cli", p.url + "/mcp", "--transport", "http", "--header", "Authorization: Bearer " + w.token,
+			}, arguments...)...)
+			command.Stderr = GinkgoWriter
+			out, err := command.Output()
+			Expect(err).NotTo(HaveOccurred(), "%s", out)
+			return out
+		}
+		var listed struct{ Tools []struct{ Name string } }
+		Expect(json.Unmarshal(inspect("--method", "tools/list"), &listed)).To(Succeed())
+		Expect(listed.Tools).To(HaveLen(4))
+		Expect(string(inspect("--method", "tools/call", "--tool-name", "list_templates"))).To(ContainSubstring("card"))
+	})
+})
