@@ -138,7 +138,7 @@ func run(ctx context.Context, o options) error {
 	var jobsChanged, poolsChanged reconcile.Changes
 	renderPool := pool.New(pool.Options{
 		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
-		JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
+		Observer: metrics.Pool{}, JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
 	})
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return err

@@ -33,6 +33,12 @@ func gauge(name, help string) prometheus.Gauge {
 	return g
 }
 
+func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	all = append(all, metric{name, "gauge", help, labels, g})
+	return g
+}
+
 func histogram(name, help string, buckets []float64) prometheus.Histogram {
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
 	all = append(all, metric{name, "histogram", help, nil, h})
@@ -49,6 +55,12 @@ var (
 	contentRefused   = counter("platen_content_store_refused_total", "Writes for which the content store had no room, by reason: full, or the quota of the namespace.", "reason")
 	cacheLookups     = counter("platen_render_cache_lookups_total", "Jobs that were looked up in the render cache, by result: hit or miss.", "result")
 	cacheBytes       = gauge("platen_render_cache_bytes", "Bytes of the files in the render cache, as of the last walk and since.")
+	renderPods       = gauges("platen_render_pods", "Render pods of all namespaces, by state: starting, ready, busy or ending.", "state")
+	queuedJobs       = gauge("platen_queued_jobs", "RenderJobs that wait for a render pod.")
+	queueWait        = histogram("platen_queue_wait_seconds", "How long RenderJobs waited for a render pod to take their first attempt.", prometheus.ExponentialBuckets(0.01, 4, 10))
+	podStart         = histogram("platen_render_pod_start_seconds", "How long new render pods took from their creation until they asked for a job.", prometheus.ExponentialBuckets(0.25, 2, 10))
+	podFailures      = counter("platen_render_pod_launch_failures_total", "Render pods that could not be created, by reason: QuotaExceeded, PodForbidden, or Queued for what passes by itself.", "reason")
+	attempts         = counter("platen_render_attempts_total", "Attempts at a render that have ended, by outcome: rendered, failed, retried, or one that does not count: disrupted or postponed.", "outcome")
 	uploadQueue      = gauge("platen_upload_queue_files", "Files that are being uploaded or wait for it.")
 )
 
@@ -122,3 +134,26 @@ func (Cache) Looked(hit bool) {
 
 // Cached implements rendercache.Observer.
 func (Cache) Cached(bytes int64) { cacheBytes.Set(float64(bytes)) }
+
+// Pool observes the pool.
+type Pool struct{}
+
+// Counted implements pool.Observer.
+func (Pool) Counted(starting, ready, busy, ending, queued int) {
+	for state, n := range map[string]int{"starting": starting, "ready": ready, "busy": busy, "ending": ending} {
+		renderPods.WithLabelValues(state).Set(float64(n))
+	}
+	queuedJobs.Set(float64(queued))
+}
+
+// Taken implements pool.Observer.
+func (Pool) Taken(waited time.Duration) { queueWait.Observe(waited.Seconds()) }
+
+// Ended implements pool.Observer.
+func (Pool) Ended(outcome string) { attempts.WithLabelValues(outcome).Inc() }
+
+// Started implements pool.Observer.
+func (Pool) Started(took time.Duration) { podStart.Observe(took.Seconds()) }
+
+// LaunchFailed implements pool.Observer.
+func (Pool) LaunchFailed(reason string) { podFailures.WithLabelValues(reason).Inc() }

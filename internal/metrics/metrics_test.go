@@ -27,6 +27,11 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	Cache{}.Looked(true)
 	Cache{}.Cached(1)
 	u.QueueChanged(1)
+	Pool{}.Counted(1, 2, 3, 4, 5)
+	Pool{}.Taken(time.Second)
+	Pool{}.Ended("rendered")
+	Pool{}.Started(time.Second)
+	Pool{}.LaunchFailed("QuotaExceeded")
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

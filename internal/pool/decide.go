@@ -112,6 +112,7 @@ func (p *Pool) Launched(name string, l Launch, uid types.UID, failure *LaunchFai
 	delete(ns.launching, l.PodName)
 	switch {
 	case failure != nil:
+		p.options.Observer.LaunchFailed(failure.Reason)
 		ns.launcher.failed(*failure, now)
 	case uid == "":
 	default:

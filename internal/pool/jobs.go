@@ -187,6 +187,9 @@ func (p *Pool) release(j *job) {
 // assign gives a job to a pod.
 func (p *Pool) assign(j *job, pod *pod, now time.Time) {
 	p.lastAttempt = max(p.lastAttempt+1, int(now.Sub(epoch)/time.Second))
+	if j.attempt == 0 {
+		p.options.Observer.Taken(now.Sub(j.accepted))
+	}
 	pod.heard = now // its poll has been open for as long as it takes
 	p.start(j, pod, p.lastAttempt, now)
 }
@@ -214,6 +217,7 @@ func (p *Pool) start(j *job, pod *pod, attempt int, now time.Time) {
 // lose ends an attempt whose pod is lost. excused says that the attempt does not count.
 func (p *Pool) lose(j *job, message string, excused bool) {
 	if excused {
+		p.options.Observer.Ended(OutcomeDisrupted)
 		p.requeue(j, Wait{ReasonRetrying, message}, p.disruptionDelay(j.disrupted))
 		j.disrupted++
 		return
@@ -231,6 +235,7 @@ func (p *Pool) retry(j *job, failure *render.Error) {
 		})
 		return
 	}
+	p.options.Observer.Ended(OutcomeRetried)
 	j.attempts++ // requeue takes one back
 	p.requeue(j, Wait{ReasonRetrying, failure.Message}, p.backoff(j.attempts-2))
 }
@@ -264,6 +269,7 @@ func (p *Pool) disruptionDelay(earlier int) time.Duration {
 
 // fail ends a job.
 func (p *Pool) fail(j *job, failure *render.Error) {
+	p.options.Observer.Ended(OutcomeFailed)
 	p.release(j)
 	p.unqueue(j)
 	j.phase, j.failure, j.wait = Failed, failure, Wait{}

@@ -177,6 +177,9 @@ func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	ns := p.namespace(id.Namespace)
 	entry.heard = now
 	entry.announced, entry.contact.announced = "", false
+	if entry.state == starting && !entry.foreign {
+		p.options.Observer.Started(now.Sub(entry.created))
+	}
 	if entry.job == nil && entry.state != idle {
 		entry.become(idle, now)
 	}
@@ -298,6 +301,7 @@ func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
 		p.release(j)
 		p.unqueue(j)
 		j.phase, j.rendered = Rendered, p.options.Now()
+		p.options.Observer.Ended(OutcomeRendered)
 		p.jobChanged(j.Key)
 	case failure.Terminal:
 		p.fail(j, failure)
@@ -316,6 +320,7 @@ func (p *Pool) Postpone(id PodID, task, reason, message string) error {
 	if j == nil {
 		return ErrGone
 	}
+	p.options.Observer.Ended(OutcomePostponed)
 	p.requeue(j, Wait{reason, message}, p.backoff(j.postponed))
 	j.postponed++
 	p.settle(p.namespace(id.Namespace))

@@ -215,6 +215,8 @@ type Options struct {
 	RetryDelay, MaxRetryDelay time.Duration
 	// NoticeDelay is how long a job waits, and for how long the reason has been another, before JobChanged says so. Default 5 s.
 	NoticeDelay time.Duration
+	// Observer receives metrics. Default none.
+	Observer Observer
 	// PodName returns a name for a new pod. Default platen-render- and ten random letters.
 	PodName func() string
 	// Now returns the time.
@@ -246,6 +248,9 @@ func (o *Options) setDefaults() {
 	defaults(&o.NoticeDelay, 5*time.Second)
 	if o.MaxPods == 0 {
 		o.MaxPods = 100
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	if o.PodName == nil {
 		o.PodName = randomName
@@ -458,6 +463,7 @@ func (p *Pool) Expire() {
 	}
 	p.balance(now)
 	p.flushNotices(now)
+	p.observe()
 }
 
 // ripen makes the jobs ready whose next attempt is due.

@@ -6,11 +6,13 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/render"
@@ -248,6 +250,66 @@ func TestUnfitPodsTakeNoFurtherTask(t *testing.T) {
 	w.phase("b", Queued)
 	if len(w.launch()) == 0 {
 		t.Error("no pod replaces it")
+	}
+}
+
+// observations records what an Observer is told.
+type observations struct{ lines []string }
+
+func (o *observations) add(format string, args ...any) {
+	if line := fmt.Sprintf(format, args...); len(o.lines) == 0 || o.lines[len(o.lines)-1] != line {
+		o.lines = append(o.lines, line)
+	}
+}
+
+func (o *observations) Counted(starting, ready, busy, ending, queued int) {
+	o.add("starting %d ready %d busy %d ending %d queued %d", starting, ready, busy, ending, queued)
+}
+func (o *observations) Taken(waited time.Duration) { o.add("taken after %s", waited) }
+func (o *observations) Ended(outcome string)       { o.add("attempt %s", outcome) }
+func (o *observations) Started(took time.Duration) { o.add("pod started in %s", took) }
+func (o *observations) LaunchFailed(reason string) { o.add("no pod: %s", reason) }
+
+func TestObserver(t *testing.T) {
+	w := newWorld(t)
+	seen := &observations{}
+	w.options.Observer = seen
+	w.enqueue("a", 1)
+	w.Launched("ns", w.Decide("ns").Launch[0], "", &LaunchFailure{ReasonQuotaExceeded, "no room"})
+	w.pass(2)
+	pod := w.launch()[0]
+	w.pass(3)
+	first := w.poll(pod)
+	w.pass(1)
+	if err := w.Finish(pod, first.TaskID, &render.Error{Reason: render.ReasonBrowserCrashed}); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(1)
+	second := w.poll(pod)
+	if err := w.Postpone(pod, second.TaskID, ReasonContentStoreFull, "full"); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2)
+	if err := w.Lose(pod, w.poll(pod).TaskID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finish(pod, w.poll(pod).TaskID, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"no pod: QuotaExceeded",
+		"starting 0 ready 0 busy 0 ending 0 queued 1",
+		"starting 1 ready 0 busy 0 ending 0 queued 1",
+		"pod started in 3s", "taken after 5s",
+		"starting 0 ready 0 busy 1 ending 0 queued 0",
+		"attempt retried",
+		"starting 0 ready 1 busy 0 ending 0 queued 1",
+		"attempt postponed",
+		"starting 0 ready 1 busy 0 ending 0 queued 1",
+		"attempt disrupted", "attempt rendered",
+	}
+	if diff := cmp.Diff(want, seen.lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
