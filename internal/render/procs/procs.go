@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package procs reads the memory of a process and its descendants from Linux's /proc. A process that has ended uses none.
+// Package procs reads the memory and the time of a process and its descendants from Linux's /proc. A process that has ended uses none.
 package procs
 
 import (
@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // Tree returns the ids of a process and its descendants.
@@ -40,6 +41,26 @@ func Unshared(pid int) int64 {
 
 // Proportional returns the memory of a process in bytes, with its share of the memory that several processes use (PSS).
 func Proportional(pid int) int64 { return sum(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:") }
+
+// CPU returns the time that a process and its ended children have used, which Linux counts in hundredths of a second.
+func CPU(pid int) (total time.Duration) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name of the program, in parentheses, may hold anything. After it, the fields from the third on follow.
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	const user, childrensSystem = 11, 14
+	if len(fields) <= childrensSystem {
+		return 0
+	}
+	for _, field := range fields[user : childrensSystem+1] {
+		if ticks, err := strconv.Atoi(string(field)); err == nil {
+			total += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return total
+}
 
 // sum adds up the lines of a file that begin with one of the keys: "Pss:  1234 kB".
 func sum(path string, keys ...string) (total int64) {

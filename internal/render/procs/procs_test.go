@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTreeHoldsGrandchildren(t *testing.T) {
@@ -60,5 +61,17 @@ func TestMemoryIsSeen(t *testing.T) {
 	}
 	if block[size-1] == 0 || Unshared(1<<30) != 0 {
 		t.Error("a process that does not exist has memory")
+	}
+}
+
+func TestCPUCountsWhatAProcessUses(t *testing.T) {
+	before := CPU(os.Getpid())
+	for spent := time.Now(); CPU(os.Getpid()) < before+30*time.Millisecond; {
+		if time.Since(spent) > time.Minute {
+			t.Fatal("a busy process has used no time")
+		}
+	}
+	if got := CPU(1 << 30); got != 0 {
+		t.Errorf("a process that does not exist has used %v", got)
 	}
 }

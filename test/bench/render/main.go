@@ -27,6 +27,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/browser"
+	"github.com/platen-dev/platen/internal/render/procs"
 	"github.com/platen-dev/platen/test/bench/report"
 )
 
@@ -131,6 +132,9 @@ type scenario struct {
 // result is what one engine did in one scenario.
 type result struct {
 	perSecond float64
+	// cpu is the CPU time of one render: of this process, of the browser and of the encoders. It depends less than the others on what
+	// else the machine does.
+	cpu time.Duration
 	// times has the duration of each render.
 	times []time.Duration
 }
@@ -199,7 +203,7 @@ func run(ctx context.Context, duration time.Duration, gotenbergPath string) erro
 func measureAll(ctx context.Context, duration time.Duration, engines []engine, pages map[string]string) (results, error) {
 	fmt.Printf("%-9s %-7s %9s", "template", "format", "at a time")
 	for i, e := range engines {
-		fmt.Printf(" | %14s/s  p50 ms  p99 ms", e.name())
+		fmt.Printf(" | %14s/s  p50 ms  p99 ms  CPU ms", e.name())
 		if i > 0 {
 			fmt.Print("  ratio")
 		}
@@ -229,7 +233,7 @@ func measureAll(ctx context.Context, duration time.Duration, engines []engine, p
 						return nil, fmt.Errorf("%s, %s to %s: %w", e.name(), name, format, err)
 					}
 					byEngine[e.name()] = r
-					fmt.Printf(" | %16.1f %7.0f %7.0f", r.perSecond, r.milliseconds(50), r.milliseconds(99))
+					fmt.Printf(" | %16.1f %7.0f %7.0f %7.0f", r.perSecond, r.milliseconds(50), r.milliseconds(99), 1000*r.cpu.Seconds())
 					if i > 0 {
 						fmt.Printf(" %6.2f", byEngine[engines[0].name()].perSecond/r.perSecond)
 					}
@@ -257,6 +261,10 @@ func figures(all results, engines []engine) []report.Figure {
 		f := report.Figure{Name: name, Value: of(template, format, 1, engines[0]).milliseconds(50), Unit: "ms", Goal: goal}
 		list = append(list, f.Against(peer.name(), of(template, format, 1, peer).milliseconds(50)))
 	}
+	addCPU := func(name, template, format string, peer engine) {
+		f := report.Figure{Name: name, Value: 1000 * of(template, format, 4, engines[0]).cpu.Seconds(), Unit: "ms"}
+		list = append(list, f.Against(peer.name(), 1000*of(template, format, 4, peer).cpu.Seconds()))
+	}
 	chromedp := engines[1]
 	add("png_c4_per_second", "card", "png", 4, ">= 5x", chromedp)
 	addTime("png_c1_p50_ms", "card", "png", "<= 0.15x", chromedp)
@@ -267,6 +275,11 @@ func figures(all results, engines []engine) []report.Figure {
 	add("pdf_c4_per_second", "text", "pdf", 4, ">= 5x", chromedp)
 	add("pdf_card_c4_per_second", "card", "pdf", 4, "", chromedp)
 	add("pdf_script_c4_per_second", "script", "pdf", 4, ">= 1.5x", chromedp)
+	addCPU("png_cpu_ms", "card", "png", chromedp)
+	addCPU("png_script_cpu_ms", "script", "png", chromedp)
+	addCPU("jpeg_cpu_ms", "card", "jpeg", chromedp)
+	addCPU("pdf_cpu_ms", "text", "pdf", chromedp)
+	addCPU("pdf_card_cpu_ms", "card", "pdf", chromedp)
 	for _, e := range engines[2:] {
 		add("png_c4_vs_"+e.name(), "card", "png", 4, "", e)
 	}
@@ -282,6 +295,7 @@ func measure(ctx context.Context, duration time.Duration, parallel int, e engine
 	var mu sync.Mutex
 	var r result
 	var problems []error
+	used := cpu()
 	began := time.Now()
 	var all sync.WaitGroup
 	for range parallel {
@@ -305,7 +319,16 @@ func measure(ctx context.Context, duration time.Duration, parallel int, e engine
 	}
 	all.Wait()
 	r.perSecond = float64(len(r.times)) / time.Since(began).Seconds()
+	r.cpu = (cpu() - used) / time.Duration(len(r.times))
 	return r, errors.Join(problems...)
+}
+
+// cpu returns the CPU time of this process and its descendants.
+func cpu() (total time.Duration) {
+	for _, pid := range procs.Tree(os.Getpid()) {
+		total += procs.CPU(pid)
+	}
+	return total
 }
 
 // samePixels fails when the pictures of two engines differ, because then they do not do the same work.
