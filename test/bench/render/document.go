@@ -18,11 +18,12 @@ import (
 func document(ctx context.Context, p platen, peer engine) (report.Figure, error) {
 	const pages = 200
 	task := render.Task{Format: "pdf", Scale: 1}
-	all := `<style>body{margin:0}section{height:630px;break-after:page;overflow:hidden}</style>`
+	var all strings.Builder
+	all.WriteString(`<style>body{margin:0}section{height:630px;break-after:page;overflow:hidden}</style>`)
 	for n := range pages {
 		text := fmt.Sprintf(`<h1>Chapter %d</h1>`, n+1) + strings.Repeat("<p>The quick brown fox jumps over the lazy dog, again and again. </p>", 12)
 		task.Pages = append(task.Pages, render.Page{Number: n + 1, Width: width, Height: height, HTML: text})
-		all += "<section>" + text + "</section>"
+		all.WriteString("<section>" + text + "</section>")
 	}
 	start := time.Now()
 	if _, err := p.browser.Render(ctx, task, render.SinkFunc(func(context.Context, file.File, []byte) error { return nil })); err != nil {
@@ -30,7 +31,7 @@ func document(ctx context.Context, p platen, peer engine) (report.Figure, error)
 	}
 	ours := time.Since(start).Seconds()
 	start = time.Now()
-	if _, err := peer.render(ctx, all, "pdf"); err != nil {
+	if _, err := peer.render(ctx, all.String(), "pdf"); err != nil {
 		return report.Figure{}, err
 	}
 	theirs := time.Since(start).Seconds()

@@ -33,7 +33,7 @@ func takumi(ctx context.Context, duration time.Duration, p platen, html string) 
 	if err != nil {
 		return report.Figure{}, err
 	}
-	command := exec.CommandContext(ctx, "node", filepath.Join(dir, "bench.mjs"), //nolint:gosec // a number of our own
+	command := exec.CommandContext(ctx, "node", filepath.Join(dir, "bench.mjs"),
 		strconv.FormatInt(duration.Milliseconds(), 10), strconv.Itoa(parallel), strconv.Itoa(width), strconv.Itoa(height))
 	command.Stdin, command.Stderr = strings.NewReader(takumiCard), os.Stderr
 	out, err := command.Output()

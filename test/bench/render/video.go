@@ -72,12 +72,12 @@ func encodeAgain(ctx context.Context, data []byte) (took time.Duration, err erro
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return 0, err
 	}
-	if out, err := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-i", path, "-q:v", "2", filepath.Join(dir, "%d.jpg")).CombinedOutput(); err != nil { //nolint:gosec // names of our own
+	if out, err := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-i", path, "-q:v", "2", filepath.Join(dir, "%d.jpg")).CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("ffmpeg: %w: %s", err, out)
 	}
 	frames := make([][]byte, 0, videoFrames)
 	for i := range videoFrames {
-		frame, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i+1)+".jpg")) //nolint:gosec // a name of our own
+		frame, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i+1)+".jpg"))
 		if err != nil {
 			return 0, err
 		}
