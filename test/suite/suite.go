@@ -111,8 +111,8 @@ func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
 	return &Content{server, signer, store}, nil
 }
 
-// Finish stores a file for each page, with the bytes that picture returns, and sets the status of a rendered job: files and true
-// conditions. The caller writes the status.
+// Finish stores a file for each page, and another for each in each extra size, with the bytes that picture returns, and sets the status
+// of a rendered job: files and true conditions. The caller writes the status.
 func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int, picture func(page int) []byte) {
 	tb.Helper()
 	job.Status = platenv1alpha1.RenderJobStatus{
@@ -122,18 +122,21 @@ func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int
 	for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.RenderedCondition, platenv1alpha1.FinishedCondition} {
 		SetCondition(job, kind, metav1.ConditionTrue, platenv1alpha1.SucceededReason, "rendered")
 	}
-	for n := 1; n <= pages; n++ {
-		ref := content.Ref{Namespace: job.Namespace, JobUID: string(job.UID), Revision: task.Revision(job)}
-		id, format := file.ID{Page: n}, file.Format(job.Status.Format)
-		f := file.File{ID: id, Name: file.Name(job.FileBaseName(), id, pages > 1, format), Format: format}
-		f, err := c.store.Put(tb.Context(), ref, 1, f, bytes.NewReader(picture(n)), 1<<20)
-		if err != nil {
-			tb.Fatal(err)
+	sizes := append([]platenv1alpha1.PageSize{""}, job.Spec.Output.ExtraSizes...)
+	for _, size := range sizes {
+		for n := 1; n <= pages; n++ {
+			ref := content.Ref{Namespace: job.Namespace, JobUID: string(job.UID), Revision: task.Revision(job)}
+			id, format := file.ID{Page: n, ExtraSize: string(size)}, file.Format(job.Status.Format)
+			f := file.File{ID: id, Name: file.Name(job.FileBaseName(), id, pages > 1, format), Format: format}
+			f, err := c.store.Put(tb.Context(), ref, 1, f, bytes.NewReader(picture(n)), 1<<20)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
+				Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(1, f), f.Name, time.Now()),
+				Size: &f.Size, SHA256: f.SHA256, Width: 1200, Height: 630, ExtraSize: new(string(size)),
+			})
 		}
-		job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
-			Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(1, f), f.Name, time.Now()),
-			Size: &f.Size, SHA256: f.SHA256, Width: 1200, Height: 630,
-		})
 	}
 }
 

@@ -1,0 +1,173 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// Clients that others wrote, or requests as they send them. They know the public API and nothing of Kubernetes.
+var _ = Describe("Clients of the public API", func() {
+	var (
+		w *workspace
+		p *process
+	)
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorkspace(ctx)
+		p = start()
+		playManager(w)
+	})
+	get := func(ctx context.Context, path string, target any) {
+		GinkgoHelper()
+		a := call(ctx, http.MethodGet, p.url+path, w.token, "")
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(json.Unmarshal(a.body, target)).To(Succeed(), "%s", a.body)
+	}
+	post := func(ctx context.Context, path, body string) answer {
+		GinkgoHelper()
+		a := call(ctx, http.MethodPost, p.url+path, w.token, body)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		return a
+	}
+	inline := func(kind string) string {
+		return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString([]byte(picture(1)))
+	}
+
+	It("the SDK for Node.js", func(ctx SpecContext) {
+		Expect(filepath.Join("..", "sdk", "node_modules", "orshot")).To(BeADirectory(), "run `make sdk`, as `make test-unit` does")
+		command := exec.CommandContext(ctx, "node", filepath.Join("..", "sdk", "render.js"))
+		command.Env = append(os.Environ(), "PLATEN_URL="+p.url, "PLATEN_TOKEN="+w.token)
+		var stderr bytes.Buffer
+		command.Stderr = &stderr
+		out, err := command.Output()
+		Expect(err).NotTo(HaveOccurred(), "%s", stderr.String())
+		var got map[string]any
+		Expect(json.Unmarshal(out, &got)).To(Succeed(), "%s", out)
+		Expect(got["base64"]).To(HaveKeyWithValue("data", And(HaveKeyWithValue("content", inline("image/png")), HaveKeyWithValue("responseTime", 120.0))))
+		Expect(got["url"]).To(HaveKeyWithValue("data", And(HaveKeyWithValue("content", HavePrefix("http")), HaveKeyWithValue("format", "webp"))))
+		for name, kind := range map[string]string{"binary": "image/png", "pdf": "application/pdf", "opened": "image/png"} {
+			Expect(got[name]).To(And(HaveKeyWithValue("status", 200.0), HaveKeyWithValue("type", kind), HaveKeyWithValue("bytes", float64(len(picture(1))))), name)
+		}
+		Expect(got["signed"]).To(HaveKeyWithValue("data", HavePrefix(p.url+"/v1/generate/images?")))
+		Expect(got["refused"]).To(Equal("Failed to fetch image: 401"))
+	})
+
+	It("a command line tool: it logs in, lists, and renders what people typed", func(ctx SpecContext) {
+		var user struct {
+			Data struct{ Name string }
+		}
+		get(ctx, "/v1/me/user_id", &user)
+		Expect(user.Data.Name).To(ContainSubstring("designer"))
+		var library []struct {
+			ID            any
+			Title         string
+			Modifications []map[string]any
+		}
+		get(ctx, "/v1/templates", &library)
+		Expect(library).To(HaveLen(1))
+		Expect(library[0].Title).To(Equal("card"))
+		Expect(library[0].Modifications).To(HaveLen(1))
+		a := post(ctx, render, `{"templateId":"25","modifications":{"headline":"Hi"},"source":"cli","response":{"format":"webm","type":"base64","includePages":["1"]},
+			"videoOptions":{"loop":false,"muted":false,"trimStart":0.5,"trimEnd":2}}`)
+		Expect(a.json()["data"]).To(HaveKeyWithValue("content", inline("video/webm")))
+		Expect(a.json()["warnings"]).To(ConsistOf(HaveKeyWithValue("title", "The video has no sound")))
+		job := w.jobs(ctx)[0]
+		Expect(job.Spec.Output.Pages).To(Equal([]int32{1}))
+		Expect(job.Spec.Output.Video.TrimEnd).To(Equal("2"))
+	})
+
+	It("a workflow node: it reads all pages of the list, and asks for sizes", func(ctx SpecContext) {
+		var list struct {
+			Data       []struct{ ID json.Number }
+			Pagination struct{ TotalPages int }
+		}
+		get(ctx, "/v1/studio/templates/all?page=1&limit=40", &list)
+		Expect(list.Pagination.TotalPages).To(Equal(1))
+		id := list.Data[0].ID.String()
+		var parameters []struct{ ID, Key, Type, Description string }
+		get(ctx, "/v1/studio/template/modifications?templateId="+id, &parameters)
+		Expect(parameters).To(HaveLen(1))
+		a := post(ctx, render, `{"templateId":`+id+`,"modifications":{"headline":"Hi"},"source":"workflow","response":{"format":"png","type":"base64",
+			"size":"instagram-story","extraSizes":["og-image","300x250"],"scale":2,"fileName":"card"}}`)
+		Expect(a.json()["data"]).To(And(HaveKeyWithValue("content", inline("image/png")), HaveKeyWithValue("extraSizes", HaveExactElements(
+			And(HaveKeyWithValue("size", "og-image"), HaveKeyWithValue("width", 1200.0), HaveKeyWithValue("height", 630.0), HaveKeyWithValue("content", inline("image/png"))),
+			HaveKeyWithValue("size", "300x250")))))
+		a = post(ctx, render, `{"templateId":"`+id+`","response":{"format":"pdf","type":"binary","extraSizes":["og-image"],"pdfOptions":{"dpi":300,"margin":"20px","colorMode":"cmyk","rangeTo":1}}}`)
+		Expect(a.header.Get("Content-Type")).To(Equal("application/pdf"))
+		Expect(a.header.Get("Content-Disposition")).To(And(HavePrefix("inline; filename="), ContainSubstring("filename*=UTF-8''")))
+		Expect(string(a.body)).To(Equal(picture(1)))
+		for _, path := range []string{"/v1/social/accounts", "/v1/brand-assets/images/get?tag=logo"} {
+			expectError(call(ctx, http.MethodGet, p.url+path, w.token, ""), http.StatusNotImplemented)
+		}
+	})
+
+	It("an assistant's tool server: it finds the number by the name", func(ctx SpecContext) {
+		var templates []struct {
+			ID   any
+			Name string
+		}
+		get(ctx, "/v1/studio/templates", &templates)
+		Expect(templates[0].Name).To(Equal("card"))
+		Expect(templates[0].ID).To(Equal(25.0))
+		a := post(ctx, render, `{"templateId":"25","modifications":{"headline":"Hi"},"response":{"type":"url","format":"png"},"source":"assistant"}`)
+		Expect(a.json()["data"]).To(HaveKeyWithValue("content", HavePrefix("http")))
+	})
+
+	It("a client in PHP: empty objects are arrays, and paths end in a slash", func(ctx SpecContext) {
+		a := post(ctx, "/v1/signed-url/create/", `{"templateId":"card","renderType":"images","responseFormat":"png","modifications":[],"source":"php","expiresAt":null}`)
+		signed, ok := a.json()["data"].(string)
+		Expect(ok).To(BeTrue(), "%s", a.body)
+		Expect(string(call(ctx, http.MethodGet, signed, "", "").body)).To(Equal(picture(1)))
+		a = post(ctx, render, `{"templateId":25,"source":"php","response":{"type":"base64","format":"png"},"modifications":[]}`)
+		Expect(a.json()["data"]).To(HaveKeyWithValue("content", inline("image/png")))
+		missing := call(ctx, http.MethodPost, p.url+render, w.token, `{"modifications":[]}`)
+		expectError(missing, http.StatusBadRequest)
+		Expect(missing.json()["error"]).To(HavePrefix("templateId missing"))
+		other := newWorkspace(ctx)
+		a = call(ctx, http.MethodPatch, p.url+"/v1/studio/templates/card", other.token, `{"name":"Theirs"}`)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		refused := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"Theirs"}`)
+		expectError(refused, http.StatusForbidden)
+		Expect(refused.json()["error"]).To(ContainSubstring("Template not found"))
+	})
+})
+
+// playManager finishes the jobs of a workspace until the spec ends.
+func playManager(w *workspace) {
+	ctx, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		defer GinkgoRecover()
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			for _, job := range w.jobs(context.WithoutCancel(ctx)) {
+				if job.Status.CompletionTime == nil {
+					finish(context.WithoutCancel(ctx), &job, 1)
+				}
+			}
+		}
+	})
+	DeferCleanup(func() {
+		stop()
+		done.Wait()
+	})
+}
