@@ -129,6 +129,7 @@ func (t *tab) beginFrame(ctx context.Context, params headlessexperimental.BeginF
 		call, cancel = context.WithTimeout(ctx, t.patience)
 	}
 	defer cancel()
+	params.FrameTimeTicks = t.clock
 	reply, err := t.session.Send(call, headlessexperimental.BeginFrame.Method, params)
 	if err != nil {
 		// Chromium may still draw the frame, so no other may begin before the tab is closed.

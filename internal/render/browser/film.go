@@ -219,7 +219,11 @@ func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err 
 
 // seek sets the page's clock to the time of a frame.
 func (f *filming) seek(ctx context.Context, t *tab, frame int) error {
-	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", float64(frame)*1000/float64(f.task.Video.FPS)))
+	now := float64(frame) * 1000 / float64(f.task.Video.FPS)
+	if t.epoch > 0 {
+		t.clock = t.epoch + now
+	}
+	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", now))
 	return err
 }
 

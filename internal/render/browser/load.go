@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/headlessexperimental"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"golang.org/x/sys/unix"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
@@ -36,6 +37,8 @@ type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused lists the keys of modifications that the page does not use.
 	Unused []string `json:"unused"`
+	// Moving is true for a page with pictures that move.
+	Moving bool `json:"moving"`
 	// varies is true if the page may look different another time. The page does not report it.
 	varies bool
 }
@@ -85,7 +88,19 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		}
 		return err
 	})
+	if err == nil && r.Moving {
+		t.epoch = uptime()
+		t.clock = t.epoch
+		_, err = evaluate[any](ctx, t, "try { window[Symbol.for('platen.again')]() } catch {}") // a page may have replaced what it needs
+	}
 	return r, err
+}
+
+// uptime returns the time of Chromium's frames, in milliseconds.
+func uptime() float64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail
+	return float64(now.Nano()) / float64(time.Millisecond)
 }
 
 // prepare sets the page's size, scale, medium and background.

@@ -81,6 +81,9 @@ type tab struct {
 	blocked atomic.Bool
 	// unfinished counts the requests of pages that have no answer yet.
 	unfinished atomic.Int32
+	// epoch is when the pictures of a page that move began, and clock the time of the next frame, in milliseconds of uptime. With 0, frames
+	// have the time at which they are drawn.
+	epoch, clock float64
 	// midFrame is true when a frame was requested and its answer never came. The tab then holds the turn to draw until it is closed.
 	midFrame bool
 	// patience is how long a frame may take before the tab counts as stuck; 0 is as long as the page's deadline allows.

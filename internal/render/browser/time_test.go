@@ -5,11 +5,14 @@ package browser
 
 import (
 	"bytes"
+	"encoding/base64"
 	"image"
 	"image/color"
+	"image/gif"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +157,76 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 	}
 }
 
+// animated returns the data: URL of a picture that is red, green and blue for 200 ms each, for ever.
+func animated(t *testing.T, format string) string {
+	t.Helper()
+	colours := color.Palette{color.RGBA{255, 0, 0, 255}, color.RGBA{0, 255, 0, 255}, color.RGBA{0, 0, 255, 255}}
+	var all gif.GIF
+	for i := range colours {
+		frame := image.NewPaletted(image.Rect(0, 0, 20, 10), colours)
+		for n := range frame.Pix {
+			frame.Pix[n] = byte(i)
+		}
+		all.Image, all.Delay = append(all.Image, frame), append(all.Delay, 20)
+	}
+	var data bytes.Buffer
+	if err := gif.EncodeAll(&data, &all); err != nil {
+		t.Fatal(err)
+	}
+	if codec := map[string][]string{"png": {"-f", "apng", "-plays", "0"}, "webp": {"-f", "webp", "-c:v", "libwebp_anim", "-lossless", "1", "-loop", "0"}}[format]; codec != nil {
+		convert := exec.CommandContext(t.Context(), "ffmpeg", slices.Concat([]string{"-v", "error", "-f", "gif", "-i", "-"}, codec, []string{filepath.Join(t.TempDir(), "a")})...)
+		convert.Stdin = &data
+		if out, err := convert.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		converted, err := os.ReadFile(convert.Args[len(convert.Args)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = *bytes.NewBuffer(converted)
+	}
+	return "data:image/" + format + ";base64," + base64.StdEncoding.EncodeToString(data.Bytes())
+}
+
+// Pictures that move begin with the film, and stand at their first frame in a still.
+func TestPicturesThatMoveFollowTheFilm(t *testing.T) {
+	b := start(t)
+	const fit = ` width=200 height=100`
+	for name, html := range map[string]string{
+		"GIF":                   `<img` + fit + ` src="` + animated(t, "gif") + `">`,
+		"PNG":                   `<img` + fit + ` src="` + animated(t, "png") + `">`,
+		"WebP":                  `<img` + fit + ` src="` + animated(t, "webp") + `">`,
+		"a source":              `<picture><source srcset="` + animated(t, "gif") + `"><img` + fit + `></picture>`,
+		"in a frame":            `<iframe style="border:0" srcdoc='<body style="margin:0"><img` + fit + ` src="` + animated(t, "gif") + `">'></iframe>`,
+		"GIF behind a page":     `<body style="margin:0;background:url(` + animated(t, "gif") + `) 0/200px 100px">`,
+		"PNG behind an element": `<style>div{width:200px;height:100px;background-size:200px 100px;background-image:linear-gradient(#fff0,#fff0),url("` + animated(t, "png") + `")}</style><div></div>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			html = `<!doctype html><style>body{margin:0}</style>` + html
+			red, green, blue := color.RGBA{255, 0, 0, 255}, color.RGBA{0, 255, 0, 255}, color.RGBA{0, 0, 255, 255}
+			outputs, _ := run(t, b, task("png", html))
+			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, red) {
+				t.Errorf("the still is %v", img.At(100, 50))
+			}
+			document := film("mp4", html)
+			document.Video = render.VideoOptions{FPS: 10, Seconds: 0.8}
+			outputs, _ = run(t, b, document)
+			for i, frame := range frames(t, outputs[0].Data) {
+				if want := []color.RGBA{red, green, blue}[i/2%3]; !near(frame, 100, 50, want) {
+					t.Errorf("frame %d is %v, want %v", i, frame.At(100, 50), want)
+				}
+			}
+		})
+	}
+}
+
+func TestAMarqueeIsWarnedOf(t *testing.T) {
+	_, warnings := run(t, start(t), task("png", `<marquee>news</marquee>`))
+	if len(warnings) != 1 || warnings[0].Title != "A marquee moves by a clock of its own" {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
 // Every way to ask a page for the time gives the film's, which begins on 1 January 2025 at 0:00 UTC.
 func TestFilmsTellTheirTime(t *testing.T) {
 	b := start(t)
@@ -167,6 +240,11 @@ func TestFilmsTellTheirTime(t *testing.T) {
 		"constructor":            `new Date().constructor === Date`,
 		"performance.now":        `performance.now() === 0`,
 		"performance.timeOrigin": `performance.timeOrigin === Date.UTC(2025, 0, 1)`,
+		"performance.mark":       `performance.mark('a').startTime === 0 && performance.mark('b', { startTime: 5 }).startTime === 5`,
+		"performance.measure":    `performance.mark('a'), performance.measure('m', 'a').duration === 0 && performance.measure('n', { start: 2, end: 5 }).duration === 3`,
+		"performance.toJSON":     `performance.toJSON().timeOrigin === Date.UTC(2025, 0, 1)`,
+		"lastModified":           `new Date(document.lastModified).getTime() === Date.UTC(2025, 0, 1) + 60000 * new Date().getTimezoneOffset() || new Date(document.lastModified).getTime() === Date.UTC(2025, 0, 1)`,
+		"an empty frame":         `(() => { const f = document.createElement('iframe'); f.hidden = true; document.body.append(f); return f.contentWindow.Date.now() === Date.UTC(2025, 0, 1) })()`,
 		"Event.timeStamp":        `new Event('x').timeStamp === 0`,
 		"document.timeline":      `document.timeline.currentTime === 0`,
 		"Intl":                   `new Intl.DateTimeFormat('en', { timeZone: 'UTC' }).format() === '1/1/2025'`,
@@ -196,7 +274,17 @@ func TestFilmsOfPagesThatAreReadyAfterFrames(t *testing.T) {
 		"promise": `<body><script>platen.ready = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))</script>`,
 		"observer": `<body data-platen-ready="false"><p>x</p><script>
 			new IntersectionObserver(() => { document.body.dataset.platenReady = 'true' }).observe(document.querySelector('p'))</script>`,
-		"idle": `<body data-platen-ready="false"><script>requestIdleCallback(() => { document.body.dataset.platenReady = 'true' })</script>`,
+		"idle":     `<body data-platen-ready="false"><script>requestIdleCallback(() => { document.body.dataset.platenReady = 'true' })</script>`,
+		"interval": `<body data-platen-ready="false"><script>let n = 0; setInterval(() => { if (++n > 3) document.body.dataset.platenReady = 'true' }, 20)</script>`,
+		"resize":   `<body data-platen-ready="false"><p>x</p><script>new ResizeObserver(() => { document.body.dataset.platenReady = 'true' }).observe(document.querySelector('p'))</script>`,
+		"decode": `<body><script>const i = new Image(); i.src = 'data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>';
+			platen.ready = () => i.decode()</script>`,
+		"element":   `<body><script>platen.ready = () => customElements.whenDefined('x-y'); setTimeout(() => customElements.define('x-y', class extends HTMLElement {}), 10)</script>`,
+		"animation": `<body><p>x</p><script>platen.ready = () => document.querySelector('p').animate({ opacity: [0, 1] }, 50).finished</script>`,
+		"transition": `<body data-platen-ready="false"><p>x</p><script>const p = document.querySelector('p'); p.style.transition = 'opacity .05s'; getComputedStyle(p).opacity;
+			p.style.opacity = 0.5; p.ontransitionend = () => { document.body.dataset.platenReady = 'true' }</script>`,
+		"view transition": `<body><script>platen.ready = () => document.startViewTransition(() => { document.body.textContent = 'x' }).finished</script>`,
+		"task":            `<body data-platen-ready="false"><script>scheduler.postTask(() => { document.body.dataset.platenReady = 'true' }, { delay: 20 })</script>`,
 		"a frame's frame": `<body data-platen-ready="false"><iframe srcdoc="<script>
 			requestAnimationFrame(() => requestAnimationFrame(() => { parent.document.body.dataset.platenReady = 'true' }))</script>"></iframe>`,
 	} {
@@ -207,5 +295,34 @@ func TestFilmsOfPagesThatAreReadyAfterFrames(t *testing.T) {
 				t.Errorf("warnings %v", warnings)
 			}
 		})
+	}
+}
+
+// A worker has a clock of its own, which the film cannot set.
+func TestFilmsWarnOfWorkers(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"Worker":       `new Worker(URL.createObjectURL(new Blob(['postMessage(1)']))).onmessage = ({ data }) => { document.body.dataset.platenReady = String(data === 1) }`,
+		"SharedWorker": `new SharedWorker('data:text/javascript,onconnect = (e) => e.ports[0].postMessage(1)').port.onmessage = ({ data }) => { document.body.dataset.platenReady = String(data === 1) }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := film("mp4", `<body data-platen-ready="false"><script>`+script+`</script>`)
+			document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+			if _, warnings := run(t, b, document); len(warnings) != 1 || warnings[0].Title != "A worker does not follow the time of the film" {
+				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}
+
+// All random numbers of a page are the same in each render.
+func TestRandomNumbersAreRepeatable(t *testing.T) {
+	b := start(t)
+	const html = `<body style="font:9px 'Liberation Mono'"><script>document.body.textContent = [Math.random(), ...crypto.getRandomValues(new Uint32Array(3)), crypto.randomUUID()].join(' ');
+		if (!/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())) throw new Error('no UUID')</script>`
+	one, warnings := run(t, b, task("png", html))
+	two, _ := run(t, b, task("png", html))
+	if !bytes.Equal(one[0].Data, two[0].Data) || len(warnings) != 0 {
+		t.Errorf("two renders differ; warnings %v", warnings)
 	}
 }

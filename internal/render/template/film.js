@@ -59,6 +59,25 @@
   RealDate.prototype.constructor = FilmDate;
   window.Date = FilmDate;
   performance.now = () => now;
+  const { mark, measure } = Performance.prototype;
+  performance.mark = (name, options) => mark.call(performance, name, { startTime: now, ...options });
+  performance.measure = (name, start, end) => {
+    const range = typeof start === 'object' && start !== null ? { ...start } : { start, end };
+    if (range.duration === undefined || range.start === undefined) range.end ??= now;
+    return measure.call(performance, name, range);
+  };
+  performance.toJSON = () => ({ timeOrigin: epoch });
+  Object.defineProperty(Document.prototype, 'lastModified', { get: () => new RealDate(epoch).toLocaleString('en-US', { hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit' }).replace(',', '') });
+  // A worker has a clock of its own.
+  for (const kind of ['Worker', 'SharedWorker']) {
+    if (window[kind] === undefined) continue;
+    window[kind] = class extends window[kind] {
+      constructor(...args) {
+        super(...args);
+        top[Symbol.for('platen.warn')]?.('A worker does not follow the time of the film', `new ${kind}: what it tells the page by its own clock or timers may differ from render to render`);
+      }
+    };
+  }
   for (const [object, name, get] of [
     [performance, 'timeOrigin', () => epoch], [Event.prototype, 'timeStamp', () => now], [document.timeline, 'currentTime', () => now],
   ]) Object.defineProperty(object, name, { get, configurable: true });
@@ -144,8 +163,16 @@
   const film = {
     // frame runs a callback with the next real frame.
     frame: (callback) => real.requestAnimationFrame.call(window, callback),
-    // tick runs the page's animation frames while time stands still, for a page that is ready only after some.
+    // tick runs the page's animation frames and intervals while time stands still, for a page that is ready only after some.
     tick() {
+      const at = RealDate.now();
+      for (const [id, entry] of timers) {
+        if (!entry.repeat) continue;
+        entry.next ??= at + entry.delay;
+        if (at < entry.next || !timers.has(id)) continue;
+        entry.next = at + entry.delay;
+        call(entry.callback);
+      }
       callFrames();
       for (const film of inner()) film.tick();
     },

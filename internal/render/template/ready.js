@@ -55,6 +55,8 @@
   // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();
   const behind = new Set();
+  const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)/i;
+  let moving = false; // pictures behind elements
   const written = []; // elements with text
   const elements = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT);
   for (let n = 0, element = document.documentElement; n < maxElements && element; n++, element = elements.nextNode()) {
@@ -64,6 +66,7 @@
       if (pseudo !== '' && content === 'none') continue;
       for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
         // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load.
+        if (/^data:image.(gif|webp|a?png)/i.test(url)) moving ||= moves.test(url);
         if (!/^data:(?!image.svg)/i.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
     }
@@ -114,8 +117,25 @@
     }
   };
   if (!film) settle(document);
+  if (document.querySelector('marquee')) warn('A marquee moves by a clock of its own', 'two renders show its text in different places; animate it with CSS instead');
+
+  // Pictures that move began when they were first drawn. They begin again with the renderer's next frame, which calls this. One behind an
+  // element does so under another address.
+  const again = [];
+  const rewind = async (page) => {
+    for (const image of page.images) if (moves.test(image.currentSrc)) again.push(() => { image.src = image.src; });
+    for (const element of page.querySelectorAll('*')) {
+      const { backgroundImage } = getComputedStyle(element);
+      const urls = [...backgroundImage.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)].map(([, url]) => url).filter((url) => moves.test(url));
+      for (const url of urls) await Object.assign(new Image(), { src: `${url}#again` }).decode().catch(() => {});
+      if (urls.length > 0) again.push(() => element.style.setProperty('background-image', urls.reduce((all, url) => all.replaceAll(`"${url}"`, `"${url}#again"`), backgroundImage), 'important'));
+    }
+    for (const frame of page.querySelectorAll('iframe')) if (frame.contentDocument) await rewind(frame.contentDocument);
+  };
+  if (moving || [...behind, ...[...document.images].map((image) => image.currentSrc)].some((url) => moves.test(url)) || document.querySelector('iframe')) await rewind(document);
+  Object.defineProperty(window, Symbol.for('platen.again'), { value: () => again.forEach((begin) => begin()) });
   text(warn, { print, still: !film }, written);
   if (document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
-  return JSON.stringify({ warnings: own('warnings') ?? [], unused: own('unused') ?? [] });
+  return JSON.stringify({ moving: again.length > 0, warnings: own('warnings') ?? [], unused: own('unused') ?? [] });
 })
