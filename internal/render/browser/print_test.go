@@ -22,7 +22,7 @@ func TestADocumentWaitsForWhatNeedsFrames(t *testing.T) {
 		"a canvas":          `const c = document.createElement("canvas"); p.after(c); c.getContext("2d").fillRect(0, 0, 9, 9); c.toBlob(done);`,
 		"a view transition": `document.startViewTransition(() => {}).finished.then(done);`,
 		"a scroll":          `document.body.style.height = "3000px"; onscroll = done; scrollTo(0, 500);`,
-		"a container query": `document.body.style.containerType = "inline-size"; const s = document.createElement("style"); s.textContent = "@container (width > 1px) { p { width: 7px } }"; document.head.append(s); requestAnimationFrame(() => { if (getComputedStyle(p).width === "7px") done(); });`,
+		"a container query": `document.body.style.containerType = "inline-size"; const s = document.createElement("style"); s.textContent = "@container (width > 1px) { p { width: 77px } }"; document.head.append(s); requestAnimationFrame(() => { if (getComputedStyle(p).width === "77px") done(); });`,
 		"an idle callback":  `requestIdleCallback(done);`,
 	} {
 		t.Run(what, func(t *testing.T) {
