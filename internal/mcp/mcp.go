@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -79,6 +79,9 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, known.Message, known.Status)
 }
 
+// jobName matches the names that jobs can have.
+var jobName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
 // caller makes requests of the API for one message.
 type caller struct {
 	Options
@@ -107,7 +110,10 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 		if err := json.Unmarshal(r.Params.Arguments, &input); err != nil || input.ID == "" {
 			return failure("id: the id of a job is required"), nil
 		}
-		return c.files(ctx, http.MethodGet, "/v1/studio/render-jobs/"+url.PathEscape(input.ID), nil), nil
+		if !jobName.MatchString(input.ID) {
+			return failure("job-not-found: no job is called %.100q", input.ID), nil // as a path it could be another route
+		}
+		return c.files(ctx, http.MethodGet, "/v1/studio/render-jobs/"+input.ID, nil), nil
 	})
 	properties := outputs()
 	properties["template"] = map[string]any{"type": "string", "description": "The template's id or name, as list_templates has it."}
@@ -164,7 +170,7 @@ func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
 // text makes a request whose answer is a text for the assistant.
 func (c *caller) text(ctx context.Context, method, path string, body any) *mcp.CallToolResult {
 	status, answer := c.request(ctx, method, path, body)
-	if status >= http.StatusBadRequest {
+	if status >= http.StatusMultipleChoices {
 		return apiFailure(answer)
 	}
 	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}
@@ -189,7 +195,7 @@ func (c *caller) render(ctx context.Context, template, modifications json.RawMes
 // and small pictures themselves.
 func (c *caller) files(ctx context.Context, method, path string, body any) *mcp.CallToolResult {
 	status, answer := c.request(ctx, method, path, body)
-	if status >= http.StatusBadRequest {
+	if status >= http.StatusMultipleChoices {
 		return apiFailure(answer)
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}

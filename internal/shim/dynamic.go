@@ -276,16 +276,15 @@ func (s *Server) renderPicture(ctx context.Context, wanted *target) (picture, er
 func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv1alpha1.RenderJob) error {
 	perHour := wanted.template.Spec.DynamicURLs.RendersPerHour
 	template := fmt.Sprintf("%s %d", wanted.template.UID, perHour)
-	limit, ok := s.dynamic.limits.Get(template)
-	if !ok {
-		limit = rate.NewLimiter(rate.Limit(float64(perHour)/time.Hour.Seconds()), int(perHour))
-		s.dynamic.limits.Add(template, limit, 2*time.Hour)
+	limiter := rate.NewLimiter(rate.Limit(float64(perHour)/time.Hour.Seconds()), int(perHour))
+	if known, ok := s.dynamic.limits.Get(template); !ok {
+		s.dynamic.limits.Add(template, limiter, 2*time.Hour)
+	} else if known, ok := known.(*rate.Limiter); ok {
+		limiter = known
 	}
-	if limiter, ok := limit.(*rate.Limiter); ok {
-		reservation := limiter.Reserve()
-		if wait := reservation.Delay(); wait > 0 {
-			reservation.Cancel()
-			return &tooManyError{wait, fmt.Sprintf("the template's dynamic URLs have at most %d renders an hour", perHour)}
+	if missing := 1 - limiter.Tokens(); missing > 0 {
+		return &tooManyError{
+			time.Duration(missing / float64(limiter.Limit()) * float64(time.Second)), fmt.Sprintf("the template's dynamic URLs have at most %d renders an hour", perHour),
 		}
 	}
 	job.Namespace, job.Spec = wanted.template.Namespace, wanted.spec
@@ -298,6 +297,9 @@ func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv
 	}
 	err := s.Own.Create(ctx, job)
 	switch {
+	case err == nil:
+		limiter.Allow() // only a job counts; those that are created at the same time may be a few too many
+		return nil
 	case apierrors.IsAlreadyExists(err):
 		return s.Own.Get(ctx, client.ObjectKeyFromObject(job), job)
 	case apierrors.IsForbidden(err):

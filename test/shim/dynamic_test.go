@@ -193,7 +193,7 @@ var _ = Describe("Dynamic URLs", func() {
 	})
 
 	It("render as often as the template allows", func(ctx SpecContext) {
-		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.RendersPerHour = 2 })
+		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.RendersPerHour = 1 })
 		address := create(ctx, `{"templateId": "card", "modifications": {"headline": "a"}}`)
 		refused := call(ctx, http.MethodGet, address, "", "")
 		expectError(refused, http.StatusForbidden)
