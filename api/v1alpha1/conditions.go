@@ -70,6 +70,18 @@ const (
 	BackoffLimitExceededReason = "BackoffLimitExceeded"
 )
 
+// Reasons of a RenderTemplate's Ready condition, besides SourceNotFound.
+const (
+	// ValidReason means that nothing is wrong with the template.
+	ValidReason = "Valid"
+	// ValidWithWarningsReason means that jobs can render the template and that status.warnings lists what is seldom meant.
+	ValidWithWarningsReason = "ValidWithWarnings"
+	// InvalidParametersReason means that a parameter has a default that its type does not take: every job without a value for it fails.
+	InvalidParametersReason = "InvalidParameters"
+	// TemplateIDTakenReason means that another template of the namespace has the same spec.templateID: REST clients meet one of them.
+	TemplateIDTakenReason = "TemplateIDTaken"
+)
+
 // VerifiedReason is the reason of a StorageConnection that is Ready: the account answered and the default folder exists. Any other reason
 // is that of a storage failure, such as TokenExpired.
 const VerifiedReason = "Verified"

@@ -181,14 +181,59 @@ type RenderTemplateSpec struct {
 	Pages []TemplatePage `json:"pages,omitempty"`
 }
 
+// TemplateWarning is a likely mistake in a template.
+type TemplateWarning struct {
+	// rule that found it, such as missing-alt; docs/templates/lint.md describes the rules.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Rule string `json:"rule,omitempty"`
+
+	// where it is: a field, or a page and an element, such as "page front, <img id=logo>".
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Where string `json:"where,omitempty"`
+
+	// message says what is wrong and what to do.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// RenderTemplateStatus says whether jobs can render the template.
+type RenderTemplateStatus struct {
+	// conditions of the template: Ready, and Reconciling or Stalled while they are true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the metadata.generation that this status describes; -1 before Platen has seen the object.
+	// +optional
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+
+	// warnings about what is seldom meant, at most 32. Jobs render the template all the same.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Warnings []TemplateWarning `json:"warnings,omitempty"`
+}
+
 // RenderTemplate is a set of HTML pages with named parameters.
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=rt,categories=platen
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="ID",type=integer,JSONPath=`.spec.templateID`
 // +kubebuilder:printcolumn:name="Pages",type=string,JSONPath=`.spec.pages[*].name`
 // +kubebuilder:printcolumn:name="Width",type=integer,JSONPath=`.spec.pages[0].width`
 // +kubebuilder:printcolumn:name="Height",type=integer,JSONPath=`.spec.pages[0].height`
+// +kubebuilder:printcolumn:name="Warnings",type=string,JSONPath=`.status.warnings[*].rule`
 // +kubebuilder:printcolumn:name="Parameters",type=string,JSONPath=`.spec.parameters[*].name`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type RenderTemplate struct {
 	metav1.TypeMeta `json:",inline"`
@@ -200,6 +245,11 @@ type RenderTemplate struct {
 	// spec says what is rendered.
 	// +required
 	Spec RenderTemplateSpec `json:"spec,omitempty,omitzero"`
+
+	// status says whether jobs can render the template.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status RenderTemplateStatus `json:"status,omitempty,omitzero"`
 }
 
 // RenderTemplateList is a list of RenderTemplates.

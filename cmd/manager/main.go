@@ -43,6 +43,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/renderjob"
 	"github.com/platen-dev/platen/controllers/renderpool"
+	"github.com/platen-dev/platen/controllers/rendertemplate"
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/connect/buckets"
@@ -180,6 +181,9 @@ func run(ctx context.Context, o options) error {
 			Client: podClient, Live: direct, Pool: renderPool, Changed: &poolsChanged, PodConfig: pods.config,
 			SigningKeys: func() [][]byte { return keys.Keys().PodSigning }, Defaults: o.poolDefaults(), OutboundAllow: o.poolAllow,
 			Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+		}).SetupWithManager(mgr),
+		(&rendertemplate.Reconciler{
+			Client: mgr.GetClient(), Reader: direct, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),

@@ -1,0 +1,254 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rendertemplate checks RenderTemplates: whether jobs can render them, and what in them is seldom meant.
+package rendertemplate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/lint"
+	"github.com/platen-dev/platen/internal/reconcile"
+)
+
+// +kubebuilder:rbac:groups=platen.dev,resources=rendertemplates,verbs=get;list;watch
+// +kubebuilder:rbac:groups=platen.dev,resources=rendertemplates/status,verbs=get;patch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+const (
+	// idIndex finds templates by their spec.templateID.
+	idIndex = "spec.templateID"
+	// sourceRetry is how long to wait for a missing ConfigMap, and sourceInterval how soon to read one again: nobody watches ConfigMaps.
+	sourceRetry    = 30 * time.Second
+	sourceInterval = 10 * time.Minute
+	// staleDelay is how soon to read a template again whose newest version the cache does not show yet.
+	staleDelay = 200 * time.Millisecond
+)
+
+// Reconciler checks RenderTemplates. Every field is required.
+type Reconciler struct {
+	// Client reads templates from the cache and writes their status.
+	Client client.Client
+	// Reader reads ConfigMaps from the API server.
+	Reader client.Reader
+	// Recorder writes an event for each failure that a user must act on.
+	Recorder events.EventRecorder
+	// Clock tells the time.
+	Clock clock.PassiveClock
+
+	status reconcile.StatusWriter
+}
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if r.Client == nil || r.Reader == nil || r.Recorder == nil || r.Clock == nil {
+		return errors.New("rendertemplate: every field of the Reconciler must be set")
+	}
+	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Check"
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderTemplate{}, idIndex, func(o client.Object) []string {
+		return idOf(o)
+	})
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&platenv1alpha1.RenderTemplate{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&platenv1alpha1.RenderTemplate{}, r.sharers()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
+		Complete(r)
+}
+
+// idOf returns a template's spec.templateID as the value of idIndex; none if it has no number.
+func idOf(o client.Object) []string {
+	template, ok := o.(*platenv1alpha1.RenderTemplate)
+	if !ok || template.Spec.TemplateID == nil {
+		return nil
+	}
+	return []string{strconv.FormatInt(*template.Spec.TemplateID, 10)}
+}
+
+// sharers looks again at the templates whose number another template takes or gives up.
+func (r *Reconciler) sharers() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[ctrlreconcile.Request]
+	look := func(ctx context.Context, changed client.Object, q queue) {
+		for _, id := range idOf(changed) {
+			list := &platenv1alpha1.RenderTemplateList{}
+			err := r.Client.List(ctx, list, client.InNamespace(changed.GetNamespace()), client.MatchingFields{idIndex: id}, client.UnsafeDisableDeepCopy)
+			if err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Failed to list the templates with a number", "templateID", id)
+				return
+			}
+			for i := range list.Items {
+				if name := list.Items[i].Name; name != changed.GetName() {
+					q.Add(ctrlreconcile.Request{NamespacedName: types.NamespacedName{Namespace: changed.GetNamespace(), Name: name}})
+				}
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { look(ctx, e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
+				look(ctx, e.ObjectOld, q)
+				look(ctx, e.ObjectNew, q)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { look(ctx, e.Object, q) },
+	}
+}
+
+// Reconcile checks one RenderTemplate and writes its status if that has changed.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	before := &platenv1alpha1.RenderTemplate{}
+	err := r.Client.Get(ctx, req.NamespacedName, before)
+	if apierrors.IsNotFound(err) || err == nil && !before.DeletionTimestamp.IsZero() {
+		r.status.Forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if r.status.IsStale(before) {
+		return ctrl.Result{RequeueAfter: staleDelay}, nil // a newer status causes no reconciliation
+	}
+	sources, err := r.read(ctx, before)
+	if err != nil && reconcile.AsWaiting(err) == nil {
+		return ctrl.Result{}, err
+	}
+	taken, takenErr := r.taken(ctx, before)
+	if takenErr != nil {
+		return ctrl.Result{}, takenErr
+	}
+	findings := lint.Template(before, func(page platenv1alpha1.TemplatePage) string { return sources[page.Name] })
+	if taken != nil {
+		findings = append([]lint.Finding{*taken}, findings...)
+	}
+	after := before.DeepCopy()
+	outcome := setStatus(after, findings, err, metav1.NewTime(r.Clock.Now()))
+	next, _, err := r.status.Finish(ctx, before, after, outcome)
+	if err == nil && next.RequeueAfter == 0 && fromConfigMaps(before) {
+		next.RequeueAfter = sourceInterval
+	}
+	return next, err
+}
+
+func fromConfigMaps(template *platenv1alpha1.RenderTemplate) bool {
+	for _, page := range template.Spec.Pages {
+		if page.HTMLFrom != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// read returns the HTML of each page by its name. A WaitingError names the first ConfigMap or key that is missing.
+func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTemplate) (sources map[string]string, err error) {
+	sources = map[string]string{}
+	maps := map[string]*corev1.ConfigMap{}
+	for _, page := range template.Spec.Pages {
+		if page.HTMLFrom == nil {
+			sources[page.Name] = page.HTML
+			continue
+		}
+		ref := page.HTMLFrom.ConfigMapKeyRef
+		if maps[ref.Name] == nil {
+			maps[ref.Name] = &corev1.ConfigMap{}
+			failed := r.Reader.Get(ctx, types.NamespacedName{Namespace: template.Namespace, Name: ref.Name}, maps[ref.Name])
+			if client.IgnoreNotFound(failed) != nil {
+				return nil, fmt.Errorf("reading ConfigMap %s: %w", ref.Name, failed)
+			}
+		}
+		text, ok := maps[ref.Name].Data[ref.Key]
+		switch {
+		case ok:
+			sources[page.Name] = text
+		case err != nil:
+		case maps[ref.Name].UID == "":
+			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
+				"page '%s': ConfigMap '%s' does not exist in namespace '%s'", page.Name, ref.Name, template.Namespace)
+		default:
+			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "page '%s': ConfigMap '%s' has no key '%s'", page.Name, ref.Name, ref.Key)
+		}
+	}
+	return sources, err
+}
+
+// taken returns the finding that another template has the same number; nil if none has.
+func (r *Reconciler) taken(ctx context.Context, template *platenv1alpha1.RenderTemplate) (*lint.Finding, error) {
+	if template.Spec.TemplateID == nil {
+		return nil, nil //nolint:nilnil // no finding, which is no error
+	}
+	list := &platenv1alpha1.RenderTemplateList{}
+	id := strconv.FormatInt(*template.Spec.TemplateID, 10)
+	err := r.Client.List(ctx, list, client.InNamespace(template.Namespace), client.MatchingFields{idIndex: id}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("listing the templates with the number %s: %w", id, err)
+	}
+	finding, ok := lint.TakenIDs(list.Items)[template.Name]
+	if !ok {
+		return nil, nil //nolint:nilnil // no finding, which is no error
+	}
+	return &finding, nil
+}
+
+const (
+	// maxWarnings bounds status.warnings, and maxWhere and maxMessage their texts in bytes.
+	maxWarnings, maxWhere, maxMessage = 32, 512, 1024
+)
+
+// reasons of the findings that make a template unusable.
+var reasons = map[string]string{
+	lint.InvalidDefault:  platenv1alpha1.InvalidParametersReason,
+	lint.TemplateIDTaken: platenv1alpha1.TemplateIDTakenReason,
+}
+
+// setStatus computes the whole status. It is pure. waiting says that the HTML of a page is missing; nil if all is there. The outcome says
+// what is wrong or awaited.
+func setStatus(template *platenv1alpha1.RenderTemplate, findings []lint.Finding, waiting error, now metav1.Time) (outcome error) {
+	status := &template.Status
+	status.ObservedGeneration = new(template.Generation)
+	status.Warnings = nil
+	outcome = waiting
+	for _, f := range findings {
+		if f.Severity == lint.Error {
+			if reconcile.AsTerminal(outcome) == nil {
+				outcome = reconcile.Terminal(cmp.Or(reasons[f.Rule], platenv1alpha1.InvalidSpecReason), "%s: %s", f.Where, f.Message)
+			}
+			continue
+		}
+		if len(status.Warnings) < maxWarnings {
+			status.Warnings = append(status.Warnings, platenv1alpha1.TemplateWarning{
+				Rule: f.Rule, Where: reconcile.Truncate(f.Where, maxWhere), Message: reconcile.Truncate(f.Message, maxMessage),
+			})
+		}
+	}
+	reason, message := platenv1alpha1.ValidReason, "nothing is wrong with the template"
+	if len(status.Warnings) > 0 {
+		reason, message = platenv1alpha1.ValidWithWarningsReason, "jobs can render the template; status.warnings lists what is seldom meant"
+	}
+	reconcile.Conditions{List: &status.Conditions, Generation: template.Generation, Now: now}.Summarize(outcome, reason, message)
+	return outcome
+}
