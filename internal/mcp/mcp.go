@@ -108,7 +108,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			ID string `json:"id"`
 		}
 		if err := json.Unmarshal(r.Params.Arguments, &input); err != nil || input.ID == "" {
-			return failure("id: the id of a job is required"), nil
+			return failure("id: the id of a job is required"), nil //nolint:nilerr // the assistant gets the error as the tool's result
 		}
 		if !jobName.MatchString(input.ID) {
 			return failure("job-not-found: no job is called %.100q", input.ID), nil // as a path it could be another route
@@ -122,7 +122,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 		func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			input := map[string]json.RawMessage{}
 			if err := json.Unmarshal(r.Params.Arguments, &input); err != nil {
-				return failure("the arguments must be a JSON object"), nil
+				return failure("the arguments must be a JSON object"), nil //nolint:nilerr // the assistant gets the error as the tool's result
 			}
 			return c.render(ctx, input["template"], input["modifications"], input), nil
 		})
@@ -130,7 +130,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 		s.AddTool(t.tool(), func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			id, output, modifications, err := t.split(r.Params.Arguments)
 			if err != nil {
-				return failure("the arguments must be a JSON object"), nil
+				return failure("the arguments must be a JSON object"), nil //nolint:nilerr // the assistant gets the error as the tool's result
 			}
 			return c.render(ctx, id, modifications, output), nil
 		})
