@@ -72,10 +72,10 @@ func bodyField(f reflect.StructField, name string) []field {
 		return []field{{"`" + name + "`", "warned", reason}}
 	}
 	kind := f.Type
-	for kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice && kind != reflect.TypeFor[ExtraSizes]() {
-		if kind.Kind() == reflect.Slice {
-			name += "[]"
-		}
+	if kind.Kind() == reflect.Slice && kind != reflect.TypeFor[ExtraSizes]() {
+		kind, name = kind.Elem(), name+"[]"
+	}
+	if kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
 	}
 	options := []reflect.Type{reflect.TypeFor[PDFOptions](), reflect.TypeFor[VideoOptions]()}
@@ -93,7 +93,7 @@ type exposer interface{ JSONSchemaBytes() ([]byte, error) }
 
 func describeField(f reflect.StructField) string {
 	text := f.Tag.Get("description")
-	if own, ok := reflect.Zero(f.Type).Interface().(exposer); ok && text == "" {
+	if own, ok := reflect.TypeAssert[exposer](reflect.Zero(f.Type)); ok && text == "" {
 		if schema, err := own.JSONSchemaBytes(); err == nil {
 			_, text, _ = strings.Cut(string(schema), `"description":"`)
 			text, _, _ = strings.Cut(text, `"`)
