@@ -109,10 +109,12 @@ const (
 type PDFOptions struct {
 	// margin around each page, in px, mm, cm or in, such as 20px. The paper grows by it. Defaults to none.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?(px|mm|cm|in)?$`
-	Margin string `json:"margin,omitempty"`
+	Margin NumberOrString `json:"margin,omitempty"`
 
 	// rangeFrom is the first page that is printed, from 1. Defaults to the first.
 	// +optional
@@ -164,28 +166,34 @@ type VideoOptions struct {
 	// duration of each page in seconds, a decimal number from 0.1 to the manager's --max-video-duration (60 by default). Defaults to
 	// the longest finite animation of the page, else to one round of the longest endless animation, else to 5.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 3600.0",message="must be a decimal number of seconds, at least 0.1"
-	Duration string `json:"duration,omitempty"`
+	Duration NumberOrString `json:"duration,omitempty"`
 
 	// trimStart is the time of each page at which its video begins, in seconds, a decimal number. Defaults to 0.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
 	// +kubebuilder:validation:XValidation:rule="double(self) <= 3600.0",message="must be a decimal number of seconds, at most 3600"
-	TrimStart string `json:"trimStart,omitempty"`
+	TrimStart NumberOrString `json:"trimStart,omitempty"`
 
 	// trimEnd is the time of each page at which its video ends, in seconds, a decimal number. With it, duration does not count. Defaults to
 	// the time at which the page's video would end.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
 	// +kubebuilder:validation:XValidation:rule="double(self) <= 3600.0",message="must be a decimal number of seconds, at most 3600"
-	TrimEnd string `json:"trimEnd,omitempty"`
+	TrimEnd NumberOrString `json:"trimEnd,omitempty"`
 
 	// loop makes a gif repeat for ever. Defaults to true.
 	// +optional
@@ -202,11 +210,13 @@ type VideoOptions struct {
 
 	// pageTransitionDuration is the length of a transition in seconds, a decimal number from 0.1 to 2. Defaults to 0.5.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 2.0",message="must be a decimal number of seconds from 0.1 to 2"
-	PageTransitionDuration string `json:"pageTransitionDuration,omitempty"`
+	PageTransitionDuration NumberOrString `json:"pageTransitionDuration,omitempty"`
 }
 
 // OutputSpec says what files a job produces.
@@ -227,12 +237,14 @@ type OutputSpec struct {
 
 	// scale is the number of picture pixels per CSS pixel, a decimal number from 0.1 to 10. Defaults to "1".
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +default="1"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,4})?$`
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 10.0",message="must be a decimal number from 0.1 to 10"
-	Scale string `json:"scale,omitempty"`
+	Scale NumberOrString `json:"scale,omitempty"`
 
 	// size in which every page is laid out: `<width>x<height>` in CSS pixels or a name such as instagram-post. scale multiplies it.
 	// Defaults to each page's own size.
@@ -288,7 +300,6 @@ type JobConnection struct {
 	// name of the StorageConnection. When it is empty, Platen uses the namespace's first connection to the provider, by name,
 	// that is not disabled.
 	// +optional
-	// +default=""
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=253
 	Name *string `json:"name,omitempty"`
@@ -326,11 +337,9 @@ type RenderJobSpec struct {
 	// connections that receive the files. When it is absent, every connection of the namespace whose uploadPolicy is Automatic
 	// receives them, at most 64. An empty list means no upload. Otherwise exactly these receive them.
 	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +listMapKey=provider
-	// +listMapKey=name
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.provider == c.provider && (has(d.name) ? d.name : '') == (has(c.name) ? c.name : '')))",message="each connection must be named once"
 	Connections []JobConnection `json:"connections,omitzero"`
 
 	// timeoutSeconds bounds the rendering of one attempt, from the moment a render pod takes it. The manager's flag

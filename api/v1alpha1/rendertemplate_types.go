@@ -40,7 +40,6 @@ type Parameter struct {
 
 	// type says which values are accepted. Defaults to text.
 	// +optional
-	// +default="text"
 	Type ParameterType `json:"type,omitempty"`
 
 	// default is the value used when a job gives none.
@@ -49,7 +48,6 @@ type Parameter struct {
 
 	// required says that a job must give this parameter. Defaults to false.
 	// +optional
-	// +default=false
 	Required *bool `json:"required,omitempty"`
 
 	// description of the parameter for people who fill in the template.

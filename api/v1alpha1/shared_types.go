@@ -3,6 +3,25 @@
 
 package v1alpha1
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// NumberOrString is a text that may also be given as a whole number without quotes, because YAML takes `2` for one.
+type NumberOrString string
+
+// UnmarshalJSON implements json.Unmarshaler. Every other value becomes its JSON, which the code that reads the field then refuses.
+func (n *NumberOrString) UnmarshalJSON(data []byte) error {
+	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, (*string)(n))
+	}
+	if string(data) != "null" {
+		*n = NumberOrString(data)
+	}
+	return nil
+}
+
 // ProviderType names a storage service.
 // +kubebuilder:validation:Enum=dropbox;s3;gcs;azureblob
 type ProviderType string

@@ -49,10 +49,12 @@ type DropboxSpec struct {
 
 	// rootNamespaceID is the id of a team space in Dropbox, to which paths are then relative. Defaults to the user's own namespace.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9]+$`
-	RootNamespaceID string `json:"rootNamespaceID,omitempty"`
+	RootNamespaceID NumberOrString `json:"rootNamespaceID,omitempty"`
 }
 
 // S3Spec says how to reach a bucket of Amazon S3 or of a service with its API.

@@ -5,6 +5,7 @@ package renderjob
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -27,8 +28,8 @@ type upload struct {
 }
 
 // resolveConnections returns the uploads of a job: through the connections that it names or, without spec.connections, through the
-// automatic ones of the namespace, at most maxConnections. missing are the providers of named connections that do not exist.
-func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (uploads []upload, missing []platenv1alpha1.ProviderType) {
+// automatic ones of the namespace, at most maxConnections. missing are the wanted connections that do not exist, one of each provider.
+func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (uploads []upload, missing []platenv1alpha1.JobConnection) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b platenv1alpha1.StorageConnection) int { return strings.Compare(a.Name, b.Name) })
 	if job.Spec.Connections == nil {
@@ -42,8 +43,8 @@ func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.Stor
 	for _, wanted := range job.Spec.Connections {
 		connection := find(all, wanted)
 		if connection == nil {
-			if !slices.Contains(missing, wanted.Provider) {
-				missing = append(missing, wanted.Provider)
+			if !slices.ContainsFunc(missing, func(m platenv1alpha1.JobConnection) bool { return m.Provider == wanted.Provider }) {
+				missing = append(missing, wanted)
 			}
 			continue
 		}
@@ -74,4 +75,33 @@ func find(all []platenv1alpha1.StorageConnection, wanted platenv1alpha1.JobConne
 		}
 	}
 	return disabled
+}
+
+// maxNamed bounds the connections that a message names.
+const maxNamed = 10
+
+// absence says which wanted connection does not exist, and which do.
+func absence(wanted platenv1alpha1.JobConnection, all []string) string {
+	text := fmt.Sprintf("this namespace has no StorageConnection to %s", wanted.Provider)
+	if name := ptr.Deref(wanted.Name, ""); name != "" {
+		text = fmt.Sprintf("this namespace has no StorageConnection '%s' to %s", name, wanted.Provider)
+	}
+	if len(all) == 0 {
+		return text + ", and no other"
+	}
+	more := ""
+	if len(all) > maxNamed {
+		more = fmt.Sprintf(" and %d more", len(all)-maxNamed)
+	}
+	return text + "; there are: " + strings.Join(all[:min(len(all), maxNamed)], ", ") + more
+}
+
+// names returns the names of connections with their providers, in order.
+func names(all []platenv1alpha1.StorageConnection) []string {
+	list := make([]string, 0, len(all))
+	for _, c := range all {
+		list = append(list, fmt.Sprintf("%s (%s)", c.Name, c.Spec.Provider))
+	}
+	slices.Sort(list)
+	return list
 }

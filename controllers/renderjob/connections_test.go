@@ -5,6 +5,7 @@ package renderjob
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,7 +36,7 @@ func TestResolveConnections(t *testing.T) {
 		all     []platenv1alpha1.StorageConnection
 		wanted  []platenv1alpha1.JobConnection
 		want    []string
-		missing []platenv1alpha1.ProviderType
+		missing []platenv1alpha1.JobConnection
 	}{
 		"left out: the automatic ones": {
 			all: []platenv1alpha1.StorageConnection{onRequest, off, auto}, want: []string{"b-auto:/Renders"},
@@ -43,7 +44,7 @@ func TestResolveConnections(t *testing.T) {
 		"empty: none":               {all: []platenv1alpha1.StorageConnection{auto}, wanted: []platenv1alpha1.JobConnection{}},
 		"left out, and none exists": {},
 		"by provider, and none exists": {
-			wanted: []platenv1alpha1.JobConnection{dropbox("", "")}, missing: []platenv1alpha1.ProviderType{platenv1alpha1.ProviderDropbox},
+			wanted: []platenv1alpha1.JobConnection{dropbox("", "")}, missing: []platenv1alpha1.JobConnection{dropbox("", "")},
 		},
 		"by provider: the first that is not disabled": {
 			all:    []platenv1alpha1.StorageConnection{off, onRequest, auto},
@@ -60,7 +61,7 @@ func TestResolveConnections(t *testing.T) {
 		"one of two exists": {
 			all:    []platenv1alpha1.StorageConnection{auto},
 			wanted: []platenv1alpha1.JobConnection{dropbox("b-auto", ""), dropbox("gone", "")},
-			want:   []string{"b-auto:/Renders"}, missing: []platenv1alpha1.ProviderType{platenv1alpha1.ProviderDropbox},
+			want:   []string{"b-auto:/Renders"}, missing: []platenv1alpha1.JobConnection{dropbox("gone", "")},
 		},
 		"the same one twice": {
 			all:    []platenv1alpha1.StorageConnection{auto},
@@ -91,5 +92,28 @@ func TestResolveConnectionsStopsAtTheBoundOfTheAPI(t *testing.T) {
 	}
 	if uploads, _ := resolveConnections(&platenv1alpha1.RenderJob{}, all); len(uploads) != maxConnections {
 		t.Errorf("got %d uploads, want %d", len(uploads), maxConnections)
+	}
+}
+
+func TestAbsenceNamesWhatThereIs(t *testing.T) {
+	many := make([]string, 12)
+	for i := range many {
+		many[i] = fmt.Sprintf("c%02d (s3)", i)
+	}
+	for want, c := range map[string]struct {
+		wanted platenv1alpha1.JobConnection
+		all    []string
+	}{
+		"this namespace has no StorageConnection 'dropbx' to dropbox; there are: dropbox (dropbox)": {
+			platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderDropbox, Name: new("dropbx")}, []string{"dropbox (dropbox)"},
+		},
+		"this namespace has no StorageConnection to dropbox, and no other": {platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderDropbox}, nil},
+		"this namespace has no StorageConnection to dropbox; there are: " + strings.Join(many[:10], ", ") + " and 2 more": {
+			platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderDropbox}, many,
+		},
+	} {
+		if got := absence(c.wanted, c.all); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -128,7 +128,8 @@ func extremeUploads(s *scope, connections, round int) {
 			u.result.Files = append(u.result.Files, page)
 		}
 		s.uploads = append(s.uploads, u)
-		s.missing = append(s.missing, platenv1alpha1.ProviderGCS)
+		s.missing = append(s.missing, platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderGCS, Name: new(strings.Repeat("a", 253))})
+		s.present = append(s.present, strings.Repeat("b", 253)+" (dropbox)")
 		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + pick(hostile, i), platenv1alpha1.ProviderDropbox})
 	}
 }

@@ -128,8 +128,8 @@ func count(n int) *int32 { return new(int32(min(max(n, 0), math.MaxInt32))) }
 
 // setUploads fills in the results of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
-	for _, provider := range s.missing {
-		warn(status, titles[provider]+" connection not found for this workspace", "")
+	for _, wanted := range s.missing {
+		warn(status, titles[wanted.Provider]+" connection not found for this workspace", "")
 	}
 	for _, c := range s.collisions {
 		warn(status, fmt.Sprintf("RenderJob '%s' writes to the same file in %s, which ignores case: %s", c.job, c.provider, c.path),
@@ -310,7 +310,7 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 			fmt.Sprintf("uploading to StorageConnection '%s'", pending.Name))
 	case len(s.missing) > 0:
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConnectionNotFound),
-			"spec.connections names a connection that does not exist in this namespace")
+			absence(s.missing[0], s.present))
 	case len(connections) == 0:
 		c.Remove(platenv1alpha1.UploadedCondition)
 	default:

@@ -263,14 +263,14 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		"a connection is missing": {
 			scope: scope{
 				manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)},
-				missing: []platenv1alpha1.ProviderType{platenv1alpha1.ProviderS3},
+				missing: []platenv1alpha1.JobConnection{{Provider: platenv1alpha1.ProviderS3, Name: new("archive")}}, present: []string{"dropbox (dropbox)"},
 			},
 			step: upload,
 			want: []string{
 				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection not found for this workspace",
 				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection not found for this workspace",
 				"Rendered True Succeeded: 2 pages rendered",
-				"Uploaded False ConnectionNotFound: spec.connections names a connection that does not exist in this namespace",
+				"Uploaded False ConnectionNotFound: this namespace has no StorageConnection 'archive' to s3; there are: dropbox (dropbox)",
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"S3 connection not found for this workspace"},
 		},
@@ -458,7 +458,8 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 			Width: 1 << 40, Height: -i, Size: 1 << 40, SHA256: hash, ContentHash: hash,
 		})
 		s.manifest.Warnings = append(s.manifest.Warnings, content.Warning{Title: strings.Repeat(longest, 1000), Details: strings.Repeat(longest, 1000)})
-		s.missing = append(s.missing, platenv1alpha1.ProviderGCS)
+		s.missing = append(s.missing, platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderGCS, Name: new(strings.Repeat("a", 253))})
+		s.present = append(s.present, strings.Repeat("b", 253)+" (dropbox)")
 		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + strings.Repeat(longest, 650), platenv1alpha1.ProviderDropbox})
 	}
 	for i := range maxConnections {

@@ -73,8 +73,9 @@ type scope struct {
 	uploads []upload
 	// retry is true for a finished job; filled in by retryUploads.
 	retry bool
-	// missing are the providers of named connections that do not exist; filled in by upload.
-	missing []platenv1alpha1.ProviderType
+	// missing are the wanted connections that do not exist, and present the names of those that do; filled in by upload.
+	missing []platenv1alpha1.JobConnection
+	present []string
 	// collisions with the files of other jobs; filled in by upload.
 	collisions []collision
 }

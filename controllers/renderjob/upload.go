@@ -54,7 +54,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	uploads, missing := resolveConnections(s.job, connections.Items)
-	s.missing = missing
+	s.missing, s.present = missing, names(connections.Items)
 	if !s.retry {
 		s.uploads = uploads
 	}

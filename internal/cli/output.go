@@ -62,9 +62,9 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 		return spec, usage("--format must be one of %s, not %q", strings.Join(knownFormats, ", "), f.format)
 	}
 	spec.Output = platenv1alpha1.OutputSpec{
-		Format: platenv1alpha1.Format(f.format), FileName: platenv1alpha1.FileName(f.fileName), Scale: f.scale, Quality: f.quality, Pages: f.pages,
-		Size: platenv1alpha1.PageSize(f.size), PDF: platenv1alpha1.PDFOptions{Margin: f.margin},
-		Video: platenv1alpha1.VideoOptions{FPS: f.fps, Duration: f.time},
+		Format: platenv1alpha1.Format(f.format), FileName: platenv1alpha1.FileName(f.fileName), Scale: platenv1alpha1.NumberOrString(f.scale), Quality: f.quality, Pages: f.pages,
+		Size: platenv1alpha1.PageSize(f.size), PDF: platenv1alpha1.PDFOptions{Margin: platenv1alpha1.NumberOrString(f.margin)},
+		Video: platenv1alpha1.VideoOptions{FPS: f.fps, Duration: platenv1alpha1.NumberOrString(f.time)},
 	}
 	for _, extra := range f.extraSizes {
 		spec.Output.ExtraSizes = append(spec.Output.ExtraSizes, platenv1alpha1.PageSize(extra))

@@ -42,7 +42,7 @@ func Dropbox(config dropbox.Config) Opener {
 	return func(_ context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {
 		c := config
 		c.AppKey, c.AppSecret, c.RefreshToken = secret["appKey"], secret["appSecret"], secret["refreshToken"]
-		c.RootNamespaceID = spec.Dropbox.RootNamespaceID
+		c.RootNamespaceID = string(spec.Dropbox.RootNamespaceID)
 		return dropbox.New(c)
 	}
 }

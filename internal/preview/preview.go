@@ -68,7 +68,7 @@ func (o opened) close() {
 // open builds the task of a request and opens a browser for it.
 func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 	job, template := r.Job.DeepCopy(), r.Template.DeepCopy()
-	task.SetDefaults(job, template)
+	task.SetDefaults(job)
 	if r.Limits == (task.Limits{}) {
 		r.Limits = task.DefaultLimits
 	}

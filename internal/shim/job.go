@@ -126,7 +126,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 		s.Modifications = &apiextensionsv1.JSON{Raw: digits(raw)}
 	}
 	if scale := r.Response.Scale; scale != nil {
-		s.Output.Scale = scale.decimal(4)
+		s.Output.Scale = platenv1alpha1.NumberOrString(scale.decimal(4))
 	}
 	switch r.Response.Format {
 	case string(platenv1alpha1.FormatPDF):
@@ -153,7 +153,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 // pdfSpec translates options. a has precedence.
 func pdfSpec(a, b PDFOptions) platenv1alpha1.PDFOptions {
 	return platenv1alpha1.PDFOptions{
-		Margin: cmp.Or(a.Margin, b.Margin), RangeFrom: int32(cmp.Or(a.RangeFrom, b.RangeFrom)), RangeTo: int32(cmp.Or(a.RangeTo, b.RangeTo)),
+		Margin: platenv1alpha1.NumberOrString(cmp.Or(a.Margin, b.Margin)), RangeFrom: int32(cmp.Or(a.RangeFrom, b.RangeFrom)), RangeTo: int32(cmp.Or(a.RangeTo, b.RangeTo)),
 		DPI: int32(cmp.Or(a.DPI, b.DPI)), ColorMode: platenv1alpha1.ColorMode(strings.ToLower(cmp.Or(a.ColorMode, b.ColorMode))),
 	}
 }
@@ -164,18 +164,18 @@ func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
 		FPS: int32(cmp.Or(a.FPS, b.FPS)), Loop: cmp.Or(a.Loop, b.Loop), CombinePages: cmp.Or(a.CombinePages, b.CombinePages),
 	}
 	if duration := cmp.Or(a.Duration, b.Duration); duration != 0 {
-		v.Duration = duration.decimal(3)
+		v.Duration = platenv1alpha1.NumberOrString(duration.decimal(3))
 	}
 	if start := cmp.Or(a.TrimStart, b.TrimStart); start != nil {
-		v.TrimStart = start.decimal(3)
+		v.TrimStart = platenv1alpha1.NumberOrString(start.decimal(3))
 	}
 	if end := cmp.Or(a.TrimEnd, b.TrimEnd); end != nil {
-		v.TrimEnd = end.decimal(3)
+		v.TrimEnd = platenv1alpha1.NumberOrString(end.decimal(3))
 	}
 	if strings.EqualFold(cmp.Or(a.PageTransition, b.PageTransition), string(platenv1alpha1.TransitionFade)) && ptr.Deref(v.CombinePages, false) {
 		v.PageTransition = platenv1alpha1.TransitionFade
 		if length := cmp.Or(a.PageTransitionDuration, b.PageTransitionDuration); length != 0 {
-			v.PageTransitionDuration = length.decimal(3)
+			v.PageTransitionDuration = platenv1alpha1.NumberOrString(length.decimal(3))
 		}
 	}
 	return v

@@ -35,6 +35,9 @@ func Revision(job *platenv1alpha1.RenderJob) string {
 // and the paths. A job with another upload revision uploads again.
 func UploadRevision(job *platenv1alpha1.RenderJob) string {
 	connections := slices.Clone(job.Spec.Connections)
+	for i := range connections {
+		connections[i].Name = new(ptr.Deref(connections[i].Name, "")) // an empty name is none
+	}
 	slices.SortFunc(connections, func(a, b platenv1alpha1.JobConnection) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Provider, b.Provider), cmp.Compare(ptr.Deref(a.Name, ""), ptr.Deref(b.Name, "")))
 	})

@@ -46,22 +46,18 @@ var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute, MaxTim
 // ReadValue reads one key of a ConfigMap. Build returns its error unchanged.
 type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
 
-// SetDefaults sets the defaults that the API server sets, for objects that it has not seen.
-func SetDefaults(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) {
+// SetDefaults sets the defaults that the API server sets, for a job that it has not seen.
+func SetDefaults(job *platenv1alpha1.RenderJob) {
 	output := &job.Spec.Output
 	output.Format = cmp.Or(output.Format, platenv1alpha1.FormatPNG)
 	output.Scale = cmp.Or(output.Scale, "1")
 	output.Quality = cmp.Or(output.Quality, 90)
-	for i := range template.Spec.Parameters {
-		p := &template.Spec.Parameters[i]
-		p.Type = cmp.Or(p.Type, platenv1alpha1.ParameterText)
-	}
 }
 
 // Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
 // must fix is a *reconcile.TerminalError that names the field.
 func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, read ReadValue) (render.Task, error) {
-	scale, err := strconv.ParseFloat(job.Spec.Output.Scale, 64)
+	scale, err := strconv.ParseFloat(string(job.Spec.Output.Scale), 64)
 	if err != nil {
 		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 			"spec.output.scale: '%s' must be a decimal number from 0.1 to 10", job.Spec.Output.Scale)
@@ -126,7 +122,7 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 	switch {
 	case task.Format == "pdf":
 		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), CMYK: output.PDF.ColorMode == platenv1alpha1.ColorCMYK, Title: cmp.Or(output.PDF.Title, template.Name)}
-		if margin := output.PDF.Margin; margin != "" {
+		if margin := string(output.PDF.Margin); margin != "" {
 			number := strings.TrimRight(margin, "pxmcin")
 			length, err := strconv.ParseFloat(number, 64)
 			if err != nil {
@@ -155,8 +151,9 @@ const defaultFade = 0.5
 func applyTimes(video *render.VideoOptions, wanted platenv1alpha1.VideoOptions, limits Limits) error {
 	var duration, end, fade float64
 	for _, t := range []struct {
-		field, text string
-		seconds     *float64
+		field   string
+		text    platenv1alpha1.NumberOrString
+		seconds *float64
 	}{
 		{"duration", wanted.Duration, &duration}, {"trimStart", wanted.TrimStart, &video.Start}, {"trimEnd", wanted.TrimEnd, &end},
 		{"pageTransitionDuration", wanted.PageTransitionDuration, &fade},
@@ -165,7 +162,7 @@ func applyTimes(video *render.VideoOptions, wanted platenv1alpha1.VideoOptions, 
 		if t.text == "" {
 			continue
 		}
-		if *t.seconds, err = strconv.ParseFloat(t.text, 64); err != nil {
+		if *t.seconds, err = strconv.ParseFloat(string(t.text), 64); err != nil {
 			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.video.%s: '%s' must be a decimal number of seconds", t.field, t.text)
 		}
 	}
@@ -281,7 +278,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		if !ok {
 			continue
 		}
-		value, err := values.Read(values.Type(p.Type), given[key])
+		value, err := values.Read(typeOf(p), given[key])
 		if refused := (*values.Error)(nil); errors.As(err, &refused) {
 			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications.%s: %s must be %s", key, reconcile.Private(refused.Given), refused.Want)
@@ -307,6 +304,10 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 	return nil
 }
 
+func typeOf(p platenv1alpha1.Parameter) values.Type {
+	return values.Type(cmp.Or(p.Type, platenv1alpha1.ParameterText))
+}
+
 // Default returns the value of a parameter that no job gives; nil if it has none. The error says why the default does not fit the type.
 func Default(p platenv1alpha1.Parameter) (any, error) {
 	if p.Default == nil {
@@ -316,5 +317,5 @@ func Default(p platenv1alpha1.Parameter) (any, error) {
 	if err != nil {
 		return nil, errors.New("it is no JSON value")
 	}
-	return values.Read(values.Type(p.Type), value)
+	return values.Read(typeOf(p), value)
 }

@@ -237,7 +237,7 @@ func TestBuildRefusesWhatAFormatCannotHold(t *testing.T) {
 			template := newTemplate(1)
 			template.Spec.Pages[0].Width, template.Spec.Pages[0].Height = c.width, c.height
 			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
-				s.Output.Format, s.Output.Scale, s.Output.PDF, s.Output.ExtraSizes = c.format, c.scale, c.pdf, c.extra
+				s.Output.Format, s.Output.Scale, s.Output.PDF, s.Output.ExtraSizes = c.format, platenv1alpha1.NumberOrString(c.scale), c.pdf, c.extra
 			})
 			_, err := Build(t.Context(), job, template, DefaultLimits, configMaps{}.read)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -296,7 +296,9 @@ func TestBuildTakesTheFormatsOptions(t *testing.T) {
 		t.Errorf("%+v, %v", pdf, err)
 	}
 	for margin, want := range map[string]float64{"20": 20, "20px": 20, "2.54cm": 96, "25.4mm": 96, "0.5in": 48} {
-		task, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format, o.PDF.Margin = "pdf", margin })
+		task, err := build(func(o *platenv1alpha1.OutputSpec) {
+			o.Format, o.PDF.Margin = "pdf", platenv1alpha1.NumberOrString(margin)
+		})
 		if err != nil || task.PDF.Margin < want-0.001 || task.PDF.Margin > want+0.001 {
 			t.Errorf("%s: %v, %v", margin, task.PDF.Margin, err)
 		}

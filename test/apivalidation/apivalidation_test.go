@@ -78,6 +78,9 @@ func TestRefusals(t *testing.T) {
 		"format of other case":      {"RenderJob", job + "output: {format: PNG}", `spec.output.format: Unsupported value: "PNG"`},
 		"scale too small":           {"RenderJob", job + `output: {scale: "0.05"}`, "spec.output.scale: Invalid value"},
 		"scale too large":           {"RenderJob", job + `output: {scale: "11"}`, "must be a decimal number from 0.1 to 10"},
+		"scale too large, a number": {"RenderJob", job + `output: {scale: 11}`, "must be a decimal number from 0.1 to 10"},
+		"duration too long":         {"RenderJob", job + `output: {format: mp4, video: {duration: 7200}}`, "must be a decimal number of seconds, at least 0.1"},
+		"one connection twice":      {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox, name: ''}]", "each connection must be named once"},
 		"scale no number":           {"RenderJob", job + `output: {scale: "big"}`, "spec.output.scale"},
 		"quality 0":                 {"RenderJob", job + "output: {quality: 0}", "spec.output.quality"},
 		"quality 101":               {"RenderJob", job + "output: {quality: 101}", "spec.output.quality: Invalid value"},
@@ -122,7 +125,7 @@ func TestRefusals(t *testing.T) {
 		"fileName control":          {"RenderJob", job + `output: {fileName: "a\nb"}`, "must not contain a backslash or a control character"},
 		"other connection":          {"RenderJob", job + "connections: [{type: email, provider: dropbox}]", `spec.connections[0].type: Unsupported value: "email"`},
 		"unknown provider":          {"RenderJob", job + "connections: [{type: storage, provider: box}]", `provider: Unsupported value: "box": supported values: "dropbox"`},
-		"connection twice":          {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox}]", "uplicate"},
+		"connection twice":          {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox}]", "each connection must be named once"},
 		"modifications a list":      {"RenderJob", job + "modifications: [1]", "spec.modifications"},
 		"no template":               {"RenderJob", "output: {format: png}", "spec.templateRef"},
 		"folder without slash":      {"RenderJob", job + "connections: [{type: storage, provider: dropbox, folder: Marketing}]", "spec.connections[0].folder: Invalid value"},
@@ -161,7 +164,7 @@ func TestRefusals(t *testing.T) {
 - {name: b, width: 1, height: 1, html: x, id: a1b2c3d4-5e6f-7890-abcd-ef1234567890}`, "page ids must be unique in the template",
 		},
 		"page id no UUID":   {"RenderTemplate", "pages: [{name: a, width: 1, height: 1, html: x, id: front}]", "spec.pages[0].id"},
-		"parameter unknown": {"RenderTemplate", template + "parameters: [{name: a, type: date}]", "spec.parameters[0].type: Unsupported value"},
+		"parameter unknown": {"RenderTemplate", template + "parameters: [{name: a, type: shape}]", "spec.parameters[0].type: Unsupported value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := apply(t, tc.kind, tc.spec)
@@ -201,24 +204,11 @@ func TestPreviewsHaveTheSameDefaults(t *testing.T) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, applied); err != nil {
 		t.Fatal(err)
 	}
-	appliedTemplate, defaultedTemplate := &platenv1alpha1.RenderTemplate{}, &platenv1alpha1.RenderTemplate{}
-	object, err = apply(t, "RenderTemplate", template+"parameters: [{name: headline}]")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, appliedTemplate); err != nil {
-		t.Fatal(err)
-	}
-	defaultedTemplate.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline"}}
-	task.SetDefaults(defaulted, defaultedTemplate)
+	task.SetDefaults(defaulted)
 	// An option that is false by default may be left out.
 	applied.Spec.Output.Transparent = nil
-	appliedTemplate.Spec.Parameters[0].Required = nil
 	if !equality.Semantic.DeepEqual(applied.Spec.Output, defaulted.Spec.Output) {
 		t.Errorf("output: the API server has %+v, package task %+v", applied.Spec.Output, defaulted.Spec.Output)
-	}
-	if !equality.Semantic.DeepEqual(appliedTemplate.Spec.Parameters, defaultedTemplate.Spec.Parameters) {
-		t.Errorf("parameters: the API server has %+v, package task %+v", appliedTemplate.Spec.Parameters, defaultedTemplate.Spec.Parameters)
 	}
 }
 
@@ -231,6 +221,10 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 		"webm, trimmed": {"RenderJob", job + `output: {format: webm, video: {trimStart: "0", trimEnd: "3600", combinePages: true, pageTransition: fade, pageTransitionDuration: "0.5"}}`},
 		"cmyk":          {"RenderJob", job + `output: {format: pdf, pdf: {colorMode: cmyk}}`},
 		"long film":     {"RenderJob", job + `output: {format: mp4, size: story, video: {duration: "90.5"}}`},
+		"numbers":       {"RenderJob", job + "output: {format: mp4, scale: 2, video: {duration: 3, trimStart: 1, trimEnd: 3}}"},
+		"a margin":      {"RenderJob", job + "output: {format: pdf, pdf: {margin: 2}}"},
+		"a team space":  {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: 123456, cred", 1)},
+		"two of one":    {"RenderJob", job + "connections: [{type: storage, provider: dropbox, name: a}, {type: storage, provider: dropbox, name: b}]"},
 		"no upload":     {"RenderJob", job + "connections: []"},
 		"root folder":   {"StorageConnection", connection + "defaultFolder: /"},
 		"from a ConfigMap": {

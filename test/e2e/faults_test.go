@@ -40,7 +40,7 @@ func (w *workspace) slowTemplate(ctx context.Context, name string, takes time.Du
 // film returns a job whose render takes several seconds.
 func (w *workspace) film(name, duration string, change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
 	return w.job(name, func(j *platenv1alpha1.RenderJob) {
-		j.Spec.Output = platenv1alpha1.OutputSpec{Format: "mp4", Scale: "2", Video: platenv1alpha1.VideoOptions{Duration: duration}}
+		j.Spec.Output = platenv1alpha1.OutputSpec{Format: "mp4", Scale: "2", Video: platenv1alpha1.VideoOptions{Duration: platenv1alpha1.NumberOrString(duration)}}
 		change(j)
 	})
 }

@@ -170,7 +170,7 @@ func TestRenderAndFetch(t *testing.T) {
 	}
 	output := job.Spec.Output
 	wantFlags := flags{Scale: "2", FileName: "summer", Pages: []int32{1, 2}, Folder: "/Summer", TTL: 3600}
-	gotFlags := flags{output.Scale, string(output.FileName), output.Pages, job.Spec.Connections[0].Folder, *job.Spec.TTLSecondsAfterFinished}
+	gotFlags := flags{string(output.Scale), string(output.FileName), output.Pages, job.Spec.Connections[0].Folder, *job.Spec.TTLSecondsAfterFinished}
 	if diff := cmp.Diff(wantFlags, gotFlags); diff != "" || !strings.HasPrefix(job.Name, "banner-") {
 		t.Errorf("job %s: %s", job.Name, diff)
 	}

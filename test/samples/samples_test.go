@@ -137,8 +137,8 @@ func TestSamplesRender(t *testing.T) {
 
 func modifications(t *testing.T, s sample) map[string]any {
 	t.Helper()
-	job, copied := s.job.DeepCopy(), s.template.DeepCopy()
-	task.SetDefaults(job, copied)
+	job := s.job.DeepCopy()
+	task.SetDefaults(job)
 	values := map[string]any{}
 	if err := json.Unmarshal(job.Spec.Modifications.Raw, &values); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestReadmeShowsTheSamples(t *testing.T) {
 	samples := read(t)
 	still := func(scale string) func(*platenv1alpha1.OutputSpec) {
 		return func(o *platenv1alpha1.OutputSpec) {
-			*o = platenv1alpha1.OutputSpec{Format: platenv1alpha1.FormatPNG, Scale: scale}
+			*o = platenv1alpha1.OutputSpec{Format: platenv1alpha1.FormatPNG, Scale: platenv1alpha1.NumberOrString(scale)}
 		}
 	}
 	for name, test := range map[string]struct {
