@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -306,18 +307,36 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	}
 }
 
-// The API server accepts each object of the chart and of config/, and knows each of their fields.
-func TestAPIServerAcceptsManifests(t *testing.T) {
-	config, stop, err := testenv.Start()
+// apiServer starts the API server that the tests share, which TestMain stops.
+func apiServer(t *testing.T) *rest.Config {
+	t.Helper()
+	config, err := startServer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	}()
-	c, err := client.New(config, client.Options{})
+	return config
+}
+
+var (
+	stopServer  = func() error { return nil }
+	startServer = sync.OnceValues(func() (config *rest.Config, err error) {
+		config, stopServer, err = testenv.Start()
+		return config, err
+	})
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := stopServer(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// The API server accepts each object of the chart and of config/, and knows each of their fields.
+func TestAPIServerAcceptsManifests(t *testing.T) {
+	c, err := client.New(apiServer(t), client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

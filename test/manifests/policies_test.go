@@ -17,21 +17,11 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
-
-	"github.com/platen-dev/platen/test/testenv"
 )
 
 // The sample policies of config/policies refuse and allow what their comments say.
 func TestPolicies(t *testing.T) {
-	config, stop, err := testenv.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	config := apiServer(t)
 	admin, err := client.New(config, client.Options{})
 	if err != nil {
 		t.Fatal(err)
