@@ -280,6 +280,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 		}
 		return reconcile.Waiting(wait.Reason, 0, "%s", wait.Message)
 	}
+	s.cache = r.cacheResult(s)
 	s.files = rename(s.job, validFiles(s.manifest.Files), len(s.manifest.Files))
 	for _, f := range s.files {
 		s.pages = append(s.pages, platenv1alpha1.RenderedPage{

@@ -111,7 +111,7 @@ var _ = Describe("Dynamic URLs", func() {
 		Expect(wrong.Load()).To(BeZero())
 		jobs := w.jobs(ctx)
 		Expect(jobs).To(HaveLen(keys))
-		Expect(jobs[0].Spec.Connections).To(HaveLen(0))
+		Expect(jobs[0].Spec.Connections).To(BeEmpty())
 		Expect(jobs[0].Spec.Connections).NotTo(BeNil(), "an upload to every automatic connection")
 		Expect(string(jobs[0].Spec.Modifications.Raw)).To(And(ContainSubstring(`"headline":"Größe `), ContainSubstring(`"n":"1.50"`)))
 		Expect(*jobs[0].Spec.TTLSecondsAfterFinished).To(BeEquivalentTo(7200))

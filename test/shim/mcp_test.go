@@ -75,7 +75,7 @@ var _ = Describe("The MCP endpoint", func() {
 		Eventually(func(g Gomega) {
 			listed, err := session.ListTools(ctx, nil)
 			g.Expect(err).NotTo(HaveOccurred())
-			names, schemas := []string{}, map[string]map[string]any{}
+			names, schemas := make([]string, 0, len(listed.Tools)), map[string]map[string]any{}
 			for _, tool := range listed.Tools {
 				names = append(names, tool.Name)
 				schemas[tool.Name], _ = tool.InputSchema.(map[string]any)
