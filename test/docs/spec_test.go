@@ -175,3 +175,40 @@ func constantValue(t *testing.T, constant *ast.ValueSpec) string {
 	}
 	return value
 }
+
+// Every reason that the API declares has a line in the page on troubleshooting.
+func TestTroubleshootingNamesEveryReason(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs/operations/troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "api/v1alpha1/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := 0
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || !strings.HasSuffix(spec.Names[0].Name, "Reason") || len(spec.Values) != 1 {
+				return true
+			}
+			literal, ok := spec.Values[0].(*ast.BasicLit)
+			if !ok {
+				return true
+			}
+			reasons++
+			if value, err := strconv.Unquote(literal.Value); err != nil || !strings.Contains(string(page), "`"+value+"`") {
+				t.Errorf("docs/operations/troubleshooting.md has no line for %s", literal.Value)
+			}
+			return true
+		})
+	}
+	if reasons < 25 {
+		t.Errorf("found %d reasons", reasons)
+	}
+}
