@@ -4,16 +4,42 @@
 package main
 
 import (
+	"unique"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// trim drops from a cached object what no controller reads: its managed fields and kubectl's copy of what was applied, which is as large as the
-// object. The controllers write status only, so that the API server keeps both.
+// trim drops from a cached object what no controller reads: its managed fields, kubectl's copy of what was applied, which is as large as the
+// object, and the spec of pods. The controllers write status only, and no status of pods, so that the API server keeps it all.
 func trim(object any) (any, error) {
 	if accessor, err := meta.Accessor(object); err == nil { // else it tells of an object that is gone
 		accessor.SetManagedFields(nil)
 		delete(accessor.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
 	}
+	switch o := object.(type) {
+	case *corev1.Pod:
+		o.Spec = corev1.PodSpec{}
+	case *platenv1alpha1.RenderJob:
+		share(o)
+	}
 	return object, nil
+}
+
+// share lets the cached jobs share the strings that most of them have: ten thousand jobs would have as many copies of each.
+func share(job *platenv1alpha1.RenderJob) {
+	one := func(s *string) { *s = unique.Make(*s).Value() }
+	one(&job.Namespace)
+	one(&job.Spec.TemplateRef.Name)
+	for i := range job.Status.Conditions {
+		c := &job.Status.Conditions[i]
+		one(&c.Type)
+		one(&c.Reason)
+		one(&c.Message)
+	}
+	for i := range job.Status.Pages {
+		one(&job.Status.Pages[i].PageID)
+	}
 }

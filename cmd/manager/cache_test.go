@@ -5,8 +5,11 @@ package main
 
 import (
 	"maps"
+	"strings"
 	"testing"
+	"unsafe"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -26,8 +29,37 @@ func TestTrimKeepsWhatControllersRead(t *testing.T) {
 	if job.ManagedFields != nil || !maps.Equal(job.Annotations, map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}) || job.Name != "summer" {
 		t.Errorf("got %+v", job.ObjectMeta)
 	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}, Spec: corev1.PodSpec{NodeName: "node"}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+	if _, err := trim(pod); err != nil || pod.Spec.NodeName != "" || pod.Status.Phase != corev1.PodRunning || pod.Name != "pod" {
+		t.Errorf("got %+v, %v", pod, err)
+	}
 	gone := cache.DeletedFinalStateUnknown{Key: "ns/name"}
 	if got, err := trim(gone); err != nil || got != gone {
 		t.Errorf("an object that is gone: %v, %v", got, err)
+	}
+}
+
+func TestTrimLetsJobsShareTheirWords(t *testing.T) {
+	job := func() *platenv1alpha1.RenderJob {
+		return &platenv1alpha1.RenderJob{
+			ObjectMeta: metav1.ObjectMeta{Namespace: strings.Clone("marketing")},
+			Status: platenv1alpha1.RenderJobStatus{
+				Conditions: []metav1.Condition{{Type: strings.Clone("Ready"), Reason: strings.Clone("Succeeded"), Message: strings.Clone("rendered")}},
+				Pages:      []platenv1alpha1.RenderedPage{{PageID: strings.Clone("front")}},
+			},
+		}
+	}
+	a, b := job(), job()
+	for _, j := range []*platenv1alpha1.RenderJob{a, b} {
+		if _, err := trim(j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(job(), a); diff != "" {
+		t.Errorf("the job has changed (-want +got):\n%s", diff)
+	}
+	if unsafe.StringData(a.Status.Conditions[0].Message) != unsafe.StringData(b.Status.Conditions[0].Message) ||
+		unsafe.StringData(a.Namespace) != unsafe.StringData(b.Namespace) {
+		t.Error("two jobs have a copy each")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"time"
 
 	// Drivers of the buckets that --content-store may name. The driver of gs:// is one of our packages.
@@ -102,7 +103,14 @@ func main() {
 	}
 }
 
+// gcPercent is how much the heap may grow, in percent of what is in use, until garbage is collected. The default of Go, 100, saves little time
+// here and costs a third more memory.
+const gcPercent = 50
+
 func run(ctx context.Context, o options) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))

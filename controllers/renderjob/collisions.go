@@ -35,7 +35,14 @@ const (
 type spellings struct {
 	mu    sync.Mutex
 	jobs  map[types.NamespacedName]spelled
-	names map[name]map[string][]spelled
+	names map[name][]spelling
+}
+
+// spelling has the jobs that spell a name in one way, from the oldest to the youngest. Most names have one spelling and one job, so that a map
+// would take more memory than all else.
+type spelling struct {
+	text string
+	jobs []spelled
 }
 
 // name of a file without regard to case and to the normal form of Unicode.
@@ -71,16 +78,22 @@ func (s *spellings) set(object client.Object) {
 		s.drop(known)
 	}
 	if s.jobs == nil {
-		s.jobs, s.names = map[types.NamespacedName]spelled{}, map[name]map[string][]spelled{}
+		s.jobs, s.names = map[types.NamespacedName]spelled{}, map[name][]spelling{}
 	}
 	s.jobs[entry.key] = entry
 	all := s.names[entry.name()]
-	if all == nil {
-		all = map[string][]spelled{}
-		s.names[entry.name()] = all
+	i := spellingOf(all, entry.spelling)
+	if i < 0 {
+		s.names[entry.name()] = append(all, spelling{entry.spelling, []spelled{entry}})
+		return
 	}
-	at, _ := slices.BinarySearchFunc(all[entry.spelling], entry, byAge)
-	all[entry.spelling] = slices.Insert(all[entry.spelling], at, entry)
+	at, _ := slices.BinarySearchFunc(all[i].jobs, entry, byAge)
+	all[i].jobs = slices.Insert(all[i].jobs, at, entry)
+}
+
+// spellingOf returns the index of a spelling, -1 if there is none.
+func spellingOf(all []spelling, text string) int {
+	return slices.IndexFunc(all, func(s spelling) bool { return s.text == text })
 }
 
 // remove forgets a job that is gone.
@@ -96,11 +109,16 @@ func (s *spellings) remove(key types.NamespacedName) {
 func (s *spellings) drop(entry spelled) {
 	delete(s.jobs, entry.key)
 	all := s.names[entry.name()]
-	if at, ok := slices.BinarySearchFunc(all[entry.spelling], entry, byAge); ok {
-		all[entry.spelling] = slices.Delete(all[entry.spelling], at, at+1)
+	i := spellingOf(all, entry.spelling)
+	if i < 0 {
+		return
 	}
-	if len(all[entry.spelling]) == 0 {
-		delete(all, entry.spelling)
+	if at, ok := slices.BinarySearchFunc(all[i].jobs, entry, byAge); ok {
+		all[i].jobs = slices.Delete(all[i].jobs, at, at+1)
+	}
+	if len(all[i].jobs) == 0 {
+		all = slices.Delete(all, i, i+1)
+		s.names[entry.name()] = all
 	}
 	if len(all) == 0 {
 		delete(s.names, entry.name())
@@ -113,8 +131,8 @@ func (s *spellings) others(job *platenv1alpha1.RenderJob) (keys []types.Namespac
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []spelled
-	for _, jobs := range s.names[mine.name()] {
-		found = append(found, jobs[:min(len(jobs), maxOfSpelling)]...)
+	for _, spelling := range s.names[mine.name()] {
+		found = append(found, spelling.jobs[:min(len(spelling.jobs), maxOfSpelling)]...)
 	}
 	slices.SortFunc(found, byAge)
 	for _, other := range found[:min(len(found), maxCompared)] {

@@ -143,7 +143,7 @@ func sooner(a, b time.Duration) time.Duration {
 // keep shows the pool a namespace's render pods and does what the pool decides. It returns when to do so again, 0 for never.
 func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, configured bool) (after time.Duration, err error) {
 	pods := &corev1.PodList{}
-	if err := r.Client.List(ctx, pods, client.InNamespace(namespace), Selector); err != nil {
+	if err := r.Client.List(ctx, pods, client.InNamespace(namespace), Selector, client.UnsafeDisableDeepCopy); err != nil {
 		return 0, fmt.Errorf("listing render pods: %w", err)
 	}
 	views := make([]pool.PodView, 0, len(pods.Items))

@@ -178,26 +178,31 @@ func (m *Manager) Stop(signal syscall.Signal) error {
 	return m.output.Close()
 }
 
-// Resident returns the resident memory of the process and its peak, in MiB.
-func (m *Manager) Resident() (now, peak float64, err error) {
+// Memory of a process in MiB.
+type Memory struct {
+	// Resident is what the process has in memory: Anonymous, and pages of its binary, which the kernel can drop. Peak is the most that was resident.
+	Resident, Anonymous, Peak float64
+}
+
+// Memory returns the memory of the process.
+func (m *Manager) Memory() (memory Memory, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.process.Process.Pid))
 	if err != nil {
-		return 0, 0, err
+		return Memory{}, err
 	}
+	fields := map[string]*float64{"VmRSS:": &memory.Resident, "RssAnon:": &memory.Anonymous, "VmHWM:": &memory.Peak}
 	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
+		words := strings.Fields(line)
+		if len(words) < 2 || fields[words[0]] == nil {
 			continue
 		}
-		kib, _ := strconv.ParseFloat(fields[1], 64) // 0 for other lines
-		switch fields[0] {
-		case "VmRSS:":
-			now = kib / 1024
-		case "VmHWM:":
-			peak = kib / 1024
+		kib, err := strconv.ParseFloat(words[1], 64)
+		if err != nil {
+			return Memory{}, fmt.Errorf("memory of %s: %w", m.Name, err)
 		}
+		*fields[words[0]] = kib / 1024
 	}
-	return now, peak, nil
+	return memory, nil
 }
 
 // CPU returns the CPU time that the process has used.
