@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"gocloud.dev/blob"
@@ -121,6 +122,9 @@ func (s *Store) Inspect(ctx context.Context, ref Ref, attempt int, f file.File) 
 	return hashes.describe(f), nil
 }
 
+// copyBuffers has buffers for files on their way into the store.
+var copyBuffers = sync.Pool{New: func() any { return new(make([]byte, 32<<10)) }}
+
 // put stores an object whole or not at all.
 func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64, options blob.WriterOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -130,7 +134,10 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64
 	if err != nil {
 		return writeError(key, err)
 	}
-	n, err := io.Copy(w, io.LimitReader(r, maxBytes+1))
+	buffer := copyBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // it has no others
+	defer copyBuffers.Put(buffer)
+	// Without the methods that io.CopyBuffer prefers, which take a new buffer for each file.
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.LimitReader(r, maxBytes+1)}, *buffer)
 	if err == nil && n > maxBytes {
 		err = ErrTooLarge
 	}

@@ -217,7 +217,7 @@ func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) 
 
 // send answers a poll with a task. A pod that did not receive it polls again and takes it again.
 func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Task) {
-	s.log(a).Info("Assigned RenderJob to render pod", "timeout", a.Timeout)
+	s.Log.Info("Assigned RenderJob to render pod", append(about(a), "timeout", a.Timeout)...)
 	failpoint.Hit("dispatch.after-assign-before-answer")
 	w.Header().Set("Content-Type", "application/json")
 	err := json.NewEncoder(w).Encode(wire.Assignment{
@@ -380,15 +380,20 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	}
 	err = s.Pool.Finish(pod, task, nil)
 	if err == nil {
-		s.log(assignment).Info("Render pod rendered RenderJob", "files", len(manifest.Files), "duration", s.elapsed(assignment))
+		s.Log.Info("Render pod rendered RenderJob", append(about(assignment), "files", len(manifest.Files), "duration", s.elapsed(assignment))...)
 	}
 	s.respond(w, err)
 }
 
-// log returns a logger with the job and the pod of an assignment. It has nothing of the job's content.
-func (s *Server) log(a *pool.Assignment) logr.Logger {
-	return s.Log.WithValues("namespace", a.Key.Namespace, "name", a.Key.Name, "uid", a.UID, "revision", a.Revision, "pod", a.PodName, "attempt", a.Attempts)
+// about returns what the log says of an assignment: its job and its pod, and nothing of the job's content.
+func about(a *pool.Assignment) []any {
+	return []any{
+		"namespace", a.Key.Namespace, "name", a.Key.Name, "uid", string(a.UID), "revision", a.Revision, "pod", a.PodName, "attempt", a.Attempts,
+	}
 }
+
+// log returns a logger for what is rarely logged of an assignment. A logger with values of its own costs more than a line.
+func (s *Server) log(a *pool.Assignment) logr.Logger { return s.Log.WithValues(about(a)...) }
 
 // elapsed returns the time since the pod took the task.
 func (s *Server) elapsed(a *pool.Assignment) time.Duration {
