@@ -268,10 +268,10 @@ func (r *Reconciler) configMapValue(ctx context.Context, namespace string, ref p
 // collect waits for the pool and reads what was rendered.
 func (r *Reconciler) collect(_ context.Context, s *scope) error {
 	if s.manifest == nil {
-		switch s.state.Phase {
-		case pool.Failed:
+		if s.state.Phase == pool.Failed {
 			return renderFailure(s.state.Failure)
-		case pool.Rendering:
+		}
+		if s.state.Phase == pool.Rendering {
 			return reconcile.Waiting(platenv1alpha1.RenderingReason, 0, "render pod %s is rendering", s.state.PodName)
 		}
 		wait := s.state.Wait

@@ -103,7 +103,7 @@ var _ = Describe("A RenderJob", func() {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		job := w.run(ctx, w.job("card", func(j *platenv1alpha1.RenderJob) {
-			j.Spec.Output.Size, j.Spec.Output.ExtraSizes = "300x100", []platenv1alpha1.PageSize{"instagram-story", "64x32"}
+			j.Spec.Output.Size, j.Spec.Output.ExtraSizes = "300x100", []platenv1alpha1.PageSize{"instagram-story", "200x80"}
 		}))
 		w.expectDelivered(ctx, job)
 		got := map[string]string{}
@@ -117,7 +117,7 @@ var _ = Describe("A RenderJob", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect([]int{picture.Width, picture.Height}).To(Equal([]int{int(page.Width), int(page.Height)}))
 		}
-		Expect(got).To(Equal(map[string]string{"": "/Renders/card.png", "instagram-story": "/Renders/card_instagram-story.png", "64x32": "/Renders/card_64x32.png"}))
+		Expect(got).To(Equal(map[string]string{"": "/Renders/card.png", "instagram-story": "/Renders/card_instagram-story.png", "200x80": "/Renders/card_200x80.png"}))
 		Expect(job.Status.Pages[0].Width).To(BeEquivalentTo(300))
 		Expect(job.Status.RenderedPages).To(HaveValue(BeEquivalentTo(1)))
 	})

@@ -320,7 +320,7 @@ var _ = Describe("The REST shim", func() {
 		expect(http.StatusUnauthorized, "made-up", request)
 		expect(http.StatusForbidden, bearer, request, "X-Workspace", other.namespace)
 		expect(http.StatusForbidden, reader, request)
-		expect(http.StatusNotFound, bearer, `{"templateId":99}`)
+		expect(http.StatusForbidden, bearer, `{"templateId":99}`)
 		expect(http.StatusBadRequest, bearer, `{"templateId":"card","response":{"scale":"big"}}`)
 		expect(http.StatusBadRequest, bearer, `{"templateId":"card","response":{"format":"bmp"}}`)
 		expect(http.StatusBadRequest, bearer, `{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a/../b"}]}`)
