@@ -68,9 +68,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return errors.New("rendertemplate: every field of the Reconciler must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Check"
-	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderTemplate{}, idIndex, func(o client.Object) []string {
-		return idOf(o)
-	})
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderTemplate{}, idIndex, idOf)
 	if err != nil {
 		return err
 	}

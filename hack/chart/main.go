@@ -142,7 +142,7 @@ func (p *properties) UnmarshalJSON(data []byte) error {
 		if err := decoder.Decode(&value); err != nil {
 			return err
 		}
-		*p = append(*p, property{name.(string), value})
+		*p = append(*p, property{fmt.Sprint(name), value})
 	}
 	return nil
 }

@@ -4,7 +4,7 @@
 package reconcile
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,7 +14,7 @@ func TestChangesBlockNobodyBeforeTheControllerStarts(t *testing.T) {
 	var c Changes
 	for range 2 {
 		for i := range 10_000 {
-			c.Changed(types.NamespacedName{Namespace: "a", Name: fmt.Sprint(i)})
+			c.Changed(types.NamespacedName{Namespace: "a", Name: strconv.Itoa(i)})
 		}
 	}
 	q := newFairQueue(t)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,7 +101,8 @@ func helm(t *testing.T, args ...string) (stdout []byte, err error) {
 // render returns the objects of a release with values such as shim.replicas=2.
 func render(t *testing.T, values ...string) objects {
 	t.Helper()
-	args := []string{"template", "platen", "--namespace", "platen-system"}
+	args := make([]string, 0, 4+2*len(values))
+	args = append(args, "template", "platen", "--namespace", "platen-system")
 	for _, value := range values {
 		args = append(args, "--set-json", value)
 	}
@@ -147,10 +149,7 @@ func TestCRDsAndFilesOutliveTheRelease(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	want := []string{"PersistentVolumeClaim/platen-content"}
-	for name := range build(t, "config/crd") {
-		want = append(want, name)
-	}
+	want := append(slices.Collect(maps.Keys(build(t, "config/crd"))), "PersistentVolumeClaim/platen-content")
 	slices.Sort(want)
 	if got := kept(render(t)); !slices.Equal(got, want) {
 		t.Errorf("kept are %v, want %v", got, want)

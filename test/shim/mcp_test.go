@@ -93,7 +93,7 @@ var _ = Describe("The MCP endpoint", func() {
 		Expect(result.Content[1]).To(HaveField("MIMEType", "image/jpeg"))
 		Expect(result.Content[2]).To(HaveField("Data", []byte(picture(1))))
 		Expect(string(job.Spec.Modifications.Raw)).To(Equal(`{"headline":"Hello"}`))
-		Expect(job.Spec.Output.Scale).To(Equal("2"))
+		Expect(job.Spec.Output.Scale).To(BeEquivalentTo("2"))
 
 		Expect(use(ctx, session, "render", map[string]any{"template": "25", "modifications": map[string]any{"headline": "x"}}).Content).To(HaveLen(3))
 		again, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "get_job", Arguments: map[string]any{"id": job.Name}})
