@@ -333,7 +333,7 @@ func TestWithoutScripts(t *testing.T) {
 	if status != http.StatusSeeOther || header.Get("Location") != "/ui/renders/"+job.Name {
 		t.Errorf("answered %d %s", status, header.Get("Location"))
 	}
-	want := []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Name: new(""), Folder: "/Marketing"}}
+	want := []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Folder: "/Marketing"}}
 	if diff := cmp.Diff(want, job.Spec.Connections); diff != "" || job.Spec.Output.Format != "webp" || job.Spec.Output.FileName != "hello" {
 		t.Errorf("%+v %s", job.Spec.Output, diff)
 	}

@@ -31,7 +31,7 @@ func TestReportsOfPagesAreBounded(t *testing.T) {
 		"too long":         {`{"unused":["` + strings.Repeat("x", maxReport) + `"]}`, report{}},
 		"too long a title": {`{"warnings":[{"title":"` + long + `","details":"` + long + `"}]}`, report{Warnings: []render.Warning{{Title: long[:maxTitle], Details: long[:maxDetails]}}}},
 	} {
-		if diff := cmp.Diff(c.want, readReport(c.text)); diff != "" {
+		if diff := cmp.Diff(c.want, readReport(c.text), cmp.AllowUnexported(report{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
