@@ -119,14 +119,14 @@ func matches(header, etag string) bool {
 	return false
 }
 
-var dynamicName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif)$`)
+var dynamicName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif|webm)$`)
 
 // readDynamicURL returns what a dynamic URL asks for, once its signature is checked.
 func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	name := r.PathValue("name")
 	extension := dynamicName.FindStringSubmatch(name)
 	if extension == nil {
-		return nil, callers.Errorf(http.StatusNotFound, "the last part of the path must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4 or .gif")
+		return nil, callers.Errorf(http.StatusNotFound, "the last part of the path must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4, .gif or .webm")
 	}
 	if len(r.URL.RawQuery) > maxDynamicQuery {
 		return nil, callers.Errorf(http.StatusRequestURITooLong, "the query must have at most %d bytes", maxDynamicQuery)
@@ -349,7 +349,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		request.Name = template.Name + ".png"
 	}
 	if !dynamicName.MatchString(request.Name) {
-		return &FieldError{"name", "must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4 or .gif"}
+		return &FieldError{"name", "must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4, .gif or .webm"}
 	}
 	query, err := dynamicQuery(request.Modifications.RawMessage)
 	if err != nil {
