@@ -4,6 +4,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -360,4 +361,32 @@ func TestPostponedJobs(t *testing.T) {
 	if err := w.Postpone(id, "uid-a.1.1", ReasonContentStoreFull, ""); !errors.Is(err, ErrGone) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Idle pods of an earlier manager make room for a namespace that has none, as those of this manager do.
+func TestIdlePodsOfAnEarlierManagerMakeRoom(t *testing.T) {
+	w := newWorld(t)
+	w.Listen()
+	idle := []PodID{{"rich", "a", "a"}, {"rich", "b", "b"}}
+	w.ObservePods("rich", []PodView{{Name: "a", UID: "a", Started: true}, {Name: "b", UID: "b", Started: true}})
+	for _, id := range idle {
+		w.poll(id)
+	}
+	w.enqueue("job", 1)
+	ids := w.launch()
+	if len(ids) != 1 {
+		t.Fatalf("%d pods", len(ids))
+	}
+	for range 5 {
+		w.ObservePods("ns", []PodView{{Name: ids[0].Name, UID: ids[0].UID, Problem: Problem{ReasonUnschedulable, "no node has room"}}})
+		w.pass(1)
+		for _, id := range idle {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := w.Next(ctx, id); errors.Is(err, ErrRetire) {
+				return
+			}
+		}
+	}
+	t.Error("no idle pod makes room")
 }

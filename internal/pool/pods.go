@@ -52,7 +52,7 @@ type pod struct {
 	hash string
 	// unfit is true for a pod that must not take another task.
 	unfit bool
-	// foreign is true for a pod that this process did not launch: it may have a task of an earlier process.
+	// foreign is true for a pod that this process did not launch, until the pod polls: it may have a task of an earlier process.
 	foreign bool
 	// renders is how many tasks the pod has taken.
 	renders int
@@ -180,6 +180,7 @@ func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	if entry.state == starting && !entry.foreign {
 		p.options.Observer.Started(now.Sub(entry.created))
 	}
+	entry.foreign = false // it asks for a task, so it has none of an earlier process
 	if entry.job == nil && entry.state != idle {
 		entry.become(idle, now)
 	}
