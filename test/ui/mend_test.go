@@ -202,13 +202,14 @@ func TestKeyboardOnly(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
 	b.open("/ui/")
+	b.Holds(`document.activeElement.id === "token"`) // the browser moves the focus there after the page has loaded
 	b.Press(w.token + enter)
 	b.Sees("Where the renders of " + w.name)
 	b.tabTo("#appKey")
 	b.Press(appKey)
 	b.tabTo("#connect")
 	b.Press(enter)
-	b.Sees("allow")
+	b.Sees("Platen would like to")
 	b.tabTo("input[name=account]")
 	for range 100 { // the accounts of the other tests' people
 		if b.Press(kb.ArrowDown); b.Is(`document.activeElement.dataset.email === "` + w.email + `"`) {

@@ -257,6 +257,7 @@ func TestKeyboard(t *testing.T) {
 	w.template(t, "banner")
 	b.open("/ui/")
 	b.Holds(`document.activeElement.id === "token"`)
+	b.Holds(`document.activeElement.id === "token"`) // the browser moves the focus there after the page has loaded
 	b.Press(w.token + kb.Enter)
 	b.Sees("Where the renders of " + w.name)
 	b.Press(kb.Tab)
