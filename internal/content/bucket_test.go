@@ -105,6 +105,10 @@ func TestRedirectToTheBucket(t *testing.T) {
 	if resp := get(t, h, http.MethodHead, signer.URL(ref.Key(1, page(1)), "a.png", now), nil); resp.StatusCode != http.StatusOK || resp.ContentLength != 8000 {
 		t.Errorf("HEAD: HTTP %d, %d bytes", resp.StatusCode, resp.ContentLength)
 	}
+	direct := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "a.png", now), http.Header{file.DirectHeader: {"true"}, "Range": {"bytes=8-14"}})
+	if text := body(t, direct); direct.StatusCode != http.StatusPartialContent || text != "picture" {
+		t.Errorf("one that cannot reach the bucket: HTTP %d, %q", direct.StatusCode, text)
+	}
 	if resp := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(2)), "a.png", now), nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a file that is gone: HTTP %d", resp.StatusCode)
 	}

@@ -110,7 +110,7 @@ func contentType(key string) string {
 }
 
 // NewHandler returns the content server: GET and HEAD with ranges, for requests with a URL of the signer. It lists nothing. A store with
-// Options.Redirect answers a GET with the bucket's own URL of the file.
+// Options.Redirect answers a GET with the bucket's own URL of the file, unless the request has file.DirectHeader.
 func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+urlPath, func(w http.ResponseWriter, r *http.Request) {
@@ -124,7 +124,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			return
 		}
 		// A bucket's URL is for GET alone.
-		redirects := store.usage.options.Redirect && r.Method == http.MethodGet
+		redirects := store.usage.options.Redirect && r.Method == http.MethodGet && r.Header.Get(file.DirectHeader) == ""
 		var object *blob.Reader
 		if redirects {
 			err = store.redirect(w, r, key, file.Disposition(name))

@@ -34,6 +34,10 @@ func Disposition(name string) string {
 	return fmt.Sprintf(`inline; filename="%s"; filename*=UTF-8''%s`, plain.String(), escaped.String())
 }
 
+// DirectHeader is the header of requests of a content URL that are to be answered with the file, and not with the bucket's own URL of it:
+// their sender reaches the content server alone.
+const DirectHeader = "X-Platen-Direct"
+
 func isAlphanumeric(r rune) bool {
 	return '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -41,20 +42,14 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	if err := checkInline(job); err != nil {
 		return err
 	}
+	if len(job.Status.Pages) == 1 {
+		return s.sendFile(w, r, job.Status.Pages[0].ContentURL)
+	}
 	first, err := s.Open(r.Context(), job.Status.Pages[0].ContentURL)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = first.Body.Close() }()
-	if len(job.Status.Pages) == 1 {
-		for _, name := range []string{"Content-Type", "Content-Length", "Content-Disposition"} {
-			if value := first.Header.Get(name); value != "" {
-				w.Header().Set(name, value)
-			}
-		}
-		_, err = io.Copy(w, first.Body)
-		return err
-	}
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", file.Disposition(job.FileBaseName()+".zip"))
 	archive := zip.NewWriter(w)
@@ -76,6 +71,36 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 		}
 	}
 	return archive.Close()
+}
+
+// sendFile answers with a file, or with the part of it that the request's Range names. It keeps the headers that w has already; its ETag is
+// that of the file.
+func (s *Server) sendFile(w http.ResponseWriter, r *http.Request, contentURL string) error {
+	part, header := "", w.Header()
+	// If-Range asks for the whole file if it is another one (RFC 9110, 13.1.5).
+	if same := r.Header.Get("If-Range"); r.Method == http.MethodGet && (same == "" || same == header.Get("Etag")) {
+		part = r.Header.Get("Range")
+	}
+	resp, err := s.open(r.Context(), contentURL, part)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		header.Set("Content-Range", resp.Header.Get("Content-Range"))
+		return callers.Errorf(resp.StatusCode, "Range: the file has no such part")
+	}
+	for _, name := range []string{"Content-Type", "Content-Length", "Content-Disposition", "Content-Range", "Accept-Ranges"} {
+		if value := resp.Header.Get(name); value != "" && header.Get(name) == "" {
+			header.Set(name, value)
+		}
+	}
+	w.WriteHeader(resp.StatusCode)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err = io.Copy(w, resp.Body)
+	return err
 }
 
 // deliverInline answers with JSON that has the files as data URLs. No file is in memory as a whole: deliverInline encodes the JSON with
@@ -168,6 +193,11 @@ func checkInline(job *platenv1alpha1.RenderJob) error {
 
 // Open requests a file from the content store.
 func (s *Server) Open(ctx context.Context, contentURL string) (*http.Response, error) {
+	return s.open(ctx, contentURL, "")
+}
+
+// open is Open for a part of the file, which is a value of the header Range. The answer says whether it is the part.
+func (s *Server) open(ctx context.Context, contentURL, part string) (*http.Response, error) {
 	if !strings.HasPrefix(contentURL, strings.TrimSuffix(s.ContentURL, "/")+"/") {
 		return nil, callers.Errorf(http.StatusBadGateway, "the job's content URL does not begin with the content store's; compare --content-url of the shim and the manager")
 	}
@@ -175,11 +205,17 @@ func (s *Server) Open(ctx context.Context, contentURL string) (*http.Response, e
 	if err != nil {
 		return nil, fmt.Errorf("reading a file: %w", err)
 	}
+	request.Header.Set(file.DirectHeader, "true")
+	accepted := []int{http.StatusOK}
+	if part != "" {
+		request.Header.Set("Range", part)
+		accepted = append(accepted, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
+	}
 	resp, err := s.files.Do(request) //nolint:gosec // as above, and redirects are not followed
 	if err != nil {
 		return nil, callers.Errorf(http.StatusBadGateway, "the content store does not answer; the job's files are kept: try again")
 	}
-	if resp.StatusCode != http.StatusOK {
+	if !slices.Contains(accepted, resp.StatusCode) {
 		_ = resp.Body.Close()
 		return nil, callers.Errorf(http.StatusBadGateway, "the content store answers HTTP %d; the files may have been deleted", resp.StatusCode)
 	}

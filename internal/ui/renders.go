@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // galleryPage is the number of jobs on a page of the gallery.
@@ -318,6 +319,7 @@ func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source *url.U
 	if err != nil {
 		return err
 	}
+	request.Header.Set(file.DirectHeader, "true")
 	if part := r.Header.Get("Range"); part != "" {
 		request.Header.Set("Range", part)
 	}
