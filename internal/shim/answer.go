@@ -123,6 +123,7 @@ type Job struct {
 	Self      string            `json:"self" required:"true" description:"Path of this answer."`
 	CreatedAt time.Time         `json:"created_at" required:"true"`
 	Result    any               `json:"result,omitempty" description:"The answer of a synchronous request: OnePage or ManyPages."`
+	Metadata  any               `json:"metadata,omitempty" description:"The metadata of the request."`
 	Error     string            `json:"error,omitempty" description:"Why the render failed, or what a queued job waits for."`
 	ErrorCode string            `json:"error_code,omitempty" description:"The reason of the job's Ready condition."`
 	Webhook   *webhook.Delivery `json:"webhook,omitempty" description:"The state of the webhook."`
@@ -168,7 +169,7 @@ func failure(job *platenv1alpha1.RenderJob) (reason, message string, bad bool) {
 
 // describe returns a Job without its result.
 func describe(job *platenv1alpha1.RenderJob) Job {
-	body := Job{ID: job.Name, Status: status(job), Self: "/v1/studio/render-jobs/" + job.Name, CreatedAt: job.CreationTimestamp.UTC()}
+	body := Job{ID: job.Name, Status: status(job), Self: "/v1/studio/render-jobs/" + job.Name, CreatedAt: job.CreationTimestamp.UTC(), Metadata: metadata(job)}
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch body.Status {
 	case succeeded:
@@ -200,8 +201,18 @@ func report(job *platenv1alpha1.RenderJob) Job {
 // Ended tells whether a job has succeeded, failed or been canceled.
 func Ended(job *platenv1alpha1.RenderJob) bool { return describe(job).Finished }
 
-// WebhookBody returns the body of a webhook: that of GET /v1/studio/render-jobs/{id}, with URLs.
-func WebhookBody(job *platenv1alpha1.RenderJob) ([]byte, error) { return encode(report(job)) }
+// Event is the body of a webhook. Some receivers look for the job itself, others for the job in an event.
+type Event struct {
+	Event string `json:"event"`
+	Job
+	Again Job `json:"job"`
+}
+
+// WebhookBody returns the body of a webhook: that of GET /v1/studio/render-jobs/{id}, with URLs, and the same as an event.
+func WebhookBody(job *platenv1alpha1.RenderJob) ([]byte, error) {
+	body := report(job)
+	return encode(Event{"render_job.finished", body, body})
+}
 
 // WebhookKey returns the key that signs a workspace's webhooks.
 func WebhookKey(derive func(purpose string) []byte, namespace string) []byte {

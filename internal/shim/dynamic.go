@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -91,21 +90,10 @@ func (s *Server) openDynamicURL(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	content, err := s.Open(r.Context(), found.url)
-	if err != nil {
-		s.dynamic.pictures.Remove(wanted.key) // its job may have been deleted
-		return err
-	}
-	defer func() { _ = content.Body.Close() }()
-	header.Set("Content-Type", content.Header.Get("Content-Type"))
 	header.Set("Content-Disposition", file.Disposition(wanted.fileName))
-	if length := content.Header.Get("Content-Length"); length != "" {
-		header.Set("Content-Length", length)
+	if err = s.sendFile(w, r, found.url); err != nil {
+		s.dynamic.pictures.Remove(wanted.key) // its job may have been deleted
 	}
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	_, err = io.Copy(w, content.Body)
 	return err
 }
 
@@ -119,7 +107,8 @@ func matches(header, etag string) bool {
 	return false
 }
 
-var dynamicName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif|webm)$`)
+// dynamicName matches the names of files. Without an extension it is a png.
+var dynamicName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_ -]{0,99}|[A-Za-z0-9._ -]{0,99}\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif|webm))$`)
 
 // readDynamicURL returns what a dynamic URL asks for, once its signature is checked.
 func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
@@ -153,7 +142,7 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	}
 	current := template.Spec.DynamicURLs.KeyVersion
 	secrets := []string{s.dynamicSecret(template, current), s.dynamicSecret(template, current-1)}
-	if !signedurl.Verify(secrets, r.URL.EscapedPath(), query) {
+	if !signedurl.Verify(secrets, r.URL.EscapedPath(), signedPart(query)) {
 		return nil, errDynamic
 	}
 	if text := query.Get("expires"); text != "" {
@@ -161,11 +150,29 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 			return nil, errDynamic
 		}
 	}
-	return newTarget(template, name, platenv1alpha1.Format(extension[1]), query)
+	format := platenv1alpha1.FormatPNG
+	if extension[1] == "" {
+		name += ".png"
+	} else {
+		format = platenv1alpha1.Format(extension[1])
+	}
+	return newTarget(template, name, format, query)
 }
 
 // reserved are the parameters of a dynamic URL that are no modifications.
-var reserved = []string{"workspace", "templateId", "page", "expires", signedurl.Parameter}
+var reserved = []string{"workspace", "templateId", "page", "quality", "expires", "open", signedurl.Parameter}
+
+// signedPart returns the parameters that the signature covers: all but those that the parameter open names.
+func signedPart(query url.Values) url.Values {
+	open := strings.FieldsFunc(query.Get("open"), func(r rune) bool { return r == ',' })
+	signed := url.Values{}
+	for name, values := range query {
+		if slices.Contains(reserved, name) || !slices.Contains(open, name) {
+			signed[name] = values
+		}
+	}
+	return signed
+}
 
 func newTarget(template *platenv1alpha1.RenderTemplate, name string, format platenv1alpha1.Format, query url.Values) (*target, error) {
 	wanted := &target{template: template, fileName: name}
@@ -179,6 +186,11 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 		}
 		wanted.spec.Output.Pages = []int32{int32(page)} //nolint:gosec // at most the template's pages
 	}
+	quality, err := queryNumber(query.Get("quality"), "quality", 0, 100)
+	if err != nil {
+		return nil, err
+	}
+	wanted.spec.Output.Quality = int32(quality) //nolint:gosec // at most 100
 	modifications := map[string]any{}
 	for key, values := range query {
 		if slices.Contains(reserved, key) {
@@ -314,8 +326,10 @@ type DynamicURLRequest struct {
 	TemplateID    TemplateID `json:"templateId" required:"true"`
 	Modifications Object     `json:"modifications"`
 	Name          string     `json:"name,omitempty" description:"File name with an extension, which is the format. Default: the template's name and .png."`
-	Page          int32      `json:"page,omitempty" minimum:"1" description:"Default 1; a PDF has all pages by default."`
-	ExpiresAt     *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds. Default: never."`
+	Page          Whole      `json:"page,omitempty" minimum:"1" description:"Default 1; a PDF has all pages by default."`
+	Quality       Whole      `json:"quality,omitempty" minimum:"1" maximum:"100" description:"Default 90."`
+	Open          []string   `json:"open,omitempty" description:"Modifications that whoever has the URL may add or change: the signature does not cover them. Default: none."`
+	ExpiresAt     *Expiry    `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds, or never. Default: never."`
 }
 
 // DynamicURLAnswer is the answer to a DynamicURLRequest.
@@ -357,8 +371,13 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	}
 	query.Set("workspace", template.Namespace)
 	query.Set("templateId", template.Name)
-	if request.Page != 0 {
-		query.Set("page", strconv.Itoa(int(request.Page)))
+	for name, n := range map[string]Whole{"page": request.Page, "quality": request.Quality} {
+		if n != 0 {
+			query.Set(name, strconv.Itoa(int(n)))
+		}
+	}
+	if len(request.Open) > 0 {
+		query.Set("open", strings.Join(request.Open, ","))
 	}
 	if request.ExpiresAt != nil {
 		expires, _, err := expiry(request.ExpiresAt, time.Now(), 100*365*24*time.Hour)
@@ -368,7 +387,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
 	}
 	path := dynamicPath + url.PathEscape(request.Name)
-	query.Set(signedurl.Parameter, signedurl.Sign(s.dynamicSecret(template, template.Spec.DynamicURLs.KeyVersion), path, query))
+	query.Set(signedurl.Parameter, signedurl.Sign(s.dynamicSecret(template, template.Spec.DynamicURLs.KeyVersion), path, signedPart(query)))
 	encoded := query.Encode()
 	if len(encoded) > maxDynamicQuery || len(query) > maxDynamicParameters {
 		return &FieldError{"modifications", fmt.Sprintf("must have at most %d values, and %d bytes in a URL", maxDynamicParameters-len(reserved), maxDynamicQuery)}

@@ -38,6 +38,8 @@ const (
 	typeAnnotation = "platen.dev/response-type"
 	// sizesAnnotation holds response.extraSizes as a JSON list of NamedSize, in the order of the request.
 	sizesAnnotation = "platen.dev/extra-sizes"
+	// metadataAnnotation holds the request's metadata, as JSON.
+	metadataAnnotation = "platen.dev/request-metadata"
 	// warningsAnnotation holds the warnings about the request itself, as a JSON list.
 	warningsAnnotation = "platen.dev/request-warnings"
 )
@@ -70,6 +72,9 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		}
 		job.Annotations[sizesAnnotation] = string(text)
 	}
+	if r.Metadata.RawMessage != nil {
+		job.Annotations[metadataAnnotation] = string(r.Metadata.RawMessage)
+	}
 	if hook := cmp.Or(r.Webhook, r.WebhookURL); hook != "" {
 		job.Annotations[webhook.URLAnnotation] = hook
 	}
@@ -81,6 +86,14 @@ func requestWarnings(job *platenv1alpha1.RenderJob) (warnings []Warning) {
 	// Invalid JSON can only come from someone who may write the job, so ignoring it harms nobody else.
 	_ = json.Unmarshal([]byte(job.Annotations[warningsAnnotation]), &warnings)
 	return warnings[:min(len(warnings), maxWarnings)]
+}
+
+// metadata returns the metadata of the request; nil if there is none.
+func metadata(job *platenv1alpha1.RenderJob) any {
+	if text := json.RawMessage(job.Annotations[metadataAnnotation]); json.Valid(text) {
+		return text
+	}
+	return nil
 }
 
 // extraSizes returns the extra sizes of the request, or those of a job that comes from elsewhere.
@@ -116,11 +129,13 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 			Format:   platenv1alpha1.Format(r.Response.Format),
 			FileName: platenv1alpha1.FileName(r.Response.FileName),
 			Quality:  int32(r.Response.Quality),
-			Size:     platenv1alpha1.PageSize(plainSize(r.Response.Size)),
+			Size:     pageSize(r.Response),
 		},
 	}
 	for _, page := range r.Response.IncludePages {
-		s.Output.Pages = append(s.Output.Pages, int32(page))
+		if !slices.Contains(s.Output.Pages, int32(page)) {
+			s.Output.Pages = append(s.Output.Pages, int32(page))
+		}
 	}
 	if raw := r.Modifications.RawMessage; len(raw) > 0 && string(raw) != "null" {
 		s.Modifications = &apiextensionsv1.JSON{Raw: digits(raw)}
@@ -150,18 +165,27 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	return s
 }
 
+// pageSize returns the size of the pages.
+func pageSize(r ResponseOptions) platenv1alpha1.PageSize {
+	if r.Size == "" && r.Width != 0 {
+		return platenv1alpha1.PageSize(fmt.Sprintf("%dx%d", r.Width, r.Height))
+	}
+	return platenv1alpha1.PageSize(plainSize(r.Size))
+}
+
 // pdfSpec translates options. a has precedence.
 func pdfSpec(a, b PDFOptions) platenv1alpha1.PDFOptions {
 	return platenv1alpha1.PDFOptions{
 		Margin: platenv1alpha1.NumberOrString(cmp.Or(a.Margin, b.Margin)), RangeFrom: int32(cmp.Or(a.RangeFrom, b.RangeFrom)), RangeTo: int32(cmp.Or(a.RangeTo, b.RangeTo)),
-		DPI: int32(cmp.Or(a.DPI, b.DPI)), ColorMode: platenv1alpha1.ColorMode(strings.ToLower(cmp.Or(a.ColorMode, b.ColorMode))),
+		DPI: int32(cmp.Or(a.DPI, b.DPI)), ColorMode: platenv1alpha1.ColorMode(cmp.Or(a.ColorMode, b.ColorMode)),
+		Title: cmp.Or(a.Title, b.Title),
 	}
 }
 
 // videoSpec translates options. a has precedence. Of the transitions, only a fade between pages of one file remains.
 func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
 	v := platenv1alpha1.VideoOptions{
-		FPS: int32(cmp.Or(a.FPS, b.FPS)), Loop: cmp.Or(a.Loop, b.Loop), CombinePages: cmp.Or(a.CombinePages, b.CombinePages),
+		FPS: int32(cmp.Or(a.FPS, b.FPS)), Loop: (*bool)(cmp.Or(a.Loop, b.Loop)), CombinePages: (*bool)(cmp.Or(a.CombinePages, b.CombinePages)),
 	}
 	if duration := cmp.Or(a.Duration, b.Duration); duration != 0 {
 		v.Duration = platenv1alpha1.NumberOrString(duration.decimal(3))
@@ -206,7 +230,7 @@ func limitations(r Request) (warnings []Warning) {
 		warnings = append(warnings, Warning{
 			Title: fmt.Sprintf("Field 'videoOptions.pageTransition' was ignored: '%.100s' is not supported", transition), Details: "pages follow each other with a cut; use fade or none",
 		})
-	case !ptr.Deref(cmp.Or(a.CombinePages, b.CombinePages), false):
+	case !bool(ptr.Deref(cmp.Or(a.CombinePages, b.CombinePages), false)):
 		warnings = append(warnings, Warning{Title: "Field 'videoOptions.pageTransition' was ignored", Details: "each page has a file of its own; set videoOptions.combinePages"})
 	}
 	return warnings

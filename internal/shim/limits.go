@@ -132,7 +132,7 @@ func bodySize(r *http.Request) (int64, error) {
 	switch {
 	case r.ContentLength > maxBody:
 		return 0, callers.Errorf(http.StatusRequestEntityTooLarge, "the body must be at most %d bytes", maxBody)
-	case r.ContentLength >= 0:
+	case r.ContentLength >= 0 && r.Header.Get("Content-Encoding") == "":
 		return r.ContentLength, nil
 	default:
 		return maxBody, nil

@@ -26,6 +26,9 @@ const (
 	noSocial      = "Platen publishes to no social networks: upload through a connection, and publish from there or from a webhook"
 	noEditor      = "Platen's templates are HTML, not elements of an editor: apply a RenderTemplate with kubectl or from Git"
 	noVersions    = "Platen keeps no versions of a template: keep the RenderTemplate in Git"
+	noWorkflows   = "Platen runs no workflows: a RenderBatch renders many rows, and a RenderSchedule renders by the clock"
+	noSharing     = "templates are shared as their namespace is: give people a RoleBinding there"
+	noFolders     = "templates have no folders: use namespaces, and labels of the RenderTemplates"
 	noModels      = "no model is connected to Platen: make text, pictures and layouts before the render, and send them as modifications"
 )
 
@@ -35,6 +38,13 @@ var Missing = []MissingRoute{
 	{"/v1/brand-assets/", noBrandAssets},
 	{"/v1/social", noSocial},
 	{"/v1/social/", noSocial},
+	{"/v1/workflows", noWorkflows},
+	{"/v1/workflows/", noWorkflows},
+	{"/v1/studio/folders", noFolders},
+	{"/v1/studio/folders/", noFolders},
+	{"PATCH /v1/studio/templates/{id}/folder", noFolders},
+	{"GET /v1/studio/templates/{id}/share", noSharing},
+	{"POST /v1/studio/templates/{id}/share", noSharing},
 	{"POST /v1/studio/templates/create", noEditor},
 	{"POST /v1/studio/templates/bulk-create", noEditor},
 	{"PATCH /v1/studio/templates/{id}/update-modifications", noEditor},

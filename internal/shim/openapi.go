@@ -72,7 +72,7 @@ type (
 	templatesRequest struct {
 		workspaceHeader
 		Page   int    `query:"page" minimum:"1" default:"1"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"40" default:"10"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10"`
 		Search string `query:"search" description:"Part of the name."`
 	}
 	templateRequest struct {

@@ -82,7 +82,7 @@ func bodyField(f reflect.StructField, name string) []field {
 	switch {
 	case slices.Contains(options, kind) && strings.HasPrefix(name, "response."):
 		return []field{{"`" + name + "`", "supported", "As `" + strings.TrimPrefix(name, "response.") + "`, which wins."}}
-	case kind.Kind() == reflect.Struct && kind != reflect.TypeFor[Object]():
+	case kind.Kind() == reflect.Struct && !kind.Implements(reflect.TypeFor[exposer]()):
 		return fieldsOf(kind, name+".")
 	}
 	return []field{{"`" + name + "`", "supported", describeField(f)}}

@@ -145,10 +145,10 @@ func checkProviders(ctx context.Context, c caller, wanted []ConnectionOptions) e
 
 // cachePolicy reads the query's cache.
 func cachePolicy(text string) (platenv1alpha1.CachePolicy, error) {
-	switch text {
-	case "", "true":
+	switch strings.ToLower(text) {
+	case "", "true", "1":
 		return platenv1alpha1.CacheEnabled, nil
-	case "false":
+	case "false", "0":
 		return platenv1alpha1.CacheDisabled, nil
 	default:
 		return "", &FieldError{"cache", fmt.Sprintf("'%.100s' must be true or false", text)}
@@ -178,6 +178,7 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key typ
 func respondAccepted(w http.ResponseWriter, job *platenv1alpha1.RenderJob) error {
 	body := describe(job)
 	w.Header().Set("Location", body.Self)
+	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusAccepted, body)
 	return nil
 }

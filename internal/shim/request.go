@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"net/url"
 	"reflect"
 	"slices"
@@ -36,6 +35,7 @@ type RenderOptions struct {
 	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4, webm and gif. May also be in response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`
 	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name for webhook."`
+	Metadata      Metadata            `json:"metadata,omitempty"`
 	Source        string              `json:"source,omitempty" description:"The SDK's name; ignored."`
 	Publish       any                 `json:"publish,omitempty" warn:"Platen publishes to no social networks; upload through a connection, and publish from there or from a webhook"`
 }
@@ -47,6 +47,15 @@ type PDFOptions struct {
 	RangeTo   Whole  `json:"rangeTo,omitempty" description:"Last page that is printed."`
 	DPI       Whole  `json:"dpi,omitempty" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
 	ColorMode string `json:"colorMode,omitempty" enum:"rgb,cmyk" description:"Default rgb. The document is rgb for cmyk too, with a warning."`
+	Title     string `json:"title,omitempty" description:"Title of the document. Default: the template's name."`
+	pictureOptions
+}
+
+// pictureOptions are options of the public API that Platen does not have.
+type pictureOptions struct {
+	ImageFormat  any `json:"imageFormat,omitempty" warn:"pictures in a document stay as the page loads them"`
+	ImageQuality any `json:"imageQuality,omitempty" warn:"pictures in a document stay as the page loads them"`
+	MaxImageDPI  any `json:"maxImageDpi,omitempty" warn:"pictures in a document stay as the page loads them"`
 }
 
 // VideoOptions apply to formats mp4, webm and gif.
@@ -56,9 +65,9 @@ type VideoOptions struct {
 	TrimStart              *Decimal `json:"trimStart,omitempty" description:"Time of each page at which its video begins, in seconds. Default 0."`
 	TrimEnd                *Decimal `json:"trimEnd,omitempty" description:"Time of each page at which its video ends; duration does not count then."`
 	Quality                Whole    `json:"quality,omitempty" description:"1 to 100."`
-	Muted                  *bool    `json:"muted,omitempty" description:"Films have no sound: false is answered with a warning."`
-	Loop                   *bool    `json:"loop,omitempty" description:"Whether a gif restarts at its end. Default true. For mp4 and webm, true is answered with a warning."`
-	CombinePages           *bool    `json:"combinePages,omitempty" description:"All pages in one file. Default false: a file each."`
+	Muted                  *Truth   `json:"muted,omitempty" description:"Films have no sound: false is answered with a warning."`
+	Loop                   *Truth   `json:"loop,omitempty" description:"Whether a gif restarts at its end. Default true. For mp4 and webm, true is answered with a warning."`
+	CombinePages           *Truth   `json:"combinePages,omitempty" description:"All pages in one file. Default false: a file each."`
 	PageTransition         string   `json:"pageTransition,omitempty" description:"With combinePages: fade or none. Any other is a cut, with a warning. Default none."`
 	PageTransitionDuration Decimal  `json:"pageTransitionDuration,omitempty" description:"Seconds of a fade, 0.1 to 2. Default 0.5."`
 	subtitles
@@ -87,6 +96,8 @@ type ResponseOptions struct {
 	FileName     string       `json:"fileName,omitempty" description:"Name without extension. Default: the job's id."`
 	Scale        *Decimal     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
 	Size         string       `json:"size,omitempty" description:"Size of the pages in CSS pixels, such as 1080x1920, or a preset's name, such as instagram-story. Default: the template's own."`
+	Width        Whole        `json:"width,omitempty" description:"With height, another way to say size."`
+	Height       Whole        `json:"height,omitempty" description:"With width, another way to say size."`
 	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
 	Quality      Whole        `json:"quality,omitempty" description:"1 to 100. Default 90."`
 	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
@@ -105,18 +116,6 @@ type ConnectionOptions struct {
 // TemplateID is a template's number, as a JSON number or string, or its name.
 type TemplateID string
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *TemplateID) UnmarshalJSON(data []byte) error {
-	switch {
-	case string(data) == "null":
-		return nil
-	case data[0] != '"':
-		*t = TemplateID(data)
-		return nil
-	}
-	return json.Unmarshal(data, (*string)(t))
-}
-
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (TemplateID) JSONSchemaBytes() ([]byte, error) {
 	return []byte(`{"type":["integer","string"],"description":"A template's spec.templateID, as a number or digits, or its name."}`), nil
@@ -125,44 +124,16 @@ func (TemplateID) JSONSchemaBytes() ([]byte, error) {
 // Whole is a whole number, also as a string of digits: some clients send what people typed.
 type Whole int32
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (w *Whole) UnmarshalJSON(data []byte) error {
-	text := number(data)
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	*w = Whole(n)
-	return err
-}
-
 // Decimal is a number, also as a string of digits.
 type Decimal float64
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (d *Decimal) UnmarshalJSON(data []byte) error {
-	text := number(data)
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	*d = Decimal(n)
-	return err
-}
+// Truth is true or false, also as a string or as 1 or 0.
+type Truth bool
 
 // decimal returns a number of at most the given digits behind the point.
 func (d Decimal) decimal(digits int) string {
 	text := strconv.FormatFloat(float64(d), 'f', digits, 64)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
-}
-
-// number returns the digits of a JSON number, or of a string; empty for null, and for a string that is empty or says null.
-func number(value []byte) string {
-	text := strings.TrimSpace(strings.Trim(string(value), `"`))
-	if text == "null" {
-		return ""
-	}
-	return text
 }
 
 // ExtraSizes are sizes, some with names: an array of sizes, or an object from names to sizes.
@@ -241,6 +212,17 @@ func (Object) JSONSchemaBytes() ([]byte, error) {
 	return []byte(`{"type":"object","additionalProperties":true,"description":"A flat map: parameters, canvasBackgroundColor, canvasBackgroundImage, ID.cssProperty, ID.href, and page2@KEY for one page only."}`), nil
 }
 
+// maxMetadata bounds the metadata of a request, in bytes.
+const maxMetadata = 4096
+
+// Metadata is any JSON that a caller wants to find in the job.
+type Metadata struct{ json.RawMessage }
+
+// JSONSchemaBytes implements jsonschema.RawExposer.
+func (Metadata) JSONSchemaBytes() ([]byte, error) {
+	return fmt.Appendf(nil, `{"description":"Any value of at most %d bytes; the job has it too."}`, maxMetadata), nil
+}
+
 // FieldError names a wrong field of a request and says what is expected.
 type FieldError struct{ Field, Problem string }
 
@@ -249,133 +231,232 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
-	if !json.Valid(body) || bytes.TrimSpace(body)[0] != '{' {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // a byte order mark
+	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
+		return target, nil, &FieldError{"body", "must be a JSON object: " + err.Error()}
+	}
+	if bytes.TrimSpace(body)[0] != '{' {
 		return target, nil, &FieldError{"body", "must be a JSON object"}
 	}
-	ignored, err := inspect(body, reflect.TypeFor[T](), "")
+	plain, ignored, err := tidy(body, reflect.TypeFor[T](), "")
 	if err != nil {
 		return target, nil, err
 	}
-	if err := json.Unmarshal(body, &target); err != nil {
+	if err := json.Unmarshal(plain, &target); err != nil {
 		return target, nil, &FieldError{"body", "must be a JSON object of this request's fields"}
 	}
 	return target, ignored[:min(len(ignored), maxWarnings)], nil
 }
 
-// inspect compares valid JSON with its Go type. It returns a warning for each field that the type does not have or that has the tag warn,
-// and an error with the full path of a value of the wrong type. encoding/json does neither.
-func inspect(value json.RawMessage, kind reflect.Type, path string) (ignored []Warning, err error) {
+// tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers and truths as text, text as numbers, and for
+// nothing null, an empty text or, from PHP, an empty list instead of an object. tidy returns a warning for each field that the type does
+// not have or that has the tag warn, and an error with the full path of a value of the wrong type. encoding/json does none of it.
+func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	value = bytes.TrimSpace(value)
-	if string(value) == "null" {
-		return nil, nil // as if the field were missing
+	isText := value[0] == '"'
+	text := strings.TrimSpace(plainText(value))
+	if string(value) == "null" || isText && text == "" && kind.Kind() != reflect.String {
+		return nil, nil, nil
 	}
 	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
 	switch kind {
+	case reflect.TypeFor[Metadata]():
+		if len(value) > maxMetadata {
+			return nil, nil, &FieldError{path, fmt.Sprintf("must have at most %d bytes", maxMetadata)}
+		}
+		return value, nil, nil
 	case reflect.TypeFor[Object]():
 		if value[0] != '{' && !isNamedValues(value) {
-			return nil, wrong("an object")
+			return nil, nil, wrong("an object")
 		}
-		return nil, nil
+		return value, nil, nil
 	case reflect.TypeFor[ExtraSizes]():
 		switch value[0] {
 		case '[':
-			return inspect(value, reflect.TypeFor[[]string](), path)
+			return tidy(value, reflect.TypeFor[[]string](), path)
 		case '{':
-			return nil, inspectTexts(value, path)
+			return value, nil, inspectTexts(value, path)
 		}
-		return nil, wrong("an array of sizes, or an object from names to sizes")
-	case reflect.TypeFor[Whole](), reflect.TypeFor[Decimal]():
-		if value[0] == '"' {
-			text := number(value)
-			if text == "" {
-				return nil, nil
-			}
-			if _, err := inspect(json.RawMessage(text), kind, path); err != nil || !json.Valid([]byte(text)) {
-				return nil, wrong(map[bool]string{true: "a whole number", false: "a number"}[kind == reflect.TypeFor[Whole]()])
-			}
-			return nil, nil
-		}
+		return nil, nil, wrong("an array of sizes, or an object from names to sizes")
 	case reflect.TypeFor[TemplateID]():
-		if _, err := strconv.ParseInt(string(value), 10, 64); err != nil && value[0] != '"' {
-			return nil, wrong("a whole number or a string")
+		if !isText {
+			n, whole := wholeNumber(text, 64)
+			if !whole {
+				return nil, nil, wrong("a whole number or a string")
+			}
+			text = strconv.FormatInt(n, 10)
 		}
-		return nil, nil
+		return quote(text), nil, nil
+	case reflect.TypeFor[Expiry]():
+		tidied, err := tidyExpiry(text, wrong)
+		return tidied, nil, err
 	}
 	switch kind.Kind() {
 	case reflect.Pointer:
-		return inspect(value, kind.Elem(), path)
+		return tidy(value, kind.Elem(), path)
 	case reflect.Struct:
+		if isEmptyList(value) {
+			return nil, nil, nil
+		}
 		if value[0] != '{' {
-			return nil, wrong("an object")
+			return nil, nil, wrong("an object")
 		}
-		return inspectFields(value, kind, path)
+		return tidyFields(value, kind, path)
 	case reflect.Slice:
-		var items []json.RawMessage
-		if json.Unmarshal(value, &items) != nil {
-			return nil, wrong("an array")
-		}
-		for i, item := range items {
-			more, err := inspect(item, kind.Elem(), fmt.Sprintf("%s[%d]", path, i))
-			if err != nil {
-				return nil, err
-			}
-			ignored = append(ignored, more...)
-		}
-		return ignored, nil
-	case reflect.String:
-		if value[0] != '"' {
-			return nil, wrong("a string")
-		}
-	case reflect.Bool:
-		if value[0] != 't' && value[0] != 'f' {
-			return nil, wrong("true or false")
-		}
-	case reflect.Int32, reflect.Int64:
-		if _, err := strconv.ParseInt(string(value), 10, kind.Bits()); err != nil {
-			return nil, wrong("a whole number")
-		}
-	case reflect.Float64:
-		if number, err := strconv.ParseFloat(string(value), 64); err != nil || math.IsInf(number, 0) {
-			return nil, wrong("a number")
-		}
+		return tidyList(value, kind, path)
 	default:
-		return nil, fmt.Errorf("%s: requests cannot have the Go type %s", path, kind)
+		tidied, err := tidyScalar(value, text, kind, wrong)
+		return tidied, nil, err
 	}
-	return nil, nil
 }
 
-func inspectFields(object json.RawMessage, kind reflect.Type, path string) (ignored []Warning, err error) {
+// tidyScalar is tidy for texts, numbers and truths. text is the value without quotes and without spaces around it.
+func tidyScalar(value json.RawMessage, text string, kind reflect.Type, wrong func(want string) error) (json.RawMessage, error) {
+	isText := value[0] == '"'
+	switch kind.Kind() {
+	case reflect.String:
+		switch {
+		case isText:
+			return value, nil
+		case value[0] == '-' || '0' <= value[0] && value[0] <= '9':
+			return quote(text), nil
+		}
+		return nil, wrong("a string")
+	case reflect.Bool:
+		if truth, err := strconv.ParseBool(strings.ToLower(text)); err == nil && len(text) != 1 || text == "1" || text == "0" {
+			return strconv.AppendBool(nil, truth), nil
+		}
+		return nil, wrong("true or false")
+	case reflect.Int32, reflect.Int64:
+		if isText && text == "null" {
+			return nil, nil
+		}
+		if n, whole := wholeNumber(text, kind.Bits()); whole {
+			return strconv.AppendInt(nil, n, 10), nil
+		}
+		return nil, wrong("a whole number")
+	case reflect.Float64:
+		if isText && text == "null" {
+			return nil, nil
+		}
+		if number, err := strconv.ParseFloat(text, 64); err == nil && json.Valid([]byte(text)) {
+			return json.Marshal(number)
+		}
+		return nil, wrong("a number")
+	default:
+		return nil, fmt.Errorf("requests cannot have the Go type %s", kind)
+	}
+}
+
+// plainText returns the text of a JSON string, and any other JSON as it is.
+func plainText(value json.RawMessage) (text string) {
+	if value[0] != '"' || json.Unmarshal(value, &text) != nil {
+		return string(value)
+	}
+	return text
+}
+
+func quote(text string) json.RawMessage {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // every text can be encoded
+	}
+	return quoted
+}
+
+// wholeNumber reads a whole number. Some languages write 25 as 25.0.
+func wholeNumber(text string, bits int) (n int64, ok bool) {
+	if before, zeros, found := strings.Cut(text, "."); found && zeros != "" && strings.Trim(zeros, "0") == "" {
+		text = before
+	}
+	n, err := strconv.ParseInt(text, 10, bits)
+	return n, err == nil && json.Valid([]byte(text))
+}
+
+func isEmptyList(value json.RawMessage) bool {
+	return value[0] == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+}
+
+// tidyList is tidy for a list. It leaves out the items that say nothing.
+func tidyList(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+	var items []json.RawMessage
+	if json.Unmarshal(value, &items) != nil {
+		return nil, nil, &FieldError{path, "must be an array, not " + jsonType(value)}
+	}
+	list := []json.RawMessage{}
+	for i, item := range items {
+		plain, more, err := tidy(item, kind.Elem(), fmt.Sprintf("%s[%d]", path, i))
+		if err != nil {
+			return nil, nil, err
+		}
+		if plain != nil {
+			list = append(list, plain)
+		}
+		ignored = append(ignored, more...)
+	}
+	tidied, err = encode(list)
+	return tidied, ignored, err
+}
+
+// tidyFields is tidy for an object. Names of fields may differ in case.
+func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(object, &given); err != nil {
-		return nil, &FieldError{path, "must be an object"}
+		return nil, nil, &FieldError{path, "must be an object"}
 	}
-	fields := reflect.VisibleFields(kind)
+	fields, plain := reflect.VisibleFields(kind), map[string]json.RawMessage{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		full, value := name, given[name]
 		if path != "" {
 			full = path + "." + name
 		}
-		at := slices.IndexFunc(fields, func(f reflect.StructField) bool {
-			known, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			return !f.Anonymous && strings.EqualFold(known, name)
-		})
+		at := slices.IndexFunc(fields, func(f reflect.StructField) bool { return !f.Anonymous && strings.EqualFold(jsonName(f), name) })
 		if at < 0 {
 			ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' is not known and was ignored", full)})
 			continue
 		}
-		if reason := fields[at].Tag.Get("warn"); reason != "" {
+		field, known := fields[at], jsonName(fields[at])
+		if reason := field.Tag.Get("warn"); reason != "" {
 			if string(value) != "null" {
 				ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' is not supported and was ignored", full), Details: reason})
 			}
 			continue
 		}
-		more, err := inspect(value, fields[at].Type, full)
+		if _, twice := given[known]; twice && name != known {
+			ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' was ignored, because '%s' is there too", full, known)})
+			continue
+		}
+		one, more, err := tidy(value, field.Type, full)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if one != nil {
+			plain[known] = oneOf(one, field.Tag.Get("enum"))
 		}
 		ignored = append(ignored, more...)
 	}
-	return ignored, nil
+	tidied, err = encode(plain)
+	return tidied, ignored, err
+}
+
+// jsonName returns the name of a field in JSON.
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// oneOf returns a text as a field's list of words spells it: PNG is png.
+func oneOf(value json.RawMessage, words string) json.RawMessage {
+	if words == "" || value[0] != '"' {
+		return value
+	}
+	text := strings.TrimSpace(plainText(value))
+	for word := range strings.SplitSeq(words, ",") {
+		if strings.EqualFold(word, text) {
+			return quote(word)
+		}
+	}
+	return value
 }
 
 // inspectTexts returns an error if a value of a JSON object is not a string.
@@ -385,8 +466,8 @@ func inspectTexts(object json.RawMessage, path string) error {
 		return &FieldError{path, "must be an object"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if _, err := inspect(given[name], reflect.TypeFor[string](), fmt.Sprintf("%s.%.100s", path, name)); err != nil {
-			return err
+		if value := bytes.TrimSpace(given[name]); value[0] != '"' {
+			return &FieldError{fmt.Sprintf("%s.%.100s", path, name), "must be a string, not " + jsonType(value)}
 		}
 	}
 	return nil
@@ -422,6 +503,8 @@ func (r *Request) check() error {
 		return missingTemplate("in the request body")
 	case !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type):
 		return &FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)}
+	case (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == "":
+		return &FieldError{"response.width", "needs response.height, and the other way round"}
 	case !slices.Contains([]string{"", "sync", "async"}, r.Response.Mode):
 		return &FieldError{"response.mode", fmt.Sprintf("'%.100s' must be sync or async", r.Response.Mode)}
 	}

@@ -8,6 +8,7 @@ package shim
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -333,6 +334,10 @@ func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 	default:
 		s.Log.Error(err, "Answering a request", "requestID", id)
 	}
+	// What was to be said of the file is not true of an error.
+	for _, name := range []string{"Cache-Control", "Etag", "Content-Disposition"} {
+		w.Header().Del(name)
+	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="platen"`)
 	}
@@ -450,10 +455,31 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, c caller) (body []
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
+	if body, err = readBody(w, r); err != nil {
 		done()
 		return nil, nil, err
 	}
 	return body, done, nil
+}
+
+// readBody reads a body, and decompresses it.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	sent := http.MaxBytesReader(w, r.Body, maxBody)
+	switch encoding := r.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
+	case "", "identity":
+		return io.ReadAll(sent)
+	case "gzip", "x-gzip":
+		large, plain := (*http.MaxBytesError)(nil), []byte(nil)
+		unpacked, err := gzip.NewReader(sent)
+		if err == nil {
+			plain, err = io.ReadAll(http.MaxBytesReader(w, unpacked, maxBody))
+		}
+		if err != nil && !errors.As(err, &large) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, callers.Errorf(http.StatusBadRequest, "Content-Encoding: the body is not gzip")
+		}
+		return plain, err
+	default:
+		w.Header().Set("Accept-Encoding", "gzip") // RFC 9110, 15.5.16
+		return nil, callers.Errorf(http.StatusUnsupportedMediaType, "Content-Encoding: '%.30s' must be gzip, or missing", encoding)
+	}
 }

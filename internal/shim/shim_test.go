@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,21 +27,33 @@ import (
 
 func TestParseNamesTheField(t *testing.T) {
 	for body, want := range map[string]string{
-		``:    "body: must be a JSON object",
-		`[`:   "body: must be a JSON object",
+		``:    "body: must be a JSON object: unexpected end of JSON input",
+		`[`:   "body: must be a JSON object: unexpected end of JSON input",
 		`[1]`: "body: must be a JSON object",
-		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object",
-		`{} {}`:               "body: must be a JSON object",
-		`{"templateId":true}`: "templateId: must be a whole number or a string, not true",
-		`{"templateId":2.5}`:  "templateId: must be a whole number or a string, not 2.5",
+		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object: invalid character '{' after top-level value",
+		`{} {}`:                            "body: must be a JSON object: invalid character '{' after top-level value",
+		`templateId=25&response[type]=url`: "body: must be a JSON object: invalid character 'e' in literal true (expecting 'r')",
+		`{"templateId":1,"modifications":{"price":NaN}}`:                                       "body: must be a JSON object: invalid character 'N' looking for beginning of value",
+		`{"templateId":true}`:                                                                  "templateId: must be a whole number or a string, not true",
+		`{"templateId":2.5}`:                                                                   "templateId: must be a whole number or a string, not 2.5",
 		`{"templateId":1,"response":{"scale":"big"}}`:                                          "response.scale: must be a number, not a string",
 		`{"templateId":1,"response":{"quality":1.5}}`:                                          "response.quality: must be a whole number, not 1.5",
 		`{"templateId":1,"response":{"quality":1e99}}`:                                         "response.quality: must be a whole number, not 1e99",
-		`{"templateId":1,"response":[]}`:                                                       "response: must be an object, not an array",
+		`{"templateId":1,"response":["png"]}`:                                                  "response: must be an object, not an array",
+		`{"templateId":1,"response":"png"}`:                                                    "response: must be an object, not a string",
+		`{"templateId":1,"response":{"scale":1e400}}`:                                          "response.scale: must be a number, not 1e400",
+		`{"templateId":1,"response":{"scale":"NaN"}}`:                                          "response.scale: must be a number, not a string",
+		`{"templateId":1,"response":{"scale":"0x2"}}`:                                          "response.scale: must be a number, not a string",
+		`{"templateId":1,"response":{"quality":"080"}}`:                                        "response.quality: must be a whole number, not a string",
+		`{"templateId":1,"response":{"quality":99999999999}}`:                                  "response.quality: must be a whole number, not 99999999999",
+		`{"templateId":1,"response":{"fileName":true}}`:                                        "response.fileName: must be a string, not true",
+		`{"templateId":1,"response":{"width":1080}}`:                                           "response.width: needs response.height, and the other way round",
+		`{"templateId":1,"videoOptions":{"loop":2}}`:                                           "videoOptions.loop: must be true or false, not 2",
+		`{"templateId":1,"metadata":"` + strings.Repeat("x", maxMetadata) + `"}`:               "metadata: must have at most 4096 bytes",
 		`{"templateId":1,"response":{"includePages":[1,"two"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
 		`{"templateId":1,"response":{"includePages":[1,"2.5"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
 		`{"templateId":1,"response":{"extraSizes":"story"}}`:                                   "response.extraSizes: must be an array of sizes, or an object from names to sizes, not a string",
-		`{"templateId":1,"response":{"extraSizes":["story",1]}}`:                               "response.extraSizes[1]: must be a string, not 1",
+		`{"templateId":1,"response":{"extraSizes":["story",{}]}}`:                              "response.extraSizes[1]: must be a string, not an object",
 		`{"templateId":1,"response":{"extraSizes":{"a":{"width":1}}}}`:                         "response.extraSizes.a: must be a string, not an object",
 		`{"templateId":1,"response":{"size":{"width":1}}}`:                                     "response.size: must be a string, not an object",
 		`{"templateId":1,"videoOptions":{"trimStart":"soon"}}`:                                 "videoOptions.trimStart: must be a number, not a string",
@@ -133,6 +146,81 @@ func TestParseForgives(t *testing.T) {
 	}
 	if _, warnings, err := parse[Request](body); err != nil || len(warnings) != maxWarnings {
 		t.Errorf("%d warnings, %v", len(warnings), err)
+	}
+}
+
+// The values of a field as clients in many languages send it.
+func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
+	const one = `{"templateId":25,"modifications":{"a":"b"},"response":{"type":"url","format":"png","fileName":"2026","quality":90,"scale":1.5,"includePages":[1,2]},
+		"pdfOptions":{},"videoOptions":{"loop":true,"muted":false},"connections":[{"type":"storage","provider":"dropbox","folder":"/7"}]}`
+	want := mustParse(t, one)
+	for name, body := range map[string]string{
+		"numbers as texts, with spaces": `{"templateId":" 25 ","modifications":{"a":"b"},"response":{"type":"url","format":"png","fileName":"2026","quality":" 90","scale":"1.5 ","includePages":["1"," 2"]},
+			"videoOptions":{"loop":"true","muted":"False"},"connections":[{"type":"storage","provider":"dropbox","folder":"/7"}]}`,
+		"floats": `{"templateId":25.0,"modifications":{"a":"b"},"response":{"type":"url","format":"png","fileName":2026,"quality":90.0,"scale":15e-1,"includePages":[1.0,2.00]},
+			"videoOptions":{"loop":1,"muted":"0"},"connections":[{"type":"storage","provider":"dropbox","folder":"/7"}]}`,
+		"capitals": `{"TEMPLATEID":25,"Modifications":{"a":"b"},"Response":{"Type":"URL","Format":" PNG","filename":"2026","Quality":90,"Scale":1.5,"includepages":[1,2]},
+			"VideoOptions":{"Loop":true,"Muted":false},"Connections":[{"Type":"Storage","Provider":"Dropbox","Folder":"/7"}]}`,
+		"nothing as null, an empty text or list": `{"templateId":25,"modifications":{"a":"b"},"response":{"type":"url","format":"png","fileName":"2026","quality":90,"scale":1.5,"includePages":[1,null,2,""],
+			"size":"","width":null,"extraSizes":"","mode":null,"pdfOptions":[],"videoOptions":null},"pdfOptions":[ ],"videoOptions":{"loop":true,"muted":false,"fps":"","trimEnd":"null","combinePages":""},
+			"connections":[{"type":"storage","provider":"dropbox","folder":"/7"},null],"webhook":"","webhook_url":null,"publish":null,"metadata":null}`,
+		"a byte order mark": "\xef\xbb\xbf" + one,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := mustParse(t, body)
+			if diff := cmp.Diff(spec(want, "card"), spec(got, "card")); diff != "" {
+				t.Errorf("spec (-want +got):\n%s", diff)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+	if r := mustParse(t, `{"templateId":"25.0"}`); r.TemplateID != "25.0" {
+		t.Errorf("the name of a template became %s", r.TemplateID)
+	}
+}
+
+func TestTheLastOfTwoFieldsCounts(t *testing.T) {
+	r, warnings, err := parse[Request]([]byte(`{"templateId":1,"templateId":2,"templateid":3,"modifications":{"a":1},"modifications":{"b":2}}`))
+	if err != nil || r.TemplateID != "2" || string(r.Modifications.RawMessage) != `{"b":2}` || len(warnings) != 1 {
+		t.Errorf("%+v, %v, %v", r, warnings, err)
+	}
+}
+
+func TestExpiryAsClientsSendIt(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for value, want := range map[string]int64{
+		`1700003600`: 1_700_003_600, `"1700003600"`: 1_700_003_600, `1700003600.0`: 1_700_003_600, `1700003600000`: 1_700_003_600, `"1700003600000"`: 1_700_003_600,
+		`null`: 1_700_086_400, `"never"`: 1_700_086_400, `"Never"`: 1_700_086_400, `""`: 1_700_086_400,
+	} {
+		r, _, err := parse[SignedURLRequest]([]byte(`{"templateId":1,"expiresAt":` + value + `}`))
+		if err != nil {
+			t.Errorf("%s: %v", value, err)
+			continue
+		}
+		if got, _, err := expiry(r.ExpiresAt, now, 24*time.Hour); err != nil || got.Unix() != want {
+			t.Errorf("%s: got %d, %v, want %d", value, got.Unix(), err, want)
+		}
+	}
+	for _, value := range []string{`"soon"`, `true`, `{}`, `"2026-11-26T09:00:00Z"`, `"Infinity"`, `"0x7"`} {
+		if _, _, err := parse[SignedURLRequest]([]byte(`{"templateId":1,"expiresAt":` + value + `}`)); err == nil || !strings.HasPrefix(err.Error(), "expiresAt: must be a Unix time") {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
+func TestMetadataIsInTheJob(t *testing.T) {
+	for _, value := range []string{`"nonce-1 & <b>"`, `{"order":9007199254740993}`, `17`} {
+		r := mustParse(t, `{"templateId":1,"metadata":`+value+`}`)
+		j, err := newJob(caller{Caller: &callers.Caller{}, namespace: "marketing"}, r, nil, "card", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := encode(describe(j))
+		if err != nil || !strings.Contains(string(body), `"metadata":`+value) {
+			t.Errorf("%s: %s, %v", value, body, err)
+		}
 	}
 }
 
@@ -521,18 +609,18 @@ func TestCachePolicy(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	for _, c := range []struct {
-		at        *float64
+		at        *Expiry
 		want      int64
 		shortened bool
 		refused   bool
 	}{
 		{want: 1_700_003_600},
-		{at: new(float64(1_700_000_100)), want: 1_700_000_100},
-		{at: new(float64(1_700_000_100_500)), want: 1_700_000_100},
-		{at: new(float64(1_800_000_000)), want: 1_700_003_600, shortened: true},
-		{at: new(1e300), want: 1_700_003_600, shortened: true},
-		{at: new(float64(1_700_000_000)), refused: true},
-		{at: new(float64(-1)), refused: true},
+		{at: new(Expiry(1_700_000_100)), want: 1_700_000_100},
+		{at: new(Expiry(1_700_000_100_500)), want: 1_700_000_100},
+		{at: new(Expiry(1_800_000_000)), want: 1_700_003_600, shortened: true},
+		{at: new(Expiry(1e300)), want: 1_700_003_600, shortened: true},
+		{at: new(Expiry(1_700_000_000)), refused: true},
+		{at: new(Expiry(-1)), refused: true},
 	} {
 		got, shortened, err := expiry(c.at, now, time.Hour)
 		if (err != nil) != c.refused || shortened != c.shortened || (err == nil && got.Unix() != c.want) {

@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -35,7 +36,7 @@ type SignedURLRequest struct {
 	Modifications  Object     `json:"modifications"`
 	RenderType     string     `json:"renderType,omitempty" enum:"images,pdfs" description:"Default images."`
 	ResponseFormat string     `json:"responseFormat,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for pdfs."`
-	ExpiresAt      *float64   `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds. Default: as late as possible."`
+	ExpiresAt      *Expiry    `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds, or never. Default: as late as possible."`
 	Source         string     `json:"source,omitempty" description:"The SDK's name; ignored."`
 }
 
@@ -105,13 +106,30 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	return nil
 }
 
+// Expiry is a Unix time in seconds or milliseconds. Clients send never for none.
+type Expiry float64
+
+// JSONSchemaBytes implements jsonschema.RawExposer.
+func (Expiry) JSONSchemaBytes() ([]byte, error) { return []byte(`{"type":["number","string"]}`), nil }
+
+// tidyExpiry is tidy for an Expiry.
+func tidyExpiry(text string, wrong func(want string) error) (json.RawMessage, error) {
+	if strings.EqualFold(text, "never") || text == "null" {
+		return nil, nil
+	}
+	if _, err := strconv.ParseFloat(text, 64); err != nil || !json.Valid([]byte(text)) {
+		return nil, wrong("a Unix time in seconds or milliseconds, or never")
+	}
+	return json.RawMessage(text), nil
+}
+
 // expiry reads expiresAt. shortened is true if it is later than ttl allows.
-func expiry(at *float64, now time.Time, ttl time.Duration) (expires time.Time, shortened bool, err error) {
+func expiry(at *Expiry, now time.Time, ttl time.Duration) (expires time.Time, shortened bool, err error) {
 	latest := now.Add(ttl)
 	if at == nil {
 		return latest, false, nil
 	}
-	seconds := *at
+	seconds := float64(*at)
 	if seconds >= minMilliseconds {
 		seconds /= 1000
 	}

@@ -26,7 +26,7 @@ import (
 
 const (
 	defaultTemplates = 10
-	maxTemplates     = 40
+	maxTemplates     = 100
 	// maxTitle bounds a template's title, in characters.
 	maxTitle = 255
 )

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -173,7 +174,12 @@ var _ = Describe("Dynamic URLs", func() {
 			"too long a query":      {signed("card.png", base("headline", strings.Repeat("x", 9000))), http.StatusRequestURITooLong},
 			"a parameter twice":     {valid + "&headline=b", http.StatusBadRequest},
 			"a query that is cut":   {valid + "&x=%f", http.StatusBadRequest},
-			"no format":             {signed("card", base()), http.StatusNotFound},
+			"no format":             {signed("card.", base()), http.StatusNotFound},
+			"a quality of letters":  {signed("card.png", base("quality", "best")), http.StatusBadRequest},
+			"a value beside open":   {signed("card.png", base("open", "headline")) + "&n=1", http.StatusForbidden},
+			"open, unsigned":        {valid + "&open=n&n=1", http.StatusForbidden},
+			"open for a reserved":   {strings.Replace(signed("card.png", base("page", "1", "open", "page")), "page=1", "page=2", 1), http.StatusForbidden},
+			"open for no name":      {signed("card.png", base("open", ",")) + "&=1", http.StatusForbidden},
 			"a format that is none": {signed("card.exe", base()), http.StatusNotFound},
 		} {
 			got := call(ctx, http.MethodGet, c.url, "", "")
@@ -190,6 +196,91 @@ var _ = Describe("Dynamic URLs", func() {
 		Eventually(answers).WithTimeout(timeout).Should(Equal(http.StatusForbidden))
 		enable(ctx, func(d *platenv1alpha1.DynamicURLs) { d.Policy = platenv1alpha1.DynamicURLsDisabled })
 		Eventually(func() int { return call(ctx, http.MethodPost, p.url+path, w.token, `{"templateId": 25}`).status }).WithTimeout(timeout).Should(Equal(http.StatusForbidden))
+	})
+
+	It("let those who have one say what it leaves open", func(ctx SpecContext) {
+		enable(ctx, nil)
+		bind(ctx)
+		render()
+		address := create(ctx, `{"templateId": 25, "name": "og", "open": ["headline", "page1@headline"], "quality": "80", "page": "1", "expiresAt": "never"}`)
+		Expect(address).To(HavePrefix(p.url + path + "/og?"))
+		for _, more := range []string{"", "&headline=Hello%20World", "&headline=%23+%26&page1@headline=b"} {
+			got := call(ctx, http.MethodGet, address+more, "", "")
+			Expect(got.status).To(Equal(http.StatusOK), "%s", got.body)
+			Expect(got.header.Get("Content-Type")).To(Equal("image/png"))
+			Expect(got.header.Get("Content-Disposition")).To(ContainSubstring(`"og.png"`))
+		}
+		var modifications []string
+		for _, job := range w.jobs(ctx) {
+			modifications = append(modifications, string(job.Spec.Modifications.Raw))
+			Expect(job.Spec.Output.Quality).To(BeEquivalentTo(80))
+		}
+		Expect(modifications).To(ConsistOf(`{}`, `{"headline":"Hello World"}`, MatchJSON(`{"headline":"# &","page1@headline":"b"}`)))
+	})
+
+	It("send the part of a film that a player asks for", func(ctx SpecContext) {
+		enable(ctx, nil)
+		bind(ctx)
+		render()
+		for _, format := range []string{"mp4", "webm", "gif"} {
+			address := create(ctx, `{"templateId": 25, "name": "film.`+format+`"}`)
+			whole := call(ctx, http.MethodGet, address, "", "")
+			Expect(whole.status).To(Equal(http.StatusOK), "%s", whole.body)
+			Expect(whole.header.Get("Accept-Ranges")).To(Equal("bytes"))
+			Expect(whole.header.Get("Content-Type")).To(HaveSuffix("/" + format))
+			length := fmt.Sprint(len(picture(1)))
+			Expect(whole.header.Get("Content-Length")).To(Equal(length))
+			etag := whole.header.Get("Etag")
+			for _, header := range [][]string{{"Range", "bytes=4-8"}, {"Range", "bytes=4-8", "If-Range", etag}} {
+				part := call(ctx, http.MethodGet, address, "", "", header...)
+				Expect(part.status).To(Equal(http.StatusPartialContent))
+				Expect(string(part.body)).To(Equal(picture(1)[4:9]))
+				Expect(part.header.Get("Content-Range")).To(Equal("bytes 4-8/" + length))
+				Expect(part.header.Get("Etag")).To(Equal(etag))
+			}
+			Expect(call(ctx, http.MethodGet, address, "", "", "Range", "bytes=4-8", "If-Range", `"another"`).status).To(Equal(http.StatusOK))
+			beyond := call(ctx, http.MethodGet, address, "", "", "Range", "bytes=999-")
+			expectError(beyond, http.StatusRequestedRangeNotSatisfiable)
+			Expect(beyond.header.Get("Content-Range")).To(Equal("bytes */" + length))
+			Expect(beyond.header).NotTo(Or(HaveKey("Etag"), HaveKey("Cache-Control")))
+			head := call(ctx, http.MethodHead, address, "", "")
+			Expect(head.status).To(Equal(http.StatusOK))
+			Expect(head.header.Get("Content-Length")).To(Equal(length))
+			Expect(head.body).To(BeEmpty())
+		}
+		Expect(w.jobs(ctx)).To(HaveLen(3))
+	})
+
+	It("answer with a render that is under way", func(ctx SpecContext) {
+		enable(ctx, nil)
+		bind(ctx)
+		other := start()
+		address := create(ctx, `{"templateId": 25, "modifications": {"headline": "a"}}`)
+		answers := make(chan answer, 8)
+		// ask returns when the request is sent.
+		ask := func(base string) {
+			sent := make(chan struct{})
+			traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
+			go func() {
+				defer GinkgoRecover()
+				answers <- call(traced, http.MethodGet, strings.Replace(address, p.url, base, 1), "", "")
+			}()
+			<-sent
+		}
+		ask(p.url)
+		job := w.await(ctx, 1)[0]
+		for range 3 {
+			ask(p.url)
+			ask(other.url)
+		}
+		finish(ctx, &job, 1)
+		for range 7 {
+			var got answer
+			Eventually(answers).WithTimeout(timeout).Should(Receive(&got))
+			Expect(got.status).To(Equal(http.StatusOK), "%s", got.body)
+			Expect(string(got.body)).To(Equal(picture(1)))
+		}
+		Expect(w.jobs(ctx)).To(HaveLen(1))
 	})
 
 	It("render as often as the template allows", func(ctx SpecContext) {

@@ -5,6 +5,7 @@ package shim
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"os/exec"
@@ -104,6 +105,25 @@ var _ = Describe("The MCP endpoint", func() {
 		Expect(all.Content[0]).To(HaveField("Text", ContainSubstring(`"headline"`)))
 	})
 
+	It("passes the warnings of a render on", func(ctx SpecContext) {
+		session := connect(ctx, w.token)
+		done := make(chan *mcp.CallToolResult, 1)
+		go func() {
+			defer GinkgoRecover()
+			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "render", Arguments: map[string]any{"template": "card", "$format": "pdf"}})
+			Expect(err).NotTo(HaveOccurred())
+			done <- result
+		}()
+		job := w.await(ctx, 1)[0]
+		files.Finish(GinkgoTB(), &job, 1, func(page int) []byte { return []byte(picture(page)) })
+		job.Status.Warnings = []platenv1alpha1.Warning{{Title: "The PDF was made in RGB, not in CMYK", Details: new("Platen does not convert colours")}}
+		Expect(c.Status().Update(ctx, &job)).To(Succeed())
+		var result *mcp.CallToolResult
+		Eventually(done).WithContext(ctx).WithTimeout(timeout).Should(Receive(&result))
+		Expect(result.Content).To(HaveLen(2), "a document is a link alone")
+		Expect(result.Content[0]).To(HaveField("Text", ContainSubstring(`"warnings":[{"title":"The PDF was made in RGB, not in CMYK"`)))
+	})
+
 	It("says what is wrong in the words of the API", func(ctx SpecContext) {
 		session := connect(ctx, w.token)
 		for _, call := range []struct {
@@ -159,5 +179,19 @@ var _ = Describe("The MCP endpoint", func() {
 		Expect(json.Unmarshal(inspect("--method", "tools/list"), &listed)).To(Succeed())
 		Expect(listed.Tools).To(HaveLen(4))
 		Expect(string(inspect("--method", "tools/call", "--tool-name", "list_templates"))).To(ContainSubstring("card"))
+		playManager(w)
+		var result struct {
+			Content []struct{ Type, URI, MIMEType, Data string }
+			IsError bool
+		}
+		Expect(json.Unmarshal(inspect("--method", "tools/call", "--tool-name", "render_card", "--tool-arg", "headline=Hello World", "$scale=2"), &result)).To(Succeed())
+		Expect(result.IsError).To(BeFalse())
+		job := w.jobs(ctx)[0]
+		Expect(string(job.Spec.Modifications.Raw)).To(Equal(`{"headline":"Hello World"}`))
+		Expect(job.Spec.Output.Scale).To(BeEquivalentTo("2"))
+		Expect(result.Content).To(HaveExactElements(
+			HaveField("Type", "text"),
+			And(HaveField("Type", "resource_link"), HaveField("URI", job.Status.Pages[0].ContentURL), HaveField("MIMEType", "image/png")),
+			And(HaveField("Type", "image"), HaveField("Data", base64.StdEncoding.EncodeToString([]byte(picture(1)))), HaveField("MIMEType", "image/png"))))
 	})
 })

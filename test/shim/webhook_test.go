@@ -105,7 +105,8 @@ var _ = Describe("Webhooks", func() {
 			Expect(verifier.Verify(changed, r.Header)).NotTo(Succeed())
 			ids[r.Header.Get("webhook-id")] = true
 			Expect(answer{body: receiver.texts[i]}.json()).To(And(
-				HaveKeyWithValue("status", "succeeded"), HaveKeyWithValue("finished", true), HaveKey("result"), HaveKey("id")))
+				HaveKeyWithValue("status", "succeeded"), HaveKeyWithValue("finished", true), HaveKey("result"), HaveKey("id"),
+				HaveKeyWithValue("event", "render_job.finished"), HaveKeyWithValue("job", And(HaveKeyWithValue("status", "succeeded"), HaveKey("result")))))
 		}
 		Expect(ids).To(HaveLen(n))
 		other := newWorkspace(ctx)
