@@ -212,6 +212,21 @@ var _ = Describe("The REST shim", func() {
 		Expect(status).To(Equal(http.StatusConflict))
 	})
 
+	It("says that a document in CMYK was made in RGB", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		var answer struct {
+			Data     struct{ Format string }
+			Warnings []struct{ Title string }
+		}
+		Expect(json.Unmarshal(render(ctx, designer(ctx, w), `{"templateId":"card","response":{"format":"pdf","pdfOptions":{"colorMode":"CMYK","title":"Card"}}}`), &answer)).To(Succeed())
+		Expect(answer.Data.Format).To(Equal("pdf"))
+		const title = "The PDF was made in RGB, not in CMYK"
+		Expect(answer.Warnings).To(ContainElement(HaveField("Title", title)))
+		jobs := &platenv1alpha1.RenderJobList{}
+		Expect(c.List(ctx, jobs, client.InNamespace(w.namespace))).To(Succeed())
+		Expect(warnings(&jobs.Items[0])).To(ContainElement(title))
+	})
+
 	It("answers while a job is processed, and at its end", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		bearer := designer(ctx, w)

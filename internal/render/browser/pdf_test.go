@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/platen-dev/platen/internal/render"
 )
 
@@ -61,6 +63,20 @@ func TestPDFOptions(t *testing.T) {
 	}
 	if fonts := output(t, "pdffonts", path); !regexp.MustCompile(`yes +yes`).MatchString(fonts) {
 		t.Errorf("fonts are not embedded:\n%s", fonts)
+	}
+}
+
+func TestADocumentInCMYKIsMadeInRGBWithAWarning(t *testing.T) {
+	b := start(t)
+	document := task("pdf", "<p>one</p>", "<p>two</p>")
+	document.PDF.CMYK = true
+	outputs, warnings := run(t, b, document)
+	want := []render.Warning{{
+		Title:   "The PDF was made in RGB, not in CMYK",
+		Details: "Platen does not convert colours; a print shop's software does it with the profile of its press",
+	}}
+	if diff := cmp.Diff(want, warnings); diff != "" || len(outputs) != 1 {
+		t.Errorf("%d documents; warnings (-want +got):\n%s", len(outputs), diff)
 	}
 }
 
