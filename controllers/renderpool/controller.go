@@ -153,7 +153,7 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 		if !podspec.Signed(r.SigningKeys(), pod) {
 			// A pod with our labels that Platen did not create, or that an early version has left behind.
 			if isEarly(pod) && hasEnded(pod) && pod.DeletionTimestamp == nil {
-				errs = append(errs, r.delete(ctx, pool.PodID{Namespace: namespace, Name: pod.Name, UID: pod.UID}))
+				errs = append(errs, r.delete(ctx, forced(pod)))
 			}
 			continue
 		}
@@ -161,7 +161,7 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 		view.Unfit = reachesMore(pod, plan.config)
 		views = append(views, view)
 		if view.Ended && !view.Deleting {
-			errs = append(errs, r.delete(ctx, pool.PodID{Namespace: namespace, Name: pod.Name, UID: pod.UID}))
+			errs = append(errs, r.delete(ctx, forced(pod)))
 		}
 	}
 	if guard, ok := r.Client.(Guard); ok && len(views) > 0 {
@@ -184,8 +184,8 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 			break
 		}
 	}
-	for _, id := range decision.Delete {
-		errs = append(errs, r.delete(ctx, id))
+	for _, deletion := range decision.Delete {
+		errs = append(errs, r.delete(ctx, deletion))
 	}
 	for _, id := range decision.Lookup {
 		errs = append(errs, r.lookup(ctx, id))
@@ -241,20 +241,26 @@ func failureOf(err error, name string) pool.LaunchFailure {
 // maxMessage bounds the API server's words, in bytes.
 const maxMessage = 512
 
-// delete deletes a pod, without a grace period: it has ended, or nobody hears it.
-func (r *Reconciler) delete(ctx context.Context, id pool.PodID) error {
-	err := r.Client.Delete(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: id.Namespace, Name: id.Name}}, &client.DeleteOptions{
-		GracePeriodSeconds: new(int64(0)),
-		Preconditions:      &metav1.Preconditions{UID: &id.UID},
-	})
+// forced is the deletion of a pod whose end nobody waits for.
+func forced(pod *corev1.Pod) pool.Deletion {
+	return pool.Deletion{PodID: pool.PodID{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, Force: true}
+}
+
+// delete deletes a render pod.
+func (r *Reconciler) delete(ctx context.Context, d pool.Deletion) error {
+	options := &client.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &d.UID}}
+	if d.Force {
+		options.GracePeriodSeconds = new(int64(0))
+	}
+	err := r.Client.Delete(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name}}, options)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already
-		r.Pool.Gone(id.Namespace, id.UID)
+		r.Pool.Gone(d.Namespace, d.UID)
 		return nil
 	case err != nil:
-		return fmt.Errorf("deleting render pod %s/%s: %w", id.Namespace, id.Name, err)
+		return fmt.Errorf("deleting render pod %s/%s: %w", d.Namespace, d.Name, err)
 	}
-	ctrl.LoggerFrom(ctx).Info("Deleted render pod", "pod", id.Name)
+	ctrl.LoggerFrom(ctx).Info("Deleted render pod", "pod", d.Name)
 	return nil
 }
 

@@ -32,12 +32,20 @@ type LaunchFailure struct {
 	Message string
 }
 
+// Deletion is a render pod to delete. A pod that was told to exit is deleted, too: its room is free as soon as it has exited, and not one to
+// two seconds later, when the kubelet finds that out.
+type Deletion struct {
+	PodID
+	// Force is true for a pod that was not heard: nobody waits for its end.
+	Force bool
+}
+
 // Decision is what to do about the render pods of a namespace.
 type Decision struct {
 	// Launch has the pods to create, in order. After a failure, the others need not be tried.
 	Launch []Launch
 	// Delete has pods that are not heard or not needed. If one does not exist, the caller calls Gone.
-	Delete []PodID
+	Delete []Deletion
 	// Lookup has pods that the API cache does not show. The caller reads them from the API server, and calls Gone for those that do not exist.
 	Lookup []PodID
 	// After is when to call Decide again, 0 for never. NamespaceChanged may call sooner.
@@ -64,9 +72,10 @@ func (p *Pool) Decide(name string) Decision {
 			continue
 		}
 		pod.asked = now
-		if pod.state == silent {
-			d.Delete = append(d.Delete, pod.PodID)
-		} else {
+		switch pod.state {
+		case silent, retiring:
+			d.Delete = append(d.Delete, Deletion{PodID: pod.PodID, Force: pod.state == silent})
+		default:
 			d.Lookup = append(d.Lookup, pod.PodID)
 		}
 	}
@@ -85,7 +94,7 @@ func (p *Pool) Decide(name string) Decision {
 
 // asks reports whether a pod has to be deleted or looked up now.
 func (p *Pool) asks(pod *pod, now time.Time) bool {
-	due := pod.state == silent || !pod.seen && pod.counts() && now.Sub(pod.created) >= p.options.LookupAfter
+	due := pod.state == silent || pod.state == retiring || !pod.seen && pod.counts() && now.Sub(pod.created) >= p.options.LookupAfter
 	return due && (pod.asked.IsZero() || now.Sub(pod.asked) >= askAgain)
 }
 

@@ -190,9 +190,9 @@ func (f *fleet) reconcile(namespace string) {
 		f.Launched(namespace, l, p.id.UID, nil)
 		f.changed[namespace] = true // the API server tells of the pod
 	}
-	for _, id := range d.Delete {
+	for _, deletion := range d.Delete {
 		for _, p := range f.pods {
-			p.gone = p.gone || p.id == id
+			p.gone = p.gone || p.id == deletion.PodID
 		}
 	}
 }

@@ -105,9 +105,11 @@ func TestNoPodLastsForEver(t *testing.T) {
 						}
 					}
 				}
-				for _, id := range d.Delete {
-					deleted = deleted || id == first
-					w.Gone("ns", id.UID)
+				for _, deletion := range d.Delete {
+					if deletion.Force { // a pod that is not heard may not notice anything else
+						deleted = deleted || deletion.PodID == first
+						w.Gone("ns", deletion.UID)
+					}
 				}
 			}
 			if !deleted || !replaced {

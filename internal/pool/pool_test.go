@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -440,6 +441,9 @@ func TestIdlePodIsRetired(t *testing.T) {
 	w.now = w.now.Add(2 * time.Second)
 	if _, err := w.Next(t.Context(), pod); !errors.Is(err, ErrRetire) {
 		t.Errorf("got %v", err)
+	}
+	if got, want := w.Decide("ns").Delete, []Deletion{{PodID: pod}}; !slices.Equal(got, want) {
+		t.Errorf("pods to delete: %+v, want %+v", got, want)
 	}
 	w.enqueue("b", 1)
 	if len(w.launch()) != 1 {
