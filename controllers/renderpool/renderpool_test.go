@@ -94,7 +94,7 @@ var _ = Describe("The render pods of a namespace", func() {
 			defer cancel()
 			_, err := renderPool.Next(poll, id(pod))
 			return err
-		}).Should(MatchError(Or(Equal(pool.ErrRetire), Equal(pool.ErrUnknownPod))))
+		}).Should(Or(MatchError(pool.ErrRetire), MatchError(pool.ErrUnknownPod)))
 		pod.Status.Phase = corev1.PodSucceeded
 		Expect(api.Status().Update(ctx, &pod)).To(Succeed())
 		expectPods(ctx, 0)
@@ -304,7 +304,7 @@ var _ = Describe("The render pods of a namespace", func() {
 			patch := client.MergeFrom(own.DeepCopy())
 			own.Spec.Egress.Allow = nil
 			Expect(api.Patch(ctx, own, patch)).To(Succeed())
-			Eventually(func() error { _, err := renderPool.Next(short(ctx), id(wide)); return err }).Should(MatchError(Or(Equal(pool.ErrRetire), Equal(pool.ErrUnknownPod))))
+			Eventually(func() error { _, err := renderPool.Next(short(ctx), id(wide)); return err }).Should(Or(MatchError(pool.ErrRetire), MatchError(pool.ErrUnknownPod)))
 			Eventually(func() *corev1.Pod { at := guarded.last(namespace); return at }).ShouldNot(BeNil())
 			Eventually(func() string { return podspec.OutboundAllow(guarded.last(namespace)) }).Should(BeEmpty())
 		})
