@@ -10,7 +10,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -159,7 +162,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	// An empty list stays nil, because a request without connections uploads to every automatic connection.
 	for _, c := range r.Connections {
 		s.Connections = append(s.Connections, platenv1alpha1.JobConnection{
-			Type: platenv1alpha1.ConnectionType(c.Type), Provider: platenv1alpha1.ProviderType(c.Provider), Folder: platenv1alpha1.FolderPath(c.Folder),
+			Type: platenv1alpha1.ConnectionType(c.Type), Provider: platenv1alpha1.ProviderType(c.Provider), Folder: folder(c.Folder),
 		})
 	}
 	return s
@@ -175,17 +178,45 @@ func pageSize(r ResponseOptions) platenv1alpha1.PageSize {
 
 // pdfSpec translates options. a has precedence.
 func pdfSpec(a, b PDFOptions) platenv1alpha1.PDFOptions {
+	margin, _ := plainMargin(cmp.Or(a.Margin, b.Margin)) // checked with the request
 	return platenv1alpha1.PDFOptions{
-		Margin: platenv1alpha1.NumberOrString(cmp.Or(a.Margin, b.Margin)), RangeFrom: int32(cmp.Or(a.RangeFrom, b.RangeFrom)), RangeTo: int32(cmp.Or(a.RangeTo, b.RangeTo)),
+		Margin: platenv1alpha1.NumberOrString(margin), RangeFrom: int32(cmp.Or(a.RangeFrom, b.RangeFrom)), RangeTo: int32(cmp.Or(a.RangeTo, b.RangeTo)),
 		DPI: int32(cmp.Or(a.DPI, b.DPI)), ColorMode: platenv1alpha1.ColorMode(cmp.Or(a.ColorMode, b.ColorMode)),
 		Title: cmp.Or(a.Title, b.Title),
 	}
 }
 
+var lengths = regexp.MustCompile(`^([0-9]{0,4})(\.[0-9]+)? ?(px|pt|mm|cm|in)?$`)
+
+// plainMargin returns a margin as spec.output spells it. ok is false if it is not one length.
+func plainMargin(text string) (margin string, ok bool) {
+	parts := lengths.FindStringSubmatch(strings.ToLower(strings.TrimSpace(text)))
+	if parts == nil || parts[1]+parts[2] == "" {
+		return "", text == ""
+	}
+	length, err := strconv.ParseFloat("0"+parts[1]+parts[2], 64)
+	if err != nil {
+		return "", false
+	}
+	unit := parts[3]
+	if unit == "pt" {
+		length, unit = length*96/72, "px" // https://www.w3.org/TR/css-values-4/#absolute-lengths
+	}
+	return Decimal(length).decimal(3) + unit, true
+}
+
+// folder returns a folder as spec.connections spells it.
+func folder(path string) platenv1alpha1.FolderPath {
+	if path = strings.TrimSpace(path); path != "" {
+		path = "/" + strings.Trim(path, "/")
+	}
+	return platenv1alpha1.FolderPath(path)
+}
+
 // videoSpec translates options. a has precedence. Of the transitions, only a fade between pages of one file remains.
 func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
 	v := platenv1alpha1.VideoOptions{
-		FPS: int32(cmp.Or(a.FPS, b.FPS)), Loop: (*bool)(cmp.Or(a.Loop, b.Loop)), CombinePages: (*bool)(cmp.Or(a.CombinePages, b.CombinePages)),
+		FPS: int32(math.Round(float64(cmp.Or(a.FPS, b.FPS)))), Loop: (*bool)(cmp.Or(a.Loop, b.Loop)), CombinePages: (*bool)(cmp.Or(a.CombinePages, b.CombinePages)),
 	}
 	if duration := cmp.Or(a.Duration, b.Duration); duration != 0 {
 		v.Duration = platenv1alpha1.NumberOrString(duration.decimal(3))
@@ -193,7 +224,7 @@ func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
 	if start := cmp.Or(a.TrimStart, b.TrimStart); start != nil {
 		v.TrimStart = platenv1alpha1.NumberOrString(start.decimal(3))
 	}
-	if end := cmp.Or(a.TrimEnd, b.TrimEnd); end != nil {
+	if end := cmp.Or(a.TrimEnd, b.TrimEnd); ptr.Deref(end, 0) != 0 { // forms send 0 for no end
 		v.TrimEnd = platenv1alpha1.NumberOrString(end.decimal(3))
 	}
 	if strings.EqualFold(cmp.Or(a.PageTransition, b.PageTransition), string(platenv1alpha1.TransitionFade)) && ptr.Deref(v.CombinePages, false) {
@@ -223,6 +254,9 @@ func limitations(r Request) (warnings []Warning) {
 	}
 	if loop := cmp.Or(a.Loop, b.Loop); ptr.Deref(loop, false) && format != "gif" {
 		warnings = append(warnings, Warning{Title: "Field 'videoOptions.loop' was ignored", Details: "only a gif says whether it repeats; a player decides for " + r.Response.Format})
+	}
+	if fps := cmp.Or(a.FPS, b.FPS); float64(fps) != math.Trunc(float64(fps)) {
+		warnings = append(warnings, Warning{Title: fmt.Sprintf("Field 'videoOptions.fps' was rounded to %.0f", fps), Details: "a film has a whole number of frames a second"})
 	}
 	switch transition := strings.ToLower(cmp.Or(a.PageTransition, b.PageTransition)); {
 	case transition == "" || transition == string(platenv1alpha1.TransitionNone):

@@ -60,7 +60,7 @@ type pictureOptions struct {
 
 // VideoOptions apply to formats mp4, webm and gif.
 type VideoOptions struct {
-	FPS                    Whole    `json:"fps,omitempty" description:"Frames per second, 1 to 30. Default 30, and 15 for gif."`
+	FPS                    Decimal  `json:"fps,omitempty" description:"Frames per second, 1 to 30, rounded to a whole number. Default 30, and 15 for gif."`
 	Duration               Decimal  `json:"duration,omitempty" description:"Seconds of each page, 0.1 to 60. Default: as long as its animations."`
 	TrimStart              *Decimal `json:"trimStart,omitempty" description:"Time of each page at which its video begins, in seconds. Default 0."`
 	TrimEnd                *Decimal `json:"trimEnd,omitempty" description:"Time of each page at which its video ends; duration does not count then."`
@@ -171,7 +171,9 @@ func (ExtraSizes) JSONSchemaBytes() ([]byte, error) {
 }
 
 // plainSize returns a size as spec.output spells it.
-func plainSize(size string) string { return strings.ToLower(strings.TrimSpace(size)) }
+func plainSize(size string) string {
+	return strings.NewReplacer(" ", "", "×", "x").Replace(strings.ToLower(size))
+}
 
 // Object is a JSON object in its original form. An array of objects with a name and a text, src or value becomes an object; so does an
 // empty array, which is PHP's empty object.
@@ -231,12 +233,12 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // a byte order mark
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
+	if len(body) == 0 || body[0] != '{' {
+		return target, nil, &FieldError{"body", "must be a JSON object, not a form, a list or nothing"}
+	}
 	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
 		return target, nil, &FieldError{"body", "must be a JSON object: " + err.Error()}
-	}
-	if bytes.TrimSpace(body)[0] != '{' {
-		return target, nil, &FieldError{"body", "must be a JSON object"}
 	}
 	plain, ignored, err := tidy(body, reflect.TypeFor[T](), "")
 	if err != nil {
@@ -248,9 +250,9 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	return target, ignored[:min(len(ignored), maxWarnings)], nil
 }
 
-// tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers and truths as text, text as numbers, and for
-// nothing null, an empty text or, from PHP, an empty list instead of an object. tidy returns a warning for each field that the type does
-// not have or that has the tag warn, and an error with the full path of a value of the wrong type. encoding/json does none of it.
+// tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, text as numbers,
+// and for nothing null, an empty text or, from PHP, an empty list instead of an object. tidy returns a warning for each field that the type
+// does not have or that has the tag warn, and an error with the full path of a value of the wrong type. encoding/json does none of it.
 func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	value = bytes.TrimSpace(value)
 	isText := value[0] == '"'
@@ -259,6 +261,10 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		return nil, nil, nil
 	}
 	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
+	isObject := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Struct && !kind.Implements(reflect.TypeFor[exposer]())
+	if isObject && isText && strings.HasPrefix(text, "{") && json.Valid([]byte(text)) {
+		return tidy(json.RawMessage(text), kind, path)
+	}
 	switch kind {
 	case reflect.TypeFor[Metadata]():
 		if len(value) > maxMetadata {
@@ -507,6 +513,11 @@ func (r *Request) check() error {
 		return &FieldError{"response.width", "needs response.height, and the other way round"}
 	case !slices.Contains([]string{"", "sync", "async"}, r.Response.Mode):
 		return &FieldError{"response.mode", fmt.Sprintf("'%.100s' must be sync or async", r.Response.Mode)}
+	}
+	for field, margin := range map[string]string{"pdfOptions.margin": r.PDFOptions.Margin, "response.pdfOptions.margin": r.Response.PDFOptions.Margin} {
+		if _, ok := plainMargin(margin); !ok {
+			return &FieldError{field, fmt.Sprintf("'%.100s' must be one length for all sides, in px, pt, mm, cm or in, such as 20px", margin)}
+		}
 	}
 	for i, c := range r.Connections {
 		if c.Type != string(platenv1alpha1.ConnectionStorage) {

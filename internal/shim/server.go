@@ -344,6 +344,13 @@ func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 	writeJSON(w, status, body)
 }
 
+const (
+	// maxCauses bounds what an answer says of one request.
+	maxCauses = 8
+	// noField is what the API server calls the field of a cause that says only that there are others.
+	noField = "<nil>"
+)
+
 // fromAPI translates an error of the API server.
 func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, message string) {
 	status, message = int(api.Status().Code), api.Status().Message
@@ -351,9 +358,11 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 	case apierrors.IsInvalid(err):
 		status = http.StatusBadRequest
 		if details := api.Status().Details; details != nil && len(details.Causes) > 0 {
-			causes := make([]string, 0, len(details.Causes))
+			causes := make([]string, 0, maxCauses)
 			for _, cause := range details.Causes {
-				causes = append(causes, cause.Field+": "+cause.Message)
+				if cause.Field != noField && len(causes) < maxCauses {
+					causes = append(causes, cause.Field+": "+cause.Message)
+				}
 			}
 			message = strings.Join(causes, "; ")
 		}

@@ -27,12 +27,13 @@ import (
 
 func TestParseNamesTheField(t *testing.T) {
 	for body, want := range map[string]string{
-		``:    "body: must be a JSON object: unexpected end of JSON input",
-		`[`:   "body: must be a JSON object: unexpected end of JSON input",
-		`[1]`: "body: must be a JSON object",
+		``:    "body: must be a JSON object, not a form, a list or nothing",
+		`[`:   "body: must be a JSON object, not a form, a list or nothing",
+		`[1]`: "body: must be a JSON object, not a form, a list or nothing",
+		`{`:   "body: must be a JSON object: unexpected end of JSON input",
 		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object: invalid character '{' after top-level value",
 		`{} {}`:                            "body: must be a JSON object: invalid character '{' after top-level value",
-		`templateId=25&response[type]=url`: "body: must be a JSON object: invalid character 'e' in literal true (expecting 'r')",
+		`templateId=25&response[type]=url`: "body: must be a JSON object, not a form, a list or nothing",
 		`{"templateId":1,"modifications":{"price":NaN}}`:                                       "body: must be a JSON object: invalid character 'N' looking for beginning of value",
 		`{"templateId":true}`:                                                                  "templateId: must be a whole number or a string, not true",
 		`{"templateId":2.5}`:                                                                   "templateId: must be a whole number or a string, not 2.5",
@@ -48,6 +49,9 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":{"quality":99999999999}}`:                                  "response.quality: must be a whole number, not 99999999999",
 		`{"templateId":1,"response":{"fileName":true}}`:                                        "response.fileName: must be a string, not true",
 		`{"templateId":1,"response":{"width":1080}}`:                                           "response.width: needs response.height, and the other way round",
+		`{"templateId":1,"pdfOptions":{"margin":"10px 20px"}}`:                                 "pdfOptions.margin: '10px 20px' must be one length for all sides, in px, pt, mm, cm or in, such as 20px",
+		`{"templateId":1,"response":{"pdfOptions":{"margin":"1em"}}}`:                          "response.pdfOptions.margin: '1em' must be one length for all sides, in px, pt, mm, cm or in, such as 20px",
+		`{"templateId":1,"modifications":"{headline}"}`:                                        "modifications: must be an object, not a string",
 		`{"templateId":1,"videoOptions":{"loop":2}}`:                                           "videoOptions.loop: must be true or false, not 2",
 		`{"templateId":1,"metadata":"` + strings.Repeat("x", maxMetadata) + `"}`:               "metadata: must have at most 4096 bytes",
 		`{"templateId":1,"response":{"includePages":[1,"two"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
@@ -165,6 +169,8 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 			"size":"","width":null,"extraSizes":"","mode":null,"pdfOptions":[],"videoOptions":null},"pdfOptions":[ ],"videoOptions":{"loop":true,"muted":false,"fps":"","trimEnd":"null","combinePages":""},
 			"connections":[{"type":"storage","provider":"dropbox","folder":"/7"},null],"webhook":"","webhook_url":null,"publish":null,"metadata":null}`,
 		"a byte order mark": "\xef\xbb\xbf" + one,
+		"objects as texts": `{"templateId":25,"modifications":"{\"a\":\"b\"}","response":"{\"type\":\"url\",\"format\":\"png\",\"fileName\":\"2026\",\"quality\":90,\"scale\":1.5,\"includePages\":[1,2]}",
+			"pdfOptions":"{}","videoOptions":{"loop":true,"muted":false},"connections":[{"type":"storage","provider":"dropbox","folder":"/7"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := mustParse(t, body)
@@ -178,6 +184,34 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 	}
 	if r := mustParse(t, `{"templateId":"25.0"}`); r.TemplateID != "25.0" {
 		t.Errorf("the name of a template became %s", r.TemplateID)
+	}
+}
+
+func TestValuesInOtherUnits(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "20px": "20px", "20": "20", " 1IN ": "1in", ".5in": "0.5in", "12pt": "16px", "10 mm": "10mm", "0": "0", "1.23456cm": "1.235cm",
+	} {
+		if got, ok := plainMargin(text); got != want || !ok {
+			t.Errorf("margin %q: got %q, %t", text, got, ok)
+		}
+	}
+	for path, want := range map[string]platenv1alpha1.FolderPath{"": "", "/": "/", "/a/b": "/a/b", "a/b/": "/a/b", " /a ": "/a"} {
+		if got := folder(path); got != want {
+			t.Errorf("folder %q: got %q", path, got)
+		}
+	}
+	for size, want := range map[string]string{"1080 x 1920": "1080x1920", "1080×1920": "1080x1920", "OG-Image ": "og-image"} {
+		if got := plainSize(size); got != want {
+			t.Errorf("size %q: got %q", size, got)
+		}
+	}
+	film := mustParse(t, `{"templateId":1,"response":{"format":"mp4","width":1080,"height":"1920"},"videoOptions":{"fps":29.97,"trimStart":0,"trimEnd":0}}`)
+	want := platenv1alpha1.OutputSpec{Format: "mp4", Size: "1080x1920", Video: platenv1alpha1.VideoOptions{FPS: 30, TrimStart: "0"}}
+	if diff := cmp.Diff(want, spec(film, "card").Output); diff != "" {
+		t.Error(diff)
+	}
+	if w := limitations(film); len(w) != 1 || w[0].Title != "Field 'videoOptions.fps' was rounded to 30" {
+		t.Errorf("warnings %+v", w)
 	}
 }
 

@@ -5,13 +5,18 @@ package shim
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,6 +149,117 @@ var _ = Describe("Clients of the public API", func() {
 		Expect(refused.json()["error"]).To(ContainSubstring("Template not found"))
 	})
 })
+
+// How clients of other languages and tools speak HTTP.
+var _ = Describe("Requests", func() {
+	var (
+		w *workspace
+		p *process
+	)
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorkspace(ctx)
+		p = start()
+		playManager(w)
+	})
+
+	It("may be compressed, chunked, of HTTP/1.0, and say anything of their type", func(ctx SpecContext) {
+		const body = `{"templateId":25,"response":{"type":"base64"}}`
+		rendered := func(a answer, err error) {
+			GinkgoHelper()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+			Expect(a.json()["data"]).To(HaveKeyWithValue("content", HavePrefix("data:image/png;base64,")))
+		}
+		compress := func(text string) string {
+			var packed bytes.Buffer
+			writer := gzip.NewWriter(&packed)
+			_, err := writer.Write([]byte(text))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(writer.Close()).To(Succeed())
+			return packed.String()
+		}
+		for _, kind := range []string{"", "application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/plain"} {
+			rendered(try(ctx, http.MethodPost, p.url+render, w.token, body, "Content-Type", kind))
+		}
+		rendered(try(ctx, http.MethodPost, p.url+"//v1/studio//render/", w.token, body))
+		rendered(try(ctx, http.MethodPost, p.url+render+"?cache=False", w.token, compress(body), "Content-Encoding", "gzip"))
+		rendered(try(ctx, http.MethodPost, p.url+render, "", body, "Authorization", "bearer  "+w.token))
+
+		chunked, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+render, io.MultiReader(strings.NewReader(body[:9]), strings.NewReader(body[9:])))
+		Expect(err).NotTo(HaveOccurred())
+		chunked.Header.Set("Authorization", "Bearer "+w.token)
+		resp, err := http.DefaultClient.Do(chunked)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.Body.Close()).To(Succeed())
+		Expect(resp.StatusCode).To(Equal(http.StatusOK))
+
+		connection, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = connection.Close() }()
+		_, err = fmt.Fprintf(connection, "POST %s HTTP/1.0\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", render, w.token, len(body), body)
+		Expect(err).NotTo(HaveOccurred())
+		old, err := io.ReadAll(connection) // the server closes the connection
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(old)).To(And(HavePrefix("HTTP/1.0 200 OK"), HaveSuffix("}\n\n"), ContainSubstring("data:image/png;base64,")))
+
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, body, "Content-Encoding", "gzip"), http.StatusBadRequest)
+		expectError(call(ctx, http.MethodPost, p.url+render, w.token, compress(strings.Repeat(" ", 2<<20)+body), "Content-Encoding", "gzip"), http.StatusRequestEntityTooLarge)
+		other := call(ctx, http.MethodPost, p.url+render, w.token, body, "Content-Encoding", "br")
+		expectError(other, http.StatusUnsupportedMediaType)
+		Expect(other.header.Get("Accept-Encoding")).To(Equal("gzip"))
+	})
+
+	It("of other methods are answered by what a route takes", func(ctx SpecContext) {
+		head := call(ctx, http.MethodHead, p.url+"/v1/studio/templates", w.token, "")
+		Expect(head.status).To(Equal(http.StatusOK))
+		Expect(head.body).To(BeEmpty())
+		options := call(ctx, http.MethodOptions, p.url+render, "", "")
+		Expect(options.status).To(Equal(http.StatusNoContent))
+		Expect(options.header.Get("Allow")).To(Equal("POST"))
+		expectError(call(ctx, http.MethodPut, p.url+render, w.token, `{}`), http.StatusMethodNotAllowed)
+		for _, path := range []string{"/v1/workflows", "/v1/workflows/3/run", "/v1/studio/folders", "/v1/studio/templates/25/share"} {
+			expectError(call(ctx, http.MethodGet, p.url+path, w.token, ""), http.StatusNotImplemented)
+		}
+	})
+
+	It("that are wrong are refused by the name of their field, at no length", func(ctx SpecContext) {
+		for body, want := range map[string]string{
+			"templateId=25": "body: must be a JSON object, not a form, a list or nothing",
+			`{"templateId":25,"response":{"format":"bmp"}}`:                                                         "response.format: Unsupported value",
+			`{"templateId":25,"response":{"fileName":"` + strings.Repeat("x", 300) + `"}}`:                          "response.fileName: Too long: may not be more than 200 bytes",
+			`{"templateId":25,"response":{"fileName":"a\u0000b"}}`:                                                  "response.fileName: Invalid value",
+			`{"templateId":25,"response":{"includePages":[` + numbers(201, 4000) + `]}}`:                            "response.includePages",
+			`{"templateId":25,"modifications":` + strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat("}", 20001): "body: must be a JSON object: invalid character '{' exceeded max depth",
+		} {
+			refused := call(ctx, http.MethodPost, p.url+render, w.token, body)
+			expectError(refused, http.StatusBadRequest)
+			Expect(refused.json()["error"]).To(HavePrefix(want))
+			Expect(refused.json()["error"]).NotTo(ContainSubstring("<nil>"))
+			Expect(len(refused.body)).To(BeNumerically("<", 2000), "%s", refused.body)
+		}
+		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("come back as they were sent: metadata, numbers, and what JSON cannot write otherwise", func(ctx SpecContext) {
+		a := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":25,"metadata":{"nonce":"a&b","n":9007199254740993},"response":{"mode":"async"},
+			"modifications":{"headline":12345678901234567890,"a":1e400,"b":"\u0000","c":"\ud83d\ude00","d":"2026-11-26","e":"no","f":1.50,"g":-0.0}}`)
+		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+		Expect(string(a.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
+		job := w.jobs(ctx)[0]
+		Expect(string(job.Spec.Modifications.Raw)).To(MatchJSON(`{"headline":"12345678901234567890","a":"1e400","b":"\u0000","c":"😀","d":"2026-11-26","e":"no","f":1.5,"g":0}`))
+		list := call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs?limit=100", w.token, "")
+		Expect(string(list.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
+	})
+})
+
+// numbers returns a list of n numbers from first on.
+func numbers(first, n int) string {
+	text := make([]string, n)
+	for i := range text {
+		text[i] = fmt.Sprint(first + i)
+	}
+	return strings.Join(text, ",")
+}
 
 // playManager finishes the jobs of a workspace until the spec ends.
 func playManager(w *workspace) {
