@@ -47,10 +47,10 @@ type claim struct {
 	share, fair int
 	// launchable is how many pods may be launched now.
 	launchable int
-	// relieved is when another namespace made room for the pods that had found no node, and lacked, how many those were; zero if none
-	// has, or if one has found the room.
-	relieved time.Time
-	lacked   int
+	// relieved is when another namespace made room for the pods that had found no node; zero if none has, or if one has found the room.
+	// lacked is how many those were, and found, how many others there were.
+	relieved      time.Time
+	lacked, found int
 }
 
 // shareOut divides a budget among claims by their weights. Nobody gets more than it wants, and nothing is left over while somebody wants
@@ -101,8 +101,8 @@ func (p *Pool) balance(now time.Time) {
 		ns.account(now.Sub(p.cluster.accounted))
 		ns.count(now)
 		total += ns.live
-		if ns.unscheduled == 0 || ns.unscheduled < ns.lacked {
-			ns.relieved, ns.lacked = time.Time{}, 0
+		if ns.unscheduled == 0 || ns.unscheduled < ns.lacked || ns.live-ns.unscheduled > ns.found {
+			ns.relieved = time.Time{}
 		}
 		stuck += ns.stuck
 		placed += ns.placed
@@ -120,7 +120,7 @@ func (p *Pool) balance(now time.Time) {
 	}
 
 	// The namespaces that have less than their share need pods of those that have more, if there is no room for both.
-	short, owed, scheduled := false, 0, 0
+	short, alike, owed, scheduled := false, p.alike(), 0, 0
 	for _, c := range claims {
 		scheduled += c.live - c.unscheduled
 		missing := min(c.want, c.fair) - (c.live - c.unscheduled)
@@ -129,7 +129,7 @@ func (p *Pool) balance(now time.Time) {
 		}
 		short = true
 		switch {
-		case c.unscheduled == 0:
+		case c.unscheduled == 0 || alike:
 			owed += missing
 		case c.relieved.IsZero():
 			owed++ // nobody knows whether a pod of theirs fits into the place of another
@@ -152,13 +152,20 @@ func (p *Pool) balance(now time.Time) {
 	}
 }
 
+// alike reports whether all namespaces make their pods from the same, so that each pod fits into the place of any other.
+func (p *Pool) alike() bool {
+	return !slices.ContainsFunc(p.order, func(ns *namespace) bool {
+		return ns.settings.Hash == "" || ns.settings.Hash != p.order[0].settings.Hash
+	})
+}
+
 // holds returns 1 if the namespace has more pods than a share, 0 otherwise.
 func (c *claim) holds(share int) int { return min(max(c.live-c.unscheduled-share, 0), 1) }
 
 // relieve records that another namespace has made room for a pod.
 func (c *claim) relieve(now time.Time) {
 	if c.unscheduled > 0 && c.relieved.IsZero() {
-		c.relieved, c.lacked = now, c.unscheduled
+		c.relieved, c.lacked, c.found = now, c.unscheduled, c.live-c.unscheduled
 	}
 }
 
@@ -300,11 +307,14 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 	for _, state := range []podState{starting, idle} {
 		for _, pod := range ns.list {
 			if left > 0 && pod.state == state && !pod.foreign {
+				ran := pod.state == idle || !pod.running.IsZero() // any other may have found no node
 				p.dismiss(pod, now)
 				ns.live--
 				left--
 				for _, other := range p.order {
-					other.relieve(now)
+					if ran {
+						other.relieve(now)
+					}
 				}
 			}
 		}

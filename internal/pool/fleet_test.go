@@ -28,6 +28,8 @@ type fleet struct {
 	pods []*fleetPod
 	// fits bounds the pods for which nodes have room, and quota those that the API server admits in a namespace.
 	fits, quota int
+	// exitTime is how long a retired pod keeps its room.
+	exitTime time.Duration
 	// nowhere is a namespace whose pods fit on no node.
 	nowhere string
 	// created and refused count the pods that were created and refused.
@@ -48,6 +50,7 @@ type fleetPod struct {
 	scheduled bool
 	task      *Assignment
 	until     time.Time
+	retired   time.Time
 	gone      bool
 }
 
@@ -138,6 +141,9 @@ func (f *fleet) run(p *fleetPod) {
 	switch {
 	case !p.scheduled || f.now.Sub(p.began) < startTime:
 		return
+	case !p.retired.IsZero():
+		p.gone = f.now.Sub(p.retired) >= f.exitTime
+		return
 	case p.task != nil && f.now.Before(p.until):
 		if err := f.Heartbeat(p.id, p.task.TaskID); err != nil {
 			p.task = nil
@@ -155,7 +161,7 @@ func (f *fleet) run(p *fleetPod) {
 	task, err := f.Next(ctx, p.id)
 	switch {
 	case errors.Is(err, ErrRetire), errors.Is(err, ErrUnknownPod):
-		p.gone = true
+		p.retired, p.gone = f.now, f.exitTime == 0
 	case err != nil:
 		f.t.Fatalf("poll: %v", err)
 	case task != nil:
@@ -192,7 +198,9 @@ func (f *fleet) reconcile(namespace string) {
 	}
 	for _, deletion := range d.Delete {
 		for _, p := range f.pods {
-			p.gone = p.gone || p.id == deletion.PodID
+			if p.id == deletion.PodID {
+				p.gone = p.gone || deletion.Force || f.exitTime == 0
+			}
 		}
 	}
 }
@@ -392,6 +400,28 @@ func TestBurstDelaysAnotherNamespaceByOneRender(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A namespace gets its share of full nodes: at once if its pods fit where those of others ran, and otherwise pod after pod.
+func TestShareOfFullNodes(t *testing.T) {
+	const once = time.Second + startTime + 3*tick // a render of another namespace, the exit of its pod, and the start of the new one
+	for name, c := range map[string]struct {
+		hash  string
+		limit time.Duration
+	}{
+		"alike":     {"the same", unschedulableDelay + time.Second + once},
+		"different": {"of its own", unschedulableDelay + 4*(time.Second+once)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, Options{Defaults: Settings{Hash: "the same", Max: 10}})
+			f.fits, f.exitTime = 8, time.Second
+			f.Configure("b", Settings{Hash: c.hash, Max: 10})
+			f.add("a", 1000, time.Second)
+			f.pass(10 * time.Second)
+			f.add("b", 100, time.Second)
+			f.until(c.limit, func() bool { return f.Status("b").Busy == 4 })
+		})
 	}
 }
 
