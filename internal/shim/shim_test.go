@@ -107,7 +107,8 @@ func TestFindTemplate(t *testing.T) {
 		template("25", "Summer", nil), template("card", "Card of the house", new(int64(25))), template("a", "Twin", nil), template("b", "Twin", nil),
 		template("Summer", "", nil),
 	}
-	for id, want := range map[string]string{"25": "card", "card": "card", "Card of the house": "card", "Summer": "Summer", "Twin": "", "": "", "none": ""} {
+	for id, want := range map[string]string{"25": "card", "card": "card", "Card of the house": "card", "Summer": "Summer", "Twin": "", "": "", "none": "",
+		"CARD": "card", "card of the HOUSE": "card", "summer": "", "twin": "", "TWIN": "", "A": "a"} {
 		got := ""
 		if found := findTemplate(all, id); found != nil {
 			got = found.Name

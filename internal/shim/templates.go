@@ -134,26 +134,47 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 	return nil, callers.Errorf(status, "templateId: Template not found: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'", c.namespace, id)
 }
 
-// findTemplate finds a template by its number, else by its name, else by its title. Nil if there is none, or several of one title.
+// findTemplate finds a template by its number, else by its name, else by its title, else by either in other capitals. If several have the
+// number, it is the first one's, by age. Nil if there is none, or several of one title.
 func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha1.RenderTemplate {
-	var named, titled *platenv1alpha1.RenderTemplate
-	titles := 0
+	if id == "" {
+		return nil
+	}
+	var numbered, named, titled, folded []*platenv1alpha1.RenderTemplate
 	for i := range all {
 		t := &all[i]
-		switch n := t.Spec.TemplateID; {
-		case n != nil && strconv.FormatInt(*n, 10) == id:
-			return t
+		if n := t.Spec.TemplateID; n != nil && strconv.FormatInt(*n, 10) == id {
+			numbered = append(numbered, t)
+		}
+		switch {
 		case t.Name == id:
-			named = t
-		case id != "" && t.Spec.Title == id:
-			titled = t
-			titles++
+			named = append(named, t)
+		case t.Spec.Title == id:
+			titled = append(titled, t)
+		case strings.EqualFold(t.Name, id) || strings.EqualFold(t.Spec.Title, id):
+			folded = append(folded, t)
 		}
 	}
-	if named == nil && titles == 1 {
-		return titled
+	switch {
+	case len(numbered) > 0:
+		return slices.MinFunc(numbered, func(a, b *platenv1alpha1.RenderTemplate) int {
+			return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+		})
+	case len(named) > 0:
+		return named[0]
+	case len(titled) > 0:
+		return only(titled)
+	default:
+		return only(folded)
 	}
-	return named
+}
+
+// only returns the template of a list that has no other; nil if it has.
+func only(list []*platenv1alpha1.RenderTemplate) *platenv1alpha1.RenderTemplate {
+	if len(list) != 1 {
+		return nil
+	}
+	return list[0]
 }
 
 // sortedTemplates returns the workspace's templates by name.
