@@ -39,7 +39,7 @@ var packages = map[string]string{
 
 // programs maps each program to its binary.
 var programs = map[string]string{
-	"kube-apiserver": kube, "kube-controller-manager": kube, "kube-scheduler": kube, "kube-proxy": kube, "kubelet": kube, "kubectl": kube,
+	"kube-apiserver": kube, "kube-controller-manager": kube, "kube-scheduler": kube, "kube-proxy": kube, "kubelet": kube, "kubectl": kube, enforcer: kube,
 	"coredns": "coredns", "etcd": "etcd",
 	"containerd": "containerd", "containerd-shim-runc-v2": "containerd-shim-runc-v2", "ctr": "ctr",
 }
@@ -77,7 +77,7 @@ func (c *cluster) binaries(ctx context.Context, names []string) (string, error) 
 
 	dir := filepath.Join(c.repo, "hack", "devcluster", "components")
 	var sources [][]byte
-	for _, name := range []string{"go.mod", "go.sum", "kube/main.go", "coredns/main.go"} {
+	for _, name := range []string{"go.mod", "go.sum", "kube/main.go", "kube/netpol.go", "coredns/main.go"} {
 		source, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", err

@@ -88,6 +88,15 @@ func (c *cluster) daemons(bin string) map[string]daemon {
 			files: []string{pki("ca.crt")},
 		},
 		{
+			name: enforcer,
+			argv: []string{
+				"--kubeconfig=" + c.kubeconfig(),
+				"--hostname-override=" + nodeName,
+				"--service-cluster-ip-range=" + serviceCIDR,
+			},
+			files: []string{pki("ca.crt")},
+		},
+		{
 			name:  "coredns",
 			argv:  []string{"-conf", config("Corefile")},
 			files: []string{config("Corefile"), pki("ca.crt")},

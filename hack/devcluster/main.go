@@ -24,6 +24,7 @@ const usage = `usage: go run ./hack/devcluster COMMAND
   status                show what runs; exits with 1 unless the cluster is ready
   kubeconfig            print the path of the cluster's kubeconfig
   load-image FILE...    load container images (OCI or docker archives) into the node
+  network-policies on   enforce NetworkPolicies, until network-policies off
   binaries [--only A,B] build the cluster's programs and kubectl, and print the directory that holds them
 `
 
@@ -40,7 +41,7 @@ func main() {
 // run executes one command. Progress goes to stderr, results for scripts go to stdout.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("no command given; there are up, down, status, kubeconfig, load-image and binaries")
+		return errors.New("no command given; there are up, down, status, kubeconfig, load-image, network-policies and binaries")
 	}
 	command, args := args[0], args[1:]
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%s: %w", command, err)
 	}
-	if command != "load-image" && flags.NArg() > 0 {
+	if command != "load-image" && command != "network-policies" && flags.NArg() > 0 {
 		return fmt.Errorf("%s takes no argument, got %q", command, flags.Arg(0))
 	}
 
@@ -73,6 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	case "load-image":
 		return c.loadImages(ctx, flags.Args())
+	case "network-policies":
+		return c.networkPolicies(ctx, strings.Join(flags.Args(), " "))
 	case "binaries":
 		names := programNames()
 		if only != "" {

@@ -18,12 +18,12 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -299,34 +299,23 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 		return err
 	}
 	number, err := strconv.ParseInt(r.PathValue("page"), 10, 32)
-	if err != nil {
+	i := slices.IndexFunc(job.Status.Pages, func(p platenv1alpha1.RenderedPage) bool {
+		return int64(p.Page) == number && ptr.Deref(p.ExtraSize, "") == r.URL.Query().Get("size")
+	})
+	if err != nil || i < 0 {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
 	}
-	wanted := func(p platenv1alpha1.RenderedPage) bool {
-		return int64(p.Page) == number && ptr.Deref(p.ExtraSize, "") == r.URL.Query().Get("size") && strings.HasPrefix(p.SHA256, r.URL.Query().Get("v"))
-	}
-	i := slices.IndexFunc(job.Status.Pages, wanted)
-	if i < 0 {
-		// Another replica, whose cache is ahead of this one's, may have made the link.
-		if err := v.Get(r.Context(), client.ObjectKeyFromObject(job), job); err != nil {
-			return err
-		}
-		i = slices.IndexFunc(job.Status.Pages, wanted)
-	}
-	if i < 0 {
-		return &problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "The job may have been rendered again: look at its newest files.", Link: "/ui/renders/" + url.PathEscape(job.Name), LinkText: "The render"}
-	}
-	// Fetch only from the content server: someone other than the manager may have written the status.
-	source, err := contenturl.At(s.ContentURL, job.Status.Pages[i].ContentURL)
-	if err != nil {
-		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "The job's status does not have a URL of the content store. Render it again."}
+	source, err := url.Parse(job.Status.Pages[i].ContentURL)
+	// Fetch only from the content store: someone other than the manager may have written the status.
+	if err != nil || source.Scheme != s.content.Scheme || source.Host != s.content.Host || source.User != nil {
+		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address does not begin with the content store's. Compare the flag --content-url of the shim with the manager's."}
 	}
 	return s.proxyFile(w, r, source)
 }
 
 // proxyFile fetches a file from the content store and serves it.
-func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source string) error {
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, source, nil)
+func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source *url.URL) error {
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, source.String(), nil)
 	if err != nil {
 		return err
 	}
@@ -362,4 +351,11 @@ func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source string
 	w.WriteHeader(resp.StatusCode)
 	_, _ = io.Copy(w, resp.Body) // fails only if the visitor or the content store is gone
 	return nil
+}
+
+// create creates a job with the visitor's rights.
+func (s *Server) create(ctx context.Context, v *visitor, prefix string, labels map[string]string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
+	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix, Labels: labels}, Spec: spec}
+	return job, v.Create(ctx, job)
 }

@@ -8,26 +8,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
 // Cut drops what a pod sends to an address, without a word to it, until heal is called: also after its container has restarted.
 func Cut(ctx context.Context, pod *corev1.Pod, address string) (heal func(context.Context) error, err error) {
-	if len(pod.Status.ContainerStatuses) == 0 {
-		return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, ErrNoProcess)
-	}
-	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
-	pids, err := processes(id)
-	if err != nil {
-		return nil, err
-	}
-	if len(pids) == 0 {
-		return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, ErrNoProcess)
-	}
-	// The open file keeps the pod's network reachable when the process has ended.
-	network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pids[0]))
+	network, err := network(pod)
 	if err != nil {
 		return nil, err
 	}

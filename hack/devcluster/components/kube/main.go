@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kube holds kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet and kubectl in one program. The name by
-// which it is called selects one of them. One link is faster than six.
+// Command kube holds kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl and an enforcer of NetworkPolicies
+// in one program. The name by which it is called selects one of them. One link is faster than seven.
 package main
 
 import (
@@ -41,6 +41,8 @@ func main() {
 		command = proxy.NewProxyCommand()
 	case "kubelet":
 		command = kubelet.NewKubeletCommand(context.Background())
+	case "kube-network-policy":
+		command = newNetworkPolicyCommand()
 	case "kubectl":
 		_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)) // kubectl reports a bad level itself
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
@@ -48,7 +50,7 @@ func main() {
 		}
 		return
 	default:
-		fmt.Fprintf(os.Stderr, "called as %q, expected kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet or kubectl\n", name)
+		fmt.Fprintf(os.Stderr, "called as %q, expected kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kube-network-policy, kubelet or kubectl\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(command))
