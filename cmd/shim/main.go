@@ -214,7 +214,7 @@ func route(page, assistants, api http.Handler) http.Handler {
 			page.ServeHTTP(w, r)
 		case r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead), r.URL.Path == "/ui":
 			home.ServeHTTP(w, r)
-		case r.URL.Path == mcp.Path:
+		case strings.TrimSuffix(r.URL.Path, "/") == mcp.Path:
 			assistants.ServeHTTP(w, r)
 		default:
 			api.ServeHTTP(w, r)

@@ -207,8 +207,9 @@ func plainMargin(text string) (margin string, ok bool) {
 
 // folder returns a folder as spec.connections spells it.
 func folder(path string) platenv1alpha1.FolderPath {
-	if path = strings.TrimSpace(path); path != "" {
-		path = "/" + strings.Trim(path, "/")
+	path = strings.TrimSpace(path)
+	for len(path) > 1 && strings.HasSuffix(path, "/") {
+		path = path[:len(path)-1]
 	}
 	return platenv1alpha1.FolderPath(path)
 }

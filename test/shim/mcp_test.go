@@ -146,8 +146,8 @@ var _ = Describe("The MCP endpoint", func() {
 	})
 
 	It("gives nobody without a token anything, and nobody without rights a template", func(ctx SpecContext) {
-		for _, token := range []string{"", "wrong"} {
-			refused := call(ctx, http.MethodPost, p.url+"/mcp", token, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
+		for token, path := range map[string]string{"": "/mcp", "wrong": "/mcp/"} {
+			refused := call(ctx, http.MethodPost, p.url+path, token, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
 			Expect(refused.status).To(Equal(http.StatusUnauthorized))
 			Expect(refused.header.Get("WWW-Authenticate")).To(HavePrefix("Bearer"))
 		}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -355,6 +356,12 @@ var _ = Describe("Rendering", func() {
 		Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
 		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
 		Expect(string(a.body)).To(Equal(picture(1)))
+		part := call(ctx, http.MethodGet, signed, "", "", "Range", "bytes=4-8")
+		Expect(part.status).To(Equal(http.StatusPartialContent))
+		Expect(string(part.body)).To(Equal(picture(1)[4:9]))
+		head := call(ctx, http.MethodHead, signed, "", "")
+		Expect(head.header.Get("Content-Length")).To(Equal(strconv.Itoa(len(picture(1)))))
+		Expect(head.body).To(BeEmpty())
 
 		_, query, _ := strings.Cut(signed, "?")
 		offset := len(signed) - len(query)
