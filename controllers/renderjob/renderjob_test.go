@@ -281,7 +281,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		running := take(ctx, namespace)
 		Expect(api.Delete(ctx, summer)).To(Succeed())
-		Eventually(func() error { return renderPool.Heartbeat(running.id, running.task.TaskID) }).Should(MatchError(pool.ErrGone))
+		Eventually(func() error { return renderPool.Heartbeat(running.id, running.task.TaskID, nil) }).Should(MatchError(pool.ErrGone))
 		Eventually(func() bool { _, ok := deleted.gone.Load(namespace + "/" + string(summer.UID)); return ok }).Should(BeTrue(), "its files stay")
 	})
 

@@ -176,7 +176,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		if isKnown {
 			return nil // it was valid when it was queued, and is checked again when a pod takes it
 		}
-		return err
+		return r.adopt(s, err)
 	}
 	if !isKnown {
 		if err := r.reuse(ctx, s, work, len(template.Spec.Pages)); err != nil || s.manifest != nil {
@@ -207,6 +207,24 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	return nil
 }
 
+// adopt leaves a job that cannot be built to a pod that renders it for an earlier process, as its template was then. It returns the problem if there
+// can be no such pod.
+func (r *Reconciler) adopt(s *scope, problem error) error {
+	running := int(ptr.Deref(s.job.Status.Attempts, 0))
+	if !s.continues() || running == 0 || s.lost > 0 || reconcile.AsTerminal(problem) == nil && reconcile.AsWaiting(problem) == nil {
+		return problem
+	}
+	r.Pool.Enqueue(pool.Job{
+		Key: s.key(), UID: s.job.UID, Revision: s.revision, Priority: ptr.Deref(s.job.Spec.Priority, 0), Created: s.job.CreationTimestamp.Time,
+		Timeout:      time.Duration(s.job.Spec.TimeoutSeconds) * time.Second,
+		BackoffLimit: s.backoffLimit(), Attempts: running - 1, AdoptOnly: true,
+	})
+	if s.state = r.Pool.State(s.key(), s.job.UID, s.revision); s.state.Phase == pool.Unknown {
+		return problem
+	}
+	return nil
+}
+
 // build returns the task of a job, and its template.
 func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (render.Task, *platenv1alpha1.RenderTemplate, error) {
 	template := &platenv1alpha1.RenderTemplate{}
@@ -223,27 +241,32 @@ func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (
 	return work, template, err
 }
 
-// Task builds the task of a job for the pod that takes it, and returns what the render cache calls it. The error is a *reconcile.TerminalError
-// if the job cannot be rendered, and a *reconcile.WaitingError if something else must happen first.
-func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (work render.Task, cacheKey string, err error) {
+// Task builds the task of a job for the pod that takes it, and its plan. The error is a *reconcile.TerminalError if the job cannot be rendered, and
+// a *reconcile.WaitingError if something else must happen first.
+func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, *pool.Plan, error) {
 	job := &platenv1alpha1.RenderJob{}
 	if err := r.Client.Get(ctx, key, job); err != nil {
-		return render.Task{}, "", fmt.Errorf("reading RenderJob %s: %w", key, err)
+		return render.Task{}, nil, fmt.Errorf("reading RenderJob %s: %w", key, err)
 	}
 	if job.UID != uid || task.Revision(job) != revision || job.Suspended() {
-		return render.Task{}, "", fmt.Errorf("RenderJob %s has changed", key)
+		return render.Task{}, nil, fmt.Errorf("RenderJob %s has changed", key)
 	}
 	switch err := r.Store.Check(key.Namespace); {
 	case errors.Is(err, content.ErrQuota):
-		return render.Task{}, "", reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0,
+		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0,
 			"the files of namespace '%s' fill its share of the content store; delete jobs, or give them spec.ttlSecondsAfterFinished", key.Namespace)
 	case err != nil:
-		return render.Task{}, "", reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0, "the content store is full; the job goes on when it has room")
+		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0, "the content store is full; the job goes on when it has room")
 	}
-	if work, _, err = r.build(ctx, job); err == nil && r.caches(job) {
-		cacheKey = r.Cache.Key(key.Namespace, work).Task
+	work, template, err := r.build(ctx, job)
+	if err != nil {
+		return render.Task{}, nil, err
 	}
-	return work, cacheKey, err
+	plan := &pool.Plan{Key: key, Pages: len(work.Pages), TotalPages: len(template.Spec.Pages), Files: work.Files()}
+	if r.caches(job) {
+		plan.CacheKey = r.Cache.Key(key.Namespace, work).Task
+	}
+	return work, plan, nil
 }
 
 // configMapValue reads one key of a ConfigMap in the job's namespace.

@@ -286,7 +286,7 @@ func (p *pod) commit(ctx SpecContext, repeatable bool) []content.Object {
 	GinkgoHelper()
 	ref := content.Ref{Namespace: p.id.Namespace, JobUID: string(p.task.UID), Revision: p.task.Revision}
 	manifest := content.Manifest{Attempt: p.task.Attempt, Attempts: p.task.Attempts, RenderedTime: time.Now(), PodName: p.id.Name, TotalPages: p.task.TotalPages, RenderedPages: p.task.Pages}
-	work, cacheKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
+	work, plan, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
 	Expect(err).NotTo(HaveOccurred())
 	for _, f := range work.Files() {
 		data := p.task.TaskID + " page " + work.Pages[0].HTML
@@ -297,8 +297,8 @@ func (p *pod) commit(ctx SpecContext, repeatable bool) []content.Object {
 	}
 	_, err = store.PutManifest(ctx, ref, manifest)
 	Expect(err).NotTo(HaveOccurred())
-	if cacheKey != "" {
-		renderCache.Save(ctx, content.CacheKey{Namespace: p.id.Namespace, Task: cacheKey}, ref, manifest, repeatable)
+	if plan.CacheKey != "" {
+		renderCache.Save(ctx, content.CacheKey{Namespace: p.id.Namespace, Task: plan.CacheKey}, ref, manifest, repeatable)
 	}
 	objects, err := store.Objects(ctx, ref)
 	Expect(err).NotTo(HaveOccurred())

@@ -45,7 +45,7 @@ const (
 type Keys struct {
 	// CACert is the certificate of the authority that signs the dispatch server's certificate. It is public, in PEM.
 	CACert []byte
-	// URLSigning are the keys that sign content URLs, and PodSigning those that sign render pods: the newest and perhaps the previous one,
+	// URLSigning are the keys that sign content URLs, and PodSigning those that sign render pods and their plans: the newest and perhaps the previous one,
 	// of 32 bytes at least.
 	URLSigning, PodSigning [][]byte
 

@@ -145,7 +145,7 @@ func (f *fleet) run(p *fleetPod) {
 		p.gone = f.now.Sub(p.retired) >= f.exitTime
 		return
 	case p.task != nil && f.now.Before(p.until):
-		if err := f.Heartbeat(p.id, p.task.TaskID); err != nil {
+		if err := f.Heartbeat(p.id, p.task.TaskID, nil); err != nil {
 			p.task = nil
 		}
 		return

@@ -40,7 +40,7 @@ func TestHandOverKeepsEveryRender(t *testing.T) {
 	}
 	beat := func(w *world) {
 		for i, id := range pods {
-			if err := w.Heartbeat(id, task(i)); err != nil {
+			if err := w.Heartbeat(id, task(i), nil); err != nil {
 				w.t.Fatalf("heartbeat of %s: %v", id.Name, err)
 			}
 		}
@@ -114,10 +114,10 @@ func TestAnnouncedTaskOfADeletedJob(t *testing.T) {
 	w.ObservePods("ns", []PodView{{Name: "old", UID: "old", Started: true}})
 	id := PodID{"ns", "old", "old"}
 	for range 19 {
-		if err := w.Heartbeat(id, "deleted.r.7"); err != nil {
+		if err := w.Heartbeat(id, "deleted.r.7", nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Holds(id, "deleted.r.7"); !errors.Is(err, ErrNotReady) {
+		if _, err := w.Holds(id, "deleted.r.7", nil); !errors.Is(err, ErrNotReady) {
 			t.Fatalf("got %v", err)
 		}
 		w.now = w.now.Add(3 * time.Second)
@@ -125,12 +125,74 @@ func TestAnnouncedTaskOfADeletedJob(t *testing.T) {
 	}
 	w.now = w.now.Add(3 * time.Second)
 	w.Expire()
-	if err := w.Heartbeat(id, "deleted.r.7"); !errors.Is(err, ErrGone) {
+	if err := w.Heartbeat(id, "deleted.r.7", nil); !errors.Is(err, ErrGone) {
 		t.Errorf("got %v", err)
 	}
 	w.enqueue("a", 1)
 	if a := w.poll(id); a == nil || a.Key != key("a") {
 		t.Errorf("got %+v", a)
+	}
+}
+
+// A job whose task the next process cannot build is left to the pod that renders it, in whatever order they are heard. Nothing else renders it.
+func TestHandOverOfAJobThatCannotBeBuilt(t *testing.T) {
+	id, task := PodID{"ns", "old", "old"}, "uid-a.1.7"
+	plan := &Plan{Key: key("a"), Pages: 2, TotalPages: 3, Files: make([]file.File, 2), CacheKey: "cached"}
+	job := Job{Key: key("a"), UID: "uid-a", Revision: "1", Timeout: time.Minute, AdoptOnly: true}
+	enqueue := func(w *world) { w.Enqueue(job) }
+	steps := map[string]func(*world){
+		"enqueue": enqueue,
+		"observe": func(w *world) { w.ObservePods("ns", []PodView{{Name: "old", UID: "old", Started: true}}) },
+		"beat": func(w *world) {
+			w.changedJobs = nil
+			if err := w.Heartbeat(id, task, plan); err != nil {
+				t.Fatal(err)
+			}
+			if w.State(key("a"), "uid-a", "1").Phase == Unknown && slices.Contains(w.changedJobs, key("a")) {
+				enqueue(w) // as the reconciler does when it is told
+			}
+		},
+		"poll": func(w *world) { w.poll(id) },
+	}
+	for name, c := range map[string]struct {
+		order []string
+		after time.Duration
+		want  Phase
+	}{
+		"the job is first":                  {[]string{"enqueue", "observe", "beat"}, 0, Rendering},
+		"the pod is first":                  {[]string{"observe", "enqueue", "beat"}, 0, Rendering},
+		"the pod is heard before the job":   {[]string{"observe", "beat"}, 0, Rendering},
+		"the pod has no task":               {[]string{"enqueue", "observe", "poll"}, 0, Unknown},
+		"the pod has no task, and is first": {[]string{"observe", "poll", "enqueue"}, 0, Unknown},
+		"the pod is not heard":              {[]string{"observe", "enqueue"}, 21 * time.Second, Unknown},
+		"there is no pod":                   {[]string{"enqueue"}, 21 * time.Second, Unknown},
+		"pods are not seen yet":             {[]string{"enqueue"}, 19 * time.Second, Queued},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Listen()
+			job.Created = w.now.Add(-time.Hour)
+			for _, step := range c.order {
+				steps[step](w)
+			}
+			w.changedJobs = nil
+			w.now = w.now.Add(c.after)
+			w.Expire()
+			s := w.State(key("a"), "uid-a", "1")
+			if s.Phase != c.want {
+				t.Fatalf("got %+v, want %s", s, c.want)
+			}
+			if c.want == Unknown && c.after > 0 && !slices.Contains(w.changedJobs, key("a")) {
+				t.Error("nobody is told that the pool has dropped the job")
+			}
+			if c.want != Rendering {
+				return
+			}
+			a, err := w.Holds(id, task, nil)
+			if err != nil || a.Files.Plan() != plan || a.Attempts != 1 || s.TotalPages != 3 || s.Files != 2 {
+				t.Errorf("got %+v, %+v, %v", s, a, err)
+			}
+		})
 	}
 }
 
@@ -150,7 +212,7 @@ func TestTasksOfOthersAreNotGivenAway(t *testing.T) {
 			w.ObservePods("ns", []PodView{{Name: "old", UID: "old", Started: true}})
 			w.ObservePods("other", []PodView{{Name: "old", UID: "old-2", Started: true}})
 			w.enqueue("a", 1)
-			if _, err := w.Holds(c.id, c.task); !errors.Is(err, ErrGone) {
+			if _, err := w.Holds(c.id, c.task, nil); !errors.Is(err, ErrGone) {
 				t.Errorf("got %v", err)
 			}
 			w.phase("a", Queued)
@@ -169,7 +231,7 @@ func (w *world) end(view PodView) {
 	if a == nil {
 		w.t.Fatal("there is no task")
 	}
-	if err := w.Heartbeat(pods[0], a.TaskID); err != nil {
+	if err := w.Heartbeat(pods[0], a.TaskID, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	view.Name, view.UID, view.Started = pods[0].Name, pods[0].UID, true

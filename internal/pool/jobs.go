@@ -74,25 +74,35 @@ type run struct {
 	files   *Files
 }
 
+// Plan says what an attempt renders: the job's task, as it was when the pod took it.
+type Plan struct {
+	Key types.NamespacedName
+	// Pages of the task, and TotalPages of the template.
+	Pages, TotalPages int
+	// Files that the attempt must have.
+	Files []file.File
+	// CacheKey is what the render cache calls the task; empty if it keeps nothing of the job.
+	CacheKey string
+}
+
 // Files are the files of one attempt, and live as long as it. They are safe for concurrent use.
 type Files struct {
-	mu               sync.Mutex
-	expected, stored []file.File
-	cacheKey         string
+	mu     sync.Mutex
+	plan   *Plan
+	stored []file.File
 }
 
-// Expect sets the files that the attempt must have, and the key under which the render cache keeps them, empty for none.
-func (f *Files) Expect(files []file.File, cacheKey string) {
+// Plan returns the plan of the attempt, nil if this process does not know it yet.
+func (f *Files) Plan() *Plan {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.expected, f.cacheKey = files, cacheKey
+	return f.plan
 }
 
-// Expected returns what Expect was given, nothing if nobody in this process has said it.
-func (f *Files) Expected() (files []file.File, cacheKey string) {
+func (f *Files) expect(plan *Plan) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.expected, f.cacheKey
+	f.plan = plan
 }
 
 // Store records a stored file, and returns how many are stored.
@@ -130,7 +140,7 @@ func load(cost time.Duration, isolated bool) int {
 // queue puts a job where it waits: for pods of an earlier process, for its next attempt, or for a pod. Its phase must be Queued.
 func (p *Pool) queue(ns *namespace, j *job, now time.Time) {
 	switch {
-	case p.mayBeRunning(j) && ns.adopting(p, now):
+	case p.mayBeAdopted(ns, j, now):
 		j.held = true
 		ns.held[j] = true
 	case j.notBefore.After(now):
@@ -139,6 +149,11 @@ func (p *Pool) queue(ns *namespace, j *job, now time.Time) {
 	default:
 		ns.addReady(j)
 	}
+}
+
+// mayBeAdopted reports whether a pod may still say that it renders the job for an earlier process.
+func (p *Pool) mayBeAdopted(ns *namespace, j *job, now time.Time) bool {
+	return p.mayBeRunning(j) && (ns.adopting(p, now) || j.AdoptOnly && p.mayBeUnseen(ns, now))
 }
 
 // mayBeRunning reports whether a pod of an earlier process may render the job.
@@ -194,11 +209,22 @@ func (p *Pool) assign(j *job, pod *pod, now time.Time) {
 	p.start(j, pod, p.lastAttempt, now)
 }
 
-// adopt gives a job back to a pod that has rendered it for an earlier process.
-func (p *Pool) adopt(j *job, pod *pod, attempt int, now time.Time) {
+// adopt gives a job back to a pod that has rendered it for an earlier process. plan is nil if the pod does not show it.
+func (p *Pool) adopt(j *job, pod *pod, attempt int, plan *Plan, now time.Time) {
 	p.lastAttempt = max(p.lastAttempt, attempt)
 	p.start(j, pod, attempt, now)
+	j.AdoptOnly = false // another attempt builds the task again, as any does
 	j.run.confirmed = true
+	j.expect(plan)
+}
+
+// expect sets the plan of the job's attempt. What the job has was that of its template when it was enqueued.
+func (j *job) expect(plan *Plan) {
+	if plan == nil {
+		return
+	}
+	j.Pages, j.TotalPages, j.Files = plan.Pages, plan.TotalPages, len(plan.Files)
+	j.run.files.expect(plan)
 }
 
 func (p *Pool) start(j *job, pod *pod, attempt int, now time.Time) {
@@ -208,7 +234,7 @@ func (p *Pool) start(j *job, pod *pod, attempt int, now time.Time) {
 	j.phase, j.podName, j.wait, j.shown = Rendering, pod.Name, Wait{}, Wait{}
 	j.run = &run{pod: pod, started: now, deadline: now.Add(j.Timeout), files: &Files{}}
 	pod.become(rendering, now)
-	pod.job, pod.announced = j, ""
+	pod.job, pod.announced, pod.plan = j, "", nil
 	pod.renders++
 	pod.answer()
 	p.jobChanged(j.Key)

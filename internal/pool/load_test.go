@@ -119,7 +119,7 @@ func BenchmarkRender(b *testing.B) {
 		if err != nil || a == nil {
 			b.Fatalf("%d: %v, %v", i, a, err)
 		}
-		if err := p.Heartbeat(id, a.TaskID); err != nil {
+		if err := p.Heartbeat(id, a.TaskID, nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := p.Finish(id, a.TaskID, nil); err != nil {

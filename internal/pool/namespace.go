@@ -41,6 +41,8 @@ type namespace struct {
 	// pods by UID, and list, the same in the order in which this process learned of them.
 	pods map[types.UID]*pod
 	list []*pod
+	// observed is true once ObservePods has shown the pods of the namespace.
+	observed bool
 	// launching has the launches that Decide returned, by pod name, with their times.
 	launching map[string]time.Time
 	launcher  launcher

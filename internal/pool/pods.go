@@ -56,8 +56,9 @@ type pod struct {
 	foreign bool
 	// renders is how many tasks the pod has taken.
 	renders int
-	// announced is a task that the pod renders and whose job is not enqueued yet.
+	// announced is a task that the pod renders and whose job is not enqueued yet, and plan, its plan if the pod has shown it.
 	announced string
+	plan      *Plan
 	job       *job
 	// wake ends the pod's poll. It is nil if no poll is open.
 	wake    chan struct{}
@@ -107,6 +108,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 		return
 	}
 	ns := p.namespace(name)
+	ns.observed = true
 	now := p.options.Now()
 	present := make(map[types.UID]bool, len(views))
 	for _, v := range views {
@@ -155,6 +157,26 @@ func (p *Pool) hold(ns *namespace, now time.Time) {
 	}
 }
 
+// endHold lets the jobs go on that no pod of an earlier process renders.
+func (p *Pool) endHold(ns *namespace, now time.Time) {
+	for j := range ns.held {
+		switch {
+		case !j.AdoptOnly:
+			j.held = false
+			delete(ns.held, j)
+			p.queue(ns, j, now)
+		case !p.mayBeUnseen(ns, now):
+			p.drop(j)
+			p.jobChanged(j.Key)
+		}
+	}
+}
+
+// mayBeUnseen reports whether a namespace may have pods of an earlier process that this one has not seen yet.
+func (p *Pool) mayBeUnseen(ns *namespace, now time.Time) bool {
+	return !ns.observed && (p.listening.IsZero() || now.Before(p.listening.Add(p.options.AdoptionGrace)))
+}
+
 // Gone says that a lookup has found that a pod does not exist.
 func (p *Pool) Gone(name string, uid types.UID) {
 	defer p.lock()()
@@ -176,7 +198,7 @@ func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	}
 	ns := p.namespace(id.Namespace)
 	entry.heard = now
-	entry.announced, entry.contact.announced = "", false
+	entry.announced, entry.plan, entry.contact.announced = "", nil, false
 	if entry.state == starting && !entry.foreign {
 		p.options.Observer.Started(now.Sub(entry.created))
 	}
@@ -217,18 +239,18 @@ func (p *Pool) Next(ctx context.Context, id PodID) (*Assignment, error) {
 	return entry.assignment(), nil
 }
 
-// Heartbeat records that the pod still renders the task. The error is ErrGone if the task is no longer the pod's.
-func (p *Pool) Heartbeat(id PodID, task string) error {
-	_, err := p.Holds(id, task)
+// Heartbeat records that the pod still renders the task, as Holds does. The error is ErrGone if the task is no longer the pod's.
+func (p *Pool) Heartbeat(id PodID, task string, plan *Plan) error {
+	_, err := p.Holds(id, task, plan)
 	if err == ErrNotReady { //nolint:errorlint // returned by Holds as it is
 		return nil
 	}
 	return err
 }
 
-// Holds returns the assignment if the pod holds the task. A pod of an earlier process gets its task back here. The error is
-// ErrUnknownPod, ErrRetire, ErrGone, or ErrNotReady while the job of an announced task is not enqueued yet.
-func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
+// Holds returns the assignment if the pod holds the task. A pod of an earlier process gets its task back here, with the plan that it shows,
+// nil for none. The error is ErrUnknownPod, ErrRetire, ErrGone, or ErrNotReady while the job of an announced task is not enqueued yet.
+func (p *Pool) Holds(id PodID, task string, plan *Plan) (*Assignment, error) {
 	defer p.lock()()
 	now := p.options.Now()
 	entry, err := p.known(id, now)
@@ -240,6 +262,9 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 			return nil, ErrGone
 		}
 		entry.heard, entry.job.run.confirmed = now, true
+		if entry.job.run.files.Plan() == nil {
+			entry.job.expect(plan)
+		}
 		return entry.assignment(), nil
 	}
 	uid, revision, attempt, ok := parseTaskID(task)
@@ -251,7 +276,7 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 	switch {
 	case j != nil && j.Key.Namespace == id.Namespace && j.Revision == revision && j.phase == Queued && j.attempt == 0:
 		entry.heard = now
-		p.adopt(j, entry, attempt, now)
+		p.adopt(j, entry, attempt, plan, now)
 		p.settle(ns)
 		return entry.assignment(), nil
 	case j == nil && now.Before(p.listening.Add(p.options.AnnounceGrace)):
@@ -259,11 +284,23 @@ func (p *Pool) Holds(id PodID, task string) (*Assignment, error) {
 		if entry.state != rendering {
 			entry.become(rendering, now)
 		}
-		entry.announced, entry.contact.announced = task, true
+		if entry.announced != task && plan != nil {
+			p.jobChanged(plan.Key) // it may have been found to be impossible to render
+		}
+		entry.announced, entry.plan, entry.contact.announced = task, plan, true
 		p.settle(ns)
 		return nil, ErrNotReady
 	}
 	return nil, ErrGone
+}
+
+// Expect sets the plan of a task that the pod holds. It says nothing of the pod: that may not have received the task.
+func (p *Pool) Expect(id PodID, task string, plan *Plan) {
+	defer p.lock()()
+	entry, err := p.known(id, p.options.Now())
+	if err == nil && entry.job != nil && entry.job.taskID() == task {
+		entry.job.expect(plan)
+	}
 }
 
 // Stored records how many of a task's files are stored. The pages in their own size come first. While others follow, the next Expire tells
@@ -427,11 +464,7 @@ func (p *Pool) check(ns *namespace, now time.Time) {
 		}
 	}
 	if len(ns.held) > 0 && !ns.adopting(p, now) {
-		for j := range ns.held {
-			j.held = false
-			delete(ns.held, j)
-			p.queue(ns, j, now)
-		}
+		p.endHold(ns, now)
 	}
 	if ns.waiting() == 0 && !now.Before(ns.launcher.retry) && ns.launcher.failure != nil {
 		ns.launcher = launcher{batch: firstLaunches} // nobody waits any more
@@ -441,7 +474,7 @@ func (p *Pool) check(ns *namespace, now time.Time) {
 
 // moved puts a pod into a state that it has reached by the passing of time.
 func (p *Pool) moved(entry *pod, state podState, now time.Time) {
-	entry.announced, entry.contact.announced = "", false
+	entry.announced, entry.plan, entry.contact.announced = "", nil, false
 	entry.become(state, now)
 	entry.asked = time.Time{}
 	if j := entry.job; state == silent && j != nil {

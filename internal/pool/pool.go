@@ -94,6 +94,9 @@ type Job struct {
 	Pages, TotalPages, Files int
 	// Cost is how long a render is expected to take. 0 is defaultCost.
 	Cost time.Duration
+	// AdoptOnly is true for a job whose task cannot be built now: its template has changed since a pod took it, perhaps. The pool gives it to a
+	// pod that renders it for an earlier process and to no other, and drops it, with JobChanged, once there can be none.
+	AdoptOnly bool
 }
 
 // Assignment is a task that a pod holds.
@@ -336,7 +339,7 @@ func (p *Pool) Configure(name string, s Settings) {
 }
 
 // Enqueue adds a job. If the pool has its revision, Enqueue updates its priority, timeout, limit and cost. A job with the same key and another UID
-// or revision is replaced: its task is gone.
+// or revision is replaced: its task is gone. The pool does not take a job that is AdoptOnly if no pod can have it.
 func (p *Pool) Enqueue(j Job) {
 	defer p.lock()()
 	now := p.options.Now()
@@ -357,9 +360,13 @@ func (p *Pool) Enqueue(j Job) {
 	ns := p.namespace(j.Key.Namespace)
 	for _, pod := range ns.list {
 		if uid, revision, attempt, ok := parseTaskID(pod.announced); ok && uid == j.UID && revision == j.Revision {
-			p.adopt(entry, pod, attempt, now)
+			p.adopt(entry, pod, attempt, pod.plan, now)
 			return
 		}
+	}
+	if j.AdoptOnly && !p.mayBeAdopted(ns, entry, now) {
+		p.drop(entry)
+		return
 	}
 	p.notify(entry, now.Add(p.options.NoticeDelay))
 	p.queue(ns, entry, now)

@@ -24,6 +24,8 @@ type world struct {
 	*Pool
 	t   *testing.T
 	now time.Time
+	// changedJobs are those of which JobChanged has told.
+	changedJobs []types.NamespacedName
 }
 
 func newWorld(t *testing.T) *world {
@@ -31,7 +33,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Unix(1_000_000, 0)}
 	w.Pool = New(Options{
 		Now:        func() time.Time { return w.now },
-		JobChanged: func(types.NamespacedName) {}, NamespaceChanged: func(string) {},
+		JobChanged: func(key types.NamespacedName) { w.changedJobs = append(w.changedJobs, key) }, NamespaceChanged: func(string) {},
 		Defaults: Settings{Max: 2},
 	})
 	return w
@@ -332,7 +334,7 @@ func TestUnknownPodsAreRejected(t *testing.T) {
 		if _, err := w.Next(t.Context(), id); !errors.Is(err, ErrUnknownPod) {
 			t.Errorf("%s: poll: got %v", name, err)
 		}
-		if _, err := w.Holds(id, a.TaskID); !errors.Is(err, ErrUnknownPod) {
+		if _, err := w.Holds(id, a.TaskID, nil); !errors.Is(err, ErrUnknownPod) {
 			t.Errorf("%s: task: got %v", name, err)
 		}
 		if err := w.Finish(id, a.TaskID, nil); !errors.Is(err, ErrGone) {
@@ -349,7 +351,7 @@ func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 	a := w.poll(pod)
 	w.now = w.now.Add(10 * time.Second)
 	w.enqueue("a", 2)
-	if err := w.Heartbeat(pod, a.TaskID); !errors.Is(err, ErrGone) {
+	if err := w.Heartbeat(pod, a.TaskID, nil); !errors.Is(err, ErrGone) {
 		t.Errorf("after a change: got %v", err)
 	}
 	b := w.poll(pod)
@@ -358,7 +360,7 @@ func TestChangedAndDeletedJobsLoseTheirTask(t *testing.T) {
 	}
 	w.Forget(key("a"))
 	w.now = w.now.Add(time.Minute)
-	if err := w.Heartbeat(pod, b.TaskID); !errors.Is(err, ErrGone) {
+	if err := w.Heartbeat(pod, b.TaskID, nil); !errors.Is(err, ErrGone) {
 		t.Errorf("after a deletion: got %v", err)
 	}
 }
@@ -420,7 +422,7 @@ func TestOverdueTaskFails(t *testing.T) {
 	a := w.poll(pod)
 	for range 8 {
 		w.now = w.now.Add(10 * time.Second)
-		_ = w.Heartbeat(pod, a.TaskID)
+		_ = w.Heartbeat(pod, a.TaskID, nil)
 		w.Expire()
 	}
 	if s := w.phase("a", Failed); s.Failure.Reason != ReasonDeadlineExceeded {
@@ -457,7 +459,7 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 	view := []PodView{{Name: pod.Name, UID: pod.UID}}
 	for name, announce := range map[string]func(w *world){
 		"the pod comes first": func(w *world) {
-			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
+			if err := w.Heartbeat(pod, "uid-a.1.1", nil); err != nil {
 				w.t.Fatal(err)
 			}
 			w.enqueue("a", 1)
@@ -467,7 +469,7 @@ func TestPodOfAnEarlierManagerKeepsItsTask(t *testing.T) {
 			if len(w.Decide("ns").Launch) != 0 {
 				w.t.Fatal("another pod was launched before the first could announce its task")
 			}
-			if err := w.Heartbeat(pod, "uid-a.1.1"); err != nil {
+			if err := w.Heartbeat(pod, "uid-a.1.1", nil); err != nil {
 				w.t.Fatal(err)
 			}
 		},

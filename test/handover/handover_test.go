@@ -18,6 +18,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -26,18 +27,18 @@ import (
 )
 
 const (
-	// busy has more jobs than pods, and idle a pod without a job.
-	busy, idle = "busy", "idle"
+	// busy has more jobs than pods, changing has templates that change, and idle has a pod without a job.
+	busy, changing, idle = "busy", "changing", "idle"
 	// pods of each namespace.
-	pods = 2
+	pods = 3
 	// lease is the duration of the lease.
 	lease = 3 * time.Second
 	// timeout bounds each wait of a test.
 	timeout = 90 * time.Second
 )
 
-// TestHandOver lets one replica after the other lead. Renders are in flight each time: none is begun again, and a new job is served by the next
-// leader.
+// TestHandOver lets one replica after the other lead. Renders are in flight each time: none is begun again, whatever has become of its template,
+// and a new job is served by the next leader.
 func TestHandOver(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.manager("platen-manager-a"), w.manager("platen-manager-b")
@@ -99,14 +100,34 @@ func newWorld(t *testing.T) *world {
 	})
 	f.Pods.File = []byte("a picture")
 	w := &world{World: f, t: t}
-	for _, namespace := range []string{busy, idle} {
+	for _, namespace := range []string{busy, changing, idle} {
 		w.must(f.NewNamespace(t.Context(), namespace))
-		w.must(f.Client.Create(t.Context(), &platenv1alpha1.RenderTemplate{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: card.Name},
-			Spec:       platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 1200, Height: 630, HTML: card.Page}}},
-		}))
 	}
+	w.must(w.Client.Create(t.Context(), template(busy, card.Name, "front")))
+	w.must(w.Client.Create(t.Context(), template(idle, card.Name, "front")))
 	return w
+}
+
+// template returns a template with a page of each name.
+func template(namespace, name string, pages ...string) *platenv1alpha1.RenderTemplate {
+	t := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	for _, page := range pages {
+		t.Spec.Pages = append(t.Spec.Pages, platenv1alpha1.TemplatePage{Name: page, Width: 1200, Height: 630, HTML: card.Page})
+	}
+	return t
+}
+
+// changes are what becomes of a template while its job is rendered, by the name of the template: one for each pod.
+var changes = map[string]func(*world, *platenv1alpha1.RenderTemplate) error{
+	"deleted": func(w *world, t *platenv1alpha1.RenderTemplate) error { return w.Client.Delete(w.t.Context(), t) },
+	"edited": func(w *world, t *platenv1alpha1.RenderTemplate) error {
+		t.Spec = template(changing, t.Name, "cover").Spec
+		return w.Client.Update(w.t.Context(), t)
+	},
+	"refusing": func(w *world, t *platenv1alpha1.RenderTemplate) error {
+		t.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "price", Required: new(true)}}
+		return w.Client.Update(w.t.Context(), t)
+	},
 }
 
 func (w *world) must(err error) {
@@ -190,65 +211,92 @@ func (w *world) handOver(from, to *replica, end func()) time.Duration {
 // do creates a job and waits until it has succeeded.
 func (w *world) do(namespace, name string) {
 	w.t.Helper()
-	w.create(namespace, name)
-	w.succeeded(namespace, name)
+	w.create(namespace, name, card.Name)
+	w.succeeded(namespace, name, 1)
 }
 
-func (w *world) create(namespace, name string) {
+func (w *world) create(namespace, name, template string) {
 	w.t.Helper()
 	w.must(w.Client.Create(w.t.Context(), &platenv1alpha1.RenderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: platenv1alpha1.RenderJobSpec{
-			TemplateRef:   platenv1alpha1.TemplateReference{Name: card.Name},
+			TemplateRef:   platenv1alpha1.TemplateReference{Name: template},
 			Modifications: &apiextensionsv1.JSON{Raw: fmt.Appendf(nil, `{"headline":%q}`, name)},
 		},
 	}))
 }
 
-// succeeded waits until a job has succeeded, with one attempt.
-func (w *world) succeeded(namespace, name string) {
+// succeeded waits until a job has succeeded. It must have taken one attempt, and have a number of pages.
+func (w *world) succeeded(namespace, name string, pages int) {
 	w.t.Helper()
-	job := &platenv1alpha1.RenderJob{}
-	w.eventually("RenderJob "+name+" has finished", func() (bool, error) {
-		err := w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, job)
-		return job.Finished(), err
-	})
-	if !meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.ReadyCondition) || job.Status.Attempts == nil || *job.Status.Attempts != 1 {
+	job := w.until(namespace, name, "finished", (*platenv1alpha1.RenderJob).Finished)
+	if !meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.ReadyCondition) || ptr.Deref(job.Status.Attempts, 0) != 1 ||
+		len(job.Status.Pages) != pages || int(ptr.Deref(job.Status.TotalPages, 0)) != pages || int(ptr.Deref(job.Status.RenderedPages, 0)) != pages {
 		w.t.Errorf("RenderJob %s: %+v", name, job.Status)
 	}
+}
+
+// until waits until a condition is true of a job.
+func (w *world) until(namespace, name, what string, condition func(*platenv1alpha1.RenderJob) bool) *platenv1alpha1.RenderJob {
+	w.t.Helper()
+	job := &platenv1alpha1.RenderJob{}
+	w.eventually("RenderJob "+name+" is "+what, func() (bool, error) {
+		err := w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, job)
+		return condition(job), err
+	})
+	return job
 }
 
 // flight has jobs of which some are rendering and others wait.
 type flight struct {
 	*world
-	names   []string
+	names []string
+	// changed are the jobs whose templates have changed since.
+	changed []string
 	renders int
 	release func()
 }
 
-// takeOff creates more jobs than there are pods, whose renders end only with land.
+// takeOff creates more jobs than there are pods in one namespace, and as many as there are pods in another, whose renders end only with land.
+// Then it changes the templates of the latter.
 func (w *world) takeOff(name string) *flight {
 	w.t.Helper()
 	f := &flight{world: w, renders: w.Pods.Rendered(), release: w.Pods.Hold()}
 	for i := range 2 * pods {
 		f.names = append(f.names, fmt.Sprintf("%s-%d", name, i))
-		w.create(busy, f.names[i])
+		w.create(busy, f.names[i], card.Name)
 	}
-	w.eventually("all pods render", func() (bool, error) { return w.Pods.Holding() == pods, nil })
+	templates := map[string]*platenv1alpha1.RenderTemplate{}
+	for change := range changes {
+		job := name + "-" + change
+		f.changed = append(f.changed, job)
+		templates[change] = template(changing, job, "front", "back")
+		w.must(w.Client.Create(w.t.Context(), templates[change]))
+		w.create(changing, job, job)
+	}
+	w.eventually("all pods render", func() (bool, error) { return w.Pods.Holding() == pods+len(changes), nil })
+	for change, template := range templates {
+		w.until(changing, template.Name, "rendering", func(job *platenv1alpha1.RenderJob) bool { return ptr.Deref(job.Status.Attempts, 0) == 1 })
+		w.must(w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(template), template))
+		w.must(changes[change](w, template))
+	}
 	return f
 }
 
 // land lets the renders end. Each job must have succeeded with one attempt, and must have been rendered once.
 func (f *flight) land() {
 	f.t.Helper()
-	if n := f.Pods.Holding(); n != pods {
-		f.t.Errorf("%d of %d renders have survived", n, pods)
+	if n := f.Pods.Holding(); n != pods+len(changes) {
+		f.t.Errorf("%d of %d renders have survived", n, pods+len(changes))
 	}
 	f.release()
 	for _, name := range f.names {
-		f.succeeded(busy, name)
+		f.succeeded(busy, name, 1)
 	}
-	if n := f.Pods.Rendered() - f.renders; n != len(f.names)+1 { // and the new job
-		f.t.Errorf("%d jobs took %d renders", len(f.names)+1, n)
+	for _, name := range f.changed {
+		f.succeeded(changing, name, 2)
+	}
+	if n, want := f.Pods.Rendered()-f.renders, len(f.names)+len(f.changed)+1; n != want { // and the new job
+		f.t.Errorf("%d jobs took %d renders", want, n)
 	}
 }

@@ -135,14 +135,14 @@ func (w *world) start() (*process, error) {
 	}
 	p.dispatch = server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: live, Audience: podspec.Audience, Now: time.Now},
-		Pool:     p.pool, Tasks: jobs, Store: store, Now: time.Now, Log: logr.Discard(),
+		Pool:     p.pool, Tasks: jobs, Store: store, Now: time.Now, Log: logr.Discard(), PlanKeys: signingKeys,
 	}).Handler()
 	err = errors.Join(
 		jobs.SetupWithManager(mgr, &jobsChanged),
 		(&renderpool.Reconciler{
 			Client: cached, Live: live, Pool: p.pool, Changed: &poolsChanged, Recorder: recorder{p}, Clock: clock.RealClock{},
 			PodConfig:   func() podspec.Config { return podspec.Config{Image: "renderer"} },
-			SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the model")} },
+			SigningKeys: signingKeys,
 		}).SetupWithManager(mgr),
 		mgr.Add(p.uploads),
 		mgr.Add(sweeper),
@@ -169,6 +169,9 @@ func (w *world) start() (*process, error) {
 	w.mu.Unlock()
 	return p, nil
 }
+
+// signingKeys are the manager's.
+func signingKeys() [][]byte { return [][]byte{[]byte("a key of the model")} }
 
 // controllers is the manager of controller-runtime as far as controllers need it.
 type controllers struct {

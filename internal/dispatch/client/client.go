@@ -263,7 +263,7 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 			return
 		}
 		call, stop := context.WithTimeout(w.ctx, callTimeout)
-		resp, err := w.client.send(call, http.MethodPost, "/v1/tasks/"+w.TaskID+"/heartbeat", http.Header{"Content-Type": {"application/json"}}, body)
+		resp, err := w.request(call, http.MethodPost, "heartbeat", "application/json", body)
 		if err == nil {
 			if resp.StatusCode == http.StatusGone || resp.StatusCode == http.StatusForbidden {
 				cancel(errGone)
@@ -274,17 +274,25 @@ func (w *work) beat(cancel context.CancelCauseFunc) {
 	}
 }
 
+// request sends a request about the task.
+func (w *work) request(ctx context.Context, method, path, contentType string, body []byte) (*http.Response, error) {
+	header := http.Header{"Content-Type": {contentType}}
+	if w.Plan != "" {
+		header.Set(wire.PlanHeader, w.Plan)
+	}
+	return w.client.send(ctx, method, "/v1/tasks/"+w.TaskID+"/"+path, header, body)
+}
+
 // send sends one file.
 func (w *work) send(ctx context.Context, id file.ID, data []byte) error {
-	header := http.Header{"Content-Type": {w.Task.Format.ContentType()}}
-	path := fmt.Sprintf("/v1/tasks/%s/pages/%d", w.TaskID, id.Page)
+	path := fmt.Sprintf("pages/%d", id.Page)
 	if id.ExtraSize != "" {
 		path += "/" + url.PathEscape(id.ExtraSize)
 	}
 	return w.client.insist(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
-		resp, err := w.client.send(ctx, http.MethodPut, path, header, data)
+		resp, err := w.request(ctx, http.MethodPut, path, w.Task.Format.ContentType(), data)
 		if err != nil {
 			return err
 		}
@@ -302,7 +310,7 @@ func (w *work) report(ctx context.Context, result wire.Result) error {
 	return w.client.insist(ctx, func(ctx context.Context) error {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		resp, err := w.client.send(call, http.MethodPost, "/v1/tasks/"+w.TaskID+"/result", http.Header{"Content-Type": {"application/json"}}, body)
+		resp, err := w.request(call, http.MethodPost, "result", "application/json", body)
 		if err != nil {
 			return err
 		}

@@ -41,8 +41,9 @@ type Reviewer interface {
 // Pool assigns tasks to pods.
 type Pool interface {
 	Next(ctx context.Context, id pool.PodID) (*pool.Assignment, error)
-	Heartbeat(id pool.PodID, task string) error
-	Holds(id pool.PodID, task string) (*pool.Assignment, error)
+	Heartbeat(id pool.PodID, task string, plan *pool.Plan) error
+	Holds(id pool.PodID, task string, plan *pool.Plan) (*pool.Assignment, error)
+	Expect(id pool.PodID, task string, plan *pool.Plan)
 	Listen()
 	Postpone(id pool.PodID, task, reason, message string) error
 	Lose(id pool.PodID, task string) error
@@ -51,10 +52,10 @@ type Pool interface {
 	Finish(id pool.PodID, task string, failure *render.Error) error
 }
 
-// Tasks builds tasks. cacheKey is what the render cache calls the task; empty if it keeps nothing of the job. A *reconcile.TerminalError fails
-// the job, and a *reconcile.WaitingError postpones it with its reason; after any other error, the job is tried again.
+// Tasks builds tasks. A *reconcile.TerminalError fails the job, and a *reconcile.WaitingError postpones it with its reason; after any other error,
+// the job is tried again.
 type Tasks interface {
-	Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (task render.Task, cacheKey string, err error)
+	Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, *pool.Plan, error)
 }
 
 // Cache keeps committed renders for later jobs with the same task.
@@ -76,8 +77,10 @@ type Options struct {
 	Pool     Pool
 	Tasks    Tasks
 	Store    Store
-	// Cache is needed if Tasks returns cache keys.
+	// Cache is needed if plans have cache keys.
 	Cache Cache
+	// PlanKeys sign plans: the newest key, and older ones whose plans are valid too.
+	PlanKeys func() [][]byte
 	// Now returns the time.
 	Now func() time.Time
 	// Log gets a line for each task that a pod takes and ends, and errors of the manager.
@@ -180,11 +183,11 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		task, cacheKey, err := s.build(ctx, pod, assignment)
+		task, plan, err := s.build(ctx, pod, assignment)
 		switch {
 		case err == nil:
-			assignment.Files.Expect(task.Files(), cacheKey)
-			s.send(w, assignment, task)
+			s.Pool.Expect(pod, assignment.TaskID, plan)
+			s.send(w, assignment, task, plan)
 			return
 		case reconcile.AsTerminal(err) == nil && reconcile.AsWaiting(err) == nil:
 			s.tryAgain(w) // the next job would fail for the same reason, such as an API server that does not answer
@@ -195,14 +198,14 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 }
 
 // build returns the task of an assignment. If it cannot be built, build takes it back from the pod.
-func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (work render.Task, cacheKey string, err error) {
+func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) (render.Task, *pool.Plan, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	work, cacheKey, err = s.Tasks.Task(ctx, a.Key, a.UID, a.Revision)
+	work, plan, err := s.Tasks.Task(ctx, a.Key, a.UID, a.Revision)
 	terminal, waiting := reconcile.AsTerminal(err), reconcile.AsWaiting(err)
 	switch {
 	case err == nil:
-		return work, cacheKey, nil
+		return work, plan, nil
 	case terminal != nil:
 		// The pool drops the task if it is not the pod's any more.
 		_ = s.Pool.Finish(pod, a.TaskID, &render.Error{Reason: terminal.Reason, Message: bounded(terminal.Message, maxMessage), Terminal: true})
@@ -212,11 +215,11 @@ func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) 
 		s.log(a).Error(err, "Failed to build a task")
 		_ = s.Pool.Postpone(pod, a.TaskID, pool.ReasonRetrying, "the task could not be built; it is tried again")
 	}
-	return render.Task{}, "", err
+	return render.Task{}, nil, err
 }
 
 // send answers a poll with a task. A pod that did not receive it polls again and takes it again.
-func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Task) {
+func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Task, plan *pool.Plan) {
 	s.Log.Info("Assigned RenderJob to render pod", append(about(a), "timeout", a.Timeout)...)
 	failpoint.Hit("dispatch.after-assign-before-answer")
 	w.Header().Set("Content-Type", "application/json")
@@ -224,29 +227,30 @@ func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Tas
 		TaskID:              a.TaskID,
 		TimeoutMilliseconds: a.Deadline.Sub(s.Now()).Milliseconds(),
 		Task:                task,
+		Plan:                s.seal(a, task, plan),
 	})
 	if err != nil {
 		s.log(a).V(1).Info("Failed to send a task; the pod polls again", "error", err.Error())
 	}
 }
 
-// expected returns the files of a task that the pod holds. A task of an earlier process is built again for it.
-func (s *Server) expected(ctx context.Context, pod pool.PodID, a *pool.Assignment) ([]file.File, error) {
-	files, _ := a.Files.Expected()
-	if files == nil {
-		task, _, err := s.build(ctx, pod, a)
-		if err != nil {
-			return nil, pool.ErrGone
-		}
-		files = task.Files()
-		a.Files.Expect(files, "") // the pod may have another task: its template may have changed since
+// planOf returns the plan of a task that the pod holds. For a pod that does not show it, the task is built again.
+func (s *Server) planOf(ctx context.Context, pod pool.PodID, a *pool.Assignment) (*pool.Plan, error) {
+	if plan := a.Files.Plan(); plan != nil {
+		return plan, nil
 	}
-	return files, nil
+	_, plan, err := s.build(ctx, pod, a)
+	if err != nil {
+		return nil, pool.ErrGone
+	}
+	plan.CacheKey = "" // the pod may have another task: its template may have changed since
+	s.Pool.Expect(pod, a.TaskID, plan)
+	return plan, nil
 }
 
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	task := r.PathValue("task")
-	if err := s.Pool.Heartbeat(pod, task); err != nil {
+	if err := s.Pool.Heartbeat(pod, task, s.shown(r, pod)); err != nil {
 		s.respond(w, err)
 		return
 	}
@@ -263,18 +267,18 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodI
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	task := r.PathValue("task")
-	assignment, err := s.Pool.Holds(pod, task)
+	assignment, err := s.Pool.Holds(pod, task, s.shown(r, pod))
 	if err != nil {
 		s.respond(w, err)
 		return
 	}
-	files, err := s.expected(r.Context(), pod, assignment)
+	plan, err := s.planOf(r.Context(), pod, assignment)
 	if err != nil {
 		s.respond(w, err)
 		return
 	}
 	number, err := strconv.Atoi(r.PathValue("page"))
-	expected := find(files, file.ID{Page: number, ExtraSize: r.PathValue("extraSize")})
+	expected := find(plan.Files, file.ID{Page: number, ExtraSize: r.PathValue("extraSize")})
 	if err != nil || expected == nil {
 		http.Error(w, "the task has no such page", http.StatusBadRequest)
 		return
@@ -324,7 +328,7 @@ func (s *Server) postpone(ctx context.Context, w http.ResponseWriter, pod pool.P
 
 func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	task := r.PathValue("task")
-	assignment, err := s.Pool.Holds(pod, task)
+	assignment, err := s.Pool.Holds(pod, task, s.shown(r, pod))
 	if err != nil {
 		s.respond(w, err)
 		return
@@ -343,12 +347,12 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		s.respond(w, err)
 		return
 	}
-	files, err := s.expected(r.Context(), pod, assignment)
+	plan, err := s.planOf(r.Context(), pod, assignment)
 	if err != nil {
 		s.respond(w, err)
 		return
 	}
-	manifest, missing, err := s.manifest(r.Context(), assignment, files, result)
+	manifest, missing, err := s.manifest(r.Context(), assignment, plan, result)
 	if err != nil {
 		s.log(assignment).Error(err, "Failed to read a stored file")
 		s.tryAgain(w)
@@ -375,8 +379,8 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		return
 	}
 	failpoint.Hit("content.after-commit")
-	if _, cacheKey := assignment.Files.Expected(); cacheKey != "" && committed.Attempt == manifest.Attempt {
-		s.Cache.Save(r.Context(), content.CacheKey{Namespace: assignment.Key.Namespace, Task: cacheKey}, ref(assignment), committed, result.Repeatable)
+	if plan.CacheKey != "" && committed.Attempt == manifest.Attempt {
+		s.Cache.Save(r.Context(), content.CacheKey{Namespace: assignment.Key.Namespace, Task: plan.CacheKey}, ref(assignment), committed, result.Repeatable)
 	}
 	err = s.Pool.Finish(pod, task, nil)
 	if err == nil {
@@ -401,13 +405,13 @@ func (s *Server) elapsed(a *pool.Assignment) time.Duration {
 }
 
 // manifest returns the manifest of a task and the missing files: those that are not stored with the SHA256 that the pod reports.
-func (s *Server) manifest(ctx context.Context, a *pool.Assignment, files []file.File, result wire.Result) (m content.Manifest, missing []file.ID, err error) {
+func (s *Server) manifest(ctx context.Context, a *pool.Assignment, plan *pool.Plan, result wire.Result) (m content.Manifest, missing []file.ID, err error) {
 	m = content.Manifest{
 		Attempt: a.Attempt, Attempts: a.Attempts, RenderedTime: s.Now(), RenderMilliseconds: min(max(result.RenderMilliseconds, 0), s.elapsed(a).Milliseconds()),
-		PodName: a.PodName, TotalPages: a.TotalPages, RenderedPages: a.Pages, Warnings: warnings(result.Warnings),
+		PodName: a.PodName, TotalPages: plan.TotalPages, RenderedPages: plan.Pages, Warnings: warnings(result.Warnings),
 	}
 	stored := a.Files.Stored()
-	for _, expected := range files {
+	for _, expected := range plan.Files {
 		sent, kept := find(result.Files, expected.ID), find(stored, expected.ID)
 		if kept == nil {
 			// Another process may have stored it.

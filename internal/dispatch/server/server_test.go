@@ -112,6 +112,8 @@ type world struct {
 	// task of the job, or why it cannot be built.
 	task      render.Task
 	taskError error
+	// keys sign plans.
+	keys [][]byte
 	// cacheKey of the task, and what the render cache was given.
 	cacheKey string
 	saved    []string
@@ -124,20 +126,26 @@ func (w *world) Save(_ context.Context, key content.CacheKey, from content.Ref, 
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100)}
-	w.pool = pool.New(pool.Options{
-		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
-		AdoptionGrace: time.Nanosecond, RetryDelay: time.Millisecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
-	})
 	store, err := content.Open(t.Context(), "file://"+t.TempDir(), content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	w.store = store
+	return newManager(t, store)
+}
+
+// newManager returns a dispatch server with its pool over a store, which may have what another one has stored.
+func newManager(t *testing.T, store *content.Store) *world {
+	t.Helper()
+	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100), store: store, keys: [][]byte{[]byte("the managers' key")}}
+	w.pool = pool.New(pool.Options{
+		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
+		AdoptionGrace: time.Nanosecond, RetryDelay: time.Millisecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
+	})
 	s := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
 		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Cache: w, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
+		PlanKeys: func() [][]byte { return w.keys },
 	})
 	w.http = s.Handler()
 	return w
@@ -161,8 +169,8 @@ func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.F
 }
 
 // Task implements server.Tasks.
-func (w *world) Task(context.Context, types.NamespacedName, types.UID, string) (render.Task, string, error) {
-	return w.task, w.cacheKey, w.taskError
+func (w *world) Task(_ context.Context, key types.NamespacedName, _ types.UID, _ string) (render.Task, *pool.Plan, error) {
+	return w.task, &pool.Plan{Key: key, Pages: len(w.task.Pages), TotalPages: 3, Files: w.task.Files(), CacheKey: w.cacheKey}, w.taskError
 }
 
 // enqueue hands the job to the pool and launches its pod.
@@ -199,12 +207,17 @@ func (w *world) call(method, path, token string, header http.Header, body io.Rea
 func (w *world) begin() string {
 	w.t.Helper()
 	w.enqueue()
-	recorder := w.call(http.MethodPost, "/v1/poll", launched, nil, nil)
-	var a wire.Assignment
+	return w.take(launched).TaskID
+}
+
+// take lets a pod take a job.
+func (w *world) take(pod string) (a wire.Assignment) {
+	w.t.Helper()
+	recorder := w.call(http.MethodPost, "/v1/poll", pod, nil, nil)
 	if err := json.NewDecoder(recorder.Body).Decode(&a); err != nil || recorder.Code != http.StatusOK {
 		w.t.Fatalf("poll: HTTP %d, %v", recorder.Code, err)
 	}
-	return a.TaskID
+	return a
 }
 
 // attemptOf returns the number at the end of a task's id.

@@ -8,7 +8,8 @@
 //	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
 //	POST /v1/tasks/{task}/result          Result     → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //
-// Every request carries the pod's service account token. The answers 401 and 403 give no reason.
+// Every request carries the pod's service account token, and those about a task carry the plan of its Assignment: a manager that did not assign
+// the task learns from it what the task's files are. The answers 401 and 403 give no reason.
 package wire
 
 import (
@@ -36,11 +37,16 @@ const (
 	PollTimeout = 25 * time.Second
 	// MaxHeartbeat bounds a Heartbeat, in bytes of JSON.
 	MaxHeartbeat = 1 << 10
+	// MaxPlan bounds the plan of an Assignment, in bytes.
+	MaxPlan = 24 << 10
 	// HeartbeatInterval is how often a pod reports that it still renders its task.
 	HeartbeatInterval = 3 * time.Second
 	// ProgressInterval is how often a pod reports progress, in a heartbeat.
 	ProgressInterval = time.Second
 )
+
+// PlanHeader has the plan of an Assignment in the requests about its task.
+const PlanHeader = "Platen-Plan"
 
 // Assignment is a task for a pod.
 type Assignment struct {
@@ -49,6 +55,8 @@ type Assignment struct {
 	// TimeoutMilliseconds is the time that the pod has from the receipt of the Assignment.
 	TimeoutMilliseconds int64       `json:"timeoutMilliseconds"`
 	Task                render.Task `json:"task"`
+	// Plan is opaque to the pod. It is empty if it would be longer than MaxPlan.
+	Plan string `json:"plan,omitempty"`
 }
 
 // Heartbeat reports that the pod still renders a task.
