@@ -146,6 +146,10 @@ bench-scale: ## Measure how many jobs one manager carries, without a cluster, ag
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
 	go run ./test/bench/scale $(if $(JOBS_FINISHED),-jobs $(JOBS_FINISHED))
 
+.PHONY: bench-soak
+bench-soak: ## Run 20,000 jobs with faults, without a cluster, and measure what is left of them: SOAK_JOBS=20000.
+	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" go run ./test/bench/soak $(if $(SOAK_JOBS),-jobs $(SOAK_JOBS))
+
 .PHONY: bench-render
 bench-render: ## Measure the renderer, without a cluster, against plain chromedp, takumi-js and ffmpeg.
 	@hack/setup browser test

@@ -218,23 +218,56 @@ func (m *Manager) CPU() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
+// Goroutines returns the number of goroutines of the process.
+func (m *Manager) Goroutines(ctx context.Context) (n int, err error) {
+	data, err := m.fetch(ctx, "goroutine?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	_, err = fmt.Sscanf(string(data), "goroutine profile: total %d", &n)
+	return n, err
+}
+
+// Descriptors returns the number of open files of the process.
+func (m *Manager) Descriptors() (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", m.process.Process.Pid))
+	return len(entries), err
+}
+
+// MemoryAfterCollection returns the memory of the process after a garbage collection.
+func (m *Manager) MemoryAfterCollection(ctx context.Context) (Memory, error) {
+	if _, err := m.fetch(ctx, "heap?gc=1"); err != nil {
+		return Memory{}, err
+	}
+	return m.Memory()
+}
+
 // Save writes one of the manager's profiles to a file.
 func (m *Manager) Save(ctx context.Context, profile, path string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.profile+"/debug/pprof/"+profile, nil)
+	data, err := m.fetch(ctx, profile)
 	if err != nil {
 		return err
 	}
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, data, 0o600))
+}
+
+// fetch returns one of the manager's profiles.
+func (m *Manager) fetch(ctx context.Context, profile string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.profile+"/debug/pprof/"+profile, nil)
+	if err != nil {
+		return nil, err
+	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	data := &bytes.Buffer{}
 	if _, err := data.ReadFrom(answer.Body); err != nil {
-		return err
+		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("profile %s: HTTP %d: %s", profile, answer.StatusCode, data)
+		return nil, fmt.Errorf("profile %s: HTTP %d: %s", profile, answer.StatusCode, data)
 	}
-	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, data.Bytes(), 0o600))
+	return data.Bytes(), nil
 }

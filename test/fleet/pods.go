@@ -38,6 +38,8 @@ import (
 type Pods struct {
 	// File has the bytes that every file is rendered to.
 	File []byte
+	// Before is called before each render, if it is not nil, with the pod. Its error is that of the render.
+	Before func(context.Context, *corev1.Pod) error
 	// Gate keeps pods from calling a manager that does not run: the retries would take the CPU of what is measured.
 	Gate Gate
 
@@ -172,7 +174,7 @@ func (p *Pods) start(ctx context.Context, pod *corev1.Pod) error {
 		return err
 	}
 	c, err := dispatch.New(dispatch.Options{
-		URL: env(pod, "PLATEN_DISPATCH_URL"), TokenFile: path, Renderer: p, Logger: slog.New(slog.DiscardHandler), GoneTimeout: time.Hour,
+		URL: env(pod, "PLATEN_DISPATCH_URL"), TokenFile: path, Renderer: renderer{p, pod}, Logger: slog.New(slog.DiscardHandler), GoneTimeout: time.Hour,
 		Transport: transport,
 	})
 	if err != nil {
@@ -214,8 +216,24 @@ func env(pod *corev1.Pod, name string) string {
 	return ""
 }
 
+// renderer is the renderer of a pod.
+type renderer struct {
+	*Pods
+	pod *corev1.Pod
+}
+
 // Render implements render.Renderer.
-func (p *Pods) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+func (r renderer) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
+	if r.Before != nil {
+		if err := r.Before(ctx, r.pod); err != nil {
+			return nil, err
+		}
+	}
+	return r.render(ctx, task, sink)
+}
+
+// render emits the files of a task.
+func (p *Pods) render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	headline, _ := task.Modifications["headline"].(string)
 	p.mu.Lock()
 	p.taken[headline] = time.Now()
@@ -297,4 +315,4 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.RoundTripper.RoundTrip(r)
 }
 
-var _ render.Renderer = (*Pods)(nil)
+var _ render.Renderer = renderer{}
