@@ -169,7 +169,7 @@ func run(ctx context.Context, o options) error {
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
-		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache,
+		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{},
 	}
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
@@ -201,6 +201,7 @@ func run(ctx context.Context, o options) error {
 		mgr.Add(uploads),
 		mgr.Add(everyReplica(func(ctx context.Context) error { return rotate(ctx, keys, signer) })),
 		mgr.Add(leader(pods.run)),
+		mgr.Add(leader(func(ctx context.Context) error { return countConnections(ctx, mgr.GetClient()) })),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
 		mgr.Add(sweeper),
 		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),

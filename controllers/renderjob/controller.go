@@ -34,7 +34,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconciler drives RenderJobs. Every exported field but Cache and Retention is required.
+// Reconciler drives RenderJobs. Every exported field but Cache, Retention and Observer is required.
 type Reconciler struct {
 	// Client reads jobs, templates and connections from the cache and writes job status.
 	Client client.Client
@@ -64,10 +64,18 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Sweeper deletes files that no job needs.
 	Sweeper Sweeper
+	// Observer receives metrics; nil for none.
+	Observer Observer
 
 	status    reconcile.StatusWriter
 	spellings spellings
 	waits     waits
+}
+
+// Observer receives the metrics of jobs.
+type Observer interface {
+	// Finished reports how long a job took from its acceptance to its end, and the reason of its Finished condition.
+	Finished(result string, took time.Duration)
 }
 
 // Arrivals knows the stored files of unfinished renders.
@@ -152,7 +160,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 		return next, err
 	}
 	r.waits.wrote(s, outcome)
-	logProgress(ctx, s, after)
+	r.report(ctx, s, after)
 	if after.Finished() {
 		r.Uploader.Forget(s.key()) // status holds the results; a retry begins anew
 		if after.Generation > 1 {

@@ -399,8 +399,9 @@ func renderFailure(failure *render.Error) error {
 	return &reconcile.TerminalError{Reason: validReason(failure.Reason, platenv1alpha1.RenderFailedReason), Message: failure.Message, Note: "the render failed: the job's Ready condition says why"}
 }
 
-// logProgress writes a line for each stage that a job has reached since its last status. It says nothing of what the job renders.
-func logProgress(ctx context.Context, s *scope, after *platenv1alpha1.RenderJob) {
+// report writes a line for each stage that a job has reached since its last status, and tells the observer of its end. It says nothing of what
+// the job renders.
+func (r *Reconciler) report(ctx context.Context, s *scope, after *platenv1alpha1.RenderJob) {
 	log := ctrl.LoggerFrom(ctx).WithValues("uid", after.UID, "generation", after.Generation)
 	reached := func(kind string) bool {
 		return meta.IsStatusConditionTrue(after.Status.Conditions, kind) &&
@@ -409,6 +410,9 @@ func logProgress(ctx context.Context, s *scope, after *platenv1alpha1.RenderJob)
 	started := s.state.AcceptedTime
 	if started.IsZero() {
 		started = after.Status.StartTime.Time
+	}
+	if reached(platenv1alpha1.FinishedCondition) && r.Observer != nil {
+		r.Observer.Finished(meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.FinishedCondition).Reason, s.now.Sub(started))
 	}
 	ready := meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.ReadyCondition)
 	if reached(platenv1alpha1.RenderedCondition) {

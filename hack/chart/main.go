@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command chart writes what the Helm chart has from elsewhere: the CRDs and the roles of config/, and from values.schema.json the chart's
+// Command chart writes what the Helm chart has from elsewhere: the CRDs, the roles and the monitoring of config/, and from values.schema.json the chart's
 // values.yaml and the table of values in its README.
 package main
 
@@ -28,7 +28,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: chart CONFIG CHART")
 		os.Exit(2)
 	}
-	for _, step := range []func(config, chart string) error{copyCRDs, writeRoles, writeValues} {
+	for _, step := range []func(config, chart string) error{copyCRDs, copyMonitoring, writeRoles, writeValues} {
 		if err := step(os.Args[1], os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "chart:", err)
 			os.Exit(1)
@@ -42,6 +42,17 @@ func copyCRDs(config, chart string) error {
 		return err
 	}
 	return os.CopyFS(target, os.DirFS(filepath.Join(config, "crd", "bases")))
+}
+
+func copyMonitoring(config, chart string) error {
+	target := filepath.Join(chart, "files", "monitoring")
+	if err := os.RemoveAll(target); err != nil {
+		return err
+	}
+	if err := os.CopyFS(target, os.DirFS(filepath.Join(config, "monitoring"))); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(target, "kustomization.yaml"))
 }
 
 // writeRoles writes each role of config/ to files/rbac/COMPONENT-KIND.yaml.

@@ -45,14 +45,23 @@ func histogram(name, help string, buckets []float64) prometheus.Histogram {
 	return h
 }
 
+func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	all = append(all, metric{name, "histogram", help, labels, h})
+	return h
+}
+
 var (
 	storageCalls     = counter("platen_storage_calls_total", "Calls of storage services, by route and by result: ok, or the reason of the error.", "provider", "route", "result")
 	storageBytes     = counter("platen_storage_sent_bytes_total", "Bytes of files that storage services have taken.", "provider")
 	storageRefreshes = counter("platen_storage_token_refreshes_total", "Refreshes of access tokens, by result.", "provider", "result")
+	storageSeconds   = histograms("platen_storage_call_seconds", "How long calls of storage services took.", prometheus.ExponentialBuckets(0.01, 4, 8), "provider")
 	uploadWait       = histogram("platen_upload_wait_seconds", "How long files waited for their account before their commit began.", prometheus.ExponentialBuckets(0.001, 4, 10))
+	uploadSeconds    = histogram("platen_upload_seconds", "How long files took from when all of a job's were rendered until they were uploaded.", prometheus.ExponentialBuckets(0.05, 3, 10))
+	uploads          = counter("platen_upload_files_total", "Files whose upload has ended, by result: ok, or the reason of the error.", "result")
 	uploadRetries    = counter("platen_upload_retries_total", "Files that had to be tried again, by the reason of the error.", "reason")
 	contentBytes     = gauge("platen_content_store_bytes", "Bytes of the files in the content store, as of the last walk and since.")
-	contentRefused   = counter("platen_content_store_refused_total", "Writes for which the content store had no room, by reason: full, or the quota of the namespace.", "reason")
+	contentRefused   = counter("platen_content_store_refused_total", "Writes for which the content store had no room, by reason: full, or quota for the share of the namespace.", "reason")
 	cacheLookups     = counter("platen_render_cache_lookups_total", "Jobs that were looked up in the render cache, by result: hit or miss.", "result")
 	cacheBytes       = gauge("platen_render_cache_bytes", "Bytes of the files in the render cache, as of the last walk and since.")
 	renderPods       = gauges("platen_render_pods", "Render pods of all namespaces, by state: starting, ready, busy or ending.", "state")
@@ -60,9 +69,29 @@ var (
 	queueWait        = histogram("platen_queue_wait_seconds", "How long RenderJobs waited for a render pod to take their first attempt.", prometheus.ExponentialBuckets(0.01, 4, 10))
 	podStart         = histogram("platen_render_pod_start_seconds", "How long new render pods took from their creation until they asked for a job.", prometheus.ExponentialBuckets(0.25, 2, 10))
 	podFailures      = counter("platen_render_pod_launch_failures_total", "Render pods that could not be created, by reason: QuotaExceeded, PodForbidden, or Queued for what passes by itself.", "reason")
+	renderSeconds    = histogram("platen_render_seconds", "How long attempts took from the moment a render pod had them until all files were stored.", prometheus.ExponentialBuckets(0.05, 3, 10))
 	attempts         = counter("platen_render_attempts_total", "Attempts at a render that have ended, by outcome: rendered, failed, retried, or one that does not count: disrupted or postponed.", "outcome")
+	finishedJobs     = counter("platen_finished_jobs_total", "RenderJobs that have finished, by result: Succeeded, SucceededWithWarnings or Failed.", "result")
+	jobSeconds       = histogram("platen_job_seconds", "How long RenderJobs took from their acceptance until they had finished, uploads included.", prometheus.ExponentialBuckets(0.05, 3, 10))
+	connections      = gauges("platen_storage_connections", "StorageConnections of all namespaces, by provider and by the status of their Ready condition: True, False or Unknown.", "provider", "ready")
 	uploadQueue      = gauge("platen_upload_queue_files", "Files that are being uploaded or wait for it.")
 )
+
+// The labels with a few fixed values have all of them from the start: otherwise the first event of a kind would be no increase.
+func init() {
+	for c, values := range map[*prometheus.CounterVec][]string{
+		attempts:       {"rendered", "failed", "retried", "disrupted", "postponed"},
+		finishedJobs:   {"Succeeded", "SucceededWithWarnings", "Failed"},
+		podFailures:    {"QuotaExceeded", "PodForbidden", "Queued"},
+		contentRefused: {"full", "quota"},
+		cacheLookups:   {"hit", "miss"},
+		uploads:        {"ok"},
+	} {
+		for _, value := range values {
+			c.WithLabelValues(value)
+		}
+	}
+}
 
 // Register adds Platen's metrics to a registry.
 func Register(registry prometheus.Registerer) error {
@@ -88,8 +117,9 @@ func Table() string {
 type Uploads struct{}
 
 // Called implements storage.Observer.
-func (Uploads) Called(provider, route, result string) {
+func (Uploads) Called(provider, route, result string, took time.Duration) {
 	storageCalls.WithLabelValues(provider, route, result).Inc()
+	storageSeconds.WithLabelValues(provider).Observe(took.Seconds())
 }
 
 // Sent implements storage.Observer.
@@ -104,6 +134,14 @@ func (Uploads) Refreshed(provider, result string) {
 
 // Dequeued implements uploader.Observer.
 func (Uploads) Dequeued(waited time.Duration) { uploadWait.Observe(waited.Seconds()) }
+
+// Settled implements uploader.Observer.
+func (Uploads) Settled(result string, took time.Duration) {
+	uploads.WithLabelValues(result).Inc()
+	if result == "ok" {
+		uploadSeconds.Observe(took.Seconds())
+	}
+}
 
 // Retried implements uploader.Observer.
 func (Uploads) Retried(reason string) { uploadRetries.WithLabelValues(reason).Inc() }
@@ -135,6 +173,23 @@ func (Cache) Looked(hit bool) {
 // Cached implements rendercache.Observer.
 func (Cache) Cached(bytes int64) { cacheBytes.Set(float64(bytes)) }
 
+// Jobs observes the controller of RenderJobs.
+type Jobs struct{}
+
+// Finished implements renderjob.Observer.
+func (Jobs) Finished(result string, took time.Duration) {
+	finishedJobs.WithLabelValues(result).Inc()
+	jobSeconds.Observe(took.Seconds())
+}
+
+// Connections observes StorageConnections.
+type Connections struct{}
+
+// Counted reports how many connections of a provider have a status of their Ready condition.
+func (Connections) Counted(provider, ready string, n int) {
+	connections.WithLabelValues(provider, ready).Set(float64(n))
+}
+
 // Pool observes the pool.
 type Pool struct{}
 
@@ -151,6 +206,9 @@ func (Pool) Taken(waited time.Duration) { queueWait.Observe(waited.Seconds()) }
 
 // Ended implements pool.Observer.
 func (Pool) Ended(outcome string) { attempts.WithLabelValues(outcome).Inc() }
+
+// Rendered implements pool.Observer.
+func (Pool) Rendered(took time.Duration) { renderSeconds.Observe(took.Seconds()) }
 
 // Started implements pool.Observer.
 func (Pool) Started(took time.Duration) { podStart.Observe(took.Seconds()) }

@@ -17,7 +17,7 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := Uploads{}
-	u.Called("dropbox", "files/upload", "ok")
+	u.Called("dropbox", "files/upload", "ok", time.Second)
 	u.Sent("dropbox", 10)
 	u.Refreshed("dropbox", "TokenExpired")
 	u.Dequeued(time.Second)
@@ -27,6 +27,10 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	Cache{}.Looked(true)
 	Cache{}.Cached(1)
 	u.QueueChanged(1)
+	u.Settled("ok", time.Second)
+	Jobs{}.Finished("Succeeded", time.Second)
+	Connections{}.Counted("dropbox", "True", 1)
+	Pool{}.Rendered(time.Second)
 	Pool{}.Counted(1, 2, 3, 4, 5)
 	Pool{}.Taken(time.Second)
 	Pool{}.Ended("rendered")

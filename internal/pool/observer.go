@@ -28,6 +28,8 @@ type Observer interface {
 	Taken(waited time.Duration)
 	// Ended reports the end of an attempt; the outcome is one of the constants.
 	Ended(outcome string)
+	// Rendered reports how long an attempt has taken whose files are all stored.
+	Rendered(took time.Duration)
 	// Started reports how long a new pod has taken from its creation to its first poll.
 	Started(took time.Duration)
 	// LaunchFailed reports why a pod could not be created: ReasonQuotaExceeded, ReasonPodForbidden, or another reason that passes.
@@ -40,6 +42,7 @@ type unobserved struct{}
 func (unobserved) Counted(int, int, int, int, int) {}
 func (unobserved) Taken(time.Duration)             {}
 func (unobserved) Ended(string)                    {}
+func (unobserved) Rendered(time.Duration)          {}
 func (unobserved) Started(time.Duration)           {}
 func (unobserved) LaunchFailed(string)             {}
 

@@ -336,10 +336,12 @@ func (p *Pool) Finish(id PodID, task string, failure *render.Error) error {
 	}
 	switch {
 	case failure == nil:
+		now := p.options.Now()
+		p.options.Observer.Ended(OutcomeRendered)
+		p.options.Observer.Rendered(now.Sub(j.run.started))
 		p.release(j)
 		p.unqueue(j)
-		j.phase, j.rendered = Rendered, p.options.Now()
-		p.options.Observer.Ended(OutcomeRendered)
+		j.phase, j.rendered = Rendered, now
 		p.jobChanged(j.Key)
 	case failure.Terminal:
 		p.fail(j, failure)

@@ -268,10 +268,11 @@ func (o *observations) add(format string, args ...any) {
 func (o *observations) Counted(starting, ready, busy, ending, queued int) {
 	o.add("starting %d ready %d busy %d ending %d queued %d", starting, ready, busy, ending, queued)
 }
-func (o *observations) Taken(waited time.Duration) { o.add("taken after %s", waited) }
-func (o *observations) Ended(outcome string)       { o.add("attempt %s", outcome) }
-func (o *observations) Started(took time.Duration) { o.add("pod started in %s", took) }
-func (o *observations) LaunchFailed(reason string) { o.add("no pod: %s", reason) }
+func (o *observations) Taken(waited time.Duration)  { o.add("taken after %s", waited) }
+func (o *observations) Ended(outcome string)        { o.add("attempt %s", outcome) }
+func (o *observations) Rendered(took time.Duration) { o.add("rendered in %s", took) }
+func (o *observations) Started(took time.Duration)  { o.add("pod started in %s", took) }
+func (o *observations) LaunchFailed(reason string)  { o.add("no pod: %s", reason) }
 
 func TestObserver(t *testing.T) {
 	w := newWorld(t)
@@ -296,7 +297,9 @@ func TestObserver(t *testing.T) {
 	if err := w.Lose(pod, w.poll(pod).TaskID); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Finish(pod, w.poll(pod).TaskID, nil); err != nil {
+	last := w.poll(pod)
+	w.now = w.now.Add(time.Second)
+	if err := w.Finish(pod, last.TaskID, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -309,7 +312,7 @@ func TestObserver(t *testing.T) {
 		"starting 0 ready 1 busy 0 ending 0 queued 1",
 		"attempt postponed",
 		"starting 0 ready 1 busy 0 ending 0 queued 1",
-		"attempt disrupted", "attempt rendered",
+		"attempt disrupted", "attempt rendered", "rendered in 1s",
 	}
 	if diff := cmp.Diff(want, seen.lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -185,8 +185,8 @@ func AsError(err error) *Error {
 
 // Observer receives the metrics of providers.
 type Observer interface {
-	// Called reports a call's route and its result: ok, or the reason of the error.
-	Called(provider, route, result string)
+	// Called reports a call's route, its result (ok, or the reason of the error), and how long it took.
+	Called(provider, route, result string, took time.Duration)
 	// Sent reports how many bytes of files the service has accepted.
 	Sent(provider string, bytes int64)
 	// Refreshed reports a refresh of an access token and its result, as for Called.
@@ -197,7 +197,7 @@ type Observer interface {
 type NopObserver struct{}
 
 // Called implements Observer.
-func (NopObserver) Called(string, string, string) {}
+func (NopObserver) Called(string, string, string, time.Duration) {}
 
 // Sent implements Observer.
 func (NopObserver) Sent(string, int64) {}

@@ -218,9 +218,10 @@ func (r recorder) Eventf(runtime.Object, runtime.Object, string, string, string,
 // noMetrics implements uploader.Observer.
 type noMetrics struct{}
 
-func (noMetrics) Dequeued(time.Duration) {}
-func (noMetrics) Retried(string)         {}
-func (noMetrics) QueueChanged(int)       {}
+func (noMetrics) Dequeued(time.Duration)        {}
+func (noMetrics) Settled(string, time.Duration) {}
+func (noMetrics) Retried(string)                {}
+func (noMetrics) QueueChanged(int)              {}
 
 // Used and Refused implement content.Observer.
 func (noMetrics) Used(int64)     {}

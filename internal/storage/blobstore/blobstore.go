@@ -61,8 +61,9 @@ func (*Bucket) Limits() storage.Limits { return storage.Limits{Files: maxFiles} 
 func (b *Bucket) Verify(ctx context.Context) (storage.Account, error) {
 	ctx, _, cancel := storage.Watch(ctx, b.patience)
 	defer cancel()
+	begun := time.Now()
 	ok, err := b.bucket.IsAccessible(ctx)
-	switch err = b.called("list", err); {
+	switch err = b.called("list", begun, err); {
 	case err != nil:
 		return storage.Account{}, err
 	case !ok:
@@ -141,11 +142,12 @@ const (
 func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (object, error) {
 	ctx, _, cancel := storage.Watch(ctx, b.patience)
 	defer cancel()
+	begun := time.Now()
 	attributes, err := b.bucket.Attributes(ctx, objectKey(path))
 	if gcerrors.Code(err) == gcerrors.NotFound {
-		return none, b.called("head", nil)
+		return none, b.called("head", begun, nil)
 	}
-	if err := b.called("head", err); err != nil {
+	if err := b.called("head", begun, err); err != nil {
 		return none, err
 	}
 	if attributes.Size == f.Size && attributes.Metadata[hashKey] == f.ContentHash {
@@ -174,6 +176,7 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 	defer func() { _ = r.Close() }()
 	source := storage.NewSource(r, f.Size)
 	whole := &wholeFile{Reader: source, ctx: ctx, hash: file.NewBlockHash(), file: f, cancel: cancel}
+	begun := time.Now()
 	err = b.bucket.Upload(ctx, objectKey(path), whole, &blob.WriterOptions{
 		ContentType: f.Format.ContentType(), DisableContentTypeDetection: true,
 		Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: isNew,
@@ -184,9 +187,9 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 	case whole.err != nil:
 		return whole.err
 	case isNew && gcerrors.Code(err) == gcerrors.FailedPrecondition:
-		return errors.Join(errExists, b.called("put", nil))
+		return errors.Join(errExists, b.called("put", begun, nil))
 	}
-	if err = b.called("put", err); err == nil {
+	if err = b.called("put", begun, err); err == nil {
 		b.observer.Sent(b.provider, f.Size)
 	}
 	return err
@@ -221,12 +224,12 @@ func (w *wholeFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// called reports a call to the observer and returns its error as a *storage.Error.
-func (b *Bucket) called(route string, err error) error {
+// called reports a call that began at begun to the observer and returns its error as a *storage.Error.
+func (b *Bucket) called(route string, begun time.Time, err error) error {
 	if err != nil {
 		err = b.decodeError(err)
 	}
-	b.observer.Called(b.provider, route, storage.Outcome(err))
+	b.observer.Called(b.provider, route, storage.Outcome(err), time.Since(begun))
 	return err
 }
 

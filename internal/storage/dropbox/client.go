@@ -262,8 +262,9 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 
 // do makes a request and reports its result to the observer.
 func (c *Client) do(req *http.Request, token string, result any) error {
+	begun := time.Now()
 	err := c.exchange(req, token, result)
-	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), storage.Outcome(err))
+	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), storage.Outcome(err), time.Since(begun))
 	return err
 }
 

@@ -76,6 +76,8 @@ type Result struct {
 type Observer interface {
 	// Dequeued reports how long a file waited before its commit began.
 	Dequeued(waited time.Duration)
+	// Settled reports that a file will not be tried again, how long after it was ready, and the result: ok, or the reason of the error.
+	Settled(result string, took time.Duration)
 	// Retried reports that a file will be tried again, and the reason of the error.
 	Retried(reason string)
 	// QueueChanged reports the change in the number of unfinished files.
@@ -352,6 +354,7 @@ func (u *Uploader) settle(it *item, result storage.Result) {
 	result.ID = it.file.ID
 	it.stage, it.result = settled, result
 	u.Observer.QueueChanged(-1)
+	u.Observer.Settled(storage.Outcome(result.Err), time.Since(it.since))
 	u.report(it.destination)
 }
 

@@ -106,9 +106,10 @@ func (s fakeStager) Stage(ctx context.Context, files []*storage.File) []error {
 // noMetrics is an Observer that does nothing.
 type noMetrics struct{}
 
-func (noMetrics) Dequeued(time.Duration) {}
-func (noMetrics) Retried(string)         {}
-func (noMetrics) QueueChanged(int)       {}
+func (noMetrics) Dequeued(time.Duration)        {}
+func (noMetrics) Settled(string, time.Duration) {}
+func (noMetrics) Retried(string)                {}
+func (noMetrics) QueueChanged(int)              {}
 
 // start runs an uploader until the test ends; changed receives the jobs that it reports.
 func start(t *testing.T, parallel int) (u *Uploader, changed chan types.NamespacedName) {
