@@ -78,6 +78,10 @@ var _ = Describe("The render cache", func() {
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "card"}, template)).To(Succeed())
 		template.Spec.Pages[0].HTML = strings.Replace(template.Spec.Pages[0].HTML, "255,0,0", "0,128,0", 1)
 		Expect(c.Update(ctx, template)).To(Succeed())
+		Eventually(func(g Gomega) { // the manager has seen the change
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(template), template)).To(Succeed())
+			g.Expect(template.Status.ObservedGeneration).To(HaveValue(Equal(template.Generation)))
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		expectRendered(render(ctx, w, "template", nil), platenv1alpha1.CacheMiss)
 		Expect(render(ctx, w, "again", nil).Status.Cache).To(Equal(platenv1alpha1.CacheHit))
 	})
@@ -105,6 +109,11 @@ var _ = Describe("The MCP endpoint", func() {
 		}, nil)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(session.Close)
+		Eventually(func(g Gomega) { // the shim's watch lags
+			listed, err := session.ListTools(ctx, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(listed.Tools).To(ContainElement(HaveField("Name", "render_card")))
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		use := func(arguments map[string]any) []mcp.Content {
 			GinkgoHelper()
 			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "render_card", Arguments: arguments})

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -193,7 +194,7 @@ var _ = Describe("Requests", func() {
 		Expect(resp.Body.Close()).To(Succeed())
 		Expect(resp.StatusCode).To(Equal(http.StatusOK))
 
-		connection, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(p.url, "http://"))
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { _ = connection.Close() }()
 		_, err = fmt.Fprintf(connection, "POST %s HTTP/1.0\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", render, w.token, len(body), body)
@@ -256,7 +257,7 @@ var _ = Describe("Requests", func() {
 func numbers(first, n int) string {
 	text := make([]string, n)
 	for i := range text {
-		text[i] = fmt.Sprint(first + i)
+		text[i] = strconv.Itoa(first + i)
 	}
 	return strings.Join(text, ",")
 }

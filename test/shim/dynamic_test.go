@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -210,8 +211,9 @@ var _ = Describe("Dynamic URLs", func() {
 			Expect(got.header.Get("Content-Type")).To(Equal("image/png"))
 			Expect(got.header.Get("Content-Disposition")).To(ContainSubstring(`"og.png"`))
 		}
-		var modifications []string
-		for _, job := range w.jobs(ctx) {
+		jobs := w.jobs(ctx)
+		modifications := make([]string, 0, len(jobs))
+		for _, job := range jobs {
 			modifications = append(modifications, string(job.Spec.Modifications.Raw))
 			Expect(job.Spec.Output.Quality).To(BeEquivalentTo(80))
 		}
@@ -228,7 +230,7 @@ var _ = Describe("Dynamic URLs", func() {
 			Expect(whole.status).To(Equal(http.StatusOK), "%s", whole.body)
 			Expect(whole.header.Get("Accept-Ranges")).To(Equal("bytes"))
 			Expect(whole.header.Get("Content-Type")).To(HaveSuffix("/" + format))
-			length := fmt.Sprint(len(picture(1)))
+			length := strconv.Itoa(len(picture(1)))
 			Expect(whole.header.Get("Content-Length")).To(Equal(length))
 			etag := whole.header.Get("Etag")
 			for _, header := range [][]string{{"Range", "bytes=4-8"}, {"Range", "bytes=4-8", "If-Range", etag}} {
