@@ -49,6 +49,7 @@ import (
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/connect/buckets"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/dispatch/server"
 	"github.com/platen-dev/platen/internal/failpoint"
@@ -138,8 +139,8 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	if len(o.contentURL) > content.MaxBaseURL {
-		return fmt.Errorf("--content-url: %d bytes must be at most %d", len(o.contentURL), content.MaxBaseURL)
+	if err := contenturl.CheckBase(o.contentURL); err != nil {
+		return fmt.Errorf("--content-url: %w", err)
 	}
 	signer := content.NewSigner(nil, o.contentURL, o.contentURLTTL)
 	signer.SetKeys(keys.Keys().URLSigning)
@@ -330,7 +331,7 @@ func serveDispatch(ctx context.Context, s *server.Server, keys *credentials.KeyR
 	if err != nil {
 		return fmt.Errorf("listening for render pods: %w", err)
 	}
-	certificates := &certificates{keys: keys, name: dispatchHost(o)}
+	certificates := &certificates{keys: keys, names: []string{dispatchHost(o)}}
 	return s.Serve(ctx, listener, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certificates.get})
 }
 
@@ -341,10 +342,11 @@ func contentTLS(o options, keys *credentials.KeyRing) (*tls.Config, *certwatcher
 		return nil, nil, nil
 	case "own":
 		target, err := url.Parse(o.contentURL)
-		if err != nil || target.Hostname() == "" {
-			return nil, nil, fmt.Errorf("--content-tls=own makes a certificate for the host of --content-url, but '%s' has none", o.contentURL)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--content-url: %w", err)
 		}
-		own := &certificates{keys: keys, name: target.Hostname()}
+		// The shim and proxies reach the content server at its Service, whatever the address of users is.
+		own := &certificates{keys: keys, names: []string{target.Hostname(), fmt.Sprintf("platen-content.%s.svc", o.namespace)}}
 		return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: own.get}, nil, nil
 	default:
 		return tlsfiles.Server(o.contentTLS)

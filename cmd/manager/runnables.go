@@ -17,8 +17,8 @@ const renewAfter = 182 * 24 * time.Hour
 
 // certificates issues a server's certificate and renews it.
 type certificates struct {
-	keys *credentials.KeyRing
-	name string
+	keys  *credentials.KeyRing
+	names []string
 
 	mu      sync.Mutex
 	current *tls.Certificate
@@ -32,7 +32,7 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	now, keys := time.Now(), c.keys.Keys()
 	if c.current == nil || now.Sub(c.issued) > renewAfter || !bytes.Equal(c.authority, keys.CACert) {
-		certificate, err := keys.ServerCertificate([]string{c.name}, now)
+		certificate, err := keys.ServerCertificate(c.names, now)
 		if err != nil {
 			return nil, err
 		}

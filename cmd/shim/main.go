@@ -70,7 +70,7 @@ func main() {
 	flag.StringVar(&o.address, "bind-address", ":8080", "address of the API")
 	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's Secret and of its records of webhooks")
-	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL of the content server, the same as the manager's --content-url")
+	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which the shim reaches the content server; users may have another, the manager's --content-url")
 	flag.StringVar(&o.tlsFolder, "tls-dir", "", "folder with tls.crt and tls.key, to serve the API and the page over TLS; empty is HTTP")
 	flag.StringVar(&o.contentCA, "content-ca-file", "", "file with the authorities, in PEM, of the content server's certificate, besides those that the image trusts")
 	flag.StringVar(&o.publicURL, "public-url", "", "beginning of signed URLs, and of the address to which Dropbox sends people back (default: the host that a request names)")

@@ -16,6 +16,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -40,7 +41,7 @@ func pick[T any](list []T, i int) T { return list[i%len(list)] }
 // say, and lets the API server's validation judge them.
 func TestNoStatusIsRefused(t *testing.T) {
 	const job1MiB = "a MiB of modifications"
-	baseURL := "https://" + strings.Repeat("c", content.MaxBaseURL-8)
+	baseURL := "https://" + strings.Repeat("c", contenturl.MaxBase-8)
 	specs := map[string]func(*platenv1alpha1.RenderJob){
 		"long job name": func(j *platenv1alpha1.RenderJob) { j.Name = strings.Repeat("a", 253) },
 		"chinese": func(j *platenv1alpha1.RenderJob) {

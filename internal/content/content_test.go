@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob"
 
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -360,7 +361,7 @@ func TestEveryNameFitsIntoItsURL(t *testing.T) {
 	if _, err := store.Put(t.Context(), ref, 11, f, strings.NewReader("x"), 100); err != nil {
 		t.Fatal(err)
 	}
-	signer := NewSigner([]byte("key"), strings.Repeat("b", MaxBaseURL), time.Hour)
+	signer := NewSigner([]byte("key"), strings.Repeat("b", contenturl.MaxBase), time.Hour)
 	now := time.Unix(1_700_000_000, 0)
 	handler := NewHandler(store, signer, func() time.Time { return now })
 	suffix := "_" + strings.Repeat("s", 32) + "_page_200.jpeg"
@@ -373,7 +374,7 @@ func TestEveryNameFitsIntoItsURL(t *testing.T) {
 		if len(signed) > 4096 {
 			t.Errorf("%s: the URL has %d bytes", name, len(signed))
 		}
-		u, err := url.Parse(strings.TrimPrefix(signed, strings.Repeat("b", MaxBaseURL)))
+		u, err := url.Parse(strings.TrimPrefix(signed, strings.Repeat("b", contenturl.MaxBase)))
 		if err != nil {
 			t.Fatal(err)
 		}

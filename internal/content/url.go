@@ -21,14 +21,9 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
-
-// urlPath is the path of the content server's URLs.
-const urlPath = "/content/"
-
-// MaxBaseURL bounds the base of content URLs, in bytes, so that every content URL fits into a job's status.
-const MaxBaseURL = 256
 
 // Signer makes and checks content URLs. A URL gives access to one file until its expiry.
 type Signer struct {
@@ -52,35 +47,26 @@ func (s *Signer) SetKeys(keys [][]byte) { s.keys.Store(&keys) }
 const maxURLName = 1 << 10
 
 // URL returns the content URL of the object under key. Browsers save it under name, if that has at most maxURLName bytes. The expiry is
-// rounded up to a multiple of the ttl, so that a file keeps its URL for that time. A URL has at most 2 KiB after the base URL: what must
-// be escaped in the name would take up to nine characters for three bytes, so such a name is in base64.
+// rounded up to a multiple of the ttl, so that a file keeps its URL for that time. A URL has at most 2 KiB after the base URL.
 func (s *Signer) URL(key, name string, now time.Time) string {
 	expiry := now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl).Unix()
 	object := strings.TrimPrefix(key, prefix)
 	query := url.Values{"e": {strconv.FormatInt(expiry, 36)}}
-	switch encoded := base64.RawURLEncoding.EncodeToString([]byte(name)); {
-	case len(name) > maxURLName:
+	if len(name) <= maxURLName {
+		contenturl.SetName(query, name)
+	} else {
 		name = ""
-	case len(url.QueryEscape(name)) <= len(encoded):
-		query.Set("n", name)
-	default:
-		query.Set("b", encoded)
 	}
 	query.Set("s", sign((*s.keys.Load())[0], object, query.Get("e"), name))
-	return s.base + urlPath + object + "?" + query.Encode()
+	return s.base + contenturl.Path + object + "?" + query.Encode()
 }
 
 // verify returns the key and the name in a URL with a valid signature and expiry.
 func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error) {
-	object := strings.TrimPrefix(u.Path, urlPath)
+	object := strings.TrimPrefix(u.Path, contenturl.Path)
 	query := u.Query()
-	name = query.Get("n")
-	if encoded := query.Get("b"); encoded != "" {
-		decoded, err := base64.RawURLEncoding.DecodeString(encoded)
-		if err != nil {
-			return "", "", errors.New("this URL is damaged")
-		}
-		name = string(decoded)
+	if name, err = contenturl.Name(query); err != nil {
+		return "", "", errors.New("this URL is damaged")
 	}
 	signed := slices.ContainsFunc(*s.keys.Load(), func(key []byte) bool {
 		return hmac.Equal([]byte(sign(key, object, query.Get("e"), name)), []byte(query.Get("s")))
@@ -113,7 +99,7 @@ func contentType(key string) string {
 // Options.Redirect answers a GET with the bucket's own URL of the file, unless the request has file.DirectHeader.
 func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+urlPath, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+contenturl.Path, func(w http.ResponseWriter, r *http.Request) {
 		key, name, err := signer.verify(r.URL, now())
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)

@@ -42,16 +42,24 @@ func isAlphanumeric(r rune) bool {
 	return '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
 }
 
-// NameFromDisposition returns the file name in the Content-Disposition header of a content URL's answer. It returns an error
-// if there is no name, or if the name would leave its folder, hide the file or control a terminal.
+// ErrNoName means that an answer has no file name.
+var ErrNoName = errors.New("the answer has no file name in Content-Disposition")
+
+// NameFromDisposition returns the file name in the Content-Disposition header of a content URL's answer. It returns ErrNoName if there is
+// none, and an error if CheckName does.
 func NameFromDisposition(header string) (string, error) {
 	_, params, err := mime.ParseMediaType(header)
 	name := params["filename"]
-	switch {
-	case err != nil || name == "":
-		return "", errors.New("the answer has no file name in Content-Disposition")
-	case strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, unicode.IsControl):
-		return "", fmt.Errorf("the file name %q is not allowed: it must not contain slashes or control characters, and must not begin with a dot", name)
+	if err != nil || name == "" {
+		return "", ErrNoName
 	}
-	return name, nil
+	return name, CheckName(name)
+}
+
+// CheckName returns an error if a file of that name would leave its folder, be hidden or control a terminal.
+func CheckName(name string) error {
+	if name == "" || strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("the file name %q is not allowed: it must not be empty or contain slashes or control characters, and must not begin with a dot", name)
+	}
+	return nil
 }

@@ -12,12 +12,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -191,17 +191,19 @@ func checkInline(job *platenv1alpha1.RenderJob) error {
 	return nil
 }
 
-// Open requests a file from the content store.
+// Open requests a file from the content store. It goes to the content server itself, whatever address users reach that at: somebody other
+// than the manager may have written the URL.
 func (s *Server) Open(ctx context.Context, contentURL string) (*http.Response, error) {
 	return s.open(ctx, contentURL, "")
 }
 
 // open is Open for a part of the file, which is a value of the header Range. The answer says whether it is the part.
 func (s *Server) open(ctx context.Context, contentURL, part string) (*http.Response, error) {
-	if !strings.HasPrefix(contentURL, strings.TrimSuffix(s.ContentURL, "/")+"/") {
-		return nil, callers.Errorf(http.StatusBadGateway, "the job's content URL does not begin with the content store's; compare --content-url of the shim and the manager")
+	target, err := contenturl.At(s.ContentURL, contentURL)
+	if err != nil {
+		return nil, callers.Errorf(http.StatusBadGateway, "the job's status does not have a URL of the content store; look who has changed it")
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, contentURL, nil) //nolint:gosec // begins with the content store's URL
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil) //nolint:gosec // at the content server
 	if err != nil {
 		return nil, fmt.Errorf("reading a file: %w", err)
 	}
@@ -211,7 +213,7 @@ func (s *Server) open(ctx context.Context, contentURL, part string) (*http.Respo
 		request.Header.Set("Range", part)
 		accepted = append(accepted, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
 	}
-	resp, err := s.files.Do(request) //nolint:gosec // as above, and redirects are not followed
+	resp, err := s.files.Do(request) //nolint:gosec // at the content server, and redirects are not followed
 	if err != nil {
 		return nil, callers.Errorf(http.StatusBadGateway, "the content store does not answer; the job's files are kept: try again")
 	}

@@ -62,7 +62,7 @@ type Options struct {
 	TTL time.Duration
 	// SignedURLTTL is the longest life of a signed URL. It must not exceed that of the manager's content URLs.
 	SignedURLTTL time.Duration
-	// ContentURL is the beginning of every content URL.
+	// ContentURL is where the shim reaches the content server. The URLs that users get may begin otherwise.
 	ContentURL string
 	// ContentTransport sends requests to the content server. Default http.DefaultTransport.
 	ContentTransport http.RoundTripper

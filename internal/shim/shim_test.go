@@ -473,7 +473,8 @@ func TestBase64OfExtraSizes(t *testing.T) {
 			page int32
 			size string
 		}{{1, ""}, {2, ""}, {1, "20x20"}, {2, "20x20"}} {
-			path := fmt.Sprintf("%s/%d%s", content.URL, f.page, f.size)
+			// Users reach the content server at another address than the shim does.
+			path := fmt.Sprintf("https://files.example.com/content/ns/uid/1/1/%d%s", f.page, f.size)
 			s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{Page: f.page, ExtraSize: new(f.size), ContentURL: path})
 		}
 	})
@@ -494,7 +495,7 @@ func TestBase64OfExtraSizes(t *testing.T) {
 		if err != nil {
 			t.Errorf("%v: %s", err, content)
 		}
-		paths = append(paths, string(path))
+		paths = append(paths, strings.TrimPrefix(string(path), "/content/ns/uid/1/1"))
 	}
 	for _, page := range got.Data {
 		add(page.Content)

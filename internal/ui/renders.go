@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -305,17 +306,17 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 	if err != nil || i < 0 {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
 	}
-	source, err := url.Parse(job.Status.Pages[i].ContentURL)
-	// Fetch only from the content store: someone other than the manager may have written the status.
-	if err != nil || source.Scheme != s.content.Scheme || source.Host != s.content.Host || source.User != nil {
-		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "Its address does not begin with the content store's. Compare the flag --content-url of the shim with the manager's."}
+	// Fetch only from the content server: someone other than the manager may have written the status.
+	source, err := contenturl.At(s.ContentURL, job.Status.Pages[i].ContentURL)
+	if err != nil {
+		return &problem{Status: http.StatusBadGateway, Title: "The file is not in the content store", Text: "The job's status does not have a URL of the content store. Render it again."}
 	}
 	return s.proxyFile(w, r, source)
 }
 
 // proxyFile fetches a file from the content store and serves it.
-func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source *url.URL) error {
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, source.String(), nil)
+func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source string) error {
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, source, nil)
 	if err != nil {
 		return err
 	}

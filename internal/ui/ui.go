@@ -22,6 +22,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
@@ -48,7 +49,7 @@ type Options struct {
 	// URL is the page's origin as browsers see it, such as https://platen.example.com. It must be set behind a proxy that terminates
 	// TLS, so that cookies are sent over TLS only. Default: http and the host that a request names.
 	URL string
-	// ContentURL is the beginning of the content URLs of jobs. The page fetches nothing else.
+	// ContentURL is where the page reaches the content server. The URLs that users get may begin otherwise.
 	ContentURL string
 	// ContentTransport sends requests to the content server. Default http.DefaultTransport.
 	ContentTransport http.RoundTripper
@@ -67,11 +68,11 @@ type Options struct {
 // Server serves the page.
 type Server struct {
 	Options
-	// origin and content are the parsed URLs. origin is nil if it is not configured.
-	origin, content *url.URL
-	jar             jar
-	views           views
-	files           *http.Client
+	// origin is the parsed URL; nil if it is not configured.
+	origin *url.URL
+	jar    jar
+	views  views
+	files  *http.Client
 	// slots holds one value for each request in progress.
 	slots chan struct{}
 	// registry keeps the access tokens of accounts until their Secrets change. The Secrets are read with each visitor's own rights.
@@ -84,9 +85,8 @@ func New(options Options) (*Server, error) {
 	if err != nil && options.URL != "" {
 		return nil, fmt.Errorf("the URL of the page: %w", err)
 	}
-	content, err := parseOrigin(options.ContentURL)
-	if err != nil {
-		return nil, fmt.Errorf("the URL of the content store: %w", err)
+	if err := contenturl.CheckBase(options.ContentURL); err != nil {
+		return nil, fmt.Errorf("the URL of the content server: %w", err)
 	}
 	jar, err := newJar(options.Key, own != nil && own.Scheme == "https")
 	if err != nil {
@@ -96,7 +96,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: options, origin: own, content: content, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
+	return &Server{Options: options, origin: own, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
 		Transport:     options.ContentTransport,
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -4,8 +4,10 @@
 package docs
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -48,11 +50,20 @@ func run(m *testing.M) int {
 	if err := os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700); err != nil {
 		return fail(err)
 	}
-	config, stop, err := testenv.Start()
+	environment, err := testenv.New()
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = stop() }()
+	gateways, err := gatewayCRDs()
+	if err != nil {
+		return fail(err)
+	}
+	environment.CRDDirectoryPaths = append(environment.CRDDirectoryPaths, gateways...)
+	config, err := environment.Start()
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = environment.Stop() }()
 	scheme, err := testenv.Scheme()
 	if err != nil {
 		return fail(err)
@@ -64,6 +75,18 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	return m.Run()
+}
+
+// gatewayCRDs returns the files of the Gateway API's CRDs that pages use, at the version in hack/tools/gateway-api.
+func gatewayCRDs() ([]string, error) {
+	const module = "sigs.k8s.io/gateway-api"
+	out, err := exec.Command("go", "-C", filepath.Join(root, "hack/tools/gateway-api"), "mod", "download", "-json", module).Output()
+	if err != nil {
+		return nil, fmt.Errorf("downloading %s: %w: %s", module, err, out)
+	}
+	var found struct{ Dir string }
+	err = json.Unmarshal(out, &found)
+	return []string{filepath.Join(found.Dir, "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml")}, err
 }
 
 func fail(err error) int {
@@ -105,7 +128,11 @@ func TestYAML(t *testing.T) {
 			if b.Language != YAML || b.NotRun != "" {
 				continue
 			}
-			if err := CheckYAML(t.Context(), api, page.Path, b); err != nil {
+			check := func() error { return CheckYAML(t.Context(), api, page.Path, b) }
+			if b.File == "kustomization.yaml" {
+				check = func() error { return CheckKustomization(root, page, b) }
+			}
+			if err := check(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +20,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -47,6 +55,51 @@ func CheckYAML(ctx context.Context, api client.Client, path string, b Block) err
 			return fmt.Errorf("%s:%d: %w", path, b.Line, err)
 		}
 	}
+}
+
+// CheckKustomization builds the kustomization of a block, with the repository's config folder and the files of its page. Each patch must
+// have an object to change: kustomize would leave it out in silence.
+func CheckKustomization(root string, page Page, b Block) error {
+	memory := filesys.MakeFsInMemory()
+	err := filepath.WalkDir(filepath.Join(root, "config"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		return memory.WriteFile(filepath.Join("/", relative), data)
+	})
+	for _, other := range page.Blocks {
+		if err == nil && other.File != "" {
+			err = memory.WriteFile("/"+other.File, []byte(other.Text))
+		}
+	}
+	kustomization := types.Kustomization{}
+	if err == nil {
+		err = kustomization.Unmarshal([]byte(b.Text))
+	}
+	var built resmap.ResMap
+	if err == nil {
+		built, err = krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(memory, "/")
+	}
+	for _, patch := range kustomization.Patches {
+		if err == nil && patch.Target != nil {
+			var found []*resource.Resource
+			if found, err = built.Select(*patch.Target); err == nil && len(found) == 0 {
+				err = fmt.Errorf("the patch of %s changes nothing", patch.Target.Name)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s:%d: %w", page.Path, b.Line, err)
+	}
+	return nil
 }
 
 func checkDocument(ctx context.Context, api client.Client, partOf string, document []byte) error {

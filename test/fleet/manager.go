@@ -79,6 +79,9 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
+// Content returns the address of the content server.
+func (m *Manager) Content() string { return m.content }
+
 // Start starts the process.
 func (m *Manager) Start() (err error) {
 	m.output, err = os.OpenFile(m.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -6,11 +6,19 @@
 package handover
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -79,6 +87,10 @@ func TestHandOver(t *testing.T) {
 type world struct {
 	*fleet.World
 	t *testing.T
+	// users is where users reach the content servers of all managers.
+	users *httptest.Server
+	// content are the addresses of these.
+	content []string
 }
 
 // replica is a manager with a link of its own to the API server.
@@ -100,6 +112,11 @@ func newWorld(t *testing.T) *world {
 	})
 	f.Pods.File = []byte("a picture")
 	w := &world{World: f, t: t}
+	w.users = httptest.NewServer(http.StripPrefix("/files", &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "platen-content"}) },
+		Transport: &http.Transport{DialContext: w.dialContent, DisableKeepAlives: true},
+	}))
+	t.Cleanup(w.users.Close)
 	for _, namespace := range []string{busy, changing, idle} {
 		w.must(f.NewNamespace(t.Context(), namespace))
 	}
@@ -128,6 +145,16 @@ var changes = map[string]func(*world, *platenv1alpha1.RenderTemplate) error{
 		t.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "price", Required: new(true)}}
 		return w.Client.Update(w.t.Context(), t)
 	},
+}
+
+// dialContent connects to a content server that runs.
+func (w *world) dialContent(ctx context.Context, network, _ string) (connection net.Conn, err error) {
+	for _, address := range w.content {
+		if connection, err = (&net.Dialer{}).DialContext(ctx, network, address); err == nil {
+			return connection, nil
+		}
+	}
+	return nil, err
 }
 
 func (w *world) must(err error) {
@@ -166,7 +193,7 @@ func (w *world) manager(name string) *replica {
 	kubeconfig, err := w.Kubeconfig(name+".kubeconfig", link.Address())
 	w.must(err)
 	m, err := w.NewManager(w.t.Context(), name, kubeconfig,
-		"--content-store=file://"+filepath.Join(w.Folder, "content"), "--leader-elect-lease-duration="+lease.String(),
+		"--content-store=file://"+filepath.Join(w.Folder, "content"), "--content-url="+w.users.URL+"/files", "--leader-elect-lease-duration="+lease.String(),
 		fmt.Sprintf("--max-pods-per-namespace=%d", pods), fmt.Sprintf("--pool-min-ready=%d", pods), "--idle-timeout=1h")
 	w.must(err)
 	w.t.Cleanup(func() {
@@ -176,6 +203,7 @@ func (w *world) manager(name string) *replica {
 		_ = m.Stop(syscall.SIGKILL) // it may have ended
 		_ = link.Close()
 	})
+	w.content = append(w.content, m.Content())
 	return &replica{Manager: m, link: link}
 }
 
@@ -226,13 +254,24 @@ func (w *world) create(namespace, name, template string) {
 	}))
 }
 
-// succeeded waits until a job has succeeded. It must have taken one attempt, and have a number of pages.
+// succeeded waits until a job has succeeded, and fetches its file as users do. The job must have taken one attempt, and have a number of pages.
 func (w *world) succeeded(namespace, name string, pages int) {
 	w.t.Helper()
 	job := w.until(namespace, name, "finished", (*platenv1alpha1.RenderJob).Finished)
 	if !meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.ReadyCondition) || ptr.Deref(job.Status.Attempts, 0) != 1 ||
 		len(job.Status.Pages) != pages || int(ptr.Deref(job.Status.TotalPages, 0)) != pages || int(ptr.Deref(job.Status.RenderedPages, 0)) != pages {
-		w.t.Errorf("RenderJob %s: %+v", name, job.Status)
+		w.t.Fatalf("RenderJob %s: %+v", name, job.Status)
+	}
+	contentURL := job.Status.Pages[0].ContentURL
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, contentURL, http.NoBody)
+	w.must(err)
+	resp, err := http.DefaultClient.Do(request)
+	w.must(err)
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	w.must(err)
+	if !strings.HasPrefix(contentURL, w.users.URL+"/files/content/") || resp.StatusCode != http.StatusOK || !bytes.Equal(data, w.Pods.File) {
+		w.t.Errorf("RenderJob %s: %s answers HTTP %d %q", name, contentURL, resp.StatusCode, data)
 	}
 }
 

@@ -65,6 +65,9 @@ var _ = Describe("Rendering", func() {
 		Expect(first.header.Get("X-Request-Id")).To(Equal("mine-1"))
 		Expect(first.json()["warnings"]).To(HaveLen(1))
 		Expect(first.json()["data"]).To(HaveKeyWithValue("responseTime", 120.0))
+		data, _ := first.json()["data"].(map[string]any)
+		Expect(data["content"]).To(HavePrefix(files.Users.URL + "/files/content/"))
+		Expect(string(call(ctx, http.MethodGet, fmt.Sprint(data["content"]), "", "").body)).To(Equal(picture(1)))
 
 		repeated := call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", "order-17")
 		p.Kill().Wait(timeout)

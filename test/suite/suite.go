@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -91,12 +92,23 @@ func VerifyConnections(mgr ctrl.Manager, dropboxURL string) error {
 	}).SetupWithManager(mgr)
 }
 
-// Content is a content store with its server.
+// Content is a content store with its server. Users reach it at another address than the shim, as behind an Ingress.
 type Content struct {
 	*httptest.Server
+	// Users serves the URLs that the Signer makes.
+	Users  *httptest.Server
 	Signer *content.Signer
 	store  *content.Store
 }
+
+// Close closes both servers.
+func (c *Content) Close() {
+	c.Server.Close()
+	c.Users.Close()
+}
+
+// usersPath begins the paths of URLs for users.
+const usersPath = "/files"
 
 // NewContent starts a content store. bucketURL is a URL such as mem://. The caller must call Close.
 func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
@@ -104,11 +116,12 @@ func NewContent(ctx context.Context, bucketURL string) (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := httptest.NewUnstartedServer(nil)
-	signer := content.NewSigner([]byte(rand.Text()), "http://"+server.Listener.Addr().String(), time.Hour)
-	server.Config.Handler = content.NewHandler(store, signer, time.Now)
-	server.Start()
-	return &Content{server, signer, store}, nil
+	users := httptest.NewUnstartedServer(nil)
+	signer := content.NewSigner([]byte(rand.Text()), "http://"+users.Listener.Addr().String()+usersPath, time.Hour)
+	handler := content.NewHandler(store, signer, time.Now)
+	users.Config.Handler = http.StripPrefix(usersPath, handler)
+	users.Start()
+	return &Content{httptest.NewServer(handler), users, signer, store}, nil
 }
 
 // Finish stores a file for each page, and another for each in each extra size, with the bytes that picture returns, and sets the status

@@ -22,8 +22,9 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{ $image.prefix }}/{{ .name }}{{ if $digest }}@{{ $digest }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
-{{- define "platen.contentURL" -}}
-{{ .Values.content.url | default (printf "%s://platen-content.$(NAMESPACE).svc:8082" (ternary "https" "http" (ne .Values.content.tlsSecret ""))) }}
+{{/* The content server's address in the cluster. */}}
+{{- define "platen.contentService" -}}
+{{ ternary "https" "http" (ne .Values.content.tlsSecret "") }}://platen-content.$(NAMESPACE).svc:8082
 {{- end }}
 
 {{/* Flags of a map, in the order of their names. */}}
