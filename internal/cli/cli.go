@@ -34,7 +34,7 @@ const (
   2  the command line is not valid
   3  the render failed
   4  rendered, but an upload failed
-  5  not finished within --timeout; a job of render or retry goes on in the cluster`
+  5  not finished within --timeout; the job of render, fetch or retry goes on in the cluster`
 )
 
 // fieldOwner owns the fields that the plugin writes.
@@ -136,7 +136,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	})
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: subcommand("connect")}
 	connect.AddCommand(o.connectDropbox())
-	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.status(), o.retry(), o.templates(), o.connections())
+	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.status(), o.fetch(), o.retry(), o.templates(), o.connections())
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
 	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
 	return root

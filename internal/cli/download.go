@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -68,15 +69,15 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
-	path, direct := save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) { return get(ctx, target) })
+	path, direct := save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) { return get(ctx, target) })
 	if direct == nil || ctx.Err() != nil {
 		return path, direct
 	}
-	path, proxied := save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) {
+	path, proxied := save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) {
 		return d.service(ctx, d.platenNamespace, contentService, target)
 	})
 	if proxied != nil && target.Scheme == "https" {
-		path, proxied = save(ctx, page, folder, func(ctx context.Context) (*http.Response, error) {
+		path, proxied = save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) {
 			return d.service(ctx, d.platenNamespace, secureContentService, target)
 		})
 	}
@@ -128,9 +129,9 @@ func (c cancelOnClose) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// save writes an answer into a folder, under the name in its Content-Disposition, and returns the path. It keeps an older file at that
-// path until the answer is complete and has the digest in the job's status.
-func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, request func(context.Context) (*http.Response, error)) (path string, err error) {
+// save writes an answer into a folder, under the name in its Content-Disposition or in the content URL, and returns the path. It keeps an
+// older file at that path until the answer is complete and has the digest in the job's status.
+func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, target *url.URL, request func(context.Context) (*http.Response, error)) (path string, err error) {
 	resp, err := request(ctx)
 	if err != nil {
 		return "", withoutQuery(err)
@@ -141,6 +142,12 @@ func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, 
 		return "", fmt.Errorf("HTTP %d %s", resp.StatusCode, plain(string(text)))
 	}
 	name, err := file.NameFromDisposition(resp.Header.Get("Content-Disposition"))
+	if errors.Is(err, file.ErrNoName) {
+		// A bucket to which the URL redirects may not know the name.
+		if name, err = contenturl.Name(target.Query()); err == nil {
+			err = file.CheckName(name)
+		}
+	}
 	if err != nil {
 		return "", err
 	}

@@ -290,8 +290,7 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 		return explain(err)
 	}
 	defer func() { err = errors.Join(err, discard()) }()
-	r := &renderCommand{options: p.options, outputFlags: p.outputFlags, timeout: p.timeout}
-	done, err := r.await(ctx, c, job, len(template.Spec.Pages))
+	done, err := p.awaitJob(ctx, c, job, len(template.Spec.Pages), p.timeout, (*platenv1alpha1.RenderJob).Finished)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		}
 		return r.print(job, suffix, printed)
 	}
-	if job, err = r.await(ctx, c, job, len(template.Spec.Pages)); err != nil {
+	if job, err = r.awaitJob(ctx, c, job, len(template.Spec.Pages), r.timeout, (*platenv1alpha1.RenderJob).Finished); err != nil {
 		return err
 	}
 	if printed {
@@ -153,7 +153,7 @@ func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printe
 	}
 	fmt.Fprintf(r.Out, "renderjob.platen.dev/%s %s in namespace %s\n", name, what, job.Namespace)
 	if r.dryRun == dryRunNone {
-		fmt.Fprintf(r.ErrOut, "Show its state: kubectl platen status %s -n %s\n", job.Name, job.Namespace)
+		fmt.Fprintf(r.ErrOut, "Show its state: kubectl platen status %[1]s -n %[2]s\nFetch its files: kubectl platen fetch %[1]s --wait -o out -n %[2]s\n", job.Name, job.Namespace)
 	}
 	return nil
 }
@@ -200,25 +200,25 @@ func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alp
 	return explain(err)
 }
 
-// await shows the progress of a job until it has finished, and returns it.
-func (r *renderCommand) await(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob, pages int) (*platenv1alpha1.RenderJob, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+// awaitJob shows the progress of a job of so many pages until it is done, and returns it.
+func (o *options) awaitJob(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob, pages int, timeout time.Duration, done func(*platenv1alpha1.RenderJob) bool) (*platenv1alpha1.RenderJob, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if len(r.pages) > 0 {
-		pages = len(r.pages)
+	if chosen := len(job.Spec.Output.Pages); chosen > 0 {
+		pages = chosen
 	}
-	bar := newProgress(r.ErrOut)
+	bar := newProgress(o.ErrOut)
 	defer bar.end()
 	last := job
 	err := follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		last = now
 		bar.show(progressOf(now, pages))
-		return now.Finished(), nil
+		return done(now), nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		word, sentence := stage(last)
 		return nil, &exitError{exitTimeout, fmt.Errorf(
-			"RenderJob %s/%s has not finished within %s and goes on (%s: %s); see kubectl platen status %s -n %s", job.Namespace, job.Name, r.timeout, word, sentence, job.Name, job.Namespace)}
+			"RenderJob %s/%s has not finished within %s and goes on (%s: %s); see kubectl platen status %s -n %s", job.Namespace, job.Name, timeout, word, sentence, job.Name, job.Namespace)}
 	}
 	if errors.Is(err, errGone) {
 		return nil, fmt.Errorf("RenderJob %s/%w", job.Namespace, err)

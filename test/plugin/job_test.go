@@ -117,7 +117,8 @@ func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 	}
 }
 
-// content serves files whose bytes are the last part of their path, or the bytes in wrong for that part.
+// content serves files whose bytes are the last part of their path, or the bytes in wrong for that part. The parameter n is their name, which
+// the answer does not have if there is a parameter quiet.
 func content(t *testing.T, wrong map[string]string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,7 +126,9 @@ func content(t *testing.T, wrong map[string]string) string {
 		if other, ok := wrong[name]; ok {
 			name = other
 		}
-		w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": r.URL.Query().Get("n")}))
+		if !r.URL.Query().Has("quiet") {
+			w.Header().Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": r.URL.Query().Get("n")}))
+		}
 		_, _ = w.Write([]byte(name))
 	}))
 	t.Cleanup(server.Close)
@@ -173,6 +176,109 @@ func TestRenderAndFetch(t *testing.T) {
 	gotFlags := flags{string(output.Scale), string(output.FileName), output.Pages, job.Spec.Connections[0].Folder, *job.Spec.TTLSecondsAfterFinished}
 	if diff := cmp.Diff(wantFlags, gotFlags); diff != "" || !strings.HasPrefix(job.Name, "banner-") {
 		t.Errorf("job %s: %s", job.Name, diff)
+	}
+}
+
+// made creates a job, and finishes it as the manager does if end is not nil.
+func made(t *testing.T, namespace, name string, end func(*platenv1alpha1.RenderJob)) {
+	t.Helper()
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	job.Spec.TemplateRef.Name = "banner"
+	if err := api.Create(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if end == nil {
+		return
+	}
+	job.Status.ObservedGeneration = &job.Generation
+	job.Status.RenderedPages = new(int32(1))
+	end(job)
+	if err := api.Status().Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFetch(t *testing.T) {
+	namespace, base := studio(t), content(t, map[string]string{"forged": "others"})
+	made(t, namespace, "well", rendered(base, "one", "two"))
+	made(t, namespace, "upload", notUploaded(base))
+	made(t, namespace, "uploading", func(job *platenv1alpha1.RenderJob) {
+		rendered(base, "one")(job)
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.UploadingReason, "being uploaded")
+		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionFalse, platenv1alpha1.UploadingReason, "being uploaded")
+	})
+	made(t, namespace, "forged", rendered(base, "forged"))
+	made(t, namespace, "nameless", func(job *platenv1alpha1.RenderJob) {
+		rendered(base, "one")(job)
+		job.Status.Pages[0].ContentURL += "&quiet=1"
+	})
+	made(t, namespace, "outside", func(job *platenv1alpha1.RenderJob) {
+		rendered(base, "one")(job)
+		job.Status.Pages[0].ContentURL = base + "/content/one?quiet=1&n=..%2Foutside.png"
+	})
+	made(t, namespace, "gone", func(job *platenv1alpha1.RenderJob) { rendered(base, "one")(job); job.Status.Pages[0].ContentURL = "" })
+	made(t, namespace, "broken", func(job *platenv1alpha1.RenderJob) {
+		for _, kind := range []string{platenv1alpha1.RenderedCondition, platenv1alpha1.ReadyCondition} {
+			suite.SetCondition(job, kind, metav1.ConditionFalse, "RenderFailed", "the page has no end")
+		}
+		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "the page has no end")
+	})
+	made(t, namespace, "new", nil)
+	for name, x := range map[string]struct {
+		args  []string
+		code  int
+		text  string
+		files []string
+	}{
+		"all pages":            {args: []string{"well"}, files: []string{"well_page_1.png", "well_page_2.png"}},
+		"not uploaded":         {args: []string{"upload"}, files: []string{"upload.png"}},
+		"being uploaded":       {args: []string{"uploading", "--wait"}, files: []string{"uploading.png"}},
+		"a name from the URL":  {args: []string{"nameless"}, files: []string{"nameless.png"}},
+		"no name for a folder": {args: []string{"outside"}, code: 1, text: `the file name "../outside.png" is not allowed`},
+		"other bytes":          {args: []string{"forged"}, code: 1, text: "the bytes are not those of the file in the job's status"},
+		"files that are gone":  {args: []string{"gone"}, code: 1, text: "does not keep the files of RenderJob " + namespace + "/gone any more"},
+		"a failed job":         {args: []string{"broken", "--wait"}, code: 3, text: "the page has no end"},
+		"not yet":              {args: []string{"new"}, code: 1, text: "is not rendered yet (Pending: Platen has not looked at it yet): wait for it with --wait"},
+		"never":                {args: []string{"new", "--wait", "--timeout", "300ms"}, code: 5, text: "has not finished within 300ms and goes on"},
+		"no such job":          {args: []string{"wel"}, code: 1, text: "RenderJob 'wel' does not exist in namespace " + namespace + "; there are: "},
+		"no job":               {code: 2, text: "name the job"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parent := t.TempDir()
+			folder, want := filepath.Join(parent, "out"), ""
+			for _, file := range x.files {
+				want += filepath.Join(folder, file) + "\n"
+			}
+			r := platen(t, append([]string{"fetch", "-n", namespace, "-o", folder}, x.args...)...)
+			if r.code != x.code || r.out != want || !strings.Contains(r.errOut, x.text) {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+			left, _ := filepath.Glob(filepath.Join(parent, "*", "*"))
+			beside, _ := filepath.Glob(filepath.Join(parent, "*.png"))
+			if len(left) != len(x.files) || len(beside) > 0 {
+				t.Errorf("left %v, %v", left, beside)
+			}
+		})
+	}
+}
+
+func TestFetchWaitsAndReplaces(t *testing.T) {
+	namespace, folder := studio(t), t.TempDir()
+	path := filepath.Join(folder, "later.png")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	made(t, namespace, "later", nil)
+	base := content(t, nil)
+	ended := make(chan error, 1)
+	go func() { ended <- finish(t.Context(), namespace, rendered(base, "one")) }()
+	r := platen(t, "fetch", "later", "--wait", "-n", namespace, "-o", folder)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if r.code != 0 || r.out != path+"\n" || err != nil || string(data) != "one" {
+		t.Errorf("exit code %d, out %q, error %q; the file has %q, %v", r.code, r.out, r.errOut, data, err)
 	}
 }
 
@@ -293,19 +399,8 @@ func TestRenderPrints(t *testing.T) {
 
 func TestStatusAndRetry(t *testing.T) {
 	namespace := studio(t)
-	for name, end := range map[string]func(*platenv1alpha1.RenderJob){"well": rendered("http://x", "one"), "failed-upload": notUploaded("http://x")} {
-		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-		job.Spec.TemplateRef.Name = "banner"
-		if err := api.Create(t.Context(), job); err != nil {
-			t.Fatal(err)
-		}
-		job.Status.ObservedGeneration = &job.Generation
-		job.Status.RenderedPages = new(int32(1))
-		end(job)
-		if err := api.Status().Update(t.Context(), job); err != nil {
-			t.Fatal(err)
-		}
-	}
+	made(t, namespace, "well", rendered("http://x", "one"))
+	made(t, namespace, "failed-upload", notUploaded("http://x"))
 	if r := platen(t, "render", "banner", "-n", namespace, "--name", "new"); r.code != 0 {
 		t.Fatal(r.errOut)
 	}
@@ -377,6 +472,7 @@ func TestListsAndCompletion(t *testing.T) {
 		{args: []string{"__complete", "render", "banner", "--set", "p"}, want: []string{"price=\n", "points=\n"}},
 		{args: []string{"__complete", "render", "banner", "--size", "insta"}, want: []string{"instagram-post"}},
 		{args: []string{"__complete", "status", "n"}, want: []string{"new\n"}},
+		{args: []string{"__complete", "fetch", "n"}, want: []string{"new\n"}},
 		{args: []string{"__complete", "connections", ""}, want: []string{"dropbox\n"}},
 		{args: []string{"__complete", "status", "--namespace", "plugin-"}, want: []string{namespace}},
 		{args: []string{"__complete", "connect", ""}, want: []string{"dropbox"}},
