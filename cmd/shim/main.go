@@ -160,7 +160,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	page, err := ui.New(ui.Options{
-		Reviewer: reviewer, Cache: mgr.GetCache(), Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL, ContentTransport: files,
+		Reviewer: reviewer, Cache: mgr.GetCache(), Waiters: waiters, Key: key.Derive("cookies of the page"), URL: o.publicURL, ContentURL: o.contentURL, ContentTransport: files,
 		Dropbox:      dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent},
 		AuthorizeURL: o.dropboxAuthorize, AppKey: o.dropboxAppKey, TTL: o.ttl, Clock: clock.RealClock{}, Log: ctrl.Log.WithName("page"),
 	})

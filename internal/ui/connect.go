@@ -43,11 +43,18 @@ type connectForm struct {
 
 // redirectURI returns the address to which Dropbox sends a visitor back. A forged Host header is harmless, because Dropbox accepts
 // only registered addresses.
-func (s *Server) redirectURI(r *http.Request) string {
-	if s.origin != nil {
-		return s.origin.String() + callbackPath
+func (s *Server) redirectURI(r *http.Request) string { return s.originOf(r) + callbackPath }
+
+// originOf returns the page's origin as the visitor's browser sees it.
+func (s *Server) originOf(r *http.Request) string {
+	switch {
+	case s.origin != nil:
+		return s.origin.String()
+	case r.TLS != nil:
+		return "https://" + r.Host
+	default:
+		return "http://" + r.Host
 	}
-	return "http://" + r.Host + callbackPath
 }
 
 // app returns the OAuth configuration of a flow.

@@ -106,8 +106,9 @@ func submitted(list []input, form *multipart.Form) (modifications map[string]any
 		i := &list[n]
 		i.Value = ""
 		if texts := form.Value["p."+i.Name]; len(texts) > 0 {
-			i.Value = strings.ReplaceAll(texts[0], "\r\n", "\n")
+			i.Value = strings.ToValidUTF8(strings.ReplaceAll(texts[0], "\r\n", "\n"), "\uFFFD")
 		}
+		i.Checked = i.Value == "true"
 		value, problem := i.read(form.File["f."+i.Name])
 		switch {
 		case problem != "":
@@ -122,7 +123,6 @@ func submitted(list []input, form *multipart.Form) (modifications map[string]any
 // read returns the value of a field; nil if the template's default applies.
 func (i *input) read(files []*multipart.FileHeader) (value any, problem string) {
 	if i.Type == platenv1alpha1.ParameterBoolean {
-		i.Checked = i.Value == "true"
 		return i.Checked, ""
 	}
 	if i.Type == platenv1alpha1.ParameterImage && len(files) > 0 && files[0].Size > 0 {
@@ -168,29 +168,48 @@ func picture(header *multipart.FileHeader) (value any, problem string) {
 // grey is an image of one grey pixel.
 const grey = "data:image/gif;base64,R0lGODdhAQABAPAAAMDAwAAAACwAAAAAAQABAAACAkQBADs="
 
-// samples returns values for a preview: one for each required parameter without a default.
-func samples(list []input) map[string]any {
+// defaults returns the values of a form that nobody has changed.
+func defaults(list []input) map[string]any {
 	given := map[string]any{}
 	for _, i := range list {
-		if !i.Required || i.Default != "" {
-			continue
-		}
-		switch i.Type {
-		case platenv1alpha1.ParameterImage:
-			given[i.Name] = grey
-		case platenv1alpha1.ParameterColor:
-			given[i.Name] = "#808080"
-		case platenv1alpha1.ParameterNumber:
-			given[i.Name] = 1
-		case platenv1alpha1.ParameterBoolean:
-			given[i.Name] = true
-		case platenv1alpha1.ParameterList:
-			given[i.Name] = []any{i.Label}
-		case platenv1alpha1.ParameterText:
-			given[i.Name] = i.Label
-		case platenv1alpha1.ParameterDate:
-			given[i.Name] = "2026-01-31"
+		i.Required = false // a sample takes the place of what is missing
+		if value, problem := i.read(nil); value != nil && problem == "" {
+			given[i.Name] = value
 		}
 	}
 	return given
+}
+
+// complete adds a sample for each required parameter that has no value yet, and returns what is wrong with others.
+func (f formView) complete(given map[string]any) (wrong []string) {
+	for _, i := range f.Inputs {
+		switch {
+		case given[i.Name] != nil:
+		case i.Required && strings.TrimSpace(i.Value) == "":
+			given[i.Name] = i.sample()
+		case i.Error != "":
+			wrong = append(wrong, i.Label+": "+i.Error)
+		}
+	}
+	return wrong
+}
+
+// sample returns a value for a required parameter without a default.
+func (i input) sample() any {
+	switch i.Type {
+	case platenv1alpha1.ParameterImage:
+		return grey
+	case platenv1alpha1.ParameterColor:
+		return "#808080"
+	case platenv1alpha1.ParameterNumber:
+		return 1
+	case platenv1alpha1.ParameterBoolean:
+		return true
+	case platenv1alpha1.ParameterList:
+		return []any{i.Label}
+	case platenv1alpha1.ParameterDate:
+		return "2026-01-31"
+	default:
+		return i.Label
+	}
 }

@@ -199,11 +199,18 @@ func TestSamples(t *testing.T) {
 		platenv1alpha1.ParameterNumber: 1, platenv1alpha1.ParameterBoolean: true, platenv1alpha1.ParameterList: []any{"X"},
 		platenv1alpha1.ParameterDate: "2026-01-31",
 	} {
-		if diff := cmp.Diff(map[string]any{"x": want}, samples(inputs([]bindings.Parameter{parameter(kind, "", true)}))); diff != "" {
+		if diff := cmp.Diff(map[string]any{"x": want}, completed(parameter(kind, "", true))); diff != "" {
 			t.Errorf("%s: %s", kind, diff)
 		}
 	}
-	if got := samples(inputs([]bindings.Parameter{parameter(platenv1alpha1.ParameterText, `"a"`, true), parameter(platenv1alpha1.ParameterText, "", false)})); len(got) > 0 {
+	if got := completed(parameter(platenv1alpha1.ParameterText, "", false)); len(got) > 0 {
 		t.Errorf("got %v", got)
 	}
+}
+
+// completed returns the values of an empty form.
+func completed(p bindings.Parameter) map[string]any {
+	given := map[string]any{}
+	formView{Inputs: inputs([]bindings.Parameter{p})}.complete(given)
+	return given
 }

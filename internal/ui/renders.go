@@ -18,7 +18,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -300,11 +299,22 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, v *visitor) error 
 		return err
 	}
 	number, err := strconv.ParseInt(r.PathValue("page"), 10, 32)
-	i := slices.IndexFunc(job.Status.Pages, func(p platenv1alpha1.RenderedPage) bool {
-		return int64(p.Page) == number && ptr.Deref(p.ExtraSize, "") == r.URL.Query().Get("size")
-	})
-	if err != nil || i < 0 {
+	if err != nil {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page"}
+	}
+	wanted := func(p platenv1alpha1.RenderedPage) bool {
+		return int64(p.Page) == number && ptr.Deref(p.ExtraSize, "") == r.URL.Query().Get("size") && strings.HasPrefix(p.SHA256, r.URL.Query().Get("v"))
+	}
+	i := slices.IndexFunc(job.Status.Pages, wanted)
+	if i < 0 {
+		// Another replica, whose cache is ahead of this one's, may have made the link.
+		if err := v.Get(r.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+			return err
+		}
+		i = slices.IndexFunc(job.Status.Pages, wanted)
+	}
+	if i < 0 {
+		return &problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "The job may have been rendered again: look at its newest files.", Link: "/ui/renders/" + url.PathEscape(job.Name), LinkText: "The render"}
 	}
 	// Fetch only from the content server: someone other than the manager may have written the status.
 	source, err := contenturl.At(s.ContentURL, job.Status.Pages[i].ContentURL)
@@ -352,11 +362,4 @@ func (s *Server) proxyFile(w http.ResponseWriter, r *http.Request, source string
 	w.WriteHeader(resp.StatusCode)
 	_, _ = io.Copy(w, resp.Body) // fails only if the visitor or the content store is gone
 	return nil
-}
-
-// create creates a job with the visitor's rights.
-func (s *Server) create(ctx context.Context, v *visitor, prefix string, labels map[string]string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
-	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix, Labels: labels}, Spec: spec}
-	return job, v.Create(ctx, job)
 }

@@ -6,9 +6,11 @@ package ui
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +19,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -27,6 +30,8 @@ import (
 const (
 	// noUpload is the destination of a form whose render is not uploaded.
 	noUpload = "none"
+	// maxHistory is the number of jobs that the page of a template shows.
+	maxHistory = 12
 	// maxPrefix bounds the part of a job's name that comes from the template's name, so that the API server's suffix fits.
 	maxPrefix = 40
 )
@@ -58,8 +63,13 @@ type formView struct {
 	// Error is about the form as a whole, and Wrong has what is wrong with Format, FileName or Folder, by the field's name in the form.
 	Error string
 	Wrong map[string]string
-	// Result is the last render of this form; nil if there is none yet.
-	Result *jobView
+	// PageNames are the pages to choose from, and Sizes their widths and heights in CSS pixels.
+	PageNames []string
+	Sizes     [][2]int32
+	// CanRender tells whether the visitor may create jobs, and so preview the template.
+	CanRender bool
+	Code      codeView
+	History   historyView
 }
 
 func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1alpha1.RenderJob) templateView {
@@ -73,7 +83,7 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 	return v
 }
 
-// newest returns the newest finished image of each template, by the template's name. It returns none if the visitor may not list jobs.
+// newest returns the newest finished image of each template, by the template's name, and previews only of those without others. It returns none if the visitor may not list jobs.
 func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1alpha1.RenderJob, error) {
 	jobs, err := s.jobs(ctx, v)
 	if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
@@ -85,7 +95,7 @@ func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1al
 	found := map[string]*platenv1alpha1.RenderJob{}
 	for _, job := range jobs {
 		name := job.Spec.TemplateRef.Name
-		if found[name] == nil && job.Finished() && len(job.Status.Pages) > 0 && kind(job.Spec.Output.Format) == "image" {
+		if (found[name] == nil || isPreview(found[name]) && !isPreview(job)) && job.Finished() && len(job.Status.Pages) > 0 && kind(job.Spec.Output.Format) == "image" {
 			found[name] = job
 		}
 	}
@@ -129,88 +139,148 @@ func (s *Server) findTemplate(r *http.Request, v *visitor) (*platenv1alpha1.Rend
 	return t, err
 }
 
+// newForm returns the form of a template with its defaults.
+func newForm(t *platenv1alpha1.RenderTemplate) formView {
+	form := formView{
+		templateView: viewTemplate(t, nil), Inputs: inputs(bindings.Parameters(t, bindings.Inline)), Formats: formats, Format: string(platenv1alpha1.FormatPNG),
+	}
+	for i, page := range t.Spec.Pages {
+		form.PageNames = append(form.PageNames, fmt.Sprintf("%d: %s", i+1, page.Name))
+		form.Sizes = append(form.Sizes, [2]int32{page.Width, page.Height})
+	}
+	return form
+}
+
 func (s *Server) template(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	t, err := s.findTemplate(r, v)
 	if err != nil {
 		return err
 	}
-	newest, err := s.newest(r.Context(), v)
-	if err != nil {
+	return s.showTemplate(w, r, v, http.StatusOK, newForm(t), nil)
+}
+
+// showTemplate answers with the page of a template. given has the values of the form that are right.
+func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor, status int, form formView, given map[string]any) error {
+	var err error
+	if form.History, err = s.newHistory(r.Context(), v, form.Name); err != nil {
 		return err
 	}
-	form := formView{templateView: viewTemplate(t, newest), Inputs: inputs(bindings.Parameters(t, bindings.Inline)), Formats: formats, Format: string(platenv1alpha1.FormatPNG)}
-	s.views.page(w, http.StatusOK, "template", page{Title: t.Name, Section: "templates", Session: v.session, Body: form})
+	if form.CanRender, err = v.can(r.Context(), "create", "patch"); err != nil {
+		return err
+	}
+	if given == nil {
+		given = defaults(form.Inputs)
+	}
+	form.complete(given)
+	if form.Code, err = codeFor(s.originOf(r), v, form, given); err != nil {
+		return err
+	}
+	s.views.page(w, status, "template", page{Title: form.Name, Section: "templates", Session: v.session, Body: form})
 	return nil
+}
+
+// can tells whether the visitor has rights about the workspace's jobs.
+func (v *visitor) can(ctx context.Context, verbs ...string) (bool, error) {
+	for _, verb := range verbs {
+		err := v.authorize(ctx, verb, "renderjobs")
+		if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// readForm reads the visitor's form of a template, and the values in it. ok is false if a value is wrong or missing.
+func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map[string]any, ok bool, err error) {
+	t, err := s.findTemplate(r, v)
+	if err != nil {
+		return form, nil, false, err
+	}
+	sent := &multipart.Form{}
+	switch err := r.ParseMultipartForm(maxForm); { //nolint:gosec // secure bounds the body
+	case err == nil:
+		sent = r.MultipartForm
+		defer func() { _ = sent.RemoveAll() }()
+	case errors.Is(err, http.ErrNotMultipart):
+		sent.Value = r.PostForm // without files
+	default:
+		return form, nil, false, badForm(err)
+	}
+	form = newForm(t)
+	form.Format, form.FileName = cmp.Or(r.PostForm.Get("format"), form.Format), strings.TrimSpace(r.PostForm.Get("fileName"))
+	form.Destination, form.Folder = r.PostForm.Get("destination"), strings.TrimSpace(r.PostForm.Get("folder"))
+	given, ok = submitted(form.Inputs, sent)
+	return form, given, ok, nil
 }
 
 // render creates a job from the visitor's form.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	t, err := s.findTemplate(r, v)
+	form, given, ok, err := s.readForm(r, v)
 	if err != nil {
 		return err
 	}
-	if err := r.ParseMultipartForm(maxForm); err != nil { //nolint:gosec // secure bounds the body
-		return badForm(err)
-	}
-	defer func() { _ = r.MultipartForm.RemoveAll() }()
-	form := formView{
-		templateView: viewTemplate(t, nil), Inputs: inputs(bindings.Parameters(t, bindings.Inline)), Formats: formats,
-		Format: r.PostForm.Get("format"), FileName: strings.TrimSpace(r.PostForm.Get("fileName")),
-		Destination: r.PostForm.Get("destination"), Folder: strings.TrimSpace(r.PostForm.Get("folder")),
-	}
-	values, ok := submitted(form.Inputs, r.MultipartForm)
 	if !ok {
-		return s.showForm(w, r, v, form)
+		return s.showForm(w, r, v, form, given)
 	}
-	spec, err := s.spec(form, values)
+	spec, err := form.spec(given)
 	if err != nil {
 		return err
 	}
-	job, err := s.create(r.Context(), v, fmt.Sprintf("%.*s-", maxPrefix, t.Name), nil, spec)
+	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix(form.Name) + "-"}, Spec: spec}
+	err = v.Create(r.Context(), job)
 	if apierrors.IsInvalid(err) {
 		form.refuse(err)
-		return s.showForm(w, r, v, form)
+		return s.showForm(w, r, v, form, given)
 	}
 	if err != nil {
 		return err
 	}
-	return s.showCreated(w, r, job)
+	if isHTMX(r) {
+		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+		return nil
+	}
+	http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
+	return nil
 }
 
+// prefix returns the beginning of a template's name, to which the name of a job can add a dash and a suffix.
+func prefix(name string) string { return strings.TrimRight(name[:min(len(name), maxPrefix)], "-.") }
+
 // spec returns the spec of the job that a form describes.
-func (s *Server) spec(form formView, values map[string]any) (platenv1alpha1.RenderJobSpec, error) {
-	modifications, err := json.Marshal(values)
+func (f formView) spec(given map[string]any) (platenv1alpha1.RenderJobSpec, error) {
+	modifications, err := encode(given)
 	if err != nil {
-		return platenv1alpha1.RenderJobSpec{}, fmt.Errorf("encoding modifications: %w", err)
+		return platenv1alpha1.RenderJobSpec{}, err
 	}
 	spec := platenv1alpha1.RenderJobSpec{
-		TemplateRef:   platenv1alpha1.TemplateReference{Name: form.Name},
-		Modifications: &apiextensionsv1.JSON{Raw: modifications},
-		Output: platenv1alpha1.OutputSpec{
-			Format: platenv1alpha1.Format(cmp.Or(form.Format, string(platenv1alpha1.FormatPNG))), FileName: platenv1alpha1.FileName(form.FileName),
-		},
+		TemplateRef:   platenv1alpha1.TemplateReference{Name: f.Name},
+		Modifications: &apiextensionsv1.JSON{Raw: []byte(modifications)},
+		Output:        platenv1alpha1.OutputSpec{Format: platenv1alpha1.Format(f.Format), FileName: platenv1alpha1.FileName(f.FileName)},
 	}
 	switch {
-	case form.Destination == noUpload:
+	case f.Destination == noUpload:
 		spec.Connections = []platenv1alpha1.JobConnection{}
-	case form.Folder != "":
+	case f.Folder != "":
 		spec.Connections = []platenv1alpha1.JobConnection{{
-			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(form.Folder),
+			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(f.Folder),
 		}}
 	}
 	return spec, nil
 }
 
 // showForm shows a form with its errors.
-func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, form formView) error {
+func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, form formView, given map[string]any) error {
 	if isHTMX(r) {
 		w.Header().Set("HX-Retarget", "#form")
 		w.Header().Set("HX-Reswap", "outerHTML")
 		s.views.fragment(w, http.StatusUnprocessableEntity, "form", form)
 		return nil
 	}
-	s.views.page(w, http.StatusUnprocessableEntity, "template", page{Title: form.Name, Section: "templates", Session: v.session, Body: form})
-	return nil
+	return s.showTemplate(w, r, v, http.StatusUnprocessableEntity, form, given)
 }
 
 // refuse puts the API server's messages about invalid fields beside the fields, and others above the form.
@@ -241,30 +311,56 @@ func (f *formView) refuse(err error) {
 	}
 }
 
-// preview renders a template with its defaults, and samples for required parameters. It uploads nothing.
-func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	t, err := s.findTemplate(r, v)
-	if err != nil {
-		return err
-	}
-	form := formView{templateView: viewTemplate(t, nil), Destination: noUpload}
-	spec, err := s.spec(form, samples(inputs(bindings.Parameters(t, bindings.Inline))))
-	if err != nil {
-		return err
-	}
-	job, err := s.create(r.Context(), v, "preview-"+fmt.Sprintf("%.*s-", maxPrefix, t.Name), map[string]string{platenv1alpha1.PreviewLabel: "true"}, spec)
-	if err != nil {
-		return err
-	}
-	return s.showCreated(w, r, job)
+// historyView has the last jobs of a template.
+type historyView struct {
+	// Template is the template's name.
+	Template string
+	// Jobs are the newest jobs, previews excepted. Total is the number of all of them, and Previews that of previews.
+	Jobs            []jobView
+	Total, Previews int
+	// Digest changes whenever the list looks different.
+	Digest string
 }
 
-// showCreated shows a new job: on the form's page, or on its own page.
-func (s *Server) showCreated(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
-	if isHTMX(r) {
-		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+// newHistory returns the last jobs of a template. It returns none if the visitor may not list jobs.
+func (s *Server) newHistory(ctx context.Context, v *visitor, template string) (historyView, error) {
+	view := historyView{Template: template}
+	if ok, err := v.can(ctx, "list"); !ok {
+		return view, err
+	}
+	jobs, err := s.jobs(ctx, v)
+	if err != nil {
+		return view, err
+	}
+	digest := sha256.New()
+	for _, job := range jobs {
+		switch {
+		case job.Spec.TemplateRef.Name != template:
+		case isPreview(job):
+			view.Previews++
+		default:
+			if view.Total++; view.Total <= maxHistory {
+				_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion)
+				view.Jobs = append(view.Jobs, viewJob(job))
+			}
+		}
+	}
+	// The minute is part of the digest, because the ages on the page change with it.
+	_, _ = fmt.Fprintln(digest, view.Total, view.Previews > 0, s.Clock.Now().Unix()/60)
+	view.Digest = hex.EncodeToString(digest.Sum(nil)[:12])
+	return view, nil
+}
+
+// history answers with the last jobs of a template, if they have changed.
+func (s *Server) history(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	view, err := s.newHistory(r.Context(), v, r.PathValue("template"))
+	if err != nil {
+		return err
+	}
+	if r.URL.Query().Get("seen") == view.Digest {
+		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
+	s.views.fragment(w, http.StatusOK, "history", view)
 	return nil
 }

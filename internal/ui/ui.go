@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/contenturl"
+	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
@@ -44,6 +45,8 @@ type Options struct {
 	Reviewer *callers.Reviewer
 	// Cache of RenderJobs and RenderTemplates. The page checks the visitor's right before it reads from the cache.
 	Cache client.Reader
+	// Waiters wait for previews.
+	Waiters *jobwatch.Waiters
 	// Key seals cookies. It has 32 bytes and is the same in every replica.
 	Key []byte
 	// URL is the page's origin as browsers see it, such as https://platen.example.com. It must be set behind a proxy that terminates
@@ -75,6 +78,8 @@ type Server struct {
 	files  *http.Client
 	// slots holds one value for each request in progress.
 	slots chan struct{}
+	// pace bounds the previews of each visitor.
+	pace *pace
 	// registry keeps the access tokens of accounts until their Secrets change. The Secrets are read with each visitor's own rights.
 	registry *storage.Registry
 }
@@ -96,7 +101,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: options, origin: own, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), files: &http.Client{
+	return &Server{Options: options, origin: own, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), pace: newPace(options.Clock), files: &http.Client{
 		Transport:     options.ContentTransport,
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -139,6 +144,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /ui/templates/{template}", s.handleVisitor(s.template))
 	mux.HandleFunc("POST /ui/templates/{template}/renders", s.handleVisitor(s.render))
 	mux.HandleFunc("POST /ui/templates/{template}/preview", s.handleVisitor(s.preview))
+	mux.HandleFunc("POST /ui/templates/{template}/code", s.handleVisitor(s.code))
+	mux.HandleFunc("GET /ui/templates/{template}/history", s.handleVisitor(s.history))
 	mux.HandleFunc("GET /ui/{$}", s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/ui/storage", http.StatusSeeOther)
 		return nil

@@ -65,6 +65,7 @@ func newViews(clk clock.PassiveClock) (views, error) {
 		"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"bytes":  formatBytes,
 		"plural": plural,
+		"number": func(index int) int { return index + 1 },
 	})
 	if v.parts, err = v.parts.ParseFS(assets, "html/layout.html", "html/parts.html"); err != nil {
 		return v, fmt.Errorf("the page's templates: %w", err)

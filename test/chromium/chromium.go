@@ -121,6 +121,13 @@ func (b *Browser) Page() string {
 	return b.evaluate(`document.location + "\n" + document.body.innerText`)
 }
 
+// Text waits for an element and returns its text, hidden or not.
+func (b *Browser) Text(selector string) string {
+	b.tb.Helper()
+	b.Holds(fmt.Sprintf("document.querySelector(%q) !== null", selector))
+	return b.evaluate(fmt.Sprintf("document.querySelector(%q).textContent", selector))
+}
+
 // Open goes to an address.
 func (b *Browser) Open(address string) {
 	b.tb.Helper()

@@ -20,12 +20,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
-	"github.com/platen-dev/platen/test/suite"
 )
 
 // paintSize returns a picture of the given size.
@@ -234,31 +232,11 @@ func TestKeyboardOnly(t *testing.T) {
 	b.tabTo("#form .primary")
 	b.Press(enter)
 	b.Sees("Waiting to start")
-	jobs := &platenv1alpha1.RenderJobList{}
-	suite.Eventually(t, "there is a job", func() error {
-		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
-			return err
-		}
-		jobs.Items = withoutPreviews(jobs.Items)
-		if len(jobs.Items) != 1 {
-			return http.ErrMissingFile
-		}
-		return nil
-	})
-	w.finish(t, &jobs.Items[0], 1, "Dropbox did not answer")
+	w.finish(t, w.job(t), 1, "Dropbox did not answer")
 	b.Sees("Rendered, not uploaded")
 	b.tabTo("#retry")
 	b.Press(enter)
 	b.Sees("Uploading again")
-}
-
-func withoutPreviews(jobs []platenv1alpha1.RenderJob) (kept []platenv1alpha1.RenderJob) {
-	for _, job := range jobs {
-		if job.Labels[platenv1alpha1.PreviewLabel] == "" {
-			kept = append(kept, job)
-		}
-	}
-	return kept
 }
 
 // The accounts of config/simulator can be connected from the page as docs/operations/storage-page.md says.

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,7 @@ import (
 	"github.com/go-logr/logr"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -35,6 +37,8 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/ui"
@@ -48,7 +52,8 @@ const appKey = "platen-test-app"
 
 // world holds what the tests share.
 var world struct {
-	admin client.Client
+	admin  client.Client
+	config *rest.Config
 	// page is the origin of the web page. The simulator has another site, as Dropbox has.
 	page      string
 	simulator *dropboxsim.Server
@@ -87,6 +92,7 @@ func start(ctx context.Context) (stop func(), err error) {
 		return stop, err
 	}
 	stops = append(stops, func() { _ = stopServers() })
+	world.config = config
 	scheme, err := testenv.Scheme()
 	if err != nil {
 		return stop, err
@@ -139,6 +145,10 @@ func start(ctx context.Context) (stop func(), err error) {
 		return stop, errors.New("the cache did not fill")
 	}
 
+	waiters, err := jobwatch.New(ctx, mgr.GetCache())
+	if err != nil {
+		return stop, err
+	}
 	page := httptest.NewUnstartedServer(nil)
 	_, port, err := net.SplitHostPort(page.Listener.Addr().String())
 	if err != nil {
@@ -146,14 +156,26 @@ func start(ctx context.Context) (stop func(), err error) {
 	}
 	world.page = "http://localhost:" + port
 	web, err := ui.New(ui.Options{
-		Reviewer: callers.NewReviewer(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Key: bytes.Repeat([]byte{7}, 32), URL: world.page,
+		Reviewer: callers.NewReviewer(config, mgr.GetClient(), clock.RealClock{}), Cache: mgr.GetCache(), Waiters: waiters, Key: bytes.Repeat([]byte{7}, 32), URL: world.page,
 		ContentURL: world.content.URL, Dropbox: reach, AuthorizeURL: simulator.URL, TTL: time.Hour, Clock: clock.RealClock{}, Log: ctrl.Log,
 	})
 	if err != nil {
 		return stop, err
 	}
-	handler := web.Handler()
+	api, err := shim.New(shim.Options{
+		Reviewer: callers.NewReviewer(config, mgr.GetClient(), clock.RealClock{}), Waiters: waiters, Cache: mgr.GetCache(), Own: mgr.GetClient(), Stopping: ctx.Done(),
+		Derive: func(string) []byte { return bytes.Repeat([]byte{8}, 32) }, Wait: 10 * time.Millisecond, TTL: time.Hour, ContentURL: world.content.URL,
+		Limits: shim.Limits{Rate: 100, Burst: 100, Concurrency: 100}, Log: ctrl.Log,
+	})
+	if err != nil {
+		return stop, err
+	}
+	handler, apiHandler := web.Handler(), api.Handler()
 	page.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			apiHandler.ServeHTTP(w, r)
+			return
+		}
 		if strings.HasSuffix(r.URL.Path, "/callback") {
 			world.callback.Store(r.Clone(context.Background()))
 		}
@@ -174,15 +196,20 @@ func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
 	w := &workspace{name: suite.Namespace(t, world.admin, "ui-")}
 	w.email = w.name + "@example.com"
-	w.token = w.person(t, "designer",
-		rbacv1.PolicyRule{
+	w.token = w.person(t, "designer", platenRules()...)
+	w.setAccount(false)
+	return w
+}
+
+// platenRules are the rights that the page asks for.
+func platenRules() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{
 			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"},
 			Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
 		},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "create", "patch", "delete"}},
-	)
-	w.setAccount(false)
-	return w
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "create", "patch", "delete"}},
+	}
 }
 
 // setAccount creates or changes the person's account. The app belongs to another account, its developer's.
@@ -218,7 +245,7 @@ func (w *workspace) template(t *testing.T, name string, parameters ...platenv1al
 	})
 }
 
-// job waits for the job of the workspace.
+// job waits for the job of the workspace that is no preview.
 func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 	t.Helper()
 	jobs := &platenv1alpha1.RenderJobList{}
@@ -226,6 +253,7 @@ func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
 			return err
 		}
+		jobs.Items = slices.DeleteFunc(jobs.Items, func(job platenv1alpha1.RenderJob) bool { return job.Labels[platenv1alpha1.PreviewLabel] != "" })
 		if len(jobs.Items) != 1 {
 			return fmt.Errorf("there are %d jobs", len(jobs.Items))
 		}

@@ -287,26 +287,6 @@ func TestKeyboard(t *testing.T) {
 	b.Holds(`document.activeElement.id === "open-poster"`)
 }
 
-func TestPreview(t *testing.T) {
-	w, b := newWorkspace(t), newBrowser(t)
-	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
-	b.signIn(w)
-	b.open("/ui/templates/banner")
-	b.Click("#preview")
-	job := w.job(t)
-	if job.Spec.Connections == nil || len(job.Spec.Connections) > 0 {
-		t.Errorf("the preview goes to %v", job.Spec.Connections)
-	}
-	if got := string(job.Spec.Modifications.Raw); got != `{"headline":"Headline"}` {
-		t.Errorf("the modifications are %s", got)
-	}
-	w.finish(t, job, 1, "")
-	b.Holds(`document.querySelector("#result img").naturalWidth === 1200`)
-	b.open("/ui/templates")
-	b.Holds(`document.querySelector(".thumb img").naturalWidth === 1200`)
-	b.Screenshots("templates")
-}
-
 // Forms work without scripts.
 func TestWithoutScripts(t *testing.T) {
 	w := newWorkspace(t)

@@ -23,14 +23,29 @@ document.addEventListener('input', (event) => {
 
 // Only secure pages may use the clipboard.
 if (navigator.clipboard) {
-  for (const button of document.querySelectorAll('[data-copy]')) {
-    button.hidden = false;
-    button.addEventListener('click', async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-      button.textContent = 'Copied';
-    });
-  }
+  document.documentElement.classList.add('clipboard');
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('[data-copy]');
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = 'Copied';
+  });
 }
+
+// The next preview takes the place of the last one when its picture is ready to be painted, so that nothing flickers.
+let newestPreview;
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  const {target, serverResponse, shouldSwap} = event.detail;
+  if (target.id !== 'live' || !shouldSwap) return;
+  event.detail.shouldSwap = false;
+  newestPreview = serverResponse;
+  const source = new DOMParser().parseFromString(serverResponse, 'text/html').querySelector('img')?.getAttribute('src');
+  const picture = new Image();
+  picture.src = source ?? '';
+  (source ? picture.decode() : Promise.resolve()).catch(() => {}).then(() => {
+    if (newestPreview === serverResponse) htmx.swap(target, serverResponse, {swapStyle: 'innerHTML', swapDelay: 0, settleDelay: 0});
+  });
+});
 
 // If the focus was in a replaced part, it moves to the beginning of the new part, for keyboards and screen readers.
 let within = false;
@@ -47,7 +62,7 @@ document.body.addEventListener('htmx:afterSettle', (event) => {
   if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
   within = false;
   // On a phone, the result of a form may be below the screen.
-  if (event.detail.requestConfig?.verb === 'post') event.target.scrollIntoView({block: 'nearest'});
+  if (event.detail.requestConfig?.verb === 'post' && event.detail.elt.id !== 'code') event.target.scrollIntoView({block: 'nearest'});
 });
 
 const notices = document.getElementById('notices');
