@@ -107,13 +107,11 @@ const (
 // PDFOptions say how a document is made.
 // +kubebuilder:validation:XValidation:rule="!has(self.rangeFrom) || !has(self.rangeTo) || self.rangeFrom <= self.rangeTo",message="rangeFrom must be at most rangeTo"
 type PDFOptions struct {
-	// margin around each page, in px, mm, cm or in, such as 20px. The paper grows by it. Defaults to none.
+	// margin around each page: a number of px, or a length in px, mm, cm or in, such as 1.5cm; less than 10000. The paper grows by it. Defaults
+	// to none.
 	// +optional
 	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?(px|mm|cm|in)?$`
+	// +kubebuilder:pruning:PreserveUnknownFields
 	Margin NumberOrString `json:"margin,omitempty"`
 
 	// rangeFrom is the first page that is printed, from 1. Defaults to the first.
@@ -153,9 +151,7 @@ type PDFOptions struct {
 type PageSize string
 
 // VideoOptions say how animated pages become a video.
-// +kubebuilder:validation:XValidation:rule="!has(self.trimEnd) || double(self.trimEnd) > (has(self.trimStart) ? double(self.trimStart) : 0.0)",message="trimEnd must be more than trimStart"
 // +kubebuilder:validation:XValidation:rule="!has(self.pageTransition) || self.pageTransition == 'none' || (has(self.combinePages) && self.combinePages)",message="pageTransition needs combinePages"
-// +kubebuilder:validation:XValidation:rule="!has(self.pageTransitionDuration) || (has(self.pageTransition) && self.pageTransition != 'none')",message="pageTransitionDuration needs pageTransition"
 type VideoOptions struct {
 	// fps is frames per second, 1..30. Defaults to 30 for mp4 and webm, and to 15 for gif.
 	// +optional
@@ -167,32 +163,21 @@ type VideoOptions struct {
 	// the longest finite animation of the page, else to one round of the longest endless animation, else to 5.
 	// +optional
 	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 3600.0",message="must be a decimal number of seconds, at least 0.1"
+	// +kubebuilder:pruning:PreserveUnknownFields
 	Duration NumberOrString `json:"duration,omitempty"`
 
-	// trimStart is the time of each page at which its video begins, in seconds, a decimal number. Defaults to 0.
+	// trimStart is the time of each page at which its video begins, in seconds, a decimal number up to 3600. Defaults to 0.
 	// +optional
 	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
-	// +kubebuilder:validation:XValidation:rule="double(self) <= 3600.0",message="must be a decimal number of seconds, at most 3600"
+	// +kubebuilder:pruning:PreserveUnknownFields
 	TrimStart NumberOrString `json:"trimStart,omitempty"`
 
-	// trimEnd is the time of each page at which its video ends, in seconds, a decimal number. With it, duration does not count. Defaults to
+	// trimEnd is the time of each page at which its video ends, in seconds, a decimal number that is more than trimStart. With it, duration does not count.
+	// Defaults to
 	// the time at which the page's video would end.
 	// +optional
 	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
-	// +kubebuilder:validation:XValidation:rule="double(self) <= 3600.0",message="must be a decimal number of seconds, at most 3600"
+	// +kubebuilder:pruning:PreserveUnknownFields
 	TrimEnd NumberOrString `json:"trimEnd,omitempty"`
 
 	// loop makes a gif repeat for ever. Defaults to true.
@@ -208,14 +193,10 @@ type VideoOptions struct {
 	// +optional
 	PageTransition PageTransition `json:"pageTransition,omitempty"`
 
-	// pageTransitionDuration is the length of a transition in seconds, a decimal number from 0.1 to 2. Defaults to 0.5.
+	// pageTransitionDuration is the length of a transition in seconds, a decimal number from 0.1 to 2. It needs pageTransition. Defaults to 0.5.
 	// +optional
 	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,4}(\.[0-9]{1,3})?$`
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 2.0",message="must be a decimal number of seconds from 0.1 to 2"
+	// +kubebuilder:pruning:PreserveUnknownFields
 	PageTransitionDuration NumberOrString `json:"pageTransitionDuration,omitempty"`
 }
 
@@ -238,12 +219,8 @@ type OutputSpec struct {
 	// scale is the number of picture pixels per CSS pixel, a decimal number from 0.1 to 10. Defaults to "1".
 	// +optional
 	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:pruning:PreserveUnknownFields
 	// +default="1"
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,2}(\.[0-9]{1,4})?$`
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 0.1 && double(self) <= 10.0",message="must be a decimal number from 0.1 to 10"
 	Scale NumberOrString `json:"scale,omitempty"`
 
 	// size in which every page is laid out: `<width>x<height>` in CSS pixels or a name such as instagram-post. scale multiplies it.

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 )
 
-// NumberOrString is a text that may also be given as a whole number without quotes, because YAML takes `2` for one.
+// NumberOrString is a decimal number, or a text with one. YAML takes `1.5` for a number and `"1.5"` for a text; both are right. The API server
+// takes any value of such a field: its rules know whole numbers and texts, but not both with decimal numbers. The manager refuses what is no
+// number, or not in the field's range, with the reason InvalidSpec.
 type NumberOrString string
 
 // UnmarshalJSON implements json.Unmarshaler. Every other value becomes its JSON, which the code that reads the field then refuses.

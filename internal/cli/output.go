@@ -15,6 +15,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
+	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/values"
 )
 
@@ -71,6 +72,9 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 	}
 	if f.transparent {
 		spec.Output.Transparent = new(true)
+	}
+	if _, err := numbers.Read(spec.Output, numbers.MaxVideo); err != nil {
+		return spec, err
 	}
 	modifications, err := f.modifications(template)
 	if err != nil || len(modifications) == 0 {

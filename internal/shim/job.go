@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,7 +22,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/values"
 	"github.com/platen-dev/platen/internal/webhook"
 )
@@ -56,6 +59,9 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 			Annotations: map[string]string{digestAnnotation: hex.EncodeToString(digest[:]), typeAnnotation: cmp.Or(r.Response.Type, typeURL)},
 		},
 		Spec: spec(r, template),
+	}
+	if _, err := numbers.Read(job.Spec.Output, numbers.MaxVideo); err != nil {
+		return nil, callers.Errorf(http.StatusBadRequest, "%s", inRequestWords(err.Error()))
 	}
 	if key != "" {
 		name := sha256.Sum256([]byte(c.User.Username + "\n" + key))

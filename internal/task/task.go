@@ -12,8 +12,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +20,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/values"
@@ -57,10 +56,9 @@ func SetDefaults(job *platenv1alpha1.RenderJob) {
 // Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
 // must fix is a *reconcile.TerminalError that names the field.
 func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, read ReadValue) (render.Task, error) {
-	scale, err := strconv.ParseFloat(string(job.Spec.Output.Scale), 64)
+	n, err := numbers.Read(job.Spec.Output, limits.MaxVideo)
 	if err != nil {
-		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-			"spec.output.scale: '%s' must be a decimal number from 0.1 to 10", job.Spec.Output.Scale)
+		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "%s", err)
 	}
 	if timeout := time.Duration(job.Spec.TimeoutSeconds) * time.Second; timeout > limits.MaxTimeout {
 		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
@@ -69,10 +67,10 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	task := render.Task{
 		Name:    job.FileBaseName(),
 		Format:  file.Format(job.Spec.Output.Format),
-		Scale:   scale,
+		Scale:   n.Scale,
 		Quality: int(job.Spec.Output.Quality),
 	}
-	if err := applyOptions(&task, job, template, limits); err != nil {
+	if err := applyOptions(&task, job, template, n, limits); err != nil {
 		return render.Task{}, err
 	}
 	if err := addPages(ctx, &task, job, template, read); err != nil {
@@ -112,24 +110,14 @@ func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.Render
 	return nil
 }
 
-// cssPixels has the CSS pixels of each unit of a margin (https://www.w3.org/TR/css-values-4/#absolute-lengths).
-var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
-
 // applyOptions sets the options of the job's format.
-func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits) error {
+func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, n numbers.Numbers, limits Limits) error {
 	output := job.Spec.Output
 	task.Transparent = ptr.Deref(output.Transparent, false)
 	switch {
 	case task.Format == "pdf":
 		task.PDF = render.PDFOptions{DPI: int(output.PDF.DPI), CMYK: output.PDF.ColorMode == platenv1alpha1.ColorCMYK, Title: cmp.Or(output.PDF.Title, template.Name)}
-		if margin := string(output.PDF.Margin); margin != "" {
-			number := strings.TrimRight(margin, "pxmcin")
-			length, err := strconv.ParseFloat(number, 64)
-			if err != nil {
-				return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.pdf.margin: '%s' must be a length in px, mm, cm or in", margin)
-			}
-			task.PDF.Margin = length * cssPixels[cmp.Or(margin[len(number):], "px")]
-		}
+		task.PDF.Margin = n.Margin
 	case task.Filmed():
 		fps := 30
 		if task.Format == "gif" {
@@ -139,7 +127,7 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 			FPS: cmp.Or(int(output.Video.FPS), fps), MaxSeconds: limits.MaxVideo.Seconds(),
 			Loop: ptr.Deref(output.Video.Loop, true), Combine: ptr.Deref(output.Video.CombinePages, false),
 		}
-		return applyTimes(&task.Video, output.Video, limits)
+		return applyTimes(&task.Video, output.Video, n, limits)
 	}
 	return nil
 }
@@ -148,38 +136,17 @@ func applyOptions(task *render.Task, job *platenv1alpha1.RenderJob, template *pl
 const defaultFade = 0.5
 
 // applyTimes sets the times of a video.
-func applyTimes(video *render.VideoOptions, wanted platenv1alpha1.VideoOptions, limits Limits) error {
-	var duration, end, fade float64
-	for _, t := range []struct {
-		field   string
-		text    platenv1alpha1.NumberOrString
-		seconds *float64
-	}{
-		{"duration", wanted.Duration, &duration}, {"trimStart", wanted.TrimStart, &video.Start}, {"trimEnd", wanted.TrimEnd, &end},
-		{"pageTransitionDuration", wanted.PageTransitionDuration, &fade},
-	} {
-		var err error
-		if t.text == "" {
-			continue
-		}
-		if *t.seconds, err = strconv.ParseFloat(string(t.text), 64); err != nil {
-			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "spec.output.video.%s: '%s' must be a decimal number of seconds", t.field, t.text)
-		}
-	}
-	video.Seconds = duration
+func applyTimes(video *render.VideoOptions, wanted platenv1alpha1.VideoOptions, n numbers.Numbers, limits Limits) error {
+	video.Start, video.Seconds = n.TrimStart, n.Duration
 	if wanted.TrimEnd != "" {
-		video.Seconds = end - video.Start
+		video.Seconds = n.TrimEnd - n.TrimStart
 	}
-	switch longest := limits.MaxVideo.Seconds(); {
-	case wanted.TrimEnd != "" && (video.Seconds <= 0 || video.Seconds > longest):
+	if longest := limits.MaxVideo.Seconds(); wanted.TrimEnd != "" && video.Seconds > longest {
 		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 			"spec.output.video.trimEnd: '%s' must be later than trimStart, by at most %g seconds", wanted.TrimEnd, longest)
-	case video.Seconds > longest:
-		return reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-			"spec.output.video.duration: '%s' must be a decimal number of seconds from 0.1 to %g", wanted.Duration, longest)
 	}
 	if wanted.PageTransition == platenv1alpha1.TransitionFade {
-		video.Fade = cmp.Or(fade, defaultFade)
+		video.Fade = cmp.Or(n.Fade, defaultFade)
 	}
 	return nil
 }

@@ -71,8 +71,8 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			want:   "spec.output.pages[1]: 9 must be at most 3",
 		},
 		"too many pixels": {
-			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "12" },
-			want:   "spec.output.scale: page 1 would have 108864000 pixels",
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale, s.Output.Size = "10", "1280x800" },
+			want:   "spec.output.scale: page 1 would have 102400000 pixels",
 		},
 		"a scale that is not a number": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale = "wide" },
@@ -329,7 +329,8 @@ func TestBuildTakesTheFormatsOptions(t *testing.T) {
 		"faded":               {platenv1alpha1.VideoOptions{PageTransition: "fade"}, render.VideoOptions{Fade: 0.5}, ""},
 		"faded slowly":        {platenv1alpha1.VideoOptions{PageTransition: "fade", PageTransitionDuration: "1.25"}, render.VideoOptions{Fade: 1.25}, ""},
 		"cut":                 {platenv1alpha1.VideoOptions{PageTransition: "none"}, render.VideoOptions{}, ""},
-		"backwards":           {platenv1alpha1.VideoOptions{TrimStart: "4", TrimEnd: "4"}, render.VideoOptions{}, "spec.output.video.trimEnd: '4' must be later than trimStart, by at most 60 seconds"},
+		"backwards":           {platenv1alpha1.VideoOptions{TrimStart: "4", TrimEnd: "4"}, render.VideoOptions{}, "spec.output.video.trimEnd: '4' must be more than trimStart"},
+		"a length, no fade":   {platenv1alpha1.VideoOptions{PageTransitionDuration: "1"}, render.VideoOptions{}, "spec.output.video.pageTransitionDuration needs pageTransition: fade"},
 		"trimmed to too long": {platenv1alpha1.VideoOptions{TrimEnd: "61"}, render.VideoOptions{}, "spec.output.video.trimEnd: '61' must be later"},
 	} {
 		c.want.FPS, c.want.MaxSeconds, c.want.Loop = 30, 60, true

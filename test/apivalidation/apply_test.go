@@ -34,7 +34,7 @@ func TestSamplesAppliedTwiceAreUnchanged(t *testing.T) {
 	}
 	// The shortest forms, in which the API server has most to add.
 	for kind, spec := range map[string]string{
-		"RenderJob":         job + "output: {scale: 2}\nconnections: [{type: storage, provider: dropbox}]",
+		"RenderJob":         job + "output: {format: mp4, scale: 1.5, video: {duration: 3, trimStart: 0.25}}\nconnections: [{type: storage, provider: dropbox}]",
 		"RenderTemplate":    template + "parameters: [{name: headline}]",
 		"StorageConnection": connection,
 		"RenderPool":        "max: 2",

@@ -86,7 +86,7 @@ var _ = Describe("Callers without rights", func() {
 			`{"templateId":"card","response":{"includePages":[0]}}`:                                                           "response.includePages[0]: ",
 			`{"templateId":"card","response":{"format":"pdf"},"pdfOptions":{"margin":"a lot"}}`:                               "pdfOptions.margin: ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a/../b"}]}`:                "connections[0].folder: ",
-			`{"templateId":"card","response":{"format":"mp4"},"videoOptions":{"trimStart":2,"trimEnd":1}}`:                    "videoOptions: Invalid value: trimEnd must be more than trimStart",
+			`{"templateId":"card","response":{"format":"mp4"},"videoOptions":{"trimStart":2,"trimEnd":1}}`:                    "videoOptions.trimEnd: '1' must be more than trimStart",
 			`{"templateId":"card","response":{"format":"pdf"},"pdfOptions":{"colorMode":"lab"}}`:                              "pdfOptions.colorMode: ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"floppy"}]}`:                                    "connections[0].provider: 'floppy' must be ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"a"}]}`:                      "connections[0].folder: ",

@@ -1,0 +1,97 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package numbers reads the decimal numbers of spec.output of a RenderJob. The API server takes any value of those fields, because its rules know
+// no field that takes both texts and decimal numbers.
+package numbers
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// Numbers of an output; zero for those that it does not have.
+type Numbers struct {
+	Scale float64
+	// Margin in CSS pixels.
+	Margin float64
+	// Duration, TrimStart, TrimEnd and Fade in seconds.
+	Duration, TrimStart, TrimEnd, Fade float64
+}
+
+// MaxVideo is the longest time in a video that any manager takes.
+const MaxVideo = time.Hour
+
+// Read returns the numbers of an output whose pages' videos have at most maxVideo. The error names the field and says what it must be.
+func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, err error) {
+	video := output.Video
+	for _, field := range []struct {
+		name        string
+		text        platenv1alpha1.NumberOrString
+		what        string
+		least, most float64
+		number      *float64
+	}{
+		{"scale", output.Scale, "a decimal number", 0.1, 10, &n.Scale},
+		{"video.duration", video.Duration, "a decimal number of seconds", 0.1, maxVideo.Seconds(), &n.Duration},
+		{"video.trimStart", video.TrimStart, "a decimal number of seconds", 0, MaxVideo.Seconds(), &n.TrimStart},
+		{"video.trimEnd", video.TrimEnd, "a decimal number of seconds", 0, MaxVideo.Seconds(), &n.TrimEnd},
+		{"video.pageTransitionDuration", video.PageTransitionDuration, "a decimal number of seconds", 0.1, 2, &n.Fade},
+	} {
+		if field.text == "" {
+			continue
+		}
+		number, unit, ok := length(field.text)
+		if !ok || unit != "" || number < field.least || number > field.most {
+			return n, fmt.Errorf("spec.output.%s: '%s' must be %s from %g to %g", field.name, shown(field.text), field.what, field.least, field.most)
+		}
+		*field.number = number
+	}
+	if margin := output.PDF.Margin; margin != "" {
+		number, unit, ok := length(margin)
+		if !ok || number >= maxMargin {
+			return n, fmt.Errorf("spec.output.pdf.margin: '%s' must be a length in px, mm, cm or in, such as 20px, and less than %d", shown(margin), maxMargin)
+		}
+		n.Margin = number * cssPixels[cmp.Or(unit, "px")]
+	}
+	switch {
+	case video.TrimEnd != "" && n.TrimEnd <= n.TrimStart:
+		return n, fmt.Errorf("spec.output.video.trimEnd: '%s' must be more than trimStart", video.TrimEnd)
+	case video.PageTransitionDuration != "" && video.PageTransition != platenv1alpha1.TransitionFade:
+		return n, fmt.Errorf("spec.output.video.pageTransitionDuration needs pageTransition: %s", platenv1alpha1.TransitionFade)
+	}
+	return n, nil
+}
+
+const (
+	// maxMargin bounds the number of a margin.
+	maxMargin = 10000
+	// maxShown bounds what a message shows of a value, in bytes.
+	maxShown = 40
+)
+
+// cssPixels has the CSS pixels of each unit of a margin (https://www.w3.org/TR/css-values-4/#absolute-lengths).
+var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
+
+var lengthPattern = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,20})?)(px|mm|cm|in)?$`)
+
+// length reads a decimal number and its unit, if it has one.
+func length(text platenv1alpha1.NumberOrString) (number float64, unit string, ok bool) {
+	found := lengthPattern.FindStringSubmatch(string(text))
+	if found == nil {
+		return 0, "", false
+	}
+	number, err := strconv.ParseFloat(found[1], 64)
+	return number, found[2], err == nil
+}
+
+// shown returns what a message shows of a value.
+func shown(text platenv1alpha1.NumberOrString) string {
+	return strings.ToValidUTF8(string(text[:min(len(text), maxShown)]), "")
+}
