@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -103,6 +104,24 @@ var _ = Describe("A film whose pod is lost", func() {
 		w.create(ctx, job)
 		signal(w.rendering(ctx, job), syscall.SIGKILL) // as the kernel does when the memory is used up
 		expectAttempts(w.await(ctx, job), 2)
+	}, SpecTimeout(2*time.Minute))
+
+	It("is made again, and the attempt counts, when the kernel kills the pod for its memory", func(ctx SpecContext) {
+		onDevcluster()
+		w := newWorkspace(ctx)
+		once := w.film("once", "4", func(j *platenv1alpha1.RenderJob) { j.Spec.BackoffLimit = new(int32(0)) })
+		w.create(ctx, once)
+		Expect(node.UseUpMemory(ctx, w.rendering(ctx, once))).To(Succeed())
+		failed := w.await(ctx, once)
+		ready := meta.FindStatusCondition(failed.Status.Conditions, platenv1alpha1.ReadyCondition)
+		Expect(ready.Reason).To(Equal(platenv1alpha1.BackoffLimitExceededReason), ready.Message)
+		Expect(ready.Message).To(ContainSubstring("OOMKilled"))
+		Expect(failed.Status.Attempts).To(HaveValue(BeEquivalentTo(1)))
+		// The pool goes on.
+		again := w.film("again", "4", func(*platenv1alpha1.RenderJob) {})
+		w.create(ctx, again)
+		Expect(node.UseUpMemory(ctx, w.rendering(ctx, again))).To(Succeed())
+		expectAttempts(w.await(ctx, again), 2)
 	}, SpecTimeout(2*time.Minute))
 
 	It("is not touched by the end of the job that the pod rendered first", func(ctx SpecContext) {
