@@ -175,7 +175,7 @@ func run(ctx context.Context, o options) error {
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
 		Pool:     renderPool, Tasks: renderJobs, Store: store, Cache: renderCache, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
-		PlanKeys: func() [][]byte { return keys.Keys().PodSigning },
+		Observer: metrics.Renders{}, PlanKeys: func() [][]byte { return keys.Keys().PodSigning },
 	})
 	podClient, err := pods.guard(mgr.GetClient())
 	if err != nil {

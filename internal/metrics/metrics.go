@@ -74,6 +74,7 @@ var (
 	finishedJobs     = counter("platen_finished_jobs_total", "RenderJobs that have finished, by result: Succeeded, SucceededWithWarnings or Failed.", "result")
 	jobSeconds       = histogram("platen_job_seconds", "How long RenderJobs took from their acceptance until they had finished, uploads included.", prometheus.ExponentialBuckets(0.05, 3, 10))
 	connections      = gauges("platen_storage_connections", "StorageConnections of all namespaces, by provider and by the status of their Ready condition: True, False or Unknown.", "provider", "ready")
+	renderedPages    = counter("platen_rendered_pages_total", "Pages that render pods have painted, by place: shared (a tab that stays), alone (a browser context of their own) or repeated (alone, after another tab had failed).", "place")
 	uploadQueue      = gauge("platen_upload_queue_files", "Files that are being uploaded or wait for it.")
 )
 
@@ -188,6 +189,14 @@ type Connections struct{}
 // Counted reports how many connections of a provider have a status of their Ready condition.
 func (Connections) Counted(provider, ready string, n int) {
 	connections.WithLabelValues(provider, ready).Set(float64(n))
+}
+
+// Renders observes render pods.
+type Renders struct{}
+
+// Painted implements server.Observer.
+func (Renders) Painted(place string, pages int) {
+	renderedPages.WithLabelValues(place).Add(float64(pages))
 }
 
 // Pool observes the pool.

@@ -31,6 +31,7 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	Jobs{}.Finished("Succeeded", time.Second)
 	Connections{}.Counted("dropbox", "True", 1)
 	Pool{}.Rendered(time.Second)
+	Renders{}.Painted("shared", 1)
 	Pool{}.Counted(1, 2, 3, 4, 5)
 	Pool{}.Taken(time.Second)
 	Pool{}.Ended("rendered")

@@ -133,10 +133,27 @@ type Sink interface {
 	Emit(ctx context.Context, f file.File, data []byte) error
 	// Progress is called after each frame of a video. It must return at once.
 	Progress(progress Progress)
+	// Painted is called for each page in each size, before the file that has it is emitted.
+	Painted(place Place)
 	// Varies is called if the same task may look different another time: a page has loaded something, or its scripts may ask for the time
 	// or for random numbers.
 	Varies()
 }
+
+// Place is where a page was painted.
+type Place string
+
+const (
+	// PlaceShared is a tab that is kept: the page had a new document in it.
+	PlaceShared Place = "shared"
+	// PlaceAlone is a browser context of the page's own, which takes longer.
+	PlaceAlone Place = "alone"
+	// PlaceRepeated is such a context too, after the page could not be painted in another tab.
+	PlaceRepeated Place = "repeated"
+)
+
+// Places are all places.
+var Places = []Place{PlaceShared, PlaceAlone, PlaceRepeated}
 
 // SinkFunc is a Sink that ignores progress.
 type SinkFunc func(ctx context.Context, f file.File, data []byte) error
@@ -146,6 +163,9 @@ func (s SinkFunc) Emit(ctx context.Context, f file.File, data []byte) error { re
 
 // Progress implements Sink.
 func (SinkFunc) Progress(Progress) {}
+
+// Painted does nothing.
+func (SinkFunc) Painted(Place) {}
 
 // Varies does nothing.
 func (SinkFunc) Varies() {}

@@ -237,6 +237,14 @@ func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
 // Progress stores the progress for the next heartbeat.
 func (w *work) Progress(p render.Progress) { w.progress.Store(&p) }
 
+// Painted counts the page in the result.
+func (w *work) Painted(place render.Place) {
+	if w.result.Places == nil {
+		w.result.Places = map[render.Place]int{}
+	}
+	w.result.Places[place]++
+}
+
 // Varies says in the result that the task is not repeatable.
 func (w *work) Varies() { w.varies.Store(true) }
 

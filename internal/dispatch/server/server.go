@@ -71,7 +71,13 @@ type Store interface {
 	DeleteAttempt(ctx context.Context, ref content.Ref, attempt int) error
 }
 
-// Options of a Server. All fields but Cache and MaxPage are required.
+// Observer receives metrics.
+type Observer interface {
+	// Painted reports how many pages of a render were painted in a place: one of render.Places.
+	Painted(place string, pages int)
+}
+
+// Options of a Server. All fields but Cache, Observer and MaxPage are required.
 type Options struct {
 	Reviewer Reviewer
 	Pool     Pool
@@ -79,6 +85,8 @@ type Options struct {
 	Store    Store
 	// Cache is needed if plans have cache keys.
 	Cache Cache
+	// Observer receives metrics. Default none.
+	Observer Observer
 	// PlanKeys sign plans: the newest key, and older ones whose plans are valid too.
 	PlanKeys func() [][]byte
 	// Now returns the time.
@@ -384,9 +392,24 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	}
 	err = s.Pool.Finish(pod, task, nil)
 	if err == nil {
+		s.observe(plan, result)
 		s.Log.Info("Render pod rendered RenderJob", append(about(assignment), "files", len(manifest.Files), "duration", s.elapsed(assignment))...)
 	}
 	s.respond(w, err)
+}
+
+// observe counts the pages of a committed render. A pod cannot claim more than it was asked for.
+func (s *Server) observe(plan *pool.Plan, result wire.Result) {
+	if s.Observer == nil {
+		return
+	}
+	left := max(plan.Pages, len(plan.Files)) // a document has several pages in a file, and a page several files in several sizes
+	for _, place := range render.Places {
+		if n := min(result.Places[place], left); n > 0 {
+			s.Observer.Painted(string(place), n)
+			left -= n
+		}
+	}
 }
 
 // about returns what the log says of an assignment: its job and its pod, and nothing of the job's content.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -117,7 +118,12 @@ type world struct {
 	// cacheKey of the task, and what the render cache was given.
 	cacheKey string
 	saved    []string
+	// painted has what the Observer was told.
+	painted map[render.Place]int
 }
+
+// Painted implements server.Observer.
+func (w *world) Painted(place string, pages int) { w.painted[render.Place(place)] += pages }
 
 // Save implements server.Cache.
 func (w *world) Save(_ context.Context, key content.CacheKey, from content.Ref, m content.Manifest, repeatable bool) {
@@ -137,7 +143,7 @@ func newWorld(t *testing.T) *world {
 // newManager returns a dispatch server with its pool over a store, which may have what another one has stored.
 func newManager(t *testing.T, store *content.Store) *world {
 	t.Helper()
-	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100), store: store, keys: [][]byte{[]byte("the managers' key")}}
+	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100), store: store, painted: map[render.Place]int{}, keys: [][]byte{[]byte("the managers' key")}}
 	w.pool = pool.New(pool.Options{
 		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
 		AdoptionGrace: time.Nanosecond, RetryDelay: time.Millisecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
@@ -145,7 +151,7 @@ func newManager(t *testing.T, store *content.Store) *world {
 	s := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
 		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Cache: w, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
-		PlanKeys: func() [][]byte { return w.keys },
+		Observer: w, PlanKeys: func() [][]byte { return w.keys },
 	})
 	w.http = s.Handler()
 	return w
@@ -478,7 +484,8 @@ func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink
 	if p.varies {
 		sink.Varies()
 	}
-	for _, f := range task.Files() {
+	for i, f := range task.Files() {
+		sink.Painted(render.Places[i])
 		if err := sink.Emit(ctx, f, fmt.Appendf(nil, "page %d", f.Page)); err != nil {
 			return nil, err
 		}
@@ -716,6 +723,9 @@ func TestCacheGetsWhatIsCommitted(t *testing.T) {
 			if !slices.Equal(w.saved, c.want) {
 				t.Errorf("got %q, want %q", w.saved, c.want)
 			}
+			if want := map[render.Place]int{render.PlaceShared: 1, render.PlaceAlone: 1}; !maps.Equal(w.painted, want) {
+				t.Errorf("painted %v, want %v", w.painted, want)
+			}
 		})
 	}
 }
@@ -746,7 +756,8 @@ func TestWhatPodsSayIsMadeValid(t *testing.T) {
 			t.Fatalf("page %d: HTTP %d", page, code)
 		}
 	}
-	body, err := json.Marshal(wire.Result{RenderMilliseconds: 1 << 60, Warnings: []render.Warning{{}}, Files: []file.File{
+	places := map[render.Place]int{render.PlaceShared: 1 << 40, render.PlaceAlone: -1, "elsewhere": 1}
+	body, err := json.Marshal(wire.Result{RenderMilliseconds: 1 << 60, Places: places, Warnings: []render.Warning{{}}, Files: []file.File{
 		{ID: file.ID{Page: 1}, PageID: strings.Repeat("p", 1000), Width: -5, Height: 1 << 60, SHA256: sum("x")},
 		{ID: file.ID{Page: 3}, SHA256: sum("x")},
 	}})
@@ -762,6 +773,9 @@ func TestWhatPodsSayIsMadeValid(t *testing.T) {
 	}
 	if f := manifest.Files[0]; f.Width != 0 || f.Height != 1<<20 || f.PageID != "" {
 		t.Errorf("file %+v", f)
+	}
+	if want := map[render.Place]int{render.PlaceShared: 2}; !maps.Equal(w.painted, want) {
+		t.Errorf("painted %v, want %v", w.painted, want)
 	}
 	if manifest.RenderMilliseconds > 60_000 || manifest.Warnings[0].Title == "" {
 		t.Errorf("manifest %+v", manifest)

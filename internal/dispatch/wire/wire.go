@@ -73,6 +73,8 @@ type Result struct {
 	Failure  *Failure         `json:"failure,omitempty"`
 	// RenderMilliseconds is the time from the receipt of the task to its last file.
 	RenderMilliseconds int64 `json:"renderMilliseconds"`
+	// Places counts the pages by where they were painted.
+	Places map[render.Place]int `json:"places,omitempty"`
 	// Repeatable is true if another render of the task gives the same pictures.
 	Repeatable bool `json:"repeatable,omitempty"`
 }

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os/exec"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/platen-dev/platen/internal/render"
@@ -52,8 +51,6 @@ type Browser struct {
 	supervisor *supervisor[*chromium]
 	// slots has room for the pages that are painted at the same time.
 	slots chan struct{}
-	// shared, alone and repeated count pages; see Places.
-	shared, alone, repeated atomic.Int64
 	// patience with a tab's frames; framePatience except in tests.
 	patience time.Duration
 	// maxMessage bounds what the browser hands over at once, in bytes: a picture of MaxPixels that does not compress, in base64, and what is

@@ -54,18 +54,35 @@ type emitted struct {
 // run renders a task, which must succeed.
 func run(t *testing.T, b *Browser, task render.Task) ([]emitted, []render.Warning) {
 	t.Helper()
+	outputs, warnings, _ := runIn(t, b, task)
+	return outputs, warnings
+}
+
+// runIn is run, and returns where the pages were painted too.
+func runIn(t *testing.T, b *Browser, task render.Task) ([]emitted, []render.Warning, []render.Place) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	var outputs []emitted
-	warnings, err := b.Render(ctx, task, render.SinkFunc(func(_ context.Context, f file.File, data []byte) error {
-		outputs = append(outputs, emitted{f, data})
+	var places placesSink
+	places.SinkFunc = func(_ context.Context, f file.File, data []byte) error {
+		places.outputs = append(places.outputs, emitted{f, data})
 		return nil
-	}))
+	}
+	warnings, err := b.Render(ctx, task, &places)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return outputs, warnings
+	return places.outputs, warnings, places.places
 }
+
+// placesSink keeps what is emitted, and where pages were painted.
+type placesSink struct {
+	render.SinkFunc
+	outputs []emitted
+	places  []render.Place
+}
+
+func (s *placesSink) Painted(place render.Place) { s.places = append(s.places, place) }
 
 func decode(t *testing.T, data []byte) (image.Image, string) {
 	t.Helper()

@@ -45,6 +45,7 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 			return nil, err
 		}
 		reports = append(reports, r)
+		sink.Painted(r.place)
 		f.pages++
 		if task.Joined() && i < len(task.Pages)-1 {
 			continue
@@ -114,12 +115,15 @@ func (f *filming) finish(ctx context.Context) ([]byte, error) {
 // filmPage adds one page to the file. It begins a file if there is none.
 func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	t, r, err := f.load(ctx, p, f.patience)
+	place := render.PlaceAlone
 	if errors.Is(err, errStuck) && ctx.Err() == nil {
 		t, r, err = f.load(ctx, p, 0)
+		place = render.PlaceRepeated
 	}
 	if err != nil {
 		return report{}, err
 	}
+	r.place = place
 	defer f.chromium.tabs.discard(t)
 	if f.video == nil {
 		settings := encode.Settings{

@@ -140,6 +140,7 @@ type recordingSink struct {
 	files    []file.File
 	progress []render.Progress
 	varies   bool
+	places   []render.Place
 }
 
 func (s *recordingSink) Emit(_ context.Context, f file.File, _ []byte) error {
@@ -149,6 +150,8 @@ func (s *recordingSink) Emit(_ context.Context, f file.File, _ []byte) error {
 }
 
 func (s *recordingSink) Progress(p render.Progress) { s.progress = append(s.progress, p) }
+
+func (s *recordingSink) Painted(place render.Place) { s.places = append(s.places, place) }
 
 func (s *recordingSink) Varies() { s.varies = true }
 
@@ -166,6 +169,9 @@ func TestFilmReportsProgress(t *testing.T) {
 	}
 	if diff := cmp.Diff(f.Files(), sink.files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]render.Place{render.PlaceAlone, render.PlaceAlone}, sink.places); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
 	}
 }
 

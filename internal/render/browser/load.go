@@ -41,6 +41,8 @@ type report struct {
 	Moving bool `json:"moving"`
 	// varies is true if the page may look different another time. The page does not report it.
 	varies bool
+	// place is where the page was painted. The page does not report it.
+	place render.Place
 }
 
 // load shows a page in a document of its own, with a policy, and waits until it can be painted.

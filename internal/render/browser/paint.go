@@ -102,6 +102,7 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 			return nil, ctx.Err()
 		}
 		reports = append(reports, p.report)
+		sink.Painted(p.report.place)
 		if task.Format == "pdf" {
 			documents = append(documents, p.data)
 		} else if err := sink.Emit(ctx, p.file, p.data); err != nil {

@@ -22,41 +22,29 @@ const (
 // errBlocked means that a page needs more than it seemed to.
 var errBlocked = errors.New("the page needs what a tab that stays does not give")
 
-// Places counts pages by the place where they were painted.
-type Places struct {
-	// Shared pages each had a new document in a tab that stays.
-	Shared int64
-	// Alone is the number of pages that had a browser context of their own, and Repeated how many of them had been tried in another tab.
-	Alone, Repeated int64
-}
-
-// Places returns how many pages were painted where, since New.
-func (b *Browser) Places() Places {
-	return Places{Shared: b.shared.Load(), Alone: b.alone.Load(), Repeated: b.repeated.Load()}
-}
-
 // show paints a page in the place that it needs. Each page gets a new document, which replaces the one before it. Most pages can leave
 // nothing else behind: their policy gives them an origin of their own, no storage, and no request but for pictures, fonts and styles.
 // They share a tab, because making a browser context takes longer than painting. All others get a context that no page uses after
 // them. A page that fails in a shared tab is painted again alone. It costs time, nothing else.
 func (b *Browser) show(ctx context.Context, c *chromium, task render.Task, p render.Page) ([]byte, report, error) {
 	needs := template.Examine(p.HTML, template.ForPage(task.Modifications, p.Number))
+	place := render.PlaceAlone
 	if policyFor(needs) != alonePolicy {
 		data, r, err := b.showShared(ctx, c, task, p, needs)
 		if err == nil || ctx.Err() != nil || isClosed(c.Lost()) {
-			b.shared.Add(1)
+			r.place = render.PlaceShared
 			return data, r, err
 		}
-		b.repeated.Add(1)
+		place = render.PlaceRepeated
 		b.options.Logger.Debug("painting a page again, in a browser context of its own", "page", p.Number, "error", err)
 	}
-	b.alone.Add(1)
 	data, r, err := showAlone(ctx, c, task, p, b.patience)
 	if errors.Is(err, errStuck) && ctx.Err() == nil {
 		// Perhaps the page is slow and not the tab stuck: the second tab has all the time that is left.
-		b.repeated.Add(1)
+		place = render.PlaceRepeated
 		data, r, err = showAlone(ctx, c, task, p, 0)
 	}
+	r.place = place
 	return data, r, err
 }
 

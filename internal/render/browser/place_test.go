@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/template"
 )
@@ -113,24 +114,23 @@ func TestPagesShareATabOnlyIfTheyLeaveNothing(t *testing.T) {
 		t.Fatalf("before the first render, the contexts are %v, want one", first)
 	}
 	for range 5 {
-		run(t, b, task("png", red))
-		run(t, b, task("pdf", `<p>text</p>`))
-		run(t, b, task("png", `<p onclick="1">x</p><script>document.title = "x"</script>`))
+		for _, work := range []render.Task{
+			task("png", red), task("pdf", `<p>text</p>`), task("png", `<p onclick="1">x</p><script>document.title = "x"</script>`),
+		} {
+			if _, _, places := runIn(t, b, work); !slices.Equal(places, []render.Place{render.PlaceShared}) {
+				t.Errorf("%s: painted in %v", work.Pages[0].HTML, places)
+			}
+		}
 	}
 	if now := contexts(t, b); !slices.Equal(now, first) {
 		t.Errorf("after pages that need nothing, the contexts are %v, want %v", now, first)
-	}
-	if got, want := b.Places(), (Places{Shared: 15}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, html := range []string{
 		`<script>localStorage.setItem("x", "1")</script>`, `<iframe srcdoc="x"></iframe>`, `<img src="http://picture.invalid/">`,
 		`<img src="picture.png">`, `<p style="background:\75rl(http://picture.invalid/)">x</p>`,
 	} {
-		before := b.Places()
-		run(t, b, task("png", html))
-		if now := b.Places(); now.Shared != before.Shared || now.Alone != before.Alone+1 {
-			t.Errorf("%s: got %+v after %+v", html, now, before)
+		if _, _, places := runIn(t, b, task("png", html)); len(places) != 1 || places[0] == render.PlaceShared {
+			t.Errorf("%s: painted in %v", html, places)
 		}
 		if now := contexts(t, b); len(now) > 2 {
 			t.Errorf("%s: the contexts are %v", html, now)
@@ -244,7 +244,10 @@ func TestPicturesAreNotKeptForTheNextPage(t *testing.T) {
 	b.options.Flags = []string{"--ignore-certificate-errors"}
 	for i := range 4 {
 		setCookie = i >= 2
-		outputs, warnings := run(t, b, task("png", `<body style="margin:0"><img src="`+server.URL+`/logo.svg">`))
+		outputs, warnings, places := runIn(t, b, task("png", `<body style="margin:0"><img src="`+server.URL+`/logo.svg">`))
+		if !slices.Equal(places, []render.Place{render.PlaceShared}) {
+			t.Errorf("painted in %v", places)
+		}
 		if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
 			t.Errorf("painted %v, warnings %v", img.At(100, 50), warnings)
 		}
@@ -252,8 +255,5 @@ func TestPicturesAreNotKeptForTheNextPage(t *testing.T) {
 	run(t, b, task("png", `<img src="`+server.URL+`/logo.svg">`))
 	if requests != 5 || cookies != 0 {
 		t.Errorf("%d requests, want 5; %d cookies, want 0", requests, cookies)
-	}
-	if got := b.Places(); got != (Places{Shared: 5}) {
-		t.Errorf("got %+v", got)
 	}
 }
