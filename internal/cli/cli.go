@@ -136,7 +136,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	})
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: subcommand("connect")}
 	connect.AddCommand(o.connectDropbox())
-	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.status(), o.fetch(), o.retry(), o.templates(), o.connections())
+	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.check(), o.status(), o.fetch(), o.retry(), o.templates(), o.connections())
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
 	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
 	return root
