@@ -51,6 +51,8 @@ const (
 	shutdownTimeout = 8 * time.Second
 	// maxConnections bounds the open connections; further ones wait until others close.
 	maxConnections = 12288
+	// maxIdle bounds the idle connections to the content server. Go keeps two, so that under load most files would need a new one.
+	maxIdle = 64
 )
 
 // options are the shim's flags.
@@ -146,10 +148,11 @@ func run(ctx context.Context, o options) error {
 	if err := hooks.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	files := http.DefaultTransport
+	files := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, IdleConnTimeout: time.Minute}
 	if o.contentCA != "" {
 		files = tlsfiles.Transport(o.contentCA)
 	}
+	files.MaxIdleConnsPerHost = maxIdle
 	reviewer := callers.NewReviewer(config, direct, clock.RealClock{})
 	api, err := shim.New(shim.Options{
 		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Own: direct, Delivery: hooks.Delivery, Derive: key.Derive,

@@ -10,6 +10,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -23,6 +25,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilcache "k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -47,16 +50,20 @@ const (
 // dynamic has what a replica knows of dynamic URLs. All of it can be lost.
 type dynamic struct {
 	pictures *utilcache.LRUExpireCache // by key: picture
+	kept     *kept
 	limits   *utilcache.LRUExpireCache // by template: *rate.Limiter
 	flights  singleflight.Group
 }
 
 func newDynamic() *dynamic {
-	return &dynamic{pictures: utilcache.NewLRUExpireCache(maxPictures), limits: utilcache.NewLRUExpireCache(maxDynamicTemplates)}
+	return &dynamic{pictures: utilcache.NewLRUExpireCache(maxPictures), kept: newKept(), limits: utilcache.NewLRUExpireCache(maxDynamicTemplates)}
 }
 
 // picture is a finished file in the content store.
-type picture struct{ url, etag string }
+type picture struct {
+	url, etag string
+	size      int64
+}
 
 // target is what a dynamic URL asks for.
 type target struct {
@@ -91,9 +98,40 @@ func (s *Server) openDynamicURL(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	header.Set("Content-Disposition", file.Disposition(wanted.fileName))
-	if err = s.sendFile(w, r, found.url); err != nil {
+	if r.Header.Get("Range") == "" && found.size <= maxKeptFile {
+		err = s.sendKept(w, r, wanted.key, found)
+	} else {
+		err = s.sendFile(w, r, found.url)
+	}
+	if err != nil {
 		s.dynamic.pictures.Remove(wanted.key) // its job may have been deleted
 	}
+	return err
+}
+
+// sendKept answers with a small file, from memory if it is there.
+func (s *Server) sendKept(w http.ResponseWriter, r *http.Request, key [sha256.Size]byte, found picture) error {
+	f := s.dynamic.kept.get(key, found.etag)
+	if f == nil {
+		resp, err := s.Open(r.Context(), found.url)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		f = &keptFile{key: key, etag: found.etag, contentType: resp.Header.Get("Content-Type")}
+		if f.data, err = io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxKeptFile)); err != nil {
+			return callers.Errorf(http.StatusBadGateway, "the content store has not sent the whole file; try again")
+		}
+		s.dynamic.kept.add(f)
+	}
+	header := w.Header()
+	header.Set("Content-Type", f.contentType)
+	header.Set("Content-Length", strconv.Itoa(len(f.data)))
+	header.Set("Accept-Ranges", "bytes")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err := w.Write(f.data)
 	return err
 }
 
@@ -276,7 +314,8 @@ func (s *Server) renderPicture(ctx context.Context, wanted *target) (picture, er
 		if len(job.Status.Pages) == 0 {
 			return picture{}, callers.Errorf(http.StatusBadGateway, "the job '%s' has no files", job.Name)
 		}
-		return picture{job.Status.Pages[0].ContentURL, `"` + job.Status.Pages[0].SHA256 + `"`}, nil
+		page := job.Status.Pages[0]
+		return picture{page.ContentURL, `"` + page.SHA256 + `"`, ptr.Deref(page.Size, math.MaxInt64)}, nil
 	case failed:
 		return picture{}, renderFailure(job)
 	default:

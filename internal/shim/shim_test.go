@@ -216,6 +216,23 @@ func TestValuesInOtherUnits(t *testing.T) {
 	}
 }
 
+func TestKeptFilesAreBounded(t *testing.T) {
+	k := newKept()
+	file := func(n byte) *keptFile { return &keptFile{key: [32]byte{n}, etag: "e", data: make([]byte, maxKeptFile)} }
+	const most = maxKept / maxKeptFile
+	for n := range byte(most) {
+		k.add(file(n))
+	}
+	k.add(file(1)) // again
+	if k.get([32]byte{0}, "e") == nil || k.get([32]byte{0}, "another") != nil || k.size != maxKept {
+		t.Fatalf("%d bytes", k.size)
+	}
+	k.add(file(most))
+	if k.get([32]byte{2}, "e") != nil || k.get([32]byte{0}, "e") == nil || k.get([32]byte{most}, "e") == nil || k.size != maxKept || len(k.byKey) != most {
+		t.Errorf("%d files of %d bytes; the one that nobody has asked for must go", len(k.byKey), k.size)
+	}
+}
+
 func TestTheLastOfTwoFieldsCounts(t *testing.T) {
 	r, warnings, err := parse[Request]([]byte(`{"templateId":1,"templateId":2,"templateid":3,"modifications":{"a":1},"modifications":{"b":2}}`))
 	if err != nil || r.TemplateID != "2" || string(r.Modifications.RawMessage) != `{"b":2}` || len(warnings) != 1 {

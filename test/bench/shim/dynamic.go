@@ -39,12 +39,15 @@ func (b *bench) openDynamic(ctx context.Context, d dynamic) (hits []time.Duratio
 			return nil, 0, err
 		}
 	}
+	// Each of those who ask at a time has a connection, as browsers do.
+	browser := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: d.concurrency}}
+	defer browser.CloseIdleConnections()
 	took := make([]time.Duration, d.requests)
 	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(d.concurrency)
 	for i := range took {
 		group.Go(func() (err error) {
-			took[i], err = open(running, urls[i%len(urls)])
+			took[i], err = open(running, browser, urls[i%len(urls)])
 			return err
 		})
 	}
@@ -115,13 +118,13 @@ func (b *bench) dynamicURL(ctx context.Context, headline string) (address string
 }
 
 // open opens a URL, and returns how long the picture took.
-func open(ctx context.Context, address string) (time.Duration, error) {
+func open(ctx context.Context, browser *http.Client, address string) (time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	resp, err := http.DefaultClient.Do(request)
+	resp, err := browser.Do(request)
 	if err != nil {
 		return 0, err
 	}
