@@ -35,7 +35,7 @@ type RenderOptions struct {
 	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4, webm and gif. May also be in response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`
 	WebhookURL    string              `json:"webhook_url,omitempty" format:"uri" description:"Another name for webhook."`
-	Metadata      Metadata            `json:"metadata,omitempty"`
+	Metadata      Metadata            `json:"metadata,omitzero"`
 	Source        string              `json:"source,omitempty" description:"The SDK's name; ignored."`
 	Publish       any                 `json:"publish,omitempty" warn:"Platen publishes to no social networks; upload through a connection, and publish from there or from a webhook"`
 }
