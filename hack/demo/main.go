@@ -91,8 +91,8 @@ func run(ctx context.Context) error {
 		}
 		problems = append(problems, show(ctx, c, s, job))
 	}
-	fmt.Println("\n==> kubectl get renderjobs,storageconnections,rendertemplates -A")
-	if err := kubectl(ctx, "get", "renderjobs,storageconnections,rendertemplates", "-A"); err != nil {
+	fmt.Println("\n==> kubectl get renderjobs,renderpools,storageconnections,rendertemplates -A")
+	if err := kubectl(ctx, "get", "renderjobs,renderpools,storageconnections,rendertemplates", "-A"); err != nil {
 		return err
 	}
 	if err := errors.Join(problems...); err != nil {

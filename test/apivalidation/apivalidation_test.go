@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -22,17 +23,22 @@ import (
 	"github.com/platen-dev/platen/test/testenv"
 )
 
-var api client.Client
+var (
+	api client.Client
+	// config of an administrator of the API server.
+	config *rest.Config
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	config, stop, err := testenv.Start()
+	started, stop, err := testenv.Start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting the API server:", err)
 		return 1
 	}
 	defer func() { _ = stop() }()
+	config = started
 	scheme, err := testenv.Scheme()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
