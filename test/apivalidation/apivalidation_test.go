@@ -127,6 +127,8 @@ func TestRefusals(t *testing.T) {
 		"folder with slash at its end": {
 			"RenderJob", job + "connections: [{type: storage, provider: dropbox, folder: /Marketing/}]", "must not end with a slash",
 		},
+		"ConfigMap with a path": {"RenderJob", job + "modificationsFrom: [{configMapKeyRef: {name: ../../sales/configmaps/x, key: a}}]", "spec.modificationsFrom[0].configMapKeyRef.name: Invalid value"},
+		"Secret with a path":    {"StorageConnection", "provider: dropbox\ndropbox: {credentialsSecretRef: {name: sales/dropbox}}\n", "spec.dropbox.credentialsSecretRef.name: Invalid value"},
 		"folder with dots":      {"StorageConnection", connection + "defaultFolder: /a/../b", "must not have a component that is '.' or '..'"},
 		"folder with backslash": {"StorageConnection", connection + `defaultFolder: '/a\b'`, "must not contain a backslash"},
 		"folder with control":   {"StorageConnection", connection + `defaultFolder: "/a\u0007b"`, "must not contain a backslash or a control character"},
