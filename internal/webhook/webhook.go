@@ -236,6 +236,7 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	request.Header.Set(standardwebhooks.HeaderWebhookID, id)
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	setEvent(request.Header, job, id)
 	resp, err := r.calls.Do(request)
 	switch {
 	case errors.Is(err, outbound.ErrRefused):
@@ -251,6 +252,21 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 		return fmt.Errorf("the answer was HTTP %d; it must be 2xx, and redirects are not followed", resp.StatusCode)
 	}
 	return nil
+}
+
+// eventType is the type of the CloudEvent that each call is.
+const eventType = "dev.platen.renderjob.finished"
+
+// setEvent makes a call a CloudEvent in the binary content mode (https://github.com/cloudevents/spec, HTTP protocol binding 1.0.2, section 3.1).
+func setEvent(header http.Header, job *platenv1alpha1.RenderJob, id string) {
+	header.Set("Ce-Specversion", "1.0")
+	header.Set("Ce-Id", id)
+	header.Set("Ce-Type", eventType)
+	header.Set("Ce-Source", fmt.Sprintf("/apis/%s/namespaces/%s/renderjobs", platenv1alpha1.GroupVersion, job.Namespace))
+	header.Set("Ce-Subject", job.Name)
+	if ended := job.Status.CompletionTime; ended != nil {
+		header.Set("Ce-Time", ended.UTC().Format(time.RFC3339))
+	}
 }
 
 // recordName returns the name of a job's record.

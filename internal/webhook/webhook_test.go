@@ -100,6 +100,32 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 	}
 }
 
+func TestCallIsCloudEvent(t *testing.T) {
+	var got http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer s.Close()
+	r, _, req := setup(t, s.URL, interceptor.Funcs{})
+	job := &platenv1alpha1.RenderJob{}
+	if err := r.Client.Get(t.Context(), req.NamespacedName, job); err != nil {
+		t.Fatal(err)
+	}
+	job.Status.CompletionTime = new(metav1.Unix(1_700_000_000, 0))
+	if err := r.Client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Reconcile(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"Ce-Specversion": "1.0", "Ce-Id": got.Get("Webhook-Id"), "Ce-Type": "dev.platen.renderjob.finished", "Ce-Subject": "summer",
+		"Ce-Source": "/apis/platen.dev/v1alpha1/namespaces/marketing/renderjobs", "Ce-Time": "2023-11-14T22:13:20Z", "Content-Type": "application/json",
+	} {
+		if got.Get(name) != want || want == "" {
+			t.Errorf("%s: got %q, want %q", name, got.Get(name), want)
+		}
+	}
+}
+
 func TestAClaimIsRespectedUntilItEnds(t *testing.T) {
 	calls := 0
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
