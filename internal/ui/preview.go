@@ -80,11 +80,11 @@ func (p *pace) wait(ctx context.Context, user string, bytes int) error {
 type liveView struct {
 	// Template is the template's name.
 	Template string
-	// Picture is nil until there is one.
+	// Picture is nil if there are only notes.
 	Picture      *fileView
 	Milliseconds int64
 	Warnings     []platenv1alpha1.Warning
-	// Words say why there is no picture; nil if there is one.
+	// Words say why there is no picture; nil if nothing can be said.
 	Words *words
 	// Wrong says what is wrong with the form.
 	Wrong []string
@@ -100,9 +100,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return err
 	}
 	if wrong := form.complete(given); len(wrong) > 0 && isHTMX(r) {
-		// The last picture stays.
-		w.Header().Set("HX-Retarget", "#live-notes")
-		s.views.fragment(w, http.StatusUnprocessableEntity, "live-notes", liveView{Wrong: wrong})
+		s.showNotes(w, http.StatusUnprocessableEntity, liveView{Wrong: wrong})
 		return nil
 	}
 	spec, err := form.previewSpec(given, r.PostForm.Get("page"))
@@ -128,8 +126,21 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	s.views.fragment(w, http.StatusOK, "live", viewLive(form.Name, job))
+	shown := viewJob(job)
+	view := liveView{Template: form.Name, Picture: shown.First(), Milliseconds: shown.Milliseconds, Warnings: shown.Warnings}
+	if view.Picture == nil || !shown.Finished {
+		view.Words, view.Waiting = &shown.Words, !shown.Finished
+		s.showNotes(w, http.StatusOK, view)
+		return nil
+	}
+	s.views.fragment(w, http.StatusOK, "live", view)
 	return nil
+}
+
+// showNotes says why there is no new picture. The last one stays.
+func (s *Server) showNotes(w http.ResponseWriter, status int, view liveView) {
+	w.Header().Set("HX-Retarget", "#live-notes")
+	s.views.fragment(w, status, "live-notes", view)
 }
 
 // previewSpec returns the spec of a preview: one page as a JPEG of moderate size, for nobody else.
@@ -215,13 +226,4 @@ func (s *Server) awaitPreview(ctx context.Context, job *platenv1alpha1.RenderJob
 			return nil, ctx.Err()
 		}
 	}
-}
-
-func viewLive(template string, job *platenv1alpha1.RenderJob) liveView {
-	j := viewJob(job)
-	view := liveView{Template: template, Milliseconds: j.Milliseconds, Warnings: j.Warnings, Waiting: !j.Finished}
-	if view.Picture = j.First(); view.Picture == nil || !j.Finished {
-		view.Picture, view.Words = nil, &j.Words
-	}
-	return view
 }

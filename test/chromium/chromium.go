@@ -6,6 +6,7 @@ package chromium
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,6 +68,8 @@ func Start(tb testing.TB, hosts map[string]string) *Browser {
 	})
 	for _, err := range []error{
 		call(ctx, log.Enable, cdp.Empty{}), call(ctx, cdpruntime.Enable, cdp.Empty{}),
+		// The page has the focus from its first moment on, so that no key is lost.
+		call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}),
 	} {
 		if err != nil {
 			tb.Fatal(err)
@@ -134,10 +137,21 @@ func (b *Browser) Open(address string) {
 	b.do(chromedp.Navigate(address))
 }
 
-// Click waits for an element and clicks it.
+// Click waits until an element is there, stands still and is covered by nothing, and clicks it.
 func (b *Browser) Click(selector string) {
 	b.tb.Helper()
-	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+	b.do(chromedp.WaitVisible(chromedp.CSS(selector)))
+	b.Holds(fmt.Sprintf(`(() => {
+		const element = document.querySelector(%q);
+		if (!element || element.disabled) return false;
+		element.scrollIntoView({block: "nearest", behavior: "instant"});
+		const r = element.getBoundingClientRect(), place = [r.x, r.y, r.width, r.height].join();
+		const stands = element.chromiumPlace === place;
+		element.chromiumPlace = place;
+		const top = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
+		return stands && top !== null && (element.contains(top) || top.contains(element));
+	})()`, selector))
+	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
 // Fill waits for a field and replaces its content with text, as if typed.
@@ -147,6 +161,21 @@ func (b *Browser) Fill(selector, text string) {
 	b.do(chromedp.WaitVisible(field), chromedp.Focus(field))
 	b.Holds(`document.activeElement.select() === undefined`) // the typed text replaces the selected text
 	b.do(chromedp.SendKeys(field, text))
+	b.Holds(fmt.Sprintf("document.querySelector(%q).value === %s", selector, quote(text)))
+}
+
+// Type waits until a field has the focus, types text at its end, and waits until the field has it.
+func (b *Browser) Type(selector, text string) {
+	b.tb.Helper()
+	b.Holds(fmt.Sprintf("document.hasFocus() && document.activeElement.matches(%q)", selector))
+	b.Press(text)
+	b.Holds(fmt.Sprintf("document.querySelector(%q).value.endsWith(%s)", selector, quote(text)))
+}
+
+// quote returns a text as a literal of JavaScript.
+func quote(text string) string {
+	literal, _ := json.Marshal(text) // fails for no string
+	return string(literal)
 }
 
 // Sees waits until the page's visible text has all words.

@@ -195,16 +195,32 @@ func TestOtherPages(t *testing.T) {
 	b.Screenshots("signed-out")
 }
 
-// Someone without a mouse connects an account, renders, and retries an upload.
+// The reference of the REST API is readable on a phone and in the dark, and accessible.
+func TestRESTReference(t *testing.T) {
+	b := newBrowser(t)
+	b.open("/docs")
+	b.Sees("/v1/studio/render")
+	// The page is long: some routes and objects stand for all.
+	b.Holds(`(() => {
+		const sections = Array.from(document.querySelectorAll("section"));
+		sections.forEach((s, i) => i % 8 === 0 || s.remove());
+		const ids = new Set(Array.from(document.querySelectorAll("section"), (s) => "#" + s.id));
+		document.querySelectorAll("nav li").forEach((li) => ids.has(li.firstChild.getAttribute("href")) || li.remove());
+		return ids.size > 4;
+	})()`)
+	b.Screenshots("rest-docs")
+}
+
+// Someone without a mouse connects an account, previews, renders, and retries an upload.
 func TestKeyboardOnly(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
 	b.open("/ui/")
-	b.Holds(`document.activeElement.id === "token"`) // the browser moves the focus there after the page has loaded
-	b.Press(w.token + enter)
+	b.Type("#token", w.token) // the browser moves the focus there by itself
+	b.Press(enter)
 	b.Sees("Where the renders of " + w.name)
 	b.tabTo("#appKey")
-	b.Press(appKey)
+	b.Type("#appKey", appKey)
 	b.tabTo("#connect")
 	b.Press(enter)
 	b.Sees("Platen would like to")
@@ -228,7 +244,10 @@ func TestKeyboardOnly(t *testing.T) {
 	b.Press(enter)
 	b.Sees("Headline")
 	b.tabTo(`[name="p.headline"]`)
-	b.Press("Hello")
+	b.Type(`[name="p.headline"]`, "Hello")
+	// The preview follows without a key.
+	finishPreview(t, w.previewOf(t, "Hello"), 2)
+	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
 	b.tabTo("#form .primary")
 	b.Press(enter)
 	b.Sees("Waiting to start")

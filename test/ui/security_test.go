@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -260,12 +261,16 @@ func TestForgedContentURL(t *testing.T) {
 		if err := world.admin.Status().Update(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}
-		suite.Eventually(t, forged+" is refused", func() error {
-			if status, _ := get(); status != http.StatusBadGateway && status != http.StatusNotFound {
-				return http.ErrMissingFile
+		suite.Eventually(t, "the page knows "+forged, func() error {
+			cached := &platenv1alpha1.RenderJob{}
+			if err := world.cache.Get(t.Context(), client.ObjectKeyFromObject(job), cached); err != nil || cached.ResourceVersion != job.ResourceVersion {
+				return fmt.Errorf("%v, version %s", err, cached.ResourceVersion)
 			}
 			return nil
 		})
+		if status, _ := get(); status != http.StatusBadGateway && status != http.StatusNotFound {
+			t.Errorf("%s is answered with %d", forged, status)
+		}
 	}
 }
 

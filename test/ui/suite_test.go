@@ -54,6 +54,8 @@ const appKey = "platen-test-app"
 var world struct {
 	admin  client.Client
 	config *rest.Config
+	// cache is what the page reads from.
+	cache client.Reader
 	// page is the origin of the web page. The simulator has another site, as Dropbox has.
 	page      string
 	simulator *dropboxsim.Server
@@ -132,6 +134,7 @@ func start(ctx context.Context) (stop func(), err error) {
 			return stop, err
 		}
 	}
+	world.cache = mgr.GetCache()
 	ended := make(chan struct{})
 	running, end := context.WithCancel(ctx)
 	go func() {
@@ -172,7 +175,7 @@ func start(ctx context.Context) (stop func(), err error) {
 	}
 	handler, apiHandler := web.Handler(), api.Handler()
 	page.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/v1/") {
+		if !strings.HasPrefix(r.URL.Path, "/ui") {
 			apiHandler.ServeHTTP(w, r)
 			return
 		}

@@ -62,7 +62,7 @@ document.body.addEventListener('htmx:afterSettle', (event) => {
   if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
   within = false;
   // On a phone, the result of a form may be below the screen.
-  if (event.detail.requestConfig?.verb === 'post' && event.detail.elt.id !== 'code') event.target.scrollIntoView({block: 'nearest'});
+  if (event.detail.requestConfig?.elt.matches('form')) event.target.scrollIntoView({block: 'nearest'});
 });
 
 const notices = document.getElementById('notices');
