@@ -200,6 +200,53 @@ type TemplateWarning struct {
 	Message string `json:"message,omitempty"`
 }
 
+// ParameterSource says where a parameter comes from.
+// +kubebuilder:validation:Enum=Declared;Bound;Style
+type ParameterSource string
+
+const (
+	// ParameterDeclared is a parameter of spec.parameters.
+	ParameterDeclared ParameterSource = "Declared"
+	// ParameterBound is a value that a page shows, and that the template does not declare.
+	ParameterBound ParameterSource = "Bound"
+	// ParameterStyle is a style or the link of an element that has an id, such as title.color.
+	ParameterStyle ParameterSource = "Style"
+)
+
+// TemplateParameter is a value that a template takes.
+type TemplateParameter struct {
+	// name of the parameter, as in the keys of a job's modifications.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// type of the value: that of spec.parameters, or what the pages show the value as. An object has the values of bindings such as
+	// order.total.
+	// +required
+	// +kubebuilder:validation:Enum=text;image;color;number;boolean;list;date;object
+	Type string `json:"type,omitempty"`
+
+	// source says whether spec.parameters declares the parameter, or a page has it.
+	// +required
+	Source ParameterSource `json:"source,omitempty"`
+
+	// default is what a job without the value gets. Absent if it has more than 1024 bytes.
+	// +optional
+	Default *apiextensionsv1.JSON `json:"default,omitempty"`
+
+	// example is a value of the right form: the default, or what the page has in the value's place. Absent if it has more than 1024 bytes.
+	// +optional
+	Example *apiextensionsv1.JSON `json:"example,omitempty"`
+
+	// pages are the numbers of the pages that use the value, as far as their HTML tells.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=200
+	// +kubebuilder:validation:items:Minimum=1
+	Pages []int32 `json:"pages,omitempty"`
+}
+
 // RenderTemplateStatus says whether jobs can render the template.
 type RenderTemplateStatus struct {
 	// conditions of the template: Ready, and Reconciling or Stalled while they are true.
@@ -212,6 +259,14 @@ type RenderTemplateStatus struct {
 	// observedGeneration is the metadata.generation that this status describes; -1 before Platen has seen the object.
 	// +optional
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+
+	// parameters are the values that the template takes, if the HTML of a page is in a ConfigMap: spec.parameters, and what the pages bind.
+	// Absent if spec has all pages, because everybody can read them there.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=300
+	Parameters []TemplateParameter `json:"parameters,omitempty"`
 
 	// warnings about what is seldom meant, at most 32. Jobs render the template all the same.
 	// +optional

@@ -29,6 +29,7 @@ import (
 	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/lint"
 	"github.com/platen-dev/platen/internal/reconcile"
 )
@@ -140,26 +141,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if takenErr != nil {
 		return ctrl.Result{}, takenErr
 	}
-	findings := lint.Template(before, func(page platenv1alpha1.TemplatePage) string { return sources[page.Name] })
+	source := func(page platenv1alpha1.TemplatePage) string { return sources[page.Name] }
+	findings := lint.Template(before, source)
 	if taken != nil {
 		findings = append([]lint.Finding{*taken}, findings...)
 	}
 	after := before.DeepCopy()
+	after.Status.Parameters = nil
+	if bindings.FromConfigMap(before) {
+		after.Status.Parameters = bindings.Status(bindings.Parameters(before, source))
+	}
 	outcome := setStatus(after, findings, err, metav1.NewTime(r.Clock.Now()))
 	next, _, err := r.status.Finish(ctx, before, after, outcome)
-	if err == nil && next.RequeueAfter == 0 && fromConfigMaps(before) {
+	if err == nil && next.RequeueAfter == 0 && bindings.FromConfigMap(before) {
 		next.RequeueAfter = sourceInterval
 	}
 	return next, err
-}
-
-func fromConfigMaps(template *platenv1alpha1.RenderTemplate) bool {
-	for _, page := range template.Spec.Pages {
-		if page.HTMLFrom != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // read returns the HTML of each page by its name. A WaitingError names the first ConfigMap or key that is missing.

@@ -174,10 +174,19 @@ var _ = Describe("A RenderTemplate", func() {
 		Expect(api.Create(ctx, template("early", from))).To(Succeed())
 		Eventually(ready(ctx, "early")).Should(Equal("SourceNotFound: page 'front': ConfigMap 'pages' does not exist in namespace '" + namespace + "'"))
 		Expect(api.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pages"}, Data: map[string]string{"front.html": `<img src="https://example.com/a.png">`},
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pages"}, Data: map[string]string{"front.html": `<img src="https://example.com/a.png"><h1 id="title" data-param="greeting">Hello</h1>`},
 		})).To(Succeed())
 		Expect(api.Create(ctx, template("late", from))).To(Succeed())
 		Eventually(ready(ctx, "late")).Should(HavePrefix("ValidWithWarnings:"))
+		late := &platenv1alpha1.RenderTemplate{}
+		Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "late"}, late)).To(Succeed())
+		Expect(late.Status.Parameters).To(ContainElements(
+			platenv1alpha1.TemplateParameter{
+				Name: "greeting", Type: "text", Source: platenv1alpha1.ParameterBound, Pages: []int32{1},
+				Default: &apiextensionsv1.JSON{Raw: []byte(`"Hello"`)}, Example: &apiextensionsv1.JSON{Raw: []byte(`"Hello"`)},
+			},
+			platenv1alpha1.TemplateParameter{Name: "title.color", Type: "color", Source: platenv1alpha1.ParameterStyle, Pages: []int32{1}},
+		))
 		Expect(api.Create(ctx, template("wrong", func(s *platenv1alpha1.RenderTemplateSpec) {
 			from(s)
 			s.Pages[0].HTMLFrom.ConfigMapKeyRef.Key = "back.html"

@@ -83,7 +83,7 @@ func (o *options) completeParameters(command *cobra.Command, args []string, toCo
 		if c.get(ctx, args[0], template) != nil {
 			return nil
 		}
-		for _, p := range bindings.Parameters(template, bindings.Inline) {
+		for _, p := range bindings.Known(template) {
 			names = append(names, p.Name+"=")
 		}
 		return names

@@ -46,7 +46,7 @@ func templateRow(t *platenv1alpha1.RenderTemplate) []string {
 		size = fmt.Sprintf("%dx%d", t.Spec.Pages[0].Width, t.Spec.Pages[0].Height)
 	}
 	names := []string{}
-	for _, p := range bindings.Parameters(t, bindings.Inline) {
+	for _, p := range bindings.Known(t) {
 		if p.Style {
 			continue
 		}
@@ -64,7 +64,7 @@ func describeTemplate(out io.Writer, t *platenv1alpha1.RenderTemplate) {
 		rows = append(rows, []string{strconv.Itoa(i + 1), p.Name, fmt.Sprintf("%dx%d", p.Width, p.Height)})
 	}
 	printTable(out, []string{"PAGE", "NAME", "SIZE"}, rows)
-	describeParameters(out, bindings.Parameters(t, bindings.Inline))
+	describeParameters(out, bindings.Known(t))
 	fmt.Fprintf(out, "\nRender it: %s\n", example(t))
 }
 

@@ -119,7 +119,7 @@ func readValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, 
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
 	kind, from := values.Type(""), ""
-	for _, p := range bindings.Parameters(template, bindings.Inline) {
+	for _, p := range bindings.Known(template) {
 		switch {
 		case p.Name != name:
 		case p.Declared:
@@ -146,7 +146,7 @@ func readJSON(key, text string) (any, error) {
 func example(template *platenv1alpha1.RenderTemplate) string {
 	var line strings.Builder
 	line.WriteString("kubectl platen render " + template.Name)
-	for _, p := range bindings.Parameters(template, bindings.Inline) {
+	for _, p := range bindings.Known(template) {
 		declared := slices.IndexFunc(template.Spec.Parameters, func(d platenv1alpha1.Parameter) bool { return d.Name == p.Name })
 		if p.Style || declared >= 0 && template.Spec.Parameters[declared].Default != nil {
 			continue

@@ -374,7 +374,7 @@ func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 }
 
 func modifications(t *platenv1alpha1.RenderTemplate) []Modification {
-	parameters := bindings.Parameters(t, bindings.Inline)
+	parameters := bindings.Known(t)
 	list := make([]Modification, 0, len(parameters))
 	for _, p := range parameters {
 		list = append(list, Modification{

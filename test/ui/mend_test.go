@@ -6,6 +6,7 @@ package ui
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/png"
 	"net/http"
@@ -20,10 +21,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/cli"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // paintSize returns a picture of the given size.
@@ -193,6 +198,46 @@ func TestOtherPages(t *testing.T) {
 	b.Click("header form button")
 	b.Sees("You are signed out")
 	b.Screenshots("signed-out")
+}
+
+// The page, the REST API and the plugin know what pages in a ConfigMap bind.
+func TestParametersFromConfigMaps(t *testing.T) {
+	w := newWorkspace(t)
+	template := &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"},
+		Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 100, Height: 100, HTMLFrom: &platenv1alpha1.HTMLSource{
+			ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front"},
+		}}}},
+	}
+	create(t, template)
+	template.Status.ObservedGeneration = &template.Generation
+	template.Status.Parameters = []platenv1alpha1.TemplateParameter{
+		{Name: "headline", Type: "text", Source: platenv1alpha1.ParameterBound, Default: raw(`"Hello"`), Example: raw(`"Hello"`), Pages: []int32{1}},
+	}
+	if err := world.admin.Status().Update(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	suite.Eventually(t, "the page knows the status", func() error {
+		cached := &platenv1alpha1.RenderTemplate{}
+		if err := world.cache.Get(t.Context(), client.ObjectKeyFromObject(template), cached); err != nil || len(cached.Status.Parameters) == 0 {
+			return fmt.Errorf("%v, %+v", err, cached.Status)
+		}
+		return nil
+	})
+	_, _, page := send(t, request(t, http.MethodGet, "/ui/templates/banner", nil, signedIn(t, w.token), nil))
+	if !strings.Contains(page, `name="p.headline"`) || !strings.Contains(page, ">Hello</textarea>") {
+		t.Errorf("the page has no field:\n%s", page)
+	}
+	_, _, answer := send(t, request(t, http.MethodGet, "/v1/templates/modifications?template_id=banner", nil, nil, func(h http.Header) { h.Set("Authorization", "Bearer "+w.token) }))
+	if !strings.Contains(answer, `"headline"`) || !strings.Contains(answer, `"Hello"`) {
+		t.Errorf("REST answers %s", answer)
+	}
+	streams, _, out, _ := genericiooptions.NewTestIOStreams()
+	plugin := cli.New(streams)
+	plugin.SetArgs([]string{"templates", "banner", "-n", w.name, "--kubeconfig", kubeconfig(t)})
+	if err := plugin.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), "headline") {
+		t.Errorf("the plugin prints %s, %v", out, err)
+	}
 }
 
 // The reference of the REST API is readable on a phone and in the dark, and accessible.

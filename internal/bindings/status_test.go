@@ -1,0 +1,65 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bindings
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// What status keeps of a template whose pages are in ConfigMaps is what the pages themselves say.
+func TestKnownFromStatus(t *testing.T) {
+	const source = `<h1 id="title" data-param="headline">Hello</h1><p data-if="paid">PAID</p><b data-param="order.total">5</b><p data-each="rows" data-param="item">x</p><b data-param="price">9,50</b>`
+	large := &apiextensionsv1.JSON{Raw: []byte(`"` + strings.Repeat("x", 5000) + `"`)}
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Generation = 3
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTMLFrom: &platenv1alpha1.HTMLSource{}}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{
+		{Name: "price", Type: platenv1alpha1.ParameterNumber, Required: new(true), Description: "what it costs"}, {Name: "logo", Type: platenv1alpha1.ParameterImage, Default: large},
+	}
+	want := Parameters(template, func(platenv1alpha1.TemplatePage) string { return source })
+	template.Status.Parameters = Status(want)
+	if got := Known(template); len(got) != 2 {
+		t.Errorf("before Platen has seen the template: %v", got)
+	}
+	template.Status.ObservedGeneration = new(int64(3))
+	for i := range want {
+		if want[i].Name == "logo" {
+			want[i].Example = nil // it is too large
+		}
+	}
+	if diff := cmp.Diff(want, Known(template)); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+	template.Generation = 4
+	if got := Known(template); len(got) != 2 {
+		t.Errorf("after a change of the template: %v", got)
+	}
+}
+
+func TestStatusIsBounded(t *testing.T) {
+	var parameters []Parameter
+	for range 300 {
+		value := &apiextensionsv1.JSON{Raw: []byte(`"` + strings.Repeat("x", 1000) + `"`)}
+		parameters = append(parameters, Parameter{Parameter: platenv1alpha1.Parameter{Name: "x", Default: value}, Example: value})
+	}
+	parameters = append(parameters, Parameter{Parameter: platenv1alpha1.Parameter{Name: strings.Repeat("x", 254)}})
+	size, list := 0, Status(parameters)
+	for _, p := range list {
+		if p.Default != nil {
+			size += len(p.Default.Raw)
+		}
+		if p.Example != nil {
+			size += len(p.Example.Raw)
+		}
+	}
+	if len(list) != 300 || size > maxValues || size < maxValues-2*maxValue {
+		t.Errorf("%d parameters, whose values have %d bytes", len(list), size)
+	}
+}
