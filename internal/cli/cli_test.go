@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +25,50 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
+
+// The keys for k9s run commands that exist, on kinds that exist, and no two of a kind have the same key.
+func TestKeysOfK9s(t *testing.T) {
+	data, err := os.ReadFile("../../config/k9s/plugins.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Plugins map[string]struct {
+			ShortCut, Description, Command string
+			Scopes, Args                   []string
+			Confirm, Background            bool
+		}
+	}
+	if err := yaml.UnmarshalStrict(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]bool{"renderjobs": true, "rendertemplates": true, "storageconnections": true, "renderpools": true}
+	keys := map[string]string{}
+	call := regexp.MustCompile(`^kubectl platen (.*?)(; read -r _| [|] less -RK)$`)
+	for name, plugin := range file.Plugins {
+		for _, scope := range plugin.Scopes {
+			if other := keys[scope+plugin.ShortCut]; other != "" || !kinds[scope] {
+				t.Errorf("%s: scope %s, key %s: %q has it", name, scope, plugin.ShortCut, other)
+			}
+			keys[scope+plugin.ShortCut] = name
+		}
+		line := call.FindStringSubmatch(plugin.Args[1])
+		if plugin.Command != "sh" || line == nil || !slices.Equal(plugin.Args[2:], []string{"platen", "$NAME", "$NAMESPACE", "$CONTEXT"}) {
+			t.Errorf("%s: %+v", name, plugin)
+			continue
+		}
+		command, args, err := New(genericiooptions.NewTestIOStreamsDiscard()).Find(strings.Fields(line[1]))
+		if err == nil {
+			err = command.ParseFlags(args)
+		}
+		if err == nil {
+			err = command.ValidateArgs(command.Flags().Args())
+		}
+		if err != nil || !command.HasParent() {
+			t.Errorf("%s: %q: %v", name, line[1], err)
+		}
+	}
+}
 
 // Every command has a short help and an example, and its examples are valid command lines.
 func TestHelp(t *testing.T) {
