@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,10 @@ func ensureCgroups() error {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
+		// A node's pods have as many shares as it has processors, and the group is one of many processes of the machine.
+		if err := setShares(dir); err != nil {
+			return err
+		}
 		// A new group of the version 1 cpuset controller has no processor and no memory, and takes no process.
 		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 			own, err := os.ReadFile(filepath.Join(dir, name))
@@ -56,6 +61,17 @@ func ensureCgroups() error {
 			if err := os.WriteFile(filepath.Join(dir, name), parent, 0o644); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// setShares gives the group the processor time that the kubelet of a machine of its own gives to all pods: 1024 shares for each processor.
+func setShares(dir string) error {
+	for name, value := range map[string]int{"cpu.shares": 1024 * runtime.NumCPU(), "cpu.weight": min(100*runtime.NumCPU(), 10_000)} {
+		err := os.WriteFile(filepath.Join(dir, name), []byte(strconv.Itoa(value)), 0o644)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) { // another controller, or another version
+			return err
 		}
 	}
 	return nil
