@@ -35,6 +35,8 @@ const (
 	ReasonNotFound Reason = "NotFound"
 	// ReasonBucketNotFound means that the bucket does not exist.
 	ReasonBucketNotFound Reason = "BucketNotFound"
+	// ReasonEndpointBlocked means that the manager's policy does not let it reach the endpoint.
+	ReasonEndpointBlocked Reason = "EndpointBlocked"
 	// ReasonInvalidSpec means that the settings of the StorageConnection cannot work.
 	ReasonInvalidSpec Reason = "InvalidSpec"
 	// ReasonDisabled means that uploadPolicy is Disabled.
@@ -167,6 +169,10 @@ var advice = map[Reason]Advice{
 	ReasonBucketNotFound: {
 		Fault: FaultOfConnection, Checked: true, Title: "Bucket does not exist",
 		Do: "Create the bucket, or correct its name in the StorageConnection." + followUp,
+	},
+	ReasonEndpointBlocked: {
+		Fault: FaultOfConnection, Checked: true, Title: "Endpoint is blocked",
+		Do: "Name a public endpoint in the StorageConnection, or ask an administrator to allow its address with the manager's flag --storage-outbound-allow." + followUp,
 	},
 	ReasonInvalidSpec: {Fault: FaultOfConnection, Title: "Settings not valid", Do: "Correct the spec of the StorageConnection." + followUp},
 	ReasonDisabled: {

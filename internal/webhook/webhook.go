@@ -240,7 +240,7 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	resp, err := r.calls.Do(request)
 	switch {
 	case errors.Is(err, outbound.ErrRefused):
-		return outbound.ErrRefused
+		return fmt.Errorf("%w; an administrator can allow others with the shim's flag --webhook-allow", outbound.ErrRefused)
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("no answer within %s", callTimeout)
 	case err != nil:

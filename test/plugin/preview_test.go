@@ -129,6 +129,21 @@ func TestPreviewInTheCluster(t *testing.T) {
 	}
 }
 
+// wholeBrowser returns the path of a program that says that it is Chrome, as a browser with windows does.
+func wholeBrowser(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "chrome")
+	const script = `#!/bin/bash
+read -r -d '' request <&3
+printf '{"id":1,"result":{"product":"Chrome/150.0.1"}}\0' >&4
+read -r -d '' close <&3
+`
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestPreviewRefuses(t *testing.T) {
 	namespace := workspace(t)
 	good := write(t, manifests+pageMap)
@@ -149,6 +164,7 @@ func TestPreviewRefuses(t *testing.T) {
 		"two formats":       {args: []string{"-f", good, "-o", "card.png", "--format", "pdf"}, code: 2, text: "do not agree"},
 		"a missing value":   {args: []string{"-f", good, "-o", filepath.Join(t.TempDir(), "card.png")}, code: 3, text: "spec.modifications.colour is required by the template"},
 		"no such browser":   {args: []string{"-f", good, "--set", "colour=red", "--browser", "/nowhere"}, code: 1, text: "/nowhere"},
+		"a whole browser":   {args: []string{"-f", good, "--set", "colour=red", "--browser", wholeBrowser(t)}, code: 1, text: "is Chrome/150.0.1, a whole browser, which does not draw frames on request: name a headless shell of Chromium, such as that of Debian's package chromium-headless-shell"},
 		"no such template":  {args: []string{"banner"}, code: 1, text: "RenderTemplate 'banner' does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {

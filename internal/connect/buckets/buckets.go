@@ -7,17 +7,22 @@ package buckets
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/credentials"
+	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/blobstore"
 )
 
-// Openers returns the Openers of s3, gcs and azureblob. transport reaches the services; a user may name their endpoints.
+// Openers returns the Openers of s3, gcs and azureblob. transport reaches the services; a user may name their endpoints, so an error of it that
+// is outbound.ErrRefused becomes a *storage.Error with storage.ReasonEndpointBlocked.
 func Openers(transport http.RoundTripper, observer storage.Observer) map[platenv1alpha1.ProviderType]connect.Opener {
+	transport = guard{transport}
 	return map[platenv1alpha1.ProviderType]connect.Opener{
 		platenv1alpha1.ProviderS3: func(ctx context.Context, spec platenv1alpha1.StorageConnectionSpec, secret credentials.Redacted) (storage.Provider, error) {
 			return blobstore.OpenS3(ctx, blobstore.S3{
@@ -35,4 +40,19 @@ func Openers(transport http.RoundTripper, observer storage.Observer) map[platenv
 			}, transport, observer)
 		},
 	}
+}
+
+// guard says that the policy has blocked an endpoint: the error of a connection that fails is otherwise the same for every cause.
+type guard struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := g.next.RoundTrip(r)
+	if errors.Is(err, outbound.ErrRefused) {
+		return nil, &storage.Error{
+			Class: storage.Stop, Reason: storage.ReasonEndpointBlocked, Account: true, Err: err,
+			Message: fmt.Sprintf("The policy blocks the endpoint '%.200s': %s; the manager's flag --storage-outbound-allow allows others", r.URL.Host, outbound.ErrRefused),
+		}
+	}
+	return resp, err
 }

@@ -5,6 +5,8 @@ package browser
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -36,11 +38,25 @@ func (b *Browser) launch(ctx context.Context) (*chromium, error) {
 	if err != nil {
 		return nil, err
 	}
+	if product := connection.Product(); !strings.HasPrefix(product, headlessShell) {
+		closing, cancel := context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+		connection.Close(closing)
+		return nil, fmt.Errorf("%s is %s, a whole browser, which does not draw frames on request: name a headless shell of Chromium, such as that of Debian's package chromium-headless-shell",
+			b.options.ExecPath, bounded(product, maxProduct))
+	}
 	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1)}
 	c.tabs = newTabs(c.openTab, b.options.Parallel, b.options.Logger)
 	c.tabs.openAhead()
 	return c, nil
 }
+
+const (
+	// headlessShell begins the product's name of a headless shell. A whole browser that runs headless is Chrome or Chromium.
+	headlessShell = "HeadlessChrome/"
+	// maxProduct bounds what an error says of another product, in bytes.
+	maxProduct = 64
+)
 
 // launchFlags returns Chromium's flags for a pod (https://peter.sh/experiments/chromium-command-line-switches/). Chromium's own sandbox needs
 // user namespaces, which a "restricted" pod does not have; the pod is the sandbox.

@@ -59,6 +59,8 @@ type Browser struct {
 	// profile is the directory of the browser's profile.
 	profile string
 
+	product string
+
 	// writing is held while a command is written to pipe.
 	writing sync.Mutex
 	pipe    *os.File
@@ -92,11 +94,13 @@ func Start(ctx context.Context, path string, maxMessage int, flags ...string) (*
 		_ = os.RemoveAll(profile) // an empty directory among other temporary files
 		return nil, fmt.Errorf("starting %s: %w", path, err)
 	}
-	if _, err := Call(ctx, b.Session, browser.GetVersion, cdp.Empty{}); err != nil {
+	version, err := Call(ctx, b.Session, browser.GetVersion, cdp.Empty{})
+	if err != nil {
 		b.kill()
 		<-b.ended
 		return nil, fmt.Errorf("starting %s: %w%s", path, err, b.output)
 	}
+	b.product = version.Product
 	return b, nil
 }
 
@@ -168,6 +172,9 @@ func (b *Browser) Close(ctx context.Context) {
 		<-b.ended
 	}
 }
+
+// Product returns the browser's name and version, such as HeadlessChrome/150.0.7871.128.
+func (b *Browser) Product() string { return b.product }
 
 // Pid returns the id of the process that Start started: the browser, or the script that runs it.
 func (b *Browser) Pid() int { return b.command.Process.Pid }

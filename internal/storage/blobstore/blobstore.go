@@ -252,6 +252,10 @@ func statusOf(err error) int {
 // decodeError returns the *storage.Error of an error of a service. It omits the service's own text, because that may repeat what was
 // sent.
 func (b *Bucket) decodeError(err error) error {
+	// The transport knows why it did not send the request.
+	if known := (*storage.Error)(nil); errors.As(err, &known) {
+		return known
+	}
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: fmt.Errorf("%s: HTTP %d %s", b.provider, statusOf(err), codeOf(err))}
 	switch status, code := statusOf(err), gcerrors.Code(err); {
 	case isForeign(err):
