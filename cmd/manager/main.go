@@ -26,7 +26,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -145,6 +147,16 @@ func run(ctx context.Context, o options) error {
 	signer := content.NewSigner(nil, o.contentURL, o.contentURLTTL)
 	signer.SetKeys(keys.Keys().URLSigning)
 
+	eventClient, err := eventsclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("making a client of events: %w", err)
+	}
+	recorder, stopEvents, err := reconcile.NewRecorder(ctrl.Log.WithName("events"), &events.EventSinkImpl{Interface: eventClient}, scheme, "platen")
+	if err != nil {
+		return err
+	}
+	defer stopEvents()
+
 	var jobsChanged, poolsChanged reconcile.Changes
 	renderPool := pool.New(pool.Options{
 		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
@@ -169,7 +181,7 @@ func run(ctx context.Context, o options) error {
 	renderCache := o.renderCache(store, jobsChanged.Changed)
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
-		Connector: connector, Limits: o.limits, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+		Connector: connector, Limits: o.limits, Recorder: recorder, Clock: clock.RealClock{},
 		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{},
 	}
 	dispatch := server.New(server.Options{
@@ -190,13 +202,13 @@ func run(ctx context.Context, o options) error {
 		(&renderpool.Reconciler{
 			Client: podClient, Live: direct, Pool: renderPool, Changed: &poolsChanged, PodConfig: pods.config,
 			SigningKeys: func() [][]byte { return keys.Keys().PodSigning }, Defaults: o.poolDefaults(), OutboundAllow: o.poolAllow,
-			Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+			Recorder: recorder, Clock: clock.RealClock{},
 		}).SetupWithManager(mgr),
 		(&rendertemplate.Reconciler{
-			Client: mgr.GetClient(), Reader: direct, Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{},
+			Client: mgr.GetClient(), Reader: direct, Recorder: recorder, Clock: clock.RealClock{},
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
-			Client: mgr.GetClient(), Connector: connector, Recorder: mgr.GetEventRecorder("platen"),
+			Client: mgr.GetClient(), Connector: connector, Recorder: recorder,
 			Clock: clock.RealClock{}, Interval: o.verifyInterval,
 		}).SetupWithManager(mgr),
 		mgr.Add(uploads),
