@@ -203,14 +203,45 @@ func TestAdvice(t *testing.T) {
 		"TokenExpired":       "uploads the failed files again.\nkubectl platen connect dropbox storage -n marketing",
 		"MissingScope":       "Add the permission to the app",
 		"InsufficientSpace":  "Make room in the account",
-		"ConnectionNotFound": "kubectl platen connect dropbox -n marketing",
-		"PathNotAllowed":     "Choose another folder or file name.\nkubectl platen retry summer -n marketing",
+		"ConnectionNotFound": "kubectl platen connections -n marketing\nkubectl platen retry summer -n marketing",
+		"PathNotAllowed":     "uploads or renders it again:\nkubectl edit renderjob summer -n marketing",
+		"Conflict":           "kubectl platen retry summer -n marketing",
 	} {
 		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer"}}
 		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "fine", Status: platenv1alpha1.UploadSuccess}, {Name: "storage", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError}}
 		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: reason}}
 		if got := advice(job); !strings.Contains(got, want) {
 			t.Errorf("%s: %q", reason, got)
+		}
+	}
+}
+
+// Only a connection that new credentials repair is to be connected again.
+func TestAdviceForConnections(t *testing.T) {
+	for reason, want := range map[string]string{
+		"TokenExpired":      "\nNext: Connect the account again. Platen then uploads the failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
+		"InsufficientSpace": "\nNext: Make room in the account. Platen then uploads the failed files again.\n",
+		"NoWritePermission": "\nNext: Choose another folder, or ask its owner for the right to edit. Then retry the upload.\n",
+	} {
+		s := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "storage", Generation: 1}}
+		s.Spec.Provider, s.Status.ObservedGeneration = platenv1alpha1.ProviderDropbox, new(int64(1))
+		s.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason}}
+		out := &bytes.Buffer{}
+		describeConnection(out, s)
+		if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "connect dropbox") != strings.Contains(want, "connect dropbox") {
+			t.Errorf("%s: %q", reason, out)
+		}
+	}
+}
+
+// More time is at most what the manager takes by default.
+func TestAdviceForDeadlines(t *testing.T) {
+	for seconds, want := range map[int32]string{300: `-p '{"spec":{"timeoutSeconds":600}}'`, 3000: `-p '{"spec":{"timeoutSeconds":3600}}'`, 3600: "kubectl platen lint card -n marketing"} {
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer", Generation: 1}}
+		job.Spec.TemplateRef.Name, job.Spec.TimeoutSeconds, job.Status.ObservedGeneration = "card", seconds, new(int64(1))
+		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: platenv1alpha1.DeadlineExceededReason}}
+		if got := advice(job); !strings.HasSuffix(got, want) {
+			t.Errorf("%d: %q", seconds, got)
 		}
 	}
 }

@@ -61,6 +61,8 @@ type connectCommand struct {
 	port                 int
 	timeout              time.Duration
 	authorizeURL, apiURL string
+	// seen is the resourceVersion of a connection that stays as it is.
+	seen string
 }
 
 func (o *options) connectDropbox() *cobra.Command {
@@ -72,7 +74,7 @@ func (o *options) connectDropbox() *cobra.Command {
 
 Your browser shows Dropbox's own page, where you allow access. The command writes a Secret with the credentials and a
 StorageConnection that names it, and waits until Platen has reached the account. NAME of the StorageConnection defaults to dropbox.
-Connecting again replaces the account.
+Connecting again replaces the credentials, and leaves the StorageConnection as it is unless flags change it.
 
 You need your own Dropbox app. Create it once at https://www.dropbox.com/developers/apps ("Scoped access"), tick account_info.read,
 files.content.write and files.metadata.read under Permissions, and add http://localhost:53682/ to its redirect URIs. Its app key is
@@ -124,7 +126,6 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		return err
 	}
 	connection := &o.connection
-	connection.Secret = cmp.Or(connection.Secret, accounts.SecretName(connection.Name))
 	if connection.Namespace, err = o.namespace(); err != nil {
 		return err
 	}
@@ -133,6 +134,12 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		if c, err = o.cluster(); err != nil {
 			return err
 		}
+		if err := o.findExisting(ctx, c); err != nil {
+			return err
+		}
+	}
+	connection.Secret = cmp.Or(connection.Secret, accounts.SecretName(connection.Name))
+	if c != nil {
 		if err := o.check(ctx, c); err != nil {
 			return err
 		}
@@ -187,7 +194,29 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		return err
 	}
 	o.report("")
-	return o.await(ctx, c, who, saved.ResourceVersion)
+	return o.await(ctx, c, who, cmp.Or(saved.ResourceVersion, o.seen))
+}
+
+// findExisting looks for a connection of that name. Unless flags say how it shall be, it stays as it is, whichever tool manages it, and only
+// its Secret is written.
+func (o *connectCommand) findExisting(ctx context.Context, c *cluster) error {
+	connection, existing := &o.connection, &platenv1alpha1.StorageConnection{}
+	err := c.get(ctx, connection.Name, existing)
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil // a person who may not read it may still be allowed to write it
+	}
+	if err != nil {
+		return explain(err)
+	}
+	if existing.Spec.Dropbox == nil {
+		return fmt.Errorf("StorageConnection %s/%s is of provider %s: choose another NAME", c.namespace, connection.Name, existing.Spec.Provider)
+	}
+	if connection.Secret+connection.Folder+connection.UploadPolicy+connection.ConflictPolicy != "" {
+		return nil
+	}
+	connection.Exists, connection.Secret, connection.Folder = true, existing.Spec.Dropbox.CredentialsSecretRef.Name, string(existing.Spec.DefaultFolder)
+	o.seen = existing.ResourceVersion
+	return nil
 }
 
 // check asks the cluster whether it would accept the objects, and changes nothing.
@@ -235,7 +264,11 @@ func (o *connectCommand) print() error {
 }
 
 func (o *connectCommand) report(suffix string) {
-	for _, object := range []string{"secret/" + o.connection.Secret, "storageconnection.platen.dev/" + o.connection.Name} {
+	objects := []string{"secret/" + o.connection.Secret}
+	if !o.connection.Exists {
+		objects = append(objects, "storageconnection.platen.dev/"+o.connection.Name)
+	}
+	for _, object := range objects {
 		fmt.Fprintf(o.Out, "%s applied in namespace %s%s\n", object, o.connection.Namespace, suffix)
 	}
 }

@@ -58,17 +58,15 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		}
 	}
 	retry := fmt.Sprintf("kubectl platen retry %s -n %s", job.Name, job.Namespace)
-	reconnect := fmt.Sprintf("kubectl platen connect dropbox %s -n %s", failed.Name, job.Namespace)
-	if failed.Provider != platenv1alpha1.ProviderDropbox {
-		reconnect = fmt.Sprintf("kubectl platen connections %s -n %s", failed.Name, job.Namespace)
-	}
 	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
 		reason := storage.Reason(uploaded.Reason)
 		switch known := reason.Advice(string(failed.Provider)); {
 		case known.Reconnect:
-			return known.Do + "\n" + reconnect
+			return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)
 		case reason == storage.ReasonConnectionNotFound:
-			return known.Do + "\nkubectl platen connect dropbox -n " + job.Namespace + "\n" + retry
+			return known.Do + "\nkubectl platen connections -n " + job.Namespace + "\n" + retry
+		case known.Fault == storage.FaultOfFile && reason != storage.ReasonConflict:
+			return known.Do + " A change of the job's spec uploads or renders it again:\nkubectl edit renderjob " + job.Name + " -n " + job.Namespace
 		default:
 			return cmp.Or(known.Do, "Retry the upload.") + "\n" + retry
 		}
@@ -79,13 +77,28 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	case platenv1alpha1.TemplateNotFoundReason:
 		return "List the templates:\nkubectl platen templates -n " + job.Namespace
 	case platenv1alpha1.DeadlineExceededReason:
+		longer := min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
+		if longer <= job.Spec.TimeoutSeconds {
+			return "Look for what the page waits for:\nkubectl platen lint " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
+		}
 		return "Give the job more time; this renders it again:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace +
-			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, 2*job.Spec.TimeoutSeconds)
+			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer)
 	case platenv1alpha1.SuspendedReason:
 		return "Resume it:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace + ` --type merge -p '{"spec":{"suspend":false}}'`
 	default:
 		return ""
 	}
+}
+
+// defaultMaxTimeout is the longest timeout, in seconds, that the manager takes unless its flag --max-timeout says otherwise.
+const defaultMaxTimeout = 3600
+
+// reconnect returns the command that repairs a connection, or shows what is wrong with one that people do not connect to.
+func reconnect(provider, name, namespace string) string {
+	if provider == string(platenv1alpha1.ProviderDropbox) {
+		return fmt.Sprintf("kubectl platen connect dropbox %s -n %s", name, namespace)
+	}
+	return fmt.Sprintf("kubectl platen connections %s -n %s", name, namespace)
 }
 
 // describe prints everything about a job.

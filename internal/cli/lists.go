@@ -16,6 +16,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 // templates is kubectl platen templates.
@@ -168,8 +169,13 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
 			fmt.Fprintf(out, "%-15s %s\n", row[0], plain(row[1]))
 		}
 	}
-	if meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) && s.Spec.Provider == platenv1alpha1.ProviderDropbox {
-		fmt.Fprintf(out, "\nNext: Platen notices by itself when this is repaired at Dropbox. To connect the account again:\n"+
-			"  kubectl platen connect dropbox %s -n %s\n", s.Name, s.Namespace)
+	if !meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) || word == "Pending" {
+		return
+	}
+	if known := storage.Reason(word).Advice(string(s.Spec.Provider)); known.Do != "" {
+		fmt.Fprintf(out, "\nNext: %s\n", known.Do)
+		if known.Reconnect && s.Spec.Provider == platenv1alpha1.ProviderDropbox {
+			fmt.Fprintln(out, "  "+reconnect(string(s.Spec.Provider), s.Name, s.Namespace))
+		}
 	}
 }

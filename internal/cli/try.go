@@ -108,8 +108,11 @@ func (t *tryCommand) run(ctx context.Context) error {
 Next:
   kubectl platen try -n %[1]s > hello.yaml && kubectl apply -n %[1]s -f hello.yaml   # keep the template and the job
   kubectl platen render hello --set name=Ada -o out -n %[1]s   # render with your own words
-  kubectl platen connect dropbox -n %[1]s   # send every picture to your Dropbox
 `, c.namespace)
+	// Who may not list connections may still connect one.
+	if len(c.names(ctx, &platenv1alpha1.StorageConnectionList{}, false)) == 0 {
+		fmt.Fprintf(t.ErrOut, "  kubectl platen connect dropbox -n %s   # send every picture to your Dropbox\n", c.namespace)
+	}
 	if t.open {
 		if err := openFile(t.output); err != nil {
 			return fmt.Errorf("%s could not be opened: %w; open it yourself", t.output, err)

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -23,6 +24,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/chromium"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // app creates an app with its own account, and returns the app key, the account's email and the flags for a free port.
@@ -295,6 +297,48 @@ func TestConnectingAgain(t *testing.T) {
 	}
 	if string(before.Data["refreshToken"]) == string(after.Data["refreshToken"]) || !works(t, key, string(after.Data["refreshToken"])) {
 		t.Error("the Secret does not hold the new credentials")
+	}
+}
+
+// account creates a connection as kubectl does, whose Secret does not exist.
+func account(t *testing.T, namespace, name string) {
+	t.Helper()
+	c := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	c.Spec = platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderDropbox, DefaultFolder: "/Kept", UploadPolicy: platenv1alpha1.UploadOnRequest,
+		Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "mine"}},
+	}
+	if err := api.Create(t.Context(), c, client.FieldOwner("kubectl")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A connection that another tool manages gets new credentials, and stays as it is. The command is the one that the plugin recommends.
+func TestConnectingAConnectionOfAnotherTool(t *testing.T) {
+	namespace := workspace(t)
+	_, email, flags := app(t)
+	account(t, namespace, "storage")
+	hint := "kubectl platen connect dropbox storage -n " + namespace
+	suite.Eventually(t, "the connection says what to do", func() error {
+		if r := platen(t, "connections", "storage", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "SecretNotFound: ") || !strings.Contains(r.out, "Next: Connect the account again, or create the Secret.") || !strings.Contains(r.out, hint) {
+			return fmt.Errorf("%s%s", r.out, r.errOut)
+		}
+		return nil
+	})
+	terminal, _ := open(t, noBrowser, append(append(strings.Fields(hint)[2:], flags...), "--no-browser")...)
+	paste(t, terminal, email)
+	code, text := terminal.end()
+	c, secret := &platenv1alpha1.StorageConnection{}, &corev1.Secret{}
+	for name, object := range map[string]client.Object{"storage": c, "mine": secret} {
+		if err := api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+	}
+	if code != 0 || c.Generation != 1 || c.Spec.DefaultFolder != "/Kept" || c.Status.Account == nil || c.Status.Account.Email != email || !strings.Contains(text, "go to /Kept in the Dropbox of "+email) {
+		t.Errorf("exit code %d, %+v\n%s", code, c.Status, text)
+	}
+	if strings.Contains(text, "storageconnection.platen.dev/storage applied") {
+		t.Errorf("the connection was written:\n%s", text)
 	}
 }
 

@@ -92,6 +92,21 @@ func TestTry(t *testing.T) {
 	empty(t, namespace)
 }
 
+// A namespace with an account needs no other.
+func TestTryWithAnAccount(t *testing.T) {
+	namespace := workspace(t)
+	account(t, namespace, "storage")
+	base, ended := content(t, nil), make(chan error, 1)
+	go func() { ended <- finish(t.Context(), namespace, rendered(base, "picture")) }()
+	r := platen(t, "try", "-n", namespace, "--platen-namespace", installed(t), "-o", filepath.Join(t.TempDir(), "card.png"))
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if r.code != 0 || !strings.Contains(r.errOut, "Next:") || strings.Contains(r.errOut, "connect dropbox") {
+		t.Errorf("exit code %d, error %q", r.code, r.errOut)
+	}
+}
+
 // waits plays a manager that cannot get a render pod.
 func waits(reason, message string) func(*platenv1alpha1.RenderJob) {
 	return func(job *platenv1alpha1.RenderJob) {
