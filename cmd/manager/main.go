@@ -175,7 +175,7 @@ func run(ctx context.Context, o options) error {
 		Openers:     openers,
 	})
 	sweeper := sweep.New(sweep.Options{
-		Jobs: direct, Cached: mgr.GetClient(), Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
+		Jobs: direct, Cached: mgr.GetClient(), Serves: o.namespaces.Serves, Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
 	})
 
 	renderCache := o.renderCache(store, jobsChanged.Changed)
@@ -276,7 +276,8 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 		// A standby watches what the controllers do, so that it has everything when it leads.
 		Controller: config.Controller{EnableWarmup: new(true)},
 		Cache: cache.Options{
-			DefaultTransform: trim,
+			DefaultTransform:  trim,
+			DefaultNamespaces: o.namespaces.Cache(),
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Pod{}: {Label: labels.SelectorFromSet(labels.Set(renderpool.Selector))},
 			},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/internal/namespaces"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/rendercache"
@@ -24,6 +25,7 @@ import (
 // options are the manager's flags.
 type options struct {
 	namespace      string
+	namespaces     namespaces.List
 	podName        string
 	leaderElection bool
 	leaseDuration  time.Duration
@@ -94,6 +96,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	o.memoryLimit.Quantity = resource.MustParse("1Gi")
 
 	flags.StringVar(&o.namespace, "namespace", "platen-system", "namespace in which the manager runs")
+	flags.Var(&o.namespaces, "namespaces", "comma-separated namespaces that the manager serves; empty is all of them")
 	flags.StringVar(&o.podName, "pod-name", "", "name of the manager's pod, which identifies it in leader election; empty outside of a pod")
 	flags.BoolVar(&o.leaderElection, "leader-elect", true, "elect one of several managers as the leader")
 	flags.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second, "time after which another replica leads if the leader is not heard, at least 3s")

@@ -36,6 +36,7 @@ import (
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/mcp"
+	"github.com/platen-dev/platen/internal/namespaces"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -57,6 +58,8 @@ const (
 
 // options are the shim's flags.
 type options struct {
+	namespaces namespaces.List
+
 	address, probes, namespace, contentURL, publicURL string
 	tlsFolder, contentCA                              string
 	dropboxAPI, dropboxContent, dropboxAuthorize      string
@@ -72,6 +75,7 @@ func main() {
 	flag.StringVar(&o.address, "bind-address", ":8080", "address of the API")
 	flag.StringVar(&o.probes, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flag.StringVar(&o.namespace, "namespace", "platen-system", "namespace of the shim's Secret and of its records of webhooks")
+	flag.Var(&o.namespaces, "namespaces", "comma-separated namespaces that the shim serves; empty is all of them")
 	flag.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which the shim reaches the content server; users may have another, the manager's --content-url")
 	flag.StringVar(&o.tlsFolder, "tls-dir", "", "folder with tls.crt and tls.key, to serve the API and the page over TLS; empty is HTTP")
 	flag.StringVar(&o.contentCA, "content-ca-file", "", "file with the authorities, in PEM, of the content server's certificate, besides those that the image trusts")
@@ -113,7 +117,8 @@ func run(ctx context.Context, o options) error {
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			DefaultNamespaces: o.namespaces.Cache(),
 			ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {
 				Namespaces: map[string]cache.Config{o.namespace: {LabelSelector: labels.SelectorFromSet(labels.Set{webhook.Label: "true"})}},
 			}},

@@ -64,7 +64,7 @@ func writeRoles(config, chart string) error {
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		return err
 	}
-	for _, path := range []string{"rbac/role.yaml", "rbac/user_roles.yaml", "shim/rbac.yaml"} {
+	for _, path := range []string{"rbac/role.yaml", "rbac/user_roles.yaml", "shim/rbac.yaml", "namespaced/reviewer.yaml"} {
 		data, err := os.ReadFile(filepath.Join(config, path))
 		if err != nil {
 			return err

@@ -46,6 +46,8 @@ type Store interface {
 
 // Options of a Sweeper. All are required.
 type Options struct {
+	// Serves reports whether the sweeper may read the jobs of a namespace; the files of others stay. nil is all namespaces.
+	Serves func(namespace string) bool
 	// Jobs reads jobs from the API server, without a cache, and Cached from the cache, which only says what need not be asked.
 	Jobs, Cached client.Reader
 	// Store has the files.
@@ -146,6 +148,10 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 			return nil
 		}
 		ref := objects[0].Ref
+		if s.Serves != nil && !s.Serves(ref.Namespace) {
+			objects = objects[:0]
+			return nil
+		}
 		name, alive, err := names.find(ctx, ref.Namespace, types.UID(ref.JobUID))
 		if err != nil {
 			return err
