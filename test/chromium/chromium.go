@@ -124,6 +124,9 @@ func (b *Browser) Page() string {
 	return b.evaluate(`document.location + "\n" + document.body.innerText`)
 }
 
+// Value returns the value of an expression as text.
+func (b *Browser) Value(script string) string { return b.evaluate(script) }
+
 // Text waits for an element and returns its text, hidden or not.
 func (b *Browser) Text(selector string) string {
 	b.tb.Helper()

@@ -5,10 +5,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -113,5 +117,66 @@ var _ = Describe("The web page", func() {
 		b.Holds(`document.querySelectorAll("#gallery .badge.good").length === 2`)
 		Expect(w.files(ctx)).To(HaveLen(2))
 		b.Screenshots("e2e-renders")
+	})
+
+	It("shows a preview that follows what a person types, and says how fast", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		w.create(ctx, &platenv1alpha1.RenderTemplate{
+			ObjectMeta: metav1.ObjectMeta{Name: "banner"},
+			Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{
+				Name: "front", Width: 1200, Height: 630,
+				HTML: `<body style="margin:0;font:64px sans-serif;color:#fff;background:linear-gradient(135deg,#2f4b70,#98c1d9)"><h1 style="padding:80px" data-param="headline">Headline</h1>`,
+			}}},
+		})
+		b := browse(ctx)
+		b.Open(page)
+		b.Fill("#token", w.person(ctx, rbacv1.PolicyRule{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"},
+			Verbs: []string{"get", "list", "create", "patch"},
+		}))
+		b.Click(".primary")
+		b.Sees("Storage")
+		b.Open(page + "/ui/templates/banner")
+		b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+
+		// From the event of a keystroke until its picture, already decoded, is on the page.
+		b.Holds(`(() => {
+			window.times = [];
+			const field = document.querySelector('[name="p.headline"]');
+			field.focus();
+			field.addEventListener("input", () => { window.typed = performance.now(); });
+			let source = document.querySelector("#live img").src;
+			new MutationObserver(() => {
+				const now = document.querySelector("#live img")?.src;
+				if (now && now !== source) { source = now; window.times.push(performance.now() - window.typed); }
+			}).observe(document.querySelector("#live"), {childList: true, subtree: true});
+			return true;
+		})()`)
+		const letters = "the quick brown fox jumps over the dog"
+		for i, letter := range letters {
+			b.Press(string(letter))
+			b.Holds(fmt.Sprintf("window.times.length >= %d", i+1))
+		}
+		var times []float64
+		Expect(json.Unmarshal([]byte(b.Value("JSON.stringify(window.times.map(Math.round))")), &times)).To(Succeed())
+		slices.Sort(times)
+		median := times[len(times)/2]
+		AddReportEntry("keystroke to picture", fmt.Sprintf("median %.0f ms, 95 %% within %.0f ms, of %d keystrokes", median, times[len(times)*95/100], len(times)), ReportEntryVisibilityAlways)
+		Expect(median).To(BeNumerically("<", 1000))
+
+		// Whoever types faster than the renderer paints sees the last state.
+		b.Press(strings.Repeat("fast ", 8))
+		b.Holds(`window.times.length > 38`)
+		previews := &platenv1alpha1.RenderJobList{}
+		Eventually(func(g Gomega) {
+			g.Expect(c.List(ctx, previews, client.InNamespace(w.namespace))).To(Succeed())
+			g.Expect(previews.Items).To(HaveLen(1))
+			g.Expect(string(previews.Items[0].Spec.Modifications.Raw)).To(ContainSubstring("fast fast fast fast fast fast fast fast"))
+			g.Expect(previews.Items[0].Finished()).To(BeTrue())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
+		Expect(previews.Items[0].Generation).To(BeNumerically("<", len(letters)+40), "not every keystroke renders")
+		b.Holds(fmt.Sprintf("document.querySelector('#live img').src.includes(%q)", previews.Items[0].Status.Pages[0].SHA256[:12]))
+		b.Screenshots("e2e-preview")
+		Expect(w.files(ctx)).To(BeEmpty())
 	})
 })
