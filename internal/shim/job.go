@@ -119,7 +119,7 @@ func extraSizes(job *platenv1alpha1.RenderJob) (sizes ExtraSizes) {
 
 // digits returns a JSON object in which every number has the digits that the caller sent: the API server keeps 64 bits of a number.
 func digits(object []byte) []byte {
-	exact, err := values.Decode(object)
+	exact, err := values.DecodeSent(object)
 	if err != nil {
 		return object // the API server says what is wrong
 	}

@@ -241,16 +241,16 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		if m := pageKey.FindStringSubmatch(key); m != nil {
 			name = m[1]
 		}
-		p, ok := byName[name]
-		if !ok {
-			continue
+		kind := values.Type("")
+		if p, ok := byName[name]; ok {
+			kind = typeOf(p)
 		}
-		value, err := values.Read(typeOf(p), given[key])
+		value, err := values.Read(kind, given[key])
 		if refused := (*values.Error)(nil); errors.As(err, &refused) {
 			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications.%s: %s must be %s", key, reconcile.Private(refused.Given), refused.Want)
 		}
-		if given[key] = value; value == nil {
+		if given[key] = value; value == nil && kind != "" {
 			delete(given, key)
 		}
 	}

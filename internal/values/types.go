@@ -44,6 +44,7 @@ func (e *Error) Error() string { return e.Given + " must be " + e.Want }
 const (
 	wantText    = "a string or a number; put quotes around it if it is text"
 	wantNumber  = "a number, such as 12.5"
+	wantAll     = "text: it has probably lost digits on its way, as YAML and the API server keep about 17; put quotes around it"
 	wantDigits  = "a number, with no more digits than a page can hold (about 16); declare the parameter as text"
 	wantGroups  = "a number without separators between thousands: 1000 or 1.000? Write it with a decimal point and no comma"
 	wantBoolean = "true or false"
@@ -56,8 +57,11 @@ const (
 
 // Read returns the value of a parameter for a value that was given in JSON or YAML, as Decode returns it. A text is read as ReadText reads
 // it, but it is no list and no object. Read returns nil for null, and where ReadText does: the value counts as not given. A parameter
-// without a type, which no template declares, takes every value. The error is an *Error.
+// without a type, which no template declares, takes every value. A number that has probably lost digits is refused. The error is an *Error.
 func Read(t Type, given any) (any, error) {
+	if hasLostDigits(given) {
+		return nil, refuse(given, refusal(wantAll))
+	}
 	if given == nil || t == "" {
 		return given, nil
 	}

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,6 +29,24 @@ func Decode(data []byte) (map[string]any, error) {
 	}
 	for key, value := range object {
 		object[key] = exact(value)
+	}
+	return object, nil
+}
+
+// DecodeSent reads a JSON object that no API server and no YAML has read before. It is Decode, but a number that Read would take for one that
+// has lost digits becomes text, too: it has them all.
+func DecodeSent(data []byte) (map[string]any, error) {
+	object := map[string]any{}
+	if err := decode(data, &object); err != nil {
+		return nil, err
+	}
+	for key, value := range object {
+		object[key] = replace(value, func(literal json.Number) any {
+			if number, ok := shown(string(literal)); ok && !hasLostDigits(number) {
+				return number
+			}
+			return string(literal)
+		})
 	}
 	return object, nil
 }
@@ -51,22 +71,44 @@ func decode(data []byte, target any) error {
 
 // exact replaces each json.Number in a value by a float64 or a string. It changes lists and objects in place.
 func exact(value any) any {
-	switch v := value.(type) {
-	case json.Number:
-		if number, ok := shown(string(v)); ok {
+	return replace(value, func(literal json.Number) any {
+		if number, ok := shown(string(literal)); ok {
 			return number
 		}
-		return string(v)
+		return string(literal)
+	})
+}
+
+// replace replaces each json.Number in a value. It changes lists and objects in place.
+func replace(value any, number func(json.Number) any) any {
+	switch v := value.(type) {
+	case json.Number:
+		return number(v)
 	case []any:
 		for i := range v {
-			v[i] = exact(v[i])
+			v[i] = replace(v[i], number)
 		}
 	case map[string]any:
 		for key := range v {
-			v[key] = exact(v[key])
+			v[key] = replace(v[key], number)
 		}
 	}
 	return value
+}
+
+// hasLostDigits reports whether a value has a number that was probably written with more digits. YAML has whole numbers of 64 bits, and
+// the API server of 63: of a longer one, both keep 16 or 17 digits.
+func hasLostDigits(value any) bool {
+	switch v := value.(type) {
+	case float64:
+		mantissa, _, _ := strings.Cut(strconv.FormatFloat(math.Abs(v), 'e', -1, 64), "e")
+		return math.Abs(v) >= 1<<63 && len(mantissa) > 16 // with its point
+	case []any:
+		return slices.ContainsFunc(v, hasLostDigits)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), hasLostDigits)
+	}
+	return false
 }
 
 // shown returns the number that a page makes of a JSON number. ok is false if the page shows another one, or shows it with an exponent

@@ -9,6 +9,39 @@ import (
 	"testing"
 )
 
+func TestDecodeSent(t *testing.T) {
+	for literal, want := range map[string]any{
+		"1.50": 1.5, "9007199254740993": "9007199254740993", "12345678901234567890": "12345678901234567890", "12345678901234567000": "12345678901234567000",
+		"1e22": 1e22, "1.2345678901234568e+22": "1.2345678901234568e+22", "10000000000000000000": 1e19, `"1"`: "1", "[12345678901234567000]": []any{"12345678901234567000"},
+	} {
+		if got, err := DecodeSent([]byte(`{"v": ` + literal + `}`)); err != nil || !reflect.DeepEqual(got["v"], want) {
+			t.Errorf("DecodeSent(%s) = %#v, %v; want %#v", literal, got["v"], err, want)
+		}
+	}
+	if got, err := DecodeSent([]byte(`[]`)); err == nil {
+		t.Errorf("a list: %v", got)
+	}
+}
+
+// What YAML and the API server make of numbers that they cannot keep.
+func TestNumbersThatHaveLostDigitsAreRefused(t *testing.T) {
+	for literal, lost := range map[string]bool{
+		"12345678901234567000": true, "1.2345678901234568e+22": true, "-28123456789012345000": true, `["a", 12345678901234567000]`: true, `{"a": 1.2345678901234568e+22}`: true,
+		"9007199254740992": false, "8123456789012345678": false, "10000000000000000000": false, "1e300": false, "123456789012345": false, `"12345678901234567000"`: false, "null": false,
+	} {
+		for _, kind := range []Type{"", Text, Number, List, Object} {
+			value, err := DecodeValue([]byte(literal))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Read(kind, value)
+			if refused := err != nil && strings.Contains(err.Error(), "lost digits"); refused != lost {
+				t.Errorf("%s as %q: %v", literal, kind, err)
+			}
+		}
+	}
+}
+
 func TestDecode(t *testing.T) {
 	long := strings.Repeat("7", 500)
 	for literal, want := range map[string]any{

@@ -243,11 +243,11 @@ var _ = Describe("Requests", func() {
 
 	It("come back as they were sent: metadata, numbers, and what JSON cannot write otherwise", func(ctx SpecContext) {
 		a := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":25,"metadata":{"nonce":"a&b","n":9007199254740993},"response":{"mode":"async"},
-			"modifications":{"headline":12345678901234567890,"a":1e400,"b":"\u0000","c":"\ud83d\ude00","d":"2026-11-26","e":"no","f":1.50,"g":-0.0}}`)
+			"modifications":{"headline":12345678901234567890,"a":1e400,"b":"\u0000","c":"\ud83d\ude00","d":"2026-11-26","e":"no","f":1.50,"g":-0.0,"h":12345678901234567000}}`)
 		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
 		Expect(string(a.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
 		job := w.jobs(ctx)[0]
-		Expect(string(job.Spec.Modifications.Raw)).To(MatchJSON(`{"headline":"12345678901234567890","a":"1e400","b":"\u0000","c":"😀","d":"2026-11-26","e":"no","f":1.5,"g":0}`))
+		Expect(string(job.Spec.Modifications.Raw)).To(MatchJSON(`{"headline":"12345678901234567890","a":"1e400","b":"\u0000","c":"😀","d":"2026-11-26","e":"no","f":1.5,"g":0,"h":"12345678901234567000"}`))
 		list := call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs?limit=100", w.token, "")
 		Expect(string(list.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
 	})
