@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxKept bounds the pictures of dynamic URLs that a replica has in memory, and maxKeptFile each of them, in bytes.
-	maxKept     = 16 << 20
+	maxKept     = 32 << 20
 	maxKeptFile = 256 << 10
 )
 
