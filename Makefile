@@ -242,7 +242,7 @@ dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the Helm chart, the
 	@rm -rf dist
 	go run ./hack/images -check-after 0s -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
 	$(KUSTOMIZE) build config/default | \
-		go run ./hack/dist -version $(VERSION) -digests=$(IMAGE_DIGESTS) $(if $(PLUGIN_PLATFORMS),-platforms=$(PLUGIN_PLATFORMS)) dist/images/*.tar
+		go run ./hack/dist -version $(VERSION) -built "$$(git log -1 --format=%cI)" -digests=$(IMAGE_DIGESTS) $(if $(PLUGIN_PLATFORMS),-platforms=$(PLUGIN_PLATFORMS)) dist/images/*.tar
 	cp -r charts/platen dist/chart && sed -i 's#"default": "platen.dev"#"default": "$(IMAGE_PREFIX)"#' dist/chart/values.schema.json && go run ./hack/chart config dist/chart
 	go -C hack/tools/helm tool helm package $(CURDIR)/dist/chart -d $(CURDIR)/dist --version $(patsubst v%,%,$(VERSION)) --app-version $(VERSION) && rm -r dist/chart
 	@echo "==> push the images as they are: skopeo copy --preserve-digests oci-archive:dist/images/manager-$(VERSION).tar docker://$(IMAGE_PREFIX)/manager:$(VERSION)"

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command dist writes the files of a release, except the images: install.yaml, the plugin's archives with their checksums, and the
-// plugin's manifest for krew. It reads the manifests of config/default from its standard input; `make dist` runs it.
+// Command dist writes the files of a release, except the images: install.yaml, a bill of materials of each image, the plugin's archives
+// with their checksums, and the plugin's manifest for krew. It reads the manifests of config/default from its standard input; `make dist` runs it.
 package main
 
 import (
@@ -17,15 +17,17 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // options are the flags and arguments.
 type options struct {
-	dir       string   // where the files go
-	version   string   // of the plugin, with a leading v
-	platforms []string // of the plugin, such as linux/amd64
-	images    []string // archives of the images that install.yaml names
-	digests   bool     // name images by their digests too
+	dir       string    // where the files go
+	version   string    // of the plugin, with a leading v
+	platforms []string  // of the plugin, such as linux/amd64
+	images    []string  // archives of the images that install.yaml names
+	digests   bool      // name images by their digests too
+	built     time.Time // of the bills of materials
 }
 
 func main() {
@@ -45,11 +47,15 @@ const allPlatforms = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/
 var semver = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
-	o := options{}
+	o := options{built: time.Unix(0, 0)}
 	flags := flag.NewFlagSet("dist", flag.ContinueOnError)
 	flags.StringVar(&o.dir, "o", "dist", "folder for the files")
 	flags.StringVar(&o.version, "version", "v0.0.0", "version, such as v1.2.3")
 	flags.BoolVar(&o.digests, "digests", true, "name images by their digests too; a cluster that loads the archives does not know the digests")
+	flags.Func("built", "time of the release, such as that of its commit: 2026-01-02T15:04:05Z (default: the beginning of 1970)", func(text string) (err error) {
+		o.built, err = time.Parse(time.RFC3339, text)
+		return err
+	})
 	platforms := flags.String("platforms", allPlatforms, "platforms of the plugin; if some are left out, there is no manifest for krew")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -72,6 +78,15 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err := o.write("install.yaml", []byte(install)); err != nil {
 		return err
 	}
+	for _, image := range o.images {
+		name, data, err := sbom(image, o.built)
+		if err != nil {
+			return fmt.Errorf("bill of materials: %w", err)
+		}
+		if err := o.write(name, data); err != nil {
+			return err
+		}
+	}
 	archives, err := o.plugin(ctx)
 	if err != nil {
 		return err
@@ -83,7 +98,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err := o.write("checksums.txt", []byte(sums.String())); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "==> %s holds install.yaml and the plugin for %s\n", o.dir, *platforms)
+	fmt.Fprintf(out, "==> %s holds install.yaml, a bill of materials of each image (*.spdx.json), and the plugin for %s\n", o.dir, *platforms)
 	if *platforms != allPlatforms {
 		return nil
 	}
