@@ -132,6 +132,8 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 		return fmt.Errorf("reading the content store: %w", err)
 	case s.state.Phase == pool.Rendered:
 		return r.renderAgain(s, s.state.Attempts) // the manifest was written before the pool said so
+	default:
+		r.Uploader.Forget(s.key()) // what it has uploaded is of a render that the content store has lost
 	}
 	return nil
 }

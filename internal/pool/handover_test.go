@@ -452,3 +452,29 @@ func TestIdlePodsOfAnEarlierManagerMakeRoom(t *testing.T) {
 	}
 	t.Error("no idle pod makes room")
 }
+
+// A pod that was found not to exist is not deleted again and again while the API cache still shows it.
+func TestDepartedPodInAStaleCache(t *testing.T) {
+	w := newWorld(t)
+	w.Listen()
+	w.now = w.now.Add(time.Minute)
+	w.Configure("ns", Settings{Hash: "new"})
+	deletions := 0
+	for range 10 {
+		w.ObservePods("ns", []PodView{{Name: "old", UID: "old", Hash: "old"}})
+		for _, d := range w.Decide("ns").Delete {
+			deletions++
+			w.Gone("ns", d.UID)
+		}
+		w.now = w.now.Add(10 * time.Millisecond)
+	}
+	if deletions != 1 {
+		t.Errorf("the pod was deleted %d times", deletions)
+	}
+	w.ObservePods("ns", nil)
+	w.Configure("ns", Settings{})
+	w.Expire()
+	if n := w.Len(); n != 0 {
+		t.Errorf("%d entries are remembered", n)
+	}
+}

@@ -41,6 +41,8 @@ type namespace struct {
 	// pods by UID, and list, the same in the order in which this process learned of them.
 	pods map[types.UID]*pod
 	list []*pod
+	// departed has pods that do not exist any more although the API cache still showed them.
+	departed map[types.UID]bool
 	// observed is true once ObservePods has shown the pods of the namespace.
 	observed bool
 	// launching has the launches that Decide returned, by pod name, with their times.
@@ -87,7 +89,7 @@ func (p *Pool) namespace(name string) *namespace {
 	ns := p.namespaces[name]
 	if ns == nil {
 		ns = &namespace{
-			name: name, settings: p.options.Defaults, held: map[*job]bool{}, pods: map[types.UID]*pod{}, launching: map[string]time.Time{},
+			name: name, settings: p.options.Defaults, held: map[*job]bool{}, pods: map[types.UID]*pod{}, departed: map[types.UID]bool{}, launching: map[string]time.Time{},
 			launcher: launcher{batch: firstLaunches}, reason: ReasonQueued,
 			ready: heapOf[*job]{less: before, index: func(j *job) *int { return &j.readyAt }},
 		}
@@ -114,7 +116,7 @@ func before(a, b *job) bool {
 }
 
 func (ns *namespace) isEmpty() bool {
-	return !ns.configured && ns.isVacant() && ns.launcher.failure == nil
+	return !ns.configured && ns.isVacant() && ns.launcher.failure == nil && len(ns.departed) == 0
 }
 
 // isVacant reports whether the namespace has neither waiting jobs nor pods.

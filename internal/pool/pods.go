@@ -6,6 +6,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -113,6 +114,9 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 	present := make(map[types.UID]bool, len(views))
 	for _, v := range views {
 		present[v.UID] = true
+		if ns.departed[v.UID] {
+			continue
+		}
 		entry := ns.pods[v.UID]
 		if entry == nil {
 			if v.Ended || v.Deleting {
@@ -140,6 +144,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 			p.removePod(ns, entry, true)
 		}
 	}
+	maps.DeleteFunc(ns.departed, func(uid types.UID, _ bool) bool { return !present[uid] })
 	p.hold(ns, now)
 	p.settle(ns)
 }
@@ -181,6 +186,9 @@ func (p *Pool) mayBeUnseen(ns *namespace, now time.Time) bool {
 func (p *Pool) Gone(name string, uid types.UID) {
 	defer p.lock()()
 	if ns := p.namespaces[name]; ns != nil && ns.pods[uid] != nil {
+		if ns.pods[uid].seen {
+			ns.departed[uid] = true // the cache lags: it may show the pod again
+		}
 		p.removePod(ns, ns.pods[uid], true)
 		p.settle(ns)
 	}

@@ -120,6 +120,7 @@ func TestNoPodLastsForEver(t *testing.T) {
 				t.Errorf("left: %+v", s)
 			}
 			w.Forget(key("a"))
+			w.ObservePods("ns", nil) // the API cache shows the deletions
 			w.Expire()
 			if len(w.namespaces) != 0 || len(w.byUID) != 0 || w.notices.queue.len() != 0 || w.delayed.len() != 0 {
 				t.Errorf("memory is left: %d namespaces, %d jobs, %d notices, %d delays", len(w.namespaces), len(w.byUID), w.notices.queue.len(), w.delayed.len())

@@ -20,11 +20,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
+// killTimeout is how long the kernel may take; less than a silent pod is waited for.
+const killTimeout = 12 * time.Second
+
 // margin is what is left of a container's limit: less than its first process has.
 const margin = 4 << 20
 
-// hog takes memory in a cgroup, as much as it is told, and holds it. The kernel kills all others in the cgroup first.
-const hog = `echo -1000 >/proc/self/oom_score_adj && echo $$ >"$1/cgroup.procs" && { head -c "$2" /dev/zero; exec sleep 60; } | tail -n 1`
+// hog takes memory in a cgroup, as much as it is told, and holds it. The kernel prefers to kill the others: the kubelet has raised their
+// oom_score_adj.
+const hog = `echo $$ >"$1/cgroup.procs" && { head -c "$2" /dev/zero; exec sleep 60; } | tail -n 1`
 
 // UseUpMemory takes the memory of the pod's first container, up to its limit, and returns once the kernel has killed the container's processes for it.
 // The processes are stopped before, so that none reports what becomes of the others.
@@ -46,6 +50,7 @@ func UseUpMemory(ctx context.Context, pod *corev1.Pod) (err error) {
 		return err
 	}
 	taking := exec.CommandContext(ctx, "sh", "-c", hog, "sh", cgroup, strconv.FormatInt(limit-margin, 10))
+	taking.Stderr = os.Stderr
 	taking.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := taking.Start(); err != nil {
 		return fmt.Errorf("taking memory: %w", err)
@@ -54,10 +59,14 @@ func UseUpMemory(ctx context.Context, pod *corev1.Pod) (err error) {
 		err = errors.Join(err, syscall.Kill(-taking.Process.Pid, syscall.SIGKILL))
 		_ = taking.Wait() // it was killed
 	}()
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, killTimeout, true, func(context.Context) (bool, error) {
 		left, err := processes(id)
 		return !slices.ContainsFunc(left, func(pid int) bool { return slices.Contains(victims, pid) }), err
 	})
+	if err != nil {
+		return fmt.Errorf("the kernel has not killed the processes of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	return nil
 }
 
 // memoryCgroup returns the folder of the cgroup that bounds the memory of a process.
