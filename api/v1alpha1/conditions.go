@@ -100,3 +100,7 @@ const PreviewLabel = "platen.dev/preview"
 // RetryUploadsAnnotation on a RenderJob asks Platen to retry its failed uploads, from the content store and without rendering. Each new
 // value asks once; status.lastHandledRetryUploads is the last value that was handled.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"
+
+// VerifyAnnotation on a StorageConnection asks Platen to verify it now. Each new value asks once; status.lastHandledVerify is the last value
+// that was handled.
+const VerifyAnnotation = "platen.dev/verify"

@@ -277,6 +277,12 @@ type StorageConnectionStatus struct {
 	// lastUploadRetryTime is when that was done last.
 	// +optional
 	LastUploadRetryTime *metav1.Time `json:"lastUploadRetryTime,omitempty"`
+
+	// lastHandledVerify is the last value of the annotation platen.dev/verify that was handled, shortened to 256 bytes.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	LastHandledVerify string `json:"lastHandledVerify,omitempty"`
 }
 
 // StorageConnection is an account of a storage service that receives the renders of a namespace.

@@ -35,7 +35,7 @@ const (
 	verifyTimeout = 30 * time.Second
 	// staleDelay is how soon to read a connection again whose newest version the cache does not show yet.
 	staleDelay = 200 * time.Millisecond
-	// askedDelay is the least time between two verifications for the sake of uploads.
+	// askedDelay is the least time between two verifications that uploads or people ask for.
 	askedDelay = 2 * time.Second
 	// busyDelay is how soon to try again what had to wait for others.
 	busyDelay = 2 * time.Second
@@ -89,6 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	now := r.Clock.Now()
 	_, asked := r.asked.Load(req.NamespacedName)
+	asked = asked || isAsked(connection)
 	s := &scope{connection: connection, now: now}
 	due := dueTime(connection)
 	wait, err := r.look(ctx, s, due, asked)

@@ -25,6 +25,20 @@ const (
 	maxDisplayName = 256
 )
 
+// maxHandled is the bound that the API sets for lastHandledVerify.
+const maxHandled = 256
+
+// handled is the status.lastHandledVerify of a connection that has just been verified.
+func handled(c *platenv1alpha1.StorageConnection) string {
+	return reconcile.Truncate(c.Annotations[platenv1alpha1.VerifyAnnotation], maxHandled)
+}
+
+// isAsked tells whether somebody has asked for a verification with the annotation.
+func isAsked(c *platenv1alpha1.StorageConnection) bool {
+	asked := handled(c)
+	return asked != "" && asked != c.Status.LastHandledVerify
+}
+
 // setStatus computes the whole status from the scope and the outcome, except nextVerificationTime. It is pure.
 func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome error) {
 	status := &connection.Status
@@ -42,6 +56,7 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 		message = "connected as " + cmp.Or(status.Account.Email, status.Account.DisplayName, status.Account.ID)
 	}
 	status.CredentialsVersion = s.credentialsVersion
+	status.LastHandledVerify = handled(connection)
 	if outcome == nil {
 		status.DefaultFolder = string(connection.Spec.DefaultFolder)
 		if s.uploadsRetried || !connection.Ready() {

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -164,6 +165,21 @@ var _ = Describe("A StorageConnection", func() {
 		sim.ExpireTokens()
 		fail(ctx, storage.ReasonTokenExpired, 100)
 		expectReady(ctx, metav1.ConditionFalse, string(storage.ReasonTokenExpired))
+	})
+
+	It("is verified when somebody asks, once for each value", func(ctx SpecContext) {
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+		sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
+		sim.ExpireTokens()
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"platen.dev/verify":"now"}}}`))
+		Expect(api.Patch(ctx, connection, patch)).To(Succeed())
+		expectReady(ctx, metav1.ConditionFalse, string(storage.ReasonTokenExpired))
+		Eventually(func() (string, error) {
+			err := api.Get(ctx, client.ObjectKeyFromObject(connection), connection)
+			return connection.Status.LastHandledVerify, err
+		}).Should(Equal("now"))
 	})
 
 	It("counts as Ready once more when the fault of an upload is gone already", func(ctx SpecContext) {

@@ -45,7 +45,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&platenv1alpha1.StorageConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&platenv1alpha1.StorageConnection{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
+			UpdateFunc: func(e event.UpdateEvent) bool {
+				const name = platenv1alpha1.VerifyAnnotation
+				return e.ObjectNew.GetAnnotations()[name] != e.ObjectOld.GetAnnotations()[name]
+			},
+		}))).
 		Watches(&platenv1alpha1.RenderJob{}, handler.EnqueueRequestsFromMapFunc(r.connectionsOfJob), builder.WithPredicates(predicate.Funcs{
 			UpdateFunc:  func(e event.UpdateEvent) bool { return uploadsChanged(e.ObjectOld, e.ObjectNew) },
 			DeleteFunc:  func(event.DeleteEvent) bool { return false },

@@ -5,6 +5,7 @@ package ui
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -148,8 +150,8 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor, 
 func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words) error {
 	view := viewConnection(c)
 	view.Notice = notice
-	if notice != nil {
-		view.Verified = s.Clock.Now() // the status follows with the next verification
+	if notice != nil && notice.Tone == good {
+		view.Verified = s.Clock.Now() // the status follows
 	}
 	if notice != nil && notice.Tone == bad {
 		// The account's answer is newer than the status.
@@ -177,5 +179,23 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *pla
 	case notice == nil:
 		return err
 	}
+	if err := s.askToVerify(r.Context(), v, c); err != nil {
+		return err
+	}
 	return s.showConnection(w, r, v, c, notice)
+}
+
+// askToVerify lets the status follow a test, so that the page says the same later. Whoever may not change the connection sees the test all
+// the same.
+func (s *Server) askToVerify(ctx context.Context, v *visitor, c *platenv1alpha1.StorageConnection) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]string{platenv1alpha1.VerifyAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
+	}})
+	if err != nil {
+		return err
+	}
+	if err := v.Patch(ctx, c, client.RawPatch(types.MergePatchType, patch)); !apierrors.IsForbidden(err) {
+		return err
+	}
+	return nil
 }

@@ -140,6 +140,19 @@ func TestLastChecked(t *testing.T) {
 	b.Click("#test-dropbox")
 	b.Sees("It works.", "just now")
 	b.Holds(`!document.body.innerText.includes("3 hours ago")`)
+	// The page says so later, too.
+	suite.Eventually(t, "the status follows", func() error {
+		if last := w.connection(t).Status.LastVerifiedTime; time.Since(last.Time) > time.Hour {
+			return fmt.Errorf("it was verified at %s", last)
+		}
+		return nil
+	})
+	b.open("/ui/storage")
+	b.Sees("Last checked", "just now")
+	w.endAccess(t)
+	b.Click("#test-dropbox")
+	b.Sees("Access has ended", "Last worked")
+	b.Screenshots("last-worked")
 }
 
 // Whoever has opened a workspace without rights in it finds the way back on every page, and whoever may only read when they try to write.
