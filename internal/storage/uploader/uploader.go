@@ -237,9 +237,18 @@ func (u *Uploader) Ensure(up Upload) {
 }
 
 // add adds an item for each new file of a destination. A file whose content has changed, because its page was rendered again, replaces the
-// older one. The lock must be held.
+// older one, and one that the complete render does not have goes. The lock must be held.
 func (u *Uploader) add(d *destination, doubtful bool) {
 	now := time.Now()
+	if d.upload.Complete {
+		d.items = slices.DeleteFunc(d.items, func(it *item) bool {
+			gone := !slices.ContainsFunc(d.Files, func(f storage.File) bool { return f.ID == it.file.ID })
+			if gone {
+				u.abandon(it)
+			}
+			return gone
+		})
+	}
 	for _, f := range d.Files {
 		at := slices.IndexFunc(d.items, func(it *item) bool { return it.file.ID == f.ID })
 		if at >= 0 && d.items[at].file.ContentHash == f.ContentHash && d.items[at].file.Path == f.Path {

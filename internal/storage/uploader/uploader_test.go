@@ -513,6 +513,26 @@ func TestPageThatIsRenderedAgainIsStagedAgain(t *testing.T) {
 	})
 }
 
+// The template may have fewer pages by the time of the attempt that succeeds.
+func TestPageThatIsNotRenderedAgainIsNotUploaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, changed := start(t, 4)
+		s := fakeStager{&fakeProvider{limits: storage.Limits{Files: 9, Bytes: 10}}}
+		up := plan("film", s, "/1", "/2")
+		up.Complete = false
+		u.Ensure(up)
+		time.Sleep(2 * aheadAge)
+		synctest.Wait()
+		again := plan("film", s, "/1")
+		u.Ensure(again)
+		<-changed
+		expectCalls(t, s.fakeProvider, "stage /1 /2", "upload /1*")
+		if r := result(t, u, again); !r.Done || r.Err != nil || len(r.Files) != 1 {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
 func TestLargeFileDoesNotHoldUpTheAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 4)
