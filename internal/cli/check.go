@@ -371,15 +371,13 @@ func (k *checkCommand) podsProblem(ctx context.Context, c *cluster) string {
 		return ""
 	}
 	for i := range pods.Items {
+		// A pod that has not reached the manager for long ends: its log still says why.
+		log, err := set.CoreV1().Pods(c.namespace).GetLogs(pods.Items[i].Name, &corev1.PodLogOptions{LimitBytes: new(int64(maxLogTail)), TailLines: new(int64(20))}).DoRaw(ctx)
+		if problem := networkProblem(string(log)); err == nil && problem != "" {
+			return fmt.Sprintf("render pod %s %s", pods.Items[i].Name, problem)
+		}
 		if problem := podProblem(&pods.Items[i]); problem != "" {
 			return fmt.Sprintf("render pod %s does not run: %s", pods.Items[i].Name, problem)
-		}
-		log, err := set.CoreV1().Pods(c.namespace).GetLogs(pods.Items[i].Name, &corev1.PodLogOptions{LimitBytes: new(int64(maxLogTail)), TailLines: new(int64(20))}).DoRaw(ctx)
-		if err != nil {
-			continue
-		}
-		if problem := networkProblem(string(log)); problem != "" {
-			return fmt.Sprintf("render pod %s %s", pods.Items[i].Name, problem)
 		}
 	}
 	return ""
