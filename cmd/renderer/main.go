@@ -69,7 +69,8 @@ func run(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := outbound.NewProxy(policy.Without(networks), log)
+	policy = policy.Without(networks)
+	proxy, err := outbound.NewProxy(policy, log)
 	if err != nil {
 		return err
 	}
@@ -77,6 +78,13 @@ func run(log *slog.Logger) error {
 	b, err := browser.New(browser.Options{
 		ExecPath: launcher, Proxy: proxy.Address(), MaxPixels: *maxPixels, MaxRenders: *renders,
 		MaxMemory: *memory / 100 * browserShare, Logger: log,
+		Blocked: func(target string) string {
+			if !policy.Blocks(target) {
+				return ""
+			}
+			return outbound.ErrRefused.Error() +
+				"; an administrator can allow others with the manager's flag --renderer-outbound-allow, or for a RenderPool's spec.egress with --pool-outbound-allow"
+		},
 	})
 	if err != nil {
 		return err

@@ -256,6 +256,9 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(p.ErrOut, "Warning: %s\n", plain(w.Title))
+		if w.Details != "" {
+			fmt.Fprintf(p.ErrOut, "  %s\n", plain(w.Details))
+		}
 	}
 	// If another attempt cannot help, the template is at fault.
 	invalid, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)

@@ -16,7 +16,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,6 +139,38 @@ func (p Policy) permits(target netip.AddrPort) bool {
 	}
 	return longest(private, ip) < 0 && ssrf.New().SafeAddrPort(netip.AddrPortFrom(ip, target.Port())) == nil
 }
+
+// Blocks reports whether the policy refuses a URL of HTTP, as far as the URL itself tells: its address or port, or a name that only a private
+// network knows. It resolves no name, so that the answer tells nothing of one.
+func (p Policy) Blocks(target string) bool {
+	u, err := url.Parse(target)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return false
+	}
+	port := uint64(httpPort)
+	if u.Scheme == "https" {
+		port = httpsPort
+	}
+	if text := u.Port(); text != "" {
+		if port, err = strconv.ParseUint(text, 10, 16); err != nil {
+			return false
+		}
+	}
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return !p.permits(netip.AddrPortFrom(ip, uint16(port)))
+	}
+	if len(p.Allowed) > 0 {
+		return false // the name may be of an address that is allowed
+	}
+	private := !strings.Contains(host, ".") || slices.ContainsFunc([]string{".svc", ".local", ".internal"}, func(end string) bool { return strings.HasSuffix(host, end) })
+	return private || port != httpPort && port != httpsPort
+}
+
+const httpPort, httpsPort = 80, 443
 
 // longest returns the length of the longest prefix that contains ip, or -1.
 func longest(prefixes []netip.Prefix, ip netip.Addr) int {

@@ -413,3 +413,30 @@ func TestNameThatResolvesToAPrivateAddressIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestBlocksTellsFromTheURLAlone(t *testing.T) {
+	cluster := Policy{Allowed: Prefixes{netip.MustParsePrefix("10.0.0.0/8")}}
+	for target, want := range map[string][2]bool{ // without and with a private network that is allowed
+		"http://10.1.2.3/a.png":                   {true, false},
+		"https://10.1.2.3:8443/a.png":             {true, false},
+		"http://192.168.1.1/a.png":                {true, true},
+		"http://[fd00::1]/a.png":                  {true, true},
+		"http://127.0.0.1:9000/a.png":             {true, true},
+		"http://localhost/a.png":                  {true, true},
+		"http://169.254.169.254/latest":           {true, true},
+		"http://minio/a.png":                      {true, false},
+		"http://minio.storage.svc/a.png":          {true, false},
+		"http://minio.storage.svc.cluster.local.": {true, false},
+		"https://files.example.com:8443/a.png":    {true, false},
+		"https://files.example.com/a.png":         {false, false},
+		"http://8.8.8.8/a.png":                    {false, false},
+		"http://8.8.8.8:8080/a.png":               {true, true},
+		"data:image/png;base64,AA":                {false, false},
+		"logo.png":                                {false, false},
+		"http://%zz/":                             {false, false},
+	} {
+		if got := [2]bool{Policy{}.Blocks(target), cluster.Blocks(target)}; got != want {
+			t.Errorf("%s: %v, want %v", target, got, want)
+		}
+	}
+}

@@ -8,6 +8,6 @@ import "github.com/platen-dev/platen/internal/render/browser"
 // ErrNoBrowser means that the machine has no browser that can render. The cluster may still have one.
 var ErrNoBrowser = browser.ErrNoBrowser
 
-func openBrowser(r Request, proxy string) (painter, error) {
-	return browser.New(browser.Options{ExecPath: r.Chromium, Proxy: proxy, MaxPixels: r.Limits.MaxPixels, Logger: r.Log})
+func openBrowser(r Request, proxy string, blocked func(target string) string) (painter, error) {
+	return browser.New(browser.Options{ExecPath: r.Chromium, Proxy: proxy, MaxPixels: r.Limits.MaxPixels, Blocked: blocked, Logger: r.Log})
 }

@@ -11,4 +11,4 @@ import "errors"
 var ErrNoBrowser = errors.New("only Linux can render with its own browser")
 
 // openBrowser fails: the renderer needs Linux to measure and limit the memory of its processes.
-func openBrowser(Request, string) (painter, error) { return nil, ErrNoBrowser }
+func openBrowser(Request, string, func(string) string) (painter, error) { return nil, ErrNoBrowser }

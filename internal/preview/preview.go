@@ -79,11 +79,17 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 	if err != nil {
 		return work, opened{}, err
 	}
-	proxy, err := outbound.NewProxy(outbound.Policy{Allowed: r.OutboundAllow}, r.Log)
+	policy := outbound.Policy{Allowed: r.OutboundAllow}
+	proxy, err := outbound.NewProxy(policy, r.Log)
 	if err != nil {
 		return work, opened{}, err
 	}
-	b, err := openBrowser(r, proxy.Address())
+	b, err := openBrowser(r, proxy.Address(), func(target string) string {
+		if !policy.Blocks(target) {
+			return ""
+		}
+		return outbound.ErrRefused.Error() + "; --outbound-allow allows others"
+	})
 	if err != nil {
 		proxy.Close()
 		return work, opened{}, err

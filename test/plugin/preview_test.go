@@ -88,6 +88,16 @@ func TestPreviewOnThisMachine(t *testing.T) {
 	red(t, again)
 }
 
+// A picture at a private address is blocked by the policy, and the warning says which flag allows it.
+func TestPreviewSaysWhatThePolicyBlocks(t *testing.T) {
+	private := strings.Replace(pageMap, page, `<img src='http://127.0.0.1:9/logo.png'>`, 1)
+	r := platen(t, "preview", "-f", write(t, manifests+private), "--set", "colour=red", "-o", filepath.Join(t.TempDir(), "card.png"))
+	const want = "Warning: Could not load http://127.0.0.1:9/logo.png\n  only public addresses may be reached, on ports 80 and 443; --outbound-allow allows others\n"
+	if r.code != 0 || !strings.Contains(r.errOut, want) {
+		t.Errorf("exit code %d, %s", r.code, r.errOut)
+	}
+}
+
 // A preview in the cluster leaves nothing behind there.
 func TestPreviewInTheCluster(t *testing.T) {
 	namespace, folder := workspace(t), t.TempDir()

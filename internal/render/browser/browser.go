@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/platen-dev/platen/internal/render"
@@ -39,6 +40,8 @@ type Options struct {
 	Parallel int
 	// Proxy is the host:port that all requests of pages go through; see package outbound. Default: none, a direct connection.
 	Proxy string
+	// Blocked returns why a page cannot load from a URL, for the warning that names it; "" if nothing is known. Default: none.
+	Blocked func(target string) string
 	// Logger gets problems that belong to no render. Default: none.
 	Logger *slog.Logger
 	// Flags are further flags for Chromium, for tests and benchmarks. Default: none.
@@ -131,7 +134,20 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	if err != nil {
 		return nil, explain(ctx, c, err)
 	}
+	if b.options.Blocked != nil {
+		explainLoads(warnings, b.options.Blocked)
+	}
 	return warnings, nil
+}
+
+// explainLoads adds to the warnings of what could not be loaded why that is blocked.
+func explainLoads(warnings []render.Warning, blocked func(target string) string) {
+	for i := range warnings {
+		target, load := strings.CutPrefix(warnings[i].Title, "Could not load ")
+		if why := blocked(target); load && why != "" {
+			warnings[i].Details = bounded(why, maxDetails)
+		}
+	}
 }
 
 func (b *Browser) validate(task render.Task) error {
