@@ -11,8 +11,8 @@ import (
 
 const (
 	// maxKept bounds the pictures of dynamic URLs that a replica has in memory, and maxKeptFile each of them, in bytes.
-	maxKept     = 32 << 20
-	maxKeptFile = 256 << 10
+	maxKept     = 80 << 20
+	maxKeptFile = 1 << 20
 )
 
 // keptFile is a file in memory.
