@@ -248,8 +248,10 @@ var _ = Describe("Requests", func() {
 		Expect(string(a.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
 		job := w.jobs(ctx)[0]
 		Expect(string(job.Spec.Modifications.Raw)).To(MatchJSON(`{"headline":"12345678901234567890","a":"1e400","b":"\u0000","c":"😀","d":"2026-11-26","e":"no","f":1.5,"g":0,"h":"12345678901234567000"}`))
-		list := call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs?limit=100", w.token, "")
-		Expect(string(list.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
+		list := func() string {
+			return string(call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs?limit=100&status=succeeded", w.token, "").body)
+		}
+		Eventually(list).WithTimeout(timeout).Should(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
 	})
 })
 
