@@ -17,9 +17,11 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	cdpruntime "github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // Browser is one tab in a new Chromium without cookies or storage. A method that waits fails the test after waitTimeout.
@@ -157,22 +159,35 @@ func (b *Browser) Click(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Fill waits for a field and replaces its content with text, as if typed.
+// Fill waits for a field and replaces its content with text, as a paste does.
 func (b *Browser) Fill(selector, text string) {
 	b.tb.Helper()
 	field := chromedp.CSS(selector)
 	b.do(chromedp.WaitVisible(field), chromedp.Focus(field))
-	b.Holds(`document.activeElement.select() === undefined`) // the typed text replaces the selected text
-	b.do(chromedp.SendKeys(field, text))
+	b.Holds(`document.activeElement.select() === undefined`) // the text replaces the selected text
+	if text == "" {
+		b.Press(kb.Delete)
+	}
+	b.insert(text)
 	b.Holds(fmt.Sprintf("document.querySelector(%q).value === %s", selector, quote(text)))
 }
 
-// Type waits until a field has the focus, types text at its end, and waits until the field has it.
+// Type waits until a field has the focus, pastes text at its end, and waits until the field has it.
 func (b *Browser) Type(selector, text string) {
 	b.tb.Helper()
 	b.Holds(fmt.Sprintf("document.hasFocus() && document.activeElement.matches(%q)", selector))
-	b.Press(text)
+	b.insert(text)
 	b.Holds(fmt.Sprintf("document.querySelector(%q).value.endsWith(%s)", selector, quote(text)))
+}
+
+// insert pastes text into the element that has the focus. Keys would be several messages for each letter, and a token has a thousand.
+func (b *Browser) insert(text string) {
+	b.tb.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, waitTimeout)
+	defer cancel()
+	if err := call(ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+		b.tb.Fatal(err)
+	}
 }
 
 // quote returns a text as a literal of JavaScript.
