@@ -498,6 +498,33 @@ func TestListsAndCompletion(t *testing.T) {
 	}
 }
 
+// The command that templates recommends works word for word, whatever the template takes.
+func TestTheRecommendedRenderWorks(t *testing.T) {
+	namespace := studio(t)
+	kinds := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "kinds"}}
+	for _, kind := range []platenv1alpha1.ParameterType{
+		platenv1alpha1.ParameterText, platenv1alpha1.ParameterNumber, platenv1alpha1.ParameterBoolean, platenv1alpha1.ParameterList,
+		platenv1alpha1.ParameterImage, platenv1alpha1.ParameterDate, platenv1alpha1.ParameterColor,
+	} {
+		kinds.Spec.Parameters = append(kinds.Spec.Parameters, platenv1alpha1.Parameter{Name: string(kind), Type: kind, Required: new(true)})
+	}
+	kinds.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 120, Height: 63, HTML: `<p data-param="name">It's "me" & $HOME</p>`}}
+	if err := api.Create(t.Context(), kinds); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"banner", "kinds"} {
+		shown := platen(t, "templates", name, "-n", namespace)
+		_, line, found := strings.Cut(shown.out, "Render it: kubectl platen ")
+		if !found {
+			t.Fatalf("no command in\n%s%s", shown.out, shown.errOut)
+		}
+		r := program(t, "sh", "-c", `exec "$0" `+strings.TrimSpace(line)+` --dry-run=server --kubeconfig "$1"`, binary, kubeconfig)
+		if r.code != 0 || !strings.Contains(r.out, "created (server dry run) in namespace "+namespace) {
+			t.Errorf("%s: exit code %d, %s%s", line, r.code, r.out, r.errOut)
+		}
+	}
+}
+
 func checkOutput(t *testing.T, args []string, r result, want []string) {
 	t.Helper()
 	for _, text := range want {
