@@ -44,8 +44,16 @@ type apiServer struct {
 	calls map[string]int
 	// refused are the times at which admission refused a pod, by namespace.
 	refused map[string][]time.Time
-	// writes are the statuses that managers wrote, by job.
-	writes map[types.UID][]statusWrite
+	// writes are the statuses that managers wrote, by job, and poolWrites by RenderPool.
+	writes     map[types.UID][]statusWrite
+	poolWrites map[types.UID][]poolWrite
+}
+
+// poolWrite is a status of a RenderPool that a manager wrote.
+type poolWrite struct {
+	at      time.Time
+	process string
+	pool    *platenv1alpha1.RenderPool
 }
 
 // kind holds the objects of one kind.
@@ -76,7 +84,7 @@ type statusWrite struct {
 var validators = sync.OnceValues(func() (map[string]*testenv.Validator, error) {
 	made := map[string]*testenv.Validator{}
 	for kind, resource := range map[string]string{
-		"RenderJob": "renderjobs", "RenderTemplate": "rendertemplates", "StorageConnection": "storageconnections",
+		"RenderJob": "renderjobs", "RenderTemplate": "rendertemplates", "StorageConnection": "storageconnections", "RenderPool": "renderpools",
 	} {
 		v, err := testenv.NewValidator(resource)
 		if err != nil {
@@ -90,7 +98,7 @@ var validators = sync.OnceValues(func() (map[string]*testenv.Validator, error) {
 func newAPIServer(w *world, validators map[string]*testenv.Validator) *apiServer {
 	return &apiServer{
 		w: w, validators: validators, kinds: map[string]*kind{}, calls: map[string]int{},
-		refused: map[string][]time.Time{}, writes: map[types.UID][]statusWrite{},
+		refused: map[string][]time.Time{}, writes: map[types.UID][]statusWrite{}, poolWrites: map[types.UID][]poolWrite{},
 	}
 }
 
@@ -344,6 +352,13 @@ func (s *apiServer) wrote(p *process, job *platenv1alpha1.RenderJob) {
 	s.writes[job.UID] = append(s.writes[job.UID], statusWrite{time.Now(), p.String(), job.DeepCopy()})
 }
 
+// wrotePool records the status of a RenderPool that a process wrote.
+func (s *apiServer) wrotePool(p *process, pool *platenv1alpha1.RenderPool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poolWrites[pool.UID] = append(s.poolWrites[pool.UID], poolWrite{time.Now(), p.String(), pool.DeepCopy()})
+}
+
 // specOf returns the spec of an object of Platen, empty for any other.
 func specOf(o client.Object) string {
 	var spec any
@@ -353,6 +368,8 @@ func specOf(o client.Object) string {
 	case *platenv1alpha1.RenderTemplate:
 		spec = o.Spec
 	case *platenv1alpha1.StorageConnection:
+		spec = o.Spec
+	case *platenv1alpha1.RenderPool:
 		spec = o.Spec
 	default:
 		return ""

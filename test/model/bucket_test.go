@@ -164,7 +164,7 @@ func (w *writer) Close() error {
 			return errExists
 		}
 		b.objects[w.key] = object{bytes.Clone(w.Bytes()), time.Now()}
-		if strings.HasSuffix(w.key, "/manifest.json") {
+		if strings.HasPrefix(w.key, "jobs/") && strings.HasSuffix(w.key, "/manifest.json") {
 			b.manifests[w.key] = append(b.manifests[w.key], w.String())
 		}
 		return nil
@@ -242,8 +242,27 @@ func (*mount) As(any) bool { return false }
 func (*mount) ErrorAs(err error, target any) bool { return errors.As(err, target) }
 
 // Copy implements driver.Bucket.
-func (*mount) Copy(context.Context, string, string, *driver.CopyOptions) error {
-	return errors.ErrUnsupported
+func (m *mount) Copy(ctx context.Context, to, from string, _ *driver.CopyOptions) error {
+	w := m.p.w
+	what := "copy " + w.alias(from) + " to " + w.alias(to)
+	return w.effect(ctx, m.p, what, func() error {
+		switch {
+		case w.bucket.isFull():
+			return &fs.PathError{Op: "copy", Path: to, Err: syscall.ENOSPC}
+		case w.happens(w.plan.storeError, "store error of "+what):
+			return errors.New("input/output error")
+		}
+		return nil
+	}, func() error {
+		o, err := w.bucket.object(from)
+		if err != nil {
+			return err
+		}
+		w.bucket.mu.Lock()
+		defer w.bucket.mu.Unlock()
+		w.bucket.objects[to] = object{o.data, time.Now()}
+		return nil
+	})
 }
 
 // SignedURL implements driver.Bucket.

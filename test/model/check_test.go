@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -44,9 +46,12 @@ func (w *world) check(load workload) {
 			w.checkAttempts(job)
 			w.checkFiles(job)
 			w.checkStored(job)
-			w.checkWrites(job)
+			w.checkWrites(job, load)
+			w.checkCounts(job)
+			w.checkHandOvers(job, load)
 		}
 	}
+	w.checkPools()
 	w.checkManifests()
 	w.checkRequests(load)
 }
@@ -65,7 +70,7 @@ func (w *world) checkAttempts(job *platenv1alpha1.RenderJob) {
 	limit := int(*job.Spec.BackoffLimit) + 1
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
-	case len(job.Status.Pages) > 0 && attempts < 1:
+	case len(job.Status.Pages) > 0 && attempts < 1 && job.Status.Cache != platenv1alpha1.CacheHit:
 		w.violate("attempts are at least 1", "%s", client.ObjectKeyFromObject(job))
 	case attempts > limit:
 		w.violate("attempts are bounded", "%s: %d of %d", client.ObjectKeyFromObject(job), attempts, limit)
@@ -73,6 +78,58 @@ func (w *world) checkAttempts(job *platenv1alpha1.RenderJob) {
 		w.violate("only faults count as attempts", "%s: %d attempts, ends %v", client.ObjectKeyFromObject(job), attempts, ends)
 	case ready.Reason == "BackoffLimitExceeded" && faults < limit:
 		w.violate("only faults count as attempts", "%s failed: %s; ends %v", client.ObjectKeyFromObject(job), ready.Message, ends)
+	}
+}
+
+// checkCounts checks that status counts the pages that the job was rendered with, whatever its template has become since.
+func (w *world) checkCounts(job *platenv1alpha1.RenderJob) {
+	pages, total, rendered := len(job.Status.Pages), int(ptr.Deref(job.Status.TotalPages, 0)), int(ptr.Deref(job.Status.RenderedPages, 0))
+	if pages > 0 && (total != pages || rendered != pages) {
+		w.violate("status counts the pages that it has", "%s: %d pages, of %d in all, %d rendered", client.ObjectKeyFromObject(job), pages, total, rendered)
+	}
+}
+
+// checkHandOvers checks that no render of which status told is lost because of a hand-over: the pod keeps its task, and what it has rendered is
+// taken.
+func (w *world) checkHandOvers(job *platenv1alpha1.RenderJob, load workload) {
+	others := w.plan
+	others.faultsUntil, others.kill, others.loseAnswer, others.handOvers = 0, 0, 0, 0
+	if load.edits > 0 || !reflect.DeepEqual(others, plan{}) {
+		return
+	}
+	w.api.mu.Lock()
+	writes := slices.Clone(w.api.writes[job.UID])
+	w.api.mu.Unlock()
+	w.node.mu.Lock()
+	ends := slices.Clone(w.node.ends[job.Name])
+	w.node.mu.Unlock()
+	failed := meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	for i, e := range ends {
+		said := slices.ContainsFunc(writes, func(write statusWrite) bool {
+			return write.at.Before(e.at) && meta.FindStatusCondition(write.job.Status.Conditions, platenv1alpha1.ReadyCondition).Reason == platenv1alpha1.RenderingReason
+		})
+		if said && (e.how == endedGone || e.how == endedWell && (failed || i < len(ends)-1)) {
+			w.violate("a hand-over keeps every render that status tells of", "%s: %v, %v", client.ObjectKeyFromObject(job), ends, describe(writes, w.begin))
+		}
+	}
+}
+
+// checkPools checks that a process does not write the status of a RenderPool again at once for the sake of its counts.
+func (w *world) checkPools() {
+	w.api.mu.Lock()
+	defer w.api.mu.Unlock()
+	for _, writes := range w.api.poolWrites {
+		for i := range writes[:max(len(writes)-1, 0)] {
+			a, b := writes[i], writes[i+1]
+			same := slices.EqualFunc(a.pool.Status.Conditions, b.pool.Status.Conditions, func(x, y metav1.Condition) bool {
+				return x.Type == y.Type && x.Status == y.Status && x.Reason == y.Reason && x.Message == y.Message && x.ObservedGeneration == y.ObservedGeneration
+			})
+			if same && a.process == b.process && b.at.Sub(a.at) < 4*time.Second {
+				w.mu.Lock()
+				w.broken = append(w.broken, fmt.Sprintf("counts are written seldom: RenderPool %s: %s, then %s after %s", b.pool.Namespace, a.process, b.process, b.at.Sub(a.at)))
+				w.mu.Unlock()
+			}
+		}
 	}
 }
 
@@ -134,7 +191,7 @@ func (w *world) versions(job *platenv1alpha1.RenderJob) int {
 }
 
 // checkWrites checks that each write of a status says something new, that none takes back what an earlier one said, and their number.
-func (w *world) checkWrites(job *platenv1alpha1.RenderJob) {
+func (w *world) checkWrites(job *platenv1alpha1.RenderJob, load workload) {
 	key := client.ObjectKeyFromObject(job)
 	w.api.mu.Lock()
 	writes := slices.Clone(w.api.writes[job.UID])
@@ -157,14 +214,14 @@ func (w *world) checkWrites(job *platenv1alpha1.RenderJob) {
 			ptr.Deref(write.job.Status.Attempts, 0) != ptr.Deref(before.job.Status.Attempts, 0) || before.job.Finished() ||
 			w.plan.wipe > 0 && rendered(before) && !rendered(write) ||
 			slices.ContainsFunc(ends, func(e end) bool { return e.at.After(before.at) && !e.at.After(write.at) && e.how != endedWell })
-		if cause {
+		if cause || i > 0 && load.followed(before.job) || (load.templates || load.pools) && w.turned(job.Namespace, before.at, write.at) {
 			causes++
 		}
-		if cause || w.turned(job.Namespace, before.at, write.at) {
+		if cause || load.followed(before.job) || w.turned(job.Namespace, before.at, write.at) {
 			said = nil
 		}
 		switch {
-		case i > 1 && !cause && !caused && reason(i) == reason(i-2) && reason(i) != reason(i-1) && write.at.Sub(before.at) < 5*time.Second &&
+		case i > 1 && !cause && !caused && !load.templates && !load.cached && reason(i) == reason(i-2) && reason(i) != reason(i-1) && write.at.Sub(before.at) < 5*time.Second &&
 			reason(i-1) != platenv1alpha1.RetryingReason && w.plan.wipe == 0:
 			w.violate("status does not flap", "%s: %v", key, describe(writes, w.begin))
 			return
@@ -180,6 +237,12 @@ func (w *world) checkWrites(job *platenv1alpha1.RenderJob) {
 	if limit := 3 * causes; len(writes) > limit {
 		w.violate("writes are bounded", "%s: %d writes for %d causes: %v", key, len(writes), causes, describe(writes, w.begin))
 	}
+}
+
+// followed reports whether a job waited for another one's render of the same, which may end in any way.
+func (l workload) followed(job *platenv1alpha1.RenderJob) bool {
+	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	return l.cached && ready != nil && ready.Reason == platenv1alpha1.QueuedReason
 }
 
 // turned reports whether what the pods of a namespace wait for has become something else between two moments.
@@ -242,12 +305,21 @@ func (w *world) checkRequests(load workload) {
 			}
 		}
 	}
-	total := 0
-	for _, n := range w.api.calls {
-		total += n
+	total, looks := 0, 0
+	for what, n := range w.api.calls {
+		if what != "get Secret" {
+			total += n
+		} else {
+			looks += n
+		}
 	}
 	if limit := 100 + 60*load.jobs; total > limit {
 		w.violate("requests are bounded", "%d for %d jobs: %v", total, load.jobs, w.api.calls)
+	}
+	// While somebody may be at work on a connection, its Secret is looked at every two seconds.
+	connections := load.namespaces * load.connections
+	if limit := 100 + 60*load.jobs + connections*int(w.elapsed()/(1900*time.Millisecond)); looks > limit {
+		w.violate("looks at Secrets are bounded", "%d for %d connections: %v", looks, connections, w.api.calls)
 	}
 }
 
@@ -265,7 +337,7 @@ func (w *world) checkEmpty() {
 		w.violate("no pod stays", "%s", w.alias(o.GetName()))
 	}
 	w.bucket.mu.Lock()
-	keys := slices.Sorted(maps.Keys(w.bucket.objects))
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(w.bucket.objects)), func(key string) bool { return strings.HasPrefix(key, "cache/") })
 	w.bucket.mu.Unlock()
 	if len(keys) > 0 {
 		w.violate("no file of a deleted job stays", "%v", keys)

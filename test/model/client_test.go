@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -165,8 +166,14 @@ type statusClient struct{ *apiClient }
 func (c statusClient) Patch(ctx context.Context, o client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
 	return c.write(ctx, "patch status of", o, func() error {
 		err := c.p.w.api.patchStatus(o, patch)
-		if job, ok := o.(*platenv1alpha1.RenderJob); ok && err == nil {
-			c.p.w.api.wrote(c.p, job)
+		if err != nil {
+			return err
+		}
+		switch o := o.(type) {
+		case *platenv1alpha1.RenderJob:
+			c.p.w.api.wrote(c.p, o)
+		case *platenv1alpha1.RenderPool:
+			c.p.w.api.wrotePool(c.p, o)
 		}
 		return err
 	})
@@ -226,8 +233,13 @@ func (c *apiClient) GroupVersionKindFor(o runtime.Object) (schema.GroupVersionKi
 // IsObjectNamespaced implements client.Client.
 func (*apiClient) IsObjectNamespaced(runtime.Object) (bool, error) { return true, nil }
 
-// into copies an object into another of its type.
+// into copies an object into another of its type, or its metadata.
 func into(from, to client.Object) error {
+	if partial, ok := to.(*metav1.PartialObjectMetadata); ok {
+		partial.Name, partial.Namespace, partial.UID = from.GetName(), from.GetNamespace(), from.GetUID()
+		partial.ResourceVersion, partial.Labels = from.GetResourceVersion(), from.GetLabels()
+		return nil
+	}
 	source, target := reflect.ValueOf(clone(from)), reflect.ValueOf(to)
 	if source.Type() != target.Type() {
 		return fmt.Errorf("a %T is not a %T", from, to)

@@ -24,6 +24,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/renderjob"
 	"github.com/platen-dev/platen/controllers/renderpool"
+	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
@@ -31,6 +32,7 @@ import (
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/rendercache"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/sweep"
@@ -124,6 +126,13 @@ func (w *world) start() (*process, error) {
 		},
 	})
 	mgr := &controllers{p: p, client: cached}
+	var renders *rendercache.Cache
+	if w.cached {
+		renders = rendercache.New(rendercache.Options{
+			Store: store, Renderer: "renderer", MaxAge: time.Hour, MaxBytes: 1 << 20, Interval: sweepInterval, Now: time.Now, Wake: jobsChanged.Changed,
+			Observer: noMetrics{}, Log: logr.Discard(),
+		})
+	}
 	sweeper := sweep.New(sweep.Options{
 		Jobs: live, Cached: cached, Store: store, Interval: sweepInterval, Grace: sweepGrace, Now: time.Now, Log: logr.Discard(),
 	})
@@ -131,16 +140,17 @@ func (w *world) start() (*process, error) {
 		Client: cached, Reader: live, Pool: p.pool, Arrivals: p.pool, Store: store,
 		Signer: content.NewSigner([]byte("0123456789abcdef0123456789abcdef"), "https://content.test", time.Hour), Uploader: p.uploads,
 		Connector: connector, Limits: task.DefaultLimits, Recorder: recorder{p}, Clock: clock.RealClock{},
-		Sweeper: sweeper,
+		Sweeper: sweeper, Cache: renders,
 	}
 	p.dispatch = server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: live, Audience: podspec.Audience, Now: time.Now},
-		Pool:     p.pool, Tasks: jobs, Store: store, Now: time.Now, Log: logr.Discard(), PlanKeys: signingKeys,
+		Pool:     p.pool, Tasks: jobs, Store: store, Cache: renders, Now: time.Now, Log: logr.Discard(), PlanKeys: signingKeys,
 	}).Handler()
 	err = errors.Join(
 		jobs.SetupWithManager(mgr, &jobsChanged),
 		(&renderpool.Reconciler{
 			Client: cached, Live: live, Pool: p.pool, Changed: &poolsChanged, Recorder: recorder{p}, Clock: clock.RealClock{},
+			Defaults:    pool.Settings{Max: w.maxPods, IdleTimeout: idleTimeout},
 			PodConfig:   func() podspec.Config { return podspec.Config{Image: "renderer"} },
 			SigningKeys: signingKeys,
 		}).SetupWithManager(mgr),
@@ -153,6 +163,14 @@ func (w *world) start() (*process, error) {
 			return nil
 		})),
 	)
+	if w.cached {
+		err = errors.Join(err, mgr.Add(renders))
+	}
+	if w.verified {
+		err = errors.Join(err, (&storageconnection.Reconciler{
+			Client: cached, Connector: connector, Recorder: recorder{p}, Clock: clock.RealClock{}, Interval: verifyInterval,
+		}).SetupWithManager(mgr))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -226,3 +244,7 @@ func (noMetrics) QueueChanged(int)              {}
 // Used and Refused implement content.Observer.
 func (noMetrics) Used(int64)     {}
 func (noMetrics) Refused(string) {}
+
+// Looked and Cached implement rendercache.Observer.
+func (noMetrics) Looked(bool)  {}
+func (noMetrics) Cached(int64) {}

@@ -35,6 +35,8 @@ const (
 	idleTimeout = 30 * time.Second
 	// sweepInterval and sweepGrace of the content store.
 	sweepInterval, sweepGrace = time.Minute, 3 * time.Minute
+	// verifyInterval of storage connections.
+	verifyInterval = 5 * time.Minute
 	// patience is how long after the last fault every job must have ended.
 	patience = 10 * time.Minute
 )
@@ -44,9 +46,11 @@ type result struct {
 	jobs, effects int
 	// writes of status, the most for one job, and requests to the API server.
 	writes, mostWrites, requests int
-	plan                         plan
-	broken                       []string
-	trace                        []string
+	// changes are the requests that change an object, of any kind.
+	changes int
+	plan    plan
+	broken  []string
+	trace   []string
 	// events is the number of watch events of each kind, and final the state of each job and file at the end.
 	events map[string]int
 	final  map[string]string
@@ -65,14 +69,26 @@ type workload struct {
 	within time.Duration
 	// edits is the probability that a job is changed, canceled, suspended or deleted.
 	edits float64
+	// templates and pools are true if the templates and the RenderPools of the namespaces change during the run, cached if jobs get what others
+	// have rendered, and verified if the controller of StorageConnections runs.
+	templates, pools, cached, verified bool
 }
+
+// firstWhole is the first seed whose workload may have all of it: what the seeds before it do stays as it was.
+const firstWhole = 30000
 
 func randomWorkload(seed uint64) workload {
 	r := randv2.New(randv2.NewPCG(seed, 2))
-	return workload{
+	load := workload{
 		namespaces: 1 + r.IntN(2), jobs: 2 + r.IntN(7), pages: 1 + r.IntN(3), connections: r.IntN(3), maxPods: 1 + r.IntN(3),
 		within: time.Duration(r.IntN(20)) * time.Second, edits: []float64{0, 0, 0, 0.5}[r.IntN(4)],
 	}
+	if seed >= firstWhole {
+		for _, may := range []*bool{&load.templates, &load.pools, &load.cached, &load.verified} {
+			*may = r.IntN(3) == 0
+		}
+	}
+	return load
 }
 
 // simulate runs a workload under a plan in a bubble of virtual time, and returns which invariants it breaks.
@@ -89,7 +105,8 @@ func simulate(t *testing.T, seed uint64, load workload, p plan) (r result) {
 	rand.Seed(int64(seed)) //nolint:staticcheck // the jitter of package wait draws from the global source
 	synctest.Test(t, func(*testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
-		w := &world{seed: seed, plan: p, begin: time.Now(), scheme: scheme, seen: map[string]int{}, maxPods: load.maxPods, take: make(chan string, 1)}
+		w := &world{seed: seed, plan: p, begin: time.Now(), scheme: scheme, seen: map[string]int{}, maxPods: load.maxPods, take: make(chan string, 1),
+			cached: load.cached, verified: load.verified}
 		w.api = newAPIServer(w, v)
 		w.node = &node{w: w, ctx: ctx, pods: map[types.UID]*pod{}, ends: map[string][]end{}, renders: map[string]int{}, names: map[string]string{}}
 		w.bucket = &bucket{w: w, objects: map[string]object{}, manifests: map[string][]string{}}
@@ -114,10 +131,17 @@ func (w *world) run(ctx context.Context, load workload, r *result) {
 	users.Go(func() { w.keepLeader(ctx) })
 	users.Go(func() { w.use(ctx, load) })
 	users.Go(func() { w.disturb(ctx) })
-	users.Go(func() { w.verify(ctx) })
+	if !load.verified {
+		users.Go(func() { w.verify(ctx) })
+	}
+	changed := make(chan struct{})
+	users.Go(func() {
+		defer close(changed)
+		w.change(ctx, load)
+	})
 	defer users.Wait()
 	defer stop()
-	w.untilFinished(ctx, load)
+	w.untilFinished(ctx, load, changed)
 	w.check(load)
 	r.final, r.events, r.outcomes = w.final(load), w.events(), map[string]string{}
 	for i := range load.jobs {
@@ -134,22 +158,22 @@ func (w *world) run(ctx context.Context, load workload, r *result) {
 func (w *world) prepare(load workload) {
 	for n := range load.namespaces {
 		namespace := fmt.Sprintf("ns-%d", n)
-		template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "banner"}}
-		for i := range load.pages {
-			template.Spec.Pages = append(template.Spec.Pages, platenv1alpha1.TemplatePage{
-				Name: fmt.Sprintf("page-%d", i+1), Width: 100, Height: 100, HTML: "<h1>Hello</h1>",
-			})
-		}
-		w.must(w.api.create(template))
+		w.must(w.api.create(&platenv1alpha1.RenderTemplate{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "banner"}, Spec: platenv1alpha1.RenderTemplateSpec{Pages: pages(load.pages)},
+		}))
 		for i := range load.connections {
 			name := fmt.Sprintf("dropbox-%d", i)
 			w.must(w.api.create(&corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true"}},
 				Data:       map[string][]byte{"appKey": []byte(namespace + "." + name), "refreshToken": []byte("token")},
 			}))
+			status := connectionStatus(1)
+			if load.verified {
+				status = platenv1alpha1.StorageConnectionStatus{}
+			}
 			w.must(w.api.create(&platenv1alpha1.StorageConnection{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-				Status:     connectionStatus(1),
+				Status:     status,
 				Spec: platenv1alpha1.StorageConnectionSpec{
 					Provider: platenv1alpha1.ProviderDropbox,
 					Dropbox:  &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: name}},
@@ -157,6 +181,14 @@ func (w *world) prepare(load workload) {
 			}))
 		}
 	}
+}
+
+// pages returns pages of a template.
+func pages(n int) (list []platenv1alpha1.TemplatePage) {
+	for i := range n {
+		list = append(list, platenv1alpha1.TemplatePage{Name: fmt.Sprintf("page-%d", i+1), Width: 100, Height: 100, HTML: "<h1>Hello</h1>"})
+	}
+	return list
 }
 
 func (w *world) must(err error) {
@@ -233,6 +265,111 @@ func (w *world) edit(ctx context.Context, key types.NamespacedName) {
 			w.trace("%s: deleted", key)
 			_ = w.api.remove("RenderJob", key, "")
 			return
+		}
+	}
+}
+
+// change changes what the jobs of the namespaces depend on, as the workload says. In the end, each template can be rendered.
+func (w *world) change(ctx context.Context, load workload) {
+	var changes sync.WaitGroup
+	defer changes.Wait()
+	for n := range load.namespaces {
+		namespace := fmt.Sprintf("ns-%d", n)
+		if load.templates {
+			changes.Go(func() { w.changeTemplate(ctx, namespace, load.pages) })
+		}
+		if load.pools {
+			changes.Go(func() { w.changePool(ctx, namespace) })
+		}
+	}
+}
+
+func (w *world) changeTemplate(ctx context.Context, namespace string, usual int) {
+	key := types.NamespacedName{Namespace: namespace, Name: "banner"}
+	update := func(change func(*platenv1alpha1.RenderTemplateSpec)) {
+		w.turn(namespace)
+		w.must(w.api.update("RenderTemplate", key, func(o client.Object) {
+			if t, ok := o.(*platenv1alpha1.RenderTemplate); ok {
+				change(&t.Spec)
+			}
+		}))
+	}
+	wait := func() bool { return sleep(ctx, w.between("change of "+namespace, 0, 15*time.Second)) == nil }
+	for i := range 1 + w.random("changes of "+namespace).IntN(5) {
+		if !wait() {
+			return
+		}
+		switch r := w.random("change of the template of " + namespace); r.IntN(4) {
+		case 0:
+			w.trace("%s: other words in the template", key)
+			update(func(s *platenv1alpha1.RenderTemplateSpec) { s.Pages[0].HTML = fmt.Sprintf("<h1>Hello %d</h1>", i) })
+		case 1:
+			n := 1 + r.IntN(usual+1)
+			w.trace("%s: %d pages in the template", key, n)
+			update(func(s *platenv1alpha1.RenderTemplateSpec) { s.Pages = pages(n) })
+		case 2:
+			w.trace("%s: the template asks for more", key)
+			update(func(s *platenv1alpha1.RenderTemplateSpec) {
+				s.Parameters = []platenv1alpha1.Parameter{{Name: "price", Required: new(true)}}
+			})
+			stopped := !wait()
+			w.trace("%s: the template asks for nothing", key)
+			update(func(s *platenv1alpha1.RenderTemplateSpec) { s.Parameters = nil })
+			if stopped {
+				return
+			}
+		default:
+			w.trace("%s: the template is deleted", key)
+			last := w.api.get("RenderTemplate", key)
+			w.turn(namespace)
+			w.must(w.api.remove("RenderTemplate", key, ""))
+			stopped := !wait()
+			w.trace("%s: the template is there again", key)
+			w.turn(namespace)
+			last.SetResourceVersion("")
+			w.must(w.api.create(last))
+			if stopped {
+				return
+			}
+		}
+	}
+}
+
+func (w *world) changePool(ctx context.Context, namespace string) {
+	key := types.NamespacedName{Namespace: namespace, Name: platenv1alpha1.RenderPoolName}
+	for range 1 + w.random("changes of the pool of "+namespace).IntN(4) {
+		if sleep(ctx, w.between("change of the pool of "+namespace, 0, 20*time.Second)) != nil {
+			return
+		}
+		r := w.random("RenderPool of " + namespace)
+		spec := platenv1alpha1.RenderPoolSpec{Max: int32(1 + r.IntN(4)), Weight: int32(1 + r.IntN(3)), IdleTimeoutSeconds: int32(5 + r.IntN(60))}
+		if r.IntN(2) == 0 {
+			spec.MinReady = new(int32(r.IntN(int(spec.Max) + 1)))
+		}
+		if r.IntN(3) == 0 {
+			spec.Isolation = platenv1alpha1.IsolationPod
+		}
+		if r.IntN(3) == 0 {
+			spec.RendersPerPod = int32(1 + r.IntN(3))
+		}
+		if r.IntN(3) == 0 {
+			spec.PodTemplate.Labels = map[string]string{"team": fmt.Sprint(r.IntN(3))}
+		}
+		w.turn(namespace)
+		switch exists := w.api.get("RenderPool", key) != nil; {
+		case !exists:
+			w.trace("%s: a RenderPool: %+v", key, spec)
+			w.must(w.api.create(&platenv1alpha1.RenderPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: key.Name}, Spec: spec}))
+		case r.IntN(4) == 0:
+			w.trace("%s: the RenderPool is deleted", key)
+			w.must(w.api.remove("RenderPool", key, ""))
+		default:
+			w.trace("%s: another RenderPool: %+v", key, spec)
+			w.must(w.api.update("RenderPool", key, func(o client.Object) {
+				if p, ok := o.(*platenv1alpha1.RenderPool); ok {
+					p.Spec = spec
+				}
+			}))
 		}
 	}
 }
@@ -349,7 +486,11 @@ func (w *world) leading() *process {
 }
 
 // untilFinished waits until every job has ended, or until patience is over.
-func (w *world) untilFinished(ctx context.Context, load workload) {
+func (w *world) untilFinished(ctx context.Context, load workload, changed <-chan struct{}) {
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	}
 	for time.Since(w.begin) < w.plan.faultsUntil+patience {
 		if sleep(ctx, time.Second) != nil {
 			return
@@ -387,8 +528,11 @@ func (w *world) count(r *result) {
 		r.writes += len(writes)
 		r.mostWrites = max(r.mostWrites, len(writes))
 	}
-	for _, n := range w.api.calls {
+	for what, n := range w.api.calls {
 		r.requests += n
+		if verb, kind, _ := strings.Cut(what, " "); (verb == "create" || verb == "delete" || verb == "patch") && kind != "TokenReview" && kind != "Event" {
+			r.changes += n
+		}
 	}
 }
 
@@ -442,6 +586,9 @@ func (w *world) job(key types.NamespacedName) *platenv1alpha1.RenderJob {
 func (w *world) cleanUp(ctx context.Context) {
 	for _, o := range w.api.list("RenderJob") {
 		w.must(w.api.remove("RenderJob", client.ObjectKeyFromObject(o), ""))
+	}
+	for _, o := range w.api.list("RenderPool") {
+		w.must(w.api.remove("RenderPool", client.ObjectKeyFromObject(o), ""))
 	}
 	_ = sleep(ctx, sweepGrace+3*sweepInterval)
 	w.checkEmpty()

@@ -27,6 +27,8 @@ type world struct {
 	begin time.Time
 	// maxPods of a namespace.
 	maxPods int
+	// cached is true if jobs get what others have rendered, and verified, if the controller of StorageConnections runs.
+	cached, verified bool
 
 	scheme  *runtime.Scheme
 	api     *apiServer
