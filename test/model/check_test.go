@@ -116,6 +116,9 @@ func (w *world) checkHandOvers(job *platenv1alpha1.RenderJob, load workload) {
 
 // checkPools checks that a process does not write the status of a RenderPool again at once for the sake of its counts.
 func (w *world) checkPools() {
+	if w.plan.throttle > 0 || w.plan.loseAnswer > 0 || w.plan.mode == loseAnswer {
+		return // a process does not know when what it writes is there
+	}
 	w.api.mu.Lock()
 	defer w.api.mu.Unlock()
 	for _, writes := range w.api.poolWrites {
