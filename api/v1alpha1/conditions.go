@@ -58,6 +58,10 @@ const (
 	TemplateNotFoundReason = "TemplateNotFound"
 	// SourceNotFoundReason means that a ConfigMap or its key is missing; the job waits for it.
 	SourceNotFoundReason = "SourceNotFound"
+	// FontSetNotFoundReason means that the template's spec.fontSetRefs name a FontSet that does not exist; the job waits for it.
+	FontSetNotFoundReason = "FontSetNotFound"
+	// InvalidFontReason means that a file of a FontSet is no font that pages can use.
+	InvalidFontReason = "InvalidFont"
 	// InvalidSpecReason means that the job's spec does not fit its template.
 	InvalidSpecReason = "InvalidSpec"
 	// InvalidModificationsReason means that a modification does not fit the template's parameters.
@@ -70,12 +74,16 @@ const (
 	BackoffLimitExceededReason = "BackoffLimitExceeded"
 )
 
-// Reasons of a RenderTemplate's Ready condition, besides SourceNotFound.
+// Reasons of the Ready condition of a RenderTemplate and of a FontSet, besides SourceNotFound, FontSetNotFound and InvalidFont.
 const (
-	// ValidReason means that nothing is wrong with the template.
+	// ValidReason means that nothing is wrong with the object.
 	ValidReason = "Valid"
-	// ValidWithWarningsReason means that jobs can render the template and that status.warnings lists what is seldom meant.
+	// ValidWithWarningsReason means that jobs can use the object and that status.warnings lists what is seldom meant.
 	ValidWithWarningsReason = "ValidWithWarnings"
+)
+
+// Reasons of a RenderTemplate's Ready condition alone.
+const (
 	// InvalidParametersReason means that a parameter has a default that its type does not take: every job without a value for it fails.
 	InvalidParametersReason = "InvalidParameters"
 	// TemplateIDTakenReason means that another template of the namespace has the same spec.templateID: REST clients meet one of them.

@@ -27,6 +27,7 @@ var (
 
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
+		&FontSet{}, &FontSetList{},
 		&RenderJob{}, &RenderJobList{},
 		&RenderPool{}, &RenderPoolList{},
 		&RenderTemplate{}, &RenderTemplateList{},

@@ -4,6 +4,8 @@
 package v1alpha1
 
 import (
+	"slices"
+
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -139,6 +141,15 @@ type DynamicURLs struct {
 	RendersPerHour int32 `json:"rendersPerHour,omitempty"`
 }
 
+// FontSetReference names a FontSet in the same namespace.
+type FontSetReference struct {
+	// name of the FontSet.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
 // RenderTemplateSpec says what is rendered.
 type RenderTemplateSpec struct {
 	// templateID is the number by which REST clients name this template. It must be unique in the namespace.
@@ -164,6 +175,14 @@ type RenderTemplateSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=100
 	Parameters []Parameter `json:"parameters,omitempty"`
+
+	// fontSetRefs name the FontSets whose fonts the pages can use by the names of their families. A font of a later set wins over one of an
+	// earlier set with the same family, style and weight, and a page's own @font-face over both.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	FontSetRefs []FontSetReference `json:"fontSetRefs,omitempty"`
 
 	// dynamicURLs says whether people without a token get the template's pictures by signed URLs.
 	// +optional
@@ -303,6 +322,11 @@ type RenderTemplate struct {
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status RenderTemplateStatus `json:"status,omitempty,omitzero"`
+}
+
+// NamesFontSet reports whether spec.fontSetRefs name a FontSet.
+func (t *RenderTemplate) NamesFontSet(name string) bool {
+	return slices.ContainsFunc(t.Spec.FontSetRefs, func(ref FontSetReference) bool { return ref.Name == name })
 }
 
 // RenderTemplateList is a list of RenderTemplates.

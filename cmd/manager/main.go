@@ -44,6 +44,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/controllers/fontset"
 	"github.com/platen-dev/platen/controllers/renderjob"
 	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/controllers/rendertemplate"
@@ -55,6 +56,7 @@ import (
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/dispatch/server"
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
@@ -179,8 +181,9 @@ func run(ctx context.Context, o options) error {
 	})
 
 	renderCache := o.renderCache(store, jobsChanged.Changed)
+	library := fonts.New(direct)
 	renderJobs := &renderjob.Reconciler{
-		Client: mgr.GetClient(), Reader: direct, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
+		Client: mgr.GetClient(), Reader: direct, Fonts: library, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: recorder, Clock: clock.RealClock{},
 		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{},
 	}
@@ -203,6 +206,9 @@ func run(ctx context.Context, o options) error {
 			Client: podClient, Live: direct, Pool: renderPool, Changed: &poolsChanged, PodConfig: pods.config,
 			SigningKeys: func() [][]byte { return keys.Keys().PodSigning }, Defaults: o.poolDefaults(), OutboundAllow: o.poolAllow,
 			Recorder: recorder, Clock: clock.RealClock{},
+		}).SetupWithManager(mgr),
+		(&fontset.Reconciler{
+			Client: mgr.GetClient(), Fonts: library, Recorder: recorder, Clock: clock.RealClock{},
 		}).SetupWithManager(mgr),
 		(&rendertemplate.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Recorder: recorder, Clock: clock.RealClock{},

@@ -20,6 +20,7 @@ import (
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/rendercache"
@@ -30,6 +31,7 @@ import (
 // +kubebuilder:rbac:groups=platen.dev,resources=renderjobs,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=platen.dev,resources=renderjobs/status,verbs=get;patch
 // +kubebuilder:rbac:groups=platen.dev,resources=rendertemplates,verbs=get;list;watch
+// +kubebuilder:rbac:groups=platen.dev,resources=fontsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=platen.dev,resources=storageconnections,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -40,6 +42,8 @@ type Reconciler struct {
 	Client client.Client
 	// Reader reads ConfigMaps, which are not cached.
 	Reader client.Reader
+	// Fonts finds the fonts of FontSets.
+	Fonts *fonts.Library
 	// Limits bound what a job may ask for.
 	Limits task.Limits
 	// Pool renders.

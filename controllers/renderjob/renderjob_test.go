@@ -5,6 +5,7 @@ package renderjob_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -19,6 +20,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/task"
@@ -63,6 +65,43 @@ var _ = Describe("A RenderJob", func() {
 	BeforeEach(func(ctx SpecContext) {
 		namespace = workspace(ctx)
 		summer = job(namespace, "summer")
+	})
+
+	It("waits for its template's fonts, and renders with them", func(ctx SpecContext) {
+		template := banner(namespace)
+		template.Spec.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
+		Expect(api.Create(ctx, template)).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.FontSetNotFoundReason)
+		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(Equal(fmt.Sprintf("FontSet 'brand': it does not exist in namespace '%s'", namespace)))
+
+		font, err := os.ReadFile("/usr/share/fonts/truetype/liberation/LiberationSans-Bold.ttf")
+		Expect(err).NotTo(HaveOccurred())
+		fontMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"}, BinaryData: map[string][]byte{"bold.ttf": font}}
+		Expect(api.Create(ctx, fontMap)).To(Succeed())
+		Expect(api.Create(ctx, &platenv1alpha1.FontSet{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"},
+			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
+		})).To(Succeed())
+		p := take(ctx, namespace)
+		work, cacheKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(work.Fonts).To(HaveLen(1))
+		Expect(work.Fonts[0].Family).To(Equal("Liberation Sans"))
+		Expect(reconciler.Font(ctx, p.task.Key, work.Fonts[0].SHA256)).To(Equal(font))
+
+		By("taking another font for another picture")
+		other := append(font[:len(font):len(font)], 0)
+		fontMap.BinaryData["bold.ttf"] = other
+		Expect(api.Update(ctx, fontMap)).To(Succeed())
+		again, otherKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(otherKey).NotTo(Equal(cacheKey))
+		Expect(reconciler.Font(ctx, p.task.Key, again.Fonts[0].SHA256)).To(Equal(other))
+		_, err = reconciler.Font(ctx, p.task.Key, work.Fonts[0].SHA256)
+		Expect(reconcile.AsTerminal(err)).NotTo(BeNil())
+		p.deliver(ctx)
+		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 	})
 
 	It("gets one status write when it is short", func(ctx SpecContext) {

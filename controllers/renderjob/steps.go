@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -239,7 +240,7 @@ func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (
 	if err != nil {
 		return render.Task{}, nil, fmt.Errorf("reading RenderTemplate %s: %w", name, err)
 	}
-	work, err := task.Build(ctx, job, template, r.Limits, r.configMapValue)
+	work, err := task.Build(ctx, job, template, r.Limits, task.Sources{Value: r.configMapValue, Fonts: r.fontsOf})
 	return work, template, err
 }
 
@@ -269,6 +270,51 @@ func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid typ
 		plan.CacheKey = r.Cache.Key(key.Namespace, work).Task
 	}
 	return work, plan, nil
+}
+
+// fontSet returns a FontSet of a namespace.
+func (r *Reconciler) fontSet(ctx context.Context, namespace, name string) (*platenv1alpha1.FontSet, error) {
+	set := &platenv1alpha1.FontSet{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, set)
+	if apierrors.IsNotFound(err) {
+		return nil, reconcile.Waiting(platenv1alpha1.FontSetNotFoundReason, sourceRetry, "it does not exist in namespace '%s'", namespace)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading FontSet %s: %w", name, err)
+	}
+	return set, nil
+}
+
+// fontsOf returns the fonts of a FontSet, without their data.
+func (r *Reconciler) fontsOf(ctx context.Context, namespace, name string) ([]render.Font, error) {
+	set, err := r.fontSet(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := r.Fonts.Files(ctx, set)
+	return fonts.Of(files), err
+}
+
+// Font returns a font file of a job's template by its hash. The error is a *reconcile.TerminalError if its FontSets have it no more.
+func (r *Reconciler) Font(ctx context.Context, key types.NamespacedName, hash string) ([]byte, error) {
+	job, template := &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderTemplate{}
+	if err := r.Client.Get(ctx, key, job); err != nil {
+		return nil, fmt.Errorf("reading RenderJob %s: %w", key, err)
+	}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: job.Spec.TemplateRef.Name}, template); err != nil {
+		return nil, fmt.Errorf("reading RenderTemplate %s: %w", job.Spec.TemplateRef.Name, err)
+	}
+	for _, ref := range template.Spec.FontSetRefs {
+		set, err := r.fontSet(ctx, key.Namespace, ref.Name)
+		if err != nil {
+			return nil, err
+		}
+		data, err := r.Fonts.Data(ctx, set, hash)
+		if !errors.Is(err, fonts.ErrNotFound) {
+			return data, err
+		}
+	}
+	return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "the FontSets of template '%s' have another font by now", template.Name)
 }
 
 // configMapValue reads one key of a ConfigMap in the job's namespace.

@@ -34,7 +34,7 @@ const (
 // SetupWithManager registers the controller. changed has the jobs whose state in the pool or in the uploader has changed.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Changes) error {
 	switch {
-	case r.Client == nil, r.Reader == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
+	case r.Client == nil, r.Reader == nil, r.Fonts == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
 		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweeper == nil, changed == nil:
 		return errors.New("renderjob: every field of the Reconciler must be set")
 	}
@@ -63,6 +63,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 		For(&platenv1alpha1.RenderJob{}).
 		Watches(&platenv1alpha1.RenderJob{}, r.observer()).
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
+		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfFontSet)).
 		Watches(&platenv1alpha1.StorageConnection{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfConnection), builder.WithPredicates(predicate.Funcs{
 			CreateFunc:  func(e event.CreateEvent) bool { return becameReady(&platenv1alpha1.StorageConnection{}, e.Object) },
 			UpdateFunc:  func(e event.UpdateEvent) bool { return becameReady(e.ObjectOld, e.ObjectNew) },
@@ -99,6 +100,21 @@ func (r *Reconciler) jobsOfTemplate(ctx context.Context, template client.Object)
 	for i := range jobs.Items {
 		if !jobs.Items[i].Finished() {
 			requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&jobs.Items[i])})
+		}
+	}
+	return requests
+}
+
+// jobsOfFontSet names the unfinished jobs whose template names a FontSet.
+func (r *Reconciler) jobsOfFontSet(ctx context.Context, set client.Object) (requests []ctrlreconcile.Request) {
+	templates := &platenv1alpha1.RenderTemplateList{}
+	if err := r.Client.List(ctx, templates, client.InNamespace(set.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the templates of a FontSet", "FontSet", set.GetName())
+		return nil
+	}
+	for i := range templates.Items {
+		if templates.Items[i].NamesFontSet(set.GetName()) {
+			requests = append(requests, r.jobsOfTemplate(ctx, &templates.Items[i])...)
 		}
 	}
 	return requests

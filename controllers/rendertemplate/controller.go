@@ -36,6 +36,7 @@ import (
 
 // +kubebuilder:rbac:groups=platen.dev,resources=rendertemplates,verbs=get;list;watch
 // +kubebuilder:rbac:groups=platen.dev,resources=rendertemplates/status,verbs=get;patch
+// +kubebuilder:rbac:groups=platen.dev,resources=fontsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -76,6 +77,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&platenv1alpha1.RenderTemplate{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&platenv1alpha1.RenderTemplate{}, r.sharers()).
+		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.templatesOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
 		Complete(r)
 }
@@ -137,6 +139,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil && reconcile.AsWaiting(err) == nil {
 		return ctrl.Result{}, err
 	}
+	if err == nil {
+		err = r.findFontSets(ctx, before)
+		if err != nil && reconcile.AsWaiting(err) == nil {
+			return ctrl.Result{}, err
+		}
+	}
 	taken, takenErr := r.taken(ctx, before)
 	if takenErr != nil {
 		return ctrl.Result{}, takenErr
@@ -189,6 +197,37 @@ func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTe
 		}
 	}
 	return sources, err
+}
+
+// findFontSets returns a WaitingError for the first FontSet that the template names and that does not exist. What is wrong with one is in its own
+// status.
+func (r *Reconciler) findFontSets(ctx context.Context, template *platenv1alpha1.RenderTemplate) error {
+	for i, ref := range template.Spec.FontSetRefs {
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: template.Namespace, Name: ref.Name}, &platenv1alpha1.FontSet{})
+		if apierrors.IsNotFound(err) {
+			return reconcile.Waiting(platenv1alpha1.FontSetNotFoundReason, sourceRetry,
+				"spec.fontSetRefs[%d]: FontSet '%s' does not exist in namespace '%s'", i, ref.Name, template.Namespace)
+		}
+		if err != nil {
+			return fmt.Errorf("reading FontSet %s: %w", ref.Name, err)
+		}
+	}
+	return nil
+}
+
+// templatesOf names the templates that name a FontSet.
+func (r *Reconciler) templatesOf(ctx context.Context, set client.Object) (requests []ctrlreconcile.Request) {
+	templates := &platenv1alpha1.RenderTemplateList{}
+	if err := r.Client.List(ctx, templates, client.InNamespace(set.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Failed to list the templates of a FontSet", "FontSet", set.GetName())
+		return nil
+	}
+	for i := range templates.Items {
+		if templates.Items[i].NamesFontSet(set.GetName()) {
+			requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&templates.Items[i])})
+		}
+	}
+	return requests
 }
 
 // taken returns the finding that another template has the same number; nil if none has.

@@ -121,6 +121,19 @@ var _ = Describe("A RenderTemplate", func() {
 		Expect(writes.Load()).To(Equal(before + 1))
 	})
 
+	It("waits for the FontSets that it names", func(ctx SpecContext) {
+		t := template("banner", func(s *platenv1alpha1.RenderTemplateSpec) {
+			s.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
+		})
+		Expect(api.Create(ctx, t)).To(Succeed())
+		Eventually(ready(ctx, "banner")).Should(Equal("FontSetNotFound: spec.fontSetRefs[0]: FontSet 'brand' does not exist in namespace '" + namespace + "'"))
+		Expect(api.Create(ctx, &platenv1alpha1.FontSet{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"},
+			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
+		})).To(Succeed())
+		Eventually(ready(ctx, "banner")).Should(HavePrefix("Valid:"))
+	})
+
 	It("has warnings that name the place, until they are mended", func(ctx SpecContext) {
 		t := template("banner", func(s *platenv1alpha1.RenderTemplateSpec) {
 			s.Parameters = []platenv1alpha1.Parameter{{Name: "headline"}}

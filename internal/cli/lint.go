@@ -82,7 +82,7 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	templates, maps, err := l.read(ctx, names)
+	templates, found, err := l.read(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 		if len(names) > 0 && !slices.Contains(names, t.Name) {
 			continue
 		}
-		findings, err := l.template(ctx, &t, maps)
+		findings, err := l.template(ctx, &t, &found)
 		if err != nil {
 			return fmt.Errorf("RenderTemplate '%s': %w", t.Name, err)
 		}
@@ -104,37 +104,37 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 	return l.report(results)
 }
 
-// read returns all templates of the file or the namespace, because names alone do not tell whose templateID is taken, and the ConfigMaps
-// with their pages.
-func (l *lintCommand) read(ctx context.Context, names []string) (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
+// read returns all templates of the file or the namespace, because names alone do not tell whose templateID is taken, and what they
+// read.
+func (l *lintCommand) read(ctx context.Context, names []string) (templates []platenv1alpha1.RenderTemplate, found sources, err error) {
 	where := l.file
 	if l.file != "" {
-		if templates, maps, err = l.manifests(l.file); err != nil {
-			return nil, nil, err
+		if templates, found, err = l.manifests(l.file); err != nil {
+			return nil, found, err
 		}
 	} else {
 		c, err := l.cluster()
 		if err != nil {
-			return nil, nil, err
+			return nil, found, err
 		}
 		list := &platenv1alpha1.RenderTemplateList{}
 		if err := c.list(ctx, list, false); err != nil {
-			return nil, nil, err
+			return nil, found, err
 		}
 		templates, where = list.Items, "namespace "+c.namespace
-		if maps, err = c.pageSources(ctx, templates, names); err != nil {
-			return nil, nil, err
+		if found.maps, err = c.pageSources(ctx, templates, names); err != nil {
+			return nil, found, err
 		}
 	}
 	if len(templates) == 0 {
-		return nil, nil, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
+		return nil, found, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(templates, func(t platenv1alpha1.RenderTemplate) bool { return t.Name == name }) {
-			return nil, nil, fmt.Errorf("%s holds no RenderTemplate '%s'", where, name)
+			return nil, found, fmt.Errorf("%s holds no RenderTemplate '%s'", where, name)
 		}
 	}
-	return templates, maps, nil
+	return templates, found, nil
 }
 
 // pageSources returns the ConfigMaps that hold pages of the named templates, or of all. What cannot be read is left out.
@@ -164,12 +164,12 @@ func (c *cluster) pageSources(ctx context.Context, templates []platenv1alpha1.Re
 }
 
 // template returns what is wrong with one template.
-func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap) ([]lint.Finding, error) {
+func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemplate, found *sources) ([]lint.Finding, error) {
 	findings := lint.Template(t, func(page platenv1alpha1.TemplatePage) string {
 		if page.HTMLFrom == nil {
 			return page.HTML
 		}
-		for _, m := range maps {
+		for _, m := range found.maps {
 			if m.Name == page.HTMLFrom.ConfigMapKeyRef.Name {
 				return m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
 			}
@@ -179,7 +179,10 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 	if l.static {
 		return findings, nil
 	}
-	request := preview.Request{Template: t, ConfigMaps: maps, Chromium: l.browser}
+	if err := l.addFontSets(ctx, t, found); err != nil {
+		return nil, err
+	}
+	request := preview.Request{Template: t, ConfigMaps: found.maps, FontSets: found.sets, Chromium: l.browser}
 	if err := request.OutboundAllow.Set(strings.Join(l.outboundAllow, ",")); err != nil {
 		return nil, usage("--outbound-allow: %w", err)
 	}

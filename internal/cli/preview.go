@@ -19,7 +19,6 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -54,7 +53,7 @@ func (o *options) preview() *cobra.Command {
 code as in the cluster. Without a browser, it renders in the cluster with a job that it deletes afterwards.
 
 With -f, it reads the template from a file, and the template need not be in the cluster. TEMPLATE chooses one if the file has several.
-It reads ConfigMaps with the pages' HTML from the file too, or from the cluster if the file does not have them.`,
+It reads FontSets, and ConfigMaps with HTML and fonts, from the file too, or from the cluster if the file does not have them.`,
 		Example: `  # A template in a file.
   kubectl platen preview -f banner.yaml --set headline=Hello -o banner.png
 
@@ -86,7 +85,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	template, maps, err := p.read(ctx, name)
+	template, found, err := p.read(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -102,13 +101,13 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	spec.Connections = []platenv1alpha1.JobConnection{}
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Name: "preview", Namespace: template.Namespace}, Spec: spec}
 	if !p.inCluster {
-		err := p.local(ctx, template, job, maps, folder)
+		err := p.local(ctx, template, job, found, folder)
 		if !errors.Is(err, preview.ErrNoBrowser) || p.browser != "" {
 			return err
 		}
 		fmt.Fprintf(p.ErrOut, "This machine cannot render, so the cluster does: %s\n", err)
 	}
-	return p.remote(ctx, template, job, maps, folder)
+	return p.remote(ctx, template, job, found.maps, folder)
 }
 
 // checkFormat takes the format from the extension of -o, and checks that --format agrees.
@@ -129,95 +128,82 @@ func (p *previewCommand) checkFormat() error {
 	return nil
 }
 
-// read finds the template and the ConfigMaps that it needs, in the file and in the cluster.
-func (p *previewCommand) read(ctx context.Context, name string) (*platenv1alpha1.RenderTemplate, []corev1.ConfigMap, error) {
-	template := &platenv1alpha1.RenderTemplate{}
-	var maps []corev1.ConfigMap
+// read finds the template and the objects that it reads, in the file and in the cluster.
+func (p *previewCommand) read(ctx context.Context, name string) (template *platenv1alpha1.RenderTemplate, found sources, err error) {
+	template = &platenv1alpha1.RenderTemplate{}
 	if p.file == "" {
 		c, err := p.cluster()
 		if err != nil {
-			return nil, nil, err
+			return nil, found, err
 		}
 		if err := c.get(ctx, name, template); err != nil {
-			return nil, nil, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
+			return nil, found, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
 		}
 	} else {
-		templates, found, err := p.manifests(p.file)
-		if err != nil {
-			return nil, nil, err
+		var templates []platenv1alpha1.RenderTemplate
+		if templates, found, err = p.manifests(p.file); err != nil {
+			return nil, found, err
 		}
 		if template, err = choose(templates, name, p.file); err != nil {
-			return nil, nil, err
+			return nil, found, err
 		}
-		maps = found
 	}
 	for i, page := range template.Spec.Pages {
 		if page.HTMLFrom == nil {
 			continue
 		}
-		ref := page.HTMLFrom.ConfigMapKeyRef
-		if slices.ContainsFunc(maps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name }) {
-			continue
+		if err := p.addConfigMap(ctx, &found, fmt.Sprintf("spec.pages[%d].htmlFrom", i), page.HTMLFrom.ConfigMapKeyRef.Name); err != nil {
+			return nil, found, err
 		}
-		c, err := p.cluster()
-		if err != nil {
-			return nil, nil, fmt.Errorf("spec.pages[%d].htmlFrom: ConfigMap '%s' is not in the file: %w", i, ref.Name, err)
-		}
-		found := corev1.ConfigMap{}
-		if err := c.get(ctx, ref.Name, &found); err != nil {
-			if apierrors.IsNotFound(err) {
-				return nil, nil, fmt.Errorf("spec.pages[%d].htmlFrom: ConfigMap '%s' does not exist in namespace %s; add it to the file, or create it", i, ref.Name, c.namespace)
-			}
-			return nil, nil, explain(err)
-		}
-		maps = append(maps, found)
 	}
-	return template, maps, nil
+	return template, found, p.addFontSets(ctx, template, &found)
 }
 
-// manifests reads the templates and ConfigMaps of a file, - for the standard input, and ignores other objects.
-func (o *options) manifests(name string) (templates []platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, err error) {
+// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input, and ignores other objects.
+func (o *options) manifests(name string) (templates []platenv1alpha1.RenderTemplate, found sources, err error) {
 	in := o.In
 	if name != "-" {
 		opened, err := os.Open(name) //nolint:gosec // the file that the person names
 		if err != nil {
-			return nil, nil, err
+			return nil, found, err
 		}
 		defer func() { _ = opened.Close() }()
 		in = opened
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, found, fmt.Errorf("reading %s: %w", name, err)
 	}
 	if len(data) > maxManifests {
-		return nil, nil, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
+		return nil, found, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
 	for n := 1; ; n++ {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
-			return templates, maps, nil
+			return templates, found, nil
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s, document %d: %w", name, n, err)
+			return nil, found, fmt.Errorf("%s, document %d: %w", name, n, err)
 		}
 		if len(bytes.TrimSpace(document)) == 0 {
 			continue
 		}
 		object, kind, err := decoder.Decode(document, nil, nil)
 		switch {
-		case kind == nil || kind.Kind != "RenderTemplate" && kind.Kind != "ConfigMap":
+		case kind == nil || !slices.Contains([]string{"RenderTemplate", "ConfigMap", "FontSet"}, kind.Kind):
 			continue
 		case err != nil:
-			return nil, nil, fmt.Errorf("%s, document %d, %s: %w", name, n, kind.Kind, err)
+			return nil, found, fmt.Errorf("%s, document %d, %s: %w", name, n, kind.Kind, err)
 		}
 		switch o := object.(type) {
 		case *platenv1alpha1.RenderTemplate:
 			templates = append(templates, *o)
 		case *corev1.ConfigMap:
-			maps = append(maps, *o)
+			found.maps = append(found.maps, *o)
+		case *platenv1alpha1.FontSet:
+			found.sets = append(found.sets, *o)
 		}
 	}
 }
@@ -240,8 +226,8 @@ func choose(templates []platenv1alpha1.RenderTemplate, name, source string) (*pl
 }
 
 // local renders on this machine.
-func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) error {
-	request := preview.Request{Template: template, Job: job, ConfigMaps: maps, Chromium: p.browser}
+func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, found sources, folder string) error {
+	request := preview.Request{Template: template, Job: job, ConfigMaps: found.maps, FontSets: found.sets, Chromium: p.browser}
 	if err := request.OutboundAllow.Set(strings.Join(p.outboundAllow, ",")); err != nil {
 		return usage("--outbound-allow: %w", err)
 	}

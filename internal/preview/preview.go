@@ -9,11 +9,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -32,8 +34,10 @@ type Request struct {
 	Template *platenv1alpha1.RenderTemplate
 	// Job with the modifications and the output. Render sets the API server's defaults.
 	Job *platenv1alpha1.RenderJob
-	// ConfigMaps that the template or the job reads, by name.
+	// ConfigMaps that the template, its FontSets or the job read.
 	ConfigMaps []corev1.ConfigMap
+	// FontSets that the template names.
+	FontSets []platenv1alpha1.FontSet
 	// Limits of the render. Default task.DefaultLimits.
 	Limits task.Limits
 	// Chromium is the path of the browser. Default: found in PATH.
@@ -75,7 +79,7 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
-	work, err := task.Build(ctx, job, template, r.Limits, r.configMapValue)
+	work, err := task.Build(ctx, job, template, r.Limits, task.Sources{Value: r.configMapValue, Fonts: r.fonts})
 	if err != nil {
 		return work, opened{}, err
 	}
@@ -95,6 +99,28 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 		return work, opened{}, err
 	}
 	return work, opened{b, proxy}, nil
+}
+
+// fonts returns the fonts of a FontSet, with their data.
+func (r Request) fonts(_ context.Context, _, name string) ([]render.Font, error) {
+	i := slices.IndexFunc(r.FontSets, func(set platenv1alpha1.FontSet) bool { return set.Name == name })
+	if i < 0 {
+		return nil, reconcile.Terminal(platenv1alpha1.FontSetNotFoundReason, "it is not among the given FontSets")
+	}
+	var list []render.Font
+	for _, source := range r.FontSets[i].Spec.Sources {
+		from := source.ConfigMapRef.Name
+		n := slices.IndexFunc(r.ConfigMaps, func(m corev1.ConfigMap) bool { return m.Name == from })
+		if n < 0 {
+			return nil, reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "ConfigMap '%s' is not among the given ConfigMaps", from)
+		}
+		files, err := fonts.InConfigMap(&r.ConfigMaps[n])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, fonts.Of(files)...)
+	}
+	return list, nil
 }
 
 func (r Request) configMapValue(_ context.Context, _ string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {

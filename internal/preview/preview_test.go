@@ -6,6 +6,7 @@ package preview
 import (
 	"bytes"
 	"image/png"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,38 @@ func TestPreview(t *testing.T) {
 	})
 	if err != nil || len(warnings) != 0 || !slices.Equal(names, []string{"preview.png", "preview_20x40.png"}) {
 		t.Errorf("%v, %v, %v", names, warnings, err)
+	}
+}
+
+// A FontSet's fonts are in a preview as they are in the cluster.
+func TestPreviewHasTheFontsOfFontSets(t *testing.T) {
+	font, err := os.ReadFile("/usr/share/fonts/truetype/liberation/LiberationSans-Bold.ttf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := request()
+	r.ConfigMaps[0].Data["front.html"] = `<body><script>document.body.style.background = document.fonts.size === 1 ? platen.modifications.colour : 'blue'</script>`
+	r.ConfigMaps = append(r.ConfigMaps, corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "fonts"}, BinaryData: map[string][]byte{"bold.ttf": font}})
+	r.FontSets = []platenv1alpha1.FontSet{{ObjectMeta: metav1.ObjectMeta{Name: "brand"}, Spec: platenv1alpha1.FontSetSpec{
+		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "fonts"}}},
+	}}}
+	r.Template.Spec.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
+	_, err = Render(t.Context(), r, func(_ file.File, data []byte) error {
+		img, err := png.Decode(bytes.NewReader(data))
+		if err != nil {
+			return err
+		}
+		if red, _, blue, _ := img.At(10, 10).RGBA(); red != 0xffff || blue != 0 {
+			t.Error("the page does not have the font")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	r.FontSets = nil
+	if _, err := Render(t.Context(), r, nil); err == nil || err.Error() != "FontSet 'brand': it is not among the given FontSets" {
+		t.Error(err)
 	}
 }
 

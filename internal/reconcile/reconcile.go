@@ -67,6 +67,19 @@ func Blocked(reason, format string, args ...any) error {
 	return &WaitingError{Reason: reason, Message: fmt.Sprintf(format, args...), Blocked: true}
 }
 
+// Within returns an error with a text in front of the message that users see, such as the object that it is about. Any other error stays as it is.
+func Within(text string, err error) error {
+	if terminal := AsTerminal(err); terminal != nil {
+		return &TerminalError{Reason: terminal.Reason, Message: text + terminal.Message, Note: text + terminal.Note}
+	}
+	if waiting := AsWaiting(err); waiting != nil {
+		within := *waiting
+		within.Message = text + within.Message
+		return &within
+	}
+	return err
+}
+
 // Step is one part of a reconciliation. A step reads or acts and fills in the scope; it never writes status.
 type Step[S any] func(ctx context.Context, scope S) error
 

@@ -31,6 +31,8 @@ type Task struct {
 	Pages []Page `json:"pages"`
 	// ExtraSizes in which every page is rendered too, each to its own file. Pictures only.
 	ExtraSizes []Size `json:"extraSizes,omitempty"`
+	// Fonts that the pages can use, besides those that are installed. Of two with the same family, style, weight and stretch, the later one wins.
+	Fonts []Font `json:"fonts,omitempty"`
 	// Modifications is a flat JSON object: values for the pages' data-param elements, and the special keys of package template.
 	Modifications map[string]any `json:"modifications,omitempty"`
 }
@@ -76,6 +78,21 @@ type Page struct {
 	Width  int    `json:"width"`
 	Height int    `json:"height"`
 	HTML   string `json:"html"`
+}
+
+// Font is a font file that pages use by its family.
+type Font struct {
+	// Family, Style, Weight and Stretch are the descriptors of CSS's @font-face.
+	Family  string `json:"family"`
+	Style   string `json:"style"`
+	Weight  string `json:"weight"`
+	Stretch string `json:"stretch"`
+	// SHA256 of the file in hexadecimal.
+	SHA256 string `json:"sha256"`
+	// Size of the file in bytes.
+	Size int64 `json:"size"`
+	// Data is the file. A task travels without it: render pods fetch a file once.
+	Data []byte `json:"-"`
 }
 
 // Size is a box of CSS pixels with the name that the job gives it.

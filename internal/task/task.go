@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -45,6 +46,15 @@ var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute, MaxTim
 // ReadValue reads one key of a ConfigMap. Build returns its error unchanged.
 type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
 
+// ReadFonts returns the fonts of a FontSet. Build returns its error with the name of the FontSet in front.
+type ReadFonts func(ctx context.Context, namespace, fontSet string) ([]render.Font, error)
+
+// Sources are what Build reads besides the job and its template. Fonts may be nil if no template names a FontSet.
+type Sources struct {
+	Value ReadValue
+	Fonts ReadFonts
+}
+
 // SetDefaults sets the defaults that the API server sets, for a job that it has not seen.
 func SetDefaults(job *platenv1alpha1.RenderJob) {
 	output := &job.Spec.Output
@@ -55,7 +65,7 @@ func SetDefaults(job *platenv1alpha1.RenderJob) {
 
 // Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
 // must fix is a *reconcile.TerminalError that names the field.
-func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, read ReadValue) (render.Task, error) {
+func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, sources Sources) (render.Task, error) {
 	n, err := numbers.Read(job.Spec.Output, limits.MaxVideo)
 	if err != nil {
 		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "%s", err)
@@ -73,7 +83,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := applyOptions(&task, job, template, n, limits); err != nil {
 		return render.Task{}, err
 	}
-	if err := addPages(ctx, &task, job, template, read); err != nil {
+	if err := addPages(ctx, &task, job, template, sources.Value); err != nil {
 		return render.Task{}, err
 	}
 	if err := applySizes(&task, job.Spec.Output); err != nil {
@@ -82,7 +92,10 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := checkSizes(task, job.Spec.Output, limits); err != nil {
 		return render.Task{}, err
 	}
-	if task.Modifications, err = modifications(ctx, job, read); err != nil {
+	if err := addFonts(ctx, &task, job.Namespace, template, sources.Fonts); err != nil {
+		return render.Task{}, err
+	}
+	if task.Modifications, err = modifications(ctx, job, sources.Value); err != nil {
 		return render.Task{}, err
 	}
 	return task, applyParameters(task.Modifications, template.Spec.Parameters)
@@ -106,6 +119,29 @@ func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.Render
 			Number: n, ID: pageID(template, page), Name: page.Name,
 			Width: int(page.Width), Height: int(page.Height), HTML: html,
 		})
+	}
+	return nil
+}
+
+// maxFonts bounds the font files of a task, in bytes: a render pod keeps them in memory.
+const maxFonts = 32 << 20
+
+// addFonts adds the fonts of the template's FontSets.
+func addFonts(ctx context.Context, task *render.Task, namespace string, template *platenv1alpha1.RenderTemplate, read ReadFonts) error {
+	total := int64(0)
+	for _, ref := range template.Spec.FontSetRefs {
+		fonts, err := read(ctx, namespace, ref.Name)
+		if err != nil {
+			return reconcile.Within(fmt.Sprintf("FontSet '%s': ", ref.Name), err)
+		}
+		for _, f := range fonts {
+			total += f.Size
+		}
+		task.Fonts = append(task.Fonts, fonts...)
+	}
+	if total > maxFonts {
+		return reconcile.Terminal(platenv1alpha1.InvalidFontReason,
+			"the FontSets of template '%s' have %d bytes of fonts; at most %d are allowed: name fewer in spec.fontSetRefs, or use WOFF2 files", template.Name, total, maxFonts)
 	}
 	return nil
 }

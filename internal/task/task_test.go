@@ -169,7 +169,7 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Build(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), DefaultLimits, configMaps{"m/list": "- 1"}.read)
+			_, err := Build(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), DefaultLimits, Sources{Value: configMaps{"m/list": "- 1"}.read})
 			terminal := (*reconcile.TerminalError)(nil)
 			if !errors.As(err, &terminal) || !strings.Contains(terminal.Message, c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -187,7 +187,7 @@ func TestBuild(t *testing.T) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}
 		s.Modifications = raw(`{"headline":"mine"}`)
 	})
-	task, err := Build(t.Context(), job, template, DefaultLimits, configMaps{"m/yaml": "headline: theirs\nfooter: kept", "h/html": "<p>far"}.read)
+	task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{"m/yaml": "headline: theirs\nfooter: kept", "h/html": "<p>far"}.read})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(want, task.Modifications); diff != "" {
 		t.Errorf("modifications (-want +got):\n%s", diff)
 	}
-	again, err := Build(t.Context(), job, template, DefaultLimits, configMaps{"m/yaml": "", "h/html": ""}.read)
+	again, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{"m/yaml": "", "h/html": ""}.read})
 	if err != nil || again.Pages[0].ID != task.Pages[0].ID {
 		t.Errorf("the page's id has changed: %v", err)
 	}
@@ -239,7 +239,7 @@ func TestBuildRefusesWhatAFormatCannotHold(t *testing.T) {
 			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 				s.Output.Format, s.Output.Scale, s.Output.PDF, s.Output.ExtraSizes = c.format, platenv1alpha1.NumberOrString(c.scale), c.pdf, c.extra
 			})
-			_, err := Build(t.Context(), job, template, DefaultLimits, configMaps{}.read)
+			_, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{}.read})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
@@ -255,7 +255,7 @@ func TestBuildReadsValuesAsTheirTypes(t *testing.T) {
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 		s.Modifications = raw(`{"paid": "FALSE", "page2@price": " 12.5 ", "points": null, "due": "2026-11-26", "undeclared": "false", "nothing": null}`)
 	})
-	task, err := Build(t.Context(), job, newTemplate(2, parameters...), DefaultLimits, configMaps{}.read)
+	task, err := Build(t.Context(), job, newTemplate(2, parameters...), DefaultLimits, Sources{Value: configMaps{}.read})
 	want := map[string]any{
 		"price": 9.5, "paid": false, "page2@price": 12.5, "points": []any{"a"}, "due": "2026-11-26", "undeclared": "false", "nothing": nil,
 	}
@@ -269,7 +269,7 @@ func TestBuildKeepsEveryDigit(t *testing.T) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}
 		s.Modifications = raw(`{"order": 9007199254740993, "lines": [{"parcel": 8123456789012345678}], "price": 12.5}`)
 	})
-	task, err := Build(t.Context(), job, newTemplate(1), DefaultLimits, configMaps{"m/yaml": "tracking: 9007199254740995"}.read)
+	task, err := Build(t.Context(), job, newTemplate(1), DefaultLimits, Sources{Value: configMaps{"m/yaml": "tracking: 9007199254740995"}.read})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestBuildKeepsEveryDigit(t *testing.T) {
 	if diff := cmp.Diff(want, task.Modifications); diff != "" {
 		t.Errorf("modifications (-want +got):\n%s", diff)
 	}
-	_, err = Build(t.Context(), job, newTemplate(1, platenv1alpha1.Parameter{Name: "order", Type: "number"}), DefaultLimits, configMaps{"m/yaml": ""}.read)
+	_, err = Build(t.Context(), job, newTemplate(1, platenv1alpha1.Parameter{Name: "order", Type: "number"}), DefaultLimits, Sources{Value: configMaps{"m/yaml": ""}.read})
 	if err == nil || !strings.Contains(err.Error(), `spec.modifications.order: "9007199254740993" must be a number, with no more digits`) {
 		t.Errorf("a number that a page cannot hold: %v", err)
 	}
@@ -287,7 +287,7 @@ func TestBuildKeepsEveryDigit(t *testing.T) {
 
 func TestBuildTakesTheFormatsOptions(t *testing.T) {
 	build := func(change func(*platenv1alpha1.OutputSpec)) (render.Task, error) {
-		return Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { change(&s.Output) }), newTemplate(3), DefaultLimits, configMaps{}.read)
+		return Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { change(&s.Output) }), newTemplate(3), DefaultLimits, Sources{Value: configMaps{}.read})
 	}
 	pdf, err := build(func(o *platenv1alpha1.OutputSpec) {
 		o.Format, o.PDF = "pdf", platenv1alpha1.PDFOptions{Margin: "1in", RangeFrom: 2, DPI: 300}
@@ -340,7 +340,7 @@ func TestBuildTakesTheFormatsOptions(t *testing.T) {
 		}
 	}
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output.Format, s.Output.Video.CombinePages = "mp4", new(true) })
-	if _, err := Build(t.Context(), job, uneven, DefaultLimits, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "spec.output.video.combinePages: page 1 is 1200x630 and page 2 is 10x630") {
+	if _, err := Build(t.Context(), job, uneven, DefaultLimits, Sources{Value: configMaps{}.read}); err == nil || !strings.Contains(err.Error(), "spec.output.video.combinePages: page 1 is 1200x630 and page 2 is 10x630") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -349,7 +349,7 @@ func TestBuildResizes(t *testing.T) {
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 		s.Output.Size, s.Output.ExtraSizes = "800x400", []platenv1alpha1.PageSize{"story", "10x5000"}
 	})
-	got, err := Build(t.Context(), job, newTemplate(2), DefaultLimits, configMaps{}.read)
+	got, err := Build(t.Context(), job, newTemplate(2), DefaultLimits, Sources{Value: configMaps{}.read})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestBuildResizes(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
-	if _, err := Build(t.Context(), job, newTemplate(67), DefaultLimits, configMaps{}.read); err == nil || !strings.Contains(err.Error(), "67 pages in 3 sizes are 201 files; at most 200 are allowed") {
+	if _, err := Build(t.Context(), job, newTemplate(67), DefaultLimits, Sources{Value: configMaps{}.read}); err == nil || !strings.Contains(err.Error(), "67 pages in 3 sizes are 201 files; at most 200 are allowed") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -380,7 +380,7 @@ func TestSizeAppliesToAllPagesOfAVideo(t *testing.T) {
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 		s.Output.Format, s.Output.Video.CombinePages, s.Output.Size = "mp4", new(true), "story"
 	})
-	if _, err := Build(t.Context(), job, uneven, DefaultLimits, configMaps{}.read); err != nil {
+	if _, err := Build(t.Context(), job, uneven, DefaultLimits, Sources{Value: configMaps{}.read}); err != nil {
 		t.Error(err)
 	}
 }

@@ -34,7 +34,7 @@ func TestMomentsBeforePlatenHasSeenTheSpec(t *testing.T) {
 }
 
 func TestEveryKindHasACheck(t *testing.T) {
-	for _, kind := range []string{"RenderJob", "RenderPool", "RenderTemplate", "StorageConnection"} {
+	for _, kind := range []string{"FontSet", "RenderJob", "RenderPool", "RenderTemplate", "StorageConnection"} {
 		if health, _, err := Health(kind, map[string]any{"metadata": map[string]any{"generation": 1}}); err != nil || health != "Healthy" {
 			t.Errorf("%s without a status: %s, %v", kind, health, err)
 		}

@@ -65,6 +65,8 @@ type Options struct {
 type Client struct {
 	Options
 	http *http.Client
+	// fonts of the tasks so far, by their hashes.
+	fonts map[string][]byte
 	// lastAnswer is when the dispatch server last answered a poll.
 	lastAnswer time.Time
 }
@@ -81,7 +83,7 @@ func New(options Options) (*Client, error) {
 		}
 		options.Transport = transport
 	}
-	return &Client{Options: options, http: &http.Client{Transport: options.Transport}}, nil
+	return &Client{Options: options, http: &http.Client{Transport: options.Transport}, fonts: map[string][]byte{}}, nil
 }
 
 // newTransport returns a transport to a server whose certificate ca has signed.
@@ -163,7 +165,11 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	defer func() { cancel(nil); <-beating }()
 
 	deadline, stop := context.WithTimeout(ctx, time.Duration(a.TimeoutMilliseconds)*time.Millisecond)
-	warnings, err := c.Renderer.Render(deadline, a.Task, w)
+	var warnings []render.Warning
+	err := w.loadFonts(deadline)
+	if err == nil {
+		warnings, err = c.Renderer.Render(deadline, a.Task, w)
+	}
 	stop()
 	result := w.result
 	if errors.Is(context.Cause(ctx), errGone) || errors.Is(err, errGone) {

@@ -56,6 +56,8 @@ type Pool interface {
 // the job is tried again.
 type Tasks interface {
 	Task(ctx context.Context, key types.NamespacedName, uid types.UID, revision string) (render.Task, *pool.Plan, error)
+	// Font returns a font file of a job by its hash. After a *reconcile.TerminalError or a *reconcile.WaitingError, the job has other fonts.
+	Font(ctx context.Context, key types.NamespacedName, hash string) ([]byte, error)
 }
 
 // Cache keeps committed renders for later jobs with the same task.
@@ -145,6 +147,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/poll", s.authenticated(s.poll))
 	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}", s.authenticated(s.page))
 	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}/{extraSize}", s.authenticated(s.page))
+	mux.HandleFunc("GET /v1/tasks/{task}/fonts/{sha256}", s.authenticated(s.font))
 	mux.HandleFunc("POST /v1/tasks/{task}/heartbeat", s.authenticated(s.heartbeat))
 	mux.HandleFunc("POST /v1/tasks/{task}/result", s.authenticated(s.result))
 	return mux
@@ -271,6 +274,28 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodI
 		s.Pool.Progress(pod, task, *beat.Progress)
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// font sends a font of the task that a pod holds. If the fonts have changed since, the pod gives up the task and takes it again.
+func (s *Server) font(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
+	assignment, err := s.Pool.Holds(pod, r.PathValue("task"), s.shown(r, pod))
+	if err != nil {
+		s.respond(w, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), buildTimeout)
+	defer cancel()
+	data, err := s.Tasks.Font(ctx, assignment.Key, r.PathValue("sha256"))
+	switch {
+	case reconcile.AsTerminal(err) != nil, reconcile.AsWaiting(err) != nil:
+		s.respond(w, pool.ErrGone)
+	case err != nil:
+		s.log(assignment).Error(err, "Failed to read a font")
+		s.tryAgain(w)
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(data) // a pod that did not receive it asks again
+	}
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {

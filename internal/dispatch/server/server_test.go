@@ -115,6 +115,9 @@ type world struct {
 	taskError error
 	// keys sign plans.
 	keys [][]byte
+	// fonts of the task by their hashes, and how often one was read.
+	fonts     map[string][]byte
+	fontReads atomic.Int32
 	// cacheKey of the task, and what the render cache was given.
 	cacheKey string
 	saved    []string
@@ -177,6 +180,19 @@ func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.F
 // Task implements server.Tasks.
 func (w *world) Task(_ context.Context, key types.NamespacedName, _ types.UID, _ string) (render.Task, *pool.Plan, error) {
 	return w.task, &pool.Plan{Key: key, Pages: len(w.task.Pages), TotalPages: 3, Files: w.task.Files(), CacheKey: w.cacheKey}, w.taskError
+}
+
+// Font implements server.Tasks. If the task has a font that is gone, it has the others from then on.
+func (w *world) Font(_ context.Context, _ types.NamespacedName, hash string) ([]byte, error) {
+	w.fontReads.Add(1)
+	data, ok := w.fonts[hash]
+	if !ok {
+		for hash := range w.fonts {
+			w.task.Fonts = []render.Font{{SHA256: hash}}
+		}
+		return nil, reconcile.Terminal("InvalidFont", "the font is gone")
+	}
+	return data, nil
 }
 
 // enqueue hands the job to the pool and launches its pod.
@@ -478,11 +494,16 @@ func TestResultCommitsWhatIsStored(t *testing.T) {
 type painter struct {
 	failure error
 	varies  bool
+	// fonts of the tasks so far.
+	fonts []string
 }
 
 func (p *painter) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	if p.varies {
 		sink.Varies()
+	}
+	for _, f := range task.Fonts {
+		p.fonts = append(p.fonts, string(f.Data))
 	}
 	for i, f := range task.Files() {
 		sink.Painted(render.Places[i])
@@ -605,6 +626,40 @@ func TestLostFileIsRenderedAgain(t *testing.T) {
 	defer stop()
 	if state := w.await(pool.Rendered); state.Attempts != 1 || state.Lost != 1 {
 		t.Errorf("got %+v, want 1 attempt and 1 that is lost", state)
+	}
+}
+
+// A pod fetches a font once, however often its tasks need it. If the fonts have changed since the task was built, the pod takes it again.
+func TestPodsFetchFontsOnce(t *testing.T) {
+	for name, gone := range map[string]bool{"unchanged": false, "changed": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.enqueue()
+			w.fonts = map[string][]byte{sum("a font"): []byte("a font")}
+			w.task.Fonts = []render.Font{{SHA256: sum("a font")}}
+			if gone {
+				w.task.Fonts[0].SHA256 = sum("an earlier font")
+			}
+			var lost atomic.Bool
+			p := &painter{}
+			stop := w.serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/pages/3") && lost.CompareAndSwap(false, true) {
+					rw.WriteHeader(http.StatusNoContent) // the job is rendered twice
+					return
+				}
+				w.http.ServeHTTP(rw, r)
+			}), p)
+			w.await(pool.Rendered)
+			stop()
+			want := []string{"a font", "a font"}
+			reads := int32(1)
+			if gone {
+				reads = 2
+			}
+			if !slices.Equal(p.fonts, want) || w.fontReads.Load() != reads {
+				t.Errorf("rendered with %q after %d reads, want %d", p.fonts, w.fontReads.Load(), reads)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@
 //
 //	POST /v1/poll                                    → 200 Assignment | 204 no task yet, poll again | 410 exit
 //	PUT  /v1/tasks/{task}/pages/{page}[/{extraSize}] → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
+//	GET  /v1/tasks/{task}/fonts/{sha256}             → 200 the file | 410 the task is gone, or its fonts have changed | 503 try again
 //	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
 //	POST /v1/tasks/{task}/result          Result     → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //
@@ -31,6 +32,8 @@ const (
 	MaxTitle = 512
 	// MaxDetails bounds the details of a warning and the message of a Failure, in bytes.
 	MaxDetails = 1024
+	// MaxFont bounds one font in bytes.
+	MaxFont = 4 << 20
 	// MaxPage bounds one file in bytes.
 	MaxPage = 512 << 20
 	// PollTimeout is how long the server holds a poll.

@@ -47,7 +47,14 @@ type report struct {
 
 // load shows a page in a document of its own, with a policy, and waits until it can be painted.
 func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy policy) (r report, err error) {
-	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number))
+	fonts := make(map[string][]byte, len(task.Fonts))
+	faces := make([]template.Face, 0, len(task.Fonts))
+	for _, f := range task.Fonts {
+		fonts[f.SHA256] = f.Data
+		faces = append(faces, template.Face{Family: f.Family, Style: f.Style, Weight: f.Weight, Stretch: f.Stretch, URL: fontsURL + f.SHA256})
+	}
+	t.fonts.Store(&fonts)
+	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number), faces)
 	if err != nil {
 		return report{}, err
 	}

@@ -30,6 +30,9 @@ import (
 // for it with the page's HTML.
 const documentURL = "http://page.platen.invalid/"
 
+// fontsURL is where the fonts of the task are: the tab answers the browser's request for one of them by its hash.
+const fontsURL = documentURL + "fonts/"
+
 // pageEntries is the length of the history of a tab that shows a page: the blank document of a new tab, and the page.
 const pageEntries = 2
 
@@ -46,9 +49,9 @@ const (
 	alonePolicy policy = ""
 	// ownPolicy is the policy of a page in a tab that stays: scripts may run, and there is no request except for what the page holds
 	// itself. The sandbox gives each document an origin that no other has, and so neither cookies nor storage.
-	ownPolicy policy = "sandbox allow-scripts; default-src data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; form-action 'none'"
+	ownPolicy policy = "sandbox allow-scripts; default-src data: blob: 'unsafe-inline' 'unsafe-eval'; font-src data: blob: " + fontsURL + "; worker-src 'none'; form-action 'none'"
 	// webPolicy is the policy of a page without scripts in a tab that stays. What it may load cannot run.
-	webPolicy policy = "sandbox allow-scripts; default-src 'none'; style-src https: data: 'unsafe-inline'; img-src https: data:; font-src https: data:; form-action 'none'"
+	webPolicy policy = "sandbox allow-scripts; default-src 'none'; style-src https: data: 'unsafe-inline'; img-src https: data:; font-src https: data: " + fontsURL + "; form-action 'none'"
 )
 
 // tab is one page in a browser context of its own. One render uses it at a time. A tab that stays shows one page after the other, each
@@ -65,6 +68,8 @@ type tab struct {
 	wide bool
 	// document is the answer to the next request for documentURL; nil once it is sent.
 	document atomic.Pointer[document]
+	// fonts of the task, by their hashes.
+	fonts atomic.Pointer[map[string][]byte]
 	// policy of the document that is shown.
 	policy atomic.Pointer[policy]
 	// loader of the document from documentURL that the tab shows.
@@ -135,7 +140,7 @@ func (t *tab) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.intercept(ctx, &fetch.RequestPattern{URLPattern: documentURL})
+	return t.intercept(ctx, &fetch.RequestPattern{URLPattern: documentURL}, &fetch.RequestPattern{URLPattern: fontsURL + "*"})
 }
 
 // Ended implements openTab.
@@ -249,7 +254,14 @@ func (t *tab) answer(s *devtools.Session, paused fetch.EventRequestPaused) {
 	if paused.Request.URL == documentURL && !answer {
 		d = t.document.Swap(nil)
 	}
+	hash, isFont := strings.CutPrefix(paused.Request.URL, fontsURL)
 	switch {
+	case isFont:
+		if data, ok := (*t.fonts.Load())[hash]; ok {
+			params.ResponseCode, params.Body = 200, data
+			// A page in a tab that stays has an origin of its own.
+			params.ResponseHeaders = []*fetch.HeaderEntry{{Name: "Access-Control-Allow-Origin", Value: "*"}}
+		}
 	case d != nil:
 		params.ResponseCode, params.Body = 200, []byte(d.html)
 		params.ResponseHeaders = []*fetch.HeaderEntry{{Name: "Content-Type", Value: "text/html; charset=utf-8"}}

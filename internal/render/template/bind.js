@@ -3,8 +3,8 @@
 
 // Fills a page in from its modifications, before the page's own DOMContentLoaded listeners run. Values are data: nothing
 // here turns them into markup or script. modifications is null in a frame of the page, whose content may be somebody else's: a frame
-// gets what makes it repeatable, and no values. makeStyles is the function of styles.js.
-((modifications, makeStyles) => {
+// gets what makes it repeatable, and no values. makeStyles is the function of styles.js, and faces are the fonts that the page can use.
+((modifications, makeStyles, faces) => {
   // Random numbers are repeatable (mulberry32), so that the same input gives the same picture.
   let seed = 0x9e3779b9;
   Math.random = () => {
@@ -55,6 +55,11 @@
       observer.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-platen-ready'] });
     });
   });
+
+  // The browser loads a font once text needs it.
+  const fonts = (faces ?? []).map(({ family, url, ...descriptors }) => new FontFace(family, `url(${url})`, descriptors));
+  for (const font of fonts) document.fonts.add(font);
+  share('fonts', fonts);
 
   // The page's own scripts may replace these functions.
   const supports = CSS.supports.bind(CSS);

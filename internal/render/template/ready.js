@@ -45,6 +45,10 @@
   };
   if (film) film.frame(tick);
   await within(said, () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
+  // The page's own @font-face wins over a given font of the same family.
+  const given = new Set(own('fonts') ?? []);
+  const declaredByPage = new Set([...document.fonts].filter((font) => !given.has(font)).map((font) => bare(font.family).toLowerCase()));
+  for (const font of given) if (declaredByPage.has(bare(font.family).toLowerCase())) document.fonts.delete(font);
   await within(document.fonts.ready, () => {});
   for (const font of document.fonts) {
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');

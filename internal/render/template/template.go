@@ -50,6 +50,15 @@ func Ready(timeout time.Duration, printed bool) string {
 // Film returns a script that lets the renderer set the page's time. It must run before any other script of the page.
 func Film() string { return fmt.Sprintf("%s(%s);", film, smil) }
 
+// Face is a font for the page's text: the descriptors of CSS's @font-face, and the URL of the file.
+type Face struct {
+	Family  string `json:"family"`
+	Style   string `json:"style"`
+	Weight  string `json:"weight"`
+	Stretch string `json:"stretch"`
+	URL     string `json:"url"`
+}
+
 var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
 
 // ForPage returns the modifications of one page: `page2@key` applies to page 2 only, where it overrides `key`.
@@ -71,7 +80,9 @@ func ForPage(modifications map[string]any, page int) map[string]any {
 
 // Script returns the script that fills in the page at url. It must run before any other script of the page. It holds the values as a
 // JSON string, so that no value can become code. Other documents, such as frames of the page, do not get the values.
-func Script(url string, modifications map[string]any) (string, error) {
+//
+// faces are the fonts that the page can use besides those that are installed.
+func Script(url string, modifications map[string]any, faces []Face) (string, error) {
 	values, err := json.Marshal(modifications)
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
@@ -81,5 +92,9 @@ func Script(url string, modifications map[string]any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
 	}
-	return fmt.Sprintf("%s(top === window && location.href === %q ? JSON.parse(%s) : null, %s)", bind, url, literal, styles), nil
+	fonts, err := json.Marshal(faces)
+	if err != nil {
+		return "", fmt.Errorf("encoding fonts: %w", err)
+	}
+	return fmt.Sprintf("%s(top === window && location.href === %q ? JSON.parse(%s) : null, %s, %s)", bind, url, literal, styles, fonts), nil
 }

@@ -1,0 +1,72 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// sources are the objects that a template reads.
+type sources struct {
+	maps []corev1.ConfigMap
+	sets []platenv1alpha1.FontSet
+}
+
+// addFontSets adds the FontSets that a template names and their ConfigMaps from the cluster, unless they are found.
+func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.RenderTemplate, found *sources) error {
+	for i, ref := range template.Spec.FontSetRefs {
+		field := fmt.Sprintf("spec.fontSetRefs[%d]", i)
+		n := slices.IndexFunc(found.sets, func(set platenv1alpha1.FontSet) bool { return set.Name == ref.Name })
+		if n < 0 {
+			set := platenv1alpha1.FontSet{}
+			if err := o.lookUp(ctx, field, "FontSet", ref.Name, &set); err != nil {
+				return err
+			}
+			n, found.sets = len(found.sets), append(found.sets, set)
+		}
+		for _, source := range found.sets[n].Spec.Sources {
+			if err := o.addConfigMap(ctx, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapRef.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addConfigMap adds a ConfigMap of the cluster to those that are found, unless it is among them.
+func (o *options) addConfigMap(ctx context.Context, found *sources, field, name string) error {
+	if slices.ContainsFunc(found.maps, func(m corev1.ConfigMap) bool { return m.Name == name }) {
+		return nil
+	}
+	m := corev1.ConfigMap{}
+	if err := o.lookUp(ctx, field, "ConfigMap", name, &m); err != nil {
+		return err
+	}
+	found.maps = append(found.maps, m)
+	return nil
+}
+
+// lookUp reads an object that a field names from the cluster.
+func (o *options) lookUp(ctx context.Context, field, kind, name string, into client.Object) error {
+	c, err := o.cluster()
+	if err != nil {
+		return fmt.Errorf("%s: %s '%s' is not in the file: %w", field, kind, name, err)
+	}
+	err = c.get(ctx, name, into)
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%s: %s '%s' does not exist in namespace %s; add it to the file, or create it", field, kind, name, c.namespace)
+	}
+	if err != nil {
+		return explain(err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fonts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+const (
+	// MaxFonts bounds the files of a FontSet.
+	MaxFonts = 256
+	// maxKnown bounds the ConfigMaps whose fonts a Library remembers. It remembers what the files say, and not the files.
+	maxKnown = 1024
+	// sourceRetry is how long to wait for a missing ConfigMap: nobody watches ConfigMaps.
+	sourceRetry = 30 * time.Second
+)
+
+// ErrNotFound means that a FontSet has no file with a hash. It may have had one.
+var ErrNotFound = errors.New("the FontSet has no such font")
+
+// File is a font file of a FontSet.
+type File struct {
+	render.Font
+	// ConfigMap and Key say where the file is.
+	ConfigMap, Key string
+	// Warning about the font, empty if there is none.
+	Warning string
+}
+
+// InConfigMap returns the fonts of a ConfigMap, with their data, sorted by key. The error is a *reconcile.TerminalError that names the first
+// file that is no font.
+func InConfigMap(m *corev1.ConfigMap) ([]File, error) {
+	if len(m.BinaryData) == 0 {
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason,
+			"ConfigMap '%s' has no fonts in its binaryData: make it with kubectl create configmap %s --from-file=FONT.woff2", m.Name, m.Name)
+	}
+	files := make([]File, 0, len(m.BinaryData))
+	for _, key := range slices.Sorted(maps.Keys(m.BinaryData)) {
+		data := m.BinaryData[key]
+		f, err := readFace(data)
+		if err != nil {
+			return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "key '%s' of ConfigMap '%s' is no font that pages can use: %s", key, m.Name, err)
+		}
+		sum := sha256.Sum256(data)
+		files = append(files, File{
+			Font: render.Font{
+				Family: f.family, Style: f.style, Weight: f.weight, Stretch: f.stretch,
+				SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data)), Data: data,
+			},
+			ConfigMap: m.Name, Key: key, Warning: f.warning,
+		})
+	}
+	return files, nil
+}
+
+// Library finds the fonts of FontSets in a cluster. Make one with New.
+type Library struct {
+	reader client.Reader
+	// known has the fonts of ConfigMaps, without their data.
+	known *lru.Cache
+}
+
+// version names the content of a ConfigMap.
+type version struct {
+	uid             types.UID
+	resourceVersion string
+}
+
+// New returns a Library that reads ConfigMaps from the API server.
+func New(reader client.Reader) *Library { return &Library{reader: reader, known: lru.New(maxKnown)} }
+
+// Files returns the fonts of a FontSet as its ConfigMaps are now, without their data. It reads a ConfigMap's metadata each time, and its
+// content if that has changed. The error is a *reconcile.TerminalError if a file is no font or there are too many, and a
+// *reconcile.WaitingError if a ConfigMap does not exist.
+func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]File, error) {
+	var files []File
+	for i, source := range set.Spec.Sources {
+		more, err := l.inConfigMap(ctx, set.Namespace, source.ConfigMapRef.Name)
+		if err != nil {
+			return nil, reconcile.Within(fmt.Sprintf("spec.sources[%d]: ", i), err)
+		}
+		files = append(files, more...)
+	}
+	if len(files) > MaxFonts {
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: the ConfigMaps have %d fonts; at most %d are allowed", len(files), MaxFonts)
+	}
+	return files, nil
+}
+
+// inConfigMap returns the fonts of a ConfigMap without their data.
+func (l *Library) inConfigMap(ctx context.Context, namespace, name string) ([]File, error) {
+	head := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}}
+	if err := l.get(ctx, namespace, name, head); err != nil {
+		return nil, err
+	}
+	if files, ok := l.known.Get(version{head.UID, head.ResourceVersion}); ok {
+		return files.([]File), nil //nolint:forcetypeassert // nothing else is added
+	}
+	m := &corev1.ConfigMap{}
+	if err := l.get(ctx, namespace, name, m); err != nil {
+		return nil, err
+	}
+	files, err := InConfigMap(m)
+	if err != nil {
+		return nil, err
+	}
+	for i := range files {
+		files[i].Data = nil
+	}
+	l.known.Add(version{m.UID, m.ResourceVersion}, files)
+	return files, nil
+}
+
+func (l *Library) get(ctx context.Context, namespace, name string, into client.Object) error {
+	err := l.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "ConfigMap '%s' does not exist in namespace '%s'", name, namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("reading ConfigMap %s: %w", name, err)
+	}
+	return nil
+}
+
+// Data returns a file of a FontSet by its hash, or ErrNotFound.
+func (l *Library) Data(ctx context.Context, set *platenv1alpha1.FontSet, hash string) ([]byte, error) {
+	files, err := l.Files(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(files, func(f File) bool { return f.SHA256 == hash })
+	if i < 0 {
+		return nil, ErrNotFound
+	}
+	m := &corev1.ConfigMap{}
+	if err := l.get(ctx, set.Namespace, files[i].ConfigMap, m); err != nil {
+		return nil, err
+	}
+	data := m.BinaryData[files[i].Key]
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != hash {
+		return nil, ErrNotFound
+	}
+	return data, nil
+}
+
+// Of returns the fonts of files.
+func Of(files []File) []render.Font {
+	list := make([]render.Font, 0, len(files))
+	for _, f := range files {
+		list = append(list, f.Font)
+	}
+	return list
+}
