@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
@@ -169,6 +171,9 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 		if len(values) > 1 {
 			return nil, &FieldError{fmt.Sprintf("%.100s", parameter), "is in the query twice"}
 		}
+		if !utf8.ValidString(parameter + values[0]) {
+			return nil, &FieldError{fmt.Sprintf("%.100q", parameter), "must be UTF-8 in percent-encoding"}
+		}
 	}
 	templates := &platenv1alpha1.RenderTemplateList{}
 	if err := s.Cache.List(r.Context(), templates, client.InNamespace(query.Get("workspace")), client.UnsafeDisableDeepCopy); err != nil {
@@ -180,7 +185,7 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	}
 	current := template.Spec.DynamicURLs.KeyVersion
 	secrets := []string{s.dynamicSecret(template, current), s.dynamicSecret(template, current-1)}
-	if !signedurl.Verify(secrets, r.URL.EscapedPath(), signedPart(query)) {
+	if !signedurl.Verify(secrets, r.URL.EscapedPath(), r.URL.RawQuery, isOpen(query)) {
 		return nil, errDynamic
 	}
 	if text := query.Get("expires"); text != "" {
@@ -200,16 +205,10 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 // reserved are the parameters of a dynamic URL that are no modifications.
 var reserved = []string{"workspace", "templateId", "page", "quality", "expires", "open", signedurl.Parameter}
 
-// signedPart returns the parameters that the signature covers: all but those that the parameter open names.
-func signedPart(query url.Values) url.Values {
+// isOpen reports which parameters the signature does not cover: the modifications that the parameter open names.
+func isOpen(query url.Values) func(name string) bool {
 	open := strings.FieldsFunc(query.Get("open"), func(r rune) bool { return r == ',' })
-	signed := url.Values{}
-	for name, values := range query {
-		if slices.Contains(reserved, name) || !slices.Contains(open, name) {
-			signed[name] = values
-		}
-	}
-	return signed
+	return func(name string) bool { return slices.Contains(open, name) && !slices.Contains(reserved, name) }
 }
 
 func newTarget(template *platenv1alpha1.RenderTemplate, name string, format platenv1alpha1.Format, query url.Values) (*target, error) {
@@ -426,7 +425,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
 	}
 	path := dynamicPath + url.PathEscape(request.Name)
-	query.Set(signedurl.Parameter, signedurl.Sign(s.dynamicSecret(template, template.Spec.DynamicURLs.KeyVersion), path, signedPart(query)))
+	signed, open := maps.Clone(query), isOpen(query)
+	maps.DeleteFunc(signed, func(name string, _ []string) bool { return open(name) })
+	query.Set(signedurl.Parameter, signedurl.Sign(s.dynamicSecret(template, template.Spec.DynamicURLs.KeyVersion), path, signed))
 	encoded := query.Encode()
 	if len(encoded) > maxDynamicQuery || len(query) > maxDynamicParameters {
 		return &FieldError{"modifications", fmt.Sprintf("must have at most %d values, and %d bytes in a URL", maxDynamicParameters-len(reserved), maxDynamicQuery)}

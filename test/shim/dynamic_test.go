@@ -5,6 +5,9 @@ package shim
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -152,6 +155,14 @@ var _ = Describe("Dynamic URLs", func() {
 			return query
 		}
 		Expect(call(ctx, http.MethodGet, signed("own.png", base("headline", "signed by its owner")), "", "").status).To(Equal(http.StatusOK))
+		other := base("headline", "it's a~b* é").Encode()
+		for from, to := range map[string]string{"~": "%7E", "%2A": "*", "+": "%20", "%27": "'", "%C3%A9": "%c3%a9"} {
+			text := path + "/own.png?" + strings.ReplaceAll(other, from, to)
+			mac := hmac.New(sha256.New, []byte(secret["secret"].(string))) //nolint:forcetypeassert // a test
+			_, _ = mac.Write([]byte(text))
+			got := call(ctx, http.MethodGet, p.url+text+"&sign="+hex.EncodeToString(mac.Sum(nil)), "", "")
+			Expect(got.status).To(Equal(http.StatusOK), "%s: %s", text, got.body)
+		}
 		many := base()
 		for i := range 70 {
 			many.Set(fmt.Sprint("k", i), "v")
@@ -174,6 +185,7 @@ var _ = Describe("Dynamic URLs", func() {
 			"too many parameters":   {signed("card.png", many), http.StatusBadRequest},
 			"too long a query":      {signed("card.png", base("headline", strings.Repeat("x", 9000))), http.StatusRequestURITooLong},
 			"a parameter twice":     {valid + "&headline=b", http.StatusBadRequest},
+			"Latin-1":               {signed("card.png", base("headline", "caf\xe9")), http.StatusBadRequest},
 			"a query that is cut":   {valid + "&x=%f", http.StatusBadRequest},
 			"no format":             {signed("card.", base()), http.StatusNotFound},
 			"a quality of letters":  {signed("card.png", base("quality", "best")), http.StatusBadRequest},
@@ -186,7 +198,7 @@ var _ = Describe("Dynamic URLs", func() {
 			got := call(ctx, http.MethodGet, c.url, "", "")
 			Expect(got.status).To(Equal(c.want), "%s: %s", name, got.body)
 		}
-		Expect(w.jobs(ctx)).To(HaveLen(2))
+		Expect(w.jobs(ctx)).To(HaveLen(3))
 
 		By("keeping the URLs of the last key, and no older ones")
 		answers := func() int { return call(ctx, http.MethodGet, valid, "", "").status }
