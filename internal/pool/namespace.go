@@ -41,6 +41,8 @@ type namespace struct {
 	// pods by UID, and list, the same in the order in which this process learned of them.
 	pods map[types.UID]*pod
 	list []*pod
+	// leaving has pods that are being deleted and still run: they count in a quota.
+	leaving map[types.UID]bool
 	// departed has pods that do not exist any more although the API cache still showed them.
 	departed map[types.UID]bool
 	// observed is true once ObservePods has shown the pods of the namespace.
@@ -79,6 +81,13 @@ func (l *launcher) failed(failure LaunchFailure, now time.Time) {
 	l.failure, l.batch = &failure, 1
 	l.retry = now.Add(min(minLaunchDelay<<min(l.failures, 10), maxLaunchDelay))
 	l.failures++
+}
+
+// roomInQuota lets the next launch be tried at once if a quota has refused the last one: a pod has ended.
+func (l *launcher) roomInQuota() {
+	if l.failure != nil && l.failure.Reason == ReasonQuotaExceeded {
+		l.retry = time.Time{}
+	}
 }
 
 // succeeded records a launch.

@@ -112,6 +112,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 	ns.observed = true
 	now := p.options.Now()
 	present := make(map[types.UID]bool, len(views))
+	ns.observeLeaving(views)
 	for _, v := range views {
 		present[v.UID] = true
 		if ns.departed[v.UID] {
@@ -147,6 +148,22 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 	maps.DeleteFunc(ns.departed, func(uid types.UID, _ bool) bool { return !present[uid] })
 	p.hold(ns, now)
 	p.settle(ns)
+}
+
+// observeLeaving updates the pods that are being deleted and still run. One that does not any more makes room in a quota.
+func (ns *namespace) observeLeaving(views []PodView) {
+	before := ns.leaving
+	ns.leaving = map[types.UID]bool{}
+	for _, v := range views {
+		if v.Deleting && !v.Ended {
+			ns.leaving[v.UID] = true
+		}
+	}
+	for uid := range before {
+		if !ns.leaving[uid] {
+			ns.launcher.roomInQuota()
+		}
+	}
 }
 
 // hold keeps the jobs that a pod of an earlier process may be rendering, until those pods are heard.
@@ -436,8 +453,8 @@ func (ns *namespace) forgetPod(entry *pod) {
 // removePod removes a pod. Its job gets another attempt. excused says that the lost attempt does not count.
 func (p *Pool) removePod(ns *namespace, entry *pod, excused bool) {
 	ns.forgetPod(entry)
-	if ns.launcher.failure != nil && ns.launcher.failure.Reason == ReasonQuotaExceeded {
-		ns.launcher.retry = time.Time{} // there is room for another
+	if !ns.leaving[entry.UID] {
+		ns.launcher.roomInQuota()
 	}
 	cause := entry.problem.Message
 	if cause == "" {

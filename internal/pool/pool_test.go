@@ -433,6 +433,37 @@ func TestOverdueTaskFails(t *testing.T) {
 	}
 }
 
+// A pod that is being deleted counts in a quota until it has ended.
+func TestQuotaHasRoomOnceAPodHasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	w.poll(pod)
+	w.enqueue("b", 1)
+	w.enqueue("c", 1)
+	view := PodView{Name: pod.Name, UID: pod.UID, Started: true}
+	refuse := func() {
+		t.Helper()
+		launches := w.Decide("ns").Launch
+		if len(launches) == 0 {
+			t.Fatal("nothing is launched")
+		}
+		for _, l := range launches {
+			w.Launched("ns", l, "", &LaunchFailure{ReasonQuotaExceeded, "exceeded quota"})
+		}
+	}
+	w.ObservePods("ns", []PodView{view})
+	refuse()
+	view.Deleting = true
+	w.ObservePods("ns", []PodView{view})
+	if got := w.Decide("ns").Launch; len(got) > 0 {
+		t.Errorf("launched beside a pod that counts in the quota: %v", got)
+	}
+	view.Ended = true
+	w.ObservePods("ns", []PodView{view})
+	refuse()
+}
+
 func TestIdlePodIsRetired(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
