@@ -184,10 +184,13 @@ func (f *fleet) reconcile(namespace string) {
 	}
 	f.ObservePods(namespace, views)
 	d := f.Decide(namespace)
-	for _, l := range d.Launch {
+	for i, l := range d.Launch {
 		if f.in(namespace) >= f.quota {
 			f.refused++
 			f.Launched(namespace, l, "", &LaunchFailure{ReasonQuotaExceeded, "the quota admits no more pods"})
+			for _, untried := range d.Launch[i+1:] {
+				f.Launched(namespace, untried, "", nil)
+			}
 			break
 		}
 		f.created++
@@ -344,6 +347,22 @@ func TestQuota(t *testing.T) {
 		if n > 3 {
 			t.Errorf("%s: %d notices", key, n)
 		}
+	}
+}
+
+// Ready pods that a quota refuses are tried with backoff, also while no job waits for them.
+func TestQuotaBelowTheReadyPods(t *testing.T) {
+	f := newFleet(t, Options{})
+	f.quota = 2
+	f.Configure("a", Settings{MinReady: 3, Max: 10})
+	f.finish(time.Minute, f.add("a", 1, time.Second)...)
+	before := f.refused
+	for range int(45 * time.Second / tick) {
+		f.step()
+		f.reconcile("a")
+	}
+	if n := f.refused - before; n == 0 || n > 15 {
+		t.Errorf("%d refused creates in 45 s", n)
 	}
 }
 

@@ -493,7 +493,7 @@ func (p *Pool) check(ns *namespace, now time.Time) {
 	if len(ns.held) > 0 && !ns.adopting(p, now) {
 		p.endHold(ns, now)
 	}
-	if ns.waiting() == 0 && !now.Before(ns.launcher.retry) && ns.launcher.failure != nil {
+	if ns.launcher.failure != nil && !now.Before(ns.launcher.retry) && ns.waiting() == 0 && ns.need(now) <= ns.live {
 		ns.launcher = launcher{batch: firstLaunches} // nobody waits any more
 	}
 	p.notifyAll(ns, now)
