@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -252,8 +253,13 @@ func limitations(r Request) (warnings []Warning) {
 			Details: "extra sizes are for png, jpg, jpeg, webp and avif; ask for each size of a " + r.Response.Format + " with response.size",
 		})
 	}
+	if format != "pdf" {
+		warnings = append(warnings, ignoredOptions("pdfOptions", r.PDFOptions, "pdf", format)...)
+		warnings = append(warnings, ignoredOptions("response.pdfOptions", r.Response.PDFOptions, "pdf", format)...)
+	}
 	if !format.IsVideo() {
-		return warnings
+		warnings = append(warnings, ignoredOptions("videoOptions", r.VideoOptions, "mp4, webm and gif", format)...)
+		return append(warnings, ignoredOptions("response.videoOptions", r.Response.VideoOptions, "mp4, webm and gif", format)...)
 	}
 	a, b := r.VideoOptions, r.Response.VideoOptions
 	if muted := cmp.Or(a.Muted, b.Muted); muted != nil && !*muted {
@@ -273,6 +279,20 @@ func limitations(r Request) (warnings []Warning) {
 		})
 	case !bool(ptr.Deref(cmp.Or(a.CombinePages, b.CombinePages), false)):
 		warnings = append(warnings, Warning{Title: "Field 'videoOptions.pageTransition' was ignored", Details: "each page has a file of its own; set videoOptions.combinePages"})
+	}
+	return warnings
+}
+
+// ignoredOptions returns a warning for each of the options that are set, because they are for other formats than the request's.
+func ignoredOptions(name string, options any, formats string, format file.Format) (warnings []Warning) {
+	set := reflect.ValueOf(options)
+	for _, field := range reflect.VisibleFields(set.Type()) {
+		if !field.Anonymous && field.Tag.Get("warn") == "" && !set.FieldByIndex(field.Index).IsZero() {
+			warnings = append(warnings, Warning{
+				Title:   fmt.Sprintf("Field '%s.%s' was ignored", name, jsonName(field)),
+				Details: fmt.Sprintf("it is for %s, and the format is %s", formats, cmp.Or(format, "png")),
+			})
+		}
 	}
 	return warnings
 }

@@ -5,6 +5,7 @@ package shim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -43,9 +44,9 @@ type RenderOptions struct {
 // PDFOptions apply to format pdf.
 type PDFOptions struct {
 	Margin    string `json:"margin,omitempty" description:"Margin around each page with its unit, such as 20px."`
-	RangeFrom Whole  `json:"rangeFrom,omitempty" description:"First page that is printed, from 1."`
-	RangeTo   Whole  `json:"rangeTo,omitempty" description:"Last page that is printed."`
-	DPI       Whole  `json:"dpi,omitempty" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
+	RangeFrom Whole  `json:"rangeFrom,omitempty" minimum:"1" description:"First page that is printed, from 1."`
+	RangeTo   Whole  `json:"rangeTo,omitempty" minimum:"1" description:"Last page that is printed."`
+	DPI       Whole  `json:"dpi,omitempty" minimum:"48" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
 	ColorMode string `json:"colorMode,omitempty" enum:"rgb,cmyk" description:"Default rgb. The document is rgb for cmyk too, with a warning."`
 	Title     string `json:"title,omitempty" description:"Title of the document. Default: the template's name."`
 	pictureOptions
@@ -60,16 +61,16 @@ type pictureOptions struct {
 
 // VideoOptions apply to formats mp4, webm and gif.
 type VideoOptions struct {
-	FPS                    Decimal  `json:"fps,omitempty" description:"Frames per second, 1 to 30, rounded to a whole number. Default 30, and 15 for gif."`
-	Duration               Decimal  `json:"duration,omitempty" description:"Seconds of each page, 0.1 to 60. Default: as long as its animations."`
+	FPS                    Decimal  `json:"fps,omitempty" minimum:"1" description:"Frames per second, 1 to 30, rounded to a whole number. Default 30, and 15 for gif."`
+	Duration               Decimal  `json:"duration,omitempty" minimum:"0.1" description:"Seconds of each page, 0.1 to 60. Default: as long as its animations."`
 	TrimStart              *Decimal `json:"trimStart,omitempty" description:"Time of each page at which its video begins, in seconds. Default 0."`
 	TrimEnd                *Decimal `json:"trimEnd,omitempty" description:"Time of each page at which its video ends; duration does not count then."`
-	Quality                Whole    `json:"quality,omitempty" description:"1 to 100."`
+	Quality                Whole    `json:"quality,omitempty" minimum:"1" description:"1 to 100."`
 	Muted                  *Truth   `json:"muted,omitempty" description:"Films have no sound: false is answered with a warning."`
 	Loop                   *Truth   `json:"loop,omitempty" description:"Whether a gif restarts at its end. Default true. For mp4 and webm, true is answered with a warning."`
 	CombinePages           *Truth   `json:"combinePages,omitempty" description:"All pages in one file. Default false: a file each."`
 	PageTransition         string   `json:"pageTransition,omitempty" description:"With combinePages: fade or none. Any other is a cut, with a warning. Default none."`
-	PageTransitionDuration Decimal  `json:"pageTransitionDuration,omitempty" description:"Seconds of a fade, 0.1 to 2. Default 0.5."`
+	PageTransitionDuration Decimal  `json:"pageTransitionDuration,omitempty" minimum:"0.1" description:"Seconds of a fade, 0.1 to 2. Default 0.5."`
 	subtitles
 }
 
@@ -96,10 +97,10 @@ type ResponseOptions struct {
 	FileName     string       `json:"fileName,omitempty" description:"Name without extension. Default: the job's id."`
 	Scale        *Decimal     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
 	Size         string       `json:"size,omitempty" description:"Size of the pages in CSS pixels, such as 1080x1920, or a preset's name, such as instagram-story. Default: the template's own."`
-	Width        Whole        `json:"width,omitempty" description:"With height, another way to say size."`
-	Height       Whole        `json:"height,omitempty" description:"With width, another way to say size."`
+	Width        Whole        `json:"width,omitempty" minimum:"1" description:"With height, another way to say size."`
+	Height       Whole        `json:"height,omitempty" minimum:"1" description:"With width, another way to say size."`
 	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
-	Quality      Whole        `json:"quality,omitempty" description:"1 to 100. Default 90."`
+	Quality      Whole        `json:"quality,omitempty" minimum:"1" description:"1 to 100. Default 90."`
 	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
 	PDFOptions   PDFOptions   `json:"pdfOptions"`
@@ -175,38 +176,73 @@ func plainSize(size string) string {
 	return strings.NewReplacer(" ", "", "×", "x").Replace(strings.ToLower(size))
 }
 
-// Object is a JSON object in its original form. An array of objects with a name and a text, src or value becomes an object; so does an
-// empty array, which is PHP's empty object.
+// Object is a JSON object in its original form. An array of objects with a name and a value becomes an object; so does an empty array,
+// which is PHP's empty object.
 type Object struct{ json.RawMessage }
 
-// namedValue is an entry of an array of modifications.
-type namedValue struct {
-	Name  string          `json:"name"`
-	Text  json.RawMessage `json:"text"`
-	Src   json.RawMessage `json:"src"`
-	Value json.RawMessage `json:"value"`
-}
+// described are the fields of Modification that say nothing about a value, in lower case: some clients send its entries back.
+var described = []string{"type", "description", "helptext", "required", "example"}
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (o *Object) UnmarshalJSON(data []byte) error {
-	if data[0] != '[' {
-		return o.RawMessage.UnmarshalJSON(data)
+// namedValues returns the object that an array of modifications stands for.
+func namedValues(array json.RawMessage, path string) (object json.RawMessage, warnings []Warning, err error) {
+	var entries []map[string]json.RawMessage
+	if json.Unmarshal(array, &entries) != nil {
+		return nil, nil, &FieldError{path, "must be an object, or an array of objects with a name and a text, src or value"}
 	}
-	var list []namedValue
-	if err := json.Unmarshal(data, &list); err != nil {
-		return err
-	}
-	object := map[string]json.RawMessage{}
-	for _, entry := range list {
-		for _, value := range []json.RawMessage{entry.Text, entry.Src, entry.Value} {
-			if value != nil {
-				object[entry.Name] = value
+	all := map[string]json.RawMessage{}
+	for i, entry := range entries {
+		name, values, more := namedValue(entry)
+		if name == "" {
+			return nil, nil, &FieldError{fmt.Sprintf("%s[%d].name", path, i), "must be the key of the modification; it may also be in key or id"}
+		}
+		warnings = append(warnings, more...)
+		for key, value := range values {
+			if before, twice := all[key]; twice && !bytes.Equal(before, value) {
+				warnings = append(warnings, Warning{Title: fmt.Sprintf("Modification '%.100s' is there twice", key), Details: "the last one counts"})
 			}
+			all[key] = value
 		}
 	}
-	text, err := encode(object)
-	o.RawMessage = text
-	return err
+	object, err = encode(all)
+	return object, warnings, err
+}
+
+// namedValue returns the name in an entry of an array of modifications, which is in name, key or id, and what the entry sets: the
+// modification of that name, from text, src or value, and a style of the element of that name from every other field. Clients send all
+// fields that they have: null counts as absent, and an empty text as absent if another field has a value.
+func namedValue(entry map[string]json.RawMessage) (name string, values map[string]json.RawMessage, warnings []Warning) {
+	fields := map[string]json.RawMessage{}
+	for field, value := range entry {
+		if string(value) != "null" {
+			fields[strings.ToLower(field)] = value
+		}
+	}
+	for _, field := range []string{"id", "key", "name"} {
+		if value, ok := fields[field]; ok {
+			name = cmp.Or(strings.TrimSpace(plainText(value)), name)
+		}
+	}
+	values = map[string]json.RawMessage{}
+	for _, field := range []string{"text", "src", "value"} {
+		value, ok := fields[field]
+		before := values[name]
+		if !ok || before != nil && string(value) == `""` {
+			continue
+		}
+		if before != nil && string(before) != `""` && !bytes.Equal(before, value) {
+			warnings = append(warnings, Warning{Title: fmt.Sprintf("Modification '%.100s' has two values", name), Details: "that of " + field + " counts"})
+		}
+		values[name] = value
+	}
+	for _, field := range slices.Sorted(maps.Keys(entry)) {
+		value, known := entry[field], strings.ToLower(field)
+		switch {
+		case slices.Contains([]string{"name", "key", "id", "text", "src", "value"}, known) || slices.Contains(described, known):
+		case string(value) != "null" && string(value) != `""`:
+			values[name+"."+field] = value
+		}
+	}
+	return name, values, warnings
 }
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
@@ -262,7 +298,9 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 	}
 	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
 	isObject := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Struct && !kind.Implements(reflect.TypeFor[exposer]())
-	if isObject && isText && strings.HasPrefix(text, "{") && json.Valid([]byte(text)) {
+	isList := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Slice
+	inText := isObject && strings.HasPrefix(text, "{") || isList && strings.HasPrefix(text, "[") || kind == reflect.TypeFor[ExtraSizes]() && strings.HasPrefix(text, "{")
+	if isText && inText && json.Valid([]byte(text)) {
 		return tidy(json.RawMessage(text), kind, path)
 	}
 	switch kind {
@@ -272,10 +310,13 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		}
 		return value, nil, nil
 	case reflect.TypeFor[Object]():
-		if value[0] != '{' && !isNamedValues(value) {
-			return nil, nil, wrong("an object")
+		switch value[0] {
+		case '[':
+			return namedValues(value, path)
+		case '{':
+			return value, nil, nil
 		}
-		return value, nil, nil
+		return nil, nil, wrong("an object")
 	case reflect.TypeFor[ExtraSizes]():
 		switch value[0] {
 		case '[':
@@ -309,6 +350,9 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		}
 		return tidyFields(value, kind, path)
 	case reflect.Slice:
+		if kind == reflect.TypeFor[[]Whole]() && (isText || jsonType(value) == text) {
+			value = splitNumbers(text)
+		}
 		return tidyList(value, kind, path)
 	default:
 		tidied, err := tidyScalar(value, text, kind, wrong)
@@ -383,6 +427,19 @@ func isEmptyList(value json.RawMessage) bool {
 	return value[0] == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
 }
 
+// splitNumbers returns a number, or a text of numbers and commas, as a list.
+func splitNumbers(text string) json.RawMessage {
+	list := []json.RawMessage{}
+	for item := range strings.SplitSeq(text, ",") {
+		list = append(list, quote(item))
+	}
+	value, err := encode(list)
+	if err != nil {
+		panic(err) // every text can be encoded
+	}
+	return value
+}
+
 // tidyList is tidy for a list. It leaves out the items that say nothing.
 func tidyList(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	var items []json.RawMessage
@@ -436,6 +493,11 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		if err != nil {
 			return nil, nil, err
 		}
+		if least, err := strconv.ParseFloat(field.Tag.Get("minimum"), 64); err == nil && one != nil {
+			if number, err := strconv.ParseFloat(string(one), 64); err == nil && number < least {
+				return nil, nil, &FieldError{full, fmt.Sprintf("must be at least %s, not %s", field.Tag.Get("minimum"), plainText(value))}
+			}
+		}
 		if one != nil {
 			plain[known] = oneOf(one, field.Tag.Get("enum"))
 		}
@@ -477,13 +539,6 @@ func inspectTexts(object json.RawMessage, path string) error {
 		}
 	}
 	return nil
-}
-
-// isNamedValues reports whether a JSON array can become an Object.
-func isNamedValues(array json.RawMessage) bool {
-	var list []namedValue
-	return array[0] == '[' && json.Unmarshal(array, &list) == nil &&
-		!slices.ContainsFunc(list, func(entry namedValue) bool { return entry.Name == "" })
 }
 
 // jsonType returns the name of a value's type, or the value itself if it is a number or a boolean.

@@ -61,13 +61,15 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":{"extraSizes":{"a":{"width":1}}}}`:                         "response.extraSizes.a: must be a string, not an object",
 		`{"templateId":1,"response":{"size":{"width":1}}}`:                                     "response.size: must be a string, not an object",
 		`{"templateId":1,"videoOptions":{"trimStart":"soon"}}`:                                 "videoOptions.trimStart: must be a number, not a string",
-		`{"templateId":1,"response":{"includePages":3}}`:                                       "response.includePages: must be an array, not 3",
+		`{"templateId":1,"response":{"includePages":{}}}`:                                      "response.includePages: must be an array, not an object",
+		`{"templateId":1,"response":{"includePages":"1-3"}}`:                                   "response.includePages[0]: must be a whole number, not a string",
+		`{"templateId":1,"connections":"dropbox"}`:                                             "connections: must be an array, not a string",
 		`{"templateId":1,"response":{"pdfOptions":{"dpi":"many"}}}`:                            "response.pdfOptions.dpi: must be a whole number, not a string",
 		`{"templateId":1,"videoOptions":{"loop":"yes"}}`:                                       "videoOptions.loop: must be true or false, not a string",
 		`{"templateId":1,"response":{"type":"file"}}`:                                          "response.type: 'file' must be url, base64 or binary",
 		`{"templateId":1,"response":{"mode":"later"}}`:                                         "response.mode: 'later' must be sync or async",
-		`{"templateId":1,"modifications":[{"text":"no name"}]}`:                                "modifications: must be an object, not an array",
-		`{"templateId":1,"modifications":[1]}`:                                                 "modifications: must be an object, not an array",
+		`{"templateId":1,"modifications":[{"text":"no name"}]}`:                                "modifications[0].name: must be the key of the modification; it may also be in key or id",
+		`{"templateId":1,"modifications":[1]}`:                                                 "modifications: must be an object, or an array of objects with a name and a text, src or value",
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","folder":{}}]}`: "connections[0].folder: must be a string, not an object",
 		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:                "connections[0].type: 'mail' must be storage",
 		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                                      "webhook: must be an http or https URL of at most 2048 characters, without a user name",
@@ -90,8 +92,8 @@ func TestARequestWithoutTemplate(t *testing.T) {
 		if err == nil {
 			err = r.check()
 		}
-		status := (*callers.StatusError)(nil)
-		if !errors.As(err, &status) || status.Status != http.StatusBadRequest || !strings.HasPrefix(status.Message, "templateId missing") {
+		status := (*codeError)(nil)
+		if !errors.As(err, &status) || status.status != http.StatusBadRequest || status.code != "templateId missing" || status.message == "" {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
@@ -170,6 +172,8 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 			"size":"","width":null,"extraSizes":"","mode":null,"pdfOptions":[],"videoOptions":null},"pdfOptions":[ ],"videoOptions":{"loop":true,"muted":false,"fps":"","trimEnd":"null","combinePages":""},
 			"connections":[{"type":"storage","provider":"dropbox","folder":"/7"},null],"webhook":"","webhook_url":null,"publish":null,"metadata":null}`,
 		"a byte order mark": "\xef\xbb\xbf" + one,
+		"lists as texts": `{"templateId":25,"modifications":{"a":"b"},"response":{"type":"url","format":"png","fileName":"2026","quality":90,"scale":1.5,"includePages":"1, 2","extraSizes":"[]"},
+			"pdfOptions":{},"videoOptions":{"loop":true,"muted":false},"connections":"[{\"type\":\"storage\",\"provider\":\"dropbox\",\"folder\":\"/7\"}]"}`,
 		"objects as texts": `{"templateId":25,"modifications":"{\"a\":\"b\"}","response":"{\"type\":\"url\",\"format\":\"png\",\"fileName\":\"2026\",\"quality\":90,\"scale\":1.5,\"includePages\":[1,2]}",
 			"pdfOptions":"{}","videoOptions":{"loop":true,"muted":false},"connections":[{"type":"storage","provider":"dropbox","folder":"/7"}]}`,
 	} {
@@ -185,6 +189,15 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 	}
 	if r := mustParse(t, `{"templateId":"25.0"}`); r.TemplateID != "25.0" {
 		t.Errorf("the name of a template became %s", r.TemplateID)
+	}
+}
+
+func TestOnePageAsNumber(t *testing.T) {
+	for _, pages := range []string{`2`, `"2"`, `[2]`, `"[2]"`, `["2"]`} {
+		r := mustParse(t, `{"templateId":1,"connections":"[]","response":{"includePages":`+pages+`}}`)
+		if got := spec(r, "card"); len(got.Output.Pages) != 1 || got.Output.Pages[0] != 2 || got.Connections != nil {
+			t.Errorf("%s: %+v", pages, got)
+		}
 	}
 }
 
@@ -213,6 +226,76 @@ func TestValuesInOtherUnits(t *testing.T) {
 	}
 	if w := limitations(film); len(w) != 1 || w[0].Title != "Field 'videoOptions.fps' was rounded to 30" {
 		t.Errorf("warnings %+v", w)
+	}
+}
+
+// A typed client sends every field that it has.
+func TestModificationsInAList(t *testing.T) {
+	for list, want := range map[string]struct {
+		object   string
+		warnings int
+	}{
+		`[]`: {object: `{}`},
+		`[{"name":"headline","text":"Hi","src":null,"value":null}]`:                                            {object: `{"headline":"Hi"}`},
+		`[{"name":"headline","text":"Hi","src":""}]`:                                                           {object: `{"headline":"Hi"}`},
+		`[{"name":"headline","text":"","src":"","value":"Hi"}]`:                                                {object: `{"headline":"Hi"}`},
+		`[{"name":"headline","text":"","value":""}]`:                                                           {object: `{"headline":""}`},
+		`[{"name":"headline","text":"Hi","value":"Hi"}]`:                                                       {object: `{"headline":"Hi"}`},
+		`[{"name":"headline","text":"Hi","value":"Ho"}]`:                                                       {object: `{"headline":"Ho"}`, warnings: 1},
+		`[{"name":"headline","text":null}]`:                                                                    {object: `{}`},
+		`[{"name":"headline","text":"Hi","color":"red","fontSize":null,"fill":""}]`:                            {object: `{"headline":"Hi","headline.color":"red"}`},
+		`[{"key":"headline","text":"Hi"},{"id":"price","Value":3}]`:                                            {object: `{"headline":"Hi","price":3}`},
+		`[{"id":"a","key":"headline","type":"text","description":"","helpText":"x","required":true,"text":1}]`: {object: `{"headline":1}`},
+		`[{"name":"a","text":"1"},{"name":"a","text":"2"}]`:                                                    {object: `{"a":"2"}`, warnings: 1},
+		`"[{\"name\":\"headline\",\"text\":\"Hi\"}]"`:                                                          {object: `{"headline":"Hi"}`},
+	} {
+		r, warnings, err := parse[Request]([]byte(`{"templateId":25,"modifications":` + list + `}`))
+		if got := strings.TrimSpace(string(r.Modifications.RawMessage)); err != nil || got != want.object || len(warnings) != want.warnings {
+			t.Errorf("%s: got %s, %v, %v; want %s with %d warnings", list, got, warnings, err, want.object, want.warnings)
+		}
+	}
+}
+
+// Zero is not the same as nothing.
+func TestZeroIsOutOfRange(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"templateId":1,"response":{"quality":0}}`:                              "response.quality: must be at least 1, not 0",
+		`{"templateId":1,"response":{"quality":"0"}}`:                            "response.quality: must be at least 1, not 0",
+		`{"templateId":1,"response":{"quality":-1}}`:                             "response.quality: must be at least 1, not -1",
+		`{"templateId":1,"response":{"width":0,"height":0}}`:                     "response.height: must be at least 1, not 0",
+		`{"templateId":1,"videoOptions":{"quality":0}}`:                          "videoOptions.quality: must be at least 1, not 0",
+		`{"templateId":1,"videoOptions":{"fps":0}}`:                              "videoOptions.fps: must be at least 1, not 0",
+		`{"templateId":1,"videoOptions":{"fps":0.3}}`:                            "videoOptions.fps: must be at least 1, not 0.3",
+		`{"templateId":1,"videoOptions":{"duration":0}}`:                         "videoOptions.duration: must be at least 0.1, not 0",
+		`{"templateId":1,"response":{"videoOptions":{"duration":0}}}`:            "response.videoOptions.duration: must be at least 0.1, not 0",
+		`{"templateId":1,"videoOptions":{"pageTransitionDuration":0}}`:           "videoOptions.pageTransitionDuration: must be at least 0.1, not 0",
+		`{"templateId":1,"pdfOptions":{"dpi":0}}`:                                "pdfOptions.dpi: must be at least 48, not 0",
+		`{"templateId":1,"pdfOptions":{"rangeFrom":0}}`:                          "pdfOptions.rangeFrom: must be at least 1, not 0",
+		`{"templateId":1,"response":{"pdfOptions":{"rangeTo":0,"rangeFrom":1}}}`: "response.pdfOptions.rangeTo: must be at least 1, not 0",
+	} {
+		if _, _, err := parse[Request]([]byte(body)); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", body, err, want)
+		}
+	}
+	if _, _, err := parse[DynamicURLRequest]([]byte(`{"templateId":1,"page":0}`)); err == nil {
+		t.Error("page 0 is taken")
+	}
+}
+
+func TestOptionsOfOtherFormats(t *testing.T) {
+	for body, want := range map[string][]Warning{
+		`{"templateId":1,"videoOptions":{"fps":99}}`: {{"Field 'videoOptions.fps' was ignored", "it is for mp4, webm and gif, and the format is png"}},
+		`{"templateId":1,"response":{"format":"pdf","videoOptions":{"muted":true}}}`: {
+			{"Field 'response.videoOptions.muted' was ignored", "it is for mp4, webm and gif, and the format is pdf"},
+		},
+		`{"templateId":1,"response":{"format":"mp4"},"pdfOptions":{"dpi":9999,"title":"x"}}`: {
+			{"Field 'pdfOptions.dpi' was ignored", "it is for pdf, and the format is mp4"}, {"Field 'pdfOptions.title' was ignored", "it is for pdf, and the format is mp4"},
+		},
+		`{"templateId":1,"response":{"format":"pdf"},"pdfOptions":{"dpi":300},"videoOptions":{}}`: nil,
+	} {
+		if diff := cmp.Diff(want, limitations(mustParse(t, body))); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
 	}
 }
 
@@ -394,7 +477,8 @@ func TestRequestsOfClients(t *testing.T) {
 		"nothing, at length": {
 			body: `{"templateId":25,"modifications":[],"response":{"type":"base64","format":"png","scale":1,"fileName":"","includePages":null},
 				"pdfOptions":{"margin":"20px","rangeFrom":"null","rangeTo":null},"publish":null}`,
-			want: platenv1alpha1.OutputSpec{Format: "png", Scale: "1"},
+			want:     platenv1alpha1.OutputSpec{Format: "png", Scale: "1"},
+			warnings: []string{"Field 'pdfOptions.margin' was ignored"},
 		},
 		"social networks": {
 			body:     `{"templateId":25,"publish":{"accounts":[1,3]}}`,

@@ -350,7 +350,7 @@ func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c cal
 
 // missingTemplate returns the error for a request that names no template.
 func missingTemplate(where string) error {
-	return callers.Errorf(http.StatusBadRequest, "templateId missing: the number or the name of a template is required %s", where)
+	return &codeError{http.StatusBadRequest, "templateId missing", "the number or the name of a template is required " + where}
 }
 
 // title returns the name that people see.
