@@ -234,22 +234,14 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 	if took := job.Status.RenderMilliseconds; took != nil {
 		milliseconds = float64(*took)
 	}
-	warnings := requestWarnings(job)
-	for _, w := range job.Status.Warnings {
-		warning := Warning{Title: w.Title}
-		if w.Details != nil {
-			warning.Details = *w.Details
-		}
-		warnings = append(warnings, warning)
-	}
 	format, files := string(job.Status.Format), pictures(job, contents)
 	if len(files) == 1 {
 		data := Data{Content: files[0].Content, Type: kind, Format: format, ResponseTime: milliseconds, ExtraSizes: files[0].ExtraSizes}
-		return OnePage{data, warnings, connections(job, false)}
+		return OnePage{data, warnings(job), connections(job, false)}
 	}
 	body := ManyPages{
 		Data: files, Format: format, Type: kind, ResponseTime: milliseconds, TotalPages: len(files), RenderedPages: len(files),
-		Warnings: warnings, Connections: connections(job, true),
+		Warnings: warnings(job), Connections: connections(job, true),
 	}
 	if n := job.Status.TotalPages; n != nil {
 		body.TotalPages = int(*n)
@@ -258,6 +250,15 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 		body.RenderedPages = int(*n)
 	}
 	return body
+}
+
+// warnings returns the warnings about the request and those of its job.
+func warnings(job *platenv1alpha1.RenderJob) []Warning {
+	list := requestWarnings(job)
+	for _, w := range job.Status.Warnings {
+		list = append(list, Warning{w.Title, ptr.Deref(w.Details, "")})
+	}
+	return list
 }
 
 // pictures returns the files of a job with their contents: one for each page, with its extra sizes in the order of the request.

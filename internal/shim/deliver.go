@@ -12,6 +12,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"unicode/utf16"
 
 	"github.com/google/uuid"
 
@@ -35,6 +37,57 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1al
 		writeJSON(w, http.StatusOK, answer(job, typeURL, urls(job)))
 		return nil
 	}
+}
+
+// The headers that say of a file what a JSON answer says of its job. docs/operations/rest.md describes them.
+const (
+	jobHeader         = "X-Platen-Job"
+	warningsHeader    = "X-Platen-Warnings"
+	connectionsHeader = "X-Platen-Connections"
+	// maxHeader bounds each of them, in bytes.
+	maxHeader = 4096
+)
+
+// describeFile sets the headers of a file: its job, and the warnings and uploads that a JSON answer would have. What does not fit is left
+// out with a warning.
+func describeFile(h http.Header, job *platenv1alpha1.RenderJob) {
+	h.Set(jobHeader, job.Name)
+	list := warnings(job)
+	if uploads := connections(job, len(pictures(job, urls(job))) > 1); len(uploads) > 0 {
+		if text := asciiJSON(uploads); len(text) <= maxHeader {
+			h.Set(connectionsHeader, text)
+		} else {
+			list = append([]Warning{{"The uploads are too long for a header", "GET /v1/studio/render-jobs/" + job.Name + " has them"}}, list...)
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	text := asciiJSON(list)
+	for most := len(list) - 1; len(text) > maxHeader; most-- {
+		more := Warning{fmt.Sprintf("%d more warnings are too long for a header", len(list)-most), "GET /v1/studio/render-jobs/" + job.Name + " has them"}
+		text = asciiJSON(append(slices.Clone(list[:most]), more))
+	}
+	h.Set(warningsHeader, text)
+}
+
+// asciiJSON returns a value as JSON that a header can have: other characters than those of ASCII are escaped, as Dropbox does in its headers.
+func asciiJSON(value any) string {
+	plain, err := encode(value)
+	if err != nil {
+		return "" // warnings and uploads can be encoded
+	}
+	var text strings.Builder
+	for _, r := range strings.TrimSpace(string(plain)) {
+		if r < 0x7f {
+			text.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&text, `\u%04x`, unit)
+		}
+	}
+	return text.String()
 }
 
 // deliverBinary answers with the file itself, or with a ZIP archive of several.

@@ -69,7 +69,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 	key, uid := client.ObjectKeyFromObject(job), job.UID
 	job = nil
 	clear(r.Header)
-	return s.awaitAndRespond(w, r, key, uid, wait)
+	return s.awaitAndRespond(w, r, key, uid, wait, true)
 }
 
 // start reads a request and creates its job.
@@ -155,14 +155,18 @@ func cachePolicy(text string) (platenv1alpha1.CachePolicy, error) {
 	}
 }
 
-// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait.
-func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration) error {
+// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait. Only its caller
+// learns from the headers of a file how the job went.
+func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration, caller bool) error {
 	job, err := s.await(r.Context(), key, uid, wait)
 	if err != nil {
 		return err
 	}
 	switch status(job) {
 	case succeeded:
+		if caller && job.Annotations[typeAnnotation] == typeBinary {
+			describeFile(w.Header(), job)
+		}
 		return s.deliver(w, r, job)
 	case failed:
 		return renderFailure(job)

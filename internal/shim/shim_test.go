@@ -609,6 +609,44 @@ func TestBase64OfExtraSizes(t *testing.T) {
 	}
 }
 
+// A file has in its headers what a JSON answer says of the job.
+func TestHeadersOfAFile(t *testing.T) {
+	h := http.Header{}
+	finished := job(1, func(s *platenv1alpha1.RenderJobStatus) {
+		s.Warnings = []platenv1alpha1.Warning{{Title: "The element 'é\x7f\n😀' is not there"}}
+		s.Connections = []platenv1alpha1.JobConnectionStatus{{
+			Type: "storage", Provider: "dropbox", Status: platenv1alpha1.UploadSuccess, Pages: []platenv1alpha1.UploadedPage{{Page: 1, Path: "/Ü.png"}},
+		}}
+	})
+	finished.Name = "rest-1"
+	describeFile(h, finished)
+	want := http.Header{
+		jobHeader:         {"rest-1"},
+		warningsHeader:    {`[{"title":"The element '\u00e9\u007f\n\ud83d\ude00' is not there","details":""}]`},
+		connectionsHeader: {`[{"type":"storage","provider":"dropbox","path":"/\u00dc.png","status":"success"}]`},
+	}
+	if diff := cmp.Diff(want, h); diff != "" {
+		t.Error(diff)
+	}
+	for range 63 {
+		finished.Status.Warnings = append(finished.Status.Warnings, platenv1alpha1.Warning{Title: strings.Repeat("é", 100)})
+	}
+	describeFile(h, finished)
+	var list []Warning
+	text := h.Get(warningsHeader)
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(text) > maxHeader || len(list) < 5 {
+		t.Fatalf("%d bytes, %d warnings, %v", len(text), len(list), err)
+	}
+	if last := list[len(list)-1]; last.Title != fmt.Sprintf("%d more warnings are too long for a header", 65-len(list)) {
+		t.Errorf("%+v of %d", last, len(list))
+	}
+	none := http.Header{}
+	describeFile(none, job(1, func(*platenv1alpha1.RenderJobStatus) {}))
+	if len(none) != 1 {
+		t.Errorf("%v", none)
+	}
+}
+
 func TestOneIdempotencyKeyIsOneJobOfOneCaller(t *testing.T) {
 	name := func(user, key, body string) (string, string) {
 		t.Helper()

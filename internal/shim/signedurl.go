@@ -195,7 +195,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "private, max-age=300")
 	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return s.awaitAndRespond(w, r, key, uid, s.Wait)
+	return s.awaitAndRespond(w, r, key, uid, s.Wait, false)
 }
 
 // WebhookSecret is the answer of GET /v1/studio/webhook-secret.
