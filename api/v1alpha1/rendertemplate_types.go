@@ -23,7 +23,7 @@ const (
 	ParameterColor ParameterType = "color"
 	// ParameterNumber takes a number, also as text.
 	ParameterNumber ParameterType = "number"
-	// ParameterBoolean takes true or false, also as text.
+	// ParameterBoolean takes true or false, also as 1 or 0 and as text.
 	ParameterBoolean ParameterType = "boolean"
 	// ParameterList takes a JSON array, for elements with data-each.
 	ParameterList ParameterType = "list"

@@ -98,6 +98,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if err := checkProviders(r.Context(), c, request.Connections); err != nil {
 		return nil, "", err
 	}
+	request.Modifications = request.Modifications.textsFor(template)
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {

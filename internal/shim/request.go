@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,6 +244,30 @@ func namedValue(entry map[string]json.RawMessage) (name string, values map[strin
 		}
 	}
 	return name, values, warnings
+}
+
+var pageKey = regexp.MustCompile(`^page[0-9]{1,4}@`)
+
+// textsFor returns modifications in which true and false are texts where the template's parameter is a text. YAML's no is false, so a job
+// refuses them; JSON has no such words.
+func (o Object) textsFor(t *platenv1alpha1.RenderTemplate) Object {
+	object, changed := map[string]json.RawMessage{}, false
+	if json.Unmarshal(o.RawMessage, &object) != nil {
+		return o // the API server says what is wrong
+	}
+	for key, value := range object {
+		name := pageKey.ReplaceAllString(key, "")
+		isText := slices.ContainsFunc(t.Spec.Parameters, func(p platenv1alpha1.Parameter) bool {
+			return p.Name == name && cmp.Or(p.Type, platenv1alpha1.ParameterText) == platenv1alpha1.ParameterText
+		})
+		if text := string(value); isText && (text == "true" || text == "false") {
+			object[key], changed = quote(text), true
+		}
+	}
+	if text, err := encode(object); changed && err == nil {
+		return Object{text}
+	}
+	return o
 }
 
 // JSONSchemaBytes implements jsonschema.RawExposer.

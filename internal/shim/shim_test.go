@@ -256,6 +256,20 @@ func TestModificationsInAList(t *testing.T) {
 	}
 }
 
+func TestTruthsAreTexts(t *testing.T) {
+	card := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{Parameters: []platenv1alpha1.Parameter{
+		{Name: "headline"}, {Name: "note", Type: "text"}, {Name: "show", Type: "boolean"},
+	}}}
+	r := mustParse(t, `{"templateId":1,"modifications":{"headline":true,"page2@note":false,"show":true,"other":true}}`)
+	got := strings.TrimSpace(string(r.Modifications.textsFor(card).RawMessage))
+	if want := `{"headline":"true","other":true,"page2@note":"false","show":true}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if none := (Object{}).textsFor(card); none.RawMessage != nil {
+		t.Errorf("nothing became %s", none.RawMessage)
+	}
+}
+
 // Zero is not the same as nothing.
 func TestZeroIsOutOfRange(t *testing.T) {
 	for body, want := range map[string]string{

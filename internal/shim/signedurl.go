@@ -85,6 +85,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err != nil {
 		return err
 	}
+	render.Modifications = render.Modifications.textsFor(template)
 	job, err := newJob(c, render, nil, template.Name, r.Header.Get("Idempotency-Key"), append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
 		return err

@@ -145,8 +145,8 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 		},
 		"a boolean as a number": {
 			parameters: kinds,
-			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":0}`) },
-			want:       "spec.modifications.boolean: 0 must be true or false",
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"boolean":2}`) },
+			want:       "spec.modifications.boolean: 2 must be true or false",
 		},
 		"a value for one page": {
 			parameters: kinds,

@@ -56,7 +56,7 @@ const (
 )
 
 // Read returns the value of a parameter for a value that was given in JSON or YAML, as Decode returns it. A text is read as ReadText reads
-// it, but it is no list and no object. Read returns nil for null, and where ReadText does: the value counts as not given. A parameter
+// it, but a list or an object must be in JSON. Read returns nil for null, and where ReadText does: the value counts as not given. A parameter
 // without a type, which no template declares, takes every value. A number that has probably lost digits is refused. The error is an *Error.
 func Read(t Type, given any) (any, error) {
 	if hasLostDigits(given) {
@@ -66,7 +66,9 @@ func Read(t Type, given any) (any, error) {
 		return given, nil
 	}
 	text, isText := given.(string)
-	if isText && t != List && t != Object { // JSON and YAML have lists and objects of their own: a text is a mistake
+	// JSON and YAML have lists and objects of their own: any other text than JSON is a mistake.
+	inJSON := t == List && strings.HasPrefix(strings.TrimSpace(text), "[") || t == Object && strings.HasPrefix(strings.TrimSpace(text), "{")
+	if isText && (inJSON || t != List && t != Object) {
 		value, err := read(t, text)
 		return value, refuse(given, err)
 	}
@@ -79,6 +81,9 @@ func Read(t Type, given any) (any, error) {
 		_, ok = given.(float64)
 		want = wantNumber
 	case Boolean:
+		if given == 0.0 || given == 1.0 {
+			return given == 1.0, nil
+		}
 		_, ok = given.(bool)
 		want = wantBoolean
 	case List:
@@ -174,8 +179,11 @@ func read(t Type, text string) (any, error) {
 	case Number:
 		return readNumber(text)
 	case Boolean:
-		if value := strings.ToLower(text); value == "true" || value == "false" {
-			return value == "true", nil
+		switch strings.ToLower(text) {
+		case "true", "1":
+			return true, nil
+		case "false", "0":
+			return false, nil
 		}
 		return nil, refusal(wantBoolean)
 	case Color:
