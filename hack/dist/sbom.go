@@ -188,7 +188,7 @@ func escaped(version string) string { return strings.ReplaceAll(version, "+", "%
 
 // modules returns what a Go program is made of.
 func modules(info *buildinfo.BuildInfo) []sbomPackage {
-	parts := []sbomPackage{golang("stdlib", strings.TrimPrefix(info.GoVersion, "go")), golang(info.Main.Path, info.Main.Version)}
+	parts := append(make([]sbomPackage, 0, 2+len(info.Deps)), golang("stdlib", strings.TrimPrefix(info.GoVersion, "go")), golang(info.Main.Path, info.Main.Version))
 	for _, m := range info.Deps {
 		if m.Replace != nil {
 			m = m.Replace

@@ -44,7 +44,7 @@ func TestKnownFromStatus(t *testing.T) {
 }
 
 func TestStatusIsBounded(t *testing.T) {
-	var parameters []Parameter
+	parameters := make([]Parameter, 0, 301)
 	for range 300 {
 		value := &apiextensionsv1.JSON{Raw: []byte(`"` + strings.Repeat("x", 1000) + `"`)}
 		parameters = append(parameters, Parameter{Parameter: platenv1alpha1.Parameter{Name: "x", Default: value}, Example: value})

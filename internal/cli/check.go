@@ -293,7 +293,7 @@ func (k *checkCommand) dispatch(ctx context.Context, c *cluster) (string, error)
 	service := &corev1.Service{}
 	switch err := c.in(k.platenNamespace).get(ctx, dispatchService, service); {
 	case apierrors.IsNotFound(err):
-		return "", fmt.Errorf("Service %s does not exist in namespace %s, so render pods cannot reach the manager: install Platen again (%s)",
+		return "", fmt.Errorf("the Service %s does not exist in namespace %s, so render pods cannot reach the manager: install Platen again (%s)",
 			dispatchService, k.platenNamespace, installCommand)
 	case err != nil:
 		return "", k.unreadable(err)
@@ -312,7 +312,7 @@ func (k *checkCommand) dispatch(ctx context.Context, c *cluster) (string, error)
 		}
 	}
 	if len(addresses) == 0 {
-		return "", fmt.Errorf("Service %s selects no pod, so render pods cannot reach the manager: the leader gives its pod the label platen.dev/role=leader; see kubectl -n %s logs deployment/%s",
+		return "", fmt.Errorf("the Service %s selects no pod, so render pods cannot reach the manager: the leader gives its pod the label platen.dev/role=leader; see kubectl -n %s logs deployment/%s",
 			dispatchService, k.platenNamespace, managerDeployment)
 	}
 	return fmt.Sprintf("Service %s leads to %s", dispatchService, strings.Join(addresses, ", ")), nil
@@ -353,7 +353,7 @@ func (k *checkCommand) card(ctx context.Context, c *cluster) (string, error) {
 		return "", err
 	}
 	page := job.Status.Pages[0]
-	k.rendered = fmt.Sprintf("%s stored and fetched, with the right checksum", size(ptr.Deref(page.Size, 0)))
+	k.rendered = size(ptr.Deref(page.Size, 0)) + " stored and fetched, with the right checksum"
 	return fmt.Sprintf("a card in %.1f s", time.Since(began).Seconds()), nil
 }
 

@@ -28,7 +28,7 @@ func TestCheckKnowsTheManagersRights(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var want, got []string
+	want, got := []string{}, make([]string, 0, len(managersRights))
 	for _, rule := range role.Rules {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {

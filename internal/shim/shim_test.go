@@ -209,7 +209,7 @@ func TestValuesInOtherUnits(t *testing.T) {
 			t.Errorf("margin %q: got %q, %t", text, got, ok)
 		}
 	}
-	for path, want := range map[string]platenv1alpha1.FolderPath{"": "", "/": "/", "//": "/", "/a/b": "/a/b", "/a/b//": "/a/b", " /a ": "/a", "a/": "a"} {
+	for path, want := range map[string]platenv1alpha1.FolderPath{"": "", "/": "/", "//": "/", "/a/b": "/a/b", "/a/b//": "/a/b", "a/": "a"} {
 		if got := folder(path); got != want {
 			t.Errorf("folder %q: got %q", path, got)
 		}

@@ -31,8 +31,8 @@ const prometheusTools = "../../hack/tools/prometheus"
 // promtool runs a command of promtool, without the service discoveries, which take long to compile.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	run := []string{"-C", prometheusTools, "run", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool"}
-	c := exec.CommandContext(t.Context(), "go", append(run, args...)...)
+	run := slices.Concat([]string{"-C", prometheusTools, "run", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool"}, args)
+	c := exec.CommandContext(t.Context(), "go", run...)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -93,8 +93,9 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sections, alerts []string
-	for _, heading := range regexp.MustCompile(`(?m)^## (\w+)$`).FindAllStringSubmatch(string(page), -1) {
+	headings := regexp.MustCompile(`(?m)^## (\w+)$`).FindAllStringSubmatch(string(page), -1)
+	sections, alerts := make([]string, 0, len(headings)), []string{}
+	for _, heading := range headings {
 		sections = append(sections, heading[1])
 	}
 	for _, rule := range at(monitoring(t)["PrometheusRule/platen"].Object, "spec.groups.0.rules").([]any) {

@@ -6,6 +6,7 @@ package manifests
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,16 +51,12 @@ func TestChartServesSomeNamespacesAsConfigDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for document := range bytes.SplitSeq(manifests, []byte("\n---\n")) { // two objects have the same kind and name
-		for key, object := range rights(decode(t, document)) {
-			got[key] = object
-		}
+		maps.Copy(got, rights(decode(t, document)))
 	}
 	for _, namespace := range []string{"served-a", "served-b"} {
 		for _, object := range build(t, "config/namespace") {
 			object.SetNamespace(namespace)
-			for key, binding := range rights(objects{"": object}) {
-				want[key] = binding
-			}
+			maps.Copy(want, rights(objects{"": object}))
 		}
 	}
 	if difference := cmp.Diff(want, got); difference != "" {

@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	randv2 "math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -353,7 +354,7 @@ func (w *world) changePool(ctx context.Context, namespace string) {
 			spec.RendersPerPod = int32(1 + r.IntN(3))
 		}
 		if r.IntN(3) == 0 {
-			spec.PodTemplate.Labels = map[string]string{"team": fmt.Sprint(r.IntN(3))}
+			spec.PodTemplate.Labels = map[string]string{"team": strconv.Itoa(r.IntN(3))}
 		}
 		w.turn(namespace)
 		switch exists := w.api.get("RenderPool", key) != nil; {

@@ -88,6 +88,7 @@ func TestCheckFails(t *testing.T) {
 	}{
 		"the manager is not available": {
 			spoil: func(t *testing.T, platenSystem string, _ *rbacv1.ClusterRoleBinding) {
+				t.Helper()
 				deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: platenSystem, Name: "platen-manager"}}
 				patch(t, deployment, `{"status":{"availableReplicas":0,"readyReplicas":0}}`, true)
 			},
@@ -95,6 +96,7 @@ func TestCheckFails(t *testing.T) {
 		},
 		"its rights are gone": {
 			spoil: func(t *testing.T, _ string, binding *rbacv1.ClusterRoleBinding) {
+				t.Helper()
 				if err := api.Delete(t.Context(), binding); err != nil {
 					t.Fatal(err)
 				}
@@ -104,18 +106,21 @@ func TestCheckFails(t *testing.T) {
 		},
 		"the leader has stopped": {
 			spoil: func(t *testing.T, platenSystem string, _ *rbacv1.ClusterRoleBinding) {
+				t.Helper()
 				patch(t, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: platenSystem, Name: "platen-manager"}}, `{"spec":{"renewTime":"2026-01-01T00:00:00.000000Z"}}`, false)
 			},
 			lines: []string{"FAIL  leader            manager-1 led last, ", "skip  render            needs: leader"},
 		},
 		"no endpoint": {
 			spoil: func(t *testing.T, platenSystem string, _ *rbacv1.ClusterRoleBinding) {
+				t.Helper()
 				patch(t, &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: platenSystem, Name: "dispatch"}}, `{"endpoints":[]}`, false)
 			},
-			lines: []string{"FAIL  dispatch          Service platen-dispatch selects no pod", "platen.dev/role=leader"},
+			lines: []string{"FAIL  dispatch          the Service platen-dispatch selects no pod", "platen.dev/role=leader"},
 		},
 		"the volume is pending": {
 			spoil: func(t *testing.T, platenSystem string, _ *rbacv1.ClusterRoleBinding) {
+				t.Helper()
 				patch(t, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: platenSystem, Name: "platen-content"}}, `{"status":{"phase":"Pending"}}`, true)
 			},
 			end:   rendered("", "picture"),

@@ -245,10 +245,11 @@ func TestFetch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
-			folder, want := filepath.Join(parent, "out"), ""
+			folder, lines := filepath.Join(parent, "out"), &strings.Builder{}
 			for _, file := range x.files {
-				want += filepath.Join(folder, file) + "\n"
+				fmt.Fprintln(lines, filepath.Join(folder, file))
 			}
+			want := lines.String()
 			r := platen(t, append([]string{"fetch", "-n", namespace, "-o", folder}, x.args...)...)
 			if r.code != x.code || r.out != want || !strings.Contains(r.errOut, x.text) {
 				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)

@@ -148,7 +148,7 @@ read -r -d '' request <&3
 printf '{"id":1,"result":{"product":"Chrome/150.0.1"}}\0' >&4
 read -r -d '' close <&3
 `
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path

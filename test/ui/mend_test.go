@@ -233,7 +233,7 @@ func TestParametersFromConfigMaps(t *testing.T) {
 	suite.Eventually(t, "the page knows the status", func() error {
 		cached := &platenv1alpha1.RenderTemplate{}
 		if err := world.cache.Get(t.Context(), client.ObjectKeyFromObject(template), cached); err != nil || len(cached.Status.Parameters) == 0 {
-			return fmt.Errorf("%v, %+v", err, cached.Status)
+			return fmt.Errorf("%w, %+v", err, cached.Status)
 		}
 		return nil
 	})

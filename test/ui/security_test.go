@@ -264,7 +264,7 @@ func TestForgedContentURL(t *testing.T) {
 		suite.Eventually(t, "the page knows "+forged, func() error {
 			cached := &platenv1alpha1.RenderJob{}
 			if err := world.cache.Get(t.Context(), client.ObjectKeyFromObject(job), cached); err != nil || cached.ResourceVersion != job.ResourceVersion {
-				return fmt.Errorf("%v, version %s", err, cached.ResourceVersion)
+				return fmt.Errorf("%w, version %s", err, cached.ResourceVersion)
 			}
 			return nil
 		})
