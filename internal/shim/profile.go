@@ -5,8 +5,13 @@ package shim
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/platen-dev/platen/internal/callers"
 )
 
 // Profile is the answer of GET /v1/me and GET /v1/me/user_id.
@@ -19,7 +24,7 @@ type User struct {
 	UserID     string      `json:"user_id" required:"true" description:"The user's UID, else the user's name."`
 	Email      string      `json:"email" required:"true" description:"The user's name if it is an address, else empty."`
 	Name       string      `json:"name" required:"true"`
-	Workspaces []Workspace `json:"workspaces" required:"true" nullable:"false" description:"The workspace of the request."`
+	Workspaces []Workspace `json:"workspaces" required:"true" nullable:"false" description:"The workspace of the request, and then the service account's own."`
 }
 
 // WorkspaceAnswer is the answer of GET /v1/profile/workspace.
@@ -35,12 +40,17 @@ type Workspace struct {
 }
 
 // me answers GET /v1/me and GET /v1/me/user_id.
-func (s *Server) me(w http.ResponseWriter, _ *http.Request, c caller) error {
+func (s *Server) me(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := s.enter(r.Context(), c); err != nil {
+		return err
+	}
 	user := User{
 		UserID: cmp.Or(c.User.UID, c.User.Username), Name: c.User.Username, Workspaces: []Workspace{},
 	}
-	if c.namespace != "" {
-		user.Workspaces = append(user.Workspaces, workspaceOf(c))
+	for _, namespace := range []string{c.namespace, c.Home()} {
+		if workspace := workspaceOf(namespace); namespace != "" && !slices.Contains(user.Workspaces, workspace) {
+			user.Workspaces = append(user.Workspaces, workspace)
+		}
 	}
 	if strings.Contains(user.Name, "@") {
 		user.Email = user.Name
@@ -50,9 +60,27 @@ func (s *Server) me(w http.ResponseWriter, _ *http.Request, c caller) error {
 }
 
 // workspace answers GET /v1/profile/workspace.
-func (s *Server) workspace(w http.ResponseWriter, _ *http.Request, c caller) error {
-	writeJSON(w, http.StatusOK, WorkspaceAnswer{workspaceOf(c)})
+func (s *Server) workspace(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := s.enter(r.Context(), c); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, WorkspaceAnswer{workspaceOf(c.namespace)})
 	return nil
 }
 
-func workspaceOf(c caller) Workspace { return Workspace{c.namespace, c.namespace, c.namespace} }
+// enter asks whether the workspace is the caller's own, or one in which the caller may do something.
+func (s *Server) enter(ctx context.Context, c caller) error {
+	if c.namespace == c.Home() {
+		return nil
+	}
+	forbidden := (*callers.StatusError)(nil)
+	err := s.allow(ctx, c, "create", "renderjobs")
+	for _, other := range [][2]string{{"get", "renderjobs"}, {"list", "renderjobs"}, {"get", "rendertemplates"}, {"list", "rendertemplates"}} {
+		if errors.As(err, &forbidden) && s.allow(ctx, c, other[0], other[1]) == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func workspaceOf(namespace string) Workspace { return Workspace{namespace, namespace, namespace} }

@@ -286,7 +286,22 @@ var _ = Describe("Rendering", func() {
 				HaveKeyWithValue("name", "system:serviceaccount:"+w.namespace+":designer"), HaveKeyWithValue("user_id", Not(BeEmpty())), HaveKeyWithValue("email", ""),
 				HaveKeyWithValue("workspaces", ConsistOf(HaveKeyWithValue("id", w.namespace)))))
 		}
-		Expect(get("/v1/profile/workspace", "X-Workspace-Id", "else").json()["data"]).To(HaveKeyWithValue("id", "else"))
+		for _, path := range []string{"/v1/me", "/v1/profile/workspace"} {
+			expectError(call(ctx, http.MethodGet, p.url+path, w.token, "", "X-Workspace", "else"), http.StatusForbidden)
+		}
+		other := newWorkspace(ctx)
+		guest := metav1.ObjectMeta{Namespace: other.namespace, Name: "guest"}
+		Expect(c.Create(ctx, &rbacv1.Role{ObjectMeta: guest, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"rendertemplates"}, Verbs: []string{"list"},
+		}}})).To(Succeed())
+		Expect(c.Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: guest,
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "guest"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.namespace, Name: "designer"}},
+		})).To(Succeed())
+		Expect(get("/v1/profile/workspace", "X-Workspace-Id", other.namespace).json()["data"]).To(HaveKeyWithValue("id", other.namespace))
+		Expect(get("/v1/me", "X-Workspace", other.namespace).json()["data"]).To(HaveKeyWithValue("workspaces",
+			HaveExactElements(HaveKeyWithValue("id", other.namespace), HaveKeyWithValue("id", w.namespace))))
 		for _, path := range []string{"/v1/templates", "/v1/studio/templates"} {
 			var list []map[string]any
 			Expect(json.Unmarshal(get(path).body, &list)).To(Succeed())
