@@ -101,6 +101,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	defer r.leave(connection.Namespace)
 	r.asked.Delete(req.NamespacedName)
+	if s.credentialsVersion != connection.Status.CredentialsVersion {
+		r.Connector.Forget(req.NamespacedName) // what the service has refused before may be right now
+	}
 	bounded, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	outcome := reconcile.Run(bounded, s, r.open, r.verify, r.ensureFolder, r.checkFailedUploads)

@@ -115,6 +115,16 @@ var _ = Describe("A StorageConnection", func() {
 		expectReady(ctx, metav1.ConditionFalse, string(storage.ReasonSecretNotLabelled))
 	})
 
+	It("asks the service again when its Secret is touched, whatever the service has refused before", func(ctx SpecContext) {
+		secret.StringData["refreshToken"] = "later"
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionFalse, string(storage.ReasonTokenExpired))
+		sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "later", Email: "ann@example.com", DisplayName: "Ann"})
+		touch(ctx, func() { secret.StringData = map[string]string{"note": "checked"} })
+		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+	})
+
 	It("creates another folder when its spec names one, and none when it is disabled", func(ctx SpecContext) {
 		Expect(api.Create(ctx, secret)).To(Succeed())
 		Expect(api.Create(ctx, connection)).To(Succeed())
