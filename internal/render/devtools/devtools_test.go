@@ -206,6 +206,22 @@ func TestACrashIsAnEvent(t *testing.T) {
 	}
 }
 
+// ends waits until a process has ended. One that was killed ends when it gets a processor.
+func ends(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		// A zombie is as good as gone: init has not read its exit status yet.
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil || bytes.Contains(status, []byte("State:\tZ")) || bytes.Contains(status, []byte("State:\tX")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("process %d is left:\n%s", pid, status)
+			return
+		}
+	}
+}
+
 func TestNoProcessOrFileIsLeft(t *testing.T) {
 	for name, end := range map[string]func(b *Browser){
 		"closed": stop,
@@ -231,11 +247,7 @@ func TestNoProcessOrFileIsLeft(t *testing.T) {
 				t.Errorf("the profile: %v", err)
 			}
 			for _, pid := range tree {
-				// A zombie is as good as gone: init has not read its exit status yet.
-				status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-				if err == nil && !bytes.Contains(status, []byte("State:\tZ")) && !bytes.Contains(status, []byte("State:\tX")) {
-					t.Errorf("process %d is left:\n%s", pid, status)
-				}
+				ends(t, pid)
 			}
 			if _, err := Call(t.Context(), b.Session, browser.GetVersion, cdp.Empty{}); !errors.Is(err, ErrLost) {
 				t.Errorf("a call after the end: got %v", err)
