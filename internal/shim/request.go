@@ -301,6 +301,9 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
 		return target, nil, &FieldError{"body", "must be a JSON object: " + err.Error()}
 	}
+	if err := checkTexts(body, "", 0); err != nil {
+		return target, nil, err
+	}
 	plain, ignored, err := tidy(body, reflect.TypeFor[T](), "")
 	if err != nil {
 		return target, nil, err
@@ -326,6 +329,9 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 	isList := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Slice
 	inText := isObject && strings.HasPrefix(text, "{") || isList && strings.HasPrefix(text, "[") || kind == reflect.TypeFor[ExtraSizes]() && strings.HasPrefix(text, "{")
 	if isText && inText && json.Valid([]byte(text)) {
+		if err := checkTexts(json.RawMessage(text), path, 0); err != nil {
+			return nil, nil, err
+		}
 		return tidy(json.RawMessage(text), kind, path)
 	}
 	switch kind {
