@@ -162,7 +162,7 @@ func run(ctx context.Context, o options) error {
 	api, err := shim.New(shim.Options{
 		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Own: direct, Delivery: hooks.Delivery, Derive: key.Derive,
 		Stopping: ctx.Done(), Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
-		CORSOrigins: o.corsOrigins, ContentTransport: files, Limits: o.limits, Log: ctrl.Log.WithName("shim"),
+		CORSOrigins: o.corsOrigins, ContentTransport: files, Limits: o.limits, WebhookBlocked: o.webhooks.Blocks, Log: ctrl.Log.WithName("shim"),
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/sync/singleflight"
@@ -31,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/signedurl"
@@ -147,15 +149,33 @@ func matches(header, etag string) bool {
 	return false
 }
 
-// dynamicName matches the names of files. Without an extension it is a png.
-var dynamicName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_ -]{0,99}|[A-Za-z0-9._ -]{0,99}\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif|webm))$`)
+var (
+	dynamicFormat = regexp.MustCompile(`(?i)\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif|webm)$`)
+	// dynamicBase matches what response.fileName takes, unless it has a dot where an extension would be.
+	dynamicBase = regexp.MustCompile(`^[^ ./\\\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}][^/\\\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]{0,199}$`)
+)
+
+// wantName is what the name in a dynamic URL must be.
+const wantName = "must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4, .gif or .webm, of at most 200 characters before it, " +
+	"without a slash, a backslash or a control character, and without a space or a dot at its start"
+
+// dynamicName returns the name of a file with its extension, and its format. Without an extension it is a png.
+func dynamicName(name string) (full string, format platenv1alpha1.Format, ok bool) {
+	base, extension := name, dynamicFormat.FindString(name)
+	if extension == "" {
+		name, extension, ok = name+".png", ".png", !strings.Contains(name, ".")
+	} else {
+		base, ok = strings.TrimSuffix(name, extension), true
+	}
+	ok = ok && utf8.ValidString(base) && dynamicBase.MatchString(base) && len(utf16.Encode([]rune(base))) <= 200
+	return name, platenv1alpha1.Format(strings.ToLower(extension[1:])), ok
+}
 
 // readDynamicURL returns what a dynamic URL asks for, once its signature is checked.
 func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
-	name := r.PathValue("name")
-	extension := dynamicName.FindStringSubmatch(name)
-	if extension == nil {
-		return nil, callers.Errorf(http.StatusNotFound, "the last part of the path must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4, .gif or .webm")
+	name, format, ok := dynamicName(r.PathValue("name"))
+	if !ok {
+		return nil, callers.Errorf(http.StatusNotFound, "the last part of the path %s", wantName)
 	}
 	if len(r.URL.RawQuery) > maxDynamicQuery {
 		return nil, callers.Errorf(http.StatusRequestURITooLong, "the query must have at most %d bytes", maxDynamicQuery)
@@ -192,12 +212,6 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 		if seconds, err := strconv.ParseInt(text, 10, 64); err != nil || time.Now().Unix() >= seconds {
 			return nil, errDynamic
 		}
-	}
-	format := platenv1alpha1.FormatPNG
-	if extension[1] == "" {
-		name += ".png"
-	} else {
-		format = platenv1alpha1.Format(extension[1])
 	}
 	return newTarget(template, name, format, query)
 }
@@ -400,13 +414,14 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if request.Name == "" {
 		request.Name = template.Name + ".png"
 	}
-	if !dynamicName.MatchString(request.Name) {
-		return &FieldError{"name", "must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4, .gif or .webm"}
+	if _, _, ok := dynamicName(request.Name); !ok {
+		return &FieldError{"name", wantName}
 	}
 	query, err := dynamicQuery(request.Modifications.RawMessage)
 	if err != nil {
 		return err
 	}
+	warnings = append(warnings, unused(template, slices.Concat(slices.Collect(maps.Keys(query)), request.Open))...)
 	query.Set("workspace", template.Namespace)
 	query.Set("templateId", template.Name)
 	for name, n := range map[string]Whole{"page": request.Page, "quality": request.Quality} {
@@ -464,6 +479,28 @@ func (s *Server) dynamicTemplate(ctx context.Context, c caller, id TemplateID) (
 		return nil, callers.Errorf(http.StatusForbidden, "templateId: the RenderTemplate '%s' has no dynamic URLs: set its spec.dynamicURLs.policy to Enabled", template.Name)
 	}
 	return template, nil
+}
+
+// unused returns a warning for each key of modifications that no page of a template uses, as a render would. A script may use any key, and the
+// HTML of a ConfigMap is not here: then there are none.
+func unused(template *platenv1alpha1.RenderTemplate, keys []string) (warnings []Warning) {
+	names := []string{"canvasBackgroundColor", "canvasBackgroundImage"}
+	for _, p := range bindings.Parameters(template, bindings.Inline) {
+		names = append(names, p.Name)
+	}
+	if bindings.FromConfigMap(template) || slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return bindings.Read(page.HTML).Scripted }) {
+		return nil
+	}
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		plain := pageKey.ReplaceAllString(key, "")
+		id, _, isStyle := strings.Cut(plain, ".")
+		mentioned := isStyle && slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return strings.Contains(page.HTML, id) })
+		if !mentioned && !slices.Contains(names, plain) {
+			warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s is not used by the template", key), "no page has an element that is bound to it"})
+		}
+	}
+	return warnings[:min(len(warnings), maxWarnings)]
 }
 
 // dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON.

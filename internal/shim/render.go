@@ -99,6 +99,11 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 		return nil, "", err
 	}
 	request.Modifications = request.Modifications.textsFor(template)
+	if hook := cmp.Or(request.Webhook, request.WebhookURL); s.WebhookBlocked != nil && s.WebhookBlocked(hook) {
+		warnings = append(warnings, Warning{
+			"The webhook cannot be called", "only public addresses on the ports 80 and 443 are; an administrator can allow others with the shim's flag --webhook-allow",
+		})
+	}
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {

@@ -172,9 +172,27 @@ func (ExtraSizes) JSONSchemaBytes() ([]byte, error) {
 		"description":"Sizes in which every picture is made too, like size: an array, or an object from names to sizes. Images only."}`), nil
 }
 
-// plainSize returns a size as spec.output spells it.
+var (
+	dimensions = regexp.MustCompile(`^([0-9]+) *[x×] *([0-9]+)$`)
+	gaps       = regexp.MustCompile(`[ _-]+`)
+	sizes      = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
+
+// plainSize returns a size as spec.output spells it: Instagram Story and instagram_story are instagram-story.
 func plainSize(size string) string {
-	return strings.NewReplacer(" ", "", "×", "x").Replace(strings.ToLower(size))
+	size = strings.ToLower(strings.TrimSpace(size))
+	if sides := dimensions.FindStringSubmatch(size); sides != nil {
+		return sides[1] + "x" + sides[2]
+	}
+	return gaps.ReplaceAllString(size, "-")
+}
+
+// checkSize returns an error for what cannot be a size; a job says which names there are.
+func checkSize(field, size string) error {
+	if plain := plainSize(size); size != "" && (!sizes.MatchString(plain) || len(plain) > 32) {
+		return &FieldError{field, fmt.Sprintf("'%.100s' must be a width and a height in CSS pixels, such as 1080x1920, or a name, such as instagram-story", size)}
+	}
+	return nil
 }
 
 // Object is a JSON object in its original form. An array of objects with a name and a value becomes an object; so does an empty array,
@@ -603,6 +621,14 @@ func (r *Request) check() error {
 	for field, margin := range map[string]string{"pdfOptions.margin": r.PDFOptions.Margin, "response.pdfOptions.margin": r.Response.PDFOptions.Margin} {
 		if _, ok := plainMargin(margin); !ok {
 			return &FieldError{field, fmt.Sprintf("'%.100s' must be one length for all sides, in px, pt, mm, cm or in, such as 20px", margin)}
+		}
+	}
+	if err := checkSize("response.size", r.Response.Size); err != nil {
+		return err
+	}
+	for i, extra := range r.Response.ExtraSizes {
+		if err := checkSize(fmt.Sprintf("response.extraSizes[%d]", i), extra.Size); err != nil {
+			return err
 		}
 	}
 	for i, c := range r.Connections {

@@ -52,6 +52,8 @@ type Options struct {
 	Own client.Client
 	// Delivery returns the state of a job's webhook; nil if the job has none.
 	Delivery func(context.Context, *platenv1alpha1.RenderJob) (*webhook.Delivery, error)
+	// WebhookBlocked reports whether a webhook's URL can never be called, as far as the URL itself tells; nil if that is unknown.
+	WebhookBlocked func(url string) bool
 	// Derive returns a secret key for a purpose. Every replica gets the same key.
 	Derive func(purpose string) []byte
 	// Stopping is closed when the process shuts down: waiting requests then get 202.

@@ -63,6 +63,8 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"videoOptions":{"trimStart":"soon"}}`:                                 "videoOptions.trimStart: must be a number, not a string",
 		`{"templateId":1,"response":{"includePages":{}}}`:                                      "response.includePages: must be an array, not an object",
 		`{"templateId":1,"response":{"includePages":"1-3"}}`:                                   "response.includePages[0]: must be a whole number, not a string",
+		`{"templateId":1,"response":{"size":"100%x5"}}`:                                        "response.size: '100%x5' must be a width and a height in CSS pixels, such as 1080x1920, or a name, such as instagram-story",
+		`{"templateId":1,"response":{"extraSizes":["story","a.b"]}}`:                           "response.extraSizes[1]: 'a.b' must be a width and a height in CSS pixels, such as 1080x1920, or a name, such as instagram-story",
 		`{"templateId":1,"connections":"dropbox"}`:                                             "connections: must be an array, not a string",
 		`{"templateId":1,"response":{"pdfOptions":{"dpi":"many"}}}`:                            "response.pdfOptions.dpi: must be a whole number, not a string",
 		`{"templateId":1,"videoOptions":{"loop":"yes"}}`:                                       "videoOptions.loop: must be true or false, not a string",
@@ -214,7 +216,7 @@ func TestValuesInOtherUnits(t *testing.T) {
 			t.Errorf("folder %q: got %q", path, got)
 		}
 	}
-	for size, want := range map[string]string{"1080 x 1920": "1080x1920", "1080×1920": "1080x1920", "OG-Image ": "og-image"} {
+	for size, want := range map[string]string{"1080 x 1920": "1080x1920", "1080×1920": "1080x1920", "OG-Image ": "og-image", "instagram_story": "instagram-story", "Instagram  Story": "instagram-story", "Twitter - Post": "twitter-post"} {
 		if got := plainSize(size); got != want {
 			t.Errorf("size %q: got %q", size, got)
 		}
@@ -309,6 +311,40 @@ func TestOptionsOfOtherFormats(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, limitations(mustParse(t, body))); diff != "" {
 			t.Errorf("%s: %s", body, diff)
+		}
+	}
+}
+
+func TestNamesInDynamicURLs(t *testing.T) {
+	for name, want := range map[string]string{
+		"card.png": "card.png png", "日本.png": "日本.png png", "Käse 50%.pdf": "Käse 50%.pdf pdf", "card": "card.png png", "v1.2.webp": "v1.2.webp webp", "Card.JPG": "Card.JPG jpg",
+		"(1).png": "(1).png png", strings.Repeat("a", 200) + ".png": strings.Repeat("a", 200) + ".png png",
+		"": "", ".png": "", " a.png": "", "..png": "", "a/b.png": "", "a\\b.png": "", "a\n.png": "", "a\u202e.png": "", "card.bmp": "", "v1.2": "", "\xff.png": "",
+		strings.Repeat("a", 201) + ".png": "", strings.Repeat("😀", 101) + ".png": "",
+	} {
+		full, format, ok := dynamicName(name)
+		if got := full + " " + string(format); ok != (want != "") || ok && got != want {
+			t.Errorf("%q: got %q, %t", name, got, ok)
+		}
+	}
+}
+
+func TestUnusedKeysOfDynamicURLs(t *testing.T) {
+	card := func(html string) *platenv1alpha1.RenderTemplate {
+		return &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
+			Parameters: []platenv1alpha1.Parameter{{Name: "declared"}}, Pages: []platenv1alpha1.TemplatePage{{HTML: html}},
+		}}
+	}
+	const html = `<p id=price data-param="headline">Hello</p><svg><path id="logo"/></svg><b data-param="order.total"></b>`
+	for key, want := range map[string]int{
+		"headline": 0, "page1@headline": 0, "declared": 0, "price.color": 0, "logo.fill": 0, "order": 0, "canvasBackgroundColor": 0,
+		"headlin": 1, "page1@headlin": 1, "prize.color": 1,
+	} {
+		if got := unused(card(html), []string{key, key}); len(got) != want {
+			t.Errorf("%s: %+v", key, got)
+		}
+		if got := unused(card(html+`<script>use(platen.modifications)</script>`), []string{key}); got != nil {
+			t.Errorf("%s with a script: %+v", key, got)
 		}
 	}
 }

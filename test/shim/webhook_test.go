@@ -164,6 +164,7 @@ var _ = Describe("Webhooks", func() {
 				if jobs[n].Status.CompletionTime != nil {
 					continue
 				}
+				Expect(jobs[n].Annotations).To(HaveKeyWithValue("platen.dev/request-warnings", ContainSubstring("The webhook cannot be called")), hook)
 				finish(ctx, &jobs[n], 1)
 				Eventually(delivery(ctx, w, p, jobs[n].Name)).WithContext(ctx).WithTimeout(timeout).Should(And(
 					HaveKeyWithValue("status", "pending"), HaveKeyWithValue("error", Or(ContainSubstring("only public addresses"), ContainSubstring("no connection")))), hook)
@@ -178,6 +179,7 @@ var _ = Describe("Webhooks", func() {
 		p = start(allow)
 		renderWithWebhook(ctx, w, p, "webhook", redirecting.URL)
 		job := w.await(ctx, 1)[0]
+		Expect(job.Annotations).NotTo(HaveKey("platen.dev/request-warnings"))
 		finish(ctx, &job, 1)
 		Eventually(delivery(ctx, w, p, job.Name)).WithContext(ctx).WithTimeout(timeout).Should(HaveKeyWithValue("error", ContainSubstring("HTTP 307")))
 	})
