@@ -910,7 +910,7 @@ func TestStatus(t *testing.T) {
 func TestNumbersKeepTheirDigits(t *testing.T) {
 	r := mustParse(t, `{"templateId":1,"modifications":{"order":9007199254740993,"huge":123456789012345678901,"price":1.50,"url":"a&b"}}`)
 	got := string(spec(r, "card").Modifications.Raw)
-	if want := `{"huge":"123456789012345678901","order":"9007199254740993","price":1.5,"url":"a&b"}`; got != want {
+	if want := `{"huge":"123456789012345678901","order":"9007199254740993","price":"1.50","url":"a&b"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

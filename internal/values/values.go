@@ -33,19 +33,24 @@ func Decode(data []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// DecodeSent reads a JSON object that no API server and no YAML has read before. It is Decode, but a number that Read would take for one that
-// has lost digits becomes text, too: it has them all.
+// DecodeSent reads a JSON object that no API server and no YAML has read before. It is Decode, but it keeps as text two kinds of numbers more:
+// one that Read would take for one that has lost digits, and a value of the object itself that a page would show in another spelling, such as
+// 1.10. It keeps no spelling of zero, so that data-if takes it for false, and none with an exponent for ID.STYLE, which CSS may not know.
 func DecodeSent(data []byte) (map[string]any, error) {
 	object := map[string]any{}
 	if err := decode(data, &object); err != nil {
 		return nil, err
 	}
 	for key, value := range object {
+		_, outer := value.(json.Number)
 		object[key] = replace(value, func(literal json.Number) any {
-			if number, ok := shown(string(literal)); ok && !hasLostDigits(number) {
-				return number
+			text := string(literal)
+			number, ok := shown(text)
+			respelled := outer && number != 0 && display(number) != text && !(strings.Contains(key, ".") && strings.ContainsAny(text, "eE"))
+			if !ok || hasLostDigits(number) || respelled {
+				return text
 			}
-			return string(literal)
+			return number
 		})
 	}
 	return object, nil

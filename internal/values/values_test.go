@@ -11,11 +11,20 @@ import (
 
 func TestDecodeSent(t *testing.T) {
 	for literal, want := range map[string]any{
-		"1.50": 1.5, "9007199254740993": "9007199254740993", "12345678901234567890": "12345678901234567890", "12345678901234567000": "12345678901234567000",
-		"1e22": 1e22, "1.2345678901234568e+22": "1.2345678901234568e+22", "10000000000000000000": 1e19, `"1"`: "1", "[12345678901234567000]": []any{"12345678901234567000"},
+		"1.50": "1.50", "100.00": "100.00", "1e3": "1e3", "1.5": 1.5, "-12": -12.0, "0.00": 0.0, "[1.50]": []any{1.5}, `{"a": 1.50}`: map[string]any{"a": 1.5}, "9007199254740993": "9007199254740993", "12345678901234567890": "12345678901234567890", "12345678901234567000": "12345678901234567000",
+		"1e22": "1e22", "1.2345678901234568e+22": "1.2345678901234568e+22", "10000000000000000000": 1e19, `"1"`: "1", "[12345678901234567000]": []any{"12345678901234567000"},
 	} {
 		if got, err := DecodeSent([]byte(`{"v": ` + literal + `}`)); err != nil || !reflect.DeepEqual(got["v"], want) {
 			t.Errorf("DecodeSent(%s) = %#v, %v; want %#v", literal, got["v"], err, want)
+		}
+	}
+	if got, err := DecodeSent([]byte(`{"title.fontSize": 1e2, "title.opacity": 0.50}`)); err != nil || got["title.fontSize"] != 100.0 || got["title.opacity"] != "0.50" {
+		t.Errorf("styles: %v, %v", got, err)
+	}
+	// A number as it was sent is still what its parameter takes.
+	for kind, want := range map[Type]any{Number: 1.1, Text: "1.10", "": "1.10"} {
+		if got, err := Read(kind, "1.10"); err != nil || got != want {
+			t.Errorf("Read(%q) = %#v, %v", kind, got, err)
 		}
 	}
 	if got, err := DecodeSent([]byte(`[]`)); err == nil {

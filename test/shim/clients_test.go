@@ -247,7 +247,7 @@ var _ = Describe("Requests", func() {
 		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
 		Expect(string(a.body)).To(ContainSubstring(`"metadata":{"nonce":"a&b","n":9007199254740993}`))
 		job := w.jobs(ctx)[0]
-		Expect(string(job.Spec.Modifications.Raw)).To(MatchJSON(`{"headline":"12345678901234567890","a":"1e400","b":"\u0000","c":"😀","d":"2026-11-26","e":"no","f":1.5,"g":0,"h":"12345678901234567000"}`))
+		Expect(string(job.Spec.Modifications.Raw)).To(MatchJSON(`{"headline":"12345678901234567890","a":"1e400","b":"\u0000","c":"😀","d":"2026-11-26","e":"no","f":"1.50","g":0,"h":"12345678901234567000"}`))
 		list := func() string {
 			return string(call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs?limit=100&status=succeeded", w.token, "").body)
 		}
