@@ -173,7 +173,7 @@ func (l *linter) bindings(page string, p bindings.Page) {
 		if len(declared) > 0 && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
 			unknown[name] = true
 			hint := "declare it in spec.parameters"
-			if near := nearest(name, declared); near != "" {
+			if near := Nearest(name, declared); near != "" {
 				hint = fmt.Sprintf("did you mean '%s'?", near)
 			}
 			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)), "the template declares no parameter '%s'; %s", cut(name), hint)
@@ -275,8 +275,8 @@ func repeated(n *html.Node) bool {
 	return false
 }
 
-// nearest returns the name that is at most two typing mistakes away; empty if there is none.
-func nearest(name string, names []string) string {
+// Nearest returns the name that is at most two typing mistakes away; empty if there is none.
+func Nearest(name string, names []string) string {
 	distances := map[string]int{}
 	for _, other := range names {
 		if d := distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {

@@ -82,6 +82,10 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "huge" },
 			want:   "spec.output.size: 'huge' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or one of a3, a4,",
 		},
+		"a size with a typing mistake": {
+			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "instagram-storry" },
+			want:   "spec.output.size: 'instagram-storry' must be 'instagram-story', which is the nearest name, or a width and a height of 1 to 5000",
+		},
 		"a size that is too wide": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "5001x1" },
 			want:   "spec.output.size: '5001x1'",
