@@ -255,8 +255,8 @@ var managersRights = func() (all []right) {
 		{"networking.k8s.io", "networkpolicies", "create", ""},
 		{"networking.k8s.io", "networkpolicies", "patch", "platen-render-pods"},
 		{platenv1alpha1.GroupVersion.Group, "renderjobs", "delete get list watch", ""},
-		{platenv1alpha1.GroupVersion.Group, "renderpools rendertemplates storageconnections", "get list watch", ""},
-		{platenv1alpha1.GroupVersion.Group, "renderjobs/status renderpools/status rendertemplates/status storageconnections/status", "get patch", ""},
+		{platenv1alpha1.GroupVersion.Group, "fontsets renderpools rendertemplates storageconnections", "get list watch", ""},
+		{platenv1alpha1.GroupVersion.Group, "fontsets/status renderjobs/status renderpools/status rendertemplates/status storageconnections/status", "get patch", ""},
 	} {
 		for resource := range strings.FieldsSeq(r.resources) {
 			resource, subresource, _ := strings.Cut(resource, "/")
