@@ -78,8 +78,11 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			limit := 8 * time.Second
-			if a.reason == render.ReasonDeadlineExceeded {
+			switch a.reason {
+			case render.ReasonDeadlineExceeded:
 				limit = 2 * time.Second
+			case render.ReasonMemoryExceeded:
+				limit = time.Minute // a busy machine takes its time to fill the memory
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -89,7 +92,7 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 			}
 			began := time.Now()
 			warnings, err := b.Render(ctx, hostile, discard)
-			if took := time.Since(began); took > limit+2*time.Second {
+			if took := time.Since(began); took > limit+20*time.Second { // a busy machine takes its time to end a browser, too
 				t.Errorf("the render took %s, its deadline was %s", took, limit)
 			}
 			problem := (*render.Error)(nil)
