@@ -635,6 +635,11 @@ func (r *Request) check() error {
 		if c.Type != string(platenv1alpha1.ConnectionStorage) {
 			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
 		}
+		if slices.ContainsFunc(r.Connections[:i], func(before ConnectionOptions) bool { return before.Provider == c.Provider }) {
+			return &FieldError{
+				fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' is there twice: a request uploads to one folder of a connection; send another request for a second folder", c.Provider),
+			}
+		}
 	}
 	for name, text := range map[string]string{"webhook": r.Webhook, "webhook_url": r.WebhookURL} {
 		if err := checkWebhook(name, text); err != nil {

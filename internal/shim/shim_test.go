@@ -74,8 +74,9 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"modifications":[1]}`:                                                 "modifications: must be an object, or an array of objects with a name and a text, src or value",
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","folder":{}}]}`: "connections[0].folder: must be a string, not an object",
 		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:                "connections[0].type: 'mail' must be storage",
-		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                                      "webhook: must be an http or https URL of at most 2048 characters, without a user name",
-		`{"templateId":1,"webhook_url":"https://me:secret@example.com/"}`:                      "webhook_url: must be an http or https URL of at most 2048 characters, without a user name",
+		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox"},{"type":"storage","provider":"dropbox","folder":"/second"}]}`: "connections[1].provider: 'dropbox' is there twice: a request uploads to one folder of a connection; send another request for a second folder",
+		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                 "webhook: must be an http or https URL of at most 2048 characters, without a user name",
+		`{"templateId":1,"webhook_url":"https://me:secret@example.com/"}`: "webhook_url: must be an http or https URL of at most 2048 characters, without a user name",
 	} {
 		r, _, err := parse[Request]([]byte(body))
 		if err == nil {
