@@ -33,13 +33,14 @@ const (
 
 // The rules. docs/templates/lint.md describes them.
 const (
-	UnknownBinding  = "unknown-binding"
-	UnusedParameter = "unused-parameter"
-	InvalidDefault  = "invalid-default"
-	DuplicateID     = "duplicate-id"
-	MissingAlt      = "missing-alt"
-	UnreachableFile = "unreachable-file"
-	TemplateIDTaken = "template-id-taken"
+	UnknownBinding   = "unknown-binding"
+	UnknownAttribute = "unknown-attribute"
+	UnusedParameter  = "unused-parameter"
+	InvalidDefault   = "invalid-default"
+	DuplicateID      = "duplicate-id"
+	MissingAlt       = "missing-alt"
+	UnreachableFile  = "unreachable-file"
+	TemplateIDTaken  = "template-id-taken"
 )
 
 const (
@@ -139,7 +140,7 @@ func (l *linter) page(name, source string) {
 	if err != nil {
 		return // only reading fails, and a string can be read
 	}
-	ids := map[string]int{}
+	ids, code := map[string]int{}, codeOf(root)
 	for n := range root.Descendants() {
 		if n.Type != html.ElementNode || inTemplate(n) {
 			continue
@@ -153,8 +154,53 @@ func (l *linter) page(name, source string) {
 				l.add(DuplicateID, Warning, where, "the id '%s' is inside of data-each, which repeats it; use a class", id)
 			}
 		}
+		l.attributes(n, where, code)
 		l.element(n, where)
 	}
+}
+
+// attributes are Platen's own, with the values that an attribute takes if not any.
+var attributes = map[string][]string{
+	"data-param": nil, "data-param-href": nil, "data-if": nil, "data-each": nil, "data-fit": {"shrink", "truncate"}, "data-platen-ready": {"false", "true"},
+}
+
+// attributes finds typing mistakes in Platen's attributes. An attribute that the page's code names is the author's own, and so is data-id.
+func (l *linter) attributes(n *html.Node, where, code string) {
+	for _, a := range n.Attr {
+		if takes, ours := attributes[a.Key]; ours {
+			if takes != nil && !slices.Contains(takes, a.Val) {
+				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
+			}
+			continue
+		}
+		if !strings.HasPrefix(a.Key, "data") || a.Key == "data-id" {
+			continue
+		}
+		near := slices.DeleteFunc(slices.Sorted(maps.Keys(attributes)), func(name string) bool {
+			d := distance(a.Key, name)
+			return d > 2 || d >= len(name)-len("data-")
+		})
+		if len(near) > 0 && !names(code, a.Key) {
+			l.add(UnknownAttribute, Warning, where, "%s is no attribute of Platen; did you mean %s?", cut(a.Key), Nearest(a.Key, near))
+		}
+	}
+}
+
+// names reports whether code names an attribute: as it is, or as a property of dataset.
+func names(code, attribute string) bool {
+	property := strings.ReplaceAll(strings.TrimPrefix(attribute, "data-"), "-", "")
+	return regexp.MustCompile(`(?i)(^|[^\w-])(` + regexp.QuoteMeta(attribute) + `|dataset\.` + regexp.QuoteMeta(property) + `)($|[^\w-])`).MatchString(code)
+}
+
+// codeOf returns a page's scripts and styles.
+func codeOf(root *html.Node) string {
+	var code strings.Builder
+	for n := range root.Descendants() {
+		if (n.DataAtom == atom.Script || n.DataAtom == atom.Style) && n.FirstChild != nil {
+			code.WriteString(n.FirstChild.Data)
+		}
+	}
+	return code.String()
 }
 
 // bindings compares what a page binds with the declared parameters.

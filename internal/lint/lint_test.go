@@ -69,6 +69,23 @@ func TestTemplate(t *testing.T) {
 			},
 			message: "'/site.css' cannot be loaded: a page has no address of its own",
 		},
+		"attributes with a typing mistake": {
+			page: `<style>[data-ift] { color: red }</style><script>el.dataset.parms</script><h1 data-parm=a>x</h1><p data_param=b data-param-herf=c data-platen-redy=false>x</p><p data-ech=c>x</p>
+				<p data-fi=shrink>x</p><p data-id=1 data-name=x data-ift=x data-parms=x data-key=x data-src=x data-date=x data-of=x>x</p><object data=x></object>`,
+			want: []string{
+				"unknown-attribute warning page front, <h1>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>",
+				"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>",
+				"unknown-attribute warning page front, <p>",
+			},
+			message: "data-parm is no attribute of Platen; did you mean data-param?",
+		},
+		"attributes with values that they do not take": {
+			page: `<p data-fit=shrnk>x</p><p data-fit=shrink data-platen-ready=false>x</p><p data-fit="">x</p><p data-platen-ready=no>x</p>`,
+			want: []string{
+				"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>",
+			},
+			message: `data-fit="shrnk" must be shrink or truncate`,
+		},
 		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {
 		t.Run(name, func(t *testing.T) {
