@@ -35,6 +35,11 @@ type Task struct {
 	Fonts []Font `json:"fonts,omitempty"`
 	// Modifications is a flat JSON object: values for the pages' data-param elements, and the special keys of package template.
 	Modifications map[string]any `json:"modifications,omitempty"`
+	// MayBeUnused lists the keys of modifications that get no warning if no page uses them: defaults that nobody gave, and what pages may use
+	// that the task leaves out.
+	MayBeUnused []string `json:"mayBeUnused,omitempty"`
+	// TemplatePages is the number of pages of the template. 0 is the highest number of Pages.
+	TemplatePages int `json:"templatePages,omitempty"`
 }
 
 // PDFOptions are the options of a document.

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,7 +99,38 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if task.Modifications, err = modifications(ctx, job, sources.Value); err != nil {
 		return render.Task{}, err
 	}
-	return task, applyParameters(task.Modifications, template.Spec.Parameters)
+	given := slices.Collect(maps.Keys(task.Modifications))
+	if err := applyParameters(task.Modifications, template.Spec.Parameters); err != nil {
+		return task, err
+	}
+	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, template, given)
+	return task, nil
+}
+
+// elsewhere is what a page has that may use any modification.
+var elsewhere = regexp.MustCompile(`platen\.modifications|<script[^>]*\ssrc`)
+
+// mayBeUnused returns the keys that no page of a task needs to use: those that the job has not given, and those whose names are somewhere
+// in a page that the task leaves out.
+func mayBeUnused(task render.Task, template *platenv1alpha1.RenderTemplate, given []string) (keys []string) {
+	rendered := make([]int, 0, len(task.Pages))
+	for _, p := range task.Pages {
+		rendered = append(rendered, p.Number)
+	}
+	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
+		used := !slices.Contains(given, key)
+		name, _, _ := strings.Cut(key, ".")
+		for i, page := range template.Spec.Pages {
+			if used || pageKey.MatchString(key) {
+				break
+			}
+			used = !slices.Contains(rendered, i+1) && (page.HTMLFrom != nil || strings.Contains(page.HTML, name) || elsewhere.MatchString(page.HTML))
+		}
+		if used {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // addPages selects the pages and reads their HTML.

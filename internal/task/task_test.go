@@ -268,6 +268,34 @@ func TestBuildReadsValuesAsTheirTypes(t *testing.T) {
 	}
 }
 
+func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
+	template := newTemplate(4, platenv1alpha1.Parameter{Name: "price", Default: raw(`"1"`)}, platenv1alpha1.Parameter{Name: "given", Default: raw(`"1"`)})
+	template.Spec.Pages[0].HTML = `<h1 id="title" data-param="headline">x</h1>`
+	given := raw(`{"given": "x", "headline": "x", "title.color": "red", "headlin3": "x", "page1@headline": "x"}`)
+	for name, c := range map[string]struct {
+		pages []int32
+		html  string
+		want  []string
+	}{
+		"all pages":        {want: []string{"price"}},
+		"some":             {pages: []int32{2, 4}, want: []string{"headline", "price", "title.color"}},
+		"that one":         {pages: []int32{1}, want: []string{"price"}},
+		"one has a script": {pages: []int32{2}, html: `<script>draw(platen.modifications)</script>`, want: []string{"given", "headlin3", "headline", "price", "title.color"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template.Spec.Pages[2].HTML = c.html
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+				s.Modifications, s.Output.Pages = given, c.pages
+				s.ModificationsFrom = nil
+			})
+			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{}.read})
+			if diff := cmp.Diff(c.want, task.MayBeUnused); err != nil || diff != "" || task.TemplatePages != 4 {
+				t.Errorf("%v, %d pages, keys (-want +got):\n%s", err, task.TemplatePages, diff)
+			}
+		})
+	}
+}
+
 func TestBuildKeepsEveryDigit(t *testing.T) {
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}

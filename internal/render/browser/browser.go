@@ -134,17 +134,17 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	if err != nil {
 		return nil, explain(ctx, c, err)
 	}
-	if b.options.Blocked != nil {
-		explainLoads(warnings, b.options.Blocked)
-	}
 	return warnings, nil
 }
 
 // explainLoads adds to the warnings of what could not be loaded why that is blocked.
-func explainLoads(warnings []render.Warning, blocked func(target string) string) {
+func (b *Browser) explainLoads(warnings []render.Warning) {
 	for i := range warnings {
+		if b.options.Blocked == nil {
+			return
+		}
 		target, load := strings.CutPrefix(warnings[i].Title, "Could not load ")
-		if why := blocked(target); load && why != "" {
+		if why := b.options.Blocked(target); load && why != "" {
 			warnings[i].Details = bounded(why, maxDetails)
 		}
 	}

@@ -193,7 +193,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		want  []string
 	}{
 		"canvasBackgroundColor": {"bleu", []string{`Modification canvasBackgroundColor: "bleu" is no CSS colour or gradient`}},
-		"canvasBackgroundImage": {"javascript:1", []string{"Modification canvasBackgroundImage is not an image URL"}},
+		"canvasBackgroundImage": {"foo.png", []string{"Modification canvasBackgroundImage is not an image URL"}},
 		"box.backgroundColor":   {"#12345", []string{`Modification box.backgroundColor: "#12345" is no value of the CSS property background-color`}},
 		"box.background-color":  {"red !important", []string{`Modification box.background-color: "red !important" is no value of the CSS property background-color`}},
 		"box.marginTop":         {80.0, []string{"Modification box.marginTop: 80 is no value of the CSS property margin-top"}},
@@ -233,9 +233,11 @@ func TestWhatDataIfTakesForTrue(t *testing.T) {
 		want  []string
 	}{
 		"true": {value: true, shown: true}, "false": {value: false}, "null": {}, "zero": {value: 0.0}, "another number": {value: -1.0, shown: true},
-		"no text": {value: ""}, "text": {value: "no", shown: true}, "no items": {value: []any{}}, "items": {value: []any{0.0}, shown: true},
+		"no text": {value: ""}, "text": {value: "none", shown: true}, "no items": {value: []any{}}, "items": {value: []any{0.0}, shown: true},
 		"an object":     {value: map[string]any{}, shown: true},
 		"false as text": {value: " False", shown: true, want: []string{`data-if="!x" is false: x is the text " False"`, `data-if="x" is true: x is the text " False"`}},
+		"no as text":    {value: "no", shown: true, want: []string{`data-if="!x" is false: x is the text "no"`, `data-if="x" is true: x is the text "no"`}},
+		"off as text":   {value: "OFF", shown: true, want: []string{`data-if="!x" is false: x is the text "OFF"`, `data-if="x" is true: x is the text "OFF"`}},
 		"zero as text":  {value: "0", shown: true, want: []string{`data-if="!x" is false: x is the text "0"`, `data-if="x" is true: x is the text "0"`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,6 +44,7 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 		if err != nil {
 			return nil, err
 		}
+		b.explainLoads(r.Warnings)
 		reports = append(reports, r)
 		sink.Painted(r.place)
 		f.pages++

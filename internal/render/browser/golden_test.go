@@ -124,7 +124,7 @@ func TestGolden(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			page := task("png", g.html)
 			page.Pages[0].Width, page.Pages[0].Height = 300, 150
-			page.Modifications, page.Transparent = g.modifications, g.transparent
+			page.Modifications, page.Transparent, page.TemplatePages = g.modifications, g.transparent, 2
 			outputs, warnings := run(t, b, page)
 			if len(warnings) != 0 {
 				t.Errorf("warnings %v", warnings)

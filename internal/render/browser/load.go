@@ -214,6 +214,10 @@ func readReport(text string) (r report) {
 	}
 	r.Warnings = r.Warnings[:min(len(r.Warnings), maxWarnings)]
 	for i, w := range r.Warnings {
+		if strings.HasPrefix(w.Title, "Could not load "+documentURL) {
+			w.Details = "a page has no address of its own, so it has no relative URLs; use an https: or data: URL"
+		}
+		w.Title, w.Details = strings.ReplaceAll(w.Title, documentURL, ""), strings.ReplaceAll(w.Details, documentURL, "")
 		r.Warnings[i] = render.Warning{Title: bounded(w.Title, maxTitle), Details: bounded(w.Details, maxDetails)}
 	}
 	return r

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -81,6 +83,7 @@ func (b *Browser) paint(ctx context.Context, c *chromium, task render.Task, p re
 		return nil, report{}, ctx.Err()
 	}
 	data, r, err = b.show(ctx, c, task, p)
+	b.explainLoads(r.Warnings)
 	if task.Format == "avif" && err == nil {
 		data, err = encode.AVIF(ctx, data, task.Quality, b.encoderMemory()) // the tab is free for another page by now
 	}
@@ -128,16 +131,24 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 // scaled returns a length in the pixels of a picture.
 func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
 
-// allWarnings returns the warnings of all reports, each once: a page reports the same in every size. The last ones name the modifications
-// that no page uses.
+// allWarnings returns the warnings of all reports, each once: a page reports the same in every size. One that not every page has names its
+// pages. The last ones name the modifications that no page uses.
 func allWarnings(task render.Task, reports []report) (all []render.Warning) {
-	seen := map[render.Warning]bool{}
-	for _, r := range reports {
+	pages := map[render.Warning][]int{}
+	for i, r := range reports {
+		number := task.Pages[i%len(task.Pages)].Number
 		for _, w := range r.Warnings {
-			if !seen[w] {
-				seen[w] = true
+			if pages[w] == nil {
 				all = append(all, w)
 			}
+			if !slices.Contains(pages[w], number) {
+				pages[w] = append(pages[w], number)
+			}
+		}
+	}
+	for i, w := range all {
+		if on := pages[w]; len(on) < len(task.Pages) {
+			all[i].Details = bounded(strings.TrimSuffix(onPages(on)+": "+w.Details, ": "), maxDetails)
 		}
 	}
 	if task.PDF.CMYK {
@@ -146,23 +157,60 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 			Details: "Platen does not convert colours; a print shop's software does it with the profile of its press",
 		})
 	}
-	used := map[string]bool{}
-	for i, p := range task.Pages {
-		unused := map[string]bool{}
-		for _, key := range reports[i].Unused {
-			unused[key] = true
-		}
-		for key := range template.ForPage(task.Modifications, p.Number) {
-			used[key] = used[key] || !unused[key]
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(used)) {
-		if !used[key] {
-			all = append(all, render.Warning{
-				Title:   fmt.Sprintf("Modification %.100s is not used by the page", key),
-				Details: "no element names it in data-param, data-if, data-each or data-param-href",
-			})
+	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
+		if title, details := unused(task, reports, key); title != "" {
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s%s", key, title), Details: details})
 		}
 	}
 	return all
+}
+
+// onPages returns "page 2" or "pages 2, 3".
+func onPages(numbers []int) string {
+	const most = 10
+	text := fmt.Sprintf("page %d", numbers[0])
+	for i, n := range numbers[1:] {
+		if i+1 == most {
+			return text + " …"
+		}
+		text = fmt.Sprintf("%s, %d", strings.Replace(text, "page ", "pages ", 1), n)
+	}
+	return text
+}
+
+// unused returns what to say of a modification that no page of a task uses; nothing if one uses it, or if that is no mistake.
+func unused(task render.Task, reports []report, key string) (title, details string) {
+	if slices.Contains(task.MayBeUnused, key) {
+		return "", ""
+	}
+	only, name := template.SplitKey(key)
+	rendered := false
+	for i, p := range task.Pages {
+		if only != "" && only != strconv.Itoa(p.Number) {
+			continue
+		}
+		rendered = true
+		if !slices.Contains(reports[i].Unused, name) {
+			return "", ""
+		}
+	}
+	total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
+	switch id, _, style := strings.Cut(name, "."); {
+	case !rendered && exists(only, total):
+		return "", ""
+	case !rendered && total == 1:
+		return ": the template has 1 page", "a key for its only page begins with page1@"
+	case !rendered:
+		return fmt.Sprintf(": the template has %d pages", total), fmt.Sprintf("a key for one of them begins with page1@ … page%d@", total)
+	case style && id != "":
+		return " names no element", fmt.Sprintf("the page has no element with the id %.100s", id)
+	default:
+		return " is not used by the page", "no element names it in data-param, data-if, data-each or data-param-href"
+	}
+}
+
+// exists reports whether a template with so many pages has one with a number, as a key has it.
+func exists(number string, pages int) bool {
+	n, err := strconv.Atoi(number)
+	return err == nil && n >= 1 && n <= pages && strconv.Itoa(n) == number
 }

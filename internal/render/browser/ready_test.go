@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -164,8 +167,55 @@ func TestAModificationNeedsOnePageThatUsesIt(t *testing.T) {
 	several := task("png", `<p data-param="headline">`, `<p data-param="points">`)
 	several.Modifications = map[string]any{"headline": "x", "points": "y", "page2@footer": "z", "page1@headline": "w"}
 	_, warnings := run(t, start(t), several)
-	if len(warnings) != 1 || warnings[0].Title != "Modification footer is not used by the page" {
+	if len(warnings) != 1 || warnings[0].Title != "Modification page2@footer is not used by the page" {
 		t.Errorf("warnings %v", warnings)
+	}
+}
+
+func TestModificationsThatAreNotUsed(t *testing.T) {
+	b := start(t)
+	pages := []string{`<h1 id="title" data-param="headline">x</h1><p id="gone" data-if="never">x</p><b data-param="order.total">5</b>`, `<a id="link">x</a>`}
+	for name, c := range map[string]struct {
+		only  int // the page that is rendered; 0 is both
+		given map[string]any
+		want  []string
+	}{
+		"pages that do not exist": {given: map[string]any{"page9@headline": "x", "page0@headline": "x", "page02@title.color": "red", "page99999@x": "x"}, want: []string{
+			"Modification page02@title.color: the template has 2 pages", "Modification page0@headline: the template has 2 pages",
+			"Modification page99999@x: the template has 2 pages", "Modification page9@headline: the template has 2 pages",
+		}},
+		"a page that is not rendered": {only: 2, given: map[string]any{"page1@headline": "x", "page3@headline": "x"}, want: []string{"Modification page3@headline: the template has 2 pages"}},
+		"elements of one page":        {given: map[string]any{"title.color": "red", "title.width": 20.0, "link.href": "https://example.com", "gone.color": "red", "order.total": 7.0}},
+		"an element of no page":       {given: map[string]any{"titel.color": "red"}, want: []string{"Modification titel.color names no element"}},
+		"an element of another page":  {given: map[string]any{"page2@title.color": "red"}, want: []string{"Modification page2@title.color names no element"}},
+		"what need not be used":       {only: 2, given: map[string]any{"optional": "x", "optional.color": "red", "headlin": "x"}, want: []string{"Modification headlin is not used by the page"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task("png", pages...)
+			picture.TemplatePages, picture.Modifications, picture.MayBeUnused = 2, c.given, []string{"optional", "optional.color"}
+			if c.only > 0 {
+				picture.Pages = picture.Pages[c.only-1 : c.only]
+			}
+			_, warnings := run(t, b, picture)
+			if diff := cmp.Diff(c.want, titlesOf(warnings), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAWarningOfOnePageSaysWhich(t *testing.T) {
+	several := task("png", `<p>x</p><script>console.error("all")</script>`, `<p style="font-family:Nowhere">x</p><img src="foo.png"><script>console.error("all")</script>`)
+	several.ExtraSizes = []render.Size{{Name: "story", Width: 300, Height: 200}}
+	_, warnings := run(t, start(t), several)
+	want := []render.Warning{
+		{Title: "Console error: all"},
+		{Title: "Could not load foo.png", Details: "page 2: a page has no address of its own, so it has no relative URLs; use an https: or data: URL"},
+		{Title: "Font Nowhere is not installed", Details: "page 2: its text is shown in another font"},
+	}
+	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 

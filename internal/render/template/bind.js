@@ -95,9 +95,11 @@
     }
     return undefined;
   };
+  // allowedURL returns a URL with one of the schemes. The page has no address, so nothing is relative to it.
   const allowedURL = (value, schemes) => {
     try {
       const url = new URL(String(value), document.baseURI);
+      if (url.origin === location.origin && url.protocol === location.protocol && !String(value).startsWith('#')) return null;
       return schemes.includes(url.protocol) && (url.protocol !== 'data:' || /^data:image\//i.test(url.href)) ? url.href : null;
     } catch {
       return null;
@@ -106,7 +108,7 @@
   const setImage = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'data:', 'blob:']);
     if (url) element.src = url;
-    else warn(`Modification ${key} is not an image URL`, 'http, https and data:image URLs are allowed');
+    else warn(`Modification ${key} is not an image URL`, `${show(value)} must be a URL that starts with http://, https:// or data:image/`);
   };
   // setText shows a text. A line break in it begins a line.
   const setText = (element, text) => {
@@ -128,10 +130,10 @@
     const key = condition.replace(/^!/, '');
     const value = lookup(key, scopes);
     const stays = (Array.isArray(value) ? value.length > 0 : Boolean(value)) !== negated;
-    if (typeof value === 'string' && /^\s*(false|0)\s*$/i.test(value) && !doubts.has(condition)) {
+    if (typeof value === 'string' && /^\s*(false|f|no|n|off|disabled?|null|0)\s*$/i.test(value) && !doubts.has(condition)) {
       doubts.add(condition);
       warn(`data-if="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
-        'every text but the empty one is true; give the value without quotes, or declare the parameter as boolean or number');
+        'every text but the empty one is true; give the boolean false, or declare the parameter as boolean');
     }
     return stays;
   };
@@ -182,6 +184,13 @@
   };
 
   const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${escape(id)}"]`);
+  // there are the keys of the form ID.STYLE that the page uses as they are, or whose element it had before data-if could remove it.
+  const there = new Set();
+  const unused = [];
+  share('unused', unused);
+  const missing = (key) => {
+    if (!there.has(key)) unused.push(key);
+  };
   const special = () => {
     const styles = makeStyles({ supports, warn, show });
     for (const [key, value] of Object.entries(modifications)) {
@@ -196,12 +205,12 @@
         document.body.style.background = 'transparent';
       } else if (key === 'canvasBackgroundImage') {
         const url = allowedURL(value, ['http:', 'https:', 'data:']);
-        if (!url) warn(`Modification ${key} is not an image URL`, "the template's own background is kept");
+        if (!url) warn(`Modification ${key} is not an image URL`, `${show(value)} must be a URL that starts with http://, https:// or data:image/; the template's own background is kept`);
         else Object.assign(document.body.style, { backgroundImage: `url("${escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
       } else if (dot > 0) {
         const element = find(key.slice(0, dot));
         const property = key.slice(dot + 1);
-        if (!element) warn(`Modification ${key} names no element`, `the page has no element with the id ${key.slice(0, dot)}`);
+        if (!element) missing(key);
         else if (property === 'href') setLink(element, key, value);
         else styles.set(element, key, property, value);
       }
@@ -211,12 +220,17 @@
 
   // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads
   // platen.modifications itself may use any key.
-  const unused = [];
-  share('unused', unused);
   const noteUnused = () => {
     const known = new Set();
     for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each']) {
-      for (const element of document.querySelectorAll(`[${attribute}]`)) known.add(element.getAttribute(attribute).replace(/^!/, '').split('.')[0]);
+      for (const element of document.querySelectorAll(`[${attribute}]`)) {
+        const path = element.getAttribute(attribute).replace(/^!/, '');
+        known.add(path.split('.')[0]);
+        there.add(path);
+      }
+    }
+    for (const key of Object.keys(modifications)) {
+      if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.')))) there.add(key);
     }
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
     for (const key of Object.keys(modifications)) {

@@ -59,23 +59,31 @@ type Face struct {
 	URL     string `json:"url"`
 }
 
-var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
+var pageKey = regexp.MustCompile(`^page([0-9]+)@(.+)$`)
 
 // ForPage returns the modifications of one page: `page2@key` applies to page 2 only, where it overrides `key`.
 func ForPage(modifications map[string]any, page int) map[string]any {
 	values := make(map[string]any, len(modifications))
 	own := map[string]any{}
 	for key, value := range modifications {
-		m := pageKey.FindStringSubmatch(key)
-		switch {
-		case m == nil:
+		switch number, name := SplitKey(key); number {
+		case "":
 			values[key] = value
-		case m[1] == strconv.Itoa(page):
-			own[m[2]] = value
+		case strconv.Itoa(page):
+			own[name] = value
 		}
 	}
 	maps.Copy(values, own)
 	return values
+}
+
+// SplitKey returns the number of the page that a modification is for and the key that it has there: "2" and "price" for page2@price. The
+// number is empty if the modification is for every page.
+func SplitKey(key string) (number, name string) {
+	if m := pageKey.FindStringSubmatch(key); m != nil {
+		return m[1], m[2]
+	}
+	return "", key
 }
 
 // Script returns the script that fills in the page at url. It must run before any other script of the page. It holds the values as a
