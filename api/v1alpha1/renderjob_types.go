@@ -5,6 +5,7 @@ package v1alpha1
 
 import (
 	"cmp"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -147,7 +148,7 @@ type PDFOptions struct {
 // instagram-post.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=32
-// +kubebuilder:validation:Pattern=`^[a-z0-9]+(-[a-z0-9]+)*$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')",message="must be a width and a height in CSS pixels, such as 1080x1080, or a name, such as instagram-post"
 type PageSize string
 
 // VideoOptions say how animated pages become a video.
@@ -211,7 +212,7 @@ type OutputSpec struct {
 	// +default="png"
 	Format Format `json:"format,omitempty"`
 
-	// fileName without extension. Defaults to the job's name. Files are named `<fileName>.<format>`, or
+	// fileName without extension; the format's own extension at its end is taken as such. Defaults to the job's name. Files are named `<fileName>.<format>`, or
 	// `<fileName>_page_<N>.<format>` when there are several; files of an extra size have `_<size>` after the name.
 	// +optional
 	FileName FileName `json:"fileName,omitempty"`
@@ -683,8 +684,15 @@ func (j *RenderJob) Finished() bool {
 	return j.Observed() && meta.IsStatusConditionTrue(j.Status.Conditions, FinishedCondition)
 }
 
-// FileBaseName returns the beginning of the names of the job's files: spec.output.fileName, else the job's name.
-func (j *RenderJob) FileBaseName() string { return cmp.Or(string(j.Spec.Output.FileName), j.Name) }
+// FileBaseName returns the beginning of the names of the job's files: spec.output.fileName without the format's own extension, else the job's
+// name.
+func (j *RenderJob) FileBaseName() string {
+	name, extension := string(j.Spec.Output.FileName), "."+string(cmp.Or(j.Spec.Output.Format, FormatPNG))
+	if base := len(name) - len(extension); base > 0 && strings.EqualFold(name[base:], extension) {
+		name = name[:base]
+	}
+	return cmp.Or(name, j.Name)
+}
 
 // Suspended reports whether spec.suspend is true.
 func (j *RenderJob) Suspended() bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }

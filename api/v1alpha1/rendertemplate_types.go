@@ -37,7 +37,7 @@ type Parameter struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_-]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z_][A-Za-z0-9_-]*$')",message="must be letters, digits, hyphens and underscores, with a letter or an underscore first"
 	Name string `json:"name,omitempty"`
 
 	// type says which values are accepted. Defaults to text.
@@ -73,7 +73,7 @@ type TemplatePage struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$')",message="must be letters, digits, hyphens and underscores, with a letter or a digit first and last"
 	Name string `json:"name,omitempty"`
 
 	// id is a UUID that REST clients see as pageId, unique in the template. When it is absent, one is derived from the
@@ -81,7 +81,7 @@ type TemplatePage struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=36
 	// +kubebuilder:validation:MaxLength=36
-	// +kubebuilder:validation:Pattern=`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')",message="must be a UUID in lower case, such as 123e4567-e89b-12d3-a456-426614174000"
 	ID string `json:"id,omitempty"`
 
 	// width of the page in CSS pixels, 1..5000.
@@ -300,7 +300,6 @@ type RenderTemplateStatus struct {
 // +kubebuilder:resource:shortName=rt,categories=platen
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="ID",type=integer,JSONPath=`.spec.templateID`
-// +kubebuilder:printcolumn:name="Pages",type=string,JSONPath=`.spec.pages[*].name`
 // +kubebuilder:printcolumn:name="Width",type=integer,JSONPath=`.spec.pages[0].width`
 // +kubebuilder:printcolumn:name="Height",type=integer,JSONPath=`.spec.pages[0].height`
 // +kubebuilder:printcolumn:name="Warnings",type=string,JSONPath=`.status.warnings[*].rule`

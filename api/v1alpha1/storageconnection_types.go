@@ -32,7 +32,7 @@ type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="must be the name of a Secret: lower-case letters, digits, hyphens and dots"
 	Name string `json:"name,omitempty"`
 }
 
@@ -78,7 +78,7 @@ type S3Spec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+$')",message="must be http:// or https:// and a host, such as https://s3.example.com, without a path"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// credentialsSecretRef names the Secret with the keys accessKeyID and secretAccessKey, and with sessionToken for temporary
@@ -117,7 +117,7 @@ type AzureBlobSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=24
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+$')",message="must be the name of a storage account: lower-case letters and digits"
 	Account string `json:"account,omitempty"`
 
 	// container that receives the files. A blob's name is its path without the leading slash.
@@ -131,7 +131,7 @@ type AzureBlobSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^https?://[^?#@]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^?#@]+$')",message="must be http:// or https:// and a host, such as https://blobs.example.com/account"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// credentialsSecretRef names the Secret with the key accountKey. The manager reads it and never writes it.

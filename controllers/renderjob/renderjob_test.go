@@ -126,9 +126,12 @@ var _ = Describe("A RenderJob", func() {
 	})
 
 	It("waits for its template", func(ctx SpecContext) {
+		other := banner(namespace)
+		other.Name = "banners"
+		Expect(api.Create(ctx, other)).To(Succeed())
 		Expect(api.Create(ctx, summer)).To(Succeed())
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.TemplateNotFoundReason)
-		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(ContainSubstring("spec.templateRef.name: RenderTemplate 'banner'"))
+		Expect(message(summer, platenv1alpha1.ReadyCondition)).To(ContainSubstring("spec.templateRef.name: RenderTemplate 'banner' does not exist in namespace '" + namespace + "' (did you mean 'banners'?)"))
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		take(ctx, namespace).deliver(ctx)
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)

@@ -129,6 +129,10 @@ func count(n int) *int32 { return new(int32(min(max(n, 0), math.MaxInt32))) }
 // setUploads fills in the results of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	for _, wanted := range s.missing {
+		if name := ptr.Deref(wanted.Name, ""); name != "" {
+			warn(status, fmt.Sprintf("%s connection '%s' not found for this workspace", titles[wanted.Provider], name), absence(wanted, s.present))
+			continue
+		}
 		warn(status, titles[wanted.Provider]+" connection not found for this workspace", "")
 	}
 	for _, c := range s.collisions {

@@ -267,12 +267,12 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			step: upload,
 			want: []string{
-				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection not found for this workspace",
-				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection not found for this workspace",
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection 'archive' not found for this workspace",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; S3 connection 'archive' not found for this workspace",
 				"Rendered True Succeeded: 2 pages rendered",
 				"Uploaded False ConnectionNotFound: this namespace has no StorageConnection 'archive' to s3; there are: dropbox (dropbox)",
 			},
-			kstatus: status.CurrentStatus, warnings: []string{"S3 connection not found for this workspace"},
+			kstatus: status.CurrentStatus, warnings: []string{"S3 connection 'archive' not found for this workspace"},
 		},
 		"one of two failed uploads is retried": {
 			job: theJob(func(j *platenv1alpha1.RenderJob) {

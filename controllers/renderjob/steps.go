@@ -24,6 +24,7 @@ import (
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/fonts"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -228,6 +229,22 @@ func (r *Reconciler) adopt(s *scope, problem error) error {
 	return nil
 }
 
+// similar asks whether another template of the namespace is meant; empty if none has a similar name.
+func (r *Reconciler) similar(ctx context.Context, namespace, name string) string {
+	templates := &platenv1alpha1.RenderTemplateList{}
+	if err := r.Client.List(ctx, templates, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return ""
+	}
+	names := make([]string, 0, len(templates.Items))
+	for i := range templates.Items {
+		names = append(names, templates.Items[i].Name)
+	}
+	if near := nearest.Name(name, names); near != "" {
+		return fmt.Sprintf(" (did you mean '%s'?)", near)
+	}
+	return ""
+}
+
 // build returns the task of a job, and its template.
 func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (render.Task, *platenv1alpha1.RenderTemplate, error) {
 	template := &platenv1alpha1.RenderTemplate{}
@@ -235,7 +252,7 @@ func (r *Reconciler) build(ctx context.Context, job *platenv1alpha1.RenderJob) (
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: name}, template)
 	if apierrors.IsNotFound(err) {
 		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.TemplateNotFoundReason, 0,
-			"spec.templateRef.name: RenderTemplate '%s' does not exist in namespace '%s'; the job starts when it is created", name, job.Namespace)
+			"spec.templateRef.name: RenderTemplate '%s' does not exist in namespace '%s'%s; the job starts when it is created", name, job.Namespace, r.similar(ctx, job.Namespace, name))
 	}
 	if err != nil {
 		return render.Task{}, nil, fmt.Errorf("reading RenderTemplate %s: %w", name, err)

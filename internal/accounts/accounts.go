@@ -8,7 +8,10 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -141,7 +144,8 @@ func (c Connection) Check(ctx context.Context, api client.Client, force bool) er
 }
 
 // Save applies the Secret and then the StorageConnection, so that the connection is never seen without its Secret. The error is a
-// *storage.Error if something keeps the Secret as it is, and a conflict if another tool manages a field.
+// *storage.Error if something keeps the Secret as it is, and a conflict if another tool manages a field. What a person wrote
+// with kubectl by hand is taken over.
 func (c Connection) Save(ctx context.Context, api client.Client, options SaveOptions) (saved Saved, err error) {
 	apply := []client.ApplyOption{client.FieldOwner(fieldOwner)}
 	if options.Force {
@@ -150,8 +154,11 @@ func (c Connection) Save(ctx context.Context, api client.Client, options SaveOpt
 	if options.DryRun {
 		apply = append(apply, client.DryRunAll)
 	}
-	applied, err := credentials.Writer{Client: api}.ApplyDropbox(ctx, c.Namespace, c.secretName(), c.credentials(), apply...)
-	saved.Secret = applied && !options.DryRun
+	err = takeOver(apply, func(apply []client.ApplyOption) error {
+		applied, err := credentials.Writer{Client: api}.ApplyDropbox(ctx, c.Namespace, c.secretName(), c.credentials(), apply...)
+		saved.Secret = applied && !options.DryRun
+		return err
+	})
 	if err != nil {
 		return saved, managed(err, "Secret", c.Namespace, c.secretName())
 	}
@@ -159,11 +166,34 @@ func (c Connection) Save(ctx context.Context, api client.Client, options SaveOpt
 		return saved, nil
 	}
 	_, connection := c.Manifests()
-	if err := api.Apply(ctx, client.ApplyConfigurationFromUnstructured(connection), apply...); err != nil {
+	err = takeOver(apply, func(apply []client.ApplyOption) error {
+		return api.Apply(ctx, client.ApplyConfigurationFromUnstructured(connection), apply...)
+	})
+	if err != nil {
 		return saved, managed(err, "StorageConnection", c.Namespace, c.Name)
 	}
 	saved.ResourceVersion = connection.GetResourceVersion()
 	return saved, nil
+}
+
+// byHand are the field managers of kubectl's commands that a person gives: nothing gives them again, as it does with kubectl apply.
+var byHand = []string{"kubectl-create", "kubectl-patch", "kubectl-edit", "kubectl-replace", "kubectl-set", "kubectl-label", "kubectl-annotate"}
+
+var conflicting = regexp.MustCompile(`^conflict with "([^"]+)"`)
+
+// takeOver applies an object, and takes over the fields that a person wrote by hand.
+func takeOver(options []client.ApplyOption, apply func([]client.ApplyOption) error) error {
+	err := apply(options)
+	status := apierrors.APIStatus(nil)
+	if !apierrors.IsConflict(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return err
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if m := conflicting.FindStringSubmatch(cause.Message); m == nil || !slices.Contains(byHand, m[1]) {
+			return err
+		}
+	}
+	return apply(append(slices.Clone(options), client.ForceOwnership))
 }
 
 // managed names the object in a conflict with another field manager.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,12 +30,13 @@ const (
 	exitTimeout        = 5
 	exitInterrupted    = 130
 	exitCodesForPeople = `Exit codes:
-  0  done
-  1  another failure: the message says what happened
-  2  the command line is not valid
-  3  the render failed
-  4  rendered, but an upload failed
-  5  not finished within --timeout; the job of render, fetch or retry goes on in the cluster`
+  0    done
+  1    another failure: the message says what happened
+  2    the command line is not valid, or a value does not fit the template
+  3    the render failed
+  4    rendered, but an upload failed
+  5    not finished within --timeout; the job of render, fetch or retry goes on in the cluster
+  130  interrupted`
 )
 
 // fieldOwner owns the fields that the plugin writes.
@@ -77,7 +79,7 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 
 // exitCode returns the exit code of a command, and says what its error is.
 func exitCode(ctx context.Context, command *cobra.Command, err error, out io.Writer) int {
-	exit, left := (*exitError)(nil), (*leftoverError)(nil)
+	left := (*leftoverError)(nil)
 	switch {
 	case err == nil:
 		return 0
@@ -87,14 +89,26 @@ func exitCode(ctx context.Context, command *cobra.Command, err error, out io.Wri
 			fmt.Fprintln(out, "error:", left)
 		}
 		return exitInterrupted
-	case !errors.As(err, &exit):
-		exit = &exitError{exitFailed, err}
 	}
 	fmt.Fprintln(out, "error:", err)
-	if exit.code == exitUsage {
+	code := exitCodeOf(err)
+	if code == exitUsage {
 		fmt.Fprintf(out, "See '%s --help'.\n", command.CommandPath())
 	}
-	return exit.code
+	return code
+}
+
+// exitCodeOf returns the exit code that an error asks for.
+func exitCodeOf(err error) int {
+	exit := (*exitError)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
+	default:
+		return exitFailed
+	}
 }
 
 // New returns the root command.
@@ -134,9 +148,24 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		// All of kubectl's flags work; help shows the common ones.
 		f.Hidden = f.Name != "namespace" && f.Name != "context" && f.Name != "kubeconfig"
 	})
-	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: subcommand("connect")}
+	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: func(c *cobra.Command, args []string) error {
+		if len(args) > 0 && slices.Contains([]string{"s3", "gcs", "azureblob"}, args[0]) {
+			return usage("a bucket has no account that allows access: create a Secret with its keys, and a StorageConnection of provider %s, as in docs/spec/v1alpha1/storageconnection.md", args[0])
+		}
+		return subcommand("connect")(c, args)
+	}}
 	connect.AddCommand(o.connectDropbox())
 	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.check(), o.status(), o.fetch(), o.retry(), o.templates(), o.connections())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args, c.RunE = cobra.ArbitraryArgs, subcommand("completion")
+		for _, shell := range c.Commands() {
+			shell.Args = arguments(0, 0, "")
+		}
+	}
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
 	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
 	return root

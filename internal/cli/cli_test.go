@@ -221,15 +221,33 @@ func TestAdviceForConnections(t *testing.T) {
 	for reason, want := range map[string]string{
 		"TokenExpired":      "\nNext: Connect the account again. Platen then uploads the failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
 		"InsufficientSpace": "\nNext: Make room in the account. Platen then uploads the failed files again.\n",
+		"SecretNotLabelled": "\nNext: Add the label to the Secret if Platen may read it. Platen then uploads the failed files again.\n  kubectl label secret storage-credentials platen.dev/credentials=true --overwrite -n marketing\n",
 		"NoWritePermission": "\nNext: Choose another folder, or ask its owner for the right to edit. Then retry the upload.\n",
 	} {
 		s := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "storage", Generation: 1}}
 		s.Spec.Provider, s.Status.ObservedGeneration = platenv1alpha1.ProviderDropbox, new(int64(1))
+		s.Spec.Dropbox = &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "storage-credentials"}}
 		s.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason}}
 		out := &bytes.Buffer{}
 		describeConnection(out, s)
 		if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "connect dropbox") != strings.Contains(want, "connect dropbox") {
 			t.Errorf("%s: %q", reason, out)
+		}
+	}
+}
+
+// Pages and parameters help only with modifications.
+func TestAdviceForFailedRenders(t *testing.T) {
+	for reason, want := range map[string]string{
+		platenv1alpha1.InvalidModificationsReason: "Show the template's pages and parameters:\nkubectl platen templates card -n marketing",
+		platenv1alpha1.InvalidSpecReason:          "",
+		platenv1alpha1.RenderFailedReason:         "",
+	} {
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer", Generation: 1}}
+		job.Spec.TemplateRef.Name, job.Status.ObservedGeneration = "card", new(int64(1))
+		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason}}
+		if got := advice(job); got != want {
+			t.Errorf("%s: %q", reason, got)
 		}
 	}
 }

@@ -166,7 +166,7 @@ func explain(err error) error {
 	case errors.As(err, &network):
 		return fmt.Errorf("the cluster could not be reached: %w; check --context and --kubeconfig", err)
 	default:
-		return err
+		return fieldFlags{}.refusal(err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,14 +116,27 @@ not a secret; its app secret is not needed.`,
 	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "address of Dropbox's API")
 	must(f.MarkHidden("dropbox-authorize-url"))
 	must(f.MarkHidden("dropbox-api-url"))
-	policies := []string{string(platenv1alpha1.UploadAutomatic), string(platenv1alpha1.UploadOnRequest), string(platenv1alpha1.UploadDisabled)}
-	must(command.RegisterFlagCompletionFunc("upload-policy", cobra.FixedCompletions(policies, cobra.ShellCompDirectiveNoFileComp)))
-	must(command.RegisterFlagCompletionFunc("conflict-policy", cobra.FixedCompletions([]string{"Overwrite", "Rename", "Keep"}, cobra.ShellCompDirectiveNoFileComp)))
+	must(command.RegisterFlagCompletionFunc("upload-policy", cobra.FixedCompletions(uploadPolicies, cobra.ShellCompDirectiveNoFileComp)))
+	must(command.RegisterFlagCompletionFunc("conflict-policy", cobra.FixedCompletions(conflictPolicies, cobra.ShellCompDirectiveNoFileComp)))
 	return command
 }
 
+// The values of --upload-policy and --conflict-policy.
+var (
+	uploadPolicies   = []string{string(platenv1alpha1.UploadAutomatic), string(platenv1alpha1.UploadOnRequest), string(platenv1alpha1.UploadDisabled)}
+	conflictPolicies = []string{"Overwrite", "Rename", "Keep"}
+)
+
+func checkPolicy(flag, value string, known []string) error {
+	if value != "" && !slices.Contains(known, value) {
+		return usage("%s must be %s, not %q", flag, strings.Join(known, " or "), value)
+	}
+	return nil
+}
+
 func (o *connectCommand) run(ctx context.Context) (err error) {
-	if err := errors.Join(checkOutput(o.output, "yaml", "json"), checkDryRun(o.dryRun)); err != nil {
+	if err := errors.Join(checkOutput(o.output, "yaml", "json"), checkDryRun(o.dryRun),
+		checkPolicy("--upload-policy", o.connection.UploadPolicy, uploadPolicies), checkPolicy("--conflict-policy", o.connection.ConflictPolicy, conflictPolicies)); err != nil {
 		return err
 	}
 	connection := &o.connection
@@ -223,14 +237,20 @@ func (o *connectCommand) findExisting(ctx context.Context, c *cluster) error {
 func (o *connectCommand) check(ctx context.Context, c *cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return explainSave(o.connection.Check(ctx, c, o.force))
+	return explainSave(connectFields.refusal(o.connection.Check(ctx, c, o.force)))
 }
 
 func (o *connectCommand) save(ctx context.Context, c *cluster) (accounts.Saved, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	saved, err := o.connection.Save(ctx, c, accounts.SaveOptions{Force: o.force})
-	return saved, explainSave(err)
+	return saved, explainSave(connectFields.refusal(err))
+}
+
+// connectFields are the fields that the flags of connect set.
+var connectFields = fieldFlags{
+	"metadata.name": "NAME", "spec.defaultFolder": "--folder", "spec.uploadPolicy": "--upload-policy",
+	"spec.dropbox.conflictPolicy": "--conflict-policy", "spec.dropbox.credentialsSecretRef.name": "--secret",
 }
 
 func explainSave(err error) error {

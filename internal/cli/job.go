@@ -61,6 +61,8 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
 		reason := storage.Reason(uploaded.Reason)
 		switch known := reason.Advice(string(failed.Provider)); {
+		case reason == storage.ReasonSecretNotLabelled: // the connection knows its Secret
+			return known.Do + "\nkubectl platen connections " + failed.Name + " -n " + job.Namespace
 		case known.Reconnect:
 			return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)
 		case reason == storage.ReasonConnectionNotFound:
@@ -72,7 +74,7 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		}
 	}
 	switch word, _ := stage(job); word {
-	case platenv1alpha1.InvalidModificationsReason, platenv1alpha1.InvalidSpecReason, platenv1alpha1.RenderFailedReason:
+	case platenv1alpha1.InvalidModificationsReason:
 		return "Show the template's pages and parameters:\nkubectl platen templates " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
 	case platenv1alpha1.TemplateNotFoundReason:
 		return "List the templates:\nkubectl platen templates -n " + job.Namespace

@@ -158,8 +158,9 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
 	rows := [][]string{
 		{"Account", email(s)}, {"Space", connectionSpace(s)}, {"Default folder", string(s.Spec.DefaultFolder)}, {"Uploads", string(s.Spec.UploadPolicy)},
 	}
+	rows = append(rows, []string{"Secret", secretOf(s)})
 	if d := s.Spec.Dropbox; d != nil {
-		rows = append(rows, []string{"Secret", d.CredentialsSecretRef.Name}, []string{"On conflict", string(d.ConflictPolicy)})
+		rows = append(rows, []string{"On conflict", string(d.ConflictPolicy)})
 	}
 	if t := s.Status.LastVerifiedTime; t != nil {
 		rows = append(rows, []string{"Last reached", t.UTC().Format("2006-01-02 15:04:05 MST")})
@@ -174,8 +175,28 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
 	}
 	if known := storage.Reason(word).Advice(string(s.Spec.Provider)); known.Do != "" {
 		fmt.Fprintf(out, "\nNext: %s\n", known.Do)
+		if secret := secretOf(s); word == string(storage.ReasonSecretNotLabelled) && secret != "" {
+			fmt.Fprintf(out, "  kubectl label secret %s %s=true --overwrite -n %s\n", secret, platenv1alpha1.CredentialsLabel, s.Namespace)
+			return
+		}
 		if known.Reconnect && s.Spec.Provider == platenv1alpha1.ProviderDropbox {
 			fmt.Fprintln(out, "  "+reconnect(string(s.Spec.Provider), s.Name, s.Namespace))
 		}
+	}
+}
+
+// secretOf returns the name of the Secret with a connection's credentials.
+func secretOf(s *platenv1alpha1.StorageConnection) string {
+	switch {
+	case s.Spec.Dropbox != nil:
+		return s.Spec.Dropbox.CredentialsSecretRef.Name
+	case s.Spec.S3 != nil:
+		return s.Spec.S3.CredentialsSecretRef.Name
+	case s.Spec.GCS != nil:
+		return s.Spec.GCS.CredentialsSecretRef.Name
+	case s.Spec.AzureBlob != nil:
+		return s.Spec.AzureBlob.CredentialsSecretRef.Name
+	default:
+		return ""
 	}
 }

@@ -4,18 +4,29 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/numbers"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/internal/values"
 )
 
@@ -27,19 +38,21 @@ type outputFlags struct {
 	quality, fps                                int32
 	pages                                       []int32
 	transparent                                 bool
+	flags                                       *pflag.FlagSet
 }
 
 func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags := c.Flags()
+	f.flags = flags
 	flags.StringArrayVar(&f.set, "set", nil, "modification KEY=VALUE; VALUE has the type of the template's parameter, else true, false and numbers are what they say; can be repeated")
 	flags.StringArrayVar(&f.setString, "set-string", nil, "modification KEY=TEXT, such as version=1.10 or answer=false; can be repeated")
 	flags.StringArrayVar(&f.setJSON, "set-json", nil, `modification KEY=JSON, such as points='["a", "b"]'; can be repeated`)
-	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4 or gif")
-	flags.StringVar(&f.fileName, "file-name", "", "name of the files, without extension (default: the job's name)")
+	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4, webm or gif")
+	flags.StringVar(&f.fileName, "file-name", "", "name of the files; the format adds its extension (default: the job's name)")
 	flags.StringVar(&f.scale, "scale", "", "image pixels for a CSS pixel, 0.1 to 10 (default 1)")
 	flags.StringVar(&f.size, "size", "", "size of the pages instead of the template's, such as 1080x1080 or instagram-post")
 	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further sizes; each gets its own file")
-	flags.Int32Var(&f.quality, "quality", 0, "1 to 100, for jpg, webp, avif and mp4 (default 90)")
+	flags.Int32Var(&f.quality, "quality", 0, "1 to 100, for jpg, jpeg, webp, avif, mp4 and webm (default 90)")
 	flags.Int32SliceVar(&f.pages, "pages", nil, "numbers of the pages, such as 1,3 (default: all)")
 	flags.BoolVar(&f.transparent, "transparent", false, "keep the background of png, webp and avif files transparent")
 	flags.StringVar(&f.margin, "margin", "", "margin of a pdf, such as 20px or 1cm")
@@ -73,19 +86,120 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 	if f.transparent {
 		spec.Output.Transparent = new(true)
 	}
-	if _, err := numbers.Read(spec.Output, numbers.MaxVideo); err != nil {
+	if err := f.checkOptions(template); err != nil {
 		return spec, err
 	}
 	modifications, err := f.modifications(template)
-	if err != nil || len(modifications) == 0 {
-		return spec, err
-	}
-	raw, err := json.Marshal(modifications)
 	if err != nil {
 		return spec, err
 	}
-	spec.Modifications = &apiextensionsv1.JSON{Raw: raw}
-	return spec, nil
+	if len(modifications) > 0 {
+		raw, err := json.Marshal(modifications)
+		if err != nil {
+			return spec, err
+		}
+		spec.Modifications = &apiextensionsv1.JSON{Raw: raw}
+	}
+	return spec, f.checkTask(spec, template)
+}
+
+// checkOptions checks the flags that only the API server checks otherwise: a preview does without it.
+func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) error {
+	format := cmp.Or(f.format, "png")
+	for _, flag := range []struct {
+		name    string
+		formats []string
+	}{
+		{"margin", []string{"pdf"}},
+		{"fps", []string{"mp4", "webm", "gif"}},
+		{"duration", []string{"mp4", "webm", "gif"}},
+		{"extra-sizes", []string{"png", "jpg", "jpeg", "webp", "avif"}},
+		{"transparent", []string{"png", "webp", "avif"}},
+	} {
+		if f.flags.Changed(flag.name) && f.flags.Lookup(flag.name).Value.String() != "false" && !slices.Contains(flag.formats, format) {
+			return usage("--%s needs --format %s, not %s", flag.name, strings.Join(flag.formats, " or "), format)
+		}
+	}
+	if f.flags.Changed("quality") && (f.quality < 1 || f.quality > 100) {
+		return usage("--quality: %d must be from 1 to 100", f.quality)
+	}
+	if f.flags.Changed("fps") && (f.fps < 1 || f.fps > 30) {
+		return usage("--fps: %d must be from 1 to 30", f.fps)
+	}
+	for i, n := range f.pages {
+		if n < 1 || int(n) > len(template.Spec.Pages) {
+			return usage("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", n, len(template.Spec.Pages), template.Name)
+		}
+		if slices.Contains(f.pages[:i], n) {
+			return usage("--pages: %d must be named once", n)
+		}
+	}
+	if f.fileName != "" {
+		if err := file.CheckName(f.fileName); err != nil {
+			return usage("--file-name: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkTask finds what the manager would refuse in the flags' values. It leaves to the manager what its own flags bound.
+func (f *outputFlags) checkTask(spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate) error {
+	job := &platenv1alpha1.RenderJob{Spec: *spec.DeepCopy()}
+	task.SetDefaults(job)
+	build := func(maxVideo time.Duration) error {
+		_, err := task.Build(context.Background(), job, template, task.Limits{MaxPixels: math.MaxInt, MaxVideo: maxVideo, MaxTimeout: math.MaxInt64},
+			task.Sources{
+				Value: func(context.Context, string, platenv1alpha1.ConfigMapKeySelector) (string, error) { return "", nil },
+				Fonts: func(context.Context, string, string) ([]render.Font, error) { return nil, nil },
+			})
+		return err
+	}
+	if build(numbers.MaxVideo) == nil {
+		return nil
+	}
+	// The message says what most managers take.
+	if err := f.inFlags(build(numbers.DefaultMaxVideo)); exitCodeOf(err) == exitUsage {
+		return err
+	}
+	return nil // the template is at fault: the job says so
+}
+
+// inFlags says a mistake in a job in the words of the flags, as an error of the command line. Every other error stays as it is.
+func (f *outputFlags) inFlags(err error) error {
+	invalid := (*reconcile.TerminalError)(nil)
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	if rest, ok := strings.CutPrefix(invalid.Message, "spec.modifications."); ok {
+		return usage("%s %s", f.flagOf(rest), rest)
+	}
+	if text, ok := outputFields.words(invalid.Message); ok {
+		return usage("%s", text)
+	}
+	return err
+}
+
+// outcome is the outcome of a job that the flags describe: a value that the manager refuses is a mistake of the command line too.
+func (f *outputFlags) outcome(job *platenv1alpha1.RenderJob) error {
+	rendered := condition(job, platenv1alpha1.RenderedCondition)
+	if rendered.Reason == platenv1alpha1.InvalidSpecReason || rendered.Reason == platenv1alpha1.InvalidModificationsReason {
+		if err := f.inFlags(reconcile.Terminal(rendered.Reason, "%s", plain(rendered.Message))); exitCodeOf(err) == exitUsage {
+			return usage("RenderJob %s/%s failed: %w", job.Namespace, job.Name, err)
+		}
+	}
+	return outcome(job)
+}
+
+// flagOf returns the flag that sets the modification whose key a text begins with.
+func (f *outputFlags) flagOf(text string) string {
+	for name, pairs := range map[string][]string{"--set-string": f.setString, "--set-json": f.setJSON} {
+		for _, pair := range pairs {
+			if key, _, _ := strings.Cut(pair, "="); strings.HasPrefix(text, key+":") {
+				return name
+			}
+		}
+	}
+	return "--set"
 }
 
 func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (map[string]any, error) {
@@ -151,6 +265,9 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 		if p.Style || declared >= 0 && template.Spec.Parameters[declared].Default != nil {
 			continue
 		}
+		if p.Type == platenv1alpha1.ParameterImage && p.Example == nil && !ptr.Deref(p.Required, false) {
+			continue // no address of a picture works for everybody
+		}
 		fmt.Fprintf(&line, " --set %s=%s", p.Name, placeholder(p))
 	}
 	return line.String() + " -o out -n " + template.Namespace
@@ -174,7 +291,7 @@ func placeholder(p bindings.Parameter) string {
 	case platenv1alpha1.ParameterList:
 		return `'["..."]'`
 	case platenv1alpha1.ParameterImage:
-		return "https://..."
+		return shellWord(emptyPicture)
 	case platenv1alpha1.ParameterDate:
 		return "2026-01-31"
 	case platenv1alpha1.ParameterColor:
@@ -183,6 +300,9 @@ func placeholder(p bindings.Parameter) string {
 		return "..."
 	}
 }
+
+// emptyPicture is a picture for everybody: one transparent pixel.
+const emptyPicture = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
 

@@ -246,6 +246,9 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 			fmt.Fprintf(p.ErrOut, "  %s\n", plain(w.Details))
 		}
 	}
+	if err = p.inFlags(err); exitCodeOf(err) == exitUsage {
+		return err
+	}
 	// If another attempt cannot help, the template is at fault.
 	invalid, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)
 	if errors.As(err, &invalid) || errors.As(err, &failed) && failed.Terminal {
@@ -288,5 +291,5 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 		fmt.Fprintln(p.Out, path)
 	}
 	describeWarnings(p.ErrOut, done)
-	return errors.Join(err, outcome(done))
+	return errors.Join(err, p.outcome(done))
 }

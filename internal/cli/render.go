@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -121,7 +122,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		return err
 	}
 	if printed {
-		return errors.Join(printObjects(r.Out, r.output, job), outcome(job))
+		return errors.Join(printObjects(r.Out, r.output, job), r.outcome(job))
 	}
 	if toFolder && len(job.Status.Pages) > 0 {
 		d := downloader{cluster: c, platenNamespace: r.platenNamespace}
@@ -140,7 +141,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	if text := advice(job); text != "" {
 		fmt.Fprintln(r.ErrOut, text)
 	}
-	return outcome(job)
+	return r.outcome(job)
 }
 
 func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printed bool) error {
@@ -197,7 +198,17 @@ func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alp
 	if apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("RenderJob %s/%s exists already: give another --name, or delete it (kubectl delete renderjob %s -n %s)", job.Namespace, job.Name, job.Name, job.Namespace)
 	}
-	return explain(err)
+	return explain(r.fields().refusal(err))
+}
+
+// fields returns the fields that the flags set.
+func (r *renderCommand) fields() fieldFlags {
+	fields := maps.Clone(outputFields)
+	fields["spec.connections.folder"], fields["spec.connections.name"], fields["spec.ttlSecondsAfterFinished"] = "--folder", "--connection", "--ttl"
+	if r.name != "" {
+		fields["metadata.name"] = "--name"
+	}
+	return fields
 }
 
 // awaitJob shows the progress of a job of so many pages until it is done, and returns it.
@@ -245,7 +256,9 @@ func progressOf(job *platenv1alpha1.RenderJob, pages int) (done, total int, text
 	case "Pending", platenv1alpha1.QueuedReason:
 		text = "Waiting for a render pod"
 	default:
-		text = word + ": " + sentence
+		if text = word + ": " + sentence; job.Finished() {
+			text = word // the error says the rest
+		}
 	}
 	return min(done, total), total, text
 }

@@ -37,7 +37,7 @@ func (c *cluster) createTemporary(ctx context.Context, prefix string, template *
 	}
 	job.Spec.TemplateRef.Name = template.Name
 	job.Spec.TTLSecondsAfterFinished = new(int32(temporaryTTL.Seconds()))
-	if err := c.createWhole(ctx, job); err != nil {
+	if err := outputFields.refusal(c.createWhole(ctx, job)); err != nil {
 		if left := c.discard(ctx, "rendertemplate", template); left != nil {
 			return nil, errors.Join(err, &leftoverError{left})
 		}

@@ -7,7 +7,6 @@ package lint
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/values"
 )
 
@@ -219,7 +219,7 @@ func (l *linter) bindings(page string, p bindings.Page) {
 		if len(declared) > 0 && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
 			unknown[name] = true
 			hint := "declare it in spec.parameters"
-			if near := Nearest(name, declared); near != "" {
+			if near := nearest.Name(name, declared); near != "" {
 				hint = fmt.Sprintf("did you mean '%s'?", near)
 			}
 			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)), "the template declares no parameter '%s'; %s", cut(name), hint)
@@ -319,42 +319,4 @@ func repeated(n *html.Node) bool {
 		}
 	}
 	return false
-}
-
-// Nearest returns the name that is at most two typing mistakes away; empty if there is none.
-func Nearest(name string, names []string) string {
-	distances := map[string]int{}
-	for _, other := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {
-			distances[other] = d
-		}
-	}
-	best := slices.SortedFunc(maps.Keys(distances), func(a, b string) int {
-		return cmp.Or(cmp.Compare(distances[a], distances[b]), strings.Compare(a, b))
-	})
-	if len(best) == 0 {
-		return ""
-	}
-	return best[0]
-}
-
-// distance returns how many letters must be added, removed or replaced to make b of a (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := before
-			if a[i] != b[j] {
-				replaced++
-			}
-			before = row[j+1]
-			row[j+1] = min(replaced, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -5,6 +5,7 @@ package shim
 
 import (
 	"encoding/json"
+	"regexp"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -227,6 +228,9 @@ func urls(job *platenv1alpha1.RenderJob) []string {
 	return list
 }
 
+// unknownConnection matches the warning about a connection that a job names and that does not exist. The public API's does not name it.
+var unknownConnection = regexp.MustCompile(`^(.* connection) '[^']*'( not found for this workspace)$`)
+
 // answer returns the body for a finished job. contents holds the URL or data URL of each file. The body depends on the job alone, so
 // that a repeated request gets the same answer.
 func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
@@ -256,6 +260,10 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 func warnings(job *platenv1alpha1.RenderJob) []Warning {
 	list := requestWarnings(job)
 	for _, w := range job.Status.Warnings {
+		if plain := unknownConnection.ReplaceAllString(w.Title, "$1$2"); plain != w.Title {
+			list = append(list, Warning{Title: plain})
+			continue
+		}
 		list = append(list, Warning{w.Title, ptr.Deref(w.Details, "")})
 	}
 	return list

@@ -61,7 +61,7 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		},
 		Spec: spec(r, template),
 	}
-	if _, err := numbers.Read(job.Spec.Output, numbers.MaxVideo); err != nil {
+	if err := numbers.Check(job.Spec.Output); err != nil {
 		return nil, callers.Errorf(http.StatusBadRequest, "%s", inRequestWords(err.Error()))
 	}
 	if key != "" {

@@ -789,7 +789,7 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "not connected", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
-				s.Warnings = []platenv1alpha1.Warning{{Title: "Dropbox connection not found for this workspace"}}
+				s.Warnings = []platenv1alpha1.Warning{{Title: "Dropbox connection 'nope' not found for this workspace", Details: new("this namespace has no StorageConnection 'nope' to dropbox, and no other")}}
 			}), contents: []string{"https://x/1.png"},
 			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "warnings": [{"title": "Dropbox connection not found for this workspace", "details": ""}]}`,

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/lint"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -87,12 +87,12 @@ func parseSize(field, name string) (render.Size, error) {
 		ok = n == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= maxSide
 	}
 	if !ok {
-		hint := ""
-		if near := lint.Nearest(name, Presets()); near != "" {
-			hint = fmt.Sprintf("'%s', which is the nearest name, or ", near)
+		choice := "or one of " + strings.Join(Presets(), ", ")
+		if near := nearest.Name(name, Presets()); near != "" {
+			choice = fmt.Sprintf("or a name such as instagram-post; did you mean '%s'?", near)
 		}
 		return render.Size{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-			"%s: '%s' must be %sa width and a height of 1 to %d CSS pixels, such as 1080x1080, or one of %s", field, name, hint, maxSide, strings.Join(Presets(), ", "))
+			"%s: '%s' must be a width and a height of 1 to %d CSS pixels, such as 1080x1080, %s", field, name, maxSide, choice)
 	}
 	size.Name = name
 	return size, nil

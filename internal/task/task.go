@@ -42,7 +42,7 @@ type Limits struct {
 }
 
 // DefaultLimits are a picture of 100 million pixels, a minute of video and an hour for an attempt.
-var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: time.Minute, MaxTimeout: time.Hour}
+var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: numbers.DefaultMaxVideo, MaxTimeout: time.Hour}
 
 // ReadValue reads one key of a ConfigMap. Build returns its error unchanged.
 type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)

@@ -84,7 +84,7 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 		},
 		"a size with a typing mistake": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "instagram-storry" },
-			want:   "spec.output.size: 'instagram-storry' must be 'instagram-story', which is the nearest name, or a width and a height of 1 to 5000",
+			want:   "spec.output.size: 'instagram-storry' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post; did you mean 'instagram-story'?",
 		},
 		"a size that is too wide": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Size = "5001x1" },

@@ -86,9 +86,8 @@ var _ = Describe("kubectl platen", Ordered, func() {
 	It("says what failed and what to do", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		code, out, errOut := plugin(ctx, w, "render", "card", "--pages", "7", "--no-upload", "--wait")
-		Expect(code).To(Equal(3), "%s%s", out, errOut)
-		Expect(errOut).To(ContainSubstring("spec.output.pages[0]: 7 must be at most 1"))
-		Expect(errOut).To(ContainSubstring("kubectl platen templates card -n " + w.namespace))
+		Expect(code).To(Equal(2), "%s%s", out, errOut)
+		Expect(errOut).To(ContainSubstring("--pages: 7 must be from 1 to 1, the number of pages of RenderTemplate 'card'"))
 	})
 
 	It("retries a failed upload without rendering", func(ctx SpecContext) {

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/accounts"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/chromium"
@@ -439,9 +440,12 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 	}{
 		"managed by another": {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
 		"no namespace":       {args: command("nowhere", flags), code: 1, text: `namespaces "nowhere" not found`},
-		"a bad folder":       {args: command(namespace, flags, "--folder", "Renders"), code: 1, text: "must start with a slash"},
-		"a bad policy":       {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 1, text: "Unsupported value"},
-		"a bad name":         {args: append(command(namespace, flags), "My_Dropbox"), code: 1, text: "Invalid value"},
+		"a bad folder":       {args: command(namespace, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
+		"a bad policy":       {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 2, text: "--upload-policy must be Automatic or OnRequest or Disabled"},
+		"a bad conflict":     {args: command(namespace, flags, "--conflict-policy", "foo"), code: 2, text: "--conflict-policy must be Overwrite or Rename or Keep"},
+		"a bucket":           {args: []string{"connect", "s3"}, code: 2, text: "StorageConnection of provider s3"},
+		"a shell":            {args: []string{"completion", "foo"}, code: 2, text: `completion knows no "foo"`},
+		"a bad name":         {args: append(command(namespace, flags), "My_Dropbox"), code: 2, text: "My_Dropbox-credentials"},
 		"no app key":         {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
 		"another output":     {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
 		"another dry run":    {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
@@ -455,6 +459,15 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
 			}
 		})
+	}
+	// kubectl is the person, and no other tool.
+	mine := workspace(t)
+	byHand := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: mine, Name: "dropbox-credentials"}, Data: map[string][]byte{"appKey": []byte("mine"), "refreshToken": []byte("old")}}
+	if err := api.Create(t.Context(), byHand, client.FieldOwner("kubectl-create")); err != nil {
+		t.Fatal(err)
+	}
+	if err := (accounts.Connection{Namespace: mine, Name: "dropbox", AppKey: "key"}).Check(t.Context(), api, false); err != nil {
+		t.Errorf("a Secret by hand: %v", err)
 	}
 	nothingWritten(t, namespace)
 	if err := api.Get(t.Context(), client.ObjectKey{Namespace: taken, Name: "dropbox"}, &platenv1alpha1.StorageConnection{}); !apierrors.IsNotFound(err) {

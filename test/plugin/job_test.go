@@ -224,6 +224,9 @@ func TestFetch(t *testing.T) {
 		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "the page has no end")
 	})
 	made(t, namespace, "new", nil)
+	made(t, namespace, "lost", func(job *platenv1alpha1.RenderJob) {
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.TemplateNotFoundReason, "RenderTemplate 'bannr' does not exist")
+	})
 	for name, x := range map[string]struct {
 		args  []string
 		code  int
@@ -240,6 +243,7 @@ func TestFetch(t *testing.T) {
 		"a failed job":         {args: []string{"broken", "--wait"}, code: 3, text: "the page has no end"},
 		"not yet":              {args: []string{"new"}, code: 1, text: "is not rendered yet (Pending: Platen has not looked at it yet): wait for it with --wait"},
 		"never":                {args: []string{"new", "--wait", "--timeout", "300ms"}, code: 5, text: "has not finished within 300ms and goes on"},
+		"without a template":   {args: []string{"lost", "--wait", "--timeout", "300ms"}, code: 5, text: "TemplateNotFound: RenderTemplate 'bannr' does not exist\nerror: "},
 		"no such job":          {args: []string{"wel"}, code: 1, text: "RenderJob 'wel' does not exist in namespace " + namespace + "; there are: "},
 		"no job":               {code: 2, text: "name the job"},
 	} {
@@ -295,7 +299,13 @@ func TestRenderEnds(t *testing.T) {
 			suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
 			suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
 			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "spec.modifications.headline is required by the template")
-		}, args: []string{"--wait"}, code: 3, text: []string{"spec.modifications.headline is required", "kubectl platen templates banner"}},
+		}, args: []string{"--wait"}, code: 2, text: []string{"failed: --set headline is required", "kubectl platen templates banner"}},
+		"a film that is too long": {end: func(job *platenv1alpha1.RenderJob) {
+			const message = "spec.output.video.duration: '100' must be a decimal number of seconds from 0.1 to 60"
+			suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidSpec", message)
+			suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidSpec", message)
+			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", message)
+		}, args: []string{"--wait", "--format", "mp4", "--duration", "100"}, code: 2, text: []string{"failed: --duration: '100' must be a decimal number of seconds from 0.1 to 60"}},
 		"not uploaded": {
 			end: notUploaded(base), args: []string{"--wait"}, code: 4,
 			text: []string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n"},
@@ -308,7 +318,7 @@ func TestRenderEnds(t *testing.T) {
 			namespace := studio(t)
 			ended := make(chan error, 1)
 			go func() { ended <- finish(t.Context(), namespace, x.end) }()
-			r := platen(t, append([]string{"render", "banner", "-n", namespace, "--name", "job"}, x.args...)...)
+			r := platen(t, append([]string{"render", "banner", "-n", namespace, "--set", "headline=x", "--name", "job"}, x.args...)...)
 			if err := <-ended; err != nil {
 				t.Fatal(err)
 			}
@@ -345,7 +355,7 @@ func TestRenderAtATerminal(t *testing.T) {
 
 func TestRenderRefuses(t *testing.T) {
 	namespace := studio(t)
-	if r := platen(t, "render", "banner", "-n", namespace, "--name", "taken"); r.code != 0 {
+	if r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "taken"); r.code != 0 {
 		t.Fatal(r.errOut)
 	}
 	for name, x := range map[string]struct {
@@ -362,18 +372,42 @@ func TestRenderRefuses(t *testing.T) {
 		"no value":         {args: []string{"banner", "--set", "headline"}, code: 2, text: "--set must be KEY=VALUE"},
 		"no JSON":          {args: []string{"banner", "--set-json", "headline=Hello"}, code: 2, text: `--set-json headline: "Hello" is not JSON`},
 		"a wrong format":   {args: []string{"banner", "--format", "bmp"}, code: 2, text: "--format must be one of png"},
-		"a wrong scale":    {args: []string{"banner", "--scale", "11"}, code: 1, text: "spec.output.scale"},
-		"a wrong folder":   {args: []string{"banner", "--folder", "/a/../b"}, code: 1, text: "must not have a component that is '.' or '..'"},
+		"a wrong scale":    {args: []string{"banner", "--scale", "11"}, code: 2, text: "--scale: '11' must be a decimal number from 0.1 to 10"},
+		"a wrong folder":   {args: []string{"banner", "--set", "headline=x", "--folder", "/a/../b"}, code: 2, text: "--folder: \"/a/../b\" must not have a component that is '.' or '..'"},
 		"a wrong flag":     {args: []string{"banner", "--colour", "red"}, code: 2, text: "unknown flag: --colour"},
 		"both":             {args: []string{"banner", "--no-upload", "--folder", "/x"}, code: 2, text: "--no-upload excludes"},
-		"a taken name":     {args: []string{"banner", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
+		"no scale":         {args: []string{"banner", "--scale", "0"}, code: 2, text: "--scale: '0' must be"},
+		"a wrong fps":      {args: []string{"banner", "--format", "mp4", "--fps", "40"}, code: 2, text: "--fps: 40 must be from 1 to 30"},
+		"a still film":     {args: []string{"banner", "--fps", "20"}, code: 2, text: "--fps needs --format mp4 or webm or gif, not png"},
+		"no duration":      {args: []string{"banner", "--format", "mp4", "--duration", "0"}, code: 2, text: "--duration: '0' must be a decimal number of seconds from 0.1 to 60"},
+		"a wrong margin":   {args: []string{"banner", "--format", "pdf", "--margin", "1em"}, code: 2, text: "--margin: '1em' must be a length"},
+		"a png's margin":   {args: []string{"banner", "--margin", "1cm"}, code: 2, text: "--margin needs --format pdf, not png"},
+		"no page":          {args: []string{"banner", "--pages", "0"}, code: 2, text: "--pages: 0 must be from 1 to 2, the number of pages of RenderTemplate 'banner'"},
+		"a third page":     {args: []string{"banner", "--pages", "3"}, code: 2, text: "--pages: 3 must be from 1 to 2"},
+		"a page twice":     {args: []string{"banner", "--pages", "1,1"}, code: 2, text: "--pages: 1 must be named once"},
+		"a high quality":   {args: []string{"banner", "--quality", "101"}, code: 2, text: "--quality: 101 must be from 1 to 100"},
+		"no quality":       {args: []string{"banner", "--quality", "0"}, code: 2, text: "--quality: 0 must be from 1 to 100"},
+		"a file's folder":  {args: []string{"banner", "--file-name", "a/b"}, code: 2, text: "--file-name: "},
+		"a space first":    {args: []string{"banner", "--set", "headline=x", "--file-name", " a"}, code: 2, text: "--file-name: \" a\" must not start with a space or a dot"},
+		"a relative one":   {args: []string{"banner", "--set", "headline=x", "--folder", "Foo"}, code: 2, text: "--folder: \"Foo\" must start with a slash"},
+		"a wrong name":     {args: []string{"banner", "--set", "headline=x", "--name", "A_b"}, code: 2, text: "--name: "},
+		"a wrong size":     {args: []string{"banner", "--size", "squar"}, code: 2, text: "--size: 'squar' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post; did you mean 'square'?"},
+		"an extra size":    {args: []string{"banner", "--extra-sizes", "squar"}, code: 2, text: "--extra-sizes: 'squar' must be"},
+		"an object":        {args: []string{"banner", "--set-json", `points={"a":1}`}, code: 2, text: `--set-json points: {"a":1} must be a list`},
+		"a text":           {args: []string{"banner", "--set-string", "price=abc"}, code: 2, text: `--set-string price: "abc" must be a number`},
+		"a missing value":  {args: []string{"banner"}, code: 2, text: "--set headline is required by the template"},
+		"a taken name":     {args: []string{"banner", "--set", "headline=x", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, append([]string{"render", "-n", namespace}, x.args...)...)
-			if r.code != x.code || !strings.Contains(r.errOut, x.text) || r.out != "" {
+			if r.code != x.code || !strings.Contains(r.errOut, x.text) || r.out != "" || strings.Contains(r.errOut, "spec.") {
 				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
 			}
 		})
+	}
+	jobs := &platenv1alpha1.RenderJobList{}
+	if err := api.List(t.Context(), jobs, client.InNamespace(namespace)); err != nil || len(jobs.Items) != 1 {
+		t.Errorf("%d jobs, %v; a refused command line creates none", len(jobs.Items), err)
 	}
 }
 
@@ -383,11 +417,11 @@ func TestRenderPrints(t *testing.T) {
 	if r.code != 0 || !strings.Contains(r.out, "kind: RenderJob") || !strings.Contains(r.out, "connections: []") || !strings.Contains(r.out, "headline: Hello") {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
-	r = platen(t, "render", "banner", "-n", namespace, "--name", "x", "--dry-run=server")
+	r = platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "x", "--dry-run=server")
 	if r.code != 0 || r.out != "renderjob.platen.dev/x created (server dry run) in namespace "+namespace+"\n" {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
-	r = platen(t, "render", "banner", "-n", namespace, "--name", "x", "-o", "name")
+	r = platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "x", "-o", "name")
 	if r.code != 0 || r.out != "renderjob.platen.dev/x\n" {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
@@ -402,7 +436,7 @@ func TestStatusAndRetry(t *testing.T) {
 	namespace := studio(t)
 	made(t, namespace, "well", rendered("http://x", "one"))
 	made(t, namespace, "failed-upload", notUploaded("http://x"))
-	if r := platen(t, "render", "banner", "-n", namespace, "--name", "new"); r.code != 0 {
+	if r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "new"); r.code != 0 {
 		t.Fatal(r.errOut)
 	}
 	r := platen(t, "status", "-n", namespace)
@@ -444,7 +478,7 @@ func TestListsAndCompletion(t *testing.T) {
 	if code, text := terminal.end(); code != 0 {
 		t.Fatal(text)
 	}
-	if r := platen(t, "render", "banner", "-n", namespace, "--name", "new"); r.code != 0 {
+	if r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "new"); r.code != 0 {
 		t.Fatal(r.errOut)
 	}
 	plain := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plain"}}
