@@ -7,6 +7,7 @@ package lint
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -177,11 +178,11 @@ func (l *linter) attributes(n *html.Node, where, code string) {
 			continue
 		}
 		near := slices.DeleteFunc(slices.Sorted(maps.Keys(attributes)), func(name string) bool {
-			d := distance(a.Key, name)
+			d := nearest.Distance(a.Key, name)
 			return d > 2 || d >= len(name)-len("data-")
 		})
 		if len(near) > 0 && !names(code, a.Key) {
-			l.add(UnknownAttribute, Warning, where, "%s is no attribute of Platen; did you mean %s?", cut(a.Key), Nearest(a.Key, near))
+			l.add(UnknownAttribute, Warning, where, "%s is no attribute of Platen; did you mean %s?", cut(a.Key), nearest.Name(a.Key, near))
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 func Name(name string, names []string) string {
 	distances := map[string]int{}
 	for _, other := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {
+		if d := Distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {
 			distances[other] = d
 		}
 	}
@@ -28,8 +28,8 @@ func Name(name string, names []string) string {
 	return best[0]
 }
 
-// distance returns how many letters must be added, removed or replaced to make b of a (Levenshtein).
-func distance(a, b string) int {
+// Distance returns how many letters must be added, removed or replaced to make b of a (Levenshtein).
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
