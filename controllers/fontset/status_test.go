@@ -35,7 +35,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 	}
 	extreme := file(strings.Repeat("字", 85), "100.123456 900.123456", strings.Repeat("𠮷\x00", 2000))
 	extreme.ConfigMap, extreme.Key = strings.Repeat("a", 253), strings.Repeat("k", 253)
-	var many []fonts.File
+	many := make([]fonts.File, 0, fonts.MaxFonts)
 	for i := range fonts.MaxFonts {
 		many = append(many, extreme)
 		many[i].Family = fmt.Sprintf("%03d", i) + extreme.Family[3:]

@@ -91,7 +91,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(reconciler.Font(ctx, p.task.Key, work.Fonts[0].SHA256)).To(Equal(font))
 
 		By("taking another font for another picture")
-		other := append(font[:len(font):len(font)], 0)
+		other := append(slices.Clip(font), 0)
 		fontMap.BinaryData["bold.ttf"] = other
 		Expect(api.Update(ctx, fontMap)).To(Succeed())
 		again, otherKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)
@@ -99,7 +99,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(otherKey).NotTo(Equal(cacheKey))
 		Expect(reconciler.Font(ctx, p.task.Key, again.Fonts[0].SHA256)).To(Equal(other))
 		_, err = reconciler.Font(ctx, p.task.Key, work.Fonts[0].SHA256)
-		Expect(reconcile.AsTerminal(err)).NotTo(BeNil())
+		Expect(reconcile.AsTerminal(err) != nil).To(BeTrue(), "%v", err)
 		p.deliver(ctx)
 		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 	})

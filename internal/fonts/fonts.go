@@ -113,7 +113,7 @@ func (l *Library) inConfigMap(ctx context.Context, namespace, name string) ([]Fi
 		return nil, err
 	}
 	if files, ok := l.known.Get(version{head.UID, head.ResourceVersion}); ok {
-		return files.([]File), nil //nolint:forcetypeassert // nothing else is added
+		return files.([]File), nil //nolint:forcetypeassert,errcheck // nothing else is added
 	}
 	m := &corev1.ConfigMap{}
 	if err := l.get(ctx, namespace, name, m); err != nil {

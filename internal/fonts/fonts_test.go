@@ -131,7 +131,7 @@ func woff2(list []opentype.Table, claim uint32) []byte {
 	w := brotli.NewWriter(&packed)
 	_, _ = w.Write(content.Bytes()) // to memory
 	_ = w.Close()
-	out := make([]byte, 48)
+	out := make([]byte, 48, 48+directory.Len()+packed.Len())
 	copy(out, "wOF2\x00\x01\x00\x00")
 	binary.BigEndian.PutUint16(out[12:], uint16(len(list)))
 	binary.BigEndian.PutUint32(out[20:], uint32(packed.Len()))

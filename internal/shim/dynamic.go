@@ -484,8 +484,9 @@ func (s *Server) dynamicTemplate(ctx context.Context, c caller, id TemplateID) (
 // unused returns a warning for each key of modifications that no page of a template uses, as a render would. A script may use any key, and the
 // HTML of a ConfigMap is not here: then there are none.
 func unused(template *platenv1alpha1.RenderTemplate, keys []string) (warnings []Warning) {
-	names := []string{"canvasBackgroundColor", "canvasBackgroundImage"}
-	for _, p := range bindings.Parameters(template, bindings.Inline) {
+	parameters := bindings.Parameters(template, bindings.Inline)
+	names := append(make([]string, 0, len(parameters)+2), "canvasBackgroundColor", "canvasBackgroundImage")
+	for _, p := range parameters {
 		names = append(names, p.Name)
 	}
 	if bindings.FromConfigMap(template) || slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return bindings.Read(page.HTML).Scripted }) {

@@ -6,6 +6,7 @@ package ui
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -92,11 +93,17 @@ func manifest(namespace string, spec platenv1alpha1.RenderJobSpec) (string, erro
 	if err != nil {
 		return want, nil //nolint:nilerr // kubectl reads JSON, too
 	}
-	before, after := any(nil), any(nil)
-	if json.Unmarshal([]byte(want), &before) != nil || yaml.Unmarshal(text, &after) != nil || !reflect.DeepEqual(before, after) {
+	if !sameValue([]byte(want), text) {
 		return want, nil
 	}
 	return string(text), nil
+}
+
+// sameValue reports whether YAML has the value that JSON has.
+func sameValue(jsonText, yamlText []byte) bool {
+	before, after := any(nil), any(nil)
+	err := errors.Join(json.Unmarshal(jsonText, &before), yaml.Unmarshal(yamlText, &after))
+	return err == nil && reflect.DeepEqual(before, after)
 }
 
 // restBody returns the body of the request that creates the job over REST.

@@ -46,7 +46,7 @@ func DecodeSent(data []byte) (map[string]any, error) {
 		object[key] = replace(value, func(literal json.Number) any {
 			text := string(literal)
 			number, ok := shown(text)
-			respelled := outer && number != 0 && display(number) != text && !(strings.Contains(key, ".") && strings.ContainsAny(text, "eE"))
+			respelled := outer && number != 0 && display(number) != text && (!strings.Contains(key, ".") || !strings.ContainsAny(text, "eE"))
 			if !ok || hasLostDigits(number) || respelled {
 				return text
 			}

@@ -94,11 +94,12 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	headings := regexp.MustCompile(`(?m)^## (\w+)$`).FindAllStringSubmatch(string(page), -1)
-	sections, alerts := make([]string, 0, len(headings)), []string{}
+	rules := at(monitoring(t)["PrometheusRule/platen"].Object, "spec.groups.0.rules").([]any)
+	sections, alerts := make([]string, 0, len(headings)), make([]string, 0, len(rules))
 	for _, heading := range headings {
 		sections = append(sections, heading[1])
 	}
-	for _, rule := range at(monitoring(t)["PrometheusRule/platen"].Object, "spec.groups.0.rules").([]any) {
+	for _, rule := range rules {
 		name := at(rule, "alert").(string)
 		alerts = append(alerts, name)
 		want := "https://github.com/platen-dev/platen/blob/main/docs/operations/alerts.md#" + strings.ToLower(name)
