@@ -4,6 +4,7 @@
 package renderjob_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -99,7 +100,8 @@ var _ = Describe("A RenderJob", func() {
 		Expect(otherKey).NotTo(Equal(cacheKey))
 		Expect(reconciler.Font(ctx, p.task.Key, again.Fonts[0].SHA256)).To(Equal(other))
 		_, err = reconciler.Font(ctx, p.task.Key, work.Fonts[0].SHA256)
-		Expect(reconcile.AsTerminal(err) != nil).To(BeTrue(), "%v", err)
+		terminal := (*reconcile.TerminalError)(nil)
+		Expect(errors.As(err, &terminal)).To(BeTrue(), "%v", err)
 		p.deliver(ctx)
 		has(ctx, summer, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 	})
