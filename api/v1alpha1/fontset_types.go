@@ -44,11 +44,13 @@ type Font struct {
 	// style is normal, italic or oblique.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:MinLength=1
 	Style string `json:"style,omitempty"`
 
 	// weight is CSS's font-weight: one number, or the first and the last of a variable font, such as "100 900".
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:MinLength=1
 	Weight string `json:"weight,omitempty"`
 
 	// configMap that has the file.
@@ -70,6 +72,7 @@ type Font struct {
 	// sha256 of the file in hexadecimal.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:MinLength=1
 	SHA256 string `json:"sha256,omitempty"`
 }
 
