@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -95,8 +96,9 @@ var _ = Describe("The render pods of a namespace", func() {
 			_, err := renderPool.Next(poll, id(pod))
 			return err
 		}).Should(Or(MatchError(pool.ErrRetire), MatchError(pool.ErrUnknownPod)))
-		pod.Status.Phase = corev1.PodSucceeded
-		Expect(client.IgnoreNotFound(api.Status().Update(ctx, &pod))).To(Succeed()) // a pod without a node is gone at once when it is deleted
+		// The controller deletes the pod at the same time, and a pod without a node is gone at once.
+		ended := client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Succeeded"}}`))
+		Expect(client.IgnoreNotFound(api.Status().Patch(ctx, &pod, ended))).To(Succeed())
 		expectPods(ctx, 0)
 	})
 
