@@ -41,7 +41,7 @@ func podOf(ctx context.Context, labels client.MatchingLabels) *corev1.Pod {
 }
 
 var _ = Describe("A cluster that enforces NetworkPolicies", Serial, func() {
-	It("renders, and lets a program that has taken over a render pod reach nothing but the dispatch server and DNS", func(ctx SpecContext) {
+	It("renders, and lets a program that has taken over a render pod reach nothing of the cluster but the dispatch server", func(ctx SpecContext) {
 		onDevcluster()
 		w := newWorkspace(ctx)
 		w.connected(ctx)
