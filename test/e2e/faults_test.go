@@ -228,9 +228,12 @@ var _ = Describe("The queue", Serial, func() {
 
 	It("of one namespace does not delay the jobs of another", func(ctx SpecContext) {
 		flood, other := newWorkspace(ctx), newWorkspace(ctx)
+		flood.slowTemplate(ctx, "slow", time.Second)
 		const jobs = 200
 		for i := range jobs {
-			flood.create(ctx, flood.job(fmt.Sprintf("flood-%d", i), func(*platenv1alpha1.RenderJob) {}))
+			flood.create(ctx, flood.job(fmt.Sprintf("flood-%d", i), func(j *platenv1alpha1.RenderJob) {
+				j.Spec.TemplateRef.Name, j.Spec.Cache = "slow", platenv1alpha1.CacheDisabled
+			}))
 		}
 		for i := range 3 {
 			other.create(ctx, other.job(fmt.Sprintf("other-%d", i), func(*platenv1alpha1.RenderJob) {}))

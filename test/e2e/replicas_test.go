@@ -98,6 +98,11 @@ var _ = Describe("Two managers", Ordered, Serial, func() {
 		done := busy.await(ctx, film)
 		expectAttempts(done, 1)
 		Expect(done.Status.PodName).To(Equal(pod))
+		// The Service's endpoints follow the leader's label a moment later.
+		Eventually(func() error {
+			_, _, err := c.Content(ctx, done.Status.Pages[0].ContentURL)
+			return err
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 		busy.expectDelivered(ctx, done)
 		return took
 	}
