@@ -113,9 +113,7 @@ func Round(ctx context.Context, o Options) (outcome Outcome, err error) {
 			return // the namespaces are kept for a look
 		}
 		for _, namespace := range r.namespaces {
-			object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-			err = errors.Join(err, client.IgnoreNotFound(o.Cluster.Delete(context.WithoutCancel(ctx), object)),
-				o.Cluster.Simulator().RemoveAccount(context.WithoutCancel(ctx), namespace))
+			err = errors.Join(err, card.Remove(ctx, o.Cluster, namespace))
 		}
 	}()
 	if err := r.prepare(ctx); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -35,6 +36,21 @@ func Namespace(ctx context.Context, c *cluster.Cluster) (*corev1.Namespace, erro
 		GenerateName: "bench-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 	}}
 	return namespace, c.Create(ctx, namespace)
+}
+
+// Remove deletes a namespace, and its account with all files, which the simulator holds in memory. It does so even if ctx has ended.
+func Remove(ctx context.Context, c *cluster.Cluster, namespace string) error {
+	ctx = context.WithoutCancel(ctx)
+	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	return errors.Join(client.IgnoreNotFound(c.Delete(ctx, object)), c.Simulator().RemoveAccount(ctx, namespace))
+}
+
+// AwaitGone waits until a namespace is gone.
+func AwaitGone(ctx context.Context, c *cluster.Cluster, namespace string) error {
+	return wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := c.Get(ctx, client.ObjectKey{Name: namespace}, &corev1.Namespace{})
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	})
 }
 
 // Prepare creates the template and a connection in a namespace, and waits until the connection is ready. The Dropbox app has the

@@ -17,10 +17,8 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -75,7 +73,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, c.Simulator().SetLatency(context.WithoutCancel(ctx), 0), client.IgnoreNotFound(c.Delete(context.WithoutCancel(ctx), warm)))
+		err = errors.Join(err, c.Simulator().SetLatency(context.WithoutCancel(ctx), 0), card.Remove(ctx, c, warm.Name))
 	}()
 	if err := errors.Join(card.Prepare(ctx, c, warm.Name), twoPages(ctx, c, warm.Name)); err != nil {
 		return err
@@ -167,10 +165,7 @@ func remove(ctx context.Context, c *cluster.Cluster, namespace *corev1.Namespace
 	if err := c.Delete(ctx, namespace); err != nil {
 		return err
 	}
-	return wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		err := c.Get(ctx, client.ObjectKeyFromObject(namespace), namespace)
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
-	})
+	return card.AwaitGone(ctx, c, namespace.Name)
 }
 
 // twoPagesName is the name of the template with two pages.

@@ -15,8 +15,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -38,14 +40,17 @@ const (
 	quotaJobs   = 60
 	quotaWindow = 45 * time.Second
 	slow        = "slow"
+	// creators is how many jobs are created at a time.
+	creators = 16
 )
 
 func main() {
 	flood := flag.Int("flood", 1000, "jobs of the other namespace")
 	jobs := flag.Int("jobs", 10, "jobs that are measured")
+	rounds := flag.Int("rounds", 3, "times that they are measured, alone and beside; the median counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *flood, *jobs)
+	err := run(ctx, *flood, *jobs, *rounds)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "queue:", err)
@@ -53,12 +58,12 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, flood, jobs int) error {
+func run(ctx context.Context, flood, jobs, rounds int) error {
 	c, err := cluster.Open()
 	if err != nil {
 		return err
 	}
-	alone, beside, err := fairness(ctx, c, flood, jobs)
+	alone, beside, err := fairness(ctx, c, flood, jobs, rounds)
 	if err != nil {
 		return err
 	}
@@ -80,67 +85,86 @@ func prepared(ctx context.Context, c *cluster.Cluster) (string, func() error, er
 	if err != nil {
 		return "", nil, err
 	}
-	remove := func() error { return client.IgnoreNotFound(c.Delete(context.WithoutCancel(ctx), namespace)) }
+	remove := func() error { return card.Remove(ctx, c, namespace.Name) }
 	return namespace.Name, remove, card.Prepare(ctx, c, namespace.Name)
 }
 
-// fairness measures jobs alone, and beside the jobs of another namespace, which are created before.
-func fairness(ctx context.Context, c *cluster.Cluster, flood, jobs int) (alone, beside time.Duration, err error) {
-	var removes []func() error
-	defer func() {
-		for _, remove := range removes {
-			err = errors.Join(err, remove())
-		}
-	}()
-	namespaces := make([]string, 3)
-	for i := range namespaces {
-		name, remove, err := prepared(ctx, c)
-		if remove != nil {
-			removes = append(removes, remove)
-		}
-		if err != nil {
-			return 0, 0, err
-		}
-		namespaces[i] = name
-	}
-	if alone, err = series(ctx, c, namespaces[0], jobs); err != nil {
-		return 0, 0, err
-	}
-	fmt.Printf("%d jobs alone: %.2f s\n", jobs, alone.Seconds())
-	if err := create(ctx, c, namespaces[1], card.Name, flood); err != nil {
-		return 0, 0, err
-	}
-	before, err := finished(ctx, c, namespaces[1])
+// fairness measures jobs alone, and beside the jobs of another namespace, which are created before. It returns the medians of some rounds.
+func fairness(ctx context.Context, c *cluster.Cluster, flood, jobs, rounds int) (alone, beside time.Duration, err error) {
+	alones, err := measured(ctx, c, jobs, rounds)
 	if err != nil {
 		return 0, 0, err
 	}
-	if beside, err = series(ctx, c, namespaces[2], jobs); err != nil {
-		return 0, 0, err
+	fmt.Printf("%d jobs alone: %v\n", jobs, alones)
+	other, remove, err := prepared(ctx, c)
+	if remove != nil {
+		defer func() { err = errors.Join(err, remove()) }()
 	}
-	after, err := finished(ctx, c, namespaces[1])
 	if err != nil {
 		return 0, 0, err
 	}
-	fmt.Printf("%d jobs beside %d of another namespace, of which %d ended before and %d meanwhile: %.2f s\n",
-		jobs, flood, before, after-before, beside.Seconds())
+	if err := create(ctx, c, other, card.Name, flood); err != nil {
+		return 0, 0, err
+	}
+	before, err := finished(ctx, c, other)
+	if err != nil {
+		return 0, 0, err
+	}
+	besides, err := measured(ctx, c, jobs, rounds)
+	if err != nil {
+		return 0, 0, err
+	}
+	after, err := finished(ctx, c, other)
+	if err != nil {
+		return 0, 0, err
+	}
+	fmt.Printf("%d jobs beside %d of another namespace, of which %d ended before and %d meanwhile: %v\n", jobs, flood, before, after-before, besides)
 	if after == flood {
 		return 0, 0, errors.New("the other namespace has no jobs left: nothing was measured; use a larger -flood")
 	}
-	return alone, beside, nil
+	return median(alones), median(besides), nil
 }
 
-// create creates n jobs of a template.
-func create(ctx context.Context, c *cluster.Cluster, namespace, template string, n int) error {
-	for i := range n {
-		job := &platenv1alpha1.RenderJob{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s-%04d", template, i)},
-			Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template}, Cache: platenv1alpha1.CacheDisabled},
+func median(values []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}
+
+// measured measures jobs in a new namespace, some rounds one after another. Each namespace is gone before the next one comes.
+func measured(ctx context.Context, c *cluster.Cluster, jobs, rounds int) (took []time.Duration, err error) {
+	for range rounds {
+		one, err := measuredOnce(ctx, c, jobs)
+		if err != nil {
+			return nil, err
 		}
-		if err := c.Create(ctx, job); err != nil {
-			return err
-		}
+		took = append(took, one.Round(10*time.Millisecond))
 	}
-	return nil
+	return took, nil
+}
+
+func measuredOnce(ctx context.Context, c *cluster.Cluster, jobs int) (took time.Duration, err error) {
+	namespace, remove, err := prepared(ctx, c)
+	if remove != nil {
+		defer func() { err = errors.Join(err, remove(), card.AwaitGone(ctx, c, namespace)) }()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return series(ctx, c, namespace, jobs)
+}
+
+// create creates n jobs of a template, several at a time: the first ones are not to end before the last one exists.
+func create(ctx context.Context, c *cluster.Cluster, namespace, template string, n int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(creators)
+	for i := range n {
+		group.Go(func() error {
+			return c.Create(ctx, &platenv1alpha1.RenderJob{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s-%04d", template, i)},
+				Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template}, Cache: platenv1alpha1.CacheDisabled},
+			})
+		})
+	}
+	return group.Wait()
 }
 
 // finished counts the jobs that have finished. Each must have succeeded.

@@ -60,7 +60,7 @@ func run(ctx context.Context, requests, concurrency, sequential int, d dynamic) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Delete(context.WithoutCancel(ctx), namespace)) }()
+	defer func() { err = errors.Join(err, card.Remove(ctx, c, namespace.Name)) }()
 	b := &bench{Cluster: c, namespace: namespace.Name}
 	if err := b.prepare(ctx); err != nil {
 		return err
