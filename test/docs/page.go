@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs runs the commands that README.md, CONTRIBUTING.md and docs/ show, and compares their output with what the pages say.
+// Package docs runs the commands that README.md, CONTRIBUTING.md, SECURITY.md and docs/ show, and compares their output with what the pages say.
 // CONTRIBUTING.md, "How we write pages", describes the marks that steer it.
 package docs
 
@@ -58,9 +58,9 @@ func (b Block) Runs(onCluster bool) bool {
 	return (b.Language == Shell || b.Language == Console) && b.NotRun == "" && b.Cluster == onCluster
 }
 
-// ReadPages reads README.md, CONTRIBUTING.md and every page in docs/. The error joins what is wrong with any of them.
+// ReadPages reads README.md, CONTRIBUTING.md, SECURITY.md and every page in docs/. The error joins what is wrong with any of them.
 func ReadPages(root string) ([]Page, error) {
-	paths := []string{"README.md", "CONTRIBUTING.md"}
+	paths := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"}
 	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && filepath.Ext(path) == ".md" {
 			relative, relErr := filepath.Rel(root, path)
