@@ -253,7 +253,7 @@ func readJSON(key, text string) (any, error) {
 	if !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf(`%q is not JSON; a text needs quotes, as in %s='"text"'`, text, key)
 	}
-	return json.RawMessage(text), nil
+	return values.DecodeSentValue(key, []byte(text))
 }
 
 // example returns a command line that sets every parameter without a default.

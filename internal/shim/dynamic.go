@@ -259,7 +259,7 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 	if err != nil {
 		return nil, fmt.Errorf("writing modifications: %w", err)
 	}
-	wanted.spec.Modifications = &apiextensionsv1.JSON{Raw: text}
+	wanted.spec.Modifications = &apiextensionsv1.JSON{Raw: digits(text)}
 	all, err := json.Marshal([]any{template.UID, template.Generation, wanted.spec})
 	if err != nil {
 		return nil, fmt.Errorf("writing a job: %w", err)

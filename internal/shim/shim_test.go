@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -909,10 +910,16 @@ func TestStatus(t *testing.T) {
 }
 
 func TestNumbersKeepTheirDigits(t *testing.T) {
-	r := mustParse(t, `{"templateId":1,"modifications":{"order":9007199254740993,"huge":123456789012345678901,"price":1.50,"url":"a&b"}}`)
+	r := mustParse(t, `{"templateId":1,"modifications":{"order":9007199254740993,"huge":123456789012345678901,"price":1.50,"url":"a&b",
+		"rows":[{"price":1.10,"count":3,"order":9007199254740993},1e3,0.00]}}`)
 	got := string(spec(r, "card").Modifications.Raw)
-	if want := `{"huge":"123456789012345678901","order":"9007199254740993","price":"1.50","url":"a&b"}`; got != want {
+	if want := `{"huge":"123456789012345678901","order":"9007199254740993","price":"1.50","rows":[{"count":3,"order":"9007199254740993","price":"1.10"},"1e3",0],"url":"a&b"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	card := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{Parameters: []platenv1alpha1.Parameter{{Name: "rows", Type: "list"}}}}
+	wanted, err := newTarget(card, "a.png", "png", url.Values{"rows": {`[1.10, 12345678901234567000]`}, "note": {"1.10"}})
+	if want := `{"note":"1.10","rows":["1.10","12345678901234567000"]}`; err != nil || string(wanted.spec.Modifications.Raw) != want {
+		t.Errorf("a dynamic URL: got %s, %v, want %s", wanted.spec.Modifications.Raw, err, want)
 	}
 }
 

@@ -203,7 +203,7 @@ func read(t Type, text string) (any, error) {
 		}
 		return nil, refusal(wantDate)
 	case Object:
-		value, err := DecodeValue([]byte(text))
+		value, err := DecodeSentValue("", []byte(text))
 		if _, ok := value.(map[string]any); err != nil || !ok {
 			return nil, refusal(wantObject)
 		}
@@ -249,7 +249,7 @@ func readColor(text string) (any, error) {
 // readList reads a JSON array, or text with one item a line. Items of text stay text.
 func readList(text string) (any, error) {
 	if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") {
-		value, err := DecodeValue([]byte(text))
+		value, err := DecodeSentValue("", []byte(text))
 		if _, ok := value.([]any); err != nil || !ok {
 			return nil, refusal(wantList)
 		}

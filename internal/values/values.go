@@ -34,26 +34,36 @@ func Decode(data []byte) (map[string]any, error) {
 }
 
 // DecodeSent reads a JSON object that no API server and no YAML has read before. It is Decode, but it keeps as text two kinds of numbers more:
-// one that Read would take for one that has lost digits, and a value of the object itself that a page would show in another spelling, such as
-// 1.10. It keeps no spelling of zero, so that data-if takes it for false, and none with an exponent for ID.STYLE, which CSS may not know.
+// one that Read would take for one that has lost digits, and one that a page would show in another spelling, such as 1.10, also inside of lists
+// and objects. It keeps no spelling of zero, so that data-if takes it for false, and none with an exponent for ID.STYLE, which CSS may not know.
 func DecodeSent(data []byte) (map[string]any, error) {
 	object := map[string]any{}
 	if err := decode(data, &object); err != nil {
 		return nil, err
 	}
 	for key, value := range object {
-		_, outer := value.(json.Number)
-		object[key] = replace(value, func(literal json.Number) any {
-			text := string(literal)
-			number, ok := shown(text)
-			respelled := outer && number != 0 && display(number) != text && (!strings.Contains(key, ".") || !strings.ContainsAny(text, "eE"))
-			if !ok || hasLostDigits(number) || respelled {
-				return text
-			}
-			return number
-		})
+		object[key] = spelled(key, value)
 	}
 	return object, nil
+}
+
+// DecodeSentValue reads the JSON value of a key as DecodeSent does.
+func DecodeSentValue(key string, data []byte) (value any, err error) {
+	err = decode(data, &value)
+	return spelled(key, value), err
+}
+
+// spelled replaces each json.Number in a value as DecodeSent says.
+func spelled(key string, value any) any {
+	return replace(value, func(literal json.Number) any {
+		text := string(literal)
+		number, ok := shown(text)
+		respelled := number != 0 && display(number) != text && (!strings.Contains(key, ".") || !strings.ContainsAny(text, "eE"))
+		if !ok || hasLostDigits(number) || respelled {
+			return text
+		}
+		return number
+	})
 }
 
 // DecodeValue reads one JSON value as Decode does.

@@ -11,7 +11,7 @@ import (
 
 func TestDecodeSent(t *testing.T) {
 	for literal, want := range map[string]any{
-		"1.50": "1.50", "100.00": "100.00", "1e3": "1e3", "1.5": 1.5, "-12": -12.0, "0.00": 0.0, "[1.50]": []any{1.5}, `{"a": 1.50}`: map[string]any{"a": 1.5}, "9007199254740993": "9007199254740993", "12345678901234567890": "12345678901234567890", "12345678901234567000": "12345678901234567000",
+		"1.50": "1.50", "100.00": "100.00", "1e3": "1e3", "1.5": 1.5, "-12": -12.0, "0.00": 0.0, "[1.50, 2.5, 0.0]": []any{"1.50", 2.5, 0.0}, `{"a": [{"b": 1e3}]}`: map[string]any{"a": []any{map[string]any{"b": "1e3"}}}, "9007199254740993": "9007199254740993", "12345678901234567890": "12345678901234567890", "12345678901234567000": "12345678901234567000",
 		"1e22": "1e22", "1.2345678901234568e+22": "1.2345678901234568e+22", "10000000000000000000": 1e19, `"1"`: "1", "[12345678901234567000]": []any{"12345678901234567000"},
 	} {
 		if got, err := DecodeSent([]byte(`{"v": ` + literal + `}`)); err != nil || !reflect.DeepEqual(got["v"], want) {
@@ -20,6 +20,17 @@ func TestDecodeSent(t *testing.T) {
 	}
 	if got, err := DecodeSent([]byte(`{"title.fontSize": 1e2, "title.opacity": 0.50}`)); err != nil || got["title.fontSize"] != 100.0 || got["title.opacity"] != "0.50" {
 		t.Errorf("styles: %v, %v", got, err)
+	}
+	for kind, text := range map[Type]string{List: `[{"price": 1.10}, 12345678901234567000]`, Object: `{"price": 1.10, "order": [12345678901234567000]}`} {
+		want := map[Type]any{List: []any{map[string]any{"price": "1.10"}, "12345678901234567000"}, Object: map[string]any{"price": "1.10", "order": []any{"12345678901234567000"}}}[kind]
+		for name, read := range map[string]func() (any, error){
+			"ReadText": func() (any, error) { return ReadText(kind, text) }, "Read": func() (any, error) { return Read(kind, text) },
+			"DecodeSentValue": func() (any, error) { return DecodeSentValue("k", []byte(text)) },
+		} {
+			if got, err := read(); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s(%s) = %#v, %v", name, text, got, err)
+			}
+		}
 	}
 	// A number as it was sent is still what its parameter takes.
 	for kind, want := range map[Type]any{Number: 1.1, Text: "1.10", "": "1.10"} {
