@@ -236,22 +236,6 @@ func TestAdviceForConnections(t *testing.T) {
 	}
 }
 
-// Pages and parameters help only with modifications.
-func TestAdviceForFailedRenders(t *testing.T) {
-	for reason, want := range map[string]string{
-		platenv1alpha1.InvalidModificationsReason: "Show the template's pages and parameters:\nkubectl platen templates card -n marketing",
-		platenv1alpha1.InvalidSpecReason:          "",
-		platenv1alpha1.RenderFailedReason:         "",
-	} {
-		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer", Generation: 1}}
-		job.Spec.TemplateRef.Name, job.Status.ObservedGeneration = "card", new(int64(1))
-		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason}}
-		if got := advice(job); got != want {
-			t.Errorf("%s: %q", reason, got)
-		}
-	}
-}
-
 // More time is at most what the manager takes by default.
 func TestAdviceForDeadlines(t *testing.T) {
 	for seconds, want := range map[int32]string{300: `-p '{"spec":{"timeoutSeconds":600}}'`, 3000: `-p '{"spec":{"timeoutSeconds":3600}}'`, 3600: "kubectl platen lint card -n marketing"} {

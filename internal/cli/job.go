@@ -4,10 +4,8 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,7 +13,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/storage"
 )
 
 // condition returns a condition of a job. A missing one has the status Unknown and no reason.
@@ -48,61 +45,6 @@ func outcome(job *platenv1alpha1.RenderJob) error {
 	}
 }
 
-// advice returns what to do about a job that failed, with commands; empty if there is nothing to do.
-func advice(job *platenv1alpha1.RenderJob) string {
-	failed := platenv1alpha1.JobConnectionStatus{}
-	for _, c := range job.Status.Connections {
-		if c.Status == platenv1alpha1.UploadError {
-			failed = c
-			break
-		}
-	}
-	retry := fmt.Sprintf("kubectl platen retry %s -n %s", job.Name, job.Namespace)
-	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
-		reason := storage.Reason(uploaded.Reason)
-		switch known := reason.Advice(string(failed.Provider)); {
-		case reason == storage.ReasonSecretNotLabelled: // the connection knows its Secret
-			return known.Do + "\nkubectl platen connections " + failed.Name + " -n " + job.Namespace
-		case known.Reconnect:
-			return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)
-		case reason == storage.ReasonConnectionNotFound:
-			return known.Do + "\nkubectl platen connections -n " + job.Namespace + "\n" + retry
-		case known.Fault == storage.FaultOfFile && reason != storage.ReasonConflict:
-			return known.Do + " A change of the job's spec uploads or renders it again:\nkubectl edit renderjob " + job.Name + " -n " + job.Namespace
-		default:
-			return cmp.Or(known.Do, "Retry the upload.") + "\n" + retry
-		}
-	}
-	switch word, _ := stage(job); word {
-	case platenv1alpha1.InvalidModificationsReason:
-		return "Show the template's pages and parameters:\nkubectl platen templates " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
-	case platenv1alpha1.TemplateNotFoundReason:
-		return "List the templates:\nkubectl platen templates -n " + job.Namespace
-	case platenv1alpha1.DeadlineExceededReason:
-		longer := min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
-		if longer <= job.Spec.TimeoutSeconds {
-			return "Look for what the page waits for:\nkubectl platen lint " + job.Spec.TemplateRef.Name + " -n " + job.Namespace
-		}
-		return "Give the job more time; this renders it again:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace +
-			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer)
-	case platenv1alpha1.SuspendedReason:
-		return "Resume it:\nkubectl patch renderjob " + job.Name + " -n " + job.Namespace + ` --type merge -p '{"spec":{"suspend":false}}'`
-	default:
-		return ""
-	}
-}
-
-// defaultMaxTimeout is the longest timeout, in seconds, that the manager takes unless its flag --max-timeout says otherwise.
-const defaultMaxTimeout = 3600
-
-// reconnect returns the command that repairs a connection, or shows what is wrong with one that people do not connect to.
-func reconnect(provider, name, namespace string) string {
-	if provider == string(platenv1alpha1.ProviderDropbox) {
-		return fmt.Sprintf("kubectl platen connect dropbox %s -n %s", name, namespace)
-	}
-	return fmt.Sprintf("kubectl platen connections %s -n %s", name, namespace)
-}
-
 // describe prints everything about a job.
 func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 	word, sentence := stage(job)
@@ -115,7 +57,8 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 		describeWarnings(out, job)
 	}
 	if text := advice(job); text != "" {
-		fmt.Fprintf(out, "\nNext: %s\n", strings.ReplaceAll(text, "\n", "\n  "))
+		fmt.Fprintln(out)
+		printNext(out, text)
 	}
 }
 

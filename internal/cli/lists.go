@@ -59,7 +59,9 @@ func templateRow(t *platenv1alpha1.RenderTemplate) []string {
 }
 
 func describeTemplate(out io.Writer, t *platenv1alpha1.RenderTemplate) {
-	fmt.Fprintf(out, "RenderTemplate %s in namespace %s\n\n", t.Name, t.Namespace)
+	fmt.Fprintf(out, "RenderTemplate %s in namespace %s\n", t.Name, t.Namespace)
+	describeTemplateState(out, t)
+	fmt.Fprintln(out)
 	rows := make([][]string, 0, len(t.Spec.Pages))
 	for i, p := range t.Spec.Pages {
 		rows = append(rows, []string{strconv.Itoa(i + 1), p.Name, fmt.Sprintf("%dx%d", p.Width, p.Height)})
@@ -67,6 +69,19 @@ func describeTemplate(out io.Writer, t *platenv1alpha1.RenderTemplate) {
 	printTable(out, []string{"PAGE", "NAME", "SIZE"}, rows)
 	describeParameters(out, bindings.Known(t))
 	fmt.Fprintf(out, "\nRender it: %s\n", example(t))
+}
+
+// describeTemplateState prints what is wrong with a template, and what to do.
+func describeTemplateState(out io.Writer, t *platenv1alpha1.RenderTemplate) {
+	ready := meta.FindStatusCondition(t.Status.Conditions, platenv1alpha1.ReadyCondition)
+	if observed := t.Status.ObservedGeneration; ready == nil || observed == nil || *observed != t.Generation || ready.Reason == platenv1alpha1.ValidReason {
+		return
+	}
+	fmt.Fprintf(out, "%s: %s\n", ready.Reason, plain(ready.Message))
+	for _, w := range t.Status.Warnings {
+		fmt.Fprintf(out, "Warning: %s: %s\n", plain(w.Where), plain(w.Message))
+	}
+	printNext(out, templateAdvice(t, ready.Reason))
 }
 
 // maxDefault bounds a default in a table, in characters.

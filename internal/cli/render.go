@@ -138,9 +138,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	}
 	describeUploads(r.Out, job)
 	describeWarnings(r.Out, job)
-	if text := advice(job); text != "" {
-		fmt.Fprintln(r.ErrOut, text)
-	}
+	printNext(r.ErrOut, advice(job))
 	return r.outcome(job)
 }
 
@@ -219,15 +217,16 @@ func (o *options) awaitJob(ctx context.Context, c *cluster, job *platenv1alpha1.
 		pages = chosen
 	}
 	bar := newProgress(o.ErrOut)
-	defer bar.end()
 	last := job
 	err := follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		last = now
 		bar.show(progressOf(now, pages))
 		return done(now), nil
 	})
+	bar.end()
 	if errors.Is(err, context.DeadlineExceeded) {
 		word, sentence := stage(last)
+		printNext(o.ErrOut, advice(last))
 		return nil, &exitError{exitTimeout, fmt.Errorf(
 			"RenderJob %s/%s has not finished within %s and goes on (%s: %s); see kubectl platen status %s -n %s", job.Namespace, job.Name, timeout, word, sentence, job.Name, job.Namespace)}
 	}

@@ -160,9 +160,7 @@ func (r *retryCommand) await(ctx context.Context, c *cluster, name, requested st
 		return err
 	}
 	describeUploads(r.Out, done)
-	if text := advice(done); text != "" {
-		fmt.Fprintln(r.ErrOut, text)
-	}
+	printNext(r.ErrOut, advice(done))
 	return outcome(done)
 }
 

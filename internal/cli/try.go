@@ -295,7 +295,7 @@ func (t *tryCommand) noPod(job *platenv1alpha1.RenderJob) error {
 func (t *tryCommand) explain(err error, namespace string) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
-		return fmt.Errorf("a ResourceQuota of namespace %s leaves no room: %w; delete what is not needed, or raise the quota (kubectl get resourcequota -n %s)", namespace, err, namespace)
+		return fmt.Errorf("a ResourceQuota of namespace %s leaves no room: %w; delete what is not needed, or raise the quota (kubectl describe resourcequota -n %s)", namespace, err, namespace)
 	case strings.Contains(text, "violates PodSecurity"):
 		return fmt.Errorf("PodSecurity refuses render pods in namespace %s: %w; render pods meet the level restricted of this Kubernetes version, so look at the namespace's labels pod-security.kubernetes.io/*", namespace, err)
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):

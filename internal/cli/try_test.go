@@ -95,7 +95,7 @@ func TestTryKnowsWhenNoPodWillCome(t *testing.T) {
 		"no pod is free":   {platenv1alpha1.QueuedReason, "waiting for a render pod", ""},
 		"no node has room": {platenv1alpha1.UnschedulableReason, "no node has room for a render pod", ""},
 		"image":            {platenv1alpha1.ImagePullFailedReason, "a node cannot pull the image x of a render pod", "RENDERER_IMAGE of deployment platen-manager in namespace platen-system"},
-		"quota":            {platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small", "kubectl get resourcequota -n marketing"},
+		"quota":            {platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small", "kubectl describe resourcequota -n marketing"},
 		"pod security":     {platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile`, "labels pod-security.kubernetes.io/*"},
 		"limit range": {
 			platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi`,

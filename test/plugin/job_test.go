@@ -240,10 +240,10 @@ func TestFetch(t *testing.T) {
 		"no name for a folder": {args: []string{"outside"}, code: 1, text: `the file name "../outside.png" is not allowed`},
 		"other bytes":          {args: []string{"forged"}, code: 1, text: "the bytes are not those of the file in the job's status"},
 		"files that are gone":  {args: []string{"gone"}, code: 1, text: "does not keep the files of RenderJob " + namespace + "/gone any more"},
-		"a failed job":         {args: []string{"broken", "--wait"}, code: 3, text: "the page has no end"},
+		"a failed job":         {args: []string{"broken", "--wait"}, code: 3, text: "Next: Look at the template on this machine, correct it, then render the job again:\n  kubectl platen preview banner"},
 		"not yet":              {args: []string{"new"}, code: 1, text: "is not rendered yet (Pending: Platen has not looked at it yet): wait for it with --wait"},
 		"never":                {args: []string{"new", "--wait", "--timeout", "300ms"}, code: 5, text: "has not finished within 300ms and goes on"},
-		"without a template":   {args: []string{"lost", "--wait", "--timeout", "300ms"}, code: 5, text: "TemplateNotFound: RenderTemplate 'bannr' does not exist\nerror: "},
+		"without a template":   {args: []string{"lost", "--wait", "--timeout", "300ms"}, code: 5, text: "TemplateNotFound: RenderTemplate 'bannr' does not exist"},
 		"no such job":          {args: []string{"wel"}, code: 1, text: "RenderJob 'wel' does not exist in namespace " + namespace + "; there are: "},
 		"no job":               {code: 2, text: "name the job"},
 	} {
@@ -305,7 +305,7 @@ func TestRenderEnds(t *testing.T) {
 			suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidSpec", message)
 			suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidSpec", message)
 			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", message)
-		}, args: []string{"--wait", "--format", "mp4", "--duration", "100"}, code: 2, text: []string{"failed: --duration: '100' must be a decimal number of seconds from 0.1 to 60"}},
+		}, args: []string{"--wait", "--format", "mp4", "--duration", "100"}, code: 2, text: []string{"failed: --duration: '100' must be a decimal number of seconds from 0.1 to 60", "Next: Correct what the message names; the job then renders by itself:\n  kubectl edit renderjob job -n plugin-"}},
 		"not uploaded": {
 			end: notUploaded(base), args: []string{"--wait"}, code: 4,
 			text: []string{"Not uploaded to storage: Token expired", "Warning: Failed to upload to dropbox: Token  [31mexpired", "kubectl platen connect dropbox storage -n"},

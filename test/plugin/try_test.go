@@ -128,7 +128,7 @@ func TestTryFails(t *testing.T) {
 		},
 		"a quota is used up": {
 			end:  waits(platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small"),
-			code: 1, text: "kubectl get resourcequota -n ",
+			code: 1, text: "kubectl describe resourcequota -n ",
 		},
 		"no node has room": {
 			end:  waits(platenv1alpha1.UnschedulableReason, "no node has room for a render pod"),

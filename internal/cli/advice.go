@@ -1,0 +1,153 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage"
+)
+
+// Commands of advice, about a job JOB of template TEMPLATE in namespace NS.
+const (
+	editJob       = "\nkubectl edit renderjob JOB -n NS"
+	renderAgain   = "\nkubectl get renderjob JOB -n NS -o yaml | kubectl replace --force -f -"
+	resumeJob     = "\nkubectl patch renderjob JOB -n NS --type merge -p '{\"spec\":{\"suspend\":false}}'"
+	waitForJob    = "\nkubectl wait renderjob JOB -n NS --for=condition=Finished --timeout=10m"
+	listJobs      = "\nkubectl platen status -n NS"
+	listTemplates = "\nkubectl platen templates -n NS"
+	showTemplate  = "\nkubectl platen templates TEMPLATE -n NS"
+	lintTemplate  = "\nkubectl platen lint TEMPLATE -n NS"
+	editTemplate  = "\nkubectl edit rendertemplate TEMPLATE -n NS"
+	tryTemplate   = "\nkubectl platen preview TEMPLATE -n NS"
+	showPools     = "\nkubectl describe renderpools -n NS"
+	showPods      = "\nkubectl get events -n NS --field-selector involvedObject.kind=Pod"
+	showJob       = "\nkubectl describe renderjob JOB -n NS"
+	checkPlaten   = "\nkubectl platen check -n NS"
+)
+
+// podsLost is the advice about render pods and browsers that end while they render.
+const podsLost = "Look why render pods end: out of memory, evicted, deleted. Then render the job again:" + showPods + renderAgain
+
+// adviceByReason says what to do about a job by the reason of its Ready condition: what a person does, then the commands for it.
+var adviceByReason = map[string]string{
+	platenv1alpha1.SucceededWithWarningsReason: "The warnings name what is seldom meant. See what the template takes, and correct the job or the template:" + showTemplate + editJob,
+	platenv1alpha1.QueuedReason:                "Wait: the job starts once a render pod is free. If it does not, see how many there are:" + showPools,
+	platenv1alpha1.RenderingReason:             "Wait for the end:" + waitForJob,
+	platenv1alpha1.UploadingReason:             "Wait for the end:" + waitForJob,
+	platenv1alpha1.RetryingReason:              "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
+	platenv1alpha1.QuotaExceededReason:         "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
+	platenv1alpha1.PodForbiddenReason:          "Allow render pods in the namespace, or correct spec.podTemplate of its RenderPool; the job goes on by itself:" + showPools,
+	platenv1alpha1.UnschedulableReason:         "Add a node, or lower the requests in spec.podTemplate of the RenderPool; the job goes on by itself:" + showPods,
+	platenv1alpha1.ImagePullFailedReason:       "Correct the manager's flag --renderer-image, or give the nodes access to the registry; the job goes on by itself:" + showPods,
+	platenv1alpha1.ContentStoreFullReason:      "Delete jobs whose files nobody needs, or ask for more room; the job goes on by itself:" + listJobs,
+	platenv1alpha1.SuspendedReason:             "Resume it:" + resumeJob,
+	platenv1alpha1.CanceledReason:              "Render it after all:" + resumeJob,
+	platenv1alpha1.TemplateNotFoundReason:      "Create the template, or correct spec.templateRef.name; the job then starts by itself. List the templates:" + listTemplates + editJob,
+	platenv1alpha1.SourceNotFoundReason:        "Create the ConfigMap or the key that the message names; the job then starts by itself:\nkubectl get configmaps -n NS",
+	platenv1alpha1.FontSetNotFoundReason:       "Create the FontSet, or correct spec.fontSetRefs of the template; the job then starts by itself:\nkubectl get fontsets -n NS",
+	platenv1alpha1.InvalidFontReason:           "Correct the fonts that the message names, then render the job again:\nkubectl get fontsets -n NS" + renderAgain,
+	platenv1alpha1.InvalidSpecReason:           "Correct what the message names; the job then renders by itself:" + editJob,
+	platenv1alpha1.InvalidModificationsReason:  "Show the template's pages and parameters, then correct the modifications; the job then renders by itself:" + showTemplate + editJob,
+	platenv1alpha1.RenderFailedReason:          "Look at the template on this machine, correct it, then render the job again:" + tryTemplate + renderAgain,
+	platenv1alpha1.BackoffLimitExceededReason:  podsLost,
+	render.ReasonBrowserCrashed:                podsLost,
+	render.ReasonInvalidTask:                   "Correct what the message names; the job then renders by itself:" + editJob,
+	render.ReasonMemoryExceeded: "Make the page, its pictures or spec.output.scale smaller, or give render pods more memory in spec.podTemplate.resources of the RenderPool. Then render the job again:" +
+		showPools + renderAgain,
+}
+
+// advice returns what to do about a job, with commands; empty if it has succeeded.
+func advice(job *platenv1alpha1.RenderJob) string {
+	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
+		return uploadAdvice(job, storage.Reason(uploaded.Reason))
+	}
+	switch word, sentence := stage(job); {
+	case word == "Pending":
+		return forJob(job, "Wait. If nothing happens, check Platen:"+checkPlaten)
+	case word == platenv1alpha1.SucceededReason:
+		return ""
+	case word == platenv1alpha1.DeadlineExceededReason:
+		longer := min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
+		if longer <= job.Spec.TimeoutSeconds {
+			return forJob(job, "Look for what the page waits for:"+lintTemplate)
+		}
+		return forJob(job, "Give the job more time; this renders it again:\nkubectl patch renderjob JOB -n NS"+
+			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
+	case word == platenv1alpha1.InvalidSpecReason && !strings.HasPrefix(sentence, "spec."):
+		return forJob(job, "Correct the template, then render the job again:"+lintTemplate+renderAgain)
+	default:
+		return forJob(job, cmp.Or(adviceByReason[word], "See the job's events:"+showJob))
+	}
+}
+
+// adviceAboutTemplates says what to do about a template by the reason of its Ready condition.
+var adviceAboutTemplates = map[string]string{
+	platenv1alpha1.ValidWithWarningsReason: "Correct what the warnings name. See whether all is well:" + lintTemplate,
+	platenv1alpha1.InvalidParametersReason: "Correct the default that the message names; a job without a value for it fails until then:" + editTemplate,
+	platenv1alpha1.TemplateIDTakenReason:   "Give each template a spec.templateID of its own:" + editTemplate,
+	platenv1alpha1.SourceNotFoundReason:    "Create the ConfigMap or the key that the message names:\nkubectl get configmaps -n NS",
+	platenv1alpha1.FontSetNotFoundReason:   "Create the FontSet, or correct spec.fontSetRefs of the template:\nkubectl get fontsets -n NS",
+	platenv1alpha1.InvalidFontReason:       "Correct the fonts that the message names:\nkubectl get fontsets -n NS",
+}
+
+// templateAdvice returns what to do about a template.
+func templateAdvice(t *platenv1alpha1.RenderTemplate, reason string) string {
+	text := cmp.Or(adviceAboutTemplates[reason], "See the template's events:\nkubectl describe rendertemplate TEMPLATE -n NS")
+	return strings.NewReplacer("TEMPLATE", t.Name, "NS", t.Namespace).Replace(text)
+}
+
+// uploadAdvice returns what to do about a failed upload.
+func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
+	failed := platenv1alpha1.JobConnectionStatus{}
+	for _, c := range job.Status.Connections {
+		if c.Status == platenv1alpha1.UploadError {
+			failed = c
+			break
+		}
+	}
+	retry := forJob(job, "\nkubectl platen retry JOB -n NS")
+	switch known := reason.Advice(string(failed.Provider)); {
+	case reason == storage.ReasonSecretNotLabelled: // the connection knows its Secret
+		return known.Do + "\nkubectl platen connections " + failed.Name + " -n " + job.Namespace
+	case known.Reconnect:
+		return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)
+	case reason == storage.ReasonConnectionNotFound:
+		return known.Do + "\nkubectl platen connections -n " + job.Namespace + retry
+	case known.Fault == storage.FaultOfFile && reason != storage.ReasonConflict:
+		return known.Do + " A change of the job's spec uploads or renders it again:" + forJob(job, editJob)
+	default:
+		return cmp.Or(known.Do, "Retry the upload.") + retry
+	}
+}
+
+// forJob puts a job's names into advice.
+func forJob(job *platenv1alpha1.RenderJob, text string) string {
+	return strings.NewReplacer("JOB", job.Name, "TEMPLATE", job.Spec.TemplateRef.Name, "NS", job.Namespace).Replace(text)
+}
+
+// printNext prints advice, its commands below; nothing if there is none.
+func printNext(out io.Writer, advice string) {
+	if advice != "" {
+		fmt.Fprintf(out, "Next: %s\n", strings.ReplaceAll(advice, "\n", "\n  "))
+	}
+}
+
+// defaultMaxTimeout is the longest timeout, in seconds, that the manager takes unless its flag --max-timeout says otherwise.
+const defaultMaxTimeout = 3600
+
+// reconnect returns the command that repairs a connection, or shows what is wrong with one that people do not connect to.
+func reconnect(provider, name, namespace string) string {
+	if provider == string(platenv1alpha1.ProviderDropbox) {
+		return fmt.Sprintf("kubectl platen connect dropbox %s -n %s", name, namespace)
+	}
+	return fmt.Sprintf("kubectl platen connections %s -n %s", name, namespace)
+}

@@ -1,0 +1,136 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+// reasonsIn returns the constants of a file whose names match a pattern and whose group's comment has a text, by their names.
+func reasonsIn(t *testing.T, file, group, pattern string) map[string]string {
+	t.Helper()
+	source, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, declaration := range source.Decls {
+		constants, ok := declaration.(*ast.GenDecl)
+		if !ok || constants.Tok != token.CONST || !strings.Contains(constants.Doc.Text(), group) {
+			continue
+		}
+		for _, spec := range constants.Specs {
+			constant := spec.(*ast.ValueSpec) //nolint:forcetypeassert // a const group has nothing else
+			literal, ok := constant.Values[0].(*ast.BasicLit)
+			if ok && regexp.MustCompile(pattern).MatchString(constant.Names[0].Name) {
+				if found[constant.Names[0].Name], err = strconv.Unquote(literal.Value); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s has no such constants", file)
+	}
+	return found
+}
+
+func jobWith(reason, message string) *platenv1alpha1.RenderJob {
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer", Generation: 1}}
+	job.Spec.TemplateRef.Name, job.Spec.TimeoutSeconds, job.Status.ObservedGeneration = "card", 300, new(int64(1))
+	job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason, Message: message}}
+	return job
+}
+
+// checkAdvice fails unless advice is a sentence or more, then commands with the object's names in them.
+func checkAdvice(t *testing.T, name, text string) {
+	t.Helper()
+	sentence, commands, _ := strings.Cut(text, "\n")
+	if !strings.HasSuffix(sentence, ":") || commands == "" {
+		t.Errorf("%s: no sentence, then commands: %q", name, text)
+	}
+	for command := range strings.SplitSeq(commands, "\n") {
+		if !strings.HasPrefix(command, "kubectl ") || !strings.Contains(command, " -n marketing") || regexp.MustCompile(`\b(JOB|TEMPLATE|NS)\b`).MatchString(command) {
+			t.Errorf("%s: %q", name, command)
+		}
+	}
+}
+
+func TestEveryReasonOfAJobHasAdvice(t *testing.T) {
+	const api = "../../api/v1alpha1/conditions.go"
+	reasons := reasonsIn(t, api, "Reasons of a RenderJob's", `Reason$`)
+	for name, reason := range reasonsIn(t, "../render/render.go", "", `^Reason`) {
+		reasons[name] = reason
+	}
+	general := advice(jobWith("NewReason", "it happened"))
+	checkAdvice(t, "a reason that the plugin does not know", general)
+	for name, reason := range reasons {
+		got := advice(jobWith(reason, "spec.output.size: 'x' is no size"))
+		switch reason {
+		case platenv1alpha1.SucceededReason:
+			if got != "" {
+				t.Errorf("%s: %q", name, got)
+			}
+			continue
+		case platenv1alpha1.FailedReason:
+			continue // Finished has it, Ready never
+		}
+		if got == general {
+			t.Errorf("%s has no advice of its own", name)
+		}
+		checkAdvice(t, name, got)
+	}
+}
+
+func TestEveryReasonOfATemplateHasAdvice(t *testing.T) {
+	const api = "../../api/v1alpha1/conditions.go"
+	reasons := reasonsIn(t, api, "of a RenderTemplate and of a FontSet", `Reason$`)
+	for name, reason := range reasonsIn(t, api, "Reasons of a RenderTemplate's Ready condition alone", `Reason$`) {
+		reasons[name] = reason
+	}
+	reasons["SourceNotFoundReason"], reasons["FontSetNotFoundReason"], reasons["InvalidFontReason"] = platenv1alpha1.SourceNotFoundReason, platenv1alpha1.FontSetNotFoundReason, platenv1alpha1.InvalidFontReason
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "card", Generation: 1}}
+	template.Status.ObservedGeneration = new(int64(1))
+	for name, reason := range reasons {
+		template.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason, Message: "what is wrong"}}
+		out := &bytes.Buffer{}
+		describeTemplate(out, template)
+		if wrong := strings.Contains(out.String(), reason+": what is wrong\nNext: "); wrong == (reason == platenv1alpha1.ValidReason) {
+			t.Errorf("%s: %s", name, out)
+		}
+		if reason != platenv1alpha1.ValidReason {
+			if adviceAboutTemplates[reason] == "" {
+				t.Errorf("%s has no advice of its own", name)
+			}
+			checkAdvice(t, name, templateAdvice(template, reason))
+		}
+	}
+}
+
+// A message that names no field of the job is about its template.
+func TestAdviceNamesWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct{ reason, message, want string }{
+		"the job's spec":       {platenv1alpha1.InvalidSpecReason, "spec.output.size: 'huge' must be", "kubectl edit renderjob summer -n marketing"},
+		"the template":         {platenv1alpha1.InvalidSpecReason, "the template's parameter 'price' has a default", "kubectl platen lint card -n marketing\nkubectl get renderjob summer -n marketing -o yaml | kubectl replace --force -f -"},
+		"the modifications":    {platenv1alpha1.InvalidModificationsReason, "spec.modifications.price: text must be a number", "kubectl platen templates card -n marketing\nkubectl edit renderjob summer -n marketing"},
+		"the page":             {platenv1alpha1.RenderFailedReason, "the file of page 1 is too large", "kubectl platen preview card -n marketing\n"},
+		"the quota":            {platenv1alpha1.QuotaExceededReason, "exceeded quota", "kubectl describe resourcequota -n marketing\n"},
+		"nobody has looked at": {"", "", "kubectl platen check -n marketing"},
+	} {
+		if got := advice(jobWith(c.reason, c.message)); !strings.Contains(got, "\n"+c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
