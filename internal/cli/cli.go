@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -143,11 +142,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
-	o.flags.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().VisitAll(func(f *pflag.Flag) {
-		// All of kubectl's flags work; help shows the common ones.
-		f.Hidden = f.Name != "namespace" && f.Name != "context" && f.Name != "kubeconfig"
-	})
+	o.addKubectlFlags(root)
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: func(c *cobra.Command, args []string) error {
 		if len(args) > 0 && slices.Contains([]string{"s3", "gcs", "azureblob"}, args[0]) {
 			return usage("a bucket has no account that allows access: create a Secret with its keys, and a StorageConnection of provider %s, as in docs/spec/v1alpha1/storageconnection.md", args[0])
@@ -155,7 +150,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		return subcommand("connect")(c, args)
 	}}
 	connect.AddCommand(o.connectDropbox())
-	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.check(), o.status(), o.fetch(), o.retry(), o.templates(), o.connections())
+	root.AddCommand(connect, o.render(), o.preview(), o.lint(), o.try(), o.check(), o.status(), o.fetch(), o.retry(), o.templates(), o.connections(), o.kubectlOptions())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() != "completion" {

@@ -157,6 +157,8 @@ func explain(err error) error {
 		return nil
 	case clientcmd.IsEmptyConfig(err):
 		return errors.New("no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file")
+	case clientcmd.IsContextNotFound(err):
+		return fmt.Errorf("%w; list those that there are with kubectl config get-contexts", err)
 	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):
 		return fmt.Errorf("this cluster does not know %s: install Platen (%s), or choose another cluster with --context", platenv1alpha1.GroupVersion, installCommand)
 	case apierrors.IsUnauthorized(err):
@@ -165,6 +167,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w; ask for the role platen-edit or edit in that namespace", err)
 	case errors.As(err, &network):
 		return fmt.Errorf("the cluster could not be reached: %w; check --context and --kubeconfig", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the cluster has not answered in time: %w; check --context, --kubeconfig and --request-timeout", err)
 	default:
 		return fieldFlags{}.refusal(err)
 	}
