@@ -113,7 +113,7 @@ test-bare: ## Run the commands of the README's first screen on a fresh Debian, a
 .PHONY: setup-tests
 setup-tests:
 	@hack/step setup "Debian's packages, and compiling the tests; three minutes the first time" \
-		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; go -C hack/tools/prometheus run -tags=remove_all_sd github.com/prometheus/prometheus/cmd/promtool --version >/dev/null; wait $$packages'
+		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; go -C hack/tools/manifests tool -n kubeconform >/dev/null; go -C hack/tools/manifests tool -n kube-score >/dev/null; go -C hack/tools/prometheus run -tags=remove_all_sd github.com/prometheus/prometheus/cmd/promtool --version >/dev/null; wait $$packages'
 
 .PHONY: sdk
 sdk: test/sdk/node_modules/.package-lock.json ## Install what the tests use from npm.

@@ -59,6 +59,7 @@ fi
 
 echo "==> manifests"
 bin/kustomize build config/samples >/dev/null # test/manifests builds the others
+go test -count=1 -run '^TestLinters$' ./test/manifests
 
 echo "==> vulnerabilities"
 if out=$(timeout 120 bin/govulncheck ./... 2>&1); then

@@ -42,8 +42,17 @@ nodeSelector: {{ toYaml . | nindent 2 }}
 {{- with .tolerations }}
 tolerations: {{ toYaml . | nindent 0 }}
 {{- end }}
-{{- with .affinity }}
-affinity: {{ toYaml . | nindent 2 }}
+{{- if .affinity }}
+affinity: {{ toYaml .affinity | nindent 2 }}
+{{- else if gt (int .replicas) 1 }}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector: {matchLabels: {app.kubernetes.io/name: platen}}
+        matchLabelKeys: [app.kubernetes.io/component]
 {{- end }}
 {{- with .priorityClassName }}
 priorityClassName: {{ . }}
