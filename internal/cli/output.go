@@ -9,11 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,9 +21,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/file"
-	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/reconcile"
-	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/internal/values"
 )
@@ -144,21 +140,8 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 
 // checkTask finds what the manager would refuse in the flags' values. It leaves to the manager what its own flags bound.
 func (f *outputFlags) checkTask(spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate) error {
-	job := &platenv1alpha1.RenderJob{Spec: *spec.DeepCopy()}
-	task.SetDefaults(job)
-	build := func(maxVideo time.Duration) error {
-		_, err := task.Build(context.Background(), job, template, task.Limits{MaxPixels: math.MaxInt, MaxVideo: maxVideo, MaxTimeout: math.MaxInt64},
-			task.Sources{
-				Value: func(context.Context, string, platenv1alpha1.ConfigMapKeySelector) (string, error) { return "", nil },
-				Fonts: func(context.Context, string, string) ([]render.Font, error) { return nil, nil },
-			})
-		return err
-	}
-	if build(numbers.MaxVideo) == nil {
-		return nil
-	}
-	// The message says what most managers take.
-	if err := f.inFlags(build(numbers.DefaultMaxVideo)); exitCodeOf(err) == exitUsage {
+	err := f.inFlags(task.Check(context.Background(), &platenv1alpha1.RenderJob{Spec: spec}, template))
+	if exitCodeOf(err) == exitUsage {
 		return err
 	}
 	return nil // the template is at fault: the job says so

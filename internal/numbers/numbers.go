@@ -31,16 +31,6 @@ const MaxVideo = time.Hour
 // DefaultMaxVideo is the longest video of a page that a manager takes unless its flag --max-video-duration says otherwise.
 const DefaultMaxVideo = time.Minute
 
-// Check is Read for code that does not know the manager's flag: it takes the numbers that any manager takes, and refuses others in the words of
-// the default.
-func Check(output platenv1alpha1.OutputSpec) error {
-	if _, err := Read(output, MaxVideo); err == nil {
-		return nil
-	}
-	_, err := Read(output, DefaultMaxVideo)
-	return err
-}
-
 // Read returns the numbers of an output whose pages' videos have at most maxVideo. The error names the field and says what it must be.
 func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, err error) {
 	video := output.Video

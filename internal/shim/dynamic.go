@@ -230,7 +230,7 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 	wanted.spec.TemplateRef.Name = template.Name
 	wanted.spec.Output.Format = format
 	wanted.spec.Connections = []platenv1alpha1.JobConnection{} // no upload
-	if format != platenv1alpha1.FormatPDF || query.Has("page") {
+	if format != platenv1alpha1.FormatPDF || query.Get("page") != "" {
 		page, err := queryNumber(query.Get("page"), "page", 1, len(template.Spec.Pages))
 		if err != nil {
 			return nil, err
@@ -353,6 +353,9 @@ func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv
 	}
 	job.Namespace, job.Spec = wanted.template.Namespace, wanted.spec
 	job.Spec.TTLSecondsAfterFinished = new(int32((2 * dynamicAge).Seconds())) // longer than any replica serves it
+	if err := check(ctx, job, wanted.template); err != nil {
+		return err
+	}
 	select {
 	case s.limiter.creates <- struct{}{}:
 		defer func() { <-s.limiter.creates }()
@@ -414,7 +417,8 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if request.Name == "" {
 		request.Name = template.Name + ".png"
 	}
-	if _, _, ok := dynamicName(request.Name); !ok {
+	name, format, ok := dynamicName(request.Name)
+	if !ok {
 		return &FieldError{"name", wantName}
 	}
 	query, err := dynamicQuery(request.Modifications.RawMessage)
@@ -438,6 +442,15 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 			return err
 		}
 		query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
+	}
+	wanted, err := newTarget(template, name, format, query)
+	if err != nil {
+		return err
+	}
+	if len(request.Open) == 0 { // otherwise, whoever opens the URL may give what is missing
+		if err := check(r.Context(), &platenv1alpha1.RenderJob{Spec: wanted.spec}, template); err != nil {
+			return err
+		}
 	}
 	path := dynamicPath + url.PathEscape(request.Name)
 	signed, open := maps.Clone(query), isOpen(query)

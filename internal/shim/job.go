@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/http"
 	"reflect"
 	"regexp"
 	"slices"
@@ -23,9 +22,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/file"
-	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/values"
 	"github.com/platen-dev/platen/internal/webhook"
 )
@@ -60,9 +57,6 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 			Annotations: map[string]string{digestAnnotation: hex.EncodeToString(digest[:]), typeAnnotation: cmp.Or(r.Response.Type, typeURL)},
 		},
 		Spec: spec(r, template),
-	}
-	if err := numbers.Check(job.Spec.Output); err != nil {
-		return nil, callers.Errorf(http.StatusBadRequest, "%s", inRequestWords(err.Error()))
 	}
 	if key != "" {
 		name := sha256.Sum256([]byte(c.User.Username + "\n" + key))

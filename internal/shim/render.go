@@ -6,6 +6,7 @@ package shim
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,11 +15,14 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxKey bounds an idempotency key, in bytes.
@@ -65,11 +69,11 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 	if mode == "async" {
 		return respondAccepted(w, job)
 	}
-	// Release the body, the job and the token, so that a waiting request needs little memory.
+	// Release the body and the job, so that a waiting request needs little memory.
 	key, uid := client.ObjectKeyFromObject(job), job.UID
 	job = nil
 	clear(r.Header)
-	return s.awaitAndRespond(w, r, key, uid, wait, true)
+	return s.awaitAndRespond(w, r, key, uid, wait, &c)
 }
 
 // start reads a request and creates its job.
@@ -113,7 +117,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if job.Spec.Cache, err = cachePolicy(r.URL.Query().Get("cache")); err != nil {
 		return nil, "", err
 	}
-	return job, request.Response.Mode, s.create(r.Context(), c, job)
+	return job, request.Response.Mode, s.create(r.Context(), c, job, template)
 }
 
 // checkProviders returns an error for a provider other than Dropbox that the workspace has no connection to. If the caller may not list
@@ -161,20 +165,23 @@ func cachePolicy(text string) (platenv1alpha1.CachePolicy, error) {
 	}
 }
 
-// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait. Only its caller
-// learns from the headers of a file how the job went.
-func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration, caller bool) error {
+// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait. c is the job's caller,
+// who learns from the headers of a file how the job went; nil for everybody else.
+func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration, c *caller) error {
 	job, err := s.await(r.Context(), key, uid, wait)
 	if err != nil {
 		return err
 	}
 	switch status(job) {
 	case succeeded:
-		if caller && job.Annotations[typeAnnotation] == typeBinary {
+		if c != nil && job.Annotations[typeAnnotation] == typeBinary {
 			describeFile(w.Header(), job)
 		}
 		return s.deliver(w, r, job)
 	case failed:
+		if c != nil && isMistake(job) {
+			s.discard(r.Context(), *c, job)
+		}
 		return renderFailure(job)
 	case canceled:
 		return &codeError{http.StatusConflict, "job-canceled", fmt.Sprintf("the job '%s' was canceled", job.Name)}
@@ -196,11 +203,43 @@ func respondAccepted(w http.ResponseWriter, job *platenv1alpha1.RenderJob) error
 // renderFailure returns the error of a failed job.
 func renderFailure(job *platenv1alpha1.RenderJob) error {
 	status := http.StatusInternalServerError
-	reason, message, _ := failure(job)
-	if reason == platenv1alpha1.InvalidSpecReason || reason == platenv1alpha1.InvalidModificationsReason {
+	if isMistake(job) {
 		status = http.StatusBadRequest
 	}
+	_, message, _ := failure(job)
 	return callers.Errorf(status, "%s", message)
+}
+
+// mistakes are the reasons of jobs that fail for what their request says.
+var mistakes = []string{platenv1alpha1.InvalidSpecReason, platenv1alpha1.InvalidModificationsReason}
+
+// isMistake reports whether a failed job's request is at fault.
+func isMistake(job *platenv1alpha1.RenderJob) bool {
+	reason, _, _ := failure(job)
+	return slices.Contains(mistakes, reason)
+}
+
+// discard lets the manager delete a job whose request is refused: only the manager knows its own limits, so that it finds some mistakes in the
+// job. It takes the caller's right to patch jobs, which a caller that cancels them has. Without it, the job is deleted as every other.
+func (s *Server) discard(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) {
+	api, err := c.Client()
+	if err == nil {
+		// The cache owns job.
+		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"ttlSecondsAfterFinished":0}}`, job.UID))
+		err = api.Patch(ctx, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: job.Name}}, patch)
+	}
+	if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		s.Log.Error(err, "Discarding the job of a refused request", "namespace", job.Namespace, "job", job.Name)
+	}
+}
+
+// check returns an error for a job that its manager would refuse for what the request says, before there is a job.
+func check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
+	invalid := (*reconcile.TerminalError)(nil)
+	if err := task.Check(ctx, job, template); errors.As(err, &invalid) && slices.Contains(mistakes, invalid.Reason) {
+		return callers.Errorf(http.StatusBadRequest, "%s", inRequestWords(invalid.Message))
+	}
+	return nil
 }
 
 // waitTime reads Prefer: wait=N (RFC 7240). Without it, the wait is defaultWait.
@@ -218,13 +257,23 @@ func waitTime(h http.Header, defaultWait time.Duration) (time.Duration, error) {
 }
 
 // create creates the job with the caller's token, or reads the job that an earlier request with the same idempotency key created.
-func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) error {
+func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
 	if known, err := s.findByKey(ctx, c, job); known || err != nil {
 		return err
 	}
 	api, err := c.Client()
 	if err != nil {
 		return err
+	}
+	if err := check(ctx, job, template); err != nil {
+		// The cache may not have the last change of the template yet.
+		current := &platenv1alpha1.RenderTemplate{}
+		if api.Get(ctx, client.ObjectKeyFromObject(template), current) != nil || current.Generation == template.Generation {
+			return err
+		}
+		if err := check(ctx, job, current); err != nil {
+			return err
+		}
 	}
 	select {
 	case s.limiter.creates <- struct{}{}:

@@ -92,7 +92,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	}
 	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)
-	if err := s.create(r.Context(), c, job); err != nil {
+	if err := s.create(r.Context(), c, job, template); err != nil {
 		return err
 	}
 	requestLog(w).job = job.Name
@@ -196,7 +196,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "private, max-age=300")
 	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return s.awaitAndRespond(w, r, key, uid, s.Wait, false)
+	return s.awaitAndRespond(w, r, key, uid, s.Wait, nil)
 }
 
 // WebhookSecret is the answer of GET /v1/studio/webhook-secret.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -105,6 +106,24 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	}
 	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, template, given)
 	return task, nil
+}
+
+// Check returns the mistakes that Build finds in a job which the API server has not seen, for code that reads no ConfigMap and no font, and
+// does not know the manager's limits: it takes what any manager may take, and refuses other values in the words of the default limits.
+func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
+	job = job.DeepCopy()
+	SetDefaults(job)
+	build := func(maxVideo time.Duration) error {
+		_, err := Build(ctx, job, template, Limits{MaxPixels: math.MaxInt, MaxVideo: maxVideo, MaxTimeout: math.MaxInt64}, Sources{
+			Value: func(context.Context, string, platenv1alpha1.ConfigMapKeySelector) (string, error) { return "", nil },
+			Fonts: func(context.Context, string, string) ([]render.Font, error) { return nil, nil },
+		})
+		return err
+	}
+	if build(numbers.MaxVideo) == nil {
+		return nil
+	}
+	return build(DefaultLimits.MaxVideo)
 }
 
 // elsewhere is what a page has that may use any modification.
@@ -224,9 +243,9 @@ func selectPages(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderT
 	total := len(template.Spec.Pages)
 	var numbers []int
 	for i, n := range job.Spec.Output.Pages {
-		if int(n) > total {
+		if n < 1 || int(n) > total {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-				"spec.output.pages[%d]: %d must be at most %d, the number of pages of RenderTemplate '%s'", i, n, total, template.Name)
+				"spec.output.pages[%d]: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", i, n, total, template.Name)
 		}
 		numbers = append(numbers, int(n))
 	}

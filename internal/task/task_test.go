@@ -68,7 +68,7 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 	}{
 		"a page that does not exist": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Pages = []int32{1, 9} },
-			want:   "spec.output.pages[1]: 9 must be at most 3",
+			want:   "spec.output.pages[1]: 9 must be from 1 to 3",
 		},
 		"too many pixels": {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Output.Scale, s.Output.Size = "10", "1280x800" },

@@ -91,6 +91,103 @@ var _ = Describe("Rendering", func() {
 		Expect(w.jobs(ctx)).To(HaveLen(2))
 	})
 
+	It("creates no job for a request that it refuses", func(ctx SpecContext) {
+		strict := &platenv1alpha1.RenderTemplate{}
+		strict.Namespace, strict.Name = w.namespace, "strict"
+		strict.Spec.DynamicURLs.Policy = platenv1alpha1.DynamicURLsEnabled
+		strict.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "price", Type: "number", Required: new(true)}, {Name: "due", Type: "date"}}
+		strict.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 4000, Height: 200, HTML: "<h1>"}}
+		Expect(c.Create(ctx, strict)).To(Succeed())
+		for rest, want := range map[string]string{
+			`}`:                                 "modifications.price is required by the template",
+			`,"modifications":{"price":"12€"}}`: `modifications.price: "12€" must be a number`,
+			`,"modifications":{"price":1,"due":"soon"}}`:                                                           `modifications.due: "soon" must be a date`,
+			`,"modifications":{"price":1},"response":{"includePages":[2]}}`:                                        "response.includePages[0]: 2 must be from 1 to 1",
+			`,"modifications":{"price":1},"response":{"includePages":[0]}}`:                                        "response.includePages[0]: 0 must be from 1 to 1",
+			`,"modifications":{"price":1},"response":{"format":"pdf"},"pdfOptions":{"rangeFrom":3}}`:               "pdfOptions.rangeFrom: 3 must be at most 1",
+			`,"modifications":{"price":1},"response":{"format":"webp","scale":5}}`:                                 "response.format: page 1 would be 20000x1000 pixels",
+			`,"modifications":{"price":1},"response":{"scale":0}}`:                                                 "response.scale: '0' must be a decimal number from 0.1 to 10",
+			`,"modifications":{"price":1},"response":{"size":"nowhere"}}`:                                          "response.size: ",
+			`,"modifications":{"price":1},"response":{"format":"mp4"},"videoOptions":{"trimStart":5,"trimEnd":2}}`: "videoOptions.trimEnd",
+			`,"modifications":{"price":1},"response":{"format":"bmp"}}`:                                            "response.format",
+			`,"modifications":{"price":1},"response":{"fileName":"a/b"}}`:                                          "response.fileName",
+			`,"modifications":{"price":1},"response":{"quality":101}}`:                                             "response.quality",
+		} {
+			for _, path := range []string{render, "/v1/generate/images", "/v1/signed-url/create"} {
+				if path == "/v1/signed-url/create" && strings.Contains(rest, `"response"`) {
+					continue
+				}
+				a := call(ctx, http.MethodPost, p.url+path, w.token, `{"templateId":"strict"`+rest)
+				expectError(a, http.StatusBadRequest)
+				Expect(a.json()["error"]).To(ContainSubstring(want), "%s %s", path, rest)
+			}
+			if strings.Contains(rest, `"response":{"`) {
+				rest = strings.Replace(rest, `"response":{`, `"response":{"mode":"async",`, 1)
+				expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"strict"`+rest), http.StatusBadRequest)
+			}
+		}
+		a := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict","open":["price"]}`)
+		dynamic, _ := a.json()["data"].(string)
+		expectError(call(ctx, http.MethodGet, dynamic+"&price=cheap", "", ""), http.StatusBadRequest)
+		for rest, want := range map[string]string{
+			`}`: "modifications.price is required", `,"page":2,"modifications":{"price":1}}`: "page: must be a whole number from 1 to 1",
+			`,"quality":101,"modifications":{"price":1}}`: "quality: must be a whole number from 1 to 100", `,"quality":101,"open":["price"]}`: "quality: must be",
+		} {
+			refused := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict"`+rest)
+			expectError(refused, http.StatusBadRequest)
+			Expect(refused.json()["error"]).To(ContainSubstring(want), rest)
+		}
+		Expect(w.jobs(ctx)).To(BeEmpty())
+	})
+
+	It("takes a request that only the last change of the template allows", func(ctx SpecContext) {
+		card := &platenv1alpha1.RenderTemplate{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "card"}, card)).To(Succeed())
+		for n := range 5 {
+			card.Spec.Pages = append(card.Spec.Pages, platenv1alpha1.TemplatePage{Name: fmt.Sprint("page-", n), Width: 400, Height: 200, HTML: "<h1>"})
+			Expect(c.Update(ctx, card)).To(Succeed())
+			a := call(ctx, http.MethodPost, p.url+render, w.token, fmt.Sprintf(`{"templateId":"card","response":{"mode":"async","includePages":[%d]}}`, n+2))
+			Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+		}
+	})
+
+	It("has the job deleted that the manager refuses for its own limits", func(ctx SpecContext) {
+		for name, reason := range map[string]string{"refused": platenv1alpha1.InvalidSpecReason, "failed": platenv1alpha1.FailedReason} {
+			answers := make(chan answer, 1)
+			go func() {
+				defer GinkgoRecover()
+				answers <- call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card","response":{"fileName":"`+name+`"}}`)
+			}()
+			var job *platenv1alpha1.RenderJob
+			Eventually(func() *platenv1alpha1.RenderJob {
+				for _, one := range w.jobs(ctx) {
+					if string(one.Spec.Output.FileName) == name {
+						job = &one
+					}
+				}
+				return job
+			}).WithContext(ctx).WithTimeout(timeout).WithPolling(10 * time.Millisecond).ShouldNot(BeNil())
+			job.Status.ObservedGeneration = new(job.Generation)
+			for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.FinishedCondition} {
+				status := map[string]metav1.ConditionStatus{platenv1alpha1.FinishedCondition: metav1.ConditionTrue, platenv1alpha1.ReadyCondition: metav1.ConditionFalse}[kind]
+				job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{
+					Type: kind, Status: status, Reason: reason, Message: "spec.output.scale: too large", LastTransitionTime: metav1.Now(), ObservedGeneration: job.Generation,
+				})
+			}
+			Expect(c.Status().Update(ctx, job)).To(Succeed())
+			var a answer
+			Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
+			Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
+			if name == "refused" {
+				expectError(a, http.StatusBadRequest)
+				Expect(job.Spec.TTLSecondsAfterFinished).To(HaveValue(BeZero())) // the manager deletes it
+			} else {
+				expectError(a, http.StatusInternalServerError)
+				Expect(job.Spec.TTLSecondsAfterFinished).To(HaveValue(BeNumerically(">", 3600)))
+			}
+		}
+	})
+
 	It("answers 202 after the wait, and keeps the job of a caller that is gone", func(ctx SpecContext) {
 		a := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"}`, "Prefer", "wait=0")
 		Expect(a.status).To(Equal(http.StatusAccepted))
