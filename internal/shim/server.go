@@ -20,6 +20,7 @@ import (
 	"path"
 	"regexp"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -268,6 +269,11 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 			id = uuid.NewString()
 		}
 		answer := &recorder{ResponseWriter: w}
+		defer func() {
+			if answer.status >= http.StatusBadRequest {
+				drain(answer, r)
+			}
+		}()
 		answer.Header().Set("X-Request-Id", id)
 		answer.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
@@ -295,6 +301,19 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 			s.respondError(answer, id, err)
 		}
 	}
+}
+
+// maxDrain bounds what is read of the body of a refused request, in bytes. The server's ReadTimeout bounds the time.
+const maxDrain = 256 << 20
+
+// drain sends an answer that the client may not wait for, and reads what the client still sends. Many clients write their whole request before
+// they read: if the server closed the connection meanwhile, they would see a reset instead of the answer (RFC 9112, 9.6).
+func drain(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 || r.Header.Get("Expect") != "" {
+		return // such a client sends nothing more once it has the answer
+	}
+	_ = http.NewResponseController(w).Flush()
+	_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // fails if the client leaves
 }
 
 // codeError is an error with one of the public API's error codes.
@@ -379,12 +398,13 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
 	text, err := encode(body)
 	if err != nil {
 		panic(err) // every body can be encoded
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
 	_, _ = w.Write(text) //nolint:gosec // no browser takes JSON for a page: handle sets nosniff; fails only if the caller is gone
 }
 

@@ -321,7 +321,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(reason(job, platenv1alpha1.FinishedCondition)).To(Equal(platenv1alpha1.FailedReason))
 		ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 		Expect(ready.Reason).To(Equal(platenv1alpha1.InvalidSpecReason))
-		Expect(ready.Message).To(ContainSubstring("spec.output.pages[0]: 7 must be at most 1"))
+		Expect(ready.Message).To(ContainSubstring("spec.output.pages[0]: 7 must be from 1 to 1"))
 	})
 })
 

@@ -4,6 +4,7 @@
 package shim
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
+
+// problem is the body of an error.
+type problem struct{ Error string }
 
 // Clients that others wrote, or requests as they send them. They know the public API and nothing of Kubernetes.
 var _ = Describe("Clients of the public API", func() {
@@ -208,6 +213,68 @@ var _ = Describe("Requests", func() {
 		other := call(ctx, http.MethodPost, p.url+render, w.token, body, "Content-Encoding", "br")
 		expectError(other, http.StatusUnsupportedMediaType)
 		Expect(other.header.Get("Accept-Encoding")).To(Equal("gzip"))
+	})
+
+	It("with bodies that are too large, or that nobody reads, get their answer also if the client reads it last", func(ctx SpecContext) {
+		// send writes a whole request, and then reads the answer.
+		send := func(path, token, header string, body func(w io.Writer) error) (*http.Response, problem) {
+			GinkgoHelper()
+			connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(p.url, "http://"))
+			Expect(err).NotTo(HaveOccurred())
+			defer func() { _ = connection.Close() }()
+			_, err = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: shim\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", path, token, header)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(body(connection)).To(Succeed(), "the connection was closed before the body was sent")
+			resp, err := http.ReadResponse(bufio.NewReader(connection), nil)
+			Expect(err).NotTo(HaveOccurred())
+			defer func() { _ = resp.Body.Close() }()
+			var what problem
+			Expect(json.NewDecoder(resp.Body).Decode(&what)).To(Succeed())
+			return resp, what
+		}
+		const size = 20 << 20
+		plain := func(w io.Writer) error {
+			_, err := w.Write(make([]byte, size))
+			return err
+		}
+		chunked := func(w io.Writer) error {
+			chunks := httputil.NewChunkedWriter(w)
+			if err := plain(chunks); err != nil {
+				return err
+			}
+			if err := chunks.Close(); err != nil {
+				return err
+			}
+			_, err := io.WriteString(w, "\r\n")
+			return err
+		}
+		for _, each := range []struct {
+			path, token string
+			status      int
+		}{{render, w.token, http.StatusRequestEntityTooLarge}, {render, "made-up", http.StatusUnauthorized}, {"/v1/none", "", http.StatusNotFound}} {
+			resp, what := send(each.path, each.token, fmt.Sprint("Content-Length: ", size), plain)
+			Expect(resp.StatusCode).To(Equal(each.status), "%s", what.Error)
+			Expect(resp.Close).To(BeTrue())
+			resp, what = send(each.path, each.token, "Transfer-Encoding: chunked", chunked)
+			Expect(resp.StatusCode).To(Equal(each.status), "%s", what.Error)
+		}
+		resp, what := send(render, w.token, "Expect: 100-continue\r\nContent-Length: 20971520", func(io.Writer) error { return nil })
+		Expect(resp.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
+		Expect(what.Error).To(Equal("the body must be at most 1048576 bytes"))
+
+		const script = `
+			const [url, token] = process.argv.slice(1), body = 'x'.repeat(20 << 20), method = 'POST', headers = { authorization: 'Bearer ' + token };
+			const answered = async (status, text) => console.log(status, typeof JSON.parse(await text).error);
+			fetch(url, { method, headers, body }).then((r) => answered(r.status, r.text())).then(() => {
+				const request = require('http').request(url, { method, headers }, (r) => {
+					let text = '';
+					r.on('data', (chunk) => text += chunk).on('end', () => answered(r.statusCode, text));
+				});
+				request.end(body);
+			});`
+		out, err := exec.CommandContext(ctx, "node", "-e", script, p.url+render, w.token).CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		Expect(string(out)).To(Equal("413 string\n413 string\n"))
 	})
 
 	It("of other methods are answered by what a route takes", func(ctx SpecContext) {
