@@ -27,6 +27,9 @@ const (
 	maxShrink, maxPrintScale = 1.5, 2
 )
 
+// shortest is what Chromium's clock counts, in milliseconds.
+const shortest = 0.001
+
 // framePatience is how long a frame may take in a tab before another tab is tried. On a busy machine Chromium seldom answers a request for a frame
 // of a document that has just replaced another, and never will.
 const framePatience = 5 * time.Second
@@ -129,6 +132,9 @@ func (t *tab) beginFrame(ctx context.Context, params headlessexperimental.BeginF
 		call, cancel = context.WithTimeout(ctx, t.patience)
 	}
 	defer cancel()
+	if t.clock > 0 {
+		t.clock += shortest // a frame at the time of the one before is not drawn
+	}
 	params.FrameTimeTicks = t.clock
 	reply, err := t.session.Send(call, headlessexperimental.BeginFrame.Method, params)
 	if err != nil {

@@ -228,7 +228,7 @@ func (f *filming) seek(ctx context.Context, t *tab, frame int) error {
 	if t.epoch > 0 {
 		t.clock = t.epoch + now
 	}
-	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g)", now))
+	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g); window[Symbol.for('platen.film')].rest()", now))
 	return err
 }
 

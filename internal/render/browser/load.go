@@ -97,7 +97,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		}
 		return err
 	})
-	if err == nil && r.Moving {
+	if err == nil && (r.Moving || task.Filmed()) {
 		t.epoch = uptime()
 		t.clock = t.epoch
 		_, err = evaluate[any](ctx, t, "try { window[Symbol.for('platen.again')]() } catch {}") // a page may have replaced what it needs

@@ -27,6 +27,15 @@
   for (const name of ['alert', 'confirm', 'prompt', 'print', 'open']) {
     window[name] = () => null;
   }
+  // The renderer looks into closed shadow roots too.
+  const shadows = new WeakMap();
+  Object.defineProperty(window, Symbol.for('platen.shadows'), { value: shadows });
+  const { attachShadow } = Element.prototype;
+  Element.prototype.attachShadow = function (options) {
+    const root = attachShadow.call(this, options);
+    shadows.set(this, root);
+    return root;
+  };
   if (modifications === null) return;
 
   const maxClones = 10000;

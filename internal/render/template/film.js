@@ -3,20 +3,28 @@
 
 // Lets the renderer set an animated page's time, so that two renders of one page give the same frames: Date, performance.now,
 // timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the page loads. Only
-// timeouts run then, because pages may wait with them until something is loaded. It drives frames of the page's own origin too.
-// smil is the function of smil.js.
-((smil) => {
+// timeouts without a delay run then, with which pages put off work, and all timers for a page that says it is not ready. It drives frames
+// of the page's own origin too. smil and roots are the functions of smil.js and roots.js.
+((smil, roots) => {
   const real = {
     setTimeout: window.setTimeout, clearTimeout: window.clearTimeout, requestAnimationFrame: window.requestAnimationFrame,
   };
   const RealDate = Date;
+  const RealChannel = MessageChannel;
+  const maxMessages = 3; // one after the other
   const epoch = RealDate.UTC(2025, 0, 1);
   const maxCallbacks = 10000;
+  // A timer that a timer sets, that one's timer, and so on: from this depth on, each waits at least so many milliseconds
+  // (https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps).
+  const maxNesting = 5;
+  const nestedWait = 4;
   let filming = false;
   let now = 0;
   let lastID = 1 << 20;
   const timers = new Map(); // id → { callback, delay, repeat, due, native }
+  let nesting = 0; // of the timer that runs
   let frames = new Map(); // id → callback
+  let idle = new Map(); // id → callback
 
   const call = (callback, ...args) => {
     try {
@@ -27,10 +35,16 @@
   };
   const timer = (callback, delay, args, repeat) => {
     const id = ++lastID;
-    const wait = Math.max(Number(delay) || 0, repeat ? 1 : 0);
-    const run = typeof callback === 'function' ? () => callback(...args) : () => {}; // strings of code are not run
+    const depth = nesting + 1;
+    const wait = Math.max(Number(delay) || 0, depth > maxNesting ? nestedWait : 0, repeat ? 1 : 0);
+    const work = typeof callback === 'function' ? () => callback(...args) : () => (0, eval)(String(callback)); // a text is code
+    const run = () => {
+      nesting = depth;
+      call(work);
+      nesting = 0;
+    };
     const entry = { callback: run, delay: wait, repeat, due: now + wait };
-    if (!filming && !repeat) entry.native = real.setTimeout.call(window, () => { timers.delete(id); call(run); }, wait);
+    if (!filming && wait === 0) entry.native = real.setTimeout.call(window, () => { timers.delete(id); run(); });
     timers.set(id, entry);
     return id;
   };
@@ -49,6 +63,22 @@
     return lastID;
   };
   window.cancelAnimationFrame = (id) => { frames.delete(id); };
+  window.requestIdleCallback = (callback) => {
+    idle.set(++lastID, callback);
+    return lastID;
+  };
+  window.cancelIdleCallback = (id) => { idle.delete(id); };
+  if (window.scheduler !== undefined) { // only secure pages have it
+    const { postTask } = Scheduler.prototype;
+    Scheduler.prototype.postTask = function (callback, { delay = 0, ...options } = {}) {
+      return new Promise((resolve) => window.setTimeout(() => resolve(postTask.call(this, callback, options)), delay));
+    };
+  }
+  AbortSignal.timeout = (delay) => {
+    const controller = new AbortController();
+    window.setTimeout(() => controller.abort(new DOMException('signal timed out', 'TimeoutError')), delay);
+    return controller.signal;
+  };
   // Every way to ask for the time answers with the film's. Date without new is a text.
   function FilmDate(...args) {
     if (new.target === undefined) return new RealDate(epoch + now).toString();
@@ -58,16 +88,31 @@
   FilmDate.now = () => epoch + now;
   RealDate.prototype.constructor = FilmDate;
   window.Date = FilmDate;
-  performance.now = () => now;
   const { mark, measure } = Performance.prototype;
-  performance.mark = (name, options) => mark.call(performance, name, { startTime: now, ...options });
-  performance.measure = (name, start, end) => {
+  Performance.prototype.now = () => now;
+  Performance.prototype.mark = (name, options) => mark.call(performance, name, { startTime: now, ...options });
+  Performance.prototype.measure = (name, start, end) => {
     const range = typeof start === 'object' && start !== null ? { ...start } : { start, end };
     if (range.duration === undefined || range.start === undefined) range.end ??= now;
     return measure.call(performance, name, range);
   };
-  performance.toJSON = () => ({ timeOrigin: epoch });
+  Performance.prototype.toJSON = () => ({ timeOrigin: epoch });
   Object.defineProperty(Document.prototype, 'lastModified', { get: () => new RealDate(epoch).toLocaleString('en-US', { hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit' }).replace(',', '') });
+  window.File = class extends File {
+    constructor(parts, name, options) { super(parts, name, { lastModified: epoch + now, ...options }); }
+  };
+  // What the browser has measured took no time.
+  for (const [kind, time] of [[PerformanceTiming, epoch], [PerformanceResourceTiming, 0], [PerformanceNavigationTiming, 0]]) {
+    for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(kind.prototype))) {
+      if (get && /(Start|End|Time|Loading|Interactive|Complete)$/.test(name)) Object.defineProperty(kind.prototype, name, { get: () => time, configurable: true });
+    }
+  }
+  for (const name of ['startTime', 'duration']) {
+    const { get } = Object.getOwnPropertyDescriptor(PerformanceEntry.prototype, name);
+    Object.defineProperty(PerformanceEntry.prototype, name, {
+      get() { return this instanceof PerformanceMark || this instanceof PerformanceMeasure ? get.call(this) : 0; }, configurable: true,
+    });
+  }
   // A worker has a clock of its own.
   for (const kind of ['Worker', 'SharedWorker']) {
     if (window[kind] === undefined) continue;
@@ -79,7 +124,8 @@
     };
   }
   for (const [object, name, get] of [
-    [performance, 'timeOrigin', () => epoch], [Event.prototype, 'timeStamp', () => now], [document.timeline, 'currentTime', () => now],
+    [Performance.prototype, 'timeOrigin', () => epoch], [Event.prototype, 'timeStamp', () => now], [document.timeline, 'currentTime', () => now],
+    [IntersectionObserverEntry.prototype, 'time', () => now],
   ]) Object.defineProperty(object, name, { get, configurable: true });
   const { format } = Object.getOwnPropertyDescriptors(Intl.DateTimeFormat.prototype);
   const { formatToParts } = Intl.DateTimeFormat.prototype;
@@ -104,12 +150,57 @@
   }
 
   const driven = new WeakMap(); // animation → its own time, and the film's time of that
+  const held = new WeakSet(); // animations that the film has paused, which run for the page's scripts
   const ended = new WeakSet();
+  let loose = false; // a page that is not ready yet may wait for its animations
   // Time does not drive the animations of another timeline: they follow a scroll position.
-  const animations = () => document.getAnimations().filter((animation) => animation.timeline === document.timeline);
-  // stopped reports whether the author has paused an animation. The film pauses those that it drives, so only their style says so.
+  const animations = () => roots(document).flatMap((root) => root.getAnimations()).filter((animation) => animation.timeline === document.timeline);
+  const native = Object.fromEntries(['play', 'pause', 'reverse', 'finish', 'cancel'].map((name) => [name, Animation.prototype[name]]));
+  const { playState, currentTime, startTime } = Object.getOwnPropertyDescriptors(Animation.prototype);
+  const endOf = (animation) => Number(animation.effect?.getComputedTiming().endTime);
+  const timeOf = (animation) => driven.get(animation)?.time ?? (animation.playbackRate < 0 ? endOf(animation) : 0);
+  // early reports whether an animation runs while time stands still.
+  const early = (animation) => !filming && !loose && !held.has(animation) && playState.get.call(animation) === 'running';
+  // The page's scripts control an animation as if it ran by itself.
+  const release = (animation) => {
+    const time = timeOf(animation);
+    const runs = early(animation);
+    ended.delete(animation);
+    if (held.delete(animation)) native.play.call(animation);
+    else if (!runs) return;
+    currentTime.set.call(animation, time);
+  };
+  const keep = (animation) => driven.set(animation, { time: currentTime.get.call(animation) ?? 0, at: now });
+  const control = (name, after) => {
+    Animation.prototype[name] = function () {
+      release(this);
+      const time = currentTime.get.call(this);
+      native[name].call(this);
+      after(this, time);
+    };
+  };
+  control('play', keep);
+  control('reverse', keep);
+  control('pause', (animation, time) => {
+    if (!loose && time !== null) currentTime.set.call(animation, time); // not the time of the next frame
+    keep(animation);
+  });
+  control('finish', (animation) => ended.add(animation));
+  control('cancel', (animation) => driven.delete(animation));
+  const access = (name, get, set) => Object.defineProperty(Animation.prototype, name, { get, set, configurable: true, enumerable: true });
+  access('currentTime', function () { return early(this) ? timeOf(this) : currentTime.get.call(this); }, function (time) {
+    release(this);
+    currentTime.set.call(this, time);
+    keep(this);
+  });
+  access('startTime', function () { return held.has(this) ? now - timeOf(this) / (this.playbackRate || 1) : startTime.get.call(this); }, function (time) {
+    if (typeof time === 'number') this.currentTime = (now - time) * this.playbackRate;
+    else startTime.set.call(this, time);
+  });
+  access('playState', function () { return held.has(this) ? 'running' : playState.get.call(this); });
+  // stopped reports whether the author has paused an animation: its state says so, or its style if the film has paused it.
   const stopped = (animation) => {
-    if (!driven.has(animation)) return animation.playState === 'paused';
+    if (!held.has(animation)) return playState.get.call(animation) === 'paused';
     if (!(animation instanceof CSSAnimation) || animation.effect?.target == null) return false;
     const { animationName, animationPlayState } = getComputedStyle(animation.effect.target, animation.effect.pseudoElement);
     const states = animationPlayState.split(', ');
@@ -117,30 +208,38 @@
   };
   const seekAnimations = () => {
     for (const animation of animations()) {
-      if (ended.has(animation)) continue;
       const pause = stopped(animation);
-      if (pause && !driven.has(animation)) continue;
+      if (ended.has(animation) || pause && !driven.has(animation)) continue;
       const rate = animation.playbackRate;
-      const end = Number(animation.effect?.getComputedTiming().endTime);
-      if (!driven.has(animation)) driven.set(animation, { time: rate < 0 ? end : 0, at: now });
-      const entry = driven.get(animation);
+      const end = endOf(animation);
+      const entry = driven.get(animation) ?? { time: timeOf(animation), at: now };
+      driven.set(animation, entry);
       if (!pause) entry.time += (now - entry.at) * rate;
       entry.at = now;
-      if (rate < 0 ? entry.time <= 0 : Number.isFinite(end) && entry.time >= end) {
+      if (pause && !held.has(animation)) continue;
+      if (rate < 0 ? entry.time <= 0 : rate > 0 && entry.time >= end) {
         ended.add(animation);
-        animation.finish();
+        held.delete(animation);
+        native.finish.call(animation);
       } else {
-        animation.pause();
-        animation.currentTime = entry.time;
+        if (!held.has(animation)) native.pause.call(animation);
+        held.add(animation);
+        currentTime.set.call(animation, entry.time);
       }
     }
-    for (const { svg } of smil(document)) clocks.add(svg);
+    for (const root of roots(document)) for (const { svg } of smil(root)) clocks.add(svg);
     for (const svg of clocks) {
-      svg.pauseAnimations();
+      pauseAnimations.call(svg);
       svg.setCurrentTime(now / 1000);
     }
   };
   const clocks = new Set(); // svg elements whose animations the film drives
+  const { pauseAnimations, animationsPaused } = SVGSVGElement.prototype;
+  SVGSVGElement.prototype.pauseAnimations = function () {
+    clocks.delete(this);
+    pauseAnimations.call(this);
+  };
+  SVGSVGElement.prototype.animationsPaused = function () { return !clocks.has(this) && animationsPaused.call(this); };
 
   // inner returns the films of the page's frames. Another origin's frame has none that can be reached.
   const inner = () => {
@@ -158,20 +257,39 @@
     const due = frames;
     frames = new Map();
     for (const callback of due.values()) call(callback, now);
+    const later = idle;
+    idle = new Map();
+    for (const callback of later.values()) {
+      let remaining = 50; // milliseconds, one for each question
+      call(callback, { didTimeout: false, timeRemaining: () => Math.max(0, --remaining) });
+    }
   };
+  // While time stands still, animations do too.
+  const hold = () => {
+    if (filming || loose) return;
+    seekAnimations();
+    real.requestAnimationFrame.call(window, hold);
+  };
+  real.requestAnimationFrame.call(window, hold);
 
   const film = {
     // frame runs a callback with the next real frame.
     frame: (callback) => real.requestAnimationFrame.call(window, callback),
-    // tick runs the page's animation frames and intervals while time stands still, for a page that is ready only after some.
+    // tick runs the page's timers, animation frames and animations while time stands still, for a page that is ready only after some.
     tick() {
+      if (!loose) {
+        loose = true;
+        for (const animation of animations()) if (held.delete(animation)) native.play.call(animation);
+        for (const svg of clocks) svg.unpauseAnimations();
+        clocks.clear();
+      }
       const at = RealDate.now();
       for (const [id, entry] of timers) {
-        if (!entry.repeat) continue;
         entry.next ??= at + entry.delay;
-        if (at < entry.next || !timers.has(id)) continue;
+        if (at < entry.next || entry.native !== undefined || !timers.has(id)) continue;
         entry.next = at + entry.delay;
-        call(entry.callback);
+        if (!entry.repeat) timers.delete(id);
+        entry.callback();
       }
       callFrames();
       for (const film of inner()) film.tick();
@@ -182,11 +300,13 @@
       let round = 0;
       for (const animation of animations()) {
         const timing = animation.effect?.getComputedTiming();
-        if (!timing || stopped(animation)) continue;
+        if (!timing || ended.has(animation) || stopped(animation)) continue;
         if (Number.isFinite(timing.endTime)) finite = Math.max(finite, timing.endTime / Math.abs(animation.playbackRate || 1));
         else round = Math.max(round, Number(timing.delay) + Number(timing.duration));
       }
-      for (const svg of smil(document)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];
+      for (const root of roots(document)) {
+        for (const svg of smil(root)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];
+      }
       for (const film of inner()) {
         const lengths = film.lengths();
         [finite, round] = [Math.max(finite, lengths.finite), Math.max(round, lengths.round)];
@@ -201,9 +321,11 @@
     start() {
       for (const entry of timers.values()) {
         if (entry.native !== undefined) real.clearTimeout.call(window, entry.native);
+        entry.native = undefined;
         entry.due = entry.delay;
       }
       filming = true;
+      loose = false;
       seekAnimations();
       for (const film of inner()) film.start();
     },
@@ -220,13 +342,25 @@
         seekAnimations(); // the callback may pause some
         if (first.repeat) first.due += Math.max(first.delay, 1);
         else timers.delete(firstID);
-        call(first.callback);
+        first.callback();
       }
       now = time;
       seekAnimations();
       callFrames();
       seekAnimations();
       for (const film of inner()) film.seek(time);
+    },
+    // rest resolves once the messages have arrived that the page sent itself, and what they caused: frameworks draw by them.
+    async rest() {
+      for (let n = 0; n < maxMessages; n++) {
+        await new Promise((resolve) => {
+          const { port1, port2 } = new RealChannel();
+          port1.onmessage = resolve;
+          port2.postMessage(null);
+        });
+      }
+      seekAnimations();
+      for (const film of inner()) await film.rest();
     },
   };
   Object.defineProperty(window, Symbol.for('platen.film'), { value: Object.freeze(film) });

@@ -3,8 +3,8 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed. smil, text and paper are the functions of the scripts of these names.
-(async (timeout, print, { smil, text, paper }) => {
+// scripts get a frame to draw in. print says that the page is printed. smil, roots, text and paper are the functions of the scripts of these names.
+(async (timeout, print, { smil, roots, text, paper }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -21,15 +21,21 @@
   const within = async (promise, complain) => {
     if (await Promise.race([promise, over]) === 'over') complain();
   };
+  // frames returns the documents of a page's frames, except those of another origin; find the elements of the page and its frames.
+  const frames = (page) => roots(page).flatMap((root) => [...root.querySelectorAll('iframe, frame, object, embed')]).map((frame) => frame.contentDocument).filter(Boolean);
+  const find = (selector, page = document) => [
+    ...roots(page).flatMap((root) => [...root.querySelectorAll(selector)]), ...frames(page).flatMap((inner) => find(selector, inner)),
+  ];
   // The whole page is painted, so lazy images must load now.
-  for (const image of document.querySelectorAll('img[loading=lazy]')) image.loading = 'eager';
+  const hurry = () => { for (const element of find('[loading=lazy]')) element.loading = 'eager'; };
+  hurry();
   // A page that is not filled in yet must not be painted, so only the task's deadline ends this wait.
   if (document.readyState === 'loading') {
     await new Promise((resolve) => addEventListener('DOMContentLoaded', resolve, { once: true }));
   }
   if (document.readyState !== 'complete') {
     await within(new Promise((resolve) => addEventListener('load', resolve, { once: true })), () => {
-      const missing = [...document.images].filter((image) => !image.complete);
+      const missing = find('img').filter((image) => !image.complete);
       for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
       if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
     });
@@ -45,6 +51,7 @@
   };
   if (film) film.frame(tick);
   await within(said, () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
+  hurry();
   // The page's own @font-face wins over a given font of the same family.
   const given = new Set(own('fonts') ?? []);
   const declaredByPage = new Set([...document.fonts].filter((font) => !given.has(font)).map((font) => bare(font.family).toLowerCase()));
@@ -62,8 +69,7 @@
   const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)/i;
   let moving = false; // pictures behind elements
   const written = []; // elements with text
-  const elements = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_ELEMENT);
-  for (let n = 0, element = document.documentElement; n < maxElements && element; n++, element = elements.nextNode()) {
+  for (const element of roots(document).flatMap((root) => [...root.querySelectorAll('*')]).slice(0, maxElements)) {
     const style = getComputedStyle(element);
     for (const pseudo of ['', '::before', '::after']) {
       const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = pseudo === '' ? style : getComputedStyle(element, pseudo);
@@ -80,7 +86,7 @@
     if (style.display !== 'none') written.push([element, style, texts]);
   }
   const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
-  const decoded = [...document.images].map((image) => image.decode().catch(() => {}));
+  const decoded = find('img').map((image) => image.decode().catch(() => {}));
   const loaded = backgrounds.map((image) => image.decode().catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
   await within(Promise.all([...decoded, ...loaded]), () => {
     for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
@@ -100,43 +106,83 @@
     if (!there) warn(`Font ${name} is not installed`, 'its text is shown in another font');
   }
 
-  // A still shows finite animations at their end and infinite ones at their start. What the author has paused stays as it is.
+  // A still shows finite animations at their end and infinite ones at their start. What the author has paused stays as it is. settle reports
+  // whether an animation or a transition to another view has ended, which may make the page's scripts begin another.
   const settle = (page) => {
-    for (const animation of page.getAnimations()) {
-      if (animation.timeline !== page.timeline || animation.playState === 'paused') continue; // the first follows a scroll position
-      if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
-        animation.finish();
-      } else {
-        animation.pause();
-        animation.currentTime = 0;
+    let ended = false;
+    if (page.activeViewTransition) {
+      page.activeViewTransition.ready.catch(() => {}); // skipped is no error
+      page.activeViewTransition.skipTransition();
+      ended = true;
+    }
+    for (const root of roots(page)) {
+      for (const animation of root.getAnimations()) {
+        if (animation.timeline !== page.timeline || animation.playState === 'paused') continue; // the first follows a scroll position
+        if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
+          ended ||= animation.playState !== 'finished';
+          animation.finish();
+        } else {
+          animation.pause();
+          animation.currentTime = 0;
+        }
+      }
+      for (const { svg, end, endless } of smil(root)) {
+        if (end > 0) for (const element of endless) element.setAttribute('begin', `${end}s`);
+        svg.pauseAnimations();
+        svg.setCurrentTime(end);
+        ended ||= end > 0;
       }
     }
-    for (const { svg, end, endless } of smil(page)) {
-      if (end > 0) for (const element of endless) element.setAttribute('begin', `${end}s`);
-      svg.pauseAnimations();
-      svg.setCurrentTime(end);
-    }
-    for (const frame of page.querySelectorAll('iframe')) {
-      if (frame.contentDocument) settle(frame.contentDocument); // null for another origin
-    }
+    return frames(page).map(settle).some(Boolean) || ended;
   };
-  if (!film) settle(document);
+  const maxRounds = 20;
+  for (let round = 0; !film && settle(document) && round < maxRounds && (document.scripts.length > 0 || document.activeViewTransition); round++) {
+    for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve)); // the end is told with the next frame
+  }
   if (document.querySelector('marquee')) warn('A marquee moves by a clock of its own', 'two renders show its text in different places; animate it with CSS instead');
 
-  // Pictures that move began when they were first drawn. They begin again with the renderer's next frame, which calls this. One behind an
-  // element does so under another address.
+  // Pictures that move began when they were first drawn. They begin again with the renderer's next frame, which calls this: one that an
+  // element loads by loading it again, and one of a style under another address.
   const again = [];
+  const pictures = ['background-image', 'border-image-source', 'list-style-image', 'mask-image', 'content', 'shape-outside'];
+  let rewound = 0;
   const rewind = async (page) => {
-    for (const image of page.images) if (moves.test(image.currentSrc)) again.push(() => { image.src = image.src; });
-    for (const element of page.querySelectorAll('*')) {
-      const { backgroundImage } = getComputedStyle(element);
-      const urls = [...backgroundImage.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)].map(([, url]) => url).filter((url) => moves.test(url));
-      for (const url of urls) await Object.assign(new Image(), { src: `${url}#again` }).decode().catch(() => {});
-      if (urls.length > 0) again.push(() => element.style.setProperty('background-image', urls.reduce((all, url) => all.replaceAll(`"${url}"`, `"${url}#again"`), backgroundImage), 'important'));
+    const moved = async (url) => {
+      await Object.assign(new Image(), { src: `${url}#again` }).decode().catch(() => {});
+      return `${url}#again`;
+    };
+    for (const root of roots(page)) {
+      const rules = [];
+      for (const element of root.querySelectorAll('*')) {
+        if (moves.test(element.currentSrc ?? '')) again.push(() => { element.src = element.src; });
+        for (const name of ['src', 'href', 'xlink:href', 'data', 'poster']) {
+          const url = element.getAttribute(name) ?? '';
+          if (element.currentSrc || !moves.test(url) || element.localName === 'source' || element.localName === 'a') continue;
+          const other = await moved(url);
+          again.push(() => element.setAttribute(name, other));
+        }
+        for (const pseudo of ['', '::before', '::after', '::marker']) {
+          const style = getComputedStyle(element, pseudo);
+          for (const name of pictures) {
+            let value = style.getPropertyValue(name);
+            if (!/url\(/.test(value)) continue;
+            const urls = new Set([...value.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)].map(([, url]) => url).filter((url) => moves.test(url)));
+            if (urls.size === 0) continue;
+            for (const url of urls) value = value.replaceAll(`"${url}"`, `"${await moved(url)}"`);
+            element.dataset.platenAgain ??= String(++rewound);
+            rules.push(`[data-platen-again="${element.dataset.platenAgain}"]${pseudo} { ${name}: ${value} !important }`);
+          }
+        }
+      }
+      if (rules.length === 0) continue;
+      const sheet = new page.defaultView.CSSStyleSheet();
+      sheet.replaceSync(rules.join('\n'));
+      again.push(() => { root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet]; });
     }
-    for (const frame of page.querySelectorAll('iframe')) if (frame.contentDocument) await rewind(frame.contentDocument);
+    for (const inner of frames(page)) await rewind(inner);
   };
-  if (moving || [...behind, ...[...document.images].map((image) => image.currentSrc)].some((url) => moves.test(url)) || document.querySelector('iframe')) await rewind(document);
+  const sources = find('img, input, image, object, embed, video').map((element) => element.currentSrc || element.src || element.data || element.poster || element.href?.baseVal || '');
+  if (moving || [...behind, ...sources].some((url) => moves.test(url)) || frames(document).length > 0) await rewind(document);
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => again.forEach((begin) => begin()) });
   text(warn, { print, still: !film }, written);
   if (document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
