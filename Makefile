@@ -105,6 +105,15 @@ run-unit-tests:
 test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the cluster.
 	@hack/step end-to-end-tests "three minutes" $(GOTESTSUM) --format standard-verbose -- -count=1 -p=1 -timeout 20m ./test/e2e/...
 
+MINORS := $(notdir $(wildcard hack/devcluster/minors/*))
+.PHONY: test-minors
+test-minors: setup-tests ## Run the tests that need only an API server against those of the two minors of Kubernetes before.
+	@for minor in $(MINORS); do \
+		assets="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd --minor $$minor)"; \
+		echo "==> testing with $$("$$assets"/kube-apiserver --version)"; \
+		KUBEBUILDER_ASSETS="$$assets" go test ./test/apivalidation ./test/manifests ./test/shim ./controllers/...; \
+	done
+
 .PHONY: test-bare
 test-bare: ## Run the commands of the README's first screen on a fresh Debian, and time them.
 	test/bare/run

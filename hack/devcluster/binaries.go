@@ -7,12 +7,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,6 +37,8 @@ var packages = map[string]string{
 	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
 	"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
 	"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr",
+	// Of an older minor, the API server only; hack/devcluster/minors has a module for each.
+	"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
 }
 
 // programs maps each program to its binary.
@@ -44,10 +48,13 @@ var programs = map[string]string{
 	"containerd": "containerd", "containerd-shim-runc-v2": "containerd-shim-runc-v2", "ctr": "ctr",
 }
 
-// buildFlags are the flags of all binaries. Platen's own programs have -trimpath too, so that both share compiled packages.
-var buildFlags = []string{
-	"-trimpath", "-buildvcs=false", "-tags", "no_btrfs,no_zfs,no_devmapper,no_tracing",
-	"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion,
+// buildFlags returns the flags of all binaries of a version of Kubernetes. Platen's own programs have -trimpath too, so that both share
+// compiled packages.
+func buildFlags(version string) []string {
+	return []string{
+		"-trimpath", "-buildvcs=false", "-tags", "no_btrfs,no_zfs,no_devmapper,no_tracing",
+		"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + version,
+	}
 }
 
 // programNames returns the names of all programs, sorted.
@@ -62,8 +69,9 @@ func cacheKey(flags []string, sources ...[]byte) string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// binaries builds those of the named programs that the cache does not hold, and returns a folder with links to all of them.
-func (c *cluster) binaries(ctx context.Context, names []string) (string, error) {
+// binaries builds those of the named programs that the cache does not hold, and returns a folder with links to all of them. If minor, such
+// as 1.36, is not empty, the API server is of that minor.
+func (c *cluster) binaries(ctx context.Context, names []string, minor string) (string, error) {
 	for _, name := range names {
 		if programs[name] == "" {
 			return "", fmt.Errorf("unknown program %q, expected one of %s", name, strings.Join(programNames(), ", "))
@@ -84,20 +92,61 @@ func (c *cluster) binaries(ctx context.Context, names []string) (string, error) 
 		}
 		sources = append(sources, source)
 	}
-	key := cacheKey(buildFlags, sources...)
+	flags := buildFlags(kubernetesVersion)
+	key := cacheKey(flags, sources...)
 	links := map[string]string{}
 	var missing []string
 	for _, name := range names {
+		if name == "kube-apiserver" && minor != "" {
+			if links[name], err = c.olderServer(ctx, minor); err != nil {
+				return "", err
+			}
+			continue
+		}
 		binary := programs[name]
 		links[name] = filepath.Join(c.cache, binary+"-"+key, binary)
 		if _, err := os.Stat(links[name]); err != nil && !slices.Contains(missing, binary) {
 			missing = append(missing, binary)
 		}
 	}
-	if err := c.build(ctx, dir, key, missing); err != nil {
+	if err := c.build(ctx, dir, flags, key, missing); err != nil {
 		return "", err
 	}
 	return c.linkFolder(links)
+}
+
+// olderServer builds the API server of a minor of Kubernetes, such as 1.36, unless the cache holds it, and returns its path.
+func (c *cluster) olderServer(ctx context.Context, minor string) (string, error) {
+	const name = "kube-apiserver"
+	dir := filepath.Join(c.repo, "hack", "devcluster", "minors", minor)
+	module, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("no module for Kubernetes %s, expected a folder of hack/devcluster/minors: %w", minor, err)
+	}
+	sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil {
+		return "", err
+	}
+	version, err := kubernetesOf(module)
+	if err != nil {
+		return "", fmt.Errorf("%s/go.mod: %w", dir, err)
+	}
+	flags := buildFlags(version)
+	key := cacheKey(flags, module, sums)
+	path := filepath.Join(c.cache, name+"-"+key, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	return path, c.build(ctx, dir, flags, key, []string{name})
+}
+
+// kubernetesOf returns the version of k8s.io/kubernetes, such as v1.36.3, that a go.mod requires.
+func kubernetesOf(module []byte) (string, error) {
+	found := regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v[0-9.]+)`).FindSubmatch(module)
+	if found == nil {
+		return "", errors.New("expected a requirement of k8s.io/kubernetes")
+	}
+	return string(found[1]), nil
 }
 
 // lockCache prevents two concurrent builds of the same binaries.
@@ -126,7 +175,7 @@ func (c *cluster) lockCache(ctx context.Context) (unlock func(), err error) {
 }
 
 // build builds binaries into the cache.
-func (c *cluster) build(ctx context.Context, dir, key string, names []string) error {
+func (c *cluster) build(ctx context.Context, dir string, flags []string, key string, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
@@ -136,12 +185,12 @@ func (c *cluster) build(ctx context.Context, dir, key string, names []string) er
 		return err
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
-	args := append([]string{"build", "-o", temp + "/"}, buildFlags...)
+	args := append([]string{"build", "-o", temp + "/"}, flags...)
 	for _, name := range names {
 		args = append(args, packages[name])
 	}
 	what := strings.Join(names, ", ")
-	if slices.Contains(names, kube) {
+	if slices.Contains(names, kube) || slices.Contains(names, "kube-apiserver") {
 		what += " (Kubernetes takes some minutes the first time)"
 	}
 	err = c.step("building "+what, func() error {

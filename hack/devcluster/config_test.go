@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -224,5 +225,48 @@ func TestUnknownCommandsAndBinaries(t *testing.T) {
 		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("run(%q) succeeds, want an error", args)
 		}
+	}
+}
+
+// The API servers of hack/devcluster/minors are those of the two minors before the cluster's.
+func TestOlderMinors(t *testing.T) {
+	t.Parallel()
+	minor := func(version string) (n int) {
+		if _, err := fmt.Sscanf(version, "v1.%d.", &n); err != nil {
+			t.Fatalf("the version %s: %v", version, err)
+		}
+		return n
+	}
+	current := minor(kubernetesVersion)
+	want := []string{fmt.Sprintf("1.%d", current-2), fmt.Sprintf("1.%d", current-1)}
+	folders, err := os.ReadDir("minors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, folder := range folders {
+		got = append(got, folder.Name())
+		module, err := os.ReadFile(filepath.Join("minors", folder.Name(), "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		version, err := kubernetesOf(module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(version, "v"+folder.Name()+".") {
+			t.Errorf("minors/%s has Kubernetes %s", folder.Name(), version)
+		}
+	}
+	for path, text := range map[string]string{
+		"../../docs/operations/upgrade.md": fmt.Sprintf("%s, %s and 1.%d now", want[0], want[1], current),
+		"../../charts/platen/Chart.yaml":   fmt.Sprintf(`kubeVersion: ">=%s.0-0"`, want[0]),
+	} {
+		if data, err := os.ReadFile(path); err != nil || !strings.Contains(string(data), text) {
+			t.Errorf("%s does not say %q: %v", path, text, err)
+		}
+	}
+	if difference := cmp.Diff(want, got); difference != "" {
+		t.Errorf("the two minors before %s (-) and those in hack/devcluster/minors (+) differ:\n%s", kubernetesVersion, difference)
 	}
 }

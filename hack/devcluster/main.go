@@ -25,7 +25,8 @@ const usage = `usage: go run ./hack/devcluster COMMAND
   kubeconfig            print the path of the cluster's kubeconfig
   load-image FILE...    load container images (OCI or docker archives) into the node
   network-policies on   enforce NetworkPolicies, until network-policies off
-  binaries [--only A,B] build the cluster's programs and kubectl, and print the directory that holds them
+  binaries [--only A,B] [--minor 1.36]
+                        build the cluster's programs and kubectl, and print the directory that holds them; with --minor, an older API server
 `
 
 func main() {
@@ -47,9 +48,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	only := ""
+	only, minor := "", ""
 	if command == "binaries" {
 		flags.StringVar(&only, "only", "", "names of the programs, separated by commas")
+		flags.StringVar(&minor, "minor", "", "the minor of Kubernetes of which the API server is, a folder of hack/devcluster/minors")
 	}
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%s: %w", command, err)
@@ -81,7 +83,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if only != "" {
 			names = strings.Split(only, ",")
 		}
-		dir, err := c.binaries(ctx, names)
+		dir, err := c.binaries(ctx, names, minor)
 		if err != nil {
 			return err
 		}

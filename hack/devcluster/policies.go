@@ -22,7 +22,7 @@ func (c *cluster) networkPolicies(ctx context.Context, state string) error {
 	if !c.running("kube-apiserver") {
 		return errors.New("network-policies: there is no cluster; run `up` first")
 	}
-	bin, err := c.binaries(ctx, []string{enforcer})
+	bin, err := c.binaries(ctx, []string{enforcer}, "")
 	if err != nil {
 		return err
 	}

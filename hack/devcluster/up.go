@@ -26,7 +26,7 @@ func (c *cluster) up(ctx context.Context) error {
 	if err := c.ensurePackages(ctx); err != nil {
 		return err
 	}
-	bin, err := c.binaries(ctx, programNames())
+	bin, err := c.binaries(ctx, programNames(), "")
 	if err != nil {
 		return err
 	}
