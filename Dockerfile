@@ -19,22 +19,33 @@ COPY cmd cmd
 COPY controllers controllers
 COPY internal internal
 COPY hack/hyphens hack/hyphens
+COPY hack/licenses hack/licenses
+COPY LICENSE LICENSE
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -tags "${GO_TAGS}" \
     -ldflags "-s -w -X github.com/platen-dev/platen/internal/version.Version=${VERSION}" -o /out/ ./cmd/... ./hack/hyphens
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 go build -o /tmp/licenses ./hack/licenses \
+    && for program in manager shim dropboxsim renderer; do \
+         mkdir -p "/out/licenses/$program" && cp LICENSE "/out/licenses/$program/" \
+         && CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} /tmp/licenses "./cmd/$program" > "/out/licenses/$program/MODULES.txt" || exit 1; \
+       done
 
 FROM gcr.io/distroless/static-debian12:nonroot AS static
 USER 65532:65532
 
 FROM static AS manager
+COPY --from=builder /out/licenses/manager /licenses
 COPY --from=builder /out/manager /manager
 ENTRYPOINT ["/manager"]
 
 FROM static AS shim
+COPY --from=builder /out/licenses/shim /licenses
 COPY --from=builder /out/shim /shim
 ENTRYPOINT ["/shim"]
 
 FROM static AS dropboxsim
+COPY --from=builder /out/licenses/dropboxsim /licenses
 COPY --from=builder /out/dropboxsim /dropboxsim
 ENTRYPOINT ["/dropboxsim"]
 
@@ -49,6 +60,7 @@ RUN --mount=type=bind,from=builder,source=/out/hyphens,target=/tmp/hyphens \
     && rm -rf /usr/share/hyphen /var/lib/apt/lists/* /tmp/renderer-packages.txt \
     && echo "nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin" >> /etc/passwd \
     && echo "nonroot:x:65532:" >> /etc/group
+COPY --from=builder /out/licenses/renderer /licenses
 COPY --from=builder /out/renderer /renderer
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/tini", "--", "/renderer"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks generated files, modules, files from npm, the architecture, manifests and vulnerabilities. It generates in a copy of the tree,
+# Checks generated files, modules, files from npm, the architecture, manifests, licenses and vulnerabilities. It generates in a copy of the tree,
 # so that a failed check changes nothing.
 set -euo pipefail
 root=$(git rev-parse --show-toplevel)
@@ -60,6 +60,9 @@ fi
 echo "==> manifests"
 bin/kustomize build config/samples >/dev/null # test/manifests builds the others
 go test -count=1 -run '^TestLinters$' ./test/manifests
+
+echo "==> licenses"
+for program in cmd/*/; do go run ./hack/licenses "./$program" >/dev/null; done
 
 echo "==> vulnerabilities"
 if out=$(timeout 120 bin/govulncheck ./... 2>&1); then

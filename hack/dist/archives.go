@@ -22,6 +22,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/platen-dev/platen/hack/licenses/notices"
 )
 
 // built is the time of all files in the plugin's archives, so that the same sources make the same archives.
@@ -32,7 +34,7 @@ type pluginArchive struct {
 	name, sha256 string
 }
 
-// plugin builds the plugin for each platform and packs it with the license.
+// plugin builds the plugin for each platform and packs it with the licenses.
 func (o options) plugin(ctx context.Context) ([]pluginArchive, error) {
 	license, err := os.ReadFile("LICENSE")
 	if err != nil {
@@ -45,8 +47,12 @@ func (o options) plugin(ctx context.Context) ([]pluginArchive, error) {
 		if err != nil {
 			return nil, err
 		}
+		modules, err := notices.Of(ctx, ".", "./cmd/kubectl-platen", "", "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
+		if err != nil {
+			return nil, err
+		}
 		name, pack := "kubectl-platen_"+system+"_"+architecture+".tar.gz", packTar
-		files := []packed{{"kubectl-platen", program, 0o755}, {"LICENSE", license, 0o644}}
+		files := []packed{{"kubectl-platen", program, 0o755}, {"LICENSE", license, 0o644}, {"MODULES.txt", notices.Text(modules), 0o644}}
 		if system == "windows" {
 			name, pack = "kubectl-platen_"+system+"_"+architecture+".zip", packZip
 			files[0].name = "kubectl-platen.exe"

@@ -18,6 +18,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/platen-dev/platen/hack/licenses/notices"
 )
 
 // options are the flags and arguments.
@@ -78,8 +80,12 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err := o.write("install.yaml", []byte(install)); err != nil {
 		return err
 	}
+	licenses, err := declared(ctx)
+	if err != nil {
+		return err
+	}
 	for _, image := range o.images {
-		name, data, err := sbom(image, o.built)
+		name, data, err := sbom(image, o.built, licenses)
 		if err != nil {
 			return fmt.Errorf("bill of materials: %w", err)
 		}
@@ -111,6 +117,24 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return fmt.Errorf("hack/krew/platen.yaml: %w", err)
 	}
 	return o.write("platen.yaml", []byte(krew))
+}
+
+// declared returns the SPDX expressions of the licenses of all modules in the images, by PATH@VERSION as in a bill of materials.
+func declared(ctx context.Context) (map[string]string, error) {
+	found := map[string]string{}
+	for _, program := range []string{"manager", "shim", "renderer"} {
+		modules, err := notices.Of(ctx, ".", "./cmd/"+program, "", "CGO_ENABLED=0", "GOOS=linux")
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range modules {
+			if m.Path == notices.Std {
+				m = notices.Module{Path: "stdlib", Version: strings.TrimPrefix(m.Version, "go"), Licenses: m.Licenses}
+			}
+			found[m.Path+"@"+m.Version] = m.Expression()
+		}
+	}
+	return found, nil
 }
 
 func (o options) write(name string, data []byte) error {

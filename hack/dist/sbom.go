@@ -73,8 +73,8 @@ type relationship struct {
 const noAssertion = "NOASSERTION"
 
 // sbom returns the bill of materials of the image in an OCI archive, as an SPDX document: the modules of its Go programs, and Debian's packages. It
-// is the same for the same image: built is its time of creation.
-func sbom(archivePath string, built time.Time) (name string, data []byte, err error) {
+// is the same for the same image: built is its time of creation. licenses has the SPDX expressions of modules, by PATH@VERSION.
+func sbom(archivePath string, built time.Time, licenses map[string]string) (name string, data []byte, err error) {
 	reference, digest, err := readArchive(archivePath)
 	if err != nil {
 		return "", nil, err
@@ -108,7 +108,8 @@ func sbom(archivePath string, built time.Time) (name string, data []byte, err er
 	}
 	for i := range d.Packages {
 		p := &d.Packages[i]
-		p.DownloadLocation, p.LicenseConcluded, p.LicenseDeclared, p.Copyright = noAssertion, noAssertion, noAssertion, noAssertion
+		p.DownloadLocation, p.LicenseConcluded, p.Copyright = noAssertion, noAssertion, noAssertion
+		p.LicenseDeclared = cmp.Or(licenses[p.Name+"@"+p.Version], noAssertion)
 		if i > 0 {
 			p.ID = fmt.Sprintf("SPDXRef-%d-%s", i, unfit.ReplaceAllString(p.Name, "-"))
 			d.Relationships = append(d.Relationships, relationship{root.ID, "CONTAINS", p.ID})

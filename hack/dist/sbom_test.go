@@ -5,9 +5,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -55,11 +57,13 @@ func TestSBOM(t *testing.T) {
 		t.Fatal(err)
 	}
 	built := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	name, data, err := sbom(path, built)
+	standard := strings.TrimPrefix(runtime.Version(), "go")
+	licenses := map[string]string{"stdlib@" + standard: "BSD-3-Clause"}
+	name, data, err := sbom(path, built, licenses)
 	if err != nil || name != "renderer.spdx.json" {
 		t.Fatal(name, err)
 	}
-	if _, again, err := sbom(path, built); err != nil || !bytes.Equal(data, again) {
+	if _, again, err := sbom(path, built, licenses); err != nil || !bytes.Equal(data, again) {
 		t.Errorf("the second bill of the same image differs: %v", err)
 	}
 	var d document
@@ -76,6 +80,9 @@ func TestSBOM(t *testing.T) {
 			t.Errorf("package %+v", p)
 		}
 		ids[p.ID] = true
+		if want := cmp.Or(licenses[p.Name+"@"+p.Version], "NOASSERTION"); p.LicenseDeclared != want {
+			t.Errorf("the license of %s is %s, want %s", p.Name, p.LicenseDeclared, want)
+		}
 		for _, r := range p.References {
 			locators = append(locators, r.Locator)
 		}
@@ -99,7 +106,7 @@ func TestSBOM(t *testing.T) {
 	}
 
 	empty, _ := archive(t, "registry.example/manager:v1")
-	if _, _, err := sbom(empty, built); err == nil {
+	if _, _, err := sbom(empty, built, nil); err == nil {
 		t.Error("an image without anything gets a bill")
 	}
 }

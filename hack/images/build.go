@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/platen-dev/platen/hack/images/ociarchive"
+	"github.com/platen-dev/platen/hack/licenses/notices"
 )
 
 const (
@@ -26,9 +28,17 @@ const (
 	certificates = "etc/ssl/certs/ca-certificates.crt"
 )
 
-// build writes the archive of one image: the binary on top of the static layer, or of debian for the renderer.
-func (o options) build(name, binary string, debian v1.Layer) error {
+// build writes the archive of one image: the binary and its licenses on top of the static layer, or of debian for the renderer.
+func (o options) build(ctx context.Context, name, binary string, debian v1.Layer) error {
 	data, err := os.ReadFile(binary)
+	if err != nil {
+		return err
+	}
+	license, err := os.ReadFile(filepath.Join(o.repo, "LICENSE"))
+	if err != nil {
+		return err
+	}
+	modules, err := notices.Of(ctx, o.repo, "./cmd/"+name, o.tags, "CGO_ENABLED=0", "GOOS=linux")
 	if err != nil {
 		return err
 	}
@@ -39,7 +49,12 @@ func (o options) build(name, binary string, debian v1.Layer) error {
 	} else if base, err = staticLayer(); err != nil {
 		return err
 	}
-	layer, err := ociarchive.FilesLayer([]ociarchive.File{{Name: name, Data: data, Mode: 0o755}})
+	layer, err := ociarchive.FilesLayer([]ociarchive.File{
+		{Name: name, Data: data, Mode: 0o755},
+		{Name: "licenses/", Mode: 0o755},
+		{Name: "licenses/LICENSE", Data: license, Mode: 0o644},
+		{Name: "licenses/MODULES.txt", Data: notices.Text(modules), Mode: 0o644},
+	})
 	if err != nil {
 		return err
 	}

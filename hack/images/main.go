@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 		return err
 	}
 	for _, name := range o.only {
-		if err := o.build(name, filepath.Join(binaries, name), debian); err != nil {
+		if err := o.build(ctx, name, filepath.Join(binaries, name), debian); err != nil {
 			return fmt.Errorf("image %s: %w", name, err)
 		}
 		fmt.Fprintf(progress, "  %s in %s\n", o.reference(name), o.archive(name))

@@ -19,7 +19,7 @@ func TestImagesAreReproducible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracked, err := exec.Command("git", "-C", root, "ls-files", "-z", "go.mod", "go.sum", "cmd/dropboxsim", "internal").Output()
+	tracked, err := exec.Command("git", "-C", root, "ls-files", "-z", "go.mod", "go.sum", "LICENSE", "cmd/dropboxsim", "internal").Output()
 	if err != nil {
 		t.Skip("the checkout has no history:", err)
 	}
@@ -29,7 +29,7 @@ func TestImagesAreReproducible(t *testing.T) {
 		if err := o.compile(t.Context(), filepath.Join(o.dir, "binaries"), io.Discard); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.build("dropboxsim", filepath.Join(o.dir, "binaries", "dropboxsim"), nil); err != nil {
+		if err := o.build(t.Context(), "dropboxsim", filepath.Join(o.dir, "binaries", "dropboxsim"), nil); err != nil {
 			t.Fatal(err)
 		}
 		data, err := os.ReadFile(o.archive("dropboxsim"))
@@ -55,7 +55,11 @@ func TestImagesAreReproducible(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !bytes.Equal(build(root), build(elsewhere)) {
+	image := build(root)
+	if !bytes.Contains(image, []byte("licenses/LICENSE")) || !bytes.Contains(image, []byte("\nstd go1.")) {
+		t.Error("the image has no licenses of Platen and its modules")
+	}
+	if !bytes.Equal(image, build(elsewhere)) {
 		t.Error("the images of two checkouts differ")
 	}
 }
