@@ -54,7 +54,7 @@ func (t *tab) take(ctx context.Context, task render.Task, p render.Page) ([]byte
 	switch {
 	case task.Format == "pdf":
 		return t.print(ctx, task, p)
-	case task.Scale != 1:
+	case deviceScale(task) != 1:
 		return t.scaledPicture(ctx, task, p)
 	default:
 		format, quality := imageFormat(task)
@@ -84,10 +84,14 @@ func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page
 
 // imageFormat returns Chromium's name for a task's pictures or frames, and their quality; nil for PNG.
 func imageFormat(task render.Task) (format string, quality *int64) {
-	switch task.Format {
-	case "jpg", "jpeg", "mp4", "webm":
+	switch {
+	case task.Format == "mp4" || task.Format == "webm":
 		return "jpeg", new(int64(task.Quality))
-	case "webp":
+	case resized(task):
+		return "png", nil
+	case task.Format == "jpg" || task.Format == "jpeg":
+		return "jpeg", new(int64(task.Quality))
+	case task.Format == "webp":
 		return "webp", new(int64(task.Quality))
 	default:
 		return "png", nil

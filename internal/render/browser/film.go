@@ -129,7 +129,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	if f.video == nil {
 		settings := encode.Settings{
 			Format: f.task.Format, Width: scaled(p.Width, f.task.Scale), Height: scaled(p.Height, f.task.Scale), FPS: f.task.Video.FPS,
-			Quality: f.task.Quality, Loop: f.task.Video.Loop, MaxMemory: f.maxMemory,
+			Resize: resized(f.task), Quality: f.task.Quality, Loop: f.task.Video.Loop, MaxMemory: f.maxMemory,
 		}
 		if f.video, err = encode.NewVideo(ctx, settings); err != nil {
 			return report{}, err
@@ -251,7 +251,7 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped
 		}
 		var picture []byte
 		var err error
-		if f.task.Scale == 1 {
+		if deviceScale(f.task) == 1 {
 			picture, err = camera.next(ctx, t)
 		} else {
 			picture, err = t.scaledPicture(ctx, f.task, p)

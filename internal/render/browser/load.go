@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -143,13 +144,26 @@ func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) erro
 	return err
 }
 
-// deviceScale returns the number of device pixels per CSS pixel: 1 for a document, which has no pixels.
+// maxWhole bounds the pixels of a picture at a whole scale that is made smaller afterwards.
+const maxWhole = 20_000_000
+
+// deviceScale returns the number of device pixels per CSS pixel: 1 for a document, which has no pixels. It is a whole number: at others,
+// boxes that touch show a line of what is behind them. The picture is made smaller afterwards, unless it would be too large.
 func deviceScale(task render.Task) float64 {
 	if task.Format == "pdf" {
 		return 1
 	}
-	return task.Scale
+	whole := math.Ceil(task.Scale)
+	for _, p := range paintings(task) {
+		if float64(p.page.Width)*float64(p.page.Height)*whole*whole > maxWhole {
+			return task.Scale
+		}
+	}
+	return whole
 }
+
+// resized reports whether a task's pictures are made smaller after they are painted.
+func resized(task render.Task) bool { return task.Format != "pdf" && deviceScale(task) != task.Scale }
 
 // readyTime returns how long a page may take to become ready: it leaves time to paint the page before the deadline of ctx.
 func readyTime(ctx context.Context) time.Duration {

@@ -84,8 +84,12 @@ func (b *Browser) paint(ctx context.Context, c *chromium, task render.Task, p re
 	}
 	data, r, err = b.show(ctx, c, task, p)
 	b.explainLoads(r.Warnings)
+	// The tab is free for another page by now.
+	if resized(task) && err == nil {
+		data, err = encode.Resize(ctx, data, task.Format, scaled(p.Width, task.Scale), scaled(p.Height, task.Scale), task.Quality, b.encoderMemory())
+	}
 	if task.Format == "avif" && err == nil {
-		data, err = encode.AVIF(ctx, data, task.Quality, b.encoderMemory()) // the tab is free for another page by now
+		data, err = encode.AVIF(ctx, data, task.Quality, b.encoderMemory())
 	}
 	return data, r, err
 }

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4, WebM and GIF with ffmpeg. Each encoder runs as a
+// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4, WebM and GIF with ffmpeg. It makes pictures smaller. Each encoder runs as a
 // separate process, with files that this package names and without network protocols.
 package encode
 
@@ -113,8 +113,10 @@ func failed(ctx context.Context, name string, output []byte, err error) error {
 type Settings struct {
 	// Format is mp4, webm or gif.
 	Format file.Format
-	// Width and Height of the frames in pixels.
+	// Width and Height of the video in pixels.
 	Width, Height int
+	// Resize is true when the frames have another size.
+	Resize bool
 	// FPS is frames per second.
 	FPS int
 	// Quality of mp4 and webm, 1 to 100.
@@ -133,6 +135,14 @@ func (s Settings) evenSize() string {
 	}
 	// In 4:4:4, where each pixel has its own colour to repeat.
 	return fmt.Sprintf("format=yuvj444p,pad=iw+%d:ih+%d,fillborders=right=%d:bottom=%d:mode=smear,", right, bottom, right, bottom)
+}
+
+// resize returns the filter that gives the frames the video's size.
+func (s Settings) resize() string {
+	if !s.Resize {
+		return ""
+	}
+	return fmt.Sprintf("scale=%d:%d:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,", s.Width, s.Height)
 }
 
 // Video encodes frames while later ones are drawn.
@@ -165,16 +175,16 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 	switch s.Format {
 	case "gif":
 		// The palette is made from all frames. Until then they are kept lossless, on disk and not in memory.
-		args = append(args, "-vf", repeat, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
+		args = append(args, "-vf", s.resize()+repeat, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
 	case "webm":
 		// VP9's quantizer goes from 0 to 63. Tiles and rows are not encoded in parallel, so that the bytes do not depend on the machine.
 		// It looks four frames ahead: with its own 25, frames of 3840x2160 need twice the memory that H.264 needs.
-		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
+		args = append(args, "-vf", s.resize()+s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
 			"-c:v", "libvpx-vp9", "-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-lag-in-frames", "4", "-auto-alt-ref", "0", "-threads", strconv.Itoa(threads), "-b:v", "0", "-crf", strconv.Itoa(52-s.Quality*34/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", v.path("out.webm"))
 	default:
 		// H.264 for every player: 4:2:0, and the index at the start of the file.
-		args = append(args, "-vf", s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
+		args = append(args, "-vf", s.resize()+s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
 			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
 	}
