@@ -105,6 +105,9 @@ func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *plat
 	defer func() { _ = first.Body.Close() }()
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", file.Disposition(job.FileBaseName()+".zip"))
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	archive := zip.NewWriter(w)
 	for i, page := range job.Status.Pages {
 		err := s.withFile(r.Context(), first, i, page.ContentURL, func(resp *http.Response) error {

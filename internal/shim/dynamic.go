@@ -180,10 +180,7 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	if len(r.URL.RawQuery) > maxDynamicQuery {
 		return nil, callers.Errorf(http.StatusRequestURITooLong, "the query must have at most %d bytes", maxDynamicQuery)
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, callers.Errorf(http.StatusBadRequest, "the query is not percent-encoded")
-	}
+	query := r.URL.Query()
 	if len(query) > maxDynamicParameters {
 		return nil, callers.Errorf(http.StatusBadRequest, "the query must have at most %d parameters", maxDynamicParameters)
 	}
@@ -527,7 +524,7 @@ func dynamicQuery(modifications []byte) (url.Values, error) {
 	}
 	for key, value := range given {
 		if slices.Contains(reserved, key) {
-			return nil, &FieldError{"modifications." + key, "cannot be in a dynamic URL, whose own parameter has this name"}
+			return nil, &FieldError{fmt.Sprintf("modifications.%.100s", key), "cannot be in a dynamic URL, whose own parameter has this name"}
 		}
 		text := ""
 		if err := json.Unmarshal(value, &text); err != nil {

@@ -75,6 +75,17 @@ func TestUnknownRoutes(t *testing.T) {
 	}
 }
 
+func TestQueriesThatSayTwoThings(t *testing.T) {
+	h := bare(t)
+	for _, path := range []string{
+		"/v1/studio/render?cache=false&cache=true", "/v1/studio/render?cache=%zz", "/v1/studio/render?cache=fal;se", "/v1/studio/render?cache=%ff", "/v1/signed-url/create?page=1&page=1",
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://shim"+path, nil))
+		mustBeProblem(t, path, w, http.StatusBadRequest)
+	}
+}
+
 // A client that joins its base URL and a path with two slashes finds the route.
 func TestDoubledSlashes(t *testing.T) {
 	w := httptest.NewRecorder()

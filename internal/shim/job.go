@@ -48,6 +48,9 @@ const (
 	warningsAnnotation = "platen.dev/request-warnings"
 )
 
+// maxSizes bounds response.extraSizes as JSON, in bytes.
+const maxSizes = 8 << 10
+
 // newJob returns the RenderJob of a request. One caller's idempotency key always gives the same name.
 func newJob(c caller, r Request, warnings []Warning, template, key string, body []byte) (*platenv1alpha1.RenderJob, error) {
 	digest := sha256.Sum256(body)
@@ -73,6 +76,9 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		text, err := json.Marshal(r.Response.ExtraSizes)
 		if err != nil {
 			return nil, err
+		}
+		if len(text) > maxSizes {
+			return nil, &FieldError{"response.extraSizes", fmt.Sprintf("must have at most %d bytes with its names", maxSizes)}
 		}
 		job.Annotations[sizesAnnotation] = string(text)
 	}

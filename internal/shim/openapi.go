@@ -116,6 +116,7 @@ type (
 		ID        string `query:"id" required:"true"`
 		ExpiresAt int64  `query:"expiresAt" required:"true"`
 		Signature string `query:"signature" required:"true"`
+		Page      int    `query:"page" minimum:"1" description:"The file of this page only. Default: of several pages, a ZIP archive of all files."`
 	}
 )
 
@@ -236,7 +237,7 @@ var operations = []operation{
 	},
 	{
 		method: http.MethodPost, path: "/v1/signed-url/create", id: "createSignedURL", summary: "Render, and get a URL that anyone can open",
-		description: "The job is created at once, with the caller's rights. The URL answers with the file, and waits for it if necessary.",
+		description: "The job is created at once, with the caller's rights. The URL answers with the file, or with a ZIP archive of several, and waits for it if necessary.",
 		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 404: problem{}, 413: problem{}},
 	},
 	{

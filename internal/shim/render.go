@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -174,7 +175,11 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key typ
 	}
 	switch status(job) {
 	case succeeded:
-		if c != nil && job.Annotations[typeAnnotation] == typeBinary {
+		if c == nil {
+			if job, err = onePage(job, r.URL.Query().Get("page")); err != nil {
+				return err
+			}
+		} else if job.Annotations[typeAnnotation] == typeBinary {
 			describeFile(w.Header(), job)
 		}
 		return s.deliver(w, r, job)
@@ -189,6 +194,24 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key typ
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
 		return respondAccepted(w, job)
 	}
+}
+
+// onePage returns a finished job with the file of one page only; with all files if text is empty.
+func onePage(job *platenv1alpha1.RenderJob, text string) (*platenv1alpha1.RenderJob, error) {
+	if text == "" {
+		return job, nil
+	}
+	wanted, err := queryNumber(text, "page", 1, math.MaxInt32)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(job.Status.Pages, func(f platenv1alpha1.RenderedPage) bool { return int(f.Page) == wanted })
+	if at < 0 {
+		return nil, &FieldError{"page", fmt.Sprintf("%d is not the number of a page that has a file", wanted)}
+	}
+	one := *job // the cache owns job
+	one.Status.Pages = job.Status.Pages[at : at+1]
+	return &one, nil
 }
 
 // respondAccepted answers with the state of a job that has not ended.
@@ -244,8 +267,10 @@ func check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 
 // waitTime reads Prefer: wait=N (RFC 7240). Without it, the wait is defaultWait.
 func waitTime(h http.Header, defaultWait time.Duration) (time.Duration, error) {
-	for preference := range strings.SplitSeq(h.Get("Prefer"), ",") {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(preference), "wait="); ok {
+	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+		preference, _, _ = strings.Cut(preference, ";")
+		if name, text, ok := strings.Cut(preference, "="); ok && strings.EqualFold(strings.TrimSpace(name), "wait") {
+			text = strings.Trim(strings.TrimSpace(text), `"`)
 			seconds, err := strconv.Atoi(text)
 			if err != nil || seconds < 0 || seconds > int(maxWait.Seconds()) {
 				return 0, callers.Errorf(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))

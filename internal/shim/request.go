@@ -313,6 +313,9 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
+	if problem := notUnicode(body); problem != "" && body[0] != '{' {
+		return target, nil, &FieldError{"body", problem}
+	}
 	if len(body) == 0 || body[0] != '{' {
 		return target, nil, &FieldError{"body", "must be a JSON object, not a form, a list or nothing"}
 	}
@@ -336,6 +339,9 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 // and for nothing null, an empty text or, from PHP, an empty list instead of an object. tidy returns a warning for each field that the type
 // does not have or that has the tag warn, and an error with the full path of a value of the wrong type. encoding/json does none of it.
 func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+	if kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
 	value = bytes.TrimSpace(value)
 	isText := value[0] == '"'
 	text := strings.TrimSpace(plainText(value))
@@ -388,8 +394,6 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		return tidied, nil, err
 	}
 	switch kind.Kind() {
-	case reflect.Pointer:
-		return tidy(value, kind.Elem(), path)
 	case reflect.Struct:
 		if isEmptyList(value) {
 			return nil, nil, nil

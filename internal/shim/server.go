@@ -16,13 +16,16 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
@@ -107,7 +110,7 @@ func New(options Options) (*Server, error) {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range s.routes() {
-		mux.HandleFunc(pattern, s.handle(handle))
+		mux.HandleFunc(pattern, s.handle(queried(handle)))
 	}
 	for _, missing := range Missing {
 		mux.HandleFunc(missing.Pattern, s.handle(s.anywhere(missing.answer)))
@@ -220,6 +223,28 @@ func HTTPServer(h http.Handler, log logr.Logger) *http.Server {
 
 // handler answers a request, or returns the error to answer with.
 type handler func(http.ResponseWriter, *http.Request) error
+
+// parameters are those of the routes' queries. A dynamic URL has others too, and checks them itself.
+var parameters = []string{"cache", "cursor", "expiresAt", "id", "limit", "page", "search", "signature", "status", "templateId", "template_id"}
+
+// queried refuses a query that cannot be read, or has a parameter twice, instead of taking a part of it.
+func queried(handle handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			return callers.Errorf(http.StatusBadRequest, "the query must be NAME=VALUE in percent-encoding, with & between several")
+		}
+		for _, name := range parameters {
+			if len(query[name]) > 1 {
+				return &FieldError{name, "is in the query twice"}
+			}
+			if !utf8.ValidString(query.Get(name)) {
+				return &FieldError{name, "must be UTF-8 in percent-encoding"}
+			}
+		}
+		return handle(w, r)
+	}
+}
 
 // logFields are the fields of a request's log line that its handler knows.
 type logFields struct{ user, namespace, job string }
@@ -458,7 +483,11 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) (c caller, don
 	if err != nil {
 		return c, nil, err
 	}
-	c = caller{who, cmp.Or(r.Header.Get("X-Workspace"), r.Header.Get("X-Workspace-Id"), who.Home()), nil}
+	named := slices.DeleteFunc(slices.Concat(r.Header.Values("X-Workspace"), r.Header.Values("X-Workspace-Id")), func(name string) bool { return name == "" })
+	if named = slices.Compact(named); len(named) > 1 {
+		return c, nil, callers.Errorf(http.StatusBadRequest, "X-Workspace: the request names more than one namespace")
+	}
+	c = caller{who, cmp.Or(strings.Join(named, ""), who.Home()), nil}
 	if c.namespace != "" && len(validation.IsDNS1123Label(c.namespace)) > 0 {
 		return c, nil, callers.Errorf(http.StatusBadRequest, "X-Workspace: must be the name of a namespace")
 	}

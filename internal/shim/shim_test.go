@@ -28,10 +28,11 @@ import (
 
 func TestParseNamesTheField(t *testing.T) {
 	for body, want := range map[string]string{
-		``:    "body: must be a JSON object, not a form, a list or nothing",
-		`[`:   "body: must be a JSON object, not a form, a list or nothing",
-		`[1]`: "body: must be a JSON object, not a form, a list or nothing",
-		`{`:   "body: must be a JSON object: unexpected end of JSON input",
+		``:              "body: must be a JSON object, not a form, a list or nothing",
+		`[`:             "body: must be a JSON object, not a form, a list or nothing",
+		`[1]`:           "body: must be a JSON object, not a form, a list or nothing",
+		"\xff\xfe{\x00": "body: must be UTF-8, which its byte 1, 0xFF, is not",
+		`{`:             "body: must be a JSON object: unexpected end of JSON input",
 		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object: invalid character '{' after top-level value",
 		`{} {}`:                            "body: must be a JSON object: invalid character '{' after top-level value",
 		`templateId=25&response[type]=url`: "body: must be a JSON object, not a form, a list or nothing",
@@ -274,6 +275,18 @@ func TestTruthsAreTexts(t *testing.T) {
 	}
 }
 
+// An empty text is a value of a text that can be absent.
+func TestEmptyIsNotAbsent(t *testing.T) {
+	for body, want := range map[string][2]*string{
+		`{}`: {}, `{"name":null,"description":null}`: {}, `{"name":"","description":"x"}`: {new(""), new("x")}, `{"description":""}`: {nil, new("")},
+	} {
+		got, _, err := parse[TemplatePatch]([]byte(body))
+		if diff := cmp.Diff(want, [2]*string{got.Name, got.Description}); err != nil || diff != "" {
+			t.Errorf("%s: %v, %s", body, err, diff)
+		}
+	}
+}
+
 // Zero is not the same as nothing.
 func TestZeroIsOutOfRange(t *testing.T) {
 	for body, want := range map[string]string{
@@ -348,6 +361,45 @@ func TestUnusedKeysOfDynamicURLs(t *testing.T) {
 		if got := unused(card(html+`<script>use(platen.modifications)</script>`), []string{key}); got != nil {
 			t.Errorf("%s with a script: %+v", key, got)
 		}
+	}
+}
+
+func TestQueriesOfDynamicURLs(t *testing.T) {
+	card := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{Pages: make([]platenv1alpha1.TemplatePage, 3)}}
+	for query, want := range map[string]string{
+		"": "[1] 0", "page=&quality=": "[1] 0", "page=3&quality=1": "[3] 1", "quality=100": "[1] 100",
+		"quality=0": "quality: must be a whole number from 1 to 100", "quality=00": "quality: must be", "quality=-0": "quality: must be", "quality=101": "quality: must be",
+		"quality=0.0": "quality: must be", "page=0": "page: must be a whole number from 1 to 3", "page=4": "page: must be", "page=1.5": "page: must be",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if wanted, err := newTarget(card, "a.png", "png", values); err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(wanted.spec.Output.Pages, wanted.spec.Output.Quality)
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %s, want %s", query, got, want)
+		}
+	}
+	if all, err := newTarget(card, "a.pdf", "pdf", url.Values{"page": {""}}); err != nil || all.spec.Output.Pages != nil {
+		t.Errorf("page= of a PDF: %v, %v", all, err)
+	}
+}
+
+func TestOnePageOfSeveral(t *testing.T) {
+	all := job(3, func(s *platenv1alpha1.RenderJobStatus) { s.Pages[0].Page, s.Pages[1].Page = 4, 4 })
+	for text, want := range map[string]int{"": 3, "4": 1, "3": 1, "1": 0, "0": 0, "x": 0, "9999999999": 0} {
+		one, err := onePage(all, text)
+		if (err == nil) != (want > 0) || err == nil && len(one.Status.Pages) != want {
+			t.Errorf("page=%s: %v, %v", text, one, err)
+		}
+	}
+	if len(all.Status.Pages) != 3 {
+		t.Error("the job has changed")
 	}
 }
 
@@ -813,7 +865,9 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestWaitTime(t *testing.T) {
-	for header, want := range map[string]time.Duration{"": time.Minute, "wait=5": 5 * time.Second, "respond-async, wait=0": 0} {
+	for header, want := range map[string]time.Duration{
+		"": time.Minute, "wait=5": 5 * time.Second, "respond-async, wait=0": 0, "respond-async": time.Minute, `Wait = "7"; x=y`: 7 * time.Second,
+	} {
 		if got, err := waitTime(http.Header{"Prefer": {header}}, time.Minute); err != nil || got != want {
 			t.Errorf("%q: %s, %v", header, got, err)
 		}

@@ -85,6 +85,12 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err != nil {
 		return err
 	}
+	if pages := len(template.Spec.Pages); pages > 1 && render.Response.Format != string(platenv1alpha1.FormatPDF) {
+		warnings = append(warnings, Warning{
+			Title:   fmt.Sprintf("The URL answers with a ZIP archive of %d files", pages),
+			Details: "add &page=1 to it for the file of the first page",
+		})
+	}
 	render.Modifications = render.Modifications.textsFor(template)
 	job, err := newJob(c, render, nil, template.Name, r.Header.Get("Idempotency-Key"), append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {

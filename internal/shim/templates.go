@@ -17,6 +17,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -82,7 +83,7 @@ type Modification struct {
 
 // TemplatePatch is the body of PATCH /v1/studio/templates/{id}.
 type TemplatePatch struct {
-	Name        string  `json:"name,omitempty" maxLength:"255" description:"The new title."`
+	Name        *string `json:"name,omitempty" maxLength:"255" description:"The new title; an empty one removes it."`
 	Description *string `json:"description,omitempty" maxLength:"1024" description:"The new description; an empty one removes it."`
 }
 
@@ -247,6 +248,9 @@ func (s *Server) patchTemplate(w http.ResponseWriter, r *http.Request, c caller)
 	if err != nil {
 		return err
 	}
+	if wanted.Name == nil && wanted.Description == nil {
+		return &FieldError{"body", "must have name or description: nothing else of a template can be changed here"}
+	}
 	before, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
 	if err != nil {
 		return err
@@ -256,10 +260,8 @@ func (s *Server) patchTemplate(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	t := before.DeepCopy()
-	t.Spec.Title = cmp.Or(wanted.Name, t.Spec.Title)
-	if wanted.Description != nil {
-		t.Spec.Description = *wanted.Description
-	}
+	t.Spec.Title = ptr.Deref(wanted.Name, t.Spec.Title)
+	t.Spec.Description = ptr.Deref(wanted.Description, t.Spec.Description)
 	if err := api.Patch(r.Context(), t, client.MergeFrom(before)); err != nil {
 		return err
 	}

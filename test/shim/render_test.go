@@ -383,6 +383,7 @@ var _ = Describe("Rendering", func() {
 				HaveKeyWithValue("name", "system:serviceaccount:"+w.namespace+":designer"), HaveKeyWithValue("user_id", Not(BeEmpty())), HaveKeyWithValue("email", ""),
 				HaveKeyWithValue("workspaces", ConsistOf(HaveKeyWithValue("id", w.namespace)))))
 		}
+		expectError(call(ctx, http.MethodGet, p.url+"/v1/me", w.token, "", "X-Workspace", w.namespace, "X-Workspace-Id", "else"), http.StatusBadRequest)
 		for _, path := range []string{"/v1/me", "/v1/profile/workspace"} {
 			expectError(call(ctx, http.MethodGet, p.url+path, w.token, "", "X-Workspace", "else"), http.StatusForbidden)
 		}
@@ -441,6 +442,9 @@ var _ = Describe("Rendering", func() {
 		Eventually(func() any { return call(ctx, http.MethodGet, templates+"Autumn", w.token, "").json()["id"] }).
 			WithContext(ctx).WithTimeout(timeout).Should(Equal(id))
 
+		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":""}`)
+		Expect(a.json()).To(And(HaveKeyWithValue("name", id), HaveKeyWithValue("description", "For autumn")), "%s", a.body)
+		expectError(call(ctx, http.MethodPatch, templates+id, w.token, `{"title":"Autumn"}`), http.StatusBadRequest)
 		expectError(call(ctx, http.MethodDelete, templates+id, w.token, ""), http.StatusForbidden)
 		gardener := w.account("gardener", rbacv1.PolicyRule{
 			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"rendertemplates"}, Verbs: []string{"list", "delete"},
@@ -492,6 +496,35 @@ var _ = Describe("Rendering", func() {
 		Expect(c.Delete(ctx, &job)).To(Succeed())
 		Eventually(func() int { return call(ctx, http.MethodGet, signed, "", "").status }).WithContext(ctx).WithTimeout(timeout).Should(Equal(http.StatusNotFound))
 		expectError(call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"card","expiresAt":1}`), http.StatusBadRequest)
+	})
+
+	It("sends all files of a signed URL, or that of one page", func(ctx SpecContext) {
+		card := &platenv1alpha1.RenderTemplate{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "card"}, card)).To(Succeed())
+		album := &platenv1alpha1.RenderTemplate{Spec: card.Spec}
+		album.Namespace, album.Name, album.Spec.TemplateID = w.namespace, "album", nil
+		album.Spec.Pages = append(album.Spec.Pages, platenv1alpha1.TemplatePage{Name: "back", Width: 400, Height: 200, HTML: "<h1>"})
+		Expect(c.Create(ctx, album)).To(Succeed())
+		a := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"album"}`)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(a.json()["warnings"]).To(ConsistOf(HaveKeyWithValue("title", "The URL answers with a ZIP archive of 2 files")))
+		signed, _ := a.json()["data"].(string)
+		job := w.await(ctx, 1)[0]
+		finish(ctx, &job, 2)
+		all := call(ctx, http.MethodGet, signed, "", "")
+		Expect(all.header.Get("Content-Type")).To(Equal("application/zip"))
+		archive, err := zip.NewReader(bytes.NewReader(all.body), int64(len(all.body)))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(archive.File).To(HaveLen(2))
+		head := call(ctx, http.MethodHead, signed, "", "")
+		Expect(head.status).To(Equal(http.StatusOK))
+		Expect(head.header.Get("Content-Type")).To(Equal("application/zip"))
+		second := call(ctx, http.MethodGet, signed+"&page=2", "", "")
+		Expect(second.header.Get("Content-Type")).To(Equal("image/png"))
+		Expect(string(second.body)).To(Equal(picture(2)))
+		for _, page := range []string{"0", "3", "two", "1&page=2"} {
+			expectError(call(ctx, http.MethodGet, signed+"&page="+page, "", ""), http.StatusBadRequest)
+		}
 	})
 
 	It("describes itself without a token", func(ctx SpecContext) {
