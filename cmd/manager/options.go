@@ -91,7 +91,7 @@ func (q *quantity) Set(text string) (err error) {
 
 func (o *options) register(flags *flag.FlagSet) {
 	o.cacheBytes.Quantity = resource.MustParse("256Mi")
-	o.cpu.Quantity = resource.MustParse("250m")
+	o.cpu.Quantity = resource.MustParse("500m")
 	o.memory.Quantity = resource.MustParse("256Mi")
 	o.memoryLimit.Quantity = resource.MustParse("1Gi")
 

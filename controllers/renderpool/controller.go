@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -184,9 +185,7 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 			break
 		}
 	}
-	for _, deletion := range decision.Delete {
-		errs = append(errs, r.delete(ctx, deletion))
-	}
+	errs = append(errs, r.deleteAll(ctx, decision.Delete))
 	for _, id := range decision.Lookup {
 		errs = append(errs, r.lookup(ctx, id))
 	}
@@ -244,6 +243,19 @@ const maxMessage = 512
 // forced is the deletion of a pod whose end nobody waits for.
 func forced(pod *corev1.Pod) pool.Deletion {
 	return pool.Deletion{PodID: pool.PodID{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, Force: true}
+}
+
+// deleters is how many render pods of a namespace are deleted at a time.
+const deleters = 8
+
+// deleteAll deletes render pods, several at a time: other namespaces may wait for their room.
+func (r *Reconciler) deleteAll(ctx context.Context, deletions []pool.Deletion) error {
+	var group errgroup.Group
+	group.SetLimit(deleters)
+	for _, deletion := range deletions {
+		group.Go(func() error { return r.delete(ctx, deletion) })
+	}
+	return group.Wait()
 }
 
 // delete deletes a render pod.

@@ -17,6 +17,11 @@ const (
 	unschedulableDelay = time.Second
 	// capacityMemory is how long the pool remembers how many pods the cluster had room for.
 	capacityMemory = time.Minute
+	// probeShare of the pods that the cluster has had room for are created beyond that, at least one, to see whether there is room for more.
+	// A pod that waits for a node asks an autoscaler for one, and competes with the pods of others for every place.
+	probeShare = 4
+	// discardTimeout is how long the deletion of pods without a node may hold up the retirement of others.
+	discardTimeout = 5 * time.Second
 	// reliefTimeout is how long a pod may take to use the room that another namespace has made for it.
 	reliefTimeout = 30 * time.Second
 )
@@ -145,7 +150,11 @@ func (p *Pool) balance(now time.Time) {
 		if now.Before(ns.launcher.retry) || ns.unscheduled > 0 || short && ns.live >= ns.fair {
 			continue
 		}
-		ns.launchable = max(min(ns.want-ns.live, ns.share-ns.live, p.options.MaxPods-total), 0)
+		most := p.options.MaxPods
+		if room < most && ns.live >= ns.fair {
+			most = room + max(room/probeShare, 1)
+		}
+		ns.launchable = max(min(ns.want-ns.live, ns.share-ns.live, most-total), 0)
 	}
 	for _, ns := range p.order {
 		p.signal(ns, now)
@@ -302,6 +311,9 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 			ns.launcher.failed(LaunchFailure(pod.problem), now)
 		}
 	}
+	if ns.discarding(now) {
+		return max(min(n, ns.live-ns.fair), 0) // the scheduler would give them the room that others are to have: they wait for longer
+	}
 	n = max(min(n, ns.live-ns.fair), 0)
 	left := n
 	for _, state := range []podState{starting, idle} {
@@ -320,6 +332,13 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 		}
 	}
 	return n
+}
+
+// discarding reports whether pods that have found no node are being deleted.
+func (ns *namespace) discarding(now time.Time) bool {
+	return slices.ContainsFunc(ns.list, func(pod *pod) bool {
+		return pod.state == silent && pod.running.IsZero() && pod.problem.Reason == ReasonUnschedulable && now.Sub(pod.since) < discardTimeout
+	})
 }
 
 // dismiss ends a pod that has no task.

@@ -28,8 +28,9 @@ type fleet struct {
 	pods []*fleetPod
 	// fits bounds the pods for which nodes have room, and quota those that the API server admits in a namespace.
 	fits, quota int
-	// exitTime is how long a retired pod keeps its room.
-	exitTime time.Duration
+	// exitTime is how long a retired pod keeps its room, deleteTime, how long the API server takes to delete a pod, and scheduleTime, how
+	// long the scheduler takes to say that no node has room.
+	exitTime, deleteTime, scheduleTime time.Duration
 	// nowhere is a namespace whose pods fit on no node.
 	nowhere string
 	// created and refused count the pods that were created and refused.
@@ -51,6 +52,7 @@ type fleetPod struct {
 	task      *Assignment
 	until     time.Time
 	retired   time.Time
+	deleted   time.Time
 	gone      bool
 }
 
@@ -116,6 +118,9 @@ func (f *fleet) step() {
 			used++
 			f.changed[p.id.Namespace] = true
 		}
+		if !p.scheduled && f.now.Sub(p.began) == f.scheduleTime {
+			f.changed[p.id.Namespace] = true
+		}
 		f.run(p)
 	}
 	f.pods = slices.DeleteFunc(f.pods, func(p *fleetPod) bool {
@@ -139,6 +144,9 @@ func (f *fleet) step() {
 // run does what a pod does in a tick.
 func (f *fleet) run(p *fleetPod) {
 	switch {
+	case !p.deleted.IsZero():
+		p.gone = f.now.Sub(p.deleted) >= f.deleteTime
+		return
 	case !p.scheduled || f.now.Sub(p.began) < startTime:
 		return
 	case !p.retired.IsZero():
@@ -177,7 +185,7 @@ func (f *fleet) reconcile(namespace string) {
 			continue
 		}
 		v := PodView{Name: p.id.Name, UID: p.id.UID, Hash: p.hash, Started: p.scheduled}
-		if !p.scheduled {
+		if !p.scheduled && f.now.Sub(p.began) >= f.scheduleTime {
 			v.Problem = Problem{ReasonUnschedulable, "no node has room for a render pod"}
 		}
 		views = append(views, v)
@@ -202,7 +210,14 @@ func (f *fleet) reconcile(namespace string) {
 	for _, deletion := range d.Delete {
 		for _, p := range f.pods {
 			if p.id == deletion.PodID {
-				p.gone = p.gone || deletion.Force || f.exitTime == 0
+				switch {
+				case !deletion.Force:
+					p.gone = p.gone || f.exitTime == 0
+				case f.deleteTime == 0:
+					p.gone = true
+				case p.deleted.IsZero():
+					p.deleted = f.now
+				}
 			}
 		}
 	}
@@ -245,7 +260,8 @@ func TestScale(t *testing.T) {
 		in   time.Duration
 	}{
 		"one card":                        {add: func(f *fleet) []types.NamespacedName { return f.add("a", 1, card) }, pods: 1, in: 1300 * time.Millisecond},
-		"ten cards need two pods":         {add: func(f *fleet) []types.NamespacedName { return f.add("a", 10, card) }, pods: 2, in: 2 * time.Second},
+		"ten cards share a pod":           {add: func(f *fleet) []types.NamespacedName { return f.add("a", 10, card) }, pods: 1, in: 2200 * time.Millisecond},
+		"twenty cards need two pods":      {add: func(f *fleet) []types.NamespacedName { return f.add("a", 20, card) }, pods: 2, in: 2400 * time.Millisecond},
 		"ten films need ten pods":         {add: func(f *fleet) []types.NamespacedName { return f.add("a", 10, film) }, pods: 10, in: 22 * time.Second},
 		"at most max":                     {settings: Settings{Max: 3}, add: func(f *fleet) []types.NamespacedName { return f.add("a", 6, film) }, pods: 3, in: 42 * time.Second},
 		"a card does not wait for a film": {add: func(f *fleet) []types.NamespacedName { f.add("a", 1, film); return f.add("a", 1, card) }, pods: 2, in: 2 * time.Second},
@@ -255,7 +271,7 @@ func TestScale(t *testing.T) {
 			return f.add("a", 3, card)
 		}, pods: 2, in: 2 * time.Second},
 		"each render has a pod of its own":  {settings: Settings{IsolatePods: true}, add: func(f *fleet) []types.NamespacedName { return f.add("a", 4, card) }, pods: 4, in: 2 * time.Second},
-		"a card of which two cost too much": {add: func(f *fleet) []types.NamespacedName { return f.add("a", 2, 400*time.Millisecond) }, pods: 2, in: 2 * time.Second},
+		"a card of which two cost too much": {add: func(f *fleet) []types.NamespacedName { return f.add("a", 2, 700*time.Millisecond) }, pods: 2, in: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t, Options{Defaults: c.settings})
@@ -441,6 +457,39 @@ func TestShareOfFullNodes(t *testing.T) {
 			f.add("b", 100, time.Second)
 			f.until(c.limit, func() bool { return f.Status("b").Busy == 4 })
 		})
+	}
+}
+
+// Pods that find no node compete with those of other namespaces for every place that a retired pod leaves, and the scheduler serves them
+// first: they have waited for longer.
+func TestPodsWithoutANodeTakeNoPlaceOfOthers(t *testing.T) {
+	f := newFleet(t, Options{Defaults: Settings{Hash: "the same", Max: 20}})
+	f.fits, f.exitTime, f.deleteTime, f.scheduleTime = 4, 200*time.Millisecond, time.Second, 300*time.Millisecond
+	f.add("a", 5000, tick)
+	f.pass(20 * time.Second)
+	f.add("b", 100, time.Second)
+	taken := map[types.UID]bool{}
+	for _, p := range f.pods {
+		taken[p.id.UID] = p.scheduled
+	}
+	f.until(8*time.Second, func() bool {
+		for _, p := range f.pods {
+			if p.id.Namespace == "a" && p.scheduled && !taken[p.id.UID] {
+				t.Fatalf("%s took the place of a pod of the other namespace", p.id.Name)
+			}
+		}
+		return f.Status("b").Busy == 2
+	})
+	for key := range f.jobs {
+		if key.Namespace == "b" {
+			f.Forget(key)
+		}
+	}
+	for range 100 {
+		f.step()
+		if waiting := f.in("a") - f.fits; waiting > 1 {
+			t.Fatalf("%d pods wait for a node while the number of those that fit is known", waiting)
+		}
 	}
 }
 

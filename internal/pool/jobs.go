@@ -19,8 +19,8 @@ import (
 const (
 	// defaultCost of a job that does not say it.
 	defaultCost = 300 * time.Millisecond
-	// podShare is the work for which a pod is worth its start: shorter jobs share a pod.
-	podShare = 500 * time.Millisecond
+	// podShare is the work for which a pod is worth its start, which takes about a second of CPU: shorter jobs share a pod.
+	podShare = time.Second
 	// onePod is the load of a job that keeps a pod busy for podShare or longer.
 	onePod = 1000
 	// maxUnconfirmed is how many attempts of a job that no pod confirmed do not count.
