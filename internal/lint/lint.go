@@ -70,9 +70,9 @@ func Template(template *platenv1alpha1.RenderTemplate, source bindings.HTML) []F
 	for _, page := range template.Spec.Pages {
 		text := source(page)
 		whole = whole && text != ""
-		l.page(page.Name, text)
+		l.checkPage(page.Name, text)
 	}
-	l.parameters(whole)
+	l.checkParameters(whole)
 	return l.findings[:min(len(l.findings), maxFindings)]
 }
 
@@ -110,8 +110,8 @@ func (l *linter) add(rule string, severity Severity, where, format string, args 
 	l.findings = append(l.findings, Finding{rule, severity, where, fmt.Sprintf(format, args...)})
 }
 
-// parameters checks the declared parameters. whole tells whether the HTML of every page is known.
-func (l *linter) parameters(whole bool) {
+// checkParameters checks the declared parameters. whole tells whether the HTML of every page is known.
+func (l *linter) checkParameters(whole bool) {
 	var own []Finding
 	l.findings, own = nil, l.findings
 	for i, p := range l.template.Spec.Parameters {
@@ -132,11 +132,11 @@ func (l *linter) parameters(whole bool) {
 	l.findings = append(l.findings, own...)
 }
 
-// page checks the HTML of one page.
-func (l *linter) page(name, source string) {
+// checkPage checks the HTML of one page.
+func (l *linter) checkPage(name, source string) {
 	page := bindings.Read(source)
 	l.scripted = l.scripted || page.Scripted
-	l.bindings(name, page)
+	l.checkBindings(name, page)
 	root, err := html.Parse(strings.NewReader(source))
 	if err != nil {
 		return // only reading fails, and a string can be read
@@ -155,8 +155,8 @@ func (l *linter) page(name, source string) {
 				l.add(DuplicateID, Warning, where, "the id '%s' is inside of data-each, which repeats it; use a class", id)
 			}
 		}
-		l.attributes(n, where, code)
-		l.element(n, where)
+		l.checkAttributes(n, where, code)
+		l.checkFiles(n, where)
 	}
 }
 
@@ -165,12 +165,19 @@ var attributes = map[string][]string{
 	"data-param": nil, "data-param-href": nil, "data-if": nil, "data-each": nil, "data-fit": {"shrink", "truncate"}, "data-platen-ready": {"false", "true"},
 }
 
-// attributes finds typing mistakes in Platen's attributes. An attribute that the page's code names is the author's own, and so is data-id.
-func (l *linter) attributes(n *html.Node, where, code string) {
+// isPath matches a value of data-param and the like that may name a value: no spaces around it, no operators.
+var isPath = regexp.MustCompile(`^!?[^\s!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$`)
+
+// checkAttributes finds typing mistakes in Platen's attributes. An attribute that the page's code names is the author's own, and so is data-id.
+// A render warns of the same: bind.js.
+func (l *linter) checkAttributes(n *html.Node, where, code string) {
 	for _, a := range n.Attr {
 		if takes, ours := attributes[a.Key]; ours {
-			if takes != nil && !slices.Contains(takes, a.Val) {
+			switch {
+			case takes != nil && !slices.Contains(takes, a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
+			case takes == nil && !isPath.MatchString(a.Val):
+				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it and without operators", a.Key, cut(a.Val))
 			}
 			continue
 		}
@@ -204,8 +211,8 @@ func codeOf(root *html.Node) string {
 	return code.String()
 }
 
-// bindings compares what a page binds with the declared parameters.
-func (l *linter) bindings(page string, p bindings.Page) {
+// checkBindings compares what a page binds with the declared parameters.
+func (l *linter) checkBindings(page string, p bindings.Page) {
 	if l.used == nil {
 		l.used = map[string]bool{}
 	}
@@ -236,8 +243,8 @@ func (l *linter) bindings(page string, p bindings.Page) {
 // styleURL matches the address of a file in a style.
 var styleURL = regexp.MustCompile(`url\(\s*["']?([^"')]+)`)
 
-// element checks one element: its text for people who do not see it, and the addresses of its files.
-func (l *linter) element(n *html.Node, where string) {
+// checkFiles checks what an element loads: its text for people who do not see it, and the addresses.
+func (l *linter) checkFiles(n *html.Node, where string) {
 	if n.DataAtom == atom.Img && !slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "alt" }) {
 		l.add(MissingAlt, Warning, where, "the picture has no alt text; a PDF's readers who do not see it learn nothing of it; say what it shows, or alt=\"\" for decoration")
 	}

@@ -86,6 +86,14 @@ func TestTemplate(t *testing.T) {
 			},
 			message: `data-fit="shrnk" must be shrink or truncate`,
 		},
+		"attributes with values that are no names": {
+			page: `<p data-if="!paid" data-each="a.b">x</p><p data-if="price > 5">x</p><p data-param=" headline">x</p><p data-param-href="{{ link }}">x</p><p data-each="">x</p><p data-param="first name">x</p>`,
+			want: []string{
+				"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p data-param=headline>", "unknown-attribute warning page front, <p>",
+				"unknown-attribute warning page front, <p>",
+			},
+			message: `data-if="price > 5" must be a name`,
+		},
 		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {
 		t.Run(name, func(t *testing.T) {
