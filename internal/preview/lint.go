@@ -98,6 +98,8 @@ func finding(page string, w render.Warning) lint.Finding {
 		return f
 	case strings.HasPrefix(w.Title, "Could not load"):
 		f.Rule = RuleUnreachableFile
+	case strings.HasPrefix(w.Title, "data"):
+		f.Rule = lint.UnknownAttribute
 	case strings.HasPrefix(w.Title, "Font "):
 		f.Rule = RuleMissingFont
 	case strings.HasPrefix(w.Title, "Script error"), strings.HasPrefix(w.Title, "Console error"):

@@ -14,7 +14,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -104,7 +105,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := applyParameters(task.Modifications, template.Spec.Parameters); err != nil {
 		return task, err
 	}
-	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, template, given)
+	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, len(template.Spec.Pages), given, namesOfPages(ctx, task, job.Namespace, template, sources.Value))
 	return task, nil
 }
 
@@ -126,30 +127,47 @@ func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return build(DefaultLimits.MaxVideo)
 }
 
-// elsewhere is what a page has that may use any modification.
-var elsewhere = regexp.MustCompile(`platen\.modifications|<script[^>]*\ssrc`)
-
-// mayBeUnused returns the keys that no page of a task needs to use: those that the job has not given, and those whose names are somewhere
-// in a page that the task leaves out.
-func mayBeUnused(task render.Task, template *platenv1alpha1.RenderTemplate, given []string) (keys []string) {
-	rendered := make([]int, 0, len(task.Pages))
-	for _, p := range task.Pages {
-		rendered = append(rendered, p.Number)
+// mayBeUnused returns the keys of modifications that need no page to use them: defaults that nobody gave, and what only pages may use that the
+// task leaves out. total is the number of the template's pages, and mayUse tells of each whether it may use a key.
+func mayBeUnused(task render.Task, total int, given []string, mayUse func(page int, key string) bool) (keys []string) {
+	var rendered, left []int
+	for n := 1; n <= total; n++ {
+		if slices.ContainsFunc(task.Pages, func(page render.Page) bool { return page.Number == n }) {
+			rendered = append(rendered, n)
+		} else {
+			left = append(left, n)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
-		used := !slices.Contains(given, key)
-		name, _, _ := strings.Cut(key, ".")
-		for i, page := range template.Spec.Pages {
-			if used || pageKey.MatchString(key) {
-				break
-			}
-			used = !slices.Contains(rendered, i+1) && (page.HTMLFrom != nil || strings.Contains(page.HTML, name) || elsewhere.MatchString(page.HTML))
-		}
-		if used {
+		number, name := splitKey(key)
+		uses := func(n int) bool { return (number == "" || number == strconv.Itoa(n)) && mayUse(n, name) }
+		if !slices.Contains(given, key) || len(left) > 0 && !slices.ContainsFunc(rendered, uses) && slices.ContainsFunc(left, uses) {
 			keys = append(keys, key)
 		}
 	}
 	return keys
+}
+
+// namesOfPages returns a function that tells whether a page of a template may use a modification. It reads each page once, when it is asked. A page
+// that cannot be read may use all.
+func namesOfPages(ctx context.Context, task render.Task, namespace string, template *platenv1alpha1.RenderTemplate, read ReadValue) func(page int, key string) bool {
+	known := map[int]*bindings.Names{}
+	html := func(n int) (string, error) {
+		if i := slices.IndexFunc(task.Pages, func(page render.Page) bool { return page.Number == n }); i >= 0 {
+			return task.Pages[i].HTML, nil
+		}
+		return pageHTML(ctx, namespace, template.Spec.Pages[n-1], read)
+	}
+	return func(n int, key string) bool {
+		names, ok := known[n]
+		if !ok {
+			if text, err := html(n); err == nil {
+				names = new(bindings.NamesOf(text))
+			}
+			known[n] = names
+		}
+		return names == nil || names.MayUse(key)
+	}
 }
 
 // addPages selects the pages and reads their HTML.
@@ -160,11 +178,9 @@ func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.Render
 	}
 	for _, n := range numbers {
 		page := template.Spec.Pages[n-1]
-		html := page.HTML
-		if page.HTMLFrom != nil {
-			if html, err = read(ctx, job.Namespace, page.HTMLFrom.ConfigMapKeyRef); err != nil {
-				return err
-			}
+		html, err := pageHTML(ctx, job.Namespace, page, read)
+		if err != nil {
+			return err
 		}
 		task.Pages = append(task.Pages, render.Page{
 			Number: n, ID: pageID(template, page), Name: page.Name,
@@ -172,6 +188,14 @@ func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.Render
 		})
 	}
 	return nil
+}
+
+// pageHTML returns the HTML of a page.
+func pageHTML(ctx context.Context, namespace string, page platenv1alpha1.TemplatePage, read ReadValue) (string, error) {
+	if page.HTMLFrom == nil {
+		return page.HTML, nil
+	}
+	return read(ctx, namespace, page.HTMLFrom.ConfigMapKeyRef)
 }
 
 // maxFonts bounds the font files of a task, in bytes: a render pod keeps them in memory.
@@ -315,7 +339,15 @@ func merge(into map[string]any, object []byte) error {
 }
 
 // pageKey is a key for one page only, such as page2@price.
-var pageKey = regexp.MustCompile(`^page[0-9]{1,4}@(.+)$`)
+var pageKey = regexp.MustCompile(`^page([0-9]{1,4})@(.+)$`)
+
+// splitKey returns the number of the page that a key is for, and the key there. The number is empty if the key is for every page.
+func splitKey(key string) (number, name string) {
+	if m := pageKey.FindStringSubmatch(key); m != nil {
+		return m[1], m[2]
+	}
+	return "", key
+}
 
 // applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters.
 func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter) error {
@@ -324,10 +356,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		byName[p.Name] = p
 	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
-		name := key
-		if m := pageKey.FindStringSubmatch(key); m != nil {
-			name = m[1]
-		}
+		_, name := splitKey(key)
 		kind := values.Type("")
 		if p, ok := byName[name]; ok {
 			kind = typeOf(p)

@@ -271,24 +271,27 @@ func TestBuildReadsValuesAsTheirTypes(t *testing.T) {
 func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 	template := newTemplate(4, platenv1alpha1.Parameter{Name: "price", Default: raw(`"1"`)}, platenv1alpha1.Parameter{Name: "given", Default: raw(`"1"`)})
 	template.Spec.Pages[0].HTML = `<h1 id="title" data-param="headline">x</h1>`
-	given := raw(`{"given": "x", "headline": "x", "title.color": "red", "headlin3": "x", "page1@headline": "x"}`)
+	given := raw(`{"given": "x", "headline": "x", "headlin": "x", "title.color": "red", "titel.color": "red", "page1@headline": "x", "page1@headlin": "x", "page3@headline": "x", "footer": "x"}`)
+	from := func(key string) *platenv1alpha1.HTMLSource {
+		return &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: key}}
+	}
+	maps := configMaps{"pages/plain": `<p>x</p>`, "pages/footer": `<p data-param="footer">x</p>`, "pages/script": `<script>draw(platen.modifications)</script>`}
 	for name, c := range map[string]struct {
 		pages []int32
-		html  string
+		third *platenv1alpha1.HTMLSource
 		want  []string
 	}{
-		"all pages":        {want: []string{"price"}},
-		"some":             {pages: []int32{2, 4}, want: []string{"headline", "price", "title.color"}},
-		"that one":         {pages: []int32{1}, want: []string{"price"}},
-		"one has a script": {pages: []int32{2}, html: `<script>draw(platen.modifications)</script>`, want: []string{"given", "headlin3", "headline", "price", "title.color"}},
+		"all pages":                {third: from("plain"), want: []string{"price"}},
+		"some":                     {pages: []int32{2, 4}, third: from("plain"), want: []string{"headline", "page1@headline", "price", "title.color"}},
+		"that one":                 {pages: []int32{1}, third: from("plain"), want: []string{"price"}},
+		"a page from a ConfigMap":  {pages: []int32{1}, third: from("footer"), want: []string{"footer", "price"}},
+		"a page that is not there": {pages: []int32{1, 2}, third: from("gone"), want: []string{"footer", "given", "headlin", "page3@headline", "price", "titel.color"}},
+		"one has a script":         {pages: []int32{1}, third: from("script"), want: []string{"footer", "given", "headlin", "page3@headline", "price", "titel.color"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			template.Spec.Pages[2].HTML = c.html
-			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
-				s.Modifications, s.Output.Pages = given, c.pages
-				s.ModificationsFrom = nil
-			})
-			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{}.read})
+			template.Spec.Pages[2].HTML, template.Spec.Pages[2].HTMLFrom = "", c.third
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications, s.Output.Pages = given, c.pages })
+			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: maps.read})
 			if diff := cmp.Diff(c.want, task.MayBeUnused); err != nil || diff != "" || task.TemplatePages != 4 {
 				t.Errorf("%v, %d pages, keys (-want +got):\n%s", err, task.TemplatePages, diff)
 			}

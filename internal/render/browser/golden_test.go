@@ -125,6 +125,7 @@ func TestGolden(t *testing.T) {
 			page := task("png", g.html)
 			page.Pages[0].Width, page.Pages[0].Height = 300, 150
 			page.Modifications, page.Transparent, page.TemplatePages = g.modifications, g.transparent, 2
+			page.MayBeUnused = []string{"page2@title.color"} // page 2 has the title, and is not rendered
 			outputs, warnings := run(t, b, page)
 			if len(warnings) != 0 {
 				t.Errorf("warnings %v", warnings)

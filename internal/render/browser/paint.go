@@ -201,7 +201,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
 	switch id, _, style := strings.Cut(name, "."); {
 	case !rendered && exists(only, total):
-		return "", ""
+		return " is not used by page " + only, fmt.Sprintf("page %s has nothing with the name %.100s", only, name)
 	case !rendered && total == 1:
 		return ": the template has 1 page", "a key for its only page begins with page1@"
 	case !rendered:

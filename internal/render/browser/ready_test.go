@@ -184,15 +184,16 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 			"Modification page02@title.color: the template has 2 pages", "Modification page0@headline: the template has 2 pages",
 			"Modification page99999@x: the template has 2 pages", "Modification page9@headline: the template has 2 pages",
 		}},
-		"a page that is not rendered": {only: 2, given: map[string]any{"page1@headline": "x", "page3@headline": "x"}, want: []string{"Modification page3@headline: the template has 2 pages"}},
+		"a page that is not rendered": {only: 2, given: map[string]any{"page1@headline": "x", "page1@headlin": "x", "page3@headline": "x"}, want: []string{"Modification page1@headlin is not used by page 1", "Modification page3@headline: the template has 2 pages"}},
 		"elements of one page":        {given: map[string]any{"title.color": "red", "title.width": 20.0, "link.href": "https://example.com", "gone.color": "red", "order.total": 7.0}},
 		"an element of no page":       {given: map[string]any{"titel.color": "red"}, want: []string{"Modification titel.color names no element"}},
 		"an element of another page":  {given: map[string]any{"page2@title.color": "red"}, want: []string{"Modification page2@title.color names no element"}},
+		"names without a meaning":     {given: map[string]any{".color": "red", "canvasBackgroundColour": "red"}, want: []string{"Modification .color is not used by the page", "Modification canvasBackgroundColour is not used by the page"}},
 		"what need not be used":       {only: 2, given: map[string]any{"optional": "x", "optional.color": "red", "headlin": "x"}, want: []string{"Modification headlin is not used by the page"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			picture := task("png", pages...)
-			picture.TemplatePages, picture.Modifications, picture.MayBeUnused = 2, c.given, []string{"optional", "optional.color"}
+			picture.TemplatePages, picture.Modifications, picture.MayBeUnused = 2, c.given, []string{"optional", "optional.color", "page1@headline"}
 			if c.only > 0 {
 				picture.Pages = picture.Pages[c.only-1 : c.only]
 			}
@@ -201,6 +202,26 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What an attribute of Platen does not take, and a name that is nearly one of them, does nothing: a warning says so.
+func TestMistypedAttributes(t *testing.T) {
+	picture := task("png", `<style>[data-ift] { color: red }</style><script>x = (el) => el.dataset.parms</script><h1 data-parm="headline" data-ift="x" data-parms="x" data-id="1" data-name="x">x</h1>
+		<p data-fit="shrnk">x</p><p data-fit="shrnk">x</p><p data-fit="shrink" data-platen-ready="true">x</p><p data-platen-ready="no">x</p><p data-if="price > 5">x</p>
+		<p data-param=" headline">x</p><p data-each="">x</p><p data-if="!paid">x</p><p data-param="first name">x</p><p data-param="a=b">x</p><template><p data-fit="x">x</p></template>`)
+	picture.Modifications = map[string]any{"first name": "Ada", "a=b": "c", "paid": true, "price": 7.0}
+	picture.MayBeUnused = []string{"price"}
+	_, warnings := run(t, start(t), picture)
+	want := []string{
+		"data-parm is no attribute of Platen", `data-fit="shrnk" does nothing`, `data-platen-ready="no" does nothing`, `data-if="price > 5" names no value`,
+		`data-param=" headline" names no value`, `data-each="" names no value`,
+	}
+	if diff := cmp.Diff(want, titlesOf(warnings)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if warnings[0].Details != "did you mean data-param?" || warnings[1].Details != "it must be shrink or truncate" {
+		t.Errorf("details %q, %q", warnings[0].Details, warnings[1].Details)
 	}
 }
 

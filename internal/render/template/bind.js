@@ -243,11 +243,53 @@
     }
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
     for (const key of Object.keys(modifications)) {
-      if (!known.has(key) && !key.includes('.') && !key.startsWith('canvasBackground')) {
-        unused.push(key);
-      }
+      if (!known.has(key) && key.indexOf('.') <= 0 && key !== 'canvasBackgroundColor' && key !== 'canvasBackgroundImage') unused.push(key);
     }
   };
+
+  // Platen's attributes, with the values that one takes if not any.
+  const attributes = new Map([
+    ['data-param'], ['data-param-href'], ['data-if'], ['data-each'], ['data-fit', ['shrink', 'truncate']], ['data-platen-ready', ['false', 'true']],
+  ]);
+  // distance returns how many letters must be added, removed or replaced to make b of a.
+  const distance = (a, b) => {
+    let row = [...Array(b.length + 1).keys()];
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      row = next;
+    }
+    return row[b.length];
+  };
+  // noteMistakes warns of attributes that are nearly Platen's, and of values that they do not take: without a warning, nobody would see why
+  // nothing happens. An attribute that the page's code names is the author's own, and so is data-id. Package lint finds the same in the text.
+  const noteMistakes = () => {
+    const near = (name) => [...attributes.keys()].find((ours) => Math.abs(name.length - ours.length) <= 2 && distance(name, ours) <= Math.min(2, ours.length - 6));
+    let code;
+    const names = (name) => {
+      code ??= [...document.querySelectorAll('script, style')].map(({ textContent }) => textContent).join('\n');
+      const property = name.replace(/^data-?/, '').replaceAll('-', '');
+      return new RegExp(`(^|[^\\w-])(${name}|dataset\\.${property})($|[^\\w-])`, 'i').test(code);
+    };
+    const found = document.evaluate('//@*[starts-with(name(), "data")]', document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+    const seen = new Set();
+    for (let i = 0; i < found.snapshotLength; i++) {
+      const { name, value } = found.snapshotItem(i);
+      const pair = attributes.has(name) ? `${name}=${show(value)}` : name;
+      if (name === 'data-id' || seen.has(pair)) continue;
+      seen.add(pair);
+      if (!attributes.has(name)) {
+        const meant = /^[a-z_-]+$/.test(name) && near(name);
+        if (meant && !names(name)) warn(`${name} is no attribute of Platen`, `did you mean ${meant}?`);
+        continue;
+      }
+      const takes = attributes.get(name);
+      if (takes && !takes.includes(value)) warn(`${pair} does nothing`, `it must be ${takes.join(' or ')}`);
+      if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it and without operators');
+    }
+  };
+  // isPath reports whether a value of data-param and the like may name a value.
+  const isPath = (value) => Object.hasOwn(modifications, value) || /^!?[^\s!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$/.test(value);
 
   // fit makes text that is too large for its element smaller, or ends it with an ellipsis.
   const minimumFont = 6;
@@ -283,6 +325,7 @@
   // A capturing listener of the window runs before every listener of the page.
   addEventListener('DOMContentLoaded', () => {
     noteUnused();
+    noteMistakes();
     bind(document, []);
     special();
   }, { capture: true, once: true });

@@ -1,0 +1,65 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bindings
+
+import (
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// Names are what modifications can name in a page.
+type Names struct {
+	// values are the first parts of the paths that attributes bind, paths the whole paths, and elements what styles and links can name: ids, and
+	// the paths of data-param.
+	values, paths, elements map[string]bool
+	// anyValue tells that a script may use any value, and anyElement that a script may make elements.
+	anyValue, anyElement bool
+}
+
+// NamesOf returns the names in a page, as the renderer's own script finds them.
+func NamesOf(source string) Names {
+	n := Names{values: map[string]bool{}, paths: map[string]bool{}, elements: map[string]bool{}}
+	root, err := html.Parse(strings.NewReader(source))
+	if err != nil {
+		return n // only reading fails, and a string can be read
+	}
+	n.anyValue = Read(source).Scripted
+	n.add(root)
+	return n
+}
+
+func (n *Names) add(node *html.Node) {
+	switch {
+	case node.DataAtom == atom.Template:
+		return // its content is no part of the page
+	case node.DataAtom == atom.Script:
+		n.anyElement = true
+	case node.Type == html.ElementNode:
+		for _, name := range []string{"data-param", "data-param-href", "data-if", "data-each"} {
+			if path := strings.TrimPrefix(Attribute(node, name), "!"); path != "" {
+				first, _, _ := strings.Cut(path, ".")
+				n.values[first], n.paths[path] = true, true
+			}
+		}
+		n.elements[Attribute(node, "id")], n.elements[Attribute(node, "data-param")] = true, true
+	}
+	for child := range node.ChildNodes() {
+		n.add(child)
+	}
+}
+
+// MayUse tells whether the page may use a modification. key has no page's number.
+func (n Names) MayUse(key string) bool {
+	id, _, style := strings.Cut(key, ".")
+	switch {
+	case key == "canvasBackgroundColor", key == "canvasBackgroundImage", n.paths[key]:
+		return true
+	case style && id != "":
+		return n.anyElement || n.elements[id]
+	default:
+		return n.anyValue || n.values[key]
+	}
+}
