@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command dist writes the files of a release, except the images: install.yaml, a bill of materials of each image, the plugin's archives
-// with their checksums, and the plugin's manifest for krew. It reads the manifests of config/default from its standard input; `make dist` runs it.
+// and its manifest for krew, and the checksums of all files in the folder, signed if there is a key. It reads the manifests of config/default from its standard input; `make dist` runs it.
 package main
 
 import (
@@ -30,6 +30,7 @@ type options struct {
 	images    []string  // archives of the images that install.yaml names
 	digests   bool      // name images by their digests too
 	built     time.Time // of the bills of materials
+	key       string    // file of the private key that signs the checksums; empty does not
 }
 
 func main() {
@@ -58,6 +59,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		o.built, err = time.Parse(time.RFC3339, text)
 		return err
 	})
+	flags.StringVar(&o.key, "key", "", "file of a private key of ECDSA, in PEM, that signs the checksums of all files in the folder")
 	platforms := flags.String("platforms", allPlatforms, "platforms of the plugin; if some are left out, there is no manifest for krew")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -97,26 +99,45 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	sums := strings.Builder{}
-	for _, a := range archives {
-		fmt.Fprintf(&sums, "%s  %s\n", a.sha256, a.name)
-	}
-	if err := o.write("checksums.txt", []byte(sums.String())); err != nil {
-		return err
+	if *platforms == allPlatforms {
+		template, err := os.ReadFile(filepath.Join("hack", "krew", "platen.yaml"))
+		if err != nil {
+			return err
+		}
+		krew, err := fillKrew(string(template), o.version, archives)
+		if err != nil {
+			return fmt.Errorf("hack/krew/platen.yaml: %w", err)
+		}
+		if err := o.write("platen.yaml", []byte(krew)); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(out, "==> %s holds install.yaml, a bill of materials of each image (*.spdx.json), and the plugin for %s\n", o.dir, *platforms)
-	if *platforms != allPlatforms {
-		return nil
-	}
-	template, err := os.ReadFile(filepath.Join("hack", "krew", "platen.yaml"))
+	return o.vouch(out)
+}
+
+// vouch writes the checksums of all files of the release, and their signature if there is a key.
+func (o options) vouch(out io.Writer) error {
+	sums, err := checksums(o.dir)
 	if err != nil {
 		return err
 	}
-	krew, err := fillKrew(string(template), o.version, archives)
-	if err != nil {
-		return fmt.Errorf("hack/krew/platen.yaml: %w", err)
+	if err := o.write(checksumsName, sums); err != nil {
+		return err
 	}
-	return o.write("platen.yaml", []byte(krew))
+	if o.key == "" {
+		fmt.Fprintf(out, "==> %s is not signed: set SIGNING_KEY to the file of a key\n", checksumsName)
+		return nil
+	}
+	key, err := os.ReadFile(o.key)
+	if err != nil {
+		return fmt.Errorf("-key: %w", err)
+	}
+	signature, err := sign(sums, key)
+	if err != nil {
+		return fmt.Errorf("-key %s: %w", o.key, err)
+	}
+	return o.write(signatureName, signature)
 }
 
 // declared returns the SPDX expressions of the licenses of all modules in the images, by PATH@VERSION as in a bill of materials.
