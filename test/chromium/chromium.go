@@ -299,6 +299,12 @@ func (b *Browser) Screenshots(name string) {
 	b.display(1280, 900, false, "light")
 }
 
+// Phone shows the page on a phone of 390 by 844 pixels.
+func (b *Browser) Phone() {
+	b.tb.Helper()
+	b.display(390, 844, true, "light")
+}
+
 // accessible fails the test if axe (https://github.com/dequelabs/axe-core) finds a violation on the page.
 func (b *Browser) accessible(what string) {
 	b.tb.Helper()

@@ -87,6 +87,41 @@ func (b browser) enter(selector, value string) {
 	})()`, selector, text))
 }
 
+// On a phone, the preview stays in sight above the field that a person types into, and hides no field that has the focus.
+func TestPreviewOnAPhone(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	parameters := make([]platenv1alpha1.Parameter, 0, 12)
+	for n := range 12 {
+		parameters = append(parameters, platenv1alpha1.Parameter{Name: fmt.Sprintf("line%d", n)})
+	}
+	w.template(t, "poster", parameters...)
+	b.signIn(w)
+	b.Phone()
+	b.open("/ui/templates/poster")
+	finishPreview(t, w.preview(t, 1), 1)
+	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	for _, field := range []string{"line0", "line11", "line5"} {
+		selector := fmt.Sprintf(`[name="p.%s"]`, field)
+		b.Holds(fmt.Sprintf(`(() => {
+			const field = document.querySelector(%q);
+			field.scrollIntoView({block: "nearest"});
+			field.focus();
+			return document.activeElement === field;
+		})()`, selector))
+		b.Holds(fmt.Sprintf(`(() => {
+			const picture = document.querySelector("#live img").getBoundingClientRect();
+			const field = document.querySelector(%q).getBoundingClientRect();
+			const seen = picture.top >= 0 && picture.height > 100 && picture.bottom <= field.top && field.bottom <= innerHeight + 1;
+			return seen || JSON.stringify([picture, field, innerHeight]);
+		})()`, selector))
+	}
+	b.Screenshots("template-phone")
+	b.Phone()
+	// The code is read, not watched: it takes its place in the page.
+	b.Click("#show-code")
+	b.Holds(`getComputedStyle(document.querySelector(".views")).position === "static"`)
+}
+
 // The preview follows what a person types, with one job whose last state wins, and without a moment in which there is no picture.
 func TestLivePreview(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
