@@ -6,6 +6,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -154,6 +155,26 @@ func TestKrewManifest(t *testing.T) {
 			t.Errorf("platform %s: %+v, %v", name, p, err)
 		}
 		seen[name] = true
+	}
+}
+
+func TestAmong(t *testing.T) {
+	many := make([]string, 0, 25)
+	for n := range 25 {
+		many = append(many, fmt.Sprintf("t%02d", n))
+	}
+	for _, c := range []struct {
+		name  string
+		names []string
+		want  string
+	}{
+		{"bannr", []string{"banner", "card"}, "did you mean 'banner'? there are: banner, card"},
+		{"poster", []string{"banner", "card"}, "there are: banner, card"},
+		{"poster", many, "there are: " + strings.Join(many[:20], ", ") + " and 5 more"},
+	} {
+		if got := among(c.name, c.names); got != c.want {
+			t.Errorf("%s: %q", c.name, got)
+		}
 	}
 }
 

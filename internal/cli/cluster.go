@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/nearest"
 )
 
 const (
@@ -161,6 +163,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w; list those that there are with kubectl config get-contexts", err)
 	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):
 		return fmt.Errorf("this cluster does not know %s: install Platen (%s), or choose another cluster with --context", platenv1alpha1.GroupVersion, installCommand)
+	case missingNamespace(err) != "":
+		return fmt.Errorf("namespace %[1]s does not exist: create it (kubectl create namespace %[1]s), or choose another with -n", missingNamespace(err))
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster does not accept your login: %w", err)
 	case apierrors.IsForbidden(err):
@@ -174,16 +178,56 @@ func explain(err error) error {
 	}
 }
 
-// notFound explains err. If the object does not exist, the error lists the names that do.
+// missingNamespace returns the namespace whose absence an error is about; empty if it is about something else.
+func missingNamespace(err error) string {
+	answer := apierrors.APIStatus(nil)
+	if apierrors.IsNotFound(err) && errors.As(err, &answer) {
+		if details := answer.Status().Details; details != nil && details.Kind == "namespaces" {
+			return details.Name
+		}
+	}
+	return ""
+}
+
+// maxNames bounds the names in an error.
+const maxNames = 20
+
+// notFound explains err. If the object does not exist, the error names the one that was meant, and those that there are.
 func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
 	if !apierrors.IsNotFound(err) {
 		return explain(err)
 	}
 	text := fmt.Sprintf("%s '%s' does not exist in namespace %s", kind, name, c.namespace)
-	if names := c.names(ctx, list, false); len(names) > 0 {
-		return fmt.Errorf("%s; there are: %s", text, strings.Join(names[:min(len(names), 20)], ", "))
+	names := c.names(ctx, list, false)
+	if len(names) == 0 {
+		if err := c.noNamespace(ctx); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s, which has none; choose another with -n", text)
 	}
-	return fmt.Errorf("%s, which has none; choose another with -n", text)
+	return fmt.Errorf("%s; %s", text, among(name, names))
+}
+
+// among names what a name that does not exist may mean, and what there is.
+func among(name string, names []string) string {
+	there := "there are: " + strings.Join(names[:min(len(names), maxNames)], ", ")
+	if len(names) > maxNames {
+		there += fmt.Sprintf(" and %d more", len(names)-maxNames)
+	}
+	if near := nearest.Name(name, names); near != "" {
+		return fmt.Sprintf("did you mean '%s'? %s", near, there)
+	}
+	return there
+}
+
+// noNamespace returns an error if the namespace does not exist; nil if it does, or if nobody may know.
+func (c *cluster) noNamespace(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := c.Get(ctx, client.ObjectKey{Name: c.namespace}, &corev1.Namespace{}); apierrors.IsNotFound(err) {
+		return explain(err)
+	}
+	return nil
 }
 
 // names returns the names of the objects of the namespace, or of all namespaces; none if they cannot be read.

@@ -122,6 +122,11 @@ func (l *lintCommand) read(ctx context.Context, names []string) (templates []pla
 			return nil, found, err
 		}
 		templates, where = list.Items, "namespace "+c.namespace
+		if len(templates) == 0 {
+			if err := c.noNamespace(ctx); err != nil {
+				return nil, found, err
+			}
+		}
 		if found.maps, err = c.pageSources(ctx, templates, names); err != nil {
 			return nil, found, err
 		}
@@ -129,9 +134,13 @@ func (l *lintCommand) read(ctx context.Context, names []string) (templates []pla
 	if len(templates) == 0 {
 		return nil, found, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
 	}
+	there := make([]string, 0, len(templates))
+	for i := range templates {
+		there = append(there, templates[i].Name)
+	}
 	for _, name := range names {
-		if !slices.ContainsFunc(templates, func(t platenv1alpha1.RenderTemplate) bool { return t.Name == name }) {
-			return nil, found, fmt.Errorf("%s holds no RenderTemplate '%s'", where, name)
+		if !slices.Contains(there, name) {
+			return nil, found, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", where, name, among(name, there))
 		}
 	}
 	return templates, found, nil

@@ -92,6 +92,8 @@ func (l listing[T]) printAll(ctx context.Context, o *options, c *cluster, output
 		where := "namespace " + c.namespace
 		if all {
 			where = "any namespace"
+		} else if err := c.noNamespace(ctx); err != nil {
+			return err
 		}
 		fmt.Fprintf(o.ErrOut, "There are no %s in %s.\n", l.plural, where)
 		return nil

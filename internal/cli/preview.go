@@ -221,7 +221,7 @@ func choose(templates []platenv1alpha1.RenderTemplate, name, source string) (*pl
 	case name == "":
 		return nil, usage("%s holds several templates, name one: %s", source, strings.Join(names, ", "))
 	default:
-		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; there are: %s", source, name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", source, name, among(name, names))
 	}
 }
 

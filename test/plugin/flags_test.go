@@ -64,3 +64,18 @@ func TestKubectlsFlags(t *testing.T) {
 		})
 	}
 }
+
+// Where nothing is, a namespace that does not exist is the likely cause.
+func TestNoNamespace(t *testing.T) {
+	for name, args := range map[string][]string{
+		"a template": {"render", "banner"}, "a list": {"status"}, "a file of the namespace": {"lint", "banner"}, "a job": {"fetch", "summer"}, "the card": {"try", "--platen-namespace", installed(t)},
+		"an account": {"connections"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := platen(t, append(args, "-n", "no-such-namespace")...)
+			if r.code != 1 || !strings.Contains(r.errOut, "namespace no-such-namespace does not exist: create it (kubectl create namespace no-such-namespace), or choose another with -n") {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+		})
+	}
+}

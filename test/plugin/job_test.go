@@ -244,7 +244,7 @@ func TestFetch(t *testing.T) {
 		"not yet":              {args: []string{"new"}, code: 1, text: "is not rendered yet (Pending: Platen has not looked at it yet): wait for it with --wait"},
 		"never":                {args: []string{"new", "--wait", "--timeout", "300ms"}, code: 5, text: "has not finished within 300ms and goes on"},
 		"without a template":   {args: []string{"lost", "--wait", "--timeout", "300ms"}, code: 5, text: "TemplateNotFound: RenderTemplate 'bannr' does not exist"},
-		"no such job":          {args: []string{"wel"}, code: 1, text: "RenderJob 'wel' does not exist in namespace " + namespace + "; there are: "},
+		"no such job":          {args: []string{"wel"}, code: 1, text: "RenderJob 'wel' does not exist in namespace " + namespace + "; did you mean 'well'? there are: "},
 		"no job":               {code: 2, text: "name the job"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -365,7 +365,7 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		"no template":      {code: 2, text: "name the template"},
 		"two templates":    {args: []string{"a", "b"}, code: 2, text: `unexpected "b"`},
-		"a wrong template": {args: []string{"bannr"}, code: 1, text: "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; there are: banner"},
+		"a wrong template": {args: []string{"bannr"}, code: 1, text: "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; did you mean 'banner'? there are: banner"},
 		"a wrong number":   {args: []string{"banner", "--set", "price=cheap"}, code: 2, text: "--set price: \"cheap\" must be a number, such as 12.5 (the parameter of template 'banner' is of type number)"},
 		"a wrong boolean":  {args: []string{"banner", "--set", "dark=yes"}, code: 2, text: "must be true or false"},
 		"a wrong list":     {args: []string{"banner", "--set", "points=[a"}, code: 2, text: "must be a list: JSON"},
