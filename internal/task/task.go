@@ -310,7 +310,7 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 		if err != nil {
 			return nil, err
 		}
-		object, err := yaml.YAMLToJSON([]byte(text))
+		object, err := yaml.YAMLToJSON([]byte(quoteNumbers(text)))
 		if err == nil {
 			err = merge(merged, object)
 		}

@@ -304,12 +304,13 @@ func TestBuildKeepsEveryDigit(t *testing.T) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}
 		s.Modifications = raw(`{"order": 9007199254740993, "lines": [{"parcel": 8123456789012345678}], "price": 12.5}`)
 	})
-	task, err := Build(t.Context(), job, newTemplate(1), DefaultLimits, Sources{Value: configMaps{"m/yaml": "tracking: 9007199254740995"}.read})
+	task, err := Build(t.Context(), job, newTemplate(1), DefaultLimits, Sources{Value: configMaps{"m/yaml": "tracking: 9007199254740995\nrows: [{price: 1.10, count: 2}, 12345678901234567890]"}.read})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{
 		"order": "9007199254740993", "lines": []any{map[string]any{"parcel": "8123456789012345678"}}, "price": 12.5, "tracking": "9007199254740995",
+		"rows": []any{map[string]any{"price": "1.10", "count": 2.0}, "12345678901234567890"},
 	}
 	if diff := cmp.Diff(want, task.Modifications); diff != "" {
 		t.Errorf("modifications (-want +got):\n%s", diff)
