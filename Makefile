@@ -107,11 +107,18 @@ test-e2e: setup-tests $(GOTESTSUM) sdk deploy ## Run the end-to-end tests on the
 
 MINORS := $(notdir $(wildcard hack/devcluster/minors/*))
 .PHONY: test-minors
-test-minors: setup-tests ## Run the tests that need only an API server against those of the two minors of Kubernetes before.
+test-minors: setup-tests sdk ## Run the tests that need only an API server against those of the two minors of Kubernetes before.
 	@for minor in $(MINORS); do \
 		assets="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd --minor $$minor)"; \
 		echo "==> testing with $$("$$assets"/kube-apiserver --version)"; \
 		KUBEBUILDER_ASSETS="$$assets" go test ./test/apivalidation ./test/manifests ./test/shim ./controllers/...; \
+	done
+
+FUZZ_TIME ?= 1m
+.PHONY: fuzz
+fuzz: ## Send random input to what reads the input of others, each target for FUZZ_TIME=1m.
+	@git grep '^func Fuzz' -- '*_test.go' | sed -E 's#^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]*).*#\1 \2#' | while read -r folder name; do \
+		echo "==> $$folder $$name"; go test "./$$folder" -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ_TIME) </dev/null; \
 	done
 
 .PHONY: test-bare
