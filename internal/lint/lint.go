@@ -185,6 +185,9 @@ func (l *linter) checkAttributes(n *html.Node, where, code string) {
 			continue
 		}
 		near := slices.DeleteFunc(slices.Sorted(maps.Keys(attributes)), func(name string) bool {
+			if len(a.Key) > len(name)+2 {
+				return true // it may be very long
+			}
 			d := nearest.Distance(a.Key, name)
 			return d > 2 || d >= len(name)-len("data-")
 		})

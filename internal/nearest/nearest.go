@@ -15,6 +15,9 @@ import (
 func Name(name string, names []string) string {
 	distances := map[string]int{}
 	for _, other := range names {
+		if max(len(name), len(other))-min(len(name), len(other)) > 2 {
+			continue // names may be long
+		}
 		if d := Distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {
 			distances[other] = d
 		}

@@ -38,6 +38,8 @@ type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused lists the keys of modifications that the page does not use.
 	Unused []string `json:"unused"`
+	// Names are those that a key in Unused could have meant: of values and of elements.
+	Names []string `json:"names"`
 	// Moving is true for a page with pictures that move.
 	Moving bool `json:"moving"`
 	// varies is true if the page may look different another time. The page does not report it.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/encode"
 	"github.com/platen-dev/platen/internal/render/template"
@@ -188,7 +189,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		return "", ""
 	}
 	only, name := template.SplitKey(key)
-	rendered := false
+	rendered, names := false, []string(nil)
 	for i, p := range task.Pages {
 		if only != "" && only != strconv.Itoa(p.Number) {
 			continue
@@ -197,9 +198,17 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		if !slices.Contains(reports[i].Unused, name) {
 			return "", ""
 		}
+		names = append(names, reports[i].Names...)
 	}
 	total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
-	switch id, _, style := strings.Cut(name, "."); {
+	id, rest, style := strings.Cut(name, ".")
+	hint := ""
+	if near := nearest.Name(id, names); near != "" && style {
+		hint = fmt.Sprintf("; did you mean %s.%.100s?", near, rest)
+	} else if near != "" {
+		hint = fmt.Sprintf("; did you mean %s?", near)
+	}
+	switch {
 	case !rendered && exists(only, total):
 		return " is not used by page " + only, fmt.Sprintf("page %s has nothing with the name %.100s", only, name)
 	case !rendered && total == 1:
@@ -207,9 +216,9 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	case !rendered:
 		return fmt.Sprintf(": the template has %d pages", total), fmt.Sprintf("a key for one of them begins with page1@ … page%d@", total)
 	case style && id != "":
-		return " names no element", fmt.Sprintf("the page has no element with the id %.100s", id)
+		return " names no element", fmt.Sprintf("the page has no element with the id %.100s%s", id, hint)
 	default:
-		return " is not used by the page", "no element names it in data-param, data-if, data-each or data-param-href"
+		return " is not used by the page", "no element names it in data-param, data-if, data-each or data-param-href" + hint
 	}
 }
 

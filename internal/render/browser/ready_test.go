@@ -205,6 +205,21 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 	}
 }
 
+func TestWhatAKeyMayHaveMeant(t *testing.T) {
+	picture := task("png", `<h1 id="title" data-param="headline">x</h1><p data-if="!sold">x</p>`)
+	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "headlien.color": "red", "solt": true, "poster": "x", strings.Repeat("x", 100000): "x"}
+	_, warnings := run(t, start(t), picture)
+	details := make([]string, 0, len(warnings))
+	for _, w := range warnings {
+		_, hint, _ := strings.Cut(w.Details, "; ")
+		details = append(details, hint)
+	}
+	want := []string{"did you mean headline.color?", "did you mean headline?", "", "did you mean sold?", "did you mean title.color?", ""}
+	if diff := cmp.Diff(want, details); diff != "" {
+		t.Errorf("hints (-want +got):\n%s\n%v", diff, warnings)
+	}
+}
+
 // What an attribute of Platen does not take, and a name that is nearly one of them, does nothing: a warning says so.
 func TestMistypedAttributes(t *testing.T) {
 	picture := task("png", `<style>[data-ift] { color: red }</style><script>x = (el) => el.dataset.parms</script><h1 data-parm="headline" data-ift="x" data-parms="x" data-id="1" data-name="x">x</h1>

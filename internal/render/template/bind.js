@@ -227,6 +227,10 @@
     styles.finish();
   };
 
+  // names are those that a key could have meant, at most 200.
+  const names = new Set();
+  share('names', names);
+
   // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads
   // platen.modifications itself may use any key.
   const noteUnused = () => {
@@ -241,6 +245,7 @@
     for (const key of Object.keys(modifications)) {
       if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.')))) there.add(key);
     }
+    for (const name of [...known, ...[...document.querySelectorAll('[id]')].map(({ id }) => id)]) if (names.size < 200 && name !== '' && name.length <= 60) names.add(name);
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
     for (const key of Object.keys(modifications)) {
       if (!known.has(key) && key.indexOf('.') <= 0 && key !== 'canvasBackgroundColor' && key !== 'canvasBackgroundImage') unused.push(key);

@@ -187,5 +187,6 @@
   text(warn, { print, still: !film }, written);
   if (document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
-  return JSON.stringify({ moving: again.length > 0, warnings: own('warnings') ?? [], unused: own('unused') ?? [] });
+  const unused = own('unused') ?? [];
+  return JSON.stringify({ moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
 })
