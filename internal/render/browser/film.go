@@ -30,6 +30,9 @@ const (
 	frameQuality = 92
 	// maxStill bounds the frames without a picture. A font that arrives just when a page begins to stand still could go unseen without it.
 	maxStill = 30
+	// margin is how much later than the film's time the browser draws, in milliseconds: it begins a moving picture with a frame that may be a
+	// little later than asked for.
+	margin = 0.5
 	// maxQueuedFrames bounds the frames that wait for the encoder, and so their memory.
 	maxQueuedFrames = 8
 )
@@ -226,7 +229,7 @@ func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err 
 func (f *filming) seek(ctx context.Context, t *tab, frame int) error {
 	now := float64(frame) * 1000 / float64(f.task.Video.FPS)
 	if t.epoch > 0 {
-		t.clock = t.epoch + now
+		t.clock = t.epoch + now + margin
 	}
 	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g); window[Symbol.for('platen.film')].rest()", now))
 	return err

@@ -63,6 +63,8 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 	}
 	if task.Filmed() {
 		script = template.Film() + script
+	} else {
+		script = template.Still() + script
 	}
 	undrawn := 0
 	if task.Format == "pdf" {

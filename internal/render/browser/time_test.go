@@ -187,6 +187,32 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 			bars + `<div class=bar id=b style="width:0"></div><script>let n=0; const step=()=>{ b.style.width=20*n+++'px'; requestIdleCallback(step) }; requestIdleCallback(step)</script>`,
 			-1, [3]int{0, 100, 180},
 		},
+		"a transition, later": {
+			bars + `<style>.on{width:200px!important}</style><div class=bar id=b style="width:0;transition:width .5s linear"></div><script>
+			requestAnimationFrame(() => requestAnimationFrame(() => b.classList.add('on')))</script>`, 200, [3]int{0, 160, 200},
+		},
+		"a frame of another origin": {
+			`<!doctype html><body style="margin:0"><iframe sandbox=allow-scripts style="border:0;width:200px;height:100px" srcdoc='` + bars +
+				`<div class=bar style="animation:fill 1s linear both">'></iframe>`, 200, [3]int{0, 100, 180},
+		},
+		"a script in a frame of another origin": {
+			`<!doctype html><body style="margin:0"><iframe sandbox=allow-scripts style="border:0;width:200px;height:100px" srcdoc='` + bars +
+				`<div class=bar id=b style="width:0"></div><script>const step = (t) => { b.style.width = t / 5 + "px"; requestAnimationFrame(step) }; requestAnimationFrame(step)</script>'></iframe>`,
+			-1, [3]int{0, 100, 180},
+		},
+		"SVG in an object": {
+			`<!doctype html><body style="margin:0"><object style="display:block" width=200 height=20 type="image/svg+xml" data='data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="200" height="20">` +
+				`<rect width="0" height="20" fill="%230088ff"><animate attributeName="width" from="0" to="200" dur="1s" fill="freeze"/></rect></svg>'></object>`, 200, [3]int{0, 100, 180},
+		},
+		"a page that waits for the time to pass": {
+			bars + `<div class=bar id=b style="width:0"></div><script>const t = performance.now(); while (performance.now() - t < 5); b.style.width = '200px'</script>`,
+			200, [3]int{200, 200, 200},
+		},
+		"a frame that the page adds": {
+			`<!doctype html><body style="margin:0"><template id=t>` + bars + `<div class=bar style="animation:fill 1s linear both"></template><script>
+			setTimeout(() => { document.body.innerHTML += '<iframe style="border:0;width:200px;height:100px"></iframe>'; document.querySelector('iframe').srcdoc = t.innerHTML }, 300)</script>`,
+			-1, [3]int{0, 20, 100},
+		},
 		"a frame's timers": {
 			`<!doctype html><body style="margin:0"><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars +
 				`<div class=bar id=b style="width:0"></div><script>let n = 0; setInterval(() => { if (n < 9) b.style.width = 20 * ++n + "px" }, 100)</script>'></iframe>`,
@@ -298,6 +324,84 @@ func TestPicturesThatMoveFollowTheFilm(t *testing.T) {
 	}
 }
 
+// video returns the data: URL of a video that is red, green and blue for 200 ms each.
+func video(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "video.webm")
+	colour := func(name string) string { return "color=c=" + name + ":s=20x10:d=0.2:r=10,format=yuv420p" }
+	output(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", colour("red")+"[a];"+colour("lime")+"[b];"+colour("blue")+"[c];[a][b][c]concat=n=3", "-c:v", "libvpx-vp9", path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "data:video/webm;base64," + base64.StdEncoding.EncodeToString(data)
+}
+
+// A video that plays follows the film, and stands at its first picture in a still.
+func TestVideosFollowTheFilm(t *testing.T) {
+	b := start(t)
+	red, green, blue := color.RGBA{255, 0, 0, 255}, color.RGBA{0, 255, 0, 255}, color.RGBA{0, 0, 255, 255}
+	element := func(attributes, script string) string {
+		return `<!doctype html><body style="margin:0"><video id=v width=200 height=100 muted ` + attributes + ` src="` + video(t) + `"></video><script>` + script + `</script>`
+	}
+	for name, c := range map[string]struct {
+		html string
+		want [4]color.RGBA // in frames 0, 3, 5 and 7
+	}{
+		"plays":               {element("autoplay", ""), [4]color.RGBA{red, green, blue, blue}},
+		"repeats":             {element("autoplay loop", ""), [4]color.RGBA{red, green, blue, red}},
+		"stands":              {element("", ""), [4]color.RGBA{red, red, red, red}},
+		"a script plays it":   {element("", "setTimeout(() => v.play(), 300)"), [4]color.RGBA{red, red, green, blue}},
+		"a script pauses it":  {element("autoplay", "setTimeout(() => v.pause(), 300)"), [4]color.RGBA{red, green, green, green}},
+		"a script hears that": {element("autoplay", "v.onended = () => { v.currentTime = 0; v.play() }"), [4]color.RGBA{red, green, blue, red}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, _ := run(t, b, task("png", c.html))
+			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, red) {
+				t.Errorf("the still is %v", img.At(100, 50))
+			}
+			document := film("mp4", c.html)
+			document.Video = render.VideoOptions{FPS: 10, Seconds: 0.8}
+			outputs, warnings := run(t, b, document)
+			pictures := frames(t, outputs[0].Data)
+			for i, at := range []int{0, 3, 5, 7} {
+				if !near(pictures[at], 100, 50, c.want[i]) {
+					t.Errorf("frame %d is %v, want %v; warnings %v", at, pictures[at].At(100, 50), c.want[i], warnings)
+				}
+			}
+		})
+	}
+}
+
+func TestSVGPicturesThatMoveAreWarnedOf(t *testing.T) {
+	b := start(t)
+	const moves, stands = `<svg xmlns="http://www.w3.org/2000/svg"><rect><animate attributeName="width" to="9"/></rect></svg>`, `<svg xmlns="http://www.w3.org/2000/svg"><rect/></svg>`
+	for html, want := range map[string]int{
+		`<img src='data:image/svg+xml,` + moves + `'>`:                                                                   1,
+		`<img src='data:image/svg+xml;base64,` + base64.StdEncoding.EncodeToString([]byte(moves)) + `'>`:                 1,
+		`<p style='background:url(data:image/svg+xml;base64,` + base64.StdEncoding.EncodeToString([]byte(moves)) + `)'>`: 1,
+		`<img src='data:image/svg+xml,` + stands + `'>`:                                                                  0,
+		moves: 0,
+	} {
+		if _, warnings := run(t, b, task("png", html)); len(warnings) != want || want > 0 && warnings[0].Title != "An SVG picture moves by a clock of its own" {
+			t.Errorf("%s: warnings %v", html, warnings)
+		}
+	}
+}
+
+func TestAFrameWithoutScriptsIsWarnedOf(t *testing.T) {
+	b := start(t)
+	for html, want := range map[string]int{
+		`<iframe sandbox srcdoc="<style>@keyframes x{to{width:0}}</style>">`:               1,
+		`<iframe sandbox srcdoc="<p>x</p>">`:                                               0,
+		`<iframe sandbox=allow-scripts srcdoc="<style>@keyframes x{to{width:0}}</style>">`: 0,
+	} {
+		if _, warnings := run(t, b, task("png", html)); len(warnings) != want || want > 0 && warnings[0].Title != "A frame without scripts moves by a clock of its own" {
+			t.Errorf("%s: warnings %v", html, warnings)
+		}
+	}
+}
+
 func TestAMarqueeIsWarnedOf(t *testing.T) {
 	_, warnings := run(t, start(t), task("png", `<marquee>news</marquee>`))
 	if len(warnings) != 1 || warnings[0].Title != "A marquee moves by a clock of its own" {
@@ -367,6 +471,9 @@ func TestFilmsOfPagesThatAreReadyAfterFrames(t *testing.T) {
 			p.style.opacity = 0.5; p.ontransitionend = () => { document.body.dataset.platenReady = 'true' }</script>`,
 		"view transition": `<body><script>platen.ready = () => document.startViewTransition(() => { document.body.textContent = 'x' }).finished</script>`,
 		"task":            `<body data-platen-ready="false"><script>scheduler.postTask(() => { document.body.dataset.platenReady = 'true' }, { delay: 20 })</script>`,
+		"a frame of another origin": `<body data-platen-ready="false"><iframe sandbox="allow-scripts" srcdoc="<script>
+			requestAnimationFrame(() => setTimeout(() => parent.postMessage('ready', '*'), 20))</script>"></iframe><script>
+			onmessage = ({ data }) => { document.body.dataset.platenReady = String(data === 'ready') }</script>`,
 		"a frame's frame": `<body data-platen-ready="false"><iframe srcdoc="<script>
 			requestAnimationFrame(() => requestAnimationFrame(() => { parent.document.body.dataset.platenReady = 'true' }))</script>"></iframe>`,
 	} {

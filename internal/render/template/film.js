@@ -4,14 +4,19 @@
 // Lets the renderer set an animated page's time, so that two renders of one page give the same frames: Date, performance.now,
 // timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the page loads. Only
 // timeouts without a delay run then, with which pages put off work, and all timers for a page that says it is not ready. It drives frames
-// of the page's own origin too. smil and roots are the functions of smil.js and roots.js.
+// too. smil and roots are the functions of smil.js and roots.js.
 ((smil, roots) => {
   const real = {
     setTimeout: window.setTimeout, clearTimeout: window.clearTimeout, requestAnimationFrame: window.requestAnimationFrame,
   };
   const RealDate = Date;
   const RealChannel = MessageChannel;
+  const { ask, offer } = window[Symbol.for('platen.frames')];
   const maxMessages = 3; // one after the other
+  // A page that asks for the time so often at one moment waits for it to pass.
+  const maxQuestions = 100000;
+  let questions = 0;
+  const tell = () => now + Math.max(0, ++questions - maxQuestions) / 100;
   const epoch = RealDate.UTC(2025, 0, 1);
   const maxCallbacks = 10000;
   // A timer that a timer sets, that one's timer, and so on: from this depth on, each waits at least so many milliseconds
@@ -20,6 +25,7 @@
   const nestedWait = 4;
   let filming = false;
   let now = 0;
+  let born = 0; // the time at which the document began
   let lastID = 1 << 20;
   const timers = new Map(); // id → { callback, delay, repeat, due, native }
   let nesting = 0; // of the timer that runs
@@ -82,14 +88,14 @@
   // Every way to ask for the time answers with the film's. Date without new is a text.
   function FilmDate(...args) {
     if (new.target === undefined) return new RealDate(epoch + now).toString();
-    return Reflect.construct(RealDate, args.length === 0 ? [epoch + now] : args, new.target === FilmDate ? RealDate : new.target);
+    return Reflect.construct(RealDate, args.length === 0 ? [FilmDate.now()] : args, new.target === FilmDate ? RealDate : new.target);
   }
   Object.defineProperties(FilmDate, Object.getOwnPropertyDescriptors(RealDate));
-  FilmDate.now = () => epoch + now;
+  FilmDate.now = () => epoch + Math.floor(tell());
   RealDate.prototype.constructor = FilmDate;
   window.Date = FilmDate;
   const { mark, measure } = Performance.prototype;
-  Performance.prototype.now = () => now;
+  Performance.prototype.now = tell;
   Performance.prototype.mark = (name, options) => mark.call(performance, name, { startTime: now, ...options });
   Performance.prototype.measure = (name, start, end) => {
     const range = typeof start === 'object' && start !== null ? { ...start } : { start, end };
@@ -228,9 +234,10 @@
       }
     }
     for (const root of roots(document)) for (const { svg } of smil(root)) clocks.add(svg);
+    holdVideos();
     for (const svg of clocks) {
       pauseAnimations.call(svg);
-      svg.setCurrentTime(now / 1000);
+      svg.setCurrentTime((now - born) / 1000);
     }
   };
   const clocks = new Set(); // svg elements whose animations the film drives
@@ -241,7 +248,7 @@
   };
   SVGSVGElement.prototype.animationsPaused = function () { return !clocks.has(this) && animationsPaused.call(this); };
 
-  // inner returns the films of the page's frames. Another origin's frame has none that can be reached.
+  // inner returns the films of the page's frames, except those of another origin: ask reaches these.
   const inner = () => {
     const films = [];
     for (let i = 0; i < window.length; i++) {
@@ -252,6 +259,45 @@
       }
     }
     return films.filter((film) => film !== undefined);
+  };
+  // A video shows the picture of the film's time.
+  const videos = new Map(); // those that play → the time at which they begin in the film, and their own time there
+  const media = HTMLMediaElement.prototype;
+  const { pause } = media;
+  const { paused } = Object.getOwnPropertyDescriptors(media);
+  media.play = function () {
+    if (!videos.has(this)) videos.set(this, { at: now, time: this.ended ? 0 : this.currentTime });
+    return Promise.resolve();
+  };
+  media.pause = function () {
+    videos.delete(this);
+    pause.call(this);
+  };
+  Object.defineProperty(media, 'paused', { ...paused, get() { return !videos.has(this) && paused.get.call(this); } });
+  const show = async ([video, { at, time }]) => {
+    const { duration, loop, playbackRate } = video;
+    if (!(duration > 0) || !video.isConnected) return;
+    let position = time + (now - at) / 1000 * playbackRate;
+    const over = position >= duration && !loop;
+    position = over ? duration : position % duration;
+    if (Math.abs(video.currentTime - position) > 1e-6) {
+      const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+      video.currentTime = position;
+      await seeked;
+    }
+    if (!over) return;
+    videos.delete(video);
+    video.dispatchEvent(new Event('ended'));
+  };
+  const holdVideos = () => {
+    for (const root of roots(document)) {
+      for (const video of root.querySelectorAll('video')) {
+        if (paused.get.call(video) && !video.autoplay) continue;
+        video.autoplay = false;
+        pause.call(video);
+        videos.set(video, { at: now, time: 0 });
+      }
+    }
   };
   const callFrames = () => {
     const due = frames;
@@ -293,9 +339,10 @@
       }
       callFrames();
       for (const film of inner()) film.tick();
+      ask('tick');
     },
     // lengths returns milliseconds: of the longest finite animation, and of one cycle of the longest infinite one; 0 for none.
-    lengths() {
+    async lengths() {
       let finite = 0;
       let round = 0;
       for (const animation of animations()) {
@@ -307,29 +354,36 @@
       for (const root of roots(document)) {
         for (const svg of smil(root)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];
       }
-      for (const film of inner()) {
-        const lengths = film.lengths();
+      for (const lengths of [...await Promise.all(inner().map((film) => film.lengths())), ...await ask('lengths')]) {
         [finite, round] = [Math.max(finite, lengths.finite), Math.max(round, lengths.round)];
       }
       return { finite, round };
     },
     // duration returns milliseconds: the longest finite animation, else one cycle of the longest infinite one, else 0.
-    duration() {
-      const { finite, round } = film.lengths();
+    async duration() {
+      const { finite, round } = await film.lengths();
       return finite || round || 0;
     },
-    start() {
+    // start begins the film, or the part of a frame that the page adds after its beginning.
+    start(time = 0) {
+      now = time;
+      born = time;
+      for (const animation of animations()) if (driven.has(animation)) driven.get(animation).at = now;
+      for (const video of videos.values()) video.at = now;
       for (const entry of timers.values()) {
         if (entry.native !== undefined) real.clearTimeout.call(window, entry.native);
         entry.native = undefined;
-        entry.due = entry.delay;
+        entry.due = now + entry.delay;
       }
       filming = true;
       loose = false;
       seekAnimations();
       for (const film of inner()) film.start();
+      ask('start');
     },
     seek(time) {
+      if (!filming) film.start(time);
+      questions = 0;
       let left = maxCallbacks;
       for (;;) {
         let first = null;
@@ -349,6 +403,7 @@
       callFrames();
       seekAnimations();
       for (const film of inner()) film.seek(time);
+      ask('seek', time);
     },
     // rest resolves once the messages have arrived that the page sent itself, and what they caused: frameworks draw by them.
     async rest() {
@@ -360,8 +415,11 @@
         });
       }
       seekAnimations();
+      await Promise.all([...videos].map(show));
       for (const film of inner()) await film.rest();
+      await ask('rest');
     },
   };
+  for (const [name, method] of Object.entries(film)) offer(name, method);
   Object.defineProperty(window, Symbol.for('platen.film'), { value: Object.freeze(film) });
 })

@@ -3,8 +3,8 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed. smil, roots, text and paper are the functions of the scripts of these names.
-(async (timeout, print, { smil, roots, text, paper }) => {
+// scripts get a frame to draw in. print says that the page is printed. roots, text and paper are the functions of the scripts of these names.
+(async (timeout, print, { roots, text, paper }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -106,40 +106,41 @@
     if (!there) warn(`Font ${name} is not installed`, 'its text is shown in another font');
   }
 
-  // A still shows finite animations at their end and infinite ones at their start. What the author has paused stays as it is. settle reports
-  // whether an animation or a transition to another view has ended, which may make the page's scripts begin another.
-  const settle = (page) => {
-    let ended = false;
-    if (page.activeViewTransition) {
-      page.activeViewTransition.ready.catch(() => {}); // skipped is no error
-      page.activeViewTransition.skipTransition();
-      ended = true;
-    }
-    for (const root of roots(page)) {
-      for (const animation of root.getAnimations()) {
-        if (animation.timeline !== page.timeline || animation.playState === 'paused') continue; // the first follows a scroll position
-        if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
-          ended ||= animation.playState !== 'finished';
-          animation.finish();
-        } else {
-          animation.pause();
-          animation.currentTime = 0;
-        }
-      }
-      for (const { svg, end, endless } of smil(root)) {
-        if (end > 0) for (const element of endless) element.setAttribute('begin', `${end}s`);
-        svg.pauseAnimations();
-        svg.setCurrentTime(end);
-        ended ||= end > 0;
-      }
-    }
-    return frames(page).map(settle).some(Boolean) || ended;
-  };
+  // The end of an animation is told with the next frame, and a page's scripts may begin another then.
   const maxRounds = 20;
-  for (let round = 0; !film && settle(document) && round < maxRounds && (document.scripts.length > 0 || document.activeViewTransition); round++) {
-    for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve)); // the end is told with the next frame
-  }
+  const settle = own('settle');
+  let ended = false;
+  const rest = async () => {
+    ended = await settle();
+    for (let round = 0; round < maxRounds && (document.scripts.length > 0 || frames(document).length > 0 || document.activeViewTransition); round++) {
+      for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
+      const again = await settle();
+      if (!ended && !again) break;
+      ended = again;
+    }
+  };
+  if (!film) await within(rest(), () => {});
   if (document.querySelector('marquee')) warn('A marquee moves by a clock of its own', 'two renders show its text in different places; animate it with CSS instead');
+
+  // The browser shows an SVG that moves, in a picture, by a clock that nobody can set.
+  const movesAlone = (url) => {
+    const [, coding, data] = url.match(/^data:image\/svg\+xml([^,]*),(.*)$/is) ?? [];
+    if (data === undefined) return false;
+    try {
+      return /<(animate\w*|set)[\s/>]|@keyframes/i.test(/;base64/i.test(coding) ? atob(decodeURIComponent(data)) : decodeURIComponent(data));
+    } catch {
+      return false;
+    }
+  };
+  for (const url of new Set([...find('img, input').map((element) => element.currentSrc || element.src || ''), ...find('image').map((element) => element.href.baseVal), ...behind])) {
+    if (movesAlone(url)) warn('An SVG picture moves by a clock of its own', `two renders show it at different times; put the svg element into the page instead: ${url.slice(0, 120)}`);
+  }
+
+  // The renderer's scripts do not run where the page forbids scripts.
+  for (const element of find('iframe[sandbox]')) {
+    if (element.sandbox.contains('allow-scripts') || !/@keyframes|<(animate\w*|set)[\s/>]/i.test(element.srcdoc)) continue;
+    warn('A frame without scripts moves by a clock of its own', 'two renders show it at different times; add allow-scripts to the sandbox of the iframe');
+  }
 
   // Pictures that move began when they were first drawn. They begin again with the renderer's next frame, which calls this: one that an
   // element loads by loading it again, and one of a style under another address.
@@ -185,7 +186,7 @@
   if (moving || [...behind, ...sources].some((url) => moves.test(url)) || frames(document).length > 0) await rewind(document);
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => again.forEach((begin) => begin()) });
   text(warn, { print, still: !film }, written);
-  if (document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
+  if (film && document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
   const unused = own('unused') ?? [];
   return JSON.stringify({ moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });

@@ -31,6 +31,12 @@ var ready string
 //go:embed smil.js
 var smil string
 
+//go:embed frames.js
+var frames string
+
+//go:embed settle.js
+var settle string
+
 //go:embed roots.js
 var roots string
 
@@ -47,11 +53,15 @@ var film string
 // modifications that the page does not use. A resource that is not ready after the timeout becomes a warning. printed
 // says that the page is a document's.
 func Ready(timeout time.Duration, printed bool) string {
-	return fmt.Sprintf("%s(%d, %t, {smil: %s, roots: %s, text: %s, paper: %s})", ready, timeout.Milliseconds(), printed, smil, roots, text, paper)
+	return fmt.Sprintf("%s(%d, %t, {roots: %s, text: %s, paper: %s})", ready, timeout.Milliseconds(), printed, roots, text, paper)
 }
 
-// Film returns a script that lets the renderer set the page's time. It must run before any other script of the page.
-func Film() string { return fmt.Sprintf("%s(%s, %s);", film, smil, roots) }
+// Film returns a script that lets the renderer set the page's time. It must run before any other script of the page, in each of its frames.
+func Film() string { return fmt.Sprintf("%s%s(%s, %s);", frames, film, smil, roots) }
+
+// Still returns a script that lets the renderer end the page's animations. It must run before any other script of the page, in each of its
+// frames.
+func Still() string { return fmt.Sprintf("%s%s(%s, %s);", frames, settle, smil, roots) }
 
 // Face is a font for the page's text: the descriptors of CSS's @font-face, and the URL of the file.
 type Face struct {
