@@ -243,7 +243,7 @@ func TestOlderMinors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := make([]string, 0, len(folders))
 	for _, folder := range folders {
 		got = append(got, folder.Name())
 		module, err := os.ReadFile(filepath.Join("minors", folder.Name(), "go.mod"))

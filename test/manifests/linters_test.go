@@ -174,6 +174,7 @@ func TestLinters(t *testing.T) {
 
 // conform checks that every object fits its kind's schema, and has no field that the schema does not name.
 func conform(t *testing.T, sets map[string][]*unstructured.Unstructured) {
+	t.Helper()
 	schemas, folder, binary := t.TempDir(), t.TempDir(), linter(t, "kubeconform")
 	writeSchemas(t, schemas)
 	kubeconform := func(folder string) (string, error) {
@@ -237,6 +238,7 @@ var excused = map[string]string{
 
 // score checks that kube-score finds nothing that is not excused, and that each excuse is needed.
 func score(t *testing.T, sets map[string][]*unstructured.Unstructured) {
+	t.Helper()
 	binary, needed := linter(t, "kube-score"), map[string]bool{}
 	for name, set := range sets {
 		if name == "samples" || name == "simulator" { // nobody serves others with these

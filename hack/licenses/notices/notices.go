@@ -57,7 +57,7 @@ func Of(ctx context.Context, repo, program, tags string, env ...string) ([]Modul
 	goRoot, goVersion, _ := strings.Cut(strings.TrimSpace(string(root)), "\n")
 
 	found, files := map[string]*Module{}, map[string]bool{}
-	var problems []error
+	var problem error
 	for line := range strings.Lines(string(out)) {
 		parts := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(parts) != 4 {
@@ -76,7 +76,7 @@ func Of(ctx context.Context, repo, program, tags string, env ...string) ([]Modul
 		for {
 			if !files[folder] {
 				files[folder] = true
-				problems = append(problems, m.read(folder))
+				problem = errors.Join(problem, m.read(folder))
 			}
 			if folder == top || !strings.HasPrefix(folder, top) {
 				break
@@ -89,10 +89,10 @@ func Of(ctx context.Context, repo, program, tags string, env ...string) ([]Modul
 		m := found[name]
 		slices.Sort(m.Licenses)
 		m.Licenses = slices.Compact(m.Licenses)
-		problems = append(problems, m.check())
+		problem = errors.Join(problem, m.check())
 		modules = append(modules, *m)
 	}
-	return modules, errors.Join(problems...)
+	return modules, problem
 }
 
 // named matches the files that hold licenses, and those with what a license asks to pass on.
