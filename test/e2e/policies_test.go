@@ -35,7 +35,7 @@ func enforcePolicies(ctx context.Context) {
 func podOf(ctx context.Context, labels client.MatchingLabels) *corev1.Pod {
 	GinkgoHelper()
 	pods := &corev1.PodList{}
-	Expect(c.List(ctx, pods, client.InNamespace("platen-system"), labels)).To(Succeed())
+	Expect(c.List(ctx, pods, client.InNamespace("platen-system"), labels, client.MatchingFields{"status.phase": "Running"})).To(Succeed())
 	Expect(pods.Items).NotTo(BeEmpty(), "%v", labels)
 	return &pods.Items[0]
 }
