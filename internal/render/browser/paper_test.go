@@ -60,6 +60,7 @@ func TestPaperIsWhatWasAskedFor(t *testing.T) {
 		"in @layer":          {`<style>@layer x { @page { margin: 2cm } }</style>`, margins},
 		"imported":           {`<style>@import url("data:text/css,@page { margin: 2cm }");</style>`, margins},
 		"by a script":        {`<script>const s = new CSSStyleSheet(); s.replaceSync('@page { margin: 2cm }'); document.adoptedStyleSheets = [s]</script>`, margins},
+		"a header":           {`<style>@page { @top-center { content: "x" } }</style>`, "Rules of @page were not followed: @top-center"},
 		"the same":           {`<style>@page { size: 400px 300px; margin: 0 }</style>`, ""},
 		"landscape":          {`<style>@page { size: landscape; margin: 0 }</style>`, ""},
 		"auto":               {`<style>@page { size: auto; margin: auto }</style>`, ""},

@@ -152,6 +152,22 @@ func TestMissingFontsAreNamed(t *testing.T) {
 	}
 }
 
+// The nearest font is the one with almost the same name, the family that the name begins with, or one of the same kind.
+func TestAMissingFontNamesTheNearest(t *testing.T) {
+	b := start(t)
+	for family, want := range map[string]string{
+		"Liberation Sanss": "Liberation Sans", "Liberaton Serif": "Liberation Serif", "Helvetica Neue": "Helvetica", "Arial Nova Condensed": "Arial",
+		"SF Mono": "Liberation Mono", "Playfair Display": "Liberation Serif", "Open Sans": "Liberation Sans", "Roboto": "Liberation Sans", "7 Brnad Sans": "7 Brand Sans",
+	} {
+		page := task("png", `<p style="font-family:'`+family+`'">x`)
+		page.Fonts = []render.Font{brand(t, "LiberationMono-Regular", "400")}
+		_, warnings := run(t, b, page)
+		if len(warnings) != 1 || warnings[0].Title != "Font "+family+" is not installed" || warnings[0].Details != "its text is shown in another font; the nearest that is there: "+want {
+			t.Errorf("%s: warnings %v, want %s", family, warnings, want)
+		}
+	}
+}
+
 func TestWarningsNameWhatIsWrong(t *testing.T) {
 	faulty := task("png", `<p data-param="headline"></p><script>console.error("no data", 7); Promise.reject(new Error("late"));</script>`)
 	faulty.Modifications = map[string]any{"headline": "x", "headlnie": "typo"}
@@ -247,7 +263,7 @@ func TestAWarningOfOnePageSaysWhich(t *testing.T) {
 	want := []render.Warning{
 		{Title: "Console error: all"},
 		{Title: "Could not load foo.png", Details: "page 2: a page has no address of its own, so it has no relative URLs; use an https: or data: URL"},
-		{Title: "Font Nowhere is not installed", Details: "page 2: its text is shown in another font"},
+		{Title: "Font Nowhere is not installed", Details: "page 2: its text is shown in another font; the nearest that is there: Liberation Sans"},
 	}
 	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
 	if diff := cmp.Diff(want, warnings); diff != "" {

@@ -49,6 +49,7 @@
           if (!followed(name, rule.style.getPropertyValue(name))) ignored.add(`${rule.selectorText} ${name.replace(/-(top|right|bottom|left).*$/, '')}`.trim());
           rule.style.removeProperty(name);
         }
+        for (const [box] of rule.cssText.matchAll(/@(top|bottom|left|right)-[a-z-]+/g)) ignored.add(`${rule.selectorText} ${box}`.trim());
       } else if (rule instanceof CSSStyleRule && print) {
         hides(rule);
       } else if (rule instanceof CSSImportRule) {
@@ -76,8 +77,12 @@
     const [first] = hidden;
     warn(`Rules for print hide text: ${first.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}`, `${hidden.size} elements; a selector with the word print, such as .no-print, hides without a warning`);
   }
+  const corners = ['top-left-corner', 'top-right-corner', 'bottom-left-corner', 'bottom-right-corner'];
+  const rows = ['top', 'bottom'].flatMap((side) => ['left', 'center', 'right'].map((place) => `${side}-${place}`));
+  const columns = ['left', 'right'].flatMap((side) => ['top', 'middle', 'bottom'].map((place) => `${side}-${place}`));
+  const boxes = [...corners, ...rows, ...columns].map((name) => `@${name} { content: none !important }`).join(' ');
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(`@page { size: auto !important; margin: auto !important; padding: 0 !important; border: none !important; page-orientation: upright !important }
+  sheet.replaceSync(`@page { size: auto !important; margin: auto !important; padding: 0 !important; border: none !important; page-orientation: upright !important; ${boxes} }
     *, ::before, ::after { page: auto !important; break-before: auto !important; break-after: auto !important; break-inside: auto !important }`);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 })

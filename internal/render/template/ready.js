@@ -68,22 +68,37 @@
   const behind = new Set();
   const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)/i;
   let moving = false; // pictures behind elements
-  const written = []; // elements with text
+  const written = []; // elements with text, and whether only its letters count
   for (const element of roots(document).flatMap((root) => [...root.querySelectorAll('*')]).slice(0, maxElements)) {
     const style = getComputedStyle(element);
-    for (const pseudo of ['', '::before', '::after']) {
-      const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = pseudo === '' ? style : getComputedStyle(element, pseudo);
+    const shown = style.display !== 'none';
+    for (const pseudo of ['', '::before', '::after', ...style.display === 'list-item' ? ['::marker'] : []]) {
+      const own = pseudo === '' ? style : getComputedStyle(element, pseudo);
+      const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = own;
       if (pseudo !== '' && content === 'none') continue;
+      const said = [...content.replace(/url\("(?:[^"\\]|\\.)*"\)/g, '').matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text.replace(/\\(.)/g, '$1')).join('');
+      if (said !== '' && shown) written.push([element, own, [{ data: said }], true]);
       for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
         // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load.
         if (/^data:image.(gif|webp|a?png)/i.test(url)) moving ||= moves.test(url);
         if (!/^data:(?!image.svg)/i.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
     }
+    const field = /^(button|email|number|reset|search|submit|tel|text|url|textarea)$/.test(element.type) ? element.value || element.placeholder : '';
+    if (field && shown) written.push([element, style, [{ data: field }], true]);
     const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
     if (texts.length === 0) continue;
     families.add(style.fontFamily);
-    if (style.display !== 'none') written.push([element, style, texts]);
+    if (shown) written.push([element, style, texts, false]);
+  }
+  // A frame with fonts of its own has others than the page.
+  for (const inner of frames(document)) {
+    if (inner.fonts.size > 0) continue;
+    for (const element of [...inner.querySelectorAll('body, body *')].slice(0, maxElements)) {
+      const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
+      const style = getComputedStyle(element);
+      if (texts.length > 0 && style.display !== 'none') written.push([element, style, texts, true]);
+    }
   }
   const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
   const decoded = find('img').map((image) => image.decode().catch(() => {}));
@@ -100,10 +115,39 @@
     pen.font = `72px ${list}`;
     return pen.measureText('mmmmmmmmmmlliWQ&').width;
   };
+  const has = (name) => ['monospace', 'serif'].some((other) => width(`"${name}", ${other}`) !== width(other));
+  // The families of the renderer's image and those that people know, by kind. A name tells the kind of a family that nobody has.
+  const kinds = {
+    monospace: ['Liberation Mono', 'Courier New', 'DejaVu Sans Mono', 'Noto Sans Mono'],
+    serif: ['Liberation Serif', 'Times New Roman', 'DejaVu Serif', 'Noto Serif'],
+    'sans-serif': ['Liberation Sans', 'Arial', 'Helvetica', 'DejaVu Sans', 'Noto Sans'],
+  };
+  const kindOf = (name) => {
+    if (/mono|code|courier|consol|menlo|terminal|typewriter/i.test(name)) return 'monospace';
+    if (/sans|grotes|gothic/i.test(name)) return 'sans-serif';
+    return /serif|slab|roman|georgia|garamond|times|cambria|palatino|bodoni|caslon|baskerville|didot|playfair|merriweather|lora|minion|book/i.test(name) ? 'serif' : 'sans-serif';
+  };
+  const letters = (name) => name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
+  // distance counts the letters to insert, delete or replace.
+  const distance = (a, b) => {
+    let row = [...b, ''].map((_, i) => i);
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] !== b[j - 1])));
+      row = next;
+    }
+    return row[b.length];
+  };
+  const nearest = (name) => {
+    const there = [...new Set([...[...document.fonts].filter((font) => font.status !== 'error').map((font) => bare(font.family)), ...Object.values(kinds).flat().filter(has)])];
+    const far = (other) => distance(letters(name).slice(0, 100), letters(other).slice(0, 100));
+    const [typed] = there.filter((other) => far(other) <= Math.max(1, letters(name).length / 5)).sort((a, b) => far(a) - far(b));
+    const [begins] = there.filter((other) => letters(name).startsWith(letters(other)) || letters(other).startsWith(letters(name)));
+    return typed ?? begins ?? kinds[kindOf(name)].find(has) ?? kindOf(name);
+  };
   for (const name of new Set([...families].map((list) => bare(list.match(/"[^"]*"|[^,]+/)?.[0] ?? '').trim()))) {
     if (name === '' || generic.test(name) || declared.has(name.toLowerCase())) continue;
-    const there = ['monospace', 'serif'].some((other) => width(`"${name}", ${other}`) !== width(other));
-    if (!there) warn(`Font ${name} is not installed`, 'its text is shown in another font');
+    if (!has(name)) warn(`Font ${name} is not installed`, `its text is shown in another font; the nearest that is there: ${nearest(name)}`);
   }
 
   // The end of an animation is told with the next frame, and a page's scripts may begin another then.

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Looks at a page's text and warns of what a reader would miss: letters that no font has, and in a picture or a document words that run out of
-// their box and text that is cut at the page's edge. written lists the elements that hold text, each with its style and its text nodes.
+// their box and text that is cut at the page's edge. written lists the elements that hold text, each with its style, its text
+// nodes, and whether only the letters of these count.
 ((warn, { print, still }, written) => {
   const scripts = [
     'Devanagari', 'Bengali', 'Arabic', 'Han', 'Hiragana', 'Katakana', 'Hangul', 'Thai', 'Tamil', 'Telugu', 'Kannada', 'Malayalam', 'Gujarati', 'Gurmukhi',
@@ -86,7 +87,8 @@
   const overflows = [root, body].some((e) => e && (e.scrollWidth > innerWidth || e.scrollHeight > innerHeight));
   const outside = []; // what is not on the sheet
 
-  const look = (element, style, nodes) => {
+  const scrolls = /^(auto|scroll)$/;
+  const look = (element, style, nodes, plainText) => {
     const text = nodes.map((node) => node.data).join(' ');
     if (!plain.test(text)) {
       for (const letter of missing(text, style)) {
@@ -95,7 +97,7 @@
         lacking.get(script).letters.add(letter);
       }
     }
-    if (!still || left <= 0 || !(element instanceof HTMLElement)) return;
+    if (plainText || !still || left <= 0 || !(element instanceof HTMLElement)) return;
     const holder = box(element);
     const wide = holder.scrollWidth > holder.clientWidth + tolerance && style.textWrapMode !== 'nowrap' && style.writingMode === 'horizontal-tb' &&
       holder.clientWidth > tolerance && !/^table/.test(getComputedStyle(holder).display) && getComputedStyle(holder).overflowX === 'visible';
@@ -121,7 +123,20 @@
       }
     }
   };
-  for (const [element, style, nodes] of written) look(element, style, nodes);
+  for (const [element, style, nodes, plainText] of written) look(element, style, nodes, plainText);
+  // Nobody can scroll paper. Where a script has scrolled, the page means what it shows.
+  const hidden = new Set();
+  for (const [element, , nodes, plainText] of still ? written : []) {
+    for (let e = element; !plainText && e && e !== body && e !== root; e = e.parentElement) {
+      const { overflowX, overflowY } = getComputedStyle(e);
+      if (hidden.has(e) || e.scrollTop !== 0 || e.scrollLeft !== 0 || !scrolls.test(overflowX) && !scrolls.test(overflowY)) continue;
+      const edge = e.getBoundingClientRect();
+      const lost = nodes.find((node) => rectangles(node).some((rect) => rect.top > edge.bottom - tolerance || rect.left > edge.right - tolerance));
+      if (!lost || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+      hidden.add(e);
+      complain(`Text is out of sight in a box that scrolls: ${short(lost.data)}`, `${name(e)} is ${Math.round(edge.width)}x${Math.round(edge.height)} pixels large, its content ${e.scrollWidth}x${e.scrollHeight}`);
+    }
+  }
   for (const [script, { letters, text, element }] of lacking) {
     const list = [...letters].slice(0, 20);
     const codes = list.map((letter) => `U+${letter.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`);
