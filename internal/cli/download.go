@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -35,8 +37,8 @@ const (
 	directTimeout = 5 * time.Second
 	// downloadTimeout bounds the download of one file.
 	downloadTimeout = 10 * time.Minute
-	// maxErrorText bounds the text of an answer that is not a file, in bytes.
-	maxErrorText = 300
+	// maxAnswer bounds an answer that is not a file, and maxErrorText what is shown of it, in bytes.
+	maxAnswer, maxErrorText = 16 << 10, 300
 )
 
 // downloader fetches the files of a job. It compares their size and digest with the job's status, so a change on the way is an error.
@@ -82,9 +84,44 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 		})
 	}
 	if proxied != nil {
-		return "", errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w", proxied))
+		return "", errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w%s", proxied, d.proxyAdvice(proxied)))
 	}
 	return path, nil
+}
+
+// answerError is an answer that is no file.
+type answerError struct {
+	status int
+	text   string
+}
+
+// Error implements error.
+func (e *answerError) Error() string { return fmt.Sprintf("HTTP %d %s", e.status, e.text) }
+
+// answerOf returns an answer as an error: what the API server says in its words, everything else as it is.
+func answerOf(resp *http.Response) error {
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, said := string(data), metav1.Status{}
+	if json.Unmarshal(data, &said) == nil && said.Kind == "Status" && said.Message != "" {
+		text = said.Message
+	}
+	return &answerError{resp.StatusCode, plain(strings.ToValidUTF8(text[:min(len(text), maxErrorText)], ""))}
+}
+
+// proxyAdvice says what to do if the API server does not lead to the content server.
+func (d downloader) proxyAdvice(err error) string {
+	answer := (*answerError)(nil)
+	if !errors.As(err, &answer) {
+		return ""
+	}
+	switch answer.status {
+	case http.StatusForbidden:
+		return fmt.Sprintf("; ask for the right to get services/proxy in namespace %s, or for content URLs that work outside of the cluster (the manager's flag --content-url)", d.platenNamespace)
+	case http.StatusNotFound, http.StatusServiceUnavailable:
+		return fmt.Sprintf("; no content server is ready in namespace %s: see kubectl platen check, or name Platen's namespace with --platen-namespace", d.platenNamespace)
+	default:
+		return ""
+	}
 }
 
 // withoutQuery removes the query from the URL in an error: whoever has the signature in it can fetch the file.
@@ -138,8 +175,7 @@ func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, 
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorText))
-		return "", fmt.Errorf("HTTP %d %s", resp.StatusCode, plain(string(text)))
+		return "", answerOf(resp)
 	}
 	name, err := file.NameFromDisposition(resp.Header.Get("Content-Disposition"))
 	if errors.Is(err, file.ErrNoName) {

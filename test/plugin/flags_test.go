@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +12,12 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // kubectl's flags choose the cluster, the user and the namespace of the plugin too.
@@ -78,4 +83,28 @@ func TestNoNamespace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who may read a job may not read its files through the API server: the message says which right is missing, in one sentence.
+func TestFetchWithoutTheRight(t *testing.T) {
+	namespace := studio(t)
+	made(t, namespace, "summer", rendered("http://127.0.0.1:1", "one"))
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs"}, Verbs: []string{"get", "list"}},
+	}}
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "ada"}},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reader"}}
+	for _, object := range []client.Object{role, binding} {
+		if err := api.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	suite.Eventually(t, "the message names the right", func() error {
+		r := platen(t, "fetch", "summer", "-n", namespace, "-o", t.TempDir(), "--as", "ada")
+		if r.code != 1 || !strings.Contains(r.errOut, `"ada" cannot get resource "services/proxy"`) || !strings.Contains(r.errOut, "; ask for the right to get services/proxy in namespace platen-system, or for content URLs") ||
+			strings.Contains(r.errOut, "{") {
+			return fmt.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+		}
+		return nil
+	})
 }

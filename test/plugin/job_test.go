@@ -312,7 +312,7 @@ func TestRenderEnds(t *testing.T) {
 		},
 		"too slow": {end: func(*platenv1alpha1.RenderJob) {}, args: []string{"--wait", "--timeout", "500ms"}, code: 5, text: []string{"has not finished within 500ms and goes on (Rendering: being rendered)"}},
 		"forged":   {end: rendered(base, "forged"), args: []string{"-o", t.TempDir()}, code: 1, text: []string{"the bytes are not those of the file in the job's status"}},
-		"gone":     {end: rendered("http://127.0.0.1:1", "one"), args: []string{"-o", t.TempDir()}, code: 1, text: []string{"connection refused", "through the API server"}},
+		"gone":     {end: rendered("http://127.0.0.1:1", "one"), args: []string{"-o", t.TempDir()}, code: 1, text: []string{"connection refused", "through the API server", "; no content server is ready in namespace platen-system: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := studio(t)
