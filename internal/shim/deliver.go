@@ -232,10 +232,13 @@ func (s *Server) withFile(ctx context.Context, first *http.Response, i int, cont
 	return use(resp)
 }
 
-// checkInline returns an error if the files are too large for an answer that holds them.
+// checkInline returns an error if the files are no longer kept, or too large for an answer that holds them.
 func checkInline(job *platenv1alpha1.RenderJob) error {
 	var size int64
 	for _, page := range job.Status.Pages {
+		if page.ContentURL == "" {
+			return callers.Errorf(http.StatusGone, "the files of the job '%s' are no longer kept; render them again", job.Name)
+		}
 		if page.Size != nil {
 			size += *page.Size
 		}

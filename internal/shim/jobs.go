@@ -154,7 +154,8 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 	if body.Webhook, err = s.Delivery(r.Context(), job); err != nil {
 		return err
 	}
-	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 {
+	// Of files that an answer cannot hold, the state of the job has the URLs.
+	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 && checkInline(job) == nil {
 		return s.deliverInline(w, r, job, func(contents []string) any {
 			body.Result = answer(job, typeBase64, contents)
 			return body

@@ -390,6 +390,28 @@ func TestQueriesOfDynamicURLs(t *testing.T) {
 	}
 }
 
+func TestFilesThatAnAnswerCannotHold(t *testing.T) {
+	file := func(url string, size int64) platenv1alpha1.RenderedPage {
+		return platenv1alpha1.RenderedPage{ContentURL: url, Size: new(size)}
+	}
+	for name, c := range map[string]struct {
+		files  []platenv1alpha1.RenderedPage
+		status int
+	}{
+		"kept":      {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline)}, 0},
+		"too large": {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline), file("http://content/2", 1)}, http.StatusBadRequest},
+		"expired":   {[]platenv1alpha1.RenderedPage{file("", 1)}, http.StatusGone},
+	} {
+		known, status := (*callers.StatusError)(nil), 0
+		if errors.As(checkInline(job(0, func(s *platenv1alpha1.RenderJobStatus) { s.Pages = c.files })), &known) {
+			status = known.Status
+		}
+		if status != c.status {
+			t.Errorf("%s: %d, want %d", name, status, c.status)
+		}
+	}
+}
+
 func TestOnePageOfSeveral(t *testing.T) {
 	all := job(3, func(s *platenv1alpha1.RenderJobStatus) { s.Pages[0].Page, s.Pages[1].Page = 4, 4 })
 	for text, want := range map[string]int{"": 3, "4": 1, "3": 1, "1": 0, "0": 0, "x": 0, "9999999999": 0} {

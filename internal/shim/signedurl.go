@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ import (
 
 // minMilliseconds is the smallest expiresAt that means milliseconds; a smaller one means seconds. Clients send either.
 const minMilliseconds = 100_000_000_000
+
+// formats are those of a signed URL's file. RenderJobs have the same, and name the field as a render's request does.
+var formats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "webm", "gif"}
 
 // watchLag is how long a replica's watch may take to see a new job.
 const watchLag = 2 * time.Second
@@ -61,6 +65,9 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	kind := cmp.Or(request.RenderType, images)
 	if kind != images && kind != pdfs {
 		return &FieldError{"renderType", fmt.Sprintf("'%.100s' must be images or pdfs", kind)}
+	}
+	if format := request.ResponseFormat; format != "" && !slices.Contains(formats, format) {
+		return &FieldError{"responseFormat", fmt.Sprintf("'%.100s' must be %s", format, strings.Join(formats, ", "))}
 	}
 	expires, shortened, err := expiry(request.ExpiresAt, time.Now(), s.SignedURLTTL)
 	if err != nil {

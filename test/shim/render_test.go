@@ -126,6 +126,9 @@ var _ = Describe("Rendering", func() {
 				expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"strict"`+rest), http.StatusBadRequest)
 			}
 		}
+		refused := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"strict","modifications":{"price":1},"responseFormat":"bmp"}`)
+		expectError(refused, http.StatusBadRequest)
+		Expect(refused.json()["error"]).To(HavePrefix("responseFormat: 'bmp' must be png, jpg"))
 		a := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict","open":["price"]}`)
 		dynamic, _ := a.json()["data"].(string)
 		expectError(call(ctx, http.MethodGet, dynamic+"&price=cheap", "", ""), http.StatusBadRequest)
