@@ -315,6 +315,18 @@ var _ = Describe("The REST shim", func() {
 		Expect(got["refused"]).To(Equal("Failed to fetch image: 401"))
 	})
 
+	It("leaves no job of a request that the manager refuses for its own limits", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		status, _, answer := call(ctx, http.MethodPost, "/v1/studio/render", designer(ctx, w), `{"templateId":"card","response":{"size":"5000x5000","scale":4}}`)
+		Expect(status).To(Equal(http.StatusBadRequest), "%s", answer)
+		Expect(string(answer)).To(ContainSubstring("response.scale: page 1 would have 400000000 pixels"))
+		Eventually(func(g Gomega) {
+			jobs := &platenv1alpha1.RenderJobList{}
+			g.Expect(c.List(ctx, jobs, client.InNamespace(w.namespace))).To(Succeed())
+			g.Expect(jobs.Items).To(BeEmpty())
+		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
+	})
+
 	It("refuses callers without rights, and creates nothing", func(ctx SpecContext) {
 		w, other := newWorkspace(ctx), newWorkspace(ctx)
 		bearer := designer(ctx, w)
