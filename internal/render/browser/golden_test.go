@@ -5,6 +5,7 @@ package browser
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"image"
 	"image/color"
@@ -12,6 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/render"
 )
 
 // update overwrites the pictures: go test ./internal/render/browser -run Golden -update. Look at each one before you commit it.
@@ -185,4 +191,50 @@ func distance(a, b image.Image, x, y int) (largest int) {
 		largest = max(largest, int(pair[0])-int(pair[1]), int(pair[1])-int(pair[0]))
 	}
 	return largest
+}
+
+// A page of the golden set has the same bytes in every format, whatever is rendered before it and beside it, and in whatever browser.
+func TestGoldenPagesHaveTheSameBytesInEveryFormat(t *testing.T) {
+	type key struct{ page, format string }
+	tasks := map[key]render.Task{}
+	for _, g := range goldens {
+		if g.name != "gradient-shadow" && g.name != "emoji" && g.name != "drawing" {
+			continue
+		}
+		for _, format := range []string{"png", "jpg", "webp", "avif", "pdf", "mp4", "webm", "gif"} {
+			page := film(format, g.html)
+			page.Modifications, page.Video.Seconds = g.modifications, 0.2
+			tasks[key{g.name, format}] = page
+		}
+	}
+	want := map[key][]byte{}
+	first := start(t)
+	for k, page := range tasks {
+		outputs, _ := run(t, first, page)
+		want[k] = outputs[0].Data
+	}
+	second := start(t)
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(2)
+	neighbours := 0
+	for k, page := range tasks { // in another order
+		group.Go(func() error {
+			_, err := second.Render(ctx, page, render.SinkFunc(func(_ context.Context, _ file.File, data []byte) error {
+				if !bytes.Equal(data, want[k]) {
+					t.Errorf("%v has other bytes beside others", k)
+				}
+				return nil
+			}))
+			return err
+		})
+		neighbour := task("png", leakyPages[neighbours%len(leakyPages)])
+		neighbours++
+		group.Go(func() error {
+			_, err := second.Render(ctx, neighbour, render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
 }
