@@ -160,7 +160,7 @@
   const ended = new WeakSet();
   let loose = false; // a page that is not ready yet may wait for its animations
   // Time does not drive the animations of another timeline: they follow a scroll position.
-  const animations = () => roots(document).flatMap((root) => root.getAnimations()).filter((animation) => animation.timeline === document.timeline);
+  const animations = (list = roots(document)) => list.flatMap((root) => root.getAnimations()).filter((animation) => animation.timeline === document.timeline);
   const native = Object.fromEntries(['play', 'pause', 'reverse', 'finish', 'cancel'].map((name) => [name, Animation.prototype[name]]));
   const { playState, currentTime, startTime } = Object.getOwnPropertyDescriptors(Animation.prototype);
   const endOf = (animation) => Number(animation.effect?.getComputedTiming().endTime);
@@ -213,7 +213,8 @@
     return states[animationName.split(', ').lastIndexOf(animation.animationName) % states.length] === 'paused';
   };
   const seekAnimations = () => {
-    for (const animation of animations()) {
+    const list = roots(document);
+    for (const animation of animations(list)) {
       const pause = stopped(animation);
       if (ended.has(animation) || pause && !driven.has(animation)) continue;
       const rate = animation.playbackRate;
@@ -233,8 +234,8 @@
         currentTime.set.call(animation, entry.time);
       }
     }
-    for (const root of roots(document)) for (const { svg } of smil(root)) clocks.add(svg);
-    holdVideos();
+    for (const root of list) for (const { svg } of smil(root)) clocks.add(svg);
+    holdVideos(list);
     for (const svg of clocks) {
       pauseAnimations.call(svg);
       svg.setCurrentTime((now - born) / 1000);
@@ -289,8 +290,8 @@
     videos.delete(video);
     video.dispatchEvent(new Event('ended'));
   };
-  const holdVideos = () => {
-    for (const root of roots(document)) {
+  const holdVideos = (list) => {
+    for (const root of list) {
       for (const video of root.querySelectorAll('video')) {
         if (paused.get.call(video) && !video.autoplay) continue;
         video.autoplay = false;
