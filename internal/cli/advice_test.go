@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -71,9 +72,7 @@ func checkAdvice(t *testing.T, name, text string) {
 func TestEveryReasonOfAJobHasAdvice(t *testing.T) {
 	const api = "../../api/v1alpha1/conditions.go"
 	reasons := reasonsIn(t, api, "Reasons of a RenderJob's", `Reason$`)
-	for name, reason := range reasonsIn(t, "../render/render.go", "", `^Reason`) {
-		reasons[name] = reason
-	}
+	maps.Copy(reasons, reasonsIn(t, "../render/render.go", "", `^Reason`))
 	general := advice(jobWith("NewReason", "it happened"))
 	checkAdvice(t, "a reason that the plugin does not know", general)
 	for name, reason := range reasons {
@@ -97,9 +96,7 @@ func TestEveryReasonOfAJobHasAdvice(t *testing.T) {
 func TestEveryReasonOfATemplateHasAdvice(t *testing.T) {
 	const api = "../../api/v1alpha1/conditions.go"
 	reasons := reasonsIn(t, api, "of a RenderTemplate and of a FontSet", `Reason$`)
-	for name, reason := range reasonsIn(t, api, "Reasons of a RenderTemplate's Ready condition alone", `Reason$`) {
-		reasons[name] = reason
-	}
+	maps.Copy(reasons, reasonsIn(t, api, "Reasons of a RenderTemplate's Ready condition alone", `Reason$`))
 	reasons["SourceNotFoundReason"], reasons["FontSetNotFoundReason"], reasons["InvalidFontReason"] = platenv1alpha1.SourceNotFoundReason, platenv1alpha1.FontSetNotFoundReason, platenv1alpha1.InvalidFontReason
 	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "card", Generation: 1}}
 	template.Status.ObservedGeneration = new(int64(1))

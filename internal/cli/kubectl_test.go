@@ -18,8 +18,7 @@ var kubectlFlags = []string{
 }
 
 func TestEveryCommandTakesKubectlsFlags(t *testing.T) {
-	streams, _, _, _ := genericiooptions.NewTestIOStreams()
-	root := New(streams)
+	root := New(genericiooptions.NewTestIOStreamsDiscard())
 	var check func(*cobra.Command)
 	check = func(c *cobra.Command) {
 		for _, name := range kubectlFlags {

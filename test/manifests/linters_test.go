@@ -67,7 +67,7 @@ func shipped(t *testing.T) map[string][]*unstructured.Unstructured {
 		"chart-namespaces": {someNamespaces},
 		"chart-monitoring": {`monitoring={"serviceMonitor":{"enabled":true},"prometheusRule":{"enabled":true},"dashboard":{"enabled":true}}`},
 	} {
-		args := []string{"template", "platen", "--namespace", "platen-system"}
+		args := append(make([]string, 0, 4+2*len(values)), "template", "platen", "--namespace", "platen-system")
 		for _, value := range values {
 			args = append(args, "--set-json", value)
 		}

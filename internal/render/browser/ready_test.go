@@ -239,7 +239,7 @@ func TestWhatAKeyMayHaveMeant(t *testing.T) {
 // What an attribute of Platen does not take, and a name that is nearly one of them, does nothing: a warning says so.
 func TestMistypedAttributes(t *testing.T) {
 	picture := task("png", `<style>[data-ift] { color: red }</style><script>x = (el) => el.dataset.parms</script><h1 data-parm="headline" data-ift="x" data-parms="x" data-id="1" data-name="x">x</h1>
-		<p data-fit="shrnk">x</p><p data-fit="shrnk">x</p><p data-fit="shrink" data-platen-ready="true">x</p><p data-platen-ready="no">x</p><p data-if="price > 5">x</p>
+		<p data-fit="shrnk">x</p><p data-fit="shrnk">y</p><p data-fit="shrink" data-platen-ready="true">x</p><p data-platen-ready="no">x</p><p data-if="price > 5">x</p>
 		<p data-param=" headline">x</p><p data-each="">x</p><p data-if="!paid">x</p><p data-param="first name">x</p><p data-param="a=b">x</p><template><p data-fit="x">x</p></template>`)
 	picture.Modifications = map[string]any{"first name": "Ada", "a=b": "c", "paid": true, "price": 7.0}
 	picture.MayBeUnused = []string{"price"}
