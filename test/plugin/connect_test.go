@@ -439,7 +439,7 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		text string
 	}{
 		"managed by another": {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
-		"no namespace":       {args: command("nowhere", flags), code: 1, text: `namespaces "nowhere" not found`},
+		"no namespace":       {args: command("nowhere", flags), code: 1, text: "namespace nowhere does not exist"},
 		"a bad folder":       {args: command(namespace, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
 		"a bad policy":       {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 2, text: "--upload-policy must be Automatic or OnRequest or Disabled"},
 		"a bad conflict":     {args: command(namespace, flags, "--conflict-policy", "foo"), code: 2, text: "--conflict-policy must be Overwrite or Rename or Keep"},
