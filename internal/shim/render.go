@@ -347,7 +347,6 @@ func sameRequest(job *platenv1alpha1.RenderJob, digest string) error {
 
 // await returns the job once it has finished or is suspended, or as it is when the wait is over or the process shuts down.
 func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.UID, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
-	gone := callers.Errorf(http.StatusGone, "the job '%s' was deleted", key.Name)
 	ended, leave := s.Waiters.Register(uid)
 	defer leave()
 	if job, over, err := s.find(ctx, key, uid); err != nil || over {
@@ -358,7 +357,7 @@ func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.
 	select {
 	case job := <-ended:
 		if job == nil {
-			return nil, gone
+			return nil, callers.Errorf(http.StatusGone, "the job '%s' was deleted", key.Name)
 		}
 		return job, nil
 	case <-timer.C:
