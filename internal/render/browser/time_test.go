@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -484,6 +485,21 @@ func TestFilmsOfPagesThatAreReadyAfterFrames(t *testing.T) {
 				t.Errorf("warnings %v", warnings)
 			}
 		})
+	}
+}
+
+// A frame that does not answer is waited for once, however often it says that it is there.
+func TestASilentFrameIsAskedOnce(t *testing.T) {
+	b := start(t)
+	document := film("mp4", `<body><iframe sandbox="allow-scripts" srcdoc="<script>
+		MessagePort.prototype.postMessage = () => {};
+		const here = () => { parent.postMessage({ 'platen.frames': 'here' }, '*'); fetch('data:,').finally(here) };
+		here()</script>"></iframe>`)
+	document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+	began := time.Now()
+	run(t, b, document)
+	if took := time.Since(began); took > 18*time.Second { // the script is patient for ten
+		t.Errorf("took %s", took)
 	}
 }
 

@@ -9,13 +9,14 @@
   const [RealChannel, realSetTimeout, realClearTimeout] = [MessageChannel, setTimeout, clearTimeout];
   const patience = 10000; // milliseconds
   const frames = new Set();
+  const silent = new WeakSet();
   const offers = new Map();
   addEventListener('message', (event) => {
     const message = event.data?.[key];
     if (message === undefined) return;
     event.stopImmediatePropagation();
     if (message === 'here') {
-      frames.add(event.source);
+      if (!silent.has(event.source)) frames.add(event.source);
     } else if (event.source === parent && offers.has(message.call)) {
       const [port] = event.ports;
       (async () => port.postMessage(await offers.get(message.call)(message.argument)))();
@@ -25,6 +26,7 @@
     const { port1, port2 } = new RealChannel();
     const timer = realSetTimeout.call(window, () => {
       frames.delete(frame);
+      silent.add(frame);
       resolve(undefined);
     }, patience);
     port1.onmessage = ({ data }) => {
