@@ -17,9 +17,9 @@ const (
 	unschedulableDelay = time.Second
 	// capacityMemory is how long the pool remembers how many pods the cluster had room for.
 	capacityMemory = time.Minute
-	// probeShare of the pods that the cluster has had room for are created beyond that, at least one, to see whether there is room for more.
-	// A pod that waits for a node asks an autoscaler for one, and competes with the pods of others for every place.
-	probeShare = 4
+	// probeEvery is for how many pods of a full cluster one more is created, at least one in all, to see whether there is room again. A pod
+	// that waits for a node makes an autoscaler add one, but it also competes with the pods of other namespaces for every place.
+	probeEvery = 4
 	// discardTimeout is how long the deletion of pods without a node may hold up the retirement of others.
 	discardTimeout = 5 * time.Second
 	// reliefTimeout is how long a pod may take to use the room that another namespace has made for it.
@@ -152,7 +152,7 @@ func (p *Pool) balance(now time.Time) {
 		}
 		most := p.options.MaxPods
 		if room < most && ns.live >= ns.fair {
-			most = room + max(room/probeShare, 1)
+			most = room + max(room/probeEvery, 1)
 		}
 		ns.launchable = max(min(ns.want-ns.live, ns.share-ns.live, most-total), 0)
 	}
@@ -312,7 +312,7 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 		}
 	}
 	if ns.discarding(now) {
-		return max(min(n, ns.live-ns.fair), 0) // the scheduler would give them the room that others are to have: they wait for longer
+		return max(min(n, ns.live-ns.fair), 0) // they have waited for longer than others' pods: the scheduler would give them the room
 	}
 	n = max(min(n, ns.live-ns.fair), 0)
 	left := n

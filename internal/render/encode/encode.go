@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4, WebM and GIF with ffmpeg. It makes pictures smaller. Each encoder runs as a
-// separate process, with files that this package names and without network protocols.
+// Package encode makes the formats that a browser cannot make: AVIF with avifenc, MP4, WebM and GIF with ffmpeg. Each encoder runs as a
+// separate process, with files that this package names and without network protocols. The package also makes pictures smaller.
 package encode
 
 import (
