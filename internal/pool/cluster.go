@@ -36,6 +36,8 @@ type cluster struct {
 	forget   time.Time
 	// owed is how many pods namespaces with more than their share must give up.
 	owed int
+	// boosts of nodes in the last boostEvery.
+	boosts map[string]*boost
 }
 
 // claim is what a namespace asks for and gets.
@@ -50,8 +52,9 @@ type claim struct {
 	active  bool
 	// share of the budget, and fair, the share of the pods for which the cluster has room.
 	share, fair int
-	// launchable is how many pods may be launched now.
-	launchable int
+	// launchable is how many pods may be launched now, and giving, how many idle ones take no task: they are retired as soon as nothing of
+	// the namespace waits for their places.
+	launchable, giving int
 	// relieved is when another namespace made room for the pods that had found no node; zero if none has, or if one has found the room.
 	// lacked is how many those were, and found, how many others there were.
 	relieved      time.Time
@@ -142,9 +145,11 @@ func (p *Pool) balance(now time.Time) {
 	}
 	surplus := max(min(scheduled+owed-room, owed), 0)
 	p.cluster.owed = surplus
+	begins := surplus > 0 && slices.ContainsFunc(p.order, (*namespace).begins)
 	for _, ns := range p.order {
+		ns.giving = 0
 		if surplus > 0 {
-			surplus -= p.yield(ns, surplus, now)
+			surplus -= p.yield(ns, surplus, begins, now)
 		}
 		ns.launchable = 0
 		if now.Before(ns.launcher.retry) || ns.unscheduled > 0 || short && ns.live >= ns.fair {
@@ -298,8 +303,8 @@ func (p *Pool) trim(ns *namespace, now time.Time) {
 }
 
 // yield retires up to n pods of a namespace that has more than its share, and returns how many of its pods others can count on: also those
-// that are still rendering, because they are retired when they end their tasks.
-func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
+// that are still rendering, because they are retired when they end their tasks. begins says that one of the others has no pod that was heard.
+func (p *Pool) yield(ns *namespace, n int, begins bool, now time.Time) int {
 	if ns.live <= ns.fair {
 		return 0
 	}
@@ -311,14 +316,21 @@ func (p *Pool) yield(ns *namespace, n int, now time.Time) int {
 			ns.launcher.failed(LaunchFailure(pod.problem), now)
 		}
 	}
-	if ns.discarding(now) {
-		return max(min(n, ns.live-ns.fair), 0) // they have waited for longer than others' pods: the scheduler would give them the room
-	}
 	n = max(min(n, ns.live-ns.fair), 0)
-	left := n
+	if ns.discarding(now) {
+		ns.giving = n // they have waited for longer than others' pods: the scheduler would give them the room
+	}
+	left := max(min(n, ns.live-len(ns.launching)-ns.fair), 0) // what is being launched goes before what can render
 	for _, state := range []podState{starting, idle} {
 		for _, pod := range ns.list {
 			if left > 0 && pod.state == state && !pod.foreign {
+				if begins {
+					p.cluster.boost(pod.node, now)
+				}
+				if ns.giving > 0 {
+					left--
+					continue
+				}
 				ran := pod.state == idle || !pod.running.IsZero() // any other may have found no node
 				p.dismiss(pod, now)
 				ns.live--

@@ -100,6 +100,16 @@ func (f *fleet) in(namespace string) (n int) {
 	return n
 }
 
+// running returns how many pods of a namespace run on the node.
+func (f *fleet) running(namespace string) (n int) {
+	for _, p := range f.pods {
+		if p.id.Namespace == namespace && p.scheduled {
+			n++
+		}
+	}
+	return n
+}
+
 // step lets a tick pass.
 func (f *fleet) step() {
 	f.now = f.now.Add(tick)
@@ -185,7 +195,9 @@ func (f *fleet) reconcile(namespace string) {
 			continue
 		}
 		v := PodView{Name: p.id.Name, UID: p.id.UID, Hash: p.hash, Started: p.scheduled}
-		if !p.scheduled && f.now.Sub(p.began) >= f.scheduleTime {
+		if p.scheduled {
+			v.Node = "node"
+		} else if f.now.Sub(p.began) >= f.scheduleTime {
 			v.Problem = Problem{ReasonUnschedulable, "no node has room for a render pod"}
 		}
 		views = append(views, v)

@@ -126,6 +126,14 @@ func (f *Files) Stored() []file.File {
 	return append([]file.File(nil), f.stored...)
 }
 
+// remaining returns how long a render is expected to go on. One that is late by more than the start of another pod takes is not over soon.
+func (j *job) remaining(now time.Time) time.Duration {
+	if passed := now.Sub(j.run.started); passed > j.Cost+podShare {
+		return passed
+	}
+	return j.Cost
+}
+
 // load of a job in thousandths of a pod.
 func load(cost time.Duration, isolated bool) int {
 	if cost <= 0 {

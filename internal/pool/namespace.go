@@ -176,8 +176,7 @@ func (ns *namespace) need(now time.Time) int {
 		if j := pod.job; j == nil || ns.outdated(pod) {
 			work += onePod
 		} else {
-			// A render that takes longer than expected is not over soon.
-			work += load(max(j.Cost, now.Sub(j.run.started)), ns.settings.IsolatePods)
+			work += load(j.remaining(now), ns.settings.IsolatePods)
 		}
 	}
 	need := (work + onePod - 1) / onePod
@@ -218,12 +217,20 @@ func (ns *namespace) problem() Problem {
 	})
 }
 
-// idlePod returns a polling pod without a task, the one that rendered last: the others may become superfluous. It returns nil if there is
-// none.
-func (ns *namespace) idlePod() *pod {
+// idlePod returns a pod of a namespace that may take a task, the one that rendered last: the others may become superfluous. It returns nil
+// if there is none.
+func (p *Pool) idlePod(ns *namespace) *pod {
 	var best *pod
+	kept := ns.giving
 	for _, pod := range ns.list {
 		if pod.state != idle || pod.wake == nil {
+			continue
+		}
+		if kept > 0 {
+			kept--
+			continue
+		}
+		if p.cluster.rests(ns, pod) {
 			continue
 		}
 		if best == nil || ns.outdated(best) && !ns.outdated(pod) ||

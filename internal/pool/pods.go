@@ -36,6 +36,8 @@ type Problem struct {
 type PodView struct {
 	Name string
 	UID  types.UID
+	// Node that the scheduler has chosen, empty before.
+	Node string
 	// Hash of what the pod was made from.
 	Hash string
 	// Started is true once a container runs or has run, Ended once all have ended, and Deleting once the pod has a deletion timestamp.
@@ -50,7 +52,7 @@ type PodView struct {
 type pod struct {
 	PodID
 	contact
-	hash string
+	hash, node string
 	// unfit is true for a pod that must not take another task.
 	unfit bool
 	// foreign is true for a pod that this process did not launch, until the pod polls: it may have a task of an earlier process.
@@ -128,7 +130,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 			delete(ns.launching, v.Name)
 			entry.foreign = !mine && (p.listening.IsZero() || now.Before(p.listening.Add(p.options.AdoptionGrace)))
 		}
-		entry.seen, entry.hash, entry.unfit = true, v.Hash, v.Unfit
+		entry.seen, entry.node, entry.hash, entry.unfit = true, v.Node, v.Hash, v.Unfit
 		if v.Started && entry.running.IsZero() {
 			entry.running = now
 		}
@@ -519,13 +521,16 @@ func (p *Pool) moved(entry *pod, state podState, now time.Time) {
 // retire tells an idle pod to exit.
 func (p *Pool) retire(entry *pod, now time.Time) {
 	entry.become(retiring, now)
+	if b := p.cluster.boosts[entry.node]; b != nil {
+		delete(b.resting, entry.UID) // another one can rest
+	}
 	entry.answer()
 }
 
-// dispatch gives the ready jobs of a namespace to its pods that poll.
+// dispatch gives the ready jobs of a namespace to its pods that poll, but for those that it must give up soon and those that rest.
 func (p *Pool) dispatch(ns *namespace, now time.Time) {
 	for ns.ready.len() > 0 {
-		entry := ns.idlePod()
+		entry := p.idlePod(ns)
 		if entry == nil {
 			return
 		}

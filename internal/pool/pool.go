@@ -301,6 +301,7 @@ func New(options Options) *Pool {
 		namespaces: map[string]*namespace{},
 		delayed:    heapOf[*job]{less: func(a, b *job) bool { return a.notBefore.Before(b.notBefore) }, index: func(j *job) *int { return &j.delayedAt }},
 		notices:    newNotices(options.Now()),
+		cluster:    cluster{boosts: map[string]*boost{}},
 	}
 }
 
@@ -448,6 +449,7 @@ func (p *Pool) Expire() {
 	}
 	p.expired = now
 	p.ripen(now)
+	p.endBoosts(now)
 	for _, ns := range slices.Clone(p.order) {
 		p.check(ns, now)
 		for _, pod := range ns.list {
@@ -490,6 +492,7 @@ func (p *Pool) settle(ns *namespace) {
 	p.ripen(now)
 	p.check(ns, now)
 	p.rebalance(ns, now)
+	p.endBoosts(now)
 	p.dispatch(ns, now)
 	p.flushNotices(now)
 }
