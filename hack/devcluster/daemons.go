@@ -5,6 +5,9 @@ package main
 
 import "path/filepath"
 
+// controlPlane is the nice value of what runs on nodes of its own in other clusters.
+const controlPlane = -10
+
 // daemons returns the cluster's programs by name.
 func (c *cluster) daemons(bin string) map[string]daemon {
 	pki := func(name string) string { return c.path("pki", name) }
@@ -12,6 +15,7 @@ func (c *cluster) daemons(bin string) map[string]daemon {
 	all := []daemon{
 		{
 			name: "etcd",
+			nice: controlPlane,
 			argv: []string{
 				"--data-dir=" + c.path("etcd"),
 				"--unsafe-no-fsync", // a development cluster need not survive a power cut
@@ -22,6 +26,7 @@ func (c *cluster) daemons(bin string) map[string]daemon {
 		},
 		{
 			name: "kube-apiserver",
+			nice: controlPlane,
 			argv: []string{
 				"--etcd-servers=http://127.0.0.1:2379",
 				"--bind-address=0.0.0.0",
@@ -49,6 +54,7 @@ func (c *cluster) daemons(bin string) map[string]daemon {
 		},
 		{
 			name: "kube-controller-manager",
+			nice: controlPlane,
 			argv: []string{
 				"--kubeconfig=" + config("kube-controller-manager.kubeconfig"),
 				"--bind-address=127.0.0.1",
@@ -66,6 +72,7 @@ func (c *cluster) daemons(bin string) map[string]daemon {
 		},
 		{
 			name: "kube-scheduler",
+			nice: controlPlane,
 			argv: []string{
 				"--kubeconfig=" + config("kube-scheduler.kubeconfig"),
 				"--bind-address=127.0.0.1",

@@ -23,6 +23,9 @@ type daemon struct {
 	name  string
 	argv  []string
 	files []string // configuration whose change makes a restart necessary
+	// nice is the daemon's precedence over pods, as nice(1) has it: those that run on nodes of their own in a cluster must not wait for the
+	// pods of this one.
+	nice int
 }
 
 // identity names one process forever: another process may get the process id, but not with the same start time.
@@ -139,7 +142,7 @@ func (d daemon) digest() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(h, "%q %q\n", binary, d.argv[1:])
+	fmt.Fprintf(h, "%q %q %d\n", binary, d.argv[1:], d.nice)
 	for _, name := range d.files {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -175,9 +178,10 @@ func (c *cluster) ensure(ctx context.Context, d daemon) error {
 }
 
 // launchScript records the process before it becomes the daemon, so every daemon has a record even if this program is killed. exec
-// keeps the process id and the start time.
-const launchScript = `read -r stat < /proc/$$/stat && echo "$stat" > "$1" && shift && exec nsenter --net=/run/netns/` +
-	netnsName + ` "$@"`
+// keeps the process id and the start time. The kernel may group the tasks of a session, and then reads the group's nice value (sched(7)).
+const launchScript = `read -r stat < /proc/$$/stat && echo "$stat" > "$1" && nice="$2" && shift 2
+if [ -w /proc/$$/autogroup ]; then echo "$nice" > /proc/$$/autogroup; fi
+exec nice -n "$nice" nsenter --net=/run/netns/` + netnsName + ` "$@"`
 
 func (c *cluster) launch(d daemon) error {
 	logFile, err := os.OpenFile(c.logPath(d.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -186,7 +190,7 @@ func (c *cluster) launch(d daemon) error {
 	}
 	defer func() { _ = logFile.Close() }()
 	// The daemon outlives this program, so no context ends it.
-	cmd := exec.Command("sh", append([]string{"-c", launchScript, "sh", c.recordPath(d.name)}, d.argv...)...)
+	cmd := exec.Command("sh", append([]string{"-c", launchScript, "sh", c.recordPath(d.name), strconv.Itoa(d.nice)}, d.argv...)...)
 	cmd.Dir = c.state
 	cmd.Env = []string{
 		"PATH=" + filepath.Dir(d.argv[0]) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
