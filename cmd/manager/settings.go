@@ -24,7 +24,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=create
-// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,resourceNames=platen-render-pods,verbs=patch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,resourceNames=platen-render-pods,verbs=get;patch
 
 const (
 	// keyInterval is the interval between readings of the manager's keys, and networkInterval that between readings of the nodes.
@@ -115,7 +115,7 @@ func (s *podSettings) guard(c client.Client) (client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--dispatch-bind-address: '%s' must be the number of a port", text)
 	}
-	return &netpolicy.Keeper{Client: c, Now: time.Now, Config: func(pod *corev1.Pod) netpolicy.Config { return s.policyConfig(pod, port) }}, nil
+	return &netpolicy.Keeper{Client: c, Live: s.client, Now: time.Now, Config: func(pod *corev1.Pod) netpolicy.Config { return s.policyConfig(pod, port) }}, nil
 }
 
 // policyConfig returns the configuration of the NetworkPolicy for a render pod, which lets pages reach what the pod's proxy does: also the

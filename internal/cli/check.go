@@ -253,7 +253,7 @@ var managersRights = func() (all []right) {
 		{"authorization.k8s.io", "subjectaccessreviews", "create", ""},
 		{"events.k8s.io", "events", "create patch", ""},
 		{"networking.k8s.io", "networkpolicies", "create", ""},
-		{"networking.k8s.io", "networkpolicies", "patch", "platen-render-pods"},
+		{"networking.k8s.io", "networkpolicies", "get patch", "platen-render-pods"},
 		{platenv1alpha1.GroupVersion.Group, "renderjobs", "delete get list watch", ""},
 		{platenv1alpha1.GroupVersion.Group, "fontsets renderpools rendertemplates storageconnections", "get list watch", ""},
 		{platenv1alpha1.GroupVersion.Group, "fontsets/status renderjobs/status renderpools/status rendertemplates/status storageconnections/status", "get patch", ""},

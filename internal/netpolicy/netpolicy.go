@@ -7,6 +7,7 @@ package netpolicy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,7 +16,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	metav1apply "k8s.io/client-go/applyconfigurations/meta/v1"
 	networkingv1apply "k8s.io/client-go/applyconfigurations/networking/v1"
@@ -30,7 +33,7 @@ const (
 	Name = "platen-render-pods"
 	// fieldOwner owns the fields of the policies.
 	fieldOwner = client.FieldOwner("platen-manager")
-	// checkInterval is the interval after which a policy is applied again, in case someone has changed it.
+	// checkInterval is the interval after which a policy is read again, in case someone has changed it.
 	checkInterval = 10 * time.Minute
 )
 
@@ -100,16 +103,18 @@ func inside(outer, inner netip.Prefix) bool {
 // Keeper is a client that creates render pods only in namespaces that have their NetworkPolicy.
 type Keeper struct {
 	client.Client
+	// Live reads policies from the API server.
+	Live client.Reader
 	// Config returns the configuration at this time for the namespace of a new render pod. What its pages may reach may be the pod's own.
 	Config func(*corev1.Pod) Config
 	Now    func() time.Time
 
 	mu sync.Mutex
-	// applied has when the policy of a namespace was applied, and with what configuration.
-	applied map[string]application
+	// checked has when the policy of a namespace was right, and for what configuration.
+	checked map[string]check
 }
 
-type application struct {
+type check struct {
 	at     time.Time
 	config string
 }
@@ -124,18 +129,27 @@ func (k *Keeper) Create(ctx context.Context, object client.Object, options ...cl
 	return k.Client.Create(ctx, object, options...)
 }
 
-// Ensure makes the policy of a render pod's namespace what the pod needs. It asks the API server only if that has changed, and now and then.
+// Ensure makes the policy of a render pod's namespace what the pod needs. It asks the API server only if that has changed, and now and then,
+// and writes only a policy that differs.
 func (k *Keeper) Ensure(ctx context.Context, pod *corev1.Pod) error {
 	namespace, config := pod.Namespace, k.Config(pod)
 	key := fmt.Sprint(config)
 	now := k.Now()
 	k.mu.Lock()
-	last := k.applied[namespace]
+	last := k.checked[namespace]
 	k.mu.Unlock()
 	if last.config == key && now.Sub(last.at) < checkInterval {
 		return nil
 	}
-	err := k.Apply(ctx, Build(config, namespace), fieldOwner, client.ForceOwnership)
+	wanted := Build(config, namespace)
+	var err error
+	exists := false
+	if last.config == "" || last.config == key { // else it differs, and what the API server's cache says may be older
+		exists, err = k.exists(ctx, wanted)
+	}
+	if err == nil && !exists {
+		err = k.Apply(ctx, wanted, fieldOwner, client.ForceOwnership)
+	}
 	if apierrors.IsForbidden(err) {
 		ctrl.LoggerFrom(ctx).Info("The manager may not write NetworkPolicies: render pods have none; --network-policy=false keeps it from trying", "namespace", namespace)
 	} else if err != nil {
@@ -143,14 +157,42 @@ func (k *Keeper) Ensure(ctx context.Context, pod *corev1.Pod) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.applied == nil {
-		k.applied = map[string]application{}
+	if k.checked == nil {
+		k.checked = map[string]check{}
 	}
-	for name, a := range k.applied {
-		if now.Sub(a.at) >= checkInterval {
-			delete(k.applied, name)
+	for name, c := range k.checked {
+		if now.Sub(c.at) >= checkInterval {
+			delete(k.checked, name)
 		}
 	}
-	k.applied[namespace] = application{at: now, config: key}
+	k.checked[namespace] = check{at: now, config: key}
 	return nil
+}
+
+// exists returns whether a namespace has the wanted policy. A manager that may not read policies finds none.
+func (k *Keeper) exists(ctx context.Context, wanted *networkingv1apply.NetworkPolicyApplyConfiguration) (bool, error) {
+	// "0" lets the API server answer from its cache: a manager that starts asks for the policies of all namespaces.
+	fromCache := &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: "0"}}
+	found := &networkingv1.NetworkPolicy{}
+	err := k.Live.Get(ctx, client.ObjectKey{Namespace: *wanted.Namespace, Name: Name}, found, fromCache)
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	data, err := json.Marshal(wanted.Spec)
+	if err != nil {
+		return false, err
+	}
+	spec := networkingv1.NetworkPolicySpec{}
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return false, err
+	}
+	for name, value := range wanted.Labels {
+		if found.Labels[name] != value {
+			return false, nil
+		}
+	}
+	return equality.Semantic.DeepEqual(spec, found.Spec), nil
 }

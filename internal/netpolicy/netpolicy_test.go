@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	networkingv1apply "k8s.io/client-go/applyconfigurations/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -112,47 +111,101 @@ func TestNobodyConnectsToRenderPods(t *testing.T) {
 	}
 }
 
+// apply does what the API server does with a policy that has one owner.
+func apply(ctx context.Context, c client.Client, object runtime.ApplyConfiguration) error {
+	data, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	policy := &networkingv1.NetworkPolicy{}
+	if err := json.Unmarshal(data, policy); err != nil {
+		return err
+	}
+	if err := client.IgnoreNotFound(c.Delete(ctx, policy)); err != nil {
+		return err
+	}
+	return c.Create(ctx, policy)
+}
+
 func TestPodsAreCreatedAfterTheirPolicy(t *testing.T) {
 	var failure error
 	applied := 0
 	c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
-		Apply: func(_ context.Context, _ client.WithWatch, object runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
 			applied++
-			if policy, ok := object.(*networkingv1apply.NetworkPolicyApplyConfiguration); !ok || *policy.Namespace != "marketing" {
-				t.Errorf("applied %v", object)
+			if failure != nil {
+				return failure
 			}
-			return failure
+			return apply(ctx, c, object)
 		},
 	}).Build()
 	now, settings := time.Now(), config(t, "", "")
-	keeper := &Keeper{Client: c, Config: func(*corev1.Pod) Config { return settings }, Now: func() time.Time { return now }}
-	create := func(name string) error {
-		return keeper.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name}})
+	start := func() *Keeper {
+		return &Keeper{Client: c, Live: c, Config: func(*corev1.Pod) Config { return settings }, Now: func() time.Time { return now }}
 	}
-
-	failure = apierrors.NewInternalError(errors.New("etcd is full"))
-	if err := create("a"); err == nil || !strings.Contains(err.Error(), Name) {
-		t.Errorf("a pod was created without its policy: %v", err)
+	keeper := start()
+	create := func(name string, wantApplied int) {
+		t.Helper()
+		err := keeper.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name}})
+		if err != nil || applied != wantApplied {
+			t.Errorf("pod %s: %v; policies were applied %d times, want %d", name, err, applied, wantApplied)
+		}
 	}
-	failure = nil
-	for _, name := range []string{"a", "b"} {
-		if err := create(name); err != nil {
+	change := func(edit func(*networkingv1.NetworkPolicy)) {
+		t.Helper()
+		policy := &networkingv1.NetworkPolicy{}
+		if err := c.Get(t.Context(), client.ObjectKey{Namespace: "marketing", Name: Name}, policy); err != nil {
+			t.Fatal(err)
+		}
+		edit(policy)
+		if err := c.Update(t.Context(), policy); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if applied != 2 {
-		t.Errorf("applied %d times", applied)
+
+	failure = apierrors.NewInternalError(errors.New("etcd is full"))
+	err := keeper.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "a"}})
+	if err == nil || !strings.Contains(err.Error(), Name) {
+		t.Errorf("a pod was created without its policy: %v", err)
 	}
+	failure = nil
+	create("b", 2)
+	create("c", 2)
 	settings = config(t, "", "93.184.216.0/24")
-	if err := create("c"); err != nil || applied != 3 {
-		t.Errorf("a new configuration: applied %d times, %v", applied, err)
-	}
+	create("of another configuration", 3)
+	keeper = start()
+	create("of another manager", 3)
 	now = now.Add(checkInterval)
-	if err := create("d"); err != nil || applied != 4 {
-		t.Errorf("after the interval: applied %d times, %v", applied, err)
+	create("after the interval", 3)
+	change(func(p *networkingv1.NetworkPolicy) { p.Spec.Egress = nil })
+	create("within the interval", 3)
+	now = now.Add(checkInterval)
+	create("after somebody has changed the rules", 4)
+	change(func(p *networkingv1.NetworkPolicy) { delete(p.Labels, "app.kubernetes.io/name") })
+	keeper = start()
+	create("after somebody has changed the labels", 5)
+
+	settings, failure = config(t, "", ""), apierrors.NewForbidden(schema.GroupResource{Resource: "networkpolicies"}, Name, nil)
+	create("of a manager without the right", 6)
+}
+
+// TestManagersThatMayNotReadPoliciesWriteThem has a role of an earlier version.
+func TestManagersThatMayNotReadPoliciesWriteThem(t *testing.T) {
+	c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "networkpolicies"}, Name, nil)
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+			return apply(ctx, c, object)
+		},
+	}).Build()
+	settings := config(t, "", "")
+	keeper := &Keeper{Client: c, Live: c, Config: func(*corev1.Pod) Config { return settings }, Now: time.Now}
+	if err := keeper.Ensure(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing"}}); err != nil {
+		t.Fatal(err)
 	}
-	now, failure = now.Add(checkInterval), apierrors.NewForbidden(schema.GroupResource{Resource: "networkpolicies"}, Name, nil)
-	if err := create("e"); err != nil {
-		t.Errorf("a manager without the right creates no pod: %v", err)
+	policies := &networkingv1.NetworkPolicyList{}
+	if err := c.List(t.Context(), policies); err != nil || len(policies.Items) != 1 {
+		t.Errorf("got %d policies, %v", len(policies.Items), err)
 	}
 }
