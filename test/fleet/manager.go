@@ -106,6 +106,19 @@ func (m *Manager) Start() (err error) {
 	return nil
 }
 
+// Running returns an error if the process has ended by itself.
+func (m *Manager) Running() error {
+	if m.process == nil {
+		return nil
+	}
+	select {
+	case <-m.ended:
+		return fmt.Errorf("%s has ended (%w); its log is %s", m.Name, m.err, m.Log)
+	default:
+		return nil
+	}
+}
+
 // Leads returns once the dispatch server listens.
 func (m *Manager) Leads(ctx context.Context) error {
 	return m.poll(ctx, "does not lead", func() bool {
@@ -124,8 +137,9 @@ func (m *Manager) poll(ctx context.Context, otherwise string, condition func() b
 	for !condition() {
 		select {
 		case <-m.ended:
+			err := m.Running()
 			m.process = nil
-			return fmt.Errorf("%s has ended (%w); its log is %s", m.Name, m.err, m.Log)
+			return err
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):

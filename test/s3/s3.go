@@ -5,14 +5,22 @@
 package s3
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
+
+// readHeaderTimeout bounds the header of a request.
+const readHeaderTimeout = 10 * time.Second
 
 // Bucket is the name of the bucket.
 const Bucket = "renders"
@@ -23,22 +31,32 @@ var Credentials = map[string]string{"AWS_ACCESS_KEY_ID": "platen", "AWS_SECRET_A
 // Server is a service with one bucket. The caller must call Close.
 type Server struct {
 	*httptest.Server
-	// Requests counts the requests, and Sent the bytes of their answers.
-	Requests, Sent atomic.Int64
+	// Requests counts the requests, Received the bytes of their bodies, and Sent those of their answers.
+	Requests, Received, Sent atomic.Int64
 }
 
-// New starts a server.
-func New() (*Server, error) {
+// New starts a server on loopback.
+func New() (*Server, error) { return Listen(context.Background(), "127.0.0.1:0") }
+
+// Listen starts a server at a TCP address.
+func Listen(ctx context.Context, address string) (*Server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
 	backend := s3mem.New()
 	if err := backend.CreateBucket(Bucket); err != nil {
-		return nil, err
+		return nil, errors.Join(err, listener.Close())
 	}
 	s := &Server{}
 	handler := gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Requests.Add(1)
+		r.Body = &bodyCounter{r.Body, &s.Received}
 		handler.ServeHTTP(&counter{w, &s.Sent}, r)
-	}))
+	})
+	s.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: counted, ReadHeaderTimeout: readHeaderTimeout}}
+	s.Start()
 	return s, nil
 }
 
@@ -56,6 +74,19 @@ type counter struct {
 // Write implements http.ResponseWriter.
 func (c *counter) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// bodyCounter counts the bytes of a request's body.
+type bodyCounter struct {
+	io.ReadCloser
+	n *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c *bodyCounter) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
 	c.n.Add(int64(n))
 	return n, err
 }

@@ -50,6 +50,8 @@ type load struct {
 	world  *fleet.World
 	client client.Client
 	pods   *fleet.Pods
+	// manager must run while the load waits for jobs.
+	manager *fleet.Manager
 	// namespaces in which jobs are created in turn.
 	namespaces int
 	created    int
@@ -101,7 +103,7 @@ func (l *load) burst(ctx context.Context, n int) (perSecond float64, err error) 
 		return 0, err
 	}
 	for l.pods.Rendered() < rendered+n {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := l.pause(ctx, 10*time.Millisecond); err != nil {
 			return 0, err
 		}
 	}
@@ -122,7 +124,7 @@ func (l *load) finished(ctx context.Context) error {
 			if left == 0 {
 				break
 			}
-			if err := pause(ctx, 50*time.Millisecond); err != nil {
+			if err := l.pause(ctx, 50*time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -173,7 +175,7 @@ func (l *load) paced(ctx context.Context, n int, perSecond float64) ([]time.Dura
 		return nil, err
 	}
 	for l.pods.Rendered() < rendered+n {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := l.pause(ctx, 10*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -224,6 +226,11 @@ func (l *load) floor(ctx context.Context, n int, model *platenv1alpha1.RenderJob
 		return l.client.Delete(ctx, newJob(namespaceName(i%l.namespaces), name(i)))
 	})
 	return float64(n) / took.Seconds(), err
+}
+
+// pause waits. The error says that the manager has ended.
+func (l *load) pause(ctx context.Context, d time.Duration) error {
+	return errors.Join(pause(ctx, d), l.manager.Running())
 }
 
 // pause waits.

@@ -36,6 +36,8 @@ const (
 	peer = "bare client, the same writes"
 	// quietJob is the name of the job that a restarted manager must serve while others wait. Its namespace has a pod that waits for it.
 	quietJob = fleet.QuietPrefix
+	// maxRestartWrites is the most that a restart may write besides jobs and render pods, whatever the number of namespaces: the leader's label.
+	maxRestartWrites = 10
 	// pacedRate is the rate of jobs a second at which dispatch is measured.
 	pacedRate = 50
 )
@@ -63,12 +65,20 @@ func main() {
 	figures, err := run(ctx, o)
 	stop()
 	if err == nil {
-		err = report.Write(os.Stdout, "scale", figures)
+		err = report.Write(os.Stdout, o.name(), figures)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
 	}
+}
+
+// name returns the report's name.
+func (o *options) name() string {
+	if o.bucket {
+		return "scale-bucket"
+	}
+	return "scale"
 }
 
 func (o *options) setSizes(text string) (err error) {
@@ -91,6 +101,8 @@ type bench struct {
 	client  client.Client
 	manager *fleet.Manager
 	load    *load
+	// store is the bucket's server, if there is one.
+	store   *s3.Server
 	figures []report.Figure
 }
 
@@ -114,10 +126,9 @@ func run(ctx context.Context, o options) (figures []report.Figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	store := "file://" + filepath.Join(folder, "content")
+	store, server := "file://"+filepath.Join(folder, "content"), (*s3.Server)(nil)
 	if o.bucket {
-		server, err := s3.New()
-		if err != nil {
+		if server, err = s3.New(); err != nil {
 			return nil, err
 		}
 		defer server.Close()
@@ -131,13 +142,14 @@ func run(ctx context.Context, o options) (figures []report.Figure, err error) {
 	pods := strconv.Itoa(o.pods)
 	m, err := world.NewManager(ctx, "platen-manager-0", kubeconfig,
 		"--content-store="+store, "--max-pods="+strconv.Itoa(o.pods*(o.namespaces+1)),
-		"--max-pods-per-namespace="+pods, "--pool-min-ready="+pods, "--idle-timeout=2h")
+		"--max-pods-per-namespace="+pods, "--pool-min-ready="+pods, "--idle-timeout=2h",
+		"--leader-elect-lease-duration=5m") // a busy machine may keep the lease from being renewed
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Stop(syscall.SIGKILL)) }()
 	world.Pods.File = content(o.fileBytes)
-	b := &bench{options: o, world: world, client: world.Client, manager: m, load: &load{world: world, client: world.Client, pods: world.Pods, namespaces: o.namespaces}}
+	b := &bench{options: o, world: world, client: world.Client, manager: m, store: server, load: &load{world: world, client: world.Client, pods: world.Pods, manager: m, namespaces: o.namespaces}}
 	err = b.measure(ctx)
 	return b.figures, err
 }
@@ -163,6 +175,9 @@ func (b *bench) measure(ctx context.Context) error {
 			return fmt.Errorf("at %d jobs: %w", size, err)
 		}
 		finished = b.load.created
+	}
+	if err := b.restartIdle(ctx); err != nil {
+		return err
 	}
 	return b.restart(ctx)
 }
@@ -212,6 +227,7 @@ func (b *bench) at(ctx context.Context, size, n int, model *platenv1alpha1.Rende
 	if err != nil {
 		return err
 	}
+	moved := b.moved()
 	group, profiling := errgroup.WithContext(ctx)
 	if b.profile {
 		path := filepath.Join(".bench", fmt.Sprintf("scale-%d-cpu.pprof", size))
@@ -229,6 +245,7 @@ func (b *bench) at(ctx context.Context, size, n int, model *platenv1alpha1.Rende
 	if err != nil {
 		return err
 	}
+	movedLater := b.moved()
 	writes := -(b.world.Pods.Writes() - written)
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if d := after[name] - counted[name]; d > 0 {
@@ -271,11 +288,32 @@ func (b *bench) at(ctx context.Context, size, n int, model *platenv1alpha1.Rende
 	add(name("dispatch_p99_ms"), 1000*report.Percentile(took, 99), "ms", goal("<= 80"))
 	add(name("writes_per_job"), float64(writes)/float64(n), "1", "<= 3")
 	add(name("manager_cpu_ms_per_job"), float64((spent-used).Microseconds())/1000/float64(n), "ms", "")
+	if b.store != nil {
+		for i, figure := range movedFigures {
+			add(name(figure.name), (movedLater[i]-moved[i])/figure.divisor/float64(n), figure.unit, "")
+		}
+	}
 	add(name("rss_mib"), memory.Resident, "MiB", goal("<= 120"))
 	add(name("rss_anonymous_mib"), memory.Anonymous, "MiB", "")
 	add(name("rss_peak_mib"), memory.Peak, "MiB", "")
 	fmt.Printf("%d jobs: %.0f/s, floor %.0f and %.0f/s, %.0f MiB\n", size, rate, before, later, memory.Resident)
 	return nil
+}
+
+// movedFigures are what a job moves between the manager and the bucket.
+var movedFigures = [...]struct {
+	name, unit string
+	divisor    float64
+}{{"bucket_requests_per_job", "1", 1}, {"bucket_received_kib_per_job", "KiB", 1 << 10}, {"bucket_sent_kib_per_job", "KiB", 1 << 10}}
+
+// moved returns what has been moved so far, in the order of movedFigures. It is 0 without a bucket.
+func (b *bench) moved() (counts [len(movedFigures)]float64) {
+	if b.store != nil {
+		for i, n := range []int64{b.store.Requests.Load(), b.store.Received.Load(), b.store.Sent.Load()} {
+			counts[i] = float64(n)
+		}
+	}
+	return counts
 }
 
 // floorRate measures the floor, while the manager does not run.
@@ -290,6 +328,41 @@ func (b *bench) floorRate(ctx context.Context, model *platenv1alpha1.RenderJob) 
 	}
 	perSecond, err = b.load.floor(ctx, b.floor, model)
 	return perSecond, errors.Join(err, b.manager.Start(), b.manager.Leads(ctx))
+}
+
+// restartIdle counts what a restart writes to the API server until every namespace has rendered a job again, besides jobs and render pods.
+func (b *bench) restartIdle(ctx context.Context) error {
+	open := b.world.Pods.Gate.Shut()
+	if err := b.manager.Stop(syscall.SIGTERM); err != nil {
+		return err
+	}
+	before, err := b.world.Writes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.manager.Start(), b.manager.Leads(ctx)); err != nil {
+		return err
+	}
+	open()
+	if err := errors.Join(b.load.create(ctx, b.namespaces), b.load.finished(ctx)); err != nil {
+		return err
+	}
+	after, err := b.world.Writes(ctx)
+	if err != nil {
+		return err
+	}
+	writes := 0
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		d := after[name] - before[name]
+		switch _, resource, _ := strings.Cut(name, " "); {
+		case d == 0, strings.HasPrefix(resource, "renderjobs"), name == "POST pods", name == "DELETE pods", resource == "pods/status":
+		default:
+			fmt.Printf("  %6d %s, after a restart\n", d, name)
+			writes += d
+		}
+	}
+	b.figures = append(b.figures, report.Figure{Name: "restart_writes", Value: float64(writes), Unit: "1", Goal: fmt.Sprintf("<= %d", maxRestartWrites)})
+	return nil
 }
 
 // restart kills the manager while as many jobs wait as b has measured at most, and measures how long after its next start a new job in another
