@@ -19,7 +19,7 @@ import (
 // Commands of advice, about a job JOB of template TEMPLATE in namespace NS.
 const (
 	editJob       = "\nkubectl edit renderjob JOB -n NS"
-	renderAgain   = "\nkubectl get renderjob JOB -n NS -o yaml | kubectl replace --force -f -"
+	renderAgain   = "\nkubectl get renderjob JOB -n NS -o yaml | kubectl replace -n NS --force -f -"
 	resumeJob     = "\nkubectl patch renderjob JOB -n NS --type merge -p '{\"spec\":{\"suspend\":false}}'"
 	waitForJob    = "\nkubectl wait renderjob JOB -n NS --for=condition=Finished --timeout=10m"
 	listJobs      = "\nkubectl platen status -n NS"

@@ -120,7 +120,7 @@ func TestEveryReasonOfATemplateHasAdvice(t *testing.T) {
 func TestAdviceNamesWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct{ reason, message, want string }{
 		"the job's spec":       {platenv1alpha1.InvalidSpecReason, "spec.output.size: 'huge' must be", "kubectl edit renderjob summer -n marketing"},
-		"the template":         {platenv1alpha1.InvalidSpecReason, "the template's parameter 'price' has a default", "kubectl platen lint card -n marketing\nkubectl get renderjob summer -n marketing -o yaml | kubectl replace --force -f -"},
+		"the template":         {platenv1alpha1.InvalidSpecReason, "the template's parameter 'price' has a default", "kubectl platen lint card -n marketing\nkubectl get renderjob summer -n marketing -o yaml | kubectl replace -n marketing --force -f -"},
 		"the modifications":    {platenv1alpha1.InvalidModificationsReason, "spec.modifications.price: text must be a number", "kubectl platen templates card -n marketing\nkubectl edit renderjob summer -n marketing"},
 		"the page":             {platenv1alpha1.RenderFailedReason, "the file of page 1 is too large", "kubectl platen preview card -n marketing\n"},
 		"the quota":            {platenv1alpha1.QuotaExceededReason, "exceeded quota", "kubectl describe resourcequota -n marketing\n"},

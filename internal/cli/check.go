@@ -115,7 +115,7 @@ func (k *checkCommand) run(ctx context.Context) error {
 			line(k.Out, "skip", p.name, skipped.Error())
 		case err != nil:
 			failed[p.name] = true
-			line(k.Out, "FAIL", p.name, err.Error())
+			line(k.Out, "FAIL", p.name, k.sameCluster(err.Error()))
 		default:
 			line(k.Out, "ok", p.name, text)
 		}

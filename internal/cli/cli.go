@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -62,6 +63,8 @@ func usage(format string, args ...any) error {
 type options struct {
 	genericiooptions.IOStreams
 	flags *genericclioptions.ConfigFlags
+	// given has the flags that all commands take, as the person gave them.
+	given *pflag.FlagSet
 }
 
 // Main runs the plugin with the arguments of its process and returns the exit code. Under the name kubectl_complete-platen, which
@@ -79,17 +82,18 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 // exitCode returns the exit code of a command, and says what its error is.
 func exitCode(ctx context.Context, command *cobra.Command, err error, out io.Writer) int {
 	left := (*leftoverError)(nil)
+	flags := command.Root().PersistentFlags()
 	switch {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
 		fmt.Fprintln(out, "interrupted")
 		if errors.As(err, &left) {
-			fmt.Fprintln(out, "error:", left)
+			fmt.Fprintln(out, "error:", sameCluster(flags, left.Error()))
 		}
 		return exitInterrupted
 	}
-	fmt.Fprintln(out, "error:", err)
+	fmt.Fprintln(out, "error:", sameCluster(flags, err.Error()))
 	code := exitCodeOf(err)
 	if code == exitUsage {
 		fmt.Fprintf(out, "See '%s --help'.\n", command.CommandPath())
@@ -135,9 +139,10 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			if len(args) == 0 {
 				return c.Help()
 			}
-			return subcommand("kubectl platen")(c, args)
+			return subcommand("platen")(c, args)
 		},
 	}
+	o.given = root.PersistentFlags()
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)

@@ -321,7 +321,7 @@ func TestUsageErrors(t *testing.T) {
 		args []string
 		text string
 	}{
-		"a misspelt command": {args: []string{"rendr"}, text: `kubectl platen knows no "rendr"; did you mean: render`},
+		"a misspelt command": {args: []string{"rendr"}, text: `error: platen knows no "rendr"; did you mean: render`},
 		"another word":       {args: []string{"connect"}, text: "say what to connect: dropbox"},
 		"another output":     {args: []string{"status", "-o", "xml"}, text: `-o must be json or yaml or name, not "xml"`},
 		"both":               {args: []string{"status", "x", "-A", "--kubeconfig", "/dev/null"}, text: "-A lists the jobs of all namespaces"},

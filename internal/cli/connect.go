@@ -299,7 +299,7 @@ func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Acco
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	name := o.connection.Name
-	last := "Platen has not looked at it: is Platen running? (kubectl -n platen-system get pods)"
+	last := "Platen has not looked at it: is Platen running? (kubectl get pods -n platen-system)"
 	connection := &platenv1alpha1.StorageConnection{}
 	err := follow(ctx, c, name, connection, &platenv1alpha1.StorageConnectionList{}, func(now *platenv1alpha1.StorageConnection) (bool, error) {
 		ready := meta.FindStatusCondition(now.Status.Conditions, platenv1alpha1.ReadyCondition)

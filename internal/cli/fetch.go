@@ -66,7 +66,7 @@ func (f *fetchCommand) run(ctx context.Context, name string) error {
 	case !hasFiles(job):
 		return fmt.Errorf("RenderJob %s/%s is not rendered yet (%s: %s): wait for it with --wait", c.namespace, name, word, sentence)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
-		printNext(f.ErrOut, advice(job))
+		f.printNext(advice(job))
 		return outcome(job)
 	}
 	for _, page := range job.Status.Pages {

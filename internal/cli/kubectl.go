@@ -6,6 +6,8 @@ package cli
 import (
 	"flag"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,6 +29,40 @@ func (o *options) addKubectlFlags(root *cobra.Command) {
 	})
 	root.SetUsageTemplate(root.UsageTemplate() + "\nUse \"kubectl platen options\" for a list of the flags that all commands take, such as --as and --server.\n")
 }
+
+// clusterFlags choose the cluster and the person. Those that hold a secret are not among them: a message must not show one.
+var clusterFlags = []string{
+	"as", "as-group", "as-uid", "certificate-authority", "cluster", "context", "insecure-skip-tls-verify", "kubeconfig", "server", "tls-server-name", "user",
+}
+
+// recommended matches the beginning of a command that a message recommends.
+var recommended = regexp.MustCompile(`\bkubectl (?:platen )?`)
+
+// sameCluster puts the flags by which a person chose the cluster into the commands of a text. Without them, a copied command would reach
+// another cluster.
+func sameCluster(given *pflag.FlagSet, text string) string {
+	var words strings.Builder
+	add := func(name, value string) { fmt.Fprintf(&words, "--%s=%s ", name, shellWord(value)) }
+	for _, name := range clusterFlags {
+		f := given.Lookup(name)
+		switch several, ok := f.Value.(pflag.SliceValue); {
+		case !f.Changed:
+		case ok:
+			for _, value := range several.GetSlice() {
+				add(name, value)
+			}
+		default:
+			add(name, f.Value.String())
+		}
+	}
+	return recommended.ReplaceAllStringFunc(text, func(begin string) string { return begin + words.String() })
+}
+
+// sameCluster puts the flags by which the person chose the cluster into the commands of a text.
+func (o *options) sameCluster(text string) string { return sameCluster(o.given, text) }
+
+// printNext prints advice for people, its commands below; nothing if there is none.
+func (o *options) printNext(advice string) { printNext(o.ErrOut, o.sameCluster(advice)) }
 
 // kubectlOptions is kubectl platen options.
 func (o *options) kubectlOptions() *cobra.Command {

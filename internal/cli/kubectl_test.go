@@ -47,3 +47,30 @@ func TestOptionsListsKubectlsFlags(t *testing.T) {
 		}
 	}
 }
+
+// A command that a message recommends reaches the cluster that the person chose, as the person, and shows no secret.
+func TestCommandsReachTheSameCluster(t *testing.T) {
+	for name, c := range map[string]struct {
+		args       []string
+		text, want string
+	}{
+		"no flags":      {text: "see kubectl platen status x -n y", want: "see kubectl platen status x -n y"},
+		"no command":    {args: []string{"--context", "prod"}, text: "kubectl's own", want: "kubectl's own"},
+		"a context":     {args: []string{"--context", "prod"}, text: "kubectl get pods | kubectl replace -f -", want: "kubectl --context=prod get pods | kubectl --context=prod replace -f -"},
+		"the plugin":    {args: []string{"--context", "prod"}, text: "(kubectl platen check -n y)", want: "(kubectl platen --context=prod check -n y)"},
+		"odd names":     {args: []string{"--context", "my prod", "--kubeconfig", "a'b"}, text: "kubectl get x", want: `kubectl --context='my prod' --kubeconfig='a'\''b' get x`},
+		"a person":      {args: []string{"--as", "ada", "--as-group", "a", "--as-group", "b"}, text: "kubectl get x", want: "kubectl --as=ada --as-group=a --as-group=b get x"},
+		"a secret":      {args: []string{"--token", "s3cret", "--server", "https://x"}, text: "kubectl get x", want: "kubectl --server=https://x get x"},
+		"the namespace": {args: []string{"-n", "other"}, text: "kubectl get x -n y", want: "kubectl get x -n y"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := New(genericiooptions.NewTestIOStreamsDiscard())
+			if err := root.ParseFlags(c.args); err != nil {
+				t.Fatal(err)
+			}
+			if got := sameCluster(root.PersistentFlags(), c.text); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,9 @@ func (l listing[T]) command(o *options, command *cobra.Command) *cobra.Command {
 		if output != "" {
 			return printObjects(o.Out, output, l.object)
 		}
-		l.describe(o.Out, l.object)
+		var text strings.Builder
+		l.describe(&text, l.object)
+		fmt.Fprint(o.Out, o.sameCluster(text.String()))
 		return nil
 	}
 	outputFlag(command, &output)

@@ -138,7 +138,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	}
 	describeUploads(r.Out, job)
 	describeWarnings(r.Out, job)
-	printNext(r.ErrOut, advice(job))
+	r.printNext(advice(job))
 	return r.outcome(job)
 }
 
@@ -152,7 +152,7 @@ func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printe
 	}
 	fmt.Fprintf(r.Out, "renderjob.platen.dev/%s %s in namespace %s\n", name, what, job.Namespace)
 	if r.dryRun == dryRunNone {
-		fmt.Fprintf(r.ErrOut, "Show its state: kubectl platen status %[1]s -n %[2]s\nFetch its files: kubectl platen fetch %[1]s --wait -o out -n %[2]s\n", job.Name, job.Namespace)
+		fmt.Fprint(r.ErrOut, r.sameCluster(fmt.Sprintf("Show its state: kubectl platen status %[1]s -n %[2]s\nFetch its files: kubectl platen fetch %[1]s --wait -o out -n %[2]s\n", job.Name, job.Namespace)))
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func (o *options) awaitJob(ctx context.Context, c *cluster, job *platenv1alpha1.
 	bar.end()
 	if errors.Is(err, context.DeadlineExceeded) {
 		word, sentence := stage(last)
-		printNext(o.ErrOut, advice(last))
+		o.printNext(advice(last))
 		return nil, &exitError{exitTimeout, fmt.Errorf(
 			"RenderJob %s/%s has not finished within %s and goes on (%s: %s); see kubectl platen status %s -n %s", job.Namespace, job.Name, timeout, word, sentence, job.Name, job.Namespace)}
 	}

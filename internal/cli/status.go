@@ -138,7 +138,7 @@ func (r *retryCommand) job(ctx context.Context, c *cluster, name string) error {
 		return explain(err)
 	}
 	if !r.wait {
-		fmt.Fprintf(r.Out, "renderjob.platen.dev/%s is uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)
+		fmt.Fprint(r.Out, r.sameCluster(fmt.Sprintf("renderjob.platen.dev/%s is uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)))
 		return nil
 	}
 	return r.await(ctx, c, name, requested)
@@ -160,7 +160,7 @@ func (r *retryCommand) await(ctx context.Context, c *cluster, name, requested st
 		return err
 	}
 	describeUploads(r.Out, done)
-	printNext(r.ErrOut, advice(done))
+	r.printNext(advice(done))
 	return outcome(done)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -32,7 +33,7 @@ func TestInterruptionShowsWhatIsLeft(t *testing.T) {
 	}
 	cancel()
 	var out bytes.Buffer
-	code := exitCode(ctx, nil, errors.Join(ctx.Err(), discard()), &out)
+	code := exitCode(ctx, New(genericiooptions.NewTestIOStreamsDiscard()), errors.Join(ctx.Err(), discard()), &out)
 	if code != exitInterrupted || !strings.HasPrefix(out.String(), "interrupted\n") {
 		t.Errorf("exit code %d, %s", code, &out)
 	}

@@ -104,14 +104,14 @@ func (t *tryCommand) run(ctx context.Context) error {
 		t.output, page.Width, page.Height, size(ptr.Deref(page.Size, 0)), time.Since(began).Seconds())
 	_, _ = t.Out.Write(tryManifest)
 	describeWarnings(t.ErrOut, job)
-	fmt.Fprintf(t.ErrOut, `
+	fmt.Fprint(t.ErrOut, t.sameCluster(fmt.Sprintf(`
 Next:
   kubectl platen try -n %[1]s > hello.yaml && kubectl apply -n %[1]s -f hello.yaml   # keep the template and the job
   kubectl platen render hello --set name=Ada -o out -n %[1]s   # render with your own words
-`, c.namespace)
+`, c.namespace)))
 	// Who may not list connections may still connect one.
 	if len(c.names(ctx, &platenv1alpha1.StorageConnectionList{}, false)) == 0 {
-		fmt.Fprintf(t.ErrOut, "  kubectl platen connect dropbox -n %s   # send every picture to your Dropbox\n", c.namespace)
+		fmt.Fprint(t.ErrOut, t.sameCluster(fmt.Sprintf("  kubectl platen connect dropbox -n %s   # send every picture to your Dropbox\n", c.namespace)))
 	}
 	if t.open {
 		if err := openFile(t.output); err != nil {

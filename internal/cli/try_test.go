@@ -137,7 +137,7 @@ func TestTryWithoutPlaten(t *testing.T) {
 	picture := filepath.Join(t.TempDir(), "hello.png")
 	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
 	code := Main(t.Context(), []string{"kubectl-platen", "try", "--kubeconfig", os.DevNull, "--server", server.URL, "-o", picture}, streams)
-	if code != exitFailed || !strings.Contains(errOut.String(), "this cluster does not have Platen: install it (kubectl apply --server-side -f https://") || out.Len() > 0 {
+	if code != exitFailed || !strings.Contains(errOut.String(), "this cluster does not have Platen: install it (kubectl --kubeconfig=/dev/null --server="+server.URL+" apply --server-side -f https://") || out.Len() > 0 {
 		t.Errorf("exit code %d, out %q, error %q", code, out, errOut)
 	}
 	if _, err := os.Stat(picture); err == nil {

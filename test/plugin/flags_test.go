@@ -51,7 +51,7 @@ func TestKubectlsFlags(t *testing.T) {
 		text string
 	}{
 		"a context":             {args: []string{"--kubeconfig", elsewhere, "--context", "test"}, text: "banner"},
-		"no context":            {args: []string{"--kubeconfig", elsewhere}, code: 1, text: "specified context: none; list those that there are with kubectl config get-contexts"},
+		"no context":            {args: []string{"--kubeconfig", elsewhere}, code: 1, text: "specified context: none; list those that there are with kubectl --kubeconfig=" + elsewhere + " config get-contexts"},
 		"a user":                {args: []string{"--kubeconfig", kubeconfig, "--as", "ada"}, code: 1, text: `User "ada" cannot list resource "rendertemplates"`},
 		"a group":               {args: []string{"--kubeconfig", kubeconfig, "--as", "ada", "--as-group", "system:masters"}, text: "banner"},
 		"a server and a token":  {args: append(server, "--token", token.Status.Token), code: 1, text: `User "system:serviceaccount:` + namespace + `:robot" cannot list`},

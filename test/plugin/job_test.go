@@ -533,7 +533,7 @@ func TestListsAndCompletion(t *testing.T) {
 	}
 }
 
-// The command that templates recommends works word for word, whatever the template takes.
+// The command that templates recommends works word for word, whatever the template takes, and reaches the cluster that the flags name.
 func TestTheRecommendedRenderWorks(t *testing.T) {
 	namespace := studio(t)
 	kinds := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "kinds"}}
@@ -547,13 +547,14 @@ func TestTheRecommendedRenderWorks(t *testing.T) {
 	if err := api.Create(t.Context(), kinds); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("KUBECONFIG", os.DevNull)
 	for _, name := range []string{"banner", "kinds"} {
-		shown := platen(t, "templates", name, "-n", namespace)
+		shown := platen(t, "templates", name, "-n", namespace, "--kubeconfig", kubeconfig, "--context", "test")
 		_, line, found := strings.Cut(shown.out, "Render it: kubectl platen ")
 		if !found {
 			t.Fatalf("no command in\n%s%s", shown.out, shown.errOut)
 		}
-		r := program(t, "sh", "-c", `exec "$0" `+strings.TrimSpace(line)+` --dry-run=server --kubeconfig "$1"`, binary, kubeconfig)
+		r := program(t, "sh", "-c", `exec "$0" `+strings.TrimSpace(line)+" --dry-run=server", binary)
 		if r.code != 0 || !strings.Contains(r.out, "created (server dry run) in namespace "+namespace) {
 			t.Errorf("%s: exit code %d, %s%s", line, r.code, r.out, r.errOut)
 		}

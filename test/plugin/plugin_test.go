@@ -7,6 +7,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -60,7 +61,7 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	defer func() { _ = stop() }()
-	if err := writeKubeconfig(config); err != nil {
+	if err := errors.Join(writeKubeconfig(config), os.Setenv("KUBECONFIG", kubeconfig)); err != nil {
 		return fail(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,7 +128,7 @@ type result struct {
 // platen runs the plugin without a terminal.
 func platen(t *testing.T, args ...string) result {
 	t.Helper()
-	return program(t, binary, append(args, "--kubeconfig", kubeconfig)...)
+	return program(t, binary, args...)
 }
 
 func program(t *testing.T, path string, args ...string) result {

@@ -90,7 +90,6 @@ func open(t *testing.T, b browser, args ...string) (*terminal, *visits) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout)
 	t.Cleanup(cancel)
-	args = append(args, "--kubeconfig", kubeconfig)
 	if args[0] == "connect" {
 		args = append(args, "--dropbox-authorize-url", simURL, "--dropbox-api-url", simURL)
 	}
