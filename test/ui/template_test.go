@@ -87,6 +87,24 @@ func (b browser) enter(selector, value string) {
 	})()`, selector, text))
 }
 
+// Whatever has the focus or is read next comes after what is seen before it: in a column below, side by side to the right.
+func TestTheTemplatePageIsReadAsItIsSeen(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "poster", platenv1alpha1.Parameter{Name: "headline"})
+	b.signIn(w)
+	b.open("/ui/templates/poster")
+	const moved = `[...document.querySelectorAll("body *")].filter((e) => { const s = getComputedStyle(e); return s.order !== "0" || s.flexDirection.endsWith("reverse") }).map((e) => e.outerHTML).join() || true`
+	const follows = `document.querySelector(".views").compareDocumentPosition(document.querySelector("#form")) === Node.DOCUMENT_POSITION_FOLLOWING`
+	const boxes = `const [views, form] = [".views", "#form"].map((e) => document.querySelector(e).getBoundingClientRect());`
+	b.Holds(moved)
+	b.Holds(follows)
+	b.Holds(`(() => { ` + boxes + ` return views.right <= form.left && Math.abs(views.top - form.top) < 2 || JSON.stringify([views, form]); })()`)
+	b.Phone()
+	b.open("/ui/templates/poster")
+	b.Holds(moved)
+	b.Holds(`(() => { ` + boxes + ` return views.bottom <= form.top || JSON.stringify([views, form]); })()`)
+}
+
 // On a phone, the preview stays in sight above the field that a person types into, and hides no field that has the focus.
 func TestPreviewOnAPhone(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
