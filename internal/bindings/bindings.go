@@ -6,6 +6,7 @@
 package bindings
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,6 +56,9 @@ const (
 	maxBindings = 2000
 )
 
+// usesValues matches the code of a script that reads values, or that makes elements which do.
+var usesValues = regexp.MustCompile(`platen\.modifications|data-(?:param|if|each)\b|dataset\.(?:param|if|each)\b`)
+
 // Read returns what a page binds.
 func Read(source string) Page {
 	p := Page{}
@@ -72,7 +76,7 @@ func (p *Page) walk(n *html.Node, lists []string) {
 			return // its content is no part of the page
 		}
 		if n.DataAtom == atom.Script {
-			p.Scripted = p.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && strings.Contains(n.FirstChild.Data, "platen.modifications")
+			p.Scripted = p.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && usesValues.MatchString(n.FirstChild.Data)
 			return
 		}
 		if list := Attribute(n, "data-each"); list != "" {

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -105,7 +107,9 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := applyParameters(task.Modifications, template.Spec.Parameters); err != nil {
 		return task, err
 	}
-	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, len(template.Spec.Pages), given, namesOfPages(ctx, task, job.Namespace, template, sources.Value))
+	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
+	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, len(template.Spec.Pages), given, namesOfPages(html))
+	task.Warnings = unusedFields(task.Modifications, given, len(template.Spec.Pages), html)
 	return task, nil
 }
 
@@ -148,20 +152,66 @@ func mayBeUnused(task render.Task, total int, given []string, mayUse func(page i
 	return keys
 }
 
+// pagesOf returns a function that returns the HTML of a page of a template, and whether it can be read.
+func pagesOf(ctx context.Context, task render.Task, namespace string, template *platenv1alpha1.RenderTemplate, read ReadValue) func(page int) (string, bool) {
+	return func(n int) (string, bool) {
+		if i := slices.IndexFunc(task.Pages, func(page render.Page) bool { return page.Number == n }); i >= 0 {
+			return task.Pages[i].HTML, true
+		}
+		text, err := pageHTML(ctx, namespace, template.Spec.Pages[n-1], read)
+		return text, err == nil
+	}
+}
+
+// unusedFields warns of the fields of given objects and lists that no page of a template uses. total is the number of its pages; of one that
+// cannot be read, nobody knows what it uses.
+func unusedFields(modifications map[string]any, given []string, total int, html func(page int) (string, bool)) (warnings []render.Warning) {
+	var sources []string // read once there is an object
+	var all *bindings.Fields
+	for _, key := range slices.Sorted(slices.Values(given)) {
+		switch modifications[key].(type) {
+		case map[string]any, []any:
+		default:
+			continue
+		}
+		for n := len(sources) + 1; n <= total; n++ {
+			text, ok := html(n)
+			if !ok {
+				return nil
+			}
+			sources = append(sources, text)
+		}
+		number, name := splitKey(key)
+		fields := all
+		switch n, _ := strconv.Atoi(number); {
+		case n >= 1 && n <= total:
+			fields = new(bindings.FieldsOf(sources[n-1]))
+		case number != "":
+			continue // the renderer says that there is no such page
+		case all == nil:
+			all = new(bindings.FieldsOf(sources...))
+			fields = all
+		}
+		for _, field := range fields.Unused(name, modifications[key]) {
+			parent, last := field.Path[:strings.LastIndex(field.Path, ".")], field.Path[strings.LastIndex(field.Path, ".")+1:]
+			details := fmt.Sprintf("the template uses these fields of %.100s: %.500s", parent, strings.Join(field.Known, ", "))
+			if near := nearest.Name(last, field.Known); near != "" {
+				details = fmt.Sprintf("did you mean %.100s.%.100s?", parent, near)
+			}
+			warnings = append(warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", key, field.Path), Details: details})
+		}
+	}
+	return warnings
+}
+
 // namesOfPages returns a function that tells whether a page of a template may use a modification. It reads each page once, when it is asked. A page
 // that cannot be read may use all.
-func namesOfPages(ctx context.Context, task render.Task, namespace string, template *platenv1alpha1.RenderTemplate, read ReadValue) func(page int, key string) bool {
+func namesOfPages(html func(page int) (string, bool)) func(page int, key string) bool {
 	known := map[int]*bindings.Names{}
-	html := func(n int) (string, error) {
-		if i := slices.IndexFunc(task.Pages, func(page render.Page) bool { return page.Number == n }); i >= 0 {
-			return task.Pages[i].HTML, nil
-		}
-		return pageHTML(ctx, namespace, template.Spec.Pages[n-1], read)
-	}
 	return func(n int, key string) bool {
 		names, ok := known[n]
 		if !ok {
-			if text, err := html(n); err == nil {
+			if text, ok := html(n); ok {
 				names = new(bindings.NamesOf(text))
 			}
 			known[n] = names

@@ -299,6 +299,40 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 	}
 }
 
+func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
+	given := raw(`{"order": {"totl": 1, "buyer": "x"}, "page2@order": {"total": 1}, "page9@order": {"x": 1}, "lines": [{"name": 1, "nam": 2}], "fallback": {"x": 1}, "text": "x"}`)
+	first := render.Warning{Title: "Modification lines: no page uses lines.nam", Details: "did you mean lines.name?"}
+	want := []render.Warning{
+		first,
+		{Title: "Modification order: no page uses order.buyer", Details: "the template uses these fields of order: tax, total"},
+		{Title: "Modification order: no page uses order.totl", Details: "did you mean order.total?"},
+		{Title: "Modification page2@order: no page uses order.total", Details: "the template uses these fields of order: tax"},
+	}
+	for name, c := range map[string]struct {
+		pages []int32
+		gone  string
+		want  []render.Warning
+	}{
+		"all pages":                  {want: want},
+		"one of them":                {pages: []int32{2}, want: want},
+		"a page that cannot be read": {pages: []int32{1}, gone: "gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template := newTemplate(2)
+			template.Spec.Pages[0].HTML = `<p data-param="order.total"><li data-each="lines"><b data-param="name">x</b></li>`
+			template.Spec.Pages[1].HTML = `<p data-param="order.tax">`
+			if c.gone != "" {
+				template.Spec.Pages[1].HTML, template.Spec.Pages[1].HTMLFrom = "", &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: c.gone, Key: "x"}}
+			}
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications, s.Output.Pages = given, c.pages })
+			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{}.read})
+			if diff := cmp.Diff(c.want, task.Warnings); err != nil || diff != "" {
+				t.Errorf("%v, warnings (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
 func TestBuildKeepsEveryDigit(t *testing.T) {
 	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: "yaml"}}}

@@ -156,6 +156,7 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 			all[i].Details = bounded(strings.TrimSuffix(onPages(on)+": "+w.Details, ": "), maxDetails)
 		}
 	}
+	all = append(slices.Clone(task.Warnings), all...)
 	if task.PDF.CMYK {
 		all = append(all, render.Warning{
 			Title:   "The PDF was made in RGB, not in CMYK",

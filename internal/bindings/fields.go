@@ -1,0 +1,119 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bindings
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Fields are the fields of objects, and of the items of lists, that pages use.
+type Fields struct {
+	// any tells that a script may use any field.
+	any  bool
+	root field
+}
+
+// field is a value that pages use: whole, or the fields of an object. A list has one field without a name, for all its items.
+type field struct {
+	whole  bool
+	fields map[string]*field
+}
+
+// UnusedField is a field of a value that no page uses.
+type UnusedField struct {
+	// Path of the field, such as order.totl, or lines.pric for a field of the items of a list.
+	Path string
+	// Known are the fields that pages use in its place.
+	Known []string
+}
+
+// maxUnusedFields bounds what Unused returns.
+const maxUnusedFields = 20
+
+// maxLists bounds how many data-each may be around a binding whose meaning is looked for.
+const maxLists = 4
+
+// FieldsOf returns what the pages use.
+func FieldsOf(sources ...string) Fields {
+	f := Fields{}
+	for _, source := range sources {
+		page := Read(source)
+		f.any = f.any || page.Scripted || len(page.Bindings) >= maxBindings
+		for _, b := range page.Bindings {
+			if len(b.Lists) > maxLists {
+				f.any = true
+				return f
+			}
+			for _, path := range meanings(b.Path, b.Lists) {
+				f.root.add(path, b.Attribute)
+			}
+		}
+	}
+	return f
+}
+
+// meanings returns the values that a path inside of data-each may name: a field of an item of any of the lists, or a modification. The name of
+// an item is empty.
+func meanings(path string, lists []string) [][]string {
+	parts := strings.Split(path, ".")
+	all := [][]string{parts}
+	for n := len(lists); n > 0; n-- {
+		rest := parts
+		if parts[0] == "item" {
+			rest = parts[1:]
+		}
+		for _, list := range meanings(lists[n-1], lists[:n-1]) {
+			all = append(all, slices.Concat(list, []string{""}, rest))
+		}
+	}
+	return all
+}
+
+func (f *field) add(path []string, attribute string) {
+	for _, name := range path {
+		if f.fields == nil {
+			f.fields = map[string]*field{}
+		}
+		if f.fields[name] == nil {
+			f.fields[name] = &field{}
+		}
+		f = f.fields[name]
+	}
+	f.whole = f.whole || attribute == "data-param" || attribute == "data-param-href"
+}
+
+// Unused returns the fields of a modification that no page uses, at most 20. key has no page's number. It returns none if no page uses a field
+// of the value: then the page shows the whole value, or does not know the key.
+func (f Fields) Unused(key string, value any) []UnusedField {
+	var found []UnusedField
+	if used := f.root.fields[key]; used != nil && !f.any {
+		used.unused(key, value, &found)
+	}
+	return found
+}
+
+func (f *field) unused(path string, value any, found *[]UnusedField) {
+	if f.whole || len(f.fields) == 0 {
+		return
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			u := UnusedField{Path: path + "." + name, Known: slices.DeleteFunc(slices.Sorted(maps.Keys(f.fields)), func(known string) bool { return known == "" })}
+			if used := f.fields[name]; used != nil {
+				used.unused(u.Path, v[name], found)
+			} else if len(*found) < maxUnusedFields && !slices.ContainsFunc(*found, func(other UnusedField) bool { return other.Path == u.Path }) {
+				*found = append(*found, u)
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if items := f.fields[""]; items != nil {
+				items.unused(path, item, found)
+			}
+		}
+	}
+}
