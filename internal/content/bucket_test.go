@@ -184,7 +184,7 @@ func TestCopyWritesManifestsLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = to.Close() }()
-	c := &copier{from: from.bucket, to: to.bucket}
+	c := &copier{from: from, to: to.bucket}
 	if err := c.pass(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"time"
 
@@ -90,19 +88,12 @@ type CachedObject struct {
 
 // WalkCached calls visit for every object of cached renders, those of one render one after the other.
 func (s *Store) WalkCached(ctx context.Context, visit func(CachedObject)) error {
-	objects := s.bucket.List(&blob.ListOptions{Prefix: cachePrefix})
-	for {
-		o, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
+	return s.each(ctx, cachePrefix, func(key string, size int64, modTime time.Time) error {
+		if m := cachedPattern.FindStringSubmatch(key); m != nil {
+			visit(CachedObject{CacheKey{m[1], m[2]}, size, modTime})
 		}
-		if err != nil {
-			return fmt.Errorf("listing the render cache: %w", err)
-		}
-		if m := cachedPattern.FindStringSubmatch(o.Key); m != nil {
-			visit(CachedObject{CacheKey{m[1], m[2]}, o.Size, o.ModTime})
-		}
-	}
+		return nil
+	})
 }
 
 // RemoveCached deletes a cached render, its manifest first.
@@ -110,19 +101,7 @@ func (s *Store) RemoveCached(ctx context.Context, key CacheKey) error {
 	if err := s.remove(ctx, key.manifestKey()); err != nil {
 		return err
 	}
-	objects := s.bucket.List(&blob.ListOptions{Prefix: key.prefix()})
-	for {
-		o, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("listing the render cache: %w", err)
-		}
-		if err := s.remove(ctx, o.Key); err != nil {
-			return err
-		}
-	}
+	return s.each(ctx, key.prefix(), func(key string, _ int64, _ time.Time) error { return s.remove(ctx, key) })
 }
 
 // copy copies an object within the bucket.

@@ -12,8 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +62,8 @@ type Options struct {
 // Store is a bucket of rendered files.
 type Store struct {
 	bucket *blob.Bucket
+	// folder of a file:// bucket, if the store may look into it itself.
+	folder string
 	usage  usage
 }
 
@@ -66,7 +73,11 @@ func Open(ctx context.Context, bucketURL string, options Options) (*Store, error
 	if err != nil {
 		return nil, fmt.Errorf("content store URL: %w", err)
 	}
+	folder := ""
 	if u.Scheme == "file" {
+		if u.Host == "" && u.Query().Get("prefix") == "" {
+			folder = u.Path
+		}
 		// Temporary files lie next to their targets: a rename does not work across file systems.
 		q := u.Query()
 		q.Set("create_dir", "true")
@@ -79,6 +90,7 @@ func Open(ctx context.Context, bucketURL string, options Options) (*Store, error
 		return nil, fmt.Errorf("opening the content store: %w", err)
 	}
 	s := newStore(bucket, options)
+	s.folder = folder
 	if options.Redirect {
 		if _, err := s.bucketURL(ctx, prefix, "attachment"); err != nil {
 			return nil, errors.Join(fmt.Errorf("the content store cannot redirect: %s:// signs no URLs with these credentials: %w", u.Scheme, err), s.Close())
@@ -125,12 +137,18 @@ func (s *Store) Inspect(ctx context.Context, ref Ref, attempt int, f file.File) 
 // copyBuffers has buffers for files on their way into the store.
 var copyBuffers = sync.Pool{New: func() any { return new(make([]byte, 32<<10)) }}
 
+// maxPruned is how often a write begins again because its folder was removed while it was empty.
+const maxPruned = 5
+
 // put stores an object whole or not at all.
 func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64, options blob.WriterOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options.DisableContentTypeDetection = true
 	w, err := s.bucket.NewWriter(ctx, key, &options)
+	for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < maxPruned; tries++ { // prune has removed the new folder
+		w, err = s.bucket.NewWriter(ctx, key, &options)
+	}
 	if err != nil {
 		return writeError(key, err)
 	}
@@ -328,6 +346,20 @@ func (s *Store) Remove(ctx context.Context, objects ...Object) error {
 }
 
 func (s *Store) list(ctx context.Context, prefix string, visit func(Object) error) error {
+	return s.each(ctx, prefix, func(key string, size int64, modTime time.Time) error {
+		ref, attempt, ok := parseKey(key)
+		if !ok {
+			return nil
+		}
+		return visit(Object{Key: key, Ref: ref, Attempt: attempt, Size: size, ModTime: modTime})
+	})
+}
+
+// each calls visit for every object whose key has the prefix, which ends with a slash, in an order in which those of a folder follow each other.
+func (s *Store) each(ctx context.Context, prefix string, visit func(key string, size int64, modTime time.Time) error) error {
+	if s.folder != "" {
+		return s.eachFile(ctx, prefix, visit)
+	}
 	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		o, err := objects.Next(ctx)
@@ -337,19 +369,54 @@ func (s *Store) list(ctx context.Context, prefix string, visit func(Object) erro
 		if err != nil {
 			return fmt.Errorf("listing the content store: %w", err)
 		}
-		ref, attempt, ok := parseKey(o.Key)
-		if !ok {
-			continue
-		}
-		if err := visit(Object{Key: o.Key, Ref: ref, Attempt: attempt, Size: o.Size, ModTime: o.ModTime}); err != nil {
+		if err := visit(o.Key, o.Size, o.ModTime); err != nil {
 			return err
 		}
 	}
+}
+
+// eachFile does what each does in a folder. The bucket's own list has pages, and walks through the whole folder for each of them. No key of the
+// store has a character that a bucket escapes in the name of its file.
+func (s *Store) eachFile(ctx context.Context, prefix string, visit func(key string, size int64, modTime time.Time) error) error {
+	return filepath.WalkDir(filepath.Join(s.folder, prefix), func(name string, entry fs.DirEntry, err error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var info fs.FileInfo
+		if err == nil && !entry.IsDir() {
+			info, err = entry.Info()
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+			return nil
+		case err != nil:
+			return fmt.Errorf("listing the content store: %w", err)
+		case info == nil:
+			return nil
+		}
+		key, err := filepath.Rel(s.folder, name)
+		if err != nil {
+			return err
+		}
+		return visit(key, info.Size(), info.ModTime())
+	})
 }
 
 func (s *Store) remove(ctx context.Context, key string) error {
 	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return fmt.Errorf("deleting %s: %w", key, err)
 	}
+	if s.folder != "" {
+		s.prune(key)
+	}
 	return nil
+}
+
+// prune removes the folders of a job or a cached render that have become empty. Those of namespaces stay: other jobs write there.
+func (s *Store) prune(key string) {
+	for dir := path.Dir(key); strings.Count(dir, "/") >= 2; dir = path.Dir(dir) {
+		if os.Remove(filepath.Join(s.folder, dir)) != nil { // it has files
+			return
+		}
+	}
 }

@@ -11,7 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -438,4 +441,84 @@ func TestHandlerServesFilesWithOldKeysButNoManifest(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", name, w.Code, status)
 		}
 	}
+}
+
+// The bucket of a folder lists pages, and walks through all that is before a page to find it.
+func TestWalksOfAFolderGrowWithIt(t *testing.T) {
+	store := open(t)
+	jobs := 0
+	allocations := func(n int) float64 {
+		for ; jobs < n; jobs++ {
+			ref := Ref{Namespace: "ns", JobUID: fmt.Sprint("uid-", jobs), Revision: "1"}
+			path := filepath.Join(store.folder, ref.Key(1, page(1)))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return testing.AllocsPerRun(1, func() {
+			found := 0
+			if err := store.Walk(t.Context(), func(Object) error { found++; return nil }); err != nil || found != n {
+				t.Errorf("found %d of %d files, %v", found, n, err)
+			}
+		})
+	}
+	const few, many = 500, 3000
+	before := allocations(few)
+	if ratio := allocations(many) / before; ratio > 1.5*many/few {
+		t.Errorf("a walk of %d files allocates %.0f times as often as one of %d", many, ratio, few)
+	}
+}
+
+func TestFoldersOfDeletedJobsGo(t *testing.T) {
+	store := open(t)
+	job, other := Ref{Namespace: "ns", JobUID: "one", Revision: "1"}, Ref{Namespace: "ns", JobUID: "two", Revision: "1"}
+	key := CacheKey{"ns", strings.Repeat("a", 64)}
+	for _, ref := range []Ref{job, other} {
+		f := put(t, store, ref, page(1), "picture")
+		m := Manifest{Attempt: 1, RenderedPages: 1, TotalPages: 1, Files: []file.File{f}}
+		if _, err := store.PutManifest(t.Context(), ref, m); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.PutCached(t.Context(), key, ref, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Delete(t.Context(), Ref{Namespace: "ns", JobUID: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.RemoveCached(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]string{"jobs/ns": "two", "cache": "ns", "cache/ns": ""} {
+		entries, err := os.ReadDir(filepath.Join(store.folder, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s has %q, want %q", folder, got, want)
+		}
+	}
+	put(t, store, job, page(1), "picture") // of a late attempt
+}
+
+// A write makes its folder, and another attempt at the same job may delete the last file next to it.
+func TestWritesAndDeletionsOfOneJobMeet(t *testing.T) {
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	var attempts sync.WaitGroup
+	for attempt := range 2 {
+		attempts.Go(func() {
+			for range 300 {
+				_, err := store.Put(t.Context(), ref, attempt+1, page(1), strings.NewReader("picture"), 100)
+				if err = errors.Join(err, store.DeleteAttempt(t.Context(), ref, attempt+1)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	attempts.Wait()
 }

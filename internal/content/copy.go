@@ -4,12 +4,14 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"sync/atomic"
+	"time"
 
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
@@ -31,7 +33,7 @@ type Copied struct {
 // Copy copies every object of a store to another one, manifests last: a render whose manifest is in the target has its files there. It skips
 // what the target has, so that it can go on after an error, and can run again for what was stored meanwhile.
 func Copy(ctx context.Context, from, to *Store) (Copied, error) {
-	c := &copier{from: from.bucket, to: to.bucket}
+	c := &copier{from: from, to: to.bucket}
 	for _, manifests := range []bool{false, true} {
 		if err := c.pass(ctx, manifests); err != nil {
 			return c.counts(), err
@@ -41,7 +43,8 @@ func Copy(ctx context.Context, from, to *Store) (Copied, error) {
 }
 
 type copier struct {
-	from, to                      *blob.Bucket
+	from                          *Store
+	to                            *blob.Bucket
 	objects, bytes, present, gone atomic.Int64
 }
 
@@ -54,17 +57,14 @@ func (c *copier) pass(ctx context.Context, manifests bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelCopies)
 	for _, root := range []string{prefix, cachePrefix} {
-		for objects := c.from.List(&blob.ListOptions{Prefix: root}); ctx.Err() == nil; {
-			o, err := objects.Next(ctx)
-			if errors.Is(err, io.EOF) {
-				break
+		err := c.from.each(ctx, root, func(key string, size int64, _ time.Time) error {
+			if (path.Base(key) == manifestName) == manifests {
+				group.Go(func() error { return c.copy(ctx, key, size) })
 			}
-			if err != nil {
-				return errors.Join(fmt.Errorf("listing the source: %w", err), group.Wait())
-			}
-			if (path.Base(o.Key) == manifestName) == manifests {
-				group.Go(func() error { return c.copy(ctx, o.Key, o.Size) })
-			}
+			return nil
+		})
+		if err != nil {
+			return cmp.Or(group.Wait(), err) // a copy that fails ends the walk
 		}
 	}
 	return group.Wait()
@@ -80,7 +80,7 @@ func (c *copier) copy(ctx context.Context, key string, size int64) error {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return fmt.Errorf("looking in the target: %w", err)
 	}
-	r, err := c.from.NewReader(ctx, key, nil)
+	r, err := c.from.bucket.NewReader(ctx, key, nil)
 	if err := readError(key, err); errors.Is(err, ErrNotFound) {
 		c.gone.Add(1)
 		return nil
