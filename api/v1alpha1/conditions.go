@@ -109,6 +109,10 @@ const PreviewLabel = "platen.dev/preview"
 // value asks once; status.lastHandledRetryUploads is the last value that was handled.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"
 
+// TraceparentAnnotation on a RenderJob has the span that the job is from, as in the header traceparent of https://www.w3.org/TR/trace-context/.
+// The job's spans belong to its trace. Anything else than such a value is ignored.
+const TraceparentAnnotation = "platen.dev/traceparent"
+
 // VerifyAnnotation on a StorageConnection asks Platen to verify it now. Each new value asks once; status.lastHandledVerify is the last value
 // that was handled.
 const VerifyAnnotation = "platen.dev/verify"

@@ -18,6 +18,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	// Drivers of the buckets that --content-store may name. The driver of gs:// is one of our packages.
 	_ "gocloud.dev/blob/azureblob"
 	_ "gocloud.dev/blob/s3blob"
@@ -68,6 +69,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/sweep"
 	"github.com/platen-dev/platen/internal/tlsfiles"
+	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/version"
 )
 
@@ -116,10 +118,19 @@ func run(ctx context.Context, o options) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	tracer, err := tracing.FromEnvironment(ctx, "platen-manager", version.Version, func(err error) { ctrl.Log.WithName("tracing").Error(err, "Failed to export traces") })
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		_ = tracer.Close(last) // the error handler has told
+	}()
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))
-	mgr, err := newManager(scheme, o)
+	mgr, err := newManager(scheme, o, tracer != nil)
 	if err != nil {
 		return err
 	}
@@ -168,10 +179,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	uploads := uploader.New(uploader.Options{
-		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobsChanged.Changed, Observer: metrics.Uploads{},
+		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobsChanged.Changed, Observer: metrics.Uploads{}, Tracer: tracer,
 	})
-	openers := buckets.Openers(outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}.Transport(), metrics.Uploads{})
-	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Observer: metrics.Uploads{}})
+	openers := buckets.Openers(tracer.Transport(outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}.Transport(), tracing.Method), metrics.Uploads{})
+	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{
+		APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Transport: tracer.Transport(http.DefaultTransport, tracing.Route), Observer: metrics.Uploads{},
+	})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: direct},
 		Openers:     openers,
@@ -185,12 +198,12 @@ func run(ctx context.Context, o options) error {
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Fonts: library, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: recorder, Clock: clock.RealClock{},
-		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{},
+		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{}, Tracer: tracer,
 	}
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
 		Pool:     renderPool, Tasks: renderJobs, Store: store, Cache: renderCache, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
-		Observer: metrics.Renders{}, PlanKeys: func() [][]byte { return keys.Keys().PodSigning },
+		Observer: metrics.Renders{}, Tracer: tracer, PlanKeys: func() [][]byte { return keys.Keys().PodSigning },
 	})
 	podClient, err := pods.guard(mgr.GetClient())
 	if err != nil {
@@ -248,7 +261,8 @@ func run(ctx context.Context, o options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
+// newManager returns a manager. With exemplars, it serves metrics in the format of OpenMetrics, which has them, to those who ask for it.
+func newManager(scheme *runtime.Scheme, o options, exemplars bool) (ctrl.Manager, error) {
 	restConfig, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, err
@@ -277,6 +291,7 @@ func newManager(scheme *runtime.Scheme, o options) (ctrl.Manager, error) {
 			BindAddress:    o.metricsAddress,
 			SecureServing:  true,
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			HandlerOpts:    []func(*promhttp.HandlerOpts){func(o *promhttp.HandlerOpts) { o.EnableOpenMetrics = exemplars }},
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},
 		// A standby watches what the controllers do, so that it has everything when it leads.

@@ -42,6 +42,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 	"github.com/platen-dev/platen/internal/tlsfiles"
+	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/ui"
 	"github.com/platen-dev/platen/internal/version"
 	"github.com/platen-dev/platen/internal/webhook"
@@ -107,6 +108,15 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	tracer, err := tracing.FromEnvironment(ctx, "platen-shim", version.Version, func(err error) { ctrl.Log.WithName("tracing").Error(err, "Failed to export traces") })
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = tracer.Close(last) // the error handler has told
+	}()
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))
@@ -148,7 +158,7 @@ func run(ctx context.Context, o options) error {
 	hooks := &webhook.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Namespace: o.namespace, Policy: o.webhooks,
 		Ended: shim.Ended, Body: shim.WebhookBody, Secret: func(namespace string) []byte { return shim.WebhookKey(key.Derive, namespace) },
-		Clock: clock.RealClock{},
+		Clock: clock.RealClock{}, Tracer: tracer,
 	}
 	if err := hooks.SetupWithManager(mgr); err != nil {
 		return err
@@ -162,7 +172,7 @@ func run(ctx context.Context, o options) error {
 	api, err := shim.New(shim.Options{
 		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Own: direct, Delivery: hooks.Delivery, Derive: key.Derive,
 		Stopping: ctx.Done(), Wait: o.wait, TTL: o.ttl, SignedURLTTL: o.signedURLTTL, ContentURL: o.contentURL, PublicURL: o.publicURL,
-		CORSOrigins: o.corsOrigins, ContentTransport: files, Limits: o.limits, WebhookBlocked: o.webhooks.Blocks, Log: ctrl.Log.WithName("shim"),
+		CORSOrigins: o.corsOrigins, ContentTransport: files, Limits: o.limits, WebhookBlocked: o.webhooks.Blocks, Tracer: tracer, Log: ctrl.Log.WithName("shim"),
 	})
 	if err != nil {
 		return err

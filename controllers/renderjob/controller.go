@@ -26,6 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/rendercache"
 	"github.com/platen-dev/platen/internal/storage/uploader"
 	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 // +kubebuilder:rbac:groups=platen.dev,resources=renderjobs,verbs=get;list;watch;delete
@@ -36,7 +37,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconciler drives RenderJobs. Every exported field but Cache, Retention and Observer is required.
+// Reconciler drives RenderJobs. Every exported field but Cache, Retention, Observer and Tracer is required.
 type Reconciler struct {
 	// Client reads jobs, templates and connections from the cache and writes job status.
 	Client client.Client
@@ -70,6 +71,8 @@ type Reconciler struct {
 	Sweeper Sweeper
 	// Observer receives metrics; nil for none.
 	Observer Observer
+	// Tracer makes a trace of each run of a job; nil for none.
+	Tracer *tracing.Tracer
 
 	status    reconcile.StatusWriter
 	spellings spellings
@@ -78,8 +81,8 @@ type Reconciler struct {
 
 // Observer receives the metrics of jobs.
 type Observer interface {
-	// Finished reports how long a job took from its acceptance to its end, and the reason of its Finished condition.
-	Finished(result string, took time.Duration)
+	// Finished reports how long a job took from its acceptance to its end, the reason of its Finished condition, and its trace ID if it is traced.
+	Finished(result string, took time.Duration, trace string)
 }
 
 // Arrivals knows the stored files of unfinished renders.

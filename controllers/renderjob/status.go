@@ -26,6 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 const (
@@ -415,8 +416,12 @@ func (r *Reconciler) report(ctx context.Context, s *scope, after *platenv1alpha1
 	if started.IsZero() {
 		started = after.Status.StartTime.Time
 	}
-	if reached(platenv1alpha1.FinishedCondition) && r.Observer != nil {
-		r.Observer.Finished(meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.FinishedCondition).Reason, s.now.Sub(started))
+	if reached(platenv1alpha1.FinishedCondition) {
+		reason := meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.FinishedCondition).Reason
+		r.trace(after, reason, started, s.now)
+		if r.Observer != nil {
+			r.Observer.Finished(reason, s.now.Sub(started), tracing.TraceID(r.Tracer.Traceparent(runOf(after))))
+		}
 	}
 	ready := meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.ReadyCondition)
 	if reached(platenv1alpha1.RenderedCondition) {

@@ -282,7 +282,7 @@ func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid typ
 	if err != nil {
 		return render.Task{}, nil, err
 	}
-	plan := &pool.Plan{Key: key, Pages: len(work.Pages), TotalPages: len(template.Spec.Pages), Files: work.Files()}
+	plan := &pool.Plan{Key: key, Pages: len(work.Pages), TotalPages: len(template.Spec.Pages), Files: work.Files(), Trace: r.Tracer.Traceparent(runOf(job))}
 	if r.caches(job) {
 		plan.CacheKey = r.Cache.Key(key.Namespace, work).Task
 	}

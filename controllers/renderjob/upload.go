@@ -133,7 +133,7 @@ func (s *scope) uploadRevision() string { return s.revision + "/" + task.UploadR
 
 // plan returns the upload of some of the files that an attempt has stored. doubtful says that a file may already be at its path.
 func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.File, doubtful bool) uploader.Upload {
-	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Revision: s.uploadRevision()}
+	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Revision: s.uploadRevision(), Trace: r.Tracer.Traceparent(runOf(s.job))}
 	for _, u := range uploads {
 		connection := uploader.Connection{
 			Name:           u.connection.Name,

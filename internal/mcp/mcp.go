@@ -50,7 +50,7 @@ type Options struct {
 func NewHandler(options Options) http.Handler {
 	endpoint := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
 		c := &caller{Options: options, header: http.Header{}}
-		for _, name := range []string{"Authorization", "X-Workspace", "X-Workspace-Id"} {
+		for _, name := range []string{"Authorization", "X-Workspace", "X-Workspace-Id", "Traceparent"} {
 			if value := r.Header.Get(name); value != "" {
 				c.header.Set(name, value)
 			}

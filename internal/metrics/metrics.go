@@ -178,9 +178,18 @@ func (Cache) Cached(bytes int64) { cacheBytes.Set(float64(bytes)) }
 type Jobs struct{}
 
 // Finished implements renderjob.Observer.
-func (Jobs) Finished(result string, took time.Duration) {
+func (Jobs) Finished(result string, took time.Duration, trace string) {
 	finishedJobs.WithLabelValues(result).Inc()
-	jobSeconds.Observe(took.Seconds())
+	observe(jobSeconds, took, trace)
+}
+
+// observe adds a duration to a histogram, with its trace as the exemplar if there is one.
+func observe(h prometheus.Histogram, took time.Duration, trace string) {
+	if exemplars, ok := h.(prometheus.ExemplarObserver); ok && trace != "" {
+		exemplars.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": trace})
+		return
+	}
+	h.Observe(took.Seconds())
 }
 
 // Connections observes StorageConnections.

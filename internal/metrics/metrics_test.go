@@ -28,7 +28,7 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	Cache{}.Cached(1)
 	u.QueueChanged(1)
 	u.Settled("ok", time.Second)
-	Jobs{}.Finished("Succeeded", time.Second)
+	Jobs{}.Finished("Succeeded", time.Second, "0123456789abcdef0123456789abcdef")
 	Connections{}.Counted("dropbox", "True", 1)
 	Pool{}.Rendered(time.Second)
 	Renders{}.Painted("shared", 1)

@@ -83,6 +83,8 @@ type Plan struct {
 	Files []file.File
 	// CacheKey is what the render cache calls the task; empty if it keeps nothing of the job.
 	CacheKey string
+	// Trace is the traceparent of the job's span; empty if it is not traced.
+	Trace string
 }
 
 // Files are the files of one attempt, and live as long as it. They are safe for concurrent use.

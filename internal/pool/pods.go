@@ -99,7 +99,7 @@ func (e *pod) assignment() *Assignment {
 	j := e.job
 	return &Assignment{
 		Job: j.Job, TaskID: j.taskID(), Attempt: j.attempt, Attempts: j.attempts,
-		Deadline: j.run.deadline, PodName: e.Name, Files: j.run.files,
+		Accepted: j.accepted, Deadline: j.run.deadline, PodName: e.Name, Files: j.run.files,
 	}
 }
 

@@ -109,6 +109,8 @@ type Assignment struct {
 	Attempt int
 	// Attempts at the job that count, with this one.
 	Attempts int
+	// Accepted is when the job was enqueued.
+	Accepted time.Time
 	// Deadline by which the pod must have reported.
 	Deadline time.Time
 	// PodName of the pod that holds the task.

@@ -359,6 +359,7 @@ func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	markTrace(ctx, job)
 	err := s.Own.Create(ctx, job)
 	switch {
 	case err == nil:

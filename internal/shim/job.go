@@ -6,6 +6,7 @@ package shim
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/values"
 	"github.com/platen-dev/platen/internal/webhook"
 )
@@ -89,6 +91,13 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		job.Annotations[webhook.URLAnnotation] = hook
 	}
 	return job, nil
+}
+
+// markTrace makes a job part of the trace of the request that creates it.
+func markTrace(ctx context.Context, job *platenv1alpha1.RenderJob) {
+	if parent := tracing.Parent(ctx); parent != "" {
+		metav1.SetMetaDataAnnotation(&job.ObjectMeta, platenv1alpha1.TraceparentAnnotation, parent)
+	}
 }
 
 // requestWarnings returns the warnings about the request itself.

@@ -307,6 +307,7 @@ func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.Rende
 		return ctx.Err()
 	}
 	wanted := job.Annotations[digestAnnotation]
+	markTrace(ctx, job)
 	err = api.Create(ctx, job)
 	if apierrors.IsAlreadyExists(err) {
 		if err = api.Get(ctx, client.ObjectKeyFromObject(job), job); err == nil {

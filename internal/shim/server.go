@@ -38,6 +38,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
@@ -79,6 +80,8 @@ type Options struct {
 	CORSOrigins []string
 	// Limits apply to each caller.
 	Limits Limits
+	// Tracer makes a span of each request. Default none.
+	Tracer *tracing.Tracer
 	Log    logr.Logger
 }
 
@@ -292,10 +295,12 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 		if !requestID.MatchString(id) {
 			id = uuid.NewString()
 		}
+		traced, span := s.Tracer.Serve(r)
 		answer := &recorder{ResponseWriter: w}
 		answer.Header().Set("X-Request-Id", id)
 		answer.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
+			span.Answered(r.Pattern, answer.status)
 			s.Log.Info("Answered", "requestID", id, "route", r.Pattern, "status", answer.status, "bytes", answer.bytes, "milliseconds", time.Since(began).Milliseconds(),
 				"user", answer.fields.user, "namespace", answer.fields.namespace, "job", answer.fields.job)
 		}()
@@ -312,7 +317,7 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 		}()
 		err := checkQuery(r)
 		if err == nil {
-			err = handle(answer, r)
+			err = handle(answer, traced)
 		}
 		switch {
 		case err == nil || r.Context().Err() != nil:

@@ -35,6 +35,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/version"
 )
 
@@ -106,6 +107,8 @@ type Reconciler struct {
 	// Secret returns the key that signs the calls for a namespace.
 	Secret func(namespace string) []byte
 	Clock  clock.PassiveClock
+	// Tracer makes a span of each call for a traced job; nil for none.
+	Tracer *tracing.Tracer
 
 	calls *http.Client
 }
@@ -117,7 +120,7 @@ func Secret(key []byte) string { return "whsec_" + base64.StdEncoding.EncodeToSt
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.calls = &http.Client{
 		Timeout:   callTimeout,
-		Transport: r.Policy.Transport(),
+		Transport: r.Tracer.Transport(r.Policy.Transport(), func(*http.Request) string { return "webhook" }),
 		// A redirect would send the signed call to another receiver.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -215,7 +218,9 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	if err != nil {
 		return errors.New("the body of the call could not be made")
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(r.Tracer.InRun(ctx, tracing.Run{
+		UID: string(job.UID), Generation: generation, Traceparent: job.Annotations[platenv1alpha1.TraceparentAnnotation],
+	}), callTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, bytes.NewReader(body))
 	if err != nil {

@@ -167,6 +167,9 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	deadline, stop := context.WithTimeout(ctx, time.Duration(a.TimeoutMilliseconds)*time.Millisecond)
 	var warnings []render.Warning
 	err := w.loadFonts(deadline)
+	if len(a.Task.Fonts) > 0 {
+		w.step(wire.StepLoadFonts)
+	}
 	if err == nil {
 		warnings, err = c.Renderer.Render(deadline, a.Task, w)
 	}
@@ -179,7 +182,7 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	result.Warnings, result.Repeatable = bounded(warnings), !w.varies.Load()
 	log = log.With("duration", time.Since(w.started))
 	if err != nil {
-		result = wire.Result{Failure: failure(err)}
+		result = wire.Result{Failure: failure(err), Steps: w.result.Steps}
 		log.Warn("failed to render the task", "reason", result.Failure.Reason)
 	} else {
 		log.Info("rendered the task", "files", len(result.Files))
@@ -222,6 +225,8 @@ type work struct {
 	*wire.Assignment
 	started time.Time
 	result  wire.Result
+	// stepped is when the last step ended, since started.
+	stepped time.Duration
 	// progress of a video, nil before its first frame.
 	progress atomic.Pointer[render.Progress]
 	varies   atomic.Bool
@@ -229,6 +234,8 @@ type work struct {
 
 // Emit sends a file. It keeps nothing of it once the dispatch server has stored it, because a render may have more than the pod's memory.
 func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
+	w.step(wire.StepPaint)
+	defer w.step(wire.StepSend)
 	sum := sha256.Sum256(data)
 	// The dispatch server knows the rest.
 	w.result.Files = append(w.result.Files, file.File{ID: f.ID, Width: f.Width, Height: f.Height, SHA256: hex.EncodeToString(sum[:])})
@@ -238,6 +245,16 @@ func (w *work) Emit(_ context.Context, f file.File, data []byte) error {
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: fmt.Sprintf("page %d cannot be stored", f.Page), Terminal: true, Err: err}
 	}
 	return err
+}
+
+// step notes for a trace what the time since the last step went to.
+func (w *work) step(name wire.StepName) {
+	if !w.Traced || len(w.result.Steps) == wire.MaxSteps {
+		return
+	}
+	end := time.Since(w.started)
+	w.result.Steps = append(w.result.Steps, wire.Step{Name: name, StartMicroseconds: w.stepped.Microseconds(), EndMicroseconds: end.Microseconds()})
+	w.stepped = end
 }
 
 // Progress stores the progress for the next heartbeat.

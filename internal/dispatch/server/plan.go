@@ -33,6 +33,7 @@ type sealed struct {
 	Sizes      []string    `json:"sizes,omitempty"`
 	TotalPages int         `json:"total"`
 	CacheKey   string      `json:"cache,omitempty"`
+	Trace      string      `json:"trace,omitempty"`
 }
 
 type page struct {
@@ -45,7 +46,7 @@ type page struct {
 func (s *Server) seal(a *pool.Assignment, task render.Task, plan *pool.Plan) string {
 	content := sealed{
 		Namespace: a.Key.Namespace, Job: a.Key.Name, Task: a.TaskID, Name: task.Name, Format: task.Format, Joined: task.Joined(),
-		TotalPages: plan.TotalPages, CacheKey: plan.CacheKey,
+		TotalPages: plan.TotalPages, CacheKey: plan.CacheKey, Trace: plan.Trace,
 	}
 	for _, p := range task.Pages {
 		content.Pages = append(content.Pages, page{p.Number, p.ID})
@@ -87,7 +88,7 @@ func (s *Server) shown(r *http.Request, pod pool.PodID) *pool.Plan {
 	}
 	return &pool.Plan{
 		Key:   types.NamespacedName{Namespace: content.Namespace, Name: content.Job},
-		Pages: len(task.Pages), TotalPages: content.TotalPages, Files: task.Files(), CacheKey: content.CacheKey,
+		Pages: len(task.Pages), TotalPages: content.TotalPages, Files: task.Files(), CacheKey: content.CacheKey, Trace: content.Trace,
 	}
 }
 

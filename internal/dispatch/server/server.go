@@ -28,6 +28,7 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 // buildTimeout bounds the building of a task.
@@ -79,7 +80,7 @@ type Observer interface {
 	Painted(place string, pages int)
 }
 
-// Options of a Server. All fields but Cache, Observer and MaxPage are required.
+// Options of a Server. All fields but Cache, Observer, Tracer and MaxPage are required.
 type Options struct {
 	Reviewer Reviewer
 	Pool     Pool
@@ -89,6 +90,8 @@ type Options struct {
 	Cache Cache
 	// Observer receives metrics. Default none.
 	Observer Observer
+	// Tracer records attempts. Default none.
+	Tracer *tracing.Tracer
 	// PlanKeys sign plans: the newest key, and older ones whose plans are valid too.
 	PlanKeys func() [][]byte
 	// Now returns the time.
@@ -232,6 +235,7 @@ func (s *Server) build(ctx context.Context, pod pool.PodID, a *pool.Assignment) 
 // send answers a poll with a task. A pod that did not receive it polls again and takes it again.
 func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Task, plan *pool.Plan) {
 	s.Log.Info("Assigned RenderJob to render pod", append(about(a), "timeout", a.Timeout)...)
+	s.traceWait(a, plan)
 	failpoint.Hit("dispatch.after-assign-before-answer")
 	w.Header().Set("Content-Type", "application/json")
 	err := json.NewEncoder(w).Encode(wire.Assignment{
@@ -239,6 +243,7 @@ func (s *Server) send(w http.ResponseWriter, a *pool.Assignment, task render.Tas
 		TimeoutMilliseconds: a.Deadline.Sub(s.Now()).Milliseconds(),
 		Task:                task,
 		Plan:                s.seal(a, task, plan),
+		Traced:              plan.Trace != "",
 	})
 	if err != nil {
 		s.log(a).V(1).Info("Failed to send a task; the pod polls again", "error", err.Error())
@@ -376,6 +381,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 		err := s.Pool.Finish(pod, task, failure)
 		if err == nil {
 			s.log(assignment).Info("Render pod failed to render RenderJob", "reason", failure.Reason, "terminal", f.Terminal, "duration", s.elapsed(assignment))
+			s.traceAttempt(assignment, s.shown(r, pod), result)
 		}
 		s.respond(w, err)
 		return
@@ -418,6 +424,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	err = s.Pool.Finish(pod, task, nil)
 	if err == nil {
 		s.observe(plan, result)
+		s.traceAttempt(assignment, plan, result)
 		s.Log.Info("Render pod rendered RenderJob", append(about(assignment), "files", len(manifest.Files), "duration", s.elapsed(assignment))...)
 	}
 	s.respond(w, err)
@@ -449,7 +456,7 @@ func (s *Server) log(a *pool.Assignment) logr.Logger { return s.Log.WithValues(a
 
 // elapsed returns the time since the pod took the task.
 func (s *Server) elapsed(a *pool.Assignment) time.Duration {
-	return s.Now().Sub(a.Deadline.Add(-a.Timeout))
+	return s.Now().Sub(s.taken(a))
 }
 
 // manifest returns the manifest of a task and the missing files: those that are not stored with the SHA256 that the pod reports.

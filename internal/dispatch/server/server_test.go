@@ -31,6 +31,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -47,6 +49,7 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 // tokens is the API server's view of service-account tokens.
@@ -123,6 +126,9 @@ type world struct {
 	saved    []string
 	// painted has what the Observer was told.
 	painted map[render.Place]int
+	// trace of the job, and the spans that were recorded.
+	trace string
+	spans *tracetest.InMemoryExporter
 }
 
 // Painted implements server.Observer.
@@ -146,7 +152,7 @@ func newWorld(t *testing.T) *world {
 // newManager returns a dispatch server with its pool over a store, which may have what another one has stored.
 func newManager(t *testing.T, store *content.Store) *world {
 	t.Helper()
-	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100), store: store, painted: map[render.Place]int{}, keys: [][]byte{[]byte("the managers' key")}}
+	w := &world{t: t, tokens: newTokens(), changed: make(chan struct{}, 100), store: store, painted: map[render.Place]int{}, spans: tracetest.NewInMemoryExporter(), keys: [][]byte{[]byte("the managers' key")}}
 	w.pool = pool.New(pool.Options{
 		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
 		AdoptionGrace: time.Nanosecond, RetryDelay: time.Millisecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
@@ -154,7 +160,7 @@ func newManager(t *testing.T, store *content.Store) *world {
 	s := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
 		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Cache: w, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
-		Observer: w, PlanKeys: func() [][]byte { return w.keys },
+		Observer: w, Tracer: tracing.New(sdktrace.WithSyncer(w.spans)), PlanKeys: func() [][]byte { return w.keys },
 	})
 	w.http = s.Handler()
 	return w
@@ -179,7 +185,7 @@ func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.F
 
 // Task implements server.Tasks.
 func (w *world) Task(_ context.Context, key types.NamespacedName, _ types.UID, _ string) (render.Task, *pool.Plan, error) {
-	return w.task, &pool.Plan{Key: key, Pages: len(w.task.Pages), TotalPages: 3, Files: w.task.Files(), CacheKey: w.cacheKey}, w.taskError
+	return w.task, &pool.Plan{Key: key, Pages: len(w.task.Pages), TotalPages: 3, Files: w.task.Files(), CacheKey: w.cacheKey, Trace: w.trace}, w.taskError
 }
 
 // Font implements server.Tasks. If the task has a font that is gone, it has the others from then on.

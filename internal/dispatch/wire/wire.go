@@ -40,6 +40,8 @@ const (
 	PollTimeout = 25 * time.Second
 	// MaxHeartbeat bounds a Heartbeat, in bytes of JSON.
 	MaxHeartbeat = 1 << 10
+	// MaxSteps bounds the steps of a Result.
+	MaxSteps = 64
 	// MaxPlan bounds the plan of an Assignment, in bytes.
 	MaxPlan = 24 << 10
 	// HeartbeatInterval is how often a pod reports that it still renders its task.
@@ -60,6 +62,8 @@ type Assignment struct {
 	Task                render.Task `json:"task"`
 	// Plan is opaque to the pod. It is empty if it would be longer than MaxPlan.
 	Plan string `json:"plan,omitempty"`
+	// Traced says that the Result should have Steps.
+	Traced bool `json:"traced,omitempty"`
 }
 
 // Heartbeat reports that the pod still renders a task.
@@ -80,7 +84,29 @@ type Result struct {
 	Places map[render.Place]int `json:"places,omitempty"`
 	// Repeatable is true if another render of the task gives the same pictures.
 	Repeatable bool `json:"repeatable,omitempty"`
+	// Steps of a traced task, in the order in which they ended; no more than MaxSteps.
+	Steps []Step `json:"steps,omitempty"`
 }
+
+// Step is a part of the time that a task took. Its times count from the receipt of the task, so that the pod's clock does not matter.
+type Step struct {
+	Name              StepName `json:"name"`
+	StartMicroseconds int64    `json:"startMicroseconds"`
+	EndMicroseconds   int64    `json:"endMicroseconds"`
+}
+
+// StepName says what was done in a Step.
+type StepName string
+
+// The names of steps.
+const (
+	// StepLoadFonts fetches fonts from the manager.
+	StepLoadFonts StepName = "load fonts"
+	// StepPaint is the wait for the next file: the first is painted meanwhile, or what is left of it, since pages are painted side by side.
+	StepPaint StepName = "paint"
+	// StepSend sends a file to the manager.
+	StepSend StepName = "send"
+)
 
 // Failure is why a task failed.
 type Failure struct {

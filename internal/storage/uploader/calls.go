@@ -12,6 +12,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/failpoint"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 const (
@@ -48,7 +49,8 @@ func (u *Uploader) begin(ctx context.Context, a action) {
 	case openProvider:
 		a.destination.access = opening
 		a.destination.attempts++
-		u.calls.Go(func() { u.open(ctx, a.destination) })
+		span := a.destination.span
+		u.calls.Go(func() { u.open(ctx, a.destination, span) })
 	case stageFiles:
 		a.account.take(a.items[0].namespace())
 		c := newCall(a.account, a.items, staging)
@@ -102,13 +104,15 @@ func (c *call) deadline() time.Time {
 	return latest.Add(overtime)
 }
 
-// run makes a call with a slot, and returns what do returns. ok is false if do did not return in time; it then goes on by itself, the
+// run makes a call with a slot and the name of its span, and returns what do returns. ok is false if do did not return in time; it then goes on by itself, the
 // account makes no other call until it has returned, and its files are no longer the engine's.
-func run[T any](ctx context.Context, u *Uploader, c *call, with *slot, do func(ctx context.Context, files []*storage.File) T) (results T, ok bool) {
+func run[T any](ctx context.Context, u *Uploader, c *call, name string, with *slot, do func(ctx context.Context, files []*storage.File) T) (results T, ok bool) {
 	ctx, cancelDeadline := context.WithDeadline(ctx, c.deadline())
 	defer cancelDeadline()
 	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
 	defer cancel(nil)
+	ctx, span := c.trace(ctx, u, name)
+	defer span.End("")
 	ctx, watched, stop := storage.Watch(ctx, patience)
 	defer stop()
 	u.mu.Lock()
@@ -148,12 +152,30 @@ func run[T any](ctx context.Context, u *Uploader, c *call, with *slot, do func(c
 	return results, false
 }
 
+// trace begins the span of a call, below that of the first destination that is traced.
+func (c *call) trace(ctx context.Context, u *Uploader, name string) (context.Context, *tracing.Live) {
+	if u.Tracer == nil {
+		return ctx, nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var below []*tracing.Live
+	for _, it := range c.items {
+		if span := it.destination.span; span != nil && !slices.Contains(below, span) {
+			below = append(below, span)
+		}
+	}
+	return u.Tracer.Start(ctx, name, below...)
+}
+
 // open opens a destination's provider and hands its items to the account. After a failure it sets the next
 // attempt, or ends the items if no attempt can help in time.
-func (u *Uploader) open(ctx context.Context, d *destination) {
+func (u *Uploader) open(ctx context.Context, d *destination, below *tracing.Live) {
 	bounded, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	bounded, span := u.Tracer.Start(bounded, "open", below)
 	provider, err := d.Open(bounded)
+	span.End("")
 	u.mu.Lock()
 	defer u.unlock()
 	if d.access != opening || ctx.Err() != nil {
@@ -187,7 +209,7 @@ func (u *Uploader) stage(ctx context.Context, c *call) {
 	if with == nil {
 		return
 	}
-	errs, ok := run(ctx, u, c, with, d.stager().Stage)
+	errs, ok := run(ctx, u, c, "stage", with, d.stager().Stage)
 	u.slots.release(with)
 	if !ok {
 		errs = slices.Repeat([]error{errStuck}, len(c.items))
@@ -237,7 +259,7 @@ func (u *Uploader) commit(ctx context.Context, a *account, first *destination) {
 	if len(items) > 0 {
 		failpoint.Hit("upload.before-send")
 		var ok bool
-		if results, ok = run(ctx, u, c, with, items[0].destination.provider.Upload); !ok {
+		if results, ok = run(ctx, u, c, "commit", with, items[0].destination.provider.Upload); !ok {
 			results = slices.Repeat([]storage.Result{{Err: errStuck}}, len(items))
 		}
 	}

@@ -9,7 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 const (
@@ -163,6 +166,20 @@ type destination struct {
 	// provider once opened, and the key of its account.
 	provider storage.Provider
 	key      string
+	// span of the destination, nil if the job is not traced and once it has ended.
+	span *tracing.Live
+}
+
+// endSpan ends the destination's span. stopped is why its upload ends early; empty if it does not.
+func (d *destination) endSpan(stopped string) {
+	if d.span == nil {
+		return
+	}
+	if err := d.result().Err; err != nil && stopped == "" {
+		stopped = storage.Outcome(err)
+	}
+	d.span.End(stopped, attribute.Int("platen.files", len(d.items)))
+	d.span = nil
 }
 
 // next implements machine. While the render goes on, each Ensure allows one attempt. Once the upload is complete, attempts follow by time.

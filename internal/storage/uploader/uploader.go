@@ -23,9 +23,11 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/tracing"
 )
 
 // Upload is what one revision of a job uploads.
@@ -40,6 +42,8 @@ type Upload struct {
 	// Complete says that no file will follow and that all files may be committed. Until then the engine only stages files, where the
 	// provider can.
 	Complete bool
+	// Trace is the traceparent of the job's span; empty if it is not traced.
+	Trace string
 }
 
 // Connection is the part of an Upload that goes to one storage account.
@@ -84,7 +88,7 @@ type Observer interface {
 	QueueChanged(delta int)
 }
 
-// Options of an Uploader. All are required.
+// Options of an Uploader. All but Tracer are required.
 type Options struct {
 	// Parallel is how many calls of providers are in flight at a time.
 	Parallel int
@@ -94,6 +98,8 @@ type Options struct {
 	Changed func(types.NamespacedName)
 	// Observer receives metrics.
 	Observer Observer
+	// Tracer makes a span of each Connection of a traced job, and of each call of a provider for it. Default none.
+	Tracer *tracing.Tracer
 }
 
 // Uploader runs uploads. Make one with New and run Start.
@@ -215,9 +221,11 @@ func (u *Uploader) Ensure(up Upload) {
 	}
 	for i, c := range up.Connections {
 		if i == len(destinations) {
-			destinations = append(destinations, &destination{
-				Connection: c, limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name}),
-			})
+			d := &destination{Connection: c, limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name})}
+			if up.Trace != "" {
+				d.span = u.Tracer.Begin(up.Trace, "upload", attribute.String("platen.connection", c.Name))
+			}
+			destinations = append(destinations, d)
 		}
 		d := destinations[i]
 		c.ReadyCount = d.ReadyCount
@@ -332,6 +340,7 @@ func (u *Uploader) stop(job types.NamespacedName) {
 			u.touch(u.account(d.key))
 		}
 		d.access = stopped
+		d.endSpan(string(storage.ReasonSuperseded))
 		for _, it := range d.items {
 			u.abandon(it)
 		}
@@ -370,6 +379,7 @@ func (u *Uploader) settle(it *item, result storage.Result) {
 // report notes that a destination is done, for the job's controller. The lock must be held.
 func (u *Uploader) report(d *destination) {
 	if d.upload.Complete && d.isDone() {
+		d.endSpan("")
 		u.changed = append(u.changed, d.upload.Job)
 	}
 }
