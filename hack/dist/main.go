@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command dist writes the files of a release, except the images: install.yaml, a bill of materials of each image, the plugin's archives
-// and its manifest for krew, and the checksums of all files in the folder, signed if there is a key. It reads the manifests of config/default from its standard input; `make dist` runs it.
+// and its manifest for krew, and the provenance and the checksums of all files in the folder, both signed if there is a key. It reads the manifests of config/default from its standard input; `make dist` runs it.
 package main
 
 import (
@@ -30,7 +30,10 @@ type options struct {
 	images    []string  // archives of the images that install.yaml names
 	digests   bool      // name images by their digests too
 	built     time.Time // of the bills of materials
-	key       string    // file of the private key that signs the checksums; empty does not
+	key       string    // file of the private key that signs the checksums and the provenance; empty does not
+	source    string    // repository, for the provenance
+	commit    string    // of the source
+	builder   string    // who runs make dist, as a URI
 }
 
 func main() {
@@ -49,6 +52,9 @@ const allPlatforms = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/
 // semver matches the versions that krew accepts.
 var semver = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
 
+// commitHash matches the hash of a commit.
+var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	o := options{built: time.Unix(0, 0)}
 	flags := flag.NewFlagSet("dist", flag.ContinueOnError)
@@ -59,7 +65,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		o.built, err = time.Parse(time.RFC3339, text)
 		return err
 	})
-	flags.StringVar(&o.key, "key", "", "file of a private key of ECDSA, in PEM, that signs the checksums of all files in the folder")
+	flags.StringVar(&o.key, "key", "", "file of a private key of ECDSA, in PEM, that signs the checksums of all files in the folder, and the provenance")
+	flags.StringVar(&o.source, "source", "https://github.com/platen-dev/platen", "URL of the repository, for the provenance")
+	flags.StringVar(&o.commit, "commit", "", "hash of the commit that is released, for the provenance")
+	flags.StringVar(&o.builder, "builder", "https://platen.dev/local-build", "URI of who builds the release, such as a CI's workflow, for the provenance")
 	platforms := flags.String("platforms", allPlatforms, "platforms of the plugin; if some are left out, there is no manifest for krew")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -67,6 +76,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	o.platforms, o.images = strings.Split(*platforms, ","), flags.Args()
 	if !semver.MatchString(o.version) {
 		return fmt.Errorf("-version: %q is no version such as v1.2.3", o.version)
+	}
+	if !commitHash.MatchString(o.commit) {
+		return fmt.Errorf("-commit: %q is no hash of a commit: 40 hexadecimal digits", o.commit)
 	}
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
@@ -116,8 +128,35 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	return o.vouch(out)
 }
 
-// vouch writes the checksums of all files of the release, and their signature if there is a key.
+// vouch writes the provenance of the files of the release and the checksums of all, and if there is a key, their signatures.
 func (o options) vouch(out io.Writer) error {
+	var key []byte
+	if o.key != "" {
+		var err error
+		if key, err = os.ReadFile(o.key); err != nil {
+			return fmt.Errorf("-key: %w", err)
+		}
+	}
+	made, err := checksums(o.dir)
+	if err != nil {
+		return err
+	}
+	origin, err := o.provenance(made)
+	if err != nil {
+		return fmt.Errorf("provenance: %w", err)
+	}
+	if err := o.write(provenanceName, origin); err != nil {
+		return err
+	}
+	if key != nil {
+		signed, err := attest(origin, key)
+		if err != nil {
+			return fmt.Errorf("-key %s: %w", o.key, err)
+		}
+		if err := o.write(attestationName, signed); err != nil {
+			return err
+		}
+	}
 	sums, err := checksums(o.dir)
 	if err != nil {
 		return err
@@ -125,13 +164,9 @@ func (o options) vouch(out io.Writer) error {
 	if err := o.write(checksumsName, sums); err != nil {
 		return err
 	}
-	if o.key == "" {
-		fmt.Fprintf(out, "==> %s is not signed: set SIGNING_KEY to the file of a key\n", checksumsName)
+	if key == nil {
+		fmt.Fprintf(out, "==> %s and %s are not signed: set SIGNING_KEY to the file of a key\n", checksumsName, provenanceName)
 		return nil
-	}
-	key, err := os.ReadFile(o.key)
-	if err != nil {
-		return fmt.Errorf("-key: %w", err)
 	}
 	signature, err := sign(sums, key)
 	if err != nil {
