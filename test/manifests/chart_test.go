@@ -347,6 +347,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// With a bucket, neither the chart nor the component config/bucket has a volume, which only one node could mount.
+func TestBucket(t *testing.T) {
+	want, got := overlay(t, "bucket"), render(t, `content.store="s3://renders"`)
+	for name, set := range map[string]objects{"config/bucket": want, "the chart": got} {
+		if set["PersistentVolumeClaim/platen-content"] != nil {
+			t.Errorf("%s has a volume", name)
+		}
+	}
+	for _, path := range []string{"spec.template.spec.volumes", "spec.template.spec.containers.0.volumeMounts"} {
+		const name = "Deployment/platen-manager"
+		if difference := cmp.Diff(byName(at(want[name].Object, path)), byName(at(got[name].Object, path))); difference != "" {
+			t.Errorf("%s in config/bucket (-) and the chart (+) differ:\n%s", path, difference)
+		}
+	}
+}
+
 // The API server accepts each object of the chart and of config/, and knows each of their fields.
 func TestAPIServerAcceptsManifests(t *testing.T) {
 	c, err := client.New(apiServer(t), client.Options{})
@@ -363,6 +379,7 @@ func TestAPIServerAcceptsManifests(t *testing.T) {
 		"the chart with two managers":       render(t, `manager.replicas=2`),
 		"config/default":                    build(t, "config/default"),
 		"config/ha":                         overlay(t, "ha"),
+		"config/bucket":                     overlay(t, "bucket"),
 		"config/simulator":                  build(t, "config/simulator"),
 	} {
 		for key, object := range set {
