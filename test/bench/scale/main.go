@@ -228,12 +228,12 @@ func (b *bench) at(ctx context.Context, size, n int, model *platenv1alpha1.Rende
 		return err
 	}
 	moved := b.moved()
-	group, profiling := errgroup.WithContext(ctx)
+	group, ended := errgroup.Group{}, make(chan struct{})
 	if b.profile {
-		path := filepath.Join(".bench", fmt.Sprintf("scale-%d-cpu.pprof", size))
-		group.Go(func() error { return b.manager.Save(profiling, "profile?seconds="+strconv.Itoa(max(n/400, 2)), path) })
+		group.Go(func() error { return b.profileUntil(ctx, size, ended) })
 	}
 	rate, err := b.load.burst(ctx, n)
+	close(ended)
 	if err := errors.Join(err, group.Wait()); err != nil {
 		return err
 	}
@@ -298,6 +298,33 @@ func (b *bench) at(ctx context.Context, size, n int, model *platenv1alpha1.Rende
 	add(name("rss_peak_mib"), memory.Peak, "MiB", "")
 	fmt.Printf("%d jobs: %.0f/s, floor %.0f and %.0f/s, %.0f MiB\n", size, rate, before, later, memory.Resident)
 	return nil
+}
+
+// profileSeconds is the length of a CPU profile. One request for all of a burst would have to know how long it takes.
+const profileSeconds = 5
+
+// profileUntil writes CPU profiles of the manager, one after the other, until a burst has ended. "go tool pprof" reads all of them together.
+func (b *bench) profileUntil(ctx context.Context, size int, ended <-chan struct{}) error {
+	path := filepath.Join(".bench", fmt.Sprintf("scale-%d-cpu-", size))
+	old, err := filepath.Glob(path + "*.pprof")
+	if err != nil {
+		return err
+	}
+	for _, name := range old {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	for i := 0; ; i++ {
+		select {
+		case <-ended:
+			return nil
+		default:
+		}
+		if err := b.manager.Save(ctx, fmt.Sprintf("profile?seconds=%d", profileSeconds), fmt.Sprintf("%s%03d.pprof", path, i)); err != nil {
+			return err
+		}
+	}
 }
 
 // movedFigures are what a job moves between the manager and the bucket.
