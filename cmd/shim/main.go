@@ -226,6 +226,7 @@ func run(ctx context.Context, o options) error {
 // JSON.
 func route(page, assistants, api http.Handler) http.Handler {
 	home := http.RedirectHandler("/ui/", http.StatusFound)
+	page, assistants = shim.Drained(page), shim.Drained(assistants)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/ui/"):

@@ -56,13 +56,17 @@ func NewHandler(options Options) http.Handler {
 			}
 		}
 		return c.server(r.Context())
-	}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
+	}, &mcp.StreamableHTTPOptions{
+		Stateless: true, JSONResponse: true, MaxRequestBodyBytes: maxMessage,
+		// The other end of a tunnel or of a mesh's proxy is the loopback address, and requests have any host. A page that a browser has been
+		// rebound to has no token, and no cookie stands for one.
+		DisableLocalhostProtection: true,
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := options.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header)); err != nil {
 			refuse(w, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxMessage)
 		endpoint.ServeHTTP(w, r)
 	})
 }

@@ -345,6 +345,30 @@ func drain(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // fails if the client leaves
 }
 
+// Drained answers with h, and drains what h leaves of the body. Routes of the API do it themselves: they wait, and have no room for a layer more.
+func Drained(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := &readBy{ReadCloser: r.Body}
+		r.Body = body
+		h.ServeHTTP(w, r)
+		if r.Body = body; !body.ended { // h may have put another reader around it
+			drain(w, r)
+		}
+	})
+}
+
+// readBy is a body that knows whether it has been read to its end.
+type readBy struct {
+	io.ReadCloser
+	ended bool
+}
+
+func (b *readBy) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || err == io.EOF //nolint:errorlint // readers return io.EOF itself
+	return n, err
+}
+
 // codeError is an error with one of the public API's error codes.
 type codeError struct {
 	status        int

@@ -27,9 +27,6 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// problem is the body of an error.
-type problem struct{ Error string }
-
 // Clients that others wrote, or requests as they send them. They know the public API and nothing of Kubernetes.
 var _ = Describe("Clients of the public API", func() {
 	var (
@@ -217,7 +214,7 @@ var _ = Describe("Requests", func() {
 
 	It("with bodies that are too large, or that nobody reads, get their answer also if the client reads it last", func(ctx SpecContext) {
 		// send writes a whole request, and then reads the answer.
-		send := func(path, token, header string, body func(w io.Writer) error) (*http.Response, problem) {
+		send := func(path, token, header string, body func(w io.Writer) error) (*http.Response, string) {
 			GinkgoHelper()
 			connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(p.url, "http://"))
 			Expect(err).NotTo(HaveOccurred())
@@ -228,9 +225,9 @@ var _ = Describe("Requests", func() {
 			resp, err := http.ReadResponse(bufio.NewReader(connection), nil)
 			Expect(err).NotTo(HaveOccurred())
 			defer func() { _ = resp.Body.Close() }()
-			var what problem
-			Expect(json.NewDecoder(resp.Body).Decode(&what)).To(Succeed())
-			return resp, what
+			what, err := io.ReadAll(resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			return resp, string(what)
 		}
 		const size = 20 << 20
 		plain := func(w io.Writer) error {
@@ -251,16 +248,23 @@ var _ = Describe("Requests", func() {
 		for _, each := range []struct {
 			path, token string
 			status      int
-		}{{render, w.token, http.StatusRequestEntityTooLarge}, {render, "made-up", http.StatusUnauthorized}, {"/v1/none", "", http.StatusNotFound}} {
-			resp, what := send(each.path, each.token, fmt.Sprint("Content-Length: ", size), plain)
-			Expect(resp.StatusCode).To(Equal(each.status), "%s", what.Error)
-			Expect(resp.Close).To(BeTrue())
-			resp, what = send(each.path, each.token, "Transfer-Encoding: chunked", chunked)
-			Expect(resp.StatusCode).To(Equal(each.status), "%s", what.Error)
+		}{
+			{render, w.token, http.StatusRequestEntityTooLarge}, {render, "made-up", http.StatusUnauthorized}, {"/v1/none", "", http.StatusNotFound},
+			{"/mcp", w.token, http.StatusRequestEntityTooLarge}, {"/mcp", "made-up", http.StatusUnauthorized},
+			{"/ui/sign-in", "", http.StatusRequestEntityTooLarge}, {"/ui/none", "", http.StatusMethodNotAllowed},
+		} {
+			kind := "\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream"
+			if strings.HasPrefix(each.path, "/ui/") {
+				kind = "\r\nContent-Type: application/x-www-form-urlencoded"
+			}
+			resp, what := send(each.path, each.token, fmt.Sprint("Content-Length: ", size)+kind, plain)
+			Expect(resp.StatusCode).To(Equal(each.status), "%s %s", each.path, what)
+			resp, what = send(each.path, each.token, "Transfer-Encoding: chunked"+kind, chunked)
+			Expect(resp.StatusCode).To(Equal(each.status), "%s %s", each.path, what)
 		}
 		resp, what := send(render, w.token, "Expect: 100-continue\r\nContent-Length: 20971520", func(io.Writer) error { return nil })
 		Expect(resp.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
-		Expect(what.Error).To(Equal("the body must be at most 1048576 bytes"))
+		Expect(what).To(Equal(`{"error":"the body must be at most 1048576 bytes"}` + "\n"))
 
 		const script = `
 			const [url, token] = process.argv.slice(1), body = 'x'.repeat(20 << 20), method = 'POST', headers = { authorization: 'Bearer ' + token };
