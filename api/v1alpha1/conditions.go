@@ -105,6 +105,10 @@ const CanceledAnnotation = "platen.dev/canceled"
 // other jobs.
 const PreviewLabel = "platen.dev/preview"
 
+// RefusedTTLAnnotation on a RenderJob is how long the job is kept, in seconds, after it has finished with the reason InvalidSpec or
+// InvalidModifications, if spec.ttlSecondsAfterFinished does not delete it earlier. Other values than a whole number from 0 are ignored.
+const RefusedTTLAnnotation = "platen.dev/refused-ttl-seconds"
+
 // RetryUploadsAnnotation on a RenderJob asks Platen to retry its failed uploads, from the content store and without rendering. Each new
 // value asks once; status.lastHandledRetryUploads is the last value that was handled.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"

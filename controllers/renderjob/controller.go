@@ -7,12 +7,17 @@ package renderjob
 
 import (
 	"context"
+	"math"
+	"slices"
+	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -207,11 +212,23 @@ func soonest(now time.Time, moments ...time.Time) (wait time.Duration) {
 
 // timeToLive returns when to delete a finished job; zero for never.
 func timeToLive(job *platenv1alpha1.RenderJob) time.Time {
+	if job.Status.CompletionTime == nil || trackedByGitOps(job) {
+		return time.Time{}
+	}
 	ttl := job.Spec.TTLSecondsAfterFinished
-	if ttl == nil || job.Status.CompletionTime == nil || trackedByGitOps(job) {
+	if kept, err := strconv.ParseUint(job.Annotations[platenv1alpha1.RefusedTTLAnnotation], 10, 31); err == nil && refused(job) {
+		ttl = new(min(ptr.Deref(ttl, math.MaxInt32), int32(kept)))
+	}
+	if ttl == nil {
 		return time.Time{}
 	}
 	return job.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second)
+}
+
+// refused reports whether a finished job has failed for what its spec says.
+func refused(job *platenv1alpha1.RenderJob) bool {
+	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	return ready != nil && slices.Contains([]string{platenv1alpha1.InvalidSpecReason, platenv1alpha1.InvalidModificationsReason}, ready.Reason)
 }
 
 // trackedByGitOps reports whether a GitOps tool would create the job again after its deletion.

@@ -38,7 +38,7 @@ type (
 	renderHeaders struct {
 		workspaceHeader
 		Key    string `header:"Idempotency-Key" maxLength:"255" description:"The same key with the same body gives the same job and the same answer."`
-		Prefer string `header:"Prefer" example:"wait=120" description:"wait=N: seconds to wait for the files, 0 to 600, before the answer is 202."`
+		Prefer string `header:"Prefer" example:"wait=120" description:"wait=N: seconds to wait for the files, 0 to 600, before the answer is 202. respond-async: as response.mode async, if neither says otherwise."`
 		Cache  bool   `query:"cache" default:"true" description:"false renders whatever was rendered before."`
 	}
 	kindPath struct {

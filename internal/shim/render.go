@@ -16,7 +16,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,10 +23,18 @@ import (
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/internal/webhook"
 )
 
-// maxKey bounds an idempotency key, in bytes.
-const maxKey = 255
+const (
+	// maxKey bounds an idempotency key, in bytes.
+	maxKey = 255
+	// modeAsync is the value of response.mode that does not wait, and noWait the wait of such a request.
+	modeAsync, noWait = "async", time.Duration(-1)
+	// refusedTTL is how long the job of a request is kept that only the manager can refuse, for its own limits: the answer says why, and has no id.
+	// If the answer was 202, the caller sees the reason in the job.
+	refusedTTL = 10 * time.Second
+)
 
 // The kinds of /v1/generate/{kind}.
 const (
@@ -58,16 +65,12 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) erro
 
 // respond creates a job and answers with its result, or with its state if the job takes longer than the wait.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) error {
-	wait, err := waitTime(r.Header, s.Wait)
-	if err != nil {
-		return err
-	}
-	job, mode, err := s.start(w, r, c, defaults)
+	job, wait, err := s.start(w, r, c, defaults)
 	if err != nil {
 		return err
 	}
 	requestLog(w).job = job.Name
-	if mode == "async" {
+	if wait == noWait {
 		return respondAccepted(w, job)
 	}
 	// Release the body and the job, so that a waiting request needs little memory.
@@ -77,31 +80,39 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 	return s.awaitAndRespond(w, r, key, uid, wait, &c)
 }
 
-// start reads a request and creates its job.
-func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) (job *platenv1alpha1.RenderJob, mode string, err error) {
+// start reads a request and creates its job. wait is how long the caller waits for it, or noWait.
+func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) (job *platenv1alpha1.RenderJob, wait time.Duration, err error) {
+	preferred, err := preferences(r.Header, s.Wait)
+	if err != nil {
+		return nil, 0, err
+	}
 	body, done, err := s.read(w, r, c)
 	if err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	defer done()
 	request, warnings, err := parse[Request](body)
 	if err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	defaults(&request)
+	if request.Response.Mode == "" && preferred.async {
+		request.Response.Mode = modeAsync
+		w.Header().Set("Preference-Applied", "respond-async")
+	}
 	if err := request.check(); err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if len(key) > maxKey {
-		return nil, "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
+		return nil, 0, callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
 	}
 	template, err := s.template(r.Context(), c, request.TemplateID, http.StatusForbidden)
 	if err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	if err := checkProviders(r.Context(), c, request.Connections); err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	request.Modifications = request.Modifications.textsFor(template)
 	if hook := cmp.Or(request.Webhook, request.WebhookURL); s.WebhookBlocked != nil && s.WebhookBlocked(hook) {
@@ -112,13 +123,20 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
-	if job.Spec.Cache, err = cachePolicy(r.URL.Query().Get("cache")); err != nil {
-		return nil, "", err
+	if request.Response.Mode != modeAsync && job.Annotations[webhook.URLAnnotation] == "" {
+		job.Annotations[platenv1alpha1.RefusedTTLAnnotation] = strconv.Itoa(int(refusedTTL.Seconds()))
 	}
-	return job, request.Response.Mode, s.create(r.Context(), c, job, template)
+	if job.Spec.Cache, err = cachePolicy(r.URL.Query().Get("cache")); err != nil {
+		return nil, 0, err
+	}
+	wait = preferred.wait
+	if request.Response.Mode == modeAsync {
+		wait = noWait
+	}
+	return job, wait, s.create(r.Context(), c, job, template)
 }
 
 // checkProviders returns an error for a provider other than Dropbox that the workspace has no connection to. If the caller may not list
@@ -184,9 +202,6 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key typ
 		}
 		return s.deliver(w, r, job)
 	case failed:
-		if c != nil && isMistake(job) {
-			s.discard(r.Context(), *c, job)
-		}
 		return renderFailure(job)
 	case canceled:
 		return &codeError{http.StatusConflict, "job-canceled", fmt.Sprintf("the job '%s' was canceled", job.Name)}
@@ -242,20 +257,6 @@ func isMistake(job *platenv1alpha1.RenderJob) bool {
 	return slices.Contains(mistakes, reason)
 }
 
-// discard lets the manager delete a job whose request is refused: only the manager knows its own limits, so that it finds some mistakes in the
-// job. It takes the caller's right to patch jobs, which a caller that cancels them has. Without it, the job is deleted as every other.
-func (s *Server) discard(ctx context.Context, c caller, job *platenv1alpha1.RenderJob) {
-	api, err := c.Client()
-	if err == nil {
-		// The cache owns job.
-		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"ttlSecondsAfterFinished":0}}`, job.UID))
-		err = api.Patch(ctx, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: job.Name}}, patch)
-	}
-	if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		s.Log.Error(err, "Discarding the job of a refused request", "namespace", job.Namespace, "job", job.Name)
-	}
-}
-
 // check returns an error for a job that its manager would refuse for what the request says, before there is a job.
 func check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
 	invalid := (*reconcile.TerminalError)(nil)
@@ -265,20 +266,35 @@ func check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return nil
 }
 
-// waitTime reads Prefer: wait=N (RFC 7240). Without it, the wait is defaultWait.
-func waitTime(h http.Header, defaultWait time.Duration) (time.Duration, error) {
-	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
-		preference, _, _ = strings.Cut(preference, ";")
-		if name, text, ok := strings.Cut(preference, "="); ok && strings.EqualFold(strings.TrimSpace(name), "wait") {
+// preference is what a caller prefers (RFC 7240).
+type preference struct {
+	// wait is how long to wait for the job.
+	wait time.Duration
+	// async answers at once. With wait=N too, the wait comes first (RFC 7240, 4.3).
+	async bool
+}
+
+// preferences reads Prefer: wait=N and Prefer: respond-async. Without them, the wait is defaultWait.
+func preferences(h http.Header, defaultWait time.Duration) (preferred preference, err error) {
+	preferred.wait = defaultWait
+	waits := false
+	for one := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+		one, _, _ = strings.Cut(one, ";")
+		name, text, hasValue := strings.Cut(one, "=")
+		switch name = strings.TrimSpace(name); {
+		case strings.EqualFold(name, "respond-async"):
+			preferred.async = true
+		case strings.EqualFold(name, "wait") && hasValue && !waits: // the first of several counts
 			text = strings.Trim(strings.TrimSpace(text), `"`)
 			seconds, err := strconv.Atoi(text)
 			if err != nil || seconds < 0 || seconds > int(maxWait.Seconds()) {
-				return 0, callers.Errorf(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
+				return preferred, callers.Errorf(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
 			}
-			return time.Duration(seconds) * time.Second, nil
+			preferred.wait, waits = time.Duration(seconds)*time.Second, true
 		}
 	}
-	return defaultWait, nil
+	preferred.async = preferred.async && !waits
+	return preferred, nil
 }
 
 // create creates the job with the caller's token, or reads the job that an earlier request with the same idempotency key created.

@@ -619,7 +619,7 @@ func (r *Request) check() error {
 		return &FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)}
 	case (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == "":
 		return &FieldError{"response.width", "needs response.height, and the other way round"}
-	case !slices.Contains([]string{"", "sync", "async"}, r.Response.Mode):
+	case !slices.Contains([]string{"", "sync", modeAsync}, r.Response.Mode):
 		return &FieldError{"response.mode", fmt.Sprintf("'%.100s' must be sync or async", r.Response.Mode)}
 	}
 	for field, margin := range map[string]string{"pdfOptions.margin": r.PDFOptions.Margin, "response.pdfOptions.margin": r.Response.PDFOptions.Margin} {

@@ -409,7 +409,7 @@ func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 		s.Log.Error(err, "Answering a request", "requestID", id)
 	}
 	// What was to be said of the file is not true of an error.
-	for _, name := range []string{"Cache-Control", "Etag", "Content-Disposition"} {
+	for _, name := range []string{"Cache-Control", "Etag", "Content-Disposition", "Preference-Applied"} {
 		w.Header().Del(name)
 	}
 	if status == http.StatusUnauthorized {

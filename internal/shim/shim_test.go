@@ -886,16 +886,17 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestWaitTime(t *testing.T) {
-	for header, want := range map[string]time.Duration{
-		"": time.Minute, "wait=5": 5 * time.Second, "respond-async, wait=0": 0, "respond-async": time.Minute, `Wait = "7"; x=y`: 7 * time.Second,
+func TestPreferences(t *testing.T) {
+	for header, want := range map[string]preference{
+		"": {wait: time.Minute}, "wait": {wait: time.Minute}, "wait=5": {wait: 5 * time.Second}, "wait=5, wait=6": {wait: 5 * time.Second}, `Wait = "7"; x=y`: {wait: 7 * time.Second},
+		"respond-async": {time.Minute, true}, "return=minimal, Respond-Async;foo": {time.Minute, true}, "respond-async, wait=0": {}, "wait=9,respond-async": {wait: 9 * time.Second},
 	} {
-		if got, err := waitTime(http.Header{"Prefer": {header}}, time.Minute); err != nil || got != want {
-			t.Errorf("%q: %s, %v", header, got, err)
+		if got, err := preferences(http.Header{"Prefer": {header}}, time.Minute); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", header, got, err)
 		}
 	}
 	for _, header := range []string{"wait=x", "wait=-1", "wait=99999"} {
-		if _, err := waitTime(http.Header{"Prefer": {header}}, time.Minute); err == nil {
+		if _, err := preferences(http.Header{"Prefer": {header}}, time.Minute); err == nil {
 			t.Errorf("%q was accepted", header)
 		}
 	}

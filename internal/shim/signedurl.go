@@ -31,6 +31,9 @@ const minMilliseconds = 100_000_000_000
 // formats are those of a signed URL's file. RenderJobs have the same, and name the field as a render's request does.
 var formats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "webm", "gif"}
 
+// refusedURLTTL is how long the job of a signed URL is kept that only the manager can refuse: whoever opens the URL sees why.
+const refusedURLTTL = time.Hour
+
 // watchLag is how long a replica's watch may take to see a new job.
 const watchLag = 2 * time.Second
 
@@ -105,6 +108,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	}
 	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)
+	job.Annotations[platenv1alpha1.RefusedTTLAnnotation] = strconv.Itoa(int(refusedURLTTL.Seconds()))
 	if err := s.create(r.Context(), c, job, template); err != nil {
 		return err
 	}

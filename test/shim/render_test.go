@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 const render = "/v1/studio/render"
@@ -154,41 +155,39 @@ var _ = Describe("Rendering", func() {
 		}
 	})
 
-	It("has the job deleted that the manager refuses for its own limits", func(ctx SpecContext) {
-		for name, reason := range map[string]string{"refused": platenv1alpha1.InvalidSpecReason, "failed": platenv1alpha1.FailedReason} {
-			answers := make(chan answer, 1)
-			go func() {
-				defer GinkgoRecover()
-				answers <- call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card","response":{"fileName":"`+name+`"}}`)
-			}()
-			var job *platenv1alpha1.RenderJob
-			Eventually(func() *platenv1alpha1.RenderJob {
-				for _, one := range w.jobs(ctx) {
-					if string(one.Spec.Output.FileName) == name {
-						job = &one
-					}
-				}
-				return job
-			}).WithContext(ctx).WithTimeout(timeout).WithPolling(10 * time.Millisecond).ShouldNot(BeNil())
-			job.Status.ObservedGeneration = new(job.Generation)
-			for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.FinishedCondition} {
-				status := map[string]metav1.ConditionStatus{platenv1alpha1.FinishedCondition: metav1.ConditionTrue, platenv1alpha1.ReadyCondition: metav1.ConditionFalse}[kind]
-				job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{
-					Type: kind, Status: status, Reason: reason, Message: "spec.output.scale: too large", LastTransitionTime: metav1.Now(), ObservedGeneration: job.Generation,
-				})
-			}
-			Expect(c.Status().Update(ctx, job)).To(Succeed())
-			var a answer
-			Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
-			Expect(c.Get(ctx, client.ObjectKeyFromObject(job), job)).To(Succeed())
-			if name == "refused" {
-				expectError(a, http.StatusBadRequest)
-				Expect(job.Spec.TTLSecondsAfterFinished).To(HaveValue(BeZero())) // the manager deletes it
-			} else {
-				expectError(a, http.StatusInternalServerError)
-				Expect(job.Spec.TTLSecondsAfterFinished).To(HaveValue(BeNumerically(">", 3600)))
-			}
+	It("has the job deleted soon that the manager refuses for its own limits, also if the caller may only create", func(ctx SpecContext) {
+		creator := w.account("creator", rbacv1.PolicyRule{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs"}, Verbs: []string{"create"},
+		}, rbacv1.PolicyRule{
+			APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"rendertemplates"}, Verbs: []string{"get", "list"},
+		})
+		answers := make(chan answer, 1)
+		go func() {
+			defer GinkgoRecover()
+			answers <- call(ctx, http.MethodPost, p.url+render, creator, `{"templateId":"card"}`)
+		}()
+		job := w.await(ctx, 1)[0]
+		Expect(job.Annotations).To(HaveKeyWithValue(platenv1alpha1.RefusedTTLAnnotation, "10"))
+		job.Status.ObservedGeneration = new(job.Generation)
+		suite.SetCondition(&job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.InvalidSpecReason, "spec.output.scale: too large")
+		suite.SetCondition(&job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason, "")
+		Expect(c.Status().Update(ctx, &job)).To(Succeed())
+		var a answer
+		Eventually(answers).WithContext(ctx).WithTimeout(timeout).Should(Receive(&a))
+		expectError(a, http.StatusBadRequest)
+		Expect(a.json()["error"]).To(Equal("response.scale: too large"))
+
+		By("keeping what has to tell more than its answer")
+		for _, body := range []string{`,"response":{"mode":"async"}`, `,"webhook":"https://example.com/"`} {
+			a := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"card"`+body+`}`, "Prefer", "wait=0")
+			Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+			accepted := &platenv1alpha1.RenderJob{}
+			Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: fmt.Sprint(a.json()["id"])}, accepted)).To(Succeed())
+			Expect(accepted.Annotations).NotTo(HaveKey(platenv1alpha1.RefusedTTLAnnotation))
 		}
+		a = call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"card"}`)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(w.jobs(ctx)).To(ContainElement(HaveField("ObjectMeta.Annotations", HaveKeyWithValue(platenv1alpha1.RefusedTTLAnnotation, "3600"))))
 	})
 
 	It("answers 202 after the wait, and keeps the job of a caller that is gone", func(ctx SpecContext) {
@@ -213,6 +212,10 @@ var _ = Describe("Rendering", func() {
 			Eventually(func() any { return call(ctx, http.MethodGet, p.url+self, w.token, "").json()["status"] }).
 				WithContext(ctx).WithTimeout(timeout).Should(Equal("succeeded"))
 		}
+		a = call(ctx, http.MethodPost, p.url+"/v1/generate/images/card", w.token, `{}`, "Prefer", "respond-async")
+		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+		Expect(a.header.Get("Preference-Applied")).To(Equal("respond-async"))
+		Expect(a.header.Get("Location")).To(Equal("/v1/studio/render-jobs/" + fmt.Sprint(a.json()["id"])))
 	})
 
 	It("answers waiting requests when it shuts down", func(ctx SpecContext) {
