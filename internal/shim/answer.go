@@ -5,6 +5,7 @@ package shim
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"time"
 
@@ -259,6 +260,11 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 // warnings returns the warnings about the request and those of its job.
 func warnings(job *platenv1alpha1.RenderJob) []Warning {
 	list := requestWarnings(job)
+	if job.Annotations[typeAnnotation] == typeBase64 && tooLargeInline(job) {
+		list = append(list, Warning{
+			"Field 'response.type' was ignored: the files are too large for base64", fmt.Sprintf("they have more than %d bytes together, so content has URLs; binary has no such limit", maxInline),
+		})
+	}
 	for _, w := range job.Status.Warnings {
 		if plain := unknownConnection.ReplaceAllString(w.Title, "$1$2"); plain != w.Title {
 			list = append(list, Warning{Title: plain})

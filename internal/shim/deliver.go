@@ -16,6 +16,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/uuid"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
@@ -23,15 +24,18 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 )
 
-// maxInline bounds the files that an answer holds itself, in bytes.
+// maxInline bounds the files that a JSON answer holds itself, in bytes: clients have the whole of it in memory, and some no longer texts.
 const maxInline = 256 << 20
 
 // deliver answers with a finished job's files, as response.type of its request says.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
-	switch job.Annotations[typeAnnotation] {
-	case typeBinary:
+	if err := checkKept(job); err != nil {
+		return err
+	}
+	switch kind := job.Annotations[typeAnnotation]; {
+	case kind == typeBinary:
 		return s.deliverBinary(w, r, job)
-	case typeBase64:
+	case kind == typeBase64 && !tooLargeInline(job):
 		return s.deliverInline(w, r, job, func(contents []string) any { return answer(job, typeBase64, contents) })
 	default:
 		writeJSON(w, http.StatusOK, answer(job, typeURL, urls(job)))
@@ -92,9 +96,6 @@ func asciiJSON(value any) string {
 
 // deliverBinary answers with the file itself, or with a ZIP archive of several.
 func (s *Server) deliverBinary(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
-	if err := checkInline(job); err != nil {
-		return err
-	}
 	if len(job.Status.Pages) == 1 {
 		return s.sendFile(w, r, job.Status.Pages[0].ContentURL)
 	}
@@ -162,9 +163,6 @@ func (s *Server) sendFile(w http.ResponseWriter, r *http.Request, contentURL str
 // deliverInline answers with JSON that has the files as data URLs. No file is in memory as a whole: deliverInline encodes the JSON with
 // a placeholder for each file, and streams the file instead of the placeholder.
 func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
-	if err := checkInline(job); err != nil {
-		return err
-	}
 	placeholders := make([]string, len(job.Status.Pages))
 	for i := range placeholders {
 		placeholders[i] = uuid.NewString() // random, so that no text of a user equals it
@@ -232,22 +230,21 @@ func (s *Server) withFile(ctx context.Context, first *http.Response, i int, cont
 	return use(resp)
 }
 
-// checkInline returns an error if the files are no longer kept, or too large for an answer that holds them.
-func checkInline(job *platenv1alpha1.RenderJob) error {
-	var size int64
-	for _, page := range job.Status.Pages {
-		if page.ContentURL == "" {
-			return callers.Errorf(http.StatusGone, "the files of the job '%s' are no longer kept; render them again", job.Name)
-		}
-		if page.Size != nil {
-			size += *page.Size
-		}
-	}
-	if size > maxInline || len(job.Status.Pages) == 0 {
-		return callers.Errorf(http.StatusBadRequest,
-			"response.type: the files have more than %d bytes together; use url. They are kept with the job '%s'", maxInline, job.Name)
+// checkKept returns an error if a succeeded job has no files any more.
+func checkKept(job *platenv1alpha1.RenderJob) error {
+	if len(job.Status.Pages) == 0 || slices.ContainsFunc(job.Status.Pages, func(page platenv1alpha1.RenderedPage) bool { return page.ContentURL == "" }) {
+		return callers.Errorf(http.StatusGone, "the files of the job '%s' are no longer kept; render them again", job.Name)
 	}
 	return nil
+}
+
+// tooLargeInline reports whether a job's files are too large for a JSON answer that holds them. It has their URLs then.
+func tooLargeInline(job *platenv1alpha1.RenderJob) bool {
+	size := int64(0)
+	for _, page := range job.Status.Pages {
+		size += ptr.Deref(page.Size, 0)
+	}
+	return size > maxInline
 }
 
 // Open requests a file from the content store. It goes to the content server itself, whatever address users reach that at: somebody other

@@ -155,7 +155,7 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 		return err
 	}
 	// Of files that an answer cannot hold, the state of the job has the URLs.
-	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 && checkInline(job) == nil {
+	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 && checkKept(job) == nil && !tooLargeInline(job) {
 		return s.deliverInline(w, r, job, func(contents []string) any {
 			body.Result = answer(job, typeBase64, contents)
 			return body

@@ -395,19 +395,26 @@ func TestFilesThatAnAnswerCannotHold(t *testing.T) {
 		return platenv1alpha1.RenderedPage{ContentURL: url, Size: new(size)}
 	}
 	for name, c := range map[string]struct {
-		files  []platenv1alpha1.RenderedPage
-		status int
+		files    []platenv1alpha1.RenderedPage
+		status   int
+		tooLarge bool
 	}{
 		"kept":      {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline)}, 0},
 		"too large": {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline), file("http://content/2", 1)}, http.StatusBadRequest},
 		"expired":   {[]platenv1alpha1.RenderedPage{file("", 1)}, http.StatusGone},
 	} {
-		known, status := (*callers.StatusError)(nil), 0
-		if errors.As(checkInline(job(0, func(s *platenv1alpha1.RenderJobStatus) { s.Pages = c.files })), &known) {
+		known, status, of := (*callers.StatusError)(nil), 0, job(0, func(s *platenv1alpha1.RenderJobStatus) { s.Pages = c.files })
+		if errors.As(checkKept(of), &known) {
 			status = known.Status
 		}
-		if status != c.status {
-			t.Errorf("%s: %d, want %d", name, status, c.status)
+		if status != c.status || tooLargeInline(of) != c.tooLarge {
+			t.Errorf("%s: %d, %t, want %d, %t", name, status, tooLargeInline(of), c.status, c.tooLarge)
+		}
+		for _, kind := range []string{typeURL, typeBase64, typeBinary} {
+			of.Annotations = map[string]string{typeAnnotation: kind}
+			if got := len(warnings(of)) > 0; got != (c.tooLarge && kind == typeBase64) {
+				t.Errorf("%s as %s: warnings %v", name, kind, warnings(of))
+			}
 		}
 	}
 }

@@ -264,6 +264,40 @@ var _ = Describe("Rendering", func() {
 		Expect(archive.File[1].Name).To(Equal("größe\";x=\"1_page_2.png"))
 	})
 
+	It("sends large files as they are, and the URLs of those that are too large for base64", func(ctx SpecContext) {
+		for kind, is := range map[string]func(answer) error{
+			"binary": func(a answer) error {
+				if string(a.body) != picture(1) {
+					return fmt.Errorf("%d %s", a.status, a.body)
+				}
+				return nil
+			},
+			"base64": func(a answer) error {
+				var body struct {
+					Data     struct{ Type, Content string }
+					Warnings []struct{ Title string }
+				}
+				if err := json.Unmarshal(a.body, &body); err != nil {
+					return err
+				}
+				if a.status != http.StatusOK || body.Data.Type != "url" || !strings.HasPrefix(body.Data.Content, "http") || len(body.Warnings) != 1 {
+					return fmt.Errorf("%d %s", a.status, a.body)
+				}
+				return nil
+			},
+		} {
+			body, key := `{"templateId":"card","response":{"type":"`+kind+`"}}`, "large as "+kind
+			Expect(rendered(ctx, 1, render, body, "Idempotency-Key", key).status).To(Equal(http.StatusOK))
+			for _, job := range w.jobs(ctx) {
+				job.Status.Pages[0].Size = new(int64(300 << 20))
+				Expect(c.Status().Update(ctx, &job)).To(Succeed())
+			}
+			Eventually(func() error { // the shim's watch lags
+				return is(call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", key))
+			}).WithContext(ctx).WithTimeout(timeout).Should(Succeed())
+		}
+	})
+
 	It("renders for the SDKs, with the template in the path or in the body", func(ctx SpecContext) {
 		a := rendered(ctx, 1, "/v1/generate/images/card", `{"response":{"format":"png"},"modifications":{},"source":"orshot-node-sdk"}`)
 		Expect(a.json()).NotTo(HaveKey("warnings"))
