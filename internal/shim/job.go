@@ -223,7 +223,9 @@ func plainMargin(text string) (margin string, ok bool) {
 
 // folder returns a folder as spec.connections spells it.
 func folder(path string) platenv1alpha1.FolderPath {
-	path = strings.TrimSpace(path)
+	if path = strings.TrimSpace(path); path != "" && path[0] != '/' {
+		path = "/" + path
+	}
 	for len(path) > 1 && strings.HasSuffix(path, "/") {
 		path = path[:len(path)-1]
 	}

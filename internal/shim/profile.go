@@ -17,6 +17,10 @@ import (
 // Profile is the answer of GET /v1/me and GET /v1/me/user_id.
 type Profile struct {
 	Data User `json:"data" required:"true"`
+	// Clients look for the user in data, or here.
+	ID    string `json:"id" required:"true" description:"As data.user_id."`
+	Name  string `json:"name" required:"true" description:"As data.name."`
+	Email string `json:"email" required:"true" description:"As data.email."`
 }
 
 // User is the user of a token.
@@ -55,7 +59,7 @@ func (s *Server) me(w http.ResponseWriter, r *http.Request, c caller) error {
 	if strings.Contains(user.Name, "@") {
 		user.Email = user.Name
 	}
-	writeJSON(w, http.StatusOK, Profile{user})
+	writeJSON(w, http.StatusOK, Profile{user, user.UserID, user.Name, user.Email})
 	return nil
 }
 

@@ -374,7 +374,7 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		return nil, nil, wrong("an object")
 	case reflect.TypeFor[ExtraSizes]():
 		switch value[0] {
-		case '[':
+		case '[', '"':
 			return tidy(value, reflect.TypeFor[[]string](), path)
 		case '{':
 			return value, nil, inspectTexts(value, path)
@@ -403,10 +403,7 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		}
 		return tidyFields(value, kind, path)
 	case reflect.Slice:
-		if kind == reflect.TypeFor[[]Whole]() && (isText || jsonType(value) == text) {
-			value = splitNumbers(text)
-		}
-		return tidyList(value, kind, path)
+		return tidyList(asList(value, text, kind.Elem()), kind, path)
 	default:
 		tidied, err := tidyScalar(value, text, kind, wrong)
 		return tidied, nil, err
@@ -480,17 +477,25 @@ func isEmptyList(value json.RawMessage) bool {
 	return value[0] == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
 }
 
-// splitNumbers returns a number, or a text of numbers and commas, as a list.
-func splitNumbers(text string) json.RawMessage {
+// asList returns what stands for a list of items: one object for itself, and a number or a text for the items between its commas. text is the
+// value without quotes.
+func asList(value json.RawMessage, text string, item reflect.Type) json.RawMessage {
 	list := []json.RawMessage{}
-	for item := range strings.SplitSeq(text, ",") {
-		list = append(list, quote(item))
+	switch isText := value[0] == '"'; {
+	case value[0] == '{' && item.Kind() == reflect.Struct:
+		list = append(list, value)
+	case isText && item.Kind() == reflect.String, item.Kind() == reflect.Int32 && (isText || jsonType(value) == text):
+		for one := range strings.SplitSeq(text, ",") {
+			list = append(list, quote(strings.TrimSpace(one)))
+		}
+	default:
+		return value
 	}
-	value, err := encode(list)
+	all, err := encode(list)
 	if err != nil {
 		panic(err) // every text can be encoded
 	}
-	return value
+	return all
 }
 
 // tidyList is tidy for a list. It leaves out the items that say nothing.

@@ -58,7 +58,8 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"metadata":"` + strings.Repeat("x", maxMetadata) + `"}`:               "metadata: must have at most 4096 bytes",
 		`{"templateId":1,"response":{"includePages":[1,"two"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
 		`{"templateId":1,"response":{"includePages":[1,"2.5"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
-		`{"templateId":1,"response":{"extraSizes":"story"}}`:                                   "response.extraSizes: must be an array of sizes, or an object from names to sizes, not a string",
+		`{"templateId":1,"response":{"extraSizes":5}}`:                                         "response.extraSizes: must be an array of sizes, or an object from names to sizes, not 5",
+		`{"templateId":1,"response":{"extraSizes":"story, a.b"}}`:                              "response.extraSizes[1]: 'a.b' must be a width and a height in CSS pixels, such as 1080x1920, or a name, such as instagram-story",
 		`{"templateId":1,"response":{"extraSizes":["story",{}]}}`:                              "response.extraSizes[1]: must be a string, not an object",
 		`{"templateId":1,"response":{"extraSizes":{"a":{"width":1}}}}`:                         "response.extraSizes.a: must be a string, not an object",
 		`{"templateId":1,"response":{"size":{"width":1}}}`:                                     "response.size: must be a string, not an object",
@@ -181,6 +182,8 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 			"pdfOptions":{},"videoOptions":{"loop":true,"muted":false},"connections":"[{\"type\":\"storage\",\"provider\":\"dropbox\",\"folder\":\"/7\"}]"}`,
 		"objects as texts": `{"templateId":25,"modifications":"{\"a\":\"b\"}","response":"{\"type\":\"url\",\"format\":\"png\",\"fileName\":\"2026\",\"quality\":90,\"scale\":1.5,\"includePages\":[1,2]}",
 			"pdfOptions":"{}","videoOptions":{"loop":true,"muted":false},"connections":[{"type":"storage","provider":"dropbox","folder":"/7"}]}`,
+		"one of a list": `{"templateId":25,"modifications":{"a":"b"},"response":{"type":"url","format":"png","fileName":"2026","quality":90,"scale":1.5,"includePages":"1,2"},
+			"videoOptions":{"loop":true,"muted":false},"connections":{"type":"storage","provider":"dropbox","folder":"/7"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := mustParse(t, body)
@@ -194,6 +197,16 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 	}
 	if r := mustParse(t, `{"templateId":"25.0"}`); r.TemplateID != "25.0" {
 		t.Errorf("the name of a template became %s", r.TemplateID)
+	}
+}
+
+func TestSizesAsText(t *testing.T) {
+	want := ExtraSizes{{Size: "1080x1920"}, {Size: "og-image"}}
+	for _, sizes := range []string{`["1080x1920","og-image"]`, `"1080x1920, OG Image"`, `"[\"1080x1920\",\"og_image\"]"`} {
+		r := mustParse(t, `{"templateId":1,"response":{"extraSizes":`+sizes+`}}`)
+		if diff := cmp.Diff(want, r.Response.ExtraSizes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sizes, diff)
+		}
 	}
 }
 
@@ -214,7 +227,7 @@ func TestValuesInOtherUnits(t *testing.T) {
 			t.Errorf("margin %q: got %q, %t", text, got, ok)
 		}
 	}
-	for path, want := range map[string]platenv1alpha1.FolderPath{"": "", "/": "/", "//": "/", "/a/b": "/a/b", "/a/b//": "/a/b", "a/": "a"} {
+	for path, want := range map[string]platenv1alpha1.FolderPath{"": "", "/": "/", "//": "/", "/a/b": "/a/b", "/a/b//": "/a/b", "a/": "/a", " Marketing/2024": "/Marketing/2024"} {
 		if got := folder(path); got != want {
 			t.Errorf("folder %q: got %q", path, got)
 		}
@@ -399,9 +412,10 @@ func TestFilesThatAnAnswerCannotHold(t *testing.T) {
 		status   int
 		tooLarge bool
 	}{
-		"kept":      {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline)}, 0},
-		"too large": {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline), file("http://content/2", 1)}, http.StatusBadRequest},
-		"expired":   {[]platenv1alpha1.RenderedPage{file("", 1)}, http.StatusGone},
+		"kept":      {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline)}, 0, false},
+		"too large": {[]platenv1alpha1.RenderedPage{file("http://content/1", maxInline), file("http://content/2", 1)}, 0, true},
+		"expired":   {[]platenv1alpha1.RenderedPage{file("", 1)}, http.StatusGone, false},
+		"none":      {nil, http.StatusGone, false},
 	} {
 		known, status, of := (*callers.StatusError)(nil), 0, job(0, func(s *platenv1alpha1.RenderJobStatus) { s.Pages = c.files })
 		if errors.As(checkKept(of), &known) {
