@@ -289,8 +289,14 @@ var _ = Describe("Requests", func() {
 		Expect(options.status).To(Equal(http.StatusNoContent))
 		Expect(options.header.Get("Allow")).To(Equal("POST"))
 		expectError(call(ctx, http.MethodPut, p.url+render, w.token, `{}`), http.StatusMethodNotAllowed)
-		for _, path := range []string{"/v1/workflows", "/v1/workflows/3/run", "/v1/studio/folders", "/v1/studio/templates/25/share"} {
-			expectError(call(ctx, http.MethodGet, p.url+path, w.token, ""), http.StatusNotImplemented)
+		for _, route := range []string{
+			"GET /v1/workflows", "POST /v1/workflows/3/run", "GET /v1/studio/folders", "DELETE /v1/brand-assets/images/delete/3", "POST /v1/social/publish",
+			"POST /v1/studio/templates/create", "POST /v1/studio/templates/bulk-create", "PATCH /v1/studio/templates/25/update-modifications",
+			"POST /v1/studio/templates/25/generate-variants", "GET /v1/studio/templates/25/versions", "POST /v1/studio/templates/25/versions/3/restore",
+			"PATCH /v1/studio/templates/25/folder", "GET /v1/studio/templates/25/share", "POST /v1/studio/templates/25/share",
+		} {
+			method, path, _ := strings.Cut(route, " ")
+			expectError(call(ctx, method, p.url+path, w.token, "{}"), http.StatusNotImplemented)
 		}
 	})
 
