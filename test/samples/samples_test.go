@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
@@ -38,10 +39,12 @@ const (
 	tolerance = 0.005
 )
 
-// sample is a job and its template.
+// sample is a job, its template, and what is in the same manifest for the template.
 type sample struct {
-	job      *platenv1alpha1.RenderJob
-	template *platenv1alpha1.RenderTemplate
+	job        *platenv1alpha1.RenderJob
+	template   *platenv1alpha1.RenderTemplate
+	fontSets   []platenv1alpha1.FontSet
+	configMaps []corev1.ConfigMap
 }
 
 // read returns the jobs of the manifests by namespace and name.
@@ -58,6 +61,8 @@ func read(t *testing.T) map[string]sample {
 			t.Fatal(err)
 		}
 		templates, jobs := map[string]*platenv1alpha1.RenderTemplate{}, []*platenv1alpha1.RenderJob{}
+		var fontSets []platenv1alpha1.FontSet
+		var configMaps []corev1.ConfigMap
 		for documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
 			document, err := documents.Read()
 			if errors.Is(err, io.EOF) {
@@ -72,6 +77,14 @@ func read(t *testing.T) map[string]sample {
 				object := &platenv1alpha1.RenderTemplate{}
 				err = yaml.UnmarshalStrict(document, object)
 				templates[object.Name] = object
+			case "FontSet":
+				var object platenv1alpha1.FontSet
+				err = yaml.UnmarshalStrict(document, &object)
+				fontSets = append(fontSets, object)
+			case "ConfigMap":
+				var object corev1.ConfigMap
+				err = yaml.UnmarshalStrict(document, &object)
+				configMaps = append(configMaps, object)
 			case "RenderJob":
 				object := &platenv1alpha1.RenderJob{}
 				err = yaml.UnmarshalStrict(document, object)
@@ -82,7 +95,7 @@ func read(t *testing.T) map[string]sample {
 			}
 		}
 		for _, job := range jobs {
-			samples[job.Namespace+"/"+job.Name] = sample{job, templates[job.Spec.TemplateRef.Name]}
+			samples[job.Namespace+"/"+job.Name] = sample{job, templates[job.Spec.TemplateRef.Name], fontSets, configMaps}
 		}
 	}
 	return samples
@@ -94,7 +107,7 @@ func render(t *testing.T, s sample, change func(*platenv1alpha1.OutputSpec)) [][
 	job := s.job.DeepCopy()
 	change(&job.Spec.Output)
 	var files [][]byte
-	warnings, err := preview.Render(t.Context(), preview.Request{Template: s.template, Job: job}, func(_ file.File, data []byte) error {
+	warnings, err := preview.Render(t.Context(), preview.Request{Template: s.template, Job: job, FontSets: s.fontSets, ConfigMaps: s.configMaps}, func(_ file.File, data []byte) error {
 		files = append(files, data)
 		return nil
 	})

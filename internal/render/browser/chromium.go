@@ -111,6 +111,7 @@ func launchFlags(proxy string) []string {
 		"--disable-threaded-scrolling",
 		"--disable-checker-imaging",
 		"--disable-image-animation-resync",
+		"--disable-smooth-scrolling", // a scroll that takes time ends at once
 	}
 	if proxy != "" {
 		// Without the second flag, Chromium reaches loopback and link-local addresses directly.

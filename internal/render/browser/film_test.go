@@ -109,6 +109,7 @@ func TestFilmsDurationAndRate(t *testing.T) {
 		"set by the task":             {html: moving, options: render.VideoOptions{FPS: 30, Seconds: 1.5}, wantRate: "30/1", wantFrames: "45", wantSeconds: 1.5},
 		"the longest animation":       {html: moving, options: render.VideoOptions{FPS: 25}, wantRate: "25/1", wantFrames: "25", wantSeconds: 1},
 		"one round of an endless one": {html: endless, options: render.VideoOptions{FPS: 10}, wantRate: "10/1", wantFrames: "7", wantSeconds: 0.7},
+		"there and back":              {html: strings.Replace(endless, "infinite", "infinite alternate", 1), options: render.VideoOptions{FPS: 10}, wantRate: "10/1", wantFrames: "14", wantSeconds: 1.4},
 		"no animation":                {html: red, options: render.VideoOptions{FPS: 2}, wantRate: "2/1", wantFrames: "10", wantSeconds: 5},
 		"bounded by the task":         {html: moving, options: render.VideoOptions{FPS: 10, MaxSeconds: 0.5}, wantRate: "10/1", wantFrames: "5", wantSeconds: 0.5},
 	} {
@@ -122,6 +123,16 @@ func TestFilmsDurationAndRate(t *testing.T) {
 				t.Errorf("got %s frames at %s in %s s (%v), want %s at %s in %g s", stream.Frames, stream.Rate, stream.Duration, err, test.wantFrames, test.wantRate, test.wantSeconds)
 			}
 		})
+	}
+}
+
+// A colour that appears during a film and stays is in the palette.
+func TestAGIFHasTheColoursThatAppear(t *testing.T) {
+	f := film("gif", bars+`<div class=bar style="animation:fill 1s linear both">`)
+	f.Video.Seconds = 1
+	outputs, _ := run(t, start(t), f)
+	if got := width(frames(t, outputs[0].Data)[9], 10, color.RGBA{0, 0x88, 255, 255}); got != 180 {
+		t.Errorf("in the last frame, %d pixels are blue, want 180", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ const (
 	// by then; some, such as one in a view transition, never are without a drawn frame.
 	undrawnFrames = 20
 )
+
+// observes matches a page whose scripts may show what only a drawn frame tells them to.
+var observes = regexp.MustCompile(`IntersectionObserver|<script[^>]*\ssrc`)
 
 // report is what a page reports once it can be painted.
 type report struct {
@@ -67,7 +71,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		script = template.Still() + script
 	}
 	undrawn := 0
-	if task.Format == "pdf" {
+	if task.Format == "pdf" && !observes.MatchString(p.HTML) {
 		undrawn = undrawnFrames
 	}
 	err = t.pump(ctx, undrawn, func(ctx context.Context) error {
@@ -96,7 +100,8 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		if err := t.navigate(ctx, document{html: p.HTML, policy: policy}); err != nil {
 			return err
 		}
-		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf"))
+		total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
+		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf", p.Number, total))
 		if err == nil && task.Format == "pdf" {
 			err = t.widen(ctx, task, p, &r)
 		}

@@ -4,7 +4,9 @@
 package browser
 
 import (
+	"image"
 	"image/color"
+	"image/png"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +63,7 @@ func TestPaperIsWhatWasAskedFor(t *testing.T) {
 		"imported":           {`<style>@import url("data:text/css,@page { margin: 2cm }");</style>`, margins},
 		"by a script":        {`<script>const s = new CSSStyleSheet(); s.replaceSync('@page { margin: 2cm }'); document.adoptedStyleSheets = [s]</script>`, margins},
 		"a header":           {`<style>@page { @top-center { content: "x" } }</style>`, "Rules of @page were not followed: @top-center"},
+		"for a press":        {`<style>@page { bleed: 3mm; marks: crop }</style>`, "Rules of @page were not followed: bleed, marks"},
 		"the same":           {`<style>@page { size: 400px 300px; margin: 0 }</style>`, ""},
 		"landscape":          {`<style>@page { size: landscape; margin: 0 }</style>`, ""},
 		"auto":               {`<style>@page { size: auto; margin: auto }</style>`, ""},
@@ -106,6 +109,84 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 				t.Errorf("warnings %q, want %q", titles, c.warning)
 			}
 		})
+	}
+}
+
+// picture returns what a document's sheet shows, at a pixel per CSS pixel.
+func picture(t *testing.T, document []byte) image.Image {
+	t.Helper()
+	img, err := png.Decode(decodeWith(t, document, "pdf", func(in, out string) []string {
+		return []string{"pdftoppm", "-r", "96", "-png", "-singlefile", in, strings.TrimSuffix(out, ".png")}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// Chromium would move what crosses the lower edge to the next sheet, as a whole.
+func TestWhatCrossesTheLowerEdgeIsOnTheSheet(t *testing.T) {
+	b := start(t)
+	const green = `background:#080;color:#080`
+	for name, html := range map[string]string{
+		"a picture":             `<body style="margin:0"><div style="height:60px"></div><svg width=200 height=90 style="display:block"><rect width=200 height=90 fill="#080" /></svg>`,
+		"a block in a line":     `<body style="margin:0"><div style="height:60px"></div><span style="display:inline-block;width:200px;height:90px;` + green + `"></span>`,
+		"a canvas, positioned":  `<body style="margin:0"><div style="position:absolute;top:60px;left:0"><canvas width=200 height=90 style="` + green + `"></canvas></div>`,
+		"a box in columns":      `<body style="margin:0"><div style="position:absolute;top:60px;left:0;display:flex"><button style="border:0;width:200px;height:90px;` + green + `"></button></div>`,
+		"the body's background": `<body style="margin:0;background:#080"><div style="height:60px"></div><svg width=200 height=90></svg>`,
+		"a body that hides":     `<body style="margin:0;height:20px;overflow:hidden"><div style="height:60px"></div><svg width=200 height=90 style="display:block;` + green + `"></svg>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, warnings := run(t, b, task("pdf", "<!doctype html>"+html))
+			if img := picture(t, outputs[0].Data); !near(img, 100, 90, color.RGBA{0, 0x88, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("the sheet has %v; warnings %v", img.At(100, 90), warnings)
+			}
+		})
+	}
+}
+
+// A document shows what a picture of the page shows.
+func TestADocumentLooksLikeThePicture(t *testing.T) {
+	b := start(t)
+	const fill = `<style>@keyframes fill{from{width:0}to{width:100px}} .f{height:20px;background:#08f;animation:fill linear both;animation-timeline:scroll()}</style>`
+	for name, html := range map[string]string{
+		"an animation that follows the scroll position": fill + `<body style="margin:0;height:300px"><div class=f></div>`,
+		"one that a script has moved":                   fill + `<body style="margin:0;height:300px"><div class=f style="position:fixed;top:0"></div><script>scrollTo(0, 100)</script>`,
+		"what a script shows once it is seen": `<body style="margin:0"><div id=d style="width:50px;height:50px"></div><script>
+			new IntersectionObserver(([e]) => { if (e.isIntersecting) d.style.background = '#080' }).observe(d)</script>`,
+		"a background of the body":              `<body style="margin:20px;background:linear-gradient(red,blue)"><div style="height:60px"></div>`,
+		"a background of the body and the root": `<style>html{background:#ff8}</style><body style="margin:20px;background:#8ff"><div style="height:60px"></div>`,
+		"a body with another direction":         `<body dir=rtl style="margin:0"><div style="width:50px;height:50px;background:#080"></div>`,
+		"vertical lines":                        `<body style="margin:0;writing-mode:vertical-rl"><div style="width:50px;height:50px;background:#080"></div>`,
+		"page numbers":                          `<style>p::after{content:"Page " counter(page) " of " counter(pages)}</style><p>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			still, _ := run(t, b, task("png", "<!doctype html>"+html))
+			document, warnings := run(t, b, task("pdf", "<!doctype html>"+html))
+			want, _ := decode(t, still[0].Data)
+			got := picture(t, document[0].Data)
+			differing := 0
+			for y := range 100 {
+				for x := range 200 {
+					if distance(got, want, x, y) > 100 {
+						differing++
+					}
+				}
+			}
+			if differing > 200 || len(warnings) != 0 { // letters have other edges
+				t.Errorf("%d pixels differ; warnings %v", differing, warnings)
+			}
+		})
+	}
+}
+
+// The number of the page and of all pages, which only boxes in the margin of a sheet have in Chromium.
+func TestPagesShowTheirNumbers(t *testing.T) {
+	const number = `<style>p::after{content:"Page " counter(page) " of " counter(pages)}</style><p>`
+	document := task("pdf", number, number, `<style>section{counter-increment:page} b::after{content:"No. " counter(page)}</style><section><b></b></section><section><b></b></section>`)
+	outputs, warnings := run(t, start(t), document)
+	if text := strings.Fields(pdfText(t, t.TempDir(), outputs[0].Data)); strings.Join(text, " ") != "Page 1 of 3 Page 2 of 3 No. 1 No. 2" || len(warnings) != 0 {
+		t.Errorf("the document has %q; warnings %v", text, warnings)
 	}
 }
 

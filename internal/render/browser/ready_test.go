@@ -153,6 +153,25 @@ func TestMissingFontsAreNamed(t *testing.T) {
 }
 
 // The nearest font is the one with almost the same name, the family that the name begins with, or one of the same kind.
+// A family that only another system has is there if a later one of the list is.
+func TestFamiliesOfOtherSystems(t *testing.T) {
+	b := start(t)
+	for list, want := range map[string]string{
+		"ui-monospace, Menlo":                 "Font ui-monospace is not installed",
+		"ui-monospace, Menlo, monospace":      "",
+		"-apple-system":                       "Font -apple-system is not installed",
+		"-apple-system, system-ui":            "",
+		"system-ui":                           "",
+		"BlinkMacSystemFont, Liberation Sans": "",
+		"fantasy":                             "Font fantasy is not installed",
+	} {
+		_, warnings := run(t, b, task("png", `<p style="font-family:`+list+`">x</p>`))
+		if got := append(titlesOf(warnings), "")[0]; got != want {
+			t.Errorf("%s: warnings %v, want %q", list, warnings, want)
+		}
+	}
+}
+
 func TestAMissingFontNamesTheNearest(t *testing.T) {
 	b := start(t)
 	for family, want := range map[string]string{
@@ -268,6 +287,41 @@ func TestAWarningOfOnePageSaysWhich(t *testing.T) {
 	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
 	if diff := cmp.Diff(want, warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// A picture in a data: URL that is none is named, wherever it is.
+func TestBrokenPicturesInThePageAreNamed(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"behind":    `<p style="background:url(data:image/png;base64,AAA)">x`,
+		"as a mask": `<p style="mask:url(data:image/png;base64,ABCD)">x`,
+		"in SVG":    `<svg><image width=9 height=9 href="data:image/png;base64,AAA" /></svg>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, warnings := run(t, b, task("png", html)); len(warnings) != 1 || !strings.HasPrefix(warnings[0].Title, "Could not load data:image/png;base64,A") {
+				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}
+
+// A caret blinks: it would be in a picture or not, by the time that the page takes.
+func TestNoCaretIsPainted(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"a field":           `<input autofocus style="border:0;outline:0;font-size:50px">`,
+		"a shadow":          `<x-a><template shadowrootmode=open><input id=i style="border:0;outline:0;font-size:50px"></template></x-a><script>document.querySelector('x-a').shadowRoot.getElementById('i').focus()</script>`,
+		"a text":            `<div contenteditable id=e style="outline:0;font-size:50px;height:60px"></div><script>e.focus()</script>`,
+		"a text in a frame": `<iframe style="border:0" srcdoc="<div contenteditable id=e style='outline:0;font-size:50px;height:60px'></div><script>e.focus()</script>"></iframe>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, _ := run(t, b, task("png", `<!doctype html><body style="margin:0">`+html))
+			blank, _ := run(t, b, task("png", `<!doctype html>`))
+			if !bytes.Equal(outputs[0].Data, blank[0].Data) {
+				t.Error("the page is not blank")
+			}
+		})
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"image"
 	"image/color"
 	"image/gif"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,6 +174,15 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 			bars + `<div class=bar id=b style="width:50px"></div><script>onload = () => document.startViewTransition(() => { b.style.width = '200px' })</script>`,
 			200, [3]int{50, 200, 200},
 		},
+		"a timeline of the page's own": {
+			bars + `<div class=bar id=b></div><script>const line=new DocumentTimeline({originTime:-300});
+			new Animation(new KeyframeEffect(b,{width:['0','200px']},{duration:1000,fill:'both'}),line).play(); if(line.currentTime!==300&&!line.currentTime)throw line.currentTime</script>`,
+			200, [3]int{0, 100, 180},
+		},
+		"a scroll that takes time": {
+			bars + `<div style="height:20px;width:200px;overflow:auto"><div style="height:300px"></div><div class=bar id=b></div></div><script>b.scrollIntoView({behavior:'smooth'})</script>`,
+			200, [3]int{200, 200, 200},
+		},
 		"timers in a row": {
 			bars + `<div class=bar id=b style="width:0"></div><script>let n=0; const step=()=>{ b.style.width=++n*10+'px'; setTimeout(step, 50) }; setTimeout(step, 50)</script>`,
 			-1, [3]int{0, 100, 180},
@@ -265,7 +277,7 @@ func animated(t *testing.T, format string) string {
 	if err := gif.EncodeAll(&data, &all); err != nil {
 		t.Fatal(err)
 	}
-	if codec := map[string][]string{"png": {"-f", "apng", "-plays", "0"}, "webp": {"-f", "webp", "-c:v", "libwebp_anim", "-lossless", "1", "-loop", "0"}}[format]; codec != nil {
+	if codec := map[string][]string{"png": {"-f", "apng", "-plays", "0"}, "webp": {"-f", "webp", "-c:v", "libwebp_anim", "-lossless", "1", "-loop", "0"}, "avif": {"-f", "avif", "-c:v", "libaom-av1", "-cpu-used", "8", "-loop", "0"}}[format]; codec != nil {
 		convert := exec.CommandContext(t.Context(), "ffmpeg", slices.Concat([]string{"-v", "error", "-f", "gif", "-i", "-"}, codec, []string{filepath.Join(t.TempDir(), "a")})...)
 		convert.Stdin = &data
 		if out, err := convert.CombinedOutput(); err != nil {
@@ -289,6 +301,7 @@ func TestPicturesThatMoveFollowTheFilm(t *testing.T) {
 		"PNG":                        `<img` + fit + ` src="` + animated(t, "png") + `">`,
 		"WebP":                       `<img` + fit + ` src="` + animated(t, "webp") + `">`,
 		"a source":                   `<picture><source srcset="` + animated(t, "gif") + `"><img` + fit + `></picture>`,
+		"AVIF":                       `<img` + fit + ` src="` + animated(t, "avif") + `">`,
 		"in a frame":                 `<iframe style="border:0" srcdoc='<body style="margin:0"><img` + fit + ` src="` + animated(t, "gif") + `">'></iframe>`,
 		"GIF before an element":      `<style>p::before{content:"";position:absolute;inset:0;background:url(` + animated(t, "gif") + `) 0/200px 100px}</style><p></p>`,
 		"GIF in place of an element": `<style>p{margin:0;width:200px;height:100px;content:url(` + animated(t, "gif") + `)}</style><p></p>`,
@@ -386,6 +399,50 @@ func TestSVGPicturesThatMoveAreWarnedOf(t *testing.T) {
 	} {
 		if _, warnings := run(t, b, task("png", html)); len(warnings) != want || want > 0 && warnings[0].Title != "An SVG picture moves by a clock of its own" {
 			t.Errorf("%s: warnings %v", html, warnings)
+		}
+	}
+}
+
+// What a picture from the network is, only its answer tells.
+func TestPicturesFromTheNetworkThatMove(t *testing.T) {
+	_, encoded, _ := strings.Cut(animated(t, "gif"), ",")
+	moving, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>`
+		switch r.URL.Path {
+		case "/moves":
+			w.Header().Set("Content-Type", "image/gif")
+			body = string(moving)
+		case "/turns":
+			w.Header().Set("Content-Type", "image/svg+xml")
+			body = strings.Replace(body, "/>", `><animate attributeName="width" to="1" dur="1s"/></rect>`, 1)
+		default:
+			w.Header().Set("Content-Type", "image/svg+xml")
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	b := startBehind(t, loopback, 0)
+	b.options.Flags = []string{"--ignore-certificate-errors"}
+	for _, html := range []string{`<img src="` + server.URL + `/turns">`, `<p style="background:url(` + server.URL + `/turns)">x`, `<iframe srcdoc="<img src='` + server.URL + `/turns'>"></iframe>`} {
+		if _, warnings := run(t, b, task("png", html)); len(warnings) != 1 || warnings[0].Title != "An SVG picture moves by a clock of its own" {
+			t.Errorf("%s: warnings %v", html, warnings)
+		}
+	}
+	if _, warnings := run(t, b, task("png", `<img src="`+server.URL+`/stands">`)); len(warnings) != 0 {
+		t.Errorf("one that stands: warnings %v", warnings)
+	}
+	for _, html := range []string{`<img width=200 height=100 src="` + server.URL + `/moves">`, `<body style="background:url(` + server.URL + `/moves) 0/200px 100px">`} {
+		document := film("mp4", `<!doctype html><style>body{margin:0}</style>`+html)
+		document.Video.Seconds = 0.6
+		outputs, warnings := run(t, b, document)
+		for i, frame := range frames(t, outputs[0].Data) {
+			if want := []color.RGBA{{255, 0, 0, 255}, {0, 255, 0, 255}, {0, 0, 255, 255}}[i/2]; !near(frame, 100, 50, want) {
+				t.Errorf("%s: frame %d is %v, want %v; warnings %v", html, i, frame.At(100, 50), want, warnings)
+			}
 		}
 	}
 }

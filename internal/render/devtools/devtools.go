@@ -119,7 +119,8 @@ func (b *Browser) start(path string, flags []string) error {
 	b.command = exec.Command(path, arguments...)  //nolint:gosec,noctx // the operator's browser, which Close ends
 	b.command.ExtraFiles = []*os.File{theirs, to} // the browser reads descriptor 3 and writes 4
 	b.command.Stderr = b.output
-	b.command.WaitDelay = 100 * time.Millisecond // its children may hold its output open
+	b.command.Env = append(os.Environ(), "TZ=UTC") // pages show the same hour on every machine
+	b.command.WaitDelay = 100 * time.Millisecond   // its children may hold its output open
 	// A process group, because path may be a script whose children must end too.
 	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	b.pipe = ours

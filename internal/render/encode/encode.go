@@ -264,7 +264,7 @@ func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 		return os.ReadFile(v.path("out." + string(v.settings.Format)))
 	}
 	input := slices.Concat(ffmpegFlags, []string{"-i", v.path("frames.mkv")})
-	if err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", strconv.Itoa(threads), "-vf", "palettegen=stats_mode=diff", v.path("palette.png")})...); err != nil {
+	if err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", strconv.Itoa(threads), "-vf", "palettegen", v.path("palette.png")})...); err != nil {
 		return nil, err
 	}
 	loop := "-1"

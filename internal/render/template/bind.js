@@ -36,6 +36,8 @@
     shadows.set(this, root);
     return root;
   };
+  // A caret blinks by a clock of its own, and nobody types.
+  addEventListener('focusin', ({ target }) => target.style?.setProperty('caret-color', 'transparent', 'important'), true);
   if (modifications === null) return;
 
   const maxClones = 10000;
@@ -88,8 +90,10 @@
   };
   addEventListener('unhandledrejection', (event) => warn(`Script error: ${event.reason}`));
   addEventListener('error', (event) => {
+    const { src, href } = event.target;
+    const url = src || (href?.baseVal ?? href);
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
-    else if (event.target.src || event.target.href) warn(`Could not load ${String(event.target.src || event.target.href).slice(0, 300)}`);
+    else if (url) warn(`Could not load ${String(url).slice(0, 300)}`);
   }, true);
 
   // lookup finds a value: "item.field" looks into the innermost scope that has "item", then into the modifications.
@@ -333,5 +337,10 @@
     noteMistakes();
     bind(document, []);
     special();
+    if (document.querySelector('math')) { // only few fonts have what formulas need
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(':where(math) { font-family: "DejaVu Math TeX Gyre", math }');
+      document.adoptedStyleSheets.push(sheet);
+    }
   }, { capture: true, once: true });
 })

@@ -11,6 +11,7 @@
   };
   const RealDate = Date;
   const RealChannel = MessageChannel;
+  const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
   const maxMessages = 3; // one after the other
   // A page that asks for the time so often at one moment waits for it to pass.
@@ -133,6 +134,14 @@
     [Performance.prototype, 'timeOrigin', () => epoch], [Event.prototype, 'timeStamp', () => now], [document.timeline, 'currentTime', () => now],
     [IntersectionObserverEntry.prototype, 'time', () => now],
   ]) Object.defineProperty(object, name, { get, configurable: true });
+  window.DocumentTimeline = class extends RealTimeline {
+    #origin;
+    constructor(options) {
+      super(options);
+      this.#origin = Number(options?.originTime ?? 0);
+    }
+    get currentTime() { return now - this.#origin; }
+  };
   const { format } = Object.getOwnPropertyDescriptors(Intl.DateTimeFormat.prototype);
   const { formatToParts } = Intl.DateTimeFormat.prototype;
   Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {
@@ -160,7 +169,7 @@
   const ended = new WeakSet();
   let loose = false; // a page that is not ready yet may wait for its animations
   // Time does not drive the animations of another timeline: they follow a scroll position.
-  const animations = (list = roots(document)) => list.flatMap((root) => root.getAnimations()).filter((animation) => animation.timeline === document.timeline);
+  const animations = (list = roots(document)) => list.flatMap((root) => root.getAnimations()).filter(({ timeline }) => timeline instanceof RealTimeline);
   const native = Object.fromEntries(['play', 'pause', 'reverse', 'finish', 'cancel'].map((name) => [name, Animation.prototype[name]]));
   const { playState, currentTime, startTime } = Object.getOwnPropertyDescriptors(Animation.prototype);
   const endOf = (animation) => Number(animation.effect?.getComputedTiming().endTime);
@@ -342,7 +351,8 @@
       for (const film of inner()) film.tick();
       ask('tick');
     },
-    // lengths returns milliseconds: of the longest finite animation, and of one cycle of the longest infinite one; 0 for none.
+    // lengths returns milliseconds: of the longest finite animation, and of one cycle of the longest infinite one, there and back if it alternates;
+    // 0 for none.
     async lengths() {
       let finite = 0;
       let round = 0;
@@ -350,7 +360,7 @@
         const timing = animation.effect?.getComputedTiming();
         if (!timing || ended.has(animation) || stopped(animation)) continue;
         if (Number.isFinite(timing.endTime)) finite = Math.max(finite, timing.endTime / Math.abs(animation.playbackRate || 1));
-        else round = Math.max(round, Number(timing.delay) + Number(timing.duration));
+        else round = Math.max(round, (Number(timing.delay) + Number(timing.duration) * (/^alternate/.test(timing.direction) ? 2 : 1)) / Math.abs(animation.playbackRate || 1));
       }
       for (const root of roots(document)) {
         for (const svg of smil(root)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Makes a page fit the sheet that was asked for, which is as large as the viewport: nothing that the page says about paper changes the size,
-// the scale or the position of what is printed. It warns of what was not followed. It runs with the style sheets for print.
-((warn) => {
+// the scale or the position of what is printed. It warns of what was not followed. It runs with the style sheets for print. list has the
+// document and its shadow roots.
+((warn, list) => {
   const millimetre = 96 / 25.4;
   const papers = {
     a5: [148, 210], a4: [210, 297], a3: [297, 420], b5: [176, 250], b4: [250, 353], 'jis-b5': [182, 257], 'jis-b4': [257, 364],
@@ -70,12 +71,60 @@
     read(rules, isPrint(media));
   };
   for (const sheet of [...document.styleSheets, ...document.adoptedStyleSheets]) readSheet(sheet, sheet.media.mediaText);
+  // Chromium does not know these, so that its rules do not have them.
+  for (const { textContent } of document.querySelectorAll('style')) {
+    for (const [block] of textContent.matchAll(/@page[^{}]*\{(?:[^{}]|\{[^{}]*\})*/g)) {
+      for (const [, name] of block.matchAll(/[{;\s](bleed|marks)\s*:/g)) ignored.add(name);
+    }
+  }
   if (ignored.size > 0) {
     warn(`Rules of @page were not followed: ${[...ignored].join(', ')}`, `the sheet has the size of the template's page, ${innerWidth}x${innerHeight} pixels, and output.pdf.margin around it`);
   }
   if (hidden.size > 0) {
     const [first] = hidden;
     warn(`Rules for print hide text: ${first.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}`, `${hidden.size} elements; a selector with the word print, such as .no-print, hides without a warning`);
+  }
+  // The sheet does not scroll: what follows a scroll position stays where it is.
+  for (const animation of list.flatMap((root) => root.getAnimations())) {
+    const { effect, timeline } = animation;
+    if (timeline instanceof DocumentTimeline || !effect) continue;
+    const { progress } = effect.getComputedTiming();
+    if (progress === null) {
+      animation.cancel();
+      continue;
+    }
+    effect.updateTiming({ delay: 0, endDelay: 0, duration: 1, iterations: 1, iterationStart: 0, direction: 'normal', easing: 'linear', fill: 'both' });
+    animation.timeline = document.timeline;
+    animation.pause();
+    animation.currentTime = progress;
+  }
+  // Chromium moves a line or a picture that does not fit to the next sheet, which nobody sees, unless it is in a box that cannot be cut in
+  // two: one whose size is contained. Such a root element has what the body gives the page otherwise.
+  const [root, body] = [document.documentElement, document.body];
+  const [page, own] = [getComputedStyle(root), body && getComputedStyle(body)];
+  const move = (names) => {
+    const values = names.map((name) => own.getPropertyValue(name));
+    names.forEach((name, i) => root.style.setProperty(name, values[i], 'important'));
+  };
+  root.style.setProperty('contain-intrinsic-size', `${page.width} ${page.height}`, 'important');
+  if (body) {
+    if (page.backgroundImage === 'none' && /^rgba\(.*, 0\)$/.test(page.backgroundColor)) {
+      move(['color', 'image', 'size', 'repeat', 'attachment', 'origin', 'clip', 'position-x', 'position-y', 'blend-mode'].map((name) => `background-${name}`));
+      body.style.setProperty('background', 'none', 'important');
+    }
+    if (page.overflow === 'visible' && own.overflow !== 'visible') {
+      move(['overflow-x', 'overflow-y']);
+      body.style.setProperty('overflow', 'visible', 'important');
+    }
+    move(['direction', 'writing-mode']);
+  }
+  root.style.setProperty('contain', 'size', 'important');
+  // What is positioned on the page itself is not in the root element's box.
+  for (const element of list[0].querySelectorAll('*')) {
+    const { position, width, height } = getComputedStyle(element);
+    const { top, bottom } = element.getBoundingClientRect();
+    if (position !== 'absolute' || top >= innerHeight || bottom <= innerHeight) continue;
+    for (const [name, value] of Object.entries({ width, height, contain: 'size' })) element.style.setProperty(name, value, 'important');
   }
   const corners = ['top-left-corner', 'top-right-corner', 'bottom-left-corner', 'bottom-right-corner'];
   const rows = ['top', 'bottom'].flatMap((side) => ['left', 'center', 'right'].map((place) => `${side}-${place}`));

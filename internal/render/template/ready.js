@@ -3,8 +3,8 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed. roots, text and paper are the functions of the scripts of these names.
-(async (timeout, print, { roots, text, paper }) => {
+// scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages. roots, text and paper are the functions of the scripts of these names.
+(async (timeout, print, { number, total }, { roots, text, paper }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -61,13 +61,16 @@
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
   }
   own('fit')?.();
-  if (print) paper(warn);
+  if (print) paper(warn, roots(document));
 
   // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();
   const behind = new Set();
-  const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)/i;
+  const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng|avif)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)|^data:image\/avif;base64,AAAA..Z0eXBhdmlz/i;
+  const sound = /^data:image\/[^;,]+;base64,(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk|AAAA..Z0eX|AAABA)/; // as pictures of the usual formats begin
   let moving = false; // pictures behind elements
+  let numbered = false; // a page number is shown
+  let counted = false; // by a counter of the page's own
   const written = []; // elements with text, and whether only its letters count
   for (const element of roots(document).flatMap((root) => [...root.querySelectorAll('*')]).slice(0, maxElements)) {
     const style = getComputedStyle(element);
@@ -75,13 +78,15 @@
     for (const pseudo of ['', '::before', '::after', ...style.display === 'list-item' ? ['::marker'] : []]) {
       const own = pseudo === '' ? style : getComputedStyle(element, pseudo);
       const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = own;
+      numbered ||= /counters?\(pages?\b/.test(content);
+      counted ||= /\bpages?\b/.test(`${own.counterReset} ${own.counterSet} ${own.counterIncrement}`);
       if (pseudo !== '' && content === 'none') continue;
       const said = [...content.replace(/url\("(?:[^"\\]|\\.)*"\)/g, '').matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text.replace(/\\(.)/g, '$1')).join('');
       if (said !== '' && shown) written.push([element, own, [{ data: said }], true]);
       for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
-        // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load.
-        if (/^data:image.(gif|webp|a?png)/i.test(url)) moving ||= moves.test(url);
-        if (!/^data:(?!image.svg)/i.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
+        // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load, or none.
+        if (/^data:image.(gif|webp|a?png|avif)/i.test(url)) moving ||= moves.test(url);
+        if (!sound.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
     }
     const field = /^(button|email|number|reset|search|submit|tel|text|url|textarea)$/.test(element.type) ? element.value || element.placeholder : '';
@@ -91,6 +96,7 @@
     families.add(style.fontFamily);
     if (shown) written.push([element, style, texts, false]);
   }
+  if (numbered && !counted) document.documentElement.style.counterSet = `page ${number} pages ${total}`;
   // A frame with fonts of its own has others than the page.
   for (const inner of frames(document)) {
     if (inner.fonts.size > 0) continue;
@@ -145,9 +151,16 @@
     const [begins] = there.filter((other) => letters(name).startsWith(letters(other)) || letters(other).startsWith(letters(name)));
     return typed ?? begins ?? kinds[kindOf(name)].find(has) ?? kindOf(name);
   };
-  for (const name of new Set([...families].map((list) => bare(list.match(/"[^"]*"|[^,]+/)?.[0] ?? '').trim()))) {
-    if (name === '' || generic.test(name) || declared.has(name.toLowerCase())) continue;
-    if (!has(name)) warn(`Font ${name} is not installed`, `its text is shown in another font; the nearest that is there: ${nearest(name)}`);
+  // A name that another system has for its own font, such as ui-monospace, is there if one of the list is.
+  const usual = /^(serif|sans-serif|monospace|system-ui|math|emoji)$/i;
+  const shown = (name) => usual.test(name) || declared.has(name.toLowerCase()) || (generic.test(name) ? width(name) !== width('serif') : has(name));
+  const checked = new Set();
+  for (const list of families) {
+    const names = (list.match(/"[^"]*"|[^,]+/g) ?? []).map((name) => bare(name).trim());
+    const [name] = names;
+    if (!name || checked.has(name)) continue;
+    checked.add(name);
+    if (generic.test(name) ? !names.some(shown) : !shown(name)) warn(`Font ${name} is not installed`, `its text is shown in another font; the nearest that is there: ${nearest(name)}`);
   }
 
   // The end of an animation is told with the next frame, and a page's scripts may begin another then.

@@ -16,7 +16,7 @@
     const frames = [];
     for (const root of roots(document)) {
       for (const animation of root.getAnimations()) {
-        if (animation.timeline !== document.timeline || animation.playState === 'paused') continue; // the first follows a scroll position
+        if (!(animation.timeline instanceof DocumentTimeline) || animation.playState === 'paused') continue; // the first follows a scroll position
         if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
           ended ||= animation.playState !== 'finished';
           animation.finish();

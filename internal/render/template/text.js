@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Looks at a page's text and warns of what a reader would miss: letters that no font has, and in a picture or a document words that run out of
-// their box and text that is cut at the page's edge. written lists the elements that hold text, each with its style, its text
+// their box and text that is cut at the edge of the page, of a field or of a drawing. written lists the elements that hold text, each with its style, its text
 // nodes, and whether only the letters of these count.
 ((warn, { print, still }, written) => {
   const scripts = [
@@ -74,7 +74,7 @@
     for (let e = element; e && e !== document.body && e !== document.documentElement; e = e.parentElement) {
       if (getComputedStyle(e).overflow === 'visible') continue;
       const clip = e.getBoundingClientRect();
-      if (rect.right > clip.right + tolerance || rect.bottom > clip.bottom + tolerance) return true;
+      if (rect.right > clip.right + tolerance || rect.bottom > clip.bottom + tolerance || rect.left < clip.left - tolerance || rect.top < clip.top - tolerance) return true;
     }
     return false;
   };
@@ -87,6 +87,17 @@
   const overflows = [root, body].some((e) => e && (e.scrollWidth > innerWidth || e.scrollHeight > innerHeight));
   const outside = []; // what is not on the sheet
 
+  // drawn warns of text that the edge of a drawing cuts.
+  const drawn = (element, nodes) => {
+    const svg = element.farthestViewportElement;
+    if (!svg || getComputedStyle(svg).overflowX === 'visible' || element.closest('[aria-hidden=true]')) return;
+    const edge = svg.getBoundingClientRect();
+    const cut = nodes.find((node) => rectangles(node).some((rect) => rect.right > edge.left && rect.bottom > edge.top && rect.left < edge.right && rect.top < edge.bottom &&
+      (rect.right > edge.right + tolerance || rect.left < edge.left - tolerance)));
+    if (!cut || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) return;
+    complain(`Text is cut at the edge of a drawing: ${short(cut.data)}`, `${name(svg)} is ${Math.round(edge.width)}x${Math.round(edge.height)} pixels large`);
+  };
+
   const scrolls = /^(auto|scroll)$/;
   const look = (element, style, nodes, plainText) => {
     const text = nodes.map((node) => node.data).join(' ');
@@ -97,27 +108,49 @@
         lacking.get(script).letters.add(letter);
       }
     }
-    if (plainText || !still || left <= 0 || !(element instanceof HTMLElement)) return;
+    if (!still || left <= 0) return;
+    if (element.matches('input, textarea')) {
+      if (element.value !== '' && (element.scrollWidth > element.clientWidth + tolerance || element.scrollHeight > element.clientHeight + tolerance)) {
+        complain(`Text is out of sight in a field: ${short(element.value)}`, `${name(element)} is ${element.clientWidth}x${element.clientHeight} pixels large, its text ${element.scrollWidth}x${element.scrollHeight}`);
+      }
+      return;
+    }
+    if (plainText) return;
+    if (element instanceof SVGElement) {
+      drawn(element, nodes);
+      return;
+    }
+    if (!(element instanceof HTMLElement)) return;
     const holder = box(element);
-    const wide = holder.scrollWidth > holder.clientWidth + tolerance && style.textWrapMode !== 'nowrap' && style.writingMode === 'horizontal-tb' &&
-      holder.clientWidth > tolerance && !/^table/.test(getComputedStyle(holder).display) && getComputedStyle(holder).overflowX === 'visible';
-    if (!wide && !overflows) return;
+    const { display, overflowX, overflowY } = getComputedStyle(holder);
+    const lying = style.writingMode === 'horizontal-tb';
+    const [content, room, overflow, length] = lying ? [holder.scrollWidth, holder.clientWidth, overflowX, 'width'] : [holder.scrollHeight, holder.clientHeight, overflowY, 'height'];
+    const cell = display === 'table-cell'; // it counts nothing as its own content
+    const wide = (cell || content > room + tolerance) && style.textWrapMode !== 'nowrap' && room > tolerance && (cell || !/^table/.test(display)) && overflow === 'visible';
+    // Before the beginning of the page, nothing counts as its content.
+    const { left: before, top: above } = element.getBoundingClientRect();
+    const early = before + scrollX < -tolerance || above + scrollY < -tolerance;
+    if (!wide && !overflows && !early) return;
     if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || element.closest('[aria-hidden=true]')) return;
     const edge = holder.getBoundingClientRect();
+    const beyond = {
+      ltr: (rect) => rect.right > edge.right + tolerance, rtl: (rect) => rect.left < edge.left - tolerance,
+      down: (rect) => rect.bottom > edge.bottom + tolerance, up: (rect) => rect.top < edge.top - tolerance,
+    }[lying ? style.direction : (style.writingMode === 'sideways-lr') === (style.direction === 'ltr') ? 'up' : 'down'];
     for (const node of nodes) {
       const rects = rectangles(node);
-      const out = rects.filter((rect) => (style.direction === 'rtl' ? rect.left < edge.left - tolerance : rect.right > edge.right + tolerance));
+      const out = rects.filter(beyond);
       if (wide && out.length > 0 && style.transform === 'none') {
         const hint = style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : 'no line break is possible in it';
-        complain(`Text runs out of its box: ${short(node.data)}`, `${name(holder)} is ${Math.round(edge.width)} pixels wide, its text ${Math.round(Math.max(...out.map((rect) => rect.width)))}: ${hint}`);
+        complain(`Text runs out of its box: ${short(node.data)}`, `${name(holder)} is ${Math.round(edge[length])} pixels ${lying ? 'wide' : 'high'}, its text ${Math.round(Math.max(...out.map((rect) => rect[length])))}: ${hint}`);
         return;
       }
       const cut = rects.find((rect) => {
-        const [right, bottom] = [rect.right - innerWidth, rect.bottom - innerHeight];
-        if (rect.right <= 0 || rect.bottom <= 0 || right <= tolerance && bottom <= rect.height * 0.3) return false;
+        const [right, bottom, past, over] = [rect.right - innerWidth, rect.bottom - innerHeight, -rect.left - scrollX, -rect.top - scrollY];
+        if (rect.right <= 0 || rect.bottom <= 0 || Math.max(right, past) <= tolerance && Math.max(bottom, over) <= rect.height * 0.3) return false;
         return (print || rect.left < innerWidth && rect.top < innerHeight) && !clipped(element, rect);
       });
-      if (overflows && cut) {
+      if (cut) {
         outside.push([node.data, element]);
         return;
       }
