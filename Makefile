@@ -54,6 +54,12 @@ docs: $(CRD_REF_DOCS) ## Generate the reference of the API, metrics and storage 
 	go run ./hack/docs docs
 	go run ./hack/layers docs/design/packages.md
 
+.PHONY: site
+site: ## Build the pages of docs/ as a site in bin/site, without a network.
+	@hack/setup site
+	mkdocs build -f hack/site/mkdocs.yml
+	@echo "==> open bin/site/index.html"
+
 .PHONY: vendor-ui
 vendor-ui: ## Copy what the web page takes from npm, at the version that hack/ui/package-lock.json pins.
 	hack/ui/vendor.sh
@@ -129,7 +135,7 @@ test-bare: ## Run the commands of the README's first screen on a fresh Debian, a
 .PHONY: setup-tests
 setup-tests:
 	@hack/step setup "Debian's packages, and compiling the tests; three minutes the first time" \
-		bash -c 'hack/setup browser test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; go -C hack/tools/manifests tool -n kubeconform >/dev/null; go -C hack/tools/manifests tool -n kube-score >/dev/null; go -C hack/tools/prometheus run -tags=remove_all_sd github.com/prometheus/prometheus/cmd/promtool --version >/dev/null; wait $$packages'
+		bash -c 'hack/setup browser site test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; go -C hack/tools/manifests tool -n kubeconform >/dev/null; go -C hack/tools/manifests tool -n kube-score >/dev/null; go -C hack/tools/prometheus run -tags=remove_all_sd github.com/prometheus/prometheus/cmd/promtool --version >/dev/null; wait $$packages'
 
 .PHONY: sdk
 sdk: test/sdk/node_modules/.package-lock.json ## Install what the tests use from npm.
