@@ -89,8 +89,8 @@ type Cache struct {
 	flights map[content.CacheKey]*flight
 	// leads has the task of each job that others may wait for.
 	leads map[types.NamespacedName]content.CacheKey
-	// entries by namespace, as of the last walk and since.
-	entries map[string]map[content.CacheKey]entry
+	// shelves by namespace, as of the last walk and since.
+	shelves map[string]*shelf
 }
 
 // flight is a render under way of a task.
@@ -100,17 +100,11 @@ type flight struct {
 	waiting  map[types.NamespacedName]bool
 }
 
-// entry is a cached render.
-type entry struct {
-	size  int64
-	saved time.Time
-}
-
 // New returns a Cache.
 func New(options Options) *Cache {
 	return &Cache{
 		Options: options, uncached: utilcache.NewLRUExpireCache(maxUncached),
-		flights: map[content.CacheKey]*flight{}, leads: map[types.NamespacedName]content.CacheKey{}, entries: map[string]map[content.CacheKey]entry{},
+		flights: map[content.CacheKey]*flight{}, leads: map[types.NamespacedName]content.CacheKey{}, shelves: map[string]*shelf{},
 	}
 }
 
@@ -218,47 +212,19 @@ func (c *Cache) save(ctx context.Context, key content.CacheKey, from content.Ref
 func (c *Cache) makeRoom(key content.CacheKey, size int64) (old []content.CacheKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entries := c.entries[key.Namespace]
-	if entries == nil {
-		entries = map[content.CacheKey]entry{}
-		c.entries[key.Namespace] = entries
+	if c.shelves[key.Namespace] == nil {
+		c.shelves[key.Namespace] = &shelf{}
 	}
-	entries[key] = entry{size, c.Now()}
-	return evict(entries, c.MaxBytes, key)
-}
-
-// evict drops the oldest entries, but not keep, until the rest has at most limit bytes. It returns their keys.
-func evict(entries map[content.CacheKey]entry, limit int64, keep content.CacheKey) (dropped []content.CacheKey) {
-	total, byAge := int64(0), make([]content.CacheKey, 0, len(entries))
-	for key, e := range entries {
-		total += e.size
-		byAge = append(byAge, key)
-	}
-	if total <= limit {
-		return nil
-	}
-	slices.SortFunc(byAge, func(a, b content.CacheKey) int { return entries[a].saved.Compare(entries[b].saved) })
-	for _, key := range byAge {
-		if total <= limit {
-			break
-		}
-		if key != keep {
-			total -= entries[key].size
-			delete(entries, key)
-			dropped = append(dropped, key)
-		}
-	}
-	return dropped
+	c.shelves[key.Namespace].put(key, entry{size, c.Now()})
+	return c.shelves[key.Namespace].evict(c.MaxBytes, key)
 }
 
 func (c *Cache) report() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	total := int64(0)
-	for _, entries := range c.entries {
-		for _, e := range entries {
-			total += e.size
-		}
+	for _, s := range c.shelves {
+		total += s.bytes
 	}
 	c.Observer.Cached(total)
 }
@@ -343,45 +309,45 @@ func (c *Cache) NeedLeaderElection() bool { return true }
 
 // Sweep looks at all cached renders, and deletes those that are too old, and the oldest of a namespace that has too many bytes.
 func (c *Cache) Sweep(ctx context.Context) error {
-	found := map[string]map[content.CacheKey]entry{}
+	found := map[string]*shelf{}
+	shelfOf := func(namespace string) *shelf {
+		if found[namespace] == nil {
+			found[namespace] = &shelf{}
+		}
+		return found[namespace]
+	}
 	began := c.Now()
 	err := c.Store.WalkCached(ctx, func(o content.CachedObject) {
-		if found[o.Key.Namespace] == nil {
-			found[o.Key.Namespace] = map[content.CacheKey]entry{}
-		}
-		e := found[o.Key.Namespace][o.Key]
+		s := shelfOf(o.Key.Namespace)
+		e := s.entries[o.Key]
 		e.size += o.Size
 		if o.ModTime.After(e.saved) {
 			e.saved = o.ModTime
 		}
-		found[o.Key.Namespace][o.Key] = e
+		s.put(o.Key, e)
 	})
 	if err != nil {
 		return err
 	}
 	var old []content.CacheKey
-	for _, entries := range found {
-		for key, e := range entries {
+	for _, s := range found {
+		for key, e := range s.entries {
 			if began.Sub(e.saved) >= c.MaxAge {
 				old = append(old, key)
-				delete(entries, key)
+				s.drop(key)
 			}
 		}
-		old = append(old, evict(entries, c.MaxBytes, content.CacheKey{})...)
+		old = append(old, s.evict(c.MaxBytes, content.CacheKey{})...)
 	}
 	c.mu.Lock()
-	for namespace, entries := range c.entries {
-		for key, e := range entries {
-			if e.saved.Before(began) {
-				continue
+	for namespace, s := range c.shelves {
+		for key, e := range s.entries {
+			if !e.saved.Before(began) { // saved while the walk was under way
+				shelfOf(namespace).put(key, e)
 			}
-			if found[namespace] == nil {
-				found[namespace] = map[content.CacheKey]entry{}
-			}
-			found[namespace][key] = e // saved while the walk was under way
 		}
 	}
-	c.entries = found
+	c.shelves = found
 	c.mu.Unlock()
 	for _, key := range old {
 		if err := c.Store.RemoveCached(ctx, key); err != nil {
