@@ -105,6 +105,9 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		if err == nil && task.Format == "pdf" {
 			err = t.widen(ctx, task, p, &r)
 		}
+		if err == nil && policy != ownPolicy {
+			err = t.examine(ctx, &r)
+		}
 		return err
 	})
 	if err == nil && (r.Moving || task.Filmed()) {

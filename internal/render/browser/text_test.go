@@ -85,6 +85,8 @@ func TestWhatAReaderWouldMissIsSaid(t *testing.T) {
 		"in a form's text":       {"pdf", `<textarea style="height:20px">` + strings.Repeat("line\n", 9) + `</textarea>`, []string{"Text is out of sight in a field: line line line line line line line line line"}},
 		"in a cell":              {"png", `<table style="table-layout:fixed;width:50px"><tr><td>` + long + `</table>`, []string{"Text runs out of its box: " + long}},
 		"in a vertical line":     {"png", `<p style="writing-mode:vertical-rl;height:40px">` + long + `</p>`, []string{"Text is cut at the edge of the page: " + long, "Text runs out of its box: " + long}[1:]},
+		"vertical kana":          {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">です。</p>`, []string{"Kana and punctuation stand in wrong places of vertical lines: です。"}},
+		"vertical Han":           {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">人生</p>`, nil},
 		"in a drawing":           {"png", `<svg width=50 height=50><text y=20>` + long + `</text></svg>`, []string{"Text is cut at the edge of a drawing: " + long}},
 		"below the page":         {"png", `<p style="margin:90px 0">x</p>`, []string{"Text is cut at the edge of the page: x"}},
 		"a decoration":           {"png", `<p aria-hidden="true" style="white-space:nowrap;font-size:40px">A headline without end</p>`, nil},

@@ -203,8 +203,9 @@
   // element loads by loading it again, and one of a style under another address.
   const again = [];
   const pictures = ['background-image', 'border-image-source', 'list-style-image', 'mask-image', 'content', 'shape-outside'];
+  const adrift = new Set(); // pictures of styles from the network, which do not begin again under another address
   let rewound = 0;
-  const rewind = async (page) => {
+  const rewind = async (page, moves) => {
     const moved = async (url) => {
       await Object.assign(new Image(), { src: `${url}#again` }).decode().catch(() => {});
       return `${url}#again`;
@@ -212,10 +213,10 @@
     for (const root of roots(page)) {
       const rules = [];
       for (const element of root.querySelectorAll('*')) {
-        if (moves.test(element.currentSrc ?? '')) again.push(() => { element.src = element.src; });
+        if (moves(element.currentSrc ?? '')) again.push(() => { element.src = element.src; });
         for (const name of ['src', 'href', 'xlink:href', 'data', 'poster']) {
           const url = element.getAttribute(name) ?? '';
-          if (element.currentSrc || !moves.test(url) || element.localName === 'source' || element.localName === 'a') continue;
+          if (element.currentSrc || !moves(url) || element.localName === 'source' || element.localName === 'a') continue;
           const other = await moved(url);
           again.push(() => element.setAttribute(name, other));
         }
@@ -224,8 +225,9 @@
           for (const name of pictures) {
             let value = style.getPropertyValue(name);
             if (!/url\(/.test(value)) continue;
-            const urls = new Set([...value.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)].map(([, url]) => url).filter((url) => moves.test(url)));
+            const urls = new Set([...value.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)].map(([, url]) => url).filter(moves));
             if (urls.size === 0) continue;
+            for (const url of urls) if (!url.startsWith('data:')) adrift.add(url);
             for (const url of urls) value = value.replaceAll(`"${url}"`, `"${await moved(url)}"`);
             element.dataset.platenAgain ??= String(++rewound);
             rules.push(`[data-platen-again="${element.dataset.platenAgain}"]${pseudo} { ${name}: ${value} !important }`);
@@ -237,10 +239,18 @@
       sheet.replaceSync(rules.join('\n'));
       again.push(() => { root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet]; });
     }
-    for (const inner of frames(page)) await rewind(inner);
+    for (const inner of frames(page)) await rewind(inner, moves);
   };
+  // The renderer knows the kinds of the pictures that have come from the network.
+  const rewindLoaded = async (urls) => {
+    adrift.clear();
+    await rewind(document, (url) => urls.includes(url));
+    return [...adrift];
+  };
+  Object.defineProperty(window, Symbol.for('platen.rewind'), { value: rewindLoaded });
   const sources = find('img, input, image, object, embed, video').map((element) => element.currentSrc || element.src || element.data || element.poster || element.href?.baseVal || '');
-  if (moving || [...behind, ...sources].some((url) => moves.test(url)) || frames(document).length > 0) await rewind(document);
+  if (moving || [...behind, ...sources].some((url) => moves.test(url)) || frames(document).length > 0) await rewind(document, (url) => moves.test(url));
+  for (const url of adrift) warn('A picture of a style moves by a clock of its own', `put it into an img, or into the style as a data: URL: ${url.slice(0, 200)}`);
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => again.forEach((begin) => begin()) });
   text(warn, { print, still: !film }, written);
   if (film && document.scripts.length > 0) await new Promise((resolve) => frame(resolve));

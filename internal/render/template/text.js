@@ -61,6 +61,17 @@
     }
     return found;
   };
+  // WenQuanYi Micro Hei has kana and punctuation in wrong places of vertical lines.
+  const uneven = (text, style) => {
+    const [letter] = text.match(/[\p{Script=Hiragana}\p{Script=Katakana}\u3001\u3002\u300c-\u300f\uff08\uff09\uff0c]/u) ?? [];
+    if (letter === undefined || style.writingMode === 'horizontal-tb' || style.textOrientation === 'sideways') return false;
+    missing('', style);
+    const shown = picture(letter);
+    pen.font = `${style.fontStyle} ${style.fontWeight} ${size}px "WenQuanYi Micro Hei", monospace`;
+    const its = picture(letter);
+    return shown.every((value, i) => value === its[i]);
+  };
+  let crooked = false; // it is said once
   const lacking = new Map(); // script → letters, the first text and its element
 
   // Boxes.
@@ -107,6 +118,10 @@
         if (!lacking.has(script)) lacking.set(script, { letters: new Set(), text, element });
         lacking.get(script).letters.add(letter);
       }
+    }
+    if (!crooked && !plain.test(text) && uneven(text, style)) {
+      crooked = true;
+      complain(`Kana and punctuation stand in wrong places of vertical lines: ${short(text)}`, `${name(element)} is shown in WenQuanYi Micro Hei; bring another font, with @font-face or a FontSet`);
     }
     if (!still || left <= 0) return;
     if (element.matches('input, textarea')) {

@@ -1,0 +1,94 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+
+	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/render/devtools"
+)
+
+const (
+	// maxLoaded bounds the pictures of a page that are read, and maxLoadedSize the size of each in bytes.
+	maxLoaded     = 32
+	maxLoadedSize = 4 << 20
+)
+
+var (
+	// svgMoves matches what lets an SVG file move.
+	svgMoves = regexp.MustCompile(`<(animate\w*|set)[\s/>]|@keyframes`)
+	// named matches the addresses of pictures that the page's own script takes for moving ones.
+	named = regexp.MustCompile(`(?i)\.(gif|webp|apng|avif)\b|^blob:`)
+)
+
+// examine reads the pictures that a page has loaded from the network, whose kind only the answers tell. It warns of SVG files that move, and
+// makes the page begin other pictures that move when a film begins.
+func (t *tab) examine(ctx context.Context, r *report) error {
+	loaded, err := devtools.Call(ctx, t.session, page.GetResourceTree, cdp.Empty{})
+	if err != nil {
+		return err
+	}
+	moving, read := []string{}, 0
+	for frames := []*page.FrameResourceTree{loaded.FrameTree}; len(frames) > 0; frames = frames[1:] {
+		frames = append(frames, frames[0].ChildFrames...)
+		for _, resource := range frames[0].Resources {
+			if strings.HasPrefix(resource.URL, "data:") {
+				continue // the page's own script sees what it is
+			}
+			drawing := resource.MimeType == "image/svg+xml"
+			if resource.Type != network.ResourceTypeImage || resource.Failed || resource.ContentSize > maxLoadedSize || read == maxLoaded ||
+				!drawing && (named.MatchString(resource.URL) || resource.MimeType != "image/gif" && resource.MimeType != "image/webp" && resource.MimeType != "image/avif") {
+				continue
+			}
+			read++
+			content, err := devtools.Call(ctx, t.session, page.GetResourceContent, page.GetResourceContentParams{FrameID: frames[0].Frame.ID, URL: resource.URL})
+			if err != nil {
+				continue // the browser has thrown it away
+			}
+			switch {
+			case drawing && svgMoves.Match(content.Content):
+				r.Warnings = append(r.Warnings, render.Warning{
+					Title:   "An SVG picture moves by a clock of its own",
+					Details: bounded("two renders show it at different times; put the svg element into the page instead: "+resource.URL, maxDetails),
+				})
+			case !drawing && animates(content.Content):
+				moving = append(moving, resource.URL)
+			}
+		}
+	}
+	if len(moving) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(moving)
+	if err != nil {
+		return err
+	}
+	r.Moving = true
+	// A page may have replaced what the function needs.
+	adrift, err := evaluate[[]string](ctx, t, fmt.Sprintf("(async () => { try { return await window[Symbol.for('platen.rewind')](%s) } catch {} })()", list))
+	for _, url := range adrift[:min(len(adrift), maxLoaded)] {
+		r.Warnings = append(r.Warnings, render.Warning{
+			Title:   "A picture of a style moves by a clock of its own",
+			Details: bounded("put it into an img, or into the style as a data: URL: "+url, maxDetails),
+		})
+	}
+	return err
+}
+
+// animates reports whether a GIF, WebP or AVIF has several pictures.
+func animates(data []byte) bool {
+	const gifControl = "\x21\xf9\x04" // begins a picture of an animated GIF
+	return bytes.HasPrefix(data, []byte("GIF8")) && bytes.Count(data, []byte(gifControl)) > 1 ||
+		bytes.HasPrefix(data, []byte("RIFF")) && bytes.Contains(data, []byte("ANIM")) || len(data) > 12 && string(data[4:12]) == "ftypavis"
+}
