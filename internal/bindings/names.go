@@ -51,6 +51,12 @@ func (n *Names) add(node *html.Node) {
 	}
 }
 
+// Styles tells whether a modification is a style of an element of the page. key has no page's number.
+func (n Names) Styles(key string) bool {
+	id, style, ok := strings.Cut(key, ".")
+	return ok && id != "" && style != "href" && n.elements[id] && !n.paths[key] && !n.anyValue
+}
+
 // MayUse tells whether the page may use a modification. key has no page's number.
 func (n Names) MayUse(key string) bool {
 	id, _, style := strings.Cut(key, ".")

@@ -38,6 +38,9 @@ type Task struct {
 	// MayBeUnused lists the keys of modifications that get no warning if no page uses them: defaults that nobody gave, and what pages may use
 	// that the task leaves out.
 	MayBeUnused []string `json:"mayBeUnused,omitempty"`
+	// StylesElsewhere lists those of MayBeUnused that style an element of a page which the task leaves out, such as title.color. One that names no
+	// style gets a warning.
+	StylesElsewhere []string `json:"stylesElsewhere,omitempty"`
 	// Warnings are what is known before a render. They come before those of the pages.
 	Warnings []Warning `json:"warnings,omitempty"`
 	// TemplatePages is the number of pages of the template. 0 is the highest number of Pages.

@@ -108,7 +108,8 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 		return task, err
 	}
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
-	task.TemplatePages, task.MayBeUnused = len(template.Spec.Pages), mayBeUnused(task, len(template.Spec.Pages), given, namesOfPages(html))
+	task.TemplatePages = len(template.Spec.Pages)
+	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
 	task.Warnings = unusedFields(task.Modifications, given, len(template.Spec.Pages), html)
 	return task, nil
 }
@@ -132,10 +133,10 @@ func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 }
 
 // mayBeUnused returns the keys of modifications that need no page to use them: defaults that nobody gave, and what only pages may use that the
-// task leaves out. total is the number of the template's pages, and mayUse tells of each whether it may use a key.
-func mayBeUnused(task render.Task, total int, given []string, mayUse func(page int, key string) bool) (keys []string) {
+// task leaves out; and those of the latter that style an element. names returns the names in a page; nil if it cannot be read, so that it may use all.
+func mayBeUnused(task render.Task, given []string, names func(page int) *bindings.Names) (keys, styles []string) {
 	var rendered, left []int
-	for n := 1; n <= total; n++ {
+	for n := 1; n <= task.TemplatePages; n++ {
 		if slices.ContainsFunc(task.Pages, func(page render.Page) bool { return page.Number == n }) {
 			rendered = append(rendered, n)
 		} else {
@@ -144,12 +145,21 @@ func mayBeUnused(task render.Task, total int, given []string, mayUse func(page i
 	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
 		number, name := splitKey(key)
-		uses := func(n int) bool { return (number == "" || number == strconv.Itoa(n)) && mayUse(n, name) }
-		if !slices.Contains(given, key) || len(left) > 0 && !slices.ContainsFunc(rendered, uses) && slices.ContainsFunc(left, uses) {
+		uses := func(n int) bool {
+			return (number == "" || number == strconv.Itoa(n)) && (names(n) == nil || names(n).MayUse(name))
+		}
+		otherwise := func(n int) bool { return uses(n) && (names(n) == nil || !names(n).Styles(name)) }
+		switch {
+		case !slices.Contains(given, key):
 			keys = append(keys, key)
+		case len(left) > 0 && !slices.ContainsFunc(rendered, uses) && slices.ContainsFunc(left, uses):
+			keys = append(keys, key)
+			if !slices.ContainsFunc(left, otherwise) {
+				styles = append(styles, key)
+			}
 		}
 	}
-	return keys
+	return keys, styles
 }
 
 // pagesOf returns a function that returns the HTML of a page of a template, and whether it can be read.
@@ -204,11 +214,11 @@ func unusedFields(modifications map[string]any, given []string, total int, html 
 	return warnings
 }
 
-// namesOfPages returns a function that tells whether a page of a template may use a modification. It reads each page once, when it is asked. A page
-// that cannot be read may use all.
-func namesOfPages(html func(page int) (string, bool)) func(page int, key string) bool {
+// namesOfPages returns a function that returns the names in a page of a template; nil if the page cannot be read. It reads each page once, when
+// it is asked.
+func namesOfPages(html func(page int) (string, bool)) func(page int) *bindings.Names {
 	known := map[int]*bindings.Names{}
-	return func(n int, key string) bool {
+	return func(n int) *bindings.Names {
 		names, ok := known[n]
 		if !ok {
 			if text, ok := html(n); ok {
@@ -216,7 +226,7 @@ func namesOfPages(html func(page int) (string, bool)) func(page int, key string)
 			}
 			known[n] = names
 		}
-		return names == nil || names.MayUse(key)
+		return names
 	}
 }
 
@@ -431,10 +441,24 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		case value != nil:
 			given[p.Name] = value
 		case ptr.Deref(p.Required, false):
-			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications.%s is required by the template", p.Name)
+			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications.%s is required by the template%s", p.Name, meantBy(p.Name, given, byName))
 		}
 	}
 	return nil
+}
+
+// meantBy asks whether a given key that is no parameter was meant to be a parameter that is missing; empty if none has a similar name.
+func meantBy(missing string, given map[string]any, parameters map[string]platenv1alpha1.Parameter) string {
+	var others []string
+	for key := range given {
+		if _, ok := parameters[key]; !ok {
+			others = append(others, key)
+		}
+	}
+	if near := nearest.Name(missing, others); near != "" {
+		return fmt.Sprintf("; is '%s' a misspelling of it?", near)
+	}
+	return ""
 }
 
 func typeOf(p platenv1alpha1.Parameter) values.Type {

@@ -157,6 +157,11 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"page2@boolean":"no"}`) },
 			want:       `spec.modifications.page2@boolean: "no" must be true or false`,
 		},
+		"a parameter that is misspelled": {
+			parameters: []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}},
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"headlin":"x"}`) },
+			want:       "spec.modifications.headline is required by the template; is 'headlin' a misspelling of it?",
+		},
 		"a parameter that is null": {
 			parameters: []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}},
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"headline":null}`) },
@@ -280,9 +285,11 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 		pages []int32
 		third *platenv1alpha1.HTMLSource
 		want  []string
+		// styles are those that name a style of an element of a page that is left out.
+		styles []string
 	}{
 		"all pages":                {third: from("plain"), want: []string{"price"}},
-		"some":                     {pages: []int32{2, 4}, third: from("plain"), want: []string{"headline", "page1@headline", "price", "title.color"}},
+		"some":                     {pages: []int32{2, 4}, third: from("plain"), want: []string{"headline", "page1@headline", "price", "title.color"}, styles: []string{"title.color"}},
 		"that one":                 {pages: []int32{1}, third: from("plain"), want: []string{"price"}},
 		"a page from a ConfigMap":  {pages: []int32{1}, third: from("footer"), want: []string{"footer", "price"}},
 		"a page that is not there": {pages: []int32{1, 2}, third: from("gone"), want: []string{"footer", "given", "headlin", "page3@headline", "price", "titel.color"}},
@@ -292,6 +299,9 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 			template.Spec.Pages[2].HTML, template.Spec.Pages[2].HTMLFrom = "", c.third
 			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications, s.Output.Pages = given, c.pages })
 			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: maps.read})
+			if diff := cmp.Diff(c.styles, task.StylesElsewhere); diff != "" {
+				t.Errorf("styles (-want +got):\n%s", diff)
+			}
 			if diff := cmp.Diff(c.want, task.MayBeUnused); err != nil || diff != "" || task.TemplatePages != 4 {
 				t.Errorf("%v, %d pages, keys (-want +got):\n%s", err, task.TemplatePages, diff)
 			}

@@ -197,7 +197,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.backgroundColor":   {"#12345", []string{`Modification box.backgroundColor: "#12345" is no value of the CSS property background-color`}},
 		"box.background-color":  {"red !important", []string{`Modification box.background-color: "red !important" is no value of the CSS property background-color`}},
 		"box.marginTop":         {80.0, []string{"Modification box.marginTop: 80 is no value of the CSS property margin-top"}},
-		"box.dropShadowX":       {"far", []string{`Modification box.dropShadowX: "far" is no value of the CSS property margin-left`}},
+		"box.dropShadowX":       {"far", []string{`Modification box.dropShadowX: "far" is no length`}},
 		"box.svgColor":          {"bleu", []string{`Modification box.svgColor: "bleu" is no value of the CSS property color`}},
 		"box.prompt":            {"A sunset", []string{"Modification box.prompt is ignored: no model is connected"}},
 		"box.muted":             {true, []string{"Modification box.muted names no CSS property"}},

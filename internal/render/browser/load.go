@@ -44,6 +44,8 @@ type report struct {
 	Unused []string `json:"unused"`
 	// Names are those that a key in Unused could have meant: of values and of elements.
 	Names []string `json:"names"`
+	// NoStyles are those of the task's StylesElsewhere that name no style, as names of styles.
+	NoStyles []string `json:"noStyles"`
 	// Moving is true for a page with pictures that move.
 	Moving bool `json:"moving"`
 	// varies is true if the page may look different another time. The page does not report it.
@@ -101,7 +103,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 			return err
 		}
 		total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
-		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf", p.Number, total))
+		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf", p.Number, total, stylesOf(task.StylesElsewhere)))
 		if err == nil && task.Format == "pdf" {
 			err = t.widen(ctx, task, p, &r)
 		}

@@ -163,12 +163,32 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 			Details: "Platen does not convert colours; a print shop's software does it with the profile of its press",
 		})
 	}
+	for _, key := range task.StylesElsewhere {
+		if len(reports) > 0 && slices.Contains(reports[0].NoStyles, styleOf(key)) {
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s names no CSS property", key), Details: "its element is on a page that is not rendered"})
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
 		if title, details := unused(task, reports, key); title != "" {
 			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s%s", key, title), Details: details})
 		}
 	}
 	return all
+}
+
+// styleOf returns the style that a modification ID.STYLE names.
+func styleOf(key string) string {
+	_, name := template.SplitKey(key)
+	_, style, _ := strings.Cut(name, ".")
+	return style
+}
+
+func stylesOf(keys []string) []string {
+	names := make([]string, 0, len(keys))
+	for _, key := range keys {
+		names = append(names, styleOf(key))
+	}
+	return names
 }
 
 // onPages returns "page 2" or "pages 2, 3".

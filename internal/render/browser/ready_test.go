@@ -240,6 +240,25 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 	}
 }
 
+// A style of an element of a page that is not rendered cannot be set, but its name can be wrong.
+func TestStylesOfPagesThatAreNotRendered(t *testing.T) {
+	picture := task("png", `<h1>x</h1>`)
+	keys := []string{"page2@title.colr", "title.Font-Size", "title.--mine", "title.fontSiz", "title.fill", "title.svgColor"}
+	picture.TemplatePages, picture.MayBeUnused, picture.StylesElsewhere = 2, keys, keys
+	picture.Modifications = map[string]any{}
+	for _, key := range keys {
+		picture.Modifications[key] = "x"
+	}
+	_, warnings := run(t, start(t), picture)
+	want := []render.Warning{
+		{Title: "Modification page2@title.colr names no CSS property", Details: "its element is on a page that is not rendered"},
+		{Title: "Modification title.fontSiz names no CSS property", Details: "its element is on a page that is not rendered"},
+	}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestWhatAKeyMayHaveMeant(t *testing.T) {
 	picture := task("png", `<h1 id="title" data-param="headline">x</h1><p data-if="!sold">x</p>`)
 	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "headlien.color": "red", "solt": true, "poster": "x", strings.Repeat("x", 100000): "x"}

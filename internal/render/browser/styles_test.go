@@ -4,8 +4,14 @@
 package browser
 
 import (
+	"bytes"
+	"fmt"
 	"image"
 	"image/color"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -88,5 +94,58 @@ func TestALineBreakBeginsALine(t *testing.T) {
 		if lines != want || len(warnings) > 0 {
 			t.Errorf("%q: %d lines, %v", style, lines, warnings)
 		}
+	}
+}
+
+// documentedStyles returns the names in the first column of the table of docs/templates/styles.md.
+func documentedStyles(t *testing.T) (names []string) {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "templates", "styles.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllSubmatch(page, -1) {
+		for _, name := range regexp.MustCompile("`([A-Za-z]+)`").FindAllSubmatch(row[1], -1) {
+			names = append(names, string(name[1]))
+		}
+	}
+	if len(names) < 30 {
+		t.Fatalf("only %v", names)
+	}
+	return names
+}
+
+// Every documented style with a value that it does not take leaves the picture as it is, and gets a warning with the value as it was given.
+func TestEveryStyleRefusesWhatItDoesNotTake(t *testing.T) {
+	names := documentedStyles(t)
+	b := start(t)
+	for name, element := range map[string]string{
+		"text": `<b id="%s">x</b> `, "box": `<div id="%s" style="width:9px;height:9px;background:#00f"></div>`,
+		"SVG": `<svg id="%s" width="9" height="9" style="display:block"><rect width="9" height="9" fill="#00f"/></svg>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			page, given := strings.Builder{}, map[string]any{}
+			page.WriteString(`<body style="columns:4;margin:0;font:9px monospace">`)
+			for _, style := range names {
+				fmt.Fprintf(&page, element, "of-"+style)
+				given["of-"+style+"."+style] = "nonsense!"
+			}
+			before, _ := run(t, b, task("png", page.String()))
+			picture := task("png", page.String())
+			picture.Modifications = given
+			after, warnings := run(t, b, picture)
+			if !bytes.Equal(before[0].Data, after[0].Data) {
+				t.Error("a value that no style takes has changed the picture")
+			}
+			titles := strings.Join(titlesOf(warnings), "\n")
+			for _, style := range names {
+				if strings.Count(titles, "Modification of-"+style+"."+style) != 1 {
+					t.Errorf("%s: not one warning in\n%s", style, titles)
+				}
+			}
+			if strings.Count(titles, `"nonsense!"`) != len(warnings)-strings.Count(titles, "names no CSS property")-strings.Count(titles, "no model is connected") {
+				t.Errorf("a value is not shown as it was given:\n%s", titles)
+			}
+		})
 	}
 }

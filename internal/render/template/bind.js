@@ -206,6 +206,7 @@
   };
   const special = () => {
     const styles = makeStyles({ supports, warn, show });
+    share('isStyle', styles.known);
     for (const [key, value] of Object.entries(modifications)) {
       const dot = key.indexOf('.');
       if (value === null || value === '') continue; // not given

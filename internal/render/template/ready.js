@@ -3,8 +3,9 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages. roots, text and paper are the functions of the scripts of these names.
-(async (timeout, print, { number, total }, { roots, text, paper }) => {
+// scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages, and styles are names
+// to look up among the styles. roots, text and paper are the functions of the scripts of these names.
+(async (timeout, print, { number, total, styles }, { roots, text, paper }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const film = own('film');
   const frame = film?.frame ?? requestAnimationFrame;
@@ -256,5 +257,6 @@
   if (film && document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
   const unused = own('unused') ?? [];
-  return JSON.stringify({ moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
+  const noStyles = styles.filter((name) => own('isStyle')?.(name) === false);
+  return JSON.stringify({ noStyles, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
 })

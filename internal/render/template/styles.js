@@ -13,13 +13,13 @@
   const hasText = (element) => element.textContent.trim() !== '' && !isPicture(element);
   const isGradient = (value) => /gradient\(/i.test(text(value));
 
-  // put sets a property if the browser takes the value. Every property takes the value inherit.
-  const put = (element, key, property, value) => {
+  // put sets a property if the browser takes the value, which may be made of the given one. Every property takes the value inherit.
+  const put = (element, key, property, value, given = value) => {
     if (supports(property, text(value))) {
       element.style.setProperty(property, text(value));
       return true;
     }
-    warn(`Modification ${key}: ${show(value)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
+    warn(`Modification ${key}: ${show(given)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
     return false;
   };
 
@@ -28,7 +28,7 @@
   const shadow = (kind, part, property) => (element, key, value) => {
     const given = part === 'color' ? text(value) : length(value);
     if (!supports(property, given)) {
-      put(element, key, property, value);
+      warn(`Modification ${key}: ${show(value)} is no ${part === 'color' ? 'CSS colour' : 'length'}`, "the template's own style is kept");
       return;
     }
     if (!shadows.has(element)) shadows.set(element, {});
@@ -52,7 +52,11 @@
   // its nearest positioned ancestor.
   const move = (side, opposite, margin) => (element, key, value) => {
     if (isSVG(element) && element.ownerSVGElement) {
-      put(element, key, side === 'left' ? 'x' : 'y', length(value));
+      put(element, key, side === 'left' ? 'x' : 'y', length(value), value);
+      return;
+    }
+    if (!supports(side, length(value))) {
+      put(element, key, side, length(value), value);
       return;
     }
     const position = computed(element, 'position');
@@ -61,12 +65,12 @@
       if (element.style.width === '' && computed(element, 'display') !== 'inline') Object.assign(element.style, { boxSizing: 'border-box', width: `${width}px` });
       element.style.position = 'absolute';
     }
-    if (!put(element, key, side, length(value))) return;
+    put(element, key, side, length(value));
     element.style.setProperty(opposite, 'auto');
     element.style.setProperty(margin, '0');
   };
   const resize = (property) => (element, key, value) => {
-    if (!put(element, key, property, length(value))) return;
+    if (!put(element, key, property, length(value), value)) return;
     if (computed(element, 'display') === 'inline' && !isPicture(element) && !isSVG(element)) element.style.display = 'inline-block';
   };
   const places = { top: 'start', middle: 'center', bottom: 'end', 'flex-start': 'start', center: 'center', 'flex-end': 'end', start: 'start', end: 'end' };
@@ -123,7 +127,7 @@
       element.style.setProperty('filter', `url("data:image/svg+xml,${source}#f")`);
     }
   };
-  const plain = (property, convert = text) => (element, key, value) => put(element, key, property, convert(value));
+  const plain = (property, convert = text) => (element, key, value) => put(element, key, property, convert(value), value);
   const padding = (one, other) => (element, key, value) => put(element, key, one, length(value)) && put(element, key, other, length(value));
   const media = (property) => (element, key, value) => {
     if (element instanceof HTMLMediaElement) element[property] = text(value) === 'true';
@@ -178,12 +182,16 @@
     if (/^[a-z]+$/i.test(name)) properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
   }
 
+  const isProperty = (name) => name.startsWith('--') || supports(properties.get(fold(name)) ?? 'none', 'inherit');
+
   return {
+    // known reports whether there is a style of a name.
+    known: (name) => special.has(fold(name)) || isProperty(name),
     // set sets a style of an element. key is the modification's.
     set(element, key, name, value) {
       const property = name.startsWith('--') ? name : properties.get(fold(name));
       if (special.has(fold(name))) special.get(fold(name))(element, key, value);
-      else if (property === undefined || !supports(property, 'inherit')) warn(`Modification ${key} names no CSS property`);
+      else if (!isProperty(name)) warn(`Modification ${key} names no CSS property`);
       else put(element, key, property, value);
     },
     // finish sets what several modifications make together.

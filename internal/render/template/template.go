@@ -51,9 +51,11 @@ var film string
 
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
 // modifications that the page does not use. A resource that is not ready after the timeout becomes a warning. printed
-// says that the page is a document's, and the page is the one with the number of so many.
-func Ready(timeout time.Duration, printed bool, number, total int) string {
-	return fmt.Sprintf("%s(%d, %t, {number: %d, total: %d}, {roots: %s, text: %s, paper: %s})", ready, timeout.Milliseconds(), printed, number, total, roots, text, paper)
+// says that the page is a document's, and the page is the one with the number of so many. noStyles has those of the given names that no style has.
+func Ready(timeout time.Duration, printed bool, number, total int, styleNames []string) string {
+	names, _ := json.Marshal(append([]string{}, styleNames...)) // texts can always be encoded
+	return fmt.Sprintf("%s(%d, %t, {number: %d, total: %d, styles: %s}, {roots: %s, text: %s, paper: %s})",
+		ready, timeout.Milliseconds(), printed, number, total, names, roots, text, paper)
 }
 
 // Film returns a script that lets the renderer set the page's time. It must run before any other script of the page, in each of its frames.
