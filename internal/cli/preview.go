@@ -4,13 +4,10 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,8 +17,6 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
@@ -29,9 +24,6 @@ import (
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
-
-// maxManifests bounds the file that -f names, in bytes.
-const maxManifests = 16 << 20
 
 // previewCommand is kubectl platen preview.
 type previewCommand struct {
@@ -96,6 +88,9 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	name, folder := cmp.Or(template.Name, "preview"), "."
 	if p.output != "" {
 		folder, name = filepath.Dir(p.output), strings.TrimSuffix(filepath.Base(p.output), filepath.Ext(p.output))
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return usage("-o %s: there is no folder %s", p.output, folder)
+		}
 	}
 	spec.Output.FileName = platenv1alpha1.FileName(cmp.Or(p.fileName, name))
 	spec.Connections = []platenv1alpha1.JobConnection{}
@@ -159,55 +154,6 @@ func (p *previewCommand) read(ctx context.Context, name string) (template *plate
 	return template, found, p.addFontSets(ctx, template, &found)
 }
 
-// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input, and ignores other objects.
-func (o *options) manifests(name string) (templates []platenv1alpha1.RenderTemplate, found sources, err error) {
-	in := o.In
-	if name != "-" {
-		opened, err := os.Open(name) //nolint:gosec // the file that the person names
-		if err != nil {
-			return nil, found, err
-		}
-		defer func() { _ = opened.Close() }()
-		in = opened
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
-	if err != nil {
-		return nil, found, fmt.Errorf("reading %s: %w", name, err)
-	}
-	if len(data) > maxManifests {
-		return nil, found, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
-	}
-	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	for n := 1; ; n++ {
-		document, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return templates, found, nil
-		}
-		if err != nil {
-			return nil, found, fmt.Errorf("%s, document %d: %w", name, n, err)
-		}
-		if len(bytes.TrimSpace(document)) == 0 {
-			continue
-		}
-		object, kind, err := decoder.Decode(document, nil, nil)
-		switch {
-		case kind == nil || !slices.Contains([]string{"RenderTemplate", "ConfigMap", "FontSet"}, kind.Kind):
-			continue
-		case err != nil:
-			return nil, found, fmt.Errorf("%s, document %d, %s: %w", name, n, kind.Kind, err)
-		}
-		switch o := object.(type) {
-		case *platenv1alpha1.RenderTemplate:
-			templates = append(templates, *o)
-		case *corev1.ConfigMap:
-			found.maps = append(found.maps, *o)
-		case *platenv1alpha1.FontSet:
-			found.sets = append(found.sets, *o)
-		}
-	}
-}
-
 func choose(templates []platenv1alpha1.RenderTemplate, name, source string) (*platenv1alpha1.RenderTemplate, error) {
 	names := make([]string, 0, len(templates))
 	for i := range templates {
@@ -234,8 +180,11 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	var written []string
 	warnings, err := preview.Render(ctx, request, func(f file.File, data []byte) error {
 		path := filepath.Join(folder, filepath.Base(f.Name))
-		written = append(written, path)
-		return os.WriteFile(path, data, 0o644) //nolint:gosec // like every file that a person makes
+		err := os.WriteFile(path, data, 0o644) //nolint:gosec // like every file that a person makes
+		if err == nil {
+			written = append(written, path)
+		}
+		return err
 	})
 	for _, path := range written {
 		fmt.Fprintln(p.Out, path)
@@ -248,6 +197,9 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 	}
 	if err = p.inFlags(err); exitCodeOf(err) == exitUsage {
 		return err
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
+		return &exitError{exitTimeout, fmt.Errorf("the template is not rendered within %s, as --timeout says: %w", p.timeout, err)}
 	}
 	// If another attempt cannot help, the template is at fault.
 	invalid, failed := (*reconcile.TerminalError)(nil), (*render.Error)(nil)

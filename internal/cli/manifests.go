@@ -1,0 +1,154 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/nearest"
+)
+
+// maxManifests bounds the file that -f names, in bytes.
+const maxManifests = 16 << 20
+
+// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input, and ignores objects of other kinds. A document that
+// is no YAML, and one that was probably meant for Platen, is an error.
+func (o *options) manifests(name string) (templates []platenv1alpha1.RenderTemplate, found sources, err error) {
+	in := o.In
+	if name != "-" {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return nil, found, usage("-f %s is a folder: name a file in it, or - and pipe the files to it", name)
+		}
+		opened, err := os.Open(name) //nolint:gosec // the file that the person names
+		if err != nil {
+			return nil, found, err
+		}
+		defer func() { _ = opened.Close() }()
+		in = opened
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
+	if err != nil {
+		return nil, found, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(data) > maxManifests {
+		return nil, found, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
+	}
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for n := 1; ; n++ {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return templates, found, nil
+		}
+		if err == nil {
+			err = take(document, &templates, &found)
+		}
+		if err != nil {
+			return nil, found, fmt.Errorf("%s, document %d: %w", name, n, err)
+		}
+	}
+}
+
+// take adds the object of a document, or the objects of a list, to those that are found.
+func take(document []byte, templates *[]platenv1alpha1.RenderTemplate, found *sources) error {
+	head := struct {
+		metav1.TypeMeta `json:",inline"`
+		Items           []json.RawMessage `json:"items"`
+	}{}
+	if err := yaml.Unmarshal(document, &head); err != nil {
+		if syntax := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "); syntax != err.Error() {
+			return errors.New(syntax)
+		}
+		return errors.New("this is no Kubernetes object")
+	}
+	if strings.HasSuffix(head.Kind, "List") && head.Items != nil {
+		for i, item := range head.Items {
+			if err := take(item, templates, found); err != nil {
+				return fmt.Errorf("items[%d]: %w", i, err)
+			}
+		}
+		return nil
+	}
+	if err := checkKind(head.TypeMeta); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"RenderTemplate", "ConfigMap", "FontSet"}, head.Kind) {
+		return nil
+	}
+	object, _, err := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer().Decode(document, nil, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %s", head.Kind, inWords(err))
+	}
+	switch o := object.(type) {
+	case *platenv1alpha1.RenderTemplate:
+		*templates = append(*templates, *o)
+	case *corev1.ConfigMap:
+		found.maps = append(found.maps, *o)
+	case *platenv1alpha1.FontSet:
+		found.sets = append(found.sets, *o)
+	}
+	return nil
+}
+
+// checkKind returns an error for an object that is Platen's, but of no kind or version that there is.
+func checkKind(object metav1.TypeMeta) error {
+	group, _, _ := strings.Cut(object.APIVersion, "/")
+	ours := []string{}
+	for kind := range scheme.KnownTypes(platenv1alpha1.GroupVersion) {
+		ours = append(ours, kind)
+	}
+	switch known := slices.Contains(ours, object.Kind); {
+	case group != platenv1alpha1.GroupVersion.Group && object.Kind != "RenderTemplate":
+		return nil
+	case object.APIVersion != platenv1alpha1.GroupVersion.String():
+		return fmt.Errorf("apiVersion: %q must be %s for the kind %s", object.APIVersion, platenv1alpha1.GroupVersion, object.Kind)
+	case known:
+		return nil
+	}
+	if near := nearest.Name(object.Kind, ours); near != "" {
+		return fmt.Errorf("kind: %s has no kind %q; did you mean %s?", platenv1alpha1.GroupVersion, object.Kind, near)
+	}
+	return fmt.Errorf("kind: %s has no kind %q", platenv1alpha1.GroupVersion, object.Kind)
+}
+
+var (
+	wrongType   = regexp.MustCompile(`json: cannot unmarshal (\w+) into Go struct field \w+\.([A-Za-z.]+) of type (\S+)`)
+	givenTypes  = map[string]string{"number": "a number", "string": "text", "bool": "true or false", "array": "a list", "object": "an object"}
+	wantedTypes = map[string]string{"int32": "a whole number", "int64": "a whole number", "string": "text", "bool": "true or false"}
+)
+
+// inWords says a mistake in a manifest without the words of Go.
+func inWords(err error) string {
+	text := strings.TrimPrefix(err.Error(), "strict decoding error: ")
+	m := wrongType.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	want := wantedTypes[strings.TrimPrefix(m[3], "*")]
+	switch {
+	case want != "":
+	case strings.HasPrefix(m[3], "[]"):
+		want = "a list"
+	case strings.HasPrefix(m[3], "map["), strings.Contains(m[3], "v1alpha1."), strings.Contains(m[3], "v1."):
+		want = "an object"
+	default:
+		return text
+	}
+	return fmt.Sprintf("%s must be %s, not %s", m[2], want, givenTypes[m[1]])
+}

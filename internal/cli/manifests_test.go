@@ -1,0 +1,69 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+const cardManifest = `apiVersion: platen.dev/v1alpha1
+kind: RenderTemplate
+metadata:
+  name: card
+spec:
+  pages:
+  - name: front
+    width: 100
+    height: 50
+    html: <p>x</p>
+`
+
+// What a person got wrong in a file is said; a document that was meant is never ignored.
+func TestManifests(t *testing.T) {
+	for name, c := range map[string]struct {
+		// replace has pairs of texts to replace in cardManifest.
+		replace []string
+		file    string
+		// error is the message; empty if there must be one template.
+		error string
+	}{
+		"a template":              {},
+		"Windows":                 {replace: []string{"\n", "\r\n", "apiVersion", "\ufeffapiVersion"}},
+		"another kind before":     {file: "apiVersion: v1\nkind: Pod\nmetadata: {name: 5}\n---\n# nothing\n---\n" + cardManifest},
+		"a list of kubectl":       {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(cardManifest, "\n", "\n  ")},
+		"JSON":                    {file: `{"apiVersion": "platen.dev/v1alpha1", "kind": "RenderTemplate", "metadata": {"name": "card"}}`},
+		"a tab":                   {replace: []string{"    width", "\twidth"}, error: "-, document 1: yaml: line 8: "},
+		"a word for a number":     {replace: []string{"100", "100px"}, error: "-, document 1: RenderTemplate: spec.pages.width must be a whole number, not text"},
+		"an object for a list":    {replace: []string{"- name: front", "  name: front"}, error: "-, document 1: RenderTemplate: spec.pages must be a list, not an object"},
+		"a number for a text":     {replace: []string{"name: front", "name: 5"}, error: "-, document 1: RenderTemplate: spec.pages.name must be text, not a number"},
+		"a misspelled field":      {replace: []string{"width", "widht"}, error: `-, document 1: RenderTemplate: unknown field "spec.pages[0].widht"`},
+		"a misspelled kind":       {replace: []string{"RenderTemplate", "RenderTemplat"}, error: `-, document 1: kind: platen.dev/v1alpha1 has no kind "RenderTemplat"; did you mean RenderTemplate?`},
+		"a kind in small letters": {replace: []string{"RenderTemplate", "rendertemplate"}, error: "did you mean RenderTemplate?"},
+		"a kind of nobody":        {replace: []string{"RenderTemplate", "Banner"}, error: `-, document 1: kind: platen.dev/v1alpha1 has no kind "Banner"`},
+		"another version":         {replace: []string{"v1alpha1", "v1"}, error: `-, document 1: apiVersion: "platen.dev/v1" must be platen.dev/v1alpha1 for the kind RenderTemplate`},
+		"no version":              {replace: []string{"apiVersion: platen.dev/v1alpha1", ""}, error: `-, document 1: apiVersion: "" must be platen.dev/v1alpha1`},
+		"no object":               {file: "- a\n- b\n", error: "-, document 1: this is no Kubernetes object"},
+		"in a list":               {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  "), error: "-, document 1: items[0]: RenderTemplate: spec.pages.width"},
+		"the second document":     {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "-, document 2: RenderTemplate: spec.pages.width"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := c.file
+			if text == "" {
+				text = strings.NewReplacer(c.replace...).Replace(cardManifest)
+			}
+			streams, in, _, _ := genericiooptions.NewTestIOStreams()
+			in.WriteString(text)
+			templates, _, err := (&options{IOStreams: streams}).manifests("-")
+			switch {
+			case c.error == "" && (err != nil || len(templates) != 1 || templates[0].Name != "card"):
+				t.Errorf("%v, %v", templates, err)
+			case c.error != "" && (err == nil || !strings.Contains(err.Error(), c.error)):
+				t.Errorf("%v, want %s", err, c.error)
+			}
+		})
+	}
+}
