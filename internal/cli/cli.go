@@ -70,13 +70,33 @@ type options struct {
 // Main runs the plugin with the arguments of its process and returns the exit code. Under the name kubectl_complete-platen, which
 // kubectl calls to complete a command line, it prints completions.
 func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
+	out := &output{Writer: streams.Out}
+	streams.Out = out
 	root := New(streams)
 	if strings.HasPrefix(filepath.Base(args[0]), "kubectl_complete-platen") {
 		args = append([]string{args[0], cobra.ShellCompRequestCmd}, args[1:]...)
 	}
 	root.SetArgs(args[1:])
 	command, err := root.ExecuteContextC(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("the output could not be written: %w", out.err)
+	}
 	return exitCode(ctx, command, err, streams.ErrOut)
+}
+
+// output remembers the first error of a writer, so that a script never takes half an output for all of it.
+type output struct {
+	io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (n int, err error) {
+	n, err = o.Writer.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // exitCode returns the exit code of a command, and says what its error is.
@@ -146,7 +166,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", flagError(err)) })
 	o.addKubectlFlags(root)
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: func(c *cobra.Command, args []string) error {
 		if len(args) > 0 && slices.Contains([]string{"s3", "gcs", "azureblob"}, args[0]) {
@@ -169,6 +189,22 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
 	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
 	return root
+}
+
+// flagError says which values a flag takes that was given another one.
+func flagError(err error) error {
+	invalid := (*pflag.InvalidValueError)(nil)
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	want := map[string]string{
+		"int": "a whole number", "int32": "a whole number", "int32Slice": "whole numbers with commas between them, such as 1,3",
+		"duration": "a time with its unit, such as 30s or 10m", "bool": "true or false", "Level": "a whole number",
+	}[invalid.GetFlag().Value.Type()]
+	if want == "" {
+		return err
+	}
+	return fmt.Errorf("invalid argument %q for --%s: it must be %s", invalid.GetValue(), invalid.GetFlag().Name, want)
 }
 
 // must panics on errors that only a mistake in the code can cause.

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -324,6 +325,9 @@ func TestUsageErrors(t *testing.T) {
 		"a misspelt command": {args: []string{"rendr"}, text: `error: platen knows no "rendr"; did you mean: render`},
 		"another word":       {args: []string{"connect"}, text: "say what to connect: dropbox"},
 		"another output":     {args: []string{"status", "-o", "xml"}, text: `-o must be json or yaml or name, not "xml"`},
+		"no number":          {args: []string{"render", "x", "--quality", "high"}, text: `invalid argument "high" for --quality: it must be a whole number`},
+		"a range of pages":   {args: []string{"preview", "x", "--pages", "1-2"}, text: `invalid argument "1-2" for --pages: it must be whole numbers with commas between them, such as 1,3`},
+		"a time, no unit":    {args: []string{"fetch", "x", "--timeout", "30"}, text: `invalid argument "30" for --timeout: it must be a time with its unit, such as 30s or 10m`},
 		"both":               {args: []string{"status", "x", "-A", "--kubeconfig", "/dev/null"}, text: "-A lists the jobs of all namespaces"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -333,6 +337,46 @@ func TestUsageErrors(t *testing.T) {
 				t.Errorf("exit code %d, %s", code, errOut)
 			}
 		})
+	}
+}
+
+// What is wrong with how a person reaches a cluster is said as it is.
+func TestNoWayToACluster(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(`{"apiVersion": "v1", "kind": "Config", "current-context": "a", "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}],
+		"contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+		"users": [{"name": "a", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-program", "interactiveMode": "Never"}}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"nothing names a cluster":    {args: []string{"status", "--kubeconfig", os.DevNull}, code: 1, want: "error: no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
+		"a login that does not work": {args: []string{"status", "--kubeconfig", kubeconfig}, code: 1, want: "error: you could not log in to the cluster: exec: executable no-such-program not found; log in again, or check the user in your kubeconfig\n"},
+		"an impossible namespace":    {args: []string{"status", "-n", "Bad_NS", "--kubeconfig", kubeconfig}, code: 2, want: `error: no namespace has the name "Bad_NS"`},
+		"a folder without a slash":   {args: []string{"connect", "dropbox", "--app-key", "x", "--folder", "Renders", "-o", "yaml"}, code: 2, want: `error: --folder must be a path such as /Renders/2026, not "Renders"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+			if code := Main(t.Context(), append([]string{"kubectl-platen"}, x.args...), streams); code != x.code || !strings.HasPrefix(errOut.String(), x.want) {
+				t.Errorf("exit code %d, %s", code, errOut)
+			}
+		})
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// An output that could not be written is no success.
+func TestOutputThatIsLost(t *testing.T) {
+	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+	streams.Out = fullDisk{}
+	if code := Main(t.Context(), []string{"kubectl-platen", "options"}, streams); code != exitFailed || errOut.String() != "error: the output could not be written: no space left on device\n" {
+		t.Errorf("exit code %d, %s", code, errOut)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -58,6 +60,9 @@ func (o *options) cluster() (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.nowhere(config) {
+		return nil, errNoCluster
+	}
 	config.WarningHandler = rest.NoWarnings{}
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
@@ -66,10 +71,22 @@ func (o *options) cluster() (*cluster, error) {
 	return &cluster{c, config, namespace}, nil
 }
 
+// errNoCluster means that nothing says which cluster is meant.
+var errNoCluster = errors.New("no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file")
+
+// nowhere tells whether a configuration is of client-go's own invention: an address of this machine, where nothing has named a cluster.
+func (o *options) nowhere(config *rest.Config) bool {
+	kubeconfig, err := o.flags.ToRawKubeConfigLoader().RawConfig()
+	return err == nil && len(kubeconfig.Clusters) == 0 && *o.flags.APIServer == "" && os.Getenv("KUBERNETES_MASTER") == "" && config.Host == "http://localhost:8080"
+}
+
 func (o *options) namespace() (string, error) {
 	namespace, _, err := o.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return "", explain(err)
+	}
+	if len(validation.IsDNS1123Label(namespace)) > 0 {
+		return "", usage("no namespace has the name %q: it has at most 63 small letters, digits and hyphens", namespace)
 	}
 	return namespace, nil
 }
@@ -151,6 +168,9 @@ func followWatch[T client.Object](ctx context.Context, c *cluster, object T, lis
 	}
 }
 
+// credentialsError is what client-go says before the error of a program of the kubeconfig that logs the person in.
+const credentialsError = "getting credentials: "
+
 // explain adds advice to an error of the cluster.
 func explain(err error) error {
 	network := (*url.Error)(nil)
@@ -158,7 +178,7 @@ func explain(err error) error {
 	case err == nil:
 		return nil
 	case clientcmd.IsEmptyConfig(err):
-		return errors.New("no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file")
+		return errNoCluster
 	case clientcmd.IsContextNotFound(err):
 		return fmt.Errorf("%w; list those that there are with kubectl config get-contexts", err)
 	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):
@@ -169,6 +189,10 @@ func explain(err error) error {
 		return fmt.Errorf("the cluster does not accept your login: %w", err)
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%w; ask for the role platen-edit or edit in that namespace", err)
+	case strings.Contains(err.Error(), credentialsError):
+		_, why, _ := strings.Cut(err.Error(), credentialsError)
+		why, _, _ = strings.Cut(why, "\n") // client-go explains plugins of credentials on more lines
+		return fmt.Errorf("you could not log in to the cluster: %s; log in again, or check the user in your kubeconfig", why)
 	case errors.As(err, &network):
 		return fmt.Errorf("the cluster could not be reached: %w; check --context and --kubeconfig", err)
 	case errors.Is(err, context.DeadlineExceeded):
