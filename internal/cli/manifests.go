@@ -23,6 +23,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxManifests bounds the file that -f names, in bytes.
@@ -97,11 +98,32 @@ func take(document []byte, templates *[]platenv1alpha1.RenderTemplate, found *so
 	}
 	switch o := object.(type) {
 	case *platenv1alpha1.RenderTemplate:
+		if err := checkPages(o); err != nil {
+			return fmt.Errorf("%s: %w", head.Kind, err)
+		}
 		*templates = append(*templates, *o)
 	case *corev1.ConfigMap:
 		found.maps = append(found.maps, *o)
 	case *platenv1alpha1.FontSet:
 		found.sets = append(found.sets, *o)
+	}
+	return nil
+}
+
+// checkPages refuses pages that the API server does not take: a preview must not show what cannot be applied.
+func checkPages(t *platenv1alpha1.RenderTemplate) error {
+	if len(t.Spec.Pages) == 0 {
+		return errors.New("spec.pages: a template must have a page")
+	}
+	for i, page := range t.Spec.Pages {
+		for _, side := range []struct {
+			name string
+			size int32
+		}{{"width", page.Width}, {"height", page.Height}} {
+			if side.size < 1 || side.size > task.MaxSide {
+				return fmt.Errorf("spec.pages[%d].%s: %d must be from 1 to %d CSS pixels", i, side.name, side.size, task.MaxSide)
+			}
+		}
 	}
 	return nil
 }

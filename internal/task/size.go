@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// maxSide bounds the width and height of a page in CSS pixels, as RenderTemplate does.
-	maxSide = 5000
+	// MaxSide bounds the width and height of a page in CSS pixels, as RenderTemplate does.
+	MaxSide = 5000
 	// maxFiles bounds the files of a job, so that its status fits into an API object.
 	maxFiles = 200
 )
@@ -84,7 +84,7 @@ func parseSize(field, name string) (render.Size, error) {
 	if !ok {
 		var rest string
 		n, _ := fmt.Sscanf(name, "%dx%d%s", &size.Width, &size.Height, &rest) // the check below reports what does not parse
-		ok = n == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= maxSide
+		ok = n == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= MaxSide
 	}
 	if !ok {
 		choice := "or one of " + strings.Join(Presets(), ", ")
@@ -92,7 +92,7 @@ func parseSize(field, name string) (render.Size, error) {
 			choice = fmt.Sprintf("or a name such as instagram-post; did you mean '%s'?", near)
 		}
 		return render.Size{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-			"%s: '%s' must be a width and a height of 1 to %d CSS pixels, such as 1080x1080, %s", field, name, maxSide, choice)
+			"%s: '%s' must be a width and a height of 1 to %d CSS pixels, such as 1080x1080, %s", field, name, MaxSide, choice)
 	}
 	size.Name = name
 	return size, nil

@@ -467,7 +467,7 @@ func TestSizeAppliesToAllPagesOfAVideo(t *testing.T) {
 
 func TestPresetsAreSizes(t *testing.T) {
 	for _, name := range Presets() {
-		if size, err := parseSize("size", name); err != nil || size.Name != name || size.Width < 1 || size.Width > maxSide || size.Height < 1 || size.Height > maxSide {
+		if size, err := parseSize("size", name); err != nil || size.Name != name || size.Width < 1 || size.Width > MaxSide || size.Height < 1 || size.Height > MaxSide {
 			t.Errorf("%+v, %v", size, err)
 		}
 	}
