@@ -145,6 +145,30 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// What a render would leave out is said, not dropped.
+func TestAFormUsesAllThatIsGiven(t *testing.T) {
+	for name, c := range map[string]struct {
+		form          formView
+		given         map[string]string
+		ok            bool
+		folder, whole string
+	}{
+		"all is used":               {form: formView{Folder: "/Summer"}, given: map[string]string{"x": "1"}, ok: true},
+		"no upload":                 {form: formView{Destination: noUpload}, ok: true},
+		"a folder, but no upload":   {form: formView{Destination: noUpload, Folder: "/Summer"}, folder: "The files go nowhere: clear this field, or choose an upload."},
+		"a parameter that is gone":  {given: map[string]string{"x": "1", "sub_title": "Hello", "price": "5"}, whole: "The template has changed since you opened this page: it takes no " + label("price") + ", " + label("sub_title") + " any more."},
+		"an empty one that is gone": {given: map[string]string{"price": " "}, ok: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.form.Inputs = inputs([]bindings.Parameter{parameter(platenv1alpha1.ParameterText, "", false)})
+			ok := c.form.useAll(fill(t, c.given, nil))
+			if ok != c.ok || c.form.Wrong["folder"] != c.folder || c.form.Error != c.whole {
+				t.Errorf("%v, %q, %q", ok, c.form.Wrong, c.form.Error)
+			}
+		})
+	}
+}
+
 // A form that nobody changes submits the defaults.
 func TestUnchangedFormSubmitsDefaults(t *testing.T) {
 	defaults := map[string]string{"a": `"Hello"`, "b": "9.5", "c": "true", "d": `"#fff"`, "e": `["x","y"]`, "f": `[{"k":[1,null]}]`, "g": `"https://example.com/"`}

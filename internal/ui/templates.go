@@ -213,7 +213,25 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 	form.Format, form.FileName = cmp.Or(r.PostForm.Get("format"), form.Format), strings.TrimSpace(r.PostForm.Get("fileName"))
 	form.Destination, form.Folder = r.PostForm.Get("destination"), strings.TrimSpace(r.PostForm.Get("folder"))
 	given, ok = submitted(form.Inputs, sent)
-	return form, given, ok, nil
+	return form, given, form.useAll(sent) && ok, nil
+}
+
+// useAll reports whether a render would use all that the visitor gave, and says in the form what it would leave out.
+func (f *formView) useAll(sent *multipart.Form) bool {
+	if f.Destination == noUpload && f.Folder != "" {
+		f.Wrong = map[string]string{"folder": "The files go nowhere: clear this field, or choose an upload."}
+	}
+	var gone []string
+	for field, texts := range sent.Value {
+		name, ok := strings.CutPrefix(field, "p.")
+		if ok && strings.TrimSpace(strings.Join(texts, "")) != "" && !slices.ContainsFunc(f.Inputs, func(i input) bool { return i.Name == name }) {
+			gone = append(gone, label(name))
+		}
+	}
+	if slices.Sort(gone); len(gone) > 0 {
+		f.Error = fmt.Sprintf("The template has changed since you opened this page: it takes no %.200s any more.", strings.Join(gone, ", "))
+	}
+	return f.Wrong == nil && len(gone) == 0
 }
 
 // render creates a job from the visitor's form.
