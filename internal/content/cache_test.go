@@ -6,8 +6,11 @@ package content
 import (
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -55,6 +58,32 @@ func TestCachedRenderOutlivesItsJob(t *testing.T) {
 	}
 	if err := store.WalkCached(t.Context(), func(o CachedObject) { t.Errorf("%+v is left", o) }); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCachedFilesOfAFolderTakeNoRoomOfTheirOwn(t *testing.T) {
+	store := open(t)
+	first, later, key := Ref{Namespace: "ns", JobUID: "first", Revision: "1"}, Ref{Namespace: "ns", JobUID: "later", Revision: "1"}, CacheKey{"ns", strings.Repeat("a", 64)}
+	f := put(t, store, first, page(1), "abc")
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(store.folder, first.Key(1, f)), long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.PutCached(t.Context(), key, first, Manifest{Attempt: 1, Files: []file.File{f}}), store.TakeCached(t.Context(), key, f, later, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var same []os.FileInfo
+	for _, name := range []string{first.Key(1, f), key.fileKey(f), later.Key(1, f)} {
+		info, err := os.Stat(filepath.Join(store.folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same = append(same, info); !os.SameFile(same[0], info) {
+			t.Errorf("%s has its own bytes", name)
+		}
+	}
+	if age := time.Since(same[2].ModTime()); age > time.Minute {
+		t.Errorf("the later job's file seems to be %s old: the sweeper may delete it", age)
 	}
 }
 
