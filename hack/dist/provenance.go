@@ -92,7 +92,7 @@ func (o options) provenance(sums []byte) ([]byte, error) {
 		},
 		ResolvedDependencies: []resource{
 			{URI: "git+" + o.source, Digest: map[string]string{"gitCommit": o.commit}},
-			{URI: fmt.Sprintf("pkg:golang/stdlib@%s", strings.TrimPrefix(runtime.Version(), "go"))},
+			{URI: "pkg:golang/stdlib@" + strings.TrimPrefix(runtime.Version(), "go")},
 		},
 	}
 	return json.MarshalIndent(s, "", "  ")
