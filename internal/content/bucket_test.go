@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,6 +116,49 @@ func TestRedirectToTheBucket(t *testing.T) {
 	if resp := get(t, h, http.MethodGet, signer.URL(ref.manifestKey(), "a.png", now), nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a manifest: HTTP %d", resp.StatusCode)
 	}
+}
+
+// Films of several pods arrive at the same time: the manager must not hold much of each.
+func TestLargeFilesReachABucketInFewParts(t *testing.T) {
+	server, bucketURL := bucket(t)
+	handler := server.Config.Handler
+	var mu sync.Mutex
+	var inFlight, most, largest int64
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		inFlight++
+		most, largest = max(most, inFlight), max(largest, r.ContentLength)
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			inFlight--
+			mu.Unlock()
+		}()
+		handler.ServeHTTP(w, r)
+	})
+	store, err := Open(t.Context(), bucketURL, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	const size = 8*partBytes + 1
+	f, err := store.Put(t.Context(), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, 1, page(1), io.LimitReader(zeros{}, size), size)
+	if err != nil || f.Size != size {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if most > parallelParts || largest > partBytes+4096 {
+		t.Errorf("%d requests at a time, with up to %d bytes", most, largest)
+	}
+}
+
+// zeros is a file without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func TestAFolderCannotRedirect(t *testing.T) {

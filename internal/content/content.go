@@ -137,6 +137,10 @@ func (s *Store) Inspect(ctx context.Context, ref Ref, attempt int, f file.File) 
 // copyBuffers has buffers for files on their way into the store.
 var copyBuffers = sync.Pool{New: func() any { return new(make([]byte, 32<<10)) }}
 
+// A bucket's client keeps partBytes of a file in memory, and of a larger file parallelParts such parts on their way and one more. S3 takes no
+// smaller parts.
+const partBytes, parallelParts = 5 << 20, 2
+
 // maxPruned is how often a write begins again because its folder was removed while it was empty.
 const maxPruned = 5
 
@@ -145,6 +149,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options.DisableContentTypeDetection = true
+	options.BufferSize, options.MaxConcurrency = partBytes, parallelParts
 	w, err := s.bucket.NewWriter(ctx, key, &options)
 	for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < maxPruned; tries++ { // prune has removed the new folder
 		w, err = s.bucket.NewWriter(ctx, key, &options)
