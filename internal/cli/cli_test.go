@@ -367,6 +367,35 @@ func TestNoWayToACluster(t *testing.T) {
 	}
 }
 
+// Of two values of a key, none is dropped.
+func TestAValueIsGivenOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags outputFlags
+		want  string
+	}{
+		"by one flag":  {outputFlags{set: []string{"points=a", "points=b"}}, "--set points: --set gives points already; give it once, and a list as JSON"},
+		"by two flags": {outputFlags{set: []string{"points=a"}, setJSON: []string{"x=1", `points=["b"]`}}, "--set-json points: --set gives points already; give it once, and a list as JSON"},
+		"two keys":     {outputFlags{set: []string{"points=a", "page2@points=b"}}, ""},
+	} {
+		_, err := c.flags.modifications(&platenv1alpha1.RenderTemplate{})
+		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A line that is longer than the terminal would leave its beginning behind each time it is drawn.
+func TestClip(t *testing.T) {
+	for line, want := range map[string]string{"short": "short", "123456789": "123456789", "1234567890": "123456789", "äöüäöüäöüäöü": "äöüäöüäöü"} {
+		if got := clip(line, 10); got != want {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+	if got := clip("1234567890", 0); got != "1234567890" {
+		t.Errorf("an unknown width: %s", got)
+	}
+}
+
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }

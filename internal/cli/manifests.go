@@ -98,7 +98,7 @@ func take(document []byte, templates *[]platenv1alpha1.RenderTemplate, found *so
 	}
 	switch o := object.(type) {
 	case *platenv1alpha1.RenderTemplate:
-		if err := checkPages(o); err != nil {
+		if err := errors.Join(checkPages(o), checkParameters(o)); err != nil {
 			return fmt.Errorf("%s: %w", head.Kind, err)
 		}
 		*templates = append(*templates, *o)
@@ -115,7 +115,12 @@ func checkPages(t *platenv1alpha1.RenderTemplate) error {
 	if len(t.Spec.Pages) == 0 {
 		return errors.New("spec.pages: a template must have a page")
 	}
+	names := map[string]bool{}
 	for i, page := range t.Spec.Pages {
+		if names[page.Name] {
+			return fmt.Errorf("spec.pages[%d].name: another page has the name %q", i, page.Name)
+		}
+		names[page.Name] = true
 		for _, side := range []struct {
 			name string
 			size int32
@@ -124,6 +129,26 @@ func checkPages(t *platenv1alpha1.RenderTemplate) error {
 				return fmt.Errorf("spec.pages[%d].%s: %d must be from 1 to %d CSS pixels", i, side.name, side.size, task.MaxSide)
 			}
 		}
+	}
+	return nil
+}
+
+var parameterTypes = []string{
+	string(platenv1alpha1.ParameterText), string(platenv1alpha1.ParameterNumber), string(platenv1alpha1.ParameterBoolean), string(platenv1alpha1.ParameterColor),
+	string(platenv1alpha1.ParameterImage), string(platenv1alpha1.ParameterList), string(platenv1alpha1.ParameterDate),
+}
+
+// checkParameters refuses parameters that the API server does not take.
+func checkParameters(t *platenv1alpha1.RenderTemplate) error {
+	seen := map[string]bool{}
+	for i, p := range t.Spec.Parameters {
+		if p.Type != "" && !slices.Contains(parameterTypes, string(p.Type)) {
+			return fmt.Errorf("spec.parameters[%d].type: %q must be %s", i, p.Type, strings.Join(parameterTypes, ", "))
+		}
+		if seen[p.Name] {
+			return fmt.Errorf("spec.parameters[%d].name: %q is declared twice", i, p.Name)
+		}
+		seen[p.Name] = true
 	}
 	return nil
 }

@@ -186,7 +186,7 @@ func (f *outputFlags) flagOf(text string) string {
 }
 
 func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (map[string]any, error) {
-	modifications := map[string]any{}
+	modifications, given := map[string]any{}, map[string]string{}
 	for _, flag := range []struct {
 		name, form string
 		pairs      []string
@@ -201,6 +201,10 @@ func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (ma
 			if !ok || key == "" {
 				return nil, usage("%s must be %s, not %q", flag.name, flag.form, pair)
 			}
+			if other := given[key]; other != "" {
+				return nil, usage("%s %s: %s gives %s already; give it once, and a list as JSON", flag.name, key, other, key)
+			}
+			given[key] = flag.name
 			value, err := flag.read(key, text)
 			if err != nil {
 				return nil, usage("%s %s: %w", flag.name, key, err)

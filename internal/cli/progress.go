@@ -6,9 +6,12 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/term"
 )
 
 const (
@@ -76,8 +79,30 @@ func (p *progress) draw() {
 	if p.total > 0 {
 		filled = barWidth * p.done / p.total
 	}
+	line := fmt.Sprintf("[%s%s] %s, %.1f s", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), p.text, time.Since(p.began).Seconds())
 	// Return to the start of the line, overwrite it, and clear its rest.
-	fmt.Fprintf(p.out, "\r[%s%s] %s, %.1f s\x1b[K", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), p.text, time.Since(p.began).Seconds())
+	fmt.Fprintf(p.out, "\r%s\x1b[K", clip(line, columns(p.out)))
+}
+
+// columns returns the width of a terminal; 0 if it is not known.
+func columns(out io.Writer) int {
+	file, ok := out.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// clip returns as much of a line as a terminal shows in one: of a longer one, each drawing would leave a line behind.
+func clip(line string, width int) string {
+	if runes := []rune(line); width > 0 && len(runes) >= width {
+		return string(runes[:width-1])
+	}
+	return line
 }
 
 // end removes the line.
