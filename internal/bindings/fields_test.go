@@ -5,7 +5,7 @@ package bindings
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,7 +56,7 @@ func TestUnusedFields(t *testing.T) {
 func TestUnusedFieldsAreBounded(t *testing.T) {
 	value := map[string]any{}
 	for i := range 100 {
-		value[fmt.Sprint(i)] = i
+		value[strconv.Itoa(i)] = i
 	}
 	if got := FieldsOf(`<p data-param="order.total">`).Unused("order", value); len(got) != maxUnusedFields {
 		t.Errorf("%d fields", len(got))

@@ -118,7 +118,7 @@ func (d downloader) proxyAdvice(err error) string {
 	case http.StatusForbidden:
 		return fmt.Sprintf("; ask for the right to get services/proxy in namespace %s, or for content URLs that work outside of the cluster (the manager's flag --content-url)", d.platenNamespace)
 	case http.StatusNotFound, http.StatusServiceUnavailable:
-		return fmt.Sprintf("; no content server is ready in namespace %s: see kubectl platen check -n %s, or name Platen's namespace with --platen-namespace", d.platenNamespace, d.cluster.namespace)
+		return fmt.Sprintf("; no content server is ready in namespace %s: see kubectl platen check -n %s, or name Platen's namespace with --platen-namespace", d.platenNamespace, d.namespace)
 	default:
 		return ""
 	}

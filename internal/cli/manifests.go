@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -73,7 +74,7 @@ func take(document []byte, templates *[]platenv1alpha1.RenderTemplate, found *so
 		Items           []json.RawMessage `json:"items"`
 	}{}
 	if err := yaml.Unmarshal(document, &head); err != nil {
-		if syntax := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "); syntax != err.Error() {
+		if syntax, found := strings.CutPrefix(err.Error(), "error converting YAML to JSON: "); found {
 			return errors.New(syntax)
 		}
 		return errors.New("this is no Kubernetes object")
@@ -156,10 +157,7 @@ func checkParameters(t *platenv1alpha1.RenderTemplate) error {
 // checkKind returns an error for an object that is Platen's, but of no kind or version that there is.
 func checkKind(object metav1.TypeMeta) error {
 	group, _, _ := strings.Cut(object.APIVersion, "/")
-	ours := []string{}
-	for kind := range scheme.KnownTypes(platenv1alpha1.GroupVersion) {
-		ours = append(ours, kind)
-	}
+	ours := slices.Collect(maps.Keys(scheme.KnownTypes(platenv1alpha1.GroupVersion)))
 	switch known := slices.Contains(ours, object.Kind); {
 	case group != platenv1alpha1.GroupVersion.Group && object.Kind != "RenderTemplate":
 		return nil

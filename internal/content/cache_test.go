@@ -72,7 +72,7 @@ func TestCachedFilesOfAFolderTakeNoRoomOfTheirOwn(t *testing.T) {
 	if err := errors.Join(store.PutCached(t.Context(), key, first, Manifest{Attempt: 1, Files: []file.File{f}}), store.TakeCached(t.Context(), key, f, later, 1)); err != nil {
 		t.Fatal(err)
 	}
-	var same []os.FileInfo
+	same := make([]os.FileInfo, 0, 3)
 	for _, name := range []string{first.Key(1, f), key.fileKey(f), later.Key(1, f)} {
 		info, err := os.Stat(filepath.Join(store.folder, name))
 		if err != nil {

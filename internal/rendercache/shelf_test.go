@@ -6,6 +6,7 @@ package rendercache
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,10 +18,10 @@ func TestRoomIsCheapInAFullCache(t *testing.T) {
 	cost := func(renders int) uint64 {
 		now := time.Now()
 		w := newWorld(t, int64(renders))
-		w.Cache.Now = func() time.Time { now = now.Add(time.Second); return now }
+		w.Now = func() time.Time { now = now.Add(time.Second); return now }
 		save := func(n int) {
 			for range n {
-				w.makeRoom(content.CacheKey{Namespace: "ns", Task: fmt.Sprint(now.UnixNano())}, 1)
+				w.makeRoom(content.CacheKey{Namespace: "ns", Task: strconv.FormatInt(now.UnixNano(), 10)}, 1)
 			}
 		}
 		save(2 * renders)
@@ -37,7 +38,7 @@ func TestRoomIsCheapInAFullCache(t *testing.T) {
 }
 
 func TestShelf(t *testing.T) {
-	key := func(n int) content.CacheKey { return content.CacheKey{Namespace: "ns", Task: fmt.Sprint(n)} }
+	key := func(n int) content.CacheKey { return content.CacheKey{Namespace: "ns", Task: strconv.Itoa(n)} }
 	now := time.Now()
 	s := &shelf{}
 	for i := range 33 {

@@ -365,7 +365,7 @@ type readBy struct {
 
 func (b *readBy) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.ended = b.ended || err == io.EOF //nolint:errorlint // readers return io.EOF itself
+	b.ended = b.ended || err == io.EOF
 	return n, err
 }
 

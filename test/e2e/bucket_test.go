@@ -95,7 +95,7 @@ var _ = Describe("Two managers with a bucket", Ordered, Serial, func() {
 	It("leave the bytes of downloads to the bucket", func(ctx SpecContext) {
 		const jobs, downloads = 10, 5
 		w := newWorkspace(ctx)
-		var created []*platenv1alpha1.RenderJob
+		created := make([]*platenv1alpha1.RenderJob, 0, jobs)
 		for i := range jobs {
 			created = append(created, w.job(fmt.Sprintf("job-%d", i), unchanged))
 			w.create(ctx, created[i])

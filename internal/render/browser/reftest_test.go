@@ -45,7 +45,7 @@ func alike() (pairs [][2]string) {
 		"float:inline-start", "float:right", "padding-inline-start:8px", "padding-right:8px")
 	add(in("writing-mode:vertical-rl"), "inline-size:50px", "height:50px", "block-size:50px", "width:50px", "margin-block-start:9px", "margin-right:9px", "border-inline-start:3px solid #000", "border-top:3px solid #000",
 		"padding-block:4px 9px", "padding-right:4px;padding-left:9px")
-	add(in("position:relative"), "position:absolute;inset-inline-start:9px", "position:absolute;left:9px", "position:absolute;inset:5px 6px auto auto", "position:absolute;top:5px;right:6px",
+	add(in("position:relative"), "position:absolute;inset-inline-start:9px", "position:absolute;left:9px", "position:absolute;inset:5px 6px auto auto", "position:absolute;top:5px;right:6px", //nolint:dupword // four sides
 		"position:absolute;inset:0;margin:auto", "position:absolute;left:40px;top:25px", "position:absolute;inset-block-end:4px", "position:absolute;bottom:4px", "position:relative;left:9px", "position:relative;right:-9px",
 		"position:absolute;left:50%", "position:absolute;left:60px", "position:relative;top:10px", "transform:translateY(10px)", "position:absolute;width:auto;left:10px;right:10px", "position:absolute;left:10px;width:100px",
 		"position:absolute;z-index:1;top:0", "position:absolute;inset-block-start:0")
