@@ -134,7 +134,7 @@ func line(out io.Writer, state, name, text string) {
 // kinds checks that the API server serves Platen's kinds.
 func (k *checkCommand) kinds(_ context.Context, c *cluster) (string, error) {
 	var missing []string
-	kinds := []string{"RenderTemplate", "RenderJob", "RenderPool", "StorageConnection"}
+	kinds := []string{"RenderTemplate", "FontSet", "StorageConnection", "RenderPool", "RenderJob"}
 	for _, kind := range kinds {
 		_, err := c.RESTMapper().RESTMapping(platenv1alpha1.GroupVersion.WithKind(kind).GroupKind(), platenv1alpha1.GroupVersion.Version)
 		switch {

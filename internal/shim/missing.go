@@ -26,7 +26,7 @@ const (
 	noSocial      = "Platen publishes to no social networks: upload through a connection, and publish from there or from a webhook"
 	noEditor      = "Platen's templates are HTML, not elements of an editor: apply a RenderTemplate with kubectl or from Git"
 	noVersions    = "Platen keeps no versions of a template: keep the RenderTemplate in Git"
-	noWorkflows   = "Platen runs no workflows: a RenderBatch renders many rows, and a RenderSchedule renders by the clock"
+	noWorkflows   = "Platen runs no workflows: apply a RenderJob for each row in a loop, and let a CronJob render by the clock, with kubectl or this API"
 	noSharing     = "templates are shared as their namespace is: give people a RoleBinding there"
 	noFolders     = "templates have no folders: use namespaces, and labels of the RenderTemplates"
 	noModels      = "no model is connected to Platen: make text, pictures and layouts before the render, and send them as modifications"

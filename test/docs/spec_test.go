@@ -4,12 +4,14 @@
 package docs
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -210,5 +212,25 @@ func TestTroubleshootingNamesEveryReason(t *testing.T) {
 	}
 	if reasons < 25 {
 		t.Errorf("found %d reasons", reasons)
+	}
+}
+
+// TestEveryKindIsNamed checks the commands that are for all of Platen's objects: a copy without one kind loses its objects.
+func TestEveryKindIsNamed(t *testing.T) {
+	for kind, crd := range readCRDs(t) {
+		for page, pattern := range map[string]string{
+			"docs/operations/uninstall.md":       `(?m)^kubectl get (?:\w+,)*%s[, ].*-o yaml`,
+			"docs/operations/troubleshooting.md": `(?m)^kubectl -n marketing get (?:\w+,)*%s[, ]`,
+			"internal/cli/check.go":              `kinds := \[\]string\{.*"%s"`,
+		} {
+			text, err := os.ReadFile(filepath.Join(root, page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := append(crd.Spec.Names.ShortNames, crd.Spec.Names.Plural, kind)
+			if !regexp.MustCompile(fmt.Sprintf(pattern, "(?:"+strings.Join(names, "|")+")")).Match(text) {
+				t.Errorf("%s: the command for all kinds leaves out %s", page, kind)
+			}
+		}
 	}
 }

@@ -62,7 +62,7 @@ func TestCheck(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	want := `^ok    kinds             RenderTemplate, RenderJob, RenderPool, StorageConnection
+	want := `^ok    kinds             RenderTemplate, FontSet, StorageConnection, RenderPool, RenderJob
 ok    your rights       you may render in namespace \S+
 ok    manager           1 available, image manager
 ok    manager's rights  ServiceAccount \S+/default has all \d+
