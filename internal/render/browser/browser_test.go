@@ -6,6 +6,7 @@ package browser
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"image"
 	"image/color"
@@ -250,6 +251,41 @@ func TestWhatDataIfTakesForTrue(t *testing.T) {
 			img, _ := decode(t, outputs[0].Data)
 			if shown := near(img, 20, 20, color.RGBA{255, 0, 0, 255}); shown != c.shown {
 				t.Errorf("shown: %v", shown)
+			}
+		})
+	}
+}
+
+func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
+	b := start(t)
+	const fields, whole = `<li data-each="rows"><b data-param="name">NAME</b> <i data-param="price">0</i></li>`, `<li data-each="rows" data-param="item">x</li>`
+	for _, c := range []struct {
+		name, page, modifications string
+		want                      []string
+	}{
+		{"texts for objects", fields, `{"rows": ["a", "b"]}`, []string{"rows[0]: this page shows fields of each item, name and price, and this item is a text"}},
+		{"a text among objects", fields, `{"rows": [{"name": "a", "price": 1}, 7]}`, []string{"rows[1]: this page shows fields of each item, name and price, and this item is a number"}},
+		{"null for an object", fields, `{"rows": [null]}`, []string{"rows[0]: this page shows fields of each item, name and price, and this item is null"}},
+		{"null for a text", whole, `{"rows": ["a", null]}`, []string{"rows[1]: this page shows each item, and this item is null"}},
+		{"an object for a text", whole, `{"rows": [{"x": 1}]}`, []string{`data-param="item" shows {"x":1}, which is an object`}},
+		{"a list for a text", `<p data-param="headline">`, `{"headline": ["a"]}`, []string{`data-param="headline" shows ["a"], which is a list`}},
+		{"fields by item", `<li data-each="rows"><b data-param="item.name">NAME</b></li>`, `{"rows": ["a"]}`, []string{"rows[0]: this page shows fields of each item, name, and this item is a text"}},
+		{"a list in an item", `<ul data-each="rows"><li data-each="tags" data-param="item">x</li></ul>`, `{"rows": ["a"]}`, []string{"rows[0]: this page shows fields of each item, tags, and this item is a text"}},
+		{"items that fit", fields, `{"rows": [{"name": "a", "price": 1}]}`, nil},
+		{"texts that fit", whole, `{"rows": ["a", 1, false]}`, nil},
+		{"values from outside", `<p data-each="rows"><b data-param="item"></b><i data-param="unit">kg</i></p>`, `{"rows": [1], "unit": "g"}`, nil},
+		{"no value from outside", `<p data-each="rows"><b data-param="item"></b><i data-param="unit">kg</i></p>`, `{"rows": [1]}`, nil},
+		{"lists in lists that fit", `<ul data-each="rows"><li data-each="item.tags"><b data-param="item">x</b><i data-param="unit">kg</i></li></ul>`, `{"rows": [{"tags": ["a"]}]}`, nil},
+		{"nothing of the item", `<p data-each="rows">row <i data-param="unit">kg</i></p>`, `{"rows": [1], "unit": "g"}`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			picture := task("png", c.page)
+			if err := json.Unmarshal([]byte(c.modifications), &picture.Modifications); err != nil {
+				t.Fatal(err)
+			}
+			_, warnings := run(t, b, picture)
+			if !slices.Equal(titlesOf(warnings), c.want) {
+				t.Errorf("warnings %v, want %v", warnings, c.want)
 			}
 		})
 	}

@@ -151,6 +151,33 @@
     return stays;
   };
 
+  // checkItems warns of the first item of a list that leaves what the page has in its place: one without fields where the page shows fields, and null.
+  // element is what the list repeats.
+  const checkItems = (list, items, element, scopes) => {
+    const fields = new Set();
+    let whole = false;
+    for (const inner of [element, ...element.querySelectorAll('[data-param], [data-param-href], [data-each]')]) {
+      if (inner.parentElement?.closest('[data-each]')) continue; // a field of the items of that list
+      const attributes = inner.hasAttribute('data-each') ? ['data-each'] : ['data-param', 'data-param-href'];
+      for (const path of attributes.map((name) => inner.getAttribute(name))) {
+        if (!path || !isPath(path)) continue;
+        const [first, second] = path.split('.');
+        if (path === 'item') whole = true;
+        else if (first === 'item') fields.add(second);
+        else if (lookup(first, scopes) === undefined && lookup(path, scopes) === undefined) fields.add(first);
+      }
+    }
+    if (!whole && fields.size === 0) return;
+    const index = items.findIndex((item) => item === null || !whole && typeof item !== 'object');
+    if (index < 0 || doubts.has(`${list}[]`)) return;
+    doubts.add(`${list}[]`);
+    const item = items[index];
+    const kind = item === null ? 'null' : { string: 'a text', number: 'a number' }[typeof item] ?? String(item);
+    const names = [...fields].slice(0, 5).join(', ').replace(/, ([^,]*)$/, ' and $1');
+    if (whole) warn(`${list}[${index}]: this page shows each item, and this item is ${kind}`, "the template's own text stays; leave such items out");
+    else warn(`${list}[${index}]: this page shows fields of each item, ${names}, and this item is ${kind}`, `the template's own text stays; an item looks like {${JSON.stringify([...fields][0])}: ...}`);
+  };
+
   let clones = 0;
   const bind = (root, scopes) => {
     for (const element of [...root.querySelectorAll('[data-each]')]) {
@@ -162,6 +189,7 @@
         warn(`data-each="${name}" shows nothing: ${show(items)} is no list`, 'a list is written in JSON, such as ["one", "two"]');
       }
       const source = element.cloneNode(true);
+      if (Array.isArray(items)) checkItems(name, items, source, scopes);
       for (const item of Array.isArray(items) ? items : []) {
         if (++clones > maxClones) {
           warn(`data-each="${name}" was cut off`, `at most ${maxClones} elements are repeated in a page`);
@@ -189,6 +217,11 @@
       element.dataset.bound = '';
       if (element instanceof HTMLImageElement) setImage(element, key, value);
       else setText(element, typeof value === 'object' ? JSON.stringify(value) : String(value));
+      if (typeof value === 'object' && !(element instanceof HTMLImageElement) && !doubts.has(`${key}{}`)) {
+        doubts.add(`${key}{}`);
+        warn(`data-param="${key}" shows ${show(value)}, which is ${Array.isArray(value) ? 'a list' : 'an object'}`,
+          Array.isArray(value) ? 'to show its items, repeat an element with data-each' : `to show a field of it, name the field, as in ${key}.${Object.keys(value)[0] ?? 'name'}`);
+      }
     }
     for (const element of root.querySelectorAll('[data-param-href]')) {
       const value = lookup(element.dataset.paramHref, scopes);
