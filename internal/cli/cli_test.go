@@ -367,6 +367,28 @@ func TestNoWayToACluster(t *testing.T) {
 	}
 }
 
+// No option is left out in silence because the format has none of it.
+func TestOptionsFitTheFormat(t *testing.T) {
+	for args, want := range map[string]string{
+		"--quality 50":                               "--quality needs --format jpg or jpeg or webp or avif or mp4 or webm, not png",
+		"--quality 50 --format gif":                  "--quality needs --format jpg or jpeg or webp or avif or mp4 or webm, not gif",
+		"--scale 2 --format pdf":                     "--scale needs --format png or jpg or jpeg or webp or avif or mp4 or webm or gif, not pdf",
+		"--quality 0":                                "--quality: 0 must be from 1 to 100",
+		"--quality 50 --format webp --scale 2":       "",
+		"--scale 2 --format gif --transparent=false": "",
+		"--transparent --format jpg":                 "--transparent needs --format png or webp or avif, not jpg",
+	} {
+		f, command := &outputFlags{}, &cobra.Command{}
+		f.add(&options{}, command)
+		if err := command.ParseFlags(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.checkOptions(&platenv1alpha1.RenderTemplate{}); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
 // Of two values of a key, none is dropped.
 func TestAValueIsGivenOnce(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -375,6 +397,7 @@ func TestAValueIsGivenOnce(t *testing.T) {
 	}{
 		"by one flag":  {outputFlags{set: []string{"points=a", "points=b"}}, "--set points: --set gives points already; give it once, and a list as JSON"},
 		"by two flags": {outputFlags{set: []string{"points=a"}, setJSON: []string{"x=1", `points=["b"]`}}, "--set-json points: --set gives points already; give it once, and a list as JSON"},
+		"as text":      {outputFlags{setString: []string{"headline="}, set: []string{"headline=z"}}, "--set-string headline: --set gives headline already; give it once, and a list as JSON"},
 		"two keys":     {outputFlags{set: []string{"points=a", "page2@points=b"}}, ""},
 	} {
 		_, err := c.flags.modifications(&platenv1alpha1.RenderTemplate{})

@@ -45,7 +45,7 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags.StringArrayVar(&f.setJSON, "set-json", nil, `modification KEY=JSON, such as points='["a", "b"]'; can be repeated`)
 	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4, webm or gif")
 	flags.StringVar(&f.fileName, "file-name", "", "name of the files; the format adds its extension (default: the job's name)")
-	flags.StringVar(&f.scale, "scale", "", "image pixels for a CSS pixel, 0.1 to 10 (default 1)")
+	flags.StringVar(&f.scale, "scale", "", "image pixels for a CSS pixel, 0.1 to 10, for every format but pdf (default 1)")
 	flags.StringVar(&f.size, "size", "", "size of the pages instead of the template's, such as 1080x1080 or instagram-post")
 	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further sizes; each gets its own file")
 	flags.Int32Var(&f.quality, "quality", 0, "1 to 100, for jpg, jpeg, webp, avif, mp4 and webm (default 90)")
@@ -101,6 +101,9 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 
 // checkOptions checks the flags that only the API server checks otherwise: a preview does without it.
 func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) error {
+	if f.flags.Changed("quality") && (f.quality < 1 || f.quality > 100) {
+		return usage("--quality: %d must be from 1 to 100", f.quality)
+	}
 	format := cmp.Or(f.format, "png")
 	for _, flag := range []struct {
 		name    string
@@ -111,13 +114,12 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 		{"duration", []string{"mp4", "webm", "gif"}},
 		{"extra-sizes", []string{"png", "jpg", "jpeg", "webp", "avif"}},
 		{"transparent", []string{"png", "webp", "avif"}},
+		{"quality", []string{"jpg", "jpeg", "webp", "avif", "mp4", "webm"}},
+		{"scale", []string{"png", "jpg", "jpeg", "webp", "avif", "mp4", "webm", "gif"}},
 	} {
 		if f.flags.Changed(flag.name) && f.flags.Lookup(flag.name).Value.String() != "false" && !slices.Contains(flag.formats, format) {
 			return usage("--%s needs --format %s, not %s", flag.name, strings.Join(flag.formats, " or "), format)
 		}
-	}
-	if f.flags.Changed("quality") && (f.quality < 1 || f.quality > 100) {
-		return usage("--quality: %d must be from 1 to 100", f.quality)
 	}
 	if f.flags.Changed("fps") && (f.fps < 1 || f.fps > 30) {
 		return usage("--fps: %d must be from 1 to 30", f.fps)

@@ -60,12 +60,15 @@ type Sources struct {
 	Fonts ReadFonts
 }
 
+// defaultQuality is the API's default of spec.output.quality.
+const defaultQuality = 90
+
 // SetDefaults sets the defaults that the API server sets, for a job that it has not seen.
 func SetDefaults(job *platenv1alpha1.RenderJob) {
 	output := &job.Spec.Output
 	output.Format = cmp.Or(output.Format, platenv1alpha1.FormatPNG)
 	output.Scale = cmp.Or(output.Scale, "1")
-	output.Quality = cmp.Or(output.Quality, 90)
+	output.Quality = cmp.Or(output.Quality, defaultQuality)
 }
 
 // Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
@@ -110,7 +113,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
-	task.Warnings = unusedFields(task.Modifications, given, len(template.Spec.Pages), html)
+	task.Warnings = append(idleOptions(task), unusedFields(task.Modifications, given, len(template.Spec.Pages), html)...)
 	return task, nil
 }
 
@@ -171,6 +174,23 @@ func pagesOf(ctx context.Context, task render.Task, namespace string, template *
 		text, err := pageHTML(ctx, namespace, template.Spec.Pages[n-1], read)
 		return text, err == nil
 	}
+}
+
+// idleOptions warns of options that change nothing in the task's format. The API server cannot refuse them: it does not know a default from the
+// same value given.
+func idleOptions(task render.Task) (warnings []render.Warning) {
+	if task.Quality != defaultQuality && (task.Format == "png" || task.Format == "gif" || task.Format == "pdf") {
+		warnings = append(warnings, render.Warning{
+			Title:   fmt.Sprintf("spec.output.quality: %d changes nothing in %s files", task.Quality, task.Format),
+			Details: "it needs format jpg, jpeg, webp, avif, mp4 or webm",
+		})
+	}
+	if task.Scale != 1 && task.Format == "pdf" {
+		warnings = append(warnings, render.Warning{
+			Title: fmt.Sprintf("spec.output.scale: %g changes nothing in pdf files", task.Scale), Details: "it needs another format; spec.output.pdf.dpi changes the size of a document",
+		})
+	}
+	return warnings
 }
 
 // unusedFields warns of the fields of given objects and lists that no page of a template uses. total is the number of its pages; of one that

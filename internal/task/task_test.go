@@ -309,6 +309,37 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 	}
 }
 
+func TestBuildWarnsOfOptionsThatChangeNothing(t *testing.T) {
+	for _, c := range []struct {
+		output platenv1alpha1.OutputSpec
+		want   []string
+	}{
+		{platenv1alpha1.OutputSpec{Format: "png", Quality: 20}, []string{"spec.output.quality: 20 changes nothing in png files"}},
+		{platenv1alpha1.OutputSpec{Format: "gif", Quality: 20}, []string{"spec.output.quality: 20 changes nothing in gif files"}},
+		{platenv1alpha1.OutputSpec{Format: "pdf", Quality: 20, Scale: "1.5"}, []string{"spec.output.quality: 20 changes nothing in pdf files", "spec.output.scale: 1.5 changes nothing in pdf files"}},
+		{platenv1alpha1.OutputSpec{Format: "png", Quality: 90, Scale: "2"}, nil},
+		{platenv1alpha1.OutputSpec{Format: "pdf", Scale: "1.0"}, nil},
+		{platenv1alpha1.OutputSpec{Format: "webp", Quality: 20}, nil},
+		{platenv1alpha1.OutputSpec{Format: "mp4", Quality: 20, Scale: "2"}, nil},
+	} {
+		t.Run(fmt.Sprintf("%s %d %s", c.output.Format, c.output.Quality, c.output.Scale), func(t *testing.T) {
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output = c.output })
+			SetDefaults(job)
+			task, err := Build(t.Context(), job, newTemplate(1), DefaultLimits, Sources{Value: configMaps{}.read})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var titles []string
+			for _, w := range task.Warnings {
+				titles = append(titles, w.Title)
+			}
+			if diff := cmp.Diff(c.want, titles); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
 	given := raw(`{"order": {"totl": 1, "buyer": "x"}, "page2@order": {"total": 1}, "page9@order": {"x": 1}, "lines": [{"name": 1, "nam": 2}], "fallback": {"x": 1}, "text": "x"}`)
 	first := render.Warning{Title: "Modification lines: no page uses lines.nam", Details: "did you mean lines.name?"}
