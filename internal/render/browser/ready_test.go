@@ -40,6 +40,32 @@ func TestReadySignals(t *testing.T) {
 	}
 }
 
+// A page that stops its own loading gets no DOMContentLoaded.
+func TestAPageThatStopsItselfIsFilledInAndPainted(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"at once":              `window.stop()`,
+		"alone":                `history.pushState({}, '', '#x'); window.stop()`,
+		"once it is filled in": `addEventListener('DOMContentLoaded', () => window.stop())`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			stopped := task("png", `<body style="margin:0"><div id="box" style="width:200px;height:100px"></div><script>`+script+`</script><p>after`)
+			stopped.Modifications = map[string]any{"box.backgroundColor": "rgb(255,0,0)"}
+			outputs, warnings := run(t, b, stopped)
+			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) {
+				t.Errorf("not filled in: %v", img.At(100, 50))
+			}
+			want := []render.Warning{{Title: "A script of the page stopped its loading", Details: "window.stop() ends a page where it is: what comes after it is missing"}}
+			if name == "once it is filled in" {
+				want = nil
+			}
+			if diff := cmp.Diff(want, warnings, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings: %s", diff)
+			}
+		})
+	}
+}
+
 // pictures serves /slow.png after a while, /never.png only when the test ends, and 404 for everything else.
 func pictures(t *testing.T) (url string) {
 	t.Helper()

@@ -365,8 +365,10 @@
   };
   share('fit', fit);
 
-  // A capturing listener of the window runs before every listener of the page.
-  addEventListener('DOMContentLoaded', () => {
+  let filled = false;
+  const fill = () => {
+    if (filled) return;
+    filled = true;
     noteUnused();
     noteMistakes();
     bind(document, []);
@@ -376,5 +378,13 @@
       sheet.replaceSync(':where(math) { font-family: "DejaVu Math TeX Gyre", math }');
       document.adoptedStyleSheets.push(sheet);
     }
-  }, { capture: true, once: true });
+  };
+  // A capturing listener of the window runs before every listener of the page.
+  addEventListener('DOMContentLoaded', fill, { capture: true, once: true });
+  // A page that stops its own loading is complete without that event.
+  document.addEventListener('readystatechange', () => {
+    if (document.readyState !== 'complete' || filled) return;
+    warn('A script of the page stopped its loading', 'window.stop() ends a page where it is: what comes after it is missing');
+    fill();
+  });
 })

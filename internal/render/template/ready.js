@@ -31,11 +31,16 @@
   const hurry = () => { for (const element of find('[loading=lazy]')) element.loading = 'eager'; };
   hurry();
   // A page that is not filled in yet must not be painted, so only the task's deadline ends this wait.
-  if (document.readyState === 'loading') {
-    await new Promise((resolve) => addEventListener('DOMContentLoaded', resolve, { once: true }));
-  }
+  // A page that stops its own loading gets neither event: it is complete at once.
+  const happened = (event) => new Promise((resolve) => {
+    addEventListener(event, resolve, { once: true });
+    document.addEventListener('readystatechange', () => {
+      if (document.readyState === 'complete') (own('setTimeout') ?? setTimeout)(resolve); // after the event, if it comes
+    });
+  });
+  if (document.readyState === 'loading') await happened('DOMContentLoaded');
   if (document.readyState !== 'complete') {
-    await within(new Promise((resolve) => addEventListener('load', resolve, { once: true })), () => {
+    await within(happened('load'), () => {
       const missing = find('img').filter((image) => !image.complete);
       for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
       if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
