@@ -104,7 +104,11 @@ func main() {
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&zapOptions)))
-	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
+	err := o.check()
+	if err == nil {
+		err = run(ctrl.SetupSignalHandler(), o)
+	}
+	if err != nil {
 		ctrl.Log.Error(err, "Manager failed")
 		os.Exit(1)
 	}

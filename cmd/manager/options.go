@@ -4,7 +4,9 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -147,6 +149,48 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "most concurrent calls to storage services, and of one namespace; calls of services that hang do not count")
 
 	flags.StringVar(&o.failpointAddress, "failpoint-bind-address", "", "address at which tests arm failpoints (builds with the tag failpoints only)")
+}
+
+// check returns an error that names the first flag with a value with which the manager would not do what it is for.
+func (o *options) check() error {
+	if o.rendererImage == "" {
+		return errors.New("--renderer-image: name the image of render pods")
+	}
+	for _, count := range []struct {
+		flag         string
+		value, least int
+	}{
+		{"max-pods", o.maxPodsTotal, 1}, {"max-pods-per-namespace", o.maxPods, 1}, {"pool-min-ready", o.minReady, 0}, {"renders-per-pod", o.rendersPerPod, 0},
+		{"renders-per-browser", o.rendersPer, 1}, {"max-pixels", o.limits.MaxPixels, 1}, {"parallel-uploads", o.parallelUploads, 1},
+	} {
+		if count.value < count.least {
+			return fmt.Errorf("--%s: %d must be at least %d", count.flag, count.value, count.least)
+		}
+	}
+	for _, span := range []struct {
+		flag         string
+		value, least time.Duration
+	}{
+		{"leader-elect-lease-duration", o.leaseDuration, 3 * time.Second}, {"content-url-ttl", o.contentURLTTL, time.Second}, {"content-retention", o.contentRetention, 0},
+		{"render-cache-age", o.cacheAge, 0}, {"content-sweep-interval", o.sweepInterval, time.Second}, {"max-video-duration", o.limits.MaxVideo, time.Second},
+		{"max-timeout", o.limits.MaxTimeout, time.Second}, {"idle-timeout", o.idleTimeout, time.Second}, {"verify-interval", o.verifyInterval, time.Second},
+	} {
+		if span.value < span.least {
+			return fmt.Errorf("--%s: %s must be at least %s", span.flag, span.value, span.least)
+		}
+	}
+	for _, amount := range []struct {
+		flag  string
+		value *resource.Quantity
+	}{
+		{"content-quota-per-namespace", &o.contentQuota.Quantity}, {"render-cache-bytes-per-namespace", &o.cacheBytes.Quantity}, {"renderer-cpu", &o.cpu.Quantity},
+		{"renderer-cpu-limit", &o.cpuLimit.Quantity}, {"renderer-memory", &o.memory.Quantity}, {"renderer-memory-limit", &o.memoryLimit.Quantity},
+	} {
+		if amount.value.Sign() < 0 {
+			return fmt.Errorf("--%s: %s must not be negative", amount.flag, amount.value)
+		}
+	}
+	return nil
 }
 
 // poolDefaults returns the settings of a namespace without a RenderPool.

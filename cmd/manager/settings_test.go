@@ -4,6 +4,9 @@
 package main
 
 import (
+	"flag"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/platen-dev/platen/internal/outbound"
@@ -26,5 +29,32 @@ func TestTheNetworkPolicyAllowsThePodsEgress(t *testing.T) {
 	}
 	if got := manager.Allowed.String(); got != "10.9.0.0/16" {
 		t.Errorf("a pod has changed what others may reach: %s", got)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                 "",
+		"--renderer-image=":                "--renderer-image",
+		"--max-pods=-5":                    "--max-pods: -5 must be at least 1",
+		"--max-pods-per-namespace=0":       "--max-pods-per-namespace: 0 must be at least 1",
+		"--pool-min-ready=-1":              "--pool-min-ready",
+		"--leader-elect-lease-duration=1s": "--leader-elect-lease-duration: 1s must be at least 3s",
+		"--content-sweep-interval=0":       "--content-sweep-interval",
+		"--render-cache-age=0":             "",
+		"--content-quota-per-namespace=0":  "",
+		"--renderer-memory=-1Gi":           "--renderer-memory: -1Gi must not be negative",
+		"--parallel-uploads=0":             "--parallel-uploads",
+	} {
+		var o options
+		flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+		flags.SetOutput(io.Discard)
+		o.register(flags)
+		if err := flags.Parse(strings.Fields(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.check(); want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
 	}
 }
