@@ -152,7 +152,7 @@ func (p *Pool) balance(now time.Time) {
 			surplus -= p.yield(ns, surplus, begins, now)
 		}
 		ns.launchable = 0
-		if now.Before(ns.launcher.retry) || ns.unscheduled > 0 || short && ns.live >= ns.fair {
+		if ns.launcher.waits(now) || ns.unscheduled > 0 || short && ns.live >= ns.fair {
 			continue
 		}
 		most := p.options.MaxPods
@@ -225,7 +225,7 @@ func (ns *namespace) count(now time.Time) {
 		}
 	}
 	ns.want = ns.need(now)
-	if now.Before(ns.launcher.retry) {
+	if ns.launcher.waits(now) {
 		ns.want = min(ns.want, ns.live) // more would be refused: others can use the room
 	}
 }

@@ -79,7 +79,8 @@ func (p *Pool) Decide(name string) Decision {
 			d.Lookup = append(d.Lookup, pod.PodID)
 		}
 	}
-	for range min(ns.launchable, ns.launcher.batch) {
+	for range min(ns.launchable, ns.launcher.most()) {
+		ns.launcher.begun()
 		podName := p.options.PodName()
 		ns.launching[podName] = now
 		ns.live++
@@ -119,13 +120,14 @@ func (p *Pool) Launched(name string, l Launch, uid types.UID, failure *LaunchFai
 	ns := p.namespace(name)
 	now := p.options.Now()
 	delete(ns.launching, l.PodName)
+	replacement := ns.launcher.replaced()
 	switch {
 	case failure != nil:
 		p.options.Observer.LaunchFailed(failure.Reason)
 		ns.launcher.failed(*failure, now)
 	case uid == "":
 	default:
-		ns.launcher.succeeded()
+		ns.launcher.succeeded(replacement)
 		if ns.pods[uid] == nil {
 			entry := p.addPod(ns, PodID{Namespace: name, Name: l.PodName, UID: uid}, now)
 			entry.hash = l.Hash

@@ -378,6 +378,19 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// A pod whose predecessor has ended says nothing about the quota, so no other one is tried after it but by the backoff.
+func TestReplacedPodsAskNoMoreOfAQuota(t *testing.T) {
+	f := newFleet(t, Options{Defaults: Settings{IsolatePods: true}})
+	f.quota = 1
+	keys := f.add("a", 20, time.Second)
+	if took := f.finish(2*time.Minute, keys...); f.refused > 7 {
+		t.Errorf("%d refusals in %s", f.refused, took)
+	}
+	f.quota = 4
+	f.add("a", 1000, time.Second)
+	f.until(time.Minute+5*time.Second, func() bool { return f.in("a") == 4 })
+}
+
 // Ready pods that a quota refuses are tried with backoff, also while no job waits for them.
 func TestQuotaBelowTheReadyPods(t *testing.T) {
 	f := newFleet(t, Options{})

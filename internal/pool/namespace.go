@@ -66,11 +66,34 @@ type launcher struct {
 	failures int
 	// retry is when the next launch may be tried after a failure.
 	retry time.Time
+	// room is how many pods have ended since a quota refused one: as many may be launched at once. replacing is how many of those launches are
+	// under way. Their success says nothing about the quota.
+	room, replacing int
+}
+
+// waits reports whether no launch may be tried.
+func (l *launcher) waits(now time.Time) bool { return l.room == 0 && now.Before(l.retry) }
+
+// most returns how many launches may be tried at once.
+func (l *launcher) most() int {
+	if l.room > 0 {
+		return min(l.room, l.batch)
+	}
+	return l.batch
+}
+
+// begun records a launch.
+func (l *launcher) begun() {
+	if l.room > 0 {
+		l.room--
+		l.replacing++
+	}
 }
 
 // failed records a failed launch. One that says nothing of render pods, such as that of an API server without a leader, does not hide an
 // earlier one that does.
 func (l *launcher) failed(failure LaunchFailure, now time.Time) {
+	l.room = 0
 	if failure.Reason == ReasonQueued && l.failure != nil {
 		failure = *l.failure
 	}
@@ -83,15 +106,28 @@ func (l *launcher) failed(failure LaunchFailure, now time.Time) {
 	l.failures++
 }
 
-// roomInQuota lets the next launch be tried at once if a quota has refused the last one: a pod has ended.
+// roomInQuota lets a launch be tried at once if a quota has refused the last one: a pod has ended.
 func (l *launcher) roomInQuota() {
 	if l.failure != nil && l.failure.Reason == ReasonQuotaExceeded {
-		l.retry = time.Time{}
+		l.room++
 	}
 }
 
-// succeeded records a launch.
-func (l *launcher) succeeded() { *l = launcher{batch: min(l.batch*2, maxLaunches)} }
+// succeeded records a launch that succeeded.
+func (l *launcher) succeeded(replacement bool) {
+	if !replacement {
+		*l = launcher{batch: min(l.batch*2, maxLaunches)}
+	}
+}
+
+// replaced reports whether a launch that has ended was one for which a pod had made room.
+func (l *launcher) replaced() bool {
+	replacement := l.replacing > 0
+	if replacement {
+		l.replacing--
+	}
+	return replacement
+}
 
 // namespace returns a namespace, which it creates if needed.
 func (p *Pool) namespace(name string) *namespace {

@@ -132,6 +132,7 @@ var regressions = map[uint64]string{
 	31000: "uploads went on of files from the render cache that the content store had lost",
 	32570: "a page of a lost attempt was uploaded that the next one did not have",
 	35171: "a pod was deleted again and again while the cache still showed it",
+	56045: "each pod of its own under a quota of one asked for two more when it ended",
 }
 
 // TestRegressions runs the seeds that once broke an invariant.
