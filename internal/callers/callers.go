@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -47,6 +48,18 @@ func (e *StatusError) Error() string { return e.Message }
 // Errorf returns a *StatusError.
 func Errorf(status int, format string, args ...any) error {
 	return &StatusError{status, fmt.Sprintf(format, args...)}
+}
+
+// RetryAfter is how long clients wait before they ask an API server again that did not answer.
+const RetryAfter = 5 * time.Second
+
+// ErrUnreachable is the answer while the API server does not answer.
+var ErrUnreachable = &StatusError{http.StatusServiceUnavailable, "the API server did not answer; try again"}
+
+// IsUnreachable reports whether a call of the API server failed because it did not answer, or not in time.
+func IsUnreachable(err error) bool {
+	failed := (*url.Error)(nil)
+	return errors.As(err, &failed) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // Caller is a user whose token the API server has accepted.

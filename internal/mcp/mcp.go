@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -75,7 +76,8 @@ func NewHandler(options Options) http.Handler {
 func refuse(w http.ResponseWriter, err error) {
 	known := (*callers.StatusError)(nil)
 	if !errors.As(err, &known) {
-		known = &callers.StatusError{Status: http.StatusInternalServerError, Message: "the API server did not answer; try again"}
+		known = callers.ErrUnreachable
+		w.Header().Set("Retry-After", strconv.Itoa(int(callers.RetryAfter.Seconds())))
 	}
 	if known.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="platen"`)

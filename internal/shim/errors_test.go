@@ -4,14 +4,22 @@
 package shim
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // bare returns a server that answers requests without a caller.
@@ -113,4 +121,32 @@ func TestPanicsAreProblems(t *testing.T) {
 		_, _ = w.Write([]byte("half"))
 		panic("later")
 	})(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/me", nil))
+}
+
+// A gateway, a client and an assistant try a 503 again, and take a 500 for a bug.
+func TestAnAPIServerThatDoesNotAnswer(t *testing.T) {
+	gone := &url.Error{Op: "Post", URL: "https://10.96.0.1:443/apis", Err: &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}}
+	cut := &url.Error{Op: "Get", URL: "https://10.96.0.1:443/apis", Err: io.ErrUnexpectedEOF}
+	for name, c := range map[string]struct {
+		err    error
+		status int
+	}{
+		"refused":      {fmt.Errorf("reviewing a token: %w", gone), http.StatusServiceUnavailable},
+		"cut off":      {cut, http.StatusServiceUnavailable},
+		"late":         {fmt.Errorf("asking: %w", context.DeadlineExceeded), http.StatusServiceUnavailable},
+		"overloaded":   {apierrors.NewServiceUnavailable("starting"), http.StatusServiceUnavailable},
+		"a lost body":  {io.ErrUnexpectedEOF, http.StatusRequestTimeout},
+		"another bug":  {errors.New("x"), http.StatusInternalServerError},
+		"its own word": {apierrors.NewInternalError(errors.New("x")), http.StatusInternalServerError},
+	} {
+		s, w := &Server{Options: Options{Log: logr.Discard()}}, httptest.NewRecorder()
+		s.handle(func(http.ResponseWriter, *http.Request) error { return c.err })(w, httptest.NewRequest(http.MethodGet, "/v1/me", nil))
+		mustBeProblem(t, name, w, c.status)
+		if again := w.Header().Get("Retry-After"); (again != "") != (c.status == http.StatusServiceUnavailable) {
+			t.Errorf("%s: Retry-After is %q", name, again)
+		}
+		if strings.Contains(w.Body.String(), "10.96.0.1") {
+			t.Errorf("%s: the answer has the API server's address: %s", name, w.Body)
+		}
+	}
 }

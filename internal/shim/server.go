@@ -386,7 +386,7 @@ type problem struct {
 
 // respondError answers with an error.
 func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
-	status, body := http.StatusInternalServerError, problem{Error: "the API server did not answer; try again"}
+	status, body := http.StatusInternalServerError, problem{Error: "the request failed; the shim's log has its id"}
 	known, code, field := (*callers.StatusError)(nil), (*codeError)(nil), (*FieldError)(nil)
 	many, large, api := (*tooManyError)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
 	switch {
@@ -401,6 +401,10 @@ func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 		retryAfter(w.Header(), many.after)
 	case errors.As(err, &large):
 		status, body.Error = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body must be at most %d bytes", maxBody)
+	case callers.IsUnreachable(err):
+		s.Log.Error(err, "The API server did not answer", "requestID", id)
+		status, body.Error = callers.ErrUnreachable.Status, callers.ErrUnreachable.Message
+		retryAfter(w.Header(), callers.RetryAfter)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
 		status, body.Error = http.StatusRequestTimeout, "the body did not arrive in time, or ended early; send it again"
 	case errors.As(err, &api):
@@ -440,9 +444,11 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 			}
 			message = strings.Join(causes, "; ")
 		}
-	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err):
+	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err):
 		if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 			retryAfter(h, time.Duration(seconds)*time.Second)
+		} else if apierrors.IsServiceUnavailable(err) {
+			retryAfter(h, callers.RetryAfter)
 		}
 	case status < http.StatusBadRequest || status > 599:
 		status = http.StatusInternalServerError
