@@ -130,7 +130,13 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			if err := json.Unmarshal(r.Params.Arguments, &input); err != nil {
 				return failure("the arguments must be a JSON object"), nil //nolint:nilerr // the assistant gets the error as the tool's result
 			}
-			return c.render(ctx, input["template"], input["modifications"], input), nil
+			if problem := unknownArgument(input, properties); problem != "" {
+				return failure("%s", problem), nil
+			}
+			if text := string(input["template"]); text == "" || text == "null" || text == `""` {
+				return failure("template: the id or name of a template is required, as list_templates has it"), nil
+			}
+			return c.render(ctx, input["template"], input["modifications"], input, argumentWords), nil
 		})
 	for _, t := range c.templates(ctx) {
 		s.AddTool(t.tool(), func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -138,7 +144,10 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			if err != nil {
 				return failure("the arguments must be a JSON object"), nil //nolint:nilerr // the assistant gets the error as the tool's result
 			}
-			return c.render(ctx, id, modifications, output), nil
+			if problem := t.mistaken(modifications); problem != "" {
+				return failure("%s", problem), nil
+			}
+			return c.render(ctx, id, modifications, output, valueWords), nil
 		})
 	}
 	return s
@@ -182,8 +191,10 @@ func (c *caller) text(ctx context.Context, method, path string, body any) *mcp.C
 	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}
 }
 
-// render renders a template. output has the arguments that say what files there are.
-func (c *caller) render(ctx context.Context, template, modifications json.RawMessage, output map[string]json.RawMessage) *mcp.CallToolResult {
+// render renders a template. output has the arguments that say what files there are. inWords translates what is wrong for the tool.
+func (c *caller) render(
+	ctx context.Context, template, modifications json.RawMessage, output map[string]json.RawMessage, inWords *strings.Replacer,
+) *mcp.CallToolResult {
 	response := map[string]json.RawMessage{"type": json.RawMessage(`"url"`)}
 	for argument, field := range map[string]string{formatArgument: "format", nameArgument: "fileName", scaleArgument: "scale"} {
 		if value, ok := output[argument]; ok {
@@ -194,7 +205,15 @@ func (c *caller) render(ctx context.Context, template, modifications json.RawMes
 	if len(modifications) > 0 {
 		body["modifications"] = modifications
 	}
-	return c.files(ctx, http.MethodPost, "/v1/studio/render", body)
+	result := c.files(ctx, http.MethodPost, "/v1/studio/render", body)
+	if result.IsError {
+		for _, part := range result.Content {
+			if text, ok := part.(*mcp.TextContent); ok {
+				text.Text = inWords.Replace(text.Text)
+			}
+		}
+	}
+	return result
 }
 
 // files makes a request that answers with rendered files, or with the state of a job. The result has the answer as a text, a link to each file,

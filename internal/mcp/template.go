@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/url"
 	"path"
@@ -18,6 +19,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/shim"
 )
 
@@ -26,6 +28,13 @@ const (
 	formatArgument = "$format"
 	nameArgument   = "$fileName"
 	scaleArgument  = "$scale"
+)
+
+// The names of a request's fields in the words of the tool render, and in those of a template's tool, whose values are arguments.
+var (
+	argumentWords = strings.NewReplacer(fieldWords...)
+	valueWords    = strings.NewReplacer(slices.Concat(fieldWords, []string{"modifications.", ""})...)
+	fieldWords    = []string{"response.format", formatArgument, "response.fileName", nameArgument, "response.scale", scaleArgument, "templateId: ", "template: "}
 )
 
 const (
@@ -97,6 +106,43 @@ func (t template) split(arguments json.RawMessage) (id json.RawMessage, output m
 	}
 	modifications, err = json.Marshal(values)
 	return id, output, modifications, err
+}
+
+// unknownArgument says which argument the tool render does not have; empty if it has all.
+func unknownArgument(given map[string]json.RawMessage, known map[string]any) string {
+	names := slices.Sorted(maps.Keys(known))
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, ok := known[name]; !ok {
+			return fmt.Sprintf("%.100s: there is no such argument; %s", name, meant(name, names))
+		}
+	}
+	return ""
+}
+
+// mistaken says which value was meant to be another argument: one that begins with a dollar, or is called as an argument without it. A template
+// may have values that its tool does not know, so it takes all others.
+func (t template) mistaken(values json.RawMessage) string {
+	given := map[string]json.RawMessage{}
+	if json.Unmarshal(values, &given) != nil {
+		return "" // the API says what is wrong
+	}
+	names := slices.Sorted(maps.Keys(outputs()))
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		own := slices.ContainsFunc(t.Modifications, func(m shim.Modification) bool { return m.Key == name })
+		isOutput := func(argument string) bool { return strings.EqualFold(argument, "$"+name) }
+		if strings.HasPrefix(name, "$") || !own && slices.ContainsFunc(names, isOutput) {
+			return fmt.Sprintf("%.100s: the template has no such value; %s. The tool render takes any value in modifications", name, meant(name, names))
+		}
+	}
+	return ""
+}
+
+// meant asks for the argument that a mistyped one may mean, or tells which there are.
+func meant(name string, names []string) string {
+	if near := nearest.Name(name, names); near != "" {
+		return "did you mean " + near
+	}
+	return "there are " + strings.Join(names, ", ")
 }
 
 // property returns the JSON schema of a value.

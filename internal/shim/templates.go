@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/nearest"
 )
 
 const (
@@ -132,7 +133,19 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 			return t, err
 		}
 	}
-	return nil, callers.Errorf(status, "templateId: Template not found: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'", c.namespace, id)
+	return nil, callers.Errorf(status, "templateId: Template not found: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", c.namespace, id, meantTemplate(all, string(id)))
+}
+
+// meantTemplate asks for the template that a mistyped name may mean; empty if none has a similar name or title.
+func meantTemplate(all []platenv1alpha1.RenderTemplate, id string) string {
+	names := make([]string, 0, 2*len(all))
+	for i := range all {
+		names = append(names, all[i].Name, all[i].Spec.Title)
+	}
+	if near := nearest.Name(id, names); near != "" {
+		return fmt.Sprintf("; did you mean '%s'?", near)
+	}
+	return ""
 }
 
 // findTemplate finds a template by its number, else by its name, else by its title, else by either in other capitals. If several have the

@@ -124,15 +124,30 @@ var _ = Describe("The MCP endpoint", func() {
 		Expect(result.Content[0]).To(HaveField("Text", ContainSubstring(`"warnings":[{"title":"The PDF was made in RGB, not in CMYK"`)))
 	})
 
-	It("says what is wrong in the words of the API", func(ctx SpecContext) {
+	It("says what is wrong in the words of the tool", func(ctx SpecContext) {
 		session := connect(ctx, w.token)
+		Eventually(func(g Gomega) {
+			listed, err := session.ListTools(ctx, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(listed.Tools).To(HaveLen(4))
+		}).WithTimeout(timeout).Should(Succeed()) // the shim's watch lags
 		for _, call := range []struct {
 			tool      string
 			arguments map[string]any
 			want      string
 		}{
-			{"render", map[string]any{"template": "unknown"}, "Template not found"},
-			{"render", map[string]any{"template": "card", "$format": "exe"}, "format"},
+			{"render", map[string]any{"template": "unknown"}, "template: Template not found"},
+			{"render", map[string]any{"template": "cart"}, "; did you mean 'card'?"},
+			{"render", map[string]any{"template": "card", "$format": "exe"}, "$format: "},
+			{"render", map[string]any{"template": "card", "$scale": 11}, "$scale: "},
+			{"render", map[string]any{"$format": "png"}, "template: the id or name of a template is required"},
+			{"render", map[string]any{"template": "", "$format": "png"}, "template: the id or name of a template is required"},
+			{"render", map[string]any{"template": "card", "format": "jpg"}, "format: there is no such argument; did you mean $format"},
+			{"render", map[string]any{"template": "card", "modificatons": map[string]any{"headline": "x"}}, "modificatons: there is no such argument; did you mean modifications"},
+			{"render", map[string]any{"template": "card", "headline": "Hello"}, "headline: there is no such argument; there are $fileName, $format, $scale, modifications, template"},
+			{"render_card", map[string]any{"headline": "Hello", "format": "jpg"}, "format: the template has no such value; did you mean $format"},
+			{"render_card", map[string]any{"headline": "Hello", "$formt": "jpg"}, "$formt: the template has no such value; did you mean $format"},
+			{"render_card", map[string]any{"headline": []int{1}}, "headline: "},
 			{"get_job", map[string]any{"id": "unknown"}, "job-not-found"},
 			{"get_job", map[string]any{"id": "../../me"}, "job-not-found"},
 			{"get_job", map[string]any{}, "id"},
@@ -140,7 +155,7 @@ var _ = Describe("The MCP endpoint", func() {
 			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: call.tool, Arguments: call.arguments})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(result.IsError).To(BeTrue(), "%s %v", call.tool, call.arguments)
-			Expect(result.Content[0]).To(HaveField("Text", ContainSubstring(call.want)))
+			Expect(result.Content[0]).To(HaveField("Text", And(ContainSubstring(call.want), Not(ContainSubstring("response.")), Not(ContainSubstring("templateId")))))
 		}
 		Expect(w.jobs(ctx)).To(BeEmpty())
 	})
