@@ -49,6 +49,9 @@ is complete and has the checksum in the job's status.`,
 }
 
 func (f *fetchCommand) run(ctx context.Context, name string) error {
+	if err := checkFolder(f.folder); err != nil {
+		return err
+	}
 	c, err := f.cluster()
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	if name == "" && p.file == "" {
 		return usage("name a template of the cluster, or a file with -f")
 	}
-	if err := p.checkFormat(); err != nil {
+	if err := p.checkOutput(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
@@ -88,9 +88,6 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	name, folder := cmp.Or(template.Name, "preview"), "."
 	if p.output != "" {
 		folder, name = filepath.Dir(p.output), strings.TrimSuffix(filepath.Base(p.output), filepath.Ext(p.output))
-		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-			return usage("-o %s: there is no folder %s", p.output, folder)
-		}
 	}
 	spec.Output.FileName = platenv1alpha1.FileName(cmp.Or(p.fileName, name))
 	spec.Connections = []platenv1alpha1.JobConnection{}
@@ -105,9 +102,10 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	return p.remote(ctx, template, job, found.maps, folder)
 }
 
-// checkFormat takes the format from the extension of -o, and checks that --format agrees.
-func (p *previewCommand) checkFormat() error {
+// checkOutput takes the format from the extension of -o, and checks that --format and --file-name agree, and that the file can be written.
+func (p *previewCommand) checkOutput() error {
 	extension := strings.TrimPrefix(filepath.Ext(p.output), ".")
+	name := strings.TrimSuffix(filepath.Base(p.output), "."+extension)
 	switch {
 	case extension == "":
 		if p.output != "" {
@@ -117,10 +115,14 @@ func (p *previewCommand) checkFormat() error {
 		return usage("-o: .%s is not a format; use one of %s", extension, strings.Join(knownFormats, ", "))
 	case p.format != "" && p.format != extension:
 		return usage("-o %s and --format %s do not agree", p.output, p.format)
-	default:
-		p.format = extension
+	case p.fileName != "" && strings.TrimSuffix(p.fileName, "."+extension) != name:
+		return usage("-o %s and --file-name %s do not agree", p.output, p.fileName)
 	}
-	return nil
+	if extension == "" {
+		return nil
+	}
+	p.format = extension
+	return checkFile(p.output)
 }
 
 // read finds the template and the objects that it reads, in the file and in the cluster.

@@ -85,6 +85,13 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	if r.noUpload && (r.folder != "" || r.connection != "") {
 		return usage("--no-upload excludes --folder and --connection")
 	}
+	printed := slices.Contains(formats, r.output)
+	toFolder := r.output != "" && !printed
+	if toFolder {
+		if err := checkFolder(r.output); err != nil {
+			return err
+		}
+	}
 	c, err := r.cluster()
 	if err != nil {
 		return err
@@ -103,14 +110,12 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	if err != nil {
 		return err
 	}
-	printed := slices.Contains(formats, r.output)
 	if r.dryRun == dryRunClient {
 		return r.print(job, "created (dry run)", printed)
 	}
 	if err := r.create(ctx, c, job); err != nil {
 		return err
 	}
-	toFolder := r.output != "" && !printed
 	if r.dryRun == dryRunServer || !r.wait && !toFolder {
 		suffix := "created"
 		if r.dryRun == dryRunServer {
@@ -131,7 +136,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 			fmt.Fprintln(r.Out, file)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("RenderJob %[1]s/%[2]s is rendered: %[3]w; fetch its files with kubectl platen fetch %[2]s -o FOLDER -n %[1]s", job.Namespace, job.Name, err)
 		}
 	} else {
 		describeFiles(r.Out, job)

@@ -82,6 +82,9 @@ func (t *tryCommand) run(ctx context.Context) error {
 	if filepath.Ext(t.output) != ".png" {
 		return usage("-o must end with .png, not %q", t.output)
 	}
+	if err := checkFile(t.output); err != nil {
+		return err
+	}
 	c, err := t.cluster()
 	if err != nil {
 		return err

@@ -1,0 +1,36 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// checkFolder returns an error if -o can be no folder: it, or what it would be in, is a file. A missing folder is created once there are files.
+func checkFolder(folder string) error {
+	for path := filepath.Clean(folder); ; path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir():
+			return nil
+		case err == nil:
+			return usage("-o %s: %s is a file; name a folder", folder, path)
+		case path == filepath.Dir(path):
+			return nil // writing says what is wrong
+		}
+	}
+}
+
+// checkFile returns an error if -o can be no file: it is a folder, or is in none.
+func checkFile(path string) error {
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return usage("-o %s: there is no folder %s", path, folder)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return usage("-o %s is a folder; name a file", path)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// What -o cannot be is said before anything is rendered.
+func TestOutputIsCheckedFirst(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("m.yaml", []byte(cardManifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("folder.png", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"render banner -o m.yaml":                                    "-o m.yaml: m.yaml is a file; name a folder",
+		"render banner -o m.yaml/a/b":                                "-o m.yaml/a/b: m.yaml is a file; name a folder",
+		"render banner -o new/folder":                                "no cluster is configured",
+		"render banner -o yaml":                                      "no cluster is configured",
+		"fetch job -o m.yaml":                                        "-o m.yaml: m.yaml is a file; name a folder",
+		"try -o nodir/x.png":                                         "-o nodir/x.png: there is no folder nodir",
+		"try -o folder.png":                                          "-o folder.png is a folder; name a file",
+		"try -o x.png":                                               "no cluster is configured",
+		"preview -f m.yaml -o nodir/x.png":                           "-o nodir/x.png: there is no folder nodir",
+		"preview -f m.yaml -o folder.png":                            "-o folder.png is a folder; name a file",
+		"preview -f m.yaml -o card.pdf --file-name foo":              "-o card.pdf and --file-name foo do not agree",
+		"preview -f m.yaml -o card.pdf --file-name card --quality 0": "--quality: 0 must be", // only that
+	} {
+		t.Run(args, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+			t.Setenv("HOME", t.TempDir())
+			streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+			code := Main(t.Context(), append([]string{"kubectl-platen"}, strings.Fields(args)...), streams)
+			if code == 0 || !strings.Contains(errOut.String(), want) {
+				t.Errorf("exit code %d, %s", code, errOut)
+			}
+		})
+	}
+}
