@@ -134,7 +134,11 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 			warn(status, fmt.Sprintf("%s connection '%s' not found for this workspace", titles[wanted.Provider], name), absence(wanted, s.present))
 			continue
 		}
-		warn(status, titles[wanted.Provider]+" connection not found for this workspace", "")
+		details := "" // as the public API says it
+		if len(s.present) > 0 {
+			details = absence(wanted, s.present)
+		}
+		warn(status, titles[wanted.Provider]+" connection not found for this workspace", details)
 	}
 	for _, c := range s.collisions {
 		warn(status, fmt.Sprintf("RenderJob '%s' writes to the same file in %s, which ignores case: %s", c.job, c.provider, c.path),
@@ -158,10 +162,13 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		warn(status, fmt.Sprintf("status.connections leaves out %s: their paths are too long for one object", plural(left, "file")),
 			"shorten the folder or spec.output.fileName, or render fewer pages in one job")
 	}
-	for _, c := range status.Connections {
-		if c.Status == platenv1alpha1.UploadError {
-			warn(status, fmt.Sprintf("Failed to upload to %s: %s", c.Provider, c.Error), "")
+	failed := slices.DeleteFunc(slices.Clone(status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool { return c.Status != platenv1alpha1.UploadError })
+	for _, c := range failed {
+		to := string(c.Provider)
+		if len(failed) > 1 {
+			to += " connection '" + c.Name + "'"
 		}
+		warn(status, fmt.Sprintf("Failed to upload to %s: %s", to, c.Error), "")
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -131,6 +132,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		want     []string // type status reason: message
 		kstatus  status.Status
 		warnings []string
+		// details of the first warning, if they matter.
+		details string
 		// progress of a film.
 		progress *platenv1alpha1.RenderProgress
 	}{
@@ -260,6 +263,17 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Dropbox is full"},
 		},
+		"two uploads failed": {
+			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, expired), theUpload("dropbox", true, nil, full)}},
+			step:  upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False TokenExpired: StorageConnection 'archive': Token expired",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'archive': Token expired", "Failed to upload to dropbox connection 'dropbox': Dropbox is full"},
+		},
 		"a connection is missing": {
 			scope: scope{
 				manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)},
@@ -273,6 +287,18 @@ func TestStatusOfEveryMoment(t *testing.T) {
 				"Uploaded False ConnectionNotFound: this namespace has no StorageConnection 'archive' to s3; there are: dropbox (dropbox)",
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"S3 connection 'archive' not found for this workspace"},
+		},
+		"a connection without a name is missing": {
+			scope: scope{manifest: theManifest(), missing: []platenv1alpha1.JobConnection{{Provider: platenv1alpha1.ProviderS3}}, present: []string{"dropbox (dropbox)"}},
+			step:  upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; S3 connection not found for this workspace",
+				"Ready True SucceededWithWarnings: 2 pages rendered; S3 connection not found for this workspace",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False ConnectionNotFound: this namespace has no StorageConnection to s3; there are: dropbox (dropbox)",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"S3 connection not found for this workspace"},
+			details: "this namespace has no StorageConnection to s3; there are: dropbox (dropbox)",
 		},
 		"one of two failed uploads is retried": {
 			job: theJob(func(j *platenv1alpha1.RenderJob) {
@@ -371,6 +397,9 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.warnings, warnings, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			if tc.details != "" && (len(warnings) == 0 || ptr.Deref(job.Status.Warnings[0].Details, "") != tc.details) {
+				t.Errorf("warnings %v, want the details %q", job.Status.Warnings, tc.details)
 			}
 			if diff := cmp.Diff(tc.progress, job.Status.Progress); diff != "" {
 				t.Errorf("progress (-want +got):\n%s", diff)

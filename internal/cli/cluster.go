@@ -188,7 +188,7 @@ func explain(err error) error {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster does not accept your login: %w", err)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w; ask for the role platen-edit or edit in that namespace", err)
+		return fmt.Errorf("%w; ask for the role %s in that namespace", err, roleFor(err))
 	case strings.Contains(err.Error(), credentialsError):
 		_, why, _ := strings.Cut(err.Error(), credentialsError)
 		why, _, _ = strings.Cut(why, "\n") // client-go explains plugins of credentials on more lines
@@ -200,6 +200,15 @@ func explain(err error) error {
 	default:
 		return fieldFlags{}.refusal(err)
 	}
+}
+
+// roleFor returns the role that has the right whose lack an error is about: platen-edit has none on kinds of Kubernetes, such as Secrets.
+func roleFor(err error) string {
+	answer := apierrors.APIStatus(nil)
+	if errors.As(err, &answer) && answer.Status().Details != nil && answer.Status().Details.Group != platenv1alpha1.GroupVersion.Group {
+		return "edit"
+	}
+	return "platen-edit or edit"
 }
 
 // missingNamespace returns the namespace whose absence an error is about; empty if it is about something else.

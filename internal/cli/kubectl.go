@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,14 +36,22 @@ var clusterFlags = []string{
 	"as", "as-group", "as-uid", "certificate-authority", "cluster", "context", "insecure-skip-tls-verify", "kubeconfig", "server", "tls-server-name", "user",
 }
 
-// recommended matches the beginning of a command that a message recommends.
-var recommended = regexp.MustCompile(`\bkubectl (?:platen )?`)
+// personFlags are those of clusterFlags that choose the person: an administrator's command has none of them.
+var personFlags = []string{"as", "as-group", "as-uid", "user"}
+
+// recommended matches the beginning of a command that a message recommends. One that creates a RoleBinding is for an administrator.
+var recommended = regexp.MustCompile(`\bkubectl (?:platen |create rolebinding )?`)
 
 // sameCluster puts the flags by which a person chose the cluster into the commands of a text. Without them, a copied command would reach
 // another cluster.
 func sameCluster(given *pflag.FlagSet, text string) string {
-	var words strings.Builder
-	add := func(name, value string) { fmt.Fprintf(&words, "--%s=%s ", name, shellWord(value)) }
+	var words, forAnyone strings.Builder
+	add := func(name, value string) {
+		fmt.Fprintf(&words, "--%s=%s ", name, shellWord(value))
+		if !slices.Contains(personFlags, name) {
+			fmt.Fprintf(&forAnyone, "--%s=%s ", name, shellWord(value))
+		}
+	}
 	for _, name := range clusterFlags {
 		f := given.Lookup(name)
 		switch several, ok := f.Value.(pflag.SliceValue); {
@@ -55,7 +64,12 @@ func sameCluster(given *pflag.FlagSet, text string) string {
 			add(name, f.Value.String())
 		}
 	}
-	return recommended.ReplaceAllStringFunc(text, func(begin string) string { return begin + words.String() })
+	return recommended.ReplaceAllStringFunc(text, func(begin string) string {
+		if rest, ok := strings.CutPrefix(begin, "kubectl create"); ok {
+			return "kubectl " + forAnyone.String() + "create" + rest
+		}
+		return begin + words.String()
+	})
 }
 
 // sameCluster puts the flags by which the person chose the cluster into the commands of a text.

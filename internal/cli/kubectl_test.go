@@ -54,12 +54,16 @@ func TestCommandsReachTheSameCluster(t *testing.T) {
 		args       []string
 		text, want string
 	}{
-		"no flags":      {text: "see kubectl platen status x -n y", want: "see kubectl platen status x -n y"},
-		"no command":    {args: []string{"--context", "prod"}, text: "kubectl's own", want: "kubectl's own"},
-		"a context":     {args: []string{"--context", "prod"}, text: "kubectl get pods | kubectl replace -f -", want: "kubectl --context=prod get pods | kubectl --context=prod replace -f -"},
-		"the plugin":    {args: []string{"--context", "prod"}, text: "(kubectl platen check -n y)", want: "(kubectl platen --context=prod check -n y)"},
-		"odd names":     {args: []string{"--context", "my prod", "--kubeconfig", "a'b"}, text: "kubectl get x", want: `kubectl --context='my prod' --kubeconfig='a'\''b' get x`},
-		"a person":      {args: []string{"--as", "ada", "--as-group", "a", "--as-group", "b"}, text: "kubectl get x", want: "kubectl --as=ada --as-group=a --as-group=b get x"},
+		"no flags":   {text: "see kubectl platen status x -n y", want: "see kubectl platen status x -n y"},
+		"no command": {args: []string{"--context", "prod"}, text: "kubectl's own", want: "kubectl's own"},
+		"a context":  {args: []string{"--context", "prod"}, text: "kubectl get pods | kubectl replace -f -", want: "kubectl --context=prod get pods | kubectl --context=prod replace -f -"},
+		"the plugin": {args: []string{"--context", "prod"}, text: "(kubectl platen check -n y)", want: "(kubectl platen --context=prod check -n y)"},
+		"odd names":  {args: []string{"--context", "my prod", "--kubeconfig", "a'b"}, text: "kubectl get x", want: `kubectl --context='my prod' --kubeconfig='a'\''b' get x`},
+		"a person":   {args: []string{"--as", "ada", "--as-group", "a", "--as-group", "b"}, text: "kubectl get x", want: "kubectl --as=ada --as-group=a --as-group=b get x"},
+		"another person": {
+			args: []string{"--as", "ada", "--as-group", "a", "--as-uid", "1", "--user", "ada", "--context", "prod"},
+			text: "(kubectl create rolebinding x)", want: "(kubectl --context=prod create rolebinding x)",
+		},
 		"a secret":      {args: []string{"--token", "s3cret", "--server", "https://x"}, text: "kubectl get x", want: "kubectl --server=https://x get x"},
 		"the namespace": {args: []string{"-n", "other"}, text: "kubectl get x -n y", want: "kubectl get x -n y"},
 	} {

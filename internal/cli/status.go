@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,14 +51,28 @@ namespace, newest first.`,
 
 func jobRow(job *platenv1alpha1.RenderJob) []string {
 	word, _ := stage(job)
-	titles := make([]string, 0, len(job.Status.Warnings))
-	for _, w := range job.Status.Warnings {
-		titles = append(titles, w.Title)
-	}
 	return []string{
 		job.Namespace, job.Name, job.Spec.TemplateRef.Name, word, string(job.Spec.Output.Format), strconv.Itoa(int(ptr.Deref(job.Status.RenderedPages, 0))),
-		uploadedWord(job), strings.Join(titles, "; "), age(job),
+		uploadedWord(job), warningsWord(job), age(job),
 	}
+}
+
+// maxWarning bounds a warning in a table, in characters.
+const maxWarning = 60
+
+// warningsWord returns the first warning, and how many others there are.
+func warningsWord(job *platenv1alpha1.RenderJob) string {
+	if len(job.Status.Warnings) == 0 {
+		return ""
+	}
+	text := job.Status.Warnings[0].Title
+	if utf8.RuneCountInString(text) > maxWarning {
+		text = string([]rune(text)[:maxWarning]) + "…"
+	}
+	if more := len(job.Status.Warnings) - 1; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // uploadedWord tells whether the files are uploaded; empty if the job uploads nothing.

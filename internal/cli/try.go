@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -169,6 +170,9 @@ func (t *tryCommand) missing(ctx context.Context, c *cluster) (installed bool, m
 	switch {
 	case apierrors.IsForbidden(deploymentErr):
 		return installed, "", nil // a user without the right to read the Deployment just tries the render
+	case apierrors.IsNotFound(deploymentErr) && t.platenNamespace != platenNamespace &&
+		c.Get(ctx, client.ObjectKey{Namespace: platenNamespace, Name: managerDeployment}, deployment) == nil:
+		return installed, "", fmt.Errorf("namespace %s has no manager, but %s has: leave out --platen-namespace", t.platenNamespace, platenNamespace)
 	case apierrors.IsNotFound(deploymentErr):
 		return installed, "", fmt.Errorf("this cluster knows Platen's kinds, but has no manager in namespace %s: install it (%s), or name its namespace with --platen-namespace",
 			t.platenNamespace, installCommand)
@@ -227,10 +231,19 @@ func (t *tryCommand) checkRights(ctx context.Context, c *cluster) error {
 		}
 	}
 	if len(lacking) > 0 {
-		return fmt.Errorf("you may not %s in namespace %s: ask for the role platen-edit there (kubectl create rolebinding platen-edit --clusterrole=platen-edit --user=YOU -n %s), or choose another namespace with -n",
-			strings.Join(lacking, ", nor "), c.namespace, c.namespace)
+		return fmt.Errorf("you may not %s in namespace %s: ask for the role platen-edit there (kubectl create rolebinding platen-edit --clusterrole=platen-edit --user=%s -n %s), or choose another namespace with -n",
+			strings.Join(lacking, ", nor "), c.namespace, c.user(ctx), c.namespace)
 	}
 	return nil
+}
+
+// user returns the person's name in the cluster as a word for the shell; YOU if nobody knows it.
+func (c *cluster) user(ctx context.Context) string {
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := c.Create(ctx, review); err != nil || review.Status.UserInfo.Username == "" {
+		return "YOU"
+	}
+	return shellWord(review.Status.UserInfo.Username)
 }
 
 // render renders the card and saves it. It deletes the template and the job before it returns.

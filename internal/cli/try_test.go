@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -58,6 +59,7 @@ func TestTrySaysWhatIsMissing(t *testing.T) {
 	refused := manager(1, 0)
 	refused.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: small"}}
 	for name, test := range map[string]struct {
+		in             string
 		objects        []client.Object
 		funcs          interceptor.Funcs
 		missing, error string
@@ -65,6 +67,8 @@ func TestTrySaysWhatIsMissing(t *testing.T) {
 		"nothing":                       {objects: []client.Object{manager(1, 1)}},
 		"nothing that the user may see": {funcs: forbidden},
 		"the manager":                   {error: "has no manager in namespace platen-system: install it (kubectl apply"},
+		"the right namespace":           {in: "nix", objects: []client.Object{manager(1, 1)}, error: "namespace nix has no manager, but platen-system has: leave out --platen-namespace"},
+		"the manager anywhere":          {in: "nix", error: "has no manager in namespace nix: install it (kubectl apply"},
 		"a replica":                     {objects: []client.Object{manager(0, 0)}, error: "kubectl scale deployment platen-manager -n platen-system --replicas=1"},
 		"a moment":                      {objects: []client.Object{manager(1, 0)}, missing: "the manager is starting"},
 		"room for the manager":          {objects: []client.Object{refused}, missing: "the manager's pod could not be created: exceeded quota: small"},
@@ -79,7 +83,7 @@ func TestTrySaysWhatIsMissing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(test.objects...).WithInterceptorFuncs(test.funcs).Build(), nil, "default"}
-			_, missing, err := (&tryCommand{platenNamespace: platenNamespace}).missing(t.Context(), c)
+			_, missing, err := (&tryCommand{platenNamespace: cmp.Or(test.in, platenNamespace)}).missing(t.Context(), c)
 			if !strings.Contains(missing, test.missing) || test.missing == "" && missing != "" {
 				t.Errorf("missing %q, want %q", missing, test.missing)
 			}
@@ -151,5 +155,33 @@ func TestTryManifest(t *testing.T) {
 	templates, _, err := o.manifests("-")
 	if err != nil || len(templates) != 1 || templates[0].Name != "hello" {
 		t.Errorf("%v, %v", templates, err)
+	}
+}
+
+// The list of jobs stays as wide as its names.
+func TestWarningsWord(t *testing.T) {
+	long := strings.Repeat("ä", maxWarning+1)
+	for want, titles := range map[string][]string{
+		"": nil, "Font not found": {"Font not found"}, "a and 2 more": {"a", "b", "c"}, long[:2*maxWarning] + "… and 1 more": {long, long},
+	} {
+		job := &platenv1alpha1.RenderJob{}
+		for _, title := range titles {
+			job.Status.Warnings = append(job.Status.Warnings, platenv1alpha1.Warning{Title: title})
+		}
+		if got := warningsWord(job); got != want {
+			t.Errorf("%v: %s", titles, got)
+		}
+	}
+}
+
+// platen-edit has no rights on kinds of Kubernetes.
+func TestRoleToAskFor(t *testing.T) {
+	for resource, want := range map[schema.GroupResource]string{
+		{Resource: "secrets"}: "; ask for the role edit in that namespace",
+		{Group: platenv1alpha1.GroupVersion.Group, Resource: "renderjobs"}: "; ask for the role platen-edit or edit in that namespace",
+	} {
+		if got := explain(apierrors.NewForbidden(resource, "x", errors.New("no"))).Error(); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %s", resource, got)
+		}
 	}
 }

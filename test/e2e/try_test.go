@@ -83,7 +83,7 @@ var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 	})
 
 	It("says how to install a manager that is missing", func(ctx SpecContext) {
-		expectFailure(ctx, newWorkspace(ctx), "has no manager in namespace default: install it (kubectl apply", "--platen-namespace", "default")
+		expectFailure(ctx, newWorkspace(ctx), "namespace default has no manager, but platen-system has: leave out --platen-namespace", "--platen-namespace", "default")
 	})
 
 	It("names the quota that leaves no room", func(ctx SpecContext) {
