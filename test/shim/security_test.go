@@ -89,7 +89,7 @@ var _ = Describe("Callers without rights", func() {
 			`{"templateId":"card","response":{"format":"mp4"},"videoOptions":{"trimStart":2,"trimEnd":1}}`:                    "videoOptions.trimEnd: '1' must be more than trimStart",
 			`{"templateId":"card","response":{"format":"pdf"},"pdfOptions":{"colorMode":"lab"}}`:                              "pdfOptions.colorMode: ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"floppy"}]}`:                                    "connections[0].provider: 'floppy' must be ",
-			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"a"}]}`:                      "connections[0].folder: ",
+			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"a\\b"}]}`:                   "connections[0].folder: ",
 			`{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","folder":"/a\nDropbox-API-Arg: x"}]}`: "connections[0].folder: ",
 		} {
 			a := call(ctx, http.MethodPost, p.url+render, w.token, request)
