@@ -175,9 +175,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 			}
 		}
 	}
-	if r.Connections != nil {
-		s.Connections = []platenv1alpha1.JobConnection{} // an empty list uploads nowhere, nil to every automatic connection
-	}
+	// An empty list stays nil, because a request without connections uploads to every automatic connection.
 	for _, c := range r.Connections {
 		s.Connections = append(s.Connections, platenv1alpha1.JobConnection{
 			Type: platenv1alpha1.ConnectionType(c.Type), Provider: platenv1alpha1.ProviderType(c.Provider), Folder: folder(c.Folder),
