@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -64,15 +65,26 @@ func describeFile(h http.Header, job *platenv1alpha1.RenderJob) {
 			list = append([]Warning{{"The uploads are too long for a header", "GET /v1/studio/render-jobs/" + job.Name + " has them"}}, list...)
 		}
 	}
+	setWarnings(h, list, "GET /v1/studio/render-jobs/"+job.Name+" has them")
+}
+
+// setWarnings sets the header of warnings. more says where those are that do not fit.
+func setWarnings(h http.Header, list []Warning, more string) {
 	if len(list) == 0 {
 		return
 	}
 	text := asciiJSON(list)
 	for most := len(list) - 1; len(text) > maxHeader; most-- {
-		more := Warning{fmt.Sprintf("%d more warnings are too long for a header", len(list)-most), "GET /v1/studio/render-jobs/" + job.Name + " has them"}
-		text = asciiJSON(append(slices.Clone(list[:most]), more))
+		text = asciiJSON(append(slices.Clone(list[:most]), Warning{fmt.Sprintf("%d more warnings are too long for a header", len(list)-most), more}))
 	}
 	h.Set(warningsHeader, text)
+}
+
+// addWarnings adds to the header of warnings, for answers that have no other place for them.
+func addWarnings(h http.Header, list []Warning) {
+	var before []Warning
+	_ = json.Unmarshal([]byte(h.Get(warningsHeader)), &before) // empty, or what setWarnings has written
+	setWarnings(h, append(before, list...), "")
 }
 
 // asciiJSON returns a value as JSON that a header can have: other characters than those of ASCII are escaped, as Dropbox does in its headers.

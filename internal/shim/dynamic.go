@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilcache "k8s.io/apimachinery/pkg/util/cache"
@@ -49,6 +50,8 @@ const (
 	maxPictures = 16384
 	// maxDynamicTemplates bounds the templates whose renders a replica counts.
 	maxDynamicTemplates = 1024
+	// boundTTL is how long a replica remembers that a namespace lets the shim render.
+	boundTTL = time.Minute
 )
 
 // dynamic has what a replica knows of dynamic URLs. All of it can be lost.
@@ -56,11 +59,12 @@ type dynamic struct {
 	pictures *utilcache.LRUExpireCache // by key: picture
 	kept     *kept
 	limits   *utilcache.LRUExpireCache // by template: *rate.Limiter
+	bound    *utilcache.LRUExpireCache // by namespace that has let the shim render
 	flights  singleflight.Group
 }
 
 func newDynamic() *dynamic {
-	return &dynamic{pictures: utilcache.NewLRUExpireCache(maxPictures), kept: newKept(), limits: utilcache.NewLRUExpireCache(maxDynamicTemplates)}
+	return &dynamic{pictures: utilcache.NewLRUExpireCache(maxPictures), kept: newKept(), limits: utilcache.NewLRUExpireCache(maxDynamicTemplates), bound: utilcache.NewLRUExpireCache(maxDynamicTemplates)}
 }
 
 // picture is a finished file in the content store.
@@ -368,10 +372,32 @@ func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv
 	case apierrors.IsAlreadyExists(err):
 		return s.Own.Get(ctx, client.ObjectKeyFromObject(job), job)
 	case apierrors.IsForbidden(err):
-		return callers.Errorf(http.StatusForbidden, "namespace '%s' does not let the shim render: bind the ClusterRole platen-dynamic-urls to its service account there", job.Namespace)
+		return callers.Errorf(http.StatusForbidden, "namespace '%s' does not let the shim render: %s", job.Namespace, howToBind)
 	default:
 		return err
 	}
+}
+
+// howToBind says what lets the shim render in a namespace.
+const howToBind = "bind the ClusterRole platen-dynamic-urls to its service account there"
+
+// unbound returns a warning if the shim may not render in a namespace: then nobody can open a URL of its templates. A cluster that does not
+// tell gets none.
+func (s *Server) unbound(ctx context.Context, namespace string) []Warning {
+	if _, known := s.dynamic.bound.Get(namespace); known {
+		return nil
+	}
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+		Namespace: namespace, Verb: "create", Group: platenv1alpha1.GroupVersion.Group, Resource: "renderjobs",
+	}}}
+	switch err := s.Own.Create(ctx, review); {
+	case err != nil:
+		return nil
+	case review.Status.Allowed:
+		s.dynamic.bound.Add(namespace, true, boundTTL)
+		return nil
+	}
+	return []Warning{{fmt.Sprintf("Nobody can open the URL yet: namespace '%.100s' does not let the shim render", namespace), howToBind}}
 }
 
 // DynamicURLRequest is the body of POST /v1/studio/dynamic-url.
@@ -408,6 +434,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
+	warnings = append(warnings, unknownParameters(r)...)
 	template, err := s.dynamicTemplate(r.Context(), c, request.TemplateID)
 	if err != nil {
 		return err
@@ -458,6 +485,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if len(encoded) > maxDynamicQuery || len(query) > maxDynamicParameters {
 		return &FieldError{"modifications", fmt.Sprintf("must have at most %d values, and %d bytes in a URL", maxDynamicParameters-len(reserved), maxDynamicQuery)}
 	}
+	warnings = append(warnings, s.unbound(r.Context(), template.Namespace)...)
 	writeJSON(w, http.StatusOK, DynamicURLAnswer{s.publicURL(r) + path + "?" + encoded, warnings})
 	return nil
 }

@@ -150,3 +150,51 @@ func TestAnAPIServerThatDoesNotAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Whoever mistypes a parameter learns that it was ignored, on every route that has a query or none.
+func TestUnknownParameters(t *testing.T) {
+	for _, c := range []struct{ pattern, query, want string }{
+		{"POST /v1/studio/render", "cach=false", "Parameter 'cach' of the query is not known and was ignored: did you mean 'cache'?"},
+		{"POST /v1/generate/{kind}/{id}", "cache=false", ""},
+		{"GET /v1/studio/render-jobs", "stats=failed&limit=1", "Parameter 'stats' of the query is not known and was ignored: did you mean 'status'?"},
+		{"GET /v1/studio/templates/all", "limit=1&q=zz", "Parameter 'q' of the query is not known and was ignored: the query of this route may have page, limit, search"},
+		{"GET /v1/me", "verbose=1", "Parameter 'verbose' of the query is not known and was ignored: the query of this route has no parameters"},
+		{"GET /v1/templates/modifications", "template_id=25", ""},
+		{"GET /v1/generate/{kind}", "id=1&expiresAt=2&signature=3&page=1", ""},
+		{"GET /v1/studio/dynamic-url/{name}", "headline=x", ""},
+		{"GET /docs", "x=y", ""},
+	} {
+		s, w := &Server{Options: Options{Log: logr.Discard()}}, httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/?"+c.query, nil)
+		r.Pattern = c.pattern
+		s.handle(func(http.ResponseWriter, *http.Request) error { return nil })(w, r)
+		var list []Warning
+		if text := w.Header().Get(warningsHeader); text != "" {
+			if err := json.Unmarshal([]byte(text), &list); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
+		got := ""
+		for _, one := range list {
+			got += one.Title + ": " + one.Details
+		}
+		if got != c.want {
+			t.Errorf("%s?%s: got %q, want %q", c.pattern, c.query, got, c.want)
+		}
+	}
+	for pattern := range (&Server{}).routes() {
+		if _, ok := queries[pattern]; !ok && pattern != "GET "+dynamicPath+"{name}" {
+			t.Errorf("nothing says what the query of %s may have", pattern)
+		}
+	}
+	many := make([]Warning, maxWarnings)
+	for i := range many {
+		many[i] = Warning{Title: strings.Repeat("é", 100), Details: "x"}
+	}
+	h := http.Header{}
+	addWarnings(h, many)
+	addWarnings(h, many)
+	if text := h.Get(warningsHeader); len(text) > maxHeader || !json.Valid([]byte(text)) {
+		t.Errorf("a header of %d bytes", len(text))
+	}
+}

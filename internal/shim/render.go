@@ -95,6 +95,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if err != nil {
 		return nil, 0, err
 	}
+	warnings = append(warnings, unknownParameters(r)...)
 	defaults(&request)
 	if request.Response.Mode == "" && preferred.async {
 		request.Response.Mode = modeAsync

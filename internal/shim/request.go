@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/nearest"
 )
 
 // maxWarnings bounds the warnings about a request.
@@ -533,7 +534,7 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		}
 		at := slices.IndexFunc(fields, func(f reflect.StructField) bool { return !f.Anonymous && strings.EqualFold(jsonName(f), name) })
 		if at < 0 {
-			ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' is not known and was ignored", full)})
+			ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, fields)})
 			continue
 		}
 		field, known := fields[at], jsonName(fields[at])
@@ -563,6 +564,18 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 	}
 	tidied, err = encode(plain)
 	return tidied, ignored, err
+}
+
+// meantField asks for the field that a mistyped name may mean; empty if none has a similar name.
+func meantField(name string, fields []reflect.StructField) string {
+	names := make([]string, 0, len(fields))
+	for _, f := range fields {
+		names = append(names, jsonName(f))
+	}
+	if near := nearest.Name(name, names); near != "" {
+		return fmt.Sprintf("did you mean '%s'?", near)
+	}
+	return ""
 }
 
 // jsonName returns the name of a field in JSON.

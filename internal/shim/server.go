@@ -15,10 +15,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
+	"reflect"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -38,6 +40,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/webhook"
 )
@@ -247,6 +250,48 @@ func checkQuery(r *http.Request) error {
 	return nil
 }
 
+// queries are the parameters of each route's query, by the route's pattern. That of a dynamic URL has any.
+var queries = func() map[string][]string {
+	known := map[string][]string{}
+	for _, o := range operations {
+		if o.path == dynamicPath+"{name}" {
+			continue
+		}
+		names := []string{}
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(o.request)) {
+			if name := field.Tag.Get("query"); name != "" {
+				names = append(names, name)
+			}
+		}
+		if slices.Contains(names, "templateId") {
+			names = append(names, "template_id") // its other spelling
+		}
+		known[o.method+" "+o.path] = names
+	}
+	return known
+}()
+
+// unknownParameters returns a warning for each parameter of the query that the route does not have.
+func unknownParameters(r *http.Request) (warnings []Warning) {
+	names, described := queries[r.Pattern]
+	if r.URL.RawQuery == "" || !described {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
+		if slices.Contains(names, name) || len(warnings) == maxWarnings {
+			continue
+		}
+		details := "the query of this route has no parameters"
+		if near := nearest.Name(name, names); near != "" {
+			details = fmt.Sprintf("did you mean '%s'?", near)
+		} else if len(names) > 0 {
+			details = "the query of this route may have " + strings.Join(names, ", ")
+		}
+		warnings = append(warnings, Warning{fmt.Sprintf("Parameter '%.100s' of the query is not known and was ignored", name), details})
+	}
+	return warnings
+}
+
 // logFields are the fields of a request's log line that its handler knows.
 type logFields struct{ user, namespace, job string }
 
@@ -317,6 +362,7 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 		}()
 		err := checkQuery(r)
 		if err == nil {
+			addWarnings(answer.Header(), unknownParameters(r))
 			err = handle(answer, traced)
 		}
 		switch {

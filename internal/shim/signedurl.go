@@ -65,6 +65,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if err != nil {
 		return err
 	}
+	warnings = append(warnings, unknownParameters(r)...)
 	kind := cmp.Or(request.RenderType, images)
 	if kind != images && kind != pdfs {
 		return &FieldError{"renderType", fmt.Sprintf("'%.100s' must be images or pdfs", kind)}

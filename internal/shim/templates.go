@@ -257,10 +257,11 @@ func (s *Server) patchTemplate(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	defer done()
-	wanted, _, err := parse[TemplatePatch](body)
+	wanted, warnings, err := parse[TemplatePatch](body)
 	if err != nil {
 		return err
 	}
+	addWarnings(w.Header(), warnings)
 	if wanted.Name == nil && wanted.Description == nil {
 		return &FieldError{"body", "must have name or description: nothing else of a template can be changed here"}
 	}
@@ -293,10 +294,11 @@ func (s *Server) duplicateTemplate(w http.ResponseWriter, r *http.Request, c cal
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = []byte("{}")
 	}
-	wanted, _, err := parse[TemplateCopy](body)
+	wanted, warnings, err := parse[TemplateCopy](body)
 	if err != nil {
 		return err
 	}
+	addWarnings(w.Header(), warnings)
 	original, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
 	if err != nil {
 		return err

@@ -135,6 +135,18 @@ var _ = Describe("Dynamic URLs", func() {
 		Expect(w.jobs(ctx)).To(HaveLen(keys))
 	})
 
+	It("come with a warning while the namespace does not let the shim render", func(ctx SpecContext) {
+		enable(ctx, nil)
+		create(ctx, `{"templateId": 25}`)
+		const body, missing = `{"templateId": 25, "pag": 1}`, "does not let the shim render"
+		warned := call(ctx, http.MethodPost, p.url+path, w.token, body)
+		Expect(warned.status).To(Equal(http.StatusOK), "%s", warned.body)
+		Expect(string(warned.body)).To(And(ContainSubstring(missing), ContainSubstring("bind the ClusterRole platen-dynamic-urls"), ContainSubstring("did you mean 'page'?")))
+		bind(ctx)
+		Eventually(func() string { return string(call(ctx, http.MethodPost, p.url+path, w.token, body).body) }).
+			WithContext(ctx).WithTimeout(timeout).Should(And(ContainSubstring(`"data":"http`), Not(ContainSubstring(missing)))) // the API server's watch lags
+	})
+
 	It("answer nobody without a valid signature", func(ctx SpecContext) {
 		expectError(call(ctx, http.MethodPost, p.url+path, w.token, `{"templateId": 25}`), http.StatusForbidden)
 		enable(ctx, nil)

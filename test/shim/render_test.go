@@ -482,6 +482,11 @@ var _ = Describe("Rendering", func() {
 		Eventually(func() any { return call(ctx, http.MethodGet, templates+"Autumn", w.token, "").json()["id"] }).
 			WithContext(ctx).WithTimeout(timeout).Should(Equal(id))
 
+		a = call(ctx, http.MethodPatch, templates+id+"?dryrun=true", w.token, `{"name":"Autumn","descripton":"x"}`)
+		Expect(a.header.Get("X-Platen-Warnings")).To(And(ContainSubstring("Parameter 'dryrun' of the query"), ContainSubstring("did you mean 'description'?")))
+		a = call(ctx, http.MethodPost, templates+id+"/duplicate", w.token, `{"nam":"x"}`)
+		Expect(a.header.Get("X-Platen-Warnings")).To(ContainSubstring("did you mean 'name'?"))
+
 		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":""}`)
 		Expect(a.json()).To(And(HaveKeyWithValue("name", id), HaveKeyWithValue("description", "For autumn")), "%s", a.body)
 		expectError(call(ctx, http.MethodPatch, templates+id, w.token, `{"title":"Autumn"}`), http.StatusBadRequest)
