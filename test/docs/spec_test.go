@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -227,7 +228,7 @@ func TestEveryKindIsNamed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			names := append(crd.Spec.Names.ShortNames, crd.Spec.Names.Plural, kind)
+			names := slices.Concat(crd.Spec.Names.ShortNames, []string{crd.Spec.Names.Plural, kind})
 			if !regexp.MustCompile(fmt.Sprintf(pattern, "(?:"+strings.Join(names, "|")+")")).Match(text) {
 				t.Errorf("%s: the command for all kinds leaves out %s", page, kind)
 			}

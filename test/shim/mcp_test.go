@@ -143,7 +143,7 @@ var _ = Describe("The MCP endpoint", func() {
 			{"render", map[string]any{"$format": "png"}, "template: the id or name of a template is required"},
 			{"render", map[string]any{"template": "", "$format": "png"}, "template: the id or name of a template is required"},
 			{"render", map[string]any{"template": "card", "format": "jpg"}, "format: there is no such argument; did you mean $format"},
-			{"render", map[string]any{"template": "card", "modificatons": map[string]any{"headline": "x"}}, "modificatons: there is no such argument; did you mean modifications"},
+			{"render", map[string]any{"template": "card", "modificatons": map[string]any{"headline": "x"}}, "modificatons: there is no such argument; did you mean modifications"}, //nolint:misspell // on purpose
 			{"render", map[string]any{"template": "card", "headline": "Hello"}, "headline: there is no such argument; there are $fileName, $format, $scale, modifications, template"},
 			{"render_card", map[string]any{"headline": "Hello", "format": "jpg"}, "format: the template has no such value; did you mean $format"},
 			{"render_card", map[string]any{"headline": "Hello", "$formt": "jpg"}, "$formt: the template has no such value; did you mean $format"},
