@@ -184,7 +184,8 @@ var advice = map[Reason]Advice{
 	},
 	ReasonSecretNotFound: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials are missing",
-		Do: "Connect the account again, or create the Secret." + followUp, doBucket: "Create the Secret." + followUp,
+		Do: "Connect the account again, or create the Secret." + followUp, doBucket: `Create the Secret with the label platen.dev/credentials: "true"` +
+			" and the keys accessKeyID and secretAccessKey for s3, serviceAccountKey for gcs, or accountKey for azureblob." + followUp,
 	},
 	ReasonSecretNotLabelled: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials not released",

@@ -48,7 +48,7 @@ type Limits struct {
 // DefaultLimits are a picture of 100 million pixels, a minute of video and an hour for an attempt.
 var DefaultLimits = Limits{MaxPixels: 100_000_000, MaxVideo: numbers.DefaultMaxVideo, MaxTimeout: time.Hour}
 
-// ReadValue reads one key of a ConfigMap. Build returns its error unchanged.
+// ReadValue reads one key of a ConfigMap. Build returns its error with the field that names the ConfigMap.
 type ReadValue func(ctx context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error)
 
 // ReadFonts returns the fonts of a FontSet. Build returns its error with the name of the FontSet in front.
@@ -260,7 +260,7 @@ func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.Render
 		page := template.Spec.Pages[n-1]
 		html, err := pageHTML(ctx, job.Namespace, page, read)
 		if err != nil {
-			return err
+			return reconcile.Within(fmt.Sprintf("RenderTemplate '%s': spec.pages[%d].htmlFrom: ", template.Name, n-1), err)
 		}
 		task.Pages = append(task.Pages, render.Page{
 			Number: n, ID: pageID(template, page), Name: page.Name,
@@ -388,7 +388,7 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 	for i, source := range job.Spec.ModificationsFrom {
 		text, err := read(ctx, job.Namespace, source.ConfigMapKeyRef)
 		if err != nil {
-			return nil, err
+			return nil, reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
 		}
 		object, err := yaml.YAMLToJSON([]byte(quoteNumbers(text)))
 		if err == nil {

@@ -188,6 +188,30 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 	}
 }
 
+func TestAMissingSourceIsNamedByItsField(t *testing.T) {
+	from := func(name string) platenv1alpha1.ConfigMapKeySelector {
+		return platenv1alpha1.ConfigMapKeySelector{Name: name, Key: "k"}
+	}
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: from("there")}, {ConfigMapKeyRef: from("nix")}}
+	})
+	linked := newTemplate(2)
+	linked.Spec.Pages[1].HTML, linked.Spec.Pages[1].HTMLFrom = "", &platenv1alpha1.HTMLSource{ConfigMapKeyRef: from("pages")}
+	for _, c := range []struct {
+		job      *platenv1alpha1.RenderJob
+		template *platenv1alpha1.RenderTemplate
+		want     string
+	}{
+		{job, newTemplate(1), "spec.modificationsFrom[1]: no nix/k"},
+		{newJob(nil), linked, "RenderTemplate 'banner': spec.pages[1].htmlFrom: no pages/k"},
+	} {
+		_, err := Build(t.Context(), c.job, c.template, DefaultLimits, Sources{Value: configMaps{"there/k": "{}"}.read})
+		if waiting := reconcile.AsWaiting(err); waiting == nil || waiting.Reason != platenv1alpha1.SourceNotFoundReason || waiting.Message != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
 func TestBuild(t *testing.T) {
 	template := newTemplate(3, platenv1alpha1.Parameter{Name: "colour", Type: "color", Default: raw(`"red"`)})
 	template.Spec.Pages[2].HTML = ""
