@@ -535,8 +535,14 @@ func (w *world) serve(handler http.Handler, renderer render.Renderer) (stop func
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	var requests sync.WaitGroup
+	counted := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		defer requests.Done()
+		handler.ServeHTTP(rw, r)
+	})
 	s := &http.Server{
-		Handler: handler, ReadHeaderTimeout: time.Second,
+		Handler: counted, ReadHeaderTimeout: time.Second,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}},
 	}
 	token := filepath.Join(w.t.TempDir(), "token")
@@ -569,6 +575,7 @@ func (w *world) serve(handler http.Handler, renderer render.Renderer) (stop func
 		cancel()
 		_ = s.Close()
 		both.Wait()
+		requests.Wait() // what a request does after the job's state has changed
 	}
 }
 
