@@ -88,7 +88,7 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 			defer cancel()
 			hostile := task("png", strings.ReplaceAll(a.html, "REDIRECT", metadata.URL))
 			if a.items > 0 {
-				hostile.Modifications["items"] = make([]any, a.items)
+				hostile.Modifications["items"] = slices.Repeat([]any{"item"}, a.items)
 			}
 			began := time.Now()
 			warnings, err := b.Render(ctx, hostile, discard)
