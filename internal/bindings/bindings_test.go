@@ -55,6 +55,10 @@ func TestParameters(t *testing.T) {
 			pages: []string{`<p data-if="paid">PAID</p><p data-if="!paid">Due</p>`},
 			want:  []string{`paid boolean default=false example=true pages=[1]`},
 		},
+		"no names": {
+			pages: []string{`<p data-if="price > 5"></p><p data-if="!!sold"></p><p data-param=" headline"></p><p data-each="rows()"><b data-param="name"></b></p><p data-param="first name"></p>`},
+			want:  []string{`first name text default=- example=- pages=[1]`},
+		},
 		"condition and text": {
 			pages: []string{`<p data-if="due">Due on <b data-param="due">2026-01-31</b></p>`},
 			want:  []string{`due text default=- example="2026-01-31" pages=[1]`},

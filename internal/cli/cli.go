@@ -65,6 +65,8 @@ type options struct {
 	flags *genericclioptions.ConfigFlags
 	// given has the flags that all commands take, as the person gave them.
 	given *pflag.FlagSet
+	// fileNamespace is the namespace of the template of -f; empty if the file does not say it.
+	fileNamespace string
 }
 
 // Main runs the plugin with the arguments of its process and returns the exit code. Under the name kubectl_complete-platen, which

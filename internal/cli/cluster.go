@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,11 +81,21 @@ func (o *options) nowhere(config *rest.Config) bool {
 	return err == nil && len(kubeconfig.Clusters) == 0 && *o.flags.APIServer == "" && os.Getenv("KUBERNETES_MASTER") == "" && config.Host == "http://localhost:8080"
 }
 
+// follows takes the namespace of a template of -f: what it reads is there. It returns an error if -n says another.
+func (o *options) follows(template *platenv1alpha1.RenderTemplate) error {
+	if n := *o.flags.Namespace; n != "" && template.Namespace != "" && n != template.Namespace {
+		return usage("RenderTemplate '%s' of -f is in namespace %s, not in namespace %s of -n", template.Name, template.Namespace, n)
+	}
+	o.fileNamespace = template.Namespace
+	return nil
+}
+
 func (o *options) namespace() (string, error) {
 	namespace, _, err := o.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return "", explain(err)
 	}
+	namespace = cmp.Or(o.fileNamespace, namespace)
 	if len(validation.IsDNS1123Label(namespace)) > 0 {
 		return "", usage("no namespace has the name %q: it has at most 63 small letters, digits and hyphens", namespace)
 	}

@@ -92,6 +92,11 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 		if len(names) > 0 && !slices.Contains(names, t.Name) {
 			continue
 		}
+		if l.file != "" {
+			if err := l.follows(&t); err != nil {
+				return err
+			}
+		}
 		findings, err := l.template(ctx, &t, &found)
 		if err != nil {
 			return fmt.Errorf("RenderTemplate '%s': %w", t.Name, err)

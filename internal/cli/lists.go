@@ -114,7 +114,7 @@ func describeParameters(out io.Writer, parameters []bindings.Parameter) {
 		printTable(out, []string{"PARAMETER", "TYPE", "REQUIRED", "DEFAULT", "DESCRIPTION"}, rows)
 	}
 	if len(styles) > 0 {
-		fmt.Fprintf(out, "\nStyles, as in --set %s=...: %s\n", styles[0], plain(strings.Join(styles, ", ")))
+		fmt.Fprintf(out, "\nStyles, as in --set %s=...: %s\n", shellWord(styles[0]), plain(strings.Join(styles, ", ")))
 	}
 }
 

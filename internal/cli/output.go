@@ -257,7 +257,7 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 		if p.Type == platenv1alpha1.ParameterImage && p.Example == nil && !ptr.Deref(p.Required, false) {
 			continue // no address of a picture works for everybody
 		}
-		fmt.Fprintf(&line, " --set %s=%s", p.Name, placeholder(p))
+		fmt.Fprintf(&line, " --set %s=%s", shellWord(p.Name), placeholder(p))
 	}
 	return line.String() + " -o out -n " + template.Namespace
 }

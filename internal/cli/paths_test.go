@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 // What -o cannot be is said before anything is rendered.
@@ -44,5 +47,43 @@ func TestOutputIsCheckedFirst(t *testing.T) {
 				t.Errorf("exit code %d, %s", code, errOut)
 			}
 		})
+	}
+}
+
+// A template's file says where its ConfigMaps and FontSets are.
+func TestTheFilesNamespace(t *testing.T) {
+	for name, c := range map[string]struct{ flag, file, want, error string }{
+		"of the file":    {file: "tour-a", want: "tour-a"},
+		"of the flag":    {flag: "tour-a", want: "tour-a"},
+		"of both":        {flag: "tour-a", file: "tour-a", want: "tour-a"},
+		"of the cluster": {want: "default"},
+		"two":            {flag: "tour-b", file: "tour-a", error: "RenderTemplate 'card' of -f is in namespace tour-a, not in namespace tour-b of -n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+			o := &options{flags: genericclioptions.NewConfigFlags(true)}
+			*o.flags.Namespace = c.flag
+			template := &platenv1alpha1.RenderTemplate{}
+			template.Name, template.Namespace = "card", c.file
+			err := o.follows(template)
+			if err == nil {
+				var got string
+				if got, err = o.namespace(); got != c.want {
+					t.Errorf("namespace %s", got)
+				}
+			}
+			if (err == nil) != (c.error == "") || err != nil && err.Error() != c.error {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestExampleIsForTheShell(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Name, template.Namespace = "card", "default"
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<p data-if="price > 5"></p><p data-param="first name">Ada</p>`}}
+	if got, want := example(template), "kubectl platen render card --set 'first name'=Ada -o out -n default"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

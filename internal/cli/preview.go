@@ -141,7 +141,10 @@ func (p *previewCommand) read(ctx context.Context, name string) (template *plate
 		if templates, found, err = p.manifests(p.file); err != nil {
 			return nil, found, err
 		}
-		if template, err = choose(templates, name, p.file); err != nil {
+		if template, err = choose(templates, name, p.file); err == nil {
+			err = p.follows(template)
+		}
+		if err != nil {
 			return nil, found, err
 		}
 	}

@@ -165,9 +165,6 @@ var attributes = map[string][]string{
 	"data-param": nil, "data-param-href": nil, "data-if": nil, "data-each": nil, "data-fit": {"shrink", "truncate"}, "data-platen-ready": {"false", "true"},
 }
 
-// isPath matches a value of data-param and the like that may name a value: no spaces around it, no operators.
-var isPath = regexp.MustCompile(`^!?[^\s!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$`)
-
 // checkAttributes finds typing mistakes in Platen's attributes. An attribute that the page's code names is the author's own, and so is data-id.
 // A render warns of the same: bind.js.
 func (l *linter) checkAttributes(n *html.Node, where, code string) {
@@ -176,7 +173,7 @@ func (l *linter) checkAttributes(n *html.Node, where, code string) {
 			switch {
 			case takes != nil && !slices.Contains(takes, a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
-			case takes == nil && !isPath.MatchString(a.Val):
+			case takes == nil && !bindings.IsPath(a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it and without operators", a.Key, cut(a.Val))
 			}
 			continue
