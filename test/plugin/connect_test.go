@@ -450,7 +450,7 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		"another output":     {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
 		"another dry run":    {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
 		"another provider":   {args: []string{"connect", "onedrive"}, code: 2, text: `connect knows no "onedrive"; did you mean: dropbox`},
-		"no rights":          {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role platen-edit"},
+		"no rights":          {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role edit in that namespace"},
 		"no cluster":         {args: command(namespace, flags, "--server", "https://127.0.0.1:1"), code: 1, text: "the cluster could not be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
