@@ -104,7 +104,7 @@ test-unit: setup-tests $(GOTESTSUM) sdk ## Run the unit tests, and those against
 .PHONY: run-unit-tests
 run-unit-tests:
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
-	$(GOTESTSUM) --format pkgname-and-test-fails -- $$(go list ./... | grep -v -e /test/e2e)
+	$(GOTESTSUM) --format pkgname-and-test-fails -- -timeout 20m $$(go list ./... | grep -v -e /test/e2e)
 
 .PHONY: test-e2e
 # With -p=1, because test/e2e kills the manager that test/e2e/docs needs.
