@@ -82,7 +82,7 @@ func setWarnings(h http.Header, list []Warning, more string) {
 
 // addWarnings adds to the header of warnings, for answers that have no other place for them.
 func addWarnings(h http.Header, list []Warning) {
-	var before []Warning
+	before := make([]Warning, 0, len(list))
 	_ = json.Unmarshal([]byte(h.Get(warningsHeader)), &before) // empty, or what setWarnings has written
 	setWarnings(h, append(before, list...), "")
 }

@@ -20,6 +20,13 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 // bare returns a server that answers requests without a caller.
@@ -174,12 +181,12 @@ func TestUnknownParameters(t *testing.T) {
 				t.Fatalf("%s: %v", text, err)
 			}
 		}
-		got := ""
+		var got strings.Builder
 		for _, one := range list {
-			got += one.Title + ": " + one.Details
+			got.WriteString(one.Title + ": " + one.Details)
 		}
-		if got != c.want {
-			t.Errorf("%s?%s: got %q, want %q", c.pattern, c.query, got, c.want)
+		if got.String() != c.want {
+			t.Errorf("%s?%s: got %q, want %q", c.pattern, c.query, got.String(), c.want)
 		}
 	}
 	for pattern := range (&Server{}).routes() {
@@ -196,5 +203,31 @@ func TestUnknownParameters(t *testing.T) {
 	addWarnings(h, many)
 	if text := h.Get(warningsHeader); len(text) > maxHeader || !json.Valid([]byte(text)) {
 		t.Errorf("a header of %d bytes", len(text))
+	}
+}
+
+// Nobody can ask the API server for a template by its number, so the shim waits for its watch to show a new one.
+func TestANewTemplateIsFoundByItsNumber(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	lists := 0
+	cache := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if lists++; lists == 2 {
+				if err := c.Create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "banner"}, Spec: platenv1alpha1.RenderTemplateSpec{TemplateID: new(int64(25))}}); err != nil {
+					return err
+				}
+			}
+			return c.List(ctx, list, options...)
+		},
+	}).Build()
+	s := &Server{Options: Options{Cache: cache}}
+	if found, err := s.newTemplate(t.Context(), "ns", "25"); err != nil || found == nil || found.Name != "banner" {
+		t.Errorf("got %v, %v", found, err)
+	}
+	if found, err := s.newTemplate(t.Context(), "ns", "26"); err != nil || found != nil {
+		t.Errorf("got %v, %v for a template that there is not", found, err)
 	}
 }

@@ -27,6 +27,8 @@ import (
 )
 
 const (
+	// templateLag is how long a new template may take to reach the cache.
+	templateLag      = 500 * time.Millisecond
 	defaultTemplates = 10
 	maxTemplates     = 100
 	// maxTitle bounds a template's title, in characters.
@@ -105,8 +107,13 @@ func (s *Server) templates(ctx context.Context, c caller) ([]platenv1alpha1.Rend
 	if err := s.allow(ctx, c, "list", "rendertemplates"); err != nil {
 		return nil, err
 	}
+	return s.cachedTemplates(ctx, c.namespace)
+}
+
+// cachedTemplates returns the templates of a namespace, whoever asks.
+func (s *Server) cachedTemplates(ctx context.Context, namespace string) ([]platenv1alpha1.RenderTemplate, error) {
 	templates := &platenv1alpha1.RenderTemplateList{}
-	if err := s.Cache.List(ctx, templates, client.InNamespace(c.namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := s.Cache.List(ctx, templates, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing templates: %w", err)
 	}
 	return templates.Items, nil
@@ -133,7 +140,30 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 			return t, err
 		}
 	}
+	if t, err := s.newTemplate(ctx, c.namespace, id); t != nil || err != nil {
+		return t, err
+	}
 	return nil, callers.Errorf(status, "templateId: Template not found: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", c.namespace, id, meantTemplate(all, string(id)))
+}
+
+// newTemplate waits for the watch to show a template that was created a moment ago: the API server cannot be asked for a number or a title. It
+// returns nil if there is none.
+func (s *Server) newTemplate(ctx context.Context, namespace string, id TemplateID) (found *platenv1alpha1.RenderTemplate, err error) {
+	wait, cancel := context.WithTimeout(ctx, templateLag)
+	defer cancel()
+	again := time.NewTicker(templateLag / 10)
+	defer again.Stop()
+	for found == nil && err == nil {
+		select {
+		case <-wait.Done():
+			return nil, ctx.Err()
+		case <-again.C:
+		}
+		var all []platenv1alpha1.RenderTemplate
+		all, err = s.cachedTemplates(ctx, namespace)
+		found = findTemplate(all, string(id))
+	}
+	return found, err
 }
 
 // meantTemplate asks for the template that a mistyped name may mean; empty if none has a similar name or title.

@@ -482,7 +482,7 @@ var _ = Describe("Rendering", func() {
 		Eventually(func() any { return call(ctx, http.MethodGet, templates+"Autumn", w.token, "").json()["id"] }).
 			WithContext(ctx).WithTimeout(timeout).Should(Equal(id))
 
-		a = call(ctx, http.MethodPatch, templates+id+"?dryrun=true", w.token, `{"name":"Autumn","descripton":"x"}`)
+		a = call(ctx, http.MethodPatch, templates+id+"?dryrun=true", w.token, `{"name":"Autumn","descripton":"x"}`) //nolint:misspell // on purpose
 		Expect(a.header.Get("X-Platen-Warnings")).To(And(ContainSubstring("Parameter 'dryrun' of the query"), ContainSubstring("did you mean 'description'?")))
 		a = call(ctx, http.MethodPost, templates+id+"/duplicate", w.token, `{"nam":"x"}`)
 		Expect(a.header.Get("X-Platen-Warnings")).To(ContainSubstring("did you mean 'name'?"))
