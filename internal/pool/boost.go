@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A namespace that has no pod gets its first one where another namespace gives one up: on a node whose CPU that other namespace uses. The
-// exit and the start then take several times as long as on an idle node. So pods of namespaces with long queues rest there meanwhile.
+// On a full cluster, the first pod of a namespace starts where another namespace gives a pod up, beside more pods of that namespace. They use
+// the node's CPU, so the exit and the start take several times as long as on an idle node. Pods of namespaces with long queues rest meanwhile.
 const (
 	// startBoost is how long pods rest at most.
 	startBoost = 3 * time.Second
@@ -36,8 +36,8 @@ func (c *cluster) boost(node string, now time.Time) {
 	}
 }
 
-// rests reports whether a pod without a task gets none now, because its node is boosted. A pod whose namespace will soon need it no more
-// does not rest.
+// rests reports whether an idle pod gets no task now, because its node is boosted. It rests only if its namespace has more work than its pods
+// end in about a second: a short queue is no flood.
 func (c *cluster) rests(ns *namespace, pod *pod) bool {
 	b := c.boosts[pod.node]
 	if b == nil || b.ended || ns.load <= onePod*len(ns.list) {

@@ -66,8 +66,8 @@ type launcher struct {
 	failures int
 	// retry is when the next launch may be tried after a failure.
 	retry time.Time
-	// room is how many pods have ended since a quota refused one: as many may be launched at once. replacing is how many of those launches are
-	// under way. Their success says nothing about the quota.
+	// room is how many pods have ended since a quota refused one: as many may be launched without waiting for retry. replacing is how many such
+	// launches are under way. Their success does not show that the quota admits more pods than before.
 	room, replacing int
 }
 
