@@ -4,6 +4,7 @@
 package main
 
 import (
+	"slices"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,8 +25,19 @@ func trim(object any) (any, error) {
 		o.Spec = corev1.PodSpec{}
 	case *platenv1alpha1.RenderJob:
 		share(o)
+		clip(o)
 	}
 	return object, nil
+}
+
+// clip gives the lists of a cached job the memory that their items take. A decoder makes room for four.
+func clip(job *platenv1alpha1.RenderJob) {
+	job.Spec.Connections = slices.Clone(job.Spec.Connections)
+	status := &job.Status
+	status.Conditions, status.Pages, status.Connections = slices.Clone(status.Conditions), slices.Clone(status.Pages), slices.Clone(status.Connections)
+	for i := range status.Connections {
+		status.Connections[i].Pages = slices.Clone(status.Connections[i].Pages)
+	}
 }
 
 // share lets the cached jobs share the strings that most of them have: ten thousand jobs would have as many copies of each.

@@ -63,3 +63,21 @@ func TestTrimLetsJobsShareTheirWords(t *testing.T) {
 		t.Error("two jobs have a copy each")
 	}
 }
+
+func TestTrimDropsRoomForMore(t *testing.T) {
+	pages := append(make([]platenv1alpha1.RenderedPage, 0, 4), platenv1alpha1.RenderedPage{Page: 1})
+	uploaded := append(make([]platenv1alpha1.UploadedPage, 0, 4), platenv1alpha1.UploadedPage{Page: 1})
+	job := &platenv1alpha1.RenderJob{}
+	job.Spec.Connections = []platenv1alpha1.JobConnection{}
+	job.Status.Pages, job.Status.Connections = pages, []platenv1alpha1.JobConnectionStatus{{Pages: uploaded}}
+	if _, err := trim(job); err != nil {
+		t.Fatal(err)
+	}
+	status := &job.Status
+	if len(status.Pages) != 1 || cap(status.Pages) != 1 || len(status.Connections[0].Pages) != 1 || cap(status.Connections[0].Pages) != 1 {
+		t.Errorf("%d pages in room for %d, %d uploaded ones in room for %d", len(status.Pages), cap(status.Pages), len(status.Connections[0].Pages), cap(status.Connections[0].Pages))
+	}
+	if job.Spec.Connections == nil || status.Conditions != nil {
+		t.Errorf("an empty list became %v, none became %v", job.Spec.Connections, status.Conditions)
+	}
+}

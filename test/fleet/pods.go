@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,9 +48,9 @@ type Pods struct {
 	// folder for the pods' tokens.
 	folder string
 	// hold makes renders wait until it is closed; nil lets them end at once.
-	hold                               atomic.Pointer[chan struct{}]
-	running, writes, rendered, holding atomic.Int64
-	starting                           sync.WaitGroup
+	hold                                        atomic.Pointer[chan struct{}]
+	running, polling, writes, rendered, holding atomic.Int64
+	starting                                    sync.WaitGroup
 
 	mu sync.Mutex
 	// taken has when pods have received jobs, by the value of their headline.
@@ -60,6 +61,9 @@ type Pods struct {
 
 // Running returns the number of pods that run.
 func (p *Pods) Running() int { return int(p.running.Load()) }
+
+// Polling returns the number of pods that have asked a manager for a task and wait for the answer.
+func (p *Pods) Polling() int { return int(p.polling.Load()) }
 
 // Writes returns how many API writes the kubelet would have made.
 func (p *Pods) Writes() int { return int(p.writes.Load()) }
@@ -199,7 +203,7 @@ func (p *Pods) transport(pod *corev1.Pod) (http.RoundTripper, error) {
 	if !roots.AppendCertsFromPEM([]byte(env(pod, "PLATEN_DISPATCH_CA"))) {
 		return nil, errors.New("the pod has no certificate of the dispatch server's authority")
 	}
-	return &gated{Gate: &p.Gate, RoundTripper: &http.Transport{
+	return &gated{Gate: &p.Gate, polling: &p.polling, RoundTripper: &http.Transport{
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
 		DialContext:           p.dial,
 		ResponseHeaderTimeout: wire.PollTimeout + 15*time.Second, IdleConnTimeout: wire.PollTimeout, MaxIdleConnsPerHost: 4,
@@ -305,6 +309,8 @@ func (g *Gate) wait(ctx context.Context) error {
 type gated struct {
 	*Gate
 	http.RoundTripper
+	// polling counts the polls that have been sent and not answered.
+	polling *atomic.Int64
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -312,7 +318,16 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := g.wait(r.Context()); err != nil {
 		return nil, err
 	}
-	return g.RoundTripper.RoundTrip(r)
+	if !strings.HasSuffix(r.URL.Path, "/poll") {
+		return g.RoundTripper.RoundTrip(r)
+	}
+	sent := sync.OnceFunc(func() { g.polling.Add(1) })
+	defer func() {
+		sent()
+		g.polling.Add(-1)
+	}()
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent() }}
+	return g.RoundTripper.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 }
 
 var _ render.Renderer = renderer{}

@@ -67,7 +67,12 @@
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
   }
   own('fit')?.();
-  if (print) paper(warn, roots(document));
+  if (print) {
+    // A timeline that follows a scroll position has none before the first frame, and one that a frame's layout makes has it in the next.
+    const follows = (animation) => animation.timeline && !(animation.timeline instanceof DocumentTimeline);
+    if (roots(document).some((root) => root.getAnimations().some(follows))) for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
+    paper(warn, roots(document));
+  }
 
   // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();

@@ -343,18 +343,26 @@ func (b *bench) moved() (counts [len(movedFigures)]float64) {
 	return counts
 }
 
-// floorRate measures the floor, while the manager does not run.
+// floorRate measures the floor, while the manager does not run. It returns once the manager leads and the render pods have come back to it.
 func (b *bench) floorRate(ctx context.Context, model *platenv1alpha1.RenderJob) (perSecond float64, err error) {
 	if b.floor == 0 {
 		return 0, nil
 	}
 	open := b.world.Pods.Gate.Shut()
-	defer open()
 	if err := b.manager.Stop(syscall.SIGTERM); err != nil {
 		return 0, err
 	}
 	perSecond, err = b.load.floor(ctx, b.floor, model)
-	return perSecond, errors.Join(err, b.manager.Start(), b.manager.Leads(ctx))
+	if err := errors.Join(err, b.manager.Start(), b.manager.Leads(ctx)); err != nil {
+		return 0, err
+	}
+	open()
+	for b.world.Pods.Polling() < b.pods*b.namespaces {
+		if err := b.load.pause(ctx, 20*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return perSecond, nil
 }
 
 // restartIdle counts what a restart writes to the API server until every namespace has rendered a job again, besides jobs and render pods.
