@@ -95,7 +95,7 @@ func main() {
 		o.corsOrigins = strings.Split(text, ",")
 		return nil
 	})
-	flag.DurationVar(&o.wait, "wait", time.Minute, "how long a synchronous request waits without Prefer: wait=N")
+	flag.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a synchronous request waits without Prefer: wait=N")
 	flag.DurationVar(&o.ttl, "job-ttl", 24*time.Hour, "how long a finished job of the API or the page is kept with its files")
 	zapOptions := zap.Options{}
 	zapOptions.BindFlags(flag.CommandLine)

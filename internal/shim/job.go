@@ -189,7 +189,7 @@ func pageSize(r ResponseOptions) platenv1alpha1.PageSize {
 	if r.Size == "" && r.Width != 0 {
 		return platenv1alpha1.PageSize(fmt.Sprintf("%dx%d", r.Width, r.Height))
 	}
-	return platenv1alpha1.PageSize(plainSize(r.Size))
+	return platenv1alpha1.PageSize(plainSize(string(r.Size)))
 }
 
 // pdfSpec translates options. a has precedence.

@@ -278,7 +278,7 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 	c.SetSummary(o.summary)
 	c.SetDescription(o.description)
 	c.AddReqStructure(o.request)
-	answers := map[int]any{400: problem{}, 429: problem{}}
+	answers := map[int]any{400: problem{}, 429: problem{}, 503: problem{}}
 	if o.open {
 		exposed, ok := c.(openapi31.OperationExposer)
 		if !ok {

@@ -98,7 +98,7 @@ type ResponseOptions struct {
 	Format       string       `json:"format,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for /v1/generate/pdfs."`
 	FileName     string       `json:"fileName,omitempty" description:"Name without extension. Default: the job's id."`
 	Scale        *Decimal     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
-	Size         string       `json:"size,omitempty" description:"Size of the pages in CSS pixels, such as 1080x1920, or a preset's name, such as instagram-story. Default: the template's own."`
+	Size         Size         `json:"size,omitempty"`
 	Width        Whole        `json:"width,omitempty" minimum:"1" description:"With height, another way to say size."`
 	Height       Whole        `json:"height,omitempty" minimum:"1" description:"With width, another way to say size."`
 	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
@@ -139,6 +139,57 @@ func (d Decimal) decimal(digits int) string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
+// Size is a width and a height in CSS pixels, such as 1080x1920, or a preset's name, also as an object with a width and a height.
+type Size string
+
+// JSONSchemaBytes implements jsonschema.RawExposer.
+func (Size) JSONSchemaBytes() ([]byte, error) {
+	return []byte(`{"type":["string","object"],"properties":{"width":{"type":"integer","minimum":1},"height":{"type":"integer","minimum":1}},"required":["width","height"],
+		"description":"Size of the pages in CSS pixels, such as 1080x1920, or a preset's name, such as instagram-story, or an object with a width and a height. Default: the template's own."}`), nil
+}
+
+// sides are those of a size that is an object.
+type sides struct {
+	Width  Whole `json:"width" minimum:"1"`
+	Height Whole `json:"height" minimum:"1"`
+}
+
+// tidySize is tidy for a size that is an object.
+func tidySize(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+	value, ignored, err = tidyFields(value, reflect.TypeFor[sides](), path)
+	if err != nil {
+		return nil, nil, err
+	}
+	var size sides
+	if err := json.Unmarshal(value, &size); err != nil {
+		return nil, nil, err
+	}
+	if size.Width == 0 || size.Height == 0 {
+		return nil, nil, &FieldError{path, "must have a width and a height"}
+	}
+	return quote(fmt.Sprintf("%dx%d", size.Width, size.Height)), ignored, nil
+}
+
+// tidySizes is tidy for an object from names to sizes.
+func tidySizes(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(value, &given); err != nil {
+		return nil, nil, &FieldError{path, "must be an object"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		size, more, err := tidy(given[name], reflect.TypeFor[Size](), fmt.Sprintf("%s.%.100s", path, name))
+		if err != nil {
+			return nil, nil, err
+		}
+		if given[name] = size; size == nil {
+			delete(given, name)
+		}
+		ignored = append(ignored, more...)
+	}
+	tidied, err = encode(given)
+	return tidied, ignored, err
+}
+
 // ExtraSizes are sizes, some with names: an array of sizes, or an object from names to sizes.
 type ExtraSizes []NamedSize
 
@@ -169,7 +220,7 @@ func (e *ExtraSizes) UnmarshalJSON(data []byte) error {
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (ExtraSizes) JSONSchemaBytes() ([]byte, error) {
-	return []byte(`{"type":["array","object"],"items":{"type":"string"},"additionalProperties":{"type":"string"},
+	return []byte(`{"type":["array","object"],"items":{"type":["string","object"]},"additionalProperties":{"type":["string","object"]},
 		"description":"Sizes in which every picture is made too, like size: an array, or an object from names to sizes. Images only."}`), nil
 }
 
@@ -376,11 +427,15 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 	case reflect.TypeFor[ExtraSizes]():
 		switch value[0] {
 		case '[', '"':
-			return tidy(value, reflect.TypeFor[[]string](), path)
+			return tidy(value, reflect.TypeFor[[]Size](), path)
 		case '{':
-			return value, nil, inspectTexts(value, path)
+			return tidySizes(value, path)
 		}
 		return nil, nil, wrong("an array of sizes, or an object from names to sizes")
+	case reflect.TypeFor[Size]():
+		if value[0] == '{' {
+			return tidySize(value, path)
+		}
 	case reflect.TypeFor[TemplateID]():
 		if !isText {
 			n, whole := wholeNumber(text, 64)
@@ -598,20 +653,6 @@ func oneOf(value json.RawMessage, words string) json.RawMessage {
 	return value
 }
 
-// inspectTexts returns an error if a value of a JSON object is not a string.
-func inspectTexts(object json.RawMessage, path string) error {
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(object, &given); err != nil {
-		return &FieldError{path, "must be an object"}
-	}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if value := bytes.TrimSpace(given[name]); value[0] != '"' {
-			return &FieldError{fmt.Sprintf("%s.%.100s", path, name), "must be a string, not " + jsonType(value)}
-		}
-	}
-	return nil
-}
-
 // jsonType returns the name of a value's type, or the value itself if it is a number or a boolean.
 func jsonType(value json.RawMessage) string {
 	switch value[0] {
@@ -645,7 +686,7 @@ func (r *Request) check() error {
 			return &FieldError{field, fmt.Sprintf("'%.100s' must be one length for all sides, in px, pt, mm, cm or in, such as 20px", margin)}
 		}
 	}
-	if err := checkSize("response.size", r.Response.Size); err != nil {
+	if err := checkSize("response.size", string(r.Response.Size)); err != nil {
 		return err
 	}
 	for i, extra := range r.Response.ExtraSizes {

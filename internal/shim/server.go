@@ -182,7 +182,7 @@ func (s *Server) crossOrigin(api http.Handler) http.Handler {
 		AllowedOrigins: s.CORSOrigins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{"Content-Disposition", "Location", "Retry-After", "X-Request-Id", jobHeader, warningsHeader, connectionsHeader},
+		ExposedHeaders: []string{"Content-Disposition", "Location", "Preference-Applied", "Retry-After", "X-Request-Id", jobHeader, warningsHeader, connectionsHeader},
 		MaxAge:         int((10 * time.Minute).Seconds()),
 	}).Handler(api)
 }

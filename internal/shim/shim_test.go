@@ -60,9 +60,11 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":{"includePages":[1,"2.5"]}}`:                               "response.includePages[1]: must be a whole number, not a string",
 		`{"templateId":1,"response":{"extraSizes":5}}`:                                         "response.extraSizes: must be an array of sizes, or an object from names to sizes, not 5",
 		`{"templateId":1,"response":{"extraSizes":"story, a.b"}}`:                              "response.extraSizes[1]: 'a.b' must be a width and a height in CSS pixels, such as 1080x1920, or a name, such as instagram-story",
-		`{"templateId":1,"response":{"extraSizes":["story",{}]}}`:                              "response.extraSizes[1]: must be a string, not an object",
-		`{"templateId":1,"response":{"extraSizes":{"a":{"width":1}}}}`:                         "response.extraSizes.a: must be a string, not an object",
-		`{"templateId":1,"response":{"size":{"width":1}}}`:                                     "response.size: must be a string, not an object",
+		`{"templateId":1,"response":{"extraSizes":["story",{}]}}`:                              "response.extraSizes[1]: must have a width and a height",
+		`{"templateId":1,"response":{"extraSizes":{"a":{"width":1}}}}`:                         "response.extraSizes.a: must have a width and a height",
+		`{"templateId":1,"response":{"extraSizes":{"a":true}}}`:                                "response.extraSizes.a: must be a string, not true",
+		`{"templateId":1,"response":{"size":{"width":"wide","height":1}}}`:                     "response.size.width: must be a whole number, not a string",
+		`{"templateId":1,"response":{"size":{"width":1}}}`:                                     "response.size: must have a width and a height",
 		`{"templateId":1,"videoOptions":{"trimStart":"soon"}}`:                                 "videoOptions.trimStart: must be a number, not a string",
 		`{"templateId":1,"response":{"includePages":{}}}`:                                      "response.includePages: must be an array, not an object",
 		`{"templateId":1,"response":{"includePages":"1-3"}}`:                                   "response.includePages[0]: must be a whole number, not a string",
@@ -202,11 +204,21 @@ func TestClientsSpellValuesInTheirOwnWay(t *testing.T) {
 
 func TestSizesAsText(t *testing.T) {
 	want := ExtraSizes{{Size: "1080x1920"}, {Size: "og-image"}}
-	for _, sizes := range []string{`["1080x1920","og-image"]`, `"1080x1920, OG Image"`, `"[\"1080x1920\",\"og_image\"]"`} {
+	for _, sizes := range []string{`["1080x1920","og-image"]`, `"1080x1920, OG Image"`, `"[\"1080x1920\",\"og_image\"]"`, `[{"width":1080,"height":"1920"},"og-image"]`} {
 		r := mustParse(t, `{"templateId":1,"response":{"extraSizes":`+sizes+`}}`)
 		if diff := cmp.Diff(want, r.Response.ExtraSizes); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", sizes, diff)
 		}
+	}
+}
+
+func TestSizesAsObjects(t *testing.T) {
+	r := mustParse(t, `{"templateId":1,"response":{"size":{"Width":1080.0,"height":1920},"extraSizes":{"story":{"width":9,"height":16},"wide":"OG Image","none":null}}}`)
+	if got := pageSize(r.Response); got != "1080x1920" {
+		t.Errorf("size %q", got)
+	}
+	if diff := cmp.Diff(ExtraSizes{{"story", "9x16"}, {"wide", "og-image"}}, r.Response.ExtraSizes); diff != "" {
+		t.Errorf("extra sizes (-want +got):\n%s", diff)
 	}
 }
 
