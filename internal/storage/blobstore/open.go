@@ -230,6 +230,9 @@ func (g foreignGuard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	page := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 	refusal := resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusInternalServerError
+	if resp.StatusCode == http.StatusPermanentRedirect && resp.Header.Get("Location") == "" {
+		refusal = false // Google Cloud Storage asks for the next chunk of an upload so, and says text/html
+	}
 	if refusal && page || resp.StatusCode == http.StatusProxyAuthRequired {
 		_ = resp.Body.Close()
 		return nil, &foreignError{resp.StatusCode}

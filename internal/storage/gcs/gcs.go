@@ -40,6 +40,8 @@ const (
 	attempts = 5
 	// firstPause is the time before the second attempt; it doubles from there.
 	firstPause = 250 * time.Millisecond
+	// maxLost is how many chunks in a row the service may take nothing of.
+	maxLost = 3
 	// maxAnswer bounds an answer of the API, in bytes; a page of 1000 objects has less.
 	maxAnswer = 16 << 20
 	// incomplete is the API's status "resume incomplete" of a session that waits for more.
@@ -398,7 +400,7 @@ func (w *writer) send(last bool) error {
 		_ = resp.Body.Close()
 		w.session = resp.Header.Get("Location")
 	}
-	for len(w.chunk) > 0 {
+	for lost := 0; len(w.chunk) > 0; {
 		total, wanted := "*", []int{incomplete}
 		if last {
 			total, wanted = strconv.FormatInt(w.sent+int64(len(w.chunk)), 10), []int{incomplete, http.StatusOK, http.StatusCreated}
@@ -411,6 +413,10 @@ func (w *writer) send(last bool) error {
 			return err
 		}
 		_ = resp.Body.Close()
+		if resp.StatusCode == incomplete && resp.Header.Get("Range") == "" && lost < maxLost {
+			lost++ // it has none of the chunk, or does not say so; what it has already, it ignores
+			continue
+		}
 		kept := int64(len(w.chunk))
 		if resp.StatusCode == incomplete { // the service may keep less than it was sent
 			end, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Range"), "bytes=0-"), 10, 64)
@@ -418,6 +424,7 @@ func (w *writer) send(last bool) error {
 				return fmt.Errorf("the service answers that it has %q of an upload, after %d bytes were sent", resp.Header.Get("Range"), w.sent+int64(len(w.chunk)))
 			}
 		}
+		lost = 0
 		w.sent += kept
 		w.chunk = w.chunk[kept:]
 	}

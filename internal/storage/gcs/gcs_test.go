@@ -51,6 +51,8 @@ type service struct {
 	answers []int
 	// keep is the share of the next chunk that a session takes, in 256 KiB; 0 takes all. keepOfLast is that of a last chunk.
 	keep, keepOfLast int
+	// forget is how many of the next chunks a session takes nothing of.
+	forget int
 	// authorized says whether requests need the token.
 	authorized bool
 }
@@ -203,6 +205,9 @@ func (s *service) chunk(w http.ResponseWriter, r *http.Request) {
 		keep = &s.keepOfLast
 	}
 	switch {
+	case s.forget > 0:
+		s.forget--
+		data = nil
 	case *keep > 0:
 		data = data[:*keep*256<<10]
 		*keep = 0
@@ -215,7 +220,10 @@ func (s *service) chunk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o.data = append(o.data, data...)
-	w.Header().Set("Range", fmt.Sprintf("bytes=0-%d", len(o.data)-1))
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8") // as the service says, although there is no page
+	if len(data) > 0 {
+		w.Header().Set("Range", fmt.Sprintf("bytes=0-%d", len(o.data)-1))
+	}
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
 
@@ -413,12 +421,12 @@ func TestObjects(t *testing.T) {
 func TestLargeObject(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 40*mebibyte/16)
 	data = append(data, "end"...)
-	for name, test := range map[string]struct{ keep, keepOfLast int }{
-		"whole chunks": {}, "part of a chunk is kept": {keep: 3}, "part of the last chunk is kept": {keepOfLast: 3},
+	for name, test := range map[string]struct{ keep, keepOfLast, forget int }{
+		"whole chunks": {}, "part of a chunk is kept": {keep: 3}, "part of the last chunk is kept": {keepOfLast: 3}, "a chunk is lost": {forget: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService()
-			s.keep, s.keepOfLast = test.keep, test.keepOfLast
+			s.keep, s.keepOfLast, s.forget = test.keep, test.keepOfLast, test.forget
 			bucket := openURL(t, s)
 			if err := bucket.WriteAll(t.Context(), "film.mp4", data, nil); err != nil {
 				t.Fatal(err)
@@ -449,6 +457,26 @@ func TestLargeObjectThatFails(t *testing.T) {
 	_, failed := w.Write(make([]byte, 20*mebibyte))
 	if closed := w.Close(); failed == nil || closed == nil || len(s.objects) > 0 {
 		t.Errorf("writing: %v, closing: %v, and the bucket has %d objects", failed, closed, len(s.objects))
+	}
+}
+
+// A service that takes nothing, again and again, must not be sent the same for ever.
+func TestLargeObjectOfWhichNothingIsTaken(t *testing.T) {
+	s := newService()
+	s.forget = 1000
+	bucket := openURL(t, s)
+	if err := bucket.WriteAll(t.Context(), "film.mp4", make([]byte, 20*mebibyte), nil); err == nil || s.forget < 990 {
+		t.Errorf("got %v after %d requests", err, 1000-s.forget)
+	}
+}
+
+// TestLargeFile uploads a film through what tells the service's answers from those of a proxy.
+func TestLargeFile(t *testing.T) {
+	s := newService()
+	data := bytes.Repeat([]byte("0123456789abcdef"), 17*mebibyte/16)
+	result := storagetest.UploadOne(t.Context(), openProvider(t, s, bucketName, serviceAccountKey(t)), storagetest.File(t, "/film.mp4", data))
+	if o := s.objects["film.mp4"]; result.Err != nil || o == nil || !bytes.Equal(o.data, data) {
+		t.Errorf("got %+v", result)
 	}
 }
 
