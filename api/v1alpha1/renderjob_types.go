@@ -72,6 +72,7 @@ type TemplateReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a RenderTemplate: lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
 	Name string `json:"name,omitempty"`
 }
 
@@ -149,6 +150,7 @@ type PDFOptions struct {
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=32
 // +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')",message="must be a width and a height in CSS pixels, such as 1080x1080, or a name, such as instagram-post"
+// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9]+x[0-9]+$') || self.matches('^0*([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)x0*([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$')",message="width and height must be from 1 to 5000 CSS pixels"
 type PageSize string
 
 // VideoOptions say how animated pages become a video.
@@ -280,6 +282,7 @@ type JobConnection struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a StorageConnection: lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
 	Name *string `json:"name,omitempty"`
 
 	// folder that receives the files. It is created when missing. Defaults to the connection's default folder.

@@ -93,12 +93,14 @@ type PodOverlay struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system-')",message="must not be a class of the system"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a PriorityClass: lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
 	// runtimeClassName of the pods, such as gvisor or kata.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a RuntimeClass: lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 
 	// imagePullSecrets of the pods, for a renderer image in a private registry.

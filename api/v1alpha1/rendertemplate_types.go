@@ -147,6 +147,7 @@ type FontSetReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a FontSet: lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
 	Name string `json:"name,omitempty"`
 }
 

@@ -32,7 +32,7 @@ type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="must be the name of a Secret: lower-case letters, digits, hyphens and dots"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
 	Name string `json:"name,omitempty"`
 }
 
@@ -54,7 +54,7 @@ type DropboxSpec struct {
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[0-9]+$`
+	// +kubebuilder:validation:XValidation:rule="string(self).matches('^[0-9]+$')",message="must be the number of a team space, such as 1234567890"
 	RootNamespaceID NumberOrString `json:"rootNamespaceID,omitempty"`
 }
 

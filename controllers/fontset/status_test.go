@@ -23,7 +23,7 @@ import (
 )
 
 func TestStatusOfEveryMoment(t *testing.T) {
-	validator, err := testenv.NewValidator("fontsets")
+	validator, err := testenv.NewValidator("FontSet")
 	if err != nil {
 		t.Fatal(err)
 	}

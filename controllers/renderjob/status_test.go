@@ -39,7 +39,7 @@ var (
 )
 
 // renderJobs validates RenderJobs.
-var renderJobs = sync.OnceValues(func() (*testenv.Validator, error) { return testenv.NewValidator("renderjobs") })
+var renderJobs = sync.OnceValues(func() (*testenv.Validator, error) { return testenv.NewValidator("RenderJob") })
 
 // theJob returns a job as the API server hands it out.
 func theJob(change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {

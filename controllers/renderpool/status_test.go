@@ -21,7 +21,7 @@ import (
 )
 
 func TestStatusOfEveryMoment(t *testing.T) {
-	validator, err := testenv.NewValidator("renderpools")
+	validator, err := testenv.NewValidator("RenderPool")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 func TestStatusOfEveryMoment(t *testing.T) {
-	validator, err := testenv.NewValidator("rendertemplates")
+	validator, err := testenv.NewValidator("RenderTemplate")
 	if err != nil {
 		t.Fatal(err)
 	}

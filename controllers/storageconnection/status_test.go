@@ -68,7 +68,7 @@ func failedJob(name string, reason storage.Reason, ready, size int64) *platenv1a
 }
 
 func TestStatusOfEveryMoment(t *testing.T) {
-	validator, err := testenv.NewValidator("storageconnections")
+	validator, err := testenv.NewValidator("StorageConnection")
 	if err != nil {
 		t.Fatal(err)
 	}

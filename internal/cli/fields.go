@@ -31,17 +31,17 @@ var outputFields = fieldFlags{
 	"spec.output.video.duration": "--duration",
 }
 
-// field matches the name of a field with its indexes.
-var field = regexp.MustCompile(`\b(?:spec|metadata)(?:\.[A-Za-z]+(?:\[[0-9]+\])?)+`)
+// fieldName matches the name of a field with its indexes.
+var fieldName = regexp.MustCompile(`\b(?:spec|metadata)(?:\.[A-Za-z]+(?:\[[0-9]+\])?)+`)
 
 var index = regexp.MustCompile(`\[[0-9]+\]`)
 
 // words replaces the fields of a message by their flags. It reports whether the message is about a flag.
 func (f fieldFlags) words(message string) (text string, ok bool) {
-	if first := field.FindStringIndex(message); first != nil && first[0] == 0 {
+	if first := fieldName.FindStringIndex(message); first != nil && first[0] == 0 {
 		ok = f[index.ReplaceAllString(message[:first[1]], "")] != ""
 	}
-	return field.ReplaceAllStringFunc(message, func(name string) string {
+	return fieldName.ReplaceAllStringFunc(message, func(name string) string {
 		if flag := f[index.ReplaceAllString(name, "")]; flag != "" {
 			return flag
 		}
@@ -49,8 +49,64 @@ func (f fieldFlags) words(message string) (text string, ok bool) {
 	}), ok
 }
 
-// invalidValue is what the API server puts before what is wrong.
-var invalidValue = regexp.MustCompile(`^Invalid value: (?:"object": |("(?:[^"\\]|\\.)*"|[0-9.-]+): )?`)
+// Shapes of what the API server says of a value, after the name of its field.
+var (
+	invalidValue = regexp.MustCompile(`^Invalid value: (?:"(?:object|array|string|integer|number|boolean)": |("(?:[^"\\]|\\.)*"|[0-9.-]+|[\[{].*[\]}]): )?`)
+	unsupported  = regexp.MustCompile(`^Unsupported value: (.*): supported values: (.*)$`)
+	wrongType    = regexp.MustCompile(`must be of type (\S+): "(\w+)"$`)
+	bound        = regexp.MustCompile(`^should (.*)$`)
+	typeNames    = map[string]string{
+		"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false", "array": "a list", "object": "an object",
+		"integer,string": "a whole number or text", "null": "null",
+	}
+	boundWords = strings.NewReplacer(
+		"be less than or equal to", "be at most", "be greater than or equal to", "be at least", "be at least 1 chars long", "not be empty", "chars long", "characters long",
+		"have at least 1 items", "have an item",
+	)
+)
+
+// inWords says what the API server refuses of a field without the words of its libraries.
+func inWords(field, message string) string {
+	if m := unsupported.FindStringSubmatch(message); m != nil {
+		one := ""
+		if strings.Contains(m[2], ", ") {
+			one = "one of "
+		}
+		return m[1] + " must be " + one + m[2]
+	}
+	if rest, ok := strings.CutPrefix(message, "Duplicate value: "); ok {
+		return rest + " is there twice"
+	}
+	for _, prefix := range []string{"Required value: ", "Too long: ", "Too many: ", "Forbidden: "} {
+		if rest, ok := strings.CutPrefix(message, prefix); ok {
+			return rest
+		}
+	}
+	value := invalidValue.FindStringSubmatch(message)
+	if value == nil {
+		return strings.Replace(message, "Required value", "must be set", 1)
+	}
+	text := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(message, value[0]), field), " in body ")
+	if m := wrongType.FindStringSubmatch(text); m != nil && typeNames[m[1]] != "" && typeNames[m[2]] != "" {
+		return "must be " + typeNames[m[1]] + ", not " + typeNames[m[2]]
+	}
+	if m := bound.FindStringSubmatch(text); m != nil {
+		text = "must " + boundWords.Replace(m[1])
+	}
+	if value[1] == "" || value[1] == `""` || len(value[1]) > maxValue || strings.HasPrefix(text, "must have") {
+		return text
+	}
+	return value[1] + " " + text
+}
+
+// noField is the field of what the API server says of a whole object.
+const noField = "<nil>"
+
+// unchecked begins the API server's remark that it has not checked everything.
+const unchecked = `Invalid value: null: some validation rules were not checked`
+
+// maxValue bounds the value that a message repeats, in bytes: some are whole pages.
+const maxValue = 80
 
 // refusal returns what the API server says of an object that it does not take, in the words of flags. It is an error of the command line if it
 // is about flags alone. Every other error stays as it is.
@@ -62,12 +118,16 @@ func (f fieldFlags) refusal(err error) error {
 	var causes []string
 	all := true
 	for _, cause := range status.Status().Details.Causes {
-		if cause.Field == "<nil>" || cause.Field == "" {
-			continue // the API server's remark that it has not checked everything
+		if strings.HasPrefix(cause.Message, unchecked) {
+			continue
 		}
-		text, ok := f.words(cause.Field + ": " + invalidValue.ReplaceAllString(cause.Message, "$1 "))
+		text := inWords(cause.Field, cause.Message)
+		if cause.Field != noField && cause.Field != "" {
+			text = cause.Field + ": " + text
+		}
+		text, ok := f.words(text)
 		all = all && ok
-		causes = append(causes, strings.Join(strings.Fields(text), " "))
+		causes = append(causes, text)
 	}
 	switch {
 	case len(causes) == 0:

@@ -34,8 +34,9 @@ type lintCommand struct {
 
 // lintResult is a template with what is wrong with it.
 type lintResult struct {
-	Template string         `json:"template"`
-	Findings []lint.Finding `json:"findings"`
+	Namespace string         `json:"namespace"`
+	Template  string         `json:"template"`
+	Findings  []lint.Finding `json:"findings"`
 }
 
 func (o *options) lint() *cobra.Command {
@@ -82,13 +83,13 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	templates, found, err := l.read(ctx, names)
+	found, err := l.read(ctx, names)
 	if err != nil {
 		return err
 	}
-	taken := lint.TakenIDs(templates)
+	taken := takenIDs(found.templates)
 	var results []lintResult
-	for _, t := range templates {
+	for _, t := range found.templates {
 		if len(names) > 0 && !slices.Contains(names, t.Name) {
 			continue
 		}
@@ -101,54 +102,67 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 		if err != nil {
 			return fmt.Errorf("RenderTemplate '%s': %w", t.Name, err)
 		}
-		if f, ok := taken[t.Name]; ok {
+		if f, ok := taken[t.Namespace][t.Name]; ok {
 			findings = slices.Insert(findings, 0, f)
 		}
-		results = append(results, lintResult{t.Name, findings})
+		results = append(results, lintResult{t.Namespace, t.Name, findings})
 	}
 	return l.report(results)
 }
 
+// takenIDs returns the findings of lint.TakenIDs by namespace.
+func takenIDs(templates []platenv1alpha1.RenderTemplate) map[string]map[string]lint.Finding {
+	byNamespace := map[string][]platenv1alpha1.RenderTemplate{}
+	for _, t := range templates {
+		byNamespace[t.Namespace] = append(byNamespace[t.Namespace], t)
+	}
+	taken := map[string]map[string]lint.Finding{}
+	for namespace, templates := range byNamespace {
+		taken[namespace] = lint.TakenIDs(templates)
+	}
+	return taken
+}
+
 // read returns all templates of the file or the namespace, because names alone do not tell whose templateID is taken, and what they
 // read.
-func (l *lintCommand) read(ctx context.Context, names []string) (templates []platenv1alpha1.RenderTemplate, found sources, err error) {
+func (l *lintCommand) read(ctx context.Context, names []string) (found sources, err error) {
 	where := l.file
 	if l.file != "" {
-		if templates, found, err = l.manifests(l.file); err != nil {
-			return nil, found, err
+		if found, err = l.manifests(ctx, l.file); err != nil {
+			return found, err
 		}
 	} else {
 		c, err := l.cluster()
 		if err != nil {
-			return nil, found, err
+			return found, err
 		}
 		list := &platenv1alpha1.RenderTemplateList{}
 		if err := c.list(ctx, list, false); err != nil {
-			return nil, found, err
+			return found, err
 		}
-		templates, where = list.Items, "namespace "+c.namespace
-		if len(templates) == 0 {
+		found.templates, where = list.Items, "namespace "+c.namespace
+		if len(found.templates) == 0 {
 			if err := c.noNamespace(ctx); err != nil {
-				return nil, found, err
+				return found, err
 			}
 		}
-		if found.maps, err = c.pageSources(ctx, templates, names); err != nil {
-			return nil, found, err
+		if found.maps, err = c.pageSources(ctx, found.templates, names); err != nil {
+			return found, err
 		}
 	}
-	if len(templates) == 0 {
-		return nil, found, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
+	if len(found.templates) == 0 {
+		return found, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
 	}
-	there := make([]string, 0, len(templates))
-	for i := range templates {
-		there = append(there, templates[i].Name)
+	there := make([]string, 0, len(found.templates))
+	for i := range found.templates {
+		there = append(there, found.templates[i].Name)
 	}
 	for _, name := range names {
 		if !slices.Contains(there, name) {
-			return nil, found, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", where, name, among(name, there))
+			return found, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", where, name, among(name, there))
 		}
 	}
-	return templates, found, nil
+	return found, nil
 }
 
 // pageSources returns the ConfigMaps that hold pages of the named templates, or of all. What cannot be read is left out.
@@ -184,7 +198,7 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 			return page.HTML
 		}
 		for _, m := range found.maps {
-			if m.Name == page.HTMLFrom.ConfigMapKeyRef.Name {
+			if m.Name == page.HTMLFrom.ConfigMapKeyRef.Name && m.Namespace == t.Namespace {
 				return m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
 			}
 		}
@@ -196,7 +210,8 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 	if err := l.addFontSets(ctx, t, found); err != nil {
 		return nil, err
 	}
-	request := preview.Request{Template: t, ConfigMaps: found.maps, FontSets: found.sets, Chromium: l.browser}
+	readable := found.in(t.Namespace)
+	request := preview.Request{Template: t, ConfigMaps: readable.maps, FontSets: readable.sets, Chromium: l.browser}
 	if err := request.OutboundAllow.Set(strings.Join(l.outboundAllow, ",")); err != nil {
 		return nil, usage("--outbound-allow: %w", err)
 	}
@@ -226,13 +241,20 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 
 // report prints the findings. The error says how many there are, if there are some that count.
 func (l *lintCommand) report(results []lintResult) error {
-	counted := map[lint.Severity]int{}
+	counted, namespaces := map[lint.Severity]int{}, map[string]bool{}
 	for i := range results {
+		namespaces[results[i].Namespace] = true
+	}
+	for i := range results {
+		name := results[i].Template
+		if len(namespaces) > 1 {
+			name = results[i].Namespace + "/" + name
+		}
 		slices.SortStableFunc(results[i].Findings, func(a, b lint.Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 		for _, f := range results[i].Findings {
 			counted[f.Severity]++
 			if l.output == "" {
-				fmt.Fprintf(l.Out, "%s: %s: %s: %s [%s]\n", results[i].Template, f.Severity, plain(f.Where), plain(f.Message), f.Rule)
+				fmt.Fprintf(l.Out, "%s: %s: %s: %s [%s]\n", name, f.Severity, plain(f.Where), plain(f.Message), f.Rule)
 			}
 		}
 		if results[i].Findings == nil {

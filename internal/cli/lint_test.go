@@ -35,6 +35,11 @@ spec:
 	image := write(named("card", `html: "<img>"`))
 	twice := write(named("card", `html: "<p>x"`) + "---\n" + named("other", `html: "<img>"`))
 	source := write(named("card", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`) + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: \"<img>\"}\n")
+	inNamespace := func(namespace, page string) string {
+		return strings.Replace(named("card", page), "{name: card}", "{name: card, namespace: "+namespace+"}", 1) +
+			"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: " + namespace + "}\ndata: {k: \"<img alt=" + namespace + " src=/" + namespace + ".png>\"}\n"
+	}
+	namespaces := write(inNamespace("sales", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`) + "---\n" + inNamespace("events", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`))
 	const noBrowser = "Only the text was checked"
 	for name, c := range map[string]struct {
 		args []string
@@ -48,6 +53,9 @@ spec:
 		"a page in a ConfigMap": {args: []string{"-f", source, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},
 		"an ID that is taken":   {args: []string{"-f", twice, "--static"}, code: exitRenderFailed, text: "card: error: spec.templateID: 25 is also the templateID of other"},
 		"one of several":        {args: []string{"-f", twice, "card", "--static"}, code: exitRenderFailed, text: "error: 1 error and 0 warnings in 1 template"},
+		"two namespaces":        {args: []string{"-f", namespaces, "--static"}, text: "events/card: warning: page front, <img src=/events.png>"},
+		"of two namespaces":     {args: []string{"-f", namespaces, "--static"}, text: "sales/card: warning: page front, <img src=/sales.png>"},
+		"an ID in each of two":  {args: []string{"-f", namespaces, "--static"}, text: "0 errors and 2 warnings in 2 templates"},
 		"as JSON":               {args: []string{"-f", image, "--static", "-o", "json"}, text: `"where": "page front, <img>"`},
 		"nothing as JSON":       {args: []string{"-f", good, "--static", "-o", "json"}, text: `"findings": []`},
 		"a template not there":  {args: []string{"-f", good, "banner"}, code: exitFailed, text: "holds no RenderTemplate 'banner'"},

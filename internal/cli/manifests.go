@@ -6,82 +6,104 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/nearest"
-	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxManifests bounds the file that -f names, in bytes.
 const maxManifests = 16 << 20
 
-// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input, and ignores objects of other kinds. A document that
-// is no YAML, and one that was probably meant for Platen, is an error.
-func (o *options) manifests(name string) (templates []platenv1alpha1.RenderTemplate, found sources, err error) {
+// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input. It checks all objects of Platen as the API server
+// does, and ignores those of other kinds. A document that is no YAML, and one that was probably meant for Platen, is an error.
+func (o *options) manifests(ctx context.Context, name string) (found sources, err error) {
 	in := o.In
 	if name != "-" {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			return nil, found, usage("-f %s is a folder: name a file in it, or - and pipe the files to it", name)
+			return found, usage("-f %s is a folder: name a file in it, or - and pipe the files to it", name)
 		}
 		opened, err := os.Open(name) //nolint:gosec // the file that the person names
 		if err != nil {
-			return nil, found, err
+			return found, err
 		}
 		defer func() { _ = opened.Close() }()
 		in = opened
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
 	if err != nil {
-		return nil, found, fmt.Errorf("reading %s: %w", name, err)
+		return found, fmt.Errorf("reading %s: %w", name, err)
 	}
 	if len(data) > maxManifests {
-		return nil, found, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
+		return found, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
 	}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
 	for n := 1; ; n++ {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
-			return templates, found, nil
+			o.setNamespaces(&found)
+			return found, nil
 		}
 		if err == nil {
-			err = take(document, &templates, &found)
+			err = found.take(ctx, document)
 		}
 		if err != nil {
-			return nil, found, fmt.Errorf("%s, document %d: %w", name, n, err)
+			return found, fmt.Errorf("%s, document %d: %w", name, n, err)
 		}
 	}
 }
 
+// setNamespaces sets the namespace of the objects that say none to the one that kubectl apply would create them in.
+func (o *options) setNamespaces(found *sources) {
+	o.fileNamespace = ""
+	namespace, err := o.namespace()
+	if err != nil {
+		namespace = metav1.NamespaceDefault // what needs the cluster says what is wrong
+	}
+	for i := range found.templates {
+		found.templates[i].Namespace = cmp.Or(found.templates[i].Namespace, namespace)
+	}
+	for i := range found.maps {
+		found.maps[i].Namespace = cmp.Or(found.maps[i].Namespace, namespace)
+	}
+	for i := range found.sets {
+		found.sets[i].Namespace = cmp.Or(found.sets[i].Namespace, namespace)
+	}
+}
+
 // take adds the object of a document, or the objects of a list, to those that are found.
-func take(document []byte, templates *[]platenv1alpha1.RenderTemplate, found *sources) error {
+func (s *sources) take(ctx context.Context, document []byte) error {
 	head := struct {
 		metav1.TypeMeta `json:",inline"`
 		Items           []json.RawMessage `json:"items"`
 	}{}
 	if err := yaml.Unmarshal(document, &head); err != nil {
-		if syntax, found := strings.CutPrefix(err.Error(), "error converting YAML to JSON: "); found {
+		if syntax, found := strings.CutPrefix(err.Error(), notYAML); found {
 			return errors.New(syntax)
 		}
 		return errors.New("this is no Kubernetes object")
 	}
 	if strings.HasSuffix(head.Kind, "List") && head.Items != nil {
 		for i, item := range head.Items {
-			if err := take(item, templates, found); err != nil {
+			if err := s.take(ctx, item); err != nil {
 				return fmt.Errorf("items[%d]: %w", i, err)
 			}
 		}
@@ -90,74 +112,87 @@ func take(document []byte, templates *[]platenv1alpha1.RenderTemplate, found *so
 	if err := checkKind(head.TypeMeta); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"RenderTemplate", "ConfigMap", "FontSet"}, head.Kind) {
+	isMap := head.APIVersion == "v1" && head.Kind == "ConfigMap"
+	if !isMap && head.APIVersion != platenv1alpha1.GroupVersion.String() {
 		return nil
 	}
-	object, _, err := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer().Decode(document, nil, nil)
+	object, err := admit(ctx, head.Kind, document)
 	if err != nil {
-		return fmt.Errorf("%s: %s", head.Kind, inWords(err))
+		return err
 	}
-	switch o := object.(type) {
-	case *platenv1alpha1.RenderTemplate:
-		if err := errors.Join(checkPages(o), checkParameters(o)); err != nil {
-			return fmt.Errorf("%s: %w", head.Kind, err)
-		}
-		*templates = append(*templates, *o)
-	case *corev1.ConfigMap:
-		found.maps = append(found.maps, *o)
-	case *platenv1alpha1.FontSet:
-		found.sets = append(found.sets, *o)
+	switch head.Kind {
+	case "ConfigMap":
+		s.maps, err = add(s.maps, object)
+	case "FontSet":
+		s.sets, err = add(s.sets, object)
+	case "RenderTemplate":
+		s.templates, err = add(s.templates, object)
 	}
-	return nil
+	return err
 }
 
-// checkPages refuses pages that the API server does not take: a preview must not show what cannot be applied.
-func checkPages(t *platenv1alpha1.RenderTemplate) error {
-	if len(t.Spec.Pages) == 0 {
-		return errors.New("spec.pages: a template must have a page")
-	}
-	names := map[string]bool{}
-	for i, page := range t.Spec.Pages {
-		if names[page.Name] {
-			return fmt.Errorf("spec.pages[%d].name: another page has the name %q", i, page.Name)
-		}
-		names[page.Name] = true
-		for _, side := range []struct {
-			name string
-			size int32
-		}{{"width", page.Width}, {"height", page.Height}} {
-			if side.size < 1 || side.size > task.MaxSide {
-				return fmt.Errorf("spec.pages[%d].%s: %d must be from 1 to %d CSS pixels", i, side.name, side.size, task.MaxSide)
-			}
-		}
-	}
-	return nil
+// add adds an object that the API server would take to those of its kind.
+func add[T any](objects []T, object map[string]any) ([]T, error) {
+	var typed T
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &typed)
+	return append(objects, typed), err
 }
 
-var parameterTypes = []string{
-	string(platenv1alpha1.ParameterText), string(platenv1alpha1.ParameterNumber), string(platenv1alpha1.ParameterBoolean), string(platenv1alpha1.ParameterColor),
-	string(platenv1alpha1.ParameterImage), string(platenv1alpha1.ParameterList), string(platenv1alpha1.ParameterDate),
+// notYAML is what the parser says before what is wrong with a document.
+const notYAML = "error converting YAML to JSON: "
+
+// admit returns what the API server would keep of the object of a document, or an error with all that it would refuse.
+func admit(ctx context.Context, kind string, document []byte) (map[string]any, error) {
+	data, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), notYAML), "yaml: unmarshal errors:\n  ")
+		return nil, errors.New(strings.ReplaceAll(text, "\n  ", "; "))
+	}
+	object := map[string]any{}
+	if err := utiljson.Unmarshal(data, &object); err != nil {
+		return nil, err
+	}
+	schema, err := crdschema.Of(kind)
+	if err != nil {
+		return nil, err
+	}
+	what := kind
+	if name, _, _ := unstructured.NestedString(object, "metadata", "name"); name != "" {
+		what += " '" + name + "'"
+	}
+	unknown, refused := schema.Admit(ctx, object)
+	problems := make([]string, 0, len(unknown)+len(refused))
+	for _, path := range unknown {
+		within := func(e *field.Error) bool {
+			return e.Type == field.ErrorTypeTypeInvalid && strings.HasPrefix(path, e.Field+".")
+		}
+		if !slices.ContainsFunc(refused, within) {
+			problems = append(problems, fmt.Sprintf("unknown field %q", path))
+		}
+	}
+	for _, e := range refused {
+		problem := inWords(e.Field, e.ErrorBody())
+		if e.Field != noField {
+			problem = e.Field + ": " + problem
+		}
+		problems = append(problems, problem)
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%s: %s", what, strings.Join(problems, "; "))
+	}
+	return object, nil
 }
 
-// checkParameters refuses parameters that the API server does not take.
-func checkParameters(t *platenv1alpha1.RenderTemplate) error {
-	seen := map[string]bool{}
-	for i, p := range t.Spec.Parameters {
-		if p.Type != "" && !slices.Contains(parameterTypes, string(p.Type)) {
-			return fmt.Errorf("spec.parameters[%d].type: %q must be %s", i, p.Type, strings.Join(parameterTypes, ", "))
-		}
-		if seen[p.Name] {
-			return fmt.Errorf("spec.parameters[%d].name: %q is declared twice", i, p.Name)
-		}
-		seen[p.Name] = true
-	}
-	return nil
+// kinds returns Platen's kinds.
+func kinds() []string {
+	types := scheme.KnownTypes(platenv1alpha1.GroupVersion)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(types)), func(kind string) bool { return types[kind+"List"] == nil })
 }
 
 // checkKind returns an error for an object that is Platen's, but of no kind or version that there is.
 func checkKind(object metav1.TypeMeta) error {
 	group, _, _ := strings.Cut(object.APIVersion, "/")
-	ours := slices.Collect(maps.Keys(scheme.KnownTypes(platenv1alpha1.GroupVersion)))
+	ours := kinds()
 	switch known := slices.Contains(ours, object.Kind); {
 	case group != platenv1alpha1.GroupVersion.Group && object.Kind != "RenderTemplate":
 		return nil
@@ -170,30 +205,4 @@ func checkKind(object metav1.TypeMeta) error {
 		return fmt.Errorf("kind: %s has no kind %q; did you mean %s?", platenv1alpha1.GroupVersion, object.Kind, near)
 	}
 	return fmt.Errorf("kind: %s has no kind %q", platenv1alpha1.GroupVersion, object.Kind)
-}
-
-var (
-	wrongType   = regexp.MustCompile(`json: cannot unmarshal (\w+) into Go struct field \w+\.([A-Za-z.]+) of type (\S+)`)
-	givenTypes  = map[string]string{"number": "a number", "string": "text", "bool": "true or false", "array": "a list", "object": "an object"}
-	wantedTypes = map[string]string{"int32": "a whole number", "int64": "a whole number", "string": "text", "bool": "true or false"}
-)
-
-// inWords says a mistake in a manifest without the words of Go.
-func inWords(err error) string {
-	text := strings.TrimPrefix(err.Error(), "strict decoding error: ")
-	m := wrongType.FindStringSubmatch(text)
-	if m == nil {
-		return text
-	}
-	want := wantedTypes[strings.TrimPrefix(m[3], "*")]
-	switch {
-	case want != "":
-	case strings.HasPrefix(m[3], "[]"):
-		want = "a list"
-	case strings.HasPrefix(m[3], "map["), strings.Contains(m[3], "v1alpha1."), strings.Contains(m[3], "v1."):
-		want = "an object"
-	default:
-		return text
-	}
-	return fmt.Sprintf("%s must be %s, not %s", m[2], want, givenTypes[m[1]])
 }

@@ -4,9 +4,11 @@
 package cli
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
@@ -35,26 +37,40 @@ func TestManifests(t *testing.T) {
 		"Windows":                 {replace: []string{"\n", "\r\n", "apiVersion", "\ufeffapiVersion"}},
 		"another kind before":     {file: "apiVersion: v1\nkind: Pod\nmetadata: {name: 5}\n---\n# nothing\n---\n" + cardManifest},
 		"a list of kubectl":       {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(cardManifest, "\n", "\n  ")},
-		"JSON":                    {file: `{"apiVersion": "platen.dev/v1alpha1", "kind": "RenderTemplate", "metadata": {"name": "card"}, "spec": {"pages": [{"width": 1, "height": 1}]}}`},
+		"JSON":                    {file: `{"apiVersion": "platen.dev/v1alpha1", "kind": "RenderTemplate", "metadata": {"name": "card"}, "spec": {"pages": [{"name": "a", "width": 1, "height": 1, "html": "x"}]}}`},
 		"a tab":                   {replace: []string{"    width", "\twidth"}, error: "-, document 1: yaml: line 8: "},
-		"a word for a number":     {replace: []string{"100", "100px"}, error: "-, document 1: RenderTemplate: spec.pages.width must be a whole number, not text"},
-		"an object for a list":    {replace: []string{"- name: front", "  name: front"}, error: "-, document 1: RenderTemplate: spec.pages must be a list, not an object"},
-		"a number for a text":     {replace: []string{"name: front", "name: 5"}, error: "-, document 1: RenderTemplate: spec.pages.name must be text, not a number"},
-		"a misspelled field":      {replace: []string{"width", "widht"}, error: `-, document 1: RenderTemplate: unknown field "spec.pages[0].widht"`},
+		"a word for a number":     {replace: []string{"100", "100px"}, error: "-, document 1: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not text"},
+		"an object for a list":    {replace: []string{"- name: front", "  name: front"}, error: "RenderTemplate 'card': spec.pages: must be a list, not an object"},
+		"a number for a text":     {replace: []string{"name: front", "name: 5"}, error: "spec.pages[0].name: must be text, not a whole number"},
+		"a misspelled field":      {replace: []string{"width", "widht"}, error: `RenderTemplate 'card': unknown field "spec.pages[0].widht"; spec.pages[0].width: must be set`},
+		"a key twice":             {replace: []string{"height: 50", "height: 50\n    width: 3"}, error: `document 1: line 10: key "width" already set in map`},
 		"a misspelled kind":       {replace: []string{"RenderTemplate", "RenderTemplat"}, error: `-, document 1: kind: platen.dev/v1alpha1 has no kind "RenderTemplat"; did you mean RenderTemplate?`},
 		"a kind in small letters": {replace: []string{"RenderTemplate", "rendertemplate"}, error: "did you mean RenderTemplate?"},
 		"a kind of nobody":        {replace: []string{"RenderTemplate", "Banner"}, error: `-, document 1: kind: platen.dev/v1alpha1 has no kind "Banner"`},
 		"another version":         {replace: []string{"v1alpha1", "v1"}, error: `-, document 1: apiVersion: "platen.dev/v1" must be platen.dev/v1alpha1 for the kind RenderTemplate`},
 		"no version":              {replace: []string{"apiVersion: platen.dev/v1alpha1", ""}, error: `-, document 1: apiVersion: "" must be platen.dev/v1alpha1`},
-		"a page that is too wide": {replace: []string{"100", "99999"}, error: "-, document 1: RenderTemplate: spec.pages[0].width: 99999 must be from 1 to 5000 CSS pixels"},
-		"a page without a height": {replace: []string{"    height: 50\n", ""}, error: "spec.pages[0].height: 0 must be from 1 to 5000 CSS pixels"},
-		"no pages":                {replace: []string{"  pages:", "  parameters: []\n  pages: []\n  fontSetRefs:", "  - name: front\n    width: 100\n    height: 50\n    html: <p>x</p>\n", "  - name: x\n"}, error: "spec.pages: a template must have a page"},
-		"a type of nobody":        {replace: []string{"spec:", "spec:\n  parameters: [{name: x, type: colour}]"}, error: `RenderTemplate: spec.parameters[0].type: "colour" must be text, number, boolean, color, image, list, date`},
-		"a parameter twice":       {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: z}, {name: x}]"}, error: `RenderTemplate: spec.parameters[2].name: "x" is declared twice`},
-		"a page's name twice":     {file: cardManifest + "  - {name: front, width: 1, height: 1, html: x}\n", error: `RenderTemplate: spec.pages[1].name: another page has the name "front"`},
+		"a page that is too wide": {replace: []string{"100", "99999"}, error: "spec.pages[0].width: 99999 must be at most 5000"},
+		"a page without a height": {replace: []string{"    height: 50\n", ""}, error: "spec.pages[0].height: must be set"},
+		"no pages":                {replace: []string{"pages:", "pages: []\n  fontSetRefs:", "  - name: front\n    width: 100\n    height: 50\n    html: <p>x</p>\n", "  - name: x\n"}, error: "spec.pages: must have an item"},
+		"a type of nobody":        {replace: []string{"spec:", "spec:\n  parameters: [{name: x, type: colour}]"}, error: `spec.parameters[0].type: "colour" must be one of "text"`},
+		"a parameter twice":       {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: z}, {name: x}]"}, error: `spec.parameters[2]: {"name":"x"} is there twice`},
+		"a switch for a text":     {replace: []string{"spec:", "spec:\n  dynamicURLs: {policy: On}"}, error: "spec.dynamicURLs.policy: must be text, not true or false"},
+		"a parameter's odd name":  {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: a b}]"}, error: `spec.parameters[1].name: "a b" must be letters`},
+		"no HTML":                 {replace: []string{"    html: <p>x</p>\n", ""}, error: "spec.pages[0]: exactly one of html and htmlFrom must be set"},
+		"empty HTML":              {replace: []string{"<p>x</p>", `""`}, error: "spec.pages[0].html: must not be empty"},
+		"templateID 0":            {replace: []string{"spec:", "spec:\n  templateID: 0"}, error: "spec.templateID: 0 must be at least 1"},
+		"an odd name":             {replace: []string{"name: card", "name: My_T"}, error: `RenderTemplate 'My_T': metadata.name: "My_T" a lowercase RFC 1123 subdomain must`},
+		"a number for a label":    {replace: []string{"name: card", "name: card\n  labels: {tier: 1}"}, error: "RenderTemplate 'card': metadata.labels.tier: must be text, not a whole number"},
+		"no name":                 {replace: []string{"  name: card\n", "  namespace: a\n"}, error: "RenderTemplate: metadata.name: name or generateName is required"},
+		"a job":                   {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: a}\nspec: {templateRef: {name: ../x}}\n", error: `RenderJob 'a': spec.templateRef.name: "../x" must be the name of a RenderTemplate`},
+		"a pool":                  {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderPool\nmetadata: {name: a}\n", error: "RenderPool 'a': the RenderPool of a namespace is named default"},
+		"a number in a ConfigMap": {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: 5}\n", error: "ConfigMap 'a': data.a: must be text, not a whole number"},
+		"a field of a ConfigMap":  {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nspec: {}\n", error: `ConfigMap 'a': unknown field "spec"`},
+		"a key of a ConfigMap":    {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a b: x}\n", error: "ConfigMap 'a': data: a key must be letters"},
+		"no base64":               {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbinaryData: {a: '%'}\n", error: "ConfigMap 'a': binaryData.a: "},
 		"no object":               {file: "- a\n- b\n", error: "-, document 1: this is no Kubernetes object"},
-		"in a list":               {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  "), error: "-, document 1: items[0]: RenderTemplate: spec.pages.width"},
-		"the second document":     {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "-, document 2: RenderTemplate: spec.pages.width"},
+		"in a list":               {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  "), error: "-, document 1: items[0]: RenderTemplate 'card': spec.pages[0].width"},
+		"the second document":     {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "-, document 2: RenderTemplate 'card': spec.pages[0].width"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := c.file
@@ -63,12 +79,40 @@ func TestManifests(t *testing.T) {
 			}
 			streams, in, _, _ := genericiooptions.NewTestIOStreams()
 			in.WriteString(text)
-			templates, _, err := (&options{IOStreams: streams}).manifests("-")
+			found, err := (&options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true)}).manifests(t.Context(), "-")
 			switch {
-			case c.error == "" && (err != nil || len(templates) != 1 || templates[0].Name != "card"):
-				t.Errorf("%v, %v", templates, err)
+			case c.error == "" && (err != nil || len(found.templates) != 1 || found.templates[0].Name != "card"):
+				t.Errorf("%v, %v", found.templates, err)
 			case c.error != "" && (err == nil || !strings.Contains(err.Error(), c.error)):
 				t.Errorf("%v, want %s", err, c.error)
+			}
+		})
+	}
+}
+
+// A file may have templates of the same name in several namespaces. Each reads the ConfigMaps of its own.
+func TestNamespacesOfAFile(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	in := func(namespace string) string {
+		return strings.Replace(cardManifest, "name: card", "name: card\n  namespace: "+namespace, 1)
+	}
+	from := strings.Replace(in("sales"), "html: <p>x</p>", "htmlFrom: {configMapKeyRef: {name: m, key: k}}", 1)
+	const pages = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: x}\n"
+	for name, c := range map[string]struct {
+		file, args string
+		code       int
+		error      string
+	}{
+		"which of two":          {in("sales") + "---\n" + in("events"), "card", exitUsage, "- holds RenderTemplate 'card' in several namespaces, choose one with -n: sales, events"},
+		"another than both":     {in("sales") + "---\n" + in("events"), "card -n other", exitUsage, "- holds RenderTemplate 'card', but not in namespace other of -n"},
+		"a ConfigMap elsewhere": {from + pages, "", exitFailed, "spec.pages[0].htmlFrom: ConfigMap 'm' of the file is in namespace default, and the template in sales: give both the same metadata.namespace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams, stdin, _, errOut := genericiooptions.NewTestIOStreams()
+			stdin.WriteString(c.file)
+			code := Main(t.Context(), append([]string{"kubectl-platen", "preview", "-f", "-"}, strings.Fields(c.args)...), streams)
+			if code != c.code || !strings.Contains(errOut.String(), "error: "+c.error) {
+				t.Errorf("exit code %d, %s", code, errOut)
 			}
 		})
 	}

@@ -137,42 +137,47 @@ func (p *previewCommand) read(ctx context.Context, name string) (template *plate
 			return nil, found, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
 		}
 	} else {
-		var templates []platenv1alpha1.RenderTemplate
-		if templates, found, err = p.manifests(p.file); err != nil {
+		if found, err = p.manifests(ctx, p.file); err != nil {
 			return nil, found, err
 		}
-		if template, err = choose(templates, name, p.file); err == nil {
+		if template, err = p.choose(found.templates, name); err == nil {
 			err = p.follows(template)
 		}
 		if err != nil {
 			return nil, found, err
 		}
 	}
-	for i, page := range template.Spec.Pages {
-		if page.HTMLFrom == nil {
-			continue
-		}
-		if err := p.addConfigMap(ctx, &found, fmt.Sprintf("spec.pages[%d].htmlFrom", i), page.HTMLFrom.ConfigMapKeyRef.Name); err != nil {
-			return nil, found, err
-		}
+	if err = p.addPages(ctx, template, &found); err == nil {
+		err = p.addFontSets(ctx, template, &found)
 	}
-	return template, found, p.addFontSets(ctx, template, &found)
+	return template, found.in(template.Namespace), err
 }
 
-func choose(templates []platenv1alpha1.RenderTemplate, name, source string) (*platenv1alpha1.RenderTemplate, error) {
-	names := make([]string, 0, len(templates))
+// choose returns the template of the file that the command line means.
+func (p *previewCommand) choose(templates []platenv1alpha1.RenderTemplate, name string) (*platenv1alpha1.RenderTemplate, error) {
+	var names, namespaces []string
+	var meant *platenv1alpha1.RenderTemplate
 	for i := range templates {
-		if names = append(names, templates[i].Name); name == templates[i].Name || name == "" && len(templates) == 1 {
-			return &templates[i], nil
+		t := &templates[i]
+		names = append(names, t.Name)
+		if n := *p.options.flags.Namespace; name == "" && len(templates) == 1 || name == t.Name && (n == "" || n == t.Namespace) {
+			namespaces = append(namespaces, t.Namespace)
+			meant = t
 		}
 	}
 	switch {
+	case len(namespaces) == 1:
+		return meant, nil
+	case len(namespaces) > 1:
+		return nil, usage("%s holds RenderTemplate '%s' in several namespaces, choose one with -n: %s", p.file, name, strings.Join(namespaces, ", "))
 	case len(templates) == 0:
-		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", source, platenv1alpha1.GroupVersion)
+		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", p.file, platenv1alpha1.GroupVersion)
 	case name == "":
-		return nil, usage("%s holds several templates, name one: %s", source, strings.Join(names, ", "))
+		return nil, usage("%s holds several templates, name one: %s", p.file, strings.Join(names, ", "))
+	case slices.Contains(names, name):
+		return nil, usage("%s holds RenderTemplate '%s', but not in namespace %s of -n", p.file, name, *p.options.flags.Namespace)
 	default:
-		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", source, name, among(name, names))
+		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", p.file, name, among(name, names))
 	}
 }
 

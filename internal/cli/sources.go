@@ -15,17 +15,43 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
-// sources are the objects that a template reads.
+// sources are templates and the objects that they read. An object of a file has the namespace that kubectl apply would create it in.
 type sources struct {
-	maps []corev1.ConfigMap
-	sets []platenv1alpha1.FontSet
+	templates []platenv1alpha1.RenderTemplate
+	maps      []corev1.ConfigMap
+	sets      []platenv1alpha1.FontSet
+}
+
+// in returns what a template in a namespace can read.
+func (s *sources) in(namespace string) sources {
+	others := func(object client.Object) bool { return object.GetNamespace() != namespace }
+	return sources{
+		maps: slices.DeleteFunc(slices.Clone(s.maps), func(m corev1.ConfigMap) bool { return others(&m) }),
+		sets: slices.DeleteFunc(slices.Clone(s.sets), func(set platenv1alpha1.FontSet) bool { return others(&set) }),
+	}
+}
+
+// addPages adds the ConfigMaps that hold a template's pages from the cluster, unless they are found.
+func (o *options) addPages(ctx context.Context, template *platenv1alpha1.RenderTemplate, found *sources) error {
+	for i, page := range template.Spec.Pages {
+		if page.HTMLFrom == nil {
+			continue
+		}
+		if err := o.addConfigMap(ctx, template.Namespace, found, fmt.Sprintf("spec.pages[%d].htmlFrom", i), page.HTMLFrom.ConfigMapKeyRef.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addFontSets adds the FontSets that a template names and their ConfigMaps from the cluster, unless they are found.
 func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.RenderTemplate, found *sources) error {
 	for i, ref := range template.Spec.FontSetRefs {
 		field := fmt.Sprintf("spec.fontSetRefs[%d]", i)
-		n := slices.IndexFunc(found.sets, func(set platenv1alpha1.FontSet) bool { return set.Name == ref.Name })
+		named := func(set platenv1alpha1.FontSet) bool {
+			return set.Name == ref.Name && set.Namespace == template.Namespace
+		}
+		n := slices.IndexFunc(found.sets, named)
 		if n < 0 {
 			set := platenv1alpha1.FontSet{}
 			if err := o.lookUp(ctx, field, "FontSet", ref.Name, &set); err != nil {
@@ -34,7 +60,7 @@ func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.Rend
 			n, found.sets = len(found.sets), append(found.sets, set)
 		}
 		for _, source := range found.sets[n].Spec.Sources {
-			if err := o.addConfigMap(ctx, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapRef.Name); err != nil {
+			if err := o.addConfigMap(ctx, template.Namespace, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapRef.Name); err != nil {
 				return err
 			}
 		}
@@ -43,16 +69,21 @@ func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.Rend
 }
 
 // addConfigMap adds a ConfigMap of the cluster to those that are found, unless it is among them.
-func (o *options) addConfigMap(ctx context.Context, found *sources, field, name string) error {
-	if slices.ContainsFunc(found.maps, func(m corev1.ConfigMap) bool { return m.Name == name }) {
+func (o *options) addConfigMap(ctx context.Context, namespace string, found *sources, field, name string) error {
+	if slices.ContainsFunc(found.maps, func(m corev1.ConfigMap) bool { return m.Name == name && m.Namespace == namespace }) {
 		return nil
 	}
 	m := corev1.ConfigMap{}
-	if err := o.lookUp(ctx, field, "ConfigMap", name, &m); err != nil {
-		return err
+	err := o.lookUp(ctx, field, "ConfigMap", name, &m)
+	if err == nil {
+		found.maps = append(found.maps, m)
+		return nil
 	}
-	found.maps = append(found.maps, m)
-	return nil
+	// The reason is more often in the file than in the cluster.
+	if n := slices.IndexFunc(found.maps, func(m corev1.ConfigMap) bool { return m.Name == name }); n >= 0 {
+		return fmt.Errorf("%s: ConfigMap '%s' of the file is in namespace %s, and the template in %s: give both the same metadata.namespace", field, name, found.maps[n].Namespace, namespace)
+	}
+	return err
 }
 
 // lookUp reads an object that a field names from the cluster.

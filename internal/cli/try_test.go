@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -151,10 +152,10 @@ func TestTryWithoutPlaten(t *testing.T) {
 
 // Everything that try prints to the standard output can be applied.
 func TestTryManifest(t *testing.T) {
-	o := &options{IOStreams: genericiooptions.IOStreams{In: bytes.NewReader(tryManifest)}}
-	templates, _, err := o.manifests("-")
-	if err != nil || len(templates) != 1 || templates[0].Name != "hello" {
-		t.Errorf("%v, %v", templates, err)
+	o := &options{IOStreams: genericiooptions.IOStreams{In: bytes.NewReader(tryManifest)}, flags: genericclioptions.NewConfigFlags(true)}
+	found, err := o.manifests(t.Context(), "-")
+	if err != nil || len(found.templates) != 1 || found.templates[0].Name != "hello" {
+		t.Errorf("%v, %v", found.templates, err)
 	}
 }
 

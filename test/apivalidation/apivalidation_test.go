@@ -51,10 +51,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// apply does what kubectl apply --server-side --dry-run=server does.
-func apply(t *testing.T, kind, spec string) (*unstructured.Unstructured, error) {
+// manifest returns the object of a kind with a spec.
+func manifest(t *testing.T, kind, spec string) string {
 	t.Helper()
-	object := &unstructured.Unstructured{}
 	var text strings.Builder
 	name := "test"
 	if kind == "RenderPool" && !strings.HasSuffix(t.Name(), "another_name") {
@@ -64,9 +63,23 @@ func apply(t *testing.T, kind, spec string) (*unstructured.Unstructured, error) 
 	for line := range strings.Lines(strings.TrimSpace(spec)) {
 		text.WriteString("  " + line)
 	}
-	if err := yaml.Unmarshal([]byte(text.String()), &object.Object); err != nil {
-		t.Fatalf("%v in\n%s", err, text.String())
+	return text.String()
+}
+
+// parse returns the object of a manifest.
+func parse(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
 	}
+	return object
+}
+
+// apply does what kubectl apply --server-side --dry-run=server does.
+func apply(t *testing.T, kind, spec string) (*unstructured.Unstructured, error) {
+	t.Helper()
+	object := parse(t, manifest(t, kind, spec))
 	options := &client.ApplyOptions{FieldManager: "test", DryRun: []string{metav1.DryRunAll}}
 	return object, api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), options)
 }
@@ -77,9 +90,10 @@ const (
 	connection = "provider: dropbox\ndropbox: {credentialsSecretRef: {name: dropbox}}\n"
 )
 
-func TestRefusals(t *testing.T) {
+// refusals are specs that the API server refuses, and what it says.
+func refusals() map[string]struct{ kind, spec, want string } {
 	long := strings.Repeat("a", 256)
-	for name, tc := range map[string]struct{ kind, spec, want string }{
+	return map[string]struct{ kind, spec, want string }{
 		"unknown format":            {"RenderJob", job + "output: {format: bmp}", `spec.output.format: Unsupported value: "bmp"`},
 		"format of other case":      {"RenderJob", job + "output: {format: PNG}", `spec.output.format: Unsupported value: "PNG"`},
 		"one connection twice":      {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox, name: ''}]", "each connection must be named once"},
@@ -161,9 +175,25 @@ func TestRefusals(t *testing.T) {
 - {name: a, width: 1, height: 1, html: x, id: a1b2c3d4-5e6f-7890-abcd-ef1234567890}
 - {name: b, width: 1, height: 1, html: x, id: a1b2c3d4-5e6f-7890-abcd-ef1234567890}`, "page ids must be unique in the template",
 		},
-		"page id no UUID":   {"RenderTemplate", "pages: [{name: a, width: 1, height: 1, html: x, id: front}]", "spec.pages[0].id"},
-		"parameter unknown": {"RenderTemplate", template + "parameters: [{name: a, type: shape}]", "spec.parameters[0].type: Unsupported value"},
-	} {
+		"page id no UUID":      {"RenderTemplate", "pages: [{name: a, width: 1, height: 1, html: x, id: front}]", "spec.pages[0].id"},
+		"parameter unknown":    {"RenderTemplate", template + "parameters: [{name: a, type: shape}]", "spec.parameters[0].type: Unsupported value"},
+		"template with a path": {"RenderJob", "templateRef: {name: ../x}", "spec.templateRef.name: Invalid value: \"../x\": must be the name of a RenderTemplate"},
+		"template in capitals": {"RenderJob", "templateRef: {name: Banner}", "must be the name of a RenderTemplate"},
+		"template of two dots": {"RenderJob", "templateRef: {name: a..b}", "must be the name of a RenderTemplate"},
+		"connection's name":    {"RenderJob", job + "connections: [{type: storage, provider: dropbox, name: a/b}]", "spec.connections[0].name: Invalid value: \"a/b\": must be the name of a StorageConnection"},
+		"FontSet's name":       {"RenderTemplate", template + "fontSetRefs: [{name: House Fonts}]", "spec.fontSetRefs[0].name: Invalid value: \"House Fonts\": must be the name of a FontSet"},
+		"font's ConfigMap":     {"FontSet", "sources: [{configMapRef: {name: a_b}}]", "spec.sources[0].configMapRef.name: Invalid value: \"a_b\": must be the name of a ConfigMap"},
+		"pool, a class's name": {"RenderPool", "podTemplate: {runtimeClassName: gVisor}", "spec.podTemplate.runtimeClassName: Invalid value: \"gVisor\": must be the name of a RuntimeClass"},
+		"pool, a priority":     {"RenderPool", "podTemplate: {priorityClassName: a b}", "must be the name of a PriorityClass"},
+		"team space in words":  {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: team, cred", 1), "must be the number of a team space"},
+		"size of nothing":      {"RenderJob", job + "output: {size: '0x0'}", "spec.output.size: Invalid value: \"0x0\": width and height must be from 1 to 5000 CSS pixels"},
+		"size of no height":    {"RenderJob", job + "output: {extraSizes: [100x000]}", "width and height must be from 1 to 5000 CSS pixels"},
+		"size that is too big": {"RenderJob", job + "output: {size: 5001x1}", "width and height must be from 1 to 5000 CSS pixels"},
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, tc := range refusals() {
 		t.Run(name, func(t *testing.T) {
 			_, err := apply(t, tc.kind, tc.spec)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -210,8 +240,9 @@ func TestPreviewsHaveTheSameDefaults(t *testing.T) {
 	}
 }
 
-func TestAccepted(t *testing.T) {
-	for name, tc := range map[string]struct{ kind, spec string }{
+// accepted are specs that the API server takes.
+func accepted() map[string]struct{ kind, spec string } {
+	return map[string]struct{ kind, spec string }{
 		"job with everything": {"RenderJob", job + `modifications: {headline: Hello, "page2@title.color": red, list: [1, {a: b}]}
 output: {format: webp, fileName: "Grüße 🎉", scale: "2.5", quality: 1, pages: [3, 1]}
 connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type: storage, provider: dropbox, name: other}]`},
@@ -230,7 +261,14 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 		"from a ConfigMap": {
 			"RenderTemplate", "pages: [{name: a, width: 5000, height: 1, htmlFrom: {configMapKeyRef: {name: a, key: b}}}]",
 		},
-	} {
+		"names with dots": {"RenderJob", "templateRef: {name: a.b-c.1}\nconnections: [{type: storage, provider: dropbox, name: ''}]"},
+		"sizes":           {"RenderJob", job + "output: {size: 5000x5000, extraSizes: [1x1, 0100x100, a4, instagram-story]}"},
+		"a team's number": {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: '123456', cred", 1)},
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	for name, tc := range accepted() {
 		t.Run(name, func(t *testing.T) {
 			if _, err := apply(t, tc.kind, tc.spec); err != nil {
 				t.Error(err)

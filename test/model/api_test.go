@@ -83,10 +83,8 @@ type statusWrite struct {
 // validators of the kinds of Platen, made once, because that takes a while.
 var validators = sync.OnceValues(func() (map[string]*testenv.Validator, error) {
 	made := map[string]*testenv.Validator{}
-	for kind, resource := range map[string]string{
-		"RenderJob": "renderjobs", "RenderTemplate": "rendertemplates", "StorageConnection": "storageconnections", "RenderPool": "renderpools",
-	} {
-		v, err := testenv.NewValidator(resource)
+	for _, kind := range []string{"RenderJob", "RenderTemplate", "StorageConnection", "RenderPool"} {
+		v, err := testenv.NewValidator(kind)
 		if err != nil {
 			return nil, err
 		}
