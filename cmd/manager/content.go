@@ -9,8 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/platen-dev/platen/internal/content"
 )
@@ -20,6 +23,27 @@ func dispose(as func(any) bool, disposition string) {
 	if input := (*s3.GetObjectInput)(nil); as(&input) {
 		input.ResponseContentDisposition = &disposition
 	}
+}
+
+// claimTimeout bounds the requests to the API server and to the bucket that tell whose a content store is.
+const claimTimeout = 30 * time.Second
+
+// +kubebuilder:rbac:groups="",resources=namespaces,namespace=platen-system,verbs=get
+
+// claim makes the content store that of this installation, or returns an error if it is another one's. The UID of an installation is that of its
+// namespace: no other cluster has it, not even a copy of this one.
+func claim(ctx context.Context, reader client.Reader, store *content.Store, o options) error {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	namespace := &corev1.Namespace{}
+	if err := reader.Get(ctx, client.ObjectKey{Name: o.namespace}, namespace); err != nil {
+		return fmt.Errorf("reading the UID of Namespace %s: %w", o.namespace, err)
+	}
+	err := store.Claim(ctx, string(namespace.UID), o.takeOver)
+	if other := (*content.OwnerError)(nil); errors.As(err, &other) {
+		return fmt.Errorf("--content-store: %w; give each a bucket or a prefix of its own or, if the other one is gone for good, add --content-store-take-over=%s", err, other.Owner)
+	}
+	return err
 }
 
 // copyContent is the command "manager content copy": it copies one content store to another.

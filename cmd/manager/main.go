@@ -158,6 +158,10 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
+	owned := func(ctx context.Context) error { return claim(ctx, direct, store, o) }
+	if err := owned(ctx); err != nil {
+		return err
+	}
 	if err := contenturl.CheckBase(o.contentURL); err != nil {
 		return fmt.Errorf("--content-url: %w", err)
 	}
@@ -194,7 +198,8 @@ func run(ctx context.Context, o options) error {
 		Openers:     openers,
 	})
 	sweeper := sweep.New(sweep.Options{
-		Jobs: direct, Cached: mgr.GetClient(), Serves: o.namespaces.Serves, Store: store, Interval: o.sweepInterval, Grace: sweepGrace, Now: time.Now, Log: ctrl.Log.WithName("sweep"),
+		Jobs: direct, Cached: mgr.GetClient(), Serves: o.namespaces.Serves, Store: store, Owned: owned, Interval: o.sweepInterval, Grace: sweepGrace,
+		Now: time.Now, Log: ctrl.Log.WithName("sweep"),
 	})
 
 	renderCache := o.renderCache(store, jobsChanged.Changed)

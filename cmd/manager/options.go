@@ -41,6 +41,7 @@ type options struct {
 	keysSecret      string
 
 	contentStore   string
+	takeOver       string
 	contentAddress string
 	contentTLS     string
 	contentURL     string
@@ -112,6 +113,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.keysSecret, "keys-secret", "platen-keys", "Secret with the manager's own keys; created if missing")
 
 	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "bucket for rendered files: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
+	flags.StringVar(&o.takeOver, "content-store-take-over", "", "UID of the installation to which the content store belonged, when it is gone for good: the store then belongs to this one")
 	flags.StringVar(&o.contentAddress, "content-bind-address", ":8082", "address of the content server")
 	flags.StringVar(&o.contentTLS, "content-tls", "", "TLS of the content server: a folder with tls.crt and tls.key, or 'own' for a certificate of the manager's own authority; empty is HTTP")
 	flags.StringVar(&o.contentURL, "content-url", "http://platen-content.platen-system.svc:8082", "URL at which users reach the content server")

@@ -52,6 +52,8 @@ type Options struct {
 	Jobs, Cached client.Reader
 	// Store has the files.
 	Store Store
+	// Owned returns an error if the files may be those of another installation, whose jobs the API server does not know.
+	Owned func(ctx context.Context) error
 	// Interval between walks through the whole store.
 	Interval time.Duration
 	// Grace is the least age of what is deleted, unless its job is known to be gone.
@@ -140,6 +142,9 @@ func (s *Sweeper) serve(ctx context.Context, r request) error {
 
 // Walk looks at the whole store once, and deletes what no job needs.
 func (s *Sweeper) Walk(ctx context.Context) error {
+	if err := s.Owned(ctx); err != nil {
+		return err
+	}
 	names := &lookup{jobs: s.Jobs, cached: s.Cached}
 	removed := 0
 	var objects []content.Object // of one job

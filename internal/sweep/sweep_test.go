@@ -5,6 +5,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ type world struct {
 	cache    client.Client
 	requests []string
 	now      time.Time
+	owned    error
 }
 
 func newWorld(t *testing.T) *world {
@@ -65,7 +67,7 @@ func newWorld(t *testing.T) *world {
 		},
 	}).Build()
 	w.Sweeper = New(Options{
-		Jobs: w.api, Cached: w.cache, Store: store, Interval: time.Hour, Grace: 10 * time.Minute,
+		Jobs: w.api, Cached: w.cache, Store: store, Owned: func(context.Context) error { return w.owned }, Interval: time.Hour, Grace: 10 * time.Minute,
 		Now: func() time.Time { return w.now }, Log: testr.New(t),
 	})
 	return w
@@ -147,6 +149,16 @@ func TestWalkDeletesWhatNoJobNeeds(t *testing.T) {
 	w.fill(ref("running", "old"), 1)
 	w.walk()
 	w.expectKept("done/"+present+"/0", "done/"+present+"/2", "running/old/0", "running/old/1")
+}
+
+func TestFilesOfAnotherInstallationStay(t *testing.T) {
+	w := newWorld(t)
+	w.fill(ref("gone", "old"), 1)
+	w.owned = &content.OwnerError{Owner: "theirs", Wanted: "ours"}
+	if err := w.Walk(t.Context()); !errors.Is(err, w.owned) {
+		t.Errorf("got %v", err)
+	}
+	w.expectKept("gone/old/0", "gone/old/1")
 }
 
 // A job may be created, and its files stored, between the moment that the cache shows and the walk.

@@ -81,6 +81,15 @@ func TestHandOver(t *testing.T) {
 	w.start(a)
 	flight.land()
 	w.leads(b)
+
+	t.Log("a manager of another installation opens the content store")
+	w.must(w.NewNamespace(t.Context(), "elsewhere"))
+	other := w.manager("platen-manager-c", "--namespace=elsewhere")
+	w.must(other.Start())
+	err := other.Wait(timeout)
+	if log, _ := os.ReadFile(other.Log); err == nil || !bytes.Contains(log, []byte("--content-store-take-over=")) {
+		t.Errorf("it must end with an error that says what to do; it ended with %v:\n%s", err, log)
+	}
 }
 
 // world has the managers of a test.
@@ -186,15 +195,16 @@ func (w *world) eventually(what string, condition func() (bool, error)) {
 }
 
 // manager returns a replica that does not run yet. All share a content store.
-func (w *world) manager(name string) *replica {
+func (w *world) manager(name string, arguments ...string) *replica {
 	w.t.Helper()
 	link, err := fleet.NewLink(w.Address())
 	w.must(err)
 	kubeconfig, err := w.Kubeconfig(name+".kubeconfig", link.Address())
 	w.must(err)
-	m, err := w.NewManager(w.t.Context(), name, kubeconfig,
-		"--content-store=file://"+filepath.Join(w.Folder, "content"), "--content-url="+w.users.URL+"/files", "--leader-elect-lease-duration="+lease.String(),
-		fmt.Sprintf("--max-pods-per-namespace=%d", pods), fmt.Sprintf("--pool-min-ready=%d", pods), "--idle-timeout=1h")
+	m, err := w.NewManager(w.t.Context(), name, kubeconfig, append([]string{
+		"--content-store=file://" + filepath.Join(w.Folder, "content"), "--content-url=" + w.users.URL + "/files", "--leader-elect-lease-duration=" + lease.String(),
+		fmt.Sprintf("--max-pods-per-namespace=%d", pods), fmt.Sprintf("--pool-min-ready=%d", pods), "--idle-timeout=1h",
+	}, arguments...)...)
 	w.must(err)
 	w.t.Cleanup(func() {
 		if log, err := os.ReadFile(m.Log); err == nil && w.t.Failed() {

@@ -135,7 +135,7 @@ func (w *world) start() (*process, error) {
 		})
 	}
 	sweeper := sweep.New(sweep.Options{
-		Jobs: live, Cached: cached, Store: store, Interval: sweepInterval, Grace: sweepGrace, Now: time.Now, Log: logr.Discard(),
+		Jobs: live, Cached: cached, Store: store, Owned: func(context.Context) error { return nil }, Interval: sweepInterval, Grace: sweepGrace, Now: time.Now, Log: logr.Discard(),
 	})
 	jobs := &renderjob.Reconciler{
 		Client: cached, Reader: live, Fonts: fonts.New(live), Pool: p.pool, Arrivals: p.pool, Store: store,
