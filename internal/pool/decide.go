@@ -22,6 +22,8 @@ type Launch struct {
 	PodName string
 	// Hash of what the pod is to be made from.
 	Hash string
+	// replaces is true if the pod takes the room of one that has ended, after a quota has refused another.
+	replaces bool
 }
 
 // LaunchFailure is why a render pod could not be created.
@@ -80,12 +82,12 @@ func (p *Pool) Decide(name string) Decision {
 		}
 	}
 	for range min(ns.launchable, ns.launcher.most()) {
-		ns.launcher.begun()
+		replaces := ns.launcher.begun()
 		podName := p.options.PodName()
 		ns.launching[podName] = now
 		ns.live++
 		ns.launchable--
-		d.Launch = append(d.Launch, Launch{PodName: podName, Hash: ns.settings.Hash})
+		d.Launch = append(d.Launch, Launch{PodName: podName, Hash: ns.settings.Hash, replaces: replaces})
 	}
 	if wait := ns.launcher.retry.Sub(now); wait > 0 && ns.need(now) > ns.live {
 		d.After = wait
@@ -120,14 +122,13 @@ func (p *Pool) Launched(name string, l Launch, uid types.UID, failure *LaunchFai
 	ns := p.namespace(name)
 	now := p.options.Now()
 	delete(ns.launching, l.PodName)
-	replacement := ns.launcher.replaced()
 	switch {
 	case failure != nil:
 		p.options.Observer.LaunchFailed(failure.Reason)
 		ns.launcher.failed(*failure, now)
 	case uid == "":
 	default:
-		ns.launcher.succeeded(replacement)
+		ns.launcher.succeeded(l.replaces)
 		if ns.pods[uid] == nil {
 			entry := p.addPod(ns, PodID{Namespace: name, Name: l.PodName, UID: uid}, now)
 			entry.hash = l.Hash

@@ -66,9 +66,8 @@ type launcher struct {
 	failures int
 	// retry is when the next launch may be tried after a failure.
 	retry time.Time
-	// room is how many pods have ended since a quota refused one: as many may be launched without waiting for retry. replacing is how many such
-	// launches are under way. Their success does not show that the quota admits more pods than before.
-	room, replacing int
+	// room is how many pods have ended since a quota refused one: as many may be launched without waiting for retry.
+	room int
 }
 
 // waits reports whether no launch may be tried.
@@ -82,12 +81,13 @@ func (l *launcher) most() int {
 	return l.batch
 }
 
-// begun records a launch.
-func (l *launcher) begun() {
-	if l.room > 0 {
-		l.room--
-		l.replacing++
+// begun records a launch, and reports whether it takes the room of a pod that has ended.
+func (l *launcher) begun() (replaces bool) {
+	if l.room == 0 {
+		return false
 	}
+	l.room--
+	return true
 }
 
 // failed records a failed launch. One that says nothing of render pods, such as that of an API server without a leader, does not hide an
@@ -113,20 +113,11 @@ func (l *launcher) roomInQuota() {
 	}
 }
 
-// succeeded records a launch that succeeded.
-func (l *launcher) succeeded(replacement bool) {
-	if !replacement {
+// succeeded records a launch that succeeded. One that replaces a pod does not show that the quota admits more pods than before.
+func (l *launcher) succeeded(replaces bool) {
+	if !replaces {
 		*l = launcher{batch: min(l.batch*2, maxLaunches)}
 	}
-}
-
-// replaced reports whether a launch that has ended was one for which a pod had made room.
-func (l *launcher) replaced() bool {
-	replacement := l.replacing > 0
-	if replacement {
-		l.replacing--
-	}
-	return replacement
 }
 
 // namespace returns a namespace, which it creates if needed.

@@ -464,6 +464,30 @@ func TestQuotaHasRoomOnceAPodHasEnded(t *testing.T) {
 	refuse()
 }
 
+// The answer to a launch in the room of an ended pod never comes. A launch that succeeds later still shows that the quota has room.
+func TestLaunchWithoutAnswerDoesNotProlongTheBackoff(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("a", 1)
+	pod := w.launch()[0]
+	w.poll(pod)
+	w.enqueue("b", 1)
+	view := PodView{Name: pod.Name, UID: pod.UID, Started: true}
+	w.ObservePods("ns", []PodView{view})
+	w.Launched("ns", w.Decide("ns").Launch[0], "", &LaunchFailure{ReasonQuotaExceeded, "exceeded quota"})
+	view.Ended = true
+	w.ObservePods("ns", []PodView{view})
+	if got := w.Decide("ns").Launch; len(got) != 1 {
+		t.Fatalf("launches in the room of the ended pod: %v", got)
+	}
+	w.pass(int(2 * launchTimeout / time.Second))
+	if len(w.launch()) == 0 {
+		t.Fatal("nothing is launched after the backoff")
+	}
+	if got := w.Status("ns").Problem; got != (Problem{}) {
+		t.Errorf("still %+v", got)
+	}
+}
+
 func TestIdlePodIsRetired(t *testing.T) {
 	w := newWorld(t)
 	w.enqueue("a", 1)
