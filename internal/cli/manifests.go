@@ -170,6 +170,7 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 			problems = append(problems, fmt.Sprintf("unknown field %q", path))
 		}
 	}
+	slices.SortStableFunc(refused, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }) // the schema's order is random
 	for _, e := range refused {
 		problem := inWords(e.Field, e.ErrorBody())
 		if e.Field != noField {
