@@ -33,6 +33,8 @@ import (
 const (
 	// requestTimeout bounds one request to the API server.
 	requestTimeout = 30 * time.Second
+	// requestsPerSecond and requestBurst bound the requests, as kubectl's do: a table makes many jobs.
+	requestsPerSecond, requestBurst = 50, 300
 	// watchPause is the pause between a watch that ended and the next one.
 	watchPause = time.Second
 )
@@ -65,6 +67,7 @@ func (o *options) cluster() (*cluster, error) {
 		return nil, errNoCluster
 	}
 	config.WarningHandler = rest.NoWarnings{}
+	config.QPS, config.Burst = requestsPerSecond, requestBurst
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, explain(err)

@@ -35,6 +35,8 @@ type outputFlags struct {
 	pages                                       []int32
 	transparent                                 bool
 	flags                                       *pflag.FlagSet
+	// columns are the keys that a table gives.
+	columns []string
 }
 
 func (f *outputFlags) add(o *options, c *cobra.Command) {
@@ -67,6 +69,19 @@ var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", 
 
 // spec returns the spec of the job that the flags describe.
 func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
+	spec, err := f.withoutModifications(template)
+	if err != nil {
+		return spec, err
+	}
+	modifications, err := f.modifications(newValueReader(template))
+	if err != nil {
+		return spec, err
+	}
+	return f.withModifications(spec, template, modifications)
+}
+
+// withoutModifications returns the spec of the job that the flags describe, except the modifications.
+func (f *outputFlags) withoutModifications(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
 	spec := platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template.Name}}
 	if f.format != "" && !slices.Contains(knownFormats, f.format) {
 		return spec, usage("--format must be one of %s, not %q", strings.Join(knownFormats, ", "), f.format)
@@ -82,13 +97,11 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 	if f.transparent {
 		spec.Output.Transparent = new(true)
 	}
-	if err := f.checkOptions(template); err != nil {
-		return spec, err
-	}
-	modifications, err := f.modifications(template)
-	if err != nil {
-		return spec, err
-	}
+	return spec, f.checkOptions(template)
+}
+
+// withModifications adds modifications to a spec, and checks it as the manager does.
+func (f *outputFlags) withModifications(spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate, modifications map[string]any) (platenv1alpha1.RenderJobSpec, error) {
 	if len(modifications) > 0 {
 		raw, err := json.Marshal(modifications)
 		if err != nil {
@@ -175,8 +188,13 @@ func (f *outputFlags) outcome(job *platenv1alpha1.RenderJob) error {
 	return outcome(job)
 }
 
-// flagOf returns the flag that sets the modification whose key a text begins with.
+// flagOf returns the flag, or the word column, for what sets the modification whose key a text begins with.
 func (f *outputFlags) flagOf(text string) string {
+	for _, key := range f.columns {
+		if strings.HasPrefix(text, key+":") || strings.HasPrefix(text, key+" ") {
+			return "column"
+		}
+	}
 	for name, pairs := range map[string][]string{"--set-string": f.setString, "--set-json": f.setJSON} {
 		for _, pair := range pairs {
 			if key, _, _ := strings.Cut(pair, "="); strings.HasPrefix(text, key+":") {
@@ -187,14 +205,14 @@ func (f *outputFlags) flagOf(text string) string {
 	return "--set"
 }
 
-func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (map[string]any, error) {
+func (f *outputFlags) modifications(reader valueReader) (map[string]any, error) {
 	modifications, given := map[string]any{}, map[string]string{}
 	for _, flag := range []struct {
 		name, form string
 		pairs      []string
 		read       func(key, text string) (any, error)
 	}{
-		{"--set", "KEY=VALUE", f.set, func(key, text string) (any, error) { return readValue(template, key, text) }},
+		{"--set", "KEY=VALUE", f.set, reader.read},
 		{"--set-string", "KEY=TEXT", f.setString, func(_, text string) (any, error) { return text, nil }},
 		{"--set-json", "KEY=JSON", f.setJSON, readJSON},
 	} {
@@ -217,18 +235,28 @@ func (f *outputFlags) modifications(template *platenv1alpha1.RenderTemplate) (ma
 	return modifications, nil
 }
 
-// readValue reads a value of --set as the type of the template's parameter.
-func readValue(template *platenv1alpha1.RenderTemplate, key, text string) (any, error) {
+// valueReader reads values that are given as text: with --set, and in the cells of a table.
+type valueReader struct {
+	template string
+	known    []bindings.Parameter
+}
+
+func newValueReader(template *platenv1alpha1.RenderTemplate) valueReader {
+	return valueReader{template.Name, bindings.Known(template)}
+}
+
+// read reads a value as the type of the template's parameter.
+func (r valueReader) read(key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
 	kind, from := values.Type(""), ""
-	for _, p := range bindings.Known(template) {
+	for _, p := range r.known {
 		switch {
 		case p.Name != name:
 		case p.Declared:
-			kind, from = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", template.Name, p.Type)
+			kind, from = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", r.template, p.Type)
 		case p.Type == platenv1alpha1.ParameterList || values.Type(p.Type) == values.Object:
-			kind, from = values.Type(p.Type), fmt.Sprintf("a page of template '%s' shows it as %s", template.Name, p.Type)
+			kind, from = values.Type(p.Type), fmt.Sprintf("a page of template '%s' shows it as %s", r.template, p.Type)
 		}
 	}
 	value, err := values.ReadText(kind, text)

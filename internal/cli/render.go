@@ -28,6 +28,7 @@ type renderCommand struct {
 	*options
 	outputFlags
 	name, folder, connection, output, dryRun string
+	csv                                      string
 	noUpload, wait                           bool
 	timeout, ttl                             time.Duration
 	platenNamespace                          string
@@ -43,6 +44,9 @@ func (o *options) render() *cobra.Command {
 Without --wait and -o, the command only creates the job. With -o FOLDER it waits, shows the progress, and writes the files into the
 folder. Platen also uploads the files to the namespace's storage, as its StorageConnections say.
 
+With --csv FILE, it creates a job for each row of a table. The first line has the names of the parameters, or other keys that --set
+takes. A cell is read as a value of --set; an empty one is not given. If a cell does not fit, no job is created.
+
 ` + exitCodesForPeople,
 		Example: `  # Render, wait, and write the files into the folder out.
   kubectl platen render banner --set headline="Hello World" -o out
@@ -53,6 +57,9 @@ folder. Platen also uploads the files to the namespace's storage, as its Storage
   # Only create the job, and print its name.
   kubectl platen render banner --set-json points='["fast", "exact"]' -o name
 
+  # A job for each row of a table: cards-1, cards-2 and so on.
+  kubectl platen render card --csv people.csv --name cards -o out
+
   # Print the job for a GitOps tool.
   kubectl platen render banner --set headline=Hello --name summer --dry-run -o yaml`,
 		Args:              arguments(1, 1, "template"),
@@ -61,7 +68,8 @@ folder. Platen also uploads the files to the namespace's storage, as its Storage
 	}
 	r.add(o, command)
 	f := command.Flags()
-	f.StringVar(&r.name, "name", "", "name of the job (default: the template's name with a suffix)")
+	f.StringVar(&r.name, "name", "", "name of the job; with --csv, what the names begin with: NAME-1 for the first row (default: the template's name with a suffix)")
+	f.StringVar(&r.csv, "csv", "", "table with a job in each row, - for the standard input; the first line has the keys (UTF-8, commas, at most 1000 rows)")
 	f.StringVar(&r.folder, "folder", "", "folder for the uploads (default: the connection's)")
 	f.StringVar(&r.connection, "connection", "", "StorageConnection to upload to (default: every automatic one)")
 	f.BoolVar(&r.noUpload, "no-upload", false, "upload nothing")
@@ -75,6 +83,7 @@ folder. Platen also uploads the files to the namespace's storage, as its Storage
 		return formats, cobra.ShellCompDirectiveDefault
 	}))
 	must(command.RegisterFlagCompletionFunc("connection", o.completeConnections))
+	must(command.MarkFlagFilename("csv", "csv"))
 	return command
 }
 
@@ -84,6 +93,16 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	}
 	if r.noUpload && (r.folder != "" || r.connection != "") {
 		return usage("--no-upload excludes --folder and --connection")
+	}
+	var rows *table
+	if r.csv != "" {
+		if r.fileName != "" {
+			return usage("--csv excludes --file-name: the files of each row have the name of its job")
+		}
+		var err error
+		if rows, err = r.readTable(r.csv); err != nil {
+			return err
+		}
 	}
 	printed := slices.Contains(formats, r.output)
 	toFolder := r.output != "" && !printed
@@ -106,10 +125,25 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 			return c.notFound(ctx, err, "StorageConnection", r.connection, &platenv1alpha1.StorageConnectionList{})
 		}
 	}
-	job, err := r.job(template, connection.Spec.Provider)
+	if rows != nil {
+		specs, err := r.tableSpecs(rows, template)
+		if err != nil {
+			return err
+		}
+		jobs := make([]*platenv1alpha1.RenderJob, 0, len(specs))
+		for i, spec := range specs {
+			jobs = append(jobs, r.job(template, spec, connection.Spec.Provider))
+			if r.name != "" {
+				jobs[i].Name = fmt.Sprintf("%s-%d", r.name, rows.rows[i].number)
+			}
+		}
+		return r.renderTable(ctx, c, rows, jobs)
+	}
+	spec, err := r.spec(template)
 	if err != nil {
 		return err
 	}
+	job := r.job(template, spec, connection.Spec.Provider)
 	if r.dryRun == dryRunClient {
 		return r.print(job, "created (dry run)", printed)
 	}
@@ -162,12 +196,8 @@ func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printe
 	return nil
 }
 
-// job returns the job that the flags describe.
-func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate, provider platenv1alpha1.ProviderType) (*platenv1alpha1.RenderJob, error) {
-	spec, err := r.spec(template)
-	if err != nil {
-		return nil, err
-	}
+// job returns a job of a spec, with the uploads and the name that the flags say.
+func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate, spec platenv1alpha1.RenderJobSpec, provider platenv1alpha1.ProviderType) *platenv1alpha1.RenderJob {
 	switch {
 	case r.noUpload:
 		spec.Connections = []platenv1alpha1.JobConnection{}
@@ -187,7 +217,7 @@ func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate, provider pl
 	if r.name == "" {
 		job.GenerateName = template.Name + "-"
 	}
-	return job, nil
+	return job
 }
 
 func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob) error {

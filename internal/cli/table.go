@@ -1,0 +1,332 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+)
+
+const (
+	// maxTable bounds the file that --csv names, in bytes.
+	maxTable = 16 << 20
+	// maxRows bounds the jobs of a table, and maxColumns the values of each.
+	maxRows, maxColumns = 1000, 200
+	// maxProblems bounds the mistakes that one error names.
+	maxProblems = 10
+)
+
+// table is a CSV file (RFC 4180): the header has the keys of modifications, and each row below has the values of one job.
+type table struct {
+	name    string
+	columns []string
+	rows    []tableRow
+}
+
+// tableRow is a row of a table.
+type tableRow struct {
+	// number counts the rows below the header, from 1; line is the line of the file where the row begins.
+	number, line int
+	cells        []string
+}
+
+// String names the row.
+func (r tableRow) String() string { return fmt.Sprintf("row %d (line %d)", r.number, r.line) }
+
+// readTable reads a table from a file, or from the standard input if the name is -.
+func (o *options) readTable(name string) (*table, error) {
+	in := o.In
+	if name != "-" {
+		opened, err := os.Open(name) //nolint:gosec // the file that the person names
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = opened.Close() }()
+		in = opened
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxTable+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	case len(data) > maxTable:
+		return nil, usage("--csv %s: it is larger than %s; split it", name, size(maxTable))
+	case !utf8.Valid(data):
+		return nil, usage("--csv %s: it is not in UTF-8; save it as CSV UTF-8", name)
+	}
+	t := &table{name: name}
+	if err := t.parse(bytes.TrimPrefix(data, []byte("\ufeff"))); err != nil {
+		return nil, usage("--csv %s: %w", name, err)
+	}
+	return t, nil
+}
+
+func (t *table) parse(data []byte) error {
+	reader := csv.NewReader(bytes.NewReader(data))
+	reader.FieldsPerRecord = -1
+	header, err := reader.Read()
+	if errors.Is(err, io.EOF) {
+		return errors.New("it is empty: its first line must have the names of the parameters")
+	}
+	if err != nil {
+		return csvError(err)
+	}
+	if err := t.setColumns(header); err != nil {
+		return err
+	}
+	for {
+		cells, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return csvError(err)
+		}
+		line, _ := reader.FieldPos(0)
+		row := tableRow{len(t.rows) + 1, line, cells}
+		switch {
+		case row.number > maxRows:
+			return fmt.Errorf("it has more than %d rows, each of which is a job; split it", maxRows)
+		case len(cells) != len(header):
+			return fmt.Errorf("%s has %s, and the header has %d; put a value that has a comma into quotes", row, count(len(cells), "cell"), len(header))
+		case strings.Join(cells, "") == "":
+			return fmt.Errorf("%s has no values; delete it", row)
+		}
+		t.rows = append(t.rows, row)
+	}
+	if len(t.rows) == 0 {
+		return errors.New("it has a header and no rows")
+	}
+	return nil
+}
+
+// setColumns takes the keys of the header.
+func (t *table) setColumns(header []string) error {
+	if len(header) > maxColumns {
+		return fmt.Errorf("it has more than %d columns", maxColumns)
+	}
+	for i, name := range header {
+		name = strings.TrimSpace(name)
+		switch {
+		case name == "":
+			return fmt.Errorf("column %d has no name: the first line must have the names of the parameters", i+1)
+		case slices.Contains(t.columns, name):
+			return fmt.Errorf("two columns have the name %s", name)
+		case len(header) == 1 && strings.ContainsAny(name, ";\t"):
+			return fmt.Errorf("its header is the one column %q; separate columns with commas", name)
+		}
+		t.columns = append(t.columns, name)
+	}
+	return nil
+}
+
+// csvError says what is wrong with the syntax of a table.
+func csvError(err error) error {
+	syntax := (*csv.ParseError)(nil)
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	why := syntax.Err.Error()
+	switch {
+	case errors.Is(err, csv.ErrBareQuote):
+		why = "a quote in a cell without quotes"
+	case errors.Is(err, csv.ErrQuote):
+		why = "a quote in quotes that is not doubled, or quotes that do not end"
+	}
+	return fmt.Errorf(`line %d: %s; write "" for a quote, in a cell within quotes`, syntax.Line, why)
+}
+
+// tableSpecs returns the specs of the jobs of a table. The error names what is wrong with its cells.
+func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemplate) ([]platenv1alpha1.RenderJobSpec, error) {
+	base, err := r.withoutModifications(template)
+	if err != nil {
+		return nil, err
+	}
+	reader := newValueReader(template)
+	common, err := r.modifications(reader)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range t.columns {
+		if _, ok := common[key]; ok {
+			return nil, usage("--csv %s: a flag gives %s already, which is a column; give it once", t.name, key)
+		}
+	}
+	r.columns = t.columns
+	var specs []platenv1alpha1.RenderJobSpec
+	var problems []string
+	for _, row := range t.rows {
+		given := maps.Clone(common)
+		before := len(problems)
+		for i, key := range t.columns {
+			if row.cells[i] == "" {
+				continue // not given
+			}
+			value, err := reader.read(key, row.cells[i])
+			if err != nil {
+				problems = append(problems, fmt.Sprintf("%s, column %s: %s", row, key, err))
+				continue
+			}
+			given[key] = value
+		}
+		if len(problems) > before {
+			continue
+		}
+		spec, err := r.withModifications(*base.DeepCopy(), template, given)
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s, %s", row, err))
+			continue
+		}
+		specs = append(specs, spec)
+	}
+	return specs, t.refuse(problems)
+}
+
+// refuse returns an error about rows; nil if there are no problems.
+func (t *table) refuse(problems []string) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, count(len(problems), "mistake"), listed(problems))
+}
+
+// listed returns the first of many lines.
+func listed(lines []string) string {
+	text := "  " + strings.Join(lines[:min(len(lines), maxProblems)], "\n  ")
+	if len(lines) > maxProblems {
+		text += fmt.Sprintf("\n  and %d more", len(lines)-maxProblems)
+	}
+	return text
+}
+
+// renderTable creates the jobs of a table, and waits for them and fetches their files as the flags say.
+func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, jobs []*platenv1alpha1.RenderJob) error {
+	printed := slices.Contains(formats, r.output)
+	toFolder := r.output != "" && !printed
+	if r.dryRun == dryRunClient {
+		return r.printJobs(jobs, "created (dry run)", printed)
+	}
+	for i, job := range jobs {
+		if err := r.create(ctx, c, job); err != nil {
+			if i > 0 && r.dryRun == dryRunNone {
+				_ = r.printJobs(jobs[:i], "created", printed)
+			}
+			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created)", t.name, t.rows[i], err, i, count(len(jobs), "job"))
+		}
+	}
+	if r.dryRun == dryRunServer {
+		return r.printJobs(jobs, "created (server dry run)", printed)
+	}
+	if !r.wait && !toFolder {
+		return r.printJobs(jobs, "created", printed)
+	}
+	ended, failed := r.awaitTable(ctx, c, t, jobs, printed, toFolder)
+	if printed {
+		failed = errors.Join(r.printJobs(ended, "", true), failed)
+	}
+	return failed
+}
+
+func (r *renderCommand) printJobs(jobs []*platenv1alpha1.RenderJob, what string, printed bool) error {
+	if printed {
+		objects := make([]runtime.Object, 0, len(jobs))
+		for _, job := range jobs {
+			objects = append(objects, job)
+		}
+		return printObjects(r.Out, r.output, objects...)
+	}
+	for i, job := range jobs {
+		if name := job.Name; name != "" {
+			fmt.Fprintf(r.Out, "renderjob.platen.dev/%s %s in namespace %s\n", name, what, job.Namespace)
+		} else {
+			fmt.Fprintf(r.Out, "renderjob.platen.dev/%s* %s in namespace %s, row %d\n", job.GenerateName, what, job.Namespace, i+1)
+		}
+	}
+	if r.dryRun == dryRunNone && len(jobs) > 0 {
+		fmt.Fprint(r.ErrOut, r.sameCluster(fmt.Sprintf("Show their states: kubectl platen status -n %s\n", jobs[0].Namespace)))
+	}
+	return nil
+}
+
+// worst has the exit codes of a job, in the order in which one counts more than another.
+var worst = []int{0, exitFailed, exitUploadFailed, exitUsage, exitRenderFailed}
+
+// awaitTable waits for jobs in their order, in which the cluster takes them up, and returns those that have finished. The error says which did not
+// succeed, with the exit code of the worst.
+func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jobs []*platenv1alpha1.RenderJob, printed, toFolder bool) ([]*platenv1alpha1.RenderJob, error) {
+	waiting, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	bar := newProgress(r.ErrOut)
+	defer bar.end()
+	code := 0
+	var ended []*platenv1alpha1.RenderJob
+	var problems []string
+	fail := func(row tableRow, err error) {
+		if got := exitCodeOf(err); slices.Index(worst, got) > slices.Index(worst, code) {
+			code = got
+		}
+		problems = append(problems, fmt.Sprintf("row %d: %s", row.number, err))
+	}
+	for i, job := range jobs {
+		bar.show(i, len(jobs), fmt.Sprintf("%d of %s finished", i, count(len(jobs), "job")))
+		last := job
+		err := follow(waiting, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
+			last = now
+			return now.Finished(), nil
+		})
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return ended, &exitError{exitTimeout, fmt.Errorf("%d of %s have finished within %s, and the others go on; see kubectl platen status -n %s", i, count(len(jobs), "job"), r.timeout, job.Namespace)}
+		case errors.Is(err, errGone):
+			fail(t.rows[i], fmt.Errorf("RenderJob %s/%w", job.Namespace, err))
+			continue
+		case err != nil:
+			return ended, err
+		}
+		ended = append(ended, last)
+		failed := r.outcome(last)
+		switch {
+		case toFolder && len(last.Status.Pages) > 0:
+			files, err := downloader{cluster: c, platenNamespace: r.platenNamespace}.files(ctx, last, r.output)
+			for _, file := range files {
+				fmt.Fprintln(r.Out, file)
+			}
+			switch {
+			case failed != nil && err != nil:
+				failed = fmt.Errorf("%w; %w", failed, err)
+			case err != nil:
+				failed = err
+			}
+		case !printed && !toFolder:
+			fmt.Fprintf(r.Out, "%s: ", last.Name)
+			describeFiles(r.Out, last)
+			describeUploads(r.Out, last)
+		}
+		if failed != nil {
+			fail(t.rows[i], failed)
+		}
+		if !printed {
+			for _, w := range last.Status.Warnings {
+				fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", t.rows[i].number, plain(w.Title))
+			}
+		}
+	}
+	bar.show(len(jobs), len(jobs), fmt.Sprintf("%d of %s finished", len(jobs), count(len(jobs), "job")))
+	if len(problems) == 0 {
+		return ended, nil
+	}
+	return ended, &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), count(len(jobs), "job"), listed(problems))}
+}
