@@ -20,6 +20,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/gcs"
 )
 
 const (
@@ -261,6 +262,9 @@ func (b *Bucket) decodeError(err error) error {
 	case isForeign(err):
 		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnexpectedAnswer, true
 		problem.Message = fmt.Sprintf("Something between Platen and bucket '%s', such as a proxy, answered", b.name)
+	case errors.Is(err, gcs.ErrLost):
+		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnavailable, true
+		problem.Message = fmt.Sprintf("Bucket '%s' has lost an upload that had begun", b.name)
 	case status == http.StatusUnauthorized, credentialCodes[codeOf(err)]:
 		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, fmt.Sprintf("The credentials are not accepted by bucket '%s'", b.name)
 	case status == http.StatusForbidden, code == gcerrors.PermissionDenied:

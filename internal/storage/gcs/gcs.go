@@ -83,6 +83,9 @@ type Error struct{ Status int }
 
 func (e *Error) Error() string { return fmt.Sprintf("the service answers HTTP %d", e.Status) }
 
+// ErrLost means that the service has lost an upload that it had begun. A new upload may end.
+var ErrLost = errors.New("the service has lost the upload")
+
 // errUnused is the error of methods that Platen does not call.
 var errUnused = errors.New("not implemented")
 
@@ -409,6 +412,9 @@ func (w *writer) send(last bool) error {
 			method: http.MethodPut, url: w.session, body: w.chunk,
 			header: http.Header{"Content-Range": {fmt.Sprintf("bytes %d-%d/%s", w.sent, w.sent+int64(len(w.chunk))-1, total)}},
 		}, wanted...)
+		if e := (*Error)(nil); errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
+			return fmt.Errorf("%w (HTTP %d)", ErrLost, e.Status)
+		}
 		if err != nil {
 			return err
 		}

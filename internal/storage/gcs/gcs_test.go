@@ -53,6 +53,8 @@ type service struct {
 	keep, keepOfLast int
 	// forget is how many of the next chunks a session takes nothing of.
 	forget int
+	// gone, if it is not 0, is the status that sessions answer.
+	gone int
 	// authorized says whether requests need the token.
 	authorized bool
 }
@@ -189,6 +191,10 @@ func (s *service) upload(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *service) chunk(w http.ResponseWriter, r *http.Request) {
+	if s.gone > 0 {
+		w.WriteHeader(s.gone)
+		return
+	}
 	o := s.uploads[r.PathValue("id")]
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -477,6 +483,18 @@ func TestLargeFile(t *testing.T) {
 	result := storagetest.UploadOne(t.Context(), openProvider(t, s, bucketName, serviceAccountKey(t)), storagetest.File(t, "/film.mp4", data))
 	if o := s.objects["film.mp4"]; result.Err != nil || o == nil || !bytes.Equal(o.data, data) {
 		t.Errorf("got %+v", result)
+	}
+}
+
+// A session that the service has lost says nothing about the bucket: the next one may end.
+func TestLostSession(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusGone} {
+		s := newService()
+		s.gone = status
+		err := storagetest.UploadOne(t.Context(), openProvider(t, s, bucketName, serviceAccountKey(t)), storagetest.File(t, "/film.mp4", make([]byte, 17*mebibyte))).Err
+		if got := storage.AsError(err); err == nil || got.Class != storage.Retry || got.Reason != storage.ReasonUnavailable {
+			t.Errorf("HTTP %d: %+v", status, got)
+		}
 	}
 }
 
