@@ -18,6 +18,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // maxWarnings bounds the warnings about a request.
@@ -417,6 +418,9 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		}
 		return value, nil, nil
 	case reflect.TypeFor[Object]():
+		if err := values.CheckDepth(value); err != nil {
+			return nil, nil, &FieldError{path, err.Error()}
+		}
 		switch value[0] {
 		case '[':
 			return namedValues(value, path)

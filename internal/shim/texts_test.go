@@ -3,7 +3,20 @@
 
 package shim
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
+
+func TestModificationsThatAreNestedTooDeepAreRefused(t *testing.T) {
+	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
+	const want = "modifications: its lists and objects must be nested at most 100 deep"
+	for _, modifications := range []string{`{"a":` + deep + `}`, `[{"name":"a","value":` + deep + `}]`} {
+		if _, _, err := parse[Request]([]byte(`{"templateId":1,"modifications":` + modifications + `}`)); err == nil || err.Error() != want {
+			t.Errorf("%.30s: %v", modifications, err)
+		}
+	}
+}
 
 func TestTextsThatAreNoUnicodeAreRefused(t *testing.T) {
 	for body, want := range map[string]string{

@@ -394,6 +394,9 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 		if err == nil {
 			err = merge(merged, object)
 		}
+		if errors.Is(err, values.ErrTooDeep) {
+			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modificationsFrom[%d]: %s", i, err)
+		}
 		if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' must hold a JSON or YAML object", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name)
@@ -404,7 +407,9 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
 		}
-		if err := merge(merged, m.Raw); err != nil {
+		if err := merge(merged, m.Raw); errors.Is(err, values.ErrTooDeep) {
+			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications: %s", err)
+		} else if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
 		}
 	}

@@ -117,6 +117,12 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			change: func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`[1]`) },
 			want:   "spec.modifications must be a JSON object",
 		},
+		"modifications that are nested too deep": {
+			change: func(s *platenv1alpha1.RenderJobSpec) {
+				s.Modifications = raw(`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`)
+			},
+			want: "spec.modifications: its lists and objects must be nested at most 100 deep",
+		},
 		"modifications that are too long": {
 			change: func(s *platenv1alpha1.RenderJobSpec) {
 				s.Modifications = raw(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)

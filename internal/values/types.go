@@ -5,6 +5,7 @@ package values
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -52,6 +53,7 @@ const (
 	wantImage   = "a URL that starts with http://, https:// or data:image/"
 	wantList    = `a list: JSON, such as ["one", "two"], or text with one item a line`
 	wantDate    = "a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z"
+	wantShallow = "a value whose lists and objects are nested at most 100 deep"
 	wantObject  = `an object in JSON, such as {"name": "Ada"}`
 )
 
@@ -204,6 +206,9 @@ func read(t Type, text string) (any, error) {
 		return nil, refusal(wantDate)
 	case Object:
 		value, err := DecodeSentValue("", []byte(text))
+		if errors.Is(err, ErrTooDeep) {
+			return nil, refusal(wantShallow)
+		}
 		if _, ok := value.(map[string]any); err != nil || !ok {
 			return nil, refusal(wantObject)
 		}
@@ -250,6 +255,9 @@ func readColor(text string) (any, error) {
 func readList(text string) (any, error) {
 	if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") {
 		value, err := DecodeSentValue("", []byte(text))
+		if errors.Is(err, ErrTooDeep) {
+			return nil, refusal(wantShallow)
+		}
 		if _, ok := value.([]any); err != nil || !ok {
 			return nil, refusal(wantList)
 		}

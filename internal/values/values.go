@@ -20,6 +20,12 @@ import (
 // maxDigits bounds the length of a number that is compared digit by digit. A longer one becomes text.
 const maxDigits = 400
 
+// maxDepth bounds how deep lists and objects of a value are nested: programs that read a job, such as jq, stop at 256.
+const maxDepth = 100
+
+// ErrTooDeep means that a value has more nested lists and objects than it may have.
+var ErrTooDeep = errors.New("its lists and objects must be nested at most 100 deep")
+
 // Decode reads a JSON object. A number that a page would show as another one becomes text with its digits: a page has only the numbers of
 // IEEE 754, so 9007199254740993 would become 9007199254740992 (ECMA-262, 6.1.6.1).
 func Decode(data []byte) (map[string]any, error) {
@@ -80,6 +86,27 @@ func decode(data []byte, target any) error {
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("more than one JSON value")
+	}
+	return CheckDepth(data)
+}
+
+// CheckDepth returns ErrTooDeep for valid JSON that is nested too deep. An object of modifications may have as much around each value as the value alone.
+func CheckDepth(data []byte) error {
+	depth, inText := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			inText = !inText
+		case inText && c == '\\':
+			i++
+		case inText:
+		case c == '{', c == '[':
+			if depth++; depth > maxDepth+1 {
+				return ErrTooDeep
+			}
+		case c == '}', c == ']':
+			depth--
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 package values
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -98,6 +99,27 @@ func TestDecode(t *testing.T) {
 	for _, bad := range []string{"", "1", "[]", `{"a": 1} 2`, `{"a": 01}`, `{"a": }`} {
 		if got, err := Decode([]byte(bad)); err == nil {
 			t.Errorf("Decode(%s) = %v, want an error", bad, got)
+		}
+	}
+}
+
+func TestDepth(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat(`[{"a]}":`, n/2) + `"\\\"[[{{"` + strings.Repeat("}]", n/2) }
+	if got, err := Decode([]byte(`{"a":` + nested(maxDepth) + `}`)); err != nil || got["a"] == nil {
+		t.Errorf("%d levels: %v", maxDepth, err)
+	}
+	for _, n := range []int{maxDepth + 2, 5000} {
+		if _, err := Decode([]byte(`{"a":` + nested(n) + `}`)); !errors.Is(err, ErrTooDeep) {
+			t.Errorf("%d levels: %v", n, err)
+		}
+		for _, kind := range []Type{List, Object} {
+			text := nested(n)
+			if kind == Object {
+				text = `{"b":` + text + `}`
+			}
+			if _, err := ReadText(kind, text); err == nil || !strings.HasSuffix(err.Error(), "must be a value whose lists and objects are nested at most 100 deep") {
+				t.Errorf("%d levels in a text for %s: %v", n, kind, err)
+			}
 		}
 	}
 }
