@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -23,6 +24,7 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -475,6 +477,55 @@ var _ = Describe("A RenderJob", func() {
 			for _, file := range sim.Files(namespace) {
 				Expect(file.Commits).To(Equal(1), file.Path)
 			}
+		})
+
+		It("sends nothing more to a full account, unless somebody asks", func(ctx SpecContext) {
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Quota: 3})
+			sent := func() (n int) {
+				for _, entry := range sim.Log() {
+					if entry.AppKey == namespace && entry.Bytes > 0 && strings.Contains(entry.Route, "upload") {
+						n++
+					}
+				}
+				return n
+			}
+			failed := func(j *platenv1alpha1.RenderJob) {
+				GinkgoHelper()
+				has(ctx, j, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonInsufficientSpace))
+				Expect(j.Status.Warnings).To(HaveLen(1))
+				Expect(j.Status.Warnings[0].Title).To(Equal("Failed to upload to dropbox: Dropbox is full"))
+			}
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			pod := take(ctx, namespace)
+			pod.deliver(ctx)
+			failed(summer)
+			Eventually(func() (string, error) {
+				err := api.Get(ctx, client.ObjectKeyFromObject(connection), connection)
+				ready := meta.FindStatusCondition(connection.Status.Conditions, platenv1alpha1.ReadyCondition)
+				return ready.Reason, err
+			}).Should(Equal(string(storage.ReasonInsufficientSpace)))
+
+			before := sent()
+			winter := job(namespace, "winter")
+			Expect(api.Create(ctx, winter)).To(Succeed())
+			take(ctx, namespace, pod).deliver(ctx)
+			failed(winter)
+			Expect(sent()).To(Equal(before))
+
+			winter.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}
+			Expect(api.Update(ctx, winter)).To(Succeed())
+			Eventually(sent).Should(BeNumerically(">", before))
+
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com"})
+			Eventually(func() error {
+				if err := api.Get(ctx, client.ObjectKeyFromObject(connection), connection); err != nil {
+					return err
+				}
+				connection.Spec.DefaultFolder = "/Elsewhere" // it is verified at once
+				return api.Update(ctx, connection)
+			}).Should(Succeed())
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			has(ctx, winter, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 		})
 
 		It("does not read a Secret that is not labeled for it", func(ctx SpecContext) {

@@ -10,6 +10,8 @@ import (
 	"io"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -134,12 +136,16 @@ func (s *scope) uploadRevision() string { return s.revision + "/" + task.UploadR
 // plan returns the upload of some of the files that an attempt has stored. doubtful says that a file may already be at its path.
 func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.File, doubtful bool) uploader.Upload {
 	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Revision: s.uploadRevision(), Trace: r.Tracer.Traceparent(runOf(s.job))}
+	var bytes int64
+	for _, f := range files {
+		bytes += f.Size
+	}
 	for _, u := range uploads {
 		connection := uploader.Connection{
 			Name:           u.connection.Name,
 			ReadyCount:     ptr.Deref(u.connection.Status.ReadyCount, 0),
 			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
-			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, u.connection) },
+			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, s, u.connection, bytes) },
 		}
 		for _, f := range files {
 			connection.Files = append(connection.Files, storage.File{
@@ -164,13 +170,27 @@ func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.
 	return plan
 }
 
-// open opens a connection for an upload. A disabled connection takes none.
-func (r *Reconciler) open(ctx context.Context, connection *platenv1alpha1.StorageConnection) (storage.Provider, error) {
+// open opens a connection for an upload of files with so many bytes. A disabled connection takes none, and a full account is not sent what does not
+// fit, unless a user asks: the connection tells when there is room.
+func (r *Reconciler) open(ctx context.Context, s *scope, connection *platenv1alpha1.StorageConnection, bytes int64) (storage.Provider, error) {
 	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil, &storage.Error{
 			Class: storage.Stop, Reason: storage.ReasonDisabled,
 			Account: true, Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
 		}
 	}
+	if problem := fullAccount(connection, bytes); problem != nil && retryRequest(s.job) == "" {
+		return nil, problem
+	}
 	return r.Connector.Open(ctx, connection)
+}
+
+// fullAccount returns an error if the account of a connection has no room for so many bytes, as far as the connection's status tells.
+func fullAccount(connection *platenv1alpha1.StorageConnection, bytes int64) error {
+	ready, space := meta.FindStatusCondition(connection.Status.Conditions, platenv1alpha1.ReadyCondition), connection.Status.Space
+	if ready == nil || ready.Status != metav1.ConditionFalse || ready.Reason != string(storage.ReasonInsufficientSpace) || ready.ObservedGeneration != connection.Generation ||
+		space == nil || ptr.Deref(space.Allocated, 0)-ptr.Deref(space.Used, 0) >= bytes {
+		return nil
+	}
+	return &storage.Error{Class: storage.Stop, Reason: storage.ReasonInsufficientSpace, Account: true, Message: titles[connection.Spec.Provider] + " is full"}
 }
