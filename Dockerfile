@@ -51,13 +51,15 @@ ENTRYPOINT ["/dropboxsim"]
 
 FROM debian:bookworm-slim AS renderer
 COPY hack/images/renderer-dpkg.cfg /etc/dpkg/dpkg.cfg.d/renderer
-COPY hack/images/renderer-packages.txt /tmp/renderer-packages.txt
+# PACKAGES names a further list of packages in hack/images, such as web-fonts.txt.
+ARG PACKAGES=""
+COPY hack/images/renderer-packages.txt hack/images/web-fonts.txt /tmp/packages/
 RUN --mount=type=bind,from=builder,source=/out/hyphens,target=/tmp/hyphens \
     apt-get update \
-    && sed 's/#.*//' /tmp/renderer-packages.txt \
+    && sed 's/#.*//' /tmp/packages/renderer-packages.txt ${PACKAGES:+/tmp/packages/$PACKAGES} \
        | DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --no-install-recommends \
     && /tmp/hyphens /usr/share/hyphen /usr/lib/chromium/hyphen-data \
-    && rm -rf /usr/share/hyphen /var/lib/apt/lists/* /tmp/renderer-packages.txt \
+    && rm -rf /usr/share/hyphen /var/lib/apt/lists/* /tmp/packages \
     && echo "nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin" >> /etc/passwd \
     && echo "nonroot:x:65532:" >> /etc/group
 COPY --from=builder /out/licenses/renderer /licenses

@@ -253,20 +253,21 @@ demo: deploy ## Render the samples and show the outcome.
 
 # Images are called $(IMAGE_PREFIX)/manager:$(VERSION) and so on. IMAGE_DIGESTS=false leaves the digests out of install.yaml, for a
 # cluster that loads dist/images/*.tar. SIGNING_KEY is the file of the private key that signs the checksums of all files
-# and their provenance, which names the BUILDER.
+# and their provenance, which names the BUILDER. PACKAGES names a file with further Debian packages for the renderer, such as hack/images/web-fonts.txt.
 VERSION ?= $(shell git describe --tags --exact-match 2>/dev/null || echo v0.0.0-g$$(git rev-parse --short HEAD))
 IMAGE_PREFIX ?= platen.dev
 IMAGE_DIGESTS ?= true
 SIGNING_KEY ?=
 BUILDER ?= https://platen.dev/local-build
 PLUGIN_PLATFORMS ?=
+PACKAGES ?=
 
 .PHONY: dist
 dist: $(KUSTOMIZE) ## Make a release in dist/: install.yaml, the Helm chart, the images and the plugin for each platform.
 	@$(if $(SIGNING_KEY),git diff --quiet HEAD || { echo "make dist: commit your changes first: the provenance of a release names its commit" >&2; exit 1; })
 	@hack/setup images
 	@rm -rf dist
-	go run ./hack/images -check-after 0s -o dist/images -only manager,shim,renderer -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
+	go run ./hack/images -check-after 0s -o dist/images -only manager,shim,renderer $(if $(PACKAGES),-packages $(PACKAGES)) -prefix $(IMAGE_PREFIX) -tag $(VERSION) -version $(VERSION)
 	rm -r dist/images/binaries-*
 	cp -r charts/platen dist/chart && sed -i 's#"default": "platen.dev"#"default": "$(IMAGE_PREFIX)"#' dist/chart/values.schema.json && go run ./hack/chart config dist/chart
 	go -C hack/tools/helm tool helm package $(CURDIR)/dist/chart -d $(CURDIR)/dist --version $(patsubst v%,%,$(VERSION)) --app-version $(VERSION) && rm -r dist/chart

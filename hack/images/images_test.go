@@ -46,6 +46,21 @@ func TestParsePackages(t *testing.T) {
 	}
 }
 
+func TestFurtherPackages(t *testing.T) {
+	t.Parallel()
+	plain, err := options{repo: "../.."}.rendererPackages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fonts, err := options{repo: "../..", packages: "hack/images/web-fonts.txt"}.rendererPackages()
+	if err != nil || !slices.Contains(fonts, "chromium-headless-shell") || !slices.Contains(fonts, "fonts-lato") || slices.Contains(plain, "fonts-lato") {
+		t.Errorf("%v, %v", fonts, err)
+	}
+	if _, err := (options{repo: "../..", packages: "hack/images/none.txt"}).rendererPackages(); err == nil {
+		t.Error("a list that does not exist is no error")
+	}
+}
+
 func TestRootfsKey(t *testing.T) {
 	t.Parallel()
 	one := rootfsKey([]string{"tini", "fontconfig"}, []byte("x"), "z")

@@ -37,6 +37,8 @@ type options struct {
 	version string   // linked into the binaries
 	repo    string
 	cache   string
+	// packages is a file with further Debian packages of the renderer, relative to the checkout.
+	packages string
 	// checkAfter is how long the versions of Debian's packages count as known.
 	checkAfter time.Duration
 }
@@ -91,6 +93,7 @@ func parseOptions(ctx context.Context, args []string, output io.Writer) (options
 	flags.StringVar(&o.prefix, "prefix", "platen.dev", "beginning of the images' names, such as registry.example/platen")
 	flags.StringVar(&o.tag, "tag", "dev", "tag of the images; except for dev, the archives' names have it too")
 	flags.StringVar(&o.version, "version", "", "version to link into the binaries (default: git describe)")
+	flags.StringVar(&o.packages, "packages", "", "file with further Debian packages for the renderer, relative to the checkout, such as hack/images/web-fonts.txt")
 	flags.DurationVar(&o.checkAfter, "check-after", 24*time.Hour, "ask Debian for newer packages of the renderer if it was last asked longer ago; 0s asks now")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err

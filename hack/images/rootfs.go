@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -102,16 +103,31 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:])[:16]
 }
 
+// rendererPackages returns the Debian packages of the renderer's image.
+func (o options) rendererPackages() (names []string, err error) {
+	lists := []string{filepath.Join("hack", "images", "renderer-packages.txt")}
+	if o.packages != "" {
+		lists = append(lists, o.packages)
+	}
+	for _, list := range lists {
+		data, err := os.ReadFile(filepath.Join(o.repo, list))
+		if err != nil {
+			return nil, err
+		}
+		packages, err := parsePackages(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", list, err)
+		}
+		names = append(names, packages...)
+	}
+	return names, nil
+}
+
 // debianLayer returns the renderer's root file system, from the cache if it has Debian's current packages.
 func (o options) debianLayer(ctx context.Context, progress io.Writer) (v1.Layer, error) {
-	list, err := os.Open(filepath.Join(o.repo, "hack", "images", "renderer-packages.txt"))
+	packages, err := o.rendererPackages()
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = list.Close() }()
-	packages, err := parsePackages(list)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", list.Name(), err)
 	}
 	dpkgConfig := filepath.Join(o.repo, "hack", "images", "renderer-dpkg.cfg")
 	configData, err := os.ReadFile(dpkgConfig)
