@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -32,8 +33,8 @@ var (
 	named = regexp.MustCompile(`(?i)\.(gif|webp|apng|avif)\b|^blob:`)
 )
 
-// examine reads the pictures that a page has loaded from the network, whose kind only the answers tell. It warns of SVG files that move, and
-// makes the page begin other pictures that move when a film begins.
+// examine reads what a page has loaded from the network, which the page itself does not learn. It warns of frames and styles that could not be loaded,
+// and of SVG files that move, and makes the page begin other pictures that move when a film begins.
 func (t *tab) examine(ctx context.Context, r *report) error {
 	loaded, err := devtools.Call(ctx, t.session, page.GetResourceTree, cdp.Empty{})
 	if err != nil {
@@ -42,7 +43,13 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 	moving, read := []string{}, 0
 	for frames := []*page.FrameResourceTree{loaded.FrameTree}; len(frames) > 0; frames = frames[1:] {
 		frames = append(frames, frames[0].ChildFrames...)
+		if url := frames[0].Frame.UnreachableURL; url != "" {
+			r.missing(url)
+		}
 		for _, resource := range frames[0].Resources {
+			if resource.Failed && resource.Type == network.ResourceTypeStylesheet {
+				r.missing(resource.URL)
+			}
 			if strings.HasPrefix(resource.URL, "data:") {
 				continue // the page's own script sees what it is
 			}
@@ -84,6 +91,14 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 		})
 	}
 	return err
+}
+
+// missing adds a warning that something could not be loaded, unless there is one.
+func (r *report) missing(url string) {
+	title := bounded("Could not load "+url, maxTitle)
+	if !slices.ContainsFunc(r.Warnings, func(w render.Warning) bool { return strings.HasPrefix(w.Title, title) }) {
+		r.Warnings = append(r.Warnings, render.Warning{Title: title})
+	}
 }
 
 // animates reports whether a GIF, WebP or AVIF has several pictures.

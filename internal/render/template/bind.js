@@ -38,6 +38,18 @@
   };
   // A caret blinks by a clock of its own, and nobody types.
   addEventListener('focusin', ({ target }) => target.style?.setProperty('caret-color', 'transparent', 'important'), true);
+  // The renderer tells a page earlier that it is printed: what the page does then must be looked at.
+  for (const name of ['beforeprint', 'afterprint']) addEventListener(name, (event) => { if (event.isTrusted) event.stopImmediatePropagation(); }, true);
+  // The renderer reads pictures that a page has made itself, also those whose URLs it has revoked.
+  const [maxBlobs, maxBlobSize] = [32, 4 << 20];
+  const blobs = new Map(); // URL → blob
+  Object.defineProperty(window, Symbol.for('platen.blobs'), { value: blobs });
+  const { createObjectURL } = URL;
+  URL.createObjectURL = (object) => {
+    const url = createObjectURL.call(URL, object);
+    if (object instanceof Blob && object.size <= maxBlobSize && blobs.size < maxBlobs) blobs.set(url, object);
+    return url;
+  };
   if (modifications === null) return;
 
   const maxClones = 10000;
@@ -49,14 +61,16 @@
   const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
   Object.defineProperty(window, 'platen', { value: platen, configurable: true });
   window.name = ''; // of the page before
+  // It resolves to whether the page has said when it is ready.
   share('ready', async () => {
+    const says = typeof platen.ready === 'function' || document.querySelector('[data-platen-ready]') !== null;
     try {
       if (typeof platen.ready === 'function') await platen.ready();
     } catch (error) {
       warn('platen.ready failed', error);
     }
     const waiting = () => document.querySelector('[data-platen-ready="false"]') !== null;
-    if (!waiting()) return;
+    if (!waiting()) return says;
     await new Promise((resolve) => {
       const observer = new MutationObserver(() => {
         if (waiting()) return;
@@ -65,7 +79,21 @@
       });
       observer.observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-platen-ready'] });
     });
+    return true;
   });
+
+  // A script that writes the document anew takes all listeners away, and may never close it. rewritten resolves once one does.
+  share('rewritten', new Promise((resolve) => {
+    for (const name of ['open', 'write', 'writeln']) {
+      const native = Document.prototype[name];
+      Document.prototype[name] = function (...args) {
+        const { readyState } = this;
+        const result = native.apply(this, args);
+        if (this === document && readyState !== 'loading' && this.readyState === 'loading') resolve();
+        return result;
+      };
+    }
+  }));
 
   // The browser loads a font once text needs it.
   const fonts = (faces ?? []).map(({ family, url, ...descriptors }) => new FontFace(family, `url(${url})`, descriptors));
@@ -75,8 +103,6 @@
   // The page's own scripts may replace these functions.
   const supports = CSS.supports.bind(CSS);
   const escape = CSS.escape.bind(CSS);
-  share('setTimeout', setTimeout.bind(window));
-  share('clearTimeout', clearTimeout.bind(window));
   share('warnings', warnings);
 
   const warn = (title, details) => {
@@ -90,8 +116,8 @@
   };
   addEventListener('unhandledrejection', (event) => warn(`Script error: ${event.reason}`));
   addEventListener('error', (event) => {
-    const { src, href } = event.target;
-    const url = src || (href?.baseVal ?? href);
+    const { src, href, data } = event.target;
+    const url = src || (href?.baseVal ?? href) || data;
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
     else if (url) warn(`Could not load ${String(url).slice(0, 300)}`);
   }, true);

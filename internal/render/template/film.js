@@ -4,8 +4,8 @@
 // Lets the renderer set an animated page's time, so that two renders of one page give the same frames: Date, performance.now,
 // timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the page loads. Only
 // timeouts without a delay run then, with which pages put off work, and all timers for a page that says it is not ready. It drives frames
-// too. smil and roots are the functions of smil.js and roots.js.
-((smil, roots) => {
+// too. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
+((smil, roots, clock) => {
   const real = {
     setTimeout: window.setTimeout, clearTimeout: window.clearTimeout, requestAnimationFrame: window.requestAnimationFrame,
   };
@@ -14,10 +14,6 @@
   const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
   const maxMessages = 3; // one after the other
-  // A page that asks for the time so often at one moment waits for it to pass.
-  const maxQuestions = 100000;
-  let questions = 0;
-  const tell = () => now + Math.max(0, ++questions - maxQuestions) / 100;
   const epoch = RealDate.UTC(2025, 0, 1);
   const maxCallbacks = 10000;
   // A timer that a timer sets, that one's timer, and so on: from this depth on, each waits at least so many milliseconds
@@ -86,17 +82,17 @@
     window.setTimeout(() => controller.abort(new DOMException('signal timed out', 'TimeoutError')), delay);
     return controller.signal;
   };
-  // Every way to ask for the time answers with the film's. Date without new is a text.
-  function FilmDate(...args) {
-    if (new.target === undefined) return new RealDate(epoch + now).toString();
-    return Reflect.construct(RealDate, args.length === 0 ? [FilmDate.now()] : args, new.target === FilmDate ? RealDate : new.target);
+  const { waitAsync } = Atomics;
+  if (waitAsync !== undefined) {
+    Atomics.waitAsync = (array, index, value, delay = Infinity) => {
+      const answer = waitAsync(array, index, value, delay === 0 ? 0 : Infinity);
+      if (!answer.async || !(delay < Infinity)) return answer;
+      return { async: true, value: Promise.race([answer.value, new Promise((resolve) => window.setTimeout(() => resolve('timed-out'), delay))]) };
+    };
   }
-  Object.defineProperties(FilmDate, Object.getOwnPropertyDescriptors(RealDate));
-  FilmDate.now = () => epoch + Math.floor(tell());
-  RealDate.prototype.constructor = FilmDate;
-  window.Date = FilmDate;
+  // Every way to ask for the time answers with the film's.
+  clock(() => now, () => epoch + Math.floor(now));
   const { mark, measure } = Performance.prototype;
-  Performance.prototype.now = tell;
   Performance.prototype.mark = (name, options) => mark.call(performance, name, { startTime: now, ...options });
   Performance.prototype.measure = (name, start, end) => {
     const range = typeof start === 'object' && start !== null ? { ...start } : { start, end };
@@ -142,28 +138,6 @@
     }
     get currentTime() { return now - this.#origin; }
   };
-  const { format } = Object.getOwnPropertyDescriptors(Intl.DateTimeFormat.prototype);
-  const { formatToParts } = Intl.DateTimeFormat.prototype;
-  Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {
-    ...format,
-    get() {
-      const bound = format.get.call(this);
-      return (date = epoch + now) => bound(date);
-    },
-  });
-  Intl.DateTimeFormat.prototype.formatToParts = function (date = epoch + now) { return formatToParts.call(this, date); };
-  if (window.Temporal !== undefined) {
-    const { Instant, Now } = window.Temporal;
-    const zoned = (zone = Now.timeZoneId()) => Now.instant().toZonedDateTimeISO(zone);
-    Object.assign(Now, {
-      instant: () => Instant.fromEpochMilliseconds(epoch + now),
-      zonedDateTimeISO: zoned,
-      plainDateTimeISO: (zone) => zoned(zone).toPlainDateTime(),
-      plainDateISO: (zone) => zoned(zone).toPlainDate(),
-      plainTimeISO: (zone) => zoned(zone).toPlainTime(),
-    });
-  }
-
   const driven = new WeakMap(); // animation → its own time, and the film's time of that
   const held = new WeakSet(); // animations that the film has paused, which run for the page's scripts
   const ended = new WeakSet();
@@ -329,8 +303,6 @@
   real.requestAnimationFrame.call(window, hold);
 
   const film = {
-    // frame runs a callback with the next real frame.
-    frame: (callback) => real.requestAnimationFrame.call(window, callback),
     // tick runs the page's timers, animation frames and animations while time stands still, for a page that is ready only after some.
     tick() {
       if (!loose) {
@@ -394,7 +366,6 @@
     },
     seek(time) {
       if (!filming) film.start(time);
-      questions = 0;
       let left = maxCallbacks;
       for (;;) {
         let first = null;

@@ -3,9 +3,12 @@
 
 // Lets the renderer's scripts reach those in frames of another origin, which only messages reach. offer names a function that the document
 // around may call; ask calls it in each such frame, with an argument, and resolves to the answers. A frame that does not answer is asked
-// no more.
+// no more. It also keeps for them what the page's scripts and the renderer's replace: timers, and frame, which waits for the browser's next frame.
 (() => {
   const key = 'platen.frames';
+  for (const [name, own] of Object.entries({ setTimeout, clearTimeout, frame: requestAnimationFrame })) {
+    Object.defineProperty(window, Symbol.for(`platen.${name}`), { value: own.bind(window) });
+  }
   const [RealChannel, realSetTimeout, realClearTimeout] = [MessageChannel, setTimeout, clearTimeout];
   const patience = 10000; // milliseconds
   const frames = new Set();

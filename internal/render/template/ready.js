@@ -4,11 +4,11 @@
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
 // scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages, and styles are names
-// to look up among the styles. roots, text and paper are the functions of the scripts of these names.
-(async (timeout, print, { number, total, styles }, { roots, text, paper }) => {
+// to look up among the styles. roots, text, paper and marquee are the functions of the scripts of these names.
+(async (timeout, print, { number, total, styles }, { roots, text, paper, marquee }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
-  const film = own('film');
-  const frame = film?.frame ?? requestAnimationFrame;
+  const [film, still] = [own('film'), own('still')];
+  const frame = own('frame') ?? requestAnimationFrame;
   const warn = own('warn') ?? (() => {});
   const after = `${timeout / 1000} s`;
   const bare = (family) => family.replace(/["']/g, '');
@@ -38,25 +38,38 @@
       if (document.readyState === 'complete') (own('setTimeout') ?? setTimeout)(resolve); // after the event, if it comes
     });
   });
-  if (document.readyState === 'loading') await happened('DOMContentLoaded');
-  if (document.readyState !== 'complete') {
-    await within(happened('load'), () => {
-      const missing = find('img').filter((image) => !image.complete);
-      for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
-      if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
-    });
-  }
+  const rewritten = own('rewritten') ?? new Promise(() => {});
+  const complain = () => {
+    const missing = find('img').filter((image) => !image.complete);
+    for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
+    if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
+  };
+  if (document.readyState === 'loading') await Promise.race([happened('DOMContentLoaded'), rewritten]);
+  if (document.readyState !== 'complete') await within(Promise.race([happened('load'), rewritten]), complain);
+  // A document that a script writes has what it has if the script does not close it.
+  if (document.readyState === 'interactive') await within(happened('load'), complain);
   // A film holds the page's frames back, but a page may be ready only after some.
   let isReady = false;
+  let says = true; // the page says when it is ready
   const said = Promise.resolve(own('ready')?.());
-  said.then(() => { isReady = true; });
+  said.then((answer) => { [isReady, says] = [true, answer === true]; });
   const tick = () => {
     if (isReady) return;
     film.tick();
-    film.frame(tick);
+    frame(tick);
   };
-  if (film) film.frame(tick);
+  if (film) frame(tick);
   await within(said, () => warn('The page did not say that it is ready', `neither platen.ready nor data-platen-ready did within ${after}`));
+  // A page that does not say when it is ready gets time: its scripts may still draw, and add what is looked at below.
+  const patience = 5000; // milliseconds, for what a film's page has asked servers for
+  const pass = async () => {
+    if (says) return false;
+    return await Promise.race([still ? still.forward() : own('requests').quiet(patience), over]) === true;
+  };
+  // What the page does before it is printed, it does before it is looked at. The browser's own event does not reach it.
+  if (print) dispatchEvent(new Event('beforeprint'));
+  await pass();
+  marquee(find('marquee'), film);
   hurry();
   // The page's own @font-face wins over a given font of the same family.
   const given = new Set(own('fonts') ?? []);
@@ -77,6 +90,7 @@
   // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();
   const behind = new Set();
+  const masks = new Set(); // these must come with CORS
   const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng|avif)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)|^data:image\/avif;base64,AAAA..Z0eXBhdmlz/i;
   const sound = /^data:image\/[^;,]+;base64,(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk|AAAA..Z0eX|AAABA)/; // as pictures of the usual formats begin
   let moving = false; // pictures behind elements
@@ -99,6 +113,7 @@
         if (/^data:image.(gif|webp|a?png|avif)/i.test(url)) moving ||= moves.test(url);
         if (!sound.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
       }
+      for (const [, url] of [maskImage, own.shapeOutside].join().matchAll(/url\("(https?:(?:[^"\\]|\\.)*)"\)/g)) masks.add(url.replace(/\\(.)/g, '$1'));
     }
     const field = /^(button|email|number|reset|search|submit|tel|text|url|textarea)$/.test(element.type) ? element.value || element.placeholder : '';
     if (field && shown) written.push([element, style, [{ data: field }], true]);
@@ -117,9 +132,14 @@
       if (texts.length > 0 && style.display !== 'none') written.push([element, style, texts, true]);
     }
   }
+  for (const { poster } of find('video')) if (poster !== '') behind.add(poster);
   const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
   const decoded = find('img').map((image) => image.decode().catch(() => {}));
   const loaded = backgrounds.map((image) => image.decode().catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
+  for (const url of masks) {
+    loaded.push(Object.assign(new Image(), { crossOrigin: 'anonymous', src: url }).decode().catch(() => warn(`Could not load ${url.slice(0, 300)}`,
+      'the browser takes a mask or a shape only from a server that allows every origin (CORS); use a data: URL')));
+  }
   await within(Promise.all([...decoded, ...loaded]), () => {
     for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
   });
@@ -176,19 +196,24 @@
 
   // The end of an animation is told with the next frame, and a page's scripts may begin another then.
   const maxRounds = 20;
-  const settle = own('settle');
   let ended = false;
   const rest = async () => {
-    ended = await settle();
+    ended = await still.settle();
     for (let round = 0; round < maxRounds && (document.scripts.length > 0 || frames(document).length > 0 || document.activeViewTransition); round++) {
       for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
-      const again = await settle();
-      if (!ended && !again) break;
+      const passed = await pass();
+      const again = await still.settle();
+      if (!ended && !again && !passed) break;
       ended = again;
     }
   };
-  if (!film) await within(rest(), () => {});
-  if (document.querySelector('marquee')) warn('A marquee moves by a clock of its own', 'two renders show its text in different places; animate it with CSS instead');
+  if (still) await within(rest(), () => {});
+  const remedy = 'a page that uses platen.ready or data-platen-ready is painted when it says so';
+  if (!says) {
+    for (const url of await own('requests').quiet(0)) warn(`There was no answer yet when the page was painted: ${url.slice(0, 200)}`, remedy);
+    const left = still?.left() ?? Infinity;
+    if (left < 30000) warn('The page was still going to change when it was painted', `a timer of ${Math.round(left)} ms more; ${remedy}`);
+  }
 
   // The browser shows an SVG that moves, in a picture, by a clock that nobody can set.
   const movesAlone = (url) => {
@@ -204,6 +229,14 @@
     if (movesAlone(url)) warn('An SVG picture moves by a clock of its own', `two renders show it at different times; put the svg element into the page instead: ${url.slice(0, 120)}`);
   }
 
+  // There is nothing in this browser that shows a PDF.
+  for (const element of find('embed, object, iframe')) {
+    const url = element.src || element.data || '';
+    if (/^application\/pdf\b/i.test(element.type ?? '') || /^data:application\/pdf\b|^[^?#]*\.pdf([?#]|$)/i.test(url)) {
+      warn(`A PDF within a page is not shown: ${url.slice(0, 200)}`, 'show its pages as pictures');
+    }
+  }
+
   // The renderer's scripts do not run where the page forbids scripts.
   for (const element of find('iframe[sandbox]')) {
     if (element.sandbox.contains('allow-scripts') || !/@keyframes|<(animate\w*|set)[\s/>]/i.test(element.srcdoc)) continue;
@@ -213,18 +246,29 @@
   // Pictures that move began when they were first drawn. They begin again with the renderer's next frame, which calls this: one that an
   // element loads by loading it again, and one of a style under another address.
   const again = [];
+  const bytesMove = (bytes) => /^GIF8/.test(bytes) && bytes.split('\x21\xf9\x04').length > 2 || /^RIFF/.test(bytes) && bytes.includes('ANIM') ||
+    bytes.slice(4, 12) === 'ftypavis' || /^\x89PNG/.test(bytes) && bytes.includes('acTL');
+  const fresh = new Map(); // address of a picture that the page has made, and that moves → another
+  for (const { defaultView } of [document, ...frames(document)]) {
+    for (const [url, blob] of defaultView[Symbol.for('platen.blobs')] ?? []) {
+      if (!bytesMove(new TextDecoder('latin1').decode(await blob.arrayBuffer()))) continue;
+      fresh.set(url, URL.createObjectURL(blob));
+      await Object.assign(new Image(), { src: fresh.get(url) }).decode().catch(() => {});
+    }
+  }
   const pictures = ['background-image', 'border-image-source', 'list-style-image', 'mask-image', 'content', 'shape-outside'];
   const adrift = new Set(); // pictures of styles from the network, which do not begin again under another address
   let rewound = 0;
   const rewind = async (page, moves) => {
     const moved = async (url) => {
+      if (fresh.has(url)) return fresh.get(url);
       await Object.assign(new Image(), { src: `${url}#again` }).decode().catch(() => {});
       return `${url}#again`;
     };
     for (const root of roots(page)) {
       const rules = [];
       for (const element of root.querySelectorAll('*')) {
-        if (moves(element.currentSrc ?? '')) again.push(() => { element.src = element.src; });
+        if (moves(element.currentSrc ?? '')) again.push(() => { element.src = fresh.get(element.currentSrc) ?? element.src; });
         for (const name of ['src', 'href', 'xlink:href', 'data', 'poster']) {
           const url = element.getAttribute(name) ?? '';
           if (element.currentSrc || !moves(url) || element.localName === 'source' || element.localName === 'a') continue;
@@ -238,7 +282,7 @@
             if (!/url\(/.test(value)) continue;
             const urls = new Set([...value.matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)].map(([, url]) => url).filter(moves));
             if (urls.size === 0) continue;
-            for (const url of urls) if (!url.startsWith('data:')) adrift.add(url);
+            for (const url of urls) if (!/^(data|blob):/.test(url)) adrift.add(url);
             for (const url of urls) value = value.replaceAll(`"${url}"`, `"${await moved(url)}"`);
             element.dataset.platenAgain ??= String(++rewound);
             rules.push(`[data-platen-again="${element.dataset.platenAgain}"]${pseudo} { ${name}: ${value} !important }`);
@@ -260,7 +304,8 @@
   };
   Object.defineProperty(window, Symbol.for('platen.rewind'), { value: rewindLoaded });
   const sources = find('img, input, image, object, embed, video').map((element) => element.currentSrc || element.src || element.data || element.poster || element.href?.baseVal || '');
-  if (moving || [...behind, ...sources].some((url) => moves.test(url)) || frames(document).length > 0) await rewind(document, (url) => moves.test(url));
+  const known = (url) => moves.test(url) || fresh.has(url);
+  if (moving || [...behind, ...sources].some(known) || frames(document).length > 0) await rewind(document, known);
   for (const url of adrift) warn('A picture of a style moves by a clock of its own', `put it into an img, or into the style as a data: URL: ${url.slice(0, 200)}`);
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => again.forEach((begin) => begin()) });
   text(warn, { print, still: !film }, written);

@@ -2,10 +2,198 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Shows a document as a still does: finite animations at their end, endless ones at their start, and videos at their first picture. What the
-// author has paused stays as it is. It resolves to whether something has ended, which may make the page's scripts begin another. smil and
-// roots are the functions of smil.js and roots.js.
-((smil, roots) => {
+// author has paused stays as it is. settle resolves to whether something has ended, which may make the page's scripts begin another.
+// forward gives the page's scripts time, and does not wait for it: timers and animation frames run one right after the other, with the clock. It
+// resolves to whether something ran. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
+((smil, roots, clock) => {
   const { ask, offer } = window[Symbol.for('platen.frames')];
+  const { quiet } = window[Symbol.for('platen.requests')];
+  const names = ['setTimeout', 'clearTimeout', 'requestAnimationFrame', 'cancelAnimationFrame', 'requestIdleCallback', 'cancelIdleCallback'];
+  const real = Object.fromEntries(names.map((name) => [name, window[name].bind(window)]));
+  const realNow = performance.now.bind(performance);
+  const realDate = Date.now;
+  const RealChannel = MessageChannel;
+  // The time that a page gets, in milliseconds: most animations of scripts are over then, and most slide shows still at their beginning.
+  const limit = 2500;
+  const patience = 2 * limit; // in real time
+  const frameTime = 1000 / 60;
+  // A timer that another sets waits at least so long (https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps).
+  const nestedWait = 4;
+  let ahead = 0; // of the browser's clock
+  let at; // the time while it is forwarded
+  const now = () => at ?? realNow() + ahead;
+  clock(now, () => realDate() + Math.round(now() - realNow()));
+
+  const timers = new Map(); // id → { callback, work, due, delay, repeat, loops, native }
+  let lastID = 0;
+  let running; // the callback of the timer that runs
+  const run = (id, entry) => {
+    if (entry.repeat) entry.due += entry.delay;
+    else timers.delete(id);
+    running = entry.callback;
+    try {
+      entry.work();
+    } catch (error) {
+      reportError(error);
+    } finally {
+      running = undefined;
+    }
+  };
+  // arm lets the browser run a timer, unless the time is forwarded.
+  const arm = (id, entry) => {
+    if (at !== undefined) return;
+    entry.native = real.setTimeout(() => {
+      run(id, entry);
+      if (timers.has(id)) arm(id, entry);
+    }, entry.due - now());
+  };
+  const set = (callback, delay, args, repeat) => {
+    const wait = Math.max(Number(delay) || 0, repeat || at !== undefined ? nestedWait : 0);
+    const work = typeof callback === 'function' ? () => callback.apply(window, args) : () => (0, eval)(String(callback)); // a text is code
+    // One that sets itself again is as endless as an interval.
+    const entry = { callback, work, due: now() + wait, delay: wait, repeat, loops: repeat || running !== undefined && String(running) === String(callback) };
+    const id = ++lastID;
+    timers.set(id, entry);
+    arm(id, entry);
+    return id;
+  };
+  window.setTimeout = function setTimeout(callback, delay, ...args) { return set(callback, delay, args, false); };
+  window.setInterval = function setInterval(callback, delay, ...args) { return set(callback, delay, args, true); };
+  const clear = (id) => {
+    real.clearTimeout(timers.get(id)?.native);
+    timers.delete(id);
+  };
+  window.clearTimeout = (id) => clear(id);
+  window.clearInterval = (id) => clear(id);
+  // While the time is forwarded, the browser's frames run none of the page's callbacks.
+  const waiting = (request, cancel) => {
+    const callbacks = new Map(); // id → callback
+    const natives = new Map(); // id → the browser's
+    const armOne = (id, options) => natives.set(id, request((argument) => {
+      const callback = callbacks.get(id);
+      callbacks.delete(id);
+      natives.delete(id);
+      callback?.(argument);
+    }, options));
+    const hold = () => {
+      for (const native of natives.values()) cancel(native);
+      natives.clear();
+    };
+    return {
+      callbacks,
+      hold,
+      release() { for (const id of callbacks.keys()) armOne(id); },
+      add(callback, options) {
+        const id = ++lastID;
+        callbacks.set(id, callback);
+        if (at === undefined) armOne(id, options);
+        return id;
+      },
+      remove(id) {
+        callbacks.delete(id);
+        cancel(natives.get(id));
+        natives.delete(id);
+      },
+      take() {
+        const taken = [...callbacks.values()];
+        callbacks.clear();
+        return taken;
+      },
+    };
+  };
+  const frames = waiting((callback) => real.requestAnimationFrame((time) => callback(time + ahead)), real.cancelAnimationFrame);
+  const idle = waiting(real.requestIdleCallback, real.cancelIdleCallback);
+  window.requestAnimationFrame = function requestAnimationFrame(callback) { return frames.add(callback); };
+  window.cancelAnimationFrame = (id) => frames.remove(id);
+  window.requestIdleCallback = function requestIdleCallback(callback, options) { return idle.add(callback, options); };
+  window.cancelIdleCallback = (id) => idle.remove(id);
+  const call = (callback, argument) => {
+    try {
+      callback(argument);
+    } catch (error) {
+      reportError(error);
+    }
+  };
+  const callFrames = () => {
+    for (const callback of frames.take()) call(callback, at);
+    for (const callback of idle.take()) {
+      let left = 50; // milliseconds, one for each question
+      call(callback, { didTimeout: false, timeRemaining: () => Math.max(0, --left) });
+    }
+  };
+  // The messages arrive that the page sent itself: frameworks draw by them.
+  const breathe = () => new Promise((resolve) => {
+    const { port1, port2 } = new RealChannel();
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+  // pass lets the time pass, also for the page's animations.
+  const pass = (time) => {
+    const passed = Math.max(0, time - at);
+    at += passed;
+    for (const animation of passed > 0 ? document.getAnimations() : []) {
+      if (!(animation.timeline instanceof DocumentTimeline) || animation.playState !== 'running') continue;
+      const next = (animation.currentTime ?? 0) + passed * animation.playbackRate;
+      const last = Number(animation.effect?.getComputedTiming().endTime);
+      if (next < 0 || next >= last) animation.finish();
+      else animation.currentTime = next;
+    }
+  };
+  let end; // of the time that the page gets
+  let over; // of the real time
+  const forwardOwn = async () => {
+    let ran = false;
+    at = now();
+    end ??= at + limit;
+    over ??= realNow() + patience;
+    for (const { native } of timers.values()) real.clearTimeout(native);
+    frames.hold();
+    idle.hold();
+    let nextFrame = at + frameTime;
+    for (;;) {
+      await breathe();
+      await quiet(over - realNow());
+      await breathe();
+      const drawn = frames.callbacks.size + idle.callbacks.size > 0 ? nextFrame : Infinity;
+      let first = Infinity;
+      for (const { due } of timers.values()) first = Math.min(first, due);
+      if (Math.min(drawn, first) > end || realNow() > over) break;
+      ran = true;
+      pass(Math.min(drawn, first));
+      for (const [id, entry] of [...timers]) {
+        if (entry.due <= at && timers.has(id)) run(id, entry);
+      }
+      if (at < drawn) continue;
+      callFrames();
+      nextFrame = at + frameTime;
+    }
+    ahead = at - realNow();
+    at = undefined;
+    for (const [id, entry] of timers) arm(id, entry);
+    frames.release();
+    idle.release();
+    return ran;
+  };
+  // inner calls a function of the renderer's in the frames of the page.
+  const inner = async (name) => {
+    let any = false;
+    for (const frame of roots(document).flatMap((root) => [...root.querySelectorAll('iframe, frame, object, embed')]).map((element) => element.contentWindow)) {
+      let still;
+      try {
+        still = frame?.[Symbol.for('platen.still')];
+      } catch {
+        // of another origin
+      }
+      if (await still?.[name]()) any = true;
+    }
+    return (await ask(name)).some(Boolean) || any;
+  };
+  const forward = async () => {
+    const ran = await forwardOwn();
+    return await inner('forward') || ran;
+  };
+  // left returns the milliseconds until the first timer that would still change the page, Infinity if there is none.
+  const left = () => Math.min(Infinity, ...[...timers.values()].filter(({ loops }) => !loops).map(({ due }) => due - now()));
   const settle = async () => {
     let ended = false;
     if (document.activeViewTransition) {
@@ -13,7 +201,6 @@
       document.activeViewTransition.skipTransition();
       ended = true;
     }
-    const frames = [];
     for (const root of roots(document)) {
       for (const animation of root.getAnimations()) {
         if (!(animation.timeline instanceof DocumentTimeline) || animation.playState === 'paused') continue; // the first follows a scroll position
@@ -39,19 +226,10 @@
         video.currentTime = 0;
         await seeked;
       }
-      frames.push(...[...root.querySelectorAll('iframe, frame, object, embed')].map((frame) => frame.contentWindow));
     }
-    for (const frame of frames) {
-      let inner;
-      try {
-        inner = frame?.[Symbol.for('platen.settle')];
-      } catch {
-        // of another origin
-      }
-      if (await inner?.()) ended = true;
-    }
-    return (await ask('settle')).some(Boolean) || ended;
+    return await inner('settle') || ended;
   };
   offer('settle', settle);
-  Object.defineProperty(window, Symbol.for('platen.settle'), { value: settle });
+  offer('forward', forward);
+  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left }) });
 })

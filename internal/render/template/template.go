@@ -34,6 +34,12 @@ var smil string
 //go:embed frames.js
 var frames string
 
+//go:embed requests.js
+var requests string
+
+//go:embed clock.js
+var clock string
+
 //go:embed settle.js
 var settle string
 
@@ -42,6 +48,9 @@ var roots string
 
 //go:embed text.js
 var text string
+
+//go:embed marquee.js
+var marquee string
 
 //go:embed paper.js
 var paper string
@@ -54,16 +63,20 @@ var film string
 // says that the page is a document's, and the page is the one with the number of so many. noStyles has those of the given names that no style has.
 func Ready(timeout time.Duration, printed bool, number, total int, styleNames []string) string {
 	names, _ := json.Marshal(append([]string{}, styleNames...)) // texts can always be encoded
-	return fmt.Sprintf("%s(%d, %t, {number: %d, total: %d, styles: %s}, {roots: %s, text: %s, paper: %s})",
-		ready, timeout.Milliseconds(), printed, number, total, names, roots, text, paper)
+	return fmt.Sprintf("%s(%d, %t, {number: %d, total: %d, styles: %s}, {roots: %s, text: %s, paper: %s, marquee: %s})",
+		ready, timeout.Milliseconds(), printed, number, total, names, roots, text, paper, marquee)
 }
 
 // Film returns a script that lets the renderer set the page's time. It must run before any other script of the page, in each of its frames.
-func Film() string { return fmt.Sprintf("%s%s(%s, %s);", frames, film, smil, roots) }
+func Film() string {
+	return fmt.Sprintf("%s%s%s(%s, %s, %s);", frames, requests, film, smil, roots, clock)
+}
 
-// Still returns a script that lets the renderer end the page's animations. It must run before any other script of the page, in each of its
+// Still returns a script that lets the renderer end the page's animations, and give it time. It must run before any other script of the page, in each of its
 // frames.
-func Still() string { return fmt.Sprintf("%s%s(%s, %s);", frames, settle, smil, roots) }
+func Still() string {
+	return fmt.Sprintf("%s%s%s(%s, %s, %s);", frames, requests, settle, smil, roots, clock)
+}
 
 // Face is a font for the page's text: the descriptors of CSS's @font-face, and the URL of the file.
 type Face struct {

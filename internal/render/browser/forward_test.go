@@ -1,0 +1,140 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"image/color"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/render"
+)
+
+// answers serves /late with leave to read it, /never until the test ends, /denied with a ban on frames, /mask.svg, and 404 for everything else.
+func answers(t *testing.T) (url string) {
+	t.Helper()
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/late":
+			select {
+			case <-time.After(300 * time.Millisecond):
+			case <-over:
+			}
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			_, _ = io.WriteString(w, `{"colour": "rgb(0,136,0)"}`)
+		case "/never":
+			<-over
+		case "/denied":
+			w.Header().Set("X-Frame-Options", "DENY")
+		case "/mask.svg":
+			w.Header().Set("Content-Type", "image/svg+xml")
+			_, _ = io.WriteString(w, `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>`)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(func() { close(over); server.Close() })
+	return server.URL
+}
+
+// A page that does not say when it is ready gets time, which nobody waits for.
+func TestAPageGetsTimeToDraw(t *testing.T) {
+	url := answers(t)
+	b := startBehind(t, loopback, 0)
+	green := color.RGBA{0, 136, 0, 255}
+	const paint = `document.body.style.background = 'rgb(0,136,0)'`
+	for name, html := range map[string]string{
+		"a timer":               `<script>setTimeout(() => { ` + paint + ` }, 300)</script>`,
+		"a timer's text":        `<script>setTimeout("` + paint + `", 300)</script>`,
+		"a timer of a handler":  `<script>onload = () => setTimeout(() => setTimeout(() => { ` + paint + ` }, 900), 900)</script>`,
+		"a module that waits":   `<script type=module>await new Promise((done) => setTimeout(done, 500)); ` + paint + `</script>`,
+		"an interval":           `<script>let n = 0; const i = setInterval(() => { if (++n < 100) return; clearInterval(i); ` + paint + ` }, 20)</script>`,
+		"frames by their time":  `<script>let began; const draw = (t) => { began ??= t; if (t - began < 1000) requestAnimationFrame(draw); else ` + paint + ` }; requestAnimationFrame(draw)</script>`,
+		"frames by the date":    `<script>const began = Date.now(); const draw = () => { if (Date.now() - began < 2000) requestAnimationFrame(draw); else ` + paint + ` }; draw()</script>`,
+		"frames by their count": `<script>let n = 0; const draw = () => { if (++n < 100) requestAnimationFrame(draw); else ` + paint + ` }; draw()</script>`,
+		"idle callbacks":        `<script>let n = 0; const work = ({ timeRemaining }) => { if (++n < 30) requestIdleCallback(work); else if (timeRemaining) ` + paint + ` }; requestIdleCallback(work)</script>`,
+		"messages":              `<script>const c = new MessageChannel(); c.port1.onmessage = () => { ` + paint + ` }; setTimeout(() => c.port2.postMessage(1), 400)</script>`,
+		"a wait for quiet":      `<script>let last = Date.now(); const later = () => { const left = 400 - (Date.now() - last); if (left > 0) setTimeout(later, left); else ` + paint + ` }; setTimeout(later, 400)</script>`,
+		"a timer that waits":    `<script>setTimeout(() => { const t = performance.now(); while (performance.now() - t < 50); ` + paint + ` }, 300)</script>`,
+		"after a transition": `<style>p { width: 0; transition: width 1s } .on { width: 9px }</style><p id=p></p><script>
+			setTimeout(() => { p.className = 'on'; p.ontransitionend = () => setTimeout(() => { ` + paint + ` }, 300) }, 300)</script>`,
+		"an element's class":   `<x-a></x-a><script>setTimeout(() => customElements.define('x-a', class extends HTMLElement { connectedCallback() { ` + paint + ` } }), 400)</script>`,
+		"a request":            `<script>fetch('` + url + `/late').then((r) => r.json()).then(({ colour }) => { document.body.style.background = colour })</script>`,
+		"a request by a timer": `<script>setTimeout(() => { const r = new XMLHttpRequest(); r.open('GET', '` + url + `/late'); r.onload = () => setTimeout(() => { ` + paint + ` }, 200); r.send() }, 100)</script>`,
+		"a module's request":   `<script type=module>const { colour } = await (await fetch('` + url + `/late')).json(); document.body.style.background = colour</script>`,
+		"a frame":              `<iframe style="border:0;display:block" srcdoc="<body><script>setTimeout(() => { document.body.style.background = 'rgb(0,136,0)' }, 700)</script>"></iframe>`,
+		"a frame of another origin": `<iframe sandbox="allow-scripts" style="border:0;display:block" srcdoc="<body><script>setTimeout(() => {
+			document.body.style.background = 'rgb(0,136,0)' }, 700)</script>"></iframe>`,
+		"a document that is written anew": `<script>onload = () => { document.open(); document.write('<body style="margin:0;background:rgb(0,136,0)">') }</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, warnings := run(t, b, task("png", `<!doctype html><body style="margin:0;background:rgb(255,0,0)">`+html))
+			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, green) || len(warnings) != 0 {
+				t.Errorf("painted too early: %v, warnings %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+}
+
+func TestWhatAPageWasStillGoingToDoIsWarnedOf(t *testing.T) {
+	url := answers(t)
+	b := startBehind(t, loopback, 0)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string][]string{
+		`setTimeout(() => {}, 5000)`: {"The page was still going to change when it was painted"},
+		`document.body.dataset.platenReady = 'true'; setTimeout(() => {}, 5000)`: nil,
+		`setTimeout(() => {}, 3600000)`:                                          nil,
+		`setInterval(() => {}, 5000)`:                                            nil,
+		`const tick = () => setTimeout(tick, 1000); tick()`:                      nil,
+		`const tick = () => requestAnimationFrame(tick); tick()`:                 nil,
+		`const id = setTimeout(() => {}, 5000); clearTimeout(id)`:                nil,
+		`fetch('` + url + `/never')`:                                             {"There was no answer yet when the page was painted: " + url + "/never"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		warnings, err := b.Render(ctx, task("png", `<body><script>`+script+`</script>`), render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))
+		cancel()
+		if err != nil || !slices.Equal(titlesOf(warnings), want) {
+			t.Errorf("%s: %v, warnings %v, want %q", script, err, warnings, want)
+		}
+	}
+}
+
+// What the browser leaves out without a word is named.
+func TestWhatCannotBeShownIsNamed(t *testing.T) {
+	url := answers(t)
+	b := startBehind(t, loopback, 0)
+	for html, want := range map[string]string{
+		`<object data="` + url + `/none.png"></object>`:                    "Could not load " + url + "/none.png",
+		`<embed src="` + url + `/none.png">`:                               "Could not load " + url + "/none.png",
+		`<video poster="` + url + `/none.png"></video>`:                    "Could not load " + url + "/none.png",
+		`<style>@import "` + url + `/none.css";</style>`:                   "Could not load " + url + "/none.css",
+		`<iframe src="` + url + `/denied"></iframe>`:                       "Could not load " + url + "/denied",
+		`<p style="mask-image:url(` + url + `/mask.svg)">x`:                "Could not load " + url + "/mask.svg",
+		`<embed type="application/pdf" src="` + url + `/x">`:               "A PDF within a page is not shown: " + url + "/x",
+		`<iframe src="data:application/pdf;base64,JVBERi0xLjQK"></iframe>`: "A PDF within a page is not shown: data:application/pdf;base64,JVBERi0xLjQK",
+		`<svg><use href="` + url + `/mask.svg#a"></use></svg>`:             "Could not load " + url + "/mask.svg#a",
+	} {
+		if _, warnings := run(t, b, task("png", html)); !slices.Contains(titlesOf(warnings), want) {
+			t.Errorf("%s: warnings %v, want %q", html, warnings, want)
+		}
+	}
+}
+
+// What a page does before it is printed is checked as all else.
+func TestWhatAPageDoesBeforeItIsPrintedIsLookedAt(t *testing.T) {
+	_, warnings := run(t, start(t), task("pdf", `<body style="margin:0"><p id=p>x</p><script>let n = 0;
+		onbeforeprint = () => { p.textContent = 'A text that is far too long for this page. '.repeat(20); if (++n > 1) p.textContent = '' }</script>`))
+	if len(warnings) != 1 || warnings[0].Title != "Text is cut at the edge of the page: A text that is far too long for this page. A text that is fa…" {
+		t.Errorf("warnings %v", warnings)
+	}
+}

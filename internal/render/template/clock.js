@@ -1,0 +1,47 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Makes a page that asks for the time learn it from another clock: now returns milliseconds since the document began, date those since 1970.
+((now, date) => {
+  // A page that asks for the time so often at one moment waits for it to pass.
+  const maxQuestions = 100000;
+  let questions = 0;
+  let last;
+  const waited = () => {
+    const time = now();
+    if (time !== last) [last, questions] = [time, 0];
+    return Math.max(0, ++questions - maxQuestions) / 100;
+  };
+  const RealDate = Date;
+  const tell = () => date() + Math.floor(waited());
+  // Date without new is a text.
+  function PageDate(...args) {
+    if (new.target === undefined) return new RealDate(tell()).toString();
+    return Reflect.construct(RealDate, args.length === 0 ? [tell()] : args, new.target === PageDate ? RealDate : new.target);
+  }
+  Object.defineProperties(PageDate, Object.getOwnPropertyDescriptors(RealDate));
+  PageDate.now = tell;
+  RealDate.prototype.constructor = PageDate;
+  window.Date = PageDate;
+  Performance.prototype.now = () => now() + waited();
+  const { format } = Object.getOwnPropertyDescriptors(Intl.DateTimeFormat.prototype);
+  const { formatToParts } = Intl.DateTimeFormat.prototype;
+  Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {
+    ...format,
+    get() {
+      const bound = format.get.call(this);
+      return (time = tell()) => bound(time);
+    },
+  });
+  Intl.DateTimeFormat.prototype.formatToParts = function (time = tell()) { return formatToParts.call(this, time); };
+  if (window.Temporal === undefined) return;
+  const { Instant, Now } = window.Temporal;
+  const zoned = (zone = Now.timeZoneId()) => Now.instant().toZonedDateTimeISO(zone);
+  Object.assign(Now, {
+    instant: () => Instant.fromEpochMilliseconds(tell()),
+    zonedDateTimeISO: zoned,
+    plainDateTimeISO: (zone) => zoned(zone).toPlainDateTime(),
+    plainDateISO: (zone) => zoned(zone).toPlainDate(),
+    plainTimeISO: (zone) => zoned(zone).toPlainTime(),
+  });
+})
