@@ -63,8 +63,10 @@ type PodOverlay struct {
 	// +kubebuilder:validation:MaxProperties=32
 	Annotations map[string]string `json:"annotations,omitempty"`
 
-	// resources of the renderer container. What is absent is as the manager's flags say. The browser gets 70 % of the memory limit.
+	// resources of the renderer container. What is absent is as the manager's flags say. The browser gets 70 % of the memory limit, which must be
+	// at least 128Mi: with less, it renders no page.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.limits) || !('memory' in self.limits) || quantity(string(self.limits['memory'])).compareTo(quantity('128Mi')) >= 0",message="limits.memory must be at least 128Mi: the browser renders no page with less"
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
 	// nodeSelector of the pods.

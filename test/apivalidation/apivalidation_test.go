@@ -185,6 +185,8 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"font's ConfigMap":     {"FontSet", "sources: [{configMapRef: {name: a_b}}]", "spec.sources[0].configMapRef.name: Invalid value: \"a_b\": must be the name of a ConfigMap"},
 		"pool, a class's name": {"RenderPool", "podTemplate: {runtimeClassName: gVisor}", "spec.podTemplate.runtimeClassName: Invalid value: \"gVisor\": must be the name of a RuntimeClass"},
 		"pool, a priority":     {"RenderPool", "podTemplate: {priorityClassName: a b}", "must be the name of a PriorityClass"},
+		"pool, little memory":  {"RenderPool", "podTemplate: {resources: {limits: {memory: 64Mi}}}", "limits.memory must be at least 128Mi"},
+		"pool, bytes":          {"RenderPool", "podTemplate: {resources: {limits: {memory: 67108864}}}", "limits.memory must be at least 128Mi"},
 		"team space in words":  {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: team, cred", 1), "must be the number of a team space"},
 		"size of nothing":      {"RenderJob", job + "output: {size: '0x0'}", "spec.output.size: Invalid value: \"0x0\": width and height must be from 1 to 5000 CSS pixels"},
 		"size of no height":    {"RenderJob", job + "output: {extraSizes: [100x000]}", "width and height must be from 1 to 5000 CSS pixels"},
@@ -262,6 +264,8 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 			"RenderTemplate", "pages: [{name: a, width: 5000, height: 1, htmlFrom: {configMapKeyRef: {name: a, key: b}}}]",
 		},
 		"names with dots": {"RenderJob", "templateRef: {name: a.b-c.1}\nconnections: [{type: storage, provider: dropbox, name: ''}]"},
+		"pool's memory":   {"RenderPool", "podTemplate: {resources: {requests: {memory: 64Mi, cpu: 1}, limits: {memory: 128Mi}}}"},
+		"pool's CPU":      {"RenderPool", "podTemplate: {resources: {limits: {cpu: 2}}}"},
 		"sizes":           {"RenderJob", job + "output: {size: 5000x5000, extraSizes: [1x1, 0100x100, a4, instagram-story]}"},
 		"a team's number": {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: '123456', cred", 1)},
 	}

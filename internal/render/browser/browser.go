@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	}
 	c, release, err := b.supervisor.acquire(ctx)
 	if err != nil {
-		return nil, explain(ctx, nil, err)
+		return nil, b.explain(ctx, nil, err)
 	}
 	defer release()
 	produce := b.paintAll
@@ -132,7 +133,7 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	}
 	warnings, err := produce(ctx, c, task, sink)
 	if err != nil {
-		return nil, explain(ctx, c, err)
+		return nil, b.explain(ctx, c, err)
 	}
 	return warnings, nil
 }
@@ -165,14 +166,21 @@ func (b *Browser) validate(task render.Task) error {
 	return nil
 }
 
+// leftPage are Chromium's answers about a document that is gone.
+var leftPage = []string{"Execution context was destroyed.", "Cannot find context with specified id", "Inspected target navigated or closed"}
+
 // explain returns a render's error with its cause: memory, the deadline, the end of the browser, or the page. c is nil when no browser
 // could be started.
-func explain(ctx context.Context, c *chromium, err error) error {
+func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 	known := (*render.Error)(nil)
 	answer := (*devtools.Error)(nil)
 	switch {
 	case c != nil && c.killed.Load(), errors.Is(err, encode.ErrMemory):
-		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: "the render needs more memory than a render pod has for it", Terminal: true, Err: err}
+		message := "the render needs more memory than a render pod has for it"
+		if most := b.options.MaxMemory >> 20; most > 0 {
+			message += fmt.Sprintf(": %d MiB, which are 70 %% of the pod's limit", most)
+		}
+		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: message, Terminal: true}
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -183,6 +191,8 @@ func explain(ctx context.Context, c *chromium, err error) error {
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser could not be started", Err: err}
 	case errors.Is(err, errTabCrashed), isClosed(c.Lost()):
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page", Err: err}
+	case errors.As(err, &answer) && slices.Contains(leftPage, answer.Message):
+		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the page left for another address while it was rendered; remove the script or the meta refresh that loads one", Terminal: true}
 	case errors.As(err, &answer):
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: err}
 	default:

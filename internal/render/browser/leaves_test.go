@@ -1,0 +1,33 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package browser
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A page that goes elsewhere while it is rendered fails in words about the page, not in those of the browser's protocol.
+func TestPagesThatLeave(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"reload":         `<p>x<script>location.reload()</script>`,
+		"reload later":   `<p>x<script>setTimeout(() => location.reload(), 50)</script><script data-platen-ready="false">setTimeout(() => platen.ready(), 500)</script>`,
+		"another page":   `<p>x<script>location.href = "about:blank"</script>`,
+		"a meta refresh": `<meta http-equiv="refresh" content="0;url=about:blank"><p>x`,
+		"a form":         `<form action="about:blank"></form><script>document.forms[0].submit()</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := b.Render(ctx, task("png", html), discard)
+			t.Log(err)
+			if err != nil && (strings.Contains(err.Error(), "ontext") || strings.Contains(err.Error(), "(-32")) {
+				t.Errorf("words of the protocol: %s", err)
+			}
+		})
+	}
+}
