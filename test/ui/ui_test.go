@@ -287,6 +287,17 @@ func TestKeyboard(t *testing.T) {
 	w.finish(t, job, 2, "")
 	b.Sees("Done", "and 1 more")
 	b.Holds(`document.activeElement.id === "open-poster"`)
+
+	// A link without an id keeps it too.
+	job = job.DeepCopy()
+	job.ObjectMeta = metav1.ObjectMeta{Namespace: w.name, Name: "flyer"}
+	create(t, job)
+	b.open("/ui/renders/flyer")
+	b.Sees("Waiting to start")
+	b.Holds(`document.querySelector('#result a[href="/ui/templates/banner"]').focus() === undefined`)
+	w.finish(t, job, 1, "")
+	b.Sees("Done")
+	b.Holds(`document.activeElement.matches('#result a[href="/ui/templates/banner"]')`)
 }
 
 // Forms work without scripts.

@@ -47,8 +47,9 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
   });
 });
 
-// If the focus was in a replaced part, it moves to the beginning of the new part, for keyboards and screen readers.
-let within = false;
+// If the focus was in a replaced part, it moves to the same link there, or to the beginning of the new part, for keyboards and screen readers.
+// htmx keeps it on elements that have an id.
+let within = null;
 // The elements with the focus when a request began: a button loses it while it is disabled.
 const began = new WeakMap();
 document.body.addEventListener('htmx:configRequest', (event) => {
@@ -56,14 +57,20 @@ document.body.addEventListener('htmx:configRequest', (event) => {
 });
 document.body.addEventListener('htmx:beforeSwap', (event) => {
   const active = document.activeElement === document.body ? began.get(event.detail.requestConfig?.elt) : document.activeElement;
-  within = Boolean(active) && active !== document.body && event.detail.target.contains(active);
+  within = active !== document.body && event.detail.target.contains(active) ? active : null;
 });
 document.body.addEventListener('htmx:afterSettle', (event) => {
-  if (within && document.activeElement === document.body) event.target.querySelector('[data-focus]')?.focus();
-  within = false;
+  if (within && document.activeElement === document.body) (sameLink(event.target, within) ?? event.target.querySelector('[data-focus]'))?.focus();
+  within = null;
   // On a phone, the result of a form may be below the screen.
   if (event.detail.requestConfig?.elt.matches('form')) event.target.scrollIntoView({block: 'nearest'});
 });
+
+// sameLink returns the link of a part that leads where a link without an id led.
+function sameLink(part, link) {
+  const address = link.id ? null : link.getAttribute('href');
+  return address && part.querySelector(`a[href="${CSS.escape(address)}"]`);
+}
 
 const notices = document.getElementById('notices');
 
