@@ -48,7 +48,8 @@ func (o *options) lint() *cobra.Command {
 are used twice, pictures without alt text, a templateID that two templates have. With the browser of this machine (Chromium's headless
 shell), also files and fonts that cannot be loaded, errors of scripts, and text that runs out of its box with the defaults.
 
-With -f, it reads the templates and their ConfigMaps from a file, and needs no cluster. Otherwise it reads those of the namespace.
+With -f, it reads the templates, and the ConfigMaps and FontSets that they name, from a file. It refuses every object of Platen in the file that
+kubectl apply would refuse. Only FontSets that the file does not have need the cluster. Without -f, it reads the templates of the namespace.
 
 Exit codes:
   0  no error was found; warnings do not count without --strict
@@ -70,7 +71,7 @@ Exit codes:
 	f.BoolVar(&l.static, "static", false, "look at the text only, without a browser")
 	f.BoolVar(&l.strict, "strict", false, "let warnings fail the check too")
 	f.StringVar(&l.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
-	f.StringSliceVar(&l.outboundAllow, "outbound-allow", nil, "private address prefixes that pages may reach, such as 127.0.0.0/8")
+	f.StringSliceVar(&l.outboundAllow, "outbound-allow", nil, "private address `prefixes` that pages may reach, such as 127.0.0.0/8")
 	f.DurationVar(&l.timeout, "timeout", 5*time.Minute, "how long to wait")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -126,7 +127,7 @@ func takenIDs(templates []platenv1alpha1.RenderTemplate) map[string]map[string]l
 // read returns all templates of the file or the namespace, because names alone do not tell whose templateID is taken, and what they
 // read.
 func (l *lintCommand) read(ctx context.Context, names []string) (found sources, err error) {
-	where := l.file
+	where := fileName(l.file)
 	if l.file != "" {
 		if found, err = l.manifests(ctx, l.file); err != nil {
 			return found, err

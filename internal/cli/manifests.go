@@ -50,10 +50,10 @@ func (o *options) manifests(ctx context.Context, name string) (found sources, er
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
 	if err != nil {
-		return found, fmt.Errorf("reading %s: %w", name, err)
+		return found, fmt.Errorf("reading %s: %w", fileName(name), err)
 	}
 	if len(data) > maxManifests {
-		return found, fmt.Errorf("%s is larger than %s", name, size(maxManifests))
+		return found, fmt.Errorf("%s is larger than %s", fileName(name), size(maxManifests))
 	}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
 	for n := 1; ; n++ {
@@ -66,9 +66,17 @@ func (o *options) manifests(ctx context.Context, name string) (found sources, er
 			err = found.take(ctx, document)
 		}
 		if err != nil {
-			return found, fmt.Errorf("%s, document %d: %w", name, n, err)
+			return found, fmt.Errorf("%s, document %d: %w", fileName(name), n, err)
 		}
 	}
+}
+
+// fileName returns how messages call the file of -f.
+func fileName(name string) string {
+	if name == "-" {
+		return "the standard input"
+	}
+	return name
 }
 
 // setNamespaces sets the namespace of the objects that say none to the one that kubectl apply would create them in.
@@ -201,6 +209,8 @@ func checkKind(object metav1.TypeMeta) error {
 		return fmt.Errorf("apiVersion: %q must be %s for the kind %s", object.APIVersion, platenv1alpha1.GroupVersion, object.Kind)
 	case known:
 		return nil
+	case object.Kind == "":
+		return errors.New("kind: must be set")
 	}
 	if near := nearest.Name(object.Kind, ours); near != "" {
 		return fmt.Errorf("kind: %s has no kind %q; did you mean %s?", platenv1alpha1.GroupVersion, object.Kind, near)

@@ -38,17 +38,18 @@ func TestManifests(t *testing.T) {
 		"another kind before":     {file: "apiVersion: v1\nkind: Pod\nmetadata: {name: 5}\n---\n# nothing\n---\n" + cardManifest},
 		"a list of kubectl":       {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(cardManifest, "\n", "\n  ")},
 		"JSON":                    {file: `{"apiVersion": "platen.dev/v1alpha1", "kind": "RenderTemplate", "metadata": {"name": "card"}, "spec": {"pages": [{"name": "a", "width": 1, "height": 1, "html": "x"}]}}`},
-		"a tab":                   {replace: []string{"    width", "\twidth"}, error: "-, document 1: yaml: line 8: "},
-		"a word for a number":     {replace: []string{"100", "100px"}, error: "-, document 1: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not text"},
+		"a tab":                   {replace: []string{"    width", "\twidth"}, error: "the standard input, document 1: yaml: line 8: "},
+		"a word for a number":     {replace: []string{"100", "100px"}, error: "the standard input, document 1: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not text"},
 		"an object for a list":    {replace: []string{"- name: front", "  name: front"}, error: "RenderTemplate 'card': spec.pages: must be a list, not an object"},
 		"a number for a text":     {replace: []string{"name: front", "name: 5"}, error: "spec.pages[0].name: must be text, not a whole number"},
 		"a misspelled field":      {replace: []string{"width", "widht"}, error: `RenderTemplate 'card': unknown field "spec.pages[0].widht"; spec.pages[0].width: must be set`},
 		"a key twice":             {replace: []string{"height: 50", "height: 50\n    width: 3"}, error: `document 1: line 10: key "width" already set in map`},
-		"a misspelled kind":       {replace: []string{"RenderTemplate", "RenderTemplat"}, error: `-, document 1: kind: platen.dev/v1alpha1 has no kind "RenderTemplat"; did you mean RenderTemplate?`},
+		"a misspelled kind":       {replace: []string{"RenderTemplate", "RenderTemplat"}, error: `the standard input, document 1: kind: platen.dev/v1alpha1 has no kind "RenderTemplat"; did you mean RenderTemplate?`},
 		"a kind in small letters": {replace: []string{"RenderTemplate", "rendertemplate"}, error: "did you mean RenderTemplate?"},
-		"a kind of nobody":        {replace: []string{"RenderTemplate", "Banner"}, error: `-, document 1: kind: platen.dev/v1alpha1 has no kind "Banner"`},
-		"another version":         {replace: []string{"v1alpha1", "v1"}, error: `-, document 1: apiVersion: "platen.dev/v1" must be platen.dev/v1alpha1 for the kind RenderTemplate`},
-		"no version":              {replace: []string{"apiVersion: platen.dev/v1alpha1", ""}, error: `-, document 1: apiVersion: "" must be platen.dev/v1alpha1`},
+		"a kind of nobody":        {replace: []string{"RenderTemplate", "Banner"}, error: `the standard input, document 1: kind: platen.dev/v1alpha1 has no kind "Banner"`},
+		"no kind":                 {replace: []string{"kind: RenderTemplate\n", ""}, error: "the standard input, document 1: kind: must be set"},
+		"another version":         {replace: []string{"v1alpha1", "v1"}, error: `the standard input, document 1: apiVersion: "platen.dev/v1" must be platen.dev/v1alpha1 for the kind RenderTemplate`},
+		"no version":              {replace: []string{"apiVersion: platen.dev/v1alpha1", ""}, error: `the standard input, document 1: apiVersion: "" must be platen.dev/v1alpha1`},
 		"a page that is too wide": {replace: []string{"100", "99999"}, error: "spec.pages[0].width: 99999 must be at most 5000"},
 		"a page without a height": {replace: []string{"    height: 50\n", ""}, error: "spec.pages[0].height: must be set"},
 		"no pages":                {replace: []string{"pages:", "pages: []\n  fontSetRefs:", "  - name: front\n    width: 100\n    height: 50\n    html: <p>x</p>\n", "  - name: x\n"}, error: "spec.pages: must have an item"},
@@ -68,9 +69,9 @@ func TestManifests(t *testing.T) {
 		"a field of a ConfigMap":  {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nspec: {}\n", error: `ConfigMap 'a': unknown field "spec"`},
 		"a key of a ConfigMap":    {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a b: x}\n", error: "ConfigMap 'a': data: a key must be letters"},
 		"no base64":               {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbinaryData: {a: '%'}\n", error: "ConfigMap 'a': binaryData.a: "},
-		"no object":               {file: "- a\n- b\n", error: "-, document 1: this is no Kubernetes object"},
-		"in a list":               {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  "), error: "-, document 1: items[0]: RenderTemplate 'card': spec.pages[0].width"},
-		"the second document":     {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "-, document 2: RenderTemplate 'card': spec.pages[0].width"},
+		"no object":               {file: "- a\n- b\n", error: "the standard input, document 1: this is no Kubernetes object"},
+		"in a list":               {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  "), error: "the standard input, document 1: items[0]: RenderTemplate 'card': spec.pages[0].width"},
+		"the second document":     {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "the standard input, document 2: RenderTemplate 'card': spec.pages[0].width"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := c.file
@@ -103,8 +104,8 @@ func TestNamespacesOfAFile(t *testing.T) {
 		code       int
 		error      string
 	}{
-		"which of two":          {in("sales") + "---\n" + in("events"), "card", exitUsage, "- holds RenderTemplate 'card' in several namespaces, choose one with -n: sales, events"},
-		"another than both":     {in("sales") + "---\n" + in("events"), "card -n other", exitUsage, "- holds RenderTemplate 'card', but not in namespace other of -n"},
+		"which of two":          {in("sales") + "---\n" + in("events"), "card", exitUsage, "the standard input holds RenderTemplate 'card' in several namespaces, choose one with -n: sales, events"},
+		"another than both":     {in("sales") + "---\n" + in("events"), "card -n other", exitUsage, "the standard input holds RenderTemplate 'card', but not in namespace other of -n"},
 		"a ConfigMap elsewhere": {from + pages, "", exitFailed, "spec.pages[0].htmlFrom: ConfigMap 'm' of the file is in namespace default, and the template in sales: give both the same metadata.namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {

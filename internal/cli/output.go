@@ -42,20 +42,21 @@ type outputFlags struct {
 func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags := c.Flags()
 	f.flags = flags
-	flags.StringArrayVar(&f.set, "set", nil, "modification KEY=VALUE; VALUE has the type of the template's parameter, else true, false and numbers are what they say; can be repeated")
-	flags.StringArrayVar(&f.setString, "set-string", nil, "modification KEY=TEXT, such as version=1.10 or answer=false; can be repeated")
-	flags.StringArrayVar(&f.setJSON, "set-json", nil, `modification KEY=JSON, such as points='["a", "b"]'; can be repeated`)
+	flags.StringArrayVar(&f.set, "set", nil, "modification `KEY=VALUE`; VALUE has the type of the template's parameter, else true, false and numbers are what they say; can be repeated")
+	flags.StringArrayVar(&f.setString, "set-string", nil, "modification `KEY=TEXT`, such as version=1.10 or answer=false; can be repeated")
+	flags.StringArrayVar(&f.setJSON, "set-json", nil, "modification `KEY=JSON`, such as points='[\"a\", \"b\"]'; can be repeated")
 	flags.StringVar(&f.format, "format", "", "png (the default), jpg, jpeg, webp, avif, pdf, mp4, webm or gif")
 	flags.StringVar(&f.fileName, "file-name", "", "name of the files; the format adds its extension (default: the job's name)")
 	flags.StringVar(&f.scale, "scale", "", "image pixels for a CSS pixel, 0.1 to 10, for every format but pdf (default 1)")
 	flags.StringVar(&f.size, "size", "", "size of the pages instead of the template's, such as 1080x1080 or instagram-post")
-	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further sizes; each gets its own file")
-	flags.Int32Var(&f.quality, "quality", 0, "1 to 100, for jpg, jpeg, webp, avif, mp4 and webm (default 90)")
-	flags.Int32SliceVar(&f.pages, "pages", nil, "numbers of the pages, such as 1,3 (default: all)")
+	flags.StringSliceVar(&f.extraSizes, "extra-sizes", nil, "further `sizes`; each gets its own file")
+	flags.Int32Var(&f.quality, "quality", 0, "`number` from 1 to 100, for jpg, jpeg, webp, avif, mp4 and webm (default 90)")
+	flags.Int32SliceVar(&f.pages, "pages", nil, "`numbers` of the pages, such as 1,3 (default: all)")
 	flags.BoolVar(&f.transparent, "transparent", false, "keep the background of png, webp and avif files transparent")
 	flags.StringVar(&f.margin, "margin", "", "margin of a pdf, such as 20px or 1cm")
-	flags.Int32Var(&f.fps, "fps", 0, "frames a second of an mp4, webm or gif, 1 to 30")
+	flags.Int32Var(&f.fps, "fps", 0, "`frames` a second of an mp4, webm or gif, 1 to 30")
 	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4, webm or gif")
+	flags.Lookup("pages").DefValue = "" // the help has it in words
 	must(c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(knownFormats, cobra.ShellCompDirectiveNoFileComp)))
 	for _, name := range []string{"set", "set-string", "set-json"} {
 		must(c.RegisterFlagCompletionFunc(name, o.completeParameters))

@@ -61,7 +61,7 @@ It reads FontSets, and ConfigMaps with HTML and fonts, from the file too, or fro
 	f.StringVarP(&p.output, "output", "o", "", "file to write; its extension is the format, and several pages become NAME_page_N (default: TEMPLATE.FORMAT)")
 	f.StringVar(&p.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
 	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster even if this machine has a browser")
-	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "private address prefixes that pages may reach, such as 127.0.0.0/8")
+	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "private address `prefixes` that pages may reach, such as 127.0.0.0/8")
 	f.DurationVar(&p.timeout, "timeout", 5*time.Minute, "how long to wait")
 	f.StringVar(&p.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
@@ -169,15 +169,15 @@ func (p *previewCommand) choose(templates []platenv1alpha1.RenderTemplate, name 
 	case len(namespaces) == 1:
 		return meant, nil
 	case len(namespaces) > 1:
-		return nil, usage("%s holds RenderTemplate '%s' in several namespaces, choose one with -n: %s", p.file, name, strings.Join(namespaces, ", "))
+		return nil, usage("%s holds RenderTemplate '%s' in several namespaces, choose one with -n: %s", fileName(p.file), name, strings.Join(namespaces, ", "))
 	case len(templates) == 0:
-		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", p.file, platenv1alpha1.GroupVersion)
+		return nil, fmt.Errorf("%s holds no RenderTemplate of %s", fileName(p.file), platenv1alpha1.GroupVersion)
 	case name == "":
-		return nil, usage("%s holds several templates, name one: %s", p.file, strings.Join(names, ", "))
+		return nil, usage("%s holds several templates, name one: %s", fileName(p.file), strings.Join(names, ", "))
 	case slices.Contains(names, name):
-		return nil, usage("%s holds RenderTemplate '%s', but not in namespace %s of -n", p.file, name, *p.options.flags.Namespace)
+		return nil, usage("%s holds RenderTemplate '%s', but not in namespace %s of -n", fileName(p.file), name, *p.options.flags.Namespace)
 	default:
-		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", p.file, name, among(name, names))
+		return nil, fmt.Errorf("%s holds no RenderTemplate '%s'; %s", fileName(p.file), name, among(name, names))
 	}
 }
 

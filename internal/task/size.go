@@ -81,12 +81,16 @@ func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
 // parseSize parses a size such as 1080x1080, or the name of a preset.
 func parseSize(field, name string) (render.Size, error) {
 	size, ok := presets[name]
+	read := 0
 	if !ok {
 		var rest string
-		n, _ := fmt.Sscanf(name, "%dx%d%s", &size.Width, &size.Height, &rest) // the check below reports what does not parse
-		ok = n == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= MaxSide
+		read, _ = fmt.Sscanf(name, "%dx%d%s", &size.Width, &size.Height, &rest) // the check below reports what does not parse
+		ok = read == 2 && min(size.Width, size.Height) >= 1 && max(size.Width, size.Height) <= MaxSide
 	}
 	if !ok {
+		if read == 2 {
+			return render.Size{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "%s: '%s' must be a width and a height of 1 to %d CSS pixels", field, name, MaxSide)
+		}
 		choice := "or one of " + strings.Join(Presets(), ", ")
 		if near := nearest.Name(name, Presets()); near != "" {
 			choice = fmt.Sprintf("or a name such as instagram-post; did you mean '%s'?", near)
