@@ -69,6 +69,8 @@ type Client struct {
 	fonts map[string][]byte
 	// lastAnswer is when the dispatch server last answered a poll.
 	lastAnswer time.Time
+	// moved is the URL of the server that has the pod's namespace, as the one at URL says; nil if that one has it.
+	moved atomic.Pointer[string]
 }
 
 // New returns a Client.
@@ -366,12 +368,27 @@ func (c *Client) insist(ctx context.Context, call func(ctx context.Context) erro
 	}
 }
 
+// send sends a request to the server that has the pod's namespace.
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	resp, err := c.sendOnce(ctx, method, path, header, body)
+	if err != nil || resp.StatusCode != http.StatusMisdirectedRequest {
+		return resp, err
+	}
+	drain(resp)
+	return c.sendOnce(ctx, method, path, header, body) // a second refusal is an error like any other: two leaders change at the moment
+}
+
+// sendOnce sends a request to the server that had the pod's namespace last. It notes which one has it if that has changed.
+func (c *Client) sendOnce(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
 	token, err := os.ReadFile(c.TokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the pod's token: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, bytes.NewReader(body))
+	moved, target := c.moved.Load(), c.URL
+	if moved != nil {
+		target = *moved
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(target, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
@@ -379,7 +396,17 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	return c.http.Do(req)
+	resp, err := c.http.Do(req)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		c.moved.CompareAndSwap(moved, nil)
+	case err == nil && resp.StatusCode == http.StatusMisdirectedRequest:
+		// The server has shown its certificate, so that its word counts.
+		if other := resp.Header.Get(wire.ServerHeader); strings.HasPrefix(other, "https://") {
+			c.moved.CompareAndSwap(moved, &other)
+		}
+	}
+	return resp, err
 }
 
 // answerError returns the error of an answer, nil for 204.

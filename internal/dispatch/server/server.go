@@ -80,7 +80,7 @@ type Observer interface {
 	Painted(place string, pages int)
 }
 
-// Options of a Server. All fields but Cache, Observer, Tracer and MaxPage are required.
+// Options of a Server. All fields but Cache, Observer, Tracer, Elsewhere and MaxPage are required.
 type Options struct {
 	Reviewer Reviewer
 	Pool     Pool
@@ -94,6 +94,8 @@ type Options struct {
 	Tracer *tracing.Tracer
 	// PlanKeys sign plans: the newest key, and older ones whose plans are valid too.
 	PlanKeys func() [][]byte
+	// Elsewhere returns the URL of the server that has the pods of a namespace, empty if it is this one. Default this one.
+	Elsewhere func(namespace string) string
 	// Now returns the time.
 	Now func() time.Time
 	// Log gets a line for each task that a pod takes and ends, and errors of the manager.
@@ -179,9 +181,21 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 			s.Log.Error(err, "Failed to authenticate a render pod")
 			s.tryAgain(w)
 		default:
+			if other := s.elsewhere(pod.Namespace); other != "" {
+				w.Header().Set(wire.ServerHeader, other)
+				http.Error(w, "another server has the pod's namespace", http.StatusMisdirectedRequest)
+				return
+			}
 			next(w, r, pod)
 		}
 	}
+}
+
+func (s *Server) elsewhere(namespace string) string {
+	if s.Elsewhere == nil {
+		return ""
+	}
+	return s.Elsewhere(namespace)
 }
 
 func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {

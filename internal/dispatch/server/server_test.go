@@ -126,6 +126,8 @@ type world struct {
 	saved    []string
 	// painted has what the Observer was told.
 	painted map[render.Place]int
+	// elsewhere is where the pods of all namespaces belong; empty for here.
+	elsewhere string
 	// trace of the job, and the spans that were recorded.
 	trace string
 	spans *tracetest.InMemoryExporter
@@ -161,6 +163,7 @@ func newManager(t *testing.T, store *content.Store) *world {
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
 		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Cache: w, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
 		Observer: w, Tracer: tracing.New(sdktrace.WithSyncer(w.spans)), PlanKeys: func() [][]byte { return w.keys },
+		Elsewhere: func(string) string { return w.elsewhere },
 	})
 	w.http = s.Handler()
 	return w
@@ -287,6 +290,25 @@ func TestUnauthorizedRequestsLearnNothing(t *testing.T) {
 				t.Errorf("the answer says too much: %q", body)
 			}
 		})
+	}
+}
+
+// A pod whose namespace another server has is told so for each request, and nobody else is.
+func TestPodsOfAnotherServerAreSentThere(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	w.elsewhere = "https://platen-dispatch-1.platen-system.svc:9443"
+	for _, path := range []string{"/v1/poll", "/v1/tasks/" + task + "/heartbeat", "/v1/tasks/" + task + "/result"} {
+		answer := w.call(http.MethodPost, path, launched, nil, strings.NewReader("{}"))
+		if answer.Code != http.StatusMisdirectedRequest || answer.Header().Get(wire.ServerHeader) != w.elsewhere {
+			t.Errorf("POST %s: HTTP %d, %v", path, answer.Code, answer.Header())
+		}
+	}
+	if answer := w.call(http.MethodPost, "/v1/poll", "unknown", nil, nil); answer.Code != http.StatusUnauthorized || answer.Header().Get(wire.ServerHeader) != "" {
+		t.Errorf("a token that is not valid: HTTP %d, %v", answer.Code, answer.Header())
+	}
+	if state := w.pool.State(types.NamespacedName{Namespace: "ns", Name: "card"}, "job", "1"); state.Phase != pool.Rendering {
+		t.Errorf("the job is %+v after requests for another server", state)
 	}
 }
 

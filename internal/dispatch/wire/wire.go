@@ -9,6 +9,9 @@
 //	POST /v1/tasks/{task}/heartbeat       Heartbeat  → 204 | 410 the task is gone
 //	POST /v1/tasks/{task}/result          Result     → 204 | 410 the task is gone | 503 try again | 507 no room: the task is gone
 //
+// Any request may be answered with 421 and a ServerHeader: another server has the pod's namespace. The pod sends the request there, and further ones
+// too. When that server cannot be reached, the pod asks the first one again.
+//
 // Every request carries the pod's service account token, and those about a task carry the plan of its Assignment: a manager that did not assign
 // the task learns from it what the task's files are. The answers 401 and 403 give no reason.
 package wire
@@ -52,6 +55,9 @@ const (
 
 // PlanHeader has the plan of an Assignment in the requests about its task.
 const PlanHeader = "Platen-Plan"
+
+// ServerHeader has the https URL of the dispatch server that has the pod's namespace.
+const ServerHeader = "Platen-Dispatch-Server"
 
 // Assignment is a task for a pod.
 type Assignment struct {
