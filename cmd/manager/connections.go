@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,14 +26,15 @@ type connectionKey struct {
 	ready    metav1.ConditionStatus
 }
 
-// countConnections keeps the metric of StorageConnections until ctx ends. The client reads from the cache.
-func countConnections(ctx context.Context, c client.Reader) error {
+// countConnections keeps the metric of the StorageConnections of the manager's own namespaces until ctx ends. The client reads from the cache.
+func countConnections(ctx context.Context, c client.Reader, owns func(namespace string) bool) error {
 	return every(ctx, countInterval, "Failed to count StorageConnections", func(ctx context.Context) error {
 		connections := &platenv1alpha1.StorageConnectionList{}
 		if err := c.List(ctx, connections); err != nil {
 			return fmt.Errorf("listing StorageConnections: %w", err)
 		}
-		for key, n := range count(connections.Items) {
+		mine := slices.DeleteFunc(connections.Items, func(c platenv1alpha1.StorageConnection) bool { return !owns(c.Namespace) })
+		for key, n := range count(mine) {
 			metrics.Connections{}.Counted(string(key.provider), string(key.ready), n)
 		}
 		return nil

@@ -28,9 +28,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -73,7 +71,7 @@ import (
 	"github.com/platen-dev/platen/internal/version"
 )
 
-// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=platen-system,verbs=get;create;update
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=platen-system,verbs=get;list;create;update
 // +kubebuilder:rbac:groups="",resources=secrets,namespace=platen-system,verbs=get;create
 // +kubebuilder:rbac:groups="",resources=secrets,resourceNames=platen-keys,namespace=platen-system,verbs=update
 // +kubebuilder:rbac:groups="",resources=events,namespace=platen-system,verbs=create;patch
@@ -134,7 +132,13 @@ func run(ctx context.Context, o options) error {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))
-	mgr, err := newManager(scheme, o, tracer != nil)
+	var jobsChanged, poolsChanged reconcile.Changes
+	renderPool := pool.New(pool.Options{
+		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
+		Observer: metrics.Pool{}, JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
+	})
+	own := o.ownShare(renderPool)
+	mgr, err := newManager(scheme, o, tracer != nil, own.lead)
 	if err != nil {
 		return err
 	}
@@ -178,11 +182,6 @@ func run(ctx context.Context, o options) error {
 	}
 	defer stopEvents()
 
-	var jobsChanged, poolsChanged reconcile.Changes
-	renderPool := pool.New(pool.Options{
-		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
-		Observer: metrics.Pool{}, JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
-	})
 	if err := metrics.Register(ctrlmetrics.Registry); err != nil {
 		return err
 	}
@@ -198,21 +197,22 @@ func run(ctx context.Context, o options) error {
 		Openers:     openers,
 	})
 	sweeper := sweep.New(sweep.Options{
-		Jobs: direct, Cached: mgr.GetClient(), Serves: o.namespaces.Serves, Store: store, Owned: owned, Interval: o.sweepInterval, Grace: sweepGrace,
+		Jobs: direct, Cached: mgr.GetClient(), Serves: own.serves, Store: store, Owned: owned, Interval: o.sweepInterval, Grace: sweepGrace,
 		Now: time.Now, Log: ctrl.Log.WithName("sweep"),
 	})
 
-	renderCache := o.renderCache(store, jobsChanged.Changed)
+	renderCache := o.renderCache(store, own.serves, jobsChanged.Changed)
 	library := fonts.New(direct)
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Fonts: library, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: recorder, Clock: clock.RealClock{},
-		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{}, Tracer: tracer,
+		Sweeper: sweeper, Retention: o.contentRetention, Cache: renderCache, Observer: metrics.Jobs{}, Tracer: tracer, Owns: own.Owns,
 	}
 	dispatch := server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: direct, Audience: podspec.Audience, Now: time.Now},
 		Pool:     renderPool, Tasks: renderJobs, Store: store, Cache: renderCache, Now: time.Now, Log: ctrl.Log.WithName("dispatch"),
 		Observer: metrics.Renders{}, Tracer: tracer, PlanKeys: func() [][]byte { return keys.Keys().PodSigning },
+		Elsewhere: own.elsewhere,
 	})
 	podClient, err := pods.guard(mgr.GetClient())
 	if err != nil {
@@ -227,22 +227,22 @@ func run(ctx context.Context, o options) error {
 		(&renderpool.Reconciler{
 			Client: podClient, Live: direct, Pool: renderPool, Changed: &poolsChanged, PodConfig: pods.config,
 			SigningKeys: func() [][]byte { return keys.Keys().PodSigning }, Defaults: o.poolDefaults(), OutboundAllow: o.poolAllow,
-			Recorder: recorder, Clock: clock.RealClock{},
+			Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,
 		}).SetupWithManager(mgr),
 		(&fontset.Reconciler{
-			Client: mgr.GetClient(), Fonts: library, Recorder: recorder, Clock: clock.RealClock{},
+			Client: mgr.GetClient(), Fonts: library, Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,
 		}).SetupWithManager(mgr),
 		(&rendertemplate.Reconciler{
-			Client: mgr.GetClient(), Reader: direct, Recorder: recorder, Clock: clock.RealClock{},
+			Client: mgr.GetClient(), Reader: direct, Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,
 		}).SetupWithManager(mgr),
 		(&storageconnection.Reconciler{
 			Client: mgr.GetClient(), Connector: connector, Recorder: recorder,
-			Clock: clock.RealClock{}, Interval: o.verifyInterval,
+			Clock: clock.RealClock{}, Interval: o.verifyInterval, Owns: own.Owns,
 		}).SetupWithManager(mgr),
 		mgr.Add(uploads),
 		mgr.Add(everyReplica(func(ctx context.Context) error { return rotate(ctx, keys, signer) })),
 		mgr.Add(leader(pods.run)),
-		mgr.Add(leader(func(ctx context.Context) error { return countConnections(ctx, mgr.GetClient()) })),
+		mgr.Add(leader(func(ctx context.Context) error { return countConnections(ctx, mgr.GetClient(), own.Owns) })),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),
 		mgr.Add(sweeper),
 		mgr.Add(leader(func(ctx context.Context) error { return serveDispatch(ctx, dispatch, keys, o) })),
@@ -258,7 +258,7 @@ func run(ctx context.Context, o options) error {
 		parts = append(parts, mgr.Add(renderCache))
 	}
 	if o.podName != "" {
-		parts = append(parts, mgr.Add(leader(role{client: direct, namespace: o.namespace, pod: o.podName}.run)))
+		parts = append(parts, mgr.Add(leader(role{client: direct, namespace: o.namespace, pod: o.podName, own: own}.run)))
 	}
 	if watcher != nil {
 		parts = append(parts, mgr.Add(watcher))
@@ -270,13 +270,13 @@ func run(ctx context.Context, o options) error {
 	return mgr.Start(ctx)
 }
 
-// newManager returns a manager. With exemplars, it serves metrics in the format of OpenMetrics, which has them, to those who ask for it.
-func newManager(scheme *runtime.Scheme, o options, exemplars bool) (ctrl.Manager, error) {
+// newManager returns a manager. It calls won before it leads. With exemplars, it serves metrics in the format of OpenMetrics, which has them, to those who ask for it.
+func newManager(scheme *runtime.Scheme, o options, exemplars bool, won func(shard int)) (ctrl.Manager, error) {
 	restConfig, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, err
 	}
-	lock, err := o.lock(restConfig)
+	lock, err := o.lock(restConfig, scheme, won)
 	if err != nil {
 		return nil, err
 	}
@@ -319,16 +319,6 @@ func newManager(scheme *runtime.Scheme, o options, exemplars bool) (ctrl.Manager
 	return mgr, errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping))
 }
 
-// lock returns the leader election lease, held under the pod's name: the next process in the pod leads at once after a crash, because the
-// kubelet runs one at a time. Without a pod's name, it returns nil: each process holds the lease under its own name.
-func (o options) lock(c *rest.Config) (resourcelock.Interface, error) {
-	if !o.leaderElection || o.podName == "" {
-		return nil, nil
-	}
-	return resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, o.namespace, leaseName,
-		resourcelock.ResourceLockConfig{Identity: o.podName}, c, o.renewDeadline())
-}
-
 // renewDeadline is how long the leader tries to renew the lease before it stops: well before another can take the lease.
 func (o options) renewDeadline() time.Duration { return o.leaseDuration * 2 / 3 }
 
@@ -366,15 +356,13 @@ func expire(ctx context.Context, p *pool.Pool) error {
 	}
 }
 
-func dispatchHost(o options) string { return fmt.Sprintf("%s.%s.svc", o.dispatchName, o.namespace) }
-
 // serveDispatch serves render pods until ctx ends, with a certificate that is renewed after half of its lifetime.
 func serveDispatch(ctx context.Context, s *server.Server, keys *credentials.KeyRing, o options) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.dispatchAddress)
 	if err != nil {
 		return fmt.Errorf("listening for render pods: %w", err)
 	}
-	certificates := &certificates{keys: keys, names: []string{dispatchHost(o)}}
+	certificates := &certificates{keys: keys, names: o.dispatchHosts()}
 	return s.Serve(ctx, listener, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certificates.get})
 }
 

@@ -31,6 +31,7 @@ type options struct {
 	podName        string
 	leaderElection bool
 	leaseDuration  time.Duration
+	shards         int
 	metricsAddress string
 	probeAddress   string
 	pprofAddress   string
@@ -103,6 +104,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.podName, "pod-name", "", "name of the manager's pod, which identifies it in leader election; empty outside of a pod")
 	flags.BoolVar(&o.leaderElection, "leader-elect", true, "elect one of several managers as the leader")
 	flags.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second, "time after which another replica leads if the leader is not heard, at least 3s")
+	flags.IntVar(&o.shards, "shards", 1, "number of managers that lead side by side, each some of the namespaces; more than one needs as many replicas, and a bucket as the content store")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint; 0 disables it")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	flags.StringVar(&o.pprofAddress, "pprof-bind-address", "", "address of Go's profiles at /debug/pprof/, such as 127.0.0.1:6060; empty is none")
@@ -162,7 +164,7 @@ func (o *options) check() error {
 		flag         string
 		value, least int
 	}{
-		{"max-pods", o.maxPodsTotal, 1}, {"max-pods-per-namespace", o.maxPods, 1}, {"pool-min-ready", o.minReady, 0}, {"renders-per-pod", o.rendersPerPod, 0},
+		{"shards", o.shards, 1}, {"max-pods", o.maxPodsTotal, 1}, {"max-pods-per-namespace", o.maxPods, 1}, {"pool-min-ready", o.minReady, 0}, {"renders-per-pod", o.rendersPerPod, 0},
 		{"renders-per-browser", o.rendersPer, 1}, {"max-pixels", o.limits.MaxPixels, 1}, {"parallel-uploads", o.parallelUploads, 1},
 	} {
 		if count.value < count.least {
@@ -192,7 +194,7 @@ func (o *options) check() error {
 			return fmt.Errorf("--%s: %s must not be negative", amount.flag, amount.value)
 		}
 	}
-	return nil
+	return o.checkShards()
 }
 
 // poolDefaults returns the settings of a namespace without a RenderPool.
@@ -201,7 +203,7 @@ func (o *options) poolDefaults() pool.Settings {
 }
 
 // renderCache returns the render cache; nil for none.
-func (o *options) renderCache(store *content.Store, wake func(types.NamespacedName)) *rendercache.Cache {
+func (o *options) renderCache(store *content.Store, serves func(namespace string) bool, wake func(types.NamespacedName)) *rendercache.Cache {
 	if o.cacheAge <= 0 || o.cacheBytes.Value() <= 0 {
 		return nil
 	}
@@ -210,7 +212,7 @@ func (o *options) renderCache(store *content.Store, wake func(types.NamespacedNa
 		age = min(age, o.contentRetention)
 	}
 	return rendercache.New(rendercache.Options{
-		Store: store, Renderer: version.Version + " " + o.rendererImage, MaxAge: age, MaxBytes: o.cacheBytes.Value(), Interval: o.sweepInterval,
+		Store: store, Serves: serves, Renderer: version.Version + " " + o.rendererImage, MaxAge: age, MaxBytes: o.cacheBytes.Value(), Interval: o.sweepInterval,
 		Now: time.Now, Wake: wake, Observer: metrics.Cache{}, Log: ctrl.Log.WithName("cache"),
 	})
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +22,8 @@ import (
 const (
 	// roleLabel of a manager's pod is roleLeader while it leads. The Service of the dispatch server selects it.
 	roleLabel, roleLeader = "platen.dev/role", "leader"
+	// shardLabel of a manager's pod is the shard that it leads, if there are several. The Service of the shard's dispatch server selects it.
+	shardLabel = "platen.dev/shard"
 
 	// roleInterval is the time between checks of the label, and roleRetry that after a failed one.
 	roleInterval, roleRetry = 10 * time.Second, 500 * time.Millisecond
@@ -30,10 +33,11 @@ const (
 	releaseTimeout = time.Second
 )
 
-// role keeps the leader's label on the pod of the manager that leads, and on no other manager's pod.
+// role keeps the leader's labels on the pod of the manager that leads, and on no other manager's pod but those that lead beside it.
 type role struct {
 	client         client.Client
 	namespace, pod string
+	own            *ownShare
 }
 
 // run keeps the label until ctx ends, and then removes it.
@@ -60,13 +64,13 @@ func (r role) run(ctx context.Context) error {
 	}
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := r.label(release, r.pod, nil); err != nil {
+	if err := r.label(release, r.pod, map[string]any{roleLabel: nil, shardLabel: nil}); err != nil {
 		ctrl.Log.Info("The leader's label stays on the pod of this manager until the next leader removes it", "error", err.Error())
 	}
 	return nil
 }
 
-// take gives the label to the manager's pod, and takes it from the pods of earlier leaders, which may have ended without removing it.
+// take gives the labels to the manager's pod, and takes them from the pods of earlier leaders, which may have ended without removing them.
 func (r role) take(ctx context.Context) error {
 	pods := &corev1.PodList{}
 	if err := r.client.List(ctx, pods, client.InNamespace(r.namespace), client.MatchingLabels(managerLabels), client.MatchingLabels{roleLabel: roleLeader}); err != nil {
@@ -74,26 +78,31 @@ func (r role) take(ctx context.Context) error {
 	}
 	mine, errs := false, []error(nil)
 	for i := range pods.Items {
-		if pods.Items[i].Name == r.pod {
-			mine = true
-			continue
+		switch name, shard := pods.Items[i].Name, pods.Items[i].Labels[shardLabel]; {
+		case name == r.pod:
+			mine = shard == r.own.label()
+		case !r.own.leadsBeside(shard):
+			errs = append(errs, r.label(ctx, name, map[string]any{roleLabel: nil, shardLabel: nil}))
 		}
-		errs = append(errs, r.label(ctx, pods.Items[i].Name, nil))
 	}
 	if !mine {
-		errs = append(errs, r.label(ctx, r.pod, new(roleLeader)))
+		labels := map[string]any{roleLabel: roleLeader, shardLabel: nil}
+		if shard := r.own.label(); shard != "" {
+			labels[shardLabel] = shard
+		}
+		errs = append(errs, r.label(ctx, r.pod, labels))
 	}
 	return errors.Join(errs...)
 }
 
-// label sets the label of a pod, or removes it if the value is nil. A pod that is gone needs none.
-func (r role) label(ctx context.Context, name string, value *string) error {
-	patch := `{"metadata":{"labels":{"` + roleLabel + `":null}}}`
-	if value != nil {
-		patch = fmt.Sprintf(`{"metadata":{"labels":{"%s":%q}}}`, roleLabel, *value)
+// label sets the labels of a pod, or removes those whose value is nil. A pod that is gone needs none.
+func (r role) label(ctx context.Context, name string, labels map[string]any) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
+	if err != nil {
+		return fmt.Errorf("labelling pod %s: %w", name, err)
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: name}}
-	if err := r.client.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(patch))); client.IgnoreNotFound(err) != nil {
+	if err := r.client.Patch(ctx, pod, client.RawPatch(types.MergePatchType, patch)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("labelling pod %s: %w", name, err)
 	}
 	return nil

@@ -91,7 +91,7 @@ func (s *podSettings) config() podspec.Config {
 	o, policy := s.options, s.policy.Load()
 	return podspec.Config{
 		Image:       o.rendererImage,
-		DispatchURL: fmt.Sprintf("https://%s:%d", dispatchHost(o), o.dispatchPort),
+		DispatchURL: fmt.Sprintf("https://%s:%d", o.dispatchHosts()[0], o.dispatchPort),
 		DispatchCA:  string(s.keys.Keys().CACert), OutboundAllow: policy.Allowed.String(), OutboundDeny: policy.Denied.String(),
 		MaxPixels: o.limits.MaxPixels, RendersPerBrowser: o.rendersPer,
 		CPU: o.cpu.Quantity, CPULimit: o.cpuLimit.Quantity, Memory: o.memory.Quantity, MemoryLimit: o.memoryLimit.Quantity,

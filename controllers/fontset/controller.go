@@ -51,6 +51,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
+	// Owns has the namespaces to reconcile; nil is all of them.
+	Owns reconcile.Owns
 
 	status reconcile.StatusWriter
 }
@@ -58,13 +60,14 @@ type Reconciler struct {
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.Client == nil || r.Fonts == nil || r.Recorder == nil || r.Clock == nil {
-		return errors.New("fontset: every field of the Reconciler must be set")
+		return errors.New("fontset: every field of the Reconciler but Owns must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Check"
 	return ctrl.NewControllerManagedBy(mgr).
+		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.FontSet{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
-		Complete(r)
+		Complete(r.Owns.Requests(r))
 }
 
 // Reconcile checks one FontSet and writes its status if that has changed.

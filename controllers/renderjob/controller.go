@@ -72,6 +72,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
+	// Owns has the namespaces to reconcile; nil is all of them.
+	Owns reconcile.Owns
 	// Sweeper deletes files that no job needs.
 	Sweeper Sweeper
 	// Observer receives metrics; nil for none.

@@ -36,7 +36,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 	switch {
 	case r.Client == nil, r.Reader == nil, r.Fonts == nil, r.Pool == nil, r.Arrivals == nil, r.Store == nil, r.Signer == nil, r.Uploader == nil,
 		r.Connector == nil, r.Limits == task.Limits{}, r.Recorder == nil, r.Clock == nil, r.Sweeper == nil, changed == nil:
-		return errors.New("renderjob: every field of the Reconciler must be set")
+		return errors.New("renderjob: every field of the Reconciler but Owns must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Render"
 	for field, value := range map[string]func(*platenv1alpha1.RenderJob) []string{
@@ -60,6 +60,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 		}
 	}
 	return ctrl.NewControllerManagedBy(mgr).
+		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.RenderJob{}).
 		Watches(&platenv1alpha1.RenderJob{}, r.observer()).
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
@@ -72,7 +73,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 		})).
 		WatchesRawSource(changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
-		Complete(r)
+		Complete(r.Owns.Requests(r))
 }
 
 // observer follows the jobs in the cache: how they spell their files' names, and when they are gone. It reconciles nothing.

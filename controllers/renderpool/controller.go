@@ -72,6 +72,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
+	// Owns has the namespaces to reconcile; nil is all of them.
+	Owns reconcile.Owns
 
 	status reconcile.StatusWriter
 	// counted has the time of the last status of each RenderPool.
@@ -88,17 +90,18 @@ type Guard interface {
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	switch {
 	case r.Client == nil, r.Live == nil, r.Pool == nil, r.PodConfig == nil, r.SigningKeys == nil, r.Changed == nil, r.Recorder == nil, r.Clock == nil:
-		return errors.New("renderpool: every field of the Reconciler but OutboundAllow must be set")
+		return errors.New("renderpool: every field of the Reconciler but OutboundAllow and Owns must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Configure"
 	return ctrl.NewControllerManagedBy(mgr).
+		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.RenderPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, pod client.Object) []ctrlreconcile.Request {
 			return []ctrlreconcile.Request{{NamespacedName: Request(pod.GetNamespace())}}
 		})).
 		WatchesRawSource(r.Changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
-		Complete(r)
+		Complete(r.Owns.Requests(r))
 }
 
 // staleInterval is when to report again after the cache has shown a RenderPool without its last status.

@@ -60,6 +60,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
+	// Owns has the namespaces to reconcile; nil is all of them.
+	Owns reconcile.Owns
 
 	status reconcile.StatusWriter
 }
@@ -67,7 +69,7 @@ type Reconciler struct {
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.Client == nil || r.Reader == nil || r.Recorder == nil || r.Clock == nil {
-		return errors.New("rendertemplate: every field of the Reconciler must be set")
+		return errors.New("rendertemplate: every field of the Reconciler but Owns must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Check"
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &platenv1alpha1.RenderTemplate{}, idIndex, idOf)
@@ -75,11 +77,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
+		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.RenderTemplate{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&platenv1alpha1.RenderTemplate{}, r.sharers()).
 		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.templatesOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
-		Complete(r)
+		Complete(r.Owns.Requests(r))
 }
 
 // idOf returns a template's spec.templateID as the value of idIndex; none if it has no number.

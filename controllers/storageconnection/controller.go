@@ -56,6 +56,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
+	// Owns has the namespaces to reconcile; nil is all of them.
+	Owns reconcile.Owns
 	// Interval between verifications of a connection; the reconciler adds up to a fifth.
 	Interval time.Duration
 

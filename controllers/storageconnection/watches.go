@@ -36,7 +36,7 @@ const (
 // SetupWithManager registers the controller. Nobody watches Secrets: Reconcile looks at each connection's own by name.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.Client == nil || r.Connector == nil || r.Recorder == nil || r.Clock == nil || r.Interval == 0 {
-		return errors.New("storageconnection: every field of the Reconciler must be set")
+		return errors.New("storageconnection: every field of the Reconciler but Owns must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Verify"
 	r.looks, r.overdue = rate.NewLimiter(looksPerSecond, 2*looksPerSecond), rate.NewLimiter(overduePerSecond, 2*overduePerSecond)
@@ -45,6 +45,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
+		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.StorageConnection{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
 			UpdateFunc: func(e event.UpdateEvent) bool {
 				const name = platenv1alpha1.VerifyAnnotation
@@ -57,7 +58,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			GenericFunc: func(event.GenericEvent) bool { return false },
 		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: 2 * verifyTimeout}).
-		Complete(r)
+		Complete(r.Owns.Requests(r))
 }
 
 // failedConnections names the connections through which an upload of a finished job failed and may succeed later.

@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,7 @@ var (
 	jobSeconds       = histogram("platen_job_seconds", "How long RenderJobs took from their acceptance until they had finished, uploads included.", prometheus.ExponentialBuckets(0.05, 3, 10))
 	connections      = gauges("platen_storage_connections", "StorageConnections of all namespaces, by provider and by the status of their Ready condition: True, False or Unknown.", "provider", "ready")
 	renderedPages    = counter("platen_rendered_pages_total", "Pages that render pods have painted, by place: shared (a tab that stays), alone (a browser context of their own) or repeated (alone, after another tab had failed).", "place")
+	shardLeader      = gauges("platen_shard_leader", "1 for the shard of namespaces that this manager leads, 0 for the others. Without --shards, all namespaces are shard 0.", "shard")
 	uploadQueue      = gauge("platen_upload_queue_files", "Files that are being uploaded or wait for it.")
 )
 
@@ -198,6 +200,18 @@ type Connections struct{}
 // Counted reports how many connections of a provider have a status of their Ready condition.
 func (Connections) Counted(provider, ready string, n int) {
 	connections.WithLabelValues(provider, ready).Set(float64(n))
+}
+
+// Shards observes leadership.
+type Shards struct{}
+
+// Led reports whether the manager leads a shard.
+func (Shards) Led(shard int, leads bool) {
+	value := 0.0
+	if leads {
+		value = 1
+	}
+	shardLeader.WithLabelValues(strconv.Itoa(shard)).Set(value)
 }
 
 // Renders observes render pods.

@@ -320,6 +320,12 @@ func (p *Pool) listen(now time.Time) {
 	}
 }
 
+// Limit sets MaxPods.
+func (p *Pool) Limit(maxPods int) {
+	defer p.lock()()
+	p.options.MaxPods = maxPods
+}
+
 // Configure sets the settings of a namespace's pods. Zero settings are the defaults.
 func (p *Pool) Configure(name string, s Settings) {
 	defer p.lock()()

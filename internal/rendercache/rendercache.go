@@ -60,9 +60,11 @@ type Observer interface {
 	Cached(bytes int64)
 }
 
-// Options of a Cache. All are required.
+// Options of a Cache. All but Serves are required.
 type Options struct {
 	Store Store
+	// Serves reports whether the cache looks after a namespace; the renders of others stay. nil is all namespaces.
+	Serves func(namespace string) bool
 	// Renderer names the renderer. What another one has rendered is not used.
 	Renderer string
 	// MaxAge is how long a render is used.
@@ -318,6 +320,9 @@ func (c *Cache) Sweep(ctx context.Context) error {
 	}
 	began := c.Now()
 	err := c.Store.WalkCached(ctx, func(o content.CachedObject) {
+		if c.Serves != nil && !c.Serves(o.Key.Namespace) {
+			return
+		}
 		s := shelfOf(o.Key.Namespace)
 		e := s.entries[o.Key]
 		e.size += o.Size

@@ -46,7 +46,7 @@ type Store interface {
 
 // Options of a Sweeper. All are required.
 type Options struct {
-	// Serves reports whether the sweeper may read the jobs of a namespace; the files of others stay. nil is all namespaces.
+	// Serves reports whether the sweeper looks after a namespace; the files of others stay. nil is all namespaces.
 	Serves func(namespace string) bool
 	// Jobs reads jobs from the API server, without a cache, and Cached from the cache, which only says what need not be asked.
 	Jobs, Cached client.Reader
@@ -125,6 +125,9 @@ func (s *Sweeper) report(ctx context.Context, err error) {
 }
 
 func (s *Sweeper) serve(ctx context.Context, r request) error {
+	if !s.serves(r.namespace) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ref := content.Ref{Namespace: r.namespace, JobUID: string(r.uid)}
@@ -140,6 +143,8 @@ func (s *Sweeper) serve(ctx context.Context, r request) error {
 	return err
 }
 
+func (s *Sweeper) serves(namespace string) bool { return s.Serves == nil || s.Serves(namespace) }
+
 // Walk looks at the whole store once, and deletes what no job needs.
 func (s *Sweeper) Walk(ctx context.Context) error {
 	if err := s.Owned(ctx); err != nil {
@@ -153,7 +158,7 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 			return nil
 		}
 		ref := objects[0].Ref
-		if s.Serves != nil && !s.Serves(ref.Namespace) {
+		if !s.serves(ref.Namespace) {
 			objects = objects[:0]
 			return nil
 		}

@@ -29,6 +29,8 @@ const (
 	ManagerNamespace = "platen-system"
 	// roleLabel of a manager's pod is roleLeader while it leads.
 	roleLabel, roleLeader = "platen.dev/role", "leader"
+	// shardLabel of a manager's pod is the shard that it leads, if there are several.
+	shardLabel = "platen.dev/shard"
 
 	// addressAnnotation of a manager's pod has the address of its dispatch server.
 	addressAnnotation = "platen.dev/test-dispatch"

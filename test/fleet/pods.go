@@ -55,8 +55,14 @@ type Pods struct {
 	mu sync.Mutex
 	// taken has when pods have received jobs, by the value of their headline.
 	taken map[string]time.Time
-	// leaders has the addresses of the managers whose pods have the leader's label, by the pod's name.
-	leaders map[string]string
+	// leaders has the managers whose pods have the leader's label, by the pod's name.
+	leaders map[string]leader
+}
+
+// leader is a manager that render pods reach.
+type leader struct {
+	// address of its dispatch server, and the shard that it leads; empty for none.
+	address, shard string
 }
 
 // Running returns the number of pods that run.
@@ -117,7 +123,7 @@ func (p *Pods) followManagers(ctx context.Context) {
 		defer p.mu.Unlock()
 		delete(p.leaders, pod.Name)
 		if e != watch.Deleted && pod.Labels[roleLabel] == roleLeader {
-			p.leaders[pod.Name] = pod.Annotations[addressAnnotation]
+			p.leaders[pod.Name] = leader{pod.Annotations[addressAnnotation], pod.Labels[shardLabel]}
 		}
 	})
 }
@@ -144,13 +150,31 @@ func (p *Pods) Leaders() []string {
 	return slices.Sorted(maps.Keys(p.leaders))
 }
 
-// dial connects to one of the leaders, as a Service does.
-func (p *Pods) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+// Shards returns the names of the managers' pods that have the leader's label, by the shards that they lead.
+func (p *Pods) Shards() map[string]string {
 	p.mu.Lock()
-	addresses := slices.Collect(maps.Values(p.leaders))
+	defer p.mu.Unlock()
+	shards := map[string]string{}
+	for name, l := range p.leaders {
+		shards[l.shard] = name
+	}
+	return shards
+}
+
+// dial connects to one of the leaders, as the Service platen-dispatch does, or to that of a shard, as the Service of the shard does.
+func (p *Pods) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	service, _, _ := strings.Cut(address, ".")
+	shard := strings.TrimPrefix(strings.TrimPrefix(service, "platen-dispatch"), "-")
+	var addresses []string
+	p.mu.Lock()
+	for _, l := range p.leaders {
+		if shard == "" || l.shard == shard {
+			addresses = append(addresses, l.address)
+		}
+	}
 	p.mu.Unlock()
 	if len(addresses) == 0 {
-		return nil, errors.New("no manager has the leader's label")
+		return nil, fmt.Errorf("no manager is behind the Service %s", service)
 	}
 	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, addresses[rand.IntN(len(addresses))])
 }

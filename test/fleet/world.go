@@ -67,7 +67,7 @@ func New(ctx context.Context, folder string) (w *World, err error) {
 	if w.Client, err = client.NewWithWatch(w.Config, client.Options{Scheme: scheme}); err != nil {
 		return nil, errors.Join(err, w.environment.Stop())
 	}
-	w.Pods = &Pods{client: w.Client, folder: filepath.Join(folder, "tokens"), taken: map[string]time.Time{}, leaders: map[string]string{}}
+	w.Pods = &Pods{client: w.Client, folder: filepath.Join(folder, "tokens"), taken: map[string]time.Time{}, leaders: map[string]leader{}}
 	if err := errors.Join(os.Mkdir(w.Pods.folder, 0o700), w.NewNamespace(ctx, ManagerNamespace)); err != nil {
 		return nil, errors.Join(err, w.environment.Stop())
 	}

@@ -194,7 +194,7 @@ func (w *world) eventually(what string, condition func() (bool, error)) {
 	}
 }
 
-// manager returns a replica that does not run yet. All share a content store.
+// manager returns a replica that does not run yet. All share a content store. Its arguments override those of all.
 func (w *world) manager(name string, arguments ...string) *replica {
 	w.t.Helper()
 	link, err := fleet.NewLink(w.Address())
