@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/shard"
 )
 
 const (
@@ -42,6 +43,8 @@ type checkCommand struct {
 	tryCommand
 	// serviceAccount of the manager, as its Deployment says.
 	serviceAccount string
+	// shards is the number of managers that lead side by side; 0 if it is not known.
+	shards int
 	// rendered is what the render found out about the store.
 	rendered string
 }
@@ -268,54 +271,112 @@ var managersRights = func() (all []right) {
 	return all
 }()
 
-// leader checks that a manager holds the lease.
+// leader checks that managers hold the leases of all shards; without --shards, that is one.
 func (k *checkCommand) leader(ctx context.Context, c *cluster) (string, error) {
-	lease := &coordinationv1.Lease{}
-	err := c.in(k.platenNamespace).get(ctx, managerLease, lease)
-	holder := ptr.Deref(lease.Spec.HolderIdentity, "")
-	see := fmt.Sprintf("see kubectl -n %s logs deployment/%s", k.platenNamespace, managerDeployment)
-	switch {
-	case apierrors.IsNotFound(err):
-		return "", fmt.Errorf("no manager has led yet: %s", see)
-	case err != nil:
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	leases := &coordinationv1.LeaseList{}
+	if err := c.List(bounded, leases, client.InNamespace(k.platenNamespace)); err != nil {
 		return "", k.unreadable(err)
-	case holder == "" || lease.Spec.RenewTime == nil:
-		return "", fmt.Errorf("no manager leads: %s", see)
 	}
-	if age := time.Since(lease.Spec.RenewTime.Time); age > 2*time.Duration(ptr.Deref(lease.Spec.LeaseDurationSeconds, 15))*time.Second {
-		return "", fmt.Errorf("%s led last, %s ago: %s", holder, age.Round(time.Second), see)
+	text, shards, err := leaders(leases.Items, time.Now())
+	k.shards = shards
+	if err != nil {
+		return "", fmt.Errorf("%w: see kubectl -n %s logs deployment/%s", err, k.platenNamespace, managerDeployment)
 	}
-	return holder, nil
+	return text, nil
 }
 
-// dispatch checks that the Service that render pods call has the leader behind it.
-func (k *checkCommand) dispatch(ctx context.Context, c *cluster) (string, error) {
+// leaders returns who holds the leases of all shards, and how many shards there are.
+func leaders(leases []coordinationv1.Lease, now time.Time) (text string, shards int, err error) {
+	// The number of shards is that of the lease that was renewed last.
+	newest, byName := time.Time{}, map[string]*coordinationv1.Lease{}
+	for i := range leases {
+		lease := &leases[i]
+		_, n, ok := shard.ParseLeaseName(managerLease, lease.Name)
+		if !ok {
+			continue
+		}
+		byName[lease.Name] = lease
+		if lease.Spec.RenewTime != nil && (shards == 0 || lease.Spec.RenewTime.After(newest)) {
+			newest, shards = lease.Spec.RenewTime.Time, n
+		}
+	}
+	if shards == 0 {
+		return "", 1, errors.New("no manager has led yet")
+	}
+	var holders []string
+	for i := range shards {
+		of := ""
+		if shards > 1 {
+			of = fmt.Sprintf(" shard %d of %d, so its namespaces wait; each shard needs a replica", i, shards)
+		}
+		lease := byName[shard.LeaseName(managerLease, i, shards)]
+		if lease == nil || ptr.Deref(lease.Spec.HolderIdentity, "") == "" || lease.Spec.RenewTime == nil {
+			return "", shards, fmt.Errorf("no manager leads%s", of)
+		}
+		age := now.Sub(lease.Spec.RenewTime.Time)
+		if age > 2*time.Duration(ptr.Deref(lease.Spec.LeaseDurationSeconds, 15))*time.Second {
+			if of != "" {
+				of = fmt.Sprintf(" (shard %d of %d)", i, shards)
+			}
+			return "", shards, fmt.Errorf("%s led last, %s ago%s", *lease.Spec.HolderIdentity, age.Round(time.Second), of)
+		}
+		holders = append(holders, *lease.Spec.HolderIdentity)
+	}
+	return strings.Join(holders, ", "), shards, nil
+}
+
+// dispatch checks that the Services that render pods call have leaders behind them.
+func (k *checkCommand) dispatch(ctx context.Context, c *cluster) (text string, err error) {
+	services := []string{dispatchService}
+	for i := range k.shards {
+		if k.shards > 1 {
+			services = append(services, fmt.Sprintf("%s-%d", dispatchService, i))
+		}
+	}
+	for i, service := range services {
+		addresses, err := k.endpoints(ctx, c, service)
+		if err != nil {
+			return "", err
+		}
+		if i == 0 {
+			text = fmt.Sprintf("Service %s leads to %s", service, strings.Join(addresses, ", "))
+		}
+	}
+	return text, nil
+}
+
+// endpoints returns the addresses behind a Service of the dispatch server. It is an error if there are none.
+func (k *checkCommand) endpoints(ctx context.Context, c *cluster, name string) (addresses []string, err error) {
 	service := &corev1.Service{}
-	switch err := c.in(k.platenNamespace).get(ctx, dispatchService, service); {
+	switch err := c.in(k.platenNamespace).get(ctx, name, service); {
 	case apierrors.IsNotFound(err):
-		return "", fmt.Errorf("the Service %s does not exist in namespace %s, so render pods cannot reach the manager: install Platen again (%s)",
-			dispatchService, k.platenNamespace, installCommand)
+		return nil, fmt.Errorf("the Service %s does not exist in namespace %s, so render pods cannot reach the manager: install Platen again (%s)",
+			name, k.platenNamespace, installCommand)
 	case err != nil:
-		return "", k.unreadable(err)
+		return nil, k.unreadable(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	endpoints := &discoveryv1.EndpointSliceList{}
-	err := c.List(ctx, endpoints, client.InNamespace(k.platenNamespace), client.MatchingLabels{discoveryv1.LabelServiceName: dispatchService})
-	if err != nil {
-		return "", k.unreadable(err)
+	slices := &discoveryv1.EndpointSliceList{}
+	if err := c.List(ctx, slices, client.InNamespace(k.platenNamespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
+		return nil, k.unreadable(err)
 	}
-	var addresses []string
-	for i := range endpoints.Items {
-		for _, endpoint := range endpoints.Items[i].Endpoints {
+	for i := range slices.Items {
+		for _, endpoint := range slices.Items[i].Endpoints {
 			addresses = append(addresses, endpoint.Addresses...)
 		}
 	}
 	if len(addresses) == 0 {
-		return "", fmt.Errorf("the Service %s selects no pod, so render pods cannot reach the manager: the leader gives its pod the label platen.dev/role=leader; see kubectl -n %s logs deployment/%s",
-			dispatchService, k.platenNamespace, managerDeployment)
+		label := "platen.dev/role=leader"
+		if number := strings.TrimPrefix(name, dispatchService+"-"); number != name {
+			label += ",platen.dev/shard=" + number
+		}
+		return nil, fmt.Errorf("the Service %s selects no pod, so render pods cannot reach the manager: the leader gives its pod the label %s; see kubectl -n %s logs deployment/%s",
+			name, label, k.platenNamespace, managerDeployment)
 	}
-	return fmt.Sprintf("Service %s leads to %s", dispatchService, strings.Join(addresses, ", ")), nil
+	return addresses, nil
 }
 
 // volume checks that the content store's volume exists.

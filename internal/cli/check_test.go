@@ -4,13 +4,17 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
@@ -58,6 +62,34 @@ func TestNetworkProblems(t *testing.T) {
 	} {
 		if got := networkProblem(log); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", log, got, want)
+		}
+	}
+}
+
+func TestLeaders(t *testing.T) {
+	now := time.Unix(1000, 0)
+	lease := func(name, holder string, age time.Duration) coordinationv1.Lease {
+		return coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: &holder, LeaseDurationSeconds: new(int32(15)), RenewTime: new(metav1.NewMicroTime(now.Add(-age))),
+		}}
+	}
+	for name, test := range map[string]struct {
+		leases      []coordinationv1.Lease
+		text, error string
+	}{
+		"no lease":           {nil, "", "no manager has led yet"},
+		"another's lease":    {[]coordinationv1.Lease{lease("cert-manager", "c", 0)}, "", "no manager has led yet"},
+		"one leader":         {[]coordinationv1.Lease{lease("platen-manager", "a", 0)}, "a", ""},
+		"nobody":             {[]coordinationv1.Lease{lease("platen-manager", "", 0)}, "", "no manager leads"},
+		"a dead leader":      {[]coordinationv1.Lease{lease("platen-manager", "a", time.Minute)}, "", "a led last, 1m0s ago"},
+		"two shards":         {[]coordinationv1.Lease{lease("platen-manager-0-of-2", "a", 0), lease("platen-manager-1-of-2", "b", 0)}, "a, b", ""},
+		"two shards, before": {[]coordinationv1.Lease{lease("platen-manager-0-of-2", "", time.Hour), lease("platen-manager-1-of-2", "", time.Hour), lease("platen-manager", "a", 0)}, "a", ""},
+		"a shard without":    {[]coordinationv1.Lease{lease("platen-manager-0-of-2", "a", 0)}, "", "no manager leads shard 1 of 2, so its namespaces wait; each shard needs a replica"},
+		"a dead one of two":  {[]coordinationv1.Lease{lease("platen-manager-0-of-2", "a", time.Minute), lease("platen-manager-1-of-2", "b", 0)}, "", "a led last, 1m0s ago (shard 0 of 2)"},
+	} {
+		text, _, err := leaders(test.leases, now)
+		if message := fmt.Sprint(err); text != test.text || (err != nil || test.error != "") && message != test.error {
+			t.Errorf("%s: '%s', %v; want '%s', %s", name, text, err, test.text, test.error)
 		}
 	}
 }
