@@ -98,6 +98,9 @@ func helm(t *testing.T, args ...string) (stdout []byte, err error) {
 	return stdout, err
 }
 
+// sharded are the values of a release with two managers that lead side by side.
+var sharded = []string{`manager={"shards":2,"replicas":3}`, `content.store="s3://renders?region=eu-central-1"`}
+
 // render returns the objects of a release with values such as shim.replicas=2.
 func render(t *testing.T, values ...string) objects {
 	t.Helper()
@@ -187,6 +190,13 @@ func TestValues(t *testing.T) {
 		{values: []string{`content.persistence.storageClassName="fast"`}, object: "PersistentVolumeClaim/platen-content", path: "spec.storageClassName", want: "fast"},
 		{values: []string{`manager.replicas=2`}, object: "Deployment/platen-manager", path: "spec.strategy.rollingUpdate.maxUnavailable", want: float64(0)},
 		{values: []string{`manager.replicas=2`}, object: "PodDisruptionBudget/platen-manager", path: "spec.minAvailable", want: float64(1)},
+		{values: sharded, object: "Deployment/platen-manager", path: "spec.template.spec.containers.0.args.4", want: "--shards=2"},
+		{values: sharded, object: "Service/platen-dispatch-1", path: "spec.selector", want: map[string]any{
+			"app.kubernetes.io/name": "platen", "app.kubernetes.io/component": "manager", "platen.dev/role": "leader", "platen.dev/shard": "1",
+		}},
+		{values: sharded, object: "Service/platen-dispatch-2", missing: true},
+		{values: sharded, object: "PodDisruptionBudget/platen-manager", path: "spec.minAvailable", want: float64(2)},
+		{object: "Service/platen-dispatch-0", missing: true},
 		{object: "PodDisruptionBudget/platen-manager", missing: true},
 		{values: []string{`shim.replicas=2`}, object: "PodDisruptionBudget/platen-shim", path: "spec.minAvailable", want: float64(1)},
 		{object: "PodDisruptionBudget/platen-shim", missing: true},
@@ -271,6 +281,25 @@ func overlay(t *testing.T, component string) objects {
 	return decode(t, manifests)
 }
 
+// The value manager.shards does what the component config/shards does.
+func TestShards(t *testing.T) {
+	want, got := overlay(t, "ha, ../bucket, ../shards"), render(t, sharded...)
+	for _, name := range []string{"Service/platen-dispatch", "Service/platen-dispatch-0", "Service/platen-dispatch-1", "PodDisruptionBudget/platen-manager"} {
+		if want[name] == nil || got[name] == nil {
+			t.Errorf("%s is in config/shards: %t, in the chart: %t", name, want[name] != nil, got[name] != nil)
+		} else if difference := cmp.Diff(at(want[name].Object, "spec"), at(got[name].Object, "spec")); difference != "" {
+			t.Errorf("%s of config/shards (-) and of the chart (+) differ:\n%s", name, difference)
+		}
+	}
+	const manager = "Deployment/platen-manager"
+	if flag := flags(want[manager])["--shards"]; flag != "2" || flags(got[manager])["--shards"] != flag {
+		t.Errorf("--shards is '%s' in config/shards, and '%s' in the chart; want 2", flag, flags(got[manager])["--shards"])
+	}
+	if n := at(want[manager].Object, "spec.replicas"); n != at(got[manager].Object, "spec.replicas") {
+		t.Errorf("config/shards has %v replicas, the chart %v", n, at(got[manager].Object, "spec.replicas"))
+	}
+}
+
 // The TLS values do what the component config/tls does.
 func TestTLS(t *testing.T) {
 	want, got := overlay(t, "tls"), render(t, `shim.tlsSecret="platen-shim-tls"`, `content.tlsSecret="platen-content-tls"`)
@@ -313,6 +342,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		`manager.flags={"--max-pods":50}`:                     "max-pods",
 		`shim.ingress={"enabled":true}`:                       "shim.ingress.host",
 		`content.persistence={"accessModes":"ReadWriteMany"}`: "accessModes",
+		`manager={"shards":3,"replicas":2}`:                   "manager.replicas",
+		`manager={"shards":2,"replicas":3}`:                   "content.store",
 	} {
 		if _, err := helm(t, "template", "platen", "--set-json", value); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%s: error %v, want one that names %s", value, err, word)
@@ -379,6 +410,7 @@ func TestAPIServerAcceptsManifests(t *testing.T) {
 		"the chart with two managers":       render(t, `manager.replicas=2`),
 		"config/default":                    build(t, "config/default"),
 		"config/ha":                         overlay(t, "ha"),
+		"config/shards":                     overlay(t, "ha, ../bucket, ../shards"),
 		"config/bucket":                     overlay(t, "bucket"),
 		"config/simulator":                  build(t, "config/simulator"),
 	} {
