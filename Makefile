@@ -164,9 +164,9 @@ bench-chaos: deploy ## Kill the manager, render pods and the simulator at random
 	go run ./test/bench/chaos -rounds $(ROUNDS) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench-scale
-bench-scale: ## Measure how many jobs one manager carries, without a cluster, against the floor: JOBS_FINISHED=1000,5000,10000, BUCKET=1.
+bench-scale: ## Measure how many jobs one manager carries, without a cluster, against the floor: JOBS_FINISHED=1000,5000,10000, BUCKET=1, SHARDS=2.
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
-	go run ./test/bench/scale $(if $(JOBS_FINISHED),-jobs $(JOBS_FINISHED)) $(if $(BUCKET),-bucket)
+	go run ./test/bench/scale $(if $(JOBS_FINISHED),-jobs $(JOBS_FINISHED)) $(if $(BUCKET),-bucket) $(if $(SHARDS),-shards $(SHARDS))
 
 .PHONY: bench-soak
 bench-soak: ## Run 20,000 jobs with faults, without a cluster, and measure what is left of them: SOAK_JOBS=20000.

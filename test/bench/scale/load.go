@@ -51,7 +51,7 @@ type load struct {
 	client client.Client
 	pods   *fleet.Pods
 	// manager must run while the load waits for jobs.
-	manager *fleet.Manager
+	manager managers
 	// namespaces in which jobs are created in turn.
 	namespaces int
 	created    int

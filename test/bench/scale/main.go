@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command scale measures how many jobs one manager carries: a real kube-apiserver and etcd, cmd/manager as its own process, and simulated render
+// Command scale measures how many jobs one manager carries, or several that lead side by side: a real kube-apiserver and etcd, cmd/manager as its own process, and simulated render
 // pods with the dispatch client of real ones. No job uploads. The peer is a client that makes the same writes of as many jobs, and nothing else:
 // the floor. Both take turns.
 package main
@@ -46,7 +46,7 @@ const (
 type options struct {
 	sizes                          []int
 	namespaces, pods, paced, floor int
-	fileBytes                      int
+	fileBytes, shards              int
 	profile, bucket                bool
 }
 
@@ -59,8 +59,10 @@ func main() {
 	flag.IntVar(&o.floor, "floor", 500, "number of jobs of the bare client, for each number of finished jobs")
 	flag.IntVar(&o.fileBytes, "file-bytes", 32<<10, "bytes of each rendered file")
 	flag.BoolVar(&o.bucket, "bucket", false, "keep the files in an S3 bucket instead of a folder; its server runs in the benchmark's process")
+	flag.IntVar(&o.shards, "shards", 1, "number of managers that lead side by side, each some of the namespaces; more than one implies -bucket")
 	flag.BoolVar(&o.profile, "profile", true, "write CPU and heap profiles of the manager to .bench")
 	flag.Parse()
+	o.bucket = o.bucket || o.shards > 1
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	figures, err := run(ctx, o)
 	stop()
@@ -75,10 +77,14 @@ func main() {
 
 // name returns the report's name.
 func (o *options) name() string {
-	if o.bucket {
+	switch {
+	case o.shards > 1:
+		return fmt.Sprintf("scale-shards-%d", o.shards)
+	case o.bucket:
 		return "scale-bucket"
+	default:
+		return "scale"
 	}
-	return "scale"
 }
 
 func (o *options) setSizes(text string) (err error) {
@@ -99,7 +105,7 @@ type bench struct {
 	options
 	world   *fleet.World
 	client  client.Client
-	manager *fleet.Manager
+	manager managers
 	load    *load
 	// store is the bucket's server, if there is one.
 	store   *s3.Server
@@ -140,16 +146,19 @@ func run(ctx context.Context, o options) (figures []report.Figure, err error) {
 		store = server.BucketURL()
 	}
 	pods := strconv.Itoa(o.pods)
-	m, err := world.NewManager(ctx, "platen-manager-0", kubeconfig,
-		"--content-store="+store, "--max-pods="+strconv.Itoa(o.pods*(o.namespaces+1)),
-		"--max-pods-per-namespace="+pods, "--pool-min-ready="+pods, "--idle-timeout=2h",
-		"--leader-elect-lease-duration=5m") // a busy machine may keep the lease from being renewed
-	if err != nil {
-		return nil, err
+	all := make(managers, o.shards)
+	for i := range all {
+		all[i], err = world.NewManager(ctx, fmt.Sprintf("platen-manager-%d", i), kubeconfig,
+			"--content-store="+store, "--max-pods="+strconv.Itoa(o.pods*(o.namespaces+1)*o.shards), "--shards="+strconv.Itoa(o.shards),
+			"--max-pods-per-namespace="+pods, "--pool-min-ready="+pods, "--idle-timeout=2h",
+			"--leader-elect-lease-duration=5m") // a busy machine may keep the lease from being renewed
+		if err != nil {
+			return nil, err
+		}
 	}
-	defer func() { err = errors.Join(err, m.Stop(syscall.SIGKILL)) }()
+	defer func() { err = errors.Join(err, all.Stop(syscall.SIGKILL)) }()
 	world.Pods.File = content(o.fileBytes)
-	b := &bench{options: o, world: world, client: world.Client, manager: m, store: server, load: &load{world: world, client: world.Client, pods: world.Pods, manager: m, namespaces: o.namespaces}}
+	b := &bench{options: o, world: world, client: world.Client, manager: all, store: server, load: &load{world: world, client: world.Client, pods: world.Pods, manager: all, namespaces: o.namespaces}}
 	err = b.measure(ctx)
 	return b.figures, err
 }
