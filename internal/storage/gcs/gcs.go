@@ -209,8 +209,26 @@ func (*bucket) ErrorAs(error, any) bool { return false }
 // Close implements driver.Bucket.
 func (*bucket) Close() error { return nil }
 
-// Copy implements driver.Bucket.
-func (*bucket) Copy(context.Context, string, string, *driver.CopyOptions) error { return errUnused }
+// Copy implements driver.Bucket. The service copies a large object in several calls.
+func (b *bucket) Copy(ctx context.Context, to, from string, _ *driver.CopyOptions) error {
+	rewrite := b.objectURL(from) + "/rewriteTo" + strings.TrimPrefix(b.objectURL(to), b.endpoint+"/storage/v1")
+	for token := ""; ; {
+		var answer struct {
+			Done         bool   `json:"done"`
+			RewriteToken string `json:"rewriteToken"`
+		}
+		call := request{method: http.MethodPost, url: rewrite + "?rewriteToken=" + url.QueryEscape(token)}
+		if token == "" {
+			call.url = rewrite
+		}
+		if err := b.call(ctx, call, &answer); err != nil || answer.Done {
+			return err
+		}
+		if token = answer.RewriteToken; token == "" {
+			return errors.New("the service answers that it has not copied the object, and not how to go on")
+		}
+	}
+}
 
 // SignedURL implements driver.Bucket.
 func (*bucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (string, error) {

@@ -84,6 +84,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	mux.HandleFunc("GET /storage/v1/b/"+bucketName+"/o", s.list)
 	mux.HandleFunc("GET /storage/v1/b/"+bucketName+"/o/{name}", s.get)
+	mux.HandleFunc("POST /storage/v1/b/"+bucketName+"/o/{from}/rewriteTo/b/"+bucketName+"/o/{to}", s.rewrite)
 	mux.HandleFunc("DELETE /storage/v1/b/"+bucketName+"/o/{name}", s.remove)
 	mux.HandleFunc("POST /upload/storage/v1/b/"+bucketName+"/o", s.upload)
 	mux.HandleFunc("PUT /session/{id}", s.chunk)
@@ -142,6 +143,24 @@ func (s *service) get(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", o.Updated, bytes.NewReader(o.data))
 	default:
 		_ = json.NewEncoder(w).Encode(o)
+	}
+}
+
+// rewrite copies an object in two calls.
+func (s *service) rewrite(w http.ResponseWriter, r *http.Request) {
+	from := s.objects[r.PathValue("from")]
+	switch {
+	case from == nil:
+		w.WriteHeader(http.StatusNotFound)
+	case r.FormValue("rewriteToken") == "":
+		_ = json.NewEncoder(w).Encode(map[string]any{"done": false, "rewriteToken": "go+on"})
+	case r.FormValue("rewriteToken") != "go+on":
+		w.WriteHeader(http.StatusBadRequest)
+	default:
+		to := *from
+		to.Name = r.PathValue("to")
+		s.objects[to.Name] = &to
+		_ = json.NewEncoder(w).Encode(map[string]any{"done": true})
 	}
 }
 
@@ -421,6 +440,22 @@ func TestObjects(t *testing.T) {
 		if gcerrors.Code(err) != gcerrors.NotFound {
 			t.Errorf("%s an object that is gone: %v", what, err)
 		}
+	}
+}
+
+func TestCopy(t *testing.T) {
+	bucket := openURL(t, newService())
+	if err := bucket.WriteAll(t.Context(), "jobs/a b/1.png", []byte("hello"), &blob.WriterOptions{ContentType: "image/png"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Copy(t.Context(), "cache/ü/1.png", "jobs/a b/1.png", nil); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := bucket.ReadAll(t.Context(), "cache/ü/1.png"); err != nil || string(data) != "hello" {
+		t.Errorf("the copy has %q, %v", data, err)
+	}
+	if err := bucket.Copy(t.Context(), "b.png", "nothing.png", nil); gcerrors.Code(err) != gcerrors.NotFound {
+		t.Errorf("copying nothing: %v", err)
 	}
 }
 
