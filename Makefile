@@ -120,6 +120,12 @@ test-minors: setup-tests sdk ## Run the tests that need only an API server again
 		KUBEBUILDER_ASSETS="$$assets" go test ./test/apivalidation ./test/manifests ./test/shim ./controllers/...; \
 	done
 
+.PHONY: test-stores
+test-stores: ## Run the tests of buckets against fake-gcs-server and Azurite; some minutes the first time.
+	@hack/setup test
+	npm ci --prefix test/stores --no-audit --no-fund
+	PLATEN_TEST_STORES=true go test -count=1 -timeout 20m -run 'TestServersKeepTheContract|TestGCSServer|TestAzureServer' ./internal/content ./internal/storage/blobstore
+
 FUZZ_TIME ?= 1m
 .PHONY: fuzz
 fuzz: ## Send random input to what reads the input of others, each target for FUZZ_TIME=1m.

@@ -5,18 +5,24 @@ package content
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	_ "gocloud.dev/blob/azureblob"
 	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/platen-dev/platen/internal/file"
+	_ "github.com/platen-dev/platen/internal/storage/gcs"
 	"github.com/platen-dev/platen/test/s3"
+	"github.com/platen-dev/platen/test/stores"
 )
 
 // bucket starts an S3 server, and returns the URL of its bucket.
@@ -35,13 +41,73 @@ func bucket(t *testing.T) (*s3.Server, string) {
 
 // What a folder does, a bucket does too.
 func TestBucketKeepsTheContract(t *testing.T) {
-	folder := newURL
-	t.Cleanup(func() { newURL = folder })
-	newURL = func(t *testing.T) string {
+	expectContract(t, func(t *testing.T) string {
 		t.Helper()
 		_, url := bucket(t)
 		return url
+	})
+}
+
+func TestServersKeepTheContract(t *testing.T) {
+	number := 0
+	name := func() string {
+		number++
+		return fmt.Sprintf("store-%d", number)
 	}
+	t.Run("Google Cloud Storage", func(t *testing.T) {
+		server := stores.StartGCS(t)
+		t.Setenv("STORAGE_EMULATOR_HOST", server.Address)
+		expectContract(t, func(t *testing.T) string {
+			t.Helper()
+			bucket := name()
+			server.NewBucket(t, bucket)
+			return "gs://" + bucket
+		})
+	})
+	t.Run("Azure Blob Storage", func(t *testing.T) {
+		server := stores.StartAzure(t)
+		t.Setenv("AZURE_STORAGE_ACCOUNT", stores.Account)
+		t.Setenv("AZURE_STORAGE_KEY", stores.AccountKey)
+		expectContract(t, func(t *testing.T) string {
+			t.Helper()
+			bucket := name()
+			server.NewContainer(t, bucket)
+			return azureURL(bucket, server.Address)
+		})
+	})
+}
+
+// azureURL returns the URL of a container of the service at an address.
+func azureURL(name, address string) string {
+	return "azblob://" + name + "?" + url.Values{"protocol": {"http"}, "domain": {address}, "localemu": {"true"}}.Encode()
+}
+
+// A refusal must not end the program: a Writer of gocloud.dev/blob/azureblob panics.
+func TestAzureRefusesAFile(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	t.Setenv("AZURE_STORAGE_ACCOUNT", stores.Account)
+	t.Setenv("AZURE_STORAGE_KEY", stores.AccountKey)
+	store, err := Open(t.Context(), azureURL("pictures", strings.TrimPrefix(server.URL, "http://")), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	_, err = store.Put(t.Context(), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, 1, page(1), strings.NewReader("picture"), 100)
+	if err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// expectContract runs the tests of folders with new stores at other URLs.
+func expectContract(t *testing.T, address func(t *testing.T) string) {
+	t.Helper()
+	folder := newURL
+	t.Cleanup(func() { newURL = folder })
+	newURL = address
 	for name, test := range map[string]func(*testing.T){
 		"size and hashes":                TestPutReturnsSizeAndHashes,
 		"manifest":                       TestManifestIsReadAsItWasWritten,
@@ -228,7 +294,7 @@ func TestCopyWritesManifestsLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = to.Close() }()
-	c := &copier{from: from, to: to.bucket}
+	c := &copier{from: from, to: to}
 	if err := c.pass(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}

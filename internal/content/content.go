@@ -150,30 +150,49 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64
 	defer cancel()
 	options.DisableContentTypeDetection = true
 	options.BufferSize, options.MaxConcurrency = partBytes, parallelParts
-	w, err := s.bucket.NewWriter(ctx, key, &options)
-	for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < maxPruned; tries++ { // prune has removed the new folder
-		w, err = s.bucket.NewWriter(ctx, key, &options)
+	from := &source{r: r, left: maxBytes, cancel: cancel}
+	// Not with a Writer: that of gocloud.dev/blob/azureblob v0.47 panics in Close if the service refuses the object.
+	err := s.bucket.Upload(ctx, key, from, &options)
+	for tries := 0; errors.Is(err, fs.ErrNotExist) && !from.begun && tries < maxPruned; tries++ { // prune has removed the new folder
+		err = s.bucket.Upload(ctx, key, from, &options)
 	}
-	if err != nil {
-		return writeError(key, err)
-	}
-	buffer := copyBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // it has no others
-	defer copyBuffers.Put(buffer)
-	// Without the methods that io.CopyBuffer prefers, which take a new buffer for each file.
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.LimitReader(r, maxBytes+1)}, *buffer)
-	if err == nil && n > maxBytes {
-		err = ErrTooLarge
-	}
-	if err != nil {
-		// A writer whose context has ended discards its bytes.
-		cancel()
-		_ = w.Close()
-		return writeError(key, err)
-	}
-	if err := w.Close(); err != nil {
+	if err = cmp.Or(from.err, err); err != nil {
 		return writeError(key, err)
 	}
 	return nil
+}
+
+// source is what becomes an object. If it does not end as it must, it cancels the upload, which then leaves nothing.
+type source struct {
+	r io.Reader
+	// left is how many bytes it may still have.
+	left   int64
+	cancel context.CancelFunc
+	begun  bool
+	// err is why it did not end.
+	err error
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	s.begun = true
+	n, err := s.r.Read(p)
+	if s.left -= int64(n); s.left < 0 {
+		err = ErrTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+		s.cancel()
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo, for buckets that take a file in any pieces.
+func (s *source) WriteTo(w io.Writer) (int64, error) {
+	buffer := copyBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // it has no others
+	defer copyBuffers.Put(buffer)
+	// Without the methods that io.CopyBuffer prefers, which take a new buffer for each file.
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{s}, *buffer)
 }
 
 // writeError says which object could not be stored, and with ErrFull that there is no room.

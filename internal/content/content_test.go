@@ -129,7 +129,7 @@ func TestManifestOfAnotherVersionIsNotFound(t *testing.T) {
 		"cut off":           `{"version":1,"files":[`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := store.put(t.Context(), ref.manifestKey(), strings.NewReader(text), 1<<20, blob.WriterOptions{}); err != nil {
+			if err := store.put(t.Context(), ref.manifestKey(), strings.NewReader(text), 1<<20, blob.WriterOptions{ContentType: "application/json"}); err != nil {
 				t.Fatal(err)
 			}
 			if m, err := store.Manifest(t.Context(), ref); !errors.Is(err, ErrNotFound) {
@@ -431,7 +431,7 @@ func TestHandlerServesFilesWithOldKeysButNoManifest(t *testing.T) {
 	store := open(t)
 	for name, status := range map[string]int{"1.png": http.StatusOK, "manifest.json": http.StatusNotFound} {
 		key := "jobs/0c6ffb94-0000-4000-8000-000000000000/1/" + name
-		if err := store.put(t.Context(), key, strings.NewReader("x"), 10, blob.WriterOptions{}); err != nil {
+		if err := store.put(t.Context(), key, strings.NewReader("x"), 10, blob.WriterOptions{ContentType: "image/png"}); err != nil {
 			t.Fatal(err)
 		}
 		signer := NewSigner([]byte("key"), "https://content.example", time.Hour)

@@ -33,7 +33,7 @@ type Copied struct {
 // Copy copies every object of a store to another one, manifests last: a render whose manifest is in the target has its files there. It skips
 // what the target has, so that it can go on after an error, and can run again for what was stored meanwhile.
 func Copy(ctx context.Context, from, to *Store) (Copied, error) {
-	c := &copier{from: from, to: to.bucket}
+	c := &copier{from: from, to: to}
 	for _, manifests := range []bool{false, true} {
 		if err := c.pass(ctx, manifests); err != nil {
 			return c.counts(), err
@@ -43,8 +43,7 @@ func Copy(ctx context.Context, from, to *Store) (Copied, error) {
 }
 
 type copier struct {
-	from                          *Store
-	to                            *blob.Bucket
+	from, to                      *Store
 	objects, bytes, present, gone atomic.Int64
 }
 
@@ -72,7 +71,7 @@ func (c *copier) pass(ctx context.Context, manifests bool) error {
 
 // copy copies one object, unless the target has it.
 func (c *copier) copy(ctx context.Context, key string, size int64) error {
-	attributes, err := c.to.Attributes(ctx, key)
+	attributes, err := c.to.bucket.Attributes(ctx, key)
 	switch err := readError(key, err); {
 	case err == nil && attributes.Size == size:
 		c.present.Add(1)
@@ -88,25 +87,25 @@ func (c *copier) copy(ctx context.Context, key string, size int64) error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := c.to.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType(key), DisableContentTypeDetection: true})
-	if err != nil {
-		return writeError(key, err)
-	}
-	n, err := io.Copy(w, r)
-	if err == nil && n != r.Size() {
-		err = fmt.Errorf("read %d of %d bytes", n, r.Size())
-	}
-	if err != nil {
-		cancel() // a writer whose context has ended discards its bytes
-		_ = w.Close()
-		return writeError(key, err)
-	}
-	if err := w.Close(); err != nil {
-		return writeError(key, err)
+	if err := c.to.put(ctx, key, &whole{r, r.Size()}, r.Size(), blob.WriterOptions{ContentType: contentType(key)}); err != nil {
+		return err
 	}
 	c.objects.Add(1)
-	c.bytes.Add(n)
+	c.bytes.Add(r.Size())
 	return nil
+}
+
+// whole reads an object, and fails if it ends early.
+type whole struct {
+	r    io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (w *whole) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if w.left -= int64(n); errors.Is(err, io.EOF) && w.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }

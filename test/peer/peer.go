@@ -10,24 +10,20 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/platen-dev/platen/test/program"
 )
 
 // hostNames are Dropbox's hosts.
@@ -35,30 +31,7 @@ var hostNames = []string{"api.dropboxapi.com", "content.dropboxapi.com", "www.dr
 
 // Rclone returns the path of the binary of hack/tools/rclone. It builds each version of the module once. root is the repository.
 func Rclone(ctx context.Context, root string) (string, error) {
-	module := filepath.Join(root, "hack", "tools", "rclone")
-	digest := sha256.New()
-	for _, name := range []string{"go.sum", "main.go"} {
-		data, err := os.ReadFile(filepath.Join(module, name))
-		if err != nil {
-			return "", err
-		}
-		_, _ = digest.Write(data) // never fails
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(cache, "platen", "bin", "rclone-"+hex.EncodeToString(digest.Sum(nil)[:6]))
-	if _, err := os.Stat(binary); err == nil {
-		return binary, nil
-	}
-	fmt.Fprintln(os.Stderr, "building rclone; the first time takes some minutes")
-	build := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building rclone: %w\n%s", err, out)
-	}
-	return binary, nil
+	return program.Build(ctx, root, "rclone", ".")
 }
 
 // Hosts serves Dropbox's hosts over HTTPS behind a proxy on the loopback interface.

@@ -73,7 +73,7 @@ func TestS3(t *testing.T) {
 	endpoint, root := serveS3(t)
 	storagetest.Run(t, func(t *testing.T) storagetest.Service {
 		t.Helper()
-		name := strings.ToLower(strings.NewReplacer("TestS3/", "", "_", "-", "'", "").Replace(t.Name()))
+		name := bucketOf(t)
 		if err := os.Mkdir(filepath.Join(root, name), 0o750); err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +82,13 @@ func TestS3(t *testing.T) {
 			return read(t, filepath.Join(root, name))
 		}}
 	})
+}
+
+// bucketOf returns the name of the bucket of a test of storagetest.
+func bucketOf(t *testing.T) string {
+	t.Helper()
+	_, name, _ := strings.Cut(t.Name(), "/")
+	return strings.ToLower(strings.NewReplacer("_", "-", "'", "").Replace(name))
 }
 
 // openS3 opens a bucket, with the server's credentials unless c has some.
