@@ -78,5 +78,6 @@ type ConfigMapKeySelector struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key that a ConfigMap can have: letters, digits, hyphens, dots and underscores"
 	Key string `json:"key,omitempty"`
 }

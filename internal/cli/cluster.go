@@ -241,7 +241,11 @@ const maxNames = 20
 
 // notFound explains err. If the object does not exist, the error names the one that was meant, and those that there are.
 func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
-	if !apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
+	case strings.Contains(err.Error(), "invalid resource name"): // client-go asks for no name with a slash or the like
+		return usage("no %s can have the name '%s': names have small letters, digits, hyphens and dots", kind, name)
+	default:
 		return explain(err)
 	}
 	text := fmt.Sprintf("%s '%s' does not exist in namespace %s", kind, name, c.namespace)

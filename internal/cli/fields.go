@@ -90,8 +90,13 @@ func inWords(field, message string) string {
 	if m := wrongType.FindStringSubmatch(text); m != nil && typeNames[m[1]] != "" && typeNames[m[2]] != "" {
 		return "must be " + typeNames[m[1]] + ", not " + typeNames[m[2]]
 	}
-	if m := bound.FindStringSubmatch(text); m != nil {
+	switch m := bound.FindStringSubmatch(text); {
+	case m != nil:
 		text = "must " + boundWords.Replace(m[1])
+	case strings.HasPrefix(text, "a lowercase RFC 1123 subdomain must "):
+		text = "must be lower-case letters, digits, hyphens and dots, with a letter or a digit first and last"
+	case strings.HasPrefix(text, "a lowercase RFC 1123 label must "):
+		text = "must be lower-case letters, digits and hyphens, with a letter or a digit first and last"
 	}
 	if value[1] == "" || value[1] == `""` || len(value[1]) > maxValue || strings.HasPrefix(text, "must have") {
 		return text

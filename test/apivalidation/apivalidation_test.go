@@ -187,6 +187,7 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"pool, a priority":     {"RenderPool", "podTemplate: {priorityClassName: a b}", "must be the name of a PriorityClass"},
 		"pool, little memory":  {"RenderPool", "podTemplate: {resources: {limits: {memory: 64Mi}}}", "limits.memory must be at least 128Mi"},
 		"pool, bytes":          {"RenderPool", "podTemplate: {resources: {limits: {memory: 67108864}}}", "limits.memory must be at least 128Mi"},
+		"key with a space":     {"RenderJob", job + "modificationsFrom: [{configMapKeyRef: {name: a, key: a b}}]", "spec.modificationsFrom[0].configMapKeyRef.key: Invalid value: \"a b\": must be a key that a ConfigMap can have"},
 		"team space in words":  {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: team, cred", 1), "must be the number of a team space"},
 		"size of nothing":      {"RenderJob", job + "output: {size: '0x0'}", "spec.output.size: Invalid value: \"0x0\": width and height must be from 1 to 5000 CSS pixels"},
 		"size of no height":    {"RenderJob", job + "output: {extraSizes: [100x000]}", "width and height must be from 1 to 5000 CSS pixels"},

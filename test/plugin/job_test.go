@@ -391,6 +391,7 @@ func TestRenderRefuses(t *testing.T) {
 		"a space first":    {args: []string{"banner", "--set", "headline=x", "--file-name", " a"}, code: 2, text: "--file-name: \" a\" must not start with a space or a dot"},
 		"a relative one":   {args: []string{"banner", "--set", "headline=x", "--folder", "Foo"}, code: 2, text: "--folder: \"Foo\" must start with a slash"},
 		"a wrong name":     {args: []string{"banner", "--set", "headline=x", "--name", "A_b"}, code: 2, text: "--name: "},
+		"a path":           {args: []string{"../x"}, code: 2, text: "no RenderTemplate can have the name '../x': names have small letters, digits, hyphens and dots"},
 		"a wrong size":     {args: []string{"banner", "--size", "squar"}, code: 2, text: "--size: 'squar' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post; did you mean 'square'?"},
 		"an extra size":    {args: []string{"banner", "--extra-sizes", "squar"}, code: 2, text: "--extra-sizes: 'squar' must be"},
 		"an object":        {args: []string{"banner", "--set-json", `points={"a":1}`}, code: 2, text: `--set-json points: {"a":1} must be a list`},
