@@ -169,8 +169,8 @@ func (b *Browser) validate(task render.Task) error {
 // leftPage are Chromium's answers about a document that is gone.
 var leftPage = []string{"Execution context was destroyed.", "Cannot find context with specified id", "Inspected target navigated or closed"}
 
-// explain returns a render's error with its cause: memory, the deadline, the end of the browser, or the page. c is nil when no browser
-// could be started.
+// explain returns a render's error with its cause: memory, the deadline, the end of the browser, or the page. The command that failed then says
+// nothing to a person, so it is left out. c is nil when no browser could be started.
 func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 	known := (*render.Error)(nil)
 	answer := (*devtools.Error)(nil)
@@ -184,17 +184,17 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true, Err: err}
+		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true}
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case c == nil:
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser could not be started", Err: err}
 	case errors.Is(err, errTabCrashed), isClosed(c.Lost()):
-		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page", Err: err}
+		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page"}
 	case errors.As(err, &answer) && slices.Contains(leftPage, answer.Message):
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the page left for another address while it was rendered; remove the script or the meta refresh that loads one", Terminal: true}
 	case errors.As(err, &answer):
-		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: err}
+		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the browser could not render the page", Terminal: true, Err: errors.New(answer.Message)}
 	default:
 		return &render.Error{Reason: render.ReasonRenderFailed, Message: "the page could not be rendered", Err: err}
 	}

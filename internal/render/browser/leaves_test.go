@@ -15,7 +15,7 @@ func TestPagesThatLeave(t *testing.T) {
 	b := start(t)
 	for name, html := range map[string]string{
 		"reload":         `<p>x<script>location.reload()</script>`,
-		"reload later":   `<p>x<script>setTimeout(() => location.reload(), 50)</script><script data-platen-ready="false">setTimeout(() => platen.ready(), 500)</script>`,
+		"reload later":   `<body data-platen-ready="false"><p>x<script>setTimeout(() => location.reload(), 50)</script>`,
 		"another page":   `<p>x<script>location.href = "about:blank"</script>`,
 		"a meta refresh": `<meta http-equiv="refresh" content="0;url=about:blank"><p>x`,
 		"a form":         `<form action="about:blank"></form><script>document.forms[0].submit()</script>`,
@@ -29,5 +29,15 @@ func TestPagesThatLeave(t *testing.T) {
 				t.Errorf("words of the protocol: %s", err)
 			}
 		})
+	}
+}
+
+// A page whose script never ends fails without the name of the command that waited for it.
+func TestAnEndlessScript(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err := start(t).Render(ctx, task("png", `<p>x<script>for (;;);</script>`), discard)
+	if err == nil || err.Error() != "the page was not ready before the deadline" {
+		t.Error(err)
 	}
 }
