@@ -249,13 +249,17 @@
   const bytesMove = (bytes) => /^GIF8/.test(bytes) && bytes.split('\x21\xf9\x04').length > 2 || /^RIFF/.test(bytes) && bytes.includes('ANIM') ||
     bytes.slice(4, 12) === 'ftypavis' || /^\x89PNG/.test(bytes) && bytes.includes('acTL');
   const fresh = new Map(); // address of a picture that the page has made, and that moves → another
-  for (const { defaultView } of [document, ...frames(document)]) {
-    for (const [url, blob] of defaultView[Symbol.for('platen.blobs')] ?? []) {
-      if (!bytesMove(new TextDecoder('latin1').decode(await blob.arrayBuffer()))) continue;
-      fresh.set(url, URL.createObjectURL(blob));
-      await Object.assign(new Image(), { src: fresh.get(url) }).decode().catch(() => {});
+  const refresh = async () => {
+    for (const { defaultView } of [document, ...frames(document)]) {
+      for (const [url, blob] of [...defaultView[Symbol.for('platen.blobs')] ?? []]) { // the new addresses get into the list too
+        if (!bytesMove(new TextDecoder('latin1').decode(await blob.arrayBuffer()))) continue;
+        const other = URL.createObjectURL(blob);
+        await Object.assign(new Image(), { src: other }).decode().catch(() => {});
+        fresh.set(url, other);
+      }
     }
-  }
+  };
+  await within(refresh(), () => warn('A picture that the page has made moves by a clock of its own', `it could not be read within ${after}`));
   const pictures = ['background-image', 'border-image-source', 'list-style-image', 'mask-image', 'content', 'shape-outside'];
   const adrift = new Set(); // pictures of styles from the network, which do not begin again under another address
   let rewound = 0;
