@@ -155,7 +155,8 @@ func (p *previewCommand) read(ctx context.Context, name string) (template *plate
 
 // choose returns the template of the file that the command line means.
 func (p *previewCommand) choose(templates []platenv1alpha1.RenderTemplate, name string) (*platenv1alpha1.RenderTemplate, error) {
-	var names, namespaces []string
+	names := make([]string, 0, len(templates))
+	var namespaces []string
 	var meant *platenv1alpha1.RenderTemplate
 	for i := range templates {
 		t := &templates[i]

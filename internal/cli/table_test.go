@@ -163,7 +163,7 @@ func TestTableSpecs(t *testing.T) {
 				}
 				return
 			}
-			var got []string
+			got := make([]string, 0, len(specs))
 			for _, spec := range specs {
 				got = append(got, string(spec.Modifications.Raw))
 			}

@@ -136,7 +136,7 @@ func (s *Schema) Validate(ctx context.Context, object map[string]any) field.Erro
 
 // blocks tells whether the API server skips the rules because of an error.
 func blocks(err *field.Error) bool {
-	switch err.Type { //nolint:exhaustive // the others do not
+	switch err.Type {
 	case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
 		return true
 	default:

@@ -407,9 +407,11 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
 		}
-		if err := merge(merged, m.Raw); errors.Is(err, values.ErrTooDeep) {
+		err := merge(merged, m.Raw)
+		if errors.Is(err, values.ErrTooDeep) {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications: %s", err)
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
 		}
 	}
