@@ -155,6 +155,15 @@ func TestRendersAreUsedForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(2 * time.Hour)
+	w.Serves = func(namespace string) bool { return namespace != "ns" }
+	if err := w.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	if err := w.store.WalkCached(t.Context(), func(content.CachedObject) { left++ }); err != nil || left == 0 {
+		t.Errorf("the render of a namespace that another manager has is gone: %v", err)
+	}
+	w.Serves = nil
 	if err := w.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}

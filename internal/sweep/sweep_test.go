@@ -215,6 +215,22 @@ func TestNothingYoungerThanTheGraceIsSwept(t *testing.T) {
 	w.expectKept()
 }
 
+// The files of a namespace that another manager leads, or serves, are not this one's to delete.
+func TestFilesOfOtherNamespacesStay(t *testing.T) {
+	w := newWorld(t)
+	w.fill(ref("gone", "1"), 1)
+	w.now = time.Now().Add(time.Hour)
+	w.Serves = func(namespace string) bool { return namespace != "ns" }
+	w.walk()
+	if err := w.serve(t.Context(), request{namespace: "ns", uid: "uid-gone"}); err != nil {
+		t.Fatal(err)
+	}
+	w.expectKept("gone/1/0", "gone/1/1")
+	w.Serves = nil
+	w.walk()
+	w.expectKept()
+}
+
 func TestRequestsDeleteTheFilesOfOneJob(t *testing.T) {
 	w := newWorld(t)
 	present := task.Revision(w.job("job", true, true))

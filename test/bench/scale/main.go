@@ -151,7 +151,9 @@ func run(ctx context.Context, o options) (figures []report.Figure, err error) {
 		all[i], err = world.NewManager(ctx, fmt.Sprintf("platen-manager-%d", i), kubeconfig,
 			"--content-store="+store, "--max-pods="+strconv.Itoa(o.pods*(o.namespaces+1)*o.shards), "--shards="+strconv.Itoa(o.shards),
 			"--max-pods-per-namespace="+pods, "--pool-min-ready="+pods, "--idle-timeout=2h",
-			"--leader-elect-lease-duration=5m") // a busy machine may keep the lease from being renewed
+			"--leader-elect-lease-duration=5m", // a busy machine may keep the lease from being renewed
+			// Managers in one place have different ports, and the policies of a namespace would change with its leader.
+			"--network-policy="+strconv.FormatBool(o.shards == 1))
 		if err != nil {
 			return nil, err
 		}
