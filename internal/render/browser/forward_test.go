@@ -17,7 +17,8 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// answers serves /late with leave to read it, /never until the test ends, /denied with a ban on frames, /mask.svg, and 404 for everything else.
+// answers serves /late with leave to read it, /late.js and /late.css, which paint a page green, /never until the test ends, /denied with a ban on
+// frames, /mask.svg, and 404 for everything else.
 func answers(t *testing.T) (url string) {
 	t.Helper()
 	over := make(chan struct{})
@@ -30,6 +31,17 @@ func answers(t *testing.T) (url string) {
 			}
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			_, _ = io.WriteString(w, `{"colour": "rgb(0,136,0)"}`)
+		case "/late.js", "/late.css":
+			select {
+			case <-time.After(300 * time.Millisecond):
+			case <-over:
+			}
+			if r.URL.Path == "/late.js" {
+				_, _ = io.WriteString(w, `document.body.style.background = 'rgb(0,136,0)'`)
+				return
+			}
+			w.Header().Set("Content-Type", "text/css")
+			_, _ = io.WriteString(w, `body { background: rgb(0,136,0) !important }`)
 		case "/never":
 			<-over
 		case "/denied":
@@ -73,6 +85,10 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"a frame":              `<iframe style="border:0;display:block" srcdoc="<body><script>setTimeout(() => { document.body.style.background = 'rgb(0,136,0)' }, 700)</script>"></iframe>`,
 		"a frame of another origin": `<iframe sandbox="allow-scripts" style="border:0;display:block" srcdoc="<body><script>setTimeout(() => {
 			document.body.style.background = 'rgb(0,136,0)' }, 700)</script>"></iframe>`,
+		"a script that it adds": `<script>setTimeout(() => document.body.append(Object.assign(document.createElement('script'), { src: '` + url + `/late.js' })), 300)</script>`,
+		"a style that it adds":  `<script>onload = () => setTimeout(() => document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href: '` + url + `/late.css' })), 300)</script>`,
+		"a frame that it adds": `<script>setTimeout(() => document.body.append(Object.assign(document.createElement('iframe'), { style: 'border:0;display:block', srcdoc:
+			'<body style="background:rgb(0,136,0)">' })), 300)</script>`,
 		"a document that is written anew": `<script>onload = () => { document.open(); document.write('<body style="margin:0;background:rgb(0,136,0)">') }</script>`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -231,7 +231,7 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 		"a frame that the page adds": {
 			`<!doctype html><body style="margin:0"><template id=t>` + bars + `<div class=bar style="animation:fill 1s linear both"></template><script>
 			setTimeout(() => { document.body.innerHTML += '<iframe style="border:0;width:200px;height:100px"></iframe>'; document.querySelector('iframe').srcdoc = t.innerHTML }, 300)</script>`,
-			-1, [3]int{0, 20, 100},
+			200, [3]int{0, 20, 100},
 		},
 		"a frame's timers": {
 			`<!doctype html><body style="margin:0"><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars +

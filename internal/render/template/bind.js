@@ -40,6 +40,17 @@
   addEventListener('focusin', ({ target }) => target.style?.setProperty('caret-color', 'transparent', 'important'), true);
   // The renderer tells a page earlier that it is printed: what the page does then must be looked at.
   for (const name of ['beforeprint', 'afterprint']) addEventListener(name, (event) => { if (event.isTrusted) event.stopImmediatePropagation(); }, true);
+  // A marquee that moves cannot be stopped, so none begins to.
+  const marquees = new WeakMap(); // element → how far it moves at a time
+  Object.defineProperty(window, Symbol.for('platen.marquees'), { value: marquees });
+  const found = document.getElementsByTagName('marquee');
+  new MutationObserver(() => {
+    for (const element of found) {
+      if (marquees.has(element)) continue;
+      marquees.set(element, element.scrollAmount);
+      element.scrollAmount = 0;
+    }
+  }).observe(document, { subtree: true, childList: true });
   // The renderer reads pictures that a page has made itself, also those whose URLs it has revoked.
   const [maxBlobs, maxBlobSize] = [32, 4 << 20];
   const blobs = new Map(); // URL → blob

@@ -1,14 +1,14 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Makes marquees stand with their text in sight or, in a film, move by its time: the browser moves them by a clock that nobody can set
+// Makes marquees move by the time of a film. The browser would move them by a clock that nobody can set, so they stand
 // (https://html.spec.whatwg.org/multipage/obsolete.html#the-marquee-element).
-((marquees, film) => {
+((marquees) => {
   const shortestDelay = 60; // milliseconds, unless the page means its own
   for (const element of marquees) {
-    const { behavior, direction, scrollAmount, scrollDelay, trueSpeed, loop, ownerDocument } = element;
-    element.scrollAmount = 0;
-    if (!film || !(scrollAmount > 0)) continue;
+    const { behavior, direction, scrollDelay, trueSpeed, loop, ownerDocument } = element;
+    const scrollAmount = ownerDocument.defaultView?.[Symbol.for('platen.marquees')]?.get(element);
+    if (!(scrollAmount > 0)) continue;
     const upright = /^(up|down)$/i.test(direction);
     const content = ownerDocument.createElement('div');
     if (!upright) content.style.display = 'inline-block';

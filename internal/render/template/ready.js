@@ -69,7 +69,7 @@
   // What the page does before it is printed, it does before it is looked at. The browser's own event does not reach it.
   if (print) dispatchEvent(new Event('beforeprint'));
   await pass();
-  marquee(find('marquee'), film);
+  if (film) marquee(find('marquee'));
   hurry();
   // The page's own @font-face wins over a given font of the same family.
   const given = new Set(own('fonts') ?? []);

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Counts what the page's scripts have asked servers for, with fetch or XMLHttpRequest, and have no answer to. quiet resolves once there is
-// nothing of that kind, after at most so many milliseconds, to the addresses that are left.
+// Counts what the page's scripts have asked for and have not got: by fetch, by XMLHttpRequest, and by scripts, styles and frames that they add
+// to a page that is loaded. quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left.
 (() => {
   const [realSetTimeout, realClearTimeout, clock] = [setTimeout.bind(window), clearTimeout.bind(window), performance.now.bind(performance)];
   const open = new Map(); // request → its address
@@ -41,6 +41,22 @@
       throw error;
     }
   };
+  // The document's own load event waits for those that are there before.
+  const loads = (element) => {
+    if (element.localName === 'script') return element.src !== '' && /^(|module|(text|application)\/(java|ecma)script)$/i.test(element.type);
+    if (element.localName === 'link') return element.relList.contains('stylesheet') && element.href !== '' && !element.disabled;
+    return element.localName === 'iframe' && (element.hasAttribute('srcdoc') || /^(https?|data|blob):/.test(element.src));
+  };
+  new MutationObserver((records) => {
+    if (document.readyState !== 'complete') return;
+    for (const node of records.flatMap(({ addedNodes }) => [...addedNodes])) {
+      if (!(node instanceof Element)) continue;
+      for (const element of [node, ...node.querySelectorAll('script, link, iframe')].filter(loads)) {
+        const end = begin(element.src || element.href || 'srcdoc');
+        for (const name of ['load', 'error']) element.addEventListener(name, end, { once: true });
+      }
+    }
+  }).observe(document, { subtree: true, childList: true });
   const quiet = async (milliseconds) => {
     const deadline = clock() + milliseconds;
     while (open.size > 0 && clock() < deadline) {
