@@ -370,7 +370,7 @@ func (k *checkCommand) endpoints(ctx context.Context, c *cluster, name string) (
 	}
 	if len(addresses) == 0 {
 		label := "platen.dev/role=leader"
-		if number := strings.TrimPrefix(name, dispatchService+"-"); number != name {
+		if number, ok := strings.CutPrefix(name, dispatchService+"-"); ok {
 			label += ",platen.dev/shard=" + number
 		}
 		return nil, fmt.Errorf("the Service %s selects no pod, so render pods cannot reach the manager: the leader gives its pod the label %s; see kubectl -n %s logs deployment/%s",

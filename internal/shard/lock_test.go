@@ -223,9 +223,9 @@ func TestOneDivision(t *testing.T) {
 	led := map[int]int{}
 	for seed := range uint64(20) {
 		w := newWorld(seed)
-		var replicas []*replica
-		for i := range 5 {
-			replicas = append(replicas, w.newReplica(fmt.Sprintf("manager-%d", i), 1+w.random.IntN(3)))
+		replicas := make([]*replica, 5)
+		for i := range replicas {
+			replicas[i] = w.newReplica(fmt.Sprintf("manager-%d", i), 1+w.random.IntN(3))
 		}
 		for step := range 3000 {
 			w.now = w.now.Add(time.Duration(w.random.IntN(400)) * time.Millisecond)

@@ -39,9 +39,9 @@ func TestBudget(t *testing.T) {
 		{7, 3, []int{3, 2, 2}},
 		{3, 3, []int{1, 1, 1}},
 	} {
-		var got []int
-		for shard := range c.n {
-			got = append(got, Budget(c.total, shard, c.n))
+		got := make([]int, c.n)
+		for shard := range got {
+			got[shard] = Budget(c.total, shard, c.n)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%d among %d: %v; want %v", c.total, c.n, got, c.want)

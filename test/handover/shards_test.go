@@ -31,9 +31,9 @@ func TestShards(t *testing.T) {
 	for name, value := range s3.Credentials {
 		t.Setenv(name, value)
 	}
-	var teams []string
-	for i := range 20 {
-		teams = append(teams, fmt.Sprintf("team-%02d", i))
+	teams := make([]string, 20)
+	for i := range teams {
+		teams[i] = fmt.Sprintf("team-%02d", i)
 		w.must(w.NewNamespace(t.Context(), teams[i]))
 		w.must(w.Client.Create(t.Context(), template(teams[i], card.Name, "front")))
 	}
