@@ -104,7 +104,7 @@ test-unit: setup-tests $(GOTESTSUM) sdk ## Run the unit tests, and those against
 .PHONY: run-unit-tests
 run-unit-tests:
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
-	$(GOTESTSUM) --format pkgname-and-test-fails -- -timeout 20m $$(go list ./... | grep -v -e /test/e2e)
+	$(GOTESTSUM) --format pkgname-and-test-fails -- -timeout 20m $$(go list ./... | grep -v -e /test/e2e -e /test/flux)
 
 .PHONY: test-e2e
 # With -p=1, because test/e2e kills the manager that test/e2e/docs needs.
@@ -125,6 +125,10 @@ test-stores: ## Run the tests of buckets against fake-gcs-server and Azurite; so
 	@hack/setup test
 	npm ci --prefix test/stores --no-audit --no-fund
 	PLATEN_TEST_STORES=true go test -count=1 -timeout 20m -run 'TestServersKeepTheContract|TestGCSServer|TestAzureServer' ./internal/content ./internal/storage/blobstore
+
+.PHONY: test-gitops
+test-gitops: ## Let Flux's own controllers bring the samples from git to an API server with Platen; a quarter of an hour the first time.
+	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" go test -count=1 -timeout 40m ./test/flux
 
 FUZZ_TIME ?= 1m
 .PHONY: fuzz

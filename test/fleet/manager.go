@@ -60,7 +60,7 @@ func (w *World) NewManager(ctx context.Context, name, kubeconfig string, argumen
 	m := &Manager{Name: name, Log: filepath.Join(w.Folder, name+".log"), binary: filepath.Join(w.Folder, "manager"), kubeconfig: kubeconfig, arguments: arguments}
 	for _, address := range []*string{&m.dispatch, &m.content, &m.probes, &m.profile} {
 		var err error
-		if *address, err = freeAddress(ctx); err != nil {
+		if *address, err = FreeAddress(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -72,8 +72,8 @@ func (w *World) NewManager(ctx context.Context, name, kubeconfig string, argumen
 	return m, w.Client.Create(ctx, pod)
 }
 
-// freeAddress returns a loopback address on which nothing listens.
-func freeAddress(ctx context.Context) (string, error) {
+// FreeAddress returns a loopback address on which nothing listens.
+func FreeAddress(ctx context.Context) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
