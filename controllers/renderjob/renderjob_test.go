@@ -141,6 +141,13 @@ var _ = Describe("A RenderJob", func() {
 		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 	})
 
+	It("is queued, and says so, once its template exists", func(ctx SpecContext) {
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.TemplateNotFoundReason)
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, pool.ReasonQueued)
+	})
+
 	It("fails for good, and names the field, when a modification does not fit, and takes no pod", func(ctx SpecContext) {
 		template := banner(namespace)
 		template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline", Type: platenv1alpha1.ParameterNumber}}
