@@ -13,7 +13,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -80,9 +82,26 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.RenderTemplate{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&platenv1alpha1.RenderTemplate{}, r.sharers()).
-		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.templatesOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.templatesOf), builder.WithPredicates(fontsChanged)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
 		Complete(r.Owns.Requests(r))
+}
+
+// fontsChanged passes the changes of a FontSet after which a template may be another: of its spec, and of whether it is Ready.
+var fontsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok1 := e.ObjectOld.(*platenv1alpha1.FontSet)
+	after, ok2 := e.ObjectNew.(*platenv1alpha1.FontSet)
+	return !ok1 || !ok2 || before.Generation != after.Generation ||
+		!apiequality.Semantic.DeepEqual(readyOf(before), readyOf(after))
+}}
+
+// readyOf returns the Ready condition of a FontSet, nil if it has none of its present generation.
+func readyOf(set *platenv1alpha1.FontSet) *metav1.Condition {
+	ready := meta.FindStatusCondition(set.Status.Conditions, platenv1alpha1.ReadyCondition)
+	if ready == nil || ready.ObservedGeneration != set.Generation {
+		return nil
+	}
+	return ready
 }
 
 // idOf returns a template's spec.templateID as the value of idIndex; none if it has no number.
@@ -143,8 +162,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	if err == nil {
-		err = r.findFontSets(ctx, before)
-		if err != nil && reconcile.AsWaiting(err) == nil {
+		err = r.checkFontSets(ctx, before)
+		if err != nil && reconcile.AsWaiting(err) == nil && reconcile.AsTerminal(err) == nil {
 			return ctrl.Result{}, err
 		}
 	}
@@ -202,17 +221,24 @@ func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTe
 	return sources, err
 }
 
-// findFontSets returns a WaitingError for the first FontSet that the template names and that does not exist. What is wrong with one is in its own
-// status.
-func (r *Reconciler) findFontSets(ctx context.Context, template *platenv1alpha1.RenderTemplate) error {
+// checkFontSets returns what jobs of the template wait for or fail by: the first FontSet that it names and that does not exist, or is not Ready.
+func (r *Reconciler) checkFontSets(ctx context.Context, template *platenv1alpha1.RenderTemplate) error {
 	for i, ref := range template.Spec.FontSetRefs {
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: template.Namespace, Name: ref.Name}, &platenv1alpha1.FontSet{})
+		set := &platenv1alpha1.FontSet{}
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: template.Namespace, Name: ref.Name}, set)
 		if apierrors.IsNotFound(err) {
 			return reconcile.Waiting(platenv1alpha1.FontSetNotFoundReason, sourceRetry,
 				"spec.fontSetRefs[%d]: FontSet '%s' does not exist in namespace '%s'", i, ref.Name, template.Namespace)
 		}
 		if err != nil {
 			return fmt.Errorf("reading FontSet %s: %w", ref.Name, err)
+		}
+		switch ready := readyOf(set); {
+		case ready == nil: // it is looked at just now
+		case ready.Status == metav1.ConditionFalse:
+			return reconcile.Terminal(ready.Reason, "spec.fontSetRefs[%d]: FontSet '%s': %s", i, ref.Name, ready.Message)
+		case ready.Status == metav1.ConditionUnknown:
+			return reconcile.Waiting(ready.Reason, sourceRetry, "spec.fontSetRefs[%d]: FontSet '%s': %s", i, ref.Name, ready.Message)
 		}
 	}
 	return nil

@@ -121,6 +121,33 @@ var _ = Describe("A RenderTemplate", func() {
 		Expect(writes.Load()).To(Equal(before + 1))
 	})
 
+	It("is as its FontSets are", func(ctx SpecContext) {
+		Expect(api.Create(ctx, template("banner", func(s *platenv1alpha1.RenderTemplateSpec) {
+			s.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
+		}))).To(Succeed())
+		set := &platenv1alpha1.FontSet{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"},
+			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
+		}
+		Expect(api.Create(ctx, set)).To(Succeed())
+		Eventually(ready(ctx, "banner")).Should(HavePrefix("Valid"))
+		for _, state := range []struct {
+			status       metav1.ConditionStatus
+			reason, want string
+		}{
+			{metav1.ConditionFalse, platenv1alpha1.InvalidFontReason, "InvalidFont: spec.fontSetRefs[0]: FontSet 'brand': what is wrong"},
+			{metav1.ConditionUnknown, platenv1alpha1.SourceNotFoundReason, "SourceNotFound: spec.fontSetRefs[0]: FontSet 'brand': what is wrong"},
+			{metav1.ConditionTrue, platenv1alpha1.ValidReason, "Valid: nothing is wrong with the template"},
+		} {
+			set.Status.Conditions = []metav1.Condition{{
+				Type: platenv1alpha1.ReadyCondition, Status: state.status, Reason: state.reason, Message: "what is wrong",
+				ObservedGeneration: set.Generation, LastTransitionTime: metav1.Now(),
+			}}
+			Expect(api.Status().Update(ctx, set)).To(Succeed())
+			Eventually(ready(ctx, "banner")).Should(Equal(state.want))
+		}
+	})
+
 	It("waits for the FontSets that it names", func(ctx SpecContext) {
 		t := template("banner", func(s *platenv1alpha1.RenderTemplateSpec) {
 			s.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
