@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/lint"
@@ -166,7 +167,7 @@ func (l *lintCommand) read(ctx context.Context, names []string) (found sources, 
 	return found, nil
 }
 
-// pageSources returns the ConfigMaps that hold pages of the named templates, or of all. What cannot be read is left out.
+// pageSources returns the ConfigMaps that hold pages of the named templates, or of all. It leaves out those that do not exist.
 func (c *cluster) pageSources(ctx context.Context, templates []platenv1alpha1.RenderTemplate, names []string) ([]corev1.ConfigMap, error) {
 	found := map[string]corev1.ConfigMap{}
 	for _, t := range templates {
@@ -179,7 +180,11 @@ func (c *cluster) pageSources(ctx context.Context, templates []platenv1alpha1.Re
 				continue
 			}
 			m := corev1.ConfigMap{}
-			if err := c.get(ctx, name, &m); err != nil {
+			err := c.get(ctx, name, &m)
+			if apierrors.IsNotFound(err) {
+				continue // a mistake of this template, which hides nothing about the others
+			}
+			if err != nil {
 				return nil, fmt.Errorf("RenderTemplate '%s', page %s: %w", t.Name, page.Name, explain(err))
 			}
 			found[name] = m
@@ -205,10 +210,16 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 		}
 		return ""
 	})
+	if l.file == "" { // what the file does not have may be in the cluster
+		findings = append(missingPages(t, found.maps), findings...)
+	}
 	if l.static {
 		return findings, nil
 	}
-	if err := l.addFontSets(ctx, t, found); err != nil {
+	absent := (*absentError)(nil)
+	if err := l.addFontSets(ctx, t, found); errors.As(err, &absent) {
+		return append(findings, renderFails(absent.field, "%s", absent.text(l.file != ""))), nil
+	} else if err != nil {
 		return nil, err
 	}
 	readable := found.in(t.Namespace)
@@ -224,7 +235,7 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 		l.static = true
 	case errors.As(err, &invalid), errors.As(err, &failed) && failed.Terminal:
 		if !slices.ContainsFunc(findings, func(f lint.Finding) bool { return f.Severity == lint.Error }) {
-			painted = append(painted, lint.Finding{Rule: preview.RuleRenderFails, Severity: lint.Error, Where: "a job with the defaults", Message: err.Error()})
+			painted = append(painted, renderFails("a job with the defaults", "%s", err))
 		}
 	case err != nil:
 		return nil, err
@@ -238,6 +249,28 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 		}
 	}
 	return findings, nil
+}
+
+// missingPages returns a finding for each page whose ConfigMap, or key in it, does not exist.
+func missingPages(t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap) (findings []lint.Finding) {
+	for _, page := range t.Spec.Pages {
+		if page.HTMLFrom == nil {
+			continue
+		}
+		ref, where := page.HTMLFrom.ConfigMapKeyRef, "page "+page.Name
+		n := slices.IndexFunc(maps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name && m.Namespace == t.Namespace })
+		if n < 0 {
+			findings = append(findings, renderFails(where, "ConfigMap '%s' does not exist in namespace %s; create it", ref.Name, t.Namespace))
+		} else if _, ok := maps[n].Data[ref.Key]; !ok {
+			findings = append(findings, renderFails(where, "ConfigMap '%s' has no key '%s'; add it", ref.Name, ref.Key))
+		}
+	}
+	return findings
+}
+
+// renderFails returns a finding without whose mending no job renders.
+func renderFails(where, format string, args ...any) lint.Finding {
+	return lint.Finding{Rule: preview.RuleRenderFails, Severity: lint.Error, Where: where, Message: fmt.Sprintf(format, args...)}
 }
 
 // report prints the findings. The error says how many there are, if there are some that count.

@@ -9,7 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 func TestLint(t *testing.T) {
@@ -69,5 +74,43 @@ spec:
 				t.Errorf("exit code %d, %s", code, text)
 			}
 		})
+	}
+}
+
+// A template whose page or FontSet is missing does not hide the others.
+func TestLintOfTemplatesThatLackSources(t *testing.T) {
+	named := func(name string, page platenv1alpha1.TemplatePage) *platenv1alpha1.RenderTemplate {
+		page.Name, page.Width, page.Height = "one", 60, 30
+		return &platenv1alpha1.RenderTemplate{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "marketing"}, Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{page}},
+		}
+	}
+	from := func(name, key string) platenv1alpha1.TemplatePage {
+		return platenv1alpha1.TemplatePage{HTMLFrom: &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: name, Key: key}}}
+	}
+	there := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "there", Namespace: "marketing"}, Data: map[string]string{"html": "<p>x"}}
+	templates := []*platenv1alpha1.RenderTemplate{
+		named("a", platenv1alpha1.TemplatePage{HTML: "<p>x"}), named("b", from("nope", "html")), named("c", from("there", "html")), named("d", from("there", "page")),
+	}
+	want := map[string]string{"b": "ConfigMap 'nope' does not exist in namespace marketing; create it", "d": "ConfigMap 'there' has no key 'page'; add it"}
+	c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(there).Build(), nil, "marketing"}
+	listed := []platenv1alpha1.RenderTemplate{}
+	for _, template := range templates {
+		listed = append(listed, *template)
+	}
+	maps, err := c.pageSources(t.Context(), listed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lintCommand{options: &options{}, static: true}
+	for _, template := range templates {
+		findings, err := l.template(t.Context(), template, &sources{maps: maps})
+		message := ""
+		for _, f := range findings {
+			message += f.Message
+		}
+		if err != nil || message != want[template.Name] {
+			t.Errorf("%s: %v, %v", template.Name, findings, err)
+		}
 	}
 }

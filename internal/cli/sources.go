@@ -86,6 +86,21 @@ func (o *options) addConfigMap(ctx context.Context, namespace string, found *sou
 	return err
 }
 
+// absentError says that an object that a field names is neither in the file nor in the cluster.
+type absentError struct{ field, kind, name, namespace string }
+
+// Error implements error.
+func (e *absentError) Error() string { return e.field + ": " + e.text(true) }
+
+// text says what is missing, and what to do.
+func (e *absentError) text(inFile bool) string {
+	advice := "create it"
+	if inFile {
+		advice = "add it to the file, or create it"
+	}
+	return fmt.Sprintf("%s '%s' does not exist in namespace %s; %s", e.kind, e.name, e.namespace, advice)
+}
+
 // lookUp reads an object that a field names from the cluster.
 func (o *options) lookUp(ctx context.Context, field, kind, name string, into client.Object) error {
 	c, err := o.cluster()
@@ -94,7 +109,7 @@ func (o *options) lookUp(ctx context.Context, field, kind, name string, into cli
 	}
 	err = c.get(ctx, name, into)
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s: %s '%s' does not exist in namespace %s; add it to the file, or create it", field, kind, name, c.namespace)
+		return &absentError{field, kind, name, c.namespace}
 	}
 	if err != nil {
 		return explain(err)
