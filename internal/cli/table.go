@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 const (
@@ -169,18 +170,23 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 	var specs []platenv1alpha1.RenderJobSpec
 	var problems []string
 	for _, row := range t.rows {
-		given := maps.Clone(common)
+		given, cells := maps.Clone(common), map[string]any{}
 		before := len(problems)
 		for i, key := range t.columns {
 			if row.cells[i] == "" {
 				continue // not given
 			}
 			value, err := reader.read(key, row.cells[i])
+			cells[key] = value
 			if err != nil {
 				problems = append(problems, fmt.Sprintf("%s, column %s: %s", row, key, err))
 				continue
 			}
 			given[key] = value
+		}
+		maps.Copy(cells, given)
+		for _, err := range task.Missing(cells, template.Spec.Parameters) {
+			problems = append(problems, fmt.Sprintf("%s, %s", row, r.inFlags(err)))
 		}
 		if len(problems) > before {
 			continue

@@ -467,18 +467,35 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that does not fit: %s", p.Name, err)
 		case value != nil:
 			given[p.Name] = value
-		case ptr.Deref(p.Required, false):
-			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications.%s is required by the template%s", p.Name, meantBy(p.Name, given, byName))
 		}
+	}
+	if missing := Missing(given, parameters); len(missing) > 0 {
+		return missing[0]
 	}
 	return nil
 }
 
+// Missing returns an error for each required parameter without a default that is not given. A value that does not fit its type counts as given.
+func Missing(given map[string]any, parameters []platenv1alpha1.Parameter) (missing []error) {
+	known := func(key string) bool {
+		return slices.ContainsFunc(parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
+	}
+	for _, p := range parameters {
+		if _, ok := given[p.Name]; ok || !ptr.Deref(p.Required, false) {
+			continue
+		}
+		if value, err := Default(p); value == nil && err == nil {
+			missing = append(missing, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications.%s is required by the template%s", p.Name, meantBy(p.Name, given, known)))
+		}
+	}
+	return missing
+}
+
 // meantBy asks whether a given key that is no parameter was meant to be a parameter that is missing; empty if none has a similar name.
-func meantBy(missing string, given map[string]any, parameters map[string]platenv1alpha1.Parameter) string {
+func meantBy(missing string, given map[string]any, known func(key string) bool) string {
 	var others []string
 	for key := range given {
-		if _, ok := parameters[key]; !ok {
+		if !known(key) {
 			others = append(others, key)
 		}
 	}
