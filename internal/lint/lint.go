@@ -222,6 +222,12 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 	}
 	unknown := map[string]bool{}
 	for _, b := range p.Bindings {
+		if !bindings.IsPath(b.Path) {
+			for _, word := range strings.FieldsFunc(b.Path, notInNames) {
+				l.used[word] = true // checkAttributes says what is wrong
+			}
+			continue
+		}
 		name, _, _ := strings.Cut(b.Path, ".")
 		l.used[name] = true
 		if len(declared) > 0 && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
@@ -239,6 +245,9 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 		}
 	}
 }
+
+// notInNames tells the runes that separate names in what should be one name, such as num > 5.
+func notInNames(r rune) bool { return strings.ContainsRune(" \t\r\n=<>&|(){}!\"'.", r) }
 
 // styleURL matches the address of a file in a style.
 var styleURL = regexp.MustCompile(`url\(\s*["']?([^"')]+)`)

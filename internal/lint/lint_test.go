@@ -94,6 +94,10 @@ func TestTemplate(t *testing.T) {
 			},
 			message: `data-if="price > 5" must be a name`,
 		},
+		"a condition with an operator": {
+			parameters: []platenv1alpha1.Parameter{{Name: "num"}}, page: `<p data-if="num > 5">x</p>`,
+			want: []string{"unknown-attribute warning page front, <p>"}, message: "without operators",
+		},
 		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {
 		t.Run(name, func(t *testing.T) {
