@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -224,7 +225,7 @@ func (w *world) remove(name, text string) {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.repository.Folder, "marketing", name))
 	w.must(err)
-	for _, object := range strings.Split(string(data), "\n---\n") {
+	for object := range strings.SplitSeq(string(data), "\n---\n") {
 		if strings.Contains(object, text) {
 			w.edit(name, object, "# none")
 			return
@@ -251,7 +252,7 @@ func (w *world) apply() {
 	w.must(err)
 	applied := 0
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
-		for _, text := range strings.Split(block[1], "\n---\n") {
+		for text := range strings.SplitSeq(block[1], "\n---\n") {
 			if !strings.Contains(text, ".toolkit.fluxcd.io/") {
 				continue
 			}
@@ -353,7 +354,7 @@ func (w *world) versions() map[string]string {
 			}
 			version := object.GetResourceVersion()
 			if kind == "StorageConnection" || kind == "RenderPool" {
-				version = fmt.Sprint(object.GetGeneration())
+				version = strconv.FormatInt(object.GetGeneration(), 10)
 			}
 			versions[kind+"/"+object.GetNamespace()+"/"+object.GetName()] = version
 		}
