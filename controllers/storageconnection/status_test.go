@@ -67,6 +67,13 @@ func failedJob(name string, reason storage.Reason, ready, size int64) *platenv1a
 	}
 }
 
+// failedAt returns a failedJob of 10 bytes that ended at a time, when the connection had become Ready three times.
+func failedAt(end time.Time, reason storage.Reason) *platenv1alpha1.RenderJob {
+	job := failedJob("a", reason, 3, 10)
+	job.Status.CompletionTime = new(metav1.NewTime(end))
+	return job
+}
+
 func TestStatusOfEveryMoment(t *testing.T) {
 	validator, err := testenv.NewValidator("StorageConnection")
 	if err != nil {
@@ -143,8 +150,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 95), failedJob("b", storage.ReasonInsufficientSpace, 3, 200)},
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 4,
 		},
-		"the service refuses files although it shows the same room as before": {
-			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 10)},
+		"the service has refused a file although it shows the same room as before": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedAt(noon.Add(time.Second), storage.ReasonInsufficientSpace)},
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
 		"the service does not show how full it is": {
@@ -160,8 +167,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonTokenExpired, 2, 10)},
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
-		"an upload failed for a reason that a verification cannot find": {
-			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonMissingScope, 3, 10)},
+		"an upload has failed for a reason that a verification cannot find": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{failedAt(noon.Add(time.Second), storage.ReasonMissingScope)},
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
 		"an upload failed because the service was away": {
@@ -225,6 +232,31 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}
 			gitops.ExpectStatus(t, "StorageConnection", after, tc.kstatus)
 		})
+	}
+}
+
+func TestUploadsThatTheConnectionFailedAreRetriedWhileItIsReady(t *testing.T) {
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := storage.Account{Email: "ann@example.com", SpaceUsed: 10, SpaceAllocated: 100} // as before
+	for _, reason := range storage.Reasons() {
+		if reason.Fault() != storage.FaultOfConnection {
+			continue
+		}
+		for waited, due := range map[time.Duration]bool{59 * time.Second: reason.Advice("dropbox").Checked, time.Minute: true} {
+			if reason == storage.ReasonInsufficientSpace || reason == storage.ReasonDisabled {
+				due = waited >= time.Minute && reason != storage.ReasonDisabled // a user switches a disabled connection on, and asks
+			}
+			job := failedAt(noon, reason)
+			r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).
+				WithIndex(&platenv1alpha1.RenderJob{}, failedUploadIndex, failedConnections).Build()}
+			s := &scope{connection: theConnection(3), now: noon.Add(waited), account: &account}
+			if outcome := r.checkFailedUploads(t.Context(), s); outcome != nil || s.uploadsRetried != due {
+				t.Errorf("%s, %s ago: retried %t, want %t; %v", reason, waited, s.uploadsRetried, due, outcome)
+			}
+		}
 	}
 }
 

@@ -62,7 +62,8 @@ func (r *Reconciler) ensureFolder(ctx context.Context, s *scope) error {
 }
 
 // checkFailedUploads compares the account with the uploads that failed since the connection last became Ready. A full account is not
-// Ready until it has room for one of them. Any other failure that may be gone is retried when it is due.
+// Ready until it has room for one of them. Every other failure that was not the file's is retried when it is due, although a check may not
+// find it: the account may have been suspended for a moment, or the folder closed. A disabled connection waits for a user.
 func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 	jobs := &platenv1alpha1.RenderJobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(s.connection.Namespace), client.MatchingFields{failedUploadIndex: s.connection.Name},
@@ -92,10 +93,10 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 			if size := totalSize(job); needed == 0 || size < needed {
 				needed, lastFull = size, failed
 			}
-		case reason == storage.ReasonInsufficientSpace, reason.Fault() == storage.FaultOfService:
+		case reason == storage.ReasonInsufficientSpace:
 			due(failed, false)
-		case advice.Checked:
-			due(failed, true)
+		case reason != storage.ReasonDisabled && reason.Fault() != storage.FaultOfFile:
+			due(failed, advice.Checked)
 		}
 	}
 	if needed > 0 {
@@ -103,10 +104,8 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 			return reconcile.Terminal(string(storage.ReasonInsufficientSpace),
 				"the account has %d bytes free, and an upload needs %d: make room, and Platen uploads the failed files again", max(free, 0), needed)
 		}
-		// A service may refuse files although it shows room. Its figures must change before the uploads are retried.
-		if !apiequality.Semantic.DeepEqual(space, s.connection.Status.Space) {
-			due(lastFull, true)
-		}
+		// Figures that have changed tell that somebody made room. A service may refuse files although it shows room all the time.
+		due(lastFull, !apiequality.Semantic.DeepEqual(space, s.connection.Status.Space))
 	}
 	s.uploadsRetried = !s.retryUploads.IsZero() && !s.retryUploads.After(s.now)
 	return nil

@@ -240,19 +240,24 @@ var _ = Describe("A StorageConnection", func() {
 		Expect(connection.Status.NextVerificationTime.Time).To(BeTemporally("~", time.Now().Add(66*time.Minute), 7*time.Minute))
 	})
 
-	It("uploads again what failed because the service was away, later each time", func(ctx SpecContext) {
+	DescribeTable("uploads again after a minute what failed although it is Ready", func(ctx SpecContext, reason storage.Reason) {
 		Expect(api.Create(ctx, secret)).To(Succeed())
 		Expect(api.Create(ctx, connection)).To(Succeed())
 		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
 		completion = new(metav1.Now())
 		DeferCleanup(func() { completion = nil })
-		fail(ctx, storage.ReasonUnreachable, 100)
+		fail(ctx, reason, 100)
 		Eventually(func(g Gomega) {
 			g.Expect(api.Get(ctx, client.ObjectKeyFromObject(connection), connection)).To(Succeed())
 			g.Expect(connection.Status.NextVerificationTime.Time).To(BeTemporally("~", completion.Add(time.Minute), 2*time.Second))
 		}).Should(Succeed())
 		Expect(*connection.Status.ReadyCount).To(BeEquivalentTo(1))
-	})
+	},
+		Entry("the service was away", storage.ReasonUnreachable),
+		Entry("the account was suspended", storage.ReasonAccountSuspended),
+		Entry("a permission was missing", storage.ReasonMissingScope),
+		Entry("the service said that the account was full, and shows room", storage.ReasonInsufficientSpace),
+	)
 
 	It("is forgotten when it is deleted: a new one of its name starts anew", func(ctx SpecContext) {
 		Expect(api.Create(ctx, secret)).To(Succeed())

@@ -148,11 +148,11 @@ var advice = map[Reason]Advice{
 		Do: "Add the permission to the app at Dropbox, then connect the account again." + followUp,
 	},
 	ReasonAccountSuspended: {
-		Fault: FaultOfConnection, Title: "Account suspended", Do: "Ask the owner of the account to talk to Dropbox, or connect another account.",
+		Fault: FaultOfConnection, Title: "Account suspended", Do: "Ask the owner of the account to talk to Dropbox, or connect another account." + followUp,
 	},
 	ReasonAccessDenied: {
 		Fault: FaultOfConnection, Reconnect: true, Title: "Access denied",
-		Do:       "Ask the owner of the account to talk to Dropbox, or connect another account.",
+		Do:       "Ask the owner of the account to talk to Dropbox, or connect another account." + followUp,
 		doBucket: "Allow the credentials to list, read and write in the bucket." + followUp,
 	},
 	ReasonPathRootNotAllowed: {
@@ -163,9 +163,9 @@ var advice = map[Reason]Advice{
 		Fault: FaultOfConnection, Checked: true, Title: "Account is full", Do: "Make room in the account." + followUp,
 	},
 	ReasonNoWritePermission: {
-		Fault: FaultOfConnection, Title: "Folder is closed", Do: "Choose another folder, or ask its owner for the right to edit. Then retry the upload.",
+		Fault: FaultOfConnection, Title: "Folder is closed", Do: "Choose another folder, or ask its owner for the right to edit." + followUp,
 	},
-	ReasonNotFound: {Fault: FaultOfConnection, Title: "Folder does not exist", Do: "Choose another folder, or create this one."},
+	ReasonNotFound: {Fault: FaultOfConnection, Title: "Folder does not exist", Do: "Choose another folder, or create this one." + followUp},
 	ReasonBucketNotFound: {
 		Fault: FaultOfConnection, Checked: true, Title: "Bucket does not exist",
 		Do: "Create the bucket, or correct its name in the StorageConnection." + followUp,
