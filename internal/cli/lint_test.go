@@ -94,7 +94,7 @@ func TestLintOfTemplatesThatLackSources(t *testing.T) {
 	}
 	want := map[string]string{"b": "ConfigMap 'nope' does not exist in namespace marketing; create it", "d": "ConfigMap 'there' has no key 'page'; add it"}
 	c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(there).Build(), nil, "marketing"}
-	listed := []platenv1alpha1.RenderTemplate{}
+	listed := make([]platenv1alpha1.RenderTemplate, 0, len(templates))
 	for _, template := range templates {
 		listed = append(listed, *template)
 	}
@@ -105,11 +105,11 @@ func TestLintOfTemplatesThatLackSources(t *testing.T) {
 	l := &lintCommand{options: &options{}, static: true}
 	for _, template := range templates {
 		findings, err := l.template(t.Context(), template, &sources{maps: maps})
-		message := ""
+		var messages []string
 		for _, f := range findings {
-			message += f.Message
+			messages = append(messages, f.Message)
 		}
-		if err != nil || message != want[template.Name] {
+		if err != nil || strings.Join(messages, "; ") != want[template.Name] {
 			t.Errorf("%s: %v, %v", template.Name, findings, err)
 		}
 	}

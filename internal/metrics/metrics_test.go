@@ -30,6 +30,7 @@ func TestEveryMetricIsRegisteredAndDocumented(t *testing.T) {
 	u.Settled("ok", time.Second)
 	Jobs{}.Finished("Succeeded", time.Second, "0123456789abcdef0123456789abcdef")
 	Connections{}.Counted("dropbox", "True", 1)
+	Shards{}.Led(0, true)
 	Pool{}.Rendered(time.Second)
 	Renders{}.Painted("shared", 1)
 	Pool{}.Counted(1, 2, 3, 4, 5)
