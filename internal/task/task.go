@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/uuid"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
@@ -390,39 +389,31 @@ func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read Read
 		if err != nil {
 			return nil, reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
 		}
-		object, err := yaml.YAMLToJSON([]byte(quoteNumbers(text)))
-		if err == nil {
-			err = merge(merged, object)
-		}
+		object, err := readObject(text)
 		if errors.Is(err, values.ErrTooDeep) {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modificationsFrom[%d]: %s", i, err)
 		}
 		if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' must hold a JSON or YAML object", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name)
+				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' %s", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name, err)
 		}
+		maps.Copy(merged, object)
 	}
 	if m := job.Spec.Modifications; m != nil {
 		if len(m.Raw) > maxModifications {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
 		}
-		err := merge(merged, m.Raw)
+		object, err := values.Decode(m.Raw)
 		if errors.Is(err, values.ErrTooDeep) {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications: %s", err)
 		}
 		if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
 		}
+		maps.Copy(merged, object)
 	}
 	return merged, nil
-}
-
-// merge adds the values of a JSON object to others.
-func merge(into map[string]any, object []byte) error {
-	more, err := values.Decode(object)
-	maps.Copy(into, more)
-	return err
 }
 
 // pageKey is a key for one page only, such as page2@price.

@@ -241,7 +241,7 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(want, task.Modifications); diff != "" {
 		t.Errorf("modifications (-want +got):\n%s", diff)
 	}
-	again, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{"m/yaml": "", "h/html": ""}.read})
+	again, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{"m/yaml": "{}", "h/html": ""}.read})
 	if err != nil || again.Pages[0].ID != task.Pages[0].ID {
 		t.Errorf("the page's id has changed: %v", err)
 	}
@@ -421,7 +421,7 @@ func TestBuildKeepsEveryDigit(t *testing.T) {
 	if diff := cmp.Diff(want, task.Modifications); diff != "" {
 		t.Errorf("modifications (-want +got):\n%s", diff)
 	}
-	_, err = Build(t.Context(), job, newTemplate(1, platenv1alpha1.Parameter{Name: "order", Type: "number"}), DefaultLimits, Sources{Value: configMaps{"m/yaml": ""}.read})
+	_, err = Build(t.Context(), job, newTemplate(1, platenv1alpha1.Parameter{Name: "order", Type: "number"}), DefaultLimits, Sources{Value: configMaps{"m/yaml": "{}"}.read})
 	if err == nil || !strings.Contains(err.Error(), `spec.modifications.order: "9007199254740993" must be a number, with no more digits`) {
 		t.Errorf("a number that a page cannot hold: %v", err)
 	}

@@ -6,8 +6,10 @@ package values
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -109,6 +111,49 @@ func CheckDepth(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// Twice returns the path of a key that an object of valid JSON has twice, such as rows[0].price; empty if there is none. encoding/json would
+// take the last one.
+func Twice(data []byte) string {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	path, _ := twice(decoder)
+	return cmp.Or(strings.TrimPrefix(path, "."), path)
+}
+
+// twice reads a value. path begins with a dot or a bracket.
+func twice(decoder *json.Decoder) (path string, found bool) {
+	start, err := decoder.Token()
+	if err != nil {
+		return "", false
+	}
+	known := map[string]bool{}
+	for i := 0; (start == json.Delim('{') || start == json.Delim('[')) && decoder.More(); i++ {
+		here := ""
+		if start == json.Delim('{') {
+			token, err := decoder.Token()
+			key, ok := token.(string)
+			if err != nil || !ok {
+				return "", false
+			}
+			if here = "." + key; known[key] {
+				return here, true
+			}
+			known[key] = true
+		}
+		path, found := twice(decoder)
+		switch {
+		case found && here == "":
+			return fmt.Sprintf("[%d]%s", i, path), true
+		case found:
+			return here + path, true
+		}
+	}
+	if _, opens := start.(json.Delim); opens {
+		_, _ = decoder.Token() // the end of the object or list
+	}
+	return "", false
 }
 
 // exact replaces each json.Number in a value by a float64 or a string. It changes lists and objects in place.

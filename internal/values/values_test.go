@@ -123,3 +123,15 @@ func TestDepth(t *testing.T) {
 		}
 	}
 }
+
+func TestTwice(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`: "", `[]`: "", `1`: "", `{"a": {"a": [{"a": 1}, {"a": 2}]}, "b": [[], {}, "a"], "A": 1}`: "", `{"a": "{\"b\": 1, \"b\": 2}"}`: "",
+		`{"a": 1, "b": 2, "a": 1}`: "a", `{"a": {"b": {}, "b": []}}`: "a.b", `[0, [{"a.b": 1, "a.b": 2}]]`: "[1][0].a.b", `{"a": [[1], {"x": 1}, {"x": 1, "x": null}]}`: "a[2].x",
+		`{"ä": 1, "\u00e4": 2}`: "ä", `{"": 1, "": 2}`: ".",
+	} {
+		if got := Twice([]byte(text)); got != want {
+			t.Errorf("Twice(%s) = %q, want %q", text, got, want)
+		}
+	}
+}
