@@ -74,8 +74,20 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"frames by their count": `<script>let n = 0; const draw = () => { if (++n < 100) requestAnimationFrame(draw); else ` + paint + ` }; draw()</script>`,
 		"idle callbacks":        `<script>let n = 0; const work = ({ timeRemaining }) => { if (++n < 30) requestIdleCallback(work); else if (timeRemaining) ` + paint + ` }; requestIdleCallback(work)</script>`,
 		"messages":              `<script>const c = new MessageChannel(); c.port1.onmessage = () => { ` + paint + ` }; setTimeout(() => c.port2.postMessage(1), 400)</script>`,
-		"a wait for quiet":      `<script>let last = Date.now(); const later = () => { const left = 400 - (Date.now() - last); if (left > 0) setTimeout(later, left); else ` + paint + ` }; setTimeout(later, 400)</script>`,
-		"a timer that waits":    `<script>setTimeout(() => { const t = performance.now(); while (performance.now() - t < 50); ` + paint + ` }, 300)</script>`,
+		"messages, one after the other": `<script>const c = new MessageChannel(); let n = 0; c.port1.onmessage = () => { const t = Date.now(); while (Date.now() - t < 5);
+			if (++n < 50) c.port2.postMessage(1); else ` + paint + ` }; c.port2.postMessage(1)</script>`,
+		"messages to the page itself": `<script>let n = 0; onmessage = () => { if (++n < 50) postMessage(1, '*'); else ` + paint + ` }; postMessage(1, '*')</script>`,
+		"a task that waits":           `<script>scheduler.postTask(() => scheduler.postTask(() => { ` + paint + ` }, { delay: 1000 }), { delay: 1000 })</script>`,
+		"tasks, one after the other":  `<script>(async () => { for (let n = 0; n < 50; n++) await scheduler.postTask(() => {}); ` + paint + ` })()</script>`,
+		"a task that yields":          `<script>(async () => { for (let n = 0; n < 50; n++) await scheduler.yield(); ` + paint + ` })()</script>`,
+		"a signal that waits":         `<script>AbortSignal.timeout(1000).onabort = () => { ` + paint + ` }</script>`,
+		"a wait for a number": `<script>const a = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer);
+			(async () => { for (let n = 0; n < 10; n++) await Atomics.waitAsync(a, 0, 0, 100).value; ` + paint + ` })()</script>`,
+		"a worker": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = () => setTimeout(() => postMessage(1), 50)'])));
+			w.onmessage = () => { ` + paint + ` }; w.postMessage(1)</script>`,
+		"a file that is read": `<script>const r = new FileReader(); r.onload = () => { ` + paint + ` }; r.readAsDataURL(new Blob([new Uint8Array(20 << 20)]))</script>`,
+		"a wait for quiet":    `<script>let last = Date.now(); const later = () => { const left = 400 - (Date.now() - last); if (left > 0) setTimeout(later, left); else ` + paint + ` }; setTimeout(later, 400)</script>`,
+		"a timer that waits":  `<script>setTimeout(() => { const t = performance.now(); while (performance.now() - t < 50); ` + paint + ` }, 300)</script>`,
 		"after a transition": `<style>p { width: 0; transition: width 1s } .on { width: 9px }</style><p id=p></p><script>
 			setTimeout(() => { p.className = 'on'; p.ontransitionend = () => setTimeout(() => { ` + paint + ` }, 300) }, 300)</script>`,
 		"an element's class":   `<x-a></x-a><script>setTimeout(() => customElements.define('x-a', class extends HTMLElement { connectedCallback() { ` + paint + ` } }), 400)</script>`,
@@ -114,6 +126,7 @@ func TestWhatAPageWasStillGoingToDoIsWarnedOf(t *testing.T) {
 		`const tick = () => setTimeout(tick, 1000); tick()`:                      nil,
 		`const tick = () => requestAnimationFrame(tick); tick()`:                 nil,
 		`const id = setTimeout(() => {}, 5000); clearTimeout(id)`:                nil,
+		`new Worker(URL.createObjectURL(new Blob(['']))).onmessage = () => {}`:   {"There was no answer yet when the page was painted: a worker"},
 		`fetch('` + url + `/never')`:                                             {"There was no answer yet when the page was painted: " + url + "/never"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)

@@ -37,6 +37,44 @@ func TestPDFHoldsEveryPageAtItsSize(t *testing.T) {
 	output(t, "qpdf", "--check", path)
 }
 
+// The browser makes a sheet larger, up to whole units of its own.
+func TestASheetIsAsLargeAsThePage(t *testing.T) {
+	b := start(t)
+	for _, c := range []struct {
+		width, height int
+		dpi           int
+		want          string
+	}{
+		{600, 300, 960, "45 x 22.5 pts"},
+		{1063, 650, 300, "255.12 x 156 pts"},
+		{794, 1123, 96, "595.5 x 842.25 pts"},
+	} {
+		document := task("pdf", `<body style="margin:0;background:#00f">`)
+		document.Pages[0].Width, document.Pages[0].Height, document.PDF.DPI = c.width, c.height, c.dpi
+		outputs, _ := run(t, b, document)
+		path := filepath.Join(t.TempDir(), "sheet.pdf")
+		if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if info := output(t, "pdfinfo", path); !strings.Contains(info, c.want) {
+			t.Errorf("%dx%d at %d: %q is missing in\n%s", c.width, c.height, c.dpi, c.want, info)
+		}
+		output(t, "qpdf", "--check", path)
+		output(t, "pdftoppm", "-png", "-r", "384", "-singlefile", path, strings.TrimSuffix(path, ".pdf"))
+		data, err := os.ReadFile(strings.TrimSuffix(path, ".pdf") + ".png")
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, _ := decode(t, data)
+		right, below := img.Bounds().Dx(), img.Bounds().Dy()
+		for _, at := range [][2]int{{1, 1}, {right - 2, below / 2}, {right / 2, below - 2}} {
+			if !near(img, at[0], at[1], blue255) {
+				t.Errorf("%dx%d at %d: %v of %dx%d is %v", c.width, c.height, c.dpi, at, right, below, img.At(at[0], at[1]))
+			}
+		}
+	}
+}
+
 func TestPDFOptions(t *testing.T) {
 	b := start(t)
 	document := task("pdf", `<h1>one</h1><a href="https://example.com/offer">offer</a>`, "<h1>two</h1>")
@@ -47,9 +85,9 @@ func TestPDFOptions(t *testing.T) {
 	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// 200x100 CSS pixels with a margin of 96 on each side, 192 pixels per inch, 72 points per inch; Chromium rounds up to its pixels.
+	// 200x100 CSS pixels with a margin of 96 on each side, 192 pixels per inch, 72 points per inch.
 	info := output(t, "pdfinfo", path)
-	for _, want := range []string{"Summer sale", "Pages:           2", "147.12 x 109.92"} {
+	for _, want := range []string{"Summer sale", "Pages:           2", "147 x 109.5 pts"} {
 		if !strings.Contains(info, want) {
 			t.Errorf("%q is missing in\n%s", want, info)
 		}

@@ -87,6 +87,22 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.pause();a.currentTime=300</script>`,
 			60, [3]int{60, 60, 60},
 		},
+		"Web Animations, stopped by their rate": {
+			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.currentTime=250;a.playbackRate=0</script>`,
+			50, [3]int{50, 50, 50},
+		},
+		"Web Animations, stopped by their next rate": {
+			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.currentTime=250;a.updatePlaybackRate(0)</script>`,
+			50, [3]int{50, 50, 50},
+		},
+		"Web Animations, endless and stopped by their rate": {
+			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['100px','200px']},{duration:1000,iterations:Infinity});a.currentTime=500;a.playbackRate=0;
+			setTimeout(() => {}, 1000)</script>`, 150, [3]int{150, 150, 150},
+		},
+		"Web Animations, stopped at their end": {
+			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.currentTime=1000;a.playbackRate=0;
+			setTimeout(() => {}, 1000)</script>`, 200, [3]int{200, 200, 200},
+		},
 		"Web Animations, twice as fast": {
 			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});a.playbackRate=2</script>`,
 			200, [3]int{0, 200, 200},

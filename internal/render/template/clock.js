@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Makes a page that asks for the time learn it from another clock: now returns milliseconds since the document began, date those since 1970.
+// What else waits for a time waits by setTimeout, which must be of that clock.
 ((now, date) => {
   // A page that asks for the time so often at one moment waits for it to pass.
   const maxQuestions = 100000;
@@ -12,6 +13,26 @@
     if (time !== last) [last, questions] = [time, 0];
     return Math.max(0, ++questions - maxQuestions) / 100;
   };
+  const wait = window.setTimeout;
+  if (window.Scheduler !== undefined) {
+    const { postTask } = Scheduler.prototype;
+    Scheduler.prototype.postTask = function (callback, { delay = 0, ...options } = {}) {
+      return new Promise((resolve) => wait(() => resolve(postTask.call(this, callback, options)), delay));
+    };
+  }
+  AbortSignal.timeout = (delay) => {
+    const controller = new AbortController();
+    wait(() => controller.abort(new DOMException('signal timed out', 'TimeoutError')), delay);
+    return controller.signal;
+  };
+  const { waitAsync } = Atomics;
+  if (waitAsync !== undefined) {
+    Atomics.waitAsync = (array, index, value, delay = Infinity) => {
+      const answer = waitAsync(array, index, value, delay === 0 ? 0 : Infinity);
+      if (!answer.async || !(delay < Infinity)) return answer;
+      return { async: true, value: Promise.race([answer.value, new Promise((resolve) => wait(() => resolve('timed-out'), delay))]) };
+    };
+  }
   const RealDate = Date;
   const tell = () => date() + Math.floor(waited());
   // Date without new is a text.

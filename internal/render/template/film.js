@@ -14,6 +14,7 @@
   const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
   const maxMessages = 3; // one after the other
+  const { port1: inward, port2: outward } = new RealChannel();
   const epoch = RealDate.UTC(2025, 0, 1);
   const maxCallbacks = 10000;
   // A timer that a timer sets, that one's timer, and so on: from this depth on, each waits at least so many milliseconds
@@ -71,25 +72,6 @@
     return lastID;
   };
   window.cancelIdleCallback = (id) => { idle.delete(id); };
-  if (window.scheduler !== undefined) { // only secure pages have it
-    const { postTask } = Scheduler.prototype;
-    Scheduler.prototype.postTask = function (callback, { delay = 0, ...options } = {}) {
-      return new Promise((resolve) => window.setTimeout(() => resolve(postTask.call(this, callback, options)), delay));
-    };
-  }
-  AbortSignal.timeout = (delay) => {
-    const controller = new AbortController();
-    window.setTimeout(() => controller.abort(new DOMException('signal timed out', 'TimeoutError')), delay);
-    return controller.signal;
-  };
-  const { waitAsync } = Atomics;
-  if (waitAsync !== undefined) {
-    Atomics.waitAsync = (array, index, value, delay = Infinity) => {
-      const answer = waitAsync(array, index, value, delay === 0 ? 0 : Infinity);
-      if (!answer.async || !(delay < Infinity)) return answer;
-      return { async: true, value: Promise.race([answer.value, new Promise((resolve) => window.setTimeout(() => resolve('timed-out'), delay))]) };
-    };
-  }
   // Every way to ask for the time answers with the film's.
   clock(() => now, () => epoch + Math.floor(now));
   const { mark, measure } = Performance.prototype;
@@ -391,9 +373,8 @@
     async rest() {
       for (let n = 0; n < maxMessages; n++) {
         await new Promise((resolve) => {
-          const { port1, port2 } = new RealChannel();
-          port1.onmessage = resolve;
-          port2.postMessage(null);
+          inward.onmessage = resolve;
+          outward.postMessage(null);
         });
       }
       seekAnimations();

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Shows a document as a still does: finite animations at their end, endless ones at their start, and videos at their first picture. What the
-// author has paused stays as it is. settle resolves to whether something has ended, which may make the page's scripts begin another.
+// author has paused, or stopped by a rate of 0, stays as it is. settle resolves to whether something has ended, which may make the page's scripts begin another.
 // forward gives the page's scripts time, and does not wait for it: timers and animation frames run one right after the other, with the clock. It
 // resolves to whether something ran. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
 ((smil, roots, clock) => {
@@ -19,11 +19,10 @@
   const frameTime = 1000 / 60;
   // A timer that another sets waits at least so long (https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps).
   const nestedWait = 4;
+  const messageTime = 1; // what it takes a page to answer itself
   let ahead = 0; // of the browser's clock
   let at; // the time while it is forwarded
   const now = () => at ?? realNow() + ahead;
-  clock(now, () => realDate() + Math.round(now() - realNow()));
-
   const timers = new Map(); // id → { callback, work, due, delay, repeat, loops, native }
   let lastID = 0;
   let running; // the callback of the timer that runs
@@ -65,6 +64,7 @@
   };
   window.clearTimeout = (id) => clear(id);
   window.clearInterval = (id) => clear(id);
+  clock(now, () => realDate() + Math.round(now() - realNow()));
   // While the time is forwarded, the browser's frames run none of the page's callbacks.
   const waiting = (request, cancel) => {
     const callbacks = new Map(); // id → callback
@@ -121,18 +121,31 @@
       call(callback, { didTimeout: false, timeRemaining: () => Math.max(0, --left) });
     }
   };
-  // The messages arrive that the page sent itself: frameworks draw by them.
+  // The messages arrive that the page sent itself: frameworks draw by them, and each may send the next.
+  let messages = 0;
+  const arrive = () => { messages++; };
+  window.MessageChannel = class MessageChannel extends RealChannel {
+    constructor() {
+      super();
+      for (const port of [this.port1, this.port2]) port.addEventListener('message', arrive);
+    }
+  };
+  addEventListener('message', arrive, true);
+  const { port1: inward, port2: outward } = new RealChannel();
   const breathe = () => new Promise((resolve) => {
-    const { port1, port2 } = new RealChannel();
-    port1.onmessage = resolve;
-    port2.postMessage(null);
+    inward.onmessage = resolve;
+    outward.postMessage(null);
   });
+  const { yield: realYield } = window.Scheduler?.prototype ?? {};
+  if (realYield !== undefined) Scheduler.prototype.yield = function () { return realYield.call(this).finally(arrive); };
+  // A next rate that waits for a frame would be lost.
+  Animation.prototype.updatePlaybackRate = function (rate) { this.playbackRate = rate; };
   // pass lets the time pass, also for the page's animations.
   const pass = (time) => {
     const passed = Math.max(0, time - at);
     at += passed;
     for (const animation of passed > 0 ? document.getAnimations() : []) {
-      if (!(animation.timeline instanceof DocumentTimeline) || animation.playState !== 'running') continue;
+      if (!(animation.timeline instanceof DocumentTimeline) || animation.playState !== 'running' || animation.playbackRate === 0) continue;
       const next = (animation.currentTime ?? 0) + passed * animation.playbackRate;
       const last = Number(animation.effect?.getComputedTiming().endTime);
       if (next < 0 || next >= last) animation.finish();
@@ -151,12 +164,14 @@
     idle.hold();
     let nextFrame = at + frameTime;
     for (;;) {
+      messages = 0;
       await breathe();
       await quiet(over - realNow());
       await breathe();
       const drawn = frames.callbacks.size + idle.callbacks.size > 0 ? nextFrame : Infinity;
       let first = Infinity;
       for (const { due } of timers.values()) first = Math.min(first, due);
+      if (messages > 0) first = Math.min(first, at + messageTime);
       if (Math.min(drawn, first) > end || realNow() > over) break;
       ran = true;
       pass(Math.min(drawn, first));
@@ -203,8 +218,9 @@
     }
     for (const root of roots(document)) {
       for (const animation of root.getAnimations()) {
-        if (!(animation.timeline instanceof DocumentTimeline) || animation.playState === 'paused') continue; // the first follows a scroll position
-        if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime)) && animation.playbackRate !== 0) {
+        if (!(animation.timeline instanceof DocumentTimeline)) continue; // it follows a scroll position
+        if (animation.playState === 'paused' || animation.playbackRate === 0) continue;
+        if (Number.isFinite(Number(animation.effect?.getComputedTiming().endTime))) {
           ended ||= animation.playState !== 'finished';
           animation.finish();
         } else {
