@@ -22,6 +22,8 @@ const (
 	drawAttempts = 50
 	// cssPixelsPerInch is a constant of CSS (https://www.w3.org/TR/css-values-4/#absolute-lengths).
 	cssPixelsPerInch = 96
+	// pointsPerInch is a constant of PDF (ISO 32000-2, 8.3.2.3).
+	pointsPerInch = 72
 	// maxShrink is the factor by which Chromium makes a printed page smaller when something lies far beyond its right edge. A scale makes up
 	// for it. maxPrintScale is the largest that Page.printToPDF takes.
 	maxShrink, maxPrintScale = 1.5, 2
@@ -155,14 +157,14 @@ func (t *tab) beginFrame(ctx context.Context, params headlessexperimental.BeginF
 
 // print returns the page as a document of one sheet.
 func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byte, error) {
-	dpi := cssPixelsPerInch / printScale(task)
-	margin := task.PDF.Margin / dpi
+	margin := inches(task, task.PDF.Margin)
+	width, height := sheetSize(task, p)
 	params := page.PrintToPDFParams{
 		PrintBackground: new(true),
 		// A CSS pixel is 1/96 inch on paper. The scale makes it 1/dpi inch.
 		Scale:        printScale(task),
-		PaperWidth:   float64(p.Width)/dpi + 2*margin,
-		PaperHeight:  float64(p.Height)/dpi + 2*margin,
+		PaperWidth:   width,
+		PaperHeight:  height,
 		MarginTop:    &margin,
 		MarginBottom: &margin,
 		MarginLeft:   &margin,
@@ -174,6 +176,16 @@ func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byt
 	}
 	result, err := devtools.Call(ctx, t.session, page.PrintToPDF, params)
 	return result.Data, err
+}
+
+// inches returns a length on paper.
+func inches(task render.Task, pixels float64) float64 {
+	return pixels * printScale(task) / cssPixelsPerInch
+}
+
+// sheetSize returns the size of a page's sheet, in inches.
+func sheetSize(task render.Task, p render.Page) (width, height float64) {
+	return inches(task, float64(p.Width)+2*task.PDF.Margin), inches(task, float64(p.Height)+2*task.PDF.Margin)
 }
 
 // far is something beyond a page's right edge, further away than what Chromium makes a page smaller for.

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -24,19 +25,20 @@ import (
 // once, and only the joined one is written.
 func joinPDF(documents [][]byte, task render.Task) (data []byte, err error) {
 	defer fault.Catch(&err)
-	joined, err := readPDF(documents[0])
-	if err != nil {
-		return nil, err
-	}
+	var joined *model.Context
 	bookmarks := make([]pdfcpu.Bookmark, 0, len(documents))
 	for i, d := range documents {
 		bookmarks = append(bookmarks, pdfcpu.Bookmark{Title: task.Pages[i].Name, PageFrom: i + 1})
-		if i == 0 {
-			continue
-		}
 		next, err := readPDF(d)
 		if err != nil {
 			return nil, err
+		}
+		if err := trim(next, task, task.Pages[i]); err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			joined = next
+			continue
 		}
 		if err := pdfcpu.MergeXRefTables(strconv.Itoa(i), next, joined, false, false); err != nil {
 			return nil, fmt.Errorf("joining pages: %w", err)
@@ -67,6 +69,20 @@ func readPDF(data []byte) (*model.Context, error) {
 		return nil, fmt.Errorf("reading a page: %w", err)
 	}
 	return document, nil
+}
+
+// trim makes the sheet of a document as large as the page. The browser makes it larger, up to a whole number of its units, and shows the page in
+// the upper left corner.
+func trim(document *model.Context, task render.Task, p render.Page) error {
+	dict, _, inherited, err := document.PageDict(1, false)
+	if err != nil {
+		return fmt.Errorf("reading a page: %w", err)
+	}
+	sheet := inherited.MediaBox
+	points := func(inches float64) float64 { return math.Round(inches*pointsPerInch*1000) / 1000 }
+	width, height := sheetSize(task, p)
+	dict["MediaBox"] = types.NewNumberArray(0, sheet.Height()-min(points(height), sheet.Height()), min(points(width), sheet.Width()), sheet.Height())
+	return nil
 }
 
 // encodePDF returns a document's bytes. The same pages give the same bytes: there are no dates, which are optional (ISO 32000-2, 14.3.3),
