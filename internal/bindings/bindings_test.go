@@ -51,6 +51,10 @@ func TestParameters(t *testing.T) {
 			pages: []string{`<a data-param-href="shop" href="https://example.com/">Shop</a>`},
 			want:  []string{`shop text default="https://example.com/" example="https://example.com/" pages=[1]`},
 		},
+		"link without an address": {
+			pages: []string{`<a data-param-href="shop">Shop</a><ul><li data-each="shops"><a data-param-href="url" data-param="name">x</a></li></ul>`},
+			want:  []string{`shop text default=- example="https://example.com/" pages=[1]`, `shops list default=- example=[{"name":"x","url":"https://example.com/"}] pages=[1]`},
+		},
 		"condition": {
 			pages: []string{`<p data-if="paid">PAID</p><p data-if="!paid">Due</p>`},
 			want:  []string{`paid boolean default=false example=true pages=[1]`},

@@ -27,9 +27,17 @@ type Parameter struct {
 	Declared bool
 	// Style tells that it is no data-param but a style or link of the element with an id, such as title.color.
 	Style bool
+	// Link tells that a page uses it as the address of a link.
+	Link bool
 	// Pages are the numbers of the pages that use it, as far as their HTML tells.
 	Pages []int
 }
+
+// Needed tells whether a job must give it.
+func (p Parameter) Needed() bool { return p.Required != nil && *p.Required && p.Default == nil }
+
+// exampleLink is the example for a link that a page leaves without an address.
+const exampleLink = "https://example.com/"
 
 // maxParameters bounds the parameters that a template does not declare.
 const maxParameters = 200
@@ -121,6 +129,14 @@ func (c *collector) bind(page int, b Binding) {
 	kind, shown := b.Type, any(nil)
 	if b.Text != "" {
 		shown = b.Text
+	}
+	if b.Attribute == "data-param-href" {
+		switch {
+		case len(steps) == 0:
+			f.Link = true
+		case shown == nil:
+			shown = exampleLink
+		}
 	}
 	for _, s := range slices.Backward(steps) {
 		kind, shown = s.wrap(kind, shown)
@@ -225,6 +241,9 @@ func (f *found) finish() {
 	f.Example = example
 	if f.Default != nil && kind != values.Boolean {
 		f.Example = f.Default
+	}
+	if f.Example == nil && f.Link {
+		f.Example = encode(exampleLink)
 	}
 }
 

@@ -274,11 +274,15 @@ func readJSON(key, text string) (any, error) {
 	return values.DecodeSentValue(key, []byte(text))
 }
 
-// example returns a command line that sets every parameter without a default.
+// example returns a command line that sets every parameter without a default, except those that no page uses.
 func example(template *platenv1alpha1.RenderTemplate) string {
 	var line strings.Builder
 	line.WriteString("kubectl platen render " + template.Name)
+	unseen := usesUnseen(template)
 	for _, p := range bindings.Known(template) {
+		if len(p.Pages) == 0 && !unseen && !p.Needed() {
+			continue
+		}
 		declared := slices.IndexFunc(template.Spec.Parameters, func(d platenv1alpha1.Parameter) bool { return d.Name == p.Name })
 		if p.Style || declared >= 0 && template.Spec.Parameters[declared].Default != nil {
 			continue
@@ -289,6 +293,14 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 		fmt.Fprintf(&line, " --set %s=%s", shellWord(p.Name), placeholder(p))
 	}
 	return line.String() + " -o out -n " + template.Namespace
+}
+
+// usesUnseen tells whether the pages may use parameters of which Pages does not tell.
+func usesUnseen(template *platenv1alpha1.RenderTemplate) bool {
+	if bindings.FromConfigMap(template) && len(template.Status.Parameters) == 0 {
+		return true // Platen has not read the pages yet
+	}
+	return slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return bindings.Read(page.HTML).Scripted })
 }
 
 // maxExample bounds what example takes from a page, in bytes.

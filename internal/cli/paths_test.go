@@ -79,6 +79,22 @@ func TestTheFilesNamespace(t *testing.T) {
 	}
 }
 
+// What the example gives fits its type, and a page uses it.
+func TestExampleIsUsed(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Name, template.Namespace = "card", "default"
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "link"}, {Name: "unused"}, {Name: "needed", Required: new(true)}}
+	for page, want := range map[string]string{
+		`<a data-param-href="link">x</a>`: "--set link=https://example.com/ --set needed=...",
+		`<script>draw(platen.modifications.unused)</script><a data-param-href="link">x</a>`: "--set link=https://example.com/ --set unused=... --set needed=...",
+	} {
+		template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: page}}
+		if got := example(template); got != "kubectl platen render card "+want+" -o out -n default" {
+			t.Errorf("%s: %s", page, got)
+		}
+	}
+}
+
 func TestExampleIsForTheShell(t *testing.T) {
 	template := &platenv1alpha1.RenderTemplate{}
 	template.Name, template.Namespace = "card", "default"
