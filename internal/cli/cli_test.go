@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/yaml"
@@ -451,5 +452,39 @@ func TestExitCodes(t *testing.T) {
 	job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse})
 	if code() != exitUploadFailed {
 		t.Errorf("not uploaded: %d", code())
+	}
+}
+
+// A PDF holds all pages, and an earlier render takes no time.
+func TestDescribeFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		format platenv1alpha1.Format
+		cache  platenv1alpha1.CacheResult
+		want   string
+	}{
+		"a picture":      {platenv1alpha1.FormatPNG, platenv1alpha1.CacheMiss, "1 png file, rendered in 20ms:\n  page 1  400x300  12 B  u\n"},
+		"a PDF":          {platenv1alpha1.FormatPDF, platenv1alpha1.CacheOff, "1 pdf file, rendered in 20ms:\n  document  400x300  12 B  u\n"},
+		"from the cache": {platenv1alpha1.FormatPNG, platenv1alpha1.CacheHit, "1 png file, from an earlier render:\n  page 1  400x300  12 B  u\n"},
+	} {
+		job := &platenv1alpha1.RenderJob{Status: platenv1alpha1.RenderJobStatus{Format: c.format, Cache: c.cache, RenderMilliseconds: new(int64(20))}}
+		job.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1, Width: 400, Height: 300, Size: new(int64(12)), ContentURL: "u"}}
+		out := &bytes.Buffer{}
+		describeFiles(out, job)
+		if got := out.String(); got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// The title and the description say what a template is for; a parameter with a default need not be given.
+func TestDescribeTemplate(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "card", Namespace: "marketing"}}
+	template.Spec.Title, template.Spec.Description = "Business card", "For the fair"
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "a", Required: new(true), Default: &apiextensionsv1.JSON{Raw: []byte(`"x"`)}}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTML: "<p data-param=a>x"}}
+	out := &bytes.Buffer{}
+	describeTemplate(out, template)
+	if got := out.String(); !strings.HasPrefix(got, "RenderTemplate card (Business card) in namespace marketing\nFor the fair\n") || strings.Contains(got, "yes") {
+		t.Error(got)
 	}
 }

@@ -67,12 +67,14 @@ func describeFiles(out io.Writer, job *platenv1alpha1.RenderJob) {
 		return
 	}
 	took := ""
-	if ms := job.Status.RenderMilliseconds; ms != nil {
+	if ms := job.Status.RenderMilliseconds; job.Status.Cache == platenv1alpha1.CacheHit {
+		took = ", from an earlier render"
+	} else if ms != nil {
 		took = ", rendered in " + (time.Duration(*ms) * time.Millisecond).String()
 	}
 	fmt.Fprintf(out, "%s%s:\n", count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
 	for _, p := range job.Status.Pages {
-		fmt.Fprintf(out, "  page %d  %dx%d  %s  %s\n", p.Page, p.Width, p.Height, size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
+		fmt.Fprintf(out, "  %s  %dx%d  %s  %s\n", fileWord(job, p.Page), p.Width, p.Height, size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
 	}
 }
 
@@ -91,9 +93,17 @@ func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {
 			if p.Error != "" {
 				where = "not uploaded: " + p.Error
 			}
-			fmt.Fprintf(out, "  page %d  %s\n", p.Page, plain(where))
+			fmt.Fprintf(out, "  %s  %s\n", fileWord(job, p.Page), plain(where))
 		}
 	}
+}
+
+// fileWord names a file of a job: a PDF holds all pages.
+func fileWord(job *platenv1alpha1.RenderJob, page int32) string {
+	if job.Status.Format == platenv1alpha1.FormatPDF {
+		return "document"
+	}
+	return fmt.Sprintf("page %d", page)
 }
 
 func describeWarnings(out io.Writer, job *platenv1alpha1.RenderJob) {

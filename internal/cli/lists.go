@@ -51,7 +51,7 @@ func templateRow(t *platenv1alpha1.RenderTemplate) []string {
 		if p.Style {
 			continue
 		}
-		if names = append(names, p.Name); ptr.Deref(p.Required, false) {
+		if names = append(names, p.Name); p.Needed() {
 			names[len(names)-1] += "*"
 		}
 	}
@@ -59,7 +59,14 @@ func templateRow(t *platenv1alpha1.RenderTemplate) []string {
 }
 
 func describeTemplate(out io.Writer, t *platenv1alpha1.RenderTemplate) {
-	fmt.Fprintf(out, "RenderTemplate %s in namespace %s\n", t.Name, t.Namespace)
+	title := ""
+	if t.Spec.Title != "" && t.Spec.Title != t.Name {
+		title = fmt.Sprintf(" (%s)", plain(t.Spec.Title))
+	}
+	fmt.Fprintf(out, "RenderTemplate %s%s in namespace %s\n", t.Name, title, t.Namespace)
+	if t.Spec.Description != "" {
+		fmt.Fprintln(out, plain(t.Spec.Description))
+	}
 	describeTemplateState(out, t)
 	fmt.Fprintln(out)
 	rows := make([][]string, 0, len(t.Spec.Pages))
@@ -101,7 +108,7 @@ func describeParameters(out io.Writer, parameters []bindings.Parameter) {
 			}
 		}
 		required, description := "no", p.Description
-		if ptr.Deref(p.Required, false) {
+		if p.Needed() {
 			required = "yes"
 		}
 		if !p.Declared {

@@ -91,6 +91,9 @@ func queryNumber(text, name string, defaultValue, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
+		if most == 1 {
+			return 0, &FieldError{name, "must be 1"}
+		}
 		return 0, &FieldError{name, fmt.Sprintf("must be a whole number from 1 to %d", most)}
 	}
 	return n, nil

@@ -426,7 +426,7 @@ func modifications(t *platenv1alpha1.RenderTemplate) []Modification {
 	for _, p := range parameters {
 		list = append(list, Modification{
 			ID: p.Name, Key: p.Name, Type: string(p.Type), Description: p.Description, HelpText: p.Description,
-			Required: p.Required != nil && *p.Required, Example: p.Example,
+			Required: p.Needed(), Example: p.Example,
 		})
 	}
 	return list

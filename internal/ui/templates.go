@@ -44,7 +44,10 @@ var formats = []platenv1alpha1.Format{
 
 // templateView is a template in the list.
 type templateView struct {
-	Name          string
+	Name string
+	// Title is the name that REST clients see, if it is another, and Description the template's; empty for none.
+	Title, Description string
+
 	ID            *int64
 	Pages         int
 	Width, Height int32
@@ -75,7 +78,10 @@ type formView struct {
 func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1alpha1.RenderJob) templateView {
 	v := templateView{
 		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(inputs(bindings.Known(t))),
-		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height,
+		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height, Description: t.Spec.Description,
+	}
+	if t.Spec.Title != t.Name {
+		v.Title = t.Spec.Title
 	}
 	if job := newest[t.Name]; job != nil {
 		v.Preview = &viewJob(job).Files[0]
