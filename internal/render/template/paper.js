@@ -82,7 +82,7 @@
   }
   if (hidden.size > 0) {
     const [first] = hidden;
-    warn(`Rules for print hide text: ${first.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}`, `${hidden.size} elements; a selector with the word print, such as .no-print, hides without a warning`);
+    warn(`Rules for print hide text: ${first.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}`, `${hidden.size} element${hidden.size === 1 ? '' : 's'}; a selector with the word print, such as .no-print, hides without a warning`);
   }
   // The sheet does not scroll: what follows a scroll position stays where it is.
   for (const animation of list.flatMap((root) => root.getAnimations())) {
