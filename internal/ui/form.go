@@ -34,6 +34,9 @@ type input struct {
 	Checked bool
 	// JSON tells whether the visitor edits a list as JSON, because an item is not a single line of text.
 	JSON bool
+	// Example is a value that the template takes, and ExampleText the same in JSON, for a list, an object or a link; nil if none is known.
+	Example     any
+	ExampleText string
 	// Error says what is wrong with Value; empty if nothing is.
 	Error string
 }
@@ -80,9 +83,28 @@ func inputs(parameters []bindings.Parameter) []input {
 			i.Default = string(p.Default.Raw)
 		}
 		i.Value = i.Default
+		i.setExample(p)
 		list = append(list, i)
 	}
 	return list
+}
+
+// setExample sets the example of a parameter whose value people would not guess.
+func (i *input) setExample(p bindings.Parameter) {
+	if p.Example == nil || p.Type != platenv1alpha1.ParameterList && values.Type(p.Type) != values.Object && !p.Link {
+		return
+	}
+	if json.Unmarshal(p.Example.Raw, &i.Example) != nil {
+		return // the HTML has it, so it is JSON
+	}
+	switch example := i.Example.(type) {
+	case []any:
+		_, isJSON := lines(example)
+		i.JSON = i.JSON || isJSON
+	case map[string]any:
+		i.JSON = true
+	}
+	i.ExampleText = string(p.Example.Raw)
 }
 
 // lines returns a list as text with one item a line, or as JSON if an item is not a single line of text.
@@ -196,6 +218,9 @@ func (f formView) complete(given map[string]any) (wrong []string) {
 
 // sample returns a value for a required parameter without a default.
 func (i input) sample() any {
+	if i.Example != nil {
+		return i.Example
+	}
 	switch i.Type {
 	case platenv1alpha1.ParameterImage:
 		return grey

@@ -216,6 +216,23 @@ func TestFieldsOfATemplateWithoutParameters(t *testing.T) {
 	}
 }
 
+// A list of objects is typed as JSON, and its sample has the fields that the page shows.
+func TestListsOfObjects(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "items", Type: platenv1alpha1.ParameterList, Required: new(true)}, {Name: "more", Type: platenv1alpha1.ParameterList}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<ul><li data-each="items"><b data-param="name">Item</b><i data-param="amount">0</i></li></ul><p data-each="more"><b data-param="item">x</b></p>`}}
+	list := inputs(bindings.Parameters(template, bindings.Inline))
+	if want := `[{"amount":"0","name":"Item"}]`; !list[0].JSON || list[0].ExampleText != want || list[1].JSON {
+		t.Errorf("%+v", list)
+	}
+	given := map[string]any{}
+	formView{Inputs: list}.complete(given)
+	want := map[string]any{"items": []any{map[string]any{"amount": "0", "name": "Item"}}}
+	if diff := cmp.Diff(want, given); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A preview has a valid value for each required parameter.
 func TestSamples(t *testing.T) {
 	for kind, want := range map[platenv1alpha1.ParameterType]any{

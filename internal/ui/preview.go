@@ -99,7 +99,10 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err != nil {
 		return err
 	}
-	if wrong := form.complete(given); len(wrong) > 0 && isHTMX(r) {
+	if wrong := form.complete(given); len(wrong) > 0 {
+		if !isHTMX(r) {
+			return s.showForm(w, r, v, form, given)
+		}
 		s.showNotes(w, http.StatusUnprocessableEntity, liveView{Wrong: wrong})
 		return nil
 	}

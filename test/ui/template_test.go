@@ -200,6 +200,16 @@ func TestLivePreview(t *testing.T) {
 	b.Screenshots("templates")
 }
 
+// A browser without JavaScript gets the same message about a wrong value, not a picture with the default.
+func TestPreviewWithoutScripts(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "price", Type: platenv1alpha1.ParameterNumber})
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/templates/banner/preview", url.Values{"p.price": {"1x"}}, signedIn(t, w.token), nil))
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "This must be a number") || !strings.Contains(body, `value="1x"`) {
+		t.Errorf("answered with %d\n%s", status, body)
+	}
+}
+
 // A preview never changes a job that is none, and another person has another one.
 func TestPreviewsOfOthers(t *testing.T) {
 	w := newWorkspace(t)
