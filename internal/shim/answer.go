@@ -257,7 +257,7 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 	return body
 }
 
-// warnings returns the warnings about the request and those of its job.
+// warnings returns the warnings about the request and those of its job, in the words of the request.
 func warnings(job *platenv1alpha1.RenderJob) []Warning {
 	list := requestWarnings(job)
 	if job.Annotations[typeAnnotation] == typeBase64 && tooLargeInline(job) {
@@ -270,7 +270,7 @@ func warnings(job *platenv1alpha1.RenderJob) []Warning {
 			list = append(list, Warning{Title: plain})
 			continue
 		}
-		list = append(list, Warning{w.Title, ptr.Deref(w.Details, "")})
+		list = append(list, Warning{inRequestWords(w.Title), inRequestWords(ptr.Deref(w.Details, ""))})
 	}
 	return list
 }
@@ -302,7 +302,7 @@ func pictures(job *platenv1alpha1.RenderJob, contents []string) (files []PageDat
 
 func connections(job *platenv1alpha1.RenderJob, several bool) (list []Connection) {
 	for _, c := range job.Status.Connections {
-		entry := Connection{Type: string(c.Type), Provider: string(c.Provider), Status: string(c.Status), Error: c.Error}
+		entry := Connection{Type: string(c.Type), Provider: string(c.Provider), Status: string(c.Status), Error: inRequestWords(c.Error)}
 		for _, p := range c.Pages {
 			size := ptr.Deref(p.ExtraSize, "")
 			switch {

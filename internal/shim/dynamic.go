@@ -319,8 +319,7 @@ func (s *Server) renderPicture(ctx context.Context, wanted *target) (picture, er
 	if err != nil {
 		return picture{}, err
 	}
-	uid := job.UID
-	if job, err = s.await(ctx, key, uid, s.Wait); err != nil {
+	if job, err = s.await(ctx, created(job), s.Wait); err != nil {
 		return picture{}, err
 	}
 	switch status(job) {

@@ -17,16 +17,19 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/jobwatch"
 )
 
 // bare returns a server that answers requests without a caller.
@@ -229,5 +232,31 @@ func TestANewTemplateIsFoundByItsNumber(t *testing.T) {
 	}
 	if found, err := s.newTemplate(t.Context(), "ns", "26"); err != nil || found != nil {
 		t.Errorf("got %v, %v for a template that there is not", found, err)
+	}
+}
+
+// The answer to Prefer: wait=0 often comes before the watch has seen the job.
+func TestAJobThatTheWatchHasNotSeen(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	waiters, err := jobwatch.New(t.Context(), &informertest.FakeInformers{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Options: Options{Cache: fake.NewClientBuilder().WithScheme(scheme).Build(), Waiters: waiters}}
+	at := time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC)
+	known := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: "rest-1", UID: "u", CreationTimestamp: metav1.NewTime(at), Annotations: map[string]string{metadataAnnotation: `{"order":7}`},
+	}}
+	job, err := s.await(t.Context(), created(known), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := describe(job)
+	metadata, err := json.Marshal(body.Metadata)
+	if err != nil || body.ID != "rest-1" || body.Status != queued || !body.CreatedAt.Equal(at) || string(metadata) != `{"order":7}` {
+		t.Errorf("got %+v, %v", body, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -74,10 +75,9 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 		return respondAccepted(w, job)
 	}
 	// Release the body and the job, so that a waiting request needs little memory.
-	key, uid := client.ObjectKeyFromObject(job), job.UID
-	job = nil
+	job = created(job)
 	clear(r.Header)
-	return s.awaitAndRespond(w, r, key, uid, wait, &c)
+	return s.awaitAndRespond(w, r, job, wait, &c)
 }
 
 // start reads a request and creates its job. wait is how long the caller waits for it, or noWait.
@@ -185,10 +185,21 @@ func cachePolicy(text string) (platenv1alpha1.CachePolicy, error) {
 	}
 }
 
-// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait. c is the job's caller,
-// who learns from the headers of a file how the job went; nil for everybody else.
-func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, key types.NamespacedName, uid types.UID, wait time.Duration, c *caller) error {
-	job, err := s.await(r.Context(), key, uid, wait)
+// created returns of a new job what an answer has as long as the watch has not seen the job.
+func created(job *platenv1alpha1.RenderJob) *platenv1alpha1.RenderJob {
+	brief := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
+		Namespace: job.Namespace, Name: job.Name, UID: job.UID, CreationTimestamp: job.CreationTimestamp,
+	}}
+	if text, ok := job.Annotations[metadataAnnotation]; ok {
+		brief.Annotations = map[string]string{metadataAnnotation: text}
+	}
+	return brief
+}
+
+// awaitAndRespond waits for a job and answers with its result, or with its state if the job takes longer than the wait. known is what is known of
+// the job already. c is the job's caller, who learns from the headers of a file how the job went; nil for everybody else.
+func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, known *platenv1alpha1.RenderJob, wait time.Duration, c *caller) error {
+	job, err := s.await(r.Context(), known, wait)
 	if err != nil {
 		return err
 	}
@@ -363,8 +374,10 @@ func sameRequest(job *platenv1alpha1.RenderJob, digest string) error {
 	return nil
 }
 
-// await returns the job once it has finished or is suspended, or as it is when the wait is over or the process shuts down.
-func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.UID, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
+// await returns the job once it has finished or is suspended, or as it is when the wait is over or the process shuts down: as it is known if the
+// watch has not seen it.
+func (s *Server) await(ctx context.Context, known *platenv1alpha1.RenderJob, wait time.Duration) (*platenv1alpha1.RenderJob, error) {
+	key, uid := client.ObjectKeyFromObject(known), known.UID
 	ended, leave := s.Waiters.Register(uid)
 	defer leave()
 	if job, over, err := s.find(ctx, key, uid); err != nil || over {
@@ -385,9 +398,7 @@ func (s *Server) await(ctx context.Context, key types.NamespacedName, uid types.
 	}
 	job, _, err := s.find(ctx, key, uid)
 	if err == nil && job == nil {
-		// The watch has seen neither the job nor its end: it goes on.
-		job = &platenv1alpha1.RenderJob{}
-		job.Namespace, job.Name, job.UID = key.Namespace, key.Name, uid
+		job = known // the watch has seen neither the job nor its end: it goes on
 	}
 	return job, err
 }

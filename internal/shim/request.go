@@ -378,6 +378,9 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if err := checkTexts(body, "", 0); err != nil {
 		return target, nil, err
 	}
+	if err := checkTwice(body, ""); err != nil {
+		return target, nil, err
+	}
 	plain, ignored, err := tidy(body, reflect.TypeFor[T](), "")
 	if err != nil {
 		return target, nil, err
@@ -386,6 +389,19 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 		return target, nil, &FieldError{"body", "must be a JSON object of this request's fields"}
 	}
 	return target, ignored[:min(len(ignored), maxWarnings)], nil
+}
+
+// checkTwice refuses valid JSON with a field that is there twice. encoding/json would take the last one. path is the path of the JSON in the
+// request. The error is a *FieldError.
+func checkTwice(value json.RawMessage, path string) error {
+	twice := values.Twice(value)
+	if twice == "" {
+		return nil
+	}
+	if path != "" && twice[0] != '[' {
+		path += "."
+	}
+	return &FieldError{fmt.Sprintf("%.200s", path+twice), "is there twice: send it once"}
 }
 
 // tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, text as numbers,
@@ -406,7 +422,7 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 	isList := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Slice
 	inText := isObject && strings.HasPrefix(text, "{") || isList && strings.HasPrefix(text, "[") || kind == reflect.TypeFor[ExtraSizes]() && strings.HasPrefix(text, "{")
 	if isText && inText && json.Valid([]byte(text)) {
-		if err := checkTexts(json.RawMessage(text), path, 0); err != nil {
+		if err := cmp.Or(checkTexts(json.RawMessage(text), path, 0), checkTwice(json.RawMessage(text), path)); err != nil {
 			return nil, nil, err
 		}
 		return tidy(json.RawMessage(text), kind, path)

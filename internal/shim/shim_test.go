@@ -475,10 +475,28 @@ func TestKeptFilesAreBounded(t *testing.T) {
 	}
 }
 
-func TestTheLastOfTwoFieldsCounts(t *testing.T) {
-	r, warnings, err := parse[Request]([]byte(`{"templateId":1,"templateId":2,"templateid":3,"modifications":{"a":1},"modifications":{"b":2}}`))
-	if err != nil || r.TemplateID != "2" || string(r.Modifications.RawMessage) != `{"b":2}` || len(warnings) != 1 {
-		t.Errorf("%+v, %v, %v", r, warnings, err)
+func TestFieldsThatAreThereTwice(t *testing.T) {
+	r, warnings, err := parse[Request]([]byte(`{"templateId":2,"templateid":3,"modifications":{"t":"{\"a\":1,\"a\":2}"}}`))
+	if err != nil || r.TemplateID != "2" || len(warnings) != 1 {
+		t.Errorf("in other capitals: %+v, %v, %v", r, warnings, err)
+	}
+	for body, field := range map[string]string{
+		`{"templateId":1,"templateId":1}`:                                      "templateId",
+		`{"templateId":1,"modifications":{"t":"first","t":"second"}}`:          "modifications.t",
+		`{"templateId":1,"response":{"format":"png","format":"pdf"}}`:          "response.format",
+		`{"templateId":1,"modifications":{"rows":[{},{"p":1,"p":2}]}}`:         "modifications.rows[1].p",
+		`{"templateId":1,"modifications":"{\"t\":1,\"t\":2}"}`:                 "modifications.t",
+		`{"templateId":1,"modifications":"[{\"name\":\"t\",\"name\":\"u\"}]"}`: "modifications[0].name",
+		`{"templateId":1,"metadata":{"a":{"b":1,"b":1}}}`:                      "metadata.a.b",
+		`{"templateId":1,"nobody":1,"nobody":2}`:                               "nobody",
+	} {
+		_, _, err := parse[Request]([]byte(body))
+		if wrong := (*FieldError)(nil); !errors.As(err, &wrong) || wrong.Error() != field+": is there twice: send it once" {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if _, _, err := parse[TemplatePatch]([]byte(`{"name":"a","name":"b"}`)); err == nil {
+		t.Error("a patch of a template with two names")
 	}
 }
 
@@ -901,6 +919,19 @@ func TestAnswers(t *testing.T) {
 			}), contents: []string{"https://x/1.png"},
 			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "warnings": [{"title": "Dropbox connection not found for this workspace", "details": ""}]}`,
+		},
+		{
+			name: "in the words of a request", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
+				s.Warnings = []platenv1alpha1.Warning{
+					{Title: "spec.output.quality: 50 changes nothing in png files"},
+					{Title: "spec.output.scale: 2 changes nothing in pdf files", Details: new("it needs another format; spec.output.pdf.dpi changes the size of a document")},
+				}
+				s.Connections = []platenv1alpha1.JobConnectionStatus{{Type: "storage", Provider: "dropbox", Status: "error", Error: "choose another spec.output.fileName or folder"}}
+			}), contents: []string{"https://x/1.png"},
+			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
+			  "warnings": [{"title": "response.quality: 50 changes nothing in png files", "details": ""},
+			               {"title": "response.scale: 2 changes nothing in pdf files", "details": "it needs another format; pdfOptions.dpi changes the size of a document"}],
+			  "connections": [{"type": "storage", "provider": "dropbox", "path": null, "status": "error", "error": "choose another response.fileName or folder"}]}`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -198,13 +199,13 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	if len(parts) != 3 {
 		return callers.Errorf(http.StatusForbidden, "the signature of this URL is not valid")
 	}
-	key, uid := types.NamespacedName{Namespace: parts[0], Name: parts[1]}, types.UID(parts[2])
+	known := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: parts[0], Name: parts[1], UID: types.UID(parts[2])}}
 	log := requestLog(w)
-	log.namespace, log.job = key.Namespace, key.Name
-	job, _, err := s.find(r.Context(), key, uid)
+	log.namespace, log.job = known.Namespace, known.Name
+	job, _, err := s.find(r.Context(), client.ObjectKeyFromObject(known), known.UID)
 	if err == nil && job == nil {
 		// The watch may not have seen a new job yet.
-		job, err = s.await(r.Context(), key, uid, watchLag)
+		job, err = s.await(r.Context(), known, watchLag)
 	}
 	if err != nil {
 		return err
@@ -214,7 +215,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "private, max-age=300")
 	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return s.awaitAndRespond(w, r, key, uid, s.Wait, nil)
+	return s.awaitAndRespond(w, r, known, s.Wait, nil)
 }
 
 // WebhookSecret is the answer of GET /v1/studio/webhook-secret.
