@@ -32,7 +32,7 @@ const (
 
 // JobList is the answer of GET /v1/studio/render-jobs.
 type JobList struct {
-	Data       []Job   `json:"data" required:"true" nullable:"false" description:"Newest first."`
+	Data       []Job   `json:"data" required:"true" nullable:"false" description:"Newest first; those of one second by id."`
 	Pagination JobPage `json:"pagination" required:"true"`
 }
 

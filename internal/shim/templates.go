@@ -22,7 +22,6 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
-	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/nearest"
 )
 
@@ -143,7 +142,8 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 	if t, err := s.newTemplate(ctx, c.namespace, id); t != nil || err != nil {
 		return t, err
 	}
-	return nil, callers.Errorf(status, "templateId: Template not found: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", c.namespace, id, meantTemplate(all, string(id)))
+	return nil, &codeError{status, "Template not found", fmt.Sprintf(
+		"templateId: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", c.namespace, id, meantTemplate(all, string(id)))}
 }
 
 // newTemplate waits for the watch to show a template that was created a moment ago: the API server cannot be asked for a number or a title. It

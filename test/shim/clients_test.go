@@ -149,7 +149,7 @@ var _ = Describe("Clients of the public API", func() {
 		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
 		refused := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"Theirs"}`)
 		expectError(refused, http.StatusForbidden)
-		Expect(refused.json()["error"]).To(ContainSubstring("Template not found"))
+		Expect(refused.json()["error"]).To(Equal("Template not found"))
 	})
 })
 

@@ -136,7 +136,7 @@ var _ = Describe("The MCP endpoint", func() {
 			arguments map[string]any
 			want      string
 		}{
-			{"render", map[string]any{"template": "unknown"}, "template: Template not found"},
+			{"render", map[string]any{"template": "unknown"}, "Template not found: template: namespace "},
 			{"render", map[string]any{"template": "cart"}, "; did you mean 'card'?"},
 			{"render", map[string]any{"template": "card", "$format": "exe"}, "$format: "},
 			{"render", map[string]any{"template": "card", "$scale": 11}, "$scale: "},
