@@ -133,6 +133,48 @@ func TestLostAnswerIsFoundByLooking(t *testing.T) {
 	}
 }
 
+// TestAnswersThatConfirmNothing lets a commit be answered as if it had succeeded, but not for these bytes: the file is looked for, and sent
+// again if it is not there.
+func TestAnswersThatConfirmNothing(t *testing.T) {
+	const another = `{"name":"b.png","path_display":"/b.png","content_hash":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`
+	for name, tc := range map[string]struct {
+		route, body string
+		files       []string
+	}{
+		"nothing":                         {"/2/files/upload", `{}`, []string{"/a.png"}},
+		"another file":                    {"/2/files/upload", another, []string{"/a.png"}},
+		"null":                            {"/2/files/upload", `null`, []string{"/a.png"}},
+		"entries without metadata":        {"/2/files/upload_session/finish_batch_v2", `{"entries":[{".tag":"success"},{".tag":"success"}]}`, []string{"/a.png", "/c.png"}},
+		"entries that are about nothing":  {"/2/files/upload_session/finish_batch_v2", `{"entries":[{},{}]}`, []string{"/a.png", "/c.png"}},
+		"a batch without entries, or any": {"/2/files/upload_session/finish_batch_v2", `{}`, []string{"/a.png", "/c.png"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, c := setup(t)
+			sim.AddFault(dropboxsim.Fault{Route: tc.route, Status: 200, ContentType: "application/json", Body: tc.body})
+			var files []*storage.File
+			for _, path := range tc.files {
+				files = append(files, storagetest.File(t, path, []byte("hello"+path)))
+			}
+			for i, result := range c.Upload(t.Context(), files) {
+				got := storageError(t, result.Err)
+				if got.Reason != storage.ReasonUnexpectedAnswer || got.Class != storage.Retry || !got.Doubt {
+					t.Errorf("%s: got %v (%s, %v)", files[i].Path, got, got.Reason, got.Class)
+				}
+				files[i].Doubtful = got.Doubt
+			}
+			sim.ClearLog()
+			for i, result := range c.Upload(t.Context(), files) {
+				if data, _ := sim.Content("key", files[i].Path); result.Err != nil || string(data) != "hello"+files[i].Path {
+					t.Errorf("%s, again: %v; Dropbox holds %q", files[i].Path, result.Err, data)
+				}
+			}
+			if n := calls(sim, "/2/files/get_metadata"); n != len(files) {
+				t.Errorf("%d files were looked for, want %d", n, len(files))
+			}
+		})
+	}
+}
+
 func TestExpiredTokenIsRefreshedOnce(t *testing.T) {
 	sim, c := setup(t)
 	if _, err := c.Verify(t.Context()); err != nil {

@@ -71,10 +71,14 @@ type entryResult struct {
 
 // err returns why the entry failed, nil if it did not.
 func (r entryResult) err() error {
-	if r.Tag == "success" {
+	switch r.Tag {
+	case "success":
 		return nil
+	case "failure":
+		return decodeEntryError(r.Failure)
+	default:
+		return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox did not say what became of a file", Doubt: true}
 	}
-	return decodeEntryError(r.Failure)
 }
 
 // Stage implements storage.Stager. Small files share a call. Each large file has a session of its own, which takes chunks in parallel.

@@ -109,8 +109,9 @@ func resultOf(f *storage.File, done metadata, err error) storage.Result {
 	case err != nil:
 		return storage.Result{Err: withPath(err, f.Path)}
 	case done.ContentHash != f.ContentHash:
+		// Dropbox compares the bytes with the hash that came with them, so this answer is about another file, or is not Dropbox's.
 		return storage.Result{Err: &storage.Error{
-			Class: storage.Stop, Reason: storage.ReasonContentChanged, Message: "Dropbox holds other bytes than were sent to " + f.Path,
+			Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox did not confirm the bytes that were sent to " + f.Path, Doubt: true,
 		}}
 	default:
 		return storage.Result{Path: done.PathDisplay, ContentHash: done.ContentHash}
