@@ -453,7 +453,7 @@ type UploadedPage struct {
 	// path of the file in the storage service.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:MaxLength=2560
 	Path string `json:"path,omitempty"`
 
 	// contentHash of the file as Dropbox defines it, in hexadecimal.

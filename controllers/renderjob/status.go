@@ -36,7 +36,7 @@ const (
 	maxWarningDetails = 1024
 	maxUploadError    = 1024
 	maxPageError      = 256
-	maxPath           = 1024
+	maxPath           = 2560
 	maxContentHash    = 128
 	maxPodName        = 253
 	maxPage           = 200

@@ -531,6 +531,37 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	expectValid(t, after, status.FailedStatus)
 }
 
+// The longest folder and file name that the API takes, in the longest characters, fit into status whole.
+func TestEveryLegalPathIsInStatusWhole(t *testing.T) {
+	for name, tc := range map[string]struct{ folder, base string }{
+		"three bytes a character": {strings.Repeat("/"+strings.Repeat("報", 99), 4), strings.Repeat("報", 200)},
+		"four bytes a character":  {strings.Repeat("/"+strings.Repeat("𠮷", 99), 4), strings.Repeat("𠮷", 100)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := theUpload("dropbox", true)
+			var want, got []string
+			for page := range 100 {
+				id := file.ID{Page: page + 1, ExtraSize: strings.Repeat("s", 32)}
+				path := storage.RenamedPath(storage.JoinPath(tc.folder, file.Name(tc.base, id, true, "jpeg")), 99)
+				want = append(want, path)
+				u.result.Files = append(u.result.Files, storage.Result{ID: id, Path: path, ContentHash: hash})
+			}
+			after := theJob(nil)
+			setStatus(after, &scope{job: theJob(nil), now: noon, manifest: &content.Manifest{}, uploads: []upload{u}}, nil)
+			expectValid(t, after, status.CurrentStatus)
+			for _, p := range after.Status.Connections[0].Pages {
+				got = append(got, p.Path)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("paths (-want +got):\n%s", diff)
+			}
+			if len(after.Status.Warnings) > 0 {
+				t.Errorf("warnings %+v", after.Status.Warnings)
+			}
+		})
+	}
+}
+
 // TestStatusIsWrittenWhenItsReasonChanges goes through the moments of a job: the writes that it costs, and when the reconciler looks again.
 // A busy manager comes to a job long after its render has ended. The upload gets the same time to end without another write.
 func TestALateReconciliationWritesNoIntermediateStatus(t *testing.T) {
