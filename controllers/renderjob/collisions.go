@@ -6,12 +6,14 @@ package renderjob
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -19,10 +21,31 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// fileName returns the name of the job's only file. Jobs with the same name for their only file have the same names for several.
+// fileName returns the name of a job's file if it has only one.
 func fileName(job *platenv1alpha1.RenderJob) string {
 	return file.Name(job.FileBaseName(), file.ID{}, false, file.Format(job.Spec.Output.Format))
 }
+
+// fileNames returns the names of another job's files: those that its status has or, while it has none, those of the same pages as files.
+func fileNames(other *platenv1alpha1.RenderJob, files []file.File) (names []string) {
+	ids := make([]file.ID, 0, max(len(files), len(other.Status.Pages)))
+	for _, p := range other.Status.Pages {
+		ids = append(ids, file.ID{Page: int(p.Page), ExtraSize: ptr.Deref(p.ExtraSize, "")})
+	}
+	if len(ids) == 0 {
+		for _, f := range files {
+			ids = append(ids, f.ID)
+		}
+	}
+	severalPages := slices.ContainsFunc(ids, func(id file.ID) bool { return id.Page != ids[0].Page })
+	for _, id := range ids {
+		names = append(names, file.Name(other.FileBaseName(), id, severalPages, file.Format(other.Spec.Output.Format)))
+	}
+	return names
+}
+
+// pageSuffix ends the name of a file of a job with several pages.
+var pageSuffix = regexp.MustCompile(`_page_[0-9]+(\.[a-z0-9]+)$`)
 
 const (
 	// maxOfSpelling bounds the jobs of one spelling that are compared with a job, and maxCompared those of all spellings.
@@ -125,14 +148,25 @@ func (s *spellings) drop(entry spelled) {
 	}
 }
 
-// others returns the oldest other jobs whose file has the name of this job's: a few of each spelling, as they may have other folders.
-func (s *spellings) others(job *platenv1alpha1.RenderJob) (keys []types.NamespacedName) {
+// others returns the oldest other jobs that may have a file with the name of one of this job's files: a few of each spelling, as they may have
+// other folders. They have the same file name; that of one page, if this job has several; or no page, if this job's file name ends with one.
+func (s *spellings) others(job *platenv1alpha1.RenderJob, files []file.File) (keys []types.NamespacedName) {
 	mine := spelled{key: client.ObjectKeyFromObject(job), spelling: fileName(job)}
+	texts := []string{mine.spelling, pageSuffix.ReplaceAllString(mine.spelling, "$1")}
+	for _, f := range files {
+		texts = append(texts, f.Name)
+	}
+	wanted := map[name]bool{}
+	for _, text := range texts {
+		wanted[spelled{key: mine.key, spelling: text}.name()] = true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []spelled
-	for _, spelling := range s.names[mine.name()] {
-		found = append(found, spelling.jobs[:min(len(spelling.jobs), maxOfSpelling)]...)
+	for name := range wanted {
+		for _, spelling := range s.names[name] {
+			found = append(found, spelling.jobs[:min(len(spelling.jobs), maxOfSpelling)]...)
+		}
 	}
 	slices.SortFunc(found, byAge)
 	for _, other := range found[:min(len(found), maxCompared)] {
@@ -143,12 +177,12 @@ func (s *spellings) others(job *platenv1alpha1.RenderJob) (keys []types.Namespac
 	return keys
 }
 
-// sameName returns other jobs whose file has the same name but for its case, if the job uploads to a service that ignores case.
+// sameName returns other jobs that may have a file of the same name but for its case, if the job uploads to a service that ignores case.
 func (r *Reconciler) sameName(ctx context.Context, s *scope) (others []platenv1alpha1.RenderJob) {
 	if !slices.ContainsFunc(s.uploads, ignoresCase) {
 		return nil
 	}
-	for _, key := range r.spellings.others(s.job) {
+	for _, key := range r.spellings.others(s.job, s.files) {
 		other := platenv1alpha1.RenderJob{}
 		if err := r.Client.Get(ctx, key, &other); err == nil { // else it is gone
 			others = append(others, other)
@@ -159,15 +193,15 @@ func (r *Reconciler) sameName(ctx context.Context, s *scope) (others []platenv1a
 
 func ignoresCase(u upload) bool { return u.connection.Spec.Provider == platenv1alpha1.ProviderDropbox }
 
-// collision is another job that spells the path of this job's file with other capitals. A service that ignores case keeps one file for
-// both. Jobs with the same spelling mean the same file, and the connection's conflict policy applies.
+// collision is another job that spells the path of one of this job's files with other capitals. A service that ignores case keeps one file
+// for both. Jobs with the same spelling mean the same file, and the connection's conflict policy applies.
 type collision struct {
 	job, path string
 	provider  platenv1alpha1.ProviderType
 }
 
-// findCollisions returns the collisions of a job with older jobs among others.
-func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
+// findCollisions returns the collisions of a job's files with older jobs among others, one of each job and connection.
+func findCollisions(job *platenv1alpha1.RenderJob, files []file.File, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
 	for i := range others {
 		other := &others[i]
 		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
@@ -176,13 +210,33 @@ func findCollisions(job *platenv1alpha1.RenderJob, uploads []upload, others []pl
 		theirs, _ := resolveConnections(other, connections)
 		for _, mine := range uploads {
 			for _, their := range theirs {
-				a := storage.JoinPath(mine.folder, fileName(job))
-				b := storage.JoinPath(their.folder, fileName(other))
-				if mine.connection.Name == their.connection.Name && ignoresCase(mine) && a != b && storage.PathKey(a) == storage.PathKey(b) {
-					list = append(list, collision{other.Name, b, mine.connection.Spec.Provider})
+				if mine.connection.Name != their.connection.Name || !ignoresCase(mine) {
+					continue
+				}
+				if path := otherSpelling(mine.folder, files, their.folder, fileNames(other, files)); path != "" {
+					list = append(list, collision{other.Name, path, mine.connection.Spec.Provider})
 				}
 			}
 		}
 	}
 	return list
+}
+
+// otherSpelling returns the first of their paths that is one of the files' in another spelling, empty if there is none.
+func otherSpelling(folder string, files []file.File, theirFolder string, theirNames []string) string {
+	if storage.PathKey(folder) != storage.PathKey(theirFolder) {
+		return ""
+	}
+	spellings := make(map[string]string, len(files))
+	for _, f := range files {
+		path := storage.JoinPath(folder, f.Name)
+		spellings[storage.PathKey(path)] = path
+	}
+	for _, name := range theirNames {
+		path := storage.JoinPath(theirFolder, name)
+		if mine, ok := spellings[storage.PathKey(path)]; ok && mine != path {
+			return path
+		}
+	}
+	return ""
 }

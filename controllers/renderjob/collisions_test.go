@@ -5,6 +5,7 @@ package renderjob
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // spelledJob returns a job that spells its file's name in some way.
@@ -25,7 +27,7 @@ func spelledJob(name, fileName string, age time.Duration) *platenv1alpha1.Render
 func TestSpellingsFindTheOldestJobsOfAName(t *testing.T) {
 	var s spellings
 	names := func(job *platenv1alpha1.RenderJob) (names []string) {
-		for _, key := range s.others(job) {
+		for _, key := range s.others(job, nil) {
 			names = append(names, key.Name)
 		}
 		return names
@@ -56,5 +58,29 @@ func TestSpellingsFindTheOldestJobsOfAName(t *testing.T) {
 	}
 	if len(s.jobs) > 0 || len(s.names) > 0 {
 		t.Errorf("it remembers %d jobs and %d names that are gone", len(s.jobs), len(s.names))
+	}
+}
+
+func TestSpellingsFindThePagesOfOtherJobs(t *testing.T) {
+	var s spellings
+	s.set(spelledJob("several", "Multi", 3*time.Hour))
+	s.set(spelledJob("second", "MULTI_page_2", 2*time.Hour))
+	s.set(spelledJob("unrelated", "other_page_2", time.Hour))
+	for _, tc := range []struct {
+		fileName string
+		files    []file.File
+		want     string
+	}{
+		{"multi_page_7", []file.File{{Name: "multi_page_7.png"}}, "several"},
+		{"multi", []file.File{{Name: "multi_page_1.png"}, {Name: "multi_page_2.png"}}, "several second"},
+		{"multi", []file.File{{Name: "multi.png"}}, "several"},
+	} {
+		var got []string
+		for _, key := range s.others(spelledJob("mine", tc.fileName, 0), tc.files) {
+			got = append(got, key.Name)
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s with %d files: %v, want %s", tc.fileName, len(tc.files), got, tc.want)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -150,16 +151,34 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 		}
 		return j
 	}
+	// of returns the files of a job with some pages, and rendered a job whose status has those pages.
+	of := func(job *platenv1alpha1.RenderJob, pages ...int) (files []file.File) {
+		for _, page := range pages {
+			id := file.ID{Page: page}
+			files = append(files, file.File{ID: id, Format: "png", Name: file.Name(job.FileBaseName(), id, len(pages) > 1, "png")})
+		}
+		return files
+	}
+	rendered := func(job platenv1alpha1.RenderJob, pages ...int32) platenv1alpha1.RenderJob {
+		for _, page := range pages {
+			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{Page: page})
+		}
+		return job
+	}
 	mine, accented := named("mine", "Banner", "", 10), named("mine", "Caf\u00e9", "", 10)
 	uploads, _ := resolveConnections(&mine, connections)
-	decomposed := findCollisions(&accented, uploads, []platenv1alpha1.RenderJob{named("other", "cafe\u0301", "", 5)}, connections)
+	decomposed := findCollisions(&accented, of(&accented, 1), uploads, []platenv1alpha1.RenderJob{named("other", "cafe\u0301", "", 5)}, connections)
 	if diff := cmp.Diff([]collision{{"other", "/Renders/cafe\u0301.png", "dropbox"}}, decomposed, cmp.AllowUnexported(collision{})); diff != "" {
 		t.Errorf("collisions with the decomposed form of a name (-want +got):\n%s", diff)
 	}
+	page2 := named("mine", "Banner_page_2", "", 10)
 	for name, tc := range map[string]struct {
 		other platenv1alpha1.RenderJob
 		want  []collision
 	}{
+		"the name of a page":                             {rendered(named("other", "banner_page_3", "", 5), 1), nil},
+		"it has two pages":                               {rendered(named("other", "banner", "", 5), 1, 2), nil},
+		"it has one page":                                {rendered(named("other", "banner", "", 5), 2), []collision{{"other", "/Renders/banner.png", "dropbox"}}},
 		"the file in other capitals":                     {named("other", "banner", "", 5), []collision{{"other", "/Renders/banner.png", "dropbox"}}},
 		"the folder in other capitals":                   {named("other", "Banner", "/renders", 5), []collision{{"other", "/renders/Banner.png", "dropbox"}}},
 		"the same spelling: the conflict policy applies": {named("other", "Banner", "", 5), nil},
@@ -168,7 +187,28 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 		"the job itself":                                 {named("mine", "banner", "", 5), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := findCollisions(&mine, uploads, []platenv1alpha1.RenderJob{tc.other}, connections)
+			got := findCollisions(&mine, of(&mine, 1), uploads, []platenv1alpha1.RenderJob{tc.other}, connections)
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(collision{})); diff != "" {
+				t.Errorf("collisions (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for name, tc := range map[string]struct {
+		job   *platenv1alpha1.RenderJob
+		pages []int
+		other platenv1alpha1.RenderJob
+		want  []collision
+	}{
+		"two jobs of two pages":               {&mine, []int{1, 2}, rendered(named("other", "banner", "", 5), 1, 2), []collision{{"other", "/Renders/banner_page_1.png", "dropbox"}}},
+		"two jobs of other pages":             {&mine, []int{1, 2}, rendered(named("other", "banner", "", 5), 3, 4), nil},
+		"two pages and an older file":         {&mine, []int{1, 2}, rendered(named("other", "banner", "", 5), 1), nil},
+		"two pages and one that is not ready": {&mine, []int{1, 2}, named("other", "banner", "", 5), []collision{{"other", "/Renders/banner_page_1.png", "dropbox"}}},
+		"a file with the name of a page":      {&page2, []int{1}, rendered(named("other", "banner", "", 5), 1, 2), []collision{{"other", "/Renders/banner_page_2.png", "dropbox"}}},
+		"a page with the name of a file":      {&mine, []int{1, 2}, rendered(named("other", "banner_page_2", "", 5), 1), []collision{{"other", "/Renders/banner_page_2.png", "dropbox"}}},
+		"the same spelling of a page's name":  {&page2, []int{1}, rendered(named("other", "Banner", "", 5), 1, 2), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := findCollisions(tc.job, of(tc.job, tc.pages...), uploads, []platenv1alpha1.RenderJob{tc.other}, connections)
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(collision{})); diff != "" {
 				t.Errorf("collisions (-want +got):\n%s", diff)
 			}

@@ -63,7 +63,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	if len(s.uploads) == 0 {
 		return nil
 	}
-	s.collisions = findCollisions(s.job, s.uploads, r.sameName(ctx, s), connections.Items)
+	s.collisions = findCollisions(s.job, s.files, s.uploads, r.sameName(ctx, s), connections.Items)
 	// An earlier process, an earlier spec, or a render that was lost may have uploaded files that this plan would write: look before writing.
 	doubtful := s.state.Phase == pool.Unknown && !s.fresh || s.state.Lost > 0 || s.job.Generation > 1
 	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.files, doubtful)
