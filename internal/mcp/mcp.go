@@ -22,6 +22,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/shim"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 const (
@@ -100,6 +101,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 		Instructions: "Renders templates to pictures, PDFs and videos. Each template is a tool; list_templates has the details of all. " +
 			"A render that takes long answers with a job's id for get_job.",
 	})
+	s.AddReceivingMiddleware(once)
 	s.AddTool(&mcp.Tool{
 		Name: "list_templates", Description: "List the templates of the workspace with the values that each takes.",
 		InputSchema: object(nil), Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
@@ -151,6 +153,18 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 		})
 	}
 	return s
+}
+
+// once refuses the call of a tool with an argument that is there twice: encoding/json would take the last one.
+func once(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, r mcp.Request) (mcp.Result, error) {
+		if call, ok := r.(*mcp.CallToolRequest); ok && json.Valid(call.Params.Arguments) {
+			if name := values.Twice(call.Params.Arguments); name != "" {
+				return failure("%.200s: is there twice: send it once", name), nil
+			}
+		}
+		return next(ctx, method, r)
+	}
 }
 
 // request makes a request of the API.

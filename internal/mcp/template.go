@@ -52,15 +52,14 @@ type template struct {
 
 var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
 
-// tools names the tools of templates. Each name is that of one template, whatever others there are.
+// tools names the tools of templates by the names of the objects. Each name is that of one template, whatever others there are.
 func tools(all []shim.Template) []template {
 	list := make([]template, 0, min(len(all), maxTools))
 	for _, t := range all[:min(len(all), maxTools)] {
-		id := fmt.Sprint(t.ID)
-		name := "render_" + strings.Trim(notInNames.ReplaceAllString(t.Name, "_"), "_")
-		if name != "render_"+t.Name || len(name) > maxToolName || slices.ContainsFunc(all, func(o shim.Template) bool { return o.Name == t.Name && fmt.Sprint(o.ID) != id }) {
-			sum := sha256.Sum256([]byte(id))
-			name = strings.TrimRight(name[:min(len(name), maxToolName-9)], "_") + "_" + hex.EncodeToString(sum[:4])
+		name := "render_" + notInNames.ReplaceAllString(t.ResourceName, "_")
+		if name != "render_"+t.ResourceName || len(name) > maxToolName {
+			sum := sha256.Sum256([]byte(t.ResourceName))
+			name = strings.TrimRight(name[:min(len(name), maxToolName-9)], "_-") + "_" + hex.EncodeToString(sum[:4])
 		}
 		list = append(list, template{t, name})
 	}
@@ -84,7 +83,9 @@ func (t template) tool() *mcp.Tool {
 	if t.Description != "" {
 		description = t.Description + " " + description
 	}
-	return &mcp.Tool{Name: t.name, Title: t.Title, Description: description, InputSchema: object(properties, required...)}
+	return &mcp.Tool{
+		Name: t.name, Title: t.Title, Description: description, InputSchema: object(properties, required...), Annotations: &mcp.ToolAnnotations{Title: t.Title},
+	}
 }
 
 // split returns the template's id, the arguments that say what files there are, and the modifications.

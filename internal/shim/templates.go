@@ -51,6 +51,7 @@ type TemplatePage struct {
 // Template is a RenderTemplate.
 type Template struct {
 	ID            any            `json:"id" required:"true" description:"spec.templateID as a number, else the object's name."`
+	ResourceName  string         `json:"resource_name" required:"true" description:"The object's name."`
 	Name          string         `json:"name" required:"true" description:"spec.title, else the object's name."`
 	Title         string         `json:"title" required:"true" description:"The same as name."`
 	Description   string         `json:"description" required:"true"`
@@ -405,7 +406,7 @@ func title(t *platenv1alpha1.RenderTemplate) string { return cmp.Or(t.Spec.Title
 
 func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 	body := Template{
-		ID: t.Name, Name: title(t), Title: title(t), Description: t.Spec.Description, CreatedAt: t.CreationTimestamp.UTC(), WorkspaceID: t.Namespace,
+		ID: t.Name, ResourceName: t.Name, Name: title(t), Title: title(t), Description: t.Spec.Description, CreatedAt: t.CreationTimestamp.UTC(), WorkspaceID: t.Namespace,
 		PagesData: []TemplateData{}, Modifications: modifications(t),
 	}
 	if id := t.Spec.TemplateID; id != nil {

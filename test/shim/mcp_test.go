@@ -70,18 +70,20 @@ var _ = Describe("The MCP endpoint", func() {
 	It("has a tool for each template, and answers with links and pictures", func(ctx SpecContext) {
 		template := &platenv1alpha1.RenderTemplate{}
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "card"}, template)).To(Succeed())
-		template.Spec.Parameters[0].Required = new(true)
+		template.Spec.Parameters[0].Required, template.Spec.Title = new(true), "Summer Card"
 		Expect(c.Update(ctx, template)).To(Succeed())
 		session := connect(ctx, w.token)
 		Eventually(func(g Gomega) {
 			listed, err := session.ListTools(ctx, nil)
 			g.Expect(err).NotTo(HaveOccurred())
-			names, schemas := make([]string, 0, len(listed.Tools)), map[string]map[string]any{}
+			names, titles, schemas := make([]string, 0, len(listed.Tools)), map[string]string{}, map[string]map[string]any{}
 			for _, tool := range listed.Tools {
+				titles[tool.Name] = tool.Title
 				names = append(names, tool.Name)
 				schemas[tool.Name], _ = tool.InputSchema.(map[string]any)
 			}
 			g.Expect(names).To(ConsistOf("list_templates", "get_job", "render", "render_card"))
+			g.Expect(titles["render_card"]).To(Equal("Summer Card"), "the tool keeps the object's name")
 			g.Expect(schemas["render_card"]["required"]).To(ConsistOf("headline"))
 			g.Expect(schemas["render_card"]["properties"]).To(HaveKeyWithValue("headline", HaveKeyWithValue("description", "What it says")))
 		}).WithTimeout(timeout).Should(Succeed()) // the shim's watch lags
@@ -133,7 +135,7 @@ var _ = Describe("The MCP endpoint", func() {
 		}).WithTimeout(timeout).Should(Succeed()) // the shim's watch lags
 		for _, call := range []struct {
 			tool      string
-			arguments map[string]any
+			arguments any
 			want      string
 		}{
 			{"render", map[string]any{"template": "unknown"}, "Template not found: template: namespace "},
@@ -148,6 +150,8 @@ var _ = Describe("The MCP endpoint", func() {
 			{"render_card", map[string]any{"headline": "Hello", "format": "jpg"}, "format: the template has no such value; did you mean $format"},
 			{"render_card", map[string]any{"headline": "Hello", "$formt": "jpg"}, "$formt: the template has no such value; did you mean $format"},
 			{"render_card", map[string]any{"headline": []int{1}}, "headline: "},
+			{"render_card", json.RawMessage(`{"headline":"first","headline":"second"}`), "headline: is there twice"},
+			{"render", json.RawMessage(`{"template":"card","modifications":{"headline":"first","headline":"second"}}`), "modifications.headline: is there twice"},
 			{"get_job", map[string]any{"id": "unknown"}, "job-not-found"},
 			{"get_job", map[string]any{"id": "../../me"}, "job-not-found"},
 			{"get_job", map[string]any{}, "id"},
