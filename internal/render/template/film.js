@@ -250,6 +250,7 @@
       const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
       video.currentTime = position;
       await seeked;
+      await new Promise((resolve) => real.setTimeout.call(window, resolve, 8)); // the compositor has the picture a moment after the event
     }
     if (!over) return;
     videos.delete(video);
