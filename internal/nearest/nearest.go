@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// Name returns the name that is at most two typing mistakes away; empty if there is none.
+// Name returns the name that is at most two typing mistakes away, and no more than one for three letters; empty if there is none.
 func Name(name string, names []string) string {
 	distances := map[string]int{}
 	for _, other := range names {
 		if max(len(name), len(other))-min(len(name), len(other)) > 2 {
 			continue // names may be long
 		}
-		if d := Distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && d < len(name) {
+		if d := Distance(strings.ToLower(name), strings.ToLower(other)); d <= 2 && 3*d <= max(len(name), len(other)) {
 			distances[other] = d
 		}
 	}
@@ -31,23 +31,28 @@ func Name(name string, names []string) string {
 	return best[0]
 }
 
-// Distance returns how many letters must be added, removed or replaced to make b of a (Levenshtein).
+// Distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a (optimal string alignment).
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
+	above := make([]int, len(b)+1)
 	for i := range len(a) {
-		before := row[0]
+		// last is the row before this one, and above the one before that.
+		last := slices.Clone(row)
 		row[0] = i + 1
 		for j := range len(b) {
-			replaced := before
+			replaced := last[j]
 			if a[i] != b[j] {
 				replaced++
 			}
-			before = row[j+1]
-			row[j+1] = min(replaced, before+1, row[j]+1)
+			row[j+1] = min(replaced, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], above[j-1]+1)
+			}
 		}
+		above = last
 	}
 	return row[len(b)]
 }
