@@ -176,7 +176,7 @@ func (r *Reconciler) open(ctx context.Context, s *scope, connection *platenv1alp
 	if connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil, &storage.Error{
 			Class: storage.Stop, Reason: storage.ReasonDisabled,
-			Account: true, Message: fmt.Sprintf("StorageConnection '%s' is disabled", connection.Name),
+			Account: true, Message: "uploads are switched off: its spec.uploadPolicy is Disabled",
 		}
 	}
 	if problem := fullAccount(connection, bytes); problem != nil && retryRequest(s.job) == "" {

@@ -80,7 +80,8 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		if longer <= job.Spec.TimeoutSeconds {
 			return forJob(job, "Look for what the page waits for:"+lintTemplate)
 		}
-		return forJob(job, "Give the job more time; this renders it again:\nkubectl patch renderjob JOB -n NS"+
+		return forJob(job, "Look for a script of the page that does not end. If there is none, give the job more time; this renders it again:"+lintTemplate+
+			"\nkubectl patch renderjob JOB -n NS"+
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
 	case word == platenv1alpha1.InvalidSpecReason && !strings.HasPrefix(sentence, "spec."):
 		return forJob(job, "Correct the template, then render the job again:"+lintTemplate+renderAgain)

@@ -184,7 +184,7 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline", Terminal: true}
+		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline: a script of it does not end, a file does not come, or it needs more time", Terminal: true}
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case c == nil:
