@@ -54,15 +54,16 @@ const (
 // +kubebuilder:validation:XValidation:rule="!self.matches('[^/]{256}')",message="must not have a component longer than 255 characters"
 type FolderPath string
 
-// FileName is the name of a file without its extension. It must not contain a slash, a backslash or a control character and
-// must not start with a space or a dot. Characters outside of the Basic Multilingual Plane, such as emoji, count as two, as they do in
-// Dropbox and Windows.
+// FileName is the name of a file without its extension. It must not contain a slash, a backslash, a line break or a control character,
+// must not start with a space or a dot, and must have a visible character. Characters outside of the Basic Multilingual Plane, such as
+// emoji, count as two, as they do in Dropbox and Windows.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=200
 // +kubebuilder:validation:XValidation:rule=`self.size() + self.findAll('[\\x{10000}-\\x{10ffff}]').size() <= 200`,message="must have at most 200 characters, where an emoji counts as two, as it does in Dropbox"
 // +kubebuilder:validation:XValidation:rule=`!self.contains('/')`,message="must not contain a slash: name the folder in spec.connections[].folder"
-// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}]')`,message="must not contain a backslash or a control character, also none that changes the direction of text"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f-\\x{9f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]')`,message="must not contain a backslash, a line break or a control character, also none that changes the direction of text"
 // +kubebuilder:validation:XValidation:rule=`!self.matches('^[ .]')`,message="must not start with a space or a dot"
+// +kubebuilder:validation:XValidation:rule=`self.matches('[^\\p{Z}\\p{Cf}\\x{115f}\\x{1160}\\x{3164}\\x{ffa0}\\x{fe00}-\\x{fe0f}]')`,message="must have a visible character"
 type FileName string
 
 // ConfigMapKeySelector names one key of a ConfigMap in the same namespace.

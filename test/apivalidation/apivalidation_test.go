@@ -132,7 +132,9 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"fileName of 101 emoji":     {"RenderJob", job + "output: {fileName: " + strings.Repeat("🎉", 101) + "}", "an emoji counts as two"},
 		"priority too high":         {"RenderJob", job + "priority: 1001", "spec.priority"},
 		"fileName hidden":           {"RenderJob", job + "output: {fileName: ../x}", "spec.output.fileName"},
-		"fileName control":          {"RenderJob", job + `output: {fileName: "a\nb"}`, "must not contain a backslash or a control character"},
+		"fileName control":          {"RenderJob", job + `output: {fileName: "a\nb"}`, "must not contain a backslash, a line break or a control character"},
+		"fileName of two lines":     {"RenderJob", job + `output: {fileName: "a\u2028b"}`, "must not contain a backslash, a line break or a control character"},
+		"fileName invisible":        {"RenderJob", job + `output: {fileName: "\u200b\ufeff"}`, "must have a visible character"},
 		"other connection":          {"RenderJob", job + "connections: [{type: email, provider: dropbox}]", `spec.connections[0].type: Unsupported value: "email"`},
 		"unknown provider":          {"RenderJob", job + "connections: [{type: storage, provider: box}]", `provider: Unsupported value: "box": supported values: "dropbox"`},
 		"connection twice":          {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox}]", "each connection must be named once"},
@@ -247,7 +249,7 @@ func TestPreviewsHaveTheSameDefaults(t *testing.T) {
 func accepted() map[string]struct{ kind, spec string } {
 	return map[string]struct{ kind, spec string }{
 		"job with everything": {"RenderJob", job + `modifications: {headline: Hello, "page2@title.color": red, list: [1, {a: b}]}
-output: {format: webp, fileName: "Grüße 🎉", scale: "2.5", quality: 1, pages: [3, 1]}
+output: {format: webp, fileName: "Grüße 👩‍🚀 🎉", scale: "2.5", quality: 1, pages: [3, 1]}
 connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type: storage, provider: dropbox, name: other}]`},
 		"extra sizes":   {"RenderJob", job + "output: {format: jpg, size: 800x600, extraSizes: [instagram-story, 1x5000]}"},
 		"webm, trimmed": {"RenderJob", job + `output: {format: webm, video: {trimStart: "0", trimEnd: "3600", combinePages: true, pageTransition: fade, pageTransitionDuration: "0.5"}}`},
