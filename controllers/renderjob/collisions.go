@@ -152,7 +152,7 @@ func (s *spellings) drop(entry spelled) {
 // other folders. They have the same file name; that of one page, if this job has several; or no page, if this job's file name ends with one.
 func (s *spellings) others(job *platenv1alpha1.RenderJob, files []file.File) (keys []types.NamespacedName) {
 	mine := spelled{key: client.ObjectKeyFromObject(job), spelling: fileName(job)}
-	texts := []string{mine.spelling, pageSuffix.ReplaceAllString(mine.spelling, "$1")}
+	texts := append(make([]string, 0, len(files)+2), mine.spelling, pageSuffix.ReplaceAllString(mine.spelling, "$1"))
 	for _, f := range files {
 		texts = append(texts, f.Name)
 	}

@@ -75,9 +75,10 @@ func TestSpellingsFindThePagesOfOtherJobs(t *testing.T) {
 		{"multi", []file.File{{Name: "multi_page_1.png"}, {Name: "multi_page_2.png"}}, "several second"},
 		{"multi", []file.File{{Name: "multi.png"}}, "several"},
 	} {
-		var got []string
-		for _, key := range s.others(spelledJob("mine", tc.fileName, 0), tc.files) {
-			got = append(got, key.Name)
+		keys := s.others(spelledJob("mine", tc.fileName, 0), tc.files)
+		got := make([]string, len(keys))
+		for i, key := range keys {
+			got[i] = key.Name
 		}
 		if strings.Join(got, " ") != tc.want {
 			t.Errorf("%s with %d files: %v, want %s", tc.fileName, len(tc.files), got, tc.want)

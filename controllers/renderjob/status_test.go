@@ -539,11 +539,11 @@ func TestEveryLegalPathIsInStatusWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := theUpload("dropbox", true)
-			var want, got []string
-			for page := range 100 {
+			want, got := make([]string, 100), make([]string, 0, 100)
+			for page := range want {
 				id := file.ID{Page: page + 1, ExtraSize: strings.Repeat("s", 32)}
 				path := storage.RenamedPath(storage.JoinPath(tc.folder, file.Name(tc.base, id, true, "jpeg")), 99)
-				want = append(want, path)
+				want[page] = path
 				u.result.Files = append(u.result.Files, storage.Result{ID: id, Path: path, ContentHash: hash})
 			}
 			after := theJob(nil)

@@ -86,6 +86,7 @@ func spell(key, path string, node *yaml.Node) error {
 				return err
 			}
 		}
+	case yaml.DocumentNode, yaml.AliasNode: // the first is not within another node, and what the second stands for has its turn
 	}
 	return nil
 }

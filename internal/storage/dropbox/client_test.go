@@ -151,9 +151,9 @@ func TestAnswersThatConfirmNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sim, c := setup(t)
 			sim.AddFault(dropboxsim.Fault{Route: tc.route, Status: 200, ContentType: "application/json", Body: tc.body})
-			var files []*storage.File
-			for _, path := range tc.files {
-				files = append(files, storagetest.File(t, path, []byte("hello"+path)))
+			files := make([]*storage.File, len(tc.files))
+			for i, path := range tc.files {
+				files[i] = storagetest.File(t, path, []byte("hello"+path))
 			}
 			for i, result := range c.Upload(t.Context(), files) {
 				got := storageError(t, result.Err)
