@@ -156,8 +156,8 @@ func (p Policy) Blocks(target string) bool {
 			return false
 		}
 	}
-	host := strings.TrimSuffix(u.Hostname(), ".")
-	if host == "localhost" {
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		host = "127.0.0.1"
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {

@@ -126,6 +126,7 @@ type Job struct {
 	CreatedAt time.Time         `json:"created_at" required:"true"`
 	Result    any               `json:"result,omitempty" description:"The answer of a synchronous request: OnePage or ManyPages."`
 	Metadata  any               `json:"metadata,omitempty" description:"The metadata of the request."`
+	Warnings  []Warning         `json:"warnings,omitempty" description:"The warnings about the request, until result has them."`
 	Error     string            `json:"error,omitempty" description:"Why the render failed, or what a queued job waits for."`
 	ErrorCode string            `json:"error_code,omitempty" description:"The reason of the job's Ready condition."`
 	Webhook   *webhook.Delivery `json:"webhook,omitempty" description:"The state of the webhook."`
@@ -172,6 +173,9 @@ func failure(job *platenv1alpha1.RenderJob) (reason, message string, bad bool) {
 // describe returns a Job without its result.
 func describe(job *platenv1alpha1.RenderJob) Job {
 	body := Job{ID: job.Name, Status: status(job), Self: "/v1/studio/render-jobs/" + job.Name, CreatedAt: job.CreationTimestamp.UTC(), Metadata: metadata(job)}
+	if body.Status != succeeded {
+		body.Warnings = requestWarnings(job)
+	}
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch body.Status {
 	case succeeded:

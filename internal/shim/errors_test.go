@@ -248,7 +248,8 @@ func TestAJobThatTheWatchHasNotSeen(t *testing.T) {
 	s := &Server{Options: Options{Cache: fake.NewClientBuilder().WithScheme(scheme).Build(), Waiters: waiters}}
 	at := time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC)
 	known := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "ns", Name: "rest-1", UID: "u", CreationTimestamp: metav1.NewTime(at), Annotations: map[string]string{metadataAnnotation: `{"order":7}`},
+		Namespace: "ns", Name: "rest-1", UID: "u", CreationTimestamp: metav1.NewTime(at),
+		Annotations: map[string]string{metadataAnnotation: `{"order":7}`, warningsAnnotation: `[{"title":"The webhook cannot be called","details":"why"}]`},
 	}}
 	job, err := s.await(t.Context(), created(known), 0)
 	if err != nil {
@@ -258,5 +259,8 @@ func TestAJobThatTheWatchHasNotSeen(t *testing.T) {
 	metadata, err := json.Marshal(body.Metadata)
 	if err != nil || body.ID != "rest-1" || body.Status != queued || !body.CreatedAt.Equal(at) || string(metadata) != `{"order":7}` {
 		t.Errorf("got %+v, %v", body, err)
+	}
+	if want := []Warning{{"The webhook cannot be called", "why"}}; !slices.Equal(body.Warnings, want) {
+		t.Errorf("warnings %v, want %v", body.Warnings, want)
 	}
 }

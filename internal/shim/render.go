@@ -190,8 +190,10 @@ func created(job *platenv1alpha1.RenderJob) *platenv1alpha1.RenderJob {
 	brief := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
 		Namespace: job.Namespace, Name: job.Name, UID: job.UID, CreationTimestamp: job.CreationTimestamp,
 	}}
-	if text, ok := job.Annotations[metadataAnnotation]; ok {
-		brief.Annotations = map[string]string{metadataAnnotation: text}
+	for _, name := range []string{metadataAnnotation, warningsAnnotation} {
+		if text, ok := job.Annotations[name]; ok {
+			metav1.SetMetaDataAnnotation(&brief.ObjectMeta, name, text)
+		}
 	}
 	return brief
 }

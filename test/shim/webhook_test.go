@@ -158,7 +158,9 @@ var _ = Describe("Webhooks", func() {
 			receiver.URL, "http://localhost:" + port, "http://[::1]:" + port, "http://[::ffff:127.0.0.1]:" + port, "http://0.0.0.0:" + port,
 			"http://2130706433:" + port, "http://169.254.169.254/latest/meta-data", config.Host, "http://10.0.0.1/",
 		} {
-			renderWithWebhook(ctx, w, p, "webhook", hook)
+			a := call(ctx, http.MethodPost, p.url+render, w.token, fmt.Sprintf(`{"templateId":"card","response":{"mode":"async"},"webhook":%q}`, hook))
+			Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
+			Expect(a.json()["warnings"]).To(ConsistOf(HaveKeyWithValue("title", "The webhook cannot be called")), hook)
 			jobs := w.await(ctx, i+1)
 			for n := range jobs {
 				if jobs[n].Status.CompletionTime != nil {
