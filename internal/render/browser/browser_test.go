@@ -291,6 +291,42 @@ func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
 	}
 }
 
+func TestAValueIsShownInAField(t *testing.T) {
+	b := start(t)
+	const dot = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+	for _, c := range []struct {
+		page  string
+		value any
+		// shown is an expression that tells what the page shows, which is green if it is true.
+		shown    string
+		warnings []string
+	}{
+		{`<input id=a data-param="v" value="x">`, "new", `a.value === 'new'`, nil},
+		{`<input id=a data-param="v" type=number>`, 7.0, `a.value === '7'`, nil},
+		{`<input id=a data-param="v" type=number value=3>`, "many", `a.value === '3'`, []string{`Modification v: "many" is no value of an input of the type number`}},
+		{`<input id=a data-param="v" type=checkbox>`, true, `a.checked`, nil},
+		{`<input id=a data-param="v" type=checkbox checked>`, false, `!a.checked`, nil},
+		{`<input id=a data-param="v" type=checkbox>`, "no", `a.checked`, []string{`data-param="v" is true: v is the text "no"`}},
+		{`<input data-param="v" type=radio name=r value=s checked><input id=a data-param="v" type=radio name=r value=m>`, "m", `a.checked`, nil},
+		{`<input id=a data-param="v" type=image>`, dot, `a.src.endsWith('ggg==')`, nil},
+		{`<textarea id=a data-param="v">x</textarea>`, "a\nb", `a.value === 'a\nb'`, nil},
+		{`<select id=a data-param="v"><option value=s>Small<option value=m>Middle</select>`, "m", `a.value === 'm'`, nil},
+		{`<select id=a data-param="v"><option value=s>Small<option value=m>Middle</select>`, "Middle", `a.value === 'm'`, nil},
+		{`<select id=a data-param="v"><option value=s>Small</select>`, "l", `a.value === 's'`, []string{`Modification v: "l" is no value of the select: it is none of its options`}},
+		{`<meter id=a data-param="v" max=10></meter>`, "7.5", `a.value === 7.5`, nil},
+		{`<progress id=a data-param="v" max=10></progress>`, 4.0, `a.value === 4`, nil},
+		{`<progress id=a data-param="v" value=1 max=10></progress>`, "half", `a.value === 1`, []string{`Modification v: "half" is no value of a progress, which shows a number`}},
+		{`<svg><image id=a data-param="v" width=9 height=9 /></svg>`, dot, `a.href.baseVal.endsWith('ggg==')`, nil},
+	} {
+		picture := task("png", `<!doctype html><body style="margin:0;background:#f00">`+c.page+`<script>onload = () => { if (`+c.shown+`) document.body.style.background = '#0f0' }</script>`)
+		picture.Modifications = map[string]any{"v": c.value}
+		outputs, warnings := run(t, b, picture)
+		if img, _ := decode(t, outputs[0].Data); !near(img, 195, 95, green255) || !slices.Equal(titlesOf(warnings), c.warnings) {
+			t.Errorf("%s: %v shows %v, warnings %v", c.page, c.value, img.At(195, 95), warnings)
+		}
+	}
+}
+
 func TestAListThatIsNoneIsNamed(t *testing.T) {
 	picture := task("png", `<p data-each="points" data-param="item">x</p>`)
 	for value, want := range map[any][]string{nil: nil, "": nil, "a, b": {`data-each="points" shows nothing: "a, b" is no list`}, false: {`data-each="points" shows nothing: false is no list`}} {

@@ -66,6 +66,28 @@ func TestAPageThatStopsItselfIsFilledInAndPainted(t *testing.T) {
 	}
 }
 
+func TestAPageThatWouldBeLeftIsPaintedAsItIs(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"a script":  `location.href = 'http://other.invalid/next'`,
+		"a form":    `form.submit()`,
+		"again":     `location.reload()`,
+		"by itself": `setTimeout(() => location.assign('http://other.invalid/next'), 500)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, warnings := run(t, b, task("png", `<body style="margin:0"><form id="form" action="http://other.invalid/next"></form>
+				<div style="height:100px;background:rgb(255,0,0)"></div><script>`+script+`</script>`))
+			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) {
+				t.Errorf("painted %v", img.At(100, 50))
+			}
+			if titles := titlesOf(warnings); len(titles) != 1 || name != "again" && !strings.HasPrefix(titles[0], "The page was to be left for http://other.invalid/next") ||
+				name == "again" && titles[0] != "The page was to be loaded again" {
+				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}
+
 // pictures serves /slow.png after a while, /never.png only when the test ends, and 404 for everything else.
 func pictures(t *testing.T) (url string) {
 	t.Helper()

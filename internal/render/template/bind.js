@@ -157,7 +157,7 @@
   };
   const setImage = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'data:', 'blob:']);
-    if (url) element.src = url;
+    if (url) element.setAttribute(element instanceof SVGImageElement ? 'href' : 'src', url);
     else warn(`Modification ${key} is not an image URL`, `${show(value)} must be a URL that starts with http://, https:// or data:image/`);
   };
   // setText shows a text. A line break in it begins a line.
@@ -175,17 +175,47 @@
   // holds reports whether an element with data-if stays: docs/templates/values.md says which values are true. A text that says false is
   // true, which is seldom meant.
   const doubts = new Set();
-  const holds = (condition, scopes) => {
+  const holds = (condition, scopes, attribute = 'data-if') => {
     const negated = condition.startsWith('!');
     const key = condition.replace(/^!/, '');
     const value = lookup(key, scopes);
     const stays = (Array.isArray(value) ? value.length > 0 : Boolean(value)) !== negated;
     if (typeof value === 'string' && /^\s*(false|f|no|n|off|disabled?|null|0)\s*$/i.test(value) && !doubts.has(condition)) {
       doubts.add(condition);
-      warn(`data-if="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
+      warn(`${attribute}="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
         'every text but the empty one is true; give the boolean false, or declare the parameter as boolean');
     }
     return stays;
+  };
+
+  const isImage = (element) => element instanceof HTMLImageElement || element instanceof SVGImageElement || element instanceof HTMLInputElement && element.type === 'image';
+  // setField shows a value in a field of a form, a meter or a progress bar, and reports whether the element is one.
+  const setField = (element, key, value, text, scopes) => {
+    const refuse = (kind) => warn(`Modification ${key}: ${show(value)} is no value of ${kind}`, "the template's own value is kept");
+    if (element instanceof HTMLMeterElement || element instanceof HTMLProgressElement) {
+      if (text.trim() !== '' && Number.isFinite(Number(text))) element.value = Number(text);
+      else refuse(`a ${element.localName}, which shows a number`);
+    } else if (element instanceof HTMLSelectElement) {
+      const option = [...element.options].find((option) => option.value === text) ?? [...element.options].find((option) => option.text === text.trim());
+      if (option) option.selected = true;
+      else refuse('the select: it is none of its options');
+    } else if (element instanceof HTMLTextAreaElement) {
+      element.value = text;
+    } else if (!(element instanceof HTMLInputElement)) {
+      return false;
+    } else if (element.type === 'checkbox' || element.type === 'radio') {
+      const named = element.hasAttribute('value') && typeof value !== 'boolean';
+      element.checked = element.type === 'radio' && named ? element.value === text : named && element.value === text || holds(key, scopes, 'data-param');
+    } else if (element.type === 'file') {
+      refuse('an input of the type file');
+    } else {
+      const before = element.value;
+      element.value = text;
+      if (element.value !== '' || text === '') return true;
+      element.value = before;
+      refuse(`an input of the type ${element.type}`);
+    }
+    return true;
   };
 
   // checkItems warns of the first item of a list that leaves what the page has in its place: one without fields where the page shows fields, and null.
@@ -252,9 +282,10 @@
       const value = lookup(key, scopes);
       if (value === undefined || value === null || element.dataset.bound === '') continue;
       element.dataset.bound = '';
-      if (element instanceof HTMLImageElement) setImage(element, key, value);
-      else setText(element, typeof value === 'object' ? JSON.stringify(value) : String(value));
-      if (typeof value === 'object' && !(element instanceof HTMLImageElement) && !doubts.has(`${key}{}`)) {
+      const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+      if (isImage(element)) setImage(element, key, value);
+      else if (!setField(element, key, value, text, scopes)) setText(element, text);
+      if (typeof value === 'object' && !isImage(element) && !doubts.has(`${key}{}`)) {
         doubts.add(`${key}{}`);
         warn(`data-param="${key}" shows ${show(value)}, which is ${Array.isArray(value) ? 'a list' : 'an object'}`,
           Array.isArray(value) ? 'to show its items, repeat an element with data-each' : `to show a field of it, name the field, as in ${key}.${Object.keys(value)[0] ?? 'name'}`);
@@ -285,8 +316,8 @@
           warn(`Modification ${key}: ${show(value)} is no CSS colour or gradient`, "the template's own background is kept");
           continue;
         }
-        document.documentElement.style.background = String(value);
-        document.body.style.background = 'transparent';
+        styles.override(document.documentElement, 'background', String(value));
+        styles.override(document.body, 'background', 'transparent');
       } else if (key === 'canvasBackgroundImage') {
         const url = allowedURL(value, ['http:', 'https:', 'data:']);
         if (!url) warn(`Modification ${key} is not an image URL`, `${show(value)} must be a URL that starts with http://, https:// or data:image/; the template's own background is kept`);
@@ -416,12 +447,23 @@
       document.adoptedStyleSheets.push(sheet);
     }
   };
+  const loadingStopped = 'A script of the page stopped its loading';
+  // The job has this page painted, and no other. A page of an origin that is its own alone does not get the event.
+  window.navigation?.addEventListener('navigate', (event) => {
+    const { url, sameDocument } = event.destination;
+    if (sameDocument || !event.cancelable) return;
+    event.preventDefault();
+    const stopped = warnings.findIndex(({ title }) => title === loadingStopped); // a form stops it first
+    if (stopped >= 0) warnings.splice(stopped, 1);
+    const what = event.navigationType === 'reload' ? 'loaded again' : `left for ${url.slice(0, 300)}`;
+    warn(`The page was to be ${what}`, 'it is painted as it is: a script or a form must not go to another page');
+  });
   // A capturing listener of the window runs before every listener of the page.
   addEventListener('DOMContentLoaded', fill, { capture: true, once: true });
   // A page that stops its own loading is complete without that event.
   document.addEventListener('readystatechange', () => {
     if (document.readyState !== 'complete' || filled) return;
-    warn('A script of the page stopped its loading', 'window.stop() ends a page where it is: what comes after it is missing');
+    warn(loadingStopped, 'window.stop() ends a page where it is: what comes after it is missing');
     fill();
   });
 })

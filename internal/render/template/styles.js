@@ -13,10 +13,30 @@
   const hasText = (element) => element.textContent.trim() !== '' && !isPicture(element);
   const isGradient = (value) => /gradient\(/i.test(text(value));
 
+  // override sets a property, also where the page's own style is important. Only then the property is, because an animation must win over it.
+  const override = (element, property, value) => {
+    const { style } = element;
+    style.setProperty(property, value);
+    const shown = computed(element, property);
+    style.setProperty(property, value, 'important');
+    if (computed(element, property) === shown) {
+      style.setProperty(property, value);
+      return;
+    }
+    const whole = style.cssText;
+    style.setProperty('animation', 'none', 'important');
+    style.setProperty('transition', 'none', 'important');
+    const important = computed(element, property);
+    style.setProperty(property, value);
+    const plain = computed(element, property);
+    style.cssText = whole;
+    if (plain === important) style.setProperty(property, value);
+  };
+
   // put sets a property if the browser takes the value, which may be made of the given one. Every property takes the value inherit.
   const put = (element, key, property, value, given = value) => {
     if (supports(property, text(value))) {
-      element.style.setProperty(property, text(value));
+      override(element, property, text(value));
       return true;
     }
     warn(`Modification ${key}: ${show(given)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
@@ -39,11 +59,11 @@
       if (drop) {
         const before = computed(element, 'filter');
         const { x = '0px', y = '0px', blur = '0px', color = 'black' } = drop;
-        element.style.setProperty('filter', `${before === 'none' ? '' : before} drop-shadow(${x} ${y} ${blur} ${color})`);
+        override(element, 'filter', `${before === 'none' ? '' : before} drop-shadow(${x} ${y} ${blur} ${color})`);
       }
       if (box) {
         const { x = '0px', y = '0px', blur = '0px', spread = '0px', color = 'black' } = box;
-        element.style.setProperty('box-shadow', `${x} ${y} ${blur} ${spread} ${color}`);
+        override(element, 'box-shadow', `${x} ${y} ${blur} ${spread} ${color}`);
       }
     }
   };
@@ -66,8 +86,8 @@
       element.style.position = 'absolute';
     }
     put(element, key, side, length(value));
-    element.style.setProperty(opposite, 'auto');
-    element.style.setProperty(margin, '0');
+    override(element, opposite, 'auto');
+    override(element, margin, '0');
   };
   const resize = (property) => (element, key, value) => {
     if (!put(element, key, property, length(value), value)) return;
@@ -78,16 +98,16 @@
     const display = computed(element, 'display');
     const place = places[text(value).toLowerCase()];
     if (/^(inline|table-cell)/.test(display) || place === undefined) put(element, key, 'vertical-align', value);
-    else if (!display.includes('flex')) element.style.setProperty('align-content', place);
-    else if (computed(element, 'flex-direction').startsWith('column')) element.style.setProperty('justify-content', place);
-    else element.style.setProperty('align-items', place);
+    else if (!display.includes('flex')) override(element, 'align-content', place);
+    else if (computed(element, 'flex-direction').startsWith('column')) override(element, 'justify-content', place);
+    else override(element, 'align-items', place);
   };
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
       put(element, key, 'color', value);
     } else if (put(element, key, 'background-image', value)) {
-      element.style.setProperty('background-clip', 'text');
-      element.style.setProperty('color', 'transparent');
+      override(element, 'background-clip', 'text');
+      override(element, 'color', 'transparent');
     }
   };
   const colourBackground = (element, key, value) => put(element, key, isGradient(value) ? 'background-image' : 'background-color', value);
@@ -95,7 +115,7 @@
   const colourShape = (element, key, property, value) => {
     if (!put(element, key, property, value)) return;
     for (const shape of element.querySelectorAll(`[${property}]`)) {
-      if (shape.getAttribute(property) !== 'none') shape.style.setProperty(property, text(value));
+      if (shape.getAttribute(property) !== 'none') override(shape, property, text(value));
     }
   };
   const fill = (element, key, value) => {
@@ -115,7 +135,7 @@
   // colourPicture gives everything that a picture paints one colour.
   const colourPicture = (element, key, value) => {
     if (isSVG(element)) {
-      element.style.setProperty('color', text(value));
+      override(element, 'color', text(value));
       colourShape(element, key, 'fill', value);
     } else if (!supports('color', text(value))) {
       put(element, key, 'color', value);
@@ -124,7 +144,7 @@
       svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
       svg.querySelector('feFlood').setAttribute('flood-color', text(value));
       const source = encodeURIComponent(new XMLSerializer().serializeToString(svg));
-      element.style.setProperty('filter', `url("data:image/svg+xml,${source}#f")`);
+      override(element, 'filter', `url("data:image/svg+xml,${source}#f")`);
     }
   };
   const plain = (property, convert = text) => (element, key, value) => put(element, key, property, convert(value), value);
@@ -185,6 +205,7 @@
   const isProperty = (name) => name.startsWith('--') || supports(properties.get(fold(name)) ?? 'none', 'inherit');
 
   return {
+    override,
     // known reports whether there is a style of a name.
     known: (name) => special.has(fold(name)) || isProperty(name),
     // set sets a style of an element. key is the modification's.
