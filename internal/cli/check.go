@@ -102,7 +102,7 @@ func (k *checkCommand) run(ctx context.Context) error {
 		{"DNS", []string{"render"}, func(context.Context, *cluster) (string, error) {
 			return "the render pod has found the manager by its name", nil
 		}},
-		{"store", []string{"render"}, func(context.Context, *cluster) (string, error) { return k.rendered, nil }},
+		{"store", []string{"render"}, k.store},
 	} {
 		if i := slices.IndexFunc(p.needs, func(need string) bool { return failed[need] }); i >= 0 {
 			failed[p.name] = true
@@ -416,6 +416,14 @@ func (k *checkCommand) card(ctx context.Context, c *cluster) (string, error) {
 	page := job.Status.Pages[0]
 	k.rendered = size(ptr.Deref(page.Size, 0)) + " stored and fetched, with the right checksum"
 	return fmt.Sprintf("a card in %.1f s", time.Since(began).Seconds()), nil
+}
+
+// store says what the render found out about the store.
+func (k *checkCommand) store(context.Context, *cluster) (string, error) {
+	if k.unsaved != nil {
+		return "", skipError("you may not fetch the card: " + k.unsaved.Error())
+	}
+	return k.rendered, nil
 }
 
 // podsProblem returns why a render pod of the namespace does not get on, and what to do; "" if that is not known.

@@ -84,10 +84,20 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 		})
 	}
 	if proxied != nil {
-		return "", errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w%s", proxied, d.proxyAdvice(proxied)))
+		err := errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w%s", proxied, d.proxyAdvice(proxied)))
+		if answer := (*answerError)(nil); errors.As(proxied, &answer) && answer.status == http.StatusForbidden {
+			return "", &notAllowedError{err}
+		}
+		return "", err
 	}
 	return path, nil
 }
+
+// notAllowedError says that the person lacks the right to fetch files whose URL works only in the cluster. Another attempt needs the right.
+type notAllowedError struct{ error }
+
+// Unwrap returns the cause.
+func (e *notAllowedError) Unwrap() error { return e.error }
 
 // answerError is an answer that is no file.
 type answerError struct {

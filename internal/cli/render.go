@@ -169,6 +169,9 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		for _, file := range files {
 			fmt.Fprintln(r.Out, file)
 		}
+		if denied := (*notAllowedError)(nil); errors.As(err, &denied) {
+			return fmt.Errorf("RenderJob %s/%s is rendered: %w", job.Namespace, job.Name, err)
+		}
 		if err != nil {
 			return fmt.Errorf("RenderJob %[1]s/%[2]s is rendered: %[3]w; fetch its files with kubectl platen fetch %[2]s -o FOLDER -n %[1]s", job.Namespace, job.Name, err)
 		}

@@ -50,6 +50,8 @@ type tryCommand struct {
 	output, platenNamespace string
 	open                    bool
 	timeout                 time.Duration
+	// unsaved says why the person may not fetch the card; nil if it is saved.
+	unsaved error
 }
 
 func (o *options) try() *cobra.Command {
@@ -58,7 +60,8 @@ func (o *options) try() *cobra.Command {
 		Use:   "try",
 		Short: "Check that Platen works: render a card in this namespace",
 		Long: `Check that Platen works: wait until it is ready, render a built-in card in the namespace, and save the picture. If something is
-missing, the command says what it is and what to do. It deletes the template and the job afterwards.
+missing, the command says what it is and what to do. Without the right to fetch files, it does not save the picture, and says so. It deletes
+the template and the job afterwards.
 
 The command prints the YAML of the template and the job to the standard output: start from there.
 
@@ -104,8 +107,12 @@ func (t *tryCommand) run(ctx context.Context) error {
 		return err
 	}
 	page := job.Status.Pages[0]
-	fmt.Fprintf(t.ErrOut, "Saved %s (%dx%d, %s), %.1f s after the job was created, with this YAML:\n\n",
-		t.output, page.Width, page.Height, size(ptr.Deref(page.Size, 0)), time.Since(began).Seconds())
+	if t.unsaved != nil {
+		fmt.Fprintf(t.ErrOut, "Rendered the card, and did not save it, because you may not fetch it: %s\n\nIts YAML:\n\n", t.unsaved)
+	} else {
+		fmt.Fprintf(t.ErrOut, "Saved %s (%dx%d, %s), %.1f s after the job was created, with this YAML:\n\n",
+			t.output, page.Width, page.Height, size(ptr.Deref(page.Size, 0)), time.Since(began).Seconds())
+	}
 	_, _ = t.Out.Write(tryManifest)
 	describeWarnings(t.ErrOut, job)
 	fmt.Fprint(t.ErrOut, t.sameCluster(fmt.Sprintf(`
@@ -117,7 +124,7 @@ Next:
 	if len(c.names(ctx, &platenv1alpha1.StorageConnectionList{}, false)) == 0 {
 		fmt.Fprint(t.ErrOut, t.sameCluster(fmt.Sprintf("  kubectl platen connect dropbox -n %s   # send every picture to your Dropbox\n", c.namespace)))
 	}
-	if t.open {
+	if t.open && t.unsaved == nil {
 		if err := openFile(t.output); err != nil {
 			return fmt.Errorf("%s could not be opened: %w; open it yourself", t.output, err)
 		}
@@ -279,7 +286,8 @@ func (t *tryCommand) render(ctx context.Context, c *cluster) (job *platenv1alpha
 	return last, t.save(ctx, c, last)
 }
 
-// save fetches the card. The file appears under its name only once it is complete.
+// save fetches the card. The file appears under its name only once it is complete. A person who may not fetch it has seen it rendered all the
+// same: that is no error, and unsaved says why.
 func (t *tryCommand) save(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob) error {
 	folder, err := os.MkdirTemp(filepath.Dir(t.output), ".platen-*")
 	if err != nil {
@@ -287,9 +295,12 @@ func (t *tryCommand) save(ctx context.Context, c *cluster, job *platenv1alpha1.R
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	files, err := downloader{cluster: c, platenNamespace: t.platenNamespace}.files(ctx, job, folder)
+	if denied := (*notAllowedError)(nil); errors.As(err, &denied) {
+		t.unsaved = denied
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("the card is rendered, but could not be fetched: ask for the right to get services/proxy of %s in namespace %s, or for a --content-url of the manager that works from here: %w",
-			contentService, t.platenNamespace, err)
+		return fmt.Errorf("the card is rendered: %w", err)
 	}
 	return os.Rename(files[0], t.output)
 }

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -144,7 +145,7 @@ func TestTryFails(t *testing.T) {
 		},
 		"the picture cannot be fetched": {
 			end:  rendered("http://127.0.0.1:1", "picture"),
-			code: 1, text: "ask for the right to get services/proxy of http:platen-content:content in namespace " + platenSystem,
+			code: 1, text: "; no content server is ready in namespace " + platenSystem,
 		},
 		"no manager":       {args: []string{"--platen-namespace", "default"}, code: 1, text: "has no manager in namespace default: install it (kubectl apply --server-side -f "},
 		"no rights":        {args: []string{"--as", "mallory"}, code: 1, text: "you may not create, get, watch, delete rendertemplates, nor create, get, watch, delete renderjobs in namespace"},
@@ -171,6 +172,58 @@ func TestTryFails(t *testing.T) {
 				t.Errorf("the folder holds %v, %v", entries, err)
 			}
 			empty(t, namespace)
+		})
+	}
+}
+
+// Who may render and not fetch learns that Platen works. No command recommends what the person may not do.
+func TestWithoutTheRightToFetch(t *testing.T) {
+	namespace, platenSystem := studio(t), installed(t)
+	in := metav1.ObjectMeta{Namespace: namespace, Name: "editor"}
+	for _, object := range []client.Object{
+		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"create", "get", "list", "watch", "delete"},
+		}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "editor"},
+			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "editor"}},
+		},
+	} {
+		if err := api.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	suite.Eventually(t, "the API server knows the role", func() error {
+		if r := platen(t, "templates", "banner", "-n", namespace, "--as", "editor"); r.code != 0 {
+			return errors.New(r.errOut)
+		}
+		return nil
+	})
+	const advice = "; ask for the right to get services/proxy in namespace "
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"try":   {args: []string{"try", "-o", filepath.Join(t.TempDir(), "hello.png")}, want: []string{"Rendered the card, and did not save it, because you may not fetch it: "}},
+		"check": {args: []string{"check"}, want: []string{"ok    render            a card in ", "skip  store             you may not fetch the card: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan error, 1)
+			go func() { ended <- finish(t.Context(), namespace, rendered("http://127.0.0.1:1", "picture")) }()
+			r := platen(t, append(test.args, "-n", namespace, "--platen-namespace", platenSystem, "--as", "editor")...)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			text := r.out + r.errOut
+			if r.code != test.code || strings.Count(text, advice) != 1 || strings.Contains(text, "platen fetch") {
+				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q in %s", want, text)
+				}
+			}
 		})
 	}
 }
