@@ -493,7 +493,7 @@ func TestListsAndCompletion(t *testing.T) {
 		want []string
 	}{
 		{args: []string{"templates"}, want: []string{"banner   <none>   2       120x63   headline*,price,accent,dark,points"}},
-		{args: []string{"templates", "banner"}, want: []string{"The large line", `"#f5b82e"`, "--set headline=x --set price=1 --set dark=true --set points='[\"...\"]' -o out -n " + namespace}},
+		{args: []string{"templates", "banner"}, want: []string{"The large line", `"#f5b82e"`, "--set headline=x -o out -n " + namespace}},
 		{args: []string{"templates", "-o", "name"}, want: []string{"rendertemplate.platen.dev/banner"}},
 		{args: []string{"lint", "--static"}, want: []string{"banner: warning: spec.parameters[1]: no page uses the parameter 'price'", "0 errors and 4 warnings in 2 templates"}},
 		{args: []string{"templates", "plain"}, want: []string{
