@@ -134,7 +134,7 @@ var _ = Describe("Rendering", func() {
 		dynamic, _ := a.json()["data"].(string)
 		expectError(call(ctx, http.MethodGet, dynamic+"&price=cheap", "", ""), http.StatusBadRequest)
 		for rest, want := range map[string]string{
-			`}`: "modifications.price is required", `,"page":2,"modifications":{"price":1}}`: "page: must be a whole number from 1 to 1",
+			`}`: "modifications.price is required", `,"page":2,"modifications":{"price":1}}`: "page: must be 1",
 			`,"quality":101,"modifications":{"price":1}}`: "quality: must be a whole number from 1 to 100", `,"quality":101,"open":["price"]}`: "quality: must be",
 		} {
 			refused := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict"`+rest)
