@@ -33,24 +33,33 @@ import (
 // maxManifests bounds the file that -f names, in bytes.
 const maxManifests = 16 << 20
 
-// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input. It checks all objects of Platen as the API server
-// does, and ignores those of other kinds. A document that is no YAML, and one that was probably meant for Platen, is an error.
-func (o *options) manifests(ctx context.Context, name string) (found sources, err error) {
+// readFile returns at most so many bytes of a file, or of the standard input if the name is -.
+func (o *options) readFile(name string, most int64) ([]byte, error) {
 	in := o.In
 	if name != "-" {
-		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			return found, usage("-f %s is a folder: name a file in it, or - and pipe the files to it", name)
-		}
 		opened, err := os.Open(name) //nolint:gosec // the file that the person names
 		if err != nil {
-			return found, err
+			return nil, err
 		}
 		defer func() { _ = opened.Close() }()
 		in = opened
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxManifests+1))
+	data, err := io.ReadAll(io.LimitReader(in, most))
 	if err != nil {
-		return found, fmt.Errorf("reading %s: %w", fileName(name), err)
+		return nil, fmt.Errorf("reading %s: %w", fileName(name), err)
+	}
+	return data, nil
+}
+
+// manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input. It checks all objects of Platen as the API server
+// does, and ignores those of other kinds. A document that is no YAML, and one that was probably meant for Platen, is an error.
+func (o *options) manifests(ctx context.Context, name string) (found sources, err error) {
+	if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
+		return found, usage("-f %s is a folder: name a file in it, or - and pipe the files to it", name)
+	}
+	data, err := o.readFile(name, maxManifests+1)
+	if err != nil {
+		return found, err
 	}
 	if len(data) > maxManifests {
 		return found, fmt.Errorf("%s is larger than %s", fileName(name), size(maxManifests))

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -50,19 +49,10 @@ func (r tableRow) String() string { return fmt.Sprintf("row %d (line %d)", r.num
 
 // readTable reads a table from a file, or from the standard input if the name is -.
 func (o *options) readTable(name string) (*table, error) {
-	in := o.In
-	if name != "-" {
-		opened, err := os.Open(name) //nolint:gosec // the file that the person names
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = opened.Close() }()
-		in = opened
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxTable+1))
+	data, err := o.readFile(name, maxTable+1)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, err
 	case len(data) > maxTable:
 		return nil, usage("--csv %s: it is larger than %s; split it", name, size(maxTable))
 	case !utf8.Valid(data):
