@@ -17,11 +17,28 @@ type ConfigMapReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// FontSource is a place that has font files.
+// FontSource is a place that has font files: a ConfigMap, or a URL.
+// +kubebuilder:validation:XValidation:rule="has(self.configMapRef) != has(self.url)",message="needs either configMapRef or url"
+// +kubebuilder:validation:XValidation:rule="has(self.url) == has(self.sha256)",message="url and sha256 need each other; sha256sum FILE prints the hash of the file that the URL must have"
 type FontSource struct {
 	// configMapRef names a ConfigMap. Every key of its binaryData is a font file: TTF, OTF, WOFF or WOFF2. It is read when a job is rendered.
-	// +required
+	// +optional
 	ConfigMapRef ConfigMapReference `json:"configMapRef,omitempty,omitzero"`
+
+	// url of one font file, http or https, at an address that the manager may reach: a public one, or one that its flag --storage-outbound-allow allows.
+	// It needs sha256.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+([/?#].*)?$')",message="must be an http or https URL without a user and a password"
+	URL string `json:"url,omitempty"`
+
+	// sha256 of the file at url, in hexadecimal. A file with another hash is refused, so that what the URL has changes no picture.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]*$')",message="must be 64 hexadecimal digits in lower case, as sha256sum prints them"
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // FontSetSpec says where the fonts are.
@@ -30,7 +47,7 @@ type FontSetSpec struct {
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=64
 	Sources []FontSource `json:"sources,omitempty"`
 }
 
@@ -55,16 +72,22 @@ type Font struct {
 	Weight string `json:"weight,omitempty"`
 
 	// configMap that has the file.
-	// +required
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ConfigMap string `json:"configMap,omitempty"`
 
 	// key of the file in the ConfigMap's binaryData.
-	// +required
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key,omitempty"`
+
+	// url of the file, if no ConfigMap has it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	URL string `json:"url,omitempty"`
 
 	// size of the file in bytes.
 	// +optional
@@ -79,7 +102,7 @@ type Font struct {
 
 // FontWarning is something about a font that its user should know.
 type FontWarning struct {
-	// where it is: a ConfigMap and a key of it.
+	// where it is: a ConfigMap and a key of it, or a URL.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512

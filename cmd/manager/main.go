@@ -132,7 +132,7 @@ func run(ctx context.Context, o options) error {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(platenv1alpha1.AddToScheme(scheme))
-	var jobsChanged, poolsChanged reconcile.Changes
+	var jobsChanged, poolsChanged, fontSetsChanged reconcile.Changes
 	renderPool := pool.New(pool.Options{
 		MaxPods: o.maxPodsTotal, Defaults: o.poolDefaults(), Now: time.Now,
 		Observer: metrics.Pool{}, JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
@@ -188,7 +188,8 @@ func run(ctx context.Context, o options) error {
 	uploads := uploader.New(uploader.Options{
 		Parallel: o.parallelUploads, Retry: storage.DefaultRetryPolicy, Changed: jobsChanged.Changed, Observer: metrics.Uploads{}, Tracer: tracer,
 	})
-	openers := buckets.Openers(tracer.Transport(outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}.Transport(), tracing.Method), metrics.Uploads{})
+	outside := outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}
+	openers := buckets.Openers(tracer.Transport(outside.Transport(), tracing.Method), metrics.Uploads{})
 	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{
 		APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Transport: tracer.Transport(http.DefaultTransport, tracing.Route), Observer: metrics.Uploads{},
 	})
@@ -202,7 +203,10 @@ func run(ctx context.Context, o options) error {
 	})
 
 	renderCache := o.renderCache(store, own.serves, jobsChanged.Changed)
-	library := fonts.New(direct)
+	library := fonts.New(fonts.Options{
+		Reader: direct, Wanted: fontSetsChanged.Changed, Clock: clock.RealClock{},
+		Fetcher: fonts.NewFetcher(outside, "an administrator can allow others with the manager's flag --storage-outbound-allow"),
+	})
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Fonts: library, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,
 		Connector: connector, Limits: o.limits, Recorder: recorder, Clock: clock.RealClock{},
@@ -230,7 +234,7 @@ func run(ctx context.Context, o options) error {
 			Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,
 		}).SetupWithManager(mgr),
 		(&fontset.Reconciler{
-			Client: mgr.GetClient(), Fonts: library, Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,
+			Client: mgr.GetClient(), Fonts: library, Changed: &fontSetsChanged, Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,
 		}).SetupWithManager(mgr),
 		(&rendertemplate.Reconciler{
 			Client: mgr.GetClient(), Reader: direct, Recorder: recorder, Clock: clock.RealClock{}, Owns: own.Owns,

@@ -47,6 +47,8 @@ type Reconciler struct {
 	Client client.Client
 	// Fonts reads the files.
 	Fonts *fonts.Library
+	// Changed has the sets whose files at URLs jobs wait for.
+	Changed *reconcile.Changes
 	// Recorder writes an event for each failure that a user must act on.
 	Recorder events.EventRecorder
 	// Clock tells the time.
@@ -59,7 +61,7 @@ type Reconciler struct {
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.Client == nil || r.Fonts == nil || r.Recorder == nil || r.Clock == nil {
+	if r.Client == nil || r.Fonts == nil || r.Changed == nil || r.Recorder == nil || r.Clock == nil {
 		return errors.New("fontset: every field of the Reconciler but Owns must be set")
 	}
 	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Check"
@@ -67,6 +69,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.FontSet{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
+		WatchesRawSource(r.Changed).
 		Complete(r.Owns.Requests(r))
 }
 
@@ -83,6 +86,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if r.status.IsStale(before) {
 		return ctrl.Result{RequeueAfter: staleDelay}, nil // a newer status causes no reconciliation
+	}
+	// Only here: a server that does not answer keeps these workers busy, and no job of another namespace.
+	if err := r.Fonts.Fetch(ctx, before); err != nil {
+		return ctrl.Result{}, err
 	}
 	files, outcome := r.Fonts.Files(ctx, before)
 	if outcome != nil && reconcile.AsTerminal(outcome) == nil && reconcile.AsWaiting(outcome) == nil {
@@ -108,11 +115,15 @@ func setStatus(set *platenv1alpha1.FontSet, files []fonts.File, outcome error, n
 	for _, f := range files {
 		status.Families = append(status.Families, f.Family)
 		status.Fonts = append(status.Fonts, platenv1alpha1.Font{
-			Family: f.Family, Style: f.Style, Weight: f.Weight, ConfigMap: f.ConfigMap, Key: f.Key, Size: new(f.Size), SHA256: f.SHA256,
+			Family: f.Family, Style: f.Style, Weight: f.Weight, ConfigMap: f.ConfigMap, Key: f.Key, URL: f.URL, Size: new(f.Size), SHA256: f.SHA256,
 		})
 		if f.Warning != "" && len(status.Warnings) < maxWarnings {
+			where := f.URL
+			if where == "" {
+				where = fmt.Sprintf("ConfigMap %s, key %s", f.ConfigMap, f.Key)
+			}
 			status.Warnings = append(status.Warnings, platenv1alpha1.FontWarning{
-				Where:   reconcile.Truncate(fmt.Sprintf("ConfigMap %s, key %s", f.ConfigMap, f.Key), maxWhere),
+				Where:   reconcile.Truncate(where, maxWhere),
 				Message: reconcile.Truncate(f.Warning, maxMessage),
 			})
 		}

@@ -5,7 +5,13 @@ package fontset_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,11 +30,16 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/fontset"
 	"github.com/platen-dev/platen/internal/fonts"
+	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
 // The reconciler runs against a real API server.
-var api client.Client
+var (
+	api     client.Client
+	library *fonts.Library
+)
 
 func TestFontSet(t *testing.T) {
 	log.SetLogger(GinkgoLogr)
@@ -49,8 +60,13 @@ var _ = Describe("A FontSet", Ordered, func() {
 		Expect(err).NotTo(HaveOccurred())
 		mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
 		Expect(err).NotTo(HaveOccurred())
+		var changed reconcile.Changes
+		library = fonts.New(fonts.Options{
+			Reader: api, Fetcher: fonts.NewFetcher(outbound.Policy{Allowed: outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}, ""),
+			Wanted: changed.Changed, Clock: clock.RealClock{},
+		})
 		Expect((&fontset.Reconciler{
-			Client: mgr.GetClient(), Fonts: fonts.New(api), Recorder: events.NewFakeRecorder(100), Clock: clock.RealClock{},
+			Client: mgr.GetClient(), Fonts: library, Changed: &changed, Recorder: events.NewFakeRecorder(100), Clock: clock.RealClock{},
 		}).SetupWithManager(mgr)).To(Succeed())
 		running, end := context.WithCancel(context.WithoutCancel(ctx))
 		ended := make(chan error, 1)
@@ -102,5 +118,35 @@ var _ = Describe("A FontSet", Ordered, func() {
 		set.Spec.Sources[1] = source("missing")
 		Expect(api.Update(ctx, set)).To(Succeed())
 		Eventually(ready(ctx, "brand")).Should(Equal("SourceNotFound: spec.sources[1]: ConfigMap 'missing' does not exist in namespace 'default'"))
+	})
+
+	It("fetches files at URLs, and for jobs again what it does not know any more", func(ctx SpecContext) {
+		font, err := os.ReadFile("/usr/share/fonts/truetype/liberation/LiberationSans-Bold.ttf")
+		Expect(err).NotTo(HaveOccurred())
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(font) }))
+		DeferCleanup(server.Close)
+		sum := sha256.Sum256(font)
+		set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "site"}}
+		set.Spec.Sources = []platenv1alpha1.FontSource{{URL: server.URL + "/bold.ttf", SHA256: hex.EncodeToString(sum[:])}}
+		Expect(api.Create(ctx, set)).To(Succeed())
+		Eventually(ready(ctx, "site")).Should(Equal("Valid: 1 font files; pages use them as Liberation Sans"))
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
+		Expect(set.Status.Fonts).To(HaveLen(1))
+		Expect(set.Status.Fonts[0].URL).To(Equal(server.URL + "/bold.ttf"))
+
+		other := set.DeepCopy()
+		other.Spec.Sources[0].URL += "?v=2" // as a job sees a set that the controller has not seen
+		Expect(library.Files(ctx, other)).Error().To(MatchError("spec.sources[0].url: the file is being fetched"))
+		Expect(api.Update(ctx, other)).To(Succeed())
+		Eventually(func() error {
+			_, err := library.Files(ctx, other)
+			return err
+		}).Should(Succeed())
+
+		other.Spec.Sources[0].SHA256 = strings.Repeat("0", 64)
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
+		set.Spec = other.Spec
+		Expect(api.Update(ctx, set)).To(Succeed())
+		Eventually(ready(ctx, "site")).Should(HavePrefix("InvalidFont: spec.sources[0].sha256: the file at url has the hash " + hex.EncodeToString(sum[:])))
 	})
 })

@@ -66,6 +66,10 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			outcome: reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, time.Second, "spec.sources[0]: ConfigMap 'brand' does not exist"),
 			ready:   metav1.ConditionUnknown, reason: "SourceNotFound", message: "'brand' does not exist", kstatus: status.InProgressStatus,
 		},
+		"a licence of a file at a URL": {
+			files: []fonts.File{{Font: file("Brand", "400", "").Font, URL: "https://example.com/" + strings.Repeat("x", 2028), Warning: "must not be embedded"}},
+			ready: metav1.ConditionTrue, reason: "ValidWithWarnings", families: []string{"Brand"}, warnings: 1, kstatus: status.CurrentStatus,
+		},
 		"extremes": {files: many, ready: metav1.ConditionTrue, reason: "ValidWithWarnings", message: "256 font files", warnings: maxWarnings, kstatus: status.CurrentStatus},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -111,7 +111,7 @@ var _ = BeforeSuite(func() {
 		Store: store, Renderer: "test", MaxAge: time.Hour, MaxBytes: 1 << 20, Interval: time.Hour, Now: time.Now, Wake: jobs.Changed, Observer: metrics.Cache{}, Log: logr.Discard(),
 	})
 	reconciler = &renderjob.Reconciler{
-		Client: mgr.GetClient(), Reader: api, Fonts: fonts.New(api), Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
+		Client: mgr.GetClient(), Reader: api, Fonts: fonts.New(fonts.Options{Reader: api}), Limits: task.DefaultLimits, Pool: renderPool, Arrivals: nothing{}, Store: store,
 		Signer: content.NewSigner([]byte("key"), "http://content.test", time.Hour), Uploader: uploads, Connector: connector,
 		Recorder: mgr.GetEventRecorder("platen"), Clock: clock.RealClock{}, Sweeper: deleted, Cache: renderCache,
 	}

@@ -60,6 +60,9 @@ func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.Rend
 			n, found.sets = len(found.sets), append(found.sets, set)
 		}
 		for _, source := range found.sets[n].Spec.Sources {
+			if source.URL != "" {
+				continue // the preview fetches it
+			}
 			if err := o.addConfigMap(ctx, template.Namespace, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapRef.Name); err != nil {
 				return err
 			}

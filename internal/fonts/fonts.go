@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,8 +29,8 @@ import (
 const (
 	// MaxFonts bounds the files of a FontSet.
 	MaxFonts = 256
-	// maxKnown bounds the ConfigMaps whose fonts a Library remembers. It remembers what the files say, and not the files.
-	maxKnown = 1024
+	// maxKnown bounds the ConfigMaps and the URLs whose fonts a Library remembers: what the files say, and not the files.
+	maxKnown = 4096
 	// sourceRetry is how long to wait for a missing ConfigMap: nobody watches ConfigMaps.
 	sourceRetry = 30 * time.Second
 )
@@ -40,8 +41,8 @@ var ErrNotFound = errors.New("the FontSet has no such font")
 // File is a font file of a FontSet.
 type File struct {
 	render.Font
-	// ConfigMap and Key say where the file is.
-	ConfigMap, Key string
+	// ConfigMap and Key say where the file is, or URL.
+	ConfigMap, Key, URL string
 	// Warning about the font, empty if there is none.
 	Warning string
 }
@@ -55,28 +56,50 @@ func InConfigMap(m *corev1.ConfigMap) ([]File, error) {
 	}
 	files := make([]File, 0, len(m.BinaryData))
 	for _, key := range slices.Sorted(maps.Keys(m.BinaryData)) {
-		data := m.BinaryData[key]
-		f, err := readFace(data)
+		f, err := examine(m.BinaryData[key])
 		if err != nil {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "key '%s' of ConfigMap '%s' is no font that pages can use: %s", key, m.Name, err)
 		}
-		sum := sha256.Sum256(data)
-		files = append(files, File{
-			Font: render.Font{
-				Family: f.family, Style: f.style, Weight: f.weight, Stretch: f.stretch,
-				SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data)), Data: data,
-			},
-			ConfigMap: m.Name, Key: key, Warning: f.warning,
-		})
+		f.ConfigMap, f.Key = m.Name, key
+		files = append(files, f)
 	}
 	return files, nil
 }
 
+// examine returns a font file with its data, and what it says about itself.
+func examine(data []byte) (File, error) {
+	f, err := readFace(data)
+	if err != nil {
+		return File{}, err
+	}
+	font := render.Font{Family: f.family, Style: f.style, Weight: f.weight, Stretch: f.stretch, SHA256: hashOf(data), Size: int64(len(data)), Data: data}
+	return File{Font: font, Warning: f.warning}, nil
+}
+
+// hashOf returns the SHA-256 of a file in hexadecimal.
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // Library finds the fonts of FontSets in a cluster. Make one with New.
 type Library struct {
-	reader client.Reader
+	options Options
 	// known has the fonts of ConfigMaps, without their data.
-	known *lru.Cache
+	known   *lru.Cache
+	fetched *fetched
+}
+
+// Options of a Library.
+type Options struct {
+	// Reader reads ConfigMaps from the API server. Required.
+	Reader client.Reader
+	// Fetcher gets files from URLs. Required.
+	Fetcher *Fetcher
+	// Wanted is called with the FontSets whose files at URLs are not there yet, so that somebody calls Fetch for them. It must return at once. Required.
+	Wanted func(set types.NamespacedName)
+	// Clock tells the time. Required.
+	Clock clock.PassiveClock
 }
 
 // version names the content of a ConfigMap.
@@ -85,25 +108,47 @@ type version struct {
 	resourceVersion string
 }
 
-// New returns a Library that reads ConfigMaps from the API server.
-func New(reader client.Reader) *Library { return &Library{reader: reader, known: lru.New(maxKnown)} }
+// New returns a Library.
+func New(options Options) *Library {
+	return &Library{options: options, known: lru.New(maxKnown), fetched: &fetched{files: lru.New(maxKnown)}}
+}
 
 // Files returns the fonts of a FontSet as its ConfigMaps are now, without their data. It reads a ConfigMap's metadata each time, and its
-// content if that has changed. The error is a *reconcile.TerminalError if a file is no font or there are too many, and a
-// *reconcile.WaitingError if a ConfigMap does not exist.
+// content if that has changed. It fetches nothing: a file at a URL is there once Fetch has fetched it. The error is a *reconcile.TerminalError if a
+// file is no font or there are too many, and a *reconcile.WaitingError if a ConfigMap does not exist or a URL's file is not there.
 func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]File, error) {
 	var files []File
 	for i, source := range set.Spec.Sources {
-		more, err := l.inConfigMap(ctx, set.Namespace, source.ConfigMapRef.Name)
+		more, err := l.inSource(ctx, set, source)
 		if err != nil {
-			return nil, reconcile.Within(fmt.Sprintf("spec.sources[%d]: ", i), err)
+			within := fmt.Sprintf("spec.sources[%d]: ", i)
+			if source.URL != "" {
+				within = fmt.Sprintf("spec.sources[%d].", i) // the error names the field
+			}
+			return nil, reconcile.Within(within, err)
 		}
 		files = append(files, more...)
 	}
 	if len(files) > MaxFonts {
-		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: the ConfigMaps have %d fonts; at most %d are allowed", len(files), MaxFonts)
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: they have %d fonts; at most %d are allowed", len(files), MaxFonts)
 	}
 	return files, nil
+}
+
+// inSource returns the fonts of a source without their data.
+func (l *Library) inSource(ctx context.Context, set *platenv1alpha1.FontSet, source platenv1alpha1.FontSource) ([]File, error) {
+	if source.URL == "" {
+		return l.inConfigMap(ctx, set.Namespace, source.ConfigMapRef.Name)
+	}
+	f, err := l.fetched.file(source, l.options.Clock.Now())
+	if f == nil && err == nil {
+		l.options.Wanted(client.ObjectKeyFromObject(set))
+		err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, fetchWait, "url: the file is being fetched")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []File{*f}, nil
 }
 
 // inConfigMap returns the fonts of a ConfigMap without their data.
@@ -131,7 +176,7 @@ func (l *Library) inConfigMap(ctx context.Context, namespace, name string) ([]Fi
 }
 
 func (l *Library) get(ctx context.Context, namespace, name string, into client.Object) error {
-	err := l.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into)
+	err := l.options.Reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into)
 	if apierrors.IsNotFound(err) {
 		return reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "ConfigMap '%s' does not exist in namespace '%s'", name, namespace)
 	}
@@ -141,7 +186,7 @@ func (l *Library) get(ctx context.Context, namespace, name string, into client.O
 	return nil
 }
 
-// Data returns a file of a FontSet by its hash, or ErrNotFound.
+// Data returns a file of a FontSet by its hash, or ErrNotFound. It fetches a file at a URL unless it has kept it.
 func (l *Library) Data(ctx context.Context, set *platenv1alpha1.FontSet, hash string) ([]byte, error) {
 	files, err := l.Files(ctx, set)
 	if err != nil {
@@ -151,12 +196,15 @@ func (l *Library) Data(ctx context.Context, set *platenv1alpha1.FontSet, hash st
 	if i < 0 {
 		return nil, ErrNotFound
 	}
+	if url := files[i].URL; url != "" {
+		return l.fetchData(ctx, platenv1alpha1.FontSource{URL: url, SHA256: hash})
+	}
 	m := &corev1.ConfigMap{}
 	if err := l.get(ctx, set.Namespace, files[i].ConfigMap, m); err != nil {
 		return nil, err
 	}
 	data := m.BinaryData[files[i].Key]
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != hash {
+	if hashOf(data) != hash {
 		return nil, ErrNotFound
 	}
 	return data, nil

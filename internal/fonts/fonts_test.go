@@ -229,7 +229,7 @@ func TestALibraryFollowsConfigMaps(t *testing.T) {
 			return c.Get(ctx, key, o, options...)
 		},
 	}).Build()
-	library := fonts.New(api)
+	library := fonts.New(fonts.Options{Reader: api})
 	set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "brand"}, Spec: platenv1alpha1.FontSetSpec{
 		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}},
 	}}

@@ -79,11 +79,16 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
-	work, err := task.Build(ctx, job, template, r.Limits, task.Sources{Value: r.configMapValue, Fonts: r.fonts})
+	policy := outbound.Policy{Allowed: r.OutboundAllow}
+	const advice = "--outbound-allow allows others"
+	fetcher := fonts.NewFetcher(policy, advice)
+	work, err := task.Build(ctx, job, template, r.Limits, task.Sources{
+		Value: r.configMapValue,
+		Fonts: func(ctx context.Context, _, name string) ([]render.Font, error) { return r.fonts(ctx, fetcher, name) },
+	})
 	if err != nil {
 		return work, opened{}, err
 	}
-	policy := outbound.Policy{Allowed: r.OutboundAllow}
 	proxy, err := outbound.NewProxy(policy, r.Log)
 	if err != nil {
 		return work, opened{}, err
@@ -92,7 +97,7 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 		if !policy.Blocks(target) {
 			return ""
 		}
-		return outbound.ErrRefused.Error() + "; --outbound-allow allows others"
+		return outbound.ErrRefused.Error() + "; " + advice
 	})
 	if err != nil {
 		proxy.Close()
@@ -102,13 +107,24 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 }
 
 // fonts returns the fonts of a FontSet, with their data.
-func (r Request) fonts(_ context.Context, _, name string) ([]render.Font, error) {
+func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string) ([]render.Font, error) {
 	i := slices.IndexFunc(r.FontSets, func(set platenv1alpha1.FontSet) bool { return set.Name == name })
 	if i < 0 {
 		return nil, reconcile.Terminal(platenv1alpha1.FontSetNotFoundReason, "it is not among the given FontSets")
 	}
 	var list []render.Font
-	for _, source := range r.FontSets[i].Spec.Sources {
+	for position, source := range r.FontSets[i].Spec.Sources {
+		if source.URL != "" {
+			file, err := fetcher.Fetch(ctx, source)
+			if waiting := reconcile.AsWaiting(err); waiting != nil { // nobody waits here
+				err = reconcile.Terminal(waiting.Reason, "%s", waiting.Message)
+			}
+			if err != nil {
+				return nil, reconcile.Within(fmt.Sprintf("spec.sources[%d].", position), err)
+			}
+			list = append(list, file.Font)
+			continue
+		}
 		from := source.ConfigMapRef.Name
 		n := slices.IndexFunc(r.ConfigMaps, func(m corev1.ConfigMap) bool { return m.Name == from })
 		if n < 0 {

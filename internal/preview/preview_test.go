@@ -5,7 +5,12 @@ package preview
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +22,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/outbound"
 )
 
 // request returns a preview of a page from a ConfigMap. The modification colour is the page's background.
@@ -67,17 +73,31 @@ func TestPreviewHasTheFontsOfFontSets(t *testing.T) {
 		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "fonts"}}},
 	}}}
 	r.Template.Spec.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
-	_, err = Render(t.Context(), r, func(_ file.File, data []byte) error {
-		img, err := png.Decode(bytes.NewReader(data))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(font) }))
+	t.Cleanup(server.Close)
+	sum := sha256.Sum256(font)
+	inMap := r.FontSets[0].Spec.Sources
+	atURL := []platenv1alpha1.FontSource{{URL: server.URL, SHA256: hex.EncodeToString(sum[:])}}
+	for name, sources := range map[string][]platenv1alpha1.FontSource{"a ConfigMap": inMap, "a URL": atURL} {
+		r.FontSets[0].Spec.Sources = sources
+		r.OutboundAllow = outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}
+		_, err = Render(t.Context(), r, func(_ file.File, data []byte) error {
+			img, err := png.Decode(bytes.NewReader(data))
+			if err != nil {
+				return err
+			}
+			if red, _, blue, _ := img.At(10, 10).RGBA(); red != 0xffff || blue != 0 {
+				t.Errorf("%s: the page does not have the font", name)
+			}
+			return nil
+		})
 		if err != nil {
-			return err
+			t.Errorf("%s: %v", name, err)
 		}
-		if red, _, blue, _ := img.At(10, 10).RGBA(); red != 0xffff || blue != 0 {
-			t.Error("the page does not have the font")
-		}
-		return nil
-	})
-	if err != nil {
+	}
+	r.OutboundAllow = nil
+	r.FontSets[0].Spec.Sources = atURL
+	if _, err := Render(t.Context(), r, nil); err == nil || err.Error() != "FontSet 'brand': spec.sources[0].url: the file cannot be fetched: only public addresses may be reached, on ports 80 and 443; --outbound-allow allows others" {
 		t.Error(err)
 	}
 	r.FontSets = nil

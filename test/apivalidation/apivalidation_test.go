@@ -184,6 +184,13 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"template of two dots": {"RenderJob", "templateRef: {name: a..b}", "must be the name of a RenderTemplate"},
 		"connection's name":    {"RenderJob", job + "connections: [{type: storage, provider: dropbox, name: a/b}]", "spec.connections[0].name: Invalid value: \"a/b\": must be the name of a StorageConnection"},
 		"FontSet's name":       {"RenderTemplate", template + "fontSetRefs: [{name: House Fonts}]", "spec.fontSetRefs[0].name: Invalid value: \"House Fonts\": must be the name of a FontSet"},
+		"font without a place": {"FontSet", "sources: [{}]", "spec.sources[0]: Invalid value: needs either configMapRef or url"},
+		"font with two places": {"FontSet", fontAt("https://example.com/a.woff2") + ", configMapRef: {name: a}}]", "spec.sources[0]: Invalid value: needs either configMapRef or url"},
+		"font without a hash":  {"FontSet", "sources: [{url: https://example.com/a.woff2}]", "spec.sources[0]: Invalid value: url and sha256 need each other"},
+		"hash without a font":  {"FontSet", "sources: [{configMapRef: {name: a}, sha256: " + strings.Repeat("0a", 32) + "}]", "spec.sources[0]: Invalid value: url and sha256 need each other"},
+		"font's hash":          {"FontSet", "sources: [{url: https://example.com/a, sha256: " + strings.Repeat("A", 64) + "}]", "must be 64 hexadecimal digits in lower case"},
+		"font's URL":           {"FontSet", fontAt("ftp://example.com/a.woff2") + "}]", "\"ftp://example.com/a.woff2\": must be an http or https URL"},
+		"font's user":          {"FontSet", fontAt("https://ada:secret@example.com/a.woff2") + "}]", "must be an http or https URL without a user and a password"},
 		"font's ConfigMap":     {"FontSet", "sources: [{configMapRef: {name: a_b}}]", "spec.sources[0].configMapRef.name: Invalid value: \"a_b\": must be the name of a ConfigMap"},
 		"pool, a class's name": {"RenderPool", "podTemplate: {runtimeClassName: gVisor}", "spec.podTemplate.runtimeClassName: Invalid value: \"gVisor\": must be the name of a RuntimeClass"},
 		"pool, a priority":     {"RenderPool", "podTemplate: {priorityClassName: a b}", "must be the name of a PriorityClass"},
@@ -245,6 +252,11 @@ func TestPreviewsHaveTheSameDefaults(t *testing.T) {
 	}
 }
 
+// fontAt begins a FontSet's spec with a file at a URL.
+func fontAt(url string) string {
+	return "sources: [{url: '" + url + "', sha256: " + strings.Repeat("0a", 32)
+}
+
 // accepted are specs that the API server takes.
 func accepted() map[string]struct{ kind, spec string } {
 	return map[string]struct{ kind, spec string }{
@@ -270,6 +282,7 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 		"pool's memory":   {"RenderPool", "podTemplate: {resources: {requests: {memory: 64Mi, cpu: 1}, limits: {memory: 128Mi}}}"},
 		"pool's CPU":      {"RenderPool", "podTemplate: {resources: {limits: {cpu: 2}}}"},
 		"sizes":           {"RenderJob", job + "output: {size: 5000x5000, extraSizes: [1x1, 0100x100, a4, instagram-story]}"},
+		"fonts":           {"FontSet", "sources: [{configMapRef: {name: a}}, " + strings.TrimPrefix(fontAt("https://fonts.example.com:8443/a%20b.woff2?v=1@2#x"), "sources: [") + "}, " + strings.TrimPrefix(fontAt("http://fonts"), "sources: [") + "}]"},
 		"a team's number": {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: '123456', cred", 1)},
 	}
 }

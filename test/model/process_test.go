@@ -138,7 +138,7 @@ func (w *world) start() (*process, error) {
 		Jobs: live, Cached: cached, Store: store, Owned: func(context.Context) error { return nil }, Interval: sweepInterval, Grace: sweepGrace, Now: time.Now, Log: logr.Discard(),
 	})
 	jobs := &renderjob.Reconciler{
-		Client: cached, Reader: live, Fonts: fonts.New(live), Pool: p.pool, Arrivals: p.pool, Store: store,
+		Client: cached, Reader: live, Fonts: fonts.New(fonts.Options{Reader: live}), Pool: p.pool, Arrivals: p.pool, Store: store,
 		Signer: content.NewSigner([]byte("0123456789abcdef0123456789abcdef"), "https://content.test", time.Hour), Uploader: p.uploads,
 		Connector: connector, Limits: task.DefaultLimits, Recorder: recorder{p}, Clock: clock.RealClock{},
 		Sweeper: sweeper, Cache: renders,
