@@ -36,7 +36,7 @@ var required = map[string]map[string]any{
 	"RenderTemplate": {"pages": []any{map[string]any{
 		"name": "front", "width": int64(1200), "height": int64(630), "html": "<h1>Hello</h1>",
 	}}},
-	"StorageConnection": {},
+	"StorageConnection": {}, "FontSet": {},
 }
 
 // CheckYAML checks a block's objects with an API server that knows Platen's CRDs, as `kubectl apply --dry-run=server` does. It makes the
