@@ -46,6 +46,17 @@ const (
 	CacheDisabled CachePolicy = "Disabled"
 )
 
+// ContentPolicy says what becomes of a job's files in the content store when the job is deleted.
+// +kubebuilder:validation:Enum=Delete;Retain
+type ContentPolicy string
+
+const (
+	// ContentDelete deletes the files with the job.
+	ContentDelete ContentPolicy = "Delete"
+	// ContentRetain keeps the files until their content URLs expire.
+	ContentRetain ContentPolicy = "Retain"
+)
+
 // CacheResult says what the render cache did for a job.
 // +kubebuilder:validation:Enum=Hit;Miss;Off
 type CacheResult string
@@ -355,11 +366,16 @@ type RenderJobSpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	Priority *int32 `json:"priority,omitempty"`
 
-	// ttlSecondsAfterFinished deletes the job and its content this long after it finished. It is ignored on objects that Flux or
-	// Argo CD track, because they would create the job again. Defaults to never.
+	// ttlSecondsAfterFinished deletes the job this long after it finished, and its content unless contentPolicy is Retain. It is ignored on
+	// objects that Flux or Argo CD track, because they would create the job again. Defaults to never.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// contentPolicy says what becomes of the job's files in the content store once the job is deleted, whoever deletes it. Delete deletes
+	// them too. Retain keeps those that status shows until their content URLs expire or the namespace is deleted. Defaults to Delete.
+	// +optional
+	ContentPolicy ContentPolicy `json:"contentPolicy,omitempty"`
 
 	// cache says whether the job may have the files of an earlier job of the namespace with the same pages, values and output options,
 	// and whether later jobs may have its own. Disabled does neither. Defaults to Enabled.

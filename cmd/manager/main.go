@@ -75,6 +75,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,namespace=platen-system,verbs=get;create
 // +kubebuilder:rbac:groups="",resources=secrets,resourceNames=platen-keys,namespace=platen-system,verbs=update
 // +kubebuilder:rbac:groups="",resources=events,namespace=platen-system,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 // sweepGrace is the least age of what is swept: no write of a file or of a job takes so long to be seen.

@@ -162,6 +162,9 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 			return ctrl.Result{RequeueAfter: next}, nil
 		}
 	}
+	if err := r.retain(ctx, s.job, after); err != nil {
+		return ctrl.Result{}, err
+	}
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
 	for _, shrink := range []func(*platenv1alpha1.RenderJobStatus){leaveOutUploads, leaveOutFiles} {
 		if isTooLarge(err) {

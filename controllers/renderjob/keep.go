@@ -53,8 +53,43 @@ func (r *Reconciler) keepOutcome(ctx context.Context, s *scope) (ctrl.Result, er
 	for i := range after.Status.Conditions {
 		after.Status.Conditions[i].ObservedGeneration = after.Generation
 	}
+	if err := r.retain(ctx, s.job, after); err != nil {
+		return ctrl.Result{}, err
+	}
 	next, _, err := r.status.Finish(ctx, s.job, after, nil)
 	return next, err
+}
+
+// retain says in the content store whether the files outlive the job: those that its status is about to show. It comes before the write of that
+// status, so that a crash in between leaves nobody with URLs that the job's deletion ends against its policy.
+func (r *Reconciler) retain(ctx context.Context, before, after *platenv1alpha1.RenderJob) error {
+	if after.Spec.ContentPolicy != platenv1alpha1.ContentRetain {
+		if before.Observed() || after.Generation == 1 {
+			return nil // no earlier spec has retained any
+		}
+		return r.Store.Release(ctx, after.Namespace, string(after.UID))
+	}
+	shown, until := &after.Status, urlsExpire(&after.Status)
+	if until.IsZero() { // those of the last render are there until the next one has ended
+		shown, until = &before.Status, urlsExpire(&before.Status)
+	}
+	if until.IsZero() {
+		return nil
+	}
+	return r.Store.Retain(ctx, content.Ref{Namespace: after.Namespace, JobUID: string(after.UID), Revision: shown.RenderRevision}, until)
+}
+
+// urlsExpire returns when the last content URL of a status stops working; zero if there is none.
+func urlsExpire(status *platenv1alpha1.RenderJobStatus) (last time.Time) {
+	for _, p := range status.Pages {
+		if expires := content.Expiry(p.ContentURL); expires.After(last) {
+			last = expires
+		}
+	}
+	if expires := status.ContentExpirationTime; expires != nil && expires.Time.Before(last) {
+		return expires.Time
+	}
+	return last
 }
 
 // contentExpires returns when the files of a finished job are deleted; zero for never, or if they are gone already. Jobs that finished

@@ -115,6 +115,71 @@ func TestFilesAreKeptForTheRetention(t *testing.T) {
 	}
 }
 
+// marked returns until when the store keeps the files of a job that is gone; zero if it does not.
+func marked(t *testing.T, store *content.Store, ref content.Ref) (until time.Time) {
+	t.Helper()
+	objects, err := store.Objects(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if !o.RetainedUntil.IsZero() {
+			until = o.RetainedUntil
+		}
+	}
+	return until
+}
+
+func TestFilesAreRetainedBeforeAnybodySeesTheirURLs(t *testing.T) {
+	crash := errors.New("the manager has crashed")
+	r, job, ref := rendered(t, interceptor.Funcs{
+		SubResourcePatch: func(context.Context, client.Client, string, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+			return crash
+		},
+	})
+	job.Spec.ContentPolicy = platenv1alpha1.ContentRetain
+	if err := r.Client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)}); !errors.Is(err, crash) {
+		t.Fatalf("got %v", err)
+	}
+	if marked(t, r.Store, ref).IsZero() {
+		t.Error("the files go with the job if the status write was the last thing that the manager did")
+	}
+}
+
+func TestRetainedFilesOutliveNeitherTheirURLsNorTheRetention(t *testing.T) {
+	for retention, want := range map[time.Duration]time.Duration{
+		0:                2 * time.Hour, // of the URLs, by the signer's clock
+		30 * time.Minute: 30 * time.Minute,
+		24 * time.Hour:   2 * time.Hour,
+	} {
+		r, job, ref := rendered(t, interceptor.Funcs{})
+		r.Retention = retention
+		job.Spec.ContentPolicy = platenv1alpha1.ContentRetain
+		if err := r.Client.Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		key := client.ObjectKeyFromObject(job)
+		if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+			t.Fatal(err)
+		}
+		if got := marked(t, r.Store, ref).Sub(noon); got != want {
+			t.Errorf("with a retention of %s, the files stay for %s, want %s", retention, got, want)
+		}
+		if retention == 30*time.Minute {
+			r.Clock = testclock.NewFakePassiveClock(noon.Add(retention))
+			if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+				t.Fatal(err)
+			}
+			if objects, err := r.Store.Objects(t.Context(), ref); err != nil || len(objects) > 0 {
+				t.Errorf("after the retention: %v, %v", objects, err)
+			}
+		}
+	}
+}
+
 func TestNoPodGetsATaskWithoutRoomForItsFiles(t *testing.T) {
 	r, job, ref := rendered(t, interceptor.Funcs{})
 	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "banner"}}

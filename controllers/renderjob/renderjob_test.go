@@ -329,6 +329,68 @@ var _ = Describe("A RenderJob", func() {
 		Expect(api.Get(ctx, client.ObjectKeyFromObject(kept), kept)).To(Succeed())
 	})
 
+	It("says in the content store which files outlive it", func(ctx SpecContext) {
+		// marks returns the revisions that are retained.
+		marks := func() (revisions []string, err error) {
+			objects, err := store.Objects(ctx, content.Ref{Namespace: namespace, JobUID: string(summer.UID)})
+			for _, o := range objects {
+				if !o.RetainedUntil.IsZero() {
+					revisions = append(revisions, o.Ref.Revision)
+					Expect(o.RetainedUntil).To(BeTemporally("==", content.Expiry(summer.Status.Pages[0].ContentURL)))
+				}
+			}
+			return revisions, err
+		}
+		succeeded := func() {
+			GinkgoHelper()
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		}
+		retain := func(s *platenv1alpha1.RenderJobSpec) { s.ContentPolicy = platenv1alpha1.ContentRetain }
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		retain(&summer.Spec)
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		p := take(ctx, namespace)
+		p.deliver(ctx)
+		succeeded()
+		first := summer.Status.RenderRevision
+		Expect(marks()).To(ConsistOf(first))
+
+		By("another policy of a finished job")
+		for _, policy := range []platenv1alpha1.ContentPolicy{platenv1alpha1.ContentDelete, platenv1alpha1.ContentRetain, ""} {
+			written := writes.to(summer)
+			edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.ContentPolicy = policy })
+			succeeded()
+			Expect(writes.to(summer) - written).To(Equal(1))
+			if policy == platenv1alpha1.ContentRetain {
+				Expect(marks()).To(ConsistOf(first))
+			} else {
+				Expect(marks()).To(BeEmpty())
+			}
+		}
+
+		By("another policy, and another picture")
+		before := summer.Status.Pages
+		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { retain(s); s.Output.Quality = 50 })
+		p = take(ctx, namespace, p)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason)
+		summer.Status.Pages = before
+		Expect(marks()).To(ConsistOf(first), "those of the last render are all that there is")
+		p.deliver(ctx)
+		succeeded()
+		second := summer.Status.RenderRevision
+		Expect(second).NotTo(Equal(first))
+		Expect(marks()).To(ConsistOf(second))
+
+		By("no policy, and another picture")
+		edit(ctx, summer, func(s *platenv1alpha1.RenderJobSpec) { s.ContentPolicy, s.Output.Quality = "", 40 })
+		p = take(ctx, namespace, p)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason)
+		Expect(marks()).To(BeEmpty())
+		p.deliver(ctx)
+		succeeded()
+		Expect(marks()).To(BeEmpty())
+	})
+
 	It("is forgotten by the pool when it is deleted", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		Expect(api.Create(ctx, summer)).To(Succeed())

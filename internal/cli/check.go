@@ -249,7 +249,7 @@ var managersRights = func() (all []right) {
 	for _, r := range []struct {
 		group, resources, verbs, name string
 	}{
-		{"", "configmaps secrets", "get", ""},
+		{"", "configmaps namespaces secrets", "get", ""},
 		{"", "nodes", "list", ""},
 		{"", "pods", "create delete get list watch", ""},
 		{"authentication.k8s.io", "tokenreviews", "create", ""},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
 	_ "gocloud.dev/blob/azureblob"
 	_ "gocloud.dev/blob/s3blob"
 
@@ -117,6 +118,7 @@ func expectContract(t *testing.T, address func(t *testing.T) string) {
 		"late file":                      TestLateFileOfALostAttemptHarmsNoOther,
 		"delete":                         TestDeleteTakesARenderOrAJob,
 		"delete an attempt":              TestDeleteAttemptLeavesOtherAttemptsAndCommittedRenders,
+		"retain":                         TestMarksRetainOneRenderOfAJob,
 		"content server":                 TestContentServer,
 		"content server refuses":         TestContentServerRefuses,
 		"paths outside the store":        TestSignedPathsOutsideTheStoreAreNotServed,
@@ -242,6 +244,7 @@ func TestCopyMovesAStoreToABucketAndBack(t *testing.T) {
 	}
 	defer func() { _ = remote.Close() }()
 	first, second := Ref{Namespace: "a", JobUID: "one", Revision: "1"}, Ref{Namespace: "b", JobUID: "two", Revision: "1"}
+	until := time.Unix(2_000_000_000, 0)
 	commit := func(ref Ref) {
 		t.Helper()
 		f := put(t, folder, ref, page(1), "picture of "+ref.JobUID)
@@ -250,15 +253,21 @@ func TestCopyMovesAStoreToABucketAndBack(t *testing.T) {
 		}
 	}
 	commit(first)
-	if got, err := Copy(t.Context(), folder, remote); err != nil || got.Objects != 2 || got.Present != 0 {
+	if err := folder.Retain(t.Context(), first, until); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Copy(t.Context(), folder, remote); err != nil || got.Objects != 3 || got.Present != 0 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	commit(second)
-	if got, err := Copy(t.Context(), folder, remote); err != nil || got.Objects != 2 || got.Present != 2 {
+	if got, err := Copy(t.Context(), folder, remote); err != nil || got.Objects != 2 || got.Present != 3 {
 		t.Errorf("the second time: %+v, %v", got, err)
 	}
-	if got, err := Copy(t.Context(), remote, back); err != nil || got.Objects != 4 {
+	if got, err := Copy(t.Context(), remote, back); err != nil || got.Objects != 5 {
 		t.Errorf("back: %+v, %v", got, err)
+	}
+	if diff := cmp.Diff(map[Ref]time.Time{first: until}, marks(t, back)); diff != "" {
+		t.Errorf("marks (-want +got):\n%s", diff)
 	}
 	for _, store := range []*Store{remote, back} {
 		for _, ref := range []Ref{first, second} {

@@ -308,16 +308,21 @@ func (s *Store) readManifest(ctx context.Context, key string) (Manifest, error) 
 	return m, nil
 }
 
-// Object is a stored file or manifest.
+// Object is a stored file or manifest, or the mark of a retained render.
 type Object struct {
 	Key string
 	// Ref of the render to which it belongs.
 	Ref Ref
-	// Attempt that stored the file; 0 for a manifest.
+	// Attempt that stored the file; 0 for anything else.
 	Attempt int
-	Size    int64
-	ModTime time.Time
+	// RetainedUntil is the time until which a mark retains the render; zero for anything else.
+	RetainedUntil time.Time
+	Size          int64
+	ModTime       time.Time
 }
+
+// IsManifest reports whether the object is a manifest. Every object with an old key counts as one.
+func (o Object) IsManifest() bool { return o.Attempt == 0 && o.RetainedUntil.IsZero() }
 
 // Walk calls visit for every object, the objects of one job one after the other, and learns from it how much each namespace uses.
 func (s *Store) Walk(ctx context.Context, visit func(Object) error) error {
@@ -351,7 +356,7 @@ func (s *Store) Delete(ctx context.Context, ref Ref) (removed int, err error) {
 // DeleteAttempt deletes the files that one attempt at a render has stored, unless the render is committed.
 func (s *Store) DeleteAttempt(ctx context.Context, ref Ref, attempt int) error {
 	objects, err := s.Objects(ctx, ref)
-	if err != nil || slices.ContainsFunc(objects, func(o Object) bool { return o.Attempt == 0 }) {
+	if err != nil || slices.ContainsFunc(objects, Object.IsManifest) {
 		return err
 	}
 	return s.Remove(ctx, slices.DeleteFunc(objects, func(o Object) bool { return o.Attempt != attempt })...)
@@ -371,11 +376,12 @@ func (s *Store) Remove(ctx context.Context, objects ...Object) error {
 
 func (s *Store) list(ctx context.Context, prefix string, visit func(Object) error) error {
 	return s.each(ctx, prefix, func(key string, size int64, modTime time.Time) error {
-		ref, attempt, ok := parseKey(key)
+		o, ok := parseKey(key)
 		if !ok {
 			return nil
 		}
-		return visit(Object{Key: key, Ref: ref, Attempt: attempt, Size: size, ModTime: modTime})
+		o.Size, o.ModTime = size, modTime
+		return visit(o)
 	})
 }
 

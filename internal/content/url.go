@@ -74,11 +74,28 @@ func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error)
 	if !signed {
 		return "", "", errors.New("the signature of this URL is not valid")
 	}
-	expiry, err := strconv.ParseInt(query.Get("e"), 36, 64)
-	if err != nil || now.Unix() >= expiry {
+	if !now.Before(expiry(query)) {
 		return "", "", errors.New("this URL has expired")
 	}
 	return prefix + object, cmp.Or(name, path.Base(object)), nil
+}
+
+// expiry returns when a URL with a query expires; zero if the query does not say it.
+func expiry(query url.Values) time.Time {
+	seconds, err := strconv.ParseInt(query.Get("e"), 36, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+// Expiry returns when a content URL expires; zero if it does not say it.
+func Expiry(contentURL string) time.Time {
+	u, err := url.Parse(contentURL)
+	if err != nil {
+		return time.Time{}
+	}
+	return expiry(u.Query())
 }
 
 func sign(key []byte, object, expiry, name string) string {
@@ -105,7 +122,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		if _, _, ok := parseKey(key); !ok || path.Base(key) == manifestName {
+		if o, ok := parseKey(key); !ok || path.Base(key) == manifestName || !o.RetainedUntil.IsZero() {
 			http.NotFound(w, r)
 			return
 		}

@@ -6,15 +6,19 @@
 //
 // It deletes nothing by memory alone. What the API server says has the last word, except for the files of a job whose deletion was seen,
 // because no other job will have its UID. And what is younger than a grace stays: its job, or its commit, may not be visible yet.
+//
+// The files of a job with contentPolicy Retain outlive it. A mark in the store says so, because nothing else knows what the job's spec was.
 package sweep
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,14 +45,13 @@ type Store interface {
 	Objects(ctx context.Context, ref content.Ref) ([]content.Object, error)
 	Manifest(ctx context.Context, ref content.Ref) (content.Manifest, error)
 	Remove(ctx context.Context, objects ...content.Object) error
-	Delete(ctx context.Context, ref content.Ref) (int, error)
 }
 
 // Options of a Sweeper. All are required.
 type Options struct {
 	// Serves reports whether the sweeper looks after a namespace; the files of others stay. nil is all namespaces.
 	Serves func(namespace string) bool
-	// Jobs reads jobs from the API server, without a cache, and Cached from the cache, which only says what need not be asked.
+	// Jobs reads jobs and namespaces from the API server, without a cache, and Cached jobs from the cache, which only says what need not be asked.
 	Jobs, Cached client.Reader
 	// Store has the files.
 	Store Store
@@ -130,17 +133,20 @@ func (s *Sweeper) serve(ctx context.Context, r request) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	ref := content.Ref{Namespace: r.namespace, JobUID: string(r.uid)}
-	if r.name == "" {
-		_, err := s.Store.Delete(ctx, ref)
-		return err
-	}
-	objects, err := s.Store.Objects(ctx, ref)
+	objects, err := s.Store.Objects(ctx, content.Ref{Namespace: r.namespace, JobUID: string(r.uid)})
 	if err != nil || len(objects) == 0 {
 		return err
 	}
-	_, err = s.sweepJob(ctx, r.name, objects)
-	return err
+	from := s.lookup()
+	if r.name != "" {
+		_, err = s.sweepJob(ctx, from, r.name, objects)
+		return err
+	}
+	unneeded, err := s.ofGone(ctx, from, objects)
+	if err != nil {
+		return err
+	}
+	return s.Store.Remove(ctx, slices.DeleteFunc(objects, func(o content.Object) bool { return !unneeded(o) })...)
 }
 
 func (s *Sweeper) serves(namespace string) bool { return s.Serves == nil || s.Serves(namespace) }
@@ -150,7 +156,7 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 	if err := s.Owned(ctx); err != nil {
 		return err
 	}
-	names := &lookup{jobs: s.Jobs, cached: s.Cached}
+	from := s.lookup()
 	removed := 0
 	var objects []content.Object // of one job
 	flush := func() error {
@@ -162,16 +168,16 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 			objects = objects[:0]
 			return nil
 		}
-		name, alive, err := names.find(ctx, ref.Namespace, types.UID(ref.JobUID))
+		name, alive, err := from.find(ctx, ref.Namespace, types.UID(ref.JobUID))
 		if err != nil {
 			return err
 		}
 		n := 0
 		switch {
 		case !alive:
-			n, err = s.remove(ctx, objects, func(content.Object) bool { return true })
+			n, err = s.removeOfGone(ctx, from, objects)
 		case ref.Namespace != "": // an old layout's files stay as long as their job
-			n, err = s.sweepJob(ctx, name, objects)
+			n, err = s.sweepJob(ctx, from, name, objects)
 		}
 		removed += n
 		objects = objects[:0]
@@ -196,7 +202,7 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 }
 
 // sweepJob deletes those objects of a job that it does not need, and returns their number.
-func (s *Sweeper) sweepJob(ctx context.Context, name string, objects []content.Object) (int, error) {
+func (s *Sweeper) sweepJob(ctx context.Context, from *lookup, name string, objects []content.Object) (int, error) {
 	ref := objects[0].Ref
 	if !s.isDoubtful(objects) {
 		return 0, nil
@@ -204,7 +210,7 @@ func (s *Sweeper) sweepJob(ctx context.Context, name string, objects []content.O
 	job := &platenv1alpha1.RenderJob{}
 	switch err := s.Jobs.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: name}, job); {
 	case apierrors.IsNotFound(err), err == nil && string(job.UID) != ref.JobUID:
-		return s.remove(ctx, objects, func(content.Object) bool { return true })
+		return s.removeOfGone(ctx, from, objects)
 	case err != nil:
 		return 0, fmt.Errorf("reading RenderJob %s: %w", name, err)
 	case !job.Finished():
@@ -218,12 +224,43 @@ func (s *Sweeper) sweepJob(ctx context.Context, name string, objects []content.O
 	})
 }
 
+// removeOfGone deletes those objects of a job that is gone that nothing retains, and returns their number.
+func (s *Sweeper) removeOfGone(ctx context.Context, from *lookup, objects []content.Object) (int, error) {
+	unneeded, err := s.ofGone(ctx, from, objects)
+	if err != nil {
+		return 0, err
+	}
+	return s.remove(ctx, objects, unneeded)
+}
+
+// ofGone returns which objects of a job that is gone nothing retains: all but those of a render with a mark that still counts, in the namespace
+// in which it was made.
+func (s *Sweeper) ofGone(ctx context.Context, from *lookup, objects []content.Object) (func(content.Object) bool, error) {
+	retained, marked := map[content.Ref]bool{}, time.Time{}
+	for _, o := range objects {
+		if o.RetainedUntil.After(s.Now()) {
+			retained[o.Ref] = true
+			marked = o.ModTime
+		}
+	}
+	if len(retained) > 0 {
+		namespace, err := from.read(ctx, objects[0].Ref.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		if !namespace.exists || namespace.created.After(marked.Add(s.Grace)) { // the grace is for clocks that differ
+			clear(retained)
+		}
+	}
+	return func(o content.Object) bool { return !retained[o.Ref] }, nil
+}
+
 // lostAttempts returns which objects an unfinished job does not need: those of all attempts but the last one at a revision that is not
 // rendered. It needs all that are rendered, because it may return to an earlier revision.
 func lostAttempts(objects []content.Object) func(content.Object) bool {
 	rendered, last := map[content.Ref]bool{}, map[content.Ref]int{}
 	for _, o := range objects {
-		rendered[o.Ref] = rendered[o.Ref] || o.Attempt == 0
+		rendered[o.Ref] = rendered[o.Ref] || o.IsManifest()
 		last[o.Ref] = max(last[o.Ref], o.Attempt)
 	}
 	return func(o content.Object) bool { return !rendered[o.Ref] && o.Attempt < last[o.Ref] }
@@ -237,7 +274,7 @@ func (s *Sweeper) isDoubtful(objects []content.Object) bool {
 			return true
 		}
 		attempt = max(attempt, o.Attempt)
-		rendered = rendered || o.Attempt == 0
+		rendered = rendered || o.IsManifest()
 	}
 	return !rendered
 }
@@ -265,6 +302,32 @@ type lookup struct {
 	// known has the jobs of the cache and, once listed, those of the API server.
 	known  map[types.UID]string
 	listed bool
+	// place is the namespace that was read last.
+	place place
+}
+
+// place is what the API server has said of a namespace.
+type place struct {
+	name    string
+	created time.Time
+	// exists is false for a namespace that is gone, and for one that is being deleted.
+	exists bool
+}
+
+func (s *Sweeper) lookup() *lookup { return &lookup{jobs: s.Jobs, cached: s.Cached} }
+
+// read returns a namespace.
+func (l *lookup) read(ctx context.Context, name string) (place, error) {
+	if l.place.name == name {
+		return l.place, nil
+	}
+	namespace := &corev1.Namespace{}
+	err := l.jobs.Get(ctx, client.ObjectKey{Name: name}, namespace)
+	if client.IgnoreNotFound(err) != nil {
+		return place{}, fmt.Errorf("reading Namespace %s: %w", name, err)
+	}
+	l.place = place{name: name, created: namespace.CreationTimestamp.Time, exists: err == nil && namespace.DeletionTimestamp.IsZero()}
+	return l.place, nil
 }
 
 func (l *lookup) find(ctx context.Context, namespace string, uid types.UID) (name string, found bool, err error) {

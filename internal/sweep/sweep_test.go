@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,7 +53,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	scheme := runtime.NewScheme()
-	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(platenv1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, store: store, folder: folder, now: time.Now().Add(time.Hour)}
@@ -111,11 +113,15 @@ func (w *world) fill(ref content.Ref, attempts ...int) {
 	}
 }
 
-// kept returns the attempts that the store has, as job/revision/attempt; a manifest has attempt 0.
+// kept returns what the store has, as job/revision/attempt; a manifest has attempt 0, and a mark none.
 func (w *world) kept() (kept []string) {
 	w.t.Helper()
 	err := w.store.Walk(w.t.Context(), func(o content.Object) error {
-		kept = append(kept, fmt.Sprintf("%s/%s/%d", strings.TrimPrefix(o.Ref.JobUID, "uid-"), o.Ref.Revision, o.Attempt))
+		what := strconv.Itoa(o.Attempt)
+		if !o.RetainedUntil.IsZero() {
+			what = "mark"
+		}
+		kept = append(kept, fmt.Sprintf("%s/%s/%s", strings.TrimPrefix(o.Ref.JobUID, "uid-"), o.Ref.Revision, what))
 		return nil
 	})
 	if err != nil {
@@ -311,4 +317,132 @@ func TestWalkDeletesFilesOfTheOldLayoutWhenTheirJobsAreGone(t *testing.T) {
 	w.now = time.Now().Add(time.Hour)
 	w.walk()
 	w.expectKept("alive/1/0", "alive/2/0", "unseen/1/0")
+}
+
+// retain marks a render until two hours from now: the clock stands in the middle.
+func (w *world) retain(ref content.Ref) {
+	w.t.Helper()
+	if err := w.store.Retain(w.t.Context(), ref, time.Now().Add(2*time.Hour)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// namespace makes the namespace of all jobs.
+func (w *world) namespace(edit ...func(*corev1.Namespace)) {
+	w.t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns", CreationTimestamp: metav1.NewTime(time.Now().Add(-time.Hour))}}
+	for _, f := range edit {
+		f(namespace)
+	}
+	if err := w.api.Create(w.t.Context(), namespace); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// sweeps are the two ways in which the files of a job go that is gone.
+var sweeps = map[string]func(*world){
+	"walk": func(w *world) { w.walk() },
+	"request": func(w *world) {
+		w.t.Helper()
+		for _, uid := range []types.UID{"uid-gone", "uid-other"} {
+			if err := w.serve(w.t.Context(), request{namespace: "ns", uid: uid}); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	},
+}
+
+func TestMarkedRendersOutliveTheirJob(t *testing.T) {
+	for name, sweep := range sweeps {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.namespace()
+			w.fill(ref("gone", "old"), 1)
+			w.fill(ref("gone", "new"), 1)
+			w.fill(ref("other", "new"), 1)
+			w.retain(ref("gone", "new"))
+			sweep(w)
+			w.expectKept("gone/new/0", "gone/new/1", "gone/new/mark")
+			w.now = time.Now().Add(2 * time.Hour)
+			sweep(w)
+			w.expectKept()
+		})
+	}
+}
+
+func TestNoFilesOutliveTheirNamespace(t *testing.T) {
+	for namespace, edit := range map[string]func(*world){
+		"gone": func(*world) {},
+		"being deleted": func(w *world) {
+			w.namespace(func(n *corev1.Namespace) { n.Finalizers = []string{"kubernetes"} })
+			if err := w.api.Delete(w.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}}); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		"made again": func(w *world) {
+			w.namespace(func(n *corev1.Namespace) { n.CreationTimestamp = metav1.NewTime(time.Now().Add(11 * time.Minute)) })
+		},
+	} {
+		for name, sweep := range sweeps {
+			t.Run(namespace+", "+name, func(t *testing.T) {
+				w := newWorld(t)
+				edit(w)
+				w.fill(ref("gone", "new"), 1)
+				w.retain(ref("gone", "new"))
+				sweep(w)
+				w.expectKept()
+			})
+		}
+	}
+}
+
+func TestNoFilesGoWhileTheNamespaceCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	problem := errors.New("the API server does not answer")
+	w.Jobs = interceptor.NewClient(fake.NewClientBuilder().WithScheme(w.api.Scheme()).Build(), interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return problem
+		},
+	})
+	w.fill(ref("gone", "new"), 1)
+	w.retain(ref("gone", "new"))
+	if err := w.Walk(t.Context()); !errors.Is(err, problem) {
+		t.Errorf("the walk: %v", err)
+	}
+	if err := w.serve(t.Context(), request{namespace: "ns", uid: "uid-gone"}); !errors.Is(err, problem) {
+		t.Errorf("the request: %v", err)
+	}
+	w.expectKept("gone/new/0", "gone/new/1", "gone/new/mark")
+}
+
+func TestWalkReadsANamespaceOnce(t *testing.T) {
+	w := newWorld(t)
+	w.namespace()
+	for n := range 20 {
+		name := fmt.Sprintf("gone-%d", n)
+		w.fill(ref(name, "new"), 1)
+		w.retain(ref(name, "new"))
+	}
+	w.walk()
+	if diff := cmp.Diff([]string{"list", "get ns"}, w.requests); diff != "" || len(w.kept()) != 60 {
+		t.Errorf("%d objects kept; requests (-want +got):\n%s", len(w.kept()), diff)
+	}
+}
+
+// A mark is for the time after the job. While the job exists, its spec says what it needs.
+func TestMarksKeepNothingOfAJobThatExists(t *testing.T) {
+	w := newWorld(t)
+	present := task.Revision(w.job("done", true, true))
+	failed := task.Revision(w.job("failed", true, true))
+	running := task.Revision(w.job("running", false, true))
+	w.fill(ref("done", "old"), 1)
+	w.fill(ref("done", present), 1)
+	w.fill(ref("failed", "old"), 1)
+	w.put(ref("failed", failed), 1)
+	w.put(ref("running", running), 1, 2)
+	for _, ref := range []content.Ref{ref("done", "old"), ref("failed", failed), ref("running", running)} {
+		w.retain(ref)
+	}
+	w.walk()
+	w.expectKept("done/"+present+"/0", "done/"+present+"/1", "running/"+running+"/2")
 }

@@ -51,6 +51,7 @@ var effects = map[string]struct {
 	"ttlSecondsAfterFinished": {neither, func(s *platenv1alpha1.RenderJobSpec) { s.TTLSecondsAfterFinished = new(int32(1)) }},
 	"priority":                {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Priority = new(int32(1)) }},
 	"cache":                   {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Cache = platenv1alpha1.CacheDisabled }},
+	"contentPolicy":           {neither, func(s *platenv1alpha1.RenderJobSpec) { s.ContentPolicy = platenv1alpha1.ContentRetain }},
 	"suspend":                 {neither, func(s *platenv1alpha1.RenderJobSpec) { s.Suspend = new(true) }},
 }
 

@@ -131,6 +131,7 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"fileName with slash":       {"RenderJob", job + "output: {fileName: a/b}", "spec.output.fileName: Invalid value"},
 		"fileName of 101 emoji":     {"RenderJob", job + "output: {fileName: " + strings.Repeat("🎉", 101) + "}", "an emoji counts as two"},
 		"priority too high":         {"RenderJob", job + "priority: 1001", "spec.priority"},
+		"unknown content policy":    {"RenderJob", job + "contentPolicy: Keep", `spec.contentPolicy: Unsupported value: "Keep"`},
 		"fileName hidden":           {"RenderJob", job + "output: {fileName: ../x}", "spec.output.fileName"},
 		"fileName control":          {"RenderJob", job + `output: {fileName: "a\nb"}`, "must not contain a backslash, a line break or a control character"},
 		"fileName of two lines":     {"RenderJob", job + `output: {fileName: "a\u2028b"}`, "must not contain a backslash, a line break or a control character"},
@@ -232,6 +233,9 @@ func TestDefaults(t *testing.T) {
 	if _, found, _ := unstructured.NestedSlice(object.Object, "spec", "connections"); found {
 		t.Error("connections left out must stay left out")
 	}
+	if policy, found, _ := unstructured.NestedString(object.Object, "spec", "contentPolicy"); found {
+		t.Errorf("a contentPolicy left out has become '%s'", policy)
+	}
 }
 
 // TestPreviewsHaveTheSameDefaults compares the defaults of the API server with those that package task sets in objects that it reads from files.
@@ -266,6 +270,7 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 		"extra sizes":   {"RenderJob", job + "output: {format: jpg, size: 800x600, extraSizes: [instagram-story, 1x5000]}"},
 		"webm, trimmed": {"RenderJob", job + `output: {format: webm, video: {trimStart: "0", trimEnd: "3600", combinePages: true, pageTransition: fade, pageTransitionDuration: "0.5"}}`},
 		"cmyk":          {"RenderJob", job + `output: {format: pdf, pdf: {colorMode: cmyk}}`},
+		"kept files":    {"RenderJob", job + "contentPolicy: Retain"},
 		"long film":     {"RenderJob", job + `output: {format: mp4, size: story, video: {duration: "90.5"}}`},
 		"numbers":       {"RenderJob", job + "output: {format: mp4, scale: 2, video: {duration: 3, trimStart: 1, trimEnd: 3}}"},
 		"decimals":      {"RenderJob", job + "output: {format: webm, scale: 1.5, video: {duration: 2.5, trimStart: 0.25, trimEnd: 2.75, combinePages: true, pageTransition: fade, pageTransitionDuration: 0.75}}"},

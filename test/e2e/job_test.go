@@ -213,6 +213,30 @@ var _ = Describe("A RenderJob", func() {
 		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
 	})
 
+	It("leaves its files behind if its spec says so, until its namespace is deleted", func(ctx SpecContext) {
+		w := newWorkspace(ctx)
+		retain := func(j *platenv1alpha1.RenderJob) { j.Spec.ContentPolicy = platenv1alpha1.ContentRetain }
+		kept, last := w.run(ctx, w.job("kept", retain)), w.run(ctx, w.job("last", retain))
+		gone := w.run(ctx, w.job("gone", func(*platenv1alpha1.RenderJob) {}))
+		removed := func(job *platenv1alpha1.RenderJob) {
+			GinkgoHelper()
+			Eventually(func(g Gomega) {
+				_, _, err := c.Content(ctx, job.Status.Pages[0].ContentURL)
+				g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
+			}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
+		}
+		for _, job := range []*platenv1alpha1.RenderJob{kept, gone} {
+			Expect(c.Delete(ctx, job)).To(Succeed())
+		}
+		removed(gone) // the files of jobs go in the order in which these do
+		data, _, err := c.Content(ctx, kept.Status.Pages[0].ContentURL)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(data).NotTo(BeEmpty())
+
+		Expect(c.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(Succeed())
+		removed(last)
+	})
+
 	It("costs one Dropbox call once the token is known", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)

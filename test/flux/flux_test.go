@@ -45,6 +45,7 @@ func TestSamples(t *testing.T) {
 	w := newWorld(t)
 	// Flux deletes nothing that git has, so a time to live must not either.
 	w.edit("sales.yaml", "  templateRef: {name: offer}\n", "  templateRef: {name: offer}\n  ttlSecondsAfterFinished: 1\n")
+	w.edit("marketing.yaml", "  output: {format: mp4, video: {fps: 30, duration: \"3\"}}\n", "  output: {format: mp4, video: {fps: 30, duration: \"3\"}}\n  contentPolicy: Retain\n")
 	w.commit("Print the campaign of the summer")
 	w.apply()
 
@@ -105,13 +106,16 @@ func TestSamples(t *testing.T) {
 		t.Errorf("Flux takes the changed job for healthy before it is rendered: %+v", summer.Status)
 	}
 
-	t.Log("a job that git loses is pruned, with its files, and without those in Dropbox")
-	launch := w.job("marketing", "launch")
+	t.Log("a job that git loses is pruned, with its files unless its policy is to retain them, and without those in Dropbox")
+	launch, teaser := w.job("marketing", "launch"), w.job("marketing", "teaser")
 	w.remove("marketing.yaml", "kind: RenderJob\nmetadata:\n  name: launch\n")
-	w.commit("Forget the launch")
+	w.remove("marketing.yaml", "kind: RenderJob\nmetadata:\n  name: teaser\n")
+	w.commit("Forget the launch and its teaser")
 	w.settled()
-	if err := w.Client.Get(t.Context(), client.ObjectKeyFromObject(launch), launch); !apierrors.IsNotFound(err) {
-		t.Errorf("the job is still there: %v", err)
+	for _, job := range []*platenv1alpha1.RenderJob{launch, teaser} {
+		if err := w.Client.Get(t.Context(), client.ObjectKeyFromObject(job), job.DeepCopy()); !apierrors.IsNotFound(err) {
+			t.Errorf("%s is still there: %v", job.Name, err)
+		}
 	}
 	w.poll("the files of the job are gone", func() error {
 		if status := w.status(launch); status != http.StatusNotFound {
@@ -119,8 +123,10 @@ func TestSamples(t *testing.T) {
 		}
 		return nil
 	})
-	if status := w.status(summer); status != http.StatusOK {
-		t.Errorf("the files of another job: HTTP %d", status)
+	for _, job := range []*platenv1alpha1.RenderJob{summer, teaser} {
+		if status := w.status(job); status != http.StatusOK {
+			t.Errorf("the files of %s: HTTP %d", job.Name, status)
+		}
 	}
 	if uploaded := w.uploaded("launch"); uploaded != 3 {
 		t.Errorf("%d pages of the job are left in Dropbox, want 3", uploaded)
