@@ -13,8 +13,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 )
 
@@ -46,6 +49,18 @@ func claim(ctx context.Context, reader client.Reader, store *content.Store, o op
 	return err
 }
 
+// contentCommand runs the command "manager content".
+func contentCommand(ctx context.Context, args []string, out io.Writer) error {
+	switch {
+	case len(args) > 0 && args[0] == "copy":
+		return copyContent(ctx, args[1:], out)
+	case len(args) > 0 && args[0] == "prune":
+		return pruneContent(ctx, args[1:], out)
+	default:
+		return errors.New("usage: manager content copy, or manager content prune; -h tells their flags")
+	}
+}
+
 // copyContent is the command "manager content copy": it copies one content store to another.
 func copyContent(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("manager content copy", flag.ContinueOnError)
@@ -74,5 +89,71 @@ func copyContent(ctx context.Context, args []string, out io.Writer) (err error) 
 	copied, err := content.Copy(ctx, stores[0], stores[1])
 	_, _ = fmt.Fprintf(out, "copied %d objects with %d bytes; %d were there already, %d are gone from the source\n",
 		copied.Objects, copied.Bytes, copied.Present, copied.Gone)
+	return err
+}
+
+// pruneContent is the command "manager content prune": it deletes the retained files of a namespace's jobs that are gone.
+func pruneContent(ctx context.Context, args []string, out io.Writer) (err error) {
+	flags := flag.NewFlagSet("manager content prune", flag.ContinueOnError)
+	flags.SetOutput(out)
+	url := flags.String("content-store", defaultContentStore, "URL of the content store, as the manager has it")
+	namespace := flags.String("namespace", "", "namespace of the jobs")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	case *namespace == "" || flags.NArg() > 0:
+		return errors.New("usage: manager content prune --namespace=NAME [--content-store=URL]")
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	reader, err := client.New(config, client.Options{})
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	store, err := content.Open(ctx, *url, content.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return prune(ctx, reader, store, *namespace, out)
+}
+
+// prune deletes the retained files of a namespace's jobs that are gone. What else belongs to no job is left to the sweeper, which knows how old
+// it must be.
+func prune(ctx context.Context, reader client.Reader, store *content.Store, namespace string, out io.Writer) error {
+	objects, retained := map[string][]content.Object{}, map[string]bool{} // by the UIDs of jobs
+	err := store.Walk(ctx, func(o content.Object) error {
+		if uid := o.Ref.JobUID; o.Ref.Namespace == namespace {
+			objects[uid] = append(objects[uid], o)
+			retained[uid] = retained[uid] || !o.RetainedUntil.IsZero()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	jobs := &metav1.PartialObjectMetadataList{} // read after the files: a job that has some and is not there is gone
+	jobs.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("RenderJobList"))
+	if err := reader.List(ctx, jobs, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("listing the RenderJobs of namespace %s: %w", namespace, err)
+	}
+	for i := range jobs.Items {
+		delete(retained, string(jobs.Items[i].UID))
+	}
+	pruned := 0
+	for uid, marked := range retained {
+		if !marked {
+			continue
+		}
+		if err := store.Remove(ctx, objects[uid]...); err != nil {
+			return err
+		}
+		pruned++
+	}
+	_, err = fmt.Fprintf(out, "deleted jobs whose retained files were pruned: %d\n", pruned)
 	return err
 }

@@ -5,9 +5,17 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/test/s3"
@@ -48,10 +56,55 @@ func TestContentCopy(t *testing.T) {
 	}
 }
 
-func TestContentCopyNeedsTwoStores(t *testing.T) {
-	for _, args := range [][]string{nil, {"--from=mem://"}, {"--from=mem://", "--to=mem://"}, {"--from=mem://", "--to=file:///x", "more"}, {"--what"}} {
-		if err := copyContent(t.Context(), args, &bytes.Buffer{}); err == nil {
+func TestContentCommandsNeedTheirFlags(t *testing.T) {
+	for _, args := range [][]string{
+		nil, {"what"},
+		{"copy"}, {"copy", "--from=mem://"}, {"copy", "--from=mem://", "--to=mem://"}, {"copy", "--from=mem://", "--to=file:///x", "more"}, {"copy", "--what"},
+		{"prune"}, {"prune", "--content-store=mem://"}, {"prune", "--namespace=ns", "more"}, {"prune", "--what"},
+	} {
+		if err := contentCommand(t.Context(), args, &bytes.Buffer{}); err == nil {
 			t.Errorf("%v is accepted", args)
 		}
+	}
+}
+
+func TestContentPrune(t *testing.T) {
+	store, err := content.Open(t.Context(), "mem://", content.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ref, retain := range map[content.Ref]bool{
+		{Namespace: "ns", JobUID: "present", Revision: "1"}: true,
+		{Namespace: "ns", JobUID: "gone", Revision: "1"}:    true,
+		{Namespace: "ns", JobUID: "swept", Revision: "1"}:   false,
+		{Namespace: "other", JobUID: "gone", Revision: "1"}: true,
+	} {
+		_, err := store.Put(t.Context(), ref, 1, file.File{ID: file.ID{Page: 1}, Format: "png"}, strings.NewReader("picture"), 100)
+		if retain {
+			err = errors.Join(err, store.Retain(t.Context(), ref, time.Now().Add(time.Hour)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	scheme := runtime.NewScheme()
+	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "summer", UID: "present"}}
+	api, out := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).Build(), &bytes.Buffer{}
+	if err := prune(t.Context(), api, store, "ns", out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "deleted jobs whose retained files were pruned: 1\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	var left []string
+	err = store.Walk(t.Context(), func(o content.Object) error { left = append(left, o.Ref.Namespace+"/"+o.Ref.JobUID); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"ns/present", "ns/present", "ns/swept", "other/gone", "other/gone"}, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }

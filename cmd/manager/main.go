@@ -90,9 +90,9 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == "content" && os.Args[2] == "copy" {
-		if err := copyContent(ctrl.SetupSignalHandler(), os.Args[3:], os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "manager content copy:", err)
+	if len(os.Args) > 1 && os.Args[1] == "content" {
+		if err := contentCommand(ctrl.SetupSignalHandler(), os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "manager content:", err)
 			os.Exit(1)
 		}
 		return

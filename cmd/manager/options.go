@@ -24,6 +24,9 @@ import (
 	"github.com/platen-dev/platen/internal/version"
 )
 
+// defaultContentStore is where the volume is mounted.
+const defaultContentStore = "file:///var/lib/platen/content"
+
 // options are the manager's flags.
 type options struct {
 	namespace      string
@@ -114,7 +117,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.dispatchPort, "dispatch-port", 9443, "port of that Service")
 	flags.StringVar(&o.keysSecret, "keys-secret", "platen-keys", "Secret with the manager's own keys; created if missing")
 
-	flags.StringVar(&o.contentStore, "content-store", "file:///var/lib/platen/content", "bucket for rendered files: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
+	flags.StringVar(&o.contentStore, "content-store", defaultContentStore, "bucket for rendered files: file:///folder, s3://bucket?region=…, gs://bucket, azblob://container")
 	flags.StringVar(&o.takeOver, "content-store-take-over", "", "UID of the installation to which the content store belonged, when it is gone for good: the store then belongs to this one")
 	flags.StringVar(&o.contentAddress, "content-bind-address", ":8082", "address of the content server")
 	flags.StringVar(&o.contentTLS, "content-tls", "", "TLS of the content server: a folder with tls.crt and tls.key, or 'own' for a certificate of the manager's own authority; empty is HTTP")
