@@ -77,8 +77,7 @@ func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page
 		params.OptimizeForSpeed = new(true)
 	}
 	err = t.pump(ctx, 0, func(ctx context.Context) error {
-		result, err := devtools.Call(ctx, t.session, page.CaptureScreenshot, params)
-		data = result.Data
+		_, data, err = devtools.CallForBytes(ctx, t.session, page.CaptureScreenshot, params)
 		return err
 	})
 	return data, err
@@ -128,7 +127,8 @@ func (t *tab) frame(ctx context.Context, params headlessexperimental.BeginFrameP
 		return frame, err
 	}
 	// Others draw while this decodes the picture.
-	return devtools.Decode(headlessexperimental.BeginFrame, reply)
+	frame, frame.ScreenshotData, err = devtools.Decode(headlessexperimental.BeginFrame, reply)
+	return frame, err
 }
 
 // beginFrame requests a frame and ends the turn to draw, which the caller has.
@@ -174,8 +174,8 @@ func (t *tab) print(ctx context.Context, task render.Task, p render.Page) ([]byt
 	if t.wide {
 		params.Scale *= maxShrink
 	}
-	result, err := devtools.Call(ctx, t.session, page.PrintToPDF, params)
-	return result.Data, err
+	_, data, err := devtools.CallForBytes(ctx, t.session, page.PrintToPDF, params)
+	return data, err
 }
 
 // inches returns a length on paper.

@@ -15,7 +15,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -115,7 +114,7 @@ func (b *Browser) start(path string, flags []string) error {
 		return errors.Join(err, ours.Close())
 	}
 	defer func() { _ = to.Close() }() // the browser has a copy
-	arguments := append([]string{"--remote-debugging-pipe", "--no-startup-window", "--user-data-dir=" + b.profile}, flags...)
+	arguments := append([]string{"--remote-debugging-pipe=cbor", "--no-startup-window", "--user-data-dir=" + b.profile}, flags...)
 	b.command = exec.Command(path, arguments...)  //nolint:gosec,noctx // the operator's browser, which Close ends
 	b.command.ExtraFiles = []*os.File{theirs, to} // the browser reads descriptor 3 and writes 4
 	b.command.Stderr = b.output
@@ -201,27 +200,6 @@ func (b *Browser) read(from io.Reader) {
 			}
 		default:
 			return
-		}
-	}
-}
-
-// readMessage reads a message up to its end, a zero byte. Of a message that is larger than limit, it returns the beginning and ErrTooLarge.
-func readMessage(reader *bufio.Reader, limit int) (message []byte, err error) {
-	size := 0
-	for {
-		part, err := reader.ReadSlice(0)
-		size += len(part)
-		message = append(message, part...)
-		if size > limit+1 {
-			message = slices.Clone(message[:min(len(message), headSize)]) // frees the rest
-		}
-		switch {
-		case err == nil && size > limit+1:
-			return message, ErrTooLarge
-		case err == nil:
-			return message[:len(message)-1], nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, err
 		}
 	}
 }

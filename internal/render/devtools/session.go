@@ -4,11 +4,9 @@
 package devtools
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -83,6 +81,16 @@ func Call[P, R any](ctx context.Context, s *Session, command cdp.Command[P, R], 
 		var none R
 		return none, err
 	}
+	result, _, err := Decode(command, reply)
+	return result, err
+}
+
+// CallForBytes is Call for a command whose result has bytes, such as a picture. They are not in the result but beside it.
+func CallForBytes[P, R any](ctx context.Context, s *Session, command cdp.Command[P, R], params P) (result R, bytes []byte, err error) {
+	reply, err := s.Send(ctx, command.Method, params)
+	if err != nil {
+		return result, nil, err
+	}
 	return Decode(command, reply)
 }
 
@@ -115,10 +123,13 @@ func (s *Session) Send(ctx context.Context, method string, params any) (Reply, e
 		Method    string           `json:"method"`
 		Params    any              `json:"params"`
 	}{id, s.id, method, params})
+	if err == nil {
+		message, err = fromJSON(message)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: encoding the command: %w", method, err)
 	}
-	if err := b.write(append(message, 0)); err != nil {
+	if err := b.write(message); err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
 	got, err := wait(ctx, s, answered)
@@ -131,21 +142,23 @@ func (s *Session) Send(ctx context.Context, method string, params any) (Reply, e
 	return got.reply, nil
 }
 
-// Decode returns the result in a command's answer. The error is an *Error when the browser answers with one.
-func Decode[P, R any](command cdp.Command[P, R], reply Reply) (R, error) {
+// Decode returns the result in a command's answer, and the bytes that belong to it. The error is an *Error when the browser answers with one.
+func Decode[P, R any](command cdp.Command[P, R], reply Reply) (result R, bytes []byte, err error) {
 	var answer struct {
 		Result R      `json:"result"`
 		Error  *Error `json:"error"`
 	}
-	err := jsonv2.Unmarshal(reply, &answer, lenient)
+	text, bytes, err := toJSON(reply)
+	if err == nil {
+		err = jsonv2.Unmarshal(text, &answer, lenient)
+	}
 	if err == nil && answer.Error != nil {
 		err = answer.Error
 	}
 	if err != nil {
-		var none R
-		return none, fmt.Errorf("%s: %w", command.Method, err)
+		return result, nil, fmt.Errorf("%s: %w", command.Method, err)
 	}
-	return answer.Result, nil
+	return answer.Result, bytes, nil
 }
 
 // Wait waits for a signal of the session's event handler. It fails when the session ends.
@@ -181,7 +194,8 @@ func (b *Browser) deliver(message []byte) {
 		Method    string           `json:"method"`
 		Params    jsonv2.Value     `json:"params"`
 	}
-	if err := jsonv2.Unmarshal(message, &event, lenient); err != nil {
+	text, _, err := toJSON(message)
+	if err != nil || jsonv2.Unmarshal(text, &event, lenient) != nil {
 		return
 	}
 	b.mu.Lock()
@@ -204,21 +218,6 @@ func (b *Browser) answer(id int64, a answer) {
 	if waiting != nil {
 		waiting <- a // never blocks: it has room for one
 	}
-}
-
-// answerID returns the number of the command that a message answers. Chromium writes the number first. The waiting caller
-// decodes the rest, which is often a picture.
-func answerID(message []byte) (id int64, ok bool) {
-	rest, ok := bytes.CutPrefix(message, []byte(`{"id":`))
-	if !ok {
-		return 0, false
-	}
-	end := bytes.IndexAny(rest[:min(len(rest), 20)], ",}")
-	if end < 0 {
-		return 0, false
-	}
-	id, err := strconv.ParseInt(string(rest[:end]), 10, 64)
-	return id, err == nil
 }
 
 // handle ends the session of a target that was closed.
