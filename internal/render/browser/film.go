@@ -30,6 +30,8 @@ const (
 	frameQuality = 92
 	// maxStill bounds the frames without a picture. A font that arrives just when a page begins to stand still could go unseen without it.
 	maxStill = 30
+	// maxUnseen bounds the frames that are requested until those of a page's videos are there.
+	maxUnseen = 100
 	// margin is how much later than the film's time the browser draws, in milliseconds: it begins a moving picture with a frame that may be a
 	// little later than asked for.
 	margin = 0.5
@@ -148,7 +150,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	}
 	// The page lives through the time before its first frame as it does in a whole film.
 	for i := range skipped {
-		if err := f.seek(ctx, t, i); err != nil {
+		if _, err := f.seek(ctx, t, i); err != nil {
 			return report{}, err
 		}
 	}
@@ -225,14 +227,20 @@ func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err 
 	return count(start), max(1, count(seconds)), nil
 }
 
-// seek sets the page's clock to the time of a frame.
-func (f *filming) seek(ctx context.Context, t *tab, frame int) error {
+// seek sets the page's clock to the time of a frame. It returns whether it requested frames, for the page's videos.
+func (f *filming) seek(ctx context.Context, t *tab, frame int) (drawn bool, err error) {
 	now := float64(frame) * 1000 / float64(f.task.Video.FPS)
 	if t.epoch > 0 {
 		t.clock = t.epoch + now + margin
 	}
-	_, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g); window[Symbol.for('platen.film')].rest()", now))
-	return err
+	unseen, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g); window[Symbol.for('platen.film')].rest()", now))
+	for n := 0; n < maxUnseen && unseen == true && err == nil; n++ {
+		drawn = true
+		if _, err = t.frame(ctx, headlessexperimental.BeginFrameParams{}); err == nil {
+			unseen, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].unseen()")
+		}
+	}
+	return drawn, err
 }
 
 // drawFrames sets the page's clock to the time of each frame, and sends the frame's picture.
@@ -249,13 +257,13 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped
 	}
 	camera := camera{params: params, scripts: template.Examine(p.HTML, template.ForPage(f.task.Modifications, p.Number)).Scripts}
 	for i := range frames {
-		if err := f.seek(ctx, t, skipped+i); err != nil {
+		drawn, err := f.seek(ctx, t, skipped+i)
+		if err != nil {
 			return err
 		}
 		var picture []byte
-		var err error
 		if deviceScale(f.task) == 1 {
-			picture, err = camera.next(ctx, t)
+			picture, err = camera.next(ctx, t, drawn)
 		} else {
 			picture, err = t.scaledPicture(ctx, f.task, p)
 		}
@@ -287,10 +295,11 @@ type camera struct {
 	still int
 }
 
-// next returns the page's picture. It is the same slice as before if the page looks the same.
-func (c *camera) next(ctx context.Context, t *tab) ([]byte, error) {
+// next returns the page's picture. It is the same slice as before if the page looks the same. drawn is true if there was a frame since the last picture:
+// the page may have changed in that.
+func (c *camera) next(ctx context.Context, t *tab, drawn bool) ([]byte, error) {
 	plain := headlessexperimental.BeginFrameParams{Interval: c.params.Interval}
-	if c.still > 0 && c.still < maxStill {
+	if c.still > 0 && c.still < maxStill && !drawn {
 		frame, err := t.frame(ctx, plain)
 		if err != nil {
 			return nil, err
@@ -301,7 +310,7 @@ func (c *camera) next(ctx context.Context, t *tab) ([]byte, error) {
 		}
 	}
 	take := t.framePicture // a frame that changes nothing may have none
-	if c.last == nil {
+	if c.last == nil || drawn {
 		take = t.picture
 	}
 	picture, err := take(ctx, c.params)

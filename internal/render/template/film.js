@@ -230,7 +230,11 @@
   const videos = new Map(); // those that play → the time at which they begin in the film, and their own time there
   const media = HTMLMediaElement.prototype;
   const { pause } = media;
-  const { paused } = Object.getOwnPropertyDescriptors(media);
+  const { requestVideoFrameCallback: requestVideoFrame } = HTMLVideoElement.prototype;
+  const maxUnseen = 50; // frames; a video that the browser does not tell of by then never will be told of
+  const unseen = new Map(); // videos whose picture the compositor does not have yet → how often that was asked
+  const untold = new WeakSet();
+  const { paused, seeking: { get: seeking } } = Object.getOwnPropertyDescriptors(media);
   media.play = function () {
     if (!videos.has(this)) videos.set(this, { at: now, time: this.ended ? 0 : this.currentTime });
     return Promise.resolve();
@@ -247,10 +251,12 @@
     const over = position >= duration && !loop;
     position = over ? duration : position % duration;
     if (Math.abs(video.currentTime - position) > 1e-6) {
-      const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+      if (!untold.has(video)) {
+        unseen.set(video, 0);
+        requestVideoFrame.call(video, () => unseen.delete(video));
+      }
       video.currentTime = position;
-      await seeked;
-      await new Promise((resolve) => real.setTimeout.call(window, resolve, 8)); // the compositor has the picture a moment after the event
+      while (seeking.call(video)) await new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true })); // the page may send one, too
     }
     if (!over) return;
     videos.delete(video);
@@ -370,7 +376,7 @@
       for (const film of inner()) film.seek(time);
       ask('seek', time);
     },
-    // rest resolves once the messages have arrived that the page sent itself, and what they caused: frameworks draw by them.
+    // rest resolves once the messages have arrived that the page sent itself, and what they caused: frameworks draw by them. It resolves to unseen().
     async rest() {
       for (let n = 0; n < maxMessages; n++) {
         await new Promise((resolve) => {
@@ -382,6 +388,18 @@
       await Promise.all([...videos].map(show));
       for (const film of inner()) await film.rest();
       await ask('rest');
+      return await film.unseen();
+    },
+    // unseen resolves to whether a video has another picture than the next frame may show: the compositor gets it a moment after the event. A frame
+    // lets the browser tell.
+    async unseen() {
+      for (const [video, asked] of unseen) {
+        unseen.set(video, asked + 1);
+        if (asked === maxUnseen) untold.add(video);
+        if (asked === maxUnseen || !video.isConnected) unseen.delete(video);
+      }
+      const answers = [...await Promise.all(inner().map((film) => film.unseen())), ...await ask('unseen')];
+      return unseen.size > 0 || answers.some(Boolean);
     },
   };
   for (const [name, method] of Object.entries(film)) offer(name, method);
