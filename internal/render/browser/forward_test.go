@@ -4,12 +4,14 @@
 package browser
 
 import (
+	"bytes"
 	"context"
 	"image/color"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,6 +109,49 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 			outputs, warnings := run(t, b, task("png", `<!doctype html><body style="margin:0;background:rgb(255,0,0)">`+html))
 			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, green) || len(warnings) != 0 {
 				t.Errorf("painted too early: %v, warnings %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+}
+
+// What a timer stops, it stops at its time, however long the page takes to load.
+func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
+	var delay atomic.Int64
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-time.After(time.Duration(delay.Load())):
+		case <-over:
+		}
+		w.Header().Set("Content-Type", "text/css")
+	}))
+	t.Cleanup(func() { close(over); server.Close() })
+	b := startBehind(t, loopback, 0)
+	for name, c := range map[string]struct {
+		script string
+		want   int // the width; the animation adds 50 pixels a second
+	}{
+		"by a class":      {`setTimeout(() => p.classList.add('stop'), 500)`, 25},
+		"by its method":   {`setTimeout(() => p.getAnimations()[0].pause(), 500)`, 25},
+		"in a chain":      {`setTimeout(() => setTimeout(() => p.classList.add('stop'), 1000), 1000)`, 100},
+		"and goes on":     {`setTimeout(() => { p.classList.add('stop'); setTimeout(() => { p.classList.remove('stop'); setTimeout(() => p.classList.add('stop'), 500) }, 500) }, 500)`, 50},
+		"that it began":   {`p.style.animationName = 'none'; setTimeout(() => { p.style.animationName = 'fill'; setTimeout(() => p.classList.add('stop'), 500) }, 500)`, 25},
+		"set by a script": {`p.getAnimations()[0].currentTime = 1000; setTimeout(() => p.classList.add('stop'), 500)`, 75},
+	} {
+		t.Run(name, func(t *testing.T) {
+			html := bars + `<style>.stop{animation-play-state:paused!important}</style><div class=bar id=p style="animation:fill 4s linear both"></div><script>` + c.script +
+				`</script><link rel=stylesheet media=print href="` + server.URL + `/late.css">`
+			var pictures [2][]byte
+			for i, late := range []time.Duration{0, 700 * time.Millisecond} {
+				delay.Store(int64(late))
+				outputs, warnings := run(t, b, task("png", html))
+				pictures[i] = outputs[0].Data
+				if img, _ := decode(t, pictures[i]); width(img, 10, color.RGBA{0, 0x88, 255, 255}) != c.want || len(warnings) != 0 {
+					t.Errorf("after %v, %d pixels wide, want %d; warnings %v", late, width(img, 10, color.RGBA{0, 0x88, 255, 255}), c.want, warnings)
+				}
+			}
+			if !bytes.Equal(pictures[0], pictures[1]) {
+				t.Error("two renders differ")
 			}
 		})
 	}

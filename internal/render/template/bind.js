@@ -75,6 +75,7 @@
   // It resolves to whether the page has said when it is ready.
   share('ready', async () => {
     const says = typeof platen.ready === 'function' || document.querySelector('[data-platen-ready]') !== null;
+    if (says) window[Symbol.for('platen.still')]?.live(); // it may be ready by a timer
     try {
       if (typeof platen.ready === 'function') await platen.ready();
     } catch (error) {

@@ -4,7 +4,8 @@
 // Shows a document as a still does: finite animations at their end, endless ones at their start, and videos at their first picture. What the
 // author has paused, or stopped by a rate of 0, stays as it is. settle resolves to whether something has ended, which may make the page's scripts begin another.
 // forward gives the page's scripts time, and does not wait for it: timers and animation frames run one right after the other, with the clock. It
-// resolves to whether something ran. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
+// resolves to whether something ran. Until then, timers with a delay wait, so that how long the page takes to load changes nothing; live lets them run,
+// for a page that says when it is ready. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
 ((smil, roots, clock) => {
   const { ask, offer } = window[Symbol.for('platen.frames')];
   const { quiet } = window[Symbol.for('platen.requests')];
@@ -23,6 +24,7 @@
   let ahead = 0; // of the browser's clock
   let at; // the time while it is forwarded
   const now = () => at ?? realNow() + ahead;
+  let loading = window === top; // a frame may be added later, and is not told when the page is loaded
   const timers = new Map(); // id → { callback, work, due, delay, repeat, loops, native }
   let lastID = 0;
   let running; // the callback of the timer that runs
@@ -38,9 +40,13 @@
       running = undefined;
     }
   };
-  // arm lets the browser run a timer, unless the time is forwarded.
+  // arm lets the browser run a timer, unless the time is forwarded, or will be.
   const arm = (id, entry) => {
     if (at !== undefined) return;
+    if (loading && entry.delay > 0) {
+      hold();
+      return;
+    }
     entry.native = real.setTimeout(() => {
       run(id, entry);
       if (timers.has(id)) arm(id, entry);
@@ -140,26 +146,65 @@
   if (realYield !== undefined) Scheduler.prototype.yield = function () { return realYield.call(this).finally(arrive); };
   // A next rate that waits for a frame would be lost.
   Animation.prototype.updatePlaybackRate = function (rate) { this.playbackRate = rate; };
-  // pass lets the time pass, also for the page's animations.
-  const pass = (time) => {
-    const passed = Math.max(0, time - at);
-    at += passed;
-    for (const animation of passed > 0 ? document.getAnimations() : []) {
-      if (!(animation.timeline instanceof DocumentTimeline) || animation.playState !== 'running' || animation.playbackRate === 0) continue;
-      const next = (animation.currentTime ?? 0) + passed * animation.playbackRate;
+  const times = new WeakMap(); // animation → its own time, and the page's at that time
+  const { get: getTime, set: setTime } = Object.getOwnPropertyDescriptor(Animation.prototype, 'currentTime');
+  for (const name of ['currentTime', 'startTime']) {
+    const property = Object.getOwnPropertyDescriptor(Animation.prototype, name);
+    Object.defineProperty(Animation.prototype, name, {
+      ...property,
+      set(value) {
+        property.set.call(this, value);
+        times.set(this, { time: getTime.call(this), at: loading ? 0 : now() });
+      },
+    });
+  }
+  // drive sets the page's animations to a time of the page, exactly: one that a timer stops shows the same in each picture. Those that have begun, or have been
+  // stopped, since it was called last are where they were then.
+  const drive = (places, at) => {
+    for (const animation of places.flatMap((root) => root.getAnimations())) {
+      const { playState, playbackRate, timeline } = animation;
+      if (!(timeline instanceof DocumentTimeline) || playbackRate === 0) continue;
+      if (playState !== 'running' && playState !== 'paused') {
+        times.delete(animation);
+        continue;
+      }
       const last = Number(animation.effect?.getComputedTiming().endTime);
-      if (next < 0 || next >= last) animation.finish();
-      else animation.currentTime = next;
+      const running = playState === 'running';
+      const own = times.get(animation) ?? { time: !running ? getTime.call(animation) : playbackRate < 0 ? last : 0, at };
+      if (running) own.time += (at - own.at) * playbackRate;
+      own.at = at;
+      times.set(animation, own);
+      if (running && (playbackRate < 0 ? own.time <= 0 : own.time >= last)) animation.finish();
+      else if (own.time !== null) setTime.call(animation, own.time);
     }
+  };
+  // hold makes animations wait as long as timers do.
+  let held = false;
+  const hold = () => {
+    if (!held) real.requestAnimationFrame(wait);
+    held = true;
+  };
+  const wait = () => {
+    if (!loading) return;
+    drive(roots(document), 0);
+    real.requestAnimationFrame(wait);
   };
   let end; // of the time that the page gets
   let over; // of the real time
   const forwardOwn = async () => {
     let ran = false;
     at = now();
+    const places = roots(document);
+    if (loading) {
+      at = Math.ceil(at); // sums of whole milliseconds are exact
+      for (const entry of timers.values()) if (entry.delay > 0) entry.due = at + entry.delay;
+      for (const animation of places.flatMap((root) => root.getAnimations())) if (times.has(animation)) times.get(animation).at = at;
+      loading = false;
+    }
     end ??= at + limit;
     over ??= realNow() + patience;
     for (const { native } of timers.values()) real.clearTimeout(native);
+    drive(places, at);
     frames.hold();
     idle.hold();
     let nextFrame = at + frameTime;
@@ -174,13 +219,16 @@
       if (messages > 0) first = Math.min(first, at + messageTime);
       if (Math.min(drawn, first) > end || realNow() > over) break;
       ran = true;
-      pass(Math.min(drawn, first));
+      at = Math.max(at, Math.min(drawn, first));
+      drive(places, at);
       for (const [id, entry] of [...timers]) {
         if (entry.due <= at && timers.has(id)) run(id, entry);
       }
-      if (at < drawn) continue;
-      callFrames();
-      nextFrame = at + frameTime;
+      if (at >= drawn) {
+        callFrames();
+        nextFrame = at + frameTime;
+      }
+      drive(places, at);
     }
     ahead = at - realNow();
     at = undefined;
@@ -245,7 +293,11 @@
     }
     return await inner('settle') || ended;
   };
+  const live = () => {
+    loading = false;
+    for (const [id, entry] of timers) if (entry.native === undefined) arm(id, entry);
+  };
   offer('settle', settle);
   offer('forward', forward);
-  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left }) });
+  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left, live }) });
 })
