@@ -111,6 +111,15 @@ type PodOverlay struct {
 	// +kubebuilder:validation:MaxItems=8
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
+	// sandboxProfile is the path of a seccomp profile on the nodes, below the kubelet's folder of profiles, that lets Chromium make user namespaces.
+	// The pods then have this profile, and each page's process is in Chromium's own sandbox too. Defaults to none: the pods have the profile of the container
+	// runtime, and the pod is the only sandbox.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$')",message="must be a path such as platen/chromium.json, below the kubelet's folder of seccomp profiles"
+	SandboxProfile string `json:"sandboxProfile,omitempty"`
+
 	// hostUsers is false for pods with a user namespace of their own. Defaults to the cluster's.
 	// +optional
 	HostUsers *bool `json:"hostUsers,omitempty"`

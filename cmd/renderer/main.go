@@ -41,6 +41,7 @@ func run(log *slog.Logger) error {
 	chromium := flag.String("chromium", "", "path of the browser (default: found in PATH)")
 	maxPixels := flag.Int("max-pixels", 0, "most pixels of a picture; 0 is 100 million")
 	renders := flag.Int("renders-per-browser", 0, "renders after which a new browser replaces the old one; 0 is 1000")
+	sandbox := flag.Bool("chromium-sandbox", false, "let the browser have its own sandbox; the pod must allow user namespaces")
 	memory := flag.Int64("memory-limit", 0, "memory limit of the pod in bytes; 0 is no limit")
 	var policy outbound.Policy
 	flag.Var(&policy.Allowed, "outbound-allow", "comma-separated prefixes that pages may reach even if they are private")
@@ -77,7 +78,7 @@ func run(log *slog.Logger) error {
 	defer proxy.Close()
 	b, err := browser.New(browser.Options{
 		ExecPath: launcher, Proxy: proxy.Address(), MaxPixels: *maxPixels, MaxRenders: *renders,
-		MaxMemory: *memory / 100 * browserShare, Logger: log,
+		MaxMemory: *memory / 100 * browserShare, Sandbox: *sandbox, Logger: log,
 		Blocked: func(target string) string {
 			if !policy.Blocks(target) {
 				return ""
@@ -114,6 +115,7 @@ func fromEnvironment() error {
 	for name, variable := range map[string]string{
 		"max-pixels": "PLATEN_MAX_PIXELS", "renders-per-browser": "PLATEN_RENDERS_PER_BROWSER",
 		"memory-limit": "PLATEN_MEMORY_LIMIT", "outbound-allow": "PLATEN_OUTBOUND_ALLOW", "outbound-deny": "PLATEN_OUTBOUND_DENY",
+		"chromium-sandbox": "PLATEN_CHROMIUM_SANDBOX",
 	} {
 		if value := os.Getenv(variable); value != "" {
 			if err := flag.Set(name, value); err != nil {

@@ -34,6 +34,11 @@ func overlay(pod *corev1.Pod, o platenv1alpha1.PodOverlay) {
 	}
 	spec.ImagePullSecrets = slices.Clone(o.ImagePullSecrets)
 	spec.HostUsers = o.HostUsers
+	if o.SandboxProfile != "" {
+		spec.SecurityContext.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: &o.SandboxProfile}
+		renderer := &spec.Containers[0]
+		renderer.Env = append(renderer.Env, corev1.EnvVar{Name: "PLATEN_CHROMIUM_SANDBOX", Value: "true"})
+	}
 }
 
 // resources returns the resources of the renderer's container: those of the Config, with what the RenderPool chooses. A limit that it does not choose

@@ -66,6 +66,7 @@ func TestOverlay(t *testing.T) {
 		Affinity:                  &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
 		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.ScheduleAnyway}},
 		PriorityClassName:         "low", RuntimeClassName: "gvisor", ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}}, HostUsers: new(false),
+		SandboxProfile: "platen/chromium.json",
 	}
 	pod, base := Build(config(overlay), "marketing", "platen-render-1", key), plain()
 	if err := Check(pod); err != nil {
@@ -87,11 +88,15 @@ func TestOverlay(t *testing.T) {
 	if !slices.Contains(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "PLATEN_MEMORY_LIMIT", Value: strconv.Itoa(512 << 20)}) {
 		t.Errorf("the renderer does not know its memory limit: %v", pod.Spec.Containers[0].Env)
 	}
+	if !slices.Contains(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "PLATEN_CHROMIUM_SANDBOX", Value: "true"}) {
+		t.Errorf("the renderer does not know that Chromium can have its sandbox: %v", pod.Spec.Containers[0].Env)
+	}
 	chosen := corev1.PodSpec{
 		NodeSelector: overlay.NodeSelector, Tolerations: overlay.Tolerations, Affinity: overlay.Affinity, TopologySpreadConstraints: overlay.TopologySpreadConstraints,
 		PriorityClassName: "low", RuntimeClassName: new("gvisor"), ImagePullSecrets: overlay.ImagePullSecrets, HostUsers: new(false),
 	}
 	rest := base.Spec.DeepCopy()
+	rest.SecurityContext.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: new("platen/chromium.json")}
 	rest.Containers[0].Resources, rest.Containers[0].Env = resources, pod.Spec.Containers[0].Env
 	for _, at := range []string{
 		"NodeSelector", "Tolerations", "Affinity", "TopologySpreadConstraints", "PriorityClassName", "RuntimeClassName", "ImagePullSecrets", "HostUsers",

@@ -45,6 +45,8 @@ type Options struct {
 	Blocked func(target string) string
 	// Logger gets problems that belong to no render. Default: none.
 	Logger *slog.Logger
+	// Sandbox lets Chromium have its own sandbox, which needs user namespaces. Default: none, the pod is the sandbox.
+	Sandbox bool
 	// Flags are further flags for Chromium, for tests and benchmarks. Default: none.
 	Flags []string
 }

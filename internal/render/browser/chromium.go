@@ -34,7 +34,10 @@ type chromium struct {
 
 // launch starts Chromium and opens the first tab in the background.
 func (b *Browser) launch(ctx context.Context) (*chromium, error) {
-	connection, err := devtools.Start(ctx, b.options.ExecPath, b.maxMessage, append(launchFlags(b.options.Proxy), b.options.Flags...)...)
+	connection, err := devtools.Start(ctx, b.options.ExecPath, b.maxMessage, append(launchFlags(b.options.Proxy, b.options.Sandbox), b.options.Flags...)...)
+	if err != nil && strings.Contains(err.Error(), noSandbox) {
+		return nil, fmt.Errorf("the sandbox of Chromium needs user namespaces, which the pod's seccomp profile or the node forbids: %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +61,14 @@ const (
 	maxProduct = 64
 )
 
+// noSandbox is in Chromium's last words when it can have no sandbox.
+const noSandbox = "No usable sandbox"
+
 // launchFlags returns Chromium's flags for a pod (https://peter.sh/experiments/chromium-command-line-switches/). Chromium's own sandbox needs
-// user namespaces, which a "restricted" pod does not have; the pod is the sandbox.
-func launchFlags(proxy string) []string {
+// user namespaces, which a pod has only with another seccomp profile than the runtime's; without them, the pod is the sandbox.
+func launchFlags(proxy string, sandbox bool) []string {
 	flags := []string{
 		"--headless",
-		"--no-sandbox",
 		"--disable-gpu",
 		"--disable-dev-shm-usage", // a pod's /dev/shm has 64 MiB
 		"--no-first-run",
@@ -112,6 +117,9 @@ func launchFlags(proxy string) []string {
 		"--disable-checker-imaging",
 		"--disable-image-animation-resync",
 		"--disable-smooth-scrolling", // a scroll that takes time ends at once
+	}
+	if !sandbox {
+		flags = append(flags, "--no-sandbox")
 	}
 	if proxy != "" {
 		// Without the second flag, Chromium reaches loopback and link-local addresses directly.
