@@ -33,7 +33,7 @@ func asPod(t *testing.T) string {
 	script := fmt.Sprintf(`#!/bin/sh
 		for argument; do case "$argument" in --user-data-dir=*) chown 65532 "${argument#*=}"; esac; done
 		HOME=/tmp exec %s %s "$@"`, restricted, path)
-	if err := os.WriteFile(launcher, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(launcher, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return launcher

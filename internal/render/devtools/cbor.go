@@ -125,8 +125,8 @@ func (r *reader) head() (major byte, n uint64, err error) {
 	if minor > next8 {
 		return 0, 0, errMalformed
 	}
-	size := 1 << (minor - next1)
-	following, err := r.take(uint64(size))
+	size := uint64(1) << (minor - next1)
+	following, err := r.take(size)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -333,7 +333,7 @@ func appendNumber(message []byte, number json.Number) ([]byte, error) {
 	if n, err := strconv.ParseInt(string(number), 10, 32); err == nil && n >= 0 {
 		return appendHead(message, unsigned, uint64(n)), nil
 	} else if err == nil {
-		return appendHead(message, negative, uint64(-1-n)), nil
+		return appendHead(message, negative, uint64(-1-n)), nil //nolint:gosec // n is negative
 	}
 	double, err := number.Float64()
 	if err != nil {

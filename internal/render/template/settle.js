@@ -108,7 +108,8 @@
     };
   };
   const frames = waiting((callback) => real.requestAnimationFrame((time) => callback(time + ahead)), real.cancelAnimationFrame);
-  const idle = waiting(real.requestIdleCallback, real.cancelIdleCallback);
+  const idlePatience = 100; // milliseconds; a browser that draws frames on request is sometimes never idle
+  const idle = waiting((callback, options) => real.requestIdleCallback(callback, { timeout: idlePatience, ...options }), real.cancelIdleCallback);
   window.requestAnimationFrame = function requestAnimationFrame(callback) { return frames.add(callback); };
   window.cancelAnimationFrame = (id) => frames.remove(id);
   window.requestIdleCallback = function requestIdleCallback(callback, options) { return idle.add(callback, options); };
