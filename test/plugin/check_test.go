@@ -102,7 +102,7 @@ func TestCheckFails(t *testing.T) {
 				}
 			},
 			end:   rendered("", "picture"),
-			lines: []string{"may not get configmaps, nor get secrets, nor list nodes", "patch networkpolicies platen-render-pods", "apply the ClusterRole and the ClusterRoleBinding platen-manager again"},
+			lines: []string{"may not get configmaps, nor get namespaces, nor get secrets, nor list nodes", "patch networkpolicies platen-render-pods", "apply the ClusterRole and the ClusterRoleBinding platen-manager again"},
 		},
 		"the leader has stopped": {
 			spoil: func(t *testing.T, platenSystem string, _ *rbacv1.ClusterRoleBinding) {
