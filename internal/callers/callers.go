@@ -151,10 +151,11 @@ func (r *Reviewer) clientFor(token string) (client.Client, error) {
 	return c, nil
 }
 
-// right is the cache key of a SubjectAccessReview.
+// right is the cache key of a SubjectAccessReview: a right to a resource, or to a path.
 type right struct {
-	token      [sha256.Size]byte
-	attributes authorizationv1.ResourceAttributes
+	token    [sha256.Size]byte
+	resource authorizationv1.ResourceAttributes
+	path     authorizationv1.NonResourceAttributes
 }
 
 // Authorize asks the API server whether the caller has a right. The error is a *StatusError if not.
@@ -162,26 +163,65 @@ func (r *Reviewer) Authorize(ctx context.Context, c *Caller, a authorizationv1.R
 	if a.FieldSelector != nil || a.LabelSelector != nil {
 		return errors.New("rights with selectors cannot be cached")
 	}
-	key := right{c.token, a}
-	allowed, known := r.rights.Get(key)
-	if !known {
-		extra := map[string]authorizationv1.ExtraValue{}
-		for name, values := range c.User.Extra {
-			extra[name] = authorizationv1.ExtraValue(values)
-		}
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: c.User.Username, Groups: c.User.Groups, UID: c.User.UID, Extra: extra, ResourceAttributes: &a,
-		}}
-		if err := r.review(ctx, review); err != nil {
-			return fmt.Errorf("asking for a caller's rights: %w", err)
-		}
-		allowed = review.Status.Allowed
-		r.rights.Add(key, allowed, verdictTTL)
+	allowed, err := r.allowed(ctx, c, right{token: c.token, resource: a})
+	if err != nil || allowed {
+		return err
 	}
-	if allowed != true {
-		return Errorf(http.StatusForbidden, "%s may not %s %s in namespace '%s'", c.User.Username, a.Verb, a.Resource, a.Namespace)
+	return Errorf(http.StatusForbidden, "%s may not %s %s in namespace '%s'", c.User.Username, a.Verb, a.Resource, a.Namespace)
+}
+
+// Guard returns a handler that answers only callers who have the right to a request's path. It is that of a role's nonResourceURLs, whose verb is
+// the method in lower case.
+func (r *Reviewer) Guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		err := r.guard(req)
+		refused := (*StatusError)(nil)
+		switch {
+		case err == nil:
+			next.ServeHTTP(w, req)
+		case errors.As(err, &refused):
+			http.Error(w, refused.Message, refused.Status)
+		default:
+			http.Error(w, ErrUnreachable.Message, ErrUnreachable.Status)
+		}
+	})
+}
+
+func (r *Reviewer) guard(req *http.Request) error {
+	c, err := r.Authenticate(req.Context(), Bearer(req.Header))
+	if err != nil {
+		return err
 	}
-	return nil
+	path := authorizationv1.NonResourceAttributes{Path: req.URL.Path, Verb: strings.ToLower(req.Method)}
+	allowed, err := r.allowed(req.Context(), c, right{token: c.token, path: path})
+	if err != nil || allowed {
+		return err
+	}
+	return Errorf(http.StatusForbidden, "%s may not %s %s", c.User.Username, path.Verb, path.Path)
+}
+
+// allowed asks the API server whether the caller has a right.
+func (r *Reviewer) allowed(ctx context.Context, c *Caller, asked right) (bool, error) {
+	if verdict, known := r.rights.Get(asked); known {
+		return verdict == true, nil
+	}
+	extra := map[string]authorizationv1.ExtraValue{}
+	for name, values := range c.User.Extra {
+		extra[name] = authorizationv1.ExtraValue(values)
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: c.User.Username, Groups: c.User.Groups, UID: c.User.UID, Extra: extra,
+	}}
+	if asked.path != (authorizationv1.NonResourceAttributes{}) {
+		review.Spec.NonResourceAttributes = &asked.path
+	} else {
+		review.Spec.ResourceAttributes = &asked.resource
+	}
+	if err := r.review(ctx, review); err != nil {
+		return false, fmt.Errorf("asking for a caller's rights: %w", err)
+	}
+	r.rights.Add(asked, review.Status.Allowed, verdictTTL)
+	return review.Status.Allowed, nil
 }
 
 func (r *Reviewer) review(ctx context.Context, review client.Object) error {

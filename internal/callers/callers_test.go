@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -23,20 +24,30 @@ import (
 // apiServer answers reviews and counts them.
 type apiServer struct {
 	reviews int
-	// acceptedToken and allowedVerb pass their review.
-	acceptedToken, allowedVerb string
+	// acceptedToken, allowedVerb and allowedPath pass their review.
+	acceptedToken, allowedVerb, allowedPath string
+	// down is whether no review is answered.
+	down bool
 }
 
 func (s *apiServer) reviewer(clk *testingclock.FakePassiveClock) *Reviewer {
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
 			s.reviews++
+			if s.down {
+				return errors.New("connection refused")
+			}
 			switch review := o.(type) {
 			case *authenticationv1.TokenReview:
 				review.Status.Authenticated = review.Spec.Token == s.acceptedToken
 				review.Status.User = authenticationv1.UserInfo{Username: "system:serviceaccount:marketing:designer", UID: "1"}
 			case *authorizationv1.SubjectAccessReview:
-				review.Status.Allowed = review.Spec.ResourceAttributes.Verb == s.allowedVerb && review.Spec.User == "system:serviceaccount:marketing:designer"
+				spec := review.Spec
+				if spec.ResourceAttributes != nil {
+					review.Status.Allowed = spec.ResourceAttributes.Verb == s.allowedVerb && spec.User == "system:serviceaccount:marketing:designer"
+				} else {
+					review.Status.Allowed = spec.NonResourceAttributes.Verb == "get" && spec.NonResourceAttributes.Path == s.allowedPath
+				}
 			}
 			return nil
 		},
@@ -96,6 +107,37 @@ func TestBadTokens(t *testing.T) {
 	}
 	if server.reviews != 1 {
 		t.Errorf("%d reviews, want one: an empty or overlong token needs none, and a repeated token no second one", server.reviews)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	tests := map[string]struct {
+		token, method, path string
+		down                bool
+		want                int
+	}{
+		"may get the path":      {token: "good", method: http.MethodGet, path: "/metrics", want: http.StatusOK},
+		"another path":          {token: "good", method: http.MethodGet, path: "/metrics/all", want: http.StatusForbidden},
+		"another verb":          {token: "good", method: http.MethodPost, path: "/metrics", want: http.StatusForbidden},
+		"another token":         {token: "bad", method: http.MethodGet, path: "/metrics", want: http.StatusUnauthorized},
+		"no token":              {method: http.MethodGet, path: "/metrics", want: http.StatusUnauthorized},
+		"no answer of a review": {token: "good", method: http.MethodGet, path: "/metrics", down: true, want: http.StatusServiceUnavailable},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := &apiServer{acceptedToken: "good", allowedPath: "/metrics", down: test.down}
+			served := 0
+			handler := server.reviewer(testingclock.NewFakePassiveClock(time.Unix(1, 0))).Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }))
+			request := httptest.NewRequestWithContext(t.Context(), test.method, test.path, nil)
+			if test.token != "" {
+				request.Header.Set("Authorization", "Bearer "+test.token)
+			}
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, request)
+			if answer.Code != test.want || (served == 1) != (test.want == http.StatusOK) {
+				t.Errorf("answered %d %s, served %d times; want %d", answer.Code, answer.Body, served, test.want)
+			}
+		})
 	}
 }
 

@@ -94,14 +94,41 @@ func newTransport(ca []byte) (*http.Transport, error) {
 	if !roots.AppendCertsFromPEM(ca) {
 		return nil, errors.New("the CA of the dispatch server is not a PEM certificate")
 	}
+	dialer := &tls.Dialer{
+		NetDialer: &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second},
+		Config:    &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
+	}
 	return &http.Transport{
-		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   5 * time.Second,
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return smallRecords{conn}, nil
+		},
 		ResponseHeaderTimeout: wire.PollTimeout + callTimeout,
 		IdleConnTimeout:       wire.PollTimeout,
 		MaxIdleConnsPerHost:   4,
 	}, nil
+}
+
+// maxRecord bounds the TLS records that a pod sends, in bytes.
+const maxRecord = 4 << 10
+
+// smallRecords is a TLS connection that writes small records. The server's side of each connection keeps a buffer for the largest that has come, and
+// a server has thousands of connections.
+type smallRecords struct{ net.Conn }
+
+// Write implements io.Writer.
+func (c smallRecords) Write(data []byte) (written int, err error) {
+	for part := range slices.Chunk(data, maxRecord) {
+		n, err := c.Conn.Write(part)
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
 }
 
 // Run renders tasks until the dispatch server retires the pod or ctx ends. Neither is an error.

@@ -31,8 +31,12 @@ import (
 	"github.com/platen-dev/platen/internal/tracing"
 )
 
-// buildTimeout bounds the building of a task.
-const buildTimeout = 15 * time.Second
+const (
+	// buildTimeout bounds the building of a task.
+	buildTimeout = 15 * time.Second
+	// idleTimeout is how long a connection may be without a request.
+	idleTimeout = 2 * wire.PollTimeout
+)
 
 // Reviewer returns the pod to which a token is bound.
 type Reviewer interface {
@@ -120,15 +124,16 @@ func New(options Options) *Server {
 
 // Serve answers on a listener until ctx ends.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Without HTTP/2, which would put the pages of a pod and its heartbeats on one connection for no gain.
+	parking := newParking(ctx, tls.NewListener(listener, config), s.Log)
 	server := &http.Server{
-		Handler:           s.Handler(),
-		TLSConfig:         config,
+		Handler:           s.handler(parking.park),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * wire.PollTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		// HTTP/2 would put the pages of a pod and its heartbeats on one connection for no gain.
-		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -136,7 +141,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 		_ = server.Close() // pods poll the next manager
 	})
 	s.Pool.Listen()
-	err := server.ServeTLS(listener, "", "")
+	err := server.Serve(parking)
 	if !stop() {
 		<-stopped
 	}
@@ -148,8 +153,19 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 
 // Handler returns the routes of package wire.
 func (s *Server) Handler() http.Handler {
+	return s.handler(nil)
+}
+
+// handler returns the routes of package wire. park, if it is not nil, answers polls later.
+func (s *Server) handler(park func(http.ResponseWriter, func(context.Context, http.ResponseWriter))) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/poll", s.authenticated(s.poll))
+	mux.HandleFunc("POST /v1/poll", s.authenticated(func(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
+		if park == nil {
+			s.poll(r.Context(), w, pod)
+			return
+		}
+		park(w, func(ctx context.Context, w http.ResponseWriter) { s.poll(ctx, w, pod) })
+	}))
 	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}", s.authenticated(s.page))
 	mux.HandleFunc("PUT /v1/tasks/{task}/pages/{page}/{extraSize}", s.authenticated(s.page))
 	mux.HandleFunc("GET /v1/tasks/{task}/fonts/{sha256}", s.authenticated(s.font))
@@ -198,8 +214,8 @@ func (s *Server) elsewhere(namespace string) string {
 	return s.Elsewhere(namespace)
 }
 
-func (s *Server) poll(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
-	ctx, cancel := context.WithTimeout(r.Context(), wire.PollTimeout)
+func (s *Server) poll(ctx context.Context, w http.ResponseWriter, pod pool.PodID) {
+	ctx, cancel := context.WithTimeout(ctx, wire.PollTimeout)
 	defer cancel()
 	for {
 		assignment, err := s.Pool.Next(ctx, pod)

@@ -107,6 +107,7 @@ type world struct {
 	// changed gets a value after each change of the job's state.
 	changed chan struct{}
 	store   *content.Store
+	server  *server.Server
 	http    http.Handler
 	// limit of attempts after the first.
 	limit int
@@ -159,13 +160,13 @@ func newManager(t *testing.T, store *content.Store) *world {
 		Now: time.Now, JobChanged: func(types.NamespacedName) { w.changed <- struct{}{} }, NamespaceChanged: func(string) {},
 		AdoptionGrace: time.Nanosecond, RetryDelay: time.Millisecond, AnnounceGrace: time.Nanosecond, PodName: func() string { return launched },
 	})
-	s := server.New(server.Options{
+	w.server = server.New(server.Options{
 		Reviewer: &server.TokenReviewer{Client: w.tokens, Audience: "dispatch.platen.dev", Now: time.Now},
 		Pool:     w.pool, Tasks: w, Store: bounded{store, w}, Cache: w, Now: time.Now, Log: logr.Discard(), MaxPage: 1000,
 		Observer: w, Tracer: tracing.New(sdktrace.WithSyncer(w.spans)), PlanKeys: func() [][]byte { return w.keys },
 		Elsewhere: func(string) string { return w.elsewhere },
 	})
-	w.http = s.Handler()
+	w.http = w.server.Handler()
 	return w
 }
 
@@ -204,13 +205,18 @@ func (w *world) Font(_ context.Context, _ types.NamespacedName, hash string) ([]
 	return data, nil
 }
 
-// enqueue hands the job to the pool and launches its pod.
-func (w *world) enqueue(sizes ...render.Size) {
-	w.t.Helper()
+// submit hands the job to the pool.
+func (w *world) submit(sizes ...render.Size) {
+	w.task = render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes}
 	w.pool.Enqueue(pool.Job{
 		Key: types.NamespacedName{Namespace: "ns", Name: "card"}, UID: "job", Revision: "1", Timeout: time.Minute, TotalPages: 3, Pages: 2, BackoffLimit: w.limit,
 	})
-	w.task = render.Task{Name: "card", Format: "png", Pages: []render.Page{{Number: 1}, {Number: 3}}, ExtraSizes: sizes}
+}
+
+// enqueue hands the job to the pool and launches its pod.
+func (w *world) enqueue(sizes ...render.Size) {
+	w.t.Helper()
+	w.submit(sizes...)
 	launches := w.pool.Decide("ns").Launch
 	if len(launches) != 1 || launches[0].PodName != launched {
 		w.t.Fatalf("the pool asks for %+v", launches)
