@@ -57,7 +57,7 @@ const (
 // may have one name in one spelling, and are never copied. The zero value is ready.
 type spellings struct {
 	mu    sync.Mutex
-	jobs  map[types.NamespacedName]spelled
+	jobs  map[types.NamespacedName]*spelled
 	names map[name][]spelling
 }
 
@@ -65,7 +65,7 @@ type spellings struct {
 // would take more memory than all else.
 type spelling struct {
 	text string
-	jobs []spelled
+	jobs []*spelled
 }
 
 // name of a file without regard to case and to the normal form of Unicode.
@@ -78,10 +78,10 @@ type spelled struct {
 	spelling string
 }
 
-func (s spelled) name() name { return name{s.key.Namespace, storage.PathKey(s.spelling)} }
+func (s *spelled) name() name { return name{s.key.Namespace, storage.PathKey(s.spelling)} }
 
 // byAge orders jobs from the oldest to the youngest.
-func byAge(a, b spelled) int {
+func byAge(a, b *spelled) int {
 	return cmp.Or(a.created.Compare(b.created), strings.Compare(a.key.Name, b.key.Name))
 }
 
@@ -91,23 +91,23 @@ func (s *spellings) set(object client.Object) {
 	if !ok {
 		return
 	}
-	entry := spelled{client.ObjectKeyFromObject(job), job.CreationTimestamp.Time, fileName(job)}
+	entry := &spelled{client.ObjectKeyFromObject(job), job.CreationTimestamp.Time, fileName(job)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known, ok := s.jobs[entry.key]; ok {
-		if known == entry {
+		if *known == *entry {
 			return
 		}
 		s.drop(known)
 	}
 	if s.jobs == nil {
-		s.jobs, s.names = map[types.NamespacedName]spelled{}, map[name][]spelling{}
+		s.jobs, s.names = map[types.NamespacedName]*spelled{}, map[name][]spelling{}
 	}
 	s.jobs[entry.key] = entry
 	all := s.names[entry.name()]
 	i := spellingOf(all, entry.spelling)
 	if i < 0 {
-		s.names[entry.name()] = append(all, spelling{entry.spelling, []spelled{entry}})
+		s.names[entry.name()] = append(all, spelling{entry.spelling, []*spelled{entry}})
 		return
 	}
 	at, _ := slices.BinarySearchFunc(all[i].jobs, entry, byAge)
@@ -129,7 +129,7 @@ func (s *spellings) remove(key types.NamespacedName) {
 }
 
 // drop removes an entry. The lock must be held.
-func (s *spellings) drop(entry spelled) {
+func (s *spellings) drop(entry *spelled) {
 	delete(s.jobs, entry.key)
 	all := s.names[entry.name()]
 	i := spellingOf(all, entry.spelling)
@@ -151,18 +151,18 @@ func (s *spellings) drop(entry spelled) {
 // others returns the oldest other jobs that may have a file with the name of one of this job's files: a few of each spelling, as they may have
 // other folders. They have the same file name; that of one page, if this job has several; or no page, if this job's file name ends with one.
 func (s *spellings) others(job *platenv1alpha1.RenderJob, files []file.File) (keys []types.NamespacedName) {
-	mine := spelled{key: client.ObjectKeyFromObject(job), spelling: fileName(job)}
+	mine := &spelled{key: client.ObjectKeyFromObject(job), spelling: fileName(job)}
 	texts := append(make([]string, 0, len(files)+2), mine.spelling, pageSuffix.ReplaceAllString(mine.spelling, "$1"))
 	for _, f := range files {
 		texts = append(texts, f.Name)
 	}
 	wanted := map[name]bool{}
 	for _, text := range texts {
-		wanted[spelled{key: mine.key, spelling: text}.name()] = true
+		wanted[(&spelled{key: mine.key, spelling: text}).name()] = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []spelled
+	var found []*spelled
 	for name := range wanted {
 		for _, spelling := range s.names[name] {
 			found = append(found, spelling.jobs[:min(len(spelling.jobs), maxOfSpelling)]...)

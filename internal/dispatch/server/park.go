@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -76,6 +77,45 @@ func (p *parking) deliver(a acceptance) bool {
 		}
 		return false
 	}
+}
+
+// records is a listener whose connections are read one TLS record at a time. A tls.Conn keeps what it has read in a buffer that never shrinks, and
+// reads as much as has come: the whole of a file, if the machine is busy.
+type records struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l records) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &recordReader{Conn: conn}, nil
+}
+
+// recordReader is a connection of which a Read returns the header of a TLS record (RFC 8446, section 5.1) or a part of its content.
+type recordReader struct {
+	net.Conn
+	header [recordHeader]byte
+	// inHeader is how much of the header has come, and left, how much of the content has not.
+	inHeader, left int
+}
+
+// recordHeader is the number of bytes before the content of a record. The last two are its length.
+const recordHeader = 5
+
+// Read implements io.Reader.
+func (r *recordReader) Read(b []byte) (n int, err error) {
+	if r.left > 0 {
+		n, err = r.Conn.Read(b[:min(len(b), r.left)])
+		r.left -= n
+		return n, err
+	}
+	n, err = r.Conn.Read(b[:min(len(b), recordHeader-r.inHeader)])
+	r.inHeader += copy(r.header[r.inHeader:], b[:n])
+	if r.inHeader == recordHeader {
+		r.inHeader, r.left = 0, int(binary.BigEndian.Uint16(r.header[recordHeader-2:]))
+	}
+	return n, err
 }
 
 // park takes a request without a body from the HTTP server, and sends what answer writes. The context of answer ends when the client goes away.

@@ -127,7 +127,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Without HTTP/2, which would put the pages of a pod and its heartbeats on one connection for no gain.
-	parking := newParking(ctx, tls.NewListener(listener, config), s.Log)
+	parking := newParking(ctx, tls.NewListener(records{listener}, config), s.Log)
 	server := &http.Server{
 		Handler:           s.handler(parking.park),
 		ReadHeaderTimeout: 10 * time.Second,
