@@ -85,10 +85,14 @@ func byAge(a, b *spelled) int {
 	return cmp.Or(a.created.Compare(b.created), strings.Compare(a.key.Name, b.key.Name))
 }
 
-// set notes the spelling of a RenderJob.
+// set notes the spelling of a RenderJob, unless it has ended and uploads nothing.
 func (s *spellings) set(object client.Object) {
 	job, ok := object.(*platenv1alpha1.RenderJob)
 	if !ok {
+		return
+	}
+	if job.Finished() && len(job.Status.Connections) == 0 {
+		s.remove(client.ObjectKeyFromObject(job))
 		return
 	}
 	entry := &spelled{client.ObjectKeyFromObject(job), job.CreationTimestamp.Time, fileName(job)}

@@ -50,6 +50,18 @@ func TestSpellingsFindTheOldestJobsOfAName(t *testing.T) {
 	s.set(spelledJob("other", "autumn", time.Minute))
 	s.remove(types.NamespacedName{Namespace: "marketing", Name: "same-4999"})
 	expect("one was renamed, one is gone", "same-4998", "same-4997", "same-4996", "same-4995")
+	ended := func(name string, connections ...platenv1alpha1.JobConnectionStatus) *platenv1alpha1.RenderJob {
+		job := spelledJob(name, "SUMMER", 2*time.Minute)
+		job.Status.ObservedGeneration, job.Status.Connections = new(job.Generation), connections
+		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue}}
+		return job
+	}
+	s.set(ended("uploaded", platenv1alpha1.JobConnectionStatus{Name: "dropbox"}))
+	s.set(spelledJob("kept", "SUMMER", 3*time.Minute))
+	expect("two more are known", "same-4998", "same-4997", "same-4996", "same-4995", "kept", "uploaded")
+	s.set(ended("kept"))
+	expect("one has ended and uploads nothing", "same-4998", "same-4997", "same-4996", "same-4995", "uploaded")
+	s.remove(types.NamespacedName{Namespace: "marketing", Name: "uploaded"})
 	for n := range 5000 {
 		s.remove(types.NamespacedName{Namespace: "marketing", Name: fmt.Sprintf("same-%04d", n)})
 	}

@@ -112,8 +112,9 @@ func newTransport(ca []byte) (*http.Transport, error) {
 	}, nil
 }
 
-// maxRecord bounds the TLS records that a pod sends, in bytes: the buffer that a handshake leaves has room for one.
-const maxRecord = 2 << 10
+// maxRecord bounds the TLS records that a pod sends, in bytes: the buffer that a handshake leaves has room for one. crypto/tls begins
+// with as small ones.
+const maxRecord = 1400
 
 // smallRecords is a TLS connection that writes small records. The server's side of each connection keeps a buffer for the largest that has come, and
 // a server has thousands of connections.
