@@ -120,10 +120,18 @@ func main() {
 // here and costs a third more memory. It holds until the caches are filled, which is what a restart takes most of its time for.
 const gcPercent = 25
 
-// saveMemory lets the heap grow by gcPercent, unless the environment says otherwise.
-func saveMemory(context.Context) error {
+// settleTime is how long after a start most of what it needed is garbage.
+const settleTime = 10 * time.Second
+
+// saveMemory lets the heap grow by gcPercent, unless the environment says otherwise, and gives back what the start needed.
+func saveMemory(ctx context.Context) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	select {
+	case <-time.After(settleTime):
+		debug.FreeOSMemory()
+	case <-ctx.Done():
 	}
 	return nil
 }
