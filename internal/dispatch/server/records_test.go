@@ -5,6 +5,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -40,7 +41,7 @@ func TestARecordIsReadAtATime(t *testing.T) {
 			var got []int
 			for {
 				n, err := reader.Read(buffer)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {
