@@ -136,10 +136,17 @@ type Saved struct {
 	ResourceVersion string
 }
 
-// Check returns the error that Save would return, before anybody asks for consent. It changes nothing. The credentials may be missing.
+// Check returns the error that Save would return, before anybody asks for consent. It changes nothing. The credentials may be missing. The API
+// server finds conflicts with other tools before it looks at values, and nobody who takes over should meet the next refusal: a value that it does
+// not take comes first.
 func (c Connection) Check(ctx context.Context, api client.Client, force bool) error {
 	c.RefreshToken = "check"
 	_, err := c.Save(ctx, api, SaveOptions{Force: force, DryRun: true})
+	if !force && apierrors.IsConflict(err) {
+		if _, forced := c.Save(ctx, api, SaveOptions{Force: true, DryRun: true}); apierrors.IsInvalid(forced) {
+			return forced
+		}
+	}
 	return err
 }
 

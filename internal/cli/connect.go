@@ -21,6 +21,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/accounts"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
@@ -111,11 +112,8 @@ not a secret; its app secret is not needed.`,
 	dryRunFlag(command, &c.dryRun)
 	f.StringVarP(&c.output, "output", "o", "", "print the manifests with the credentials and change nothing: yaml or json")
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"yaml", "json"}, cobra.ShellCompDirectiveNoFileComp)))
-	// For tests, and for networks where Dropbox has another address.
-	f.StringVar(&c.authorizeURL, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "address of Dropbox's consent page")
-	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "address of Dropbox's API")
-	must(f.MarkHidden("dropbox-authorize-url"))
-	must(f.MarkHidden("dropbox-api-url"))
+	f.StringVar(&c.authorizeURL, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "`URL` of the host of Dropbox's consent page, such as that of the simulator")
+	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "`URL` of Dropbox's API host, such as that of the simulator")
 	must(command.RegisterFlagCompletionFunc("upload-policy", cobra.FixedCompletions(uploadPolicies, cobra.ShellCompDirectiveNoFileComp)))
 	must(command.RegisterFlagCompletionFunc("conflict-policy", cobra.FixedCompletions(conflictPolicies, cobra.ShellCompDirectiveNoFileComp)))
 	return command
@@ -334,10 +332,10 @@ func person(a storage.Account) string {
 // space returns how much space an account has left, in words.
 func space(used, allocated int64) string {
 	if allocated <= 0 {
-		return size(used) + " used"
+		return file.Size(used) + " used"
 	}
 	if used >= allocated {
-		return fmt.Sprintf("full: all %s are used", size(allocated))
+		return fmt.Sprintf("full: all %s are used", file.Size(allocated))
 	}
-	return fmt.Sprintf("%s free of %s", size(allocated-used), size(allocated))
+	return fmt.Sprintf("%s free of %s", file.Size(allocated-used), file.Size(allocated))
 }

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -432,26 +433,38 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 	if err := api.Apply(t.Context(), foreign, client.FieldOwner("flux")); err != nil {
 		t.Fatal(err)
 	}
+	applied := workspace(t)
+	connection := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "platen.dev/v1alpha1", "kind": "StorageConnection", "metadata": map[string]any{"namespace": applied, "name": "dropbox"},
+		"spec": map[string]any{
+			"provider": "dropbox", "defaultFolder": "/Kept", "dropbox": map[string]any{"credentialsSecretRef": map[string]any{"name": "dropbox-credentials"}},
+		},
+	}}
+	if err := api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(connection), client.FieldOwner("kubectl")); err != nil {
+		t.Fatal(err)
+	}
 	_, _, flags := app(t)
 	for name, x := range map[string]struct {
 		args []string
 		code int
 		text string
 	}{
-		"managed by another": {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
-		"no namespace":       {args: command("nowhere", flags), code: 1, text: "namespace nowhere does not exist"},
-		"a bad folder":       {args: command(namespace, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
-		"a bad policy":       {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 2, text: "--upload-policy must be Automatic or OnRequest or Disabled"},
-		"a bad conflict":     {args: command(namespace, flags, "--conflict-policy", "foo"), code: 2, text: "--conflict-policy must be Overwrite or Rename or Keep"},
-		"a bucket":           {args: []string{"connect", "s3"}, code: 2, text: "StorageConnection of provider s3"},
-		"a shell":            {args: []string{"completion", "foo"}, code: 2, text: `completion knows no "foo"`},
-		"a bad name":         {args: append(command(namespace, flags), "My_Dropbox"), code: 2, text: "My_Dropbox-credentials"},
-		"no app key":         {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
-		"another output":     {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
-		"another dry run":    {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
-		"another provider":   {args: []string{"connect", "onedrive"}, code: 2, text: `connect knows no "onedrive"; did you mean: dropbox`},
-		"no rights":          {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role edit in that namespace"},
-		"no cluster":         {args: command(namespace, flags, "--server", "https://127.0.0.1:1"), code: 1, text: "the cluster could not be reached"},
+		"managed by another":        {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
+		"no namespace":              {args: command("nowhere", flags), code: 1, text: "namespace nowhere does not exist"},
+		"a bad folder":              {args: command(namespace, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
+		"a bad folder of another's": {args: command(applied, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
+		"another's":                 {args: command(applied, flags, "--folder", "/Renders"), code: 1, text: "another tool manages StorageConnection " + applied + "/dropbox"},
+		"a bad policy":              {args: command(namespace, flags, "--upload-policy", "Sometimes"), code: 2, text: "--upload-policy must be Automatic or OnRequest or Disabled"},
+		"a bad conflict":            {args: command(namespace, flags, "--conflict-policy", "foo"), code: 2, text: "--conflict-policy must be Overwrite or Rename or Keep"},
+		"a bucket":                  {args: []string{"connect", "s3"}, code: 2, text: "StorageConnection of provider s3"},
+		"a shell":                   {args: []string{"completion", "foo"}, code: 2, text: `completion knows no "foo"`},
+		"a bad name":                {args: append(command(namespace, flags), "My_Dropbox"), code: 2, text: "My_Dropbox-credentials"},
+		"no app key":                {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
+		"another output":            {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
+		"another dry run":           {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},
+		"another provider":          {args: []string{"connect", "onedrive"}, code: 2, text: `connect knows no "onedrive"; did you mean: dropbox`},
+		"no rights":                 {args: command(namespace, flags, "--as", "nobody"), code: 1, text: "ask for the role edit in that namespace"},
+		"no cluster":                {args: command(namespace, flags, "--server", "https://127.0.0.1:1"), code: 1, text: "the cluster could not be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, x.args...)
