@@ -130,7 +130,11 @@ func setStatus(set *platenv1alpha1.FontSet, files []fonts.File, outcome error, n
 	}
 	slices.Sort(status.Families)
 	status.Families = slices.Compact(status.Families)
-	reason, message := platenv1alpha1.ValidReason, fmt.Sprintf("%d font files; pages use them as %s", len(files), strings.Join(status.Families, ", "))
+	many := "s"
+	if len(files) == 1 {
+		many = ""
+	}
+	reason, message := platenv1alpha1.ValidReason, fmt.Sprintf("%d font file%s; pages use them as %s", len(files), many, strings.Join(status.Families, ", "))
 	if len(status.Warnings) > 0 {
 		reason, message = platenv1alpha1.ValidWithWarningsReason, message+"; status.warnings lists what their licences say"
 	}

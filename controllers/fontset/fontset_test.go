@@ -106,7 +106,7 @@ var _ = Describe("A FontSet", Ordered, func() {
 		}
 		set.Spec.Sources = []platenv1alpha1.FontSource{source("brand")}
 		Expect(api.Create(ctx, set)).To(Succeed())
-		Eventually(ready(ctx, "brand")).Should(Equal("Valid: 1 font files; pages use them as Liberation Sans"))
+		Eventually(ready(ctx, "brand")).Should(Equal("Valid: 1 font file; pages use them as Liberation Sans"))
 		Expect(api.Get(ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
 		Expect(set.Status.Fonts).To(HaveLen(1))
 		Expect(set.Status.Fonts[0].Weight).To(Equal("700"))
@@ -129,7 +129,7 @@ var _ = Describe("A FontSet", Ordered, func() {
 		set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "site"}}
 		set.Spec.Sources = []platenv1alpha1.FontSource{{URL: server.URL + "/bold.ttf", SHA256: hex.EncodeToString(sum[:])}}
 		Expect(api.Create(ctx, set)).To(Succeed())
-		Eventually(ready(ctx, "site")).Should(Equal("Valid: 1 font files; pages use them as Liberation Sans"))
+		Eventually(ready(ctx, "site")).Should(Equal("Valid: 1 font file; pages use them as Liberation Sans"))
 		Expect(api.Get(ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
 		Expect(set.Status.Fonts).To(HaveLen(1))
 		Expect(set.Status.Fonts[0].URL).To(Equal(server.URL + "/bold.ttf"))

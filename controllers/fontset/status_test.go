@@ -54,6 +54,10 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			files: []fonts.File{file("Brand", "400", ""), file("Brand", "700", ""), file("Acme", "400", "")}, ready: metav1.ConditionTrue, reason: "Valid",
 			message: "3 font files; pages use them as Acme, Brand", families: []string{"Acme", "Brand"}, kstatus: status.CurrentStatus,
 		},
+		"one file": {
+			files: []fonts.File{file("Brand", "400", "")}, ready: metav1.ConditionTrue, reason: "Valid",
+			message: "1 font file; pages use them as Brand", families: []string{"Brand"}, kstatus: status.CurrentStatus,
+		},
 		"a licence": {
 			files: []fonts.File{file("Brand", "400", "must not be embedded")}, ready: metav1.ConditionTrue, reason: "ValidWithWarnings",
 			message: "status.warnings", families: []string{"Brand"}, warnings: 1, kstatus: status.CurrentStatus,

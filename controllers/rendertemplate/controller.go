@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -280,6 +281,8 @@ func (r *Reconciler) taken(ctx context.Context, template *platenv1alpha1.RenderT
 const (
 	// maxWarnings bounds status.warnings, and maxWhere and maxMessage their texts in bytes.
 	maxWarnings, maxWhere, maxMessage = 32, 512, 1024
+	// maxMistakes bounds the mistakes that the Ready condition names.
+	maxMistakes = 10
 )
 
 // reasons of the findings that make a template unusable.
@@ -295,10 +298,13 @@ func setStatus(template *platenv1alpha1.RenderTemplate, findings []lint.Finding,
 	status.ObservedGeneration = new(template.Generation)
 	status.Warnings = nil
 	outcome = waiting
+	wrong, mistakes := "", []string(nil)
+	reason, message := platenv1alpha1.ValidReason, "nothing is wrong with the template"
 	for _, f := range findings {
 		if f.Severity == lint.Error {
-			if reconcile.AsTerminal(outcome) == nil {
-				outcome = reconcile.Terminal(cmp.Or(reasons[f.Rule], platenv1alpha1.InvalidSpecReason), "%s: %s", f.Where, f.Message)
+			mistakes = append(mistakes, f.Where+": "+f.Message)
+			if len(mistakes) == 1 {
+				wrong = cmp.Or(reasons[f.Rule], platenv1alpha1.InvalidSpecReason)
 			}
 			continue
 		}
@@ -308,7 +314,13 @@ func setStatus(template *platenv1alpha1.RenderTemplate, findings []lint.Finding,
 			})
 		}
 	}
-	reason, message := platenv1alpha1.ValidReason, "nothing is wrong with the template"
+	if len(mistakes) > 0 {
+		text := strings.Join(mistakes[:min(len(mistakes), maxMistakes)], "; ")
+		if more := len(mistakes) - maxMistakes; more > 0 {
+			text = fmt.Sprintf("%s; and %d more", text, more)
+		}
+		outcome = reconcile.Terminal(wrong, "%s", text)
+	}
 	if len(status.Warnings) > 0 {
 		reason, message = platenv1alpha1.ValidWithWarningsReason, "jobs can render the template; status.warnings lists what is seldom meant"
 	}

@@ -48,6 +48,22 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			findings: []lint.Finding{{Rule: lint.InvalidDefault, Severity: lint.Error, Where: "spec.parameters[0].default", Message: "must be a number"}},
 			ready:    metav1.ConditionFalse, reason: "InvalidParameters", message: "spec.parameters[0].default: must be a number", kstatus: status.FailedStatus,
 		},
+		"several defaults that do not fit": {
+			findings: []lint.Finding{
+				{Rule: lint.InvalidDefault, Severity: lint.Error, Where: "spec.parameters[0].default", Message: "must be a number"}, warning,
+				{Rule: lint.InvalidDefault, Severity: lint.Error, Where: "spec.parameters[3].default", Message: "must be a date"},
+			},
+			ready: metav1.ConditionFalse, reason: "InvalidParameters", message: "spec.parameters[0].default: must be a number; spec.parameters[3].default: must be a date",
+			warnings: 1, kstatus: status.FailedStatus,
+		},
+		"a default that does not fit and a taken number": {
+			findings: []lint.Finding{{Rule: lint.InvalidDefault, Severity: lint.Error, Where: "spec.parameters[0].default", Message: "must be a number"}, taken},
+			ready:    metav1.ConditionFalse, reason: "InvalidParameters", message: "must be a number; spec.templateID: 25 is also", kstatus: status.FailedStatus,
+		},
+		"many defaults that do not fit": {
+			findings: slices.Repeat([]lint.Finding{{Rule: lint.InvalidDefault, Severity: lint.Error, Where: "spec.parameters[0].default", Message: "must be a number"}}, 12),
+			ready:    metav1.ConditionFalse, reason: "InvalidParameters", message: "; and 2 more", kstatus: status.FailedStatus,
+		},
 		"a missing ConfigMap": {waiting: waiting, ready: metav1.ConditionUnknown, reason: "SourceNotFound", message: "'pages' does not exist", kstatus: status.InProgressStatus},
 		"a missing ConfigMap and a taken number": {
 			findings: []lint.Finding{taken}, waiting: waiting, ready: metav1.ConditionFalse, reason: "TemplateIDTaken", message: "25", kstatus: status.FailedStatus,
