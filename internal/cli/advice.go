@@ -46,7 +46,7 @@ var adviceByReason = map[string]string{
 	platenv1alpha1.RetryingReason:              "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
 	platenv1alpha1.QuotaExceededReason:         "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
 	platenv1alpha1.PodForbiddenReason:          "Allow render pods in the namespace, or correct spec.podTemplate of its RenderPool; the job goes on by itself:" + showPools,
-	platenv1alpha1.UnschedulableReason:         "Add a node, or lower the requests in spec.podTemplate of the RenderPool; the job goes on by itself:" + showPods,
+	platenv1alpha1.UnschedulableReason:         "Add a node, or correct spec.podTemplate of the RenderPool: its requests, or nodeSelector, affinity and tolerations; the job goes on by itself:" + showPods,
 	platenv1alpha1.ImagePullFailedReason:       "Correct the manager's flag --renderer-image, or give the nodes access to the registry; the job goes on by itself:" + showPods,
 	platenv1alpha1.ContentStoreFullReason:      "Delete jobs whose files nobody needs, or ask for more room; the job goes on by itself:" + listJobs,
 	platenv1alpha1.SuspendedReason:             "Resume it:" + resumeJob,
@@ -93,7 +93,7 @@ func advice(job *platenv1alpha1.RenderJob) string {
 // adviceAboutTemplates says what to do about a template by the reason of its Ready condition.
 var adviceAboutTemplates = map[string]string{
 	platenv1alpha1.ValidWithWarningsReason: "Correct what the warnings name. See whether all is well:" + lintTemplate,
-	platenv1alpha1.InvalidParametersReason: "Correct the default that the message names; a job without a value for it fails until then:" + editTemplate,
+	platenv1alpha1.InvalidParametersReason: "Correct each default that the message names; a job without a value for it fails until then:" + editTemplate,
 	platenv1alpha1.TemplateIDTakenReason:   "Give each template a spec.templateID of its own:" + editTemplate,
 	platenv1alpha1.SourceNotFoundReason:    "Create the ConfigMap or the key that the message names:\nkubectl get configmaps -n NS",
 	platenv1alpha1.FontSetNotFoundReason:   "Create the FontSet, or correct spec.fontSetRefs of the template:\nkubectl get fontsets -n NS",

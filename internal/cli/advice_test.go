@@ -116,6 +116,35 @@ func TestEveryReasonOfATemplateHasAdvice(t *testing.T) {
 	}
 }
 
+// No node may have room for a pod, or none may fit what it asks of nodes.
+func TestAdviceAboutNodes(t *testing.T) {
+	got := advice(jobWith(platenv1alpha1.UnschedulableReason, "no node has room"))
+	for _, want := range []string{"Add a node", "requests", "nodeSelector", "affinity", "tolerations", "spec.podTemplate"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %q", want, got)
+		}
+	}
+}
+
+// One empty line separates the parts of what status says, whichever there are.
+func TestDescribeHasSingleEmptyLines(t *testing.T) {
+	failed := jobWith(platenv1alpha1.RenderFailedReason, "the page is too large")
+	warned := jobWith(platenv1alpha1.RenderFailedReason, "the page is too large")
+	warned.Status.Warnings = []platenv1alpha1.Warning{{Title: "a warning"}}
+	rendered := jobWith(platenv1alpha1.SucceededWithWarningsReason, "rendered")
+	rendered.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1}}
+	rendered.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Status: platenv1alpha1.UploadSuccess}}
+	rendered.Status.Warnings = warned.Status.Warnings
+	unseen := &platenv1alpha1.RenderJob{}
+	for name, job := range map[string]*platenv1alpha1.RenderJob{"failed": failed, "failed with warnings": warned, "rendered": rendered, "unseen": unseen} {
+		out := &bytes.Buffer{}
+		describe(out, job)
+		if got := out.String(); strings.Contains(got, "\n\n\n") || !strings.Contains(got, "\n\nNext: ") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // A message that names no field of the job is about its template.
 func TestAdviceNamesWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct{ reason, message, want string }{
@@ -124,6 +153,7 @@ func TestAdviceNamesWhatIsWrong(t *testing.T) {
 		"the modifications":    {platenv1alpha1.InvalidModificationsReason, "spec.modifications.price: text must be a number", "kubectl platen templates card -n marketing\nkubectl edit renderjob summer -n marketing"},
 		"the page":             {platenv1alpha1.RenderFailedReason, "the file of page 1 is too large", "kubectl platen preview card -n marketing\n"},
 		"the quota":            {platenv1alpha1.QuotaExceededReason, "exceeded quota", "kubectl describe resourcequota -n marketing\n"},
+		"no node has room":     {platenv1alpha1.UnschedulableReason, "no node has room", "kubectl get events -n marketing --field-selector involvedObject.kind=Pod"},
 		"nobody has looked at": {"", "", "kubectl platen check -n marketing"},
 	} {
 		if got := advice(jobWith(c.reason, c.message)); !strings.Contains(got, "\n"+c.want) {

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/shard"
 )
 
@@ -414,7 +415,7 @@ func (k *checkCommand) card(ctx context.Context, c *cluster) (string, error) {
 		return "", err
 	}
 	page := job.Status.Pages[0]
-	k.rendered = size(ptr.Deref(page.Size, 0)) + " stored and fetched, with the right checksum"
+	k.rendered = file.Size(ptr.Deref(page.Size, 0)) + " stored and fetched, with the right checksum"
 	return fmt.Sprintf("a card in %.1f s", time.Since(began).Seconds()), nil
 }
 

@@ -205,12 +205,7 @@ func TestFolderSteps(t *testing.T) {
 	}
 }
 
-func TestSizes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 190995: "186.5 KiB", 2 << 30: "2.0 GiB", 3 << 50: "3072.0 TiB"} {
-		if got := size(n); got != want {
-			t.Errorf("%d is %s, want %s", n, got, want)
-		}
-	}
+func TestSpace(t *testing.T) {
 	for _, x := range []struct {
 		used, allocated int64
 		want            string
@@ -472,6 +467,34 @@ func TestDescribeFiles(t *testing.T) {
 		describeFiles(out, job)
 		if got := out.String(); got != c.want {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// docs/operations/dropbox.md uses the addresses of another Dropbox.
+func TestHelpNamesTheAddressesOfDropbox(t *testing.T) {
+	command, _, err := New(genericiooptions.IOStreams{}).Find([]string{"connect", "dropbox"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dropbox-authorize-url", "dropbox-api-url"} {
+		if !strings.Contains(command.UsageString(), "--"+name) {
+			t.Errorf("the help does not name --%s", name)
+		}
+	}
+}
+
+// uploadedWord says what the column UPLOADED of kubectl get says, and why an upload has failed.
+func TestUploadedWord(t *testing.T) {
+	for want, condition := range map[string]metav1.Condition{
+		"True": {Status: metav1.ConditionTrue, Reason: "Uploaded"}, "TokenRevoked": {Status: metav1.ConditionFalse, Reason: "TokenRevoked"},
+		"not yet": {Status: metav1.ConditionUnknown, Reason: "Uploading"},
+	} {
+		condition.Type = platenv1alpha1.UploadedCondition
+		job := &platenv1alpha1.RenderJob{}
+		job.Status.Conditions = []metav1.Condition{condition}
+		if got := uploadedWord(job); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

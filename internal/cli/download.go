@@ -84,7 +84,7 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 		})
 	}
 	if proxied != nil {
-		err := errors.Join(fmt.Errorf("at %s: %w", target.Host, direct), fmt.Errorf("through the API server: %w%s", proxied, d.proxyAdvice(proxied)))
+		err := fmt.Errorf("at %s: %w; through the API server: %w%s", target.Host, direct, proxied, d.proxyAdvice(proxied))
 		if answer := (*answerError)(nil); errors.As(proxied, &answer) && answer.status == http.StatusForbidden {
 			return "", &notAllowedError{err}
 		}

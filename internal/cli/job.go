@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // condition returns a condition of a job. A missing one has the status Unknown and no reason.
@@ -51,7 +52,9 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
 	fmt.Fprintf(out, "%s: %s\n", word, sentence)
 	if job.Observed() {
-		fmt.Fprintln(out)
+		if len(job.Status.Pages) > 0 {
+			fmt.Fprintln(out)
+		}
 		describeFiles(out, job)
 		describeUploads(out, job)
 		describeWarnings(out, job)
@@ -74,7 +77,7 @@ func describeFiles(out io.Writer, job *platenv1alpha1.RenderJob) {
 	}
 	fmt.Fprintf(out, "%s%s:\n", count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
 	for _, p := range job.Status.Pages {
-		fmt.Fprintf(out, "  %s  %dx%d  %s  %s\n", fileWord(job, p.Page), p.Width, p.Height, size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
+		fmt.Fprintf(out, "  %s  %dx%d  %s  %s\n", fileWord(job, p.Page), p.Width, p.Height, file.Size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
 	}
 }
 

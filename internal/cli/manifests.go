@@ -27,6 +27,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/crdschema"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/nearest"
 )
 
@@ -62,7 +63,7 @@ func (o *options) manifests(ctx context.Context, name string) (found sources, er
 		return found, err
 	}
 	if len(data) > maxManifests {
-		return found, fmt.Errorf("%s is larger than %s", fileName(name), size(maxManifests))
+		return found, fmt.Errorf("%s is larger than %s", fileName(name), file.Size(maxManifests))
 	}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
 	for n := 1; ; n++ {

@@ -98,21 +98,6 @@ func plain(text string) string {
 	}, text)
 }
 
-// size returns a number of bytes in a readable unit, such as 1.9 MiB.
-func size(n int64) string {
-	const step = 1024
-	if n < step {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= step && unit < len(units)-1 {
-		value, unit = value/step, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", value, units[unit])
-}
-
-var units = []string{"B", "KiB", "MiB", "GiB", "TiB"}
-
 // count returns "1 page" or "2 pages".
 func count(n int, what string) string {
 	if n == 1 {

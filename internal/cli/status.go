@@ -75,11 +75,11 @@ func warningsWord(job *platenv1alpha1.RenderJob) string {
 	return text
 }
 
-// uploadedWord tells whether the files are uploaded; empty if the job uploads nothing.
+// uploadedWord tells whether the files are uploaded, with True as kubectl get has it; empty if the job uploads nothing.
 func uploadedWord(job *platenv1alpha1.RenderJob) string {
 	switch uploaded := condition(job, platenv1alpha1.UploadedCondition); {
 	case uploaded.Status == metav1.ConditionTrue:
-		return "yes"
+		return string(uploaded.Status)
 	case uploaded.Status == metav1.ConditionFalse:
 		return uploaded.Reason
 	case uploaded.Reason != "":

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -54,7 +55,7 @@ func (o *options) readTable(name string) (*table, error) {
 	case err != nil:
 		return nil, err
 	case len(data) > maxTable:
-		return nil, usage("--csv %s: it is larger than %s; split it", name, size(maxTable))
+		return nil, usage("--csv %s: it is larger than %s; split it", name, file.Size(maxTable))
 	case !utf8.Valid(data):
 		return nil, usage("--csv %s: it is not in UTF-8; save it as CSV UTF-8", name)
 	}

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 const (
@@ -111,7 +112,7 @@ func (t *tryCommand) run(ctx context.Context) error {
 		fmt.Fprintf(t.ErrOut, "Rendered the card, and did not save it, because you may not fetch it: %s\n\nIts YAML:\n\n", t.unsaved)
 	} else {
 		fmt.Fprintf(t.ErrOut, "Saved %s (%dx%d, %s), %.1f s after the job was created, with this YAML:\n\n",
-			t.output, page.Width, page.Height, size(ptr.Deref(page.Size, 0)), time.Since(began).Seconds())
+			t.output, page.Width, page.Height, file.Size(ptr.Deref(page.Size, 0)), time.Since(began).Seconds())
 	}
 	_, _ = t.Out.Write(tryManifest)
 	describeWarnings(t.ErrOut, job)

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package file declares a rendered file: its identity within one render, its name, its format and its hashes. It imports no other
+// Package file declares a rendered file: its identity within one render, its name, its format, its hashes, and its size in words. It imports no other
 // package of Platen, so that rendering, the content store and storage services share it.
 package file
 

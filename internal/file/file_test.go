@@ -23,6 +23,14 @@ func TestName(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 190_995: "186.5 KiB", 2 << 30: "2.0 GiB", 5 << 40: "5.0 TiB", 3 << 50: "3072.0 TiB"} {
+		if got := Size(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestContentType(t *testing.T) {
 	for format, want := range map[Format]string{
 		"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "gif": "image/gif",

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // assets are the templates and the static files: html/layout.html is around every page, html/parts.html has the parts that several
@@ -63,7 +65,7 @@ func newViews(clk clock.PassiveClock) (views, error) {
 		"asset":  func(name string) string { return "/ui/static/" + name + "?v=" + v.hashes[name] },
 		"ago":    func(t time.Time) string { return ago(clk.Since(t)) },
 		"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"bytes":  formatBytes,
+		"bytes":  file.Size,
 		"plural": plural,
 		"number": func(index int) int { return index + 1 },
 	})

@@ -142,23 +142,6 @@ func label(name string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// formatBytes returns a number of bytes in a readable unit, such as 1.9 MB.
-func formatBytes(n int64) string {
-	const step = 1000
-	if n < step {
-		return plural(int(n), "byte")
-	}
-	value, unit := float64(n), 0
-	for ; value >= step && unit < len("kMGTP"); unit++ {
-		value /= step
-	}
-	digits := 1
-	if value >= 100 {
-		digits = 0
-	}
-	return fmt.Sprintf("%.*f %cB", digits, value, "kMGTP"[unit-1])
-}
-
 // ago returns an age in words, such as 3 hours ago.
 func ago(d time.Duration) string {
 	const day = 24 * time.Hour

@@ -54,7 +54,7 @@ func TestWholeJourney(t *testing.T) {
 	b.Holds(`document.querySelector("#picker .choose code").textContent === "/Marketing/Summer"`)
 	b.Screenshots("folders")
 	b.Click("#picker .choose .primary")
-	b.Sees("Connected", "Ada Lovelace", w.email, "/Marketing/Summer", "of 2.0 GB")
+	b.Sees("Connected", "Ada Lovelace", w.email, "/Marketing/Summer", "of 1.9 GiB")
 	b.Screenshots("storage")
 	c := w.connection(t)
 	if c.Spec.DefaultFolder != "/Marketing/Summer" {
