@@ -6,11 +6,13 @@ package browser
 import (
 	"bytes"
 	"context"
+	"image"
 	"image/color"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,8 +21,8 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// answers serves /late with leave to read it, /late.js and /late.css, which paint a page green, /never until the test ends, /denied with a ban on
-// frames, /mask.svg, and 404 for everything else.
+// answers serves /late with leave to read it, /late.js and /late.css, which paint a page green, /late.svg and /late.html, which are green, and /late.txt with
+// an event, all after a while, /never until the test ends, /denied with a ban on frames, /mask.svg, and 404 for everything else.
 func answers(t *testing.T) (url string) {
 	t.Helper()
 	over := make(chan struct{})
@@ -33,17 +35,21 @@ func answers(t *testing.T) (url string) {
 			}
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			_, _ = io.WriteString(w, `{"colour": "rgb(0,136,0)"}`)
-		case "/late.js", "/late.css":
+		case "/late.js", "/late.css", "/late.svg", "/late.html", "/late.txt":
 			select {
 			case <-time.After(300 * time.Millisecond):
 			case <-over:
 			}
-			if r.URL.Path == "/late.js" {
-				_, _ = io.WriteString(w, `document.body.style.background = 'rgb(0,136,0)'`)
-				return
-			}
-			w.Header().Set("Content-Type", "text/css")
-			_, _ = io.WriteString(w, `body { background: rgb(0,136,0) !important }`)
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			answer := map[string][2]string{
+				"/late.js":   {"text/javascript", `document.body.style.background = 'rgb(0,136,0)'`},
+				"/late.css":  {"text/css", `body { background: rgb(0,136,0) !important }`},
+				"/late.svg":  {"image/svg+xml", `<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100"><rect width="200" height="100" fill="rgb(0,136,0)"/></svg>`},
+				"/late.html": {"text/html", `<body style="background:rgb(0,136,0)">`},
+				"/late.txt":  {"text/event-stream", "data: green\n\n"},
+			}[r.URL.Path]
+			w.Header().Set("Content-Type", answer[0])
+			_, _ = io.WriteString(w, answer[1])
 		case "/never":
 			<-over
 		case "/denied":
@@ -154,6 +160,88 @@ func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
 				t.Error("two renders differ")
 			}
 		})
+	}
+}
+
+// What a page loads once it is loaded is waited for, whatever asks for it.
+func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
+	url := answers(t)
+	b := startBehind(t, loopback, 0)
+	const whole = `style="position:fixed;inset:0;width:200px;height:100px;border:0"`
+	for name, html := range map[string]string{
+		"a picture that is drawn":    `<canvas id=c width=200 height=100 ` + whole + `></canvas><script>onload = () => setTimeout(() => { const i = new Image(); i.onload = () => c.getContext('2d').drawImage(i, 0, 0); i.src = 'URL/late.svg' }, 10)</script>`,
+		"a picture after a request":  `<canvas id=c width=200 height=100 ` + whole + `></canvas><script>fetch('URL/late').then(() => { const i = new Image(); i.onload = () => c.getContext('2d').drawImage(i, 0, 0); i.src = 'URL/late.svg' })</script>`,
+		"another address":            `<img id=i ` + whole + `><script>onload = () => setTimeout(() => { i.src = 'URL/late.svg'; i.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }, 500)</script>`,
+		"a picture of a drawing":     `<svg id=s ` + whole + `></svg><script>onload = () => { s.innerHTML = '<image width="200" height="100" href="URL/late.svg"/>' }</script>`,
+		"a picture of a button":      `<input type=image id=i ` + whole + `><script>onload = () => setTimeout(() => { i.src = 'URL/late.svg' }, 100)</script>`,
+		"a style that was preloaded": `<link rel=preload as=style href="URL/late.css" onload="this.rel='stylesheet'">`,
+		"a style of another address": `<link id=l rel=stylesheet href="data:text/css,"><script>onload = () => { l.href = 'URL/late.css' }</script>`,
+		"a style that imports":       `<style id=s></style><script>onload = () => { s.textContent = '@import "URL/late.css"' }</script>`,
+		"a frame of another address": `<iframe id=f ` + whole + `></iframe><script>onload = () => setTimeout(() => { f.src = 'URL/late.html' }, 100)</script>`,
+		"an import":                  `<script>import('URL/late.js')</script>`,
+		"an import of a module":      `<script type=module>await import('URL/late.js')</script>`,
+		"an event":                   `<script>new EventSource('URL/late.txt').onmessage = () => { document.body.style.background = 'rgb(0,136,0)' }</script>`,
+		"a style in a shadow root":   `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
+	} {
+		for _, format := range []string{"png", "mp4"} {
+			t.Run(name+", "+format, func(t *testing.T) {
+				document := task(format, `<!doctype html><body style="margin:0;background:rgb(255,0,0)">`+strings.ReplaceAll(html, "URL", url))
+				if document.Filmed() {
+					document.Video = render.VideoOptions{FPS: 10, Seconds: 0.8}
+				}
+				outputs, warnings := run(t, b, document)
+				var img image.Image
+				if document.Filmed() {
+					pictures := frames(t, outputs[0].Data)
+					img = pictures[len(pictures)-1]
+				} else {
+					img, _ = decode(t, outputs[0].Data)
+				}
+				if got := width(img, 50, color.RGBA{0, 136, 0, 255}); got != 200 || len(warnings) != 0 {
+					t.Errorf("%d pixels are green; warnings %v", got, warnings)
+				}
+			})
+		}
+	}
+}
+
+// What the browser does beside a page's scripts is waited for as their own work is.
+func TestAPageIsPaintedAfterWhatTheBrowserDoesForIt(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"pictures from a canvas": `const c = document.createElement('canvas'); c.width = c.height = 400; for (let n = 0; n < 20; n++) await createImageBitmap(c)`,
+		"a file of a canvas":     `const c = document.createElement('canvas'); c.width = c.height = 900; c.getContext('2d').fillRect(0, 0, 900, 900); for (let n = 0; n < 5; n++) await new Promise((done) => c.toBlob(done))`,
+		"a file without one":     `const c = new OffscreenCanvas(900, 900); c.getContext('2d').fillRect(0, 0, 9, 9); for (let n = 0; n < 5; n++) await c.convertToBlob()`,
+		"modules of WebAssembly": `for (let n = 0; n < 20; n++) await WebAssembly.instantiate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))`,
+		"packing":                `for (let n = 0; n < 10; n++) await new Response(new Blob(['x'.repeat(1e6)]).stream().pipeThrough(new CompressionStream('gzip'))).arrayBuffer()`,
+		"a stream":               `const r = new Blob(['x'.repeat(1e7)]).stream().getReader(); while (!(await r.read()).done);`,
+		"pictures that decode":   `const c = document.createElement('canvas'); c.width = c.height = 1000; const u = c.toDataURL(); for (let n = 0; n < 5; n++) { const i = new Image(); i.src = u + '#' + n; await i.decode() }`,
+		"pictures that load":     `const c = document.createElement('canvas'); c.width = c.height = 1000; const u = c.toDataURL(); for (let n = 0; n < 5; n++) await new Promise((done) => { const i = new Image(); i.onload = done; i.src = u })`,
+		"a sound":                `const a = new OfflineAudioContext(1, 44100 * 20, 44100); a.createOscillator().connect(a.destination); await a.startRendering()`,
+		"a database": `await new Promise((done, failed) => { const open = indexedDB.open('x', 1); open.onupgradeneeded = () => open.result.createObjectStore('s'); open.onerror = failed;
+			open.onsuccess = () => { const t = open.result.transaction('s', 'readwrite'); for (let n = 0; n < 500; n++) t.objectStore('s').put('v', n); t.oncomplete = done } })`,
+		"messages to all":       `const [a, b] = [new BroadcastChannel('x'), new BroadcastChannel('x')]; for (let n = 0; n < 20; n++) await new Promise((done) => { b.onmessage = done; a.postMessage(1) })`,
+		"a font":                `const f = new FontFace('X', "local('Liberation Mono')"); document.fonts.add(f); await f.load()`,
+		"what is in sight":      `const d = document.body.appendChild(document.createElement('div')); for (let n = 0; n < 5; n++) await new Promise((done) => { const o = new IntersectionObserver(() => { o.disconnect(); done() }); o.observe(d) })`,
+		"what is as large":      `const d = document.body.appendChild(document.createElement('div')); d.style.height = '1px'; for (let n = 0; n < 3; n++) await new Promise((done) => { const o = new ResizeObserver(() => { o.disconnect(); requestAnimationFrame(done) }); o.observe(d) })`,
+		"animations, in a row":  `for (let n = 0; n < 5; n++) await document.body.animate({ opacity: [0, 1] }, 100).finished`,
+		"modules in an address": `for (let n = 0; n < 10; n++) await import('data:text/javascript,export default ' + n)`,
+	} {
+		for _, format := range []string{"png", "pdf"} {
+			t.Run(name+", "+format, func(t *testing.T) {
+				document := task(format, `<!doctype html><body style="margin:0;background:rgb(255,0,0)"><script>(async () => { `+script+`; document.body.style.background = 'rgb(0,136,0)' })()</script>`)
+				outputs, warnings := run(t, b, document)
+				var img image.Image
+				if format == "pdf" {
+					img = picture(t, outputs[0].Data)
+				} else {
+					img, _ = decode(t, outputs[0].Data)
+				}
+				if !near(img, 100, 50, color.RGBA{0, 136, 0, 255}) || len(warnings) != 0 {
+					t.Errorf("painted too early: %v; warnings %v", img.At(100, 50), warnings)
+				}
+			})
+		}
 	}
 }
 

@@ -99,11 +99,24 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 			return err
 		}
 		t.script = added.Identifier
+		imports := policy == alonePolicy && importing.MatchString(p.HTML)
+		if imports {
+			if err := t.followModules(ctx); err != nil {
+				return err
+			}
+		}
 		if err := t.navigate(ctx, document{html: p.HTML, policy: policy}); err != nil {
 			return err
 		}
+		var late []render.Warning
+		if imports {
+			if late, err = t.awaitModules(ctx); err != nil {
+				return err
+			}
+		}
 		total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
 		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf", p.Number, total, stylesOf(task.StylesElsewhere)))
+		r.Warnings = append(r.Warnings, late...)
 		if err == nil && task.Format == "pdf" {
 			err = t.widen(ctx, task, p, &r)
 		}

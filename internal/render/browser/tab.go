@@ -84,6 +84,8 @@ type tab struct {
 	stopped bool
 	// blocked is true once a page in a tab that stays needed what its policy forbids.
 	blocked atomic.Bool
+	// modules are the scripts on their way to a page that no other page follows in the tab.
+	modules *modules
 	// unfinished counts the requests of pages that have no answer yet.
 	unfinished atomic.Int32
 	// epoch is when the pictures of a page that move began, and clock the time of the next frame, in milliseconds of uptime. With 0, frames
@@ -110,7 +112,7 @@ func (c *chromium) openTab(ctx context.Context) (*tab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a tab: %w", err)
 	}
-	t := &tab{chromium: c, context: created.BrowserContextID, navigated: make(chan struct{}, 1)}
+	t := &tab{chromium: c, context: created.BrowserContextID, navigated: make(chan struct{}, 1), modules: newModules()}
 	if err := t.open(ctx); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("opening a tab: %w", err)
@@ -240,6 +242,8 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 		}()
 	case inspector.TargetCrashed.Method:
 		s.End(errTabCrashed)
+	default:
+		t.modules.handle(method, params)
 	}
 }
 

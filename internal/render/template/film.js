@@ -13,6 +13,9 @@
   const RealChannel = MessageChannel;
   const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
+  const { quiet } = window[Symbol.for('platen.requests')];
+  const realNow = performance.now.bind(performance);
+  let patience = 5000; // milliseconds of real time, for what the page asks for while it is filmed
   const maxMessages = 3; // one after the other
   const { port1: inward, port2: outward } = new RealChannel();
   const epoch = RealDate.UTC(2025, 0, 1);
@@ -384,6 +387,9 @@
           outward.postMessage(null);
         });
       }
+      const began = realNow();
+      await quiet(patience);
+      patience -= realNow() - began;
       seekAnimations();
       await Promise.all([...videos].map(show));
       for (const film of inner()) await film.rest();

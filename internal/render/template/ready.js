@@ -12,6 +12,7 @@
   const warn = own('warn') ?? (() => {});
   const after = `${timeout / 1000} s`;
   const bare = (family) => family.replace(/["']/g, '');
+  const { decode } = own('requests');
   const generic = /^(serif|sans-serif|monospace|cursive|fantasy|math|emoji|(ui-|system-ui|-apple-system|BlinkMacSystemFont).*)$/i;
   const maxElements = 5000;
 
@@ -80,13 +81,6 @@
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
   }
   own('fit')?.();
-  if (print) {
-    // A timeline that follows a scroll position has none before the first frame, and one that a frame's layout makes has it in the next.
-    const follows = (animation) => animation.timeline && !(animation.timeline instanceof DocumentTimeline);
-    if (roots(document).some((root) => root.getAnimations().some(follows))) for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
-    paper(warn, roots(document));
-  }
-
   // Collect from the page's styles the first family of each font list, and the pictures.
   const families = new Set();
   const behind = new Set();
@@ -134,10 +128,10 @@
   }
   for (const { poster } of find('video')) if (poster !== '') behind.add(poster);
   const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
-  const decoded = find('img').map((image) => image.decode().catch(() => {}));
-  const loaded = backgrounds.map((image) => image.decode().catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
+  const decoded = find('img').map((image) => decode(image).catch(() => {}));
+  const loaded = backgrounds.map((image) => decode(image).catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
   for (const url of masks) {
-    loaded.push(Object.assign(new Image(), { crossOrigin: 'anonymous', src: url }).decode().catch(() => warn(`Could not load ${url.slice(0, 300)}`,
+    loaded.push(decode(Object.assign(new Image(), { crossOrigin: 'anonymous', src: url })).catch(() => warn(`Could not load ${url.slice(0, 300)}`,
       'the browser takes a mask or a shape only from a server that allows every origin (CORS); use a data: URL')));
   }
   await within(Promise.all([...decoded, ...loaded]), () => {
@@ -208,9 +202,16 @@
     }
   };
   if (still) await within(rest(), () => {});
+  if (print) {
+    // A timeline that follows a scroll position has none before the first frame, and one that a frame's layout makes has it in the next.
+    const follows = (animation) => animation.timeline && !(animation.timeline instanceof DocumentTimeline);
+    if (roots(document).some((root) => root.getAnimations().some(follows))) for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
+    paper(warn, roots(document));
+  }
   const remedy = 'a page that uses platen.ready or data-platen-ready is painted when it says so';
   if (!says) {
-    for (const url of await own('requests').quiet(0)) warn(`There was no answer yet when the page was painted: ${url.slice(0, 200)}`, remedy);
+    const told = JSON.stringify(own('warnings') ?? []);
+    for (const url of await own('requests').quiet(0)) if (!told.includes(url.slice(0, 200))) warn(`There was no answer yet when the page was painted: ${url.slice(0, 200)}`, remedy);
     const left = still?.left() ?? Infinity;
     if (left < 30000) warn('The page was still going to change when it was painted', `a timer of ${Math.round(left)} ms more; ${remedy}`);
   }
@@ -254,7 +255,7 @@
       for (const [url, blob] of [...defaultView[Symbol.for('platen.blobs')] ?? []]) { // the new addresses get into the list too
         if (!bytesMove(new TextDecoder('latin1').decode(await blob.arrayBuffer()))) continue;
         const other = URL.createObjectURL(blob);
-        await Object.assign(new Image(), { src: other }).decode().catch(() => {});
+        await decode(Object.assign(new Image(), { src: other })).catch(() => {});
         fresh.set(url, other);
       }
     }
@@ -266,7 +267,7 @@
   const rewind = async (page, moves) => {
     const moved = async (url) => {
       if (fresh.has(url)) return fresh.get(url);
-      await Object.assign(new Image(), { src: `${url}#again` }).decode().catch(() => {});
+      await decode(Object.assign(new Image(), { src: `${url}#again` })).catch(() => {});
       return `${url}#again`;
     };
     for (const root of roots(page)) {
@@ -311,7 +312,10 @@
   const known = (url) => moves.test(url) || fresh.has(url);
   if (moving || [...behind, ...sources].some(known) || frames(document).length > 0) await rewind(document, known);
   for (const url of adrift) warn('A picture of a style moves by a clock of its own', `put it into an img, or into the style as a data: URL: ${url.slice(0, 200)}`);
-  Object.defineProperty(window, Symbol.for('platen.again'), { value: () => again.forEach((begin) => begin()) });
+  Object.defineProperty(window, Symbol.for('platen.again'), { value: () => {
+    for (const begin of again) begin();
+    for (const { defaultView } of [document, ...frames(document)]) defaultView[Symbol.for('platen.requests')]?.forget();
+  } });
   text(warn, { print, still: !film }, written);
   if (film && document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);

@@ -1,8 +1,10 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Counts what the page's scripts have asked for and have not got: by fetch, by XMLHttpRequest, by scripts, styles and frames that they add
-// to a page that is loaded, from a worker, and by reading a file. quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left.
+// Counts what the page's scripts have asked for and have not got: by fetch, by XMLHttpRequest, by scripts, styles, pictures and frames that they add
+// to a page that is loaded or load into it, from a worker or a stream of events, by reading a file, and what the browser does beside the scripts, such as decoding a picture.
+// quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left. forget leaves out what the
+// renderer's scripts have just changed.
 (() => {
   const [realSetTimeout, realClearTimeout, clock] = [setTimeout.bind(window), clearTimeout.bind(window), performance.now.bind(performance)];
   const open = new Map(); // request → its address
@@ -15,8 +17,8 @@
       wake();
     };
   };
-  const follow = (url, promise) => {
-    const end = begin(url);
+  const follow = (url, promise, patience) => {
+    const end = begin(url, patience);
     return promise.then((value) => { end(); return value; }, (error) => { end(); throw error; });
   };
   const realFetch = window.fetch;
@@ -66,6 +68,119 @@
     };
     Object.defineProperty(window[kind], 'name', { value: kind });
   }
+  // So may a server that sends events.
+  for (const kind of ['EventSource', 'WebSocket']) {
+    const RealStream = window[kind];
+    if (RealStream === undefined) continue;
+    window[kind] = class extends RealStream {
+      constructor(...args) {
+        super(...args);
+        const end = begin(args[0], workerPatience);
+        for (const name of ['message', 'error', 'close']) this.addEventListener(name, end, { once: true });
+      }
+    };
+    Object.defineProperty(window[kind], 'name', { value: kind });
+  }
+  // What the browser does beside the page's scripts ends in a promise.
+  const wrap = (object, name, label, patience) => {
+    const real = object?.[name];
+    if (typeof real !== 'function') return;
+    object[name] = function (...args) {
+      const answer = real.apply(this, args);
+      return answer instanceof Promise ? follow(label, answer, patience) : answer;
+    };
+    Object.defineProperty(object[name], 'name', { value: name });
+  };
+  const realDecode = HTMLImageElement.prototype.decode;
+  const decode = (image) => realDecode.call(image); // for the renderer, which has a patience of its own
+  const promises = [
+    [window, 'createImageBitmap'], [window.HTMLImageElement?.prototype, 'decode'], [window.SVGImageElement?.prototype, 'decode'],
+    [window.ImageDecoder?.prototype, 'decode'], [window.FontFace?.prototype, 'load'],
+    [window.FontFaceSet?.prototype, 'load'], [window.OfflineAudioContext?.prototype, 'startRendering'], [window.BaseAudioContext?.prototype, 'decodeAudioData'],
+    ...['compile', 'compileStreaming', 'instantiate', 'instantiateStreaming'].map((name) => [window.WebAssembly, name]),
+    ...Object.getOwnPropertyNames(window.SubtleCrypto?.prototype ?? {}).filter((name) => name !== 'constructor').map((name) => [SubtleCrypto.prototype, name]),
+    ...[window.CacheStorage, window.Cache].flatMap((kind) => Object.getOwnPropertyNames(kind?.prototype ?? {}).filter((name) => name !== 'constructor').map((name) => [kind.prototype, name])),
+  ];
+  for (const [object, name] of promises) wrap(object, name, name);
+  // A stream may have nothing to say.
+  wrap(window.ReadableStreamDefaultReader?.prototype, 'read', 'a stream that the page reads', workerPatience);
+  // The browser makes files of canvases when it has nothing else to do, which may be never. It makes addresses at once.
+  const { toDataURL } = HTMLCanvasElement.prototype;
+  const fileOf = (canvas, type, quality) => {
+    const [, kind, data] = toDataURL.call(canvas, type, quality).match(/^data:([^;,]*);base64,(.*)$/) ?? [];
+    return data === undefined ? null : new Blob([Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0))], { type: kind });
+  };
+  HTMLCanvasElement.prototype.toBlob = function toBlob(callback, type, quality) {
+    const file = fileOf(this, type, quality);
+    const end = begin('toBlob');
+    realSetTimeout(() => {
+      end();
+      callback(file);
+    });
+  };
+  const { convertToBlob } = window.OffscreenCanvas?.prototype ?? {};
+  if (convertToBlob) {
+    OffscreenCanvas.prototype.convertToBlob = function (options) {
+      try {
+        const canvas = Object.assign(document.createElement('canvas'), { width: this.width, height: this.height });
+        canvas.getContext('2d').drawImage(this, 0, 0);
+        return follow('convertToBlob', Promise.resolve(fileOf(canvas, options?.type, options?.quality) ?? convertToBlob.call(this, options)));
+      } catch {
+        return follow('convertToBlob', convertToBlob.call(this, options)); // which says what is wrong
+      }
+    };
+  }
+  const ends = (target, names, label, patience) => {
+    const end = begin(label, patience);
+    for (const name of names) target.addEventListener(name, end, { once: true });
+    return target;
+  };
+  for (const name of ['open', 'deleteDatabase']) {
+    const real = window.IDBFactory?.prototype[name];
+    if (real) IDBFactory.prototype[name] = function (...args) { return ends(real.apply(this, args), ['success', 'error', 'blocked', 'upgradeneeded'], 'a database'); };
+  }
+  const transaction = window.IDBDatabase?.prototype.transaction;
+  if (transaction) IDBDatabase.prototype.transaction = function (...args) { return ends(transaction.apply(this, args), ['complete', 'abort', 'error'], 'a database'); };
+  // A message goes through another process, to whom it may concern.
+  const channelPatience = 200; // milliseconds
+  const RealBroadcast = window.BroadcastChannel;
+  if (RealBroadcast !== undefined) {
+    const sent = new Set();
+    window.BroadcastChannel = class BroadcastChannel extends RealBroadcast {
+      constructor(name) {
+        super(name);
+        this.addEventListener('message', () => {
+          for (const end of sent) end();
+          sent.clear();
+        });
+      }
+      postMessage(message) {
+        sent.add(begin('a message', channelPatience));
+        super.postMessage(message);
+      }
+    };
+  }
+  // An observer tells what it finds at first with the browser's next frame.
+  const observerPatience = 100; // milliseconds
+  for (const kind of ['IntersectionObserver', 'ResizeObserver']) {
+    window[kind] = class extends window[kind] {
+      #ends;
+      constructor(callback, ...args) {
+        const ends = new Set();
+        super(function (...found) {
+          for (const end of ends) end();
+          ends.clear();
+          return callback.apply(this, found);
+        }, ...args);
+        this.#ends = ends;
+      }
+      observe(...args) {
+        super.observe(...args);
+        this.#ends.add(begin('an observer', observerPatience));
+      }
+    };
+    Object.defineProperty(window[kind], 'name', { value: kind });
+  }
   for (const name of ['readAsArrayBuffer', 'readAsBinaryString', 'readAsDataURL', 'readAsText']) {
     const read = FileReader.prototype[name];
     FileReader.prototype[name] = function (...args) {
@@ -77,22 +192,71 @@
     const read = Blob.prototype[name];
     if (read !== undefined) Blob.prototype[name] = function () { return follow('a file that the page reads', read.call(this)); };
   }
-  // The document's own load event waits for those that are there before.
+  // The document's own load event waits for those that are there before. An element tells when it has loaded what an attribute of it names.
+  const names = { img: ['src', 'srcset'], image: ['href'], link: ['href', 'rel'], iframe: ['src', 'srcdoc'], frame: ['src'], object: ['data'], embed: ['src'], input: ['src'] };
+  const address = /^(https?|data|blob):/;
   const loads = (element) => {
-    if (element.localName === 'script') return element.src !== '' && /^(|module|(text|application)\/(java|ecma)script)$/i.test(element.type);
-    if (element.localName === 'link') return element.relList.contains('stylesheet') && element.href !== '' && !element.disabled;
-    return element.localName === 'iframe' && (element.hasAttribute('srcdoc') || /^(https?|data|blob):/.test(element.src));
+    switch (element.localName) {
+      case 'script': return element.src !== '' && /^(|module|(text|application)\/(java|ecma)script)$/i.test(element.type);
+      case 'link': return element.relList.contains('stylesheet') && element.href !== '' && !element.disabled;
+      case 'style': return /@import/i.test(element.textContent);
+      case 'img': return !element.complete && element.loading !== 'lazy';
+      case 'image': return address.test(element.href?.baseVal ?? '');
+      case 'input': return element.type === 'image' && address.test(element.src);
+      case 'object': return address.test(element.data);
+      case 'iframe': return element.loading !== 'lazy' && (element.hasAttribute('srcdoc') || address.test(element.src));
+      case 'frame': case 'embed': return address.test(element.src);
+      default: return false;
+    }
   };
-  new MutationObserver((records) => {
-    if (document.readyState !== 'complete') return;
-    for (const node of records.flatMap(({ addedNodes }) => [...addedNodes])) {
-      if (!(node instanceof Element)) continue;
-      for (const element of [node, ...node.querySelectorAll('script, link, iframe')].filter(loads)) {
-        const end = begin(element.src || element.href || 'srcdoc');
-        for (const name of ['load', 'error']) element.addEventListener(name, end, { once: true });
+  const awaited = new WeakMap(); // element → ends the wait for what it loads
+  const expect = (element) => {
+    awaited.get(element)?.();
+    if (!loads(element)) return;
+    const end = begin(element.src || element.href?.baseVal || element.href || element.data || (element.localName === 'iframe' ? 'srcdoc' : element.localName));
+    awaited.set(element, end);
+    for (const name of ['load', 'error']) element.addEventListener(name, end, { once: true });
+  };
+  const observer = new MutationObserver((records) => {
+    if (document.readyState !== 'complete') {
+      // The load event does not wait for what becomes a style once it is there.
+      for (const { addedNodes } of records) {
+        for (const node of addedNodes) if (node.localName === 'link' && node.relList.contains('preload')) ends(node, ['load', 'error'], node.href);
+      }
+      return;
+    }
+    for (const { type, target, attributeName, attributeNamespace, oldValue, addedNodes } of records) {
+      if (type === 'attributes') {
+        const changed = oldValue !== target.getAttributeNS(attributeNamespace, attributeName);
+        if (changed && names[target.localName]?.includes(attributeName)) expect(target);
+        continue;
+      }
+      if (target.localName === 'style') expect(target);
+      for (const node of addedNodes) {
+        if (!(node instanceof Element)) continue;
+        for (const element of [node, ...node.querySelectorAll('script, style, link, img, image, iframe, frame, object, embed, input')]) expect(element);
       }
     }
-  }).observe(document, { subtree: true, childList: true });
+  });
+  const watched = { subtree: true, childList: true, attributeOldValue: true, attributeFilter: [...new Set(Object.values(names).flat())] };
+  observer.observe(document, watched);
+  const { attachShadow } = Element.prototype;
+  Element.prototype.attachShadow = function (options) {
+    const root = attachShadow.call(this, options);
+    observer.observe(root, watched);
+    return root;
+  };
+  // A picture that is no part of the page, but may be drawn by a script.
+  for (const name of ['src', 'srcset']) {
+    const property = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, name);
+    Object.defineProperty(HTMLImageElement.prototype, name, {
+      ...property,
+      set(value) {
+        property.set.call(this, value);
+        if (!this.isConnected) expect(this);
+      },
+    });
+  }
   const quiet = async (milliseconds) => {
     const deadline = clock() + milliseconds;
     for (;;) {
@@ -109,5 +273,5 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, forget: () => observer.takeRecords() }) });
 })();
