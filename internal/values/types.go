@@ -46,6 +46,7 @@ const (
 	wantText    = "a string or a number; put quotes around it if it is text"
 	wantNumber  = "a number, such as 12.5"
 	wantAll     = "text: it has probably lost digits on its way, as YAML and the API server keep about 17; put quotes around it"
+	wantLost    = "a number, with no more digits than a page can hold (about 16); it has probably lost digits on its way: declare the parameter as text, and put quotes around the value"
 	wantDigits  = "a number, with no more digits than a page can hold (about 16); declare the parameter as text"
 	wantGroups  = "a number without separators between thousands: 1000 or 1.000? Write it with a decimal point and no comma"
 	wantBoolean = "true or false"
@@ -61,7 +62,8 @@ const (
 // it, but a list or an object must be in JSON. Read returns nil for null, and where ReadText does: the value counts as not given. A parameter
 // without a type, which no template declares, takes every value. A number that has probably lost digits is refused. The error is an *Error.
 func Read(t Type, given any) (any, error) {
-	if hasLostDigits(given) {
+	lost := hasLostDigits(given)
+	if _, isNumber := given.(float64); lost && (!isNumber || t == "" || t == Text) {
 		return nil, refuse(given, refusal(wantAll))
 	}
 	if given == nil || t == "" {
@@ -81,7 +83,9 @@ func Read(t Type, given any) (any, error) {
 		want = wantText
 	case Number:
 		_, ok = given.(float64)
-		want = wantNumber
+		if want = wantNumber; lost {
+			ok, want = false, wantLost
+		}
 	case Boolean:
 		if given == 0.0 || given == 1.0 {
 			return given == 1.0, nil
@@ -102,6 +106,9 @@ func Read(t Type, given any) (any, error) {
 		want = wantDate
 	default:
 		want = fmt.Sprintf("of the type '%s', which Platen does not know", t)
+	}
+	if lost && (t == List || t == Object) {
+		want += "; the number has probably lost digits on its way"
 	}
 	if !ok {
 		return nil, refuse(given, refusal(want))

@@ -63,6 +63,24 @@ func TestNumbersThatHaveLostDigitsAreRefused(t *testing.T) {
 	}
 }
 
+// What a message says to do must be what the parameter takes then.
+func TestTheRemedyForLostDigitsFitsTheType(t *testing.T) {
+	const lost = 12345678901234567000.0
+	for kind, want := range map[Type]string{
+		"": "put quotes around it", Text: "put quotes around it",
+		Number: "a number, with no more digits than a page can hold (about 16); it has probably lost digits on its way: declare the parameter as text, and put quotes around the value",
+		Color:  wantColor, Date: wantDate, Image: wantImage, Boolean: wantBoolean, List: "a list; the number has probably lost digits", Object: "an object; the number has probably lost digits",
+	} {
+		_, err := Read(kind, lost)
+		if err == nil || !strings.Contains(err.Error(), want) || kind != "" && kind != Text && strings.Contains(err.Error(), "put quotes around it") {
+			t.Errorf("%q: %v", kind, err)
+		}
+	}
+	if _, err := Read(List, []any{lost}); err == nil || !strings.Contains(err.Error(), "put quotes around it") {
+		t.Errorf("in a list: %v", err)
+	}
+}
+
 func TestDecode(t *testing.T) {
 	long := strings.Repeat("7", 500)
 	for literal, want := range map[string]any{
