@@ -53,7 +53,7 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 	flags.Int32Var(&f.quality, "quality", 0, "`number` from 1 to 100, for jpg, jpeg, webp, avif, mp4 and webm (default 90)")
 	flags.Int32SliceVar(&f.pages, "pages", nil, "`numbers` of the pages, such as 1,3 (default: all)")
 	flags.BoolVar(&f.transparent, "transparent", false, "keep the background of png, webp and avif files transparent")
-	flags.StringVar(&f.margin, "margin", "", "margin of a pdf, such as 20px or 1cm")
+	flags.StringVar(&f.margin, "margin", "", "margin of a pdf in px, pt, mm, cm or in, such as 20px or 1cm")
 	flags.Int32Var(&f.fps, "fps", 0, "`frames` a second of an mp4, webm or gif, 1 to 30")
 	flags.StringVar(&f.time, "duration", "", "seconds of each page of an mp4, webm or gif")
 	flags.Lookup("pages").DefValue = "" // the help has it in words

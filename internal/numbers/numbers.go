@@ -59,7 +59,7 @@ func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, 
 	if margin := output.PDF.Margin; margin != "" {
 		number, unit, ok := length(margin)
 		if !ok || number >= maxMargin {
-			return n, fmt.Errorf("spec.output.pdf.margin: '%s' must be a length in px, mm, cm or in, such as 20px, and less than %d", shown(margin), maxMargin)
+			return n, fmt.Errorf("spec.output.pdf.margin: '%s' must be a length in px, pt, mm, cm or in, such as 20px, and less than %d", shown(margin), maxMargin)
 		}
 		n.Margin = number * cssPixels[cmp.Or(unit, "px")]
 	}
@@ -80,9 +80,9 @@ const (
 )
 
 // cssPixels has the CSS pixels of each unit of a margin (https://www.w3.org/TR/css-values-4/#absolute-lengths).
-var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
+var cssPixels = map[string]float64{"px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4, "pt": 96. / 72}
 
-var lengthPattern = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,20})?)(px|mm|cm|in)?$`)
+var lengthPattern = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,20})?)(px|pt|mm|cm|in)?$`)
 
 // length reads a decimal number and its unit, if it has one.
 func length(text platenv1alpha1.NumberOrString) (number float64, unit string, ok bool) {

@@ -27,6 +27,7 @@ func TestNumbers(t *testing.T) {
 		{output: `{"pdf": {"margin": 2}}`, want: Numbers{Margin: 2}},
 		{output: `{"pdf": {"margin": 2.5}}`, want: Numbers{Margin: 2.5}},
 		{output: `{"pdf": {"margin": "0.5in"}}`, want: Numbers{Margin: 48}},
+		{output: `{"pdf": {"margin": "36pt"}}`, want: Numbers{Margin: 48}},
 		{output: `{"video": {"duration": 2.5, "trimStart": 0.25, "trimEnd": 3, "pageTransition": "fade", "pageTransitionDuration": 0.75}}`, want: Numbers{Duration: 2.5, TrimStart: 0.25, TrimEnd: 3, Fade: 0.75}},
 		{output: `{"video": {"duration": "3", "trimStart": "0", "trimEnd": "0.5", "pageTransition": "fade", "pageTransitionDuration": "2"}}`, want: Numbers{Duration: 3, TrimEnd: 0.5, Fade: 2}},
 		{output: `{"scale": "0.05"}`, err: "spec.output.scale: '0.05' must be a decimal number from 0.1 to 10"},
@@ -49,7 +50,7 @@ func TestNumbers(t *testing.T) {
 		{output: `{"video": {"pageTransitionDuration": 3}}`, err: "spec.output.video.pageTransitionDuration: '3' must be a decimal number of seconds from 0.1 to 2"},
 		{output: `{"video": {"trimStart": 2, "trimEnd": "2.0"}}`, err: "spec.output.video.trimEnd: '2.0' must be more than trimStart"},
 		{output: `{"video": {"pageTransitionDuration": 1}}`, err: "spec.output.video.pageTransitionDuration needs pageTransition: fade"},
-		{output: `{"pdf": {"margin": "1em"}}`, err: "spec.output.pdf.margin: '1em' must be a length in px, mm, cm or in, such as 20px, and less than 10000"},
+		{output: `{"pdf": {"margin": "1em"}}`, err: "spec.output.pdf.margin: '1em' must be a length in px, pt, mm, cm or in, such as 20px, and less than 10000"},
 		{output: `{"pdf": {"margin": 10000}}`, err: "spec.output.pdf.margin: '10000' must be"},
 		{output: `{"pdf": {"margin": "px"}}`, err: "spec.output.pdf.margin: 'px' must be"},
 	} {
