@@ -188,11 +188,17 @@ func titlesOf(warnings []render.Warning) []string {
 // A style that the browser does not take keeps the template's, and says so.
 func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 	const page = `<body style="margin:0;background:rgb(255,0,0)"><div id="box" style="width:50px;height:50px;background-color:rgb(0,255,0)"></div><script>CSS.supports = () => true</script>`
+	const lengthHint, colourHint = "; it takes a length with its unit, such as 48px", "; it takes a CSS colour, such as #0a7 or rebeccapurple"
+	hints := map[string]string{
+		"box.backgroundColor": colourHint, "box.svgColor": colourHint, "box.marginTop": "; a length needs a unit, such as 80px", "box.width": lengthHint,
+		"box.webkitLineClamp": "", "box.margin": "; a length needs a unit, such as 1px 2.5px -3px auto",
+	}
 	b := start(t)
 	for key, c := range map[string]struct {
 		value any
 		want  []string
 	}{
+		"box.margin":            {"1px 2.5 -3 auto", []string{`Modification box.margin: "1px 2.5 -3 auto" is no value of the CSS property margin`}},
 		"canvasBackgroundColor": {"bleu", []string{`Modification canvasBackgroundColor: "bleu" is no CSS colour or gradient`}},
 		"canvasBackgroundImage": {"foo.png", []string{"Modification canvasBackgroundImage is not an image URL"}},
 		"box.backgroundColor":   {"#12345", []string{`Modification box.backgroundColor: "#12345" is no value of the CSS property background-color`}},
@@ -205,6 +211,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.backgroundCollor":  {"red", []string{"Modification box.backgroundCollor names no CSS property"}},
 		"box.cssText":           {"background: red", []string{"Modification box.cssText names no CSS property"}},
 		"box.webkitLineClamp":   {"many", []string{`Modification box.webkitLineClamp: "many" is no value of the CSS property -webkit-line-clamp`}},
+		"box.width":             {"wide", []string{`Modification box.width: "wide" is no value of the CSS property width`}},
 		"box.cssFloat":          {"left", nil},
 		"box.height":            {nil, nil},
 		"box.color":             {"", nil},
@@ -213,6 +220,9 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 			picture := task("png", page)
 			picture.Modifications = map[string]any{key: c.value}
 			outputs, warnings := run(t, b, picture)
+			if want, ok := hints[key]; ok && (len(warnings) != 1 || warnings[0].Details != "the template's own style is kept"+want) {
+				t.Errorf("details %v, want %s", warnings, want)
+			}
 			if diff := cmp.Diff(c.want, titlesOf(warnings), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}

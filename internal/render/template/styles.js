@@ -33,13 +33,22 @@
     if (plain === important) style.setProperty(property, value);
   };
 
+  // hint says what a property takes instead of a value: a colour, or a length with its unit.
+  const hint = (property, value) => {
+    const kept = "the template's own style is kept";
+    const withUnits = text(value).replace(/(?<![^\s,(])[-+]?(\d+\.?\d*|\.\d+)(?![^\s,)])/g, '$&px');
+    if (withUnits !== text(value) && supports(property, withUnits)) return `${kept}; a length needs a unit, such as ${withUnits.slice(0, 40)}`;
+    if (supports(property, '48px')) return `${kept}; it takes a length with its unit, such as 48px`;
+    return supports(property, 'red') ? `${kept}; it takes a CSS colour, such as #0a7 or rebeccapurple` : kept;
+  };
+
   // put sets a property if the browser takes the value, which may be made of the given one. Every property takes the value inherit.
   const put = (element, key, property, value, given = value) => {
     if (supports(property, text(value))) {
       override(element, property, text(value));
       return true;
     }
-    warn(`Modification ${key}: ${show(given)} is no value of the CSS property ${property}`, "the template's own style is kept; a length needs a unit, such as 48px");
+    warn(`Modification ${key}: ${show(given)} is no value of the CSS property ${property}`, hint(property, value));
     return false;
   };
 
