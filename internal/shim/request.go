@@ -417,7 +417,14 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 	if string(value) == "null" || isText && text == "" && kind.Kind() != reflect.String {
 		return nil, nil, nil
 	}
-	wrong := func(want string) error { return &FieldError{path, "must be " + want + ", not " + jsonType(value)} }
+	wrong := func(want string) error {
+		given := jsonType(value)
+		// Texts stand for them, too, so that the type says nothing.
+		if isText && slices.Contains([]reflect.Kind{reflect.Bool, reflect.Int32, reflect.Int64, reflect.Float64}, kind.Kind()) {
+			given = values.Shorten(text)
+		}
+		return &FieldError{path, "must be " + want + ", not " + given}
+	}
 	isObject := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Struct && !kind.Implements(reflect.TypeFor[exposer]())
 	isList := kind == reflect.TypeFor[Object]() || kind.Kind() == reflect.Slice
 	inText := isObject && strings.HasPrefix(text, "{") || isList && strings.HasPrefix(text, "[") || kind == reflect.TypeFor[ExtraSizes]() && strings.HasPrefix(text, "{")
