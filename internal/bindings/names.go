@@ -4,6 +4,8 @@
 package bindings
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -51,6 +53,14 @@ func (n *Names) add(node *html.Node) {
 	}
 }
 
+// canvas are the keys that every page takes.
+var canvas = []string{"canvasBackgroundColor", "canvasBackgroundImage"}
+
+// Known returns the names of values and elements, in no order, and the keys that every page takes.
+func (n Names) Known() []string {
+	return slices.Concat(slices.Collect(maps.Keys(n.values)), slices.Collect(maps.Keys(n.elements)), canvas)
+}
+
 // Styles tells whether a modification is a style of an element of the page. key has no page's number.
 func (n Names) Styles(key string) bool {
 	id, style, ok := strings.Cut(key, ".")
@@ -61,7 +71,7 @@ func (n Names) Styles(key string) bool {
 func (n Names) MayUse(key string) bool {
 	id, _, style := strings.Cut(key, ".")
 	switch {
-	case key == "canvasBackgroundColor", key == "canvasBackgroundImage", n.paths[key]:
+	case slices.Contains(canvas, key), n.paths[key]:
 		return true
 	case style && id != "":
 		return n.anyElement || n.elements[id]

@@ -1,13 +1,15 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nearest finds the name that a mistyped one means.
+// Package nearest finds the name, or the key of a modification, that a mistyped one means.
 package nearest
 
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -29,6 +31,37 @@ func Name(name string, names []string) string {
 		return ""
 	}
 	return best[0]
+}
+
+// pagePrefix matches what may be meant as the number of a page before the @ of a key.
+var pagePrefix = regexp.MustCompile(`^(\S{1,8}?)\s*([0-9]{1,9})\s*$`)
+
+// Key returns the key of a modification that a mistyped one means; empty if there is none, or if nothing is wrong. Keys are NAME, ID.STYLE,
+// and page1@ before either; names has the names and the ids, and pages is the number of pages.
+func Key(key string, names []string, pages int) string {
+	prefix, rest := "", key
+	if before, after, ok := strings.Cut(key, "@"); ok {
+		if m := pagePrefix.FindStringSubmatch(before); m != nil && Distance(strings.ToLower(m[1]), "page") <= 2 {
+			if n, err := strconv.Atoi(m[2]); err != nil || n < 1 || n > pages {
+				return "" // another number may be meant
+			}
+			prefix, rest = "page"+m[2]+"@", after
+		}
+	}
+	id, style, ok := strings.Cut(rest, ".")
+	if !slices.Contains(names, id) {
+		id = Name(id, names)
+	}
+	switch {
+	case id == "":
+		return ""
+	case ok:
+		id += "." + style
+	}
+	if prefix+id == key {
+		return ""
+	}
+	return prefix + id
 }
 
 // Distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a (optimal string alignment).

@@ -44,8 +44,8 @@ type report struct {
 	Unused []string `json:"unused"`
 	// Names are those that a key in Unused could have meant: of values and of elements.
 	Names []string `json:"names"`
-	// NoStyles are those of the task's StylesElsewhere that name no style, as names of styles.
-	NoStyles []string `json:"noStyles"`
+	// NoStyles are those of the task's StylesElsewhere that name no style, as names of styles, with what each may mean.
+	NoStyles map[string]string `json:"noStyles"`
 	// Moving is true for a page with pictures that move.
 	Moving bool `json:"moving"`
 	// varies is true if the page may look different another time. The page does not report it.

@@ -164,8 +164,16 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 		})
 	}
 	for _, key := range task.StylesElsewhere {
-		if len(reports) > 0 && slices.Contains(reports[0].NoStyles, styleOf(key)) {
-			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s names no CSS property", key), Details: "its element is on a page that is not rendered"})
+		if len(reports) == 0 {
+			break
+		}
+		style := styleOf(key)
+		if meant, wrong := reports[0].NoStyles[style]; wrong {
+			details := "its element is on a page that is not rendered"
+			if meant != "" {
+				details = fmt.Sprintf("%s; did you mean %.100s%.100s?", details, strings.TrimSuffix(key, style), meant)
+			}
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s names no CSS property", key), Details: details})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
@@ -210,7 +218,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		return "", ""
 	}
 	only, name := template.SplitKey(key)
-	rendered, names := false, []string(nil)
+	rendered, names := false, []string{"canvasBackgroundColor", "canvasBackgroundImage"}
 	for i, p := range task.Pages {
 		if only != "" && only != strconv.Itoa(p.Number) {
 			continue
@@ -222,12 +230,10 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		names = append(names, reports[i].Names...)
 	}
 	total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
-	id, rest, style := strings.Cut(name, ".")
+	id, _, style := strings.Cut(name, ".")
 	hint := ""
-	if near := nearest.Name(id, names); near != "" && style {
-		hint = fmt.Sprintf("; did you mean %s.%.100s?", near, rest)
-	} else if near != "" {
-		hint = fmt.Sprintf("; did you mean %s?", near)
+	if near := nearest.Key(key, names, total); near != "" {
+		hint = fmt.Sprintf("; did you mean %.200s?", near)
 	}
 	switch {
 	case !rendered && exists(only, total):

@@ -299,8 +299,8 @@ func TestStylesOfPagesThatAreNotRendered(t *testing.T) {
 	}
 	_, warnings := run(t, start(t), picture)
 	want := []render.Warning{
-		{Title: "Modification page2@title.colr names no CSS property", Details: "its element is on a page that is not rendered"},
-		{Title: "Modification title.fontSiz names no CSS property", Details: "its element is on a page that is not rendered"},
+		{Title: "Modification page2@title.colr names no CSS property", Details: "its element is on a page that is not rendered; did you mean page2@title.color?"},
+		{Title: "Modification title.fontSiz names no CSS property", Details: "its element is on a page that is not rendered; did you mean title.fontSize?"},
 	}
 	if diff := cmp.Diff(want, warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -309,14 +309,42 @@ func TestStylesOfPagesThatAreNotRendered(t *testing.T) {
 
 func TestWhatAKeyMayHaveMeant(t *testing.T) {
 	picture := task("png", `<h1 id="title" data-param="headline">x</h1><p data-if="!sold">x</p>`)
-	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "headlien.color": "red", "solt": true, "poster": "x", strings.Repeat("x", 100000): "x"}
+	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "headlien.color": "red", "solt": true, "poster": "x", "page1@headlin": "x",
+		"pag1@headline": "x", "Page1@title.color": "red", "pag9@headline": "x", strings.Repeat("x", 100000): "x"}
 	_, warnings := run(t, start(t), picture)
 	details := make([]string, 0, len(warnings))
 	for _, w := range warnings {
 		_, hint, _ := strings.Cut(w.Details, "; ")
 		details = append(details, hint)
 	}
-	want := []string{"did you mean headline.color?", "did you mean headline?", "", "did you mean sold?", "did you mean title.color?", ""}
+	want := []string{
+		"did you mean page1@title.color?", "did you mean headline.color?", "did you mean headline?", "did you mean page1@headline?", "", "did you mean page1@headline?", "",
+		"did you mean sold?", "did you mean title.color?", "",
+	}
+	if diff := cmp.Diff(want, details); diff != "" {
+		t.Errorf("hints (-want +got):\n%s\n%v", diff, warnings)
+	}
+}
+
+func TestWhatAStyleMayHaveMeant(t *testing.T) {
+	picture := task("png", `<h1 id="title">x</h1>`)
+	keys := []string{"page2@link.colr", "link.nonsense"}
+	picture.TemplatePages, picture.MayBeUnused, picture.StylesElsewhere = 2, keys, keys
+	picture.Modifications = map[string]any{
+		"title.colr": "red", "page1@title.fontSiz": 3, "title.back-ground-colour": "red", "title.dropShadowBlurr": 3, "title.nonsense": 1, "title." + strings.Repeat("x", 10000): 1,
+	}
+	_, warnings := run(t, start(t), picture)
+	details := map[string]string{}
+	for _, w := range warnings {
+		if key, ok := strings.CutSuffix(strings.TrimPrefix(w.Title, "Modification "), " names no CSS property"); ok && len(key) < 50 {
+			details[key] = w.Details
+		}
+	}
+	want := map[string]string{
+		"title.colr": "did you mean title.color?", "title.fontSiz": "did you mean title.fontSize?", "title.back-ground-colour": "did you mean title.backgroundColor?",
+		"title.dropShadowBlurr": "did you mean title.dropShadowBlur?", "title.nonsense": "",
+		"page2@link.colr": "its element is on a page that is not rendered; did you mean page2@link.color?", "link.nonsense": "its element is on a page that is not rendered",
+	}
 	if diff := cmp.Diff(want, details); diff != "" {
 		t.Errorf("hints (-want +got):\n%s\n%v", diff, warnings)
 	}

@@ -299,6 +299,20 @@
   };
 
   const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${escape(id)}"]`);
+  // distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a, as package nearest counts.
+  const distance = (a, b) => {
+    let above;
+    let row = [...Array(b.length + 1).keys()];
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) {
+        next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+        if (above && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) next[j] = Math.min(next[j], above[j - 2] + 1);
+      }
+      [above, row] = [row, next];
+    }
+    return row[b.length];
+  };
   // there are the keys of the form ID.STYLE that the page uses as they are, or whose element it had before data-if could remove it.
   const there = new Set();
   const unused = [];
@@ -307,8 +321,9 @@
     if (!there.has(key)) unused.push(key);
   };
   const special = () => {
-    const styles = makeStyles({ supports, warn, show });
+    const styles = makeStyles({ supports, warn, show, distance });
     share('isStyle', styles.known);
+    share('meantStyle', styles.meant);
     for (const [key, value] of Object.entries(modifications)) {
       const dot = key.indexOf('.');
       if (value === null || value === '') continue; // not given
@@ -363,16 +378,6 @@
   const attributes = new Map([
     ['data-param'], ['data-param-href'], ['data-if'], ['data-each'], ['data-fit', ['shrink', 'truncate']], ['data-platen-ready', ['false', 'true']],
   ]);
-  // distance returns how many letters must be added, removed or replaced to make b of a.
-  const distance = (a, b) => {
-    let row = [...Array(b.length + 1).keys()];
-    for (let i = 1; i <= a.length; i++) {
-      const next = [i];
-      for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      row = next;
-    }
-    return row[b.length];
-  };
   // noteMistakes warns of attributes that are nearly Platen's, and of values that they do not take: without a warning, nobody would see why
   // nothing happens. An attribute that the page's code names is the author's own, and so is data-id. Package lint finds the same in the text.
   const noteMistakes = () => {

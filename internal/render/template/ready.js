@@ -320,6 +320,6 @@
   if (film && document.scripts.length > 0) await new Promise((resolve) => frame(resolve));
   (own('clearTimeout') ?? clearTimeout)(timer);
   const unused = own('unused') ?? [];
-  const noStyles = styles.filter((name) => own('isStyle')?.(name) === false);
+  const noStyles = Object.fromEntries(styles.filter((name) => own('isStyle')?.(name) === false).map((name) => [name, own('meantStyle')(name)]));
   return JSON.stringify({ noStyles, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
 })

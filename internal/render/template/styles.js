@@ -3,7 +3,7 @@
 
 // Sets the styles that modifications of the form ID.STYLE name. A style is a CSS property, or one of those below, whose names are those of
 // design tools; docs/templates/styles.md says what becomes of each. Upper and lower case are alike.
-(({ supports, warn, show }) => {
+(({ supports, warn, show, distance }) => {
   const computed = (element, property) => getComputedStyle(element).getPropertyValue(property);
   const text = (value) => String(value).trim();
   // length returns a value of a property that is a length: a number is in pixels.
@@ -207,21 +207,45 @@
   const fold = (name) => name.toLowerCase().replace(/-/g, '');
   const special = new Map(Object.entries(styles).map(([name, set]) => [fold(name), set]));
   const properties = new Map();
+  // spelled has the names of properties as scripts have them, such as fontSize.
+  const spelled = new Map();
   for (const name in document.createElement('div').style) {
-    if (/^[a-z]+$/i.test(name)) properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
+    if (!/^[a-z]+$/i.test(name)) continue;
+    spelled.set(fold(name), name);
+    properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
   }
 
   const isProperty = (name) => name.startsWith('--') || supports(properties.get(fold(name)) ?? 'none', 'inherit');
 
+  // meant returns the style that a mistyped name means, by the rule of package nearest; empty if there is none.
+  const meant = (name) => {
+    const wanted = fold(name);
+    let best = '';
+    let least = 3;
+    const consider = (folded, candidate) => {
+      if (Math.abs(wanted.length - folded.length) > 2) return;
+      const far = distance(wanted, folded);
+      if (far < least && 3 * far <= Math.max(wanted.length, folded.length) && (special.has(folded) || isProperty(candidate))) [best, least] = [candidate, far];
+    };
+    for (const candidate of Object.keys(styles)) consider(fold(candidate), candidate);
+    for (const [folded, candidate] of spelled) consider(folded, candidate);
+    return best;
+  };
+  const warnUnknown = (key, name) => {
+    const near = meant(name);
+    warn(`Modification ${key} names no CSS property`, near && `did you mean ${key.slice(0, key.length - name.length)}${near}?`);
+  };
+
   return {
     override,
+    meant,
     // known reports whether there is a style of a name.
     known: (name) => special.has(fold(name)) || isProperty(name),
     // set sets a style of an element. key is the modification's.
     set(element, key, name, value) {
       const property = name.startsWith('--') ? name : properties.get(fold(name));
       if (special.has(fold(name))) special.get(fold(name))(element, key, value);
-      else if (!isProperty(name)) warn(`Modification ${key} names no CSS property`);
+      else if (!isProperty(name)) warnUnknown(key, name);
       else put(element, key, property, value);
     },
     // finish sets what several modifications make together.
