@@ -154,8 +154,8 @@ func (f *fetched) keep(source platenv1alpha1.FontSource, data []byte) {
 	list := slices.DeleteFunc(f.kept, func(k keptFile) bool { return k.source == source })
 	list = append(list, keptFile{source, data})
 	total := 0
-	for i := len(list) - 1; i >= 0; i-- {
-		if total += len(list[i].data); total > maxKept {
+	for i, k := range slices.Backward(list) {
+		if total += len(k.data); total > maxKept {
 			list = slices.Delete(list, 0, i+1)
 			break
 		}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"time"
 
@@ -148,11 +149,8 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	if _, err := evaluate[any](ctx, t, "window[Symbol.for('platen.film')].start()"); err != nil {
 		return report{}, err
 	}
-	// The page lives through the time before its first frame as it does in a whole film.
-	for i := range skipped {
-		if _, err := f.seek(ctx, t, i); err != nil {
-			return report{}, err
-		}
+	if err := f.skip(ctx, t, p, skipped); err != nil {
+		return report{}, err
 	}
 	if err := f.fade.begin(ctx, frames); err != nil {
 		return report{}, err
@@ -227,13 +225,55 @@ func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err 
 	return count(start), max(1, count(seconds)), nil
 }
 
-// seek sets the page's clock to the time of a frame. It returns whether it requested frames, for the page's videos.
-func (f *filming) seek(ctx context.Context, t *tab, frame int) (drawn bool, err error) {
-	now := float64(frame) * 1000 / float64(f.task.Video.FPS)
+// maxPassed bounds the frames without a picture that a page lives through at once. A frame of the browser's in between frees what it keeps for
+// the next one.
+const maxPassed = 100
+
+// framed matches pages with frames, which may have scripts.
+var framed = regexp.MustCompile(`(?i)<(i?frame|object|embed)\b`)
+
+// skip brings a page to its first frame of the video. The page lives through the time before as it does in a whole film, unless it has no scripts, which
+// could notice.
+func (f *filming) skip(ctx context.Context, t *tab, p render.Page, frames int) error {
+	if !template.Examine(p.HTML, template.ForPage(f.task.Modifications, p.Number)).Scripts && !framed.MatchString(p.HTML) {
+		return nil
+	}
+	fps := f.task.Video.FPS
+	for i := 0; i < frames; {
+		next, err := evaluate[int](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].pass(%d, %d, %d, %d)", i, frames, maxPassed, fps))
+		// The first frame tells the page of the end of an animation, and the second shows what that begins.
+		f.setClock(t, next-1)
+		for n := 0; n < 2 && err == nil; n++ {
+			_, err = t.frame(ctx, headlessexperimental.BeginFrameParams{Interval: 1000 / float64(fps)})
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return &render.Error{
+				Reason: render.ReasonDeadlineExceeded, Terminal: true,
+				Message: fmt.Sprintf("spec.output.video.trimStart: at the deadline, the scripts of page %d had run for %d of the %g seconds before its video: "+
+					"an earlier start, a smaller fps or a longer spec.timeoutSeconds helps", p.Number, i/fps, f.task.Video.Start),
+			}
+		}
+		if err != nil {
+			return err
+		}
+		i = max(i+1, next)
+	}
+	return nil
+}
+
+// setClock sets the time of the browser's frames to that of a frame of the film, in a page with pictures that move by it, and returns the latter, in
+// milliseconds.
+func (f *filming) setClock(t *tab, frame int) (now float64) {
+	now = float64(frame) * 1000 / float64(f.task.Video.FPS)
 	if t.epoch > 0 {
 		t.clock = t.epoch + now + margin
 	}
-	unseen, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g); window[Symbol.for('platen.film')].rest()", now))
+	return now
+}
+
+// seek sets the page's clock to the time of a frame. It returns whether it requested frames, for the page's videos.
+func (f *filming) seek(ctx context.Context, t *tab, frame int) (drawn bool, err error) {
+	unseen, err := evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.film')].seek(%g); window[Symbol.for('platen.film')].rest()", f.setClock(t, frame)))
 	for n := 0; n < maxUnseen && unseen == true && err == nil; n++ {
 		drawn = true
 		if _, err = t.frame(ctx, headlessexperimental.BeginFrameParams{}); err == nil {

@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -366,11 +367,81 @@ func TestATrimmedFilmIsAPartOfTheWholeOne(t *testing.T) {
 			}
 		})
 	}
+	// What one end begins, the next end follows, whatever is filmed of it.
+	chain := `<style>body{margin:0} div{height:20px;background:red} @keyframes half{from{width:0}to{width:100px}} @keyframes more{from{width:100px}to{width:200px}} .more{animation:more .4s linear both!important}</style>
+	<div id=b style="animation:half .4s linear both"></div><script>b.onanimationend = () => b.classList.add('more')</script>`
+	for start, want := range map[float64]int{0.2: 50, 0.7: 150, 1: 200} {
+		f := film("gif", chain)
+		f.Video = render.VideoOptions{FPS: 10, Start: start, Seconds: 0.1}
+		outputs, _ := run(t, b, f)
+		if got := width(frames(t, outputs[0].Data)[0], 10, color.RGBA{255, 0, 0, 255}); max(got-want, want-got) > 26 {
+			t.Errorf("at %g s, the bar is %d pixels wide, want %d", start, got, want)
+		}
+	}
 	f := film("gif", steps)
 	f.Video.Start = 1
 	_, err := b.Render(t.Context(), f, &recordingSink{})
 	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || !strings.HasPrefix(problem.Message, "spec.output.video.trimStart: 1 must be less than 1") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The latest start costs no more than the page's own work: what has none of it is there at once.
+func TestAFilmMayBeginLate(t *testing.T) {
+	b := startBehind(t, loopback, memoryLimit)
+	spinning := `<style>body{margin:0} div{width:200px;height:100px;animation:go 1s steps(2,end) infinite} @keyframes go{from{background:#f00}to{background:#00f}}</style><div></div>`
+	for name, html := range map[string]string{
+		"without scripts":     spinning,
+		"with a timer":        spinning + `<script>let n = 0; setInterval(() => { if (++n === 60) document.body.className = n }, 60000)</script>`,
+		"with an idle script": spinning + `<script>document.body.className = 'x'</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			late := film("mp4", html)
+			late.Video = render.VideoOptions{FPS: 30, Start: 3600, Seconds: 0.2}
+			outputs, warnings := run(t, b, late)
+			if img := frames(t, outputs[0].Data)[0]; !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("the first frame is %v, warnings %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+	late := film("mp4", `<script>const step = () => { const t = Atomics.wait === undefined || Date(); for (let i = 0; i < 1e6; i++); requestAnimationFrame(step) }; step()</script>`)
+	late.Video = render.VideoOptions{FPS: 30, Start: 3600, Seconds: 0.2}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := b.Render(ctx, late, &recordingSink{})
+	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonDeadlineExceeded || !strings.HasPrefix(problem.Message, "spec.output.video.trimStart: at the deadline, the scripts of page 1 had run for ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Options at their limits give whole files.
+func TestFilmsAtTheLimits(t *testing.T) {
+	b := start(t)
+	for name, c := range map[string]struct {
+		width, height int
+		scale         float64
+		options       render.VideoOptions
+		size, frames  string
+	}{
+		"the smallest":           {1, 1, 1, render.VideoOptions{FPS: 1, Seconds: 0.1}, "2x2", "1"},
+		"the smallest, scaled":   {1, 1, 0.1, render.VideoOptions{FPS: 30, Seconds: 0.1}, "2x2", "3"},
+		"small, made larger":     {3, 5, 10, render.VideoOptions{FPS: 30, Seconds: 0.1}, "30x50", "3"},
+		"narrow":                 {1, 500, 1, render.VideoOptions{FPS: 2, Seconds: 0.5}, "2x500", "1"},
+		"wide":                   {3001, 1, 1, render.VideoOptions{FPS: 2, Seconds: 1}, "3002x2", "2"},
+		"a scale with a part":    {33, 33, 1.37, render.VideoOptions{FPS: 7, Seconds: 1}, "46x46", "7"},
+		"a fade beyond the page": {20, 20, 1, render.VideoOptions{FPS: 30, Seconds: 0.1, Combine: true, Fade: 2}, "20x20", "3"},
+	} {
+		for _, format := range []string{"mp4", "webm"} {
+			t.Run(name+", "+format, func(t *testing.T) {
+				document := film(format, moving)
+				document.Pages[0].Width, document.Pages[0].Height, document.Scale, document.Video = c.width, c.height, c.scale, c.options
+				outputs, _ := run(t, b, document)
+				stream := ffprobe(t, outputs[0].Data).Streams[0]
+				if got := fmt.Sprintf("%dx%d", stream.Width, stream.Height); got != c.size || stream.Frames != c.frames || fmt.Sprintf("%dx%d", outputs[0].Width, outputs[0].Height) != c.size {
+					t.Errorf("got %s with %s frames, reported as %dx%d; want %s with %s", got, stream.Frames, outputs[0].Width, outputs[0].Height, c.size, c.frames)
+				}
+			})
+		}
 	}
 }
 

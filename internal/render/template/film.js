@@ -126,6 +126,7 @@
   const driven = new WeakMap(); // animation → its own time, and the film's time of that
   const held = new WeakSet(); // animations that the film has paused, which run for the page's scripts
   const ended = new WeakSet();
+  let endings = 0; // of animations
   let loose = false; // a page that is not ready yet may wait for its animations
   // Time does not drive the animations of another timeline: they follow a scroll position.
   const animations = (list = roots(document)) => list.flatMap((root) => root.getAnimations()).filter(({ timeline }) => timeline instanceof RealTimeline);
@@ -194,6 +195,7 @@
       if (pause && !held.has(animation)) continue;
       if (rate < 0 ? entry.time <= 0 : rate > 0 && entry.time >= end) {
         ended.add(animation);
+        endings++;
         held.delete(animation);
         native.finish.call(animation);
       } else {
@@ -407,6 +409,30 @@
       const answers = [...await Promise.all(inner().map((film) => film.unseen())), ...await ask('unseen')];
       return unseen.size > 0 || answers.some(Boolean);
     },
+    // pass lives through the frames from one number on until before another, without pictures, at most so many of them, and resolves to the number of
+    // the next. It returns early once an animation has ended: the browser tells the page with a frame. It leaves out frames in which nothing of the page runs.
+    async pass(frame, end, most, fps) {
+      const before = endings;
+      for (let n = 0; n < most && frame < end && endings === before; n++) {
+        film.seek(frame * 1000 / fps);
+        await film.rest();
+        frame = Math.max(frame + 1, endings === before ? Math.min(end, Math.ceil(next() * fps / 1000)) : 0);
+      }
+      return frame;
+    },
+  };
+  // next returns the time at which something of the page may run, Infinity if nothing waits for a time.
+  const next = () => {
+    if (frames.size > 0 || idle.size > 0 || videos.size > 0 || clocks.size > 0 || window.length > 0) return now;
+    let first = Infinity;
+    for (const { due } of timers.values()) first = Math.min(first, due);
+    for (const animation of animations()) {
+      const { time, at } = driven.get(animation) ?? {};
+      const { playbackRate } = animation;
+      if (time === undefined || ended.has(animation) || !(playbackRate !== 0)) continue;
+      first = Math.min(first, at + (playbackRate > 0 ? endOf(animation) - time : -time) / playbackRate);
+    }
+    return first;
   };
   for (const [name, method] of Object.entries(film)) offer(name, method);
   Object.defineProperty(window, Symbol.for('platen.film'), { value: Object.freeze(film) });
