@@ -240,19 +240,18 @@ func readNumber(text string) (any, error) {
 	return number, nil
 }
 
-// readColor reads a colour or a gradient. It refuses words and hexadecimal digits that are no colour; the browser decides about the rest,
-// such as rgb(…) and linear-gradient(…).
+// readColor reads a colour or a gradient. It refuses what is surely none; the browser decides about the rest, such as var(--brand).
 func readColor(text string) (any, error) {
-	var isColor bool
+	var ok bool
 	switch {
 	case strings.HasPrefix(text, "#"):
-		isColor = hexColor.MatchString(text)
+		ok = hexColor.MatchString(text)
 	case word.MatchString(text):
-		isColor = isNamedColor(text)
+		ok = isNamedColor(text)
 	default:
-		isColor = strings.Contains(text, "(")
+		ok = isPaint(text)
 	}
-	if !isColor {
+	if !ok {
 		return nil, refusal(wantColor)
 	}
 	return text, nil

@@ -5,6 +5,8 @@ package values
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -152,6 +154,29 @@ func compare(t *testing.T, got any, err error, want any, wantErr string) {
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// The renderer's tests read the same file: what this package takes, the browser does too.
+func TestColors(t *testing.T) {
+	list, err := os.ReadFile(filepath.Join("testdata", "colors.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(list)) {
+		sign, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if sign == "#" {
+			continue
+		}
+		got, err := ReadText(Color, text)
+		if taken := err == nil && got == text; taken != (sign == "+") {
+			t.Errorf("%s %s: %v, %v", sign, text, got, err)
+		}
+	}
+	for _, text := range []string{strings.Repeat("light-dark(red, ", 5000) + "red" + strings.Repeat(")", 5000), strings.Repeat("(", 100_000), strings.Repeat("rgb(1,", 100_000)} {
+		if _, err := ReadText(Color, text); err == nil {
+			t.Errorf("%.40s… is taken", text)
+		}
 	}
 }
 

@@ -155,3 +155,22 @@ func TestEveryStyleRefusesWhatItDoesNotTake(t *testing.T) {
 		})
 	}
 }
+
+// A parameter of type color takes what the browser takes.
+func TestColorsOfParameters(t *testing.T) {
+	list, err := os.ReadFile(filepath.Join("..", "..", "values", "testdata", "colors.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls strings.Builder
+	for line := range strings.Lines(string(list)) {
+		sign, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if sign == "+" || sign == "-" {
+			fmt.Fprintf(&calls, "if (CSS.supports('background', %q) !== %t) console.error(%q)\n", text, sign == "+", text)
+		}
+	}
+	_, warnings := run(t, start(t), task("png", "<script>"+calls.String()+"</script>"))
+	for _, w := range warnings {
+		t.Errorf("the browser does not agree: %s", w.Title)
+	}
+}
