@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -140,17 +141,42 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	return warnings, nil
 }
 
-// explainLoads adds to the warnings of what could not be loaded why that is blocked.
+// explainLoads adds to the warnings of what could not be loaded why that is blocked or, if nothing else is known, what may be the cause.
 func (b *Browser) explainLoads(warnings []render.Warning) {
-	for i := range warnings {
-		if b.options.Blocked == nil {
-			return
+	for i, w := range warnings {
+		target, load := strings.CutPrefix(w.Title, "Could not load ")
+		if !load {
+			continue
 		}
-		target, load := strings.CutPrefix(warnings[i].Title, "Could not load ")
-		if why := b.options.Blocked(target); load && why != "" {
-			warnings[i].Details = bounded(why, maxDetails)
+		if b.options.Blocked != nil {
+			if why := b.options.Blocked(target); why != "" {
+				warnings[i].Details = bounded(why, maxDetails)
+				continue
+			}
+		}
+		if w.Details == "" {
+			warnings[i].Details = causeOf(target)
 		}
 	}
+}
+
+// pictureType matches the beginning of a data: URL of a picture.
+var pictureType = regexp.MustCompile(`^data:image/(png|jpe?g|gif|webp|avif|svg)\b`)
+
+// causeOf returns what may be the cause that a URL could not be loaded; empty if nothing is known. Which of a host's faults it is stays open, so
+// that nobody learns by a page what the pod can reach.
+func causeOf(target string) string {
+	kind := strings.ToLower(target)
+	found := pictureType.FindStringSubmatch(kind)
+	switch {
+	case found != nil:
+		return fmt.Sprintf("the data is no %s, or it is damaged", strings.Replace(strings.ToUpper(found[1]), "JPG", "JPEG", 1))
+	case strings.HasPrefix(kind, "data:"):
+		return "the data is no file that the page can use there, or it is damaged"
+	case strings.HasPrefix(kind, "http://"), strings.HasPrefix(kind, "https://"):
+		return "the host does not exist, does not answer or may not be reached, or it has no such file, or the file is damaged"
+	}
+	return ""
 }
 
 func (b *Browser) validate(task render.Task) error {

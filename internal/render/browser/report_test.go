@@ -44,6 +44,41 @@ func TestReportsOfPagesAreBounded(t *testing.T) {
 	}
 }
 
+// A warning of what could not be loaded has a cause, as far as one is known. The page itself learns none.
+func TestLoadsThatFailHaveACause(t *testing.T) {
+	const host = "the host does not exist, does not answer or may not be reached, or it has no such file, or the file is damaged"
+	b := &Browser{options: Options{Blocked: func(target string) string {
+		if target == "https://blocked.example/x.png" {
+			return "blocked"
+		}
+		return ""
+	}}}
+	for title, want := range map[string]string{
+		"Could not load data:image/png;base64,xxxx":         "the data is no PNG, or it is damaged",
+		"Could not load data:image/SVG+xml,%3Csvg":          "the data is no SVG, or it is damaged",
+		"Could not load data:image/jpg;base64,AAAA":         "the data is no JPEG, or it is damaged",
+		"Could not load data:text/plain,x":                  "the data is no file that the page can use there, or it is damaged",
+		"Could not load data:,x":                            "the data is no file that the page can use there, or it is damaged",
+		"Could not load https://example.invalid/x.png":      host,
+		"Could not load http://example.invalid/x.css":       host,
+		"Could not load https://blocked.example/x.png":      "blocked",
+		"Could not load the font Brand Sans":                "",
+		"Console error: Could not load https://example.com": "",
+	} {
+		for _, unblocked := range []bool{true, false} {
+			one := *b
+			if unblocked && want != "blocked" {
+				one.options.Blocked = nil
+			}
+			warnings := []render.Warning{{Title: title}, {Title: title, Details: "known"}}
+			one.explainLoads(warnings)
+			if warnings[0].Details != want || want != "blocked" && warnings[1].Details != "known" {
+				t.Errorf("%s: %+v, want %s", title, warnings, want)
+			}
+		}
+	}
+}
+
 // Whatever a page does to what every script shares, it is painted.
 func TestPagesThatReplaceBuiltInsArePainted(t *testing.T) {
 	b := start(t)
