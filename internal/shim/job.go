@@ -162,6 +162,9 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	if scale := r.Response.Scale; scale != nil {
 		s.Output.Scale = platenv1alpha1.NumberOrString(scale.decimal(4))
 	}
+	if bool(r.Response.Transparent) && mayBeTransparent(r.Response.Format) {
+		s.Output.Transparent = new(true)
+	}
 	switch r.Response.Format {
 	case string(platenv1alpha1.FormatPDF):
 		s.Output.PDF = pdfSpec(r.PDFOptions, r.Response.PDFOptions)
@@ -177,11 +180,20 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	}
 	// An empty list stays nil, because a request without connections uploads to every automatic connection.
 	for _, c := range r.Connections {
-		s.Connections = append(s.Connections, platenv1alpha1.JobConnection{
+		connection := platenv1alpha1.JobConnection{
 			Type: platenv1alpha1.ConnectionType(c.Type), Provider: platenv1alpha1.ProviderType(c.Provider), Folder: folder(c.Folder),
-		})
+		}
+		if name := strings.TrimSpace(c.Name); name != "" {
+			connection.Name = new(name)
+		}
+		s.Connections = append(s.Connections, connection)
 	}
 	return s
+}
+
+// mayBeTransparent reports whether the files of a format, as a request has it, may have no background.
+func mayBeTransparent(format string) bool {
+	return slices.Contains([]string{"", "png", "webp", "avif"}, format)
 }
 
 // pageSize returns the size of the pages.
@@ -263,6 +275,9 @@ func limitations(r Request) (warnings []Warning) {
 			Title:   "Field 'response.extraSizes' was ignored",
 			Details: "extra sizes are for png, jpg, jpeg, webp and avif; ask for each size of a " + r.Response.Format + " with response.size",
 		})
+	}
+	if bool(r.Response.Transparent) && !mayBeTransparent(r.Response.Format) {
+		warnings = append(warnings, Warning{Title: "Field 'response.transparent' was ignored", Details: "it is for png, webp and avif, and the format is " + r.Response.Format})
 	}
 	if format != "pdf" {
 		warnings = append(warnings, ignoredOptions("pdfOptions", r.PDFOptions, "pdf", format)...)

@@ -112,7 +112,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := checkProviders(r.Context(), c, request.Connections); err != nil {
+	if err := checkConnections(r.Context(), c, request.Connections); err != nil {
 		return nil, 0, err
 	}
 	request.Modifications = request.Modifications.textsFor(template)
@@ -140,37 +140,61 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	return job, wait, s.create(r.Context(), c, job, template)
 }
 
-// checkProviders returns an error for a provider other than Dropbox that the workspace has no connection to. If the caller may not list
-// connections, the job says what is missing.
-func checkProviders(ctx context.Context, c caller, wanted []ConnectionOptions) error {
-	other := slices.IndexFunc(wanted, func(o ConnectionOptions) bool { return o.Provider != string(platenv1alpha1.ProviderDropbox) })
-	if other < 0 {
+// checkConnections returns an error for a provider other than Dropbox that the workspace has no connection to, and for a name that none of the
+// workspace's connections to the provider has. If the caller may not list connections, the job says what is missing.
+func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions) error {
+	dropbox := string(platenv1alpha1.ProviderDropbox)
+	if !slices.ContainsFunc(wanted, func(o ConnectionOptions) bool { return o.Provider != dropbox || strings.TrimSpace(o.Name) != "" }) {
 		return nil
 	}
 	api, err := c.Client()
 	if err != nil {
 		return err
 	}
-	known := []string{string(platenv1alpha1.ProviderDropbox)}
+	known := []string{dropbox}
 	connections := &platenv1alpha1.StorageConnectionList{}
 	err = api.List(ctx, connections, client.InNamespace(c.namespace))
+	forbidden := apierrors.IsForbidden(err)
 	switch {
-	case apierrors.IsForbidden(err):
+	case forbidden:
 		known = append(known, string(platenv1alpha1.ProviderS3), string(platenv1alpha1.ProviderGCS), string(platenv1alpha1.ProviderAzureBlob))
 	case err != nil:
 		return err
 	}
+	names := map[string][]string{} // by provider
 	for _, connection := range connections.Items {
-		known = append(known, string(connection.Spec.Provider))
+		provider := string(connection.Spec.Provider)
+		known, names[provider] = append(known, provider), append(names[provider], connection.Name)
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
-	for i, o := range wanted[other:] {
-		if !slices.Contains(known, o.Provider) {
-			return &FieldError{fmt.Sprintf("connections[%d].provider", other+i), fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))}
+	for i, o := range wanted {
+		name := strings.TrimSpace(o.Name)
+		switch {
+		case !slices.Contains(known, o.Provider):
+			return &FieldError{fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))}
+		case name != "" && !forbidden && !slices.Contains(names[o.Provider], name):
+			return &FieldError{fmt.Sprintf("connections[%d].name", i), noConnection(name, o.Provider, names[o.Provider])}
 		}
 	}
 	return nil
+}
+
+// maxNamed bounds the connections that a message names.
+const maxNamed = 10
+
+// noConnection says that a name is none of the connections to a provider, and which there are.
+func noConnection(name, provider string, known []string) string {
+	text := fmt.Sprintf("'%.100s' is no connection to %s of this workspace", name, provider)
+	if len(known) == 0 {
+		return text + ", which has none"
+	}
+	slices.Sort(known)
+	more := ""
+	if len(known) > maxNamed {
+		more = fmt.Sprintf(" or one of %d more", len(known)-maxNamed)
+	}
+	return text + "; it must be " + strings.Join(known[:min(len(known), maxNamed)], " or ") + more
 }
 
 // cachePolicy reads the query's cache.

@@ -46,7 +46,7 @@ type RenderOptions struct {
 
 // PDFOptions apply to format pdf.
 type PDFOptions struct {
-	Margin    string `json:"margin,omitempty" description:"Margin around each page with its unit, such as 20px."`
+	Margin    string `json:"margin,omitempty" description:"Margin around each page in px, pt, mm, cm or in, such as 20px."`
 	RangeFrom Whole  `json:"rangeFrom,omitempty" minimum:"1" description:"First page that is printed, from 1."`
 	RangeTo   Whole  `json:"rangeTo,omitempty" minimum:"1" description:"Last page that is printed."`
 	DPI       Whole  `json:"dpi,omitempty" minimum:"48" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`
@@ -104,6 +104,7 @@ type ResponseOptions struct {
 	Height       Whole        `json:"height,omitempty" minimum:"1" description:"With width, another way to say size."`
 	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
 	Quality      Whole        `json:"quality,omitempty" minimum:"1" description:"1 to 100. Default 90."`
+	Transparent  Truth        `json:"transparent,omitempty" description:"Leaves a png, webp or avif transparent where the page paints no background. Default false: white. Not in the public API."`
 	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
 	PDFOptions   PDFOptions   `json:"pdfOptions"`
@@ -114,6 +115,7 @@ type ResponseOptions struct {
 type ConnectionOptions struct {
 	Type     string `json:"type" required:"true" enum:"storage"`
 	Provider string `json:"provider" required:"true" enum:"dropbox,s3,gcs,azureblob" description:"dropbox, or the provider of one of the workspace's connections."`
+	Name     string `json:"name,omitempty" description:"Name of the StorageConnection, for a workspace with several to the provider. Default: the first by name that is not disabled. Not in the public API."`
 	Folder   string `json:"folder,omitempty" description:"Default: the connection's default folder. A missing folder is created."`
 }
 
@@ -725,15 +727,34 @@ func (r *Request) check() error {
 		if c.Type != string(platenv1alpha1.ConnectionStorage) {
 			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
 		}
-		if slices.ContainsFunc(r.Connections[:i], func(before ConnectionOptions) bool { return before.Provider == c.Provider }) {
-			return &FieldError{
-				fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' is there twice: a request uploads to one folder of a connection; send another request for a second folder", c.Provider),
-			}
+		if err := checkTwiceNamed(r.Connections[:i], c, fmt.Sprintf("connections[%d]", i)); err != nil {
+			return err
 		}
 	}
 	for name, text := range map[string]string{"webhook": r.Webhook, "webhook_url": r.WebhookURL} {
 		if err := checkWebhook(name, text); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkTwiceNamed returns an error for a connection that is, or may be, one of those before it: its files would go to one folder only.
+func checkTwiceNamed(before []ConnectionOptions, c ConnectionOptions, path string) error {
+	name := strings.TrimSpace(c.Name)
+	for _, b := range before {
+		other := strings.TrimSpace(b.Name)
+		if b.Provider != c.Provider || name != other && name != "" && other != "" {
+			continue
+		}
+		const remedy = "is there twice: a request uploads to one folder of a connection; send another request for a second folder"
+		switch {
+		case name != other:
+			return &FieldError{path + ".name", fmt.Sprintf("must be given, as must that of every other connection to %s: without one, it may be the same connection", c.Provider)}
+		case name != "":
+			return &FieldError{path + ".name", fmt.Sprintf("'%.100s' %s", name, remedy)}
+		default:
+			return &FieldError{path + ".provider", fmt.Sprintf("'%.100s' %s", c.Provider, remedy)}
 		}
 	}
 	return nil

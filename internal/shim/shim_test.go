@@ -21,6 +21,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
@@ -349,10 +350,45 @@ func TestOptionsOfOtherFormats(t *testing.T) {
 			{"Field 'pdfOptions.dpi' was ignored", "it is for pdf, and the format is mp4"}, {"Field 'pdfOptions.title' was ignored", "it is for pdf, and the format is mp4"},
 		},
 		`{"templateId":1,"response":{"format":"pdf"},"pdfOptions":{"dpi":300},"videoOptions":{}}`: nil,
+		`{"templateId":1,"response":{"format":"jpg","transparent":true}}`:                         {{"Field 'response.transparent' was ignored", "it is for png, webp and avif, and the format is jpg"}},
+		`{"templateId":1,"response":{"format":"jpg","transparent":false}}`:                        nil,
+		`{"templateId":1,"response":{"transparent":true}}`:                                        nil,
 	} {
 		if diff := cmp.Diff(want, limitations(mustParse(t, body))); diff != "" {
 			t.Errorf("%s: %s", body, diff)
 		}
+	}
+}
+
+func TestTransparentPictures(t *testing.T) {
+	for body, want := range map[string]*bool{
+		`{"templateId":1,"response":{"transparent":true}}`: new(true), `{"templateId":1,"response":{"format":"webp","transparent":"1"}}`: new(true),
+		`{"templateId":1,"response":{"format":"jpg","transparent":true}}`: nil, `{"templateId":1,"response":{"transparent":false}}`: nil, `{"templateId":1}`: nil,
+	} {
+		if got := spec(mustParse(t, body), "card").Output.Transparent; !ptr.Equal(got, want) {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+}
+
+func TestConnectionsByName(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","name":"a"},{"type":"storage","provider":"dropbox","name":"b"}]}`:   "",
+		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","name":"a"},{"type":"storage","provider":"dropbox"}]}`:              "connections[1].name: must be given, as ",
+		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","name":"a"},{"type":"storage","provider":"dropbox","name":" a "}]}`: "connections[1].name: 'a' is there twice: ",
+		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox"},{"type":"storage","provider":"dropbox","name":""}]}`:               "connections[1].provider: 'dropbox' is there twice: ",
+	} {
+		r, _, err := parse[Request]([]byte(body))
+		if err == nil {
+			err = r.check()
+		}
+		if err == nil && want != "" || err != nil && (want == "" || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+	got := spec(mustParse(t, `{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","name":"team"},{"type":"storage","provider":"s3"}]}`), "card").Connections
+	if len(got) != 2 || ptr.Deref(got[0].Name, "") != "team" || got[1].Name != nil {
+		t.Errorf("got %+v", got)
 	}
 }
 

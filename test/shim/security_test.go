@@ -115,6 +115,22 @@ var _ = Describe("Callers without rights", func() {
 			}},
 		})).To(Succeed())
 		Expect(call(ctx, http.MethodPost, p.url+render, connected, request).status).To(Equal(http.StatusAccepted))
+		// A connection by its name is that one or none.
+		for name, want := range map[string]string{"nope": "'nope' is no connection to s3 of this workspace; it must be bucket", "bucket": ""} {
+			before := len(w.jobs(ctx))
+			named := call(ctx, http.MethodPost, p.url+render, connected, strings.Replace(request, `"s3"`, fmt.Sprintf(`"s3","name":%q`, name), 1))
+			if want == "" {
+				Expect(named.status).To(Equal(http.StatusAccepted))
+				Expect(w.jobs(ctx)).To(ContainElement(HaveField("Spec.Connections", ConsistOf(HaveField("Name", HaveValue(Equal(name)))))))
+				continue
+			}
+			expectError(named, http.StatusBadRequest)
+			Expect(named.json()["error"]).To(Equal("connections[0].name: " + want))
+			Expect(w.jobs(ctx)).To(HaveLen(before))
+		}
+		dropbox := call(ctx, http.MethodPost, p.url+render, connected, `{"templateId":"card","connections":[{"type":"storage","provider":"dropbox","name":"bucket"}]}`)
+		expectError(dropbox, http.StatusBadRequest)
+		Expect(dropbox.json()["error"]).To(Equal("connections[0].name: 'bucket' is no connection to dropbox of this workspace, which has none"))
 		// Who may not list connections learns nothing about them; the job reports a missing one.
 		Expect(call(ctx, http.MethodPost, p.url+render, w.token, strings.Replace(request, "s3", "gcs", 1)).status).To(Equal(http.StatusAccepted))
 	})
