@@ -208,6 +208,10 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 		if most := b.options.MaxMemory >> 20; most > 0 {
 			message += fmt.Sprintf(": %d MiB, which are 70 %% of the pod's limit", most)
 		}
+		if c != nil && c.large.text() != "" {
+			message += "; " + c.large.text()
+		}
+		message += "; make the page, its scale or its pictures smaller, or give the pods of the RenderPool more memory"
 		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: message, Terminal: true}
 	case errors.As(err, &known):
 		return known

@@ -30,6 +30,8 @@ type chromium struct {
 	drawing chan struct{}
 	// killed is true once Kill was called because the browser held too much memory.
 	killed atomic.Bool
+	// large has the large pictures of the pages that are shown.
+	large largePictures
 }
 
 // launch starts Chromium and opens the first tab in the background.
@@ -154,6 +156,7 @@ func (c *chromium) proportional() (total int64) {
 
 // Kill implements process.
 func (c *chromium) Kill() {
+	c.large.keep()
 	c.killed.Store(true)
 	for _, pid := range procs.Tree(c.Pid()) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // fails when the process has ended already

@@ -4,9 +4,12 @@
 package browser
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
 	"image/color"
+	"image/png"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -112,6 +115,27 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 				t.Errorf("the next page is painted %v with warnings %v", img.At(100, 50), warnings)
 			}
 		})
+	}
+}
+
+// A page that takes too much memory is told of its pictures.
+func TestPicturesThatAreTooLargeAreNamed(t *testing.T) {
+	var data bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&data, image.NewGray(image.Rect(0, 0, 10000, 10000))); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data.Bytes()) }))
+	t.Cleanup(server.Close)
+	b := startBehind(t, loopback, memoryLimit)
+	_, err := b.Render(t.Context(), task("png", `<img width=200 src="`+server.URL+`/photo.png"><img width=100 src="`+server.URL+`/other.png">`), discard)
+	problem := (*render.Error)(nil)
+	if !errors.As(err, &problem) || problem.Reason != render.ReasonMemoryExceeded || !strings.Contains(problem.Message, "10000x10000 pixels") ||
+		!strings.Contains(problem.Message, server.URL+"/") || !strings.HasSuffix(problem.Message, "or give the pods of the RenderPool more memory") {
+		t.Errorf("got %v", err)
+	}
+	// The next page has its own.
+	if _, err := b.Render(t.Context(), task("png", `<script>new Uint8Array(1 << 30).fill(1)</script>`), discard); err == nil || strings.Contains(err.Error(), "10000") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -86,6 +86,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 			}
 		}
 		t.pages++
+		t.chromium.large.forget(t)
 		if err := t.stop(ctx, false); err != nil {
 			return err
 		}

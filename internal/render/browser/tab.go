@@ -158,6 +158,7 @@ func (t *tab) Suits(n need) bool {
 
 // Close implements openTab. It disposes of the browser context, and with it of the tab and all it has stored.
 func (t *tab) Close() {
+	t.chromium.large.forget(t)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_, _ = devtools.Call(ctx, t.chromium.Session, target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: t.context}) // fails only when the browser is gone
@@ -242,6 +243,8 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 		}()
 	case inspector.TargetCrashed.Method:
 		s.End(errTabCrashed)
+	case runtime.ConsoleAPICalled.Method:
+		t.noteLarge(params)
 	default:
 		t.modules.handle(method, params)
 	}

@@ -36,6 +36,13 @@
     shadows.set(this, root);
     return root;
   };
+  // How large a picture is, the renderer learns as soon as the page knows: the page may not live to show it. Only the document sees its elements load.
+  const debug = console.debug.bind(console);
+  const large = 10e6; // pixels
+  document.addEventListener('load', ({ target }) => {
+    const { naturalWidth, naturalHeight, currentSrc } = target;
+    if (naturalWidth * naturalHeight >= large) debug('platen.large', currentSrc.slice(0, currentSrc.startsWith('data:') ? 40 : 200), naturalWidth, naturalHeight);
+  }, true);
   // A caret blinks by a clock of its own, and nobody types.
   addEventListener('focusin', ({ target }) => target.style?.setProperty('caret-color', 'transparent', 'important'), true);
   // The renderer tells a page earlier that it is printed: what the page does then must be looked at.
