@@ -41,12 +41,11 @@ const (
 	finish      = "/2/files/upload_session/finish_batch_v2"
 )
 
-// world has the simulator, a content store, and a manager that can crash. Its ledger says which files the test expects in the end.
+// world has the simulator, and a manager that can crash. Its ledger says which files the test expects in the end.
 type world struct {
 	t       *testing.T
 	sim     *dropboxsim.Server
 	url     string
-	store   *content.Store
 	changed chan types.NamespacedName
 	retry   storage.RetryPolicy
 	// parallel is how many calls are in flight at a time.
@@ -78,11 +77,6 @@ func newWorld(t *testing.T, accounts ...string) *world {
 	server.Start()
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	store, err := content.Open(t.Context(), "mem://", content.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.store = store
 	w.startManager()
 	t.Cleanup(func() { w.kill() })
 	return w
@@ -129,6 +123,59 @@ func (w *world) client(account string) storage.Provider {
 	return w.clients[account]
 }
 
+// rendered is the content store of all worlds. They need the same files again and again, and a large one takes longer to hash than to upload.
+var rendered renders
+
+type renders struct {
+	mu    sync.Mutex
+	store *content.Store
+	of    map[string][]renderedFile // by job and sizes
+}
+
+// renderedFile is a file in the content store, and what is in it.
+type renderedFile struct {
+	stored file.File
+	data   []byte
+	open   func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+}
+
+// files returns the files of a job that has pages with the given sizes.
+func (r *renders) files(t *testing.T, job string, sizes []int) []renderedFile {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.store == nil {
+		store, err := content.Open(t.Context(), "mem://", content.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.store, r.of = store, map[string][]renderedFile{}
+	}
+	key := fmt.Sprint(job, sizes)
+	if r.of[key] != nil {
+		return r.of[key]
+	}
+	random := rand.New(rand.NewPCG(uint64(len(job)), uint64(len(sizes))))
+	ref := content.Ref{Namespace: "ns", JobUID: strconv.Itoa(len(r.of)), Revision: "1"}
+	files := make([]renderedFile, 0, len(sizes))
+	for i, size := range sizes {
+		data := make([]byte, size)
+		for at := 0; at < size; at += 1 << 10 {
+			data[at] = byte(random.Uint32())
+		}
+		copy(data, job+strconv.Itoa(i))
+		stored, err := r.store.Put(t.Context(), ref, 1, file.File{ID: file.ID{Page: i + 1}, Format: "png"}, bytes.NewReader(data), 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, renderedFile{stored, data, func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+			return r.store.NewRangeReader(ctx, ref.Key(1, stored), offset, length)
+		}})
+	}
+	r.of[key] = files
+	return files
+}
+
 // plan returns an upload of pages with the given sizes, and adds them to the ledger.
 func (w *world) plan(account, job string, policy storage.ConflictPolicy, sizes ...int) uploader.Upload {
 	w.t.Helper()
@@ -138,27 +185,11 @@ func (w *world) plan(account, job string, policy storage.ConflictPolicy, sizes .
 // planAs is plan with stem instead of the job in the file names.
 func (w *world) planAs(account, job, stem string, policy storage.ConflictPolicy, sizes ...int) uploader.Upload {
 	w.t.Helper()
-	random := rand.New(rand.NewPCG(uint64(len(job)), uint64(len(sizes))))
 	c := uploader.Connection{Name: "dropbox", Open: func(context.Context) (storage.Provider, error) { return w.client(account), nil }}
-	for i, size := range sizes {
-		data := make([]byte, size)
-		for at := 0; at < size; at += 1 << 10 {
-			data[at] = byte(random.Uint32())
-		}
-		copy(data, job+strconv.Itoa(i))
-		ref := content.Ref{Namespace: "ns", JobUID: strings.ReplaceAll(account+"-"+job, "_", "-"), Revision: "1"}
-		stored, err := w.store.Put(w.t.Context(), ref, 1, file.File{ID: file.ID{Page: i + 1}, Format: "png"}, bytes.NewReader(data), 1<<30)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+	for i, f := range rendered.files(w.t, job, sizes) {
 		path := fmt.Sprintf("/Renders/%s_page_%d 🎨.png", stem, i+1)
-		w.ledger[account][path] = data
-		c.Files = append(c.Files, storage.File{
-			File: stored, Path: path, ConflictPolicy: policy,
-			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-				return w.store.NewRangeReader(ctx, ref.Key(1, stored), offset, length)
-			},
-		})
+		w.ledger[account][path] = f.data
+		c.Files = append(c.Files, storage.File{File: f.stored, Path: path, ConflictPolicy: policy, Open: f.open})
 	}
 	return uploader.Upload{
 		Job: types.NamespacedName{Namespace: account, Name: job}, UID: types.UID(account + job), Revision: "1",
