@@ -307,7 +307,7 @@ func Slowly(f *storage.File, pause time.Duration) *storage.File {
 	open := f.Open
 	f.Open = func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 		r, err := open(ctx, offset, length)
-		return &slowReader{r, f.Size/20 + 1, pause}, err
+		return &slowReader{ReadCloser: r, part: f.Size/20 + 1, pause: pause}, err
 	}
 	return f
 }
@@ -316,10 +316,17 @@ type slowReader struct {
 	io.ReadCloser
 	part  int64
 	pause time.Duration
+	// left is what is left of the part that is read.
+	left int64
 }
 
 // Read implements io.Reader.
 func (r *slowReader) Read(p []byte) (int, error) {
-	<-time.After(r.pause)
-	return r.ReadCloser.Read(p[:min(int64(len(p)), r.part)])
+	if r.left == 0 {
+		<-time.After(r.pause)
+		r.left = r.part
+	}
+	n, err := r.ReadCloser.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	return n, err
 }
