@@ -503,11 +503,11 @@ func TestUploadedWord(t *testing.T) {
 func TestDescribeTemplate(t *testing.T) {
 	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "card", Namespace: "marketing"}}
 	template.Spec.Title, template.Spec.Description = "Business card", "For the fair"
-	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "a", Required: new(true), Default: &apiextensionsv1.JSON{Raw: []byte(`"x"`)}}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "a", Required: new(true), Description: "The large line", Default: &apiextensionsv1.JSON{Raw: []byte(`"x"`)}}}
 	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTML: "<p data-param=a>x"}}
 	out := &bytes.Buffer{}
 	describeTemplate(out, template)
-	if got := out.String(); !strings.HasPrefix(got, "RenderTemplate card (Business card) in namespace marketing\nFor the fair\n") || strings.Contains(got, "yes") {
+	if got := out.String(); !strings.HasPrefix(got, "RenderTemplate card (Business card) in namespace marketing\nFor the fair\n") || strings.Contains(got, "yes") || !strings.Contains(got, `"x"       The large line`) {
 		t.Error(got)
 	}
 }

@@ -43,6 +43,9 @@ func (o *connectCommand) consent(ctx context.Context, prompt *prompter) (authflo
 		config.RedirectURI = ""
 		fmt.Fprintf(o.ErrOut, "Open this page, allow access, and copy the code that Dropbox shows:\n\n  %s\n\n", config.URL(attempt))
 		code, err = prompt.ask(ctx, "Code: ")
+		if errors.Is(err, errNoAnswer) && !isTerminal(o.In) {
+			err = fmt.Errorf("%w; only a person can allow access: a script that has a refresh token makes the Secret and the StorageConnection itself, as in docs/operations/dropbox.md", err)
+		}
 		if err == nil && code == "" {
 			err = errors.New("no code was given; nothing was changed")
 		}

@@ -18,6 +18,9 @@ import (
 // maxLine bounds a line that a person types, in bytes.
 const maxLine = 4096
 
+// errNoAnswer means that nobody is there to answer.
+var errNoAnswer = errors.New("no answer: the input has ended")
+
 // prompter asks the person at the terminal and reads their answers line by line.
 type prompter struct {
 	in  io.Reader
@@ -56,7 +59,7 @@ func (p *prompter) ask(ctx context.Context, question string) (string, error) {
 		if p.err != nil {
 			return "", fmt.Errorf("reading the answer: %w", p.err)
 		}
-		return "", errors.New("no answer: the input has ended")
+		return "", errNoAnswer
 	case <-ctx.Done():
 		fmt.Fprintln(p.out)
 		return "", ctx.Err()

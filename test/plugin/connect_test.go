@@ -451,6 +451,7 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 	}{
 		"managed by another":        {args: command(taken, flags), code: 1, text: "another tool manages Secret " + taken + "/dropbox-credentials"},
 		"no namespace":              {args: command("nowhere", flags), code: 1, text: "namespace nowhere does not exist"},
+		"no person":                 {args: command(namespace, flags, "--no-browser"), code: 1, text: "only a person can allow access: a script that has a refresh token makes the Secret and the StorageConnection itself, as in docs/operations/dropbox.md"},
 		"a bad folder":              {args: command(namespace, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
 		"a bad folder of another's": {args: command(applied, flags, "--folder", "Renders"), code: 2, text: `--folder: "Renders" must start with a slash`},
 		"another's":                 {args: command(applied, flags, "--folder", "/Renders"), code: 1, text: "another tool manages StorageConnection " + applied + "/dropbox"},
