@@ -5,6 +5,8 @@ package main
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +60,29 @@ func TestFurtherPackages(t *testing.T) {
 	}
 	if _, err := (options{repo: "../..", packages: "hack/images/none.txt"}).rendererPackages(); err == nil {
 		t.Error("a list that does not exist is no error")
+	}
+}
+
+// Debian may drop a package of the lists, which a build would notice late. Without an index of Debian's packages, nobody can tell.
+func TestPackagesExist(t *testing.T) {
+	t.Parallel()
+	if index, _ := filepath.Glob("/var/lib/apt/lists/*_Packages*"); len(index) == 0 { // the pattern is well-formed
+		t.Skip("the machine has no index of Debian's packages: run apt-get update")
+	}
+	packages, err := options{repo: "../..", packages: "hack/images/web-fonts.txt"}.rendererPackages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := exec.CommandContext(t.Context(), "apt-cache", append([]string{"policy"}, packages...)...).Output() //nolint:gosec // names of our own
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range packages {
+		_, about, found := strings.Cut("\n"+string(policy), "\n"+name+":\n")
+		_, candidate, _ := strings.Cut(about, "Candidate: ")
+		if version, _, _ := strings.Cut(candidate, "\n"); !found || version == "(none)" {
+			t.Errorf("Debian has no package %s", name)
+		}
 	}
 }
 

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package interop tests with what others wrote: the Dropbox simulator with rclone and Dropbox's own SDK for JavaScript, and the description
-// of the API with Redocly's linter. rclone has no option for other hosts than Dropbox's, so a proxy on the loopback interface connects it
+// Package interop tests with what others wrote: the Dropbox simulator with rclone and Dropbox's own SDK for JavaScript, the description
+// of the API with Redocly's linter, and the renderer with the mails that MJML, React Email and Foundation for Emails make. rclone has no option for other hosts than Dropbox's, so a proxy on the loopback interface connects it
 // with the simulator.
 package interop
 
