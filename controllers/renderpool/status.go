@@ -131,8 +131,11 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	case short > 0:
 		outcome = reconcile.Waiting(platenv1alpha1.StartingReason, 0, "fewer than minReady (%d) pods are ready", plan.settings.MinReady)
 	}
-	reconcile.Conditions{List: &status.Conditions, Generation: renderPool.Generation, Now: now}.
-		Summarize(outcome, platenv1alpha1.AvailableReason, fmt.Sprintf("at most %d pods; they start when jobs need them", plan.settings.Max))
+	message := fmt.Sprintf("at most %d pods; they start when jobs need them", plan.settings.Max)
+	if plan.settings.Max == 1 {
+		message = "at most 1 pod, which starts when a job needs it"
+	}
+	reconcile.Conditions{List: &status.Conditions, Generation: renderPool.Generation, Now: now}.Summarize(outcome, platenv1alpha1.AvailableReason, message)
 	return outcome
 }
 

@@ -89,3 +89,13 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		})
 	}
 }
+
+func TestMessageOfAPoolThatWaitsForJobs(t *testing.T) {
+	for most, want := range map[int]string{1: "at most 1 pod, which starts when a job needs it", 2: "at most 2 pods; they start when jobs need them"} {
+		own := &platenv1alpha1.RenderPool{}
+		_ = setStatus(own, pool.Status{}, plan{settings: pool.Settings{Max: most}}, metav1.Now())
+		if got := meta.FindStatusCondition(own.Status.Conditions, platenv1alpha1.ReadyCondition).Message; got != want {
+			t.Errorf("%d: %s", most, got)
+		}
+	}
+}
