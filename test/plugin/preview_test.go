@@ -143,10 +143,11 @@ func TestPreviewInTheCluster(t *testing.T) {
 func wholeBrowser(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "chrome")
+	// The answer to the first command in CBOR, as devtools reads it: {"id":1,"result":{"product":"Chrome/150.0.1"}}.
 	const script = `#!/bin/bash
 read -r -d '' request <&3
-printf '{"id":1,"result":{"product":"Chrome/150.0.1"}}\0' >&4
-read -r -d '' close <&3
+printf '\xd8\x18\x5a\0\0\0\x2d\xbf\x62id\x01\x66result\xd8\x18\x5a\0\0\0\x19\xbf\x67product\x6eChrome/150.0.1\xff\xff' >&4
+cat <&3 >/dev/null
 `
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
