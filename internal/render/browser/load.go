@@ -63,14 +63,16 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		faces = append(faces, template.Face{Family: f.Family, Style: f.Style, Weight: f.Weight, Stretch: f.Stretch, URL: fontsURL + f.SHA256})
 	}
 	t.fonts.Store(&fonts)
-	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number), faces)
+	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number), faces, template.About{
+		Print: task.Format == "pdf", Number: p.Number,
+		Total: max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number), Styles: stylesOf(task.StylesElsewhere),
+	})
 	if err != nil {
 		return report{}, err
 	}
+	driver := template.Still()
 	if task.Filmed() {
-		script = template.Film() + script
-	} else {
-		script = template.Still() + script
+		driver = template.Film()
 	}
 	undrawn := 0
 	if task.Format == "pdf" && !observes.MatchString(p.HTML) {
@@ -90,16 +92,9 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		if err := t.stop(ctx, false); err != nil {
 			return err
 		}
-		if t.script != "" {
-			if _, err := devtools.Call(ctx, t.session, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: t.script}); err != nil {
-				return err
-			}
-		}
-		added, err := devtools.Call(ctx, t.session, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
-		if err != nil {
+		if err := t.addScripts(ctx, driver, script); err != nil {
 			return err
 		}
-		t.script = added.Identifier
 		imports := policy == alonePolicy && importing.MatchString(p.HTML)
 		if imports {
 			if err := t.followModules(ctx); err != nil {
@@ -115,8 +110,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 				return err
 			}
 		}
-		total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
-		r, err = t.report(ctx, template.Ready(readyTime(ctx), task.Format == "pdf", p.Number, total, stylesOf(task.StylesElsewhere)))
+		r, err = t.report(ctx, template.Ready(readyTime(ctx)))
 		r.Warnings = append(r.Warnings, late...)
 		if err == nil && task.Format == "pdf" {
 			err = t.widen(ctx, task, p, &r)
@@ -132,6 +126,28 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		_, err = evaluate[any](ctx, t, "try { window[Symbol.for('platen.again')]() } catch {}") // a page may have replaced what it needs
 	}
 	return r, err
+}
+
+// addScripts makes scripts run in the documents that follow, one after the other, before any other. Those that the tab has already stay.
+func (t *tab) addScripts(ctx context.Context, scripts ...string) error {
+	same := 0
+	for same < len(t.scripts) && same < len(scripts) && t.scripts[same].source == scripts[same] {
+		same++
+	}
+	for _, old := range t.scripts[same:] {
+		if _, err := devtools.Call(ctx, t.session, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: old.id}); err != nil {
+			return err
+		}
+	}
+	t.scripts = t.scripts[:same]
+	for _, source := range scripts[same:] {
+		added, err := devtools.Call(ctx, t.session, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source})
+		if err != nil {
+			return err
+		}
+		t.scripts = append(t.scripts, addedScript{added.Identifier, source})
+	}
+	return nil
 }
 
 // uptime returns the time of Chromium's frames, in milliseconds.

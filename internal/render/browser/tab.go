@@ -78,8 +78,8 @@ type tab struct {
 	navigated chan struct{}
 	// pages counts the pages shown in the tab.
 	pages int
-	// script is the id of the script that fills in the page.
-	script page.ScriptIdentifier
+	// scripts run in each document, in this order.
+	scripts []addedScript
 	// stopped is true while scripts cannot run.
 	stopped bool
 	// blocked is true once a page in a tab that stays needed what its policy forbids.
@@ -95,6 +95,12 @@ type tab struct {
 	midFrame bool
 	// patience is how long a frame may take before the tab counts as stuck; 0 is as long as the page's deadline allows.
 	patience time.Duration
+}
+
+// addedScript is a script that runs in each document of a tab.
+type addedScript struct {
+	id     page.ScriptIdentifier
+	source string
 }
 
 // document is an answer to a request for documentURL.

@@ -5,8 +5,9 @@
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
 // scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages, and styles are names
 // to look up among the styles. roots, text, paper and marquee are the functions of the scripts of these names.
-(async (timeout, print, { number, total, styles }, { roots, text, paper, marquee }) => {
+(async (timeout, { roots, text, paper, marquee }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
+  const { print, number, total, styles } = own('about');
   const [film, still] = [own('film'), own('still')];
   const frame = own('frame') ?? requestAnimationFrame;
   const warn = own('warn') ?? (() => {});

@@ -16,6 +16,7 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -59,23 +60,38 @@ var paper string
 var film string
 
 // Ready returns a script that resolves to a JSON object once the page can be painted: warnings, and unused, the keys of
-// modifications that the page does not use. A resource that is not ready after the timeout becomes a warning. printed
-// says that the page is a document's, and the page is the one with the number of so many. noStyles has those of the given names that no style has.
-func Ready(timeout time.Duration, printed bool, number, total int, styleNames []string) string {
-	names, _ := json.Marshal(append([]string{}, styleNames...)) // texts can always be encoded
-	return fmt.Sprintf("%s(%d, %t, {number: %d, total: %d, styles: %s}, {roots: %s, text: %s, paper: %s, marquee: %s})",
-		ready, timeout.Milliseconds(), printed, number, total, names, roots, text, paper, marquee)
+// modifications that the page does not use, and noStyles, those of About.Styles that name no style. A resource that is not ready after the timeout becomes a
+// warning.
+func Ready(timeout time.Duration) string {
+	return fmt.Sprintf("%s(%d, {roots: %s, text: %s, paper: %s, marquee: %s})", ready, timeout.Milliseconds(), roots, text, paper, marquee)
 }
 
-// Film returns a script that lets the renderer set the page's time. It must run before any other script of the page, in each of its frames.
-func Film() string {
-	return fmt.Sprintf("%s%s%s(%s, %s, %s);", frames, requests, film, smil, roots, clock)
+// Film returns the script that lets the renderer set a page's time, and lets Script fill it in. It must run before any other script of the page, in each of its
+// frames. Every page has the same script: the browser compiles it once.
+var Film = sync.OnceValue(func() string { return driver(film) })
+
+// Still is Film for a page whose animations the renderer ends, and which it gives time.
+var Still = sync.OnceValue(func() string { return driver(settle) })
+
+// driver returns a script that runs one with the page's clock, and keeps the function that Script calls until it does.
+func driver(time string) string {
+	return fmt.Sprintf(`%s%s%s(%s, %s, %s);
+		Object.defineProperty(window, Symbol.for('platen.fill'), { configurable: true, value: (values, faces, about) => {
+			delete window[Symbol.for('platen.fill')];
+			Object.defineProperty(window, Symbol.for('platen.about'), { value: Object.freeze(about) });
+			%s(values, %s, faces);
+		} });`, frames, requests, time, smil, roots, clock, bind, styles)
 }
 
-// Still returns a script that lets the renderer end the page's animations, and give it time. It must run before any other script of the page, in each of its
-// frames.
-func Still() string {
-	return fmt.Sprintf("%s%s%s(%s, %s, %s);", frames, requests, settle, smil, roots, clock)
+// About is what the renderer's scripts know of a page.
+type About struct {
+	// Print says that the page is a document's.
+	Print bool `json:"print"`
+	// Number is the page's, of Total.
+	Number int `json:"number"`
+	Total  int `json:"total"`
+	// Styles are names to look up among the styles.
+	Styles []string `json:"styles"`
 }
 
 // Face is a font for the page's text: the descriptors of CSS's @font-face, and the URL of the file.
@@ -114,11 +130,11 @@ func SplitKey(key string) (number, name string) {
 	return "", key
 }
 
-// Script returns the script that fills in the page at url. It must run before any other script of the page. It holds the values as a
+// Script returns the script that fills in the page at url. It must run after Film or Still, and before any other script of the page. It holds the values as a
 // JSON string, so that no value can become code. Other documents, such as frames of the page, do not get the values.
 //
 // faces are the fonts that the page can use besides those that are installed.
-func Script(url string, modifications map[string]any, faces []Face) (string, error) {
+func Script(url string, modifications map[string]any, faces []Face, about About) (string, error) {
 	values, err := json.Marshal(modifications)
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
@@ -128,9 +144,9 @@ func Script(url string, modifications map[string]any, faces []Face) (string, err
 	if err != nil {
 		return "", fmt.Errorf("encoding modifications: %w", err)
 	}
-	fonts, err := json.Marshal(faces)
+	rest, err := json.Marshal([]any{faces, about})
 	if err != nil {
 		return "", fmt.Errorf("encoding fonts: %w", err)
 	}
-	return fmt.Sprintf("%s(top === window && location.href === %q ? JSON.parse(%s) : null, %s, %s)", bind, url, literal, styles, fonts), nil
+	return fmt.Sprintf("window[Symbol.for('platen.fill')](top === window && location.href === %q ? JSON.parse(%s) : null, ...%s)", url, literal, rest), nil
 }
