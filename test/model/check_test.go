@@ -46,6 +46,7 @@ func (w *world) check(load workload) {
 			w.checkAttempts(job)
 			w.checkFiles(job)
 			w.checkStored(job)
+			w.checkMarks(job)
 			w.checkWrites(job, load)
 			w.checkCounts(job)
 			w.checkHandOvers(job, load)
@@ -181,6 +182,26 @@ func (w *world) checkStored(job *platenv1alpha1.RenderJob) {
 		if hex.EncodeToString(sum[:]) != p.SHA256 {
 			w.violate("stored files are those in status", "%s: page %d", key, p.Page)
 		}
+	}
+}
+
+// checkMarks checks that the files in status outlive a finished job if its spec says so, and none do otherwise. While two managers lead, the older
+// one may know an earlier spec.
+func (w *world) checkMarks(job *platenv1alpha1.RenderJob) {
+	if w.plan.wipe > 0 || w.plan.twoLeaders > 0 || w.plan.mode == usurp {
+		return
+	}
+	w.bucket.mu.Lock()
+	defer w.bucket.mu.Unlock()
+	var marked []string
+	for key := range w.bucket.objects {
+		if strings.HasPrefix(key, fmt.Sprintf("jobs/%s/%s/", job.Namespace, job.UID)) && strings.Contains(key, "/retained-") {
+			marked = append(marked, strings.Split(key, "/")[3])
+		}
+	}
+	retains := job.Spec.ContentPolicy == platenv1alpha1.ContentRetain
+	if retains && len(job.Status.Pages) > 0 && !slices.Equal(marked, []string{task.Revision(job)}) || !retains && len(marked) > 0 {
+		w.violate("files outlive a job as its policy says", "%s: contentPolicy '%s', retained are %v", client.ObjectKeyFromObject(job), job.Spec.ContentPolicy, marked)
 	}
 }
 

@@ -29,6 +29,8 @@
 //	renderjob: two managers replace each other's words requests are bounded
 //	renderjob: a deleted job stays in the pool         no pod stays
 //	renderjob: status has a negative number            no status is refused
+//	renderjob: files are retained after the status     files outlive a job as its policy says (TestEveryWrite)
+//	renderjob: a kept outcome keeps the old policy     files outlive a job as its policy says (TestSeeds)
 //	sweep: a walk deletes nothing                      no file of a deleted job stays
 package model
 
@@ -146,6 +148,7 @@ func TestRegressions(t *testing.T) {
 var scenarios = map[string]workload{
 	"one page":                   {namespaces: 1, jobs: 1, pages: 1, connections: 1, maxPods: 1},
 	"three pages to two places":  {namespaces: 1, jobs: 1, pages: 3, connections: 2, maxPods: 1},
+	"a page that outlives it":    {namespaces: 1, jobs: 1, pages: 1, maxPods: 1, retained: true},
 	"two jobs for one pod":       {namespaces: 1, jobs: 2, pages: 1, connections: 1, maxPods: 1},
 	"two namespaces without any": {namespaces: 2, jobs: 2, pages: 1, maxPods: 1},
 }

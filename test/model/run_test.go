@@ -73,6 +73,8 @@ type workload struct {
 	// templates and pools are true if the templates and the RenderPools of the namespaces change during the run, cached if jobs get what others
 	// have rendered, and verified if the controller of StorageConnections runs.
 	templates, pools, cached, verified bool
+	// retained is true if the files of every other job outlive it, and edits change that.
+	retained bool
 }
 
 // firstWhole is the first seed whose workload may have all of it: what the seeds before it do stays as it was.
@@ -88,6 +90,7 @@ func randomWorkload(seed uint64) workload {
 		for _, may := range []*bool{&load.templates, &load.pools, &load.cached, &load.verified} {
 			*may = r.IntN(3) == 0
 		}
+		load.retained = seed%7 == 0 // what the regressions do stays as it was
 	}
 	return load
 }
@@ -107,7 +110,7 @@ func simulate(t *testing.T, seed uint64, load workload, p plan) (r result) {
 	synctest.Test(t, func(*testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		w := &world{seed: seed, plan: p, begin: time.Now(), scheme: scheme, seen: map[string]int{}, maxPods: load.maxPods, take: make(chan string, 1),
-			cached: load.cached, verified: load.verified}
+			cached: load.cached, verified: load.verified, retained: load.retained}
 		w.api = newAPIServer(w, v)
 		w.node = &node{w: w, ctx: ctx, pods: map[types.UID]*pod{}, ends: map[string][]end{}, renders: map[string]int{}, names: map[string]string{}}
 		w.bucket = &bucket{w: w, objects: map[string]object{}, manifests: map[string][]string{}}
@@ -218,13 +221,17 @@ func (w *world) use(ctx context.Context, load workload) {
 		}
 		key, limit := load.jobKey(i), int32(w.random("backoffLimit").IntN(3))
 		w.trace("job %s is created", key)
-		w.must(w.api.create(&platenv1alpha1.RenderJob{
+		job := &platenv1alpha1.RenderJob{
 			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 			Spec: platenv1alpha1.RenderJobSpec{
 				TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}, TimeoutSeconds: 30, UploadTimeoutSeconds: 60,
 				BackoffLimit: new(ptr.Deref(load.backoffLimit, limit)),
 			},
-		}))
+		}
+		if load.retained && i%2 == 0 {
+			job.Spec.ContentPolicy = platenv1alpha1.ContentRetain
+		}
+		w.must(w.api.create(job))
 		if w.random("edits").Float64() < load.edits {
 			edits.Go(func() { w.edit(ctx, key) })
 		}
@@ -245,6 +252,15 @@ func (w *world) edit(ctx context.Context, key types.NamespacedName) {
 		})
 	}
 	for range 1 + w.random("edits of "+key.Name).IntN(3) {
+		if w.retained {
+			change("another content policy", func(job *platenv1alpha1.RenderJob) {
+				if job.Spec.ContentPolicy == platenv1alpha1.ContentRetain {
+					job.Spec.ContentPolicy = platenv1alpha1.ContentDelete
+				} else {
+					job.Spec.ContentPolicy = platenv1alpha1.ContentRetain
+				}
+			})
+		}
 		switch n := w.random("edit of " + key.Name); n.IntN(5) {
 		case 0:
 			change("another picture", func(job *platenv1alpha1.RenderJob) {

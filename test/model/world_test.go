@@ -28,7 +28,7 @@ type world struct {
 	// maxPods of a namespace.
 	maxPods int
 	// cached is true if jobs get what others have rendered, and verified, if the controller of StorageConnections runs.
-	cached, verified bool
+	cached, verified, retained bool
 
 	scheme  *runtime.Scheme
 	api     *apiServer
