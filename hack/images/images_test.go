@@ -73,7 +73,7 @@ func TestPackagesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := exec.CommandContext(t.Context(), "apt-cache", append([]string{"policy"}, packages...)...).Output() //nolint:gosec // names of our own
+	policy, err := exec.CommandContext(t.Context(), "apt-cache", append([]string{"policy"}, packages...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

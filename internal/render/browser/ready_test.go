@@ -190,7 +190,8 @@ func TestAPageThatIsNotReadyIsPaintedBeforeTheDeadline(t *testing.T) {
 func TestMissingFontsAreNamed(t *testing.T) {
 	_, warnings := run(t, start(t), task("png", `<style>@font-face { font-family: "Brand Sans"; src: url("data:font/woff2;base64,AAAA") }</style>
 		<p style="font-family: 'Brand Sans', sans-serif">brand</p><p style="font-family: Nowhere, Arial">not installed</p>
-		<p style="font-family: 'Liberation Sans', Nothing">installed</p><p style="font-family: Helvetica">as good as installed</p><p style="font-family: system-ui">generic</p>`))
+		<p style="font-family: 'Liberation Sans', Nothing">installed</p><p style="font-family: Helvetica">as good as installed</p><p style="font-family: system-ui">generic</p>
+		<p style="font-family: 'Noto Color Emoji'">🎉 without letters</p>`))
 	titles := make([]string, 0, len(warnings))
 	for _, w := range warnings {
 		titles = append(titles, w.Title)

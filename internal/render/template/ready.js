@@ -142,12 +142,14 @@
   // A missing family changes the layout. Text in a missing family is as wide as text in its fallback.
   const declared = new Set([...document.fonts].map((font) => bare(font.family).toLowerCase()));
   let pen;
-  const width = (list) => {
+  const width = (list, text = 'mmmmmmmmmmlliWQ&') => {
     pen ??= document.createElement('canvas').getContext('2d');
     pen.font = `72px ${list}`;
-    return pen.measureText('mmmmmmmmmmlliWQ&').width;
+    return pen.measureText(text).width;
   };
-  const has = (name) => ['monospace', 'serif'].some((other) => width(`"${name}", ${other}`) !== width(other));
+  // A font of icons or emoji has no letters: it has characters for private use, as the usual ones do, or digits.
+  const icons = '0123456789\u{e000}\u{e001}\u{e5d2}\u{e88a}\u{f000}\u{f007}\u{f015}\u{f0001}';
+  const has = (name) => ['monospace', 'serif'].some((other) => width(`"${name}", ${other}`) !== width(other) || width(`"${name}", ${other}`, icons) !== width(other, icons));
   // The families of the renderer's image and those that people know, by kind. A name tells the kind of a family that nobody has.
   const kinds = {
     monospace: ['Liberation Mono', 'Courier New', 'DejaVu Sans Mono', 'Noto Sans Mono'],
