@@ -101,6 +101,8 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"hidden anyway":       {`<style>@media print { p { display: block } } p { display: none }</style><p>x</p>` + sheet, ""},
 		"clipped":             {`<div style="width:100px;overflow:hidden;height:20px"><p style="width:900px;margin:0">` + strings.Repeat("word ", 30) + `</p></div>`, ""},
 		"off on purpose":      {`<p style="position:absolute;left:-9999px">skip</p>` + sheet, ""},
+		"a running header":    {`<style>header { position: running(top) }</style>` + sheet, "Rules for paper that the browser does not know: position: running()"},
+		"other rules":         {`<style>i { float: footnote } a::after { content: leader('.') target-counter(attr(href), page) } h1 { string-set: title content() } /* position: running(x) */</style>` + sheet, "Rules for paper that the browser does not know: float: footnote, string-set, target-counter(), leader()"},
 		"empty below":         {`<div style="height:100vh;box-sizing:border-box;padding:9px">x</div>`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,6 +68,8 @@ func TestWhatAReaderWouldMissIsSaid(t *testing.T) {
 		"in a shadow root":       {"png", "<x-a><template shadowrootmode=open><p>\u0378</p></template></x-a>", []string{"No font has these characters (Symbols): \u0378"}},
 		"in a box that scrolls":  {"png", `<div style="height:40px;overflow:auto">` + strings.Repeat("<p>line</p>", 9) + `</div>`, []string{"Text is out of sight in a box that scrolls: line"}},
 		"in one that need not":   {"png", `<div style="height:90px;overflow:auto"><p>line</p></div>`, nil},
+		"below a frame":          {"png", `<iframe style="height:40px" srcdoc="<p>first</p><p>second</p>"></iframe>`, []string{"Text is out of sight in a frame: second"}},
+		"within a frame":         {"png", `<iframe style="height:80px;border:0" srcdoc="<p style='margin:0'>first</p><div style='height:10px;overflow:hidden'><p>cut</p><p>on purpose</p></div>"></iframe>`, nil},
 		"hidden":                 {"png", "<p style='display:none'>\u0378</p>", nil},
 		"a long word":            {"png", `<p style="width:50px">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
 		"in an element":          {"png", `<p style="width:50px"><b>` + long + `</b></p>`, []string{"Text runs out of its box: " + long}},

@@ -77,6 +77,16 @@
       for (const [, name] of block.matchAll(/[{;\s](bleed|marks)\s*:/g)) ignored.add(name);
     }
   }
+  // Nor these, with which other makers of documents move text to margins and notes, and number what refers to another page.
+  const foreign = {
+    'position: running()': /position\s*:\s*running\(/i, 'float: footnote': /float\s*:\s*footnote\b/i, 'string-set': /[{;\s]string-set\s*:/i,
+    'target-counter()': /\btarget-(counters?|text)\(/i, 'leader()': /\bleader\(/i,
+  };
+  const styles = [...document.querySelectorAll('style')].map(({ textContent }) => textContent.replace(/\/\*[^]*?\*\//g, '')).join('\n');
+  const unknown = Object.keys(foreign).filter((rule) => foreign[rule].test(styles));
+  if (unknown.length > 0) {
+    warn(`Rules for paper that the browser does not know: ${unknown.join(', ')}`, 'what they move stays in the page, and what they number is not shown; write it into the page itself');
+  }
   if (ignored.size > 0) {
     warn(`Rules of @page were not followed: ${[...ignored].join(', ')}`, `the sheet has the size of the template's page, ${innerWidth}x${innerHeight} pixels, and output.pdf.margin around it`);
   }

@@ -185,6 +185,18 @@
       complain(`Text is out of sight in a box that scrolls: ${short(lost.data)}`, `${name(e)} is ${Math.round(edge.width)}x${Math.round(edge.height)} pixels large, its content ${e.scrollWidth}x${e.scrollHeight}`);
     }
   }
+  // Nor can anybody scroll a frame.
+  for (const [element, , nodes] of still ? written : []) {
+    const { ownerDocument } = element;
+    const { defaultView, documentElement } = ownerDocument;
+    if (ownerDocument === document || !defaultView?.frameElement || hidden.has(defaultView) || defaultView.scrollX !== 0 || defaultView.scrollY !== 0) continue;
+    const lost = nodes.find((node) => node.nodeType === Node.TEXT_NODE && rectangles(node).some((rect) => rect.top > defaultView.innerHeight - tolerance || rect.left > defaultView.innerWidth - tolerance));
+    let cut = false; // by a box in the frame
+    for (let e = element; lost && e && e !== ownerDocument.body && e !== documentElement; e = e.parentElement) cut ||= getComputedStyle(e).overflow !== 'visible';
+    if (!lost || cut || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || !defaultView.frameElement.checkVisibility()) continue;
+    hidden.add(defaultView);
+    complain(`Text is out of sight in a frame: ${short(lost.data)}`, `${name(defaultView.frameElement)} is ${defaultView.innerWidth}x${defaultView.innerHeight} pixels large, its page ${documentElement.scrollWidth}x${documentElement.scrollHeight}`);
+  }
   for (const [script, { letters, text, element }] of lacking) {
     const list = [...letters].slice(0, 20);
     const codes = list.map((letter) => `U+${letter.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`);
