@@ -57,7 +57,7 @@ type Options struct {
 	Store Store
 	// Owned returns an error if the files may be those of another installation, whose jobs the API server does not know.
 	Owned func(ctx context.Context) error
-	// Interval between walks through the whole store.
+	// Interval from the end of a walk through the whole store to the next one. Requests have this time, however long walks take.
 	Interval time.Duration
 	// Grace is the least age of what is deleted, unless its job is known to be gone.
 	Grace time.Duration
@@ -104,14 +104,15 @@ func (s *Sweeper) add(r request) {
 // Start sweeps until ctx ends. It begins with a walk, from which the store learns how much each namespace uses.
 func (s *Sweeper) Start(ctx context.Context) error {
 	s.report(ctx, s.Walk(ctx))
-	ticker := time.NewTicker(s.Interval)
-	defer ticker.Stop()
+	next := time.NewTimer(s.Interval)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-next.C:
 			s.report(ctx, s.Walk(ctx))
+			next.Reset(s.Interval)
 		case r := <-s.requests:
 			s.report(ctx, s.serve(ctx, r))
 		}

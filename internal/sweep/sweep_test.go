@@ -13,8 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -274,6 +276,48 @@ func TestRequestsThatDoNotFitAreDropped(t *testing.T) {
 	if len(w.Sweeper.requests) != queueLength {
 		t.Errorf("%d requests wait", len(w.Sweeper.requests))
 	}
+}
+
+// slowStore takes a minute for a walk and a second for the files of one job, of which it has none.
+type slowStore struct {
+	Store
+	walks, requests int
+}
+
+func (s *slowStore) Walk(context.Context, func(content.Object) error) error {
+	s.walks++
+	time.Sleep(time.Minute)
+	return nil
+}
+
+func (s *slowStore) Objects(context.Context, content.Ref) ([]content.Object, error) {
+	s.requests++
+	time.Sleep(time.Second)
+	return nil, nil
+}
+
+// Walks through a large store can take longer than the interval, while thousands of jobs are deleted.
+func TestWalksLeaveTimeForRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowStore{}
+		s := New(Options{
+			Store: store, Owned: func(context.Context) error { return nil }, Interval: 30 * time.Second, Now: time.Now, Log: logr.Discard(),
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Start(ctx) }()
+		for range 1000 {
+			s.Deleted("marketing", "gone")
+		}
+		time.Sleep(31 * time.Minute)
+		if store.requests < 500 {
+			t.Errorf("in half an hour, %d walks and %d requests; want 500 requests or more", store.walks, store.requests)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func (w *world) put(ref content.Ref, attempts ...int) {
