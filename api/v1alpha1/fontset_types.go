@@ -23,7 +23,7 @@ type ConfigMapReference struct {
 type FontSource struct {
 	// configMapRef names a ConfigMap. Every key of its binaryData is a font file: TTF, OTF, WOFF or WOFF2. It is read when a job is rendered.
 	// +optional
-	ConfigMapRef ConfigMapReference `json:"configMapRef,omitempty,omitzero"`
+	ConfigMapRef *ConfigMapReference `json:"configMapRef,omitempty"`
 
 	// url of one font file, http or https, at an address that the manager may reach: a public one, or one that its flag --storage-outbound-allow allows.
 	// It needs sha256.
@@ -39,6 +39,14 @@ type FontSource struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]*$')",message="must be 64 hexadecimal digits in lower case, as sha256sum prints them"
 	SHA256 string `json:"sha256,omitempty"`
+}
+
+// ConfigMapName returns the name of the source's ConfigMap, empty if it is a URL.
+func (s *FontSource) ConfigMapName() string {
+	if s.ConfigMapRef == nil {
+		return ""
+	}
+	return s.ConfigMapRef.Name
 }
 
 // FontSetSpec says where the fonts are.

@@ -102,7 +102,7 @@ var _ = Describe("A FontSet", Ordered, func() {
 		}
 		set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "brand"}}
 		source := func(name string) platenv1alpha1.FontSource {
-			return platenv1alpha1.FontSource{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: name}}
+			return platenv1alpha1.FontSource{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: name}}
 		}
 		set.Spec.Sources = []platenv1alpha1.FontSource{source("brand")}
 		Expect(api.Create(ctx, set)).To(Succeed())

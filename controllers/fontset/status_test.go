@@ -80,7 +80,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			set := &platenv1alpha1.FontSet{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "brand", Generation: 2},
 				Spec: platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{
-					{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}},
+					{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "brand"}},
 				}},
 			}
 			setStatus(set, c.files, c.outcome, metav1.NewTime(time.Unix(1_800_000_000, 0)))

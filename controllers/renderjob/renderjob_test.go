@@ -84,7 +84,7 @@ var _ = Describe("A RenderJob", func() {
 		Expect(api.Create(ctx, fontMap)).To(Succeed())
 		Expect(api.Create(ctx, &platenv1alpha1.FontSet{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"},
-			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
+			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
 		})).To(Succeed())
 		p := take(ctx, namespace)
 		work, cacheKey, err := reconciler.Task(ctx, p.task.Key, p.task.UID, p.task.Revision)

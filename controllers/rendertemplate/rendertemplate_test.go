@@ -127,7 +127,7 @@ var _ = Describe("A RenderTemplate", func() {
 		}))).To(Succeed())
 		set := &platenv1alpha1.FontSet{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"},
-			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
+			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
 		}
 		Expect(api.Create(ctx, set)).To(Succeed())
 		Eventually(ready(ctx, "banner")).Should(HavePrefix("Valid"))
@@ -156,7 +156,7 @@ var _ = Describe("A RenderTemplate", func() {
 		Eventually(ready(ctx, "banner")).Should(Equal("FontSetNotFound: spec.fontSetRefs[0]: FontSet 'brand' does not exist in namespace '" + namespace + "'"))
 		Expect(api.Create(ctx, &platenv1alpha1.FontSet{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "brand"},
-			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
+			Spec:       platenv1alpha1.FontSetSpec{Sources: []platenv1alpha1.FontSource{{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "brand"}}}},
 		})).To(Succeed())
 		Eventually(ready(ctx, "banner")).Should(HavePrefix("Valid:"))
 	})

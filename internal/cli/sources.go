@@ -63,7 +63,7 @@ func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.Rend
 			if source.URL != "" {
 				continue // the preview fetches it
 			}
-			if err := o.addConfigMap(ctx, template.Namespace, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapRef.Name); err != nil {
+			if err := o.addConfigMap(ctx, template.Namespace, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapName()); err != nil {
 				return err
 			}
 		}

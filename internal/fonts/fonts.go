@@ -138,7 +138,7 @@ func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]Fil
 // inSource returns the fonts of a source without their data.
 func (l *Library) inSource(ctx context.Context, set *platenv1alpha1.FontSet, source platenv1alpha1.FontSource) ([]File, error) {
 	if source.URL == "" {
-		return l.inConfigMap(ctx, set.Namespace, source.ConfigMapRef.Name)
+		return l.inConfigMap(ctx, set.Namespace, source.ConfigMapName())
 	}
 	f, err := l.fetched.file(source, l.options.Clock.Now())
 	if f == nil && err == nil {

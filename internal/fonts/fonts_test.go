@@ -231,7 +231,7 @@ func TestALibraryFollowsConfigMaps(t *testing.T) {
 	}).Build()
 	library := fonts.New(fonts.Options{Reader: api})
 	set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "brand"}, Spec: platenv1alpha1.FontSetSpec{
-		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "brand"}}},
+		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "brand"}}},
 	}}
 	var files []fonts.File
 	for range 3 {
@@ -261,7 +261,7 @@ func TestALibraryFollowsConfigMaps(t *testing.T) {
 	if _, err := library.Data(t.Context(), set, files[0].SHA256); !errors.Is(err, fonts.ErrNotFound) {
 		t.Errorf("a font that is gone: %v", err)
 	}
-	set.Spec.Sources = append(set.Spec.Sources, platenv1alpha1.FontSource{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "missing"}})
+	set.Spec.Sources = append(set.Spec.Sources, platenv1alpha1.FontSource{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "missing"}})
 	if _, err := library.Files(t.Context(), set); reconcile.AsWaiting(err) == nil || !strings.HasPrefix(err.Error(), "spec.sources[1]: ConfigMap 'missing' does not exist") {
 		t.Errorf("%v", err)
 	}

@@ -125,7 +125,7 @@ func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string)
 			list = append(list, file.Font)
 			continue
 		}
-		from := source.ConfigMapRef.Name
+		from := source.ConfigMapName()
 		n := slices.IndexFunc(r.ConfigMaps, func(m corev1.ConfigMap) bool { return m.Name == from })
 		if n < 0 {
 			return nil, reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "ConfigMap '%s' is not among the given ConfigMaps", from)

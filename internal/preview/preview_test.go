@@ -70,7 +70,7 @@ func TestPreviewHasTheFontsOfFontSets(t *testing.T) {
 	r.ConfigMaps[0].Data["front.html"] = `<body><script>document.body.style.background = document.fonts.size === 1 ? platen.modifications.colour : 'blue'</script>`
 	r.ConfigMaps = append(r.ConfigMaps, corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "fonts"}, BinaryData: map[string][]byte{"bold.ttf": font}})
 	r.FontSets = []platenv1alpha1.FontSet{{ObjectMeta: metav1.ObjectMeta{Name: "brand"}, Spec: platenv1alpha1.FontSetSpec{
-		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: platenv1alpha1.ConfigMapReference{Name: "fonts"}}},
+		Sources: []platenv1alpha1.FontSource{{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "fonts"}}},
 	}}}
 	r.Template.Spec.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(font) }))
