@@ -35,6 +35,8 @@ const (
 	callTimeout = 15 * time.Second
 	// retryPause is the wait before a failed request is sent again.
 	retryPause = 500 * time.Millisecond
+	// maxProof bounds the proof of a review, in bytes.
+	maxProof = 4 << 10
 )
 
 var (
@@ -69,6 +71,8 @@ type Client struct {
 	fonts map[string][]byte
 	// lastAnswer is when the dispatch server last answered a poll.
 	lastAnswer time.Time
+	// proof of the last review of the token, as the server wrote it; nil before the first.
+	proof atomic.Pointer[string]
 	// moved is the URL of the server that has the pod's namespace, as the one at URL says; nil if that one has it.
 	moved atomic.Pointer[string]
 }
@@ -424,7 +428,15 @@ func (c *Client) sendOnce(ctx context.Context, method, path string, header http.
 		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	if proof := c.proof.Load(); proof != nil {
+		req.Header.Set(wire.ReviewHeader, *proof)
+	}
 	resp, err := c.http.Do(req)
+	if err == nil {
+		if proof := resp.Header.Get(wire.ReviewHeader); proof != "" && len(proof) <= maxProof {
+			c.proof.Store(&proof)
+		}
+	}
 	switch {
 	case err != nil && ctx.Err() == nil:
 		c.moved.CompareAndSwap(moved, nil)

@@ -69,20 +69,20 @@ type review struct {
 	expires time.Time
 }
 
-// Review returns the pod to which a token is bound. Concurrent requests with one token share one review.
-func (r *TokenReviewer) Review(ctx context.Context, token string) (pool.PodID, error) {
+// Review returns the pod to which a token is bound, and until when that counts. Concurrent requests with one token share one review.
+func (r *TokenReviewer) Review(ctx context.Context, token string) (pool.PodID, time.Time, error) {
 	if token == "" || len(token) > maxToken {
-		return pool.PodID{}, errUnauthorized
+		return pool.PodID{}, time.Time{}, errUnauthorized
 	}
 	shared := r.begin(ctx, token)
 	if shared == nil {
-		return pool.PodID{}, errBusy
+		return pool.PodID{}, time.Time{}, errBusy
 	}
 	select {
 	case <-shared.done:
-		return shared.pod, shared.err
+		return shared.pod, shared.expires, shared.err
 	case <-ctx.Done():
-		return pool.PodID{}, ctx.Err()
+		return pool.PodID{}, time.Time{}, ctx.Err()
 	}
 }
 

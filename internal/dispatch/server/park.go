@@ -118,8 +118,9 @@ func (r *recordReader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// park takes a request without a body from the HTTP server, and sends what answer writes. The context of answer ends when the client goes away.
+// park takes a request without a body from the HTTP server, and sends what answer writes, with the header fields that are set already. The context of answer ends when the client goes away.
 func (p *parking) park(w http.ResponseWriter, answer func(context.Context, http.ResponseWriter)) {
+	reply := &reply{header: w.Header().Clone(), status: http.StatusOK}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		p.log.Error(err, "Failed to park a request")
@@ -136,14 +137,13 @@ func (p *parking) park(w http.ResponseWriter, answer func(context.Context, http.
 	_ = conn.SetDeadline(time.Time{}) // a connection without deadlines has failed, and Read says so
 	ctx, cancel := context.WithCancel(p.ctx)
 	sent := make(chan error, 1)
-	go func() { sent <- p.answer(ctx, conn, answer) }()
+	go func() { sent <- p.answer(conn, reply, func() { answer(ctx, reply) }) }()
 	go p.await(cancel, conn, sent)
 }
 
-// answer sends an answer, and gives the client time until its next request.
-func (p *parking) answer(ctx context.Context, conn net.Conn, answer func(context.Context, http.ResponseWriter)) error {
-	reply := &reply{header: http.Header{}, status: http.StatusOK}
-	p.recovering(reply, func() { answer(ctx, reply) })
+// answer sends a reply that write has written, and gives the client time until its next request.
+func (p *parking) answer(conn net.Conn, reply *reply, write func()) error {
+	p.recovering(reply, write)
 	_ = conn.SetWriteDeadline(time.Now().Add(answerTimeout))
 	err := reply.send(conn)
 	_ = conn.SetReadDeadline(time.Now().Add(idleTimeout))

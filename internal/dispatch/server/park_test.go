@@ -55,6 +55,8 @@ type connection struct {
 	net.Conn
 	t      *testing.T
 	answer *bufio.Reader
+	// header of the last answer.
+	header http.Header
 }
 
 func connect(t *testing.T, address string) *connection {
@@ -65,7 +67,7 @@ func connect(t *testing.T, address string) *connection {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &connection{conn, t, bufio.NewReaderSize(conn, 16)}
+	return &connection{Conn: conn, t: t, answer: bufio.NewReaderSize(conn, 16)}
 }
 
 func (c *connection) send(method, path, pod string) {
@@ -87,6 +89,7 @@ func (c *connection) receive() (int, []byte) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.header = resp.Header
 	return resp.StatusCode, body
 }
 
@@ -141,6 +144,9 @@ func TestParkedPollIsAnsweredAndGoesOn(t *testing.T) {
 	var assignment wire.Assignment
 	if err := json.Unmarshal(body, &assignment); err != nil || status != http.StatusOK {
 		t.Fatalf("HTTP %d, %v", status, err)
+	}
+	if pod.header.Get(wire.ReviewHeader) == "" {
+		t.Error("the answer has no proof of the review")
 	}
 	for range 2 {
 		pod.send(http.MethodPost, "/v1/tasks/"+assignment.TaskID+"/heartbeat", other)

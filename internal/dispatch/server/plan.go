@@ -60,7 +60,7 @@ func (s *Server) seal(a *pool.Assignment, task render.Task, plan *pool.Plan) str
 		return ""
 	}
 	body := base64.RawURLEncoding.EncodeToString(data)
-	if text := body + "." + sign(s.PlanKeys()[0], body); len(text) <= wire.MaxPlan {
+	if text := body + "." + sign(s.PlanKeys()[0], "plan\n"+body); len(text) <= wire.MaxPlan {
 		return text
 	}
 	return ""
@@ -69,8 +69,7 @@ func (s *Server) seal(a *pool.Assignment, task render.Task, plan *pool.Plan) str
 // shown returns the plan in a request about a task, nil if there is none that a manager has made for the task.
 func (s *Server) shown(r *http.Request, pod pool.PodID) *pool.Plan {
 	body, signature, ok := strings.Cut(r.Header.Get(wire.PlanHeader), ".")
-	valid := ok && slices.ContainsFunc(s.PlanKeys(), func(key []byte) bool { return hmac.Equal([]byte(sign(key, body)), []byte(signature)) })
-	if !valid {
+	if !ok || !s.signed("plan\n"+body, signature) {
 		return nil
 	}
 	var content sealed
@@ -92,9 +91,14 @@ func (s *Server) shown(r *http.Request, pod pool.PodID) *pool.Plan {
 	}
 }
 
-// sign returns the signature of a plan. The key signs other things too, which do not begin with "plan".
-func sign(key []byte, body string) string {
+// signed reports whether a manager has signed a text.
+func (s *Server) signed(text, signature string) bool {
+	return slices.ContainsFunc(s.PlanKeys(), func(key []byte) bool { return hmac.Equal([]byte(sign(key, text)), []byte(signature)) })
+}
+
+// sign returns the signature of a text, which begins with what it is: the key signs plans, proofs and other things.
+func sign(key []byte, text string) string {
 	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write([]byte("plan\n" + body))
+	_, _ = mac.Write([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

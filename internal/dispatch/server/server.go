@@ -38,9 +38,9 @@ const (
 	idleTimeout = 2 * wire.PollTimeout
 )
 
-// Reviewer returns the pod to which a token is bound.
+// Reviewer returns the pod to which a token is bound, and until when that counts.
 type Reviewer interface {
-	Review(ctx context.Context, token string) (pool.PodID, error)
+	Review(ctx context.Context, token string) (pod pool.PodID, expires time.Time, err error)
 }
 
 // Pool assigns tasks to pods.
@@ -96,7 +96,7 @@ type Options struct {
 	Observer Observer
 	// Tracer records attempts. Default none.
 	Tracer *tracing.Tracer
-	// PlanKeys sign plans: the newest key, and older ones whose plans are valid too.
+	// PlanKeys sign plans and the proofs of reviews: the newest key, and older ones whose signatures are valid too.
 	PlanKeys func() [][]byte
 	// Elsewhere returns the URL of the server that has the pods of a namespace, empty if it is this one. Default this one.
 	Elsewhere func(namespace string) string
@@ -182,11 +182,7 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
-		if !s.refusals.admits(r.RemoteAddr, s.Now()) {
-			s.tryAgain(w)
-			return
-		}
-		pod, err := s.Reviewer.Review(r.Context(), token)
+		pod, err := s.podOf(w, r, token)
 		switch {
 		case errors.Is(err, errUnauthorized):
 			s.refusals.refused(r.RemoteAddr, s.Now())
@@ -205,6 +201,21 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 			next(w, r, pod)
 		}
 	}
+}
+
+// podOf returns the pod to which the token of a request is bound. After a review, the answer has the proof of it.
+func (s *Server) podOf(w http.ResponseWriter, r *http.Request, token string) (pool.PodID, error) {
+	if pod, ok := s.proven(r, token); ok {
+		return pod, nil
+	}
+	if !s.refusals.admits(r.RemoteAddr, s.Now()) {
+		return pool.PodID{}, errBusy
+	}
+	pod, expires, err := s.Reviewer.Review(r.Context(), token)
+	if err == nil {
+		w.Header().Set(wire.ReviewHeader, s.prove(pod, token, expires))
+	}
+	return pod, err
 }
 
 func (s *Server) elsewhere(namespace string) string {

@@ -353,7 +353,7 @@ func TestReviews(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	reviewer := &server.TokenReviewer{Client: tokens, Audience: "dispatch.platen.dev", Now: func() time.Time { return now }}
 	review := func(token string) bool {
-		_, err := reviewer.Review(t.Context(), token)
+		_, _, err := reviewer.Review(t.Context(), token)
 		return err == nil
 	}
 	for name, c := range map[string]struct {

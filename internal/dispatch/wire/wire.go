@@ -56,6 +56,10 @@ const (
 // PlanHeader has the plan of an Assignment in the requests about its task.
 const PlanHeader = "Platen-Plan"
 
+// ReviewHeader has, in an answer, the proof that the manager has reviewed the pod's token. The pod sends it with its further requests: another manager need
+// not review the token again.
+const ReviewHeader = "Platen-Review"
+
 // ServerHeader has the https URL of the dispatch server that has the pod's namespace.
 const ServerHeader = "Platen-Dispatch-Server"
 
