@@ -117,32 +117,27 @@ func main() {
 }
 
 // gcPercent is how much the heap may grow, in percent of what is in use, until garbage is collected. The default of Go, 100, costs a manager with ten
-// thousand jobs a third more memory, and saves little time. While the caches are filled, time counts: startGCPercent.
-const gcPercent, startGCPercent = 15, 50
+// thousand jobs a third more memory, and saves little time. It is right for settleTime, in which a manager takes over what was there.
+const (
+	gcPercent  = 15
+	settleTime = 10 * time.Second
+)
 
-// settleTime is how long after a start most of what it needed is garbage.
-const settleTime = 10 * time.Second
-
-// collectAt sets how much the heap may grow, unless the environment says it.
-func collectAt(percent int) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
-}
-
-// saveMemory lets the heap grow by gcPercent from now on, and gives back what the start needed.
+// saveMemory lets the heap grow by gcPercent after settleTime, unless the environment says otherwise, and gives back what the start needed.
 func saveMemory(ctx context.Context) error {
-	collectAt(gcPercent)
 	select {
 	case <-time.After(settleTime):
-		debug.FreeOSMemory()
 	case <-ctx.Done():
+		return nil
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	debug.FreeOSMemory()
 	return nil
 }
 
 func run(ctx context.Context, o options) error {
-	collectAt(startGCPercent)
 	tracer, err := tracing.FromEnvironment(ctx, "platen-manager", version.Version, func(err error) { ctrl.Log.WithName("tracing").Error(err, "Failed to export traces") })
 	if err != nil {
 		return err
