@@ -80,7 +80,7 @@ var _ = Describe("kubectl platen", Ordered, func() {
 		Expect(out).To(ContainSubstring("card"))
 		code, out, _ = plugin(ctx, w, "status")
 		Expect(code).To(BeZero())
-		Expect(out).To(MatchRegexp(`card-\S+ +card +Succeeded +png +1 +yes`))
+		Expect(out).To(MatchRegexp(`card-\S+ +card +Succeeded +png +1 +True`))
 	})
 
 	It("says what failed and what to do", func(ctx SpecContext) {
