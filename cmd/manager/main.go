@@ -119,7 +119,7 @@ func main() {
 // gcPercent is how much the heap may grow, in percent of what is in use, until garbage is collected. The default of Go, 100, costs a manager with ten
 // thousand jobs a third more memory, and saves little time. It is right for settleTime, in which a manager takes over what was there.
 const (
-	gcPercent  = 15
+	gcPercent  = 10
 	settleTime = 10 * time.Second
 )
 
