@@ -117,27 +117,33 @@ func main() {
 }
 
 // gcPercent is how much the heap may grow, in percent of what is in use, until garbage is collected. The default of Go, 100, costs a manager with ten
-// thousand jobs a third more memory, and saves little time. It is right for settleTime, in which a manager takes over what was there.
+// thousand jobs a third more memory, and saves little time. Time counts until a manager has taken over what was there: startGCPercent, for settleTime
+// after the caches are filled.
 const (
-	gcPercent  = 10
-	settleTime = 10 * time.Second
+	gcPercent, startGCPercent = 10, 50
+	settleTime                = 2 * time.Second
 )
 
-// saveMemory lets the heap grow by gcPercent after settleTime, unless the environment says otherwise, and gives back what the start needed.
+// collectAt sets how much the heap may grow, unless the environment says it.
+func collectAt(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
+// saveMemory lets the heap grow by gcPercent after settleTime, and gives back what the start needed.
 func saveMemory(ctx context.Context) error {
 	select {
 	case <-time.After(settleTime):
+		collectAt(gcPercent)
+		debug.FreeOSMemory()
 	case <-ctx.Done():
-		return nil
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	debug.FreeOSMemory()
 	return nil
 }
 
 func run(ctx context.Context, o options) error {
+	collectAt(startGCPercent)
 	tracer, err := tracing.FromEnvironment(ctx, "platen-manager", version.Version, func(err error) { ctrl.Log.WithName("tracing").Error(err, "Failed to export traces") })
 	if err != nil {
 		return err
