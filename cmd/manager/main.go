@@ -120,7 +120,7 @@ func main() {
 // thousand jobs a third more memory, and saves little time. Time counts until a manager has taken over what was there: startGCPercent, for settleTime
 // after the caches are filled.
 const (
-	gcPercent, startGCPercent = 10, 50
+	gcPercent, startGCPercent = 15, 50
 	settleTime                = 2 * time.Second
 )
 
