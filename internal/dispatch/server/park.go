@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -118,7 +119,8 @@ func (r *recordReader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// park takes a request without a body from the HTTP server, and sends what answer writes, with the header fields that are set already. The context of answer ends when the client goes away.
+// park takes a request without a body from the HTTP server, and sends what answer writes, with the header fields that are set already. The
+// context of answer ends when the client goes away.
 func (p *parking) park(w http.ResponseWriter, answer func(context.Context, http.ResponseWriter)) {
 	reply := &reply{header: w.Header().Clone(), status: http.StatusOK}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -154,7 +156,7 @@ func (p *parking) answer(conn net.Conn, reply *reply, write func()) error {
 func (p *parking) recovering(reply *reply, f func()) {
 	defer func() {
 		if problem := recover(); problem != nil {
-			p.log.Error(nil, "Answering a render pod panicked", "problem", problem)
+			p.log.Error(nil, "Answering a render pod panicked", "problem", problem, "stack", string(debug.Stack()))
 			reply.header, reply.status = http.Header{}, http.StatusServiceUnavailable
 			reply.body.Reset()
 		}

@@ -119,6 +119,16 @@ func (w *world) watchPolls() *polls {
 	return p
 }
 
+// poll connects a pod, which polls and waits.
+func (w *world) poll(address string, polls *polls) *connection {
+	w.t.Helper()
+	w.pool.ObservePods("ns", []pool.PodView{{Name: other, UID: "uid-" + other}})
+	pod := connect(w.t, address)
+	pod.send(http.MethodPost, "/v1/poll", other)
+	within(w.t, polls.begun, "the poll did not reach the pool")
+	return pod
+}
+
 func within[T any](t *testing.T, c <-chan T, what string) (v T) {
 	t.Helper()
 	select {
@@ -135,10 +145,7 @@ func TestParkedPollIsAnsweredAndGoesOn(t *testing.T) {
 	polls := w.watchPolls()
 	address, stop := w.listen()
 	defer stop()
-	w.pool.ObservePods("ns", []pool.PodView{{Name: other, UID: "uid-" + other}})
-	pod := connect(t, address)
-	pod.send(http.MethodPost, "/v1/poll", other)
-	within(t, polls.begun, "the poll did not reach the pool")
+	pod := w.poll(address, polls)
 	w.submit()
 	status, body := pod.receive()
 	var assignment wire.Assignment
@@ -165,10 +172,7 @@ func TestPodThatGoesAwayPollsNoMore(t *testing.T) {
 	polls := w.watchPolls()
 	address, stop := w.listen()
 	defer stop()
-	w.pool.ObservePods("ns", []pool.PodView{{Name: other, UID: "uid-" + other}})
-	pod := connect(t, address)
-	pod.send(http.MethodPost, "/v1/poll", other)
-	within(t, polls.begun, "the poll did not reach the pool")
+	pod := w.poll(address, polls)
 	_ = pod.Close()
 	within(t, polls.ended, "the poll goes on")
 }
@@ -177,10 +181,7 @@ func TestParkedPollsEndWithTheServer(t *testing.T) {
 	w := newWorld(t)
 	polls := w.watchPolls()
 	address, stop := w.listen()
-	w.pool.ObservePods("ns", []pool.PodView{{Name: other, UID: "uid-" + other}})
-	pod := connect(t, address)
-	pod.send(http.MethodPost, "/v1/poll", other)
-	within(t, polls.begun, "the poll did not reach the pool")
+	pod := w.poll(address, polls)
 	stop()
 	within(t, polls.ended, "the poll goes on")
 	_ = pod.SetReadDeadline(time.Now().Add(20 * time.Second))
