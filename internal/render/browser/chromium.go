@@ -26,7 +26,9 @@ const (
 type chromium struct {
 	*devtools.Browser
 	tabs *tabs[*tab]
-	// drawing is held while a frame is drawn: Chromium's GPU process crashes when frames overlap, even those of two tabs.
+	// drawing is held while a frame is drawn, because frames must not overlap, even those of two tabs. Chromium gives the frames of all tabs
+	// the same source, so a tab waits for the others' frames, too, and its next request then counts as a second one at the same time. That
+	// ends the GPU process. (Later versions than 156 tell the frames apart: components/viz/service/frame_sinks/external_begin_frame_source_mojo.cc.)
 	drawing chan struct{}
 	// killed is true once Kill was called because the browser held too much memory.
 	killed atomic.Bool

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -151,7 +152,8 @@ func run(ctx context.Context, duration time.Duration, gotenbergPath string) erro
 		return err
 	}
 	defer server.Close()
-	b, err := browser.New(browser.Options{Flags: []string{"--ignore-certificate-errors"}})
+	// The CPU time of a browser that is replaced meanwhile would be missing.
+	b, err := browser.New(browser.Options{Flags: []string{"--ignore-certificate-errors"}, MaxRenders: math.MaxInt})
 	if err != nil {
 		return err
 	}
