@@ -16,6 +16,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -37,14 +38,24 @@ exec kubectl-platen "$@"
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// TestSources lets Go run these tests again after a change of the plugin.
+func TestSources(t *testing.T) {
+	if err := program.See(t.Context(), root, "kubectl-platen"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func run(m *testing.M) int {
 	ctrl.SetLogger(logr.Discard())
+	if err := BuildPlugin(root); err != nil {
+		return fail(err)
+	}
 	folder, err := os.MkdirTemp("", "docs-*")
 	if err != nil {
 		return fail(err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	if err := BuildPlugin(root, folder); err != nil {
+	if err := os.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
 		return fail(err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700); err != nil {

@@ -4,19 +4,18 @@
 package docs
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
+
+	"github.com/platen-dev/platen/test/program"
 )
 
-// BuildPlugin builds kubectl-platen into a folder and puts the folder first in PATH.
-func BuildPlugin(root, folder string) error {
-	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(folder, "kubectl-platen"), "./cmd/kubectl-platen")
-	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building kubectl-platen: %w: %s", err, out)
+// BuildPlugin builds kubectl-platen and puts its folder first in PATH.
+func BuildPlugin(root string) error {
+	binary, err := program.Own(context.Background(), root, "kubectl-platen")
+	if err != nil {
+		return err
 	}
-	return os.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return os.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
 }

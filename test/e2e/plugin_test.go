@@ -20,15 +20,15 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/program"
 )
 
-// buildPlugin builds kubectl-platen into a folder that goes away with the specs.
-func buildPlugin() (folder string) {
+// buildPlugin builds kubectl-platen, and returns its folder.
+func buildPlugin(ctx context.Context) (folder string) {
 	GinkgoHelper()
-	folder = GinkgoT().TempDir()
-	out, err := exec.Command("go", "build", "-o", folder, "github.com/platen-dev/platen/cmd/kubectl-platen").CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), "%s", out)
-	return folder
+	binary, err := program.Own(ctx, filepath.Join("..", ".."), "kubectl-platen")
+	Expect(err).NotTo(HaveOccurred())
+	return filepath.Dir(binary)
 }
 
 // runPlugin runs the plugin of a folder as kubectl does, in the workspace's namespace.
@@ -48,7 +48,7 @@ func runPlugin(ctx context.Context, folder string, w *workspace, args ...string)
 
 var _ = Describe("kubectl platen", Ordered, func() {
 	folder := ""
-	BeforeAll(func() { folder = buildPlugin() })
+	BeforeAll(func(ctx SpecContext) { folder = buildPlugin(ctx) })
 	plugin := func(ctx SpecContext, w *workspace, args ...string) (code int, out, errOut string) {
 		GinkgoHelper()
 		return runPlugin(ctx, folder, w, args...)

@@ -25,7 +25,7 @@ import (
 
 var _ = Describe("kubectl platen try", Ordered, Serial, func() {
 	folder := ""
-	BeforeAll(func() { folder = buildPlugin() })
+	BeforeAll(func(ctx SpecContext) { folder = buildPlugin(ctx) })
 
 	// try runs the command and returns the path that the picture should have.
 	try := func(ctx context.Context, w *workspace, args ...string) (code int, out, errOut, picture string) {

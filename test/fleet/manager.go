@@ -57,7 +57,7 @@ type Manager struct {
 
 // NewManager creates the pod of a manager. The manager reaches the API server at kubeconfig, a file that Kubeconfig has written.
 func (w *World) NewManager(ctx context.Context, name, kubeconfig string, arguments ...string) (*Manager, error) {
-	m := &Manager{Name: name, Log: filepath.Join(w.Folder, name+".log"), binary: filepath.Join(w.Folder, "manager"), kubeconfig: kubeconfig, arguments: arguments}
+	m := &Manager{Name: name, Log: filepath.Join(w.Folder, name+".log"), binary: w.binary, kubeconfig: kubeconfig, arguments: arguments}
 	for _, address := range []*string{&m.dispatch, &m.content, &m.probes, &m.profile} {
 		var err error
 		if *address, err = FreeAddress(ctx); err != nil {

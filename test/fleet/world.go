@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -38,6 +38,8 @@ type World struct {
 	// Folder for the files of the world.
 	Folder string
 
+	// binary of cmd/manager.
+	binary      string
 	environment *envtest.Environment
 	stop        context.CancelFunc
 	following   sync.WaitGroup
@@ -47,9 +49,12 @@ type World struct {
 func New(ctx context.Context, folder string) (w *World, err error) {
 	ctrllog.SetLogger(logr.Discard())
 	w = &World{Folder: folder}
-	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(folder, "manager"), "github.com/platen-dev/platen/cmd/manager")
-	if output, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building cmd/manager: %w\n%s", err, output)
+	root, err := testenv.Root()
+	if err != nil {
+		return nil, err
+	}
+	if w.binary, err = program.Own(ctx, root, "manager"); err != nil {
+		return nil, err
 	}
 	if w.environment, err = testenv.New(); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -107,7 +108,7 @@ func TestManagerServesSomeNamespaces(t *testing.T) {
 	}
 
 	folder := t.TempDir()
-	kubeconfig, binary := filepath.Join(folder, "kubeconfig"), filepath.Join(folder, "manager")
+	kubeconfig := filepath.Join(folder, "kubeconfig")
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
 	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
@@ -116,8 +117,9 @@ func TestManagerServesSomeNamespaces(t *testing.T) {
 	if err := clientcmd.WriteToFile(*c, kubeconfig); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/platen-dev/platen/cmd/manager").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	binary, err := program.Own(t.Context(), "../..", "manager")
+	if err != nil {
+		t.Fatal(err)
 	}
 	output, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {

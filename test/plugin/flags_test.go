@@ -62,7 +62,7 @@ func TestKubectlsFlags(t *testing.T) {
 		"how long a call takes": {args: []string{"--kubeconfig", kubeconfig, "--request-timeout", "1ns"}, code: 1, text: "the cluster has not answered in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := program(t, binary, append([]string{"templates", "-n", namespace}, x.args...)...)
+			r := execute(t, binary, append([]string{"templates", "-n", namespace}, x.args...)...)
 			if r.code != x.code || !strings.Contains(r.out+r.errOut, x.text) {
 				t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
 			}

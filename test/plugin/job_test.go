@@ -517,7 +517,7 @@ func TestListsAndCompletion(t *testing.T) {
 		args := append([]string{}, x.args...)
 		if x.args[0] == "__complete" {
 			args = append([]string{"__complete", "-n", namespace, "--kubeconfig", kubeconfig}, x.args[1:]...)
-			command := program(t, binary, args...)
+			command := execute(t, binary, args...)
 			checkOutput(t, x.args, command, x.want)
 			continue
 		}
@@ -528,7 +528,7 @@ func TestListsAndCompletion(t *testing.T) {
 	if err := os.Symlink(binary, link); err != nil {
 		t.Fatal(err)
 	}
-	checkOutput(t, []string{"kubectl_complete-platen"}, program(t, link, "-n", namespace, "--kubeconfig", kubeconfig, "render", "ban"), []string{"banner\n"})
+	checkOutput(t, []string{"kubectl_complete-platen"}, execute(t, link, "-n", namespace, "--kubeconfig", kubeconfig, "render", "ban"), []string{"banner\n"})
 	if r := platen(t, "status", "-n", "default"); r.code != 0 || r.out != "" || r.errOut != "There are no jobs in namespace default.\n" {
 		t.Errorf("an empty namespace: %+v", r)
 	}
@@ -555,7 +555,7 @@ func TestTheRecommendedRenderWorks(t *testing.T) {
 		if !found {
 			t.Fatalf("no command in\n%s%s", shown.out, shown.errOut)
 		}
-		r := program(t, "sh", "-c", `exec "$0" `+strings.TrimSpace(line)+" --dry-run=server", binary)
+		r := execute(t, "sh", "-c", `exec "$0" `+strings.TrimSpace(line)+" --dry-run=server", binary)
 		if r.code != 0 || !strings.Contains(r.out, "created (server dry run) in namespace "+namespace) {
 			t.Errorf("%s: exit code %d, %s%s", line, r.code, r.out, r.errOut)
 		}

@@ -25,6 +25,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/suite"
 	"github.com/platen-dev/platen/test/testenv"
 )
@@ -41,7 +42,17 @@ var (
 	kubeconfig string
 )
 
+// root is the repository.
+const root = "../.."
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// TestSources lets Go run these tests again after a change of the plugin.
+func TestSources(t *testing.T) {
+	if err := program.See(t.Context(), root, "kubectl-platen"); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func run(m *testing.M) int {
 	folder, err := os.MkdirTemp("", "plugin-*")
@@ -49,9 +60,9 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	binary, kubeconfig = filepath.Join(folder, "kubectl-platen"), filepath.Join(folder, "kubeconfig")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/platen-dev/platen/cmd/kubectl-platen").CombinedOutput(); err != nil {
-		return fail(fmt.Errorf("%w: %s", err, out))
+	kubeconfig = filepath.Join(folder, "kubeconfig")
+	if binary, err = program.Own(context.Background(), root, "kubectl-platen"); err != nil {
+		return fail(err)
 	}
 	dropboxServer := httptest.NewServer(sim)
 	defer dropboxServer.Close()
@@ -128,10 +139,10 @@ type result struct {
 // platen runs the plugin without a terminal.
 func platen(t *testing.T, args ...string) result {
 	t.Helper()
-	return program(t, binary, args...)
+	return execute(t, binary, args...)
 }
 
-func program(t *testing.T, path string, args ...string) result {
+func execute(t *testing.T, path string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()

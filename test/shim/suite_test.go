@@ -43,6 +43,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/suite"
 	"github.com/platen-dev/platen/test/testenv"
 )
@@ -80,9 +81,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	c, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
-	binary, err = gexec.Build("github.com/platen-dev/platen/cmd/shim")
+	binary, err = program.Own(ctx, filepath.Join("..", ".."), "shim")
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(gexec.CleanupBuildArtifacts)
 
 	files, err = suite.NewContent(ctx, "file://"+GinkgoT().TempDir())
 	Expect(err).NotTo(HaveOccurred())

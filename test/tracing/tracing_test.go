@@ -15,7 +15,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +34,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/fleet"
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/suite"
 )
 
@@ -174,7 +174,7 @@ func TestOneTraceFromTheRequestToItsWebhook(t *testing.T) {
 	token := suite.ServiceAccount(t, w.Client, namespace, "designer", rbacv1.PolicyRule{
 		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"*"}, Verbs: []string{"*"},
 	})
-	url := startShim(t, w, kubeconfig, manager.Content())
+	url := startShim(t, kubeconfig, manager.Content())
 	body := fmt.Sprintf(`{"templateId": 25, "modifications": {"headline": "value-of-user"}, "response": {"format": "png", "fileName": "file-of-user"},
 		"connections": [{"type": "storage", "provider": "dropbox", "folder": "/folder-of-user"}], "webhook": "%s/hook-of-user"}`, receiver.URL)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/studio/render", strings.NewReader(body))
@@ -257,12 +257,10 @@ func edges(trace []span) (lines []string) {
 }
 
 // startShim starts cmd/shim, and returns its URL once it is ready. It ends with the test.
-func startShim(t *testing.T, w *fleet.World, kubeconfig, content string) (url string) {
+func startShim(t *testing.T, kubeconfig, content string) (url string) {
 	t.Helper()
-	binary := filepath.Join(w.Folder, "shim")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/platen-dev/platen/cmd/shim").CombinedOutput(); err != nil {
-		t.Fatalf("building cmd/shim: %v\n%s", err, output)
-	}
+	binary, err := program.Own(t.Context(), "../..", "shim")
+	must(t, err)
 	address, probes := free(t), free(t)
 	log := &bytes.Buffer{}
 	shim := exec.CommandContext(t.Context(), binary, "--bind-address="+address, "--health-probe-bind-address="+probes, "--content-url=http://"+content,
@@ -272,7 +270,7 @@ func startShim(t *testing.T, w *fleet.World, kubeconfig, content string) (url st
 	shim.Cancel = func() error { return shim.Process.Signal(syscall.SIGTERM) }
 	must(t, shim.Start())
 	t.Cleanup(func() { _ = shim.Wait() }) // the context of the test has ended it
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+probes+"/readyz", nil)
 		if err != nil {
 			return false, err
