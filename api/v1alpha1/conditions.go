@@ -48,6 +48,9 @@ const (
 	UnschedulableReason = "Unschedulable"
 	// ImagePullFailedReason means that a node cannot pull the image of render pods; the job waits until one can.
 	ImagePullFailedReason = "ImagePullFailed"
+	// ContainerStartFailedReason means that a node cannot start the container of a render pod, such as for want of the seccomp profile that the
+	// RenderPool names; the job waits until one can.
+	ContainerStartFailedReason = "ContainerStartFailed"
 	// ContentStoreFullReason means that the content store, or the namespace's share of it, has no room; the job waits for room.
 	ContentStoreFullReason = "ContentStoreFull"
 	// SuspendedReason means that spec.suspend is true.

@@ -11,7 +11,8 @@ import (
 // RenderPoolName is the name of a namespace's RenderPool.
 const RenderPoolName = "default"
 
-// Reasons of a RenderPool's Ready condition, beside those of a job's wait: QuotaExceeded, PodForbidden, Unschedulable and ImagePullFailed.
+// Reasons of a RenderPool's Ready condition, beside those of a job's wait: QuotaExceeded, PodForbidden, Unschedulable,
+// ImagePullFailed and ContainerStartFailed.
 const (
 	// AvailableReason means that render pods start when jobs need them, and that minReady of them are ready.
 	AvailableReason = "Available"

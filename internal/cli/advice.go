@@ -48,6 +48,7 @@ var adviceByReason = map[string]string{
 	platenv1alpha1.PodForbiddenReason:          "Allow render pods in the namespace, or correct spec.podTemplate of its RenderPool; the job goes on by itself:" + showPools,
 	platenv1alpha1.UnschedulableReason:         "Add a node, or correct spec.podTemplate of the RenderPool: its requests, or nodeSelector, affinity and tolerations; the job goes on by itself:" + showPods,
 	platenv1alpha1.ImagePullFailedReason:       "Correct the manager's flag --renderer-image, or give the nodes access to the registry; the job goes on by itself:" + showPods,
+	platenv1alpha1.ContainerStartFailedReason:  "Correct on the node, or in spec.podTemplate of the RenderPool, what the message names; the job goes on by itself:" + showPods,
 	platenv1alpha1.ContentStoreFullReason:      "Delete jobs whose files nobody needs, or ask for more room; the job goes on by itself:" + listJobs,
 	platenv1alpha1.SuspendedReason:             "Resume it:" + resumeJob,
 	platenv1alpha1.CanceledReason:              "Render it after all:" + resumeJob,

@@ -5,7 +5,9 @@ package podspec
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -13,8 +15,8 @@ import (
 )
 
 // Problem is why a pod does not run, or how it ended. Reason is one of the API's or, for a pod that ended, the kubelet's, such as OOMKilled;
-// both are empty if nothing is wrong. The message names no pod, and stays the same while the problem does: the kubelet's and the
-// scheduler's words change every few seconds.
+// both are empty if nothing is wrong. The message names no pod, and stays the same while the problem does: most of the kubelet's
+// and the scheduler's words change every few seconds.
 type Problem struct{ Reason, Message string }
 
 // imageReasons are the kubelet's, in k8s.io/kubernetes/pkg/kubelet/images.
@@ -29,7 +31,7 @@ func ProblemOf(pod *corev1.Pod) Problem {
 		case waiting != nil && slices.Contains(imageReasons, waiting.Reason):
 			return Problem{platenv1alpha1.ImagePullFailedReason, fmt.Sprintf("a node cannot pull the image %s of a render pod", s.Image)}
 		case waiting != nil && waiting.Reason != "" && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing":
-			return Problem{waiting.Reason, "the container of a render pod does not start: " + waiting.Reason}
+			return Problem{platenv1alpha1.ContainerStartFailedReason, "the container of a render pod does not start: " + waiting.Reason + wordsOf(pod, waiting.Message)}
 		}
 	}
 	for _, c := range pod.Status.Conditions {
@@ -44,6 +46,29 @@ func ProblemOf(pod *corev1.Pod) Problem {
 		return Problem{pod.Status.Reason, pod.Status.Reason}
 	}
 	return Problem{}
+}
+
+// maxWords bounds what a message has of the kubelet's words, in bytes.
+const maxWords = 512
+
+// identifier is what the kubelet and the container runtime give each container and each attempt: they are no part of the problem.
+var identifier = regexp.MustCompile(`\b[0-9a-f]{32,}\b`)
+
+// wordsOf returns the kubelet's words about a pod's container, after a colon: without the names of the pod and of its containers, so that they
+// are the same for all pods and all attempts. It is empty if there are none.
+func wordsOf(pod *corev1.Pod, message string) string {
+	if message = strings.Join(strings.Fields(message), " "); message == "" {
+		return ""
+	}
+	for _, name := range []string{string(pod.UID), pod.Name} {
+		if name != "" {
+			message = strings.ReplaceAll(message, name, "…")
+		}
+	}
+	if message = identifier.ReplaceAllString(message, "…"); len(message) > maxWords {
+		message = strings.ToValidUTF8(message[:maxWords], "") + "…"
+	}
+	return ": " + message
 }
 
 // endings are the reasons of pods that the kubelet or a controller ended for the node's sake (k8s.io/kubernetes/pkg/kubelet). They come

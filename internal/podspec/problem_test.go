@@ -4,9 +4,14 @@
 package podspec
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestProblemAndDisruption(t *testing.T) {
@@ -35,7 +40,8 @@ func TestProblemAndDisruption(t *testing.T) {
 		"image missing":       {status: waiting("ErrImagePull", "not found"), want: "ImagePullFailed"},
 		"image missing again": {status: waiting("ImagePullBackOff", "back-off 10s"), want: "ImagePullFailed"},
 		"image name":          {status: waiting("InvalidImageName", ""), want: "ImagePullFailed"},
-		"configuration":       {status: waiting("CreateContainerConfigError", "x"), want: "CreateContainerConfigError"},
+		"configuration":       {status: waiting("CreateContainerConfigError", "x"), want: "ContainerStartFailed"},
+		"container":           {status: waiting("CreateContainerError", "x"), want: "ContainerStartFailed"},
 		"no node":             {status: unscheduled("Unschedulable", "0/1 nodes are available"), want: "Unschedulable"},
 		"scheduling gate":     {status: unscheduled("SchedulingGated", ""), want: "Unschedulable"},
 		"evicted":             {status: corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Conditions: []corev1.PodCondition{target}}, want: "Evicted", disrupted: true},
@@ -61,5 +67,31 @@ func TestProblemAndDisruption(t *testing.T) {
 	}
 	if a, b := ProblemOf(&corev1.Pod{Status: waiting("ErrImagePull", "x")}), ProblemOf(&corev1.Pod{Status: waiting("ImagePullBackOff", "y")}); a != b {
 		t.Errorf("one problem has two messages: %v and %v", a, b)
+	}
+}
+
+// The kubelet's words say what to repair. They are the same for all pods and all attempts, although the kubelet names the pod and a new container
+// each time.
+func TestProblemSaysWhyAContainerDoesNotStart(t *testing.T) {
+	const again, wanted = "failed to create containerd container %s of %s (%s): cannot load seccomp profile \"/var/lib/kubelet/seccomp/platen/chromium.json\"",
+		"the container of a render pod does not start: CreateContainerError: failed to create containerd container … of … (…): cannot load seccomp profile \"/var/lib/kubelet/seccomp/platen/chromium.json\""
+	waiting := func(name, reason, message string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("5f0c1d58-7a0e-4e0a-9c73-" + name)}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
+		}}}}
+	}
+	for i, name := range []string{"platen-render-abcde", "platen-render-fghij"} {
+		container := strings.Repeat(fmt.Sprintf("%x", i+7), 64)
+		pod := waiting(name, "CreateContainerError", fmt.Sprintf(again, container, name, "5f0c1d58-7a0e-4e0a-9c73-"+name))
+		if got := ProblemOf(pod); got.Message != wanted {
+			t.Errorf("got  %q\nwant %q", got.Message, wanted)
+		}
+	}
+	if got, want := ProblemOf(waiting("p", "CreateContainerError", "")).Message, "the container of a render pod does not start: CreateContainerError"; got != want {
+		t.Errorf("without words: %q, want %q", got, want)
+	}
+	long := ProblemOf(waiting("p", "RunContainerError", "one\nline "+strings.Repeat("ä", 5000))).Message
+	if len(long) > 1024 || strings.Contains(long, "\n") || !utf8.ValidString(long) || !strings.HasSuffix(long, "…") {
+		t.Errorf("%d bytes: %q", len(long), long)
 	}
 }

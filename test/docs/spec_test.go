@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -179,41 +180,92 @@ func constantValue(t *testing.T, constant *ast.ValueSpec) string {
 	return value
 }
 
-// Every reason that the API declares has a line in the page on troubleshooting.
-func TestTroubleshootingNamesEveryReason(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(root, "docs/operations/troubleshooting.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(root, "api/v1alpha1/*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	reasons := 0
-	for _, path := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+// waitsForPods are the reasons with which a job and its RenderPool say why no render pod takes the job.
+var waitsForPods = []string{"QuotaExceededReason", "PodForbiddenReason", "UnschedulableReason", "ImagePullFailedReason", "ContainerStartFailedReason"}
+
+// TestTablesOfReasonsNameEveryReason compares each table that promises to list reasons with the reasons that the code declares.
+func TestTablesOfReasonsNameEveryReason(t *testing.T) {
+	jobs := reasonsIn(t, "api/v1alpha1/conditions.go", "Reasons of a RenderJob's", "Reason$")
+	renders := reasonsIn(t, "internal/render/render.go", "Reasons of an Error", "^Reason")
+	delete(renders, "ReasonBrowserCrashed") // is retried, and becomes BackoffLimitExceeded
+	templates := merged(reasonsIn(t, "api/v1alpha1/conditions.go", "Ready condition of a RenderTemplate", "Reason$"),
+		reasonsIn(t, "api/v1alpha1/conditions.go", "a RenderTemplate's Ready condition alone", "Reason$"),
+		only(jobs, "SourceNotFoundReason", "FontSetNotFoundReason", "InvalidFontReason"))
+	fontSets := merged(reasonsIn(t, "api/v1alpha1/conditions.go", "and of a FontSet", "Reason$"), only(jobs, "SourceNotFoundReason", "InvalidFontReason"))
+	pools := merged(reasonsIn(t, "api/v1alpha1/renderpool_types.go", "Reasons of a RenderPool's", "Reason$"), only(jobs, waitsForPods...))
+	connections := reasonsIn(t, "api/v1alpha1/conditions.go", "VerifiedReason is", "Reason$")
+	for _, c := range []struct {
+		page, heading string
+		want          map[string]string
+	}{
+		{"docs/operations/troubleshooting.md", "## By reason", merged(jobs, renders, templates, fontSets, pools, connections)},
+		{"docs/operations/pools.md", "## What the conditions mean", pools},
+		{"docs/spec/v1alpha1/renderjob.md", "### Conditions", merged(jobs, renders)},
+		{"docs/spec/v1alpha1/renderpool.md", "## Status", pools},
+		{"docs/spec/v1alpha1/rendertemplate.md", "## Status", templates},
+		{"docs/spec/v1alpha1/fontset.md", "## Status", fontSets},
+	} {
+		text, err := os.ReadFile(filepath.Join(root, c.page))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok || !strings.HasSuffix(spec.Names[0].Name, "Reason") || len(spec.Values) != 1 {
-				return true
+		_, section, found := strings.Cut(string(text), "\n"+c.heading+"\n")
+		if !found {
+			t.Errorf("%s has no %q", c.page, c.heading)
+			continue
+		}
+		level, _, _ := strings.Cut(c.heading, " ")
+		section = regexp.MustCompile(`\n#{1,`+strconv.Itoa(len(level))+`} `).Split(section, 2)[0]
+		tables := strings.Join(regexp.MustCompile(`(?m)^\|.*`).FindAllString(section, -1), "\n")
+		for name, reason := range c.want {
+			if !strings.Contains(tables, "`"+reason+"`") {
+				t.Errorf("%s, %q: the tables have no `%s`, which is %s", c.page, c.heading, reason, name)
 			}
-			literal, ok := spec.Values[0].(*ast.BasicLit)
-			if !ok {
-				return true
-			}
-			reasons++
-			if value, err := strconv.Unquote(literal.Value); err != nil || !strings.Contains(string(page), "`"+value+"`") {
-				t.Errorf("docs/operations/troubleshooting.md has no line for %s", literal.Value)
-			}
-			return true
-		})
+		}
 	}
-	if reasons < 25 {
-		t.Errorf("found %d reasons", reasons)
+}
+
+// reasonsIn returns the string constants of a file whose names match a pattern and whose group's comment has a text, by their names.
+func reasonsIn(t *testing.T, file, group, pattern string) map[string]string {
+	t.Helper()
+	source, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
 	}
+	found := map[string]string{}
+	for _, declaration := range source.Decls {
+		constants, ok := declaration.(*ast.GenDecl)
+		if !ok || constants.Tok != token.CONST || !strings.Contains(strings.Join(strings.Fields(constants.Doc.Text()), " "), group) {
+			continue
+		}
+		for _, spec := range constants.Specs {
+			constant, ok := spec.(*ast.ValueSpec)
+			if ok && regexp.MustCompile(pattern).MatchString(constant.Names[0].Name) {
+				found[constant.Names[0].Name] = constantValue(t, constant)
+			}
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s has no constants whose comment has %q", file, group)
+	}
+	return found
+}
+
+func merged(all ...map[string]string) map[string]string {
+	union := map[string]string{}
+	for _, one := range all {
+		maps.Copy(union, one)
+	}
+	return union
+}
+
+// only returns the constants with the given names.
+func only(all map[string]string, names ...string) map[string]string {
+	some := map[string]string{}
+	for _, name := range names {
+		some[name] = all[name]
+	}
+	return some
 }
 
 // TestEveryKindIsNamed checks the commands that are for all of Platen's objects: a copy without one kind loses its objects.
