@@ -211,7 +211,7 @@ func findCollisions(job *platenv1alpha1.RenderJob, files []file.File, uploads []
 		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
 			continue
 		}
-		theirs, _ := resolveConnections(other, connections)
+		theirs := resolveConnections(other, connections).uploads
 		for _, mine := range uploads {
 			for _, their := range theirs {
 				if mine.connection.Name != their.connection.Name || !ignoresCase(mine) {

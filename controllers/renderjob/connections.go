@@ -27,33 +27,55 @@ type upload struct {
 	result uploader.Result
 }
 
+// resolution is what spec.connections of a job means in its namespace.
+type resolution struct {
+	uploads []upload
+	// missing are the wanted connections that do not exist.
+	missing []platenv1alpha1.JobConnection
+	idle    []idleEntry
+}
+
+// idleEntry is an entry of spec.connections that uploads nothing: an entry before it means the same connection, and names another folder. One of
+// the two has no name, so the API server cannot refuse them.
+type idleEntry struct {
+	// entry and first are the indexes of the two in spec.connections.
+	entry, first int
+	connection   string
+	// folder is that of the entry, and used, the one that receives the files.
+	folder, used string
+}
+
 // resolveConnections returns the uploads of a job: through the connections that it names or, without spec.connections, through the
-// automatic ones of the namespace, at most maxConnections. missing are the wanted connections that do not exist, one of each provider.
-func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (uploads []upload, missing []platenv1alpha1.JobConnection) {
+// automatic ones of the namespace, at most maxConnections.
+func resolveConnections(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) (r resolution) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b platenv1alpha1.StorageConnection) int { return strings.Compare(a.Name, b.Name) })
 	if job.Spec.Connections == nil {
 		for i := range all {
-			if all[i].Spec.UploadPolicy == platenv1alpha1.UploadAutomatic && len(uploads) < maxConnections {
-				uploads = append(uploads, upload{connection: &all[i], folder: string(all[i].Spec.DefaultFolder)})
+			if all[i].Spec.UploadPolicy == platenv1alpha1.UploadAutomatic && len(r.uploads) < maxConnections {
+				r.uploads = append(r.uploads, upload{connection: &all[i], folder: string(all[i].Spec.DefaultFolder)})
 			}
 		}
-		return uploads, nil
+		return r
 	}
-	for _, wanted := range job.Spec.Connections {
+	entries := map[string]int{} // by the name of the connection
+	for i, wanted := range job.Spec.Connections {
 		connection := find(all, wanted)
 		if connection == nil {
-			if !slices.ContainsFunc(missing, func(m platenv1alpha1.JobConnection) bool { return m.Provider == wanted.Provider }) {
-				missing = append(missing, wanted)
-			}
+			r.missing = append(r.missing, wanted)
 			continue
 		}
 		folder := cmp.Or(string(wanted.Folder), string(connection.Spec.DefaultFolder))
-		if !slices.ContainsFunc(uploads, func(u upload) bool { return u.connection.Name == connection.Name }) {
-			uploads = append(uploads, upload{connection: connection, folder: folder})
+		before := slices.IndexFunc(r.uploads, func(u upload) bool { return u.connection.Name == connection.Name })
+		switch {
+		case before < 0:
+			entries[connection.Name] = i
+			r.uploads = append(r.uploads, upload{connection: connection, folder: folder})
+		case r.uploads[before].folder != folder:
+			r.idle = append(r.idle, idleEntry{i, entries[connection.Name], connection.Name, folder, r.uploads[before].folder})
 		}
 	}
-	return uploads, missing
+	return r
 }
 
 // find returns the wanted connection, nil if there is none. Without a name it is the provider's first that is not disabled, else its

@@ -37,6 +37,7 @@ func TestResolveConnections(t *testing.T) {
 		wanted  []platenv1alpha1.JobConnection
 		want    []string
 		missing []platenv1alpha1.JobConnection
+		idle    []idleEntry
 	}{
 		"left out: the automatic ones": {
 			all: []platenv1alpha1.StorageConnection{onRequest, off, auto}, want: []string{"b-auto:/Renders"},
@@ -66,20 +67,37 @@ func TestResolveConnections(t *testing.T) {
 		"the same one twice": {
 			all:    []platenv1alpha1.StorageConnection{auto},
 			wanted: []platenv1alpha1.JobConnection{dropbox("", ""), dropbox("b-auto", "/Other")}, want: []string{"b-auto:/Renders"},
+			idle: []idleEntry{{entry: 1, folder: "/Other", first: 0, connection: "b-auto", used: "/Renders"}},
+		},
+		"the same one twice, first by name": {
+			all:    []platenv1alpha1.StorageConnection{auto, onRequest},
+			wanted: []platenv1alpha1.JobConnection{dropbox("c-request", ""), dropbox("b-auto", "/Mine"), dropbox("", "")}, want: []string{"c-request:/Renders", "b-auto:/Mine"},
+			idle: []idleEntry{{entry: 2, folder: "/Renders", first: 1, connection: "b-auto", used: "/Mine"}},
+		},
+		"the same one twice, with the same folder": {
+			all:    []platenv1alpha1.StorageConnection{auto},
+			wanted: []platenv1alpha1.JobConnection{dropbox("", ""), dropbox("b-auto", "/Renders")}, want: []string{"b-auto:/Renders"},
+		},
+		"several of one provider do not exist": {
+			wanted:  []platenv1alpha1.JobConnection{dropbox("gone", ""), dropbox("", ""), dropbox("lost", "")},
+			missing: []platenv1alpha1.JobConnection{dropbox("gone", ""), dropbox("", ""), dropbox("lost", "")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Connections: tc.wanted}}
-			uploads, missing := resolveConnections(job, tc.all)
-			got := make([]string, 0, len(uploads))
-			for _, u := range uploads {
+			resolved := resolveConnections(job, tc.all)
+			got := make([]string, 0, len(resolved.uploads))
+			for _, u := range resolved.uploads {
 				got = append(got, u.connection.Name+":"+u.folder)
 			}
 			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("uploads (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tc.missing, missing); diff != "" {
+			if diff := cmp.Diff(tc.missing, resolved.missing); diff != "" {
 				t.Errorf("missing (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.idle, resolved.idle, cmp.AllowUnexported(idleEntry{})); diff != "" {
+				t.Errorf("idle entries (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -90,7 +108,7 @@ func TestResolveConnectionsStopsAtTheBoundOfTheAPI(t *testing.T) {
 	for i := range maxConnections + 1 {
 		all = append(all, connection(fmt.Sprintf("dropbox-%03d", i), platenv1alpha1.UploadAutomatic))
 	}
-	if uploads, _ := resolveConnections(&platenv1alpha1.RenderJob{}, all); len(uploads) != maxConnections {
+	if uploads := resolveConnections(&platenv1alpha1.RenderJob{}, all).uploads; len(uploads) != maxConnections {
 		t.Errorf("got %d uploads, want %d", len(uploads), maxConnections)
 	}
 }

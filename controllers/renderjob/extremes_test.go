@@ -130,6 +130,7 @@ func extremeUploads(s *scope, connections, round int) {
 		}
 		s.uploads = append(s.uploads, u)
 		s.missing = append(s.missing, platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderGCS, Name: new(strings.Repeat("a", 253))})
+		s.idle = append(s.idle, idleEntry{i, i, strings.Repeat("a", 253), "/" + pick(hostile, i), "/" + pick(hostile, i+1)})
 		s.present = append(s.present, strings.Repeat("b", 253)+" (dropbox)")
 		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + pick(hostile, i), platenv1alpha1.ProviderDropbox})
 	}

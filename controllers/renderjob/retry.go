@@ -43,8 +43,7 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 		return nil
 	}
 	requested := retryRequest(job) != ""
-	uploads, _ := resolveConnections(job, connections)
-	return slices.DeleteFunc(uploads, func(u upload) bool {
+	return slices.DeleteFunc(resolveConnections(job, connections).uploads, func(u upload) bool {
 		last := platenv1alpha1.JobConnectionStatus{} // stays empty when the connection did not exist
 		for _, c := range job.Status.Connections {
 			if c.Name == u.connection.Name {

@@ -166,7 +166,7 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 		return job
 	}
 	mine, accented := named("mine", "Banner", "", 10), named("mine", "Caf\u00e9", "", 10)
-	uploads, _ := resolveConnections(&mine, connections)
+	uploads := resolveConnections(&mine, connections).uploads
 	decomposed := findCollisions(&accented, of(&accented, 1), uploads, []platenv1alpha1.RenderJob{named("other", "cafe\u0301", "", 5)}, connections)
 	if diff := cmp.Diff([]collision{{"other", "/Renders/cafe\u0301.png", "dropbox"}}, decomposed, cmp.AllowUnexported(collision{})); diff != "" {
 		t.Errorf("collisions with the decomposed form of a name (-want +got):\n%s", diff)

@@ -140,6 +140,10 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		}
 		warn(status, titles[wanted.Provider]+" connection not found for this workspace", details)
 	}
+	for _, e := range s.idle {
+		warn(status, fmt.Sprintf("spec.connections[%d] uploads nothing: it means StorageConnection '%s', as spec.connections[%d] does", e.entry, e.connection, e.first),
+			fmt.Sprintf("the files are in %s, and not in %s; name another StorageConnection in one of the two, or create another job for the second folder", e.used, e.folder))
+	}
 	for _, c := range s.collisions {
 		warn(status, fmt.Sprintf("RenderJob '%s' writes to the same file in %s, which ignores case: %s", c.job, c.provider, c.path),
 			"choose another spec.output.fileName or folder")

@@ -300,6 +300,21 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			kstatus: status.CurrentStatus, warnings: []string{"S3 connection not found for this workspace"},
 			details: "this namespace has no StorageConnection to s3; there are: dropbox (dropbox)",
 		},
+		"two entries mean one connection": {
+			scope: scope{
+				manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)},
+				idle: []idleEntry{{entry: 1, first: 0, connection: "dropbox", folder: "/Other", used: "/Renders"}},
+			},
+			step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; spec.connections[1] uploads nothing: it means StorageConnection 'dropbox', as spec.connections[0] does",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; spec.connections[1] uploads nothing: it means StorageConnection 'dropbox', as spec.connections[0] does",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded True Succeeded: 2 files in dropbox",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"spec.connections[1] uploads nothing: it means StorageConnection 'dropbox', as spec.connections[0] does"},
+			details: "the files are in /Renders, and not in /Other; name another StorageConnection in one of the two, or create another job for the second folder",
+		},
 		"one of two failed uploads is retried": {
 			job: theJob(func(j *platenv1alpha1.RenderJob) {
 				j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}
@@ -488,6 +503,7 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 		})
 		s.manifest.Warnings = append(s.manifest.Warnings, content.Warning{Title: strings.Repeat(longest, 1000), Details: strings.Repeat(longest, 1000)})
 		s.missing = append(s.missing, platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderGCS, Name: new(strings.Repeat("a", 253))})
+		s.idle = append(s.idle, idleEntry{connection: strings.Repeat("a", 253), folder: strings.Repeat(longest, 1000), used: strings.Repeat(longest, 1000)})
 		s.present = append(s.present, strings.Repeat("b", 253)+" (dropbox)")
 		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + strings.Repeat(longest, 650), platenv1alpha1.ProviderDropbox})
 	}

@@ -43,7 +43,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	if uploads, _ := resolveConnections(s.job, connections.Items); len(uploads) > 0 {
+	if uploads := resolveConnections(s.job, connections.Items).uploads; len(uploads) > 0 {
 		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), s.state.Lost > 0))
 	}
 	return nil
@@ -55,10 +55,10 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	uploads, missing := resolveConnections(s.job, connections.Items)
-	s.missing, s.present = missing, names(connections.Items)
+	resolved := resolveConnections(s.job, connections.Items)
+	s.missing, s.present, s.idle = resolved.missing, names(connections.Items), resolved.idle
 	if !s.retry {
-		s.uploads = uploads
+		s.uploads = resolved.uploads
 	}
 	if len(s.uploads) == 0 {
 		return nil
