@@ -189,7 +189,7 @@ bench-render: ## Measure the renderer, without a cluster, against plain chromedp
 	go run ./test/bench/render
 
 .PHONY: bench-isolation
-bench-isolation: ## Compare 20,000 random pairs of pages with the same pages alone; two hours.
+bench-isolation: ## Compare 20,000 random pairs of pages with the same pages alone; a quarter of an hour.
 	@hack/setup browser
 	go test ./internal/render/browser -run LooksAsIf -pairs 20000 -seed 0 -timeout 5h -v
 

@@ -19,6 +19,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/plural"
 )
 
 // dispose tells S3 the Content-Disposition of what a signed URL returns. Other services cannot be told.
@@ -87,8 +88,8 @@ func copyContent(ctx context.Context, args []string, out io.Writer) (err error) 
 		stores = append(stores, store)
 	}
 	copied, err := content.Copy(ctx, stores[0], stores[1])
-	_, _ = fmt.Fprintf(out, "copied %d objects with %d bytes; %d were there already, %d are gone from the source\n",
-		copied.Objects, copied.Bytes, copied.Present, copied.Gone)
+	_, _ = fmt.Fprintf(out, "copied %s with %s; %d were there already, %d are gone from the source\n",
+		plural.Count(copied.Objects, "object"), plural.Count(copied.Bytes, "byte"), copied.Present, copied.Gone)
 	return err
 }
 

@@ -43,7 +43,7 @@ func TestContentCopy(t *testing.T) {
 	if err := copyContent(t.Context(), []string{"--from=" + folder, "--to=" + server.BucketURL()}, out); err != nil {
 		t.Fatal(err)
 	}
-	if want := "copied 1 objects with 7 bytes; 0 were there already, 0 are gone from the source\n"; out.String() != want {
+	if want := "copied 1 object with 7 bytes; 0 were there already, 0 are gone from the source\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
 	// The manager's own options open it, and its URLs of files have the names that jobs give them.

@@ -24,6 +24,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/fonts"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/reconcile"
 )
 
@@ -130,11 +131,7 @@ func setStatus(set *platenv1alpha1.FontSet, files []fonts.File, outcome error, n
 	}
 	slices.Sort(status.Families)
 	status.Families = slices.Compact(status.Families)
-	many := "s"
-	if len(files) == 1 {
-		many = ""
-	}
-	reason, message := platenv1alpha1.ValidReason, fmt.Sprintf("%d font file%s; pages use them as %s", len(files), many, strings.Join(status.Families, ", "))
+	reason, message := platenv1alpha1.ValidReason, fmt.Sprintf("%s; pages use them as %s", plural.Count(len(files), "font file"), strings.Join(status.Families, ", "))
 	if len(status.Warnings) > 0 {
 		reason, message = platenv1alpha1.ValidWithWarningsReason, message+"; status.warnings lists what their licences say"
 	}

@@ -21,6 +21,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -163,7 +164,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	}
 	slices.SortFunc(status.Connections, func(a, b platenv1alpha1.JobConnectionStatus) int { return strings.Compare(a.Name, b.Name) })
 	if left := boundPages(status.Connections, min(maxUploadedPages, maxObject-objectSize(s.job, status))); left > 0 {
-		warn(status, fmt.Sprintf("status.connections leaves out %s: their paths are too long for one object", plural(left, "file")),
+		warn(status, fmt.Sprintf("status.connections leaves out %s: their paths are too long for one object", plural.Count(left, "file")),
 			"shorten the folder or spec.output.fileName, or render fewer pages in one job")
 	}
 	failed := slices.DeleteFunc(slices.Clone(status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool { return c.Status != platenv1alpha1.UploadError })
@@ -300,7 +301,7 @@ func setRendered(c reconcile.Conditions, s *scope, outcome error) {
 	terminal := reconcile.AsTerminal(outcome)
 	switch {
 	case s.manifest != nil:
-		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, plural(s.manifest.RenderedPages, "page")+" rendered")
+		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, plural.Count(s.manifest.RenderedPages, "page")+" rendered")
 	case terminal != nil:
 		c.Set(platenv1alpha1.RenderedCondition, metav1.ConditionFalse, terminal.Reason, terminal.Message)
 	default:
@@ -332,7 +333,7 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 	default:
 		parts := make([]string, 0, len(connections))
 		for _, c := range connections {
-			parts = append(parts, fmt.Sprintf("%s in %s", plural(len(s.manifest.Files), "file"), c.Name))
+			parts = append(parts, fmt.Sprintf("%s in %s", plural.Count(len(s.manifest.Files), "file"), c.Name))
 		}
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, strings.Join(parts, ", "))
 	}
@@ -340,20 +341,13 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 
 // summary returns one line that says what was done.
 func summary(s *scope, connections []platenv1alpha1.JobConnectionStatus) string {
-	parts := []string{plural(s.manifest.RenderedPages, "page") + " rendered"}
+	parts := []string{plural.Count(s.manifest.RenderedPages, "page") + " rendered"}
 	for _, c := range connections {
 		if c.Status == platenv1alpha1.UploadSuccess {
 			parts = append(parts, "uploaded to "+c.Name)
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // writeDue keeps the intermediate states of short jobs, and the changing words of long waits, out of the API server. It reports whether a

@@ -25,6 +25,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -161,7 +162,7 @@ func (r *Reconciler) renderAgain(s *scope, attempts int) error {
 	r.Uploader.Forget(s.key()) // the next render may have other bytes
 	s.state = pool.State{}
 	if s.attempts > s.backoffLimit() {
-		return reconcile.Terminal(platenv1alpha1.BackoffLimitExceededReason, "the content store has lost the files of %s", plural(s.lost, "render"))
+		return reconcile.Terminal(platenv1alpha1.BackoffLimitExceededReason, "the content store has lost the files of %s", plural.Count(s.lost, "render"))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/plural"
 )
 
 // condition returns a condition of a job. A missing one has the status Unknown and no reason.
@@ -75,7 +76,7 @@ func describeFiles(out io.Writer, job *platenv1alpha1.RenderJob) {
 	} else if ms != nil {
 		took = ", rendered in " + (time.Duration(*ms) * time.Millisecond).String()
 	}
-	fmt.Fprintf(out, "%s%s:\n", count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
+	fmt.Fprintf(out, "%s%s:\n", plural.Count(len(job.Status.Pages), string(job.Status.Format)+" file"), took)
 	for _, p := range job.Status.Pages {
 		fmt.Fprintf(out, "  %s  %dx%d  %s  %s\n", fileWord(job, p.Page), p.Width, p.Height, file.Size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
 	}

@@ -19,6 +19,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/lint"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/preview"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -304,7 +305,7 @@ func (l *lintCommand) report(results []lintResult) error {
 		}
 	}
 	errorCount, warnings := counted[lint.Error], counted[lint.Warning]
-	summary := count(errorCount, "error") + " and " + count(warnings, "warning") + " in " + count(len(results), "template")
+	summary := plural.Count(errorCount, "error") + " and " + plural.Count(warnings, "warning") + " in " + plural.Count(len(results), "template")
 	if errorCount > 0 || l.strict && warnings > 0 {
 		return &exitError{exitRenderFailed, errors.New(summary)}
 	}

@@ -97,11 +97,3 @@ func plain(text string) string {
 		return r
 	}, text)
 }
-
-// count returns "1 page" or "2 pages".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

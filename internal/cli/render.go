@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -282,7 +283,7 @@ func progressOf(job *platenv1alpha1.RenderJob, pages int) (done, total int, text
 	total, done = pages, int(ptr.Deref(job.Status.RenderedPages, 0))
 	switch word {
 	case platenv1alpha1.RenderingReason:
-		text = fmt.Sprintf("Rendering, %d of %s done", done, count(total, "page"))
+		text = fmt.Sprintf("Rendering, %d of %s done", done, plural.Count(total, "page"))
 		if p := job.Status.Progress; p != nil && p.Percent != nil && *p.Percent > 0 {
 			done, total = int(*p.Percent), 100
 			text = fmt.Sprintf("Filming, %d%%", *p.Percent)
@@ -291,7 +292,7 @@ func progressOf(job *platenv1alpha1.RenderJob, pages int) (done, total int, text
 		done, total = pages, pages
 		text = "Rendered, uploading"
 	case platenv1alpha1.SucceededReason, platenv1alpha1.SucceededWithWarningsReason:
-		done, total, text = 1, 1, count(pages, "page")+" rendered"
+		done, total, text = 1, 1, plural.Count(pages, "page")+" rendered"
 	case "Pending", platenv1alpha1.QueuedReason:
 		text = "Waiting for a render pod"
 	default:

@@ -19,6 +19,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -93,7 +94,7 @@ func (t *table) parse(data []byte) error {
 		case row.number > maxRows:
 			return fmt.Errorf("it has more than %d rows, each of which is a job; split it", maxRows)
 		case len(cells) != len(header):
-			return fmt.Errorf("%s has %s, and the header has %d; put a value that has a comma into quotes", row, count(len(cells), "cell"), len(header))
+			return fmt.Errorf("%s has %s, and the header has %d; put a value that has a comma into quotes", row, plural.Count(len(cells), "cell"), len(header))
 		case strings.Join(cells, "") == "":
 			return fmt.Errorf("%s has no values; delete it", row)
 		}
@@ -197,7 +198,7 @@ func (t *table) refuse(problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, count(len(problems), "mistake"), listed(problems))
+	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, plural.Count(len(problems), "mistake"), listed(problems))
 }
 
 // listed returns the first of many lines.
@@ -221,7 +222,7 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 			if i > 0 && r.dryRun == dryRunNone {
 				_ = r.printJobs(jobs[:i], "created", printed)
 			}
-			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created)", t.name, t.rows[i], err, i, count(len(jobs), "job"))
+			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created)", t.name, t.rows[i], err, i, plural.Count(len(jobs), "job"))
 		}
 	}
 	if r.dryRun == dryRunServer {
@@ -278,7 +279,7 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		problems = append(problems, fmt.Sprintf("row %d: %s", row.number, err))
 	}
 	for i, job := range jobs {
-		bar.show(i, len(jobs), fmt.Sprintf("%d of %s finished", i, count(len(jobs), "job")))
+		bar.show(i, len(jobs), fmt.Sprintf("%d of %s finished", i, plural.Count(len(jobs), "job")))
 		last := job
 		err := follow(waiting, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 			last = now
@@ -286,7 +287,7 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		})
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
-			return ended, &exitError{exitTimeout, fmt.Errorf("%d of %s have finished within %s, and the others go on; see kubectl platen status -n %s", i, count(len(jobs), "job"), r.timeout, job.Namespace)}
+			return ended, &exitError{exitTimeout, fmt.Errorf("%d of %s finished within %s, and the rest goes on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), r.timeout, job.Namespace)}
 		case errors.Is(err, errGone):
 			fail(t.rows[i], fmt.Errorf("RenderJob %s/%w", job.Namespace, err))
 			continue
@@ -321,9 +322,9 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 			}
 		}
 	}
-	bar.show(len(jobs), len(jobs), fmt.Sprintf("%d of %s finished", len(jobs), count(len(jobs), "job")))
+	bar.show(len(jobs), len(jobs), fmt.Sprintf("%d of %s finished", len(jobs), plural.Count(len(jobs), "job")))
 	if len(problems) == 0 {
 		return ended, nil
 	}
-	return ended, &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), count(len(jobs), "job"), listed(problems))}
+	return ended, &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), plural.Count(len(jobs), "job"), listed(problems))}
 }

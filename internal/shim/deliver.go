@@ -23,6 +23,7 @@ import (
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/plural"
 )
 
 // maxInline bounds the files that a JSON answer holds itself, in bytes: clients have the whole of it in memory, and some no longer texts.
@@ -75,7 +76,11 @@ func setWarnings(h http.Header, list []Warning, more string) {
 	}
 	text := asciiJSON(list)
 	for most := len(list) - 1; len(text) > maxHeader; most-- {
-		text = asciiJSON(append(slices.Clone(list[:most]), Warning{fmt.Sprintf("%d more warnings are too long for a header", len(list)-most), more}))
+		verb := "are"
+		if len(list)-most == 1 {
+			verb = "is"
+		}
+		text = asciiJSON(append(slices.Clone(list[:most]), Warning{fmt.Sprintf("%s %s too long for a header", plural.Count(len(list)-most, "more warning"), verb), more}))
 	}
 	h.Set(warningsHeader, text)
 }

@@ -36,6 +36,7 @@ import (
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/signedurl"
 )
 
@@ -348,7 +349,7 @@ func (s *Server) createPicture(ctx context.Context, wanted *target, job *platenv
 	}
 	if missing := 1 - limiter.Tokens(); missing > 0 {
 		return &tooManyError{
-			time.Duration(missing / float64(limiter.Limit()) * float64(time.Second)), fmt.Sprintf("the template's dynamic URLs have at most %d renders an hour", perHour),
+			time.Duration(missing / float64(limiter.Limit()) * float64(time.Second)), fmt.Sprintf("the template's dynamic URLs have at most %s an hour", plural.Count(perHour, "render")),
 		}
 	}
 	job.Namespace, job.Spec = wanted.template.Namespace, wanted.spec

@@ -854,6 +854,11 @@ func TestHeadersOfAFile(t *testing.T) {
 	if last := list[len(list)-1]; last.Title != fmt.Sprintf("%d more warnings are too long for a header", 65-len(list)) {
 		t.Errorf("%+v of %d", last, len(list))
 	}
+	one := http.Header{}
+	setWarnings(one, []Warning{{Title: "a"}, {Title: strings.Repeat("b", maxHeader)}}, "look")
+	if want := `[{"title":"a","details":""},{"title":"1 more warning is too long for a header","details":"look"}]`; one.Get(warningsHeader) != want {
+		t.Errorf("got %s, want %s", one.Get(warningsHeader), want)
+	}
 	none := http.Header{}
 	describeFile(none, job(1, func(*platenv1alpha1.RenderJobStatus) {}))
 	if len(none) != 1 {

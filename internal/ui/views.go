@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/plural"
 )
 
 // assets are the templates and the static files: html/layout.html is around every page, html/parts.html has the parts that several
@@ -66,7 +67,7 @@ func newViews(clk clock.PassiveClock) (views, error) {
 		"ago":    func(t time.Time) string { return ago(clk.Since(t)) },
 		"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"bytes":  file.Size,
-		"plural": plural,
+		"plural": plural.Count[int],
 		"number": func(index int) int { return index + 1 },
 	})
 	if v.parts, err = v.parts.ParseFS(assets, "html/layout.html", "html/parts.html"); err != nil {

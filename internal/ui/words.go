@@ -5,7 +5,6 @@ package ui
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -14,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -149,17 +149,10 @@ func ago(d time.Duration) string {
 	case d < time.Minute:
 		return "just now"
 	case d < time.Hour:
-		return plural(int(d/time.Minute), "minute") + " ago"
+		return plural.Count(int(d/time.Minute), "minute") + " ago"
 	case d < day:
-		return plural(int(d/time.Hour), "hour") + " ago"
+		return plural.Count(int(d/time.Hour), "hour") + " ago"
 	default:
-		return plural(int(d/day), "day") + " ago"
+		return plural.Count(int(d/day), "day") + " ago"
 	}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

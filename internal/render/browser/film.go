@@ -249,7 +249,7 @@ func (f *filming) skip(ctx context.Context, t *tab, p render.Page, frames int) e
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return &render.Error{
 				Reason: render.ReasonDeadlineExceeded, Terminal: true,
-				Message: fmt.Sprintf("spec.output.video.trimStart: at the deadline, the scripts of page %d had run for %d of the %g seconds before its video: "+
+				Message: fmt.Sprintf("spec.output.video.trimStart: at the deadline, the scripts of page %d had run for %d s of the %g s before its video: "+
 					"an earlier start, a smaller fps or a longer spec.timeoutSeconds helps", p.Number, i/fps, f.task.Video.Start),
 			}
 		}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -155,7 +156,7 @@ func decodeEntryError(failure json.RawMessage) error {
 func wrongEntries(route string, got, want int) error {
 	return &storage.Error{
 		Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Doubt: true,
-		Message: fmt.Sprintf("Dropbox answered %s with %d entries instead of %d", route, got, want),
+		Message: fmt.Sprintf("Dropbox answered %s with %s instead of %d", route, plural.Count(got, "result"), want),
 	}
 }
 
