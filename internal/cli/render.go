@@ -138,7 +138,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 				jobs[i].Name = fmt.Sprintf("%s-%d", r.name, rows.rows[i].number)
 			}
 		}
-		r.warnUnused(ctx, c, template)
+		r.warnUnused(ctx, c, template, specs...)
 		return r.renderTable(ctx, c, rows, jobs)
 	}
 	spec, err := r.spec(template)
@@ -146,7 +146,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		return err
 	}
 	job := r.job(template, spec, connection.Spec.Provider)
-	r.warnUnused(ctx, c, template)
+	r.warnUnused(ctx, c, template, spec)
 	if r.dryRun == dryRunClient {
 		return r.print(job, "created (dry run)", printed)
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/platen-dev/platen/internal/task"
 )
 
-// warnUnused warns of values that no page uses, before the jobs are made: of a whole table with a mistyped column, every job would be wrong. What
-// a page uses whose ConfigMap the person may not read is not known.
-func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *platenv1alpha1.RenderTemplate) {
+// warnUnused warns of values, and of fields in them, that no page uses, before the jobs of the specs are made: of a whole table with a mistyped
+// column, every job would be wrong. What a page uses whose ConfigMap the person may not read is not known.
+func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *platenv1alpha1.RenderTemplate, specs ...platenv1alpha1.RenderJobSpec) {
 	keys := slices.Clone(r.columns)
 	for _, pair := range slices.Concat(r.set, r.setString, r.setJSON) {
 		key, _, _ := strings.Cut(pair, "=")
@@ -37,14 +37,28 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 		text, ok := sources[ref.Name].Data[ref.Key]
 		return text, ok
 	}
-	unused := task.UnusedKeys(keys, len(template.Spec.Pages), html)
-	lines := make([]string, 0, len(unused))
-	for _, u := range unused {
-		line := fmt.Sprintf("no page uses %s %s", r.flagOf(u.Key+":"), plain(u.Key))
-		if u.Hint != "" {
-			line += "; " + plain(u.Hint)
+	var lines []string
+	seen := map[string]bool{} // the rows of a table have the same fields
+	warn := func(what, key, hint string) {
+		line := fmt.Sprintf("no page uses %s%s %s", plain(what), r.flagOf(key+":"), plain(key))
+		if hint != "" {
+			line += "; " + plain(hint)
 		}
-		lines = append(lines, line)
+		if !seen[line] {
+			seen[line], lines = true, append(lines, line)
+		}
+	}
+	for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
+		warn("", u.Key, u.Hint)
+	}
+	fields := task.UnusedFields(template, html)
+	for _, spec := range specs {
+		if spec.Modifications == nil {
+			continue
+		}
+		for _, u := range fields(spec.Modifications.Raw) {
+			warn(u.Path+" of ", u.Key, u.Hint)
+		}
 	}
 	switch {
 	case len(lines) == 1:

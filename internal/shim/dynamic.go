@@ -4,6 +4,7 @@
 package shim
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -33,11 +34,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/signedurl"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 const (
@@ -450,7 +451,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
-	warnings = append(warnings, unused(template, slices.Concat(slices.Collect(maps.Keys(query)), request.Open))...)
+	keys := slices.Concat(slices.Collect(maps.Keys(query)), request.Open)
 	query.Set("workspace", template.Namespace)
 	query.Set("templateId", template.Name)
 	for name, n := range map[string]Whole{"page": request.Page, "quality": request.Quality} {
@@ -472,6 +473,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
+	warnings = append(warnings, unused(template, keys, wanted.spec.Modifications.Raw)...)
 	if len(request.Open) == 0 { // otherwise, whoever opens the URL may give what is missing
 		if err := check(r.Context(), &platenv1alpha1.RenderJob{Spec: wanted.spec}, template); err != nil {
 			return err
@@ -520,25 +522,22 @@ func (s *Server) dynamicTemplate(ctx context.Context, c caller, id TemplateID) (
 	return template, nil
 }
 
-// unused returns a warning for each key of modifications that no page of a template uses, as a render would. A script may use any key, and the
-// HTML of a ConfigMap is not here: then there are none.
-func unused(template *platenv1alpha1.RenderTemplate, keys []string) (warnings []Warning) {
-	parameters := bindings.Parameters(template, bindings.Inline)
-	names := append(make([]string, 0, len(parameters)+2), "canvasBackgroundColor", "canvasBackgroundImage")
-	for _, p := range parameters {
-		names = append(names, p.Name)
-	}
-	if bindings.FromConfigMap(template) || slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return bindings.Read(page.HTML).Scripted }) {
-		return nil
+// unused returns a warning for each key that no page of a template uses, and for each such field of modifications, a JSON object. A render warns of
+// the same, and of declared parameters too. The HTML of a ConfigMap is not here: such a page may use every key.
+func unused(template *platenv1alpha1.RenderTemplate, keys []string, modifications []byte) (warnings []Warning) {
+	html := func(n int) (string, bool) {
+		page := template.Spec.Pages[n-1]
+		return page.HTML, page.HTMLFrom == nil
 	}
 	slices.Sort(keys)
-	for _, key := range slices.Compact(keys) {
-		plain := pageKey.ReplaceAllString(key, "")
-		id, _, isStyle := strings.Cut(plain, ".")
-		mentioned := isStyle && slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return strings.Contains(page.HTML, id) })
-		if !mentioned && !slices.Contains(names, plain) {
-			warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s is not used by the template", key), "no page has an element that is bound to it"})
+	for _, u := range task.UnusedKeys(slices.Compact(keys), len(template.Spec.Pages), html) {
+		name := pageKey.ReplaceAllString(u.Key, "")
+		if !slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name }) {
+			warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s is not used by the template", u.Key), cmp.Or(u.Hint, "no page has an element that is bound to it")})
 		}
+	}
+	for _, u := range task.UnusedFields(template, html)(modifications) {
+		warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), u.Hint})
 	}
 	return warnings[:min(len(warnings), maxWarnings)]
 }

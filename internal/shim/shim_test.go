@@ -417,12 +417,27 @@ func TestUnusedKeysOfDynamicURLs(t *testing.T) {
 		"headline": 0, "page1@headline": 0, "declared": 0, "price.color": 0, "logo.fill": 0, "order": 0, "canvasBackgroundColor": 0,
 		"headlin": 1, "page1@headlin": 1, "prize.color": 1,
 	} {
-		if got := unused(card(html), []string{key, key}); len(got) != want {
+		if got := unused(card(html), []string{key, key}, nil); len(got) != want {
 			t.Errorf("%s: %+v", key, got)
 		}
-		if got := unused(card(html+`<script>use(platen.modifications)</script>`), []string{key}); got != nil {
+		if got := unused(card(html+`<script>use(platen.modifications)</script>`), []string{key}, nil); got != nil {
 			t.Errorf("%s with a script: %+v", key, got)
 		}
+	}
+}
+
+func TestWarningsOfDynamicURLsSayWhatIsMeant(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
+		Parameters: []platenv1alpha1.Parameter{{Name: "lines", Type: platenv1alpha1.ParameterList}},
+		Pages:      []platenv1alpha1.TemplatePage{{HTML: `<p data-param="headline">x</p><p data-each="lines"><b data-param="name">x</b></p>`}},
+	}}
+	got := unused(template, []string{"lines", "hedline"}, []byte(`{"hedline": "x", "lines": [{"nam": 1}]}`))
+	want := []Warning{
+		{"Modification hedline is not used by the template", "did you mean headline?"},
+		{"Modification lines: no page uses lines.nam", "did you mean lines.name?"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -112,7 +111,10 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
-	task.Warnings = append(idleOptions(task), unusedFields(task.Modifications, given, len(template.Spec.Pages), html)...)
+	task.Warnings = idleOptions(task)
+	for _, u := range unusedFields(len(template.Spec.Pages), html)(task.Modifications, given) {
+		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), Details: u.Hint})
+	}
 	return task, nil
 }
 
@@ -188,47 +190,6 @@ func idleOptions(task render.Task) (warnings []render.Warning) {
 		warnings = append(warnings, render.Warning{
 			Title: fmt.Sprintf("spec.output.scale: %g changes nothing in pdf files", task.Scale), Details: "it needs another format; spec.output.pdf.dpi changes the size of a document",
 		})
-	}
-	return warnings
-}
-
-// unusedFields warns of the fields of given objects and lists that no page of a template uses. total is the number of its pages; of one that
-// cannot be read, nobody knows what it uses.
-func unusedFields(modifications map[string]any, given []string, total int, html func(page int) (string, bool)) (warnings []render.Warning) {
-	var sources []string // read once there is an object
-	var all *bindings.Fields
-	for _, key := range slices.Sorted(slices.Values(given)) {
-		switch modifications[key].(type) {
-		case map[string]any, []any:
-		default:
-			continue
-		}
-		for n := len(sources) + 1; n <= total; n++ {
-			text, ok := html(n)
-			if !ok {
-				return nil
-			}
-			sources = append(sources, text)
-		}
-		number, name := splitKey(key)
-		fields := all
-		switch n, _ := strconv.Atoi(number); {
-		case n >= 1 && n <= total:
-			fields = new(bindings.FieldsOf(sources[n-1]))
-		case number != "":
-			continue // the renderer says that there is no such page
-		case all == nil:
-			all = new(bindings.FieldsOf(sources...))
-			fields = all
-		}
-		for _, field := range fields.Unused(name, modifications[key]) {
-			parent, last := field.Path[:strings.LastIndex(field.Path, ".")], field.Path[strings.LastIndex(field.Path, ".")+1:]
-			details := fmt.Sprintf("the template uses these fields of %.100s: %.500s", parent, strings.Join(field.Known, ", "))
-			if near := nearest.Name(last, field.Known); near != "" {
-				details = fmt.Sprintf("did you mean %.100s.%.100s?", parent, near)
-			}
-			warnings = append(warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", key, field.Path), Details: details})
-		}
 	}
 	return warnings
 }

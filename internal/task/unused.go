@@ -5,9 +5,15 @@ package task
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // UnusedKey is the key of a modification that no page of a template uses.
@@ -50,4 +56,78 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 		unused = append(unused, u)
 	}
 	return unused
+}
+
+// UnusedField is a field of an object, or of the items of a list, that no page of a template uses.
+type UnusedField struct {
+	// Key of the modification that has the field.
+	Key string
+	// Path of the field, such as order.totl.
+	Path string
+	// Hint says what it may mean, or which fields the pages use.
+	Hint string
+}
+
+// UnusedFields returns a function that returns the unused fields of modifications, a JSON object. html returns the HTML of a page, and whether it
+// is known; each page is read at most once. A render warns of the same.
+func UnusedFields(template *platenv1alpha1.RenderTemplate, html func(page int) (string, bool)) func(modifications []byte) []UnusedField {
+	fields := unusedFields(len(template.Spec.Pages), html)
+	return func(modifications []byte) []UnusedField {
+		object, err := values.Decode(modifications)
+		if err != nil {
+			return nil
+		}
+		given := slices.Collect(maps.Keys(object))
+		if err := applyParameters(object, template.Spec.Parameters); err != nil {
+			return nil // the job fails
+		}
+		return fields(object, given)
+	}
+}
+
+// unusedFields returns a function that returns the fields of given objects and lists that no page of a template uses. total is the number of its
+// pages; of one that cannot be read, nobody knows what it uses.
+func unusedFields(total int, html func(page int) (string, bool)) func(modifications map[string]any, given []string) []UnusedField {
+	var sources []string               // read once there is an object
+	pages := map[int]bindings.Fields{} // 0 for all
+	fieldsOf := func(page int) bindings.Fields {
+		if _, ok := pages[page]; !ok {
+			read := sources
+			if page > 0 {
+				read = sources[page-1 : page]
+			}
+			pages[page] = bindings.FieldsOf(read...)
+		}
+		return pages[page]
+	}
+	return func(modifications map[string]any, given []string) (unused []UnusedField) {
+		for _, key := range slices.Sorted(slices.Values(given)) {
+			switch modifications[key].(type) {
+			case map[string]any, []any:
+			default:
+				continue
+			}
+			for n := len(sources) + 1; n <= total; n++ {
+				text, ok := html(n)
+				if !ok {
+					return nil
+				}
+				sources = append(sources, text)
+			}
+			number, name := splitKey(key)
+			page, _ := strconv.Atoi(number)
+			if number != "" && (page < 1 || page > total) {
+				continue // the renderer says that there is no such page
+			}
+			for _, field := range fieldsOf(page).Unused(name, modifications[key]) {
+				parent, last := field.Path[:strings.LastIndex(field.Path, ".")], field.Path[strings.LastIndex(field.Path, ".")+1:]
+				hint := fmt.Sprintf("the template uses these fields of %.100s: %.500s", parent, strings.Join(field.Known, ", "))
+				if near := nearest.Name(last, field.Known); near != "" {
+					hint = fmt.Sprintf("did you mean %.100s.%.100s?", parent, near)
+				}
+				unused = append(unused, UnusedField{key, field.Path, hint})
+			}
+		}
+		return unused
+	}
 }

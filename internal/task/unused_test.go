@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
 func TestUnusedKeys(t *testing.T) {
@@ -35,5 +37,36 @@ func TestUnusedKeys(t *testing.T) {
 	pages[1] = `<script>draw(platen.modifications)</script>`
 	if got := UnusedKeys([]string{"foo"}, 2, html); got != nil {
 		t.Errorf("with a script: %v", got)
+	}
+}
+
+func TestUnusedFields(t *testing.T) {
+	pages := []string{`<b data-param="order.total">x</b>`, `<li data-each="lines"><b data-param="name">x</b></li>`}
+	reads := 0
+	html := func(n int) (string, bool) {
+		reads++
+		return pages[n-1], true
+	}
+	template := newTemplate(2)
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "lines", Type: platenv1alpha1.ParameterList}}
+	unused := UnusedFields(template, html)
+	for given, want := range map[string][]UnusedField{
+		`{"order": {"totl": 1}, "text": "x"}`:   {{"order", "order.totl", "did you mean order.total?"}},
+		`{"page1@order": {"tax": 1}}`:           {{"page1@order", "order.tax", "the template uses these fields of order: total"}},
+		`{"lines": "[{\"nam\": 1}]"}`:           {{"lines", "lines.nam", "did you mean lines.name?"}}, // a list as text, which the parameter's type reads
+		`{"lines": [{"name": 1}, {"item": 2}]}`: {{"lines", "lines.item", "the template uses these fields of lines: name"}},
+		`{"lines": 5, "order": {"totl": 1}}`:    nil, // the job fails, and says why
+		`[]`:                                    nil,
+		``:                                      nil,
+	} {
+		if diff := cmp.Diff(want, unused([]byte(given))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", given, diff)
+		}
+	}
+	if reads != len(pages) {
+		t.Errorf("the pages were read %d times, want each once", reads)
+	}
+	if got := UnusedFields(template, func(int) (string, bool) { return "", false })([]byte(`{"order": {"totl": 1}}`)); got != nil {
+		t.Errorf("with a page that cannot be read: %v", got)
 	}
 }
