@@ -107,7 +107,23 @@ func main() {
 	}
 }
 
+// check refuses times that no request could live with.
+func (o options) check() error {
+	for _, span := range []struct {
+		flag  string
+		value time.Duration
+	}{{"wait", o.wait}, {"job-ttl", o.ttl}, {"signed-url-ttl", o.signedURLTTL}} {
+		if span.value < time.Second {
+			return fmt.Errorf("--%s: %s must be at least %s", span.flag, span.value, time.Second)
+		}
+	}
+	return nil
+}
+
 func run(ctx context.Context, o options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	tracer, err := tracing.FromEnvironment(ctx, "platen-shim", version.Version, func(err error) { ctrl.Log.WithName("tracing").Error(err, "Failed to export traces") })
 	if err != nil {
 		return err

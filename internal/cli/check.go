@@ -67,7 +67,7 @@ It exits with 0 if nothing has failed, and with 1 otherwise.`,
 	}
 	f := command.Flags()
 	f.DurationVar(&k.timeout, "timeout", time.Minute, "how long the render may take")
-	f.StringVar(&k.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen")
+	o.platenNamespaceFlag(command, &k.platenNamespace, "namespace of Platen")
 	return command
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/platen-dev/platen/internal/version"
 )
@@ -157,6 +159,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl platen"},
 		Args:        cobra.ArbitraryArgs,
+		// No command has another one, which would replace this.
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return checkFlags(c.Flags()) },
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return c.Help()
@@ -189,7 +193,13 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 	}
 	must(root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces))
-	must(root.RegisterFlagCompletionFunc("context", o.completeContexts))
+	for flag, names := range map[string]func(clientcmdapi.Config) []string{
+		"context": func(c clientcmdapi.Config) []string { return slices.Sorted(maps.Keys(c.Contexts)) },
+		"cluster": func(c clientcmdapi.Config) []string { return slices.Sorted(maps.Keys(c.Clusters)) },
+		"user":    func(c clientcmdapi.Config) []string { return slices.Sorted(maps.Keys(c.AuthInfos)) },
+	} {
+		must(root.RegisterFlagCompletionFunc(flag, o.completeKubeconfig(names)))
+	}
 	return root
 }
 
@@ -244,6 +254,8 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 			return usage("name the %s", what)
 		case most >= 0 && len(args) > most:
 			return usage("unexpected %q", args[most])
+		case slices.ContainsFunc(args, func(arg string) bool { return strings.TrimSpace(arg) == "" }):
+			return usage("the %s is empty: name one (is a variable of your shell not set?)", what)
 		}
 		return nil
 	}

@@ -5,13 +5,13 @@ package cli
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -24,15 +24,31 @@ const completionTimeout = 3 * time.Second
 // completion returns what can follow on a command line.
 type completion = func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective)
 
-// completeNames offers the names of objects for the first argument; none if the cluster cannot be reached.
-func (o *options) completeNames(list func() client.ObjectList) completion {
+// completeNames offers the names of objects that are not on the command line yet, for at most so many arguments; none if the cluster cannot be
+// reached. most < 0 means no upper bound.
+func (o *options) completeNames(most int, list func() client.ObjectList) completion {
 	return func(command *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
+		if most >= 0 && len(args) >= most {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return o.complete(command.Context(), toComplete, func(ctx context.Context, c *cluster) []string { return c.names(ctx, list(), false) })
+		return o.complete(command.Context(), toComplete, func(ctx context.Context, c *cluster) []string {
+			return slices.DeleteFunc(c.names(ctx, list(), false), func(name string) bool { return slices.Contains(args, name) })
+		})
 	}
 }
+
+// completeFlag offers the names of objects for a flag, whatever the arguments are.
+func (o *options) completeFlag(list func() client.ObjectList) completion {
+	names := o.completeNames(-1, list)
+	return func(command *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		return names(command, nil, toComplete)
+	}
+}
+
+func jobList() client.ObjectList        { return &platenv1alpha1.RenderJobList{} }
+func templateList() client.ObjectList   { return &platenv1alpha1.RenderTemplateList{} }
+func connectionList() client.ObjectList { return &platenv1alpha1.StorageConnectionList{} }
+func secretList() client.ObjectList     { return &corev1.SecretList{} }
 
 func (o *options) complete(ctx context.Context, toComplete string, names func(context.Context, *cluster) []string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
@@ -43,18 +59,6 @@ func (o *options) complete(ctx context.Context, toComplete string, names func(co
 	}
 	matching := slices.DeleteFunc(names(ctx, c), func(name string) bool { return !strings.HasPrefix(name, toComplete) })
 	return matching, cobra.ShellCompDirectiveNoFileComp
-}
-
-func (o *options) completeTemplates(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return o.completeNames(func() client.ObjectList { return &platenv1alpha1.RenderTemplateList{} })(c, args, toComplete)
-}
-
-func (o *options) completeJobs(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return o.completeNames(func() client.ObjectList { return &platenv1alpha1.RenderJobList{} })(c, args, toComplete)
-}
-
-func (o *options) completeConnections(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return o.completeNames(func() client.ObjectList { return &platenv1alpha1.StorageConnectionList{} })(c, args, toComplete)
 }
 
 // completeFailedJobs offers the jobs that can be retried and are not on the command line yet.
@@ -97,10 +101,19 @@ func (o *options) completeNamespaces(command *cobra.Command, _ []string, toCompl
 	})
 }
 
-func (o *options) completeContexts(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	config, err := o.flags.ToRawKubeConfigLoader().RawConfig()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// completeKubeconfig offers what the kubeconfig has of a kind: names returns its names.
+func (o *options) completeKubeconfig(names func(clientcmdapi.Config) []string) completion {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		config, err := o.flags.ToRawKubeConfigLoader().RawConfig()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(config), cobra.ShellCompDirectiveNoFileComp
 	}
-	return slices.Sorted(maps.Keys(config.Contexts)), cobra.ShellCompDirectiveNoFileComp
+}
+
+// platenNamespaceFlag adds --platen-namespace.
+func (o *options) platenNamespaceFlag(c *cobra.Command, target *string, usage string) {
+	c.Flags().StringVar(target, "platen-namespace", platenNamespace, usage)
+	must(c.RegisterFlagCompletionFunc("platen-namespace", o.completeNamespaces))
 }

@@ -90,7 +90,7 @@ not a secret; its app secret is not needed.`,
   # Print the manifests for a GitOps tool, and change nothing in the cluster. Encrypt the Secret before you commit it.
   kubectl platen connect dropbox --app-key m4v7... --folder /Renders -o yaml`,
 		Args:              arguments(0, 1, "connection"),
-		ValidArgsFunction: o.completeConnections,
+		ValidArgsFunction: o.completeNames(1, connectionList),
 		RunE: func(command *cobra.Command, args []string) error {
 			c.connection.Name = "dropbox"
 			if len(args) == 1 {
@@ -114,6 +114,7 @@ not a secret; its app secret is not needed.`,
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"yaml", "json"}, cobra.ShellCompDirectiveNoFileComp)))
 	f.StringVar(&c.authorizeURL, "dropbox-authorize-url", authflow.DefaultAuthorizeURL, "`URL` of the host of Dropbox's consent page, such as that of the simulator")
 	f.StringVar(&c.apiURL, "dropbox-api-url", dropbox.DefaultAPIURL, "`URL` of Dropbox's API host, such as that of the simulator")
+	must(command.RegisterFlagCompletionFunc("secret", o.completeFlag(secretList)))
 	must(command.RegisterFlagCompletionFunc("upload-policy", cobra.FixedCompletions(uploadPolicies, cobra.ShellCompDirectiveNoFileComp)))
 	must(command.RegisterFlagCompletionFunc("conflict-policy", cobra.FixedCompletions(conflictPolicies, cobra.ShellCompDirectiveNoFileComp)))
 	return command

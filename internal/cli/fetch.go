@@ -36,14 +36,14 @@ is complete and has the checksum in the job's status.`,
   # Wait until the job is rendered, and write its files into the folder out.
   kubectl platen fetch banner-x7k2p --wait -o out -n marketing`,
 		Args:              arguments(1, 1, "job"),
-		ValidArgsFunction: o.completeJobs,
+		ValidArgsFunction: o.completeNames(1, jobList),
 		RunE:              func(c *cobra.Command, args []string) error { return f.run(c.Context(), args[0]) },
 	}
 	flags := command.Flags()
 	flags.StringVarP(&f.folder, "output", "o", ".", "folder for the files; a missing folder is created")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the job is rendered")
 	flags.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long to wait")
-	flags.StringVar(&f.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
+	o.platenNamespaceFlag(command, &f.platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
 	must(command.MarkFlagDirname("output"))
 	return command
 }

@@ -64,7 +64,7 @@ Exit codes:
   # A template of the cluster, by its text alone.
   kubectl platen lint banner --static -n marketing`,
 		Args:              arguments(0, -1, "template"),
-		ValidArgsFunction: o.completeTemplates,
+		ValidArgsFunction: o.completeNames(-1, templateList),
 		RunE:              func(c *cobra.Command, args []string) error { return l.run(c.Context(), args) },
 	}
 	f := command.Flags()

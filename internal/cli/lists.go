@@ -34,7 +34,7 @@ func (o *options) templates() *cobra.Command {
 
   # The pages and parameters of one template, and how to render it.
   kubectl platen templates banner`,
-		ValidArgsFunction: o.completeTemplates,
+		ValidArgsFunction: o.completeNames(1, templateList),
 	})
 }
 
@@ -140,7 +140,7 @@ func (o *options) connections() *cobra.Command {
 
   # One account, and what is wrong with it.
   kubectl platen connections dropbox -n marketing`,
-		ValidArgsFunction: o.completeConnections,
+		ValidArgsFunction: o.completeNames(1, connectionList),
 	})
 }
 

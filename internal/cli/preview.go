@@ -52,7 +52,7 @@ It reads FontSets, and ConfigMaps with HTML and fonts, from the file too, or fro
   # The second page of a template in the cluster, with the cluster's fonts.
   kubectl platen preview banner --pages 2 --in-cluster -o page.png`,
 		Args:              arguments(0, 1, "template"),
-		ValidArgsFunction: o.completeTemplates,
+		ValidArgsFunction: o.completeNames(1, templateList),
 		RunE:              func(c *cobra.Command, args []string) error { return p.run(c.Context(), strings.Join(args, "")) },
 	}
 	p.add(o, command)
@@ -64,7 +64,7 @@ It reads FontSets, and ConfigMaps with HTML and fonts, from the file too, or fro
 	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster even if this machine has a browser")
 	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "private address `prefixes` that pages may reach, such as 127.0.0.0/8")
 	f.DurationVar(&p.timeout, "timeout", 5*time.Minute, "how long to wait")
-	f.StringVar(&p.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen")
+	o.platenNamespaceFlag(command, &p.platenNamespace, "namespace of Platen")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
 	return command
 }

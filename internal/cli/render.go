@@ -64,7 +64,7 @@ takes. A cell is read as a value of --set; an empty one is not given. If a cell 
   # Print the job for a GitOps tool.
   kubectl platen render banner --set headline=Hello --name summer --dry-run -o yaml`,
 		Args:              arguments(1, 1, "template"),
-		ValidArgsFunction: o.completeTemplates,
+		ValidArgsFunction: o.completeNames(1, templateList),
 		RunE:              func(c *cobra.Command, args []string) error { return r.run(c.Context(), args[0]) },
 	}
 	r.add(o, command)
@@ -74,16 +74,16 @@ takes. A cell is read as a value of --set; an empty one is not given. If a cell 
 	f.StringVar(&r.folder, "folder", "", "folder for the uploads (default: the connection's)")
 	f.StringVar(&r.connection, "connection", "", "StorageConnection to upload to (default: every automatic one)")
 	f.BoolVar(&r.noUpload, "no-upload", false, "upload nothing")
-	f.DurationVar(&r.ttl, "ttl", 0, "delete the job and its files this long after it has finished, such as 24h")
+	f.DurationVar(&r.ttl, "ttl", 0, "delete the job and its files this long after it has finished, in whole seconds, such as 24h; 0s at once (default: never)")
 	f.BoolVar(&r.wait, "wait", false, "wait until the job has finished")
 	f.DurationVar(&r.timeout, "timeout", 10*time.Minute, "how long to wait")
 	f.StringVarP(&r.output, "output", "o", "", "folder for the files: the command waits and writes them; or json, yaml or name to print the job (./json is a folder)")
-	f.StringVar(&r.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
+	o.platenNamespaceFlag(command, &r.platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
 	dryRunFlag(command, &r.dryRun)
 	must(command.RegisterFlagCompletionFunc("output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return formats, cobra.ShellCompDirectiveDefault
 	}))
-	must(command.RegisterFlagCompletionFunc("connection", o.completeConnections))
+	must(command.RegisterFlagCompletionFunc("connection", o.completeFlag(connectionList)))
 	must(command.MarkFlagFilename("csv", "csv"))
 	return command
 }
@@ -108,6 +108,9 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	printed := slices.Contains(formats, r.output)
 	toFolder := r.output != "" && !printed
 	if toFolder {
+		if r.outputFlags.flags.Changed("ttl") && r.ttl == 0 {
+			return usage("--ttl 0s deletes the files before -o can fetch them; give more time, such as 1h")
+		}
 		if err := checkFolder(r.output); err != nil {
 			return err
 		}
@@ -216,7 +219,7 @@ func (r *renderCommand) job(template *platenv1alpha1.RenderTemplate, spec platen
 		}
 		spec.Connections = []platenv1alpha1.JobConnection{connection}
 	}
-	if r.ttl > 0 {
+	if r.outputFlags.flags.Changed("ttl") {
 		spec.TTLSecondsAfterFinished = new(int32(r.ttl.Seconds()))
 	}
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: template.Namespace, Name: r.name}, Spec: spec}

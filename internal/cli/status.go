@@ -45,7 +45,7 @@ namespace, newest first.`,
 
   # The URLs of its files.
   kubectl platen status banner-x7k2p -o json | jq -r '.status.pages[].contentURL'`,
-		ValidArgsFunction: o.completeJobs,
+		ValidArgsFunction: o.completeNames(1, jobList),
 	})
 }
 

@@ -79,7 +79,7 @@ The command prints the YAML of the template and the job to the standard output: 
 	f.StringVarP(&t.output, "output", "o", "hello.png", "file to write")
 	f.BoolVar(&t.open, "open", false, "show the picture")
 	f.DurationVar(&t.timeout, "timeout", 2*time.Minute, "how long to wait until Platen is ready and the card is rendered")
-	f.StringVar(&t.platenNamespace, "platen-namespace", platenNamespace, "namespace of Platen")
+	o.platenNamespaceFlag(command, &t.platenNamespace, "namespace of Platen")
 	return command
 }
 

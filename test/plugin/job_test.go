@@ -418,6 +418,12 @@ func TestRenderPrints(t *testing.T) {
 	if r.code != 0 || !strings.Contains(r.out, "kind: RenderJob") || !strings.Contains(r.out, "connections: []") || !strings.Contains(r.out, "headline: Hello") {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
+	for ttl, want := range map[string]string{"0": "ttlSecondsAfterFinished: 0\n", "90s": "ttlSecondsAfterFinished: 90\n"} {
+		r = platen(t, "render", "banner", "-n", namespace, "--set", "headline=Hello", "--ttl", ttl, "--dry-run", "-o", "yaml")
+		if r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("--ttl %s: exit code %d, %s%s", ttl, r.code, r.out, r.errOut)
+		}
+	}
 	r = platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "x", "--dry-run=server")
 	if r.code != 0 || r.out != "renderjob.platen.dev/x created (server dry run) in namespace "+namespace+"\n" {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
@@ -512,6 +518,14 @@ func TestListsAndCompletion(t *testing.T) {
 		{args: []string{"__complete", "connections", ""}, want: []string{"dropbox\n"}},
 		{args: []string{"__complete", "status", "--namespace", "plugin-"}, want: []string{namespace}},
 		{args: []string{"__complete", "connect", ""}, want: []string{"dropbox"}},
+		{args: []string{"__complete", "render", "banner", "--connection", ""}, want: []string{"dropbox\n"}},
+		{args: []string{"__complete", "render", "--connection", "d"}, want: []string{"dropbox\n"}},
+		{args: []string{"__complete", "connect", "dropbox", "again", "--secret", "d"}, want: []string{"dropbox-credentials\n"}},
+		{args: []string{"__complete", "lint", "banner", ""}, want: []string{"plain\n"}},
+		{args: []string{"__complete", "fetch", "new", "--platen-namespace", "plugin-"}, want: []string{namespace}},
+		{args: []string{"__complete", "status", "--cluster", "t"}, want: []string{"test\n"}},
+		{args: []string{"__complete", "status", "--user", "t"}, want: []string{"test\n"}},
+		{args: []string{"__complete", "status", "--context", "t"}, want: []string{"test\n"}},
 	} {
 		// A completion ends with the word to complete, so the flags come first.
 		args := append([]string{}, x.args...)
