@@ -302,8 +302,8 @@ func (p *Pool) trim(ns *namespace, now time.Time) {
 	}
 }
 
-// yield retires up to n pods of a namespace that has more than its share, and returns how many of its pods others can count on: also those
-// that are still rendering, because they are retired when they end their tasks. begins says that one of the others has no pod that was heard.
+// yield retires up to n pods of a namespace that has more than its share, and returns how many of its pods others can count on. Pods that are still
+// rendering count, because they are retired when they end their tasks. begins says that one of the others has no pod that was heard.
 func (p *Pool) yield(ns *namespace, n int, begins bool, now time.Time) int {
 	if ns.live <= ns.fair {
 		return 0

@@ -40,9 +40,9 @@ type StatusWriter struct {
 	replaced sync.Map // types.NamespacedName → string
 }
 
-// Finish ends a reconciliation. It writes the status of after if that differs from before, in one merge patch that the API server
-// refuses when the object has changed since before was read: the object is then reconciled again soon. written reports whether the
-// API server took the status. An object that is gone needs none. An outcome that is neither a TerminalError nor a WaitingError is
+// Finish ends a reconciliation. It writes the status of after if that differs from before, in one merge patch. The API server refuses the patch
+// when the object has changed since before was read; the object is then reconciled again soon. written reports whether the API server took
+// the status. An object that is gone needs none. An outcome that is neither a TerminalError nor a WaitingError is
 // returned as err, and status stays as it is.
 func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, outcome error) (next ctrl.Result, written bool, err error) {
 	next, err = result(outcome)

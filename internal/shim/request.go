@@ -281,9 +281,9 @@ func namedValues(array json.RawMessage, path string) (object json.RawMessage, wa
 	return object, warnings, err
 }
 
-// namedValue returns the name in an entry of an array of modifications, which is in name, key or id, and what the entry sets: the
-// modification of that name, from text, src or value, and a style of the element of that name from every other field. Clients send all
-// fields that they have: null counts as absent, and an empty text as absent if another field has a value.
+// namedValue returns the name in an entry of an array of modifications, and what the entry sets. The name is in name, key or id. text, src or value
+// is the modification of that name, and every other field is a style of the element of that name. Clients send all fields that they have: null
+// counts as absent, and an empty text as absent if another field has a value.
 func namedValue(entry map[string]json.RawMessage) (name string, values map[string]json.RawMessage, warnings []Warning) {
 	fields := map[string]json.RawMessage{}
 	for field, value := range entry {
@@ -406,9 +406,9 @@ func checkTwice(value json.RawMessage, path string) error {
 	return &FieldError{fmt.Sprintf("%.200s", path+twice), "is there twice: send it once"}
 }
 
-// tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, text as numbers,
-// and for nothing null, an empty text or, from PHP, an empty list instead of an object. tidy returns a warning for each field that the type
-// does not have or that has the tag warn, and an error with the full path of a value of the wrong type. encoding/json does none of it.
+// tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, and text as numbers.
+// For nothing they send null, an empty text or, in PHP, an empty list instead of an object. tidy returns a warning for each field that the type
+// does not have or that has the tag warn. A value of the wrong type is an error with its full path. encoding/json does none of it.
 func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	if kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()

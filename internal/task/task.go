@@ -118,8 +118,8 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return task, nil
 }
 
-// Check returns the mistakes that Build finds in a job which the API server has not seen, for code that reads no ConfigMap and no font, and
-// does not know the manager's limits: it takes what any manager may take, and refuses other values in the words of the default limits.
+// Check returns the mistakes that Build finds in a job which the API server has not seen. It is for code that reads no ConfigMap and no font, and
+// does not know the manager's limits. It takes what any manager may take, and refuses other values in the words of the default limits.
 func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
 	job = job.DeepCopy()
 	SetDefaults(job)
@@ -136,8 +136,9 @@ func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return build(DefaultLimits.MaxVideo)
 }
 
-// mayBeUnused returns the keys of modifications that need no page to use them: defaults that nobody gave, and what only pages may use that the
-// task leaves out; and those of the latter that style an element. names returns the names in a page; nil if it cannot be read, so that it may use all.
+// mayBeUnused returns the keys of modifications that need no page to use them. These are defaults that nobody gave, and keys that only pages may
+// use which the task leaves out; styles are those of the latter that style an element. names returns the names in a page; nil if it cannot be
+// read, so that it may use all.
 func mayBeUnused(task render.Task, given []string, names func(page int) *bindings.Names) (keys, styles []string) {
 	var rendered, left []int
 	for n := 1; n <= task.TemplatePages; n++ {

@@ -23,8 +23,8 @@ type UnusedKey struct {
 	Hint string
 }
 
-// UnusedKeys returns those of the keys that no page of a template uses. total is the number of its pages, and html returns the HTML of one, and
-// whether it is known: one that is not may use every key. A render warns of the same.
+// UnusedKeys returns those of the keys that no page of a template uses. total is the number of its pages. html returns the HTML of a page, and
+// whether it is known; a page that is not known may use every key. A render warns of the same.
 func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []UnusedKey {
 	names := namesOfPages(html)
 	var unused []UnusedKey

@@ -41,9 +41,9 @@ func Decode(data []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// DecodeSent reads a JSON object that no API server and no YAML has read before. It is Decode, but it keeps as text two kinds of numbers more:
-// one that Read would take for one that has lost digits, and one that a page would show in another spelling, such as 1.10, also inside of lists
-// and objects. It keeps no spelling of zero, so that data-if takes it for false, and none with an exponent for ID.STYLE, which CSS may not know.
+// DecodeSent reads a JSON object that no API server and no YAML has read before. It is Decode, but it keeps two more kinds of numbers as text, also
+// inside of lists and objects: those that Read would take for ones that have lost digits, and those that a page would show in another spelling,
+// such as 1.10. It keeps no spelling of zero, so that data-if takes it for false, and none with an exponent for ID.STYLE, which CSS may not know.
 func DecodeSent(data []byte) (map[string]any, error) {
 	object := map[string]any{}
 	if err := decode(data, &object); err != nil {

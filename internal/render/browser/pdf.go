@@ -85,9 +85,8 @@ func trim(document *model.Context, task render.Task, p render.Page) error {
 	return nil
 }
 
-// encodePDF returns a document's bytes. The same pages give the same bytes: there are no dates, which are optional (ISO 32000-2, 14.3.3),
-// the identifier is derived from the content, and the objects are numbered in the order in which a walk from the root meets them.
-// pdfcpu numbers them in random order.
+// encodePDF returns a document's bytes. The same pages give the same bytes. There are no dates, which are optional (ISO 32000-2, 14.3.3), and the
+// identifier is derived from the content. The objects are numbered as a walk from the root meets them; pdfcpu numbers them in random order.
 func encodePDF(document *model.Context) ([]byte, error) {
 	n := numbering{document: document, numbers: map[int]int{}}
 	if err := n.visit(*document.Root); err != nil {

@@ -104,8 +104,8 @@ func (c *call) deadline() time.Time {
 	return latest.Add(overtime)
 }
 
-// run makes a call with a slot and the name of its span, and returns what do returns. ok is false if do did not return in time; it then goes on by itself, the
-// account makes no other call until it has returned, and its files are no longer the engine's.
+// run makes a call with a slot and the name of its span, and returns what do returns. ok is false if do did not return in time. It then goes on by
+// itself: the account makes no other call until it has returned, and its files are no longer the engine's.
 func run[T any](ctx context.Context, u *Uploader, c *call, name string, with *slot, do func(ctx context.Context, files []*storage.File) T) (results T, ok bool) {
 	ctx, cancelDeadline := context.WithDeadline(ctx, c.deadline())
 	defer cancelDeadline()
