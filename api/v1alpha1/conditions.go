@@ -59,7 +59,7 @@ const (
 	CanceledReason = "Canceled"
 	// TemplateNotFoundReason means that spec.templateRef names no RenderTemplate; the job waits for it.
 	TemplateNotFoundReason = "TemplateNotFound"
-	// SourceNotFoundReason means that a ConfigMap or its key is missing; the job waits for it.
+	// SourceNotFoundReason means that a ConfigMap or its key is missing, or that the file at a FontSet's URL cannot be fetched; the job waits for it.
 	SourceNotFoundReason = "SourceNotFound"
 	// FontSetNotFoundReason means that the template's spec.fontSetRefs name a FontSet that does not exist; the job waits for it.
 	FontSetNotFoundReason = "FontSetNotFound"

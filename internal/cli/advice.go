@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,29 +40,28 @@ const podsLost = "Look why render pods end: out of memory, evicted, deleted. The
 
 // adviceByReason says what to do about a job by the reason of its Ready condition: what a person does, then the commands for it.
 var adviceByReason = map[string]string{
-	platenv1alpha1.SucceededWithWarningsReason: "The warnings name what is seldom meant. See what the template takes, and correct the job or the template:" + showTemplate + editJob,
-	platenv1alpha1.QueuedReason:                "Wait: the job starts once a render pod is free. If it does not, see how many there are:" + showPools,
-	platenv1alpha1.RenderingReason:             "Wait for the end:" + waitForJob,
-	platenv1alpha1.UploadingReason:             "Wait for the end:" + waitForJob,
-	platenv1alpha1.RetryingReason:              "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
-	platenv1alpha1.QuotaExceededReason:         "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
-	platenv1alpha1.PodForbiddenReason:          "Allow render pods in the namespace, or correct spec.podTemplate of its RenderPool; the job goes on by itself:" + showPools,
-	platenv1alpha1.UnschedulableReason:         "Add a node, or correct spec.podTemplate of the RenderPool: its requests, or nodeSelector, affinity and tolerations; the job goes on by itself:" + showPods,
-	platenv1alpha1.ImagePullFailedReason:       "Correct the manager's flag --renderer-image, or give the nodes access to the registry; the job goes on by itself:" + showPods,
-	platenv1alpha1.ContainerStartFailedReason:  "Correct on the node, or in spec.podTemplate of the RenderPool, what the message names; the job goes on by itself:" + showPods,
-	platenv1alpha1.ContentStoreFullReason:      "Delete jobs whose files nobody needs, or ask for more room; the job goes on by itself:" + listJobs,
-	platenv1alpha1.SuspendedReason:             "Resume it:" + resumeJob,
-	platenv1alpha1.CanceledReason:              "Render it after all:" + resumeJob,
-	platenv1alpha1.TemplateNotFoundReason:      "Create the template, or correct spec.templateRef.name; the job then starts by itself. List the templates:" + listTemplates + editJob,
-	platenv1alpha1.SourceNotFoundReason:        "Create the ConfigMap or the key that the message names; the job then starts by itself:\nkubectl get configmaps -n NS",
-	platenv1alpha1.FontSetNotFoundReason:       "Create the FontSet, or correct spec.fontSetRefs of the template; the job then starts by itself:\nkubectl get fontsets -n NS",
-	platenv1alpha1.InvalidFontReason:           "Correct the fonts that the message names, then render the job again:\nkubectl get fontsets -n NS" + renderAgain,
-	platenv1alpha1.InvalidSpecReason:           "Correct what the message names; the job then renders by itself:" + editJob,
-	platenv1alpha1.InvalidModificationsReason:  "Show the template's pages and parameters, then correct the modifications; the job then renders by itself:" + showTemplate + editJob,
-	platenv1alpha1.RenderFailedReason:          "Look at the template on this machine, correct it, then render the job again:" + tryTemplate + renderAgain,
-	platenv1alpha1.BackoffLimitExceededReason:  podsLost,
-	render.ReasonBrowserCrashed:                podsLost,
-	render.ReasonInvalidTask:                   "Correct what the message names; the job then renders by itself:" + editJob,
+	platenv1alpha1.QueuedReason:               "Wait: the job starts once a render pod is free. If it does not, see how many there are:" + showPools,
+	platenv1alpha1.RenderingReason:            "Wait for the end:" + waitForJob,
+	platenv1alpha1.UploadingReason:            "Wait for the end:" + waitForJob,
+	platenv1alpha1.RetryingReason:             "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
+	platenv1alpha1.QuotaExceededReason:        "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
+	platenv1alpha1.PodForbiddenReason:         "Allow render pods in the namespace, or correct spec.podTemplate of its RenderPool; the job goes on by itself:" + showPools,
+	platenv1alpha1.UnschedulableReason:        "Add a node, or correct spec.podTemplate of the RenderPool: its requests, or nodeSelector, affinity and tolerations; the job goes on by itself:" + showPods,
+	platenv1alpha1.ImagePullFailedReason:      "Correct the manager's flag --renderer-image, or give the nodes access to the registry; the job goes on by itself:" + showPods,
+	platenv1alpha1.ContainerStartFailedReason: "Correct on the node, or in spec.podTemplate of the RenderPool, what the message names; the job goes on by itself:" + showPods,
+	platenv1alpha1.ContentStoreFullReason:     "Delete jobs whose files nobody needs, or ask for more room; the job goes on by itself:" + listJobs,
+	platenv1alpha1.SuspendedReason:            "Resume it:" + resumeJob,
+	platenv1alpha1.CanceledReason:             "Render it after all:" + resumeJob,
+	platenv1alpha1.TemplateNotFoundReason:     "Create the template, or correct spec.templateRef.name; the job then starts by itself. List the templates:" + listTemplates + editJob,
+	platenv1alpha1.SourceNotFoundReason:       "Create the ConfigMap or the key that the message names; the job then starts by itself:\nkubectl get configmaps -n NS",
+	platenv1alpha1.FontSetNotFoundReason:      "Create the FontSet, or correct spec.fontSetRefs of the template; the job then starts by itself:\nkubectl get fontsets -n NS",
+	platenv1alpha1.InvalidFontReason:          "Correct the fonts that the message names, then render the job again:\nkubectl get fontsets -n NS" + renderAgain,
+	platenv1alpha1.InvalidSpecReason:          "Correct what the message names; the job then renders by itself:" + editJob,
+	platenv1alpha1.InvalidModificationsReason: "Show the template's pages and parameters, then correct the modifications; the job then renders by itself:" + showTemplate + editJob,
+	platenv1alpha1.RenderFailedReason:         "Look at the template on this machine, correct it, then render the job again:" + tryTemplate + renderAgain,
+	platenv1alpha1.BackoffLimitExceededReason: podsLost,
+	render.ReasonBrowserCrashed:               podsLost,
+	render.ReasonInvalidTask:                  "Correct what the message names; the job then renders by itself:" + editJob,
 	render.ReasonMemoryExceeded: "Make the page, its pictures or spec.output.scale smaller, or give render pods more memory in spec.podTemplate.resources of the RenderPool. Then render the job again:" +
 		showPools + renderAgain,
 }
@@ -86,9 +86,59 @@ func advice(job *platenv1alpha1.RenderJob) string {
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
 	case word == platenv1alpha1.InvalidSpecReason && !strings.HasPrefix(sentence, "spec."):
 		return forJob(job, "Correct the template, then render the job again:"+lintTemplate+renderAgain)
+	case word == platenv1alpha1.SourceNotFoundReason:
+		return forJob(job, aboutSources(sentence, adviceByReason[word]))
+	case word == platenv1alpha1.SucceededWithWarningsReason:
+		return forJob(job, aboutWarnings(job.Status.Warnings))
 	default:
 		return forJob(job, cmp.Or(adviceByReason[word], "See the job's events:"+showJob))
 	}
+}
+
+// aboutSources returns what to do about a missing source by the message that names it: a file of a FontSet may be at a URL. It returns usual for
+// any other source.
+func aboutSources(message, usual string) string {
+	found := fileAtURL.FindStringSubmatch(message)
+	switch {
+	case found == nil:
+		return usual
+	case strings.HasSuffix(message, beingFetched):
+		return "Wait: Platen fetches the file at the URL:\nkubectl get fontset " + found[1] + " -n NS"
+	default:
+		return "Correct url of FontSet " + found[1] + ", or let its server answer; Platen looks again every 30 seconds:\nkubectl edit fontset " + found[1] + " -n NS"
+	}
+}
+
+// fileAtURL matches a message about a file of a FontSet at a URL, as package fonts has it, and beingFetched is the end of one that passes.
+var fileAtURL = regexp.MustCompile(`FontSet '([^']+)': spec\.sources\[[0-9]+\]\.url: `)
+
+const beingFetched = ": the file is being fetched"
+
+// aboutWarnings returns what to do about a job by the titles of its warnings: values that it gives, or what its pages do.
+func aboutWarnings(warnings []platenv1alpha1.Warning) string {
+	var values, keys, styles, others bool
+	for _, w := range warnings {
+		value := strings.HasPrefix(w.Title, "Modification ")
+		values, others = values || value, others || !value
+		styles = styles || value && strings.HasSuffix(w.Title, " names no CSS property")
+		keys = keys || value && (strings.Contains(w.Title, " is not used by ") || strings.HasSuffix(w.Title, " names no element") || strings.Contains(w.Title, ": no page uses "))
+	}
+	text := "The warnings name what is seldom meant. Correct the job or the template:"
+	if values {
+		text = "Correct the modifications that the warnings name; the job then renders by itself"
+		if styles {
+			text += ". docs/templates/styles.md has the names of styles"
+		}
+		text += ":"
+	}
+	if keys {
+		text += showTemplate
+	}
+	text += editJob
+	if others {
+		text += tryTemplate
+	}
+	return text
 }
 
 // adviceAboutTemplates says what to do about a template by the reason of its Ready condition.
@@ -101,9 +151,12 @@ var adviceAboutTemplates = map[string]string{
 	platenv1alpha1.InvalidFontReason:       "Correct the fonts that the message names:\nkubectl get fontsets -n NS",
 }
 
-// templateAdvice returns what to do about a template.
-func templateAdvice(t *platenv1alpha1.RenderTemplate, reason string) string {
+// templateAdvice returns what to do about a template, by the reason and the message of its Ready condition.
+func templateAdvice(t *platenv1alpha1.RenderTemplate, reason, message string) string {
 	text := cmp.Or(adviceAboutTemplates[reason], "See the template's events:\nkubectl describe rendertemplate TEMPLATE -n NS")
+	if reason == platenv1alpha1.SourceNotFoundReason {
+		text = aboutSources(message, text)
+	}
 	return strings.NewReplacer("TEMPLATE", t.Name, "NS", t.Namespace).Replace(text)
 }
 

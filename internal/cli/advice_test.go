@@ -111,7 +111,7 @@ func TestEveryReasonOfATemplateHasAdvice(t *testing.T) {
 			if adviceAboutTemplates[reason] == "" {
 				t.Errorf("%s has no advice of its own", name)
 			}
-			checkAdvice(t, name, templateAdvice(template, reason))
+			checkAdvice(t, name, templateAdvice(template, reason, "what is wrong"))
 		}
 	}
 }
@@ -157,6 +157,57 @@ func TestAdviceNamesWhatIsWrong(t *testing.T) {
 		"nobody has looked at": {"", "", "kubectl platen check -n marketing"},
 	} {
 		if got := advice(jobWith(c.reason, c.message)); !strings.Contains(got, "\n"+c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A FontSet's file comes from a ConfigMap or from a URL, which have different remedies.
+func TestAdviceAboutSourcesOfFontSets(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "card"}}
+	for name, c := range map[string]struct{ message, want string }{
+		"a ConfigMap":              {"spec.modificationsFrom[0]: ConfigMap 'texts' does not exist in namespace 'marketing'", "kubectl get configmaps -n marketing"},
+		"a ConfigMap of a FontSet": {"FontSet 'u': spec.sources[0]: ConfigMap 'u' does not exist in namespace 'marketing'", "kubectl get configmaps -n marketing"},
+		"a URL":                    {"FontSet 'u': spec.sources[0].url: the file cannot be fetched: the answer was HTTP 404, and must be 200", "kubectl edit fontset u -n marketing"},
+		"a URL of the template's":  {"spec.fontSetRefs[1]: FontSet 'brand.v2': spec.sources[12].url: the file cannot be fetched: no connection", "kubectl edit fontset brand.v2 -n marketing"},
+		"a file on its way":        {"FontSet 'u': spec.sources[0].url: the file is being fetched", "kubectl get fontset u -n marketing"},
+	} {
+		for kind, got := range map[string]string{
+			"job": advice(jobWith(platenv1alpha1.SourceNotFoundReason, c.message)), "template": templateAdvice(template, platenv1alpha1.SourceNotFoundReason, c.message),
+		} {
+			checkAdvice(t, name, got)
+			if _, command, _ := strings.Cut(got, "\n"); command != c.want || strings.Contains(c.want, "fontset") && strings.Contains(got, "ConfigMap") {
+				t.Errorf("%s of a %s: %q, want %q", name, kind, got, c.want)
+			}
+		}
+	}
+}
+
+// What to do about a value is another thing than about a page that looks wrong.
+func TestAdviceAboutWarnings(t *testing.T) {
+	for name, c := range map[string]struct {
+		titles []string
+		want   []string
+	}{
+		"a value of a style": {[]string{`Modification headline.color: "redd" is no value of the CSS property color`}, []string{"Correct the modifications", "kubectl edit renderjob summer"}},
+		"no such style":      {[]string{"Modification headline.colour names no CSS property"}, []string{"Correct the modifications", "docs/templates/styles.md", "kubectl edit renderjob summer"}},
+		"an unknown key":     {[]string{"Modification headlin is not used by the page"}, []string{"Correct the modifications", "kubectl platen templates card", "kubectl edit renderjob summer"}},
+		"an unknown element": {[]string{"Modification titel.color names no element"}, []string{"Correct the modifications", "kubectl platen templates card", "kubectl edit renderjob summer"}},
+		"a page":             {[]string{"Could not load https://x.example/a.png"}, []string{"the job or the template", "kubectl edit renderjob summer", "kubectl platen preview card"}},
+		"both":               {[]string{"Modification headlin is not used by the page", "Console error: x"}, []string{"kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
+	} {
+		job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page is rendered, with 1 warning")
+		for _, title := range c.titles {
+			job.Status.Warnings = append(job.Status.Warnings, platenv1alpha1.Warning{Title: title})
+		}
+		got := advice(job)
+		checkAdvice(t, name, got)
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in %q", name, want, got)
+			}
+		}
+		if strings.Contains(got, "templates card") != strings.Contains(strings.Join(c.want, " "), "templates card") {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -88,7 +88,7 @@ func describeTemplateState(out io.Writer, t *platenv1alpha1.RenderTemplate) {
 	for _, w := range t.Status.Warnings {
 		fmt.Fprintf(out, "Warning: %s: %s\n", plain(w.Where), plain(w.Message))
 	}
-	printNext(out, templateAdvice(t, ready.Reason))
+	printNext(out, templateAdvice(t, ready.Reason, plain(ready.Message)))
 }
 
 // maxDefault bounds a default in a table, in characters.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -187,8 +188,9 @@ func describe(job *platenv1alpha1.RenderJob) Job {
 		body.Finished = true
 		body.ErrorCode, body.Error = "Canceled", "the job was canceled"
 	default:
-		// A missing template or ConfigMap is worth a message; a render pod that starts is not.
-		if ready != nil && (ready.Reason == platenv1alpha1.TemplateNotFoundReason || ready.Reason == platenv1alpha1.SourceNotFoundReason) {
+		// A missing template, FontSet or ConfigMap is worth a message; a render pod that starts is not.
+		missing := []string{platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.FontSetNotFoundReason, platenv1alpha1.SourceNotFoundReason}
+		if ready != nil && slices.Contains(missing, ready.Reason) {
 			body.ErrorCode, body.Error = ready.Reason, inRequestWords(ready.Message)
 		}
 	}

@@ -1107,6 +1107,24 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A client cannot see the cluster: it learns that a job waits for what a person must create.
+func TestWaitsThatAPersonEnds(t *testing.T) {
+	for reason, told := range map[string]bool{
+		platenv1alpha1.TemplateNotFoundReason: true, platenv1alpha1.SourceNotFoundReason: true, platenv1alpha1.FontSetNotFoundReason: true,
+		platenv1alpha1.QueuedReason: false, platenv1alpha1.RenderingReason: false,
+	} {
+		j := &platenv1alpha1.RenderJob{}
+		j.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: reason, Message: "it does not exist"}}
+		want := ""
+		if told {
+			want = reason
+		}
+		if got := describe(j); got.ErrorCode != want || (got.Error != "") != told {
+			t.Errorf("%s: %q, %q", reason, got.ErrorCode, got.Error)
+		}
+	}
+}
+
 func TestNumbersKeepTheirDigits(t *testing.T) {
 	r := mustParse(t, `{"templateId":1,"modifications":{"order":9007199254740993,"huge":123456789012345678901,"price":1.50,"url":"a&b",
 		"rows":[{"price":1.10,"count":3,"order":9007199254740993},1e3,0.00]}}`)

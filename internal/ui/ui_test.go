@@ -153,6 +153,8 @@ func TestJobWords(t *testing.T) {
 		"failed":             {job: jobAt("Ready=False/RenderFailed", done), tone: bad, title: "Failed", text: "The message."},
 		"suspended":          {job: jobAt("Ready=Unknown/Suspended"), tone: idle, title: "Suspended", text: "spec.suspend"},
 		"template not there": {job: jobAt("Ready=Unknown/TemplateNotFound"), tone: warn, title: "Waiting", text: "The message."},
+		"font set not there": {job: jobAt("Ready=Unknown/FontSetNotFound"), tone: warn, title: "Waiting", text: "The message."},
+		"no pod starts":      {job: jobAt("Ready=Unknown/ContainerStartFailed"), tone: warn, title: "Waiting", text: "The message."},
 	} {
 		got := jobWords(tc.job)
 		if got.Tone != tc.tone || got.Title != tc.title || !strings.Contains(got.Text, tc.text) || (tc.text == "") != (got.Text == "") {

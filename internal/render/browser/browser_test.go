@@ -200,7 +200,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 	}{
 		"box.margin":            {"1px 2.5 -3 auto", []string{`Modification box.margin: "1px 2.5 -3 auto" is no value of the CSS property margin`}},
 		"canvasBackgroundColor": {"bleu", []string{`Modification canvasBackgroundColor: "bleu" is no CSS colour or gradient`}},
-		"canvasBackgroundImage": {"foo.png", []string{"Modification canvasBackgroundImage is not an image URL"}},
+		"canvasBackgroundImage": {"foo.png", []string{`Modification canvasBackgroundImage: "foo.png" is no image URL`}},
 		"box.backgroundColor":   {"#12345", []string{`Modification box.backgroundColor: "#12345" is no value of the CSS property background-color`}},
 		"box.background-color":  {"red !important", []string{`Modification box.background-color: "red !important" is no value of the CSS property background-color`}},
 		"box.marginTop":         {80.0, []string{"Modification box.marginTop: 80 is no value of the CSS property margin-top"}},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -173,12 +174,12 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 			if meant != "" {
 				details = fmt.Sprintf("%s; did you mean %.100s%.100s?", details, strings.TrimSuffix(key, style), meant)
 			}
-			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s names no CSS property", key), Details: details})
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %s names no CSS property", shownKey(key)), Details: details})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
 		if title, details := unused(task, reports, key); title != "" {
-			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %.100s%s", key, title), Details: details})
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %s%s", shownKey(key), title), Details: details})
 		}
 	}
 	return all
@@ -237,7 +238,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	}
 	switch {
 	case !rendered && exists(only, total):
-		return " is not used by page " + only, fmt.Sprintf("page %s has nothing with the name %.100s", only, name)
+		return " is not used by page " + only, fmt.Sprintf("page %s has nothing with the name %s", only, shownKey(name))
 	case !rendered && total == 1:
 		return ": the template has 1 page", "a key for its only page begins with page1@"
 	case !rendered:
@@ -247,6 +248,15 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	default:
 		return " is not used by the page", "no element names it in data-param, data-if, data-each or data-param-href" + hint
 	}
+}
+
+// shownKey returns a key as a warning shows it: in quotes if it is empty, or has what one cannot see.
+func shownKey(key string) string {
+	key = fmt.Sprintf("%.100s", key)
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) }) {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 // exists reports whether a template with so many pages has one with a number, as a key has it.

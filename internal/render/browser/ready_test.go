@@ -332,7 +332,7 @@ func TestWhatAStyleMayHaveMeant(t *testing.T) {
 	keys := []string{"page2@link.colr", "link.nonsense"}
 	picture.TemplatePages, picture.MayBeUnused, picture.StylesElsewhere = 2, keys, keys
 	picture.Modifications = map[string]any{
-		"title.colr": "red", "page1@title.fontSiz": 3, "title.back-ground-colour": "red", "title.dropShadowBlurr": 3, "title.nonsense": 1, "title." + strings.Repeat("x", 10000): 1,
+		"title.colr": "red", "page1@title.fontSiz": 3, "title.back-ground-colour": "red", "title.dropShadowBlurr": 3, "title.hreff": "x", "title.nonsense": 1, "title." + strings.Repeat("x", 10000): 1,
 	}
 	_, warnings := run(t, start(t), picture)
 	details := map[string]string{}
@@ -343,11 +343,31 @@ func TestWhatAStyleMayHaveMeant(t *testing.T) {
 	}
 	want := map[string]string{
 		"title.colr": "did you mean title.color?", "title.fontSiz": "did you mean title.fontSize?", "title.back-ground-colour": "did you mean title.backgroundColor?",
-		"title.dropShadowBlurr": "did you mean title.dropShadowBlur?", "title.nonsense": "",
+		"title.dropShadowBlurr": "did you mean title.dropShadowBlur?", "title.hreff": "did you mean title.href?", "title.nonsense": "",
 		"page2@link.colr": "its element is on a page that is not rendered; did you mean page2@link.color?", "link.nonsense": "its element is on a page that is not rendered",
 	}
 	if diff := cmp.Diff(want, details); diff != "" {
 		t.Errorf("hints (-want +got):\n%s\n%v", diff, warnings)
+	}
+}
+
+// A URL that a page may not have is in the warning, with what is expected, and so is a key that one cannot see.
+func TestWarningsShowWhatWasGiven(t *testing.T) {
+	picture := task("png", `<img data-param="photo"><a id="link" data-param-href="shop">x</a>`)
+	picture.Modifications = map[string]any{"photo": "a.png", "canvasBackgroundImage": "file:///etc/passwd", "link.href": "javascript:x", "shop": "ftp://x.example", "": "x", "page1@": "x", "head line": "x"}
+	_, warnings := run(t, start(t), picture)
+	want := []render.Warning{
+		{Title: `Modification "" is not used by the page`, Details: "no element names it in data-param, data-if, data-each or data-param-href"},
+		{Title: `Modification "head line" is not used by the page`, Details: "no element names it in data-param, data-if, data-each or data-param-href"},
+		{Title: `Modification canvasBackgroundImage: "file:///etc/passwd" is no image URL`, Details: "it must begin with http://, https:// or data:image/; the template's own background is kept"},
+		{Title: `Modification link.href: "javascript:x" is no link that is allowed`, Details: "it must begin with http://, https://, mailto: or tel:"},
+		{Title: `Modification page1@ is not used by the page`, Details: "no element names it in data-param, data-if, data-each or data-param-href"},
+		{Title: `Modification photo: "a.png" is no image URL`, Details: "it must begin with http://, https:// or data:image/"},
+		{Title: `Modification shop: "ftp://x.example" is no link that is allowed`, Details: "it must begin with http://, https://, mailto: or tel:"},
+	}
+	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 

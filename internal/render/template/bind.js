@@ -166,7 +166,7 @@
   const setImage = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'data:', 'blob:']);
     if (url) element.setAttribute(element instanceof SVGImageElement ? 'href' : 'src', url);
-    else warn(`Modification ${key} is not an image URL`, `${show(value)} must be a URL that starts with http://, https:// or data:image/`);
+    else warn(`Modification ${key}: ${show(value)} is no image URL`, 'it must begin with http://, https:// or data:image/');
   };
   // setText shows a text. A line break in it begins a line.
   const setText = (element, text) => {
@@ -176,7 +176,7 @@
   const setLink = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'mailto:', 'tel:']);
     if (url) element.href = url;
-    else warn(`Modification ${key} is not a link that is allowed`, 'http, https, mailto and tel links are allowed');
+    else warn(`Modification ${key}: ${show(value)} is no link that is allowed`, 'it must begin with http://, https://, mailto: or tel:');
   };
 
   const show = (value) => JSON.stringify(value).slice(0, 80);
@@ -343,7 +343,7 @@
         styles.override(document.body, 'background', 'transparent');
       } else if (key === 'canvasBackgroundImage') {
         const url = allowedURL(value, ['http:', 'https:', 'data:']);
-        if (!url) warn(`Modification ${key} is not an image URL`, `${show(value)} must be a URL that starts with http://, https:// or data:image/; the template's own background is kept`);
+        if (!url) warn(`Modification ${key}: ${show(value)} is no image URL`, "it must begin with http://, https:// or data:image/; the template's own background is kept");
         else Object.assign(document.body.style, { backgroundImage: `url("${escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
       } else if (dot > 0) {
         const element = find(key.slice(0, dot));

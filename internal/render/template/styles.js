@@ -217,7 +217,8 @@
 
   const isProperty = (name) => name.startsWith('--') || supports(properties.get(fold(name)) ?? 'none', 'inherit');
 
-  // meant returns the style that a mistyped name means, by the rule of package nearest; empty if there is none.
+  // meant returns the style that a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest; empty if
+  // there is none.
   const meant = (name) => {
     const wanted = fold(name);
     let best = '';
@@ -225,8 +226,9 @@
     const consider = (folded, candidate) => {
       if (Math.abs(wanted.length - folded.length) > 2) return;
       const far = distance(wanted, folded);
-      if (far < least && 3 * far <= Math.max(wanted.length, folded.length) && (special.has(folded) || isProperty(candidate))) [best, least] = [candidate, far];
+      if (far < least && 3 * far <= Math.max(wanted.length, folded.length) && (candidate === 'href' || special.has(folded) || isProperty(candidate))) [best, least] = [candidate, far];
     };
+    consider('href', 'href');
     for (const candidate of Object.keys(styles)) consider(fold(candidate), candidate);
     for (const [folded, candidate] of spelled) consider(folded, candidate);
     return best;
