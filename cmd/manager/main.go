@@ -22,6 +22,7 @@ import (
 	// Drivers of the buckets that --content-store may name. The driver of gs:// is one of our packages.
 	_ "gocloud.dev/blob/azureblob"
 	_ "gocloud.dev/blob/s3blob"
+	"golang.org/x/net/netutil"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -423,6 +424,9 @@ func contentTLS(o options, keys *credentials.KeyRing) (*tls.Config, *certwatcher
 	}
 }
 
+// maxConnections bounds the open connections of an HTTP server; further ones wait until others close.
+const maxConnections = 4096
+
 // serveHTTP serves a handler until ctx ends, over TLS if secure is not nil.
 func serveHTTP(ctx context.Context, address string, handler http.Handler, secure *tls.Config) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
@@ -440,9 +444,10 @@ func serveHTTP(ctx context.Context, address string, handler http.Handler, secure
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // clients retry with the next manager
 	defer stop()
-	serve := func() error { return s.Serve(listener) }
+	limited := netutil.LimitListener(listener, maxConnections)
+	serve := func() error { return s.Serve(limited) }
 	if s.TLSConfig = secure; secure != nil {
-		serve = func() error { return s.ServeTLS(listener, "", "") }
+		serve = func() error { return s.ServeTLS(limited, "", "") }
 	}
 	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -175,6 +175,10 @@ func (r *Reviewer) Authorize(ctx context.Context, c *Caller, a authorizationv1.R
 func (r *Reviewer) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		err := r.guard(req)
+		if err != nil { // nobody waits for the rest of the request
+			w.Header().Set("Connection", "close")
+			defer func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) }() // some test servers have no deadlines
+		}
 		refused := (*StatusError)(nil)
 		switch {
 		case err == nil:

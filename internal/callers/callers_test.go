@@ -6,8 +6,11 @@ package callers
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +141,24 @@ func TestGuard(t *testing.T) {
 				t.Errorf("answered %d %s, served %d times; want %d", answer.Code, answer.Body, served, test.want)
 			}
 		})
+	}
+}
+
+func TestGuardDoesNotWaitForABody(t *testing.T) {
+	server := &apiServer{acceptedToken: "good", allowedPath: "/metrics"}
+	web := httptest.NewServer(server.reviewer(testingclock.NewFakePassiveClock(time.Unix(1, 0))).Guard(http.NotFoundHandler()))
+	defer web.Close()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "401 Unauthorized") {
+		t.Errorf("got %q, %v", answer, err)
 	}
 }
 

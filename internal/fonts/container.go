@@ -53,12 +53,12 @@ func unpack(data []byte) (map[string][]byte, error) {
 	}
 }
 
-// section returns length bytes of data at an offset.
+// section returns length bytes of data at an offset. Nobody can append to them in place: the library that writes a font pads its tables so.
 func section(data []byte, offset, length uint32) ([]byte, error) {
 	if uint64(offset)+uint64(length) > uint64(len(data)) {
 		return nil, errCut
 	}
-	return data[offset : offset+length], nil
+	return slices.Clip(data[offset : offset+length]), nil
 }
 
 // directory calls visit for each entry of a table directory that begins at an offset.

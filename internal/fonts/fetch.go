@@ -18,11 +18,10 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/render"
 )
 
 const (
-	// maxFile bounds a file at a URL, in bytes. Fonts with all Chinese letters have about so many.
-	maxFile = 16 << 20
 	// maxKept bounds the files that a Library keeps, in bytes: as many as the fonts of one template may have.
 	maxKept = 32 << 20
 	// fetchTime bounds the fetching of one file.
@@ -87,14 +86,14 @@ func (f *Fetcher) get(ctx context.Context, url string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, absent("the answer was HTTP %d, and must be 200", response.StatusCode)
 	}
-	data, err := io.ReadAll(io.LimitReader(response.Body, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(response.Body, render.MaxFont+1))
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
 		return nil, absent("the answer ended too early")
-	case len(data) > maxFile:
-		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "url: the file has more than %d bytes; a WOFF2 file with fewer letters is smaller", maxFile)
+	case len(data) > render.MaxFont:
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "url: the file has more than %d bytes; a WOFF2 file with fewer letters is smaller", render.MaxFont)
 	}
 	return data, nil
 }

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"os"
 	"slices"
@@ -166,11 +168,15 @@ func TestWhatAFontSaysAboutItself(t *testing.T) {
 		"editable":      {opentype.WriteTTF(tables(t, regular, map[string]func([]byte) []byte{"OS/2": embedding(8)})), "Liberation Sans, normal, 400, 100%", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			sum := sha256.Sum256(c.data)
 			files, err := fonts.InConfigMap(configMap("brand", map[string][]byte{"font": c.data}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			f := files[0]
+			if f.SHA256 != hex.EncodeToString(sum[:]) || sha256.Sum256(f.Data) != sum {
+				t.Error("reading the font changes it")
+			}
 			got := strings.Join([]string{f.Family, f.Style, f.Weight, f.Stretch}, ", ")
 			if got != c.want || f.Size != int64(len(c.data)) || !strings.Contains(f.Warning, c.warning) || (c.warning == "") != (f.Warning == "") {
 				t.Errorf("%s, %d bytes, warning %q", got, f.Size, f.Warning)

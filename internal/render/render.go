@@ -90,6 +90,9 @@ type Page struct {
 	HTML   string `json:"html"`
 }
 
+// MaxFont bounds a font file, in bytes. Fonts with all Chinese letters have about so many.
+const MaxFont = 16 << 20
+
 // Font is a font file that pages use by its family.
 type Font struct {
 	// Family, Style, Weight and Stretch are the descriptors of CSS's @font-face.

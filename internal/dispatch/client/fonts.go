@@ -12,7 +12,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/platen-dev/platen/internal/dispatch/wire"
+	"github.com/platen-dev/platen/internal/render"
 )
 
 // keptFonts bounds the fonts that a pod keeps for later tasks, in bytes.
@@ -59,7 +59,7 @@ func (w *work) font(ctx context.Context, hash string) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, answerError(resp)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxFont))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, render.MaxFont))
 	if err != nil {
 		return nil, err
 	}

@@ -28,12 +28,16 @@ import (
 	"github.com/platen-dev/platen/internal/pool"
 )
 
-// listen serves the pods over TLS until stop is called.
-func (w *world) listen() (address string, stop func()) {
+// listen serves the pods over TLS until stop is called. wrap, if it is not nil, changes the listener.
+func (w *world) listen(wrap func(net.Listener) net.Listener) (address string, stop func()) {
 	w.t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	address = listener.Addr().String()
+	if wrap != nil {
+		listener = wrap(listener)
 	}
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS()
@@ -42,7 +46,7 @@ func (w *world) listen() (address string, stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(ctx, listener, config) }()
-	return listener.Addr().String(), func() {
+	return address, func() {
 		cancel()
 		if err := <-served; err != nil {
 			w.t.Errorf("serving ended with %v", err)
@@ -143,7 +147,7 @@ func within[T any](t *testing.T, c <-chan T, what string) (v T) {
 func TestParkedPollIsAnsweredAndGoesOn(t *testing.T) {
 	w := newWorld(t)
 	polls := w.watchPolls()
-	address, stop := w.listen()
+	address, stop := w.listen(nil)
 	defer stop()
 	pod := w.poll(address, polls)
 	w.submit()
@@ -170,7 +174,7 @@ func TestParkedPollIsAnsweredAndGoesOn(t *testing.T) {
 func TestPodThatGoesAwayPollsNoMore(t *testing.T) {
 	w := newWorld(t)
 	polls := w.watchPolls()
-	address, stop := w.listen()
+	address, stop := w.listen(nil)
 	defer stop()
 	pod := w.poll(address, polls)
 	_ = pod.Close()
@@ -180,7 +184,7 @@ func TestPodThatGoesAwayPollsNoMore(t *testing.T) {
 func TestParkedPollsEndWithTheServer(t *testing.T) {
 	w := newWorld(t)
 	polls := w.watchPolls()
-	address, stop := w.listen()
+	address, stop := w.listen(nil)
 	pod := w.poll(address, polls)
 	stop()
 	within(t, polls.ended, "the poll goes on")
@@ -199,7 +203,7 @@ func isTimeout(err error) bool {
 func TestPanicOfAParkedPollEndsOnlyThePoll(t *testing.T) {
 	w := newWorld(t)
 	w.watchPolls().panics = true
-	address, stop := w.listen()
+	address, stop := w.listen(nil)
 	defer stop()
 	pod := connect(t, address)
 	for range 2 {
@@ -215,7 +219,7 @@ func TestWaitingPodsTakeLittleMemory(t *testing.T) {
 	const pods = 200
 	w := newWorld(t)
 	polls := w.watchPolls()
-	address, stop := w.listen()
+	address, stop := w.listen(nil)
 	defer stop()
 	views := make([]pool.PodView, pods)
 	for i := range views {

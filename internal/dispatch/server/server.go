@@ -36,6 +36,8 @@ const (
 	buildTimeout = 15 * time.Second
 	// idleTimeout is how long a connection may be without a request.
 	idleTimeout = 2 * wire.PollTimeout
+	// headerTimeout bounds the TLS handshake and the header of a request, and readTimeout a whole request, unless it is a file.
+	headerTimeout, readTimeout = 10 * time.Second, 30 * time.Second
 )
 
 // Reviewer returns the pod to which a token is bound, and until when that counts.
@@ -127,13 +129,15 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Without HTTP/2, which would put the pages of a pod and its heartbeats on one connection for no gain.
-	parking := newParking(ctx, tls.NewListener(records{listener}, config), s.Log)
+	parking := newParking(ctx, tls.NewListener(records{&strangers{Listener: listener}}, config), s.Log)
 	server := &http.Server{
 		Handler:           s.handler(parking.park),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withConn,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -171,7 +175,14 @@ func (s *Server) handler(park func(http.ResponseWriter, func(context.Context, ht
 	mux.HandleFunc("GET /v1/tasks/{task}/fonts/{sha256}", s.authenticated(s.font))
 	mux.HandleFunc("POST /v1/tasks/{task}/heartbeat", s.authenticated(s.heartbeat))
 	mux.HandleFunc("POST /v1/tasks/{task}/result", s.authenticated(s.result))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Nobody waits for the rest of a stranger's request.
+		w.Header().Set("Connection", "close")
+		mux.ServeHTTP(w, r)
+		if w.Header().Get("Connection") != "" {
+			_ = http.NewResponseController(w).SetReadDeadline(s.Now()) // some test servers have no deadlines
+		}
+	})
 }
 
 // authenticated calls next with the pod to which the request's token is bound.
@@ -193,6 +204,8 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 			s.Log.Error(err, "Failed to authenticate a render pod")
 			s.tryAgain(w)
 		default:
+			w.Header().Del("Connection")
+			authenticatedOn(r)
 			if other := s.elsewhere(pod.Namespace); other != "" {
 				w.Header().Set(wire.ServerHeader, other)
 				http.Error(w, "another server has the pod's namespace", http.StatusMisdirectedRequest)
@@ -322,7 +335,8 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request, pod pool.PodI
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// font sends a font of the task that a pod holds. If the fonts have changed since, the pod gives up the task and takes it again.
+// font sends a font of the task that a pod holds. If the fonts have changed since, the pod gives up the task, and it is built again a little later: at
+// once, a font that stays away would keep the pod and the API server busy.
 func (s *Server) font(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	assignment, err := s.Pool.Holds(pod, r.PathValue("task"), s.shown(r, pod))
 	if err != nil {
@@ -333,14 +347,20 @@ func (s *Server) font(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	defer cancel()
 	data, err := s.Tasks.Font(ctx, assignment.Key, r.PathValue("sha256"))
 	switch {
-	case reconcile.AsTerminal(err) != nil, reconcile.AsWaiting(err) != nil:
+	case reconcile.AsTerminal(err) != nil:
+		_ = s.Pool.Postpone(pod, assignment.TaskID, pool.ReasonRetrying, bounded("the fonts have changed; the job takes the new ones: "+err.Error(), maxMessage))
+		s.respond(w, pool.ErrGone)
+	case reconcile.AsWaiting(err) != nil:
+		waiting := reconcile.AsWaiting(err)
+		_ = s.Pool.Postpone(pod, assignment.TaskID, waiting.Reason, bounded(waiting.Message, maxMessage))
 		s.respond(w, pool.ErrGone)
 	case err != nil:
 		s.log(assignment).Error(err, "Failed to read a font")
 		s.tryAgain(w)
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
-		_, _ = w.Write(data) //nolint:gosec // a font that is no page; a pod that did not receive it asks again
+		_ = http.NewResponseController(w).SetWriteDeadline(s.Now().Add(answerTimeout)) // some test servers have no deadlines
+		_, _ = w.Write(data)                                                           //nolint:gosec // a font that is no page; a pod that did not receive it asks again
 	}
 }
 

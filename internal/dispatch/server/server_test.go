@@ -672,12 +672,20 @@ func TestLostFileIsRenderedAgain(t *testing.T) {
 
 // A pod fetches a font once, however often its tasks need it. If the fonts have changed since the task was built, the pod takes it again.
 func TestPodsFetchFontsOnce(t *testing.T) {
-	for name, gone := range map[string]bool{"unchanged": false, "changed": true} {
+	for name, c := range map[string]struct {
+		font string
+		gone bool
+	}{
+		"unchanged":         {font: "a font"},
+		"the largest":       {font: strings.Repeat("f", render.MaxFont)},
+		"changed meanwhile": {font: "a font", gone: true},
+	} {
 		t.Run(name, func(t *testing.T) {
+			gone := c.gone
 			w := newWorld(t)
 			w.enqueue()
-			w.fonts = map[string][]byte{sum("a font"): []byte("a font")}
-			w.task.Fonts = []render.Font{{SHA256: sum("a font")}}
+			w.fonts = map[string][]byte{sum(c.font): []byte(c.font)}
+			w.task.Fonts = []render.Font{{SHA256: sum(c.font)}}
 			if gone {
 				w.task.Fonts[0].SHA256 = sum("an earlier font")
 			}
@@ -692,15 +700,28 @@ func TestPodsFetchFontsOnce(t *testing.T) {
 			}), p)
 			w.await(pool.Rendered)
 			stop()
-			want := []string{"a font", "a font"}
+			want := []string{c.font, c.font}
 			reads := int32(1)
 			if gone {
 				reads = 2
 			}
 			if !slices.Equal(p.fonts, want) || w.fontReads.Load() != reads {
-				t.Errorf("rendered with %q after %d reads, want %d", p.fonts, w.fontReads.Load(), reads)
+				t.Errorf("rendered with %.100q after %d reads, want %d", p.fonts, w.fontReads.Load(), reads)
 			}
 		})
+	}
+}
+
+// A font that stays away must not send the pod and the manager round in circles.
+func TestFontThatIsGonePostponesTheJob(t *testing.T) {
+	w := newWorld(t)
+	task := w.begin()
+	if recorder := w.call(http.MethodGet, "/v1/tasks/"+task+"/fonts/"+sum("a font"), launched, nil, nil); recorder.Code != http.StatusGone {
+		t.Errorf("got HTTP %d", recorder.Code)
+	}
+	state := w.await(pool.Queued)
+	if state.Attempts != 0 || state.Wait.Reason != pool.ReasonRetrying || !strings.Contains(state.Wait.Message, "the font is gone") {
+		t.Errorf("got %+v", state)
 	}
 }
 

@@ -35,8 +35,6 @@ const (
 	MaxTitle = 512
 	// MaxDetails bounds the details of a warning and the message of a Failure, in bytes.
 	MaxDetails = 1024
-	// MaxFont bounds one font in bytes.
-	MaxFont = 4 << 20
 	// MaxPage bounds one file in bytes.
 	MaxPage = 512 << 20
 	// PollTimeout is how long the server holds a poll.
