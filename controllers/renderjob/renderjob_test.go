@@ -21,6 +21,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
@@ -435,6 +436,20 @@ var _ = Describe("A RenderJob", func() {
 			Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		})
 
+		// reconnect gives the connection a refresh token that works.
+		reconnect := func(ctx SpecContext) {
+			GinkgoHelper()
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "another", Email: "ann@example.com"})
+			Eventually(func() error {
+				secret := &corev1.Secret{}
+				if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "dropbox"}, secret); err != nil {
+					return err
+				}
+				secret.StringData = map[string]string{"refreshToken": "another"}
+				return api.Update(ctx, secret)
+			}).Should(Succeed())
+		}
+
 		It("is uploaded, and status shows the paths", func(ctx SpecContext) {
 			Expect(api.Create(ctx, summer)).To(Succeed())
 			take(ctx, namespace).deliver(ctx)
@@ -531,21 +546,34 @@ var _ = Describe("A RenderJob", func() {
 			Expect(summer.Status.Warnings[0].Title).To(HavePrefix("Failed to upload to dropbox: "))
 			Expect(sim.Files(namespace)).To(BeEmpty())
 
-			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "another", Email: "ann@example.com"})
-			Eventually(func() error {
-				secret := &corev1.Secret{}
-				if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "dropbox"}, secret); err != nil {
-					return err
-				}
-				secret.StringData = map[string]string{"refreshToken": "another"}
-				return api.Update(ctx, secret)
-			}).Should(Succeed())
+			reconnect(ctx)
 			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
 			Expect(summer.Status.Warnings).To(BeEmpty())
 			Expect(*summer.Status.Attempts).To(BeEquivalentTo(1), "it was rendered again")
 			for _, file := range sim.Files(namespace) {
 				Expect(file.Commits).To(Equal(1), file.Path)
 			}
+		})
+
+		It("says of which file the content store has other bytes when a failed upload is repeated", func(ctx SpecContext) {
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
+			sim.ExpireTokens()
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			pod := take(ctx, namespace)
+			pod.deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonTokenExpired))
+
+			ref := content.Ref{Namespace: namespace, JobUID: string(summer.UID), Revision: pod.task.Revision}
+			_, err := store.Put(ctx, ref, pod.task.Attempt, file.File{ID: file.ID{Page: 1}, Format: "png"}, strings.NewReader("cut"), 100)
+			Expect(err).NotTo(HaveOccurred())
+			reconnect(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonContentChanged))
+			pages := summer.Status.Connections[0].Pages
+			Expect(pages).To(HaveLen(2))
+			Expect(pages[0].Error).To(Equal("The rendered file was changed in the content store"))
+			Expect(pages[1].Path).To(Equal("/Renders/summer_page_2.png"))
+			Expect(sim.Files(namespace)).To(HaveLen(1))
+			Expect(logged.all()).To(ContainElement(And(ContainSubstring("Failed to read a rendered file for its upload"), ContainSubstring(namespace), ContainSubstring("it has 3 bytes instead of "))))
 		})
 
 		It("sends nothing more to a full account, unless somebody asks", func(ctx SpecContext) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -44,7 +45,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	if uploads := resolveConnections(s.job, connections.Items).uploads; len(uploads) > 0 {
-		r.Uploader.Ensure(r.plan(s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), s.state.Lost > 0))
+		r.Uploader.Ensure(r.plan(ctx, s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), s.state.Lost > 0))
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	s.collisions = findCollisions(s.job, s.files, s.uploads, r.sameName(ctx, s), connections.Items)
 	// An earlier process, an earlier spec, or a render that was lost may have uploaded files that this plan would write: look before writing.
 	doubtful := s.state.Phase == pool.Unknown && !s.fresh || s.state.Lost > 0 || s.job.Generation > 1
-	plan := r.plan(s, s.uploads, s.manifest.Attempt, s.files, doubtful)
+	plan := r.plan(ctx, s, s.uploads, s.manifest.Attempt, s.files, doubtful)
 	plan.Deadline, plan.Complete = s.uploadDeadline(), true
 	r.Uploader.Ensure(plan)
 	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.uploadRevision())
@@ -134,8 +135,9 @@ func (s *scope) uploadsPlanned() (first time.Time) {
 func (s *scope) uploadRevision() string { return s.revision + "/" + task.UploadRevision(s.job) }
 
 // plan returns the upload of some of the files that an attempt has stored. doubtful says that a file may already be at its path.
-func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.File, doubtful bool) uploader.Upload {
+func (r *Reconciler) plan(ctx context.Context, s *scope, uploads []upload, attempt int, files []file.File, doubtful bool) uploader.Upload {
 	plan := uploader.Upload{Job: s.key(), UID: s.job.UID, Revision: s.uploadRevision(), Trace: r.Tracer.Traceparent(runOf(s.job))}
+	log := ctrl.LoggerFrom(ctx)
 	var bytes int64
 	for _, f := range files {
 		bytes += f.Size
@@ -154,11 +156,17 @@ func (r *Reconciler) plan(s *scope, uploads []upload, attempt int, files []file.
 				ConflictPolicy: connect.ConflictPolicy(u.connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-					reader, err := r.Store.NewRangeReader(ctx, s.ref().Key(attempt, f), offset, length)
+					reader, err := r.Store.NewRangeReader(ctx, s.ref().Key(attempt, f), f.Size, offset, length)
 					switch {
 					case errors.Is(err, content.ErrNotFound):
-						return nil, fmt.Errorf("%w: %w", storage.ErrContentLost, err)
-					case err != nil:
+						err = fmt.Errorf("%w: %w", storage.ErrContentLost, err)
+					case errors.Is(err, content.ErrChanged):
+						err = fmt.Errorf("%w: %w", storage.ErrContentChanged, err)
+					}
+					if err != nil {
+						if ctx.Err() == nil {
+							log.Info("Failed to read a rendered file for its upload", "page", f.Page, "error", err.Error())
+						}
 						return nil, err
 					}
 					return reader, nil

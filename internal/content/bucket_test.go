@@ -114,6 +114,7 @@ func expectContract(t *testing.T, address func(t *testing.T) string) {
 		"manifest":                       TestManifestIsReadAsItWasWritten,
 		"manifest of another version":    TestManifestOfAnotherVersionIsNotFound,
 		"all or nothing":                 TestPutIsAllOrNothing,
+		"another size":                   TestFileOfAnotherSizeIsNotOpened,
 		"first commit":                   TestFirstCommitWins,
 		"late file":                      TestLateFileOfALostAttemptHarmsNoOther,
 		"delete":                         TestDeleteTakesARenderOrAJob,

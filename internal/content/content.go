@@ -34,6 +34,8 @@ import (
 var (
 	// ErrNotFound means that the store has no such object.
 	ErrNotFound = errors.New("not found in the content store")
+	// ErrChanged means that an object has another size than the file that was stored.
+	ErrChanged = errors.New("changed in the content store")
 	// ErrTooLarge means that an object would have more bytes than allowed.
 	ErrTooLarge = errors.New("larger than allowed")
 	// ErrFull means that the store has no room left.
@@ -203,10 +205,34 @@ func writeError(key string, err error) error {
 	return fmt.Errorf("storing %s: %w", key, err)
 }
 
-// NewRangeReader opens length bytes of an object from offset. The error is ErrNotFound if the object does not exist.
-func (s *Store) NewRangeReader(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+// NewRangeReader opens length bytes from offset of a file that was stored with size bytes. The error is ErrNotFound if it does not exist, and
+// ErrChanged if it has another size.
+func (s *Store) NewRangeReader(ctx context.Context, key string, size, offset, length int64) (*blob.Reader, error) {
 	r, err := s.bucket.NewRangeReader(ctx, key, offset, length, nil)
-	return r, readError(key, err)
+	if err != nil {
+		// A bucket may refuse a range that begins behind the end.
+		return nil, cmp.Or(s.checkSize(ctx, key, size), readError(key, err))
+	}
+	if r.Size() != size {
+		return nil, errors.Join(changedError(key, r.Size(), size), r.Close())
+	}
+	return r, nil
+}
+
+// checkSize returns ErrChanged if an object has another size, and ErrNotFound if it does not exist. If the bucket does not tell, it returns nil.
+func (s *Store) checkSize(ctx context.Context, key string, size int64) error {
+	attributes, err := s.bucket.Attributes(ctx, key)
+	switch err := readError(key, err); {
+	case errors.Is(err, ErrNotFound):
+		return err
+	case err == nil && attributes.Size != size:
+		return changedError(key, attributes.Size, size)
+	}
+	return nil
+}
+
+func changedError(key string, size, stored int64) error {
+	return fmt.Errorf("%s: %w: it has %d bytes instead of %d", key, ErrChanged, size, stored)
 }
 
 // NewReader opens an object. The error is ErrNotFound if it does not exist.

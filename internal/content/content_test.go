@@ -176,6 +176,47 @@ func TestPutIsAllOrNothing(t *testing.T) {
 	}
 }
 
+func TestFileOfAnotherSizeIsNotOpened(t *testing.T) {
+	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	const data = "a picture"
+	for name, tc := range map[string]struct {
+		stored         string
+		offset, length int64
+		want           error
+		read           string
+	}{
+		"as it was":               {stored: data, length: 9, read: data},
+		"a part":                  {stored: data, offset: 2, length: 3, read: "pic"},
+		"the end of it":           {stored: data, offset: 6, length: 3, read: "ure"},
+		"shorter":                 {stored: "a pic", length: 9, want: ErrChanged},
+		"longer":                  {stored: data + "!", length: 9, want: ErrChanged},
+		"empty":                   {length: 9, want: ErrChanged},
+		"shorter, its first part": {stored: "a pic", length: 3, want: ErrChanged},
+		"it ends before the part": {stored: "a pic", offset: 6, length: 3, want: ErrChanged},
+		"gone":                    {stored: "-", length: 9, want: ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			put(t, store, ref, page(1), tc.stored)
+			if tc.stored == "-" {
+				if _, err := store.Delete(t.Context(), ref); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, err := store.NewRangeReader(t.Context(), ref.Key(1, page(1)), int64(len(data)), tc.offset, tc.length)
+			if !errors.Is(err, tc.want) {
+				t.Fatalf("got %v, want %v", err, tc.want)
+			}
+			if err != nil {
+				return
+			}
+			defer func() { _ = r.Close() }()
+			if got, err := io.ReadAll(r); err != nil || string(got) != tc.read {
+				t.Errorf("read %q, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestFirstCommitWins(t *testing.T) {
 	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	for _, pod := range []string{"first", "second"} {

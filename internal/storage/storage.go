@@ -71,7 +71,7 @@ type File struct {
 	// Doubtful is true if an earlier upload of this file may have succeeded unseen: the provider looks before it writes.
 	Doubtful bool
 	// Open returns length bytes of the file from offset. It may be called several times, also concurrently. The error is ErrContentLost if
-	// the file is gone for good.
+	// the file is gone for good, and ErrContentChanged if it has another size than it was rendered with.
 	Open func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 	// Superseded reports whether a newer upload replaces this one. A provider that uploads files with several requests begins none that
 	// brings such a file to its path, and returns ErrSuperseded. Nil is never.
@@ -85,6 +85,9 @@ var ErrSuperseded = &Error{Class: Stop, Reason: ReasonSuperseded, Message: "A ne
 
 // ErrContentLost is the error of File.Open for a file that the content store does not have any more.
 var ErrContentLost = &Error{Class: Stop, Reason: ReasonContentLost, Message: "The content store has lost the rendered file"}
+
+// ErrContentChanged is the error of File.Open for a file that has another size in the content store than it was rendered with.
+var ErrContentChanged = &Error{Class: Stop, Reason: ReasonContentChanged, Message: "The rendered file was changed in the content store"}
 
 // IsSuperseded reports whether the file is not wanted any more.
 func (f *File) IsSuperseded() bool { return f.Superseded != nil && f.Superseded() }

@@ -169,7 +169,7 @@ func (r *renders) files(t *testing.T, job string, sizes []int) []renderedFile {
 			t.Fatal(err)
 		}
 		files = append(files, renderedFile{stored, data, func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-			return r.store.NewRangeReader(ctx, ref.Key(1, stored), offset, length)
+			return r.store.NewRangeReader(ctx, ref.Key(1, stored), stored.Size, offset, length)
 		}})
 	}
 	r.of[key] = files

@@ -58,8 +58,8 @@ type item struct {
 	call *call
 	// superseded is true once the item is not wanted any more.
 	superseded atomic.Bool
-	// lost is true once the content store does not have the file any more.
-	lost atomic.Bool
+	// broken is why the content store can never give the file's bytes; nil while it may.
+	broken atomic.Pointer[storage.Error]
 	// since is when the file began to wait.
 	since time.Time
 	// attempts that have failed, why the last one did, and when the next one may begin.

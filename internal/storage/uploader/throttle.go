@@ -55,8 +55,9 @@ func (l *limit) set(bytesPerSecond int64) {
 
 type opener = func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
-// throttle bounds how fast a file is read, and ends reads for calls that are superseded. lost becomes true if the file is lost.
-func (l *limit) throttle(open opener, lost *atomic.Bool) opener {
+// throttle bounds how fast a file is read, and ends reads for calls that are superseded. It keeps in broken why the file can never be read
+// whole: it is lost, or its bytes are not those that were rendered.
+func (l *limit) throttle(open opener, broken *atomic.Pointer[storage.Error]) opener {
 	return func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 		c, _ := ctx.Value(callKey{}).(*call)
 		if c != nil && c.superseded.Load() {
@@ -64,12 +65,14 @@ func (l *limit) throttle(open opener, lost *atomic.Bool) opener {
 		}
 		r, err := open(ctx, offset, length)
 		if err != nil {
-			if errors.Is(err, storage.ErrContentLost) {
-				lost.Store(true)
+			for _, known := range []*storage.Error{storage.ErrContentLost, storage.ErrContentChanged} {
+				if errors.Is(err, known) {
+					broken.Store(known)
+				}
 			}
 			return nil, err
 		}
-		return &throttledReader{ctx, r, l.Limiter, c}, nil
+		return &throttledReader{ctx: ctx, ReadCloser: r, limit: l.Limiter, call: c, left: length, broken: broken}, nil
 	}
 }
 
@@ -79,6 +82,9 @@ type throttledReader struct {
 	limit *rate.Limiter
 	// call that reads the file; nil outside of one.
 	call *call
+	// left is how many bytes are to come. A file that ends before is broken.
+	left   int64
+	broken *atomic.Pointer[storage.Error]
 }
 
 // Read implements io.Reader.
@@ -87,11 +93,20 @@ func (t *throttledReader) Read(p []byte) (int, error) {
 		return 0, storage.ErrSuperseded
 	}
 	if t.limit.Limit() == rate.Inf {
-		return t.ReadCloser.Read(p)
+		return t.read(p)
 	}
-	n, err := t.ReadCloser.Read(p[:min(len(p), burst)])
+	n, err := t.read(p[:min(len(p), burst)])
 	if wait := t.limit.WaitN(t.ctx, n); wait != nil {
 		return n, wait
+	}
+	return n, err
+}
+
+func (t *throttledReader) read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if t.left -= int64(n); errors.Is(err, io.EOF) && t.left > 0 {
+		t.broken.Store(storage.ErrContentChanged)
+		err = storage.ErrContentChanged
 	}
 	return n, err
 }

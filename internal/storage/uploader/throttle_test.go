@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 func TestFilesOfOneConnectionShareItsLimit(t *testing.T) {
@@ -23,7 +25,7 @@ func TestFilesOfOneConnectionShareItsLimit(t *testing.T) {
 		data := bytes.Repeat([]byte{7}, 512<<10)
 		open := bound.throttle(func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data[offset : offset+length])), nil
-		}, &atomic.Bool{})
+		}, &atomic.Pointer[storage.Error]{})
 		began := time.Now()
 		for range 2 {
 			r, err := open(t.Context(), 0, int64(len(data)))

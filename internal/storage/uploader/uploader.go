@@ -263,7 +263,7 @@ func (u *Uploader) add(d *destination, doubtful bool) {
 			continue
 		}
 		fresh := &item{destination: d, since: now}
-		f.Open, f.Superseded, f.Doubtful = d.limit.throttle(f.Open, &fresh.lost), fresh.superseded.Load, f.Doubtful || doubtful
+		f.Open, f.Superseded, f.Doubtful = d.limit.throttle(f.Open, &fresh.broken), fresh.superseded.Load, f.Doubtful || doubtful
 		fresh.file, fresh.asked = &f, f
 		u.Observer.QueueChanged(1)
 		if at < 0 {

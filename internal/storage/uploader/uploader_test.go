@@ -600,30 +600,64 @@ func TestResultSaysHowOftenTheConnectionHadBecomeReady(t *testing.T) {
 }
 
 // A provider may say of a file that it cannot read whatever it likes.
-func TestFileThatTheContentStoreHasLostEndsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u, changed := start(t, 1)
-		a := &fakeProvider{limits: storage.Limits{Files: 1}, upload: func(ctx context.Context, _ int, f *storage.File) error {
-			if _, err := f.Open(ctx, 0, 1); err != nil {
-				return storage.Unreadable(err)
-			}
-			return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable}
-		}}
-		up := plan("card", a, "/1", "/2")
-		files := up.Connections[0].Files
-		files[0].Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
-			return io.NopCloser(strings.NewReader("x")), nil
+func TestFileThatCanNeverBeReadEndsAtOnce(t *testing.T) {
+	fails := func(err error) opener {
+		return func(context.Context, int64, int64) (io.ReadCloser, error) {
+			return nil, fmt.Errorf("%w: by the store", err)
 		}
-		files[1].Open = func(context.Context, int64, int64) (io.ReadCloser, error) {
-			return nil, fmt.Errorf("%w: no such object", storage.ErrContentLost)
+	}
+	has := func(data string) opener {
+		return func(context.Context, int64, int64) (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader(data)), nil
 		}
-		begin := time.Now()
-		u.Ensure(up)
-		<-changed
-		if r := result(t, u, up); time.Since(begin) > time.Minute || r.Done || !errors.Is(r.Err, storage.ErrContentLost) {
-			t.Errorf("after %s: %+v", time.Since(begin), r)
+	}
+	for name, tc := range map[string]struct {
+		open opener
+		want *storage.Error
+	}{
+		"it is lost":             {open: fails(storage.ErrContentLost), want: storage.ErrContentLost},
+		"it has another size":    {open: fails(storage.ErrContentChanged), want: storage.ErrContentChanged},
+		"it ends early":          {open: has("x"), want: storage.ErrContentChanged},
+		"it has no bytes at all": {open: has(""), want: storage.ErrContentChanged},
+	} {
+		for stages, provider := range map[string]func(*fakeProvider) storage.Provider{
+			"commit": func(a *fakeProvider) storage.Provider { return a },
+			"stage":  func(a *fakeProvider) storage.Provider { return fakeStager{a} },
+		} {
+			t.Run(name+", "+stages, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					u, changed := start(t, 1)
+					isLost := errors.Is(tc.want, storage.ErrContentLost)
+					read := func(ctx context.Context, _ int, f *storage.File) error {
+						r, err := f.Open(ctx, 0, 2)
+						if err == nil {
+							_, err = io.ReadAll(r)
+						}
+						if err != nil {
+							return storage.Unreadable(err)
+						}
+						if isLost { // the render is repeated, and need not wait for the other file
+							return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnavailable}
+						}
+						return nil
+					}
+					a := &fakeProvider{limits: storage.Limits{Files: 1, Bytes: 1}, upload: read, stage: read}
+					up := plan("card", provider(a), "/1", "/2")
+					files := up.Connections[0].Files
+					for i := range files {
+						files[i].Size = 2
+					}
+					files[0].Open, files[1].Open = has("xy"), tc.open
+					begin := time.Now()
+					u.Ensure(up)
+					<-changed
+					if r := result(t, u, up); time.Since(begin) > time.Minute || r.Done == isLost || !errors.Is(r.Err, tc.want) {
+						t.Errorf("after %s: %+v", time.Since(begin), r)
+					}
+				})
+			})
 		}
-	})
+	}
 }
 
 func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {

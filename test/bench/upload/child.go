@@ -56,7 +56,7 @@ func upload(ctx context.Context, planFile string) error {
 		c.Files = append(c.Files, storage.File{
 			File: f, Path: "/bench/" + f.Name, ConflictPolicy: storage.Overwrite,
 			Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-				return store.NewRangeReader(ctx, ref.Key(1, f), offset, length)
+				return store.NewRangeReader(ctx, ref.Key(1, f), f.Size, offset, length)
 			},
 		})
 	}
