@@ -62,7 +62,7 @@ type (
 	listRequest struct {
 		workspaceHeader
 		Status string `query:"status" enum:"queued,processing,succeeded,failed,canceled"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" description:"Jobs in an answer, 1 to 100. Default 20."`
 		Cursor string `query:"cursor" description:"The next_cursor of an earlier answer."`
 	}
 	jobRequest struct {
@@ -72,7 +72,7 @@ type (
 	templatesRequest struct {
 		workspaceHeader
 		Page   int    `query:"page" minimum:"1" default:"1"`
-		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" description:"Templates in an answer, 1 to 100. Default 10."`
 		Search string `query:"search" description:"Part of the name."`
 	}
 	templateRequest struct {
