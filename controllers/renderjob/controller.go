@@ -7,6 +7,7 @@ package renderjob
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -162,7 +163,9 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 			return ctrl.Result{RequeueAfter: next}, nil
 		}
 	}
-	if err := r.retain(ctx, s.job, after); err != nil {
+	if err := r.retain(ctx, s.job, after); errors.Is(err, content.ErrFull) && !s.retry {
+		outcome = awaitRoom(after, s)
+	} else if err != nil {
 		return ctrl.Result{}, err
 	}
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome)

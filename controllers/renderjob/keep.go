@@ -6,6 +6,7 @@ package renderjob
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,6 +16,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -77,6 +79,19 @@ func (r *Reconciler) retain(ctx context.Context, before, after *platenv1alpha1.R
 		return nil
 	}
 	return r.Store.Retain(ctx, content.Ref{Namespace: after.Namespace, JobUID: string(after.UID), Revision: shown.RenderRevision}, until)
+}
+
+// awaitRoom makes of a status that of a job that waits until the content store has room for the mark of its files, and returns the outcome. The
+// files have no URLs meanwhile.
+func awaitRoom(after *platenv1alpha1.RenderJob, s *scope) error {
+	outcome := reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, roomRetry, "the content store is full; the job goes on when it has room to note that spec.contentPolicy retains its files")
+	after.Status = *s.job.Status.DeepCopy()
+	setStatus(after, s, outcome)
+	after.Status.Pages = slices.Clone(after.Status.Pages)
+	for i := range after.Status.Pages {
+		after.Status.Pages[i].ContentURL = ""
+	}
+	return outcome
 }
 
 // urlsExpire returns when the last content URL of a status stops working; zero if there is none.

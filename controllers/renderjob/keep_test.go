@@ -6,7 +6,11 @@ package renderjob
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,6 +151,100 @@ func TestFilesAreRetainedBeforeAnybodySeesTheirURLs(t *testing.T) {
 	if marked(t, r.Store, ref).IsZero() {
 		t.Error("the files go with the job if the status write was the last thing that the manager did")
 	}
+}
+
+// fullStore returns a content store in a folder whose file system takes no further file until makeRoom, with the objects of another one.
+func fullStore(t *testing.T, from *content.Store, ref content.Ref) (full *content.Store, makeRoom func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts a file system")
+	}
+	folder := t.TempDir()
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "nr_inodes=100"); err != nil {
+		t.Skipf("no file system can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(folder, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	full, err := content.Open(t.Context(), "file://"+folder, content.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = full.Close() })
+	manifest, err := from.Manifest(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range manifest.Files {
+		if _, err := full.Put(t.Context(), ref, manifest.Attempt, f, strings.NewReader("x"), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := full.PutManifest(t.Context(), ref, manifest); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(folder, "filler")
+	if err := os.Mkdir(filler, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; err == nil; n++ {
+		err = os.WriteFile(filepath.Join(filler, strconv.Itoa(n)), nil, 0o600)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the file system: %v", err)
+	}
+	return full, func() {
+		if err := os.RemoveAll(filler); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAJobWaitsForRoomForItsMark(t *testing.T) {
+	r, job, ref := rendered(t, interceptor.Funcs{})
+	store, makeRoom := fullStore(t, r.Store, ref)
+	r.Store = store
+	job.Spec.ContentPolicy = platenv1alpha1.ContentRetain
+	if err := r.Client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	again := func() ctrl.Result {
+		t.Helper()
+		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)})
+		if err == nil {
+			err = r.Client.Get(t.Context(), client.ObjectKeyFromObject(job), job)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	var version string
+	for range 2 {
+		result := again()
+		ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+		if ready == nil || ready.Reason != platenv1alpha1.ContentStoreFullReason || job.Finished() || result.RequeueAfter == 0 {
+			t.Fatalf("without room: %+v, it looks again in %s", job.Status, result.RequeueAfter)
+		}
+		for _, p := range job.Status.Pages {
+			if p.ContentURL != "" {
+				t.Errorf("status shows a URL that the job's deletion ends: %+v", p)
+			}
+		}
+		expectValid(t, job, status.InProgressStatus)
+		if version != "" && job.ResourceVersion != version {
+			t.Error("the wait is written twice")
+		}
+		version = job.ResourceVersion
+	}
+	makeRoom()
+	again()
+	if !job.Finished() || job.Status.Pages[0].ContentURL == "" || marked(t, store, ref).IsZero() {
+		t.Errorf("with room again: %+v", job.Status)
+	}
+	expectValid(t, job, status.CurrentStatus)
 }
 
 func TestRetainedFilesOutliveNeitherTheirURLsNorTheRetention(t *testing.T) {

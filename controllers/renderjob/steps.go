@@ -37,6 +37,8 @@ import (
 const (
 	// sourceRetry is how often to look for a missing ConfigMap; ConfigMaps are not watched.
 	sourceRetry = 30 * time.Second
+	// roomRetry is how often to look whether the content store has room for a mark.
+	roomRetry = 10 * time.Second
 	// progressDelay is how long a render or an upload takes before an intermediate status is written.
 	progressDelay = time.Second
 	// arrivalDelay is how old a job must be before status says that its template or a ConfigMap is missing. Creation times have whole seconds only.

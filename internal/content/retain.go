@@ -12,9 +12,12 @@ import (
 )
 
 // Retain marks a render: whoever deletes the files of jobs that are gone leaves it until a time. It takes the marks off the job's other renders.
+// The error is ErrFull if there is no room; earlier marks stay.
 func (s *Store) Retain(ctx context.Context, ref Ref, until time.Time) error {
-	mark := ref.markKey(until)
-	if err := s.put(ctx, mark, strings.NewReader(""), 0, blob.WriterOptions{ContentType: contentType(mark)}); err != nil {
+	mark, counted := ref.markKey(until), s.usage.count(ref.Namespace, strings.NewReader(""))
+	err := s.put(ctx, mark, counted, 0, blob.WriterOptions{ContentType: contentType(mark)})
+	s.usage.ended(counted, err)
+	if err != nil {
 		return err
 	}
 	return s.unmark(ctx, ref, mark)

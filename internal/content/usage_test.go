@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/driver"
@@ -92,10 +93,10 @@ type fullBucket struct{ driver.Bucket }
 func (fullBucket) NewTypedWriter(context.Context, string, string, *driver.WriterOptions) (driver.Writer, error) {
 	return fullBucket{}, nil
 }
-func (fullBucket) Write([]byte) (int, error) {
-	return 0, &os.PathError{Op: "write", Path: "/var/lib/platen", Err: syscall.ENOSPC}
+func (b fullBucket) Write([]byte) (int, error) { return 0, b.Close() }
+func (fullBucket) Close() error {
+	return &os.PathError{Op: "write", Path: "/var/lib/platen", Err: syscall.ENOSPC}
 }
-func (fullBucket) Close() error                       { return nil }
 func (fullBucket) ErrorCode(error) gcerrors.ErrorCode { return gcerrors.Unknown }
 
 func TestFullStoreIsTold(t *testing.T) {
@@ -111,7 +112,10 @@ func TestFullStoreIsTold(t *testing.T) {
 	if err := store.Check("ns"); !errors.Is(err, ErrFull) {
 		t.Errorf("after: %v", err)
 	}
-	if !slices.Equal(metrics.refused, []string{"full"}) {
+	if err := store.Retain(t.Context(), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, time.Now()); !errors.Is(err, ErrFull) {
+		t.Errorf("a mark: %v", err)
+	}
+	if !slices.Equal(metrics.refused, []string{"full", "full"}) {
 		t.Errorf("metrics %+v", metrics)
 	}
 }
