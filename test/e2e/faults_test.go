@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -147,19 +148,24 @@ var _ = Describe("A film whose pod is lost", func() {
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: idle.namespace, Name: warm.Status.PodName}, stopped)).To(Succeed())
 		film := busy.film("film", "4", func(*platenv1alpha1.RenderJob) {})
 		busy.create(ctx, film)
-		signal(busy.rendering(ctx, film), syscall.SIGSTOP)
-		signal(stopped, syscall.SIGSTOP)
+		silent := []*corev1.Pod{busy.rendering(ctx, film), stopped}
+		for _, pod := range silent {
+			signal(pod, syscall.SIGSTOP)
+		}
 		next := idle.job("next", func(*platenv1alpha1.RenderJob) {})
 		idle.create(ctx, next)
 		expectAttempts(busy.await(ctx, film), 2)
 		Expect(reason(idle.await(ctx, next), platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason))
 		Eventually(func(g Gomega) {
-			for _, w := range []*workspace{busy, idle} {
-				pods := &corev1.PodList{}
-				g.Expect(c.List(ctx, pods, client.InNamespace(w.namespace), renderPods)).To(Succeed())
-				g.Expect(pods.Items).To(HaveLen(1), "the silent pod is still there")
+			for _, pod := range silent {
+				g.Expect(apierrors.IsNotFound(c.Get(ctx, client.ObjectKeyFromObject(pod), &corev1.Pod{}))).To(BeTrue(), "the silent pod is still there")
 			}
 		}).WithContext(ctx).WithTimeout(waitTimeout).Should(Succeed())
+		for _, w := range []*workspace{busy, idle} {
+			pods := &corev1.PodList{}
+			Expect(c.List(ctx, pods, client.InNamespace(w.namespace), renderPods)).To(Succeed())
+			Expect(len(pods.Items)).To(BeNumerically("<=", 1), "none, once the other has been idle for a minute")
+		}
 	}, SpecTimeout(3*time.Minute))
 })
 

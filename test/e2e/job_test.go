@@ -372,7 +372,7 @@ var _ = Describe("A failed upload", func() {
 		w.awaitConnection(ctx, "TokenExpired")
 	})
 
-	It("is uploaded although an access token has expired", func(ctx SpecContext) {
+	It("is uploaded although an access token has expired", Serial, func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		Expect(c.Simulator().AdvanceClock(ctx, 5*time.Hour)).To(Succeed())
@@ -425,7 +425,7 @@ var _ = Describe("A failed upload", func() {
 		w.expectDelivered(ctx, w.expectHealed(ctx, "card"))
 	})
 
-	It("is retried when a user asks", func(ctx SpecContext) {
+	It("is retried when a user asks", Serial, func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Status: 400, ContentType: "text/plain", Body: "Error in call"})).To(Succeed())
@@ -447,7 +447,7 @@ var _ = Describe("A failed upload", func() {
 		Expect(job.Status.Connections).To(BeEmpty())
 	})
 
-	It("does not delay the content URL while Dropbox cannot be reached", func(ctx SpecContext) {
+	It("does not delay the content URL while Dropbox cannot be reached", Serial, func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		Expect(c.Simulator().AddFault(ctx, dropboxsim.Fault{Route: "/2/files/upload", Count: 1000, Drop: "before"})).To(Succeed())

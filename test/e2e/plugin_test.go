@@ -46,9 +46,9 @@ func runPlugin(ctx context.Context, folder string, w *workspace, args ...string)
 	return 0, stdout.String(), stderr.String()
 }
 
-var _ = Describe("kubectl platen", Ordered, func() {
+var _ = Describe("kubectl platen", func() {
 	folder := ""
-	BeforeAll(func(ctx SpecContext) { folder = buildPlugin(ctx) })
+	BeforeEach(func(ctx SpecContext) { folder = buildPlugin(ctx) })
 	plugin := func(ctx SpecContext, w *workspace, args ...string) (code int, out, errOut string) {
 		GinkgoHelper()
 		return runPlugin(ctx, folder, w, args...)
@@ -90,7 +90,7 @@ var _ = Describe("kubectl platen", Ordered, func() {
 		Expect(errOut).To(ContainSubstring("--pages: 7 must be from 1 to 1, the number of pages of RenderTemplate 'card'"))
 	})
 
-	It("retries a failed upload without rendering", func(ctx SpecContext) {
+	It("retries a failed upload without rendering", Serial, func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		// A fault that does not heal by itself.

@@ -3,6 +3,9 @@
 
 // Package e2e tests Platen on a real cluster: the API server, kubelet, Chromium and every byte are real; only Dropbox is
 // simulated. `make test-e2e` installs what the tests need.
+//
+// Specs run beside others. Serial are those that change what others use, such as the manager, or the clock and the faults of the simulator, and those
+// that measure what others cost.
 package e2e
 
 import (

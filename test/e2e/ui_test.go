@@ -45,7 +45,7 @@ func (w *workspace) person(ctx context.Context, rules ...rbacv1.PolicyRule) stri
 	return request.Status.Token
 }
 
-var _ = Describe("The web page", func() {
+var _ = Describe("The web page", Serial, func() {
 	const page = "http://platen-shim.platen-system.svc"
 	// The browser reaches Services by their names, as the pods do: the node routes their addresses.
 	browse := func(ctx SpecContext) *chromium.Browser {
