@@ -380,7 +380,7 @@ func (r *Reconciler) collect(_ context.Context, s *scope) error {
 			Page:       int32(f.Page), //nolint:gosec // at most 200, by the API
 			ExtraSize:  &f.ExtraSize,
 			PageID:     reconcile.Truncate(f.PageID, maxPageID),
-			ContentURL: r.Signer.URL(s.ref().Key(s.manifest.Attempt, f), f.Name, s.now),
+			ContentURL: r.Signer.URL(s.ref().Key(s.manifest.Attempt, f), f.Name, f.Size, s.now),
 			Size:       new(max(f.Size, 0)),
 			SHA256:     validSHA256(f.SHA256),
 			Width:      pixels(f.Width),

@@ -121,10 +121,12 @@ func expectContract(t *testing.T, address func(t *testing.T) string) {
 		"delete an attempt":              TestDeleteAttemptLeavesOtherAttemptsAndCommittedRenders,
 		"retain":                         TestMarksRetainOneRenderOfAJob,
 		"content server":                 TestContentServer,
+		"content server, another size":   TestContentServerServesNoFileOfAnotherSize,
 		"content server refuses":         TestContentServerRefuses,
 		"paths outside the store":        TestSignedPathsOutsideTheStoreAreNotServed,
 		"old keys":                       TestHandlerServesFilesWithOldKeysButNoManifest,
 		"cached render":                  TestCachedRenderOutlivesItsJob,
+		"cached file of another size":    TestCachedFileOfAnotherSizeIsNotTaken,
 		"the cache and the namespace":    TestContentServerServesNoCachedFiles,
 		"usage is learned from a bucket": TestUsageIsLearnedFromAWalk,
 	} {
@@ -151,7 +153,7 @@ func TestRedirectToTheBucket(t *testing.T) {
 	signer := NewSigner([]byte("key"), "http://content.example", time.Hour)
 	h := NewHandler(store, signer, func() time.Time { return now })
 	before := server.Sent.Load()
-	answer := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "Sommer-Köln.png", now), nil)
+	answer := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "Sommer-Köln.png", 8000, now), nil)
 	if text := body(t, answer); answer.StatusCode != http.StatusFound || strings.Contains(text, "picture") || server.Sent.Load()-before > 500 {
 		t.Fatalf("HTTP %d %q; the bucket has sent %d bytes", answer.StatusCode, text, server.Sent.Load()-before)
 	}
@@ -172,17 +174,20 @@ func TestRedirectToTheBucket(t *testing.T) {
 	if got := got.Header.Get("Content-Disposition"); !strings.Contains(got, "K%C3%B6ln") {
 		t.Errorf("it is saved as %s", got)
 	}
-	if resp := get(t, h, http.MethodHead, signer.URL(ref.Key(1, page(1)), "a.png", now), nil); resp.StatusCode != http.StatusOK || resp.ContentLength != 8000 {
+	if resp := get(t, h, http.MethodHead, signer.URL(ref.Key(1, page(1)), "a.png", 8000, now), nil); resp.StatusCode != http.StatusOK || resp.ContentLength != 8000 {
 		t.Errorf("HEAD: HTTP %d, %d bytes", resp.StatusCode, resp.ContentLength)
 	}
-	direct := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "a.png", now), http.Header{file.DirectHeader: {"true"}, "Range": {"bytes=8-14"}})
+	direct := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "a.png", 8000, now), http.Header{file.DirectHeader: {"true"}, "Range": {"bytes=8-14"}})
 	if text := body(t, direct); direct.StatusCode != http.StatusPartialContent || text != "picture" {
 		t.Errorf("one that cannot reach the bucket: HTTP %d, %q", direct.StatusCode, text)
 	}
-	if resp := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(2)), "a.png", now), nil); resp.StatusCode != http.StatusNotFound {
+	if resp := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(2)), "a.png", 0, now), nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a file that is gone: HTTP %d", resp.StatusCode)
 	}
-	if resp := get(t, h, http.MethodGet, signer.URL(ref.manifestKey(), "a.png", now), nil); resp.StatusCode != http.StatusNotFound {
+	if resp := get(t, h, http.MethodGet, signer.URL(ref.Key(1, page(1)), "a.png", 8001, now), nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a file of another size: HTTP %d", resp.StatusCode)
+	}
+	if resp := get(t, h, http.MethodGet, signer.URL(ref.manifestKey(), "a.png", 0, now), nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a manifest: HTTP %d", resp.StatusCode)
 	}
 }

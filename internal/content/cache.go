@@ -69,16 +69,27 @@ func (s *Store) Cached(ctx context.Context, key CacheKey) (Manifest, error) {
 	return s.readManifest(ctx, key.manifestKey())
 }
 
-// TakeCached copies a file of a cached render to one attempt at another. The error is ErrNotFound if the cache has dropped it, ErrQuota or
-// ErrFull if there is no room.
+// TakeCached copies a file of a cached render to one attempt at another. The error is ErrNotFound if the cache has dropped it, ErrChanged if
+// the cache has it with another size, ErrQuota or ErrFull if there is no room.
 func (s *Store) TakeCached(ctx context.Context, key CacheKey, f file.File, to Ref, attempt int) error {
 	counted := s.usage.count(to.Namespace, nil)
 	err := counted.reserve(f.Size)
 	if err == nil {
-		err = s.copy(ctx, to.Key(attempt, f), key.fileKey(f))
+		err = s.takeCached(ctx, key.fileKey(f), f.Size, to.Key(attempt, f))
 	}
 	s.usage.ended(counted, err)
 	return err
+}
+
+func (s *Store) takeCached(ctx context.Context, from string, size int64, to string) error {
+	attributes, err := s.bucket.Attributes(ctx, from)
+	if err != nil {
+		return readError(from, err)
+	}
+	if err := checkSize(from, attributes.Size, size); err != nil {
+		return err
+	}
+	return s.copy(ctx, to, from)
 }
 
 // CachedObject is an object of a cached render.

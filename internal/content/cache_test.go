@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"gocloud.dev/blob"
+
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -58,6 +60,23 @@ func TestCachedRenderOutlivesItsJob(t *testing.T) {
 	}
 	if err := store.WalkCached(t.Context(), func(o CachedObject) { t.Errorf("%+v is left", o) }); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCachedFileOfAnotherSizeIsNotTaken(t *testing.T) {
+	store, key, later := open(t), CacheKey{Namespace: "ns", Task: strings.Repeat("c", 64)}, Ref{Namespace: "ns", JobUID: "later", Revision: "1"}
+	f := put(t, store, Ref{Namespace: "ns", JobUID: "first", Revision: "1"}, page(1), "abc")
+	if err := store.PutCached(t.Context(), key, Ref{Namespace: "ns", JobUID: "first", Revision: "1"}, Manifest{Attempt: 1, Files: []file.File{f}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.put(t.Context(), key.fileKey(f), strings.NewReader("a"), 10, blob.WriterOptions{ContentType: "image/png"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.TakeCached(t.Context(), key, f, later, 1); !errors.Is(err, ErrChanged) {
+		t.Errorf("got %v", err)
+	}
+	if objects, err := store.Objects(t.Context(), later); err != nil || len(objects) > 0 {
+		t.Errorf("the job has %+v, %v", objects, err)
 	}
 }
 

@@ -211,27 +211,36 @@ func (s *Store) NewRangeReader(ctx context.Context, key string, size, offset, le
 	r, err := s.bucket.NewRangeReader(ctx, key, offset, length, nil)
 	if err != nil {
 		// A bucket may refuse a range that begins behind the end.
-		return nil, cmp.Or(s.checkSize(ctx, key, size), readError(key, err))
+		if attributes, aside := s.bucket.Attributes(ctx, key); aside == nil {
+			return nil, cmp.Or(checkSize(key, attributes.Size, size), readError(key, err))
+		}
+		return nil, readError(key, err)
 	}
-	if r.Size() != size {
-		return nil, errors.Join(changedError(key, r.Size(), size), r.Close())
+	return checked(r, key, size)
+}
+
+// open opens a file that was stored with size bytes, 0 for any number. The errors are those of NewRangeReader.
+func (s *Store) open(ctx context.Context, key string, size int64) (*blob.Reader, error) {
+	r, err := s.NewReader(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return checked(r, key, size)
+}
+
+// checked returns the reader of a file that was stored with size bytes, 0 for any number. The error is ErrChanged if it has another size.
+func checked(r *blob.Reader, key string, size int64) (*blob.Reader, error) {
+	if err := checkSize(key, r.Size(), size); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-// checkSize returns ErrChanged if an object has another size, and ErrNotFound if it does not exist. If the bucket does not tell, it returns nil.
-func (s *Store) checkSize(ctx context.Context, key string, size int64) error {
-	attributes, err := s.bucket.Attributes(ctx, key)
-	switch err := readError(key, err); {
-	case errors.Is(err, ErrNotFound):
-		return err
-	case err == nil && attributes.Size != size:
-		return changedError(key, attributes.Size, size)
+// checkSize returns ErrChanged if an object has not the size with which it was stored; 0 is any.
+func checkSize(key string, size, stored int64) error {
+	if stored == 0 || size == stored {
+		return nil
 	}
-	return nil
-}
-
-func changedError(key string, size, stored int64) error {
 	return fmt.Errorf("%s: %w: it has %d bytes instead of %d", key, ErrChanged, size, stored)
 }
 

@@ -275,7 +275,7 @@ func served(t *testing.T) (handler http.Handler, fileURL *url.URL, clock *time.T
 	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
 	put(t, store, ref, page(1), "0123456789")
 	put(t, store, ref, page(2), "another's")
-	u, err := url.Parse(signer.URL(ref.Key(1, page(1)), `summer "sale"`+"\r\nX-Evil: 1.png", now))
+	u, err := url.Parse(signer.URL(ref.Key(1, page(1)), `summer "sale"`+"\r\nX-Evil: 1.png", 10, now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func body(t *testing.T, resp *http.Response) string {
 func TestURLsOfThePreviousKeyAreValidWhileItIsKept(t *testing.T) {
 	signer, now := NewSigner([]byte("old"), "http://c", time.Hour), time.Unix(1_700_000_000, 0)
 	parse := func() *url.URL {
-		u, err := url.Parse(signer.URL("jobs/ns/uid/1/1/1.png", "name.png", now))
+		u, err := url.Parse(signer.URL("jobs/ns/uid/1/1/1.png", "name.png", 12345, now))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,15 +314,15 @@ func TestURLsOfThePreviousKeyAreValidWhileItIsKept(t *testing.T) {
 	signer.SetKeys([][]byte{[]byte("new"), []byte("old")})
 	signed := parse()
 	for name, u := range map[string]*url.URL{"old": old, "new": signed} {
-		if _, _, err := signer.verify(u, now); err != nil {
+		if _, err := signer.verify(u, now); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	signer.SetKeys([][]byte{[]byte("new")})
-	if _, _, err := signer.verify(old, now); err == nil {
+	if _, err := signer.verify(old, now); err == nil {
 		t.Error("a URL is valid whose key is gone")
 	}
-	if _, _, err := signer.verify(signed, now); err != nil {
+	if _, err := signer.verify(signed, now); err != nil {
 		t.Error(err)
 	}
 }
@@ -361,6 +361,9 @@ func TestContentServerRefuses(t *testing.T) {
 		"a changed signature":   strings.Replace(good, "s="+signature, "s="+flipped, 1),
 		"no signature":          strings.Replace(good, "s="+signature, "", 1),
 		"another page":          strings.Replace(good, "/1.png", "/2.png", 1),
+		"another size":          strings.Replace(good, "z=a", "z=b", 1),
+		"no size":               strings.Replace(good, "z=a", "", 1),
+		"a size that is none":   strings.Replace(good, "z=a", "z=-", 1),
 		"another name":          strings.Replace(good, "n=summer", "n=winter", 1),
 		"a later expiry":        strings.Replace(good, "e=", "e=z", 1),
 		"a folder":              "http://content.example/content/",
@@ -380,19 +383,58 @@ func TestContentServerRefuses(t *testing.T) {
 	}
 }
 
+func TestContentServerServesNoFileOfAnotherSize(t *testing.T) {
+	const data = "0123456789"
+	for name, tc := range map[string]struct {
+		size int64
+		now  string
+		want int
+	}{
+		"as it was stored":            {size: 10, now: data, want: http.StatusOK},
+		"shorter":                     {size: 10, now: "012", want: http.StatusNotFound},
+		"empty":                       {size: 10, now: "", want: http.StatusNotFound},
+		"longer":                      {size: 10, now: data + "0", want: http.StatusNotFound},
+		"a URL of an earlier version": {now: "012", want: http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, now := open(t), time.Unix(1_700_000_000, 0)
+			ref, signer := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}, NewSigner([]byte("key"), "http://content.example", time.Hour)
+			target, h := signer.URL(ref.Key(1, page(1)), "a.png", tc.size, now), NewHandler(store, signer, func() time.Time { return now })
+			put(t, store, ref, page(1), data)
+			put(t, store, ref, page(1), tc.now)
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				for _, part := range []string{"", "bytes=0-1"} {
+					header, want := http.Header{}, tc.want
+					if part != "" {
+						header.Set("Range", part)
+						if want == http.StatusOK {
+							want = http.StatusPartialContent
+						}
+					}
+					resp := get(t, h, method, target, header)
+					text := body(t, resp)
+					if resp.StatusCode != want || method == http.MethodGet && tc.want == http.StatusNotFound && !strings.Contains(text, "render it again") {
+						t.Errorf("%s %s: HTTP %d %q, want %d", method, part, resp.StatusCode, text, want)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestURLIsStableForAWhileAndValidForTheWholeTTL(t *testing.T) {
 	signer := NewSigner([]byte("key"), "http://c", time.Hour)
 	now := time.Unix(1_700_000_000, 0).Truncate(time.Hour)
 	key := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}.Key(1, page(1))
-	first := signer.URL(key, "a.png", now)
-	if again := signer.URL(key, "a.png", now.Add(59*time.Minute)); again != first {
+	first := signer.URL(key, "a.png", 0, now)
+	if again := signer.URL(key, "a.png", 0, now.Add(59*time.Minute)); again != first {
 		t.Errorf("%s and %s", first, again)
 	}
 	u, err := url.Parse(first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := signer.verify(u, now.Add(time.Hour+59*time.Minute)); err != nil {
+	if _, err := signer.verify(u, now.Add(time.Hour+59*time.Minute)); err != nil {
 		t.Error(err)
 	}
 }
@@ -414,7 +456,7 @@ func TestEveryNameFitsIntoItsURL(t *testing.T) {
 		strings.Repeat("a", 253), "*''%41",
 	} {
 		name := base + suffix
-		signed := signer.URL(ref.Key(11, f), name, now)
+		signed := signer.URL(ref.Key(11, f), name, 1, now)
 		if len(signed) > 4096 {
 			t.Errorf("%s: the URL has %d bytes", name, len(signed))
 		}
@@ -436,7 +478,7 @@ func TestSignedPathsOutsideTheStoreAreNotServed(t *testing.T) {
 	now := time.Now()
 	h := NewHandler(store, signer, func() time.Time { return now })
 	for _, key := range []string{"jobs/ns/uid/1/1/1.png/../../../../../secret", "jobs/ns/uid/1/manifest.json", "jobs/ns/uid/1/retained-0", "jobs/ns/uid/1/1/" + strings.Repeat("a", 99), "jobs/ns/u_u/1/1/1.png"} {
-		resp := get(t, h, http.MethodGet, signer.URL(key, "x", now), nil)
+		resp := get(t, h, http.MethodGet, signer.URL(key, "x", 0, now), nil)
 		if resp.StatusCode == http.StatusOK {
 			t.Errorf("%s: %s", key, http.StatusText(resp.StatusCode))
 		}
@@ -477,7 +519,7 @@ func TestHandlerServesFilesWithOldKeysButNoManifest(t *testing.T) {
 		}
 		signer := NewSigner([]byte("key"), "https://content.example", time.Hour)
 		w := httptest.NewRecorder()
-		NewHandler(store, signer, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, signer.URL(key, name, time.Now()), nil))
+		NewHandler(store, signer, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, signer.URL(key, name, 0, time.Now()), nil))
 		if w.Code != status {
 			t.Errorf("%s: status %d, want %d", name, w.Code, status)
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 const (
@@ -36,24 +38,25 @@ func (s *Store) bucketURL(ctx context.Context, key, disposition string) (string,
 	return signed, nil
 }
 
-// redirect answers a GET with the bucket's own URL of an object. The error is ErrNotFound if the object does not exist.
-func (s *Store) redirect(w http.ResponseWriter, r *http.Request, key, disposition string) error {
+// redirect answers a GET with the bucket's own URL of a file. The error is ErrNotFound if it does not exist, and ErrChanged if it has another
+// size.
+func (s *Store) redirect(w http.ResponseWriter, r *http.Request, wanted signed) error {
 	ctx, cancel := context.WithTimeout(r.Context(), redirectTimeout)
 	defer cancel()
-	exists, err := s.bucket.Exists(ctx, key)
-	if err == nil && !exists {
-		err = ErrNotFound
-	}
+	attributes, err := s.bucket.Attributes(ctx, wanted.key)
 	if err != nil {
+		return readError(wanted.key, err)
+	}
+	if err := checkSize(wanted.key, attributes.Size, wanted.size); err != nil {
 		return err
 	}
-	target, err := s.bucketURL(ctx, key, disposition)
+	target, err := s.bucketURL(ctx, wanted.key, file.Disposition(wanted.name))
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", fmt.Sprintf("private, max-age=%d", int(redirectAge.Seconds())))
 	// The URL in the answer is a secret of the caller's, like the one in the request.
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(w, r, target, http.StatusFound) //nolint:gosec // the bucket has signed the URL, for a key that this program has signed
+	http.Redirect(w, r, target, http.StatusFound)
 	return nil
 }

@@ -74,7 +74,7 @@ func TestMarksRetainOneRenderOfAJob(t *testing.T) {
 
 func TestURLsSayWhenTheyExpire(t *testing.T) {
 	signer, now := NewSigner([]byte("key"), "https://content.example", time.Hour), time.Unix(1_700_000_100, 0)
-	url := signer.URL("jobs/ns/uid/1/1/1.png", "summer.png", now)
+	url := signer.URL("jobs/ns/uid/1/1/1.png", "summer.png", 0, now)
 	if got := Expiry(url); got.Before(now.Add(time.Hour)) || got.After(now.Add(2*time.Hour)) {
 		t.Errorf("a URL of %s expires at %s", now, got)
 	}

@@ -46,43 +46,59 @@ func (s *Signer) SetKeys(keys [][]byte) { s.keys.Store(&keys) }
 // maxURLName bounds the name in a URL, in bytes. A file of a job has at most 250 characters.
 const maxURLName = 1 << 10
 
-// URL returns the content URL of the object under key. Browsers save it under name, if that has at most maxURLName bytes. The expiry is
-// rounded up to a multiple of the ttl, so that a file keeps its URL for that time. A URL has at most 2 KiB after the base URL.
-func (s *Signer) URL(key, name string, now time.Time) string {
+// URL returns the content URL of the file of size bytes under key; 0 is any size. Browsers save it under name, if that has at most maxURLName
+// bytes. The expiry is rounded up to a multiple of the ttl, so that a file keeps its URL for that time. A URL has at most 2 KiB after the base URL.
+func (s *Signer) URL(key, name string, size int64, now time.Time) string {
 	expiry := now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl).Unix()
-	object := strings.TrimPrefix(key, prefix)
-	query := url.Values{"e": {strconv.FormatInt(expiry, 36)}}
+	query := url.Values{expiryParameter: {strconv.FormatInt(expiry, 36)}}
+	if size > 0 {
+		query.Set(sizeParameter, strconv.FormatInt(size, 36))
+	}
 	if len(name) <= maxURLName {
 		contenturl.SetName(query, name)
 	} else {
 		name = ""
 	}
-	query.Set("s", sign((*s.keys.Load())[0], object, query.Get("e"), name))
+	object := strings.TrimPrefix(key, prefix)
+	query.Set(signatureParameter, sign((*s.keys.Load())[0], object, name, query))
 	return s.base + contenturl.Path + object + "?" + query.Encode()
 }
 
-// verify returns the key and the name in a URL with a valid signature and expiry.
-func (s *Signer) verify(u *url.URL, now time.Time) (key, name string, err error) {
+// The parameters of a URL beside the file's name. The expiry is in seconds since 1970, the size in bytes; both are in base 36. URLs of early
+// versions have no size.
+const expiryParameter, sizeParameter, signatureParameter = "e", "z", "s"
+
+// signed is what a URL gives access to.
+type signed struct {
+	key, name string
+	// size of the file in bytes; 0 is any.
+	size int64
+}
+
+// verify returns what a URL with a valid signature and expiry gives access to.
+func (s *Signer) verify(u *url.URL, now time.Time) (signed, error) {
 	object := strings.TrimPrefix(u.Path, contenturl.Path)
 	query := u.Query()
-	if name, err = contenturl.Name(query); err != nil {
-		return "", "", errors.New("this URL is damaged")
+	name, err := contenturl.Name(query)
+	size, sizeErr := strconv.ParseInt(cmp.Or(query.Get(sizeParameter), "0"), 36, 64)
+	if err != nil || sizeErr != nil {
+		return signed{}, errors.New("this URL is damaged")
 	}
-	signed := slices.ContainsFunc(*s.keys.Load(), func(key []byte) bool {
-		return hmac.Equal([]byte(sign(key, object, query.Get("e"), name)), []byte(query.Get("s")))
+	isSigned := slices.ContainsFunc(*s.keys.Load(), func(key []byte) bool {
+		return hmac.Equal([]byte(sign(key, object, name, query)), []byte(query.Get(signatureParameter)))
 	})
-	if !signed {
-		return "", "", errors.New("the signature of this URL is not valid")
+	if !isSigned {
+		return signed{}, errors.New("the signature of this URL is not valid")
 	}
 	if !now.Before(expiry(query)) {
-		return "", "", errors.New("this URL has expired")
+		return signed{}, errors.New("this URL has expired")
 	}
-	return prefix + object, cmp.Or(name, path.Base(object)), nil
+	return signed{prefix + object, cmp.Or(name, path.Base(object)), size}, nil
 }
 
 // expiry returns when a URL with a query expires; zero if the query does not say it.
 func expiry(query url.Values) time.Time {
-	seconds, err := strconv.ParseInt(query.Get("e"), 36, 64)
+	seconds, err := strconv.ParseInt(query.Get(expiryParameter), 36, 64)
 	if err != nil {
 		return time.Time{}
 	}
@@ -98,9 +114,13 @@ func Expiry(contentURL string) time.Time {
 	return expiry(u.Query())
 }
 
-func sign(key []byte, object, expiry, name string) string {
+// sign signs a URL. No object has a space, so the size is never taken for a part of its key.
+func sign(key []byte, object, name string, query url.Values) string {
+	if size := query.Get(sizeParameter); size != "" {
+		object += " " + size
+	}
 	mac := hmac.New(sha256.New, key)
-	_, _ = fmt.Fprintf(mac, "%s\n%s\n%s", object, expiry, name)
+	_, _ = fmt.Fprintf(mac, "%s\n%s\n%s", object, query.Get(expiryParameter), name)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
@@ -113,15 +133,17 @@ func contentType(key string) string {
 }
 
 // NewHandler returns the content server: GET and HEAD with ranges, for requests with a URL of the signer. It lists nothing. A store with
-// Options.Redirect answers a GET with the bucket's own URL of the file, unless the request has file.DirectHeader.
+// Options.Redirect answers a GET with the bucket's own URL of the file, unless the request has file.DirectHeader. A file of another size than
+// its URL says is not served.
 func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+contenturl.Path, func(w http.ResponseWriter, r *http.Request) {
-		key, name, err := signer.verify(r.URL, now())
+		wanted, err := signer.verify(r.URL, now())
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
+		key := wanted.key
 		if o, ok := parseKey(key); !ok || path.Base(key) == manifestName || !o.RetainedUntil.IsZero() {
 			http.NotFound(w, r)
 			return
@@ -130,12 +152,16 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 		redirects := store.usage.options.Redirect && r.Method == http.MethodGet && r.Header.Get(file.DirectHeader) == ""
 		var object *blob.Reader
 		if redirects {
-			err = store.redirect(w, r, key, file.Disposition(name))
+			err = store.redirect(w, r, wanted)
 		} else {
-			object, err = store.NewReader(r.Context(), key)
+			object, err = store.open(r.Context(), key, wanted.size)
 		}
 		if errors.Is(err, ErrNotFound) {
 			http.Error(w, "this file is no longer kept", http.StatusNotFound)
+			return
+		}
+		if errors.Is(err, ErrChanged) {
+			http.Error(w, "this file was changed in the content store; render it again", http.StatusNotFound)
 			return
 		}
 		if err != nil {
@@ -149,7 +175,7 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 		header := w.Header()
 		// The extension decides: not every bucket keeps content types.
 		header.Set("Content-Type", contentType(key))
-		header.Set("Content-Disposition", file.Disposition(name))
+		header.Set("Content-Disposition", file.Disposition(wanted.name))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 		header.Set("Cache-Control", "private, max-age=86400, immutable")

@@ -146,7 +146,7 @@ func (c *Content) Finish(tb testing.TB, job *platenv1alpha1.RenderJob, pages int
 				tb.Fatal(err)
 			}
 			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{
-				Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(1, f), f.Name, time.Now()),
+				Page: int32(n), PageID: fmt.Sprintf("a1b2c3d4-5e6f-7890-abcd-ef123456789%d", n), ContentURL: c.Signer.URL(ref.Key(1, f), f.Name, f.Size, time.Now()),
 				Size: &f.Size, SHA256: f.SHA256, Width: 1200, Height: 630, ExtraSize: new(string(size)),
 			})
 		}

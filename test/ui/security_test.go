@@ -249,7 +249,7 @@ func TestForgedContentURL(t *testing.T) {
 		}
 		return nil
 	})
-	proper := world.content.Signer.URL("jobs/ns/x/1/1/1.png", "x.png", job.CreationTimestamp.Time)
+	proper := world.content.Signer.URL("jobs/ns/x/1/1/1.png", "x.png", 0, job.CreationTimestamp.Time)
 	for _, forged := range []string{
 		"http://169.254.169.254/latest", world.page + "/ui/static/icon.svg", "http://localhost:1/content/x", "file:///etc/passwd",
 		strings.Replace(proper, "//", "//evil@", 1), proper[:len(proper)-1] + "x",

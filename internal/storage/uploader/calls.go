@@ -296,7 +296,7 @@ func (u *Uploader) retry(ctx context.Context, a *account, it *item, problem *sto
 	}
 	if broken := it.broken.Load(); broken != nil { // whatever the provider has made of it
 		u.settle(it, storage.Result{Err: broken})
-		if broken == storage.ErrContentLost { //nolint:errorlint // kept as it is
+		if broken == storage.ErrContentLost {
 			u.changed = append(u.changed, it.destination.upload.Job) // the job is rendered again, and need not wait for the others
 		}
 		return
