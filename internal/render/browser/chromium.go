@@ -106,6 +106,8 @@ func launchFlags(proxy string, sandbox bool) []string {
 		"--disable-quic",
 		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 
+		"--enable-blink-features=CSSImageAnimation", // pictures that move can be stopped
+
 		// The picture is the same on every machine.
 		"--font-render-hinting=none",
 		"--force-color-profile=srgb",

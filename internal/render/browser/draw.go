@@ -32,8 +32,8 @@ const (
 // shortest is what Chromium's clock counts, in milliseconds.
 const shortest = 0.001
 
-// framePatience is how long a frame may take in a tab before another tab is tried. On a busy machine Chromium seldom answers a request for a frame
-// of a document that has just replaced another, and never will.
+// framePatience is how long a frame may take in a tab before another tab is tried: some frames with pictures that move Chromium never answers
+// (docs/design/rendering.md).
 const framePatience = 5 * time.Second
 
 // errStuck means that a frame did not come within the tab's patience.

@@ -121,17 +121,17 @@ func (f *filming) finish(ctx context.Context) ([]byte, error) {
 
 // filmPage adds one page to the file. It begins a file if there is none.
 func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
-	t, r, err := f.load(ctx, p, f.patience)
+	s, err := f.begin(ctx, p, f.patience)
 	place := render.PlaceAlone
 	if errors.Is(err, errStuck) && ctx.Err() == nil {
-		t, r, err = f.load(ctx, p, 0)
+		s, err = f.begin(ctx, p, 0)
 		place = render.PlaceRepeated
 	}
 	if err != nil {
 		return report{}, err
 	}
-	r.place = place
-	defer f.chromium.tabs.discard(t)
+	s.report.place = place
+	defer f.chromium.tabs.discard(s.tab)
 	if f.video == nil {
 		settings := encode.Settings{
 			Format: f.task.Format, Width: scaled(p.Width, f.task.Scale), Height: scaled(p.Height, f.task.Scale), FPS: f.task.Video.FPS,
@@ -142,17 +142,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		}
 		f.fade = newFade(f.task, f.video.Write)
 	}
-	skipped, frames, err := f.length(ctx, t)
-	if err != nil {
-		return report{}, err
-	}
-	if _, err := evaluate[any](ctx, t, "window[Symbol.for('platen.film')].start()"); err != nil {
-		return report{}, err
-	}
-	if err := f.skip(ctx, t, p, skipped); err != nil {
-		return report{}, err
-	}
-	if err := f.fade.begin(ctx, frames); err != nil {
+	if err := f.fade.begin(ctx, s.frames); err != nil {
 		return report{}, err
 	}
 	// One goroutine encodes a frame while the other draws the next.
@@ -169,13 +159,13 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	})
 	group.Go(func() error {
 		defer close(pictures)
-		return f.drawFrames(ctx, t, p, skipped, frames, pictures)
+		return f.drawFrames(ctx, s, p, pictures)
 	})
 	if err := group.Wait(); err != nil {
-		return r, err
+		return s.report, err
 	}
-	r.varies = f.varies(parent, t, p)
-	return r, nil
+	s.report.varies = f.varies(parent, s.tab, p)
+	return s.report, nil
 }
 
 // varies reports whether a filmed page may look different another time. Its scripts have asked for no other time than the film's.
@@ -188,20 +178,47 @@ func (f *filming) varies(ctx context.Context, t *tab, p render.Page) bool {
 	return loaded || err != nil
 }
 
-// load shows a page in a tab of its own. The caller must discard the tab.
-func (f *filming) load(ctx context.Context, p render.Page, patience time.Duration) (*tab, report, error) {
+// shot is a page while it is filmed.
+type shot struct {
+	tab    *tab
+	report report
+	camera camera
+	// skipped are the frames before the first of the video, and frames those of the video.
+	skipped, frames int
+	// first is the picture of the first frame.
+	first []byte
+}
+
+// begin shows a page in a tab of its own, and takes its first picture. The caller must discard the tab.
+func (f *filming) begin(ctx context.Context, p render.Page, patience time.Duration) (s *shot, err error) {
 	t, err := f.chromium.tabs.take(ctx, need{scale: deviceScale(f.task), alone: true})
 	if err != nil {
-		return nil, report{}, err
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			f.chromium.tabs.discard(t)
+		}
+	}()
 	t.patience = patience
-	r, err := t.load(ctx, f.task, p, alonePolicy)
-	if err != nil {
-		f.chromium.tabs.discard(t)
-		return nil, report{}, err
+	s = &shot{tab: t, camera: f.camera(p)}
+	if s.report, err = t.load(ctx, f.task, p, alonePolicy); err != nil {
+		return nil, err
+	}
+	if s.skipped, s.frames, err = f.length(ctx, t); err != nil {
+		return nil, err
+	}
+	if _, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].start()"); err != nil {
+		return nil, err
+	}
+	if err = f.skip(ctx, t, p, s.skipped); err != nil {
+		return nil, err
+	}
+	if s.first, err = f.draw(ctx, s, p, 0); err != nil {
+		return nil, err
 	}
 	t.patience = 0 // the frames before would be lost with the tab
-	return t, r, nil
+	return s, nil
 }
 
 // length returns the numbers of frames of the page in a tab: those before the first of the video, and those of the video.
@@ -283,11 +300,10 @@ func (f *filming) seek(ctx context.Context, t *tab, frame int) (drawn bool, err 
 	return drawn, err
 }
 
-// drawFrames sets the page's clock to the time of each frame, and sends the frame's picture.
-func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped, frames int, pictures chan<- []byte) error {
-	fps := float64(f.task.Video.FPS)
+// camera returns what takes the pictures of a page.
+func (f *filming) camera(p render.Page) camera {
 	params := headlessexperimental.BeginFrameParams{
-		Interval: 1000 / fps,
+		Interval: 1000 / float64(f.task.Video.FPS),
 		Screenshot: &headlessexperimental.ScreenshotParams{
 			Format: headlessexperimental.ScreenshotParamsFormatJpeg, Quality: new(int64(frameQuality)), OptimizeForSpeed: true,
 		},
@@ -295,20 +311,29 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped
 	if f.task.Format == "gif" {
 		params.Screenshot.Format, params.Screenshot.Quality = headlessexperimental.ScreenshotParamsFormatPng, nil
 	}
-	camera := camera{params: params, scripts: template.Examine(p.HTML, template.ForPage(f.task.Modifications, p.Number)).Scripts}
-	for i := range frames {
-		drawn, err := f.seek(ctx, t, skipped+i)
-		if err != nil {
-			return err
-		}
-		var picture []byte
-		if deviceScale(f.task) == 1 {
-			picture, err = camera.next(ctx, t, drawn)
-		} else {
-			picture, err = t.scaledPicture(ctx, f.task, p)
-		}
-		if err != nil {
-			return err
+	return camera{params: params, scripts: template.Examine(p.HTML, template.ForPage(f.task.Modifications, p.Number)).Scripts}
+}
+
+// draw sets the page's clock to the time of a frame of the video, and returns its picture.
+func (f *filming) draw(ctx context.Context, s *shot, p render.Page, frame int) ([]byte, error) {
+	drawn, err := f.seek(ctx, s.tab, s.skipped+frame)
+	if err != nil {
+		return nil, err
+	}
+	if deviceScale(f.task) == 1 {
+		return s.camera.next(ctx, s.tab, drawn)
+	}
+	return s.tab.scaledPicture(ctx, f.task, p)
+}
+
+// drawFrames sends the picture of each frame of the video.
+func (f *filming) drawFrames(ctx context.Context, s *shot, p render.Page, pictures chan<- []byte) (err error) {
+	picture := s.first
+	for i := range s.frames {
+		if i > 0 {
+			if picture, err = f.draw(ctx, s, p, i); err != nil {
+				return err
+			}
 		}
 		select {
 		case pictures <- picture:
@@ -317,7 +342,7 @@ func (f *filming) drawFrames(ctx context.Context, t *tab, p render.Page, skipped
 		}
 		f.frames++
 		// The lengths of later pages are unknown: assume the length of this one.
-		percent := 100 * (f.pages*frames + i + 1) / (len(f.task.Pages) * frames)
+		percent := 100 * (f.pages*s.frames + i + 1) / (len(f.task.Pages) * s.frames)
 		f.progress(render.Progress{Percent: percent, Frames: f.frames})
 	}
 	return nil

@@ -93,6 +93,15 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 			(async () => { for (let n = 0; n < 10; n++) await Atomics.waitAsync(a, 0, 0, 100).value; ` + paint + ` })()</script>`,
 		"a worker": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = () => setTimeout(() => postMessage(1), 50)'])));
 			w.onmessage = () => { ` + paint + ` }; w.postMessage(1)</script>`,
+		"a worker that answers on a port": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = (e) => setTimeout(() => e.ports[0].postMessage(1), 50)']))), c = new MessageChannel();
+			c.port1.onmessage = () => { ` + paint + ` }; w.postMessage(1, [c.port2])</script>`,
+		"a worker that is asked on a port": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = (e) => { const [p] = e.data; p.onmessage = () => setTimeout(() => p.postMessage(1), 50); p.postMessage(0) }'])));
+			const c = new MessageChannel(); let n = 0; c.port1.onmessage = () => { if (++n < 20) c.port1.postMessage(1); else ` + paint + ` }; w.postMessage([c.port2], { transfer: [c.port2] })</script>`,
+		"a port of a worker's": `<script>const w = new Worker(URL.createObjectURL(new Blob(['const c = new MessageChannel(); c.port1.onmessage = () => setTimeout(() => c.port1.postMessage(1), 50); postMessage(0, [c.port2])'])));
+			w.onmessage = ({ ports: [p] }) => { p.onmessage = () => { ` + paint + ` }; p.postMessage(1) }</script>`,
+		"a worker beside an import": `<script>import('data:text/javascript,1'); const w = new Worker(URL.createObjectURL(new Blob(['postMessage(1)']))); w.onmessage = () => { ` + paint + ` }</script>`,
+		"a worker of a module": `<script>const w = new Worker(URL.createObjectURL(new Blob(['export {}; setTimeout(() => postMessage(1), 50)'], { type: 'text/javascript' })), { type: 'module' });
+			w.onmessage = () => { ` + paint + ` }</script>`,
 		"a file that is read": `<script>const r = new FileReader(); r.onload = () => { ` + paint + ` }; r.readAsDataURL(new Blob([new Uint8Array(20 << 20)]))</script>`,
 		"a wait for quiet":    `<script>let last = Date.now(); const later = () => { const left = 400 - (Date.now() - last); if (left > 0) setTimeout(later, left); else ` + paint + ` }; setTimeout(later, 400)</script>`,
 		"a timer that waits":  `<script>setTimeout(() => { const t = performance.now(); while (performance.now() - t < 50); ` + paint + ` }, 300)</script>`,
@@ -181,6 +190,8 @@ func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
 		"an import":                  `<script>import('URL/late.js')</script>`,
 		"an import of a module":      `<script type=module>await import('URL/late.js')</script>`,
 		"an event":                   `<script>new EventSource('URL/late.txt').onmessage = () => { document.body.style.background = 'rgb(0,136,0)' }</script>`,
+		"another object":             `<object id=o ` + whole + ` data="data:text/html,x"></object><script>onload = () => setTimeout(() => { o.data = 'URL/late.svg' }, 100)</script>`,
+		"an object that is shown":    `<object id=o hidden ` + whole + ` data="URL/late.svg"></object><script>onload = () => setTimeout(() => { o.hidden = false }, 100)</script>`,
 		"a style in a shadow root":   `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
 	} {
 		for _, format := range []string{"png", "mp4"} {
@@ -253,14 +264,16 @@ func TestWhatAPageWasStillGoingToDoIsWarnedOf(t *testing.T) {
 	}
 	for script, want := range map[string][]string{
 		`setTimeout(() => {}, 5000)`: {"The page was still going to change when it was painted"},
-		`document.body.dataset.platenReady = 'true'; setTimeout(() => {}, 5000)`: nil,
-		`setTimeout(() => {}, 3600000)`:                                          nil,
-		`setInterval(() => {}, 5000)`:                                            nil,
-		`const tick = () => setTimeout(tick, 1000); tick()`:                      nil,
-		`const tick = () => requestAnimationFrame(tick); tick()`:                 nil,
-		`const id = setTimeout(() => {}, 5000); clearTimeout(id)`:                nil,
-		`new Worker(URL.createObjectURL(new Blob(['']))).onmessage = () => {}`:   {"There was no answer yet when the page was painted: a worker"},
-		`fetch('` + url + `/never')`:                                             {"There was no answer yet when the page was painted: " + url + "/never"},
+		`document.body.dataset.platenReady = 'true'; setTimeout(() => {}, 5000)`:            nil,
+		`setTimeout(() => {}, 3600000)`:                                                     nil,
+		`setInterval(() => {}, 5000)`:                                                       nil,
+		`const tick = () => setTimeout(tick, 1000); tick()`:                                 nil,
+		`const tick = () => requestAnimationFrame(tick); tick()`:                            nil,
+		`const id = setTimeout(() => {}, 5000); clearTimeout(id)`:                           nil,
+		`new Worker(URL.createObjectURL(new Blob(['throw new Error("none")'])))`:            {"Script error: Uncaught Error: none"},
+		`new Worker(URL.createObjectURL(new Blob(['postMessage(1)'])), { type: 'module' })`: {"The script of a Worker could not be loaded"},
+		`new Worker(URL.createObjectURL(new Blob(['']))).onmessage = () => {}`:              {"There was no answer yet when the page was painted: a worker"},
+		`fetch('` + url + `/never')`:                                                        {"There was no answer yet when the page was painted: " + url + "/never"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		warnings, err := b.Render(ctx, task("png", `<body><script>`+script+`</script>`), render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))

@@ -46,7 +46,7 @@ func (m *modules) handle(method string, params jsonv2.Value) {
 	switch method {
 	case network.RequestWillBeSent.Method:
 		var sent network.EventRequestWillBeSent
-		if devtools.ReadEvent(params, &sent) == nil && sent.Type == network.ResourceTypeScript {
+		if devtools.ReadEvent(params, &sent) == nil && sent.Type == network.ResourceTypeScript && sent.LoaderID != "" { // a worker's own script has no loader
 			m.change(func() { m.open[sent.RequestID] = sent.Request.URL })
 		}
 	case network.LoadingFinished.Method:

@@ -33,3 +33,34 @@ func TestAStuckTabIsReplaced(t *testing.T) {
 		t.Errorf("%d films, painted in %v", len(outputs), places)
 	}
 }
+
+// Chromium never answers a request for a frame in which a picture moves before the page's own thread, if that is slow, has its part ready.
+func TestPicturesThatMoveAndSlowScripts(t *testing.T) {
+	b := start(t)
+	html := `<!doctype html><body style="margin:0" data-platen-ready="false"><img width=200 height=100 src="` + animated(t, "gif") + `"><p id=p></p><script>
+		let n = 0;
+		const work = () => {
+			for (let i = 0; i < 3e7; i++);
+			p.textContent = ++n;
+			if (n < 30) requestAnimationFrame(work); else document.body.dataset.platenReady = 'true';
+		};
+		requestAnimationFrame(work);
+	</script>`
+	for _, format := range []string{"png", "mp4"} {
+		document := task(format, html)
+		if document.Filmed() {
+			document.Video = render.VideoOptions{FPS: 10, Seconds: 0.4}
+		}
+		outputs, warnings, places := runIn(t, b, document)
+		if len(warnings) != 0 || !slices.Equal(places, []render.Place{render.PlaceAlone}) {
+			t.Errorf("%s: painted in %v, warnings %v", format, places, warnings)
+		}
+		if document.Filmed() {
+			for i, frame := range frames(t, outputs[0].Data) {
+				if want := []color.RGBA{{255, 0, 0, 255}, {0, 255, 0, 255}}[i/2]; !near(frame, 100, 50, want) {
+					t.Errorf("frame %d is %v, want %v", i, frame.At(100, 50), want)
+				}
+			}
+		}
+	}
+}

@@ -13,7 +13,7 @@
   const RealChannel = MessageChannel;
   const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
-  const { quiet } = window[Symbol.for('platen.requests')];
+  const { quiet, warn } = window[Symbol.for('platen.requests')];
   const realNow = performance.now.bind(performance);
   let patience = 5000; // milliseconds of real time, for what the page asks for while it is filmed
   const maxMessages = 3; // one after the other
@@ -107,7 +107,7 @@
     window[kind] = class extends window[kind] {
       constructor(...args) {
         super(...args);
-        top[Symbol.for('platen.warn')]?.('A worker does not follow the time of the film', `new ${kind}: what it tells the page by its own clock or timers may differ from render to render`);
+        warn('A worker does not follow the time of the film', `new ${kind}: what it tells the page by its own clock or timers may differ from render to render`);
       }
     };
   }
@@ -354,6 +354,7 @@
       }
       filming = true;
       loose = false;
+      window[Symbol.for('platen.images')].begin();
       seekAnimations();
       for (const film of inner()) film.start();
       ask('start');

@@ -316,8 +316,10 @@
   if (moving || [...behind, ...sources].some(known) || frames(document).length > 0) await rewind(document, known);
   for (const url of adrift) warn('A picture of a style moves by a clock of its own', `put it into an img, or into the style as a data: URL: ${url.slice(0, 200)}`);
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => {
+    const views = [document, ...frames(document)].map(({ defaultView }) => defaultView);
+    if (film) for (const view of views) view[Symbol.for('platen.images')]?.begin();
     for (const begin of again) begin();
-    for (const { defaultView } of [document, ...frames(document)]) defaultView[Symbol.for('platen.requests')]?.forget();
+    for (const view of views) view[Symbol.for('platen.requests')]?.forget();
   } });
   text(warn, { print, still: !film }, written);
   if (film && document.scripts.length > 0) await new Promise((resolve) => frame(resolve));

@@ -43,27 +43,71 @@
       throw error;
     }
   };
-  // A worker may have nothing to say.
+  // A frame of another origin has no way to the page's warnings.
+  const warn = (title, details) => {
+    try {
+      top[Symbol.for('platen.warn')]?.(title, details);
+    } catch {
+      // of another origin
+    }
+  };
+  // A worker may have nothing to say. It answers on its own port, or on one that it has got or has sent.
   const workerPatience = 1000; // milliseconds
+  const talks = new WeakMap(); // port → what is waited for
+  const others = new WeakMap(); // port → the other one of its channel
+  // listen hears an answer before the page does, which may ask again then.
+  const listen = (port) => {
+    port.addEventListener('message', ({ ports }) => {
+      const talk = talks.get(port);
+      talk?.end();
+      if (talk) for (const sent of ports) converse(sent, talk);
+    });
+    port.addEventListener('messageerror', () => talks.get(port)?.end());
+  };
+  const converse = (port, talk) => {
+    if (talks.has(port)) return;
+    talks.set(port, talk);
+    if (!others.has(port)) listen(port);
+    const { postMessage } = port;
+    port.postMessage = (message, options) => {
+      const ports = [...options?.[Symbol.iterator] ? options : options?.transfer ?? []].map((sent) => others.get(sent)).filter(Boolean);
+      const sent = postMessage.call(port, message, options);
+      for (const other of ports) converse(other, talk);
+      talk.ask();
+      return sent;
+    };
+  };
+  const RealChannel = MessageChannel;
+  window.MessageChannel = class MessageChannel extends RealChannel {
+    constructor() {
+      super();
+      others.set(this.port1, this.port2);
+      others.set(this.port2, this.port1);
+      listen(this.port1);
+      listen(this.port2);
+    }
+  };
   for (const kind of ['Worker', 'SharedWorker']) {
     const RealWorker = window[kind];
     if (RealWorker === undefined) continue;
     window[kind] = class extends RealWorker {
       constructor(...args) {
         super(...args);
-        const { port = this } = this;
-        const { postMessage } = port;
         let end = () => {};
-        const ask = () => {
+        const talk = {
+          ask() {
+            end();
+            end = begin('a worker', workerPatience);
+          },
+          end() { end(); },
+        };
+        converse(this.port ?? this, talk);
+        this.addEventListener('error', ({ message }) => {
           end();
-          end = begin('a worker', workerPatience);
-        };
-        for (const [target, name] of [[port, 'message'], [port, 'messageerror'], [this, 'error']]) target.addEventListener(name, () => end());
-        port.postMessage = (...message) => {
-          ask();
-          return postMessage.apply(port, message);
-        };
-        ask();
+          // The browser tells the page of an error in the script itself.
+          if (message === undefined) warn(`The script of a ${kind} could not be loaded`, "a module needs a type of JavaScript, as in new Blob([code], { type: 'text/javascript' })");
+        });
+        talk.ask();
       }
     };
     Object.defineProperty(window[kind], 'name', { value: kind });
@@ -257,9 +301,22 @@
       },
     });
   }
+  // An object or embed element loads once it has a box.
+  const boxless = new Set();
+  addEventListener('load', () => {
+    for (const element of document.querySelectorAll('object, embed')) if (element.getClientRects().length === 0) boxless.add(element);
+  }, { once: true });
+  const expectBoxes = () => {
+    for (const element of boxless) {
+      if (element.getClientRects().length === 0) continue;
+      boxless.delete(element);
+      expect(element);
+    }
+  };
   const quiet = async (milliseconds) => {
     const deadline = clock() + milliseconds;
     for (;;) {
+      expectBoxes();
       // Only for so long is anything of this kind waited for.
       const until = Math.min(deadline, Math.max(...[...open.keys()].map(({ until }) => until)));
       if (!(clock() < until)) break;
@@ -273,5 +330,5 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, warn, forget: () => observer.takeRecords() }) });
 })();

@@ -35,6 +35,9 @@ var smil string
 //go:embed frames.js
 var frames string
 
+//go:embed images.js
+var images string
+
 //go:embed requests.js
 var requests string
 
@@ -75,12 +78,12 @@ var Still = sync.OnceValue(func() string { return driver(settle) })
 
 // driver returns a script that runs one with the page's clock, and keeps the function that Script calls until it does.
 func driver(time string) string {
-	return fmt.Sprintf(`%s%s%s(%s, %s, %s);
+	return fmt.Sprintf(`%s%s%s%s(%s, %s, %s);
 		Object.defineProperty(window, Symbol.for('platen.fill'), { configurable: true, value: (values, faces, about) => {
 			delete window[Symbol.for('platen.fill')];
 			Object.defineProperty(window, Symbol.for('platen.about'), { value: Object.freeze(about) });
 			%s(values, %s, faces);
-		} });`, frames, requests, time, smil, roots, clock, bind, styles)
+		} });`, frames, images, requests, time, smil, roots, clock, bind, styles)
 }
 
 // About is what the renderer's scripts know of a page.
