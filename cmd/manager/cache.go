@@ -11,10 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/podspec"
 )
 
 // trim drops from a cached object what no controller reads: its managed fields, kubectl's copy of what was applied, which is as large as the
-// object, and the spec of pods. The controllers write status only, and no status of pods, so that the API server keeps it all.
+// object, and most of the spec of pods. The controllers write status only, and no status of pods, so that the API server keeps it all.
 func trim(object any) (any, error) {
 	if accessor, err := meta.Accessor(object); err == nil { // else it tells of an object that is gone
 		accessor.SetManagedFields(nil)
@@ -22,7 +23,7 @@ func trim(object any) (any, error) {
 	}
 	switch o := object.(type) {
 	case *corev1.Pod:
-		o.Spec = corev1.PodSpec{}
+		podspec.Trim(o)
 	case *platenv1alpha1.RenderJob:
 		share(o)
 		clip(o)

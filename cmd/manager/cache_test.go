@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/podspec"
 )
 
 func TestTrimKeepsWhatControllersRead(t *testing.T) {
@@ -29,9 +30,13 @@ func TestTrimKeepsWhatControllersRead(t *testing.T) {
 	if job.ManagedFields != nil || !maps.Equal(job.Annotations, map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}) || job.Name != "summer" {
 		t.Errorf("got %+v", job.ObjectMeta)
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}, Spec: corev1.PodSpec{NodeName: "node"}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
-	if _, err := trim(pod); err != nil || pod.Spec.NodeName != "" || pod.Status.Phase != corev1.PodRunning || pod.Name != "pod" {
+	pod := podspec.Build(podspec.Config{OutboundAllow: "10.1.2.0/24"}, "marketing", "pod", []byte("key"))
+	pod.Spec.NodeName, pod.Status.Phase = "node", corev1.PodRunning
+	if _, err := trim(pod); err != nil || pod.Spec.Volumes != nil || pod.Status.Phase != corev1.PodRunning || pod.Name != "pod" {
 		t.Errorf("got %+v, %v", pod, err)
+	}
+	if allowed := podspec.OutboundAllow(pod); allowed != "10.1.2.0/24" || pod.Spec.NodeName != "node" {
+		t.Errorf("it may reach %q and is on node %q", allowed, pod.Spec.NodeName)
 	}
 	gone := cache.DeletedFinalStateUnknown{Key: "ns/name"}
 	if got, err := trim(gone); err != nil || got != gone {

@@ -315,7 +315,7 @@ func reachesMore(pod *corev1.Pod, config podspec.Config) bool {
 // viewOf returns what the pool needs to know about a pod.
 func viewOf(pod *corev1.Pod) pool.PodView {
 	return pool.PodView{
-		Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName, Hash: pod.Labels[podspec.HashLabel],
+		Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName, Hash: pod.Labels[podspec.HashLabel], Template: podspec.TemplateOf(pod),
 		Started:   pod.Status.Phase != corev1.PodPending && pod.Status.Phase != "",
 		Ended:     hasEnded(pod),
 		Deleting:  pod.DeletionTimestamp != nil,

@@ -299,6 +299,35 @@ var _ = Describe("The render pods of a namespace", func() {
 			}).WithTimeout(20 * time.Second).Should(Succeed())
 		})
 
+		DescribeTable("take no further job when it asks for other pods, and are replaced",
+			func(ctx SpecContext, change func(*platenv1alpha1.RenderPoolSpec)) {
+				own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1})
+				lax := expectPods(ctx, 1)[0]
+				Eventually(func() error { _, err := renderPool.Next(short(ctx), id(lax)); return err }).Should(Succeed())
+				patch := client.MergeFrom(own.DeepCopy())
+				change(&own.Spec)
+				Expect(api.Patch(ctx, own, patch)).To(Succeed())
+				// No other pod is there yet.
+				Eventually(func() error { _, err := renderPool.Next(short(ctx), id(lax)); return err }).Should(Or(MatchError(pool.ErrRetire), MatchError(pool.ErrUnknownPod)))
+				enqueue(create(ctx, "summer"))
+				_, err := renderPool.Next(short(ctx), id(lax))
+				Expect(err).To(Or(MatchError(pool.ErrRetire), MatchError(pool.ErrUnknownPod)))
+				_ = api.Delete(ctx, &lax, client.GracePeriodSeconds(0)) // as its kubelet does once it has ended
+				Eventually(func(g Gomega) {
+					list := pods(ctx)
+					g.Expect(list).To(HaveLen(1))
+					g.Expect(list[0].UID).NotTo(Equal(lax.UID))
+				}).WithTimeout(20 * time.Second).Should(Succeed())
+			},
+			Entry("hostUsers", func(s *platenv1alpha1.RenderPoolSpec) { s.PodTemplate.HostUsers = new(false) }),
+			Entry("sandboxProfile", func(s *platenv1alpha1.RenderPoolSpec) { s.PodTemplate.SandboxProfile = "platen/chromium.json" }),
+			Entry("nodeSelector", func(s *platenv1alpha1.RenderPoolSpec) { s.PodTemplate.NodeSelector = map[string]string{"disk": "ssd"} }),
+			Entry("resources", func(s *platenv1alpha1.RenderPoolSpec) {
+				s.PodTemplate.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}
+			}),
+			Entry("isolation", func(s *platenv1alpha1.RenderPoolSpec) { s.Isolation = platenv1alpha1.IsolationPod }),
+		)
+
 		It("take no further job when its egress shrinks", func(ctx SpecContext) {
 			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1, Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.2.0/24"}}})
 			wide := expectPods(ctx, 1)[0]

@@ -46,13 +46,13 @@ func (r *Reconciler) plan(renderPool *platenv1alpha1.RenderPool) plan {
 		p.settings.MinReady = min(p.settings.MinReady, p.settings.Max)
 		p.settings.IsolatePods = spec.Isolation == platenv1alpha1.IsolationPod
 		p.settings.Weight = int(spec.Weight)
-		p.config.Overlay = spec.PodTemplate
+		p.config.Overlay, p.config.Isolated = spec.PodTemplate, p.settings.IsolatePods
 		p.err = r.allow(&p.config, spec.Egress.Allow)
 		if err := podspec.Check(podspec.Build(p.config, renderPool.Namespace, podspec.NamePrefix, r.SigningKeys()[0])); err != nil && p.err == nil {
 			p.err = reconcile.Terminal(platenv1alpha1.PodForbiddenReason, "spec.podTemplate: %s", err.Error())
 		}
 	}
-	p.settings.Hash = podspec.Hash(p.config)
+	p.settings.Hash, p.settings.Template = podspec.Hash(p.config), podspec.Template(p.config)
 	return p
 }
 

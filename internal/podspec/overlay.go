@@ -79,10 +79,12 @@ func merge(theirs, ours map[string]string) map[string]string {
 }
 
 // hash returns the hash of what a pod is made from.
-func hash(pod *corev1.Pod) string {
-	data, err := json.Marshal([]any{pod.Labels, pod.Annotations, pod.Spec})
+func hash(pod *corev1.Pod) string { return digest(pod.Labels, pod.Annotations, pod.Spec) }
+
+func digest(parts ...any) string {
+	data, err := json.Marshal(parts)
 	if err != nil {
-		panic(err) // every pod can be marshaled
+		panic(err) // every part of a pod can be marshaled
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:5])

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -52,6 +53,8 @@ type Config struct {
 	CPU, CPULimit, Memory, MemoryLimit resource.Quantity
 	// Overlay is what the namespace's RenderPool chooses.
 	Overlay platenv1alpha1.PodOverlay
+	// Isolated says that each pod renders one job only.
+	Isolated bool
 }
 
 // NamePrefix is the beginning of the names of render pods.
@@ -74,6 +77,28 @@ func OutboundAllow(pod *corev1.Pod) string {
 
 // HashLabel of a render pod has the hash of what it is made from.
 const HashLabel = "platen.dev/pod-hash"
+
+// templateAnnotation of a render pod has the Template of what it is made from.
+const templateAnnotation = "platen.dev/pod-template"
+
+// Template names what a Config has of the namespace's RenderPool and a pod cannot take on later; empty if it has nothing.
+func Template(c Config) string {
+	if !c.Isolated && apiequality.Semantic.DeepEqual(c.Overlay, platenv1alpha1.PodOverlay{}) {
+		return ""
+	}
+	return digest(c.Overlay, c.Isolated)
+}
+
+// TemplateOf returns the Template of a render pod.
+func TemplateOf(pod *corev1.Pod) string { return pod.Annotations[templateAnnotation] }
+
+// Trim drops from a render pod's spec what nobody asks this package or a pool about.
+func Trim(pod *corev1.Pod) {
+	pod.Spec = corev1.PodSpec{
+		NodeName:   pod.Spec.NodeName,
+		Containers: []corev1.Container{{Env: []corev1.EnvVar{{Name: outboundAllow, Value: OutboundAllow(pod)}}}},
+	}
+}
 
 // Build returns a render pod with a read-only root file system. It satisfies the Pod Security Standard "restricted" unless the overlay
 // prevents it. Its only token is for the dispatch server. Nothing owns the pod: it ends by itself when it is retired or the dispatch server
@@ -153,5 +178,8 @@ func build(c Config, namespace, name string) *corev1.Pod {
 		},
 	}
 	overlay(pod, c.Overlay)
+	if template := Template(c); template != "" {
+		pod.Annotations[templateAnnotation] = template
+	}
 	return pod
 }

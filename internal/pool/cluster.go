@@ -278,7 +278,7 @@ func (p *Pool) trim(ns *namespace, now time.Time) {
 		case pod.state == starting && ns.stale(pod) && pod.running.IsZero() && !pod.foreign:
 			p.discard(pod, now)
 			live--
-		case pod.state == idle && ns.outdated(pod) && (!ns.stale(pod) || fresh || pod.unfit):
+		case pod.state == idle && ns.outdated(pod) && (!ns.stale(pod) || fresh || ns.unfit(pod)):
 			p.retire(pod, now)
 			live--
 		case pod.state == idle && now.Sub(pod.since) >= ns.settings.IdleTimeout, pod.state == starting && !pod.foreign && now.Sub(pod.created) >= ns.settings.IdleTimeout:

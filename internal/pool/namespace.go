@@ -219,10 +219,16 @@ func (ns *namespace) stale(pod *pod) bool {
 	return ns.settings.Hash != "" && pod.hash != ns.settings.Hash
 }
 
-// outdated reports whether a pod is stale, or has rendered enough.
+// unfit reports whether a pod must not take another task: it may do what new pods may not, or was made for another template, which may have
+// been laxer.
+func (ns *namespace) unfit(pod *pod) bool {
+	return pod.unfit || ns.stale(pod) && pod.template != ns.settings.Template
+}
+
+// outdated reports whether a pod is stale or unfit, or has rendered enough.
 func (ns *namespace) outdated(pod *pod) bool {
 	s := ns.settings
-	return ns.stale(pod) || s.RendersPerPod > 0 && pod.renders >= s.RendersPerPod || s.IsolatePods && pod.renders > 0
+	return ns.stale(pod) || ns.unfit(pod) || s.RendersPerPod > 0 && pod.renders >= s.RendersPerPod || s.IsolatePods && pod.renders > 0
 }
 
 // problem is why the namespace's jobs get no pod, in the words of its launches or its pods.
@@ -250,7 +256,7 @@ func (p *Pool) idlePod(ns *namespace) *pod {
 	var best *pod
 	kept := ns.giving
 	for _, pod := range ns.list {
-		if pod.state != idle || pod.wake == nil {
+		if pod.state != idle || pod.wake == nil || ns.unfit(pod) {
 			continue
 		}
 		if kept > 0 {

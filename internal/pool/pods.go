@@ -38,8 +38,8 @@ type PodView struct {
 	UID  types.UID
 	// Node that the scheduler has chosen, empty before.
 	Node string
-	// Hash of what the pod was made from.
-	Hash string
+	// Hash of what the pod was made from, and Template, which names what its RenderPool asked for; see Settings.
+	Hash, Template string
 	// Started is true once a container runs or has run, Ended once all have ended, and Deleting once the pod has a deletion timestamp.
 	Started, Ended, Deleting bool
 	// Unfit is true if the pod may do what new pods may not: it takes no further task.
@@ -52,7 +52,7 @@ type PodView struct {
 type pod struct {
 	PodID
 	contact
-	hash, node string
+	hash, template, node string
 	// unfit is true for a pod that must not take another task.
 	unfit bool
 	// foreign is true for a pod that this process did not launch, until the pod polls: it may have a task of an earlier process.
@@ -130,7 +130,7 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 			delete(ns.launching, v.Name)
 			entry.foreign = !mine && (p.listening.IsZero() || now.Before(p.listening.Add(p.options.AdoptionGrace)))
 		}
-		entry.seen, entry.node, entry.hash, entry.unfit = true, v.Node, v.Hash, v.Unfit
+		entry.seen, entry.node, entry.hash, entry.template, entry.unfit = true, v.Node, v.Hash, v.Template, v.Unfit
 		if v.Started && entry.running.IsZero() {
 			entry.running = now
 		}
@@ -441,7 +441,7 @@ func (p *Pool) held(id PodID, task string) *job {
 }
 
 func (p *Pool) addPod(ns *namespace, id PodID, now time.Time) *pod {
-	entry := &pod{PodID: id, hash: ns.settings.Hash, contact: contact{created: now, since: now}}
+	entry := &pod{PodID: id, hash: ns.settings.Hash, template: ns.settings.Template, contact: contact{created: now, since: now}}
 	ns.pods[id.UID] = entry
 	ns.list = append(ns.list, entry)
 	return entry

@@ -181,6 +181,9 @@ type Settings struct {
 	Weight int
 	// Hash of what pods are made from. A pod with another hash is replaced. Empty replaces none.
 	Hash string
+	// Template names what the RenderPool asks for about its pods; empty for nothing. A pod with another hash and another template takes no
+	// further task, also while no pod replaces it.
+	Template string
 }
 
 func (s Settings) withDefaults() Settings {

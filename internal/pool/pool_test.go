@@ -256,6 +256,60 @@ func TestUnfitPodsTakeNoFurtherTask(t *testing.T) {
 	}
 }
 
+// A pod whose RenderPool has got another template since takes no further task, whether it is idle or busy. A pod of an older image does, until
+// another one is there.
+func TestPodsOfAnotherTemplateTakeNoFurtherTask(t *testing.T) {
+	before := Settings{MinReady: 1, Hash: "one", Template: "lax"}
+	for name, tc := range map[string]struct {
+		after   Settings
+		retired bool
+	}{
+		"nothing changes":            {after: before},
+		"the image changes":          {after: Settings{MinReady: 1, Hash: "two", Template: "lax"}},
+		"the template changes":       {after: Settings{MinReady: 1, Hash: "two", Template: "strict"}, retired: true},
+		"the RenderPool has none":    {after: Settings{MinReady: 1, Hash: "two"}, retired: true},
+		"each pod renders a job now": {after: Settings{MinReady: 1, Hash: "two", Template: "isolated", IsolatePods: true}, retired: true},
+	} {
+		for state, busy := range map[string]bool{"idle": false, "busy": true} {
+			t.Run(name+", "+state, func(t *testing.T) {
+				w := newWorld(t)
+				w.Configure("ns", before)
+				pod := w.launch()[0]
+				if busy {
+					w.enqueue("a", 1)
+				}
+				ended, cancel := context.WithCancel(t.Context())
+				cancel()
+				taken, err := w.Next(ended, pod)
+				if err != nil || (taken != nil) != busy {
+					t.Fatalf("the pod got %+v, %v", taken, err)
+				}
+				w.Configure("ns", tc.after)
+				w.ObservePods("ns", []PodView{{Name: pod.Name, UID: pod.UID, Started: true, Hash: "one", Template: "lax"}})
+				if busy {
+					w.phase("a", Rendering)
+					if err := w.Finish(pod, taken.TaskID, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.enqueue("b", 1)
+				next, err := w.Next(ended, pod)
+				if tc.retired {
+					if next != nil || !errors.Is(err, ErrRetire) {
+						t.Errorf("the pod gets %+v, %v", next, err)
+					}
+					w.phase("b", Queued)
+					if len(w.launch()) == 0 {
+						t.Error("no pod replaces it")
+					}
+				} else if err != nil || next == nil {
+					t.Errorf("the pod gets %+v, %v", next, err)
+				}
+			})
+		}
+	}
+}
+
 // observations records what an Observer is told.
 type observations struct{ lines []string }
 
