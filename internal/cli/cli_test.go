@@ -396,7 +396,8 @@ func TestAValueIsGivenOnce(t *testing.T) {
 		"as text":      {outputFlags{setString: []string{"headline="}, set: []string{"headline=z"}}, "--set-string headline: --set gives headline already; give it once, and a list as JSON"},
 		"two keys":     {outputFlags{set: []string{"points=a", "page2@points=b"}}, ""},
 	} {
-		_, err := c.flags.modifications(newValueReader(&platenv1alpha1.RenderTemplate{}))
+		_, wrong := c.flags.modifications(newValueReader(&platenv1alpha1.RenderTemplate{}))
+		err := mistakes{list: wrong}.err()
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -21,6 +21,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/internal/values"
@@ -74,11 +75,12 @@ func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alp
 	if err != nil {
 		return spec, err
 	}
-	modifications, err := f.modifications(newValueReader(template))
+	modifications, wrong := f.modifications(newValueReader(template))
+	spec, mistakes, err := f.withModifications(spec, template, modifications)
 	if err != nil {
 		return spec, err
 	}
-	return f.withModifications(spec, template, modifications)
+	return spec, mistakes.after(wrong).err()
 }
 
 // withoutModifications returns the spec of the job that the flags describe, except the modifications.
@@ -102,15 +104,76 @@ func (f *outputFlags) withoutModifications(template *platenv1alpha1.RenderTempla
 }
 
 // withModifications adds modifications to a spec, and checks it as the manager does.
-func (f *outputFlags) withModifications(spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate, modifications map[string]any) (platenv1alpha1.RenderJobSpec, error) {
+func (f *outputFlags) withModifications(spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate, modifications map[string]any) (platenv1alpha1.RenderJobSpec, mistakes, error) {
 	if len(modifications) > 0 {
 		raw, err := json.Marshal(modifications)
 		if err != nil {
-			return spec, err
+			return spec, mistakes{}, err
 		}
 		spec.Modifications = &apiextensionsv1.JSON{Raw: raw}
 	}
-	return spec, f.checkTask(spec, template)
+	err := task.Check(context.Background(), &platenv1alpha1.RenderJob{Spec: spec}, template)
+	if err == nil {
+		return spec, mistakes{}, nil
+	}
+	if found := f.mistakes(err.Error()); len(found.list) > 0 {
+		return spec, found, nil
+	}
+	if err = f.inFlags(err); exitCodeOf(err) == exitUsage {
+		return spec, mistakes{list: []mistake{{text: err.Error()}}}, nil
+	}
+	return spec, mistakes{}, nil // the template is at fault, or the manager's own flags decide: the job says so
+}
+
+// mistake is what does not fit, in the words of flags. The key is that of a modification, if it is about one.
+type mistake struct{ key, text string }
+
+// mistakes are what does not fit, and how many more there are.
+type mistakes struct {
+	list []mistake
+	more int
+}
+
+// after returns mistakes behind those of reading the flags. One about the same key is not said, or counted, again.
+func (m mistakes) after(reading []mistake) mistakes {
+	known := func(one mistake) bool {
+		return one.key != "" && slices.ContainsFunc(reading, func(other mistake) bool { return other.key == one.key })
+	}
+	fresh := slices.DeleteFunc(slices.Clone(m.list), known)
+	more := m.more
+	if more > 0 {
+		more = max(more-(len(reading)-(len(m.list)-len(fresh))), 0)
+	}
+	return mistakes{slices.Concat(reading, fresh), more}
+}
+
+// err returns the error about the mistakes, one of the command line; nil if there are none.
+func (m mistakes) err() error {
+	if len(m.list) == 0 {
+		return nil
+	}
+	lines := make([]string, 0, len(m.list))
+	for _, one := range m.list {
+		lines = append(lines, one.text)
+	}
+	if len(lines) == 1 && m.more == 0 {
+		return usage("%s", lines[0])
+	}
+	return usage("%s in the values:\n%s", plural.Count(len(lines)+m.more, "mistake"), listed(lines, m.more))
+}
+
+// mistakes returns the modifications of which a message says that they do not fit.
+func (f *outputFlags) mistakes(message string) (found mistakes) {
+	texts, more := task.Mistakes(message)
+	for _, text := range texts {
+		key, _, ok := strings.Cut(text, ": ")
+		if name, _, missing := strings.Cut(text, " is required"); missing || !ok {
+			key = name
+		}
+		found.list = append(found.list, mistake{key, f.flagOf(text) + " " + text})
+	}
+	found.more = more
+	return found
 }
 
 // checkOptions checks the flags that only the API server checks otherwise: a preview does without it.
@@ -154,23 +217,14 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 	return nil
 }
 
-// checkTask finds what the manager would refuse in the flags' values. It leaves to the manager what its own flags bound.
-func (f *outputFlags) checkTask(spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate) error {
-	err := f.inFlags(task.Check(context.Background(), &platenv1alpha1.RenderJob{Spec: spec}, template))
-	if exitCodeOf(err) == exitUsage {
-		return err
-	}
-	return nil // the template is at fault: the job says so
-}
-
 // inFlags says a mistake in a job in the words of the flags, as an error of the command line. Every other error stays as it is.
 func (f *outputFlags) inFlags(err error) error {
 	invalid := (*reconcile.TerminalError)(nil)
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	if rest, ok := strings.CutPrefix(invalid.Message, "spec.modifications."); ok {
-		return usage("%s %s", f.flagOf(rest), rest)
+	if wrong := f.mistakes(invalid.Message).err(); wrong != nil {
+		return wrong
 	}
 	if text, ok := outputFields.words(invalid.Message); ok {
 		return usage("%s", text)
@@ -196,6 +250,9 @@ func (f *outputFlags) flagOf(text string) string {
 			return "column"
 		}
 	}
+	if len(f.columns) > 0 && strings.Contains(text, " is required by ") {
+		return "column" // that the table lacks
+	}
 	for name, pairs := range map[string][]string{"--set-string": f.setString, "--set-json": f.setJSON} {
 		for _, pair := range pairs {
 			if key, _, _ := strings.Cut(pair, "="); strings.HasPrefix(text, key+":") {
@@ -206,8 +263,10 @@ func (f *outputFlags) flagOf(text string) string {
 	return "--set"
 }
 
-func (f *outputFlags) modifications(reader valueReader) (map[string]any, error) {
-	modifications, given := map[string]any{}, map[string]string{}
+// modifications reads the flags that give modifications. One that does not fit stays as it is given.
+func (f *outputFlags) modifications(reader valueReader) (modifications map[string]any, wrong []mistake) {
+	modifications = map[string]any{}
+	given := map[string]string{}
 	for _, flag := range []struct {
 		name, form string
 		pairs      []string
@@ -220,20 +279,23 @@ func (f *outputFlags) modifications(reader valueReader) (map[string]any, error) 
 		for _, pair := range flag.pairs {
 			key, text, ok := strings.Cut(pair, "=")
 			if !ok || key == "" {
-				return nil, usage("%s must be %s, not %q", flag.name, flag.form, pair)
+				wrong = append(wrong, mistake{text: fmt.Sprintf("%s must be %s, not %q", flag.name, flag.form, pair)})
+				continue
 			}
 			if other := given[key]; other != "" {
-				return nil, usage("%s %s: %s gives %s already; give it once, and a list as JSON", flag.name, key, other, key)
+				wrong = append(wrong, mistake{key, fmt.Sprintf("%s %s: %s gives %s already; give it once, and a list as JSON", flag.name, key, other, key)})
+				continue
 			}
 			given[key] = flag.name
 			value, err := flag.read(key, text)
 			if err != nil {
-				return nil, usage("%s %s: %w", flag.name, key, err)
+				wrong = append(wrong, mistake{key, fmt.Sprintf("%s %s: %s", flag.name, key, err)})
+				value = text
 			}
 			modifications[key] = value
 		}
 	}
-	return modifications, nil
+	return modifications, wrong
 }
 
 // valueReader reads values that are given as text: with --set, and in the cells of a table.

@@ -149,8 +149,8 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 		return nil, err
 	}
 	reader := newValueReader(template)
-	common, err := r.modifications(reader)
-	if err != nil {
+	common, wrong := r.modifications(reader)
+	if err := (mistakes{list: wrong}).err(); err != nil {
 		return nil, err
 	}
 	for _, key := range t.columns {
@@ -183,10 +183,12 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 		if len(problems) > before {
 			continue
 		}
-		spec, err := r.withModifications(*base.DeepCopy(), template, given)
+		spec, found, err := r.withModifications(*base.DeepCopy(), template, given)
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s, %s", row, err))
-			continue
+			return nil, err
+		}
+		for _, one := range found.list {
+			problems = append(problems, fmt.Sprintf("%s, %s", row, one.text))
 		}
 		specs = append(specs, spec)
 	}
@@ -198,14 +200,14 @@ func (t *table) refuse(problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, plural.Count(len(problems), "mistake"), listed(problems))
+	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, plural.Count(len(problems), "mistake"), listed(problems, 0))
 }
 
-// listed returns the first of many lines.
-func listed(lines []string) string {
+// listed returns the first of many lines. more are those that are not among them.
+func listed(lines []string, more int) string {
 	text := "  " + strings.Join(lines[:min(len(lines), maxProblems)], "\n  ")
-	if len(lines) > maxProblems {
-		text += fmt.Sprintf("\n  and %d more", len(lines)-maxProblems)
+	if more += max(len(lines)-maxProblems, 0); more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
 	}
 	return text
 }
@@ -326,5 +328,5 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 	if len(problems) == 0 {
 		return ended, nil
 	}
-	return ended, &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), plural.Count(len(jobs), "job"), listed(problems))}
+	return ended, &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), plural.Count(len(jobs), "job"), listed(problems, 0))}
 }

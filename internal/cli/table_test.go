@@ -151,7 +151,7 @@ func TestTableSpecs(t *testing.T) {
 			err:  "row 1 (line 2), column boolean: \"yes\" must be true or false",
 		},
 		"a required cell":                {file: "text,number\nAda,1\n,2\n", err: "row 2 (line 3), column text is required by the template"},
-		"a required column":              {file: "number\n1\n", err: "row 1 (line 2), --set text is required by the template"},
+		"a required column":              {file: "number\n1\n", err: "row 1 (line 2), column text is required by the template"},
 		"a bad cell and no required one": {file: "text,number\n,many\n", err: "because of 2 mistakes:\n  row 1 (line 2), column number: \"many\" must be a number"},
 		"and the required one":           {file: "text,number\n,many\n", err: "\n  row 1 (line 2), column text is required by the template"},
 		"a bad required cell":            {file: "date\nx\n", err: "because of 2 mistakes:"},

@@ -64,6 +64,6 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 	case len(lines) == 1:
 		fmt.Fprintf(r.ErrOut, "Warning: %s\n", lines[0])
 	case len(lines) > 1:
-		fmt.Fprintf(r.ErrOut, "Warning: %d values change nothing:\n%s\n", len(lines), listed(lines))
+		fmt.Fprintf(r.ErrOut, "Warning: %d values change nothing:\n%s\n", len(lines), listed(lines, 0))
 	}
 }

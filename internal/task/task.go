@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -389,12 +390,52 @@ func splitKey(key string) (number, name string) {
 	return "", key
 }
 
-// applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters.
+// maxMistakes bounds the modifications that one error names.
+const maxMistakes = 10
+
+// mistakesOf returns the error about modifications that do not fit; nil if there are none.
+func mistakesOf(wrong []error) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	messages, notes := make([]string, 0, len(wrong)), make([]string, 0, len(wrong))
+	for _, err := range wrong[:min(len(wrong), maxMistakes)] {
+		terminal := reconcile.AsTerminal(err)
+		messages, notes = append(messages, terminal.Message), append(notes, terminal.Note)
+	}
+	if more := len(wrong) - maxMistakes; more > 0 {
+		rest := fmt.Sprintf("and %d more", more)
+		messages, notes = append(messages, rest), append(notes, rest)
+	}
+	return &reconcile.TerminalError{Reason: platenv1alpha1.InvalidModificationsReason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
+}
+
+// moreMistakes ends the message of an error that does not name all modifications which do not fit.
+var moreMistakes = regexp.MustCompile(`; and ([0-9]+) more$`)
+
+// Mistakes returns what the message of a job, or of an error of Build, says of each modification that does not fit, beginning with its key, and
+// how many more there are; none if it is about something else.
+func Mistakes(message string) (mistakes []string, more int) {
+	const field = "spec.modifications."
+	rest, ok := strings.CutPrefix(message, field)
+	if !ok {
+		return nil, 0
+	}
+	if end := moreMistakes.FindStringSubmatch(rest); end != nil {
+		more, _ = strconv.Atoi(end[1])
+		rest = strings.TrimSuffix(rest, end[0])
+	}
+	return strings.Split(rest, "; "+field), more
+}
+
+// applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters. The error names all
+// values that do not fit, and all that are missing.
 func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter) error {
 	byName := make(map[string]platenv1alpha1.Parameter, len(parameters))
 	for _, p := range parameters {
 		byName[p.Name] = p
 	}
+	var wrong []error
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		_, name := splitKey(key)
 		kind := values.Type("")
@@ -403,12 +444,16 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		}
 		value, err := values.Read(kind, given[key])
 		if refused := (*values.Error)(nil); errors.As(err, &refused) {
-			return reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modifications.%s: %s must be %s", key, reconcile.Private(refused.Given), refused.Want)
+			wrong = append(wrong, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
+				"spec.modifications.%s: %s must be %s", key, reconcile.Private(refused.Given), refused.Want))
+			continue
 		}
 		if given[key] = value; value == nil && kind != "" {
 			delete(given, key)
 		}
+	}
+	if len(wrong) > 0 {
+		return mistakesOf(append(wrong, Missing(given, parameters)...))
 	}
 	for _, p := range parameters {
 		if _, ok := given[p.Name]; ok {
@@ -422,10 +467,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 			given[p.Name] = value
 		}
 	}
-	if missing := Missing(given, parameters); len(missing) > 0 {
-		return missing[0]
-	}
-	return nil
+	return mistakesOf(Missing(given, parameters))
 }
 
 // Missing returns an error for each required parameter without a default that is not given. A value that does not fit its type counts as given.

@@ -5,6 +5,7 @@ package task
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -189,6 +190,53 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			terminal := (*reconcile.TerminalError)(nil)
 			if !errors.As(err, &terminal) || !strings.Contains(terminal.Message, c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A person corrects all mistakes at once. Events and logs show no value.
+func TestBuildNamesEveryWrongModification(t *testing.T) {
+	parameters := []platenv1alpha1.Parameter{
+		{Name: "boolean", Type: "boolean"}, {Name: "headline", Required: new(true)}, {Name: "number", Type: "number"}, {Name: "paid", Type: "boolean", Default: raw(`true`)}, {Name: "author", Required: new(true)},
+	}
+	many := make([]platenv1alpha1.Parameter, 0, 12)
+	given := map[string]string{}
+	for n := range 12 {
+		name := fmt.Sprintf("n%02d", n)
+		many, given[name] = append(many, platenv1alpha1.Parameter{Name: name, Type: "number"}), "x"
+	}
+	tooMany, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		parameters    []platenv1alpha1.Parameter
+		given         string
+		message, note string // the end of it
+	}{
+		"three": {
+			parameters, `{"number":"one","boolean":2,"page2@boolean":3,"author":"Ada","autor":"Ada"}`,
+			`spec.modifications.boolean: 2 must be true or false; spec.modifications.number: "one" must be a number, such as 12.5; ` +
+				`spec.modifications.page2@boolean: 3 must be true or false; spec.modifications.headline is required by the template`,
+			`spec.modifications.boolean: … must be true or false; spec.modifications.number: … must be a number, such as 12.5; ` +
+				`spec.modifications.page2@boolean: … must be true or false; spec.modifications.headline is required by the template`,
+		},
+		"two that are missing": {
+			parameters, `{"autor":"Ada"}`,
+			"spec.modifications.headline is required by the template; spec.modifications.author is required by the template; is 'autor' a misspelling of it?",
+			"spec.modifications.headline is required by the template; spec.modifications.author is required by the template; is 'autor' a misspelling of it?",
+		},
+		"more than a message holds": {
+			many, string(tooMany), `; spec.modifications.n09: "x" must be a number, such as 12.5; and 2 more`, `; spec.modifications.n09: … must be a number, such as 12.5; and 2 more`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(c.given) })
+			_, err := Build(t.Context(), job, newTemplate(3, c.parameters...), DefaultLimits, Sources{Value: configMaps{}.read})
+			terminal := reconcile.AsTerminal(err)
+			if terminal == nil || terminal.Reason != platenv1alpha1.InvalidModificationsReason || !strings.HasSuffix(terminal.Message, c.message) || !strings.HasSuffix(terminal.Note, c.note) {
+				t.Errorf("got %+v", terminal)
 			}
 		})
 	}

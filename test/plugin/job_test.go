@@ -300,6 +300,16 @@ func TestRenderEnds(t *testing.T) {
 			suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidModifications", "spec.modifications.headline is required by the template")
 			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "spec.modifications.headline is required by the template")
 		}, args: []string{"--wait"}, code: 2, text: []string{"failed: --set headline is required", "kubectl platen templates banner"}},
+		"failed for two reasons": {end: func(job *platenv1alpha1.RenderJob) {
+			const message = `spec.modifications.price: "x; y" must be a number, such as 12.5; spec.modifications.headline is required by the template; is 'hedline' a misspelling of it?; and 3 more`
+			suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidModifications", message)
+			suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, "InvalidModifications", message)
+			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", message)
+		}, args: []string{"--wait"}, code: 2, text: []string{`failed: 5 mistakes in the values:
+  --set price: "x; y" must be a number, such as 12.5
+  --set headline is required by the template; is 'hedline' a misspelling of it?
+  and 3 more
+`}},
 		"a film that is too long": {end: func(job *platenv1alpha1.RenderJob) {
 			const message = "spec.output.video.duration: '100' must be a decimal number of seconds from 0.1 to 60"
 			suite.SetCondition(job, platenv1alpha1.RenderedCondition, metav1.ConditionFalse, "InvalidSpec", message)
@@ -397,6 +407,15 @@ func TestRenderRefuses(t *testing.T) {
 		"an object":        {args: []string{"banner", "--set-json", `points={"a":1}`}, code: 2, text: `--set-json points: {"a":1} must be a list`},
 		"a text":           {args: []string{"banner", "--set-string", "price=abc"}, code: 2, text: `--set-string price: "abc" must be a number`},
 		"a missing value":  {args: []string{"banner"}, code: 2, text: "--set headline is required by the template"},
+		"four mistakes": {args: []string{"banner", "--set", "price=cheap", "--set", "dark=yes", "--set-string", "accent=bleu"}, code: 2, text: `error: 4 mistakes in the values:
+  --set price: "cheap" must be a number, such as 12.5 (the parameter of template 'banner' is of type number)
+  --set dark: "yes" must be true or false (the parameter of template 'banner' is of type boolean)
+  --set-string accent: "bleu" must be a CSS colour or gradient, such as #0a7 or rebeccapurple
+  --set headline is required by the template
+See '`},
+		"a shape and a value": {args: []string{"banner", "--set", "headline", "--set", "dark=yes"}, code: 2, text: `error: 3 mistakes in the values:
+  --set must be KEY=VALUE, not "headline"
+  --set dark: `},
 		"a taken name":     {args: []string{"banner", "--set", "headline=x", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -116,6 +116,7 @@ func TestATableWithMistakesMakesNoJob(t *testing.T) {
 	for text, want := range map[string]string{
 		"headline,price\nAda,1\nGrace,1 €\n": `row 2 (line 3), column price: "1 €" must be a number`,
 		"headline,price\nAda,1\n,2\n":        "row 2 (line 3), column headline is required by the template",
+		"headlin\nAda\n":                     "row 1 (line 2), column headline is required by the template; is 'headlin' a misspelling of it?",
 		"headline\nAda,1\n":                  "row 1 (line 2) has 2 cells, and the header has 1",
 	} {
 		r := platen(t, "render", "banner", "--csv", table(t, text), "-n", namespace)
