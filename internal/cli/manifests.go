@@ -29,6 +29,7 @@ import (
 	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/plural"
 )
 
 // maxManifests bounds the file that -f names, in bytes.
@@ -53,7 +54,8 @@ func (o *options) readFile(name string, most int64) ([]byte, error) {
 }
 
 // manifests reads the templates, ConfigMaps and FontSets of a file, - for the standard input. It checks all objects of Platen as the API server
-// does, and ignores those of other kinds. A document that is no YAML, and one that was probably meant for Platen, is an error.
+// does, and ignores those of other kinds. A document that is no YAML, and one that was probably meant for Platen, is an error, which names what is wrong
+// with every document.
 func (o *options) manifests(ctx context.Context, name string) (found sources, err error) {
 	if info, err := os.Stat(name); name != "-" && err == nil && info.IsDir() {
 		return found, usage("-f %s is a folder: name a file in it, or - and pipe the files to it", name)
@@ -66,18 +68,27 @@ func (o *options) manifests(ctx context.Context, name string) (found sources, er
 		return found, fmt.Errorf("%s is larger than %s", fileName(name), file.Size(maxManifests))
 	}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	var problems []string
 	for n := 1; ; n++ {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
-			o.setNamespaces(&found)
-			return found, nil
-		}
-		if err == nil {
-			err = found.take(ctx, document)
+			break
 		}
 		if err != nil {
 			return found, fmt.Errorf("%s, document %d: %w", fileName(name), n, err)
 		}
+		for _, problem := range found.take(ctx, document) {
+			problems = append(problems, fmt.Sprintf("document %d: %s", n, problem))
+		}
+	}
+	switch len(problems) {
+	case 0:
+		o.setNamespaces(&found)
+		return found, nil
+	case 1:
+		return found, fmt.Errorf("%s, %s", fileName(name), problems[0])
+	default:
+		return found, fmt.Errorf("%s: %s:\n%s", fileName(name), plural.Count(len(problems), "mistake"), listed(problems, 0))
 	}
 }
 
@@ -107,27 +118,35 @@ func (o *options) setNamespaces(found *sources) {
 	}
 }
 
-// take adds the object of a document, or the objects of a list, to those that are found.
-func (s *sources) take(ctx context.Context, document []byte) error {
+// take adds the object of a document, or the objects of a list, to those that are found. It returns what is wrong with each of them.
+func (s *sources) take(ctx context.Context, document []byte) (problems []error) {
 	head := struct {
 		metav1.TypeMeta `json:",inline"`
 		Items           []json.RawMessage `json:"items"`
 	}{}
 	if err := yaml.Unmarshal(document, &head); err != nil {
 		if syntax, found := strings.CutPrefix(err.Error(), notYAML); found {
-			return errors.New(syntax)
+			return []error{errors.New(syntax)}
 		}
-		return errors.New("this is no Kubernetes object")
+		return []error{errors.New("this is no Kubernetes object")}
 	}
 	if strings.HasSuffix(head.Kind, "List") && head.Items != nil {
 		for i, item := range head.Items {
-			if err := s.take(ctx, item); err != nil {
-				return fmt.Errorf("items[%d]: %w", i, err)
+			for _, problem := range s.take(ctx, item) {
+				problems = append(problems, fmt.Errorf("items[%d]: %w", i, problem))
 			}
 		}
-		return nil
+		return problems
 	}
-	if err := checkKind(head.TypeMeta); err != nil {
+	if err := s.takeOne(ctx, head.TypeMeta, document); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// takeOne adds the object of a document, unless it is of a kind that templates do not read.
+func (s *sources) takeOne(ctx context.Context, head metav1.TypeMeta, document []byte) error {
+	if err := checkKind(head); err != nil {
 		return err
 	}
 	isMap := head.APIVersion == "v1" && head.Kind == "ConfigMap"

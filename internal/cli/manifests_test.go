@@ -72,7 +72,15 @@ func TestManifests(t *testing.T) {
 		"no base64":               {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbinaryData: {a: '%'}\n", error: "ConfigMap 'a': binaryData.a: "},
 		"no object":               {file: "- a\n- b\n", error: "the standard input, document 1: this is no Kubernetes object"},
 		"in a list":               {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  "), error: "the standard input, document 1: items[0]: RenderTemplate 'card': spec.pages[0].width"},
-		"the second document":     {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "the standard input, document 2: RenderTemplate 'card': spec.pages[0].width"},
+		"two documents": {
+			file:  strings.Replace(cardManifest, "100", "wide", 1) + "---\n" + cardManifest + "---\n" + strings.Replace(cardManifest, "RenderTemplate", "Banner", 1) + "---\na: [\n",
+			error: "the standard input: 3 mistakes:\n  document 1: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not text\n  document 3: kind: platen.dev/v1alpha1 has no kind \"Banner\"\n  document 4: yaml: ",
+		},
+		"two of a list": {
+			file:  "apiVersion: v1\nkind: List\nitems:\n" + strings.Repeat("- "+strings.ReplaceAll(strings.Replace(cardManifest, "100", "wide", 1), "\n", "\n  ")+"\n", 2),
+			error: "the standard input: 2 mistakes:\n  document 1: items[0]: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not text\n  document 1: items[1]: RenderTemplate 'card': ",
+		},
+		"the second document": {file: cardManifest + "---\n" + strings.Replace(cardManifest, "100", "wide", 1), error: "the standard input, document 2: RenderTemplate 'card': spec.pages[0].width"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := c.file
