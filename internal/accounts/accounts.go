@@ -50,6 +50,11 @@ type Account interface {
 	Revoke(ctx context.Context) error
 }
 
+var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// ValidAppKey tells whether a text may be the key of a Dropbox app; nothing else goes into the address of its consent page.
+func ValidAppKey(text string) bool { return appKey.MatchString(text) }
+
 // SecretName returns the default name of a connection's Secret.
 func SecretName(connection string) string { return connection + secretSuffix }
 

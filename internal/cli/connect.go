@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/accounts"
@@ -133,8 +135,36 @@ func checkPolicy(flag, value string, known []string) error {
 	return nil
 }
 
+// checkName refuses what no object can have for a name. The value may be empty.
+func checkName(flag, name string) error {
+	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return usage("%s: %q must be lower-case letters, digits, hyphens and dots, with a letter or a digit first and last, and at most %d of them",
+			flag, name, validation.DNS1123SubdomainMaxLength)
+	}
+	return nil
+}
+
+func checkPort(port int) error {
+	if port < 1 || port > math.MaxUint16 {
+		return usage("--port: %d must be from 1 to %d", port, math.MaxUint16)
+	}
+	return nil
+}
+
+// checkAppKey refuses an app key that is none. One that is missing is refused where nobody can be asked for it.
+func (o *connectCommand) checkAppKey() error {
+	switch key := o.connection.AppKey; {
+	case key == "" && !isTerminal(o.In):
+		return usage("--app-key must be given: it is in the settings of your Dropbox app at %s", authflow.AppConsole)
+	case key != "" && !accounts.ValidAppKey(key):
+		return usage("--app-key: %q must be letters, digits, hyphens and underscores, as in the settings of your Dropbox app at %s", key, authflow.AppConsole)
+	}
+	return nil
+}
+
 func (o *connectCommand) run(ctx context.Context) (err error) {
 	if err := errors.Join(checkOutput(o.output, "yaml", "json"), checkDryRun(o.dryRun),
+		checkName("NAME", o.connection.Name), checkName("--secret", o.connection.Secret), checkPort(o.port),
 		checkPolicy("--upload-policy", o.connection.UploadPolicy, uploadPolicies), checkPolicy("--conflict-policy", o.connection.ConflictPolicy, conflictPolicies)); err != nil {
 		return err
 	}
@@ -147,6 +177,11 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		if c, err = o.cluster(); err != nil {
 			return err
 		}
+	}
+	if err := o.checkAppKey(); err != nil {
+		return err
+	}
+	if c != nil {
 		if err := o.findExisting(ctx, c); err != nil {
 			return err
 		}
@@ -161,11 +196,11 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 	}
 	prompt := &prompter{in: o.In, out: o.ErrOut}
 	if connection.AppKey == "" {
-		if !isTerminal(o.In) {
-			return usage("--app-key must be given: it is in the settings of your Dropbox app at %s", authflow.AppConsole)
-		}
 		if connection.AppKey, err = prompt.ask(ctx, "App key of your Dropbox app (from "+authflow.AppConsole+"): "); err != nil {
 			return err
+		}
+		if !accounts.ValidAppKey(connection.AppKey) {
+			return usage("%q is not an app key: it is letters, digits, hyphens and underscores", connection.AppKey)
 		}
 	}
 	grant, err := o.consent(ctx, prompt)
@@ -254,8 +289,14 @@ var connectFields = fieldFlags{
 	"spec.dropbox.conflictPolicy": "--conflict-policy", "spec.dropbox.credentialsSecretRef.name": "--secret",
 }
 
+// applied is the field manager of kubectl apply without --server-side.
+const applied = `"kubectl-client-side-apply"`
+
 func explainSave(err error) error {
-	if apierrors.IsConflict(err) {
+	switch {
+	case apierrors.IsConflict(err) && strings.Contains(err.Error(), applied):
+		return fmt.Errorf("%w; kubectl apply would give the credentials of its file again: put what -o yaml prints into the file, or take over with --force-conflicts", err)
+	case apierrors.IsConflict(err):
 		return fmt.Errorf("%w; give that tool what -o yaml prints, or take over with --force-conflicts", err)
 	}
 	return explain(err)

@@ -73,7 +73,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	if name == "" && p.file == "" {
 		return usage("name a template of the cluster, or a file with -f")
 	}
-	if err := p.checkOutput(); err != nil {
+	if err := p.checkOutput(name); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
@@ -104,9 +104,12 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 }
 
 // checkOutput takes the format from the extension of -o, and checks that --format and --file-name agree, and that the file can be written.
-func (p *previewCommand) checkOutput() error {
+func (p *previewCommand) checkOutput(template string) error {
 	extension := strings.TrimPrefix(filepath.Ext(p.output), ".")
 	name := strings.TrimSuffix(filepath.Base(p.output), "."+extension)
+	if info, err := os.Stat(p.output); strings.HasSuffix(p.output, "/") || extension == "" && err == nil && info.IsDir() {
+		return usage("-o %s is a folder: name a file in it, such as %s", p.output, filepath.Join(p.output, cmp.Or(template, "card")+"."+cmp.Or(p.format, "png")))
+	}
 	switch {
 	case extension == "":
 		if p.output != "" {

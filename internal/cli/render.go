@@ -89,7 +89,7 @@ takes. A cell is read as a value of --set; an empty one is not given. If a cell 
 }
 
 func (r *renderCommand) run(ctx context.Context, templateName string) error {
-	if err := checkDryRun(r.dryRun); err != nil {
+	if err := errors.Join(checkDryRun(r.dryRun), checkName("--name", r.name), checkName("--connection", r.connection)); err != nil {
 		return err
 	}
 	if r.noUpload && (r.folder != "" || r.connection != "") {

@@ -216,16 +216,16 @@ func TestBuildNamesEveryWrongModification(t *testing.T) {
 		message, note string // the end of it
 	}{
 		"three": {
-			parameters, `{"number":"one","boolean":2,"page2@boolean":3,"author":"Ada","autor":"Ada"}`,
+			parameters, `{"number":"one","boolean":2,"page2@boolean":3,"byline":"Ada","bylin":"Ada"}`,
 			`spec.modifications.boolean: 2 must be true or false; spec.modifications.number: "one" must be a number, such as 12.5; ` +
 				`spec.modifications.page2@boolean: 3 must be true or false; spec.modifications.headline is required by the template`,
 			`spec.modifications.boolean: … must be true or false; spec.modifications.number: … must be a number, such as 12.5; ` +
 				`spec.modifications.page2@boolean: … must be true or false; spec.modifications.headline is required by the template`,
 		},
 		"two that are missing": {
-			parameters, `{"autor":"Ada"}`,
-			"spec.modifications.headline is required by the template; spec.modifications.author is required by the template; is 'autor' a misspelling of it?",
-			"spec.modifications.headline is required by the template; spec.modifications.author is required by the template; is 'autor' a misspelling of it?",
+			parameters, `{"bylin":"Ada"}`,
+			"spec.modifications.headline is required by the template; spec.modifications.byline is required by the template; is 'bylin' a misspelling of it?",
+			"spec.modifications.headline is required by the template; spec.modifications.byline is required by the template; is 'bylin' a misspelling of it?",
 		},
 		"more than a message holds": {
 			many, string(tooMany), `; spec.modifications.n09: "x" must be a number, such as 12.5; and 2 more`, `; spec.modifications.n09: … must be a number, such as 12.5; and 2 more`,

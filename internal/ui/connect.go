@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,9 +24,6 @@ import (
 
 // callbackPath is the path to which Dropbox sends a visitor back.
 const callbackPath = "/ui/connect/callback"
-
-// appKey matches Dropbox's app keys; nothing else goes into the address of its consent page.
-var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // connectForm is the form that connects an account.
 type connectForm struct {
@@ -94,7 +90,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	switch {
 	case key == "":
 		return reject("Give the app key. It is in the app's settings at %s.", authflow.AppConsole)
-	case !appKey.MatchString(key):
+	case !accounts.ValidAppKey(key):
 		return reject("'%.64s' is not an app key. Copy it from the app's settings at %s.", key, authflow.AppConsole)
 	}
 	begun := flow{

@@ -433,6 +433,11 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 	if err := api.Apply(t.Context(), foreign, client.FieldOwner("flux")); err != nil {
 		t.Fatal(err)
 	}
+	file := workspace(t)
+	ofFile := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: file, Name: "dropbox-credentials"}, Data: map[string][]byte{"appKey": []byte("theirs"), "refreshToken": []byte("old")}}
+	if err := api.Create(t.Context(), ofFile, client.FieldOwner("kubectl-client-side-apply")); err != nil {
+		t.Fatal(err)
+	}
 	applied := workspace(t)
 	connection := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "platen.dev/v1alpha1", "kind": "StorageConnection", "metadata": map[string]any{"namespace": applied, "name": "dropbox"},
@@ -459,7 +464,13 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		"a bad conflict":            {args: command(namespace, flags, "--conflict-policy", "foo"), code: 2, text: "--conflict-policy must be Overwrite or Rename or Keep"},
 		"a bucket":                  {args: []string{"connect", "s3"}, code: 2, text: "StorageConnection of provider s3"},
 		"a shell":                   {args: []string{"completion", "foo"}, code: 2, text: `completion knows no "foo"`},
-		"a bad name":                {args: append(command(namespace, flags), "My_Dropbox"), code: 2, text: "My_Dropbox-credentials"},
+		"a bad name":                {args: append(command(namespace, flags), "My_Dropbox"), code: 2, text: `error: NAME: "My_Dropbox" must be lower-case letters, digits, hyphens and dots`},
+		"a bad Secret":              {args: command(namespace, flags, "--secret", "My_Secret"), code: 2, text: `error: --secret: "My_Secret" must be lower-case letters, digits, hyphens and dots`},
+		"a bad app key":             {args: []string{"connect", "dropbox", "-n", namespace, "--app-key", "x y"}, code: 2, text: `error: --app-key: "x y" must be letters, digits, hyphens and underscores, as in the settings of your Dropbox app at https://`},
+		"a bad port":                {args: command(namespace, flags, "--port", "0", "--no-browser"), code: 2, text: "error: --port: 0 must be from 1 to 65535"},
+		"another bad port":          {args: command(namespace, flags, "--port", "65536"), code: 2, text: "error: --port: 65536 must be from 1 to 65535"},
+		"an applied file":           {args: command(file, flags), code: 1, text: "; kubectl apply would give the credentials of its file again: put what -o yaml prints into the file, or take over with --force-conflicts"},
+		"no key for an account":     {args: []string{"connect", "dropbox", "-n", taken}, code: 2, text: "--app-key must be given"},
 		"no app key":                {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
 		"another output":            {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},
 		"another dry run":           {args: command(namespace, flags, "--dry-run=maybe"), code: 2, text: "--dry-run must be"},

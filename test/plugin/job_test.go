@@ -416,7 +416,7 @@ See '`},
 		"a shape and a value": {args: []string{"banner", "--set", "headline", "--set", "dark=yes"}, code: 2, text: `error: 3 mistakes in the values:
   --set must be KEY=VALUE, not "headline"
   --set dark: `},
-		"a taken name":     {args: []string{"banner", "--set", "headline=x", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
+		"a taken name": {args: []string{"banner", "--set", "headline=x", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := platen(t, append([]string{"render", "-n", namespace}, x.args...)...)

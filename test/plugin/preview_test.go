@@ -157,7 +157,7 @@ cat <&3 >/dev/null
 
 func TestPreviewRefuses(t *testing.T) {
 	namespace := workspace(t)
-	good := write(t, manifests+pageMap)
+	good, there := write(t, manifests+pageMap), t.TempDir()
 	for name, x := range map[string]struct {
 		args []string
 		code int
@@ -172,6 +172,8 @@ func TestPreviewRefuses(t *testing.T) {
 		"no ConfigMap":      {args: []string{"-f", write(t, manifests)}, code: 1, text: "spec.pages[0].htmlFrom: ConfigMap 'pages' does not exist in namespace " + namespace},
 		"a wrong extension": {args: []string{"-f", good, "-o", "card.bmp"}, code: 2, text: ".bmp is not a format"},
 		"no extension":      {args: []string{"-f", good, "-o", "card"}, code: 2, text: "-o must have the extension of a format"},
+		"a folder":          {args: []string{"-f", good, "-o", "pictures/"}, code: 2, text: "error: -o pictures/ is a folder: name a file in it, such as pictures/card.png"},
+		"a folder there is": {args: []string{"-f", good, "-o", there}, code: 2, text: "error: -o " + there + " is a folder: name a file in it, such as " + filepath.Join(there, "card.png")},
 		"two formats":       {args: []string{"-f", good, "-o", "card.png", "--format", "pdf"}, code: 2, text: "do not agree"},
 		"a missing value":   {args: []string{"-f", good, "-o", filepath.Join(t.TempDir(), "card.png")}, code: 2, text: "--set colour is required by the template"},
 		"a wrong size":      {args: []string{"-f", good, "--set", "colour=red", "--size", "squar"}, code: 2, text: "--size: 'squar' must be"},
