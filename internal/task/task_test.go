@@ -198,7 +198,7 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 // A person corrects all mistakes at once. Events and logs show no value.
 func TestBuildNamesEveryWrongModification(t *testing.T) {
 	parameters := []platenv1alpha1.Parameter{
-		{Name: "boolean", Type: "boolean"}, {Name: "headline", Required: new(true)}, {Name: "number", Type: "number"}, {Name: "paid", Type: "boolean", Default: raw(`true`)}, {Name: "author", Required: new(true)},
+		{Name: "boolean", Type: "boolean"}, {Name: "headline", Required: new(true)}, {Name: "number", Type: "number"}, {Name: "paid", Type: "boolean", Default: raw(`true`)}, {Name: "byline", Required: new(true)},
 	}
 	many := make([]platenv1alpha1.Parameter, 0, 12)
 	given := map[string]string{}
