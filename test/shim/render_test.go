@@ -102,7 +102,7 @@ var _ = Describe("Rendering", func() {
 		for rest, want := range map[string]string{
 			`}`:                                 "modifications.price is required by the template",
 			`,"modifications":{"price":"12€"}}`: `modifications.price: "12€" must be a number`,
-			`,"modifications":{"due":"soon"}}`:                                                                     `modifications.due: "soon" must be a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z; modifications.price is required by the template`,
+			`,"modifications":{"due":"soon"}}`:  `modifications.due: "soon" must be a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z; modifications.price is required by the template`,
 			`,"modifications":{"price":1,"due":"soon"}}`:                                                           `modifications.due: "soon" must be a date`,
 			`,"modifications":{"price":1},"response":{"includePages":[2]}}`:                                        "response.includePages[0]: 2 must be from 1 to 1",
 			`,"modifications":{"price":1},"response":{"includePages":[0]}}`:                                        "response.includePages[0]: 0 must be from 1 to 1",
