@@ -268,7 +268,9 @@ func run(ctx context.Context, o options) error {
 		}).SetupWithManager(mgr),
 		mgr.Add(everyReplica(saveMemory)),
 		mgr.Add(uploads),
-		mgr.Add(everyReplica(func(ctx context.Context) error { return rotate(ctx, keys, signer) })),
+		mgr.Add(everyReplica(func(ctx context.Context) error {
+			return rotate(ctx, keys, signer, mgr.GetClient(), jobsChanged.Changed)
+		})),
 		mgr.Add(leader(pods.run)),
 		mgr.Add(leader(func(ctx context.Context) error { return countConnections(ctx, mgr.GetClient(), own.Owns) })),
 		mgr.Add(leader(func(ctx context.Context) error { return expire(ctx, renderPool) })),

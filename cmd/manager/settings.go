@@ -4,17 +4,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/credentials"
@@ -52,13 +56,27 @@ func every(ctx context.Context, interval time.Duration, what string, f func(ctx 
 	}
 }
 
-// rotate takes new keys from their Secret until ctx ends.
-func rotate(ctx context.Context, keys *credentials.KeyRing, signer *content.Signer) error {
+// rotate takes new keys from their Secret until ctx ends. If the key is gone that has signed content URLs, it has all jobs looked at again: the
+// finished ones get new URLs.
+func rotate(ctx context.Context, keys *credentials.KeyRing, signer *content.Signer, jobs client.Reader, look func(types.NamespacedName)) error {
 	return every(ctx, keyInterval, "Failed to read the manager's keys; the last ones stay in use", func(ctx context.Context) error {
+		before := keys.Keys().URLSigning
 		if err := keys.Refresh(ctx); err != nil {
 			return err
 		}
-		signer.SetKeys(keys.Keys().URLSigning)
+		now := keys.Keys().URLSigning
+		signer.SetKeys(now)
+		if slices.ContainsFunc(now, func(key []byte) bool { return bytes.Equal(key, before[0]) }) {
+			return nil
+		}
+		ctrl.Log.Info("The key of content URLs is another; finished jobs get new URLs")
+		all := &platenv1alpha1.RenderJobList{}
+		if err := jobs.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("listing RenderJobs: %w", err)
+		}
+		for i := range all.Items {
+			look(client.ObjectKeyFromObject(&all.Items[i]))
+		}
 		return nil
 	})
 }

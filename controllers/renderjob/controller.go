@@ -198,6 +198,9 @@ func (r *Reconciler) afterFinish(ctx context.Context, s *scope) (ctrl.Result, er
 		return next, err
 	}
 	r.Uploader.Forget(s.key())
+	if next, busy, err := r.signAgain(ctx, s); busy || err != nil {
+		return next, err
+	}
 	if due := timeToLive(s.job); !due.IsZero() && !due.After(s.now) {
 		return ctrl.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, s.job, client.Preconditions{UID: &s.job.UID}))
 	}

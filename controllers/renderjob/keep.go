@@ -5,6 +5,7 @@ package renderjob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -120,6 +121,38 @@ func (r *Reconciler) contentExpires(job *platenv1alpha1.RenderJob) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// signAgain replaces the content URLs of a finished job whose key is gone. They name the files of its own render, whatever status says, and
+// expire when the old ones do. busy is false when there is nothing to do.
+func (r *Reconciler) signAgain(ctx context.Context, s *scope) (next ctrl.Result, busy bool, err error) {
+	lost := func(p platenv1alpha1.RenderedPage) bool { return r.Signer.Lost(p.ContentURL, s.now) }
+	if !slices.ContainsFunc(s.job.Status.Pages, lost) {
+		return ctrl.Result{}, false, nil
+	}
+	ref := content.Ref{Namespace: s.job.Namespace, JobUID: string(s.job.UID), Revision: s.job.Status.RenderRevision}
+	manifest, err := r.Store.Manifest(ctx, ref)
+	if errors.Is(err, content.ErrNotFound) {
+		return ctrl.Result{}, false, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, false, fmt.Errorf("reading the content store: %w", err)
+	}
+	after, signed := s.job.DeepCopy(), false
+	for _, f := range rename(s.job, validFiles(manifest.Files), len(manifest.Files)) {
+		for i := range after.Status.Pages {
+			p := &after.Status.Pages[i]
+			if int(p.Page) == f.Page && ptr.Deref(p.ExtraSize, "") == f.ExtraSize && lost(*p) {
+				p.ContentURL = r.Signer.Again(p.ContentURL, ref.Key(manifest.Attempt, f), f.Name, f.Size, s.now)
+				signed = true
+			}
+		}
+	}
+	if !signed {
+		return ctrl.Result{}, false, nil
+	}
+	next, _, err = r.status.Finish(ctx, s.job, after, nil)
+	return next, true, err
 }
 
 func expiration(completed *metav1.Time, retention time.Duration) *metav1.Time {

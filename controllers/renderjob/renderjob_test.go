@@ -6,9 +6,12 @@ package renderjob_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -399,6 +402,34 @@ var _ = Describe("A RenderJob", func() {
 		Expect(api.Delete(ctx, summer)).To(Succeed())
 		Eventually(func() error { return renderPool.Heartbeat(running.id, running.task.TaskID, nil) }).Should(MatchError(pool.ErrGone))
 		Eventually(func() bool { _, ok := deleted.gone.Load(namespace + "/" + string(summer.UID)); return ok }).Should(BeTrue(), "its files stay")
+	})
+
+	It("gets content URLs of the new key once its own is gone", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		take(ctx, namespace).deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		before := summer.DeepCopy()
+		reconciler.Signer.SetKeys([][]byte{[]byte("another key")})
+		DeferCleanup(func() { reconciler.Signer.SetKeys([][]byte{[]byte("key")}) })
+		jobsChanged.Changed(client.ObjectKeyFromObject(summer)) // as the manager does
+		Eventually(func() string {
+			Expect(api.Get(ctx, client.ObjectKeyFromObject(summer), summer)).To(Succeed())
+			return summer.Status.Pages[0].ContentURL
+		}).ShouldNot(Equal(before.Status.Pages[0].ContentURL))
+		server := content.NewHandler(store, reconciler.Signer, time.Now)
+		for i, page := range summer.Status.Pages {
+			Expect(content.Expiry(page.ContentURL)).To(Equal(content.Expiry(before.Status.Pages[i].ContentURL)))
+			answer := httptest.NewRecorder()
+			server.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, page.ContentURL, nil))
+			Expect(answer.Code).To(Equal(http.StatusOK), answer.Body.String())
+			Expect(answer.Body.Len()).To(BeEquivalentTo(*page.Size))
+		}
+		after := summer.Status.DeepCopy()
+		for i := range after.Pages {
+			after.Pages[i].ContentURL = before.Status.Pages[i].ContentURL
+		}
+		Expect(*after).To(Equal(before.Status), "something else of status has changed")
 	})
 
 	It("renders before those of a lower priority", func(ctx SpecContext) {

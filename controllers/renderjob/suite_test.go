@@ -58,6 +58,7 @@ var (
 	reconciler  *renderjob.Reconciler
 	store       *content.Store
 	sim         *dropboxsim.Server
+	jobsChanged *reconcile.Changes
 	deleted     = &sweeps{}
 	writes      = &writeCounter{of: map[string]int{}}
 	logged      = &logLines{}
@@ -93,6 +94,7 @@ var _ = BeforeSuite(func() {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	jobs := &reconcile.Changes{}
+	jobsChanged = jobs
 	renderPool = pool.New(pool.Options{
 		Now: time.Now, RetryDelay: time.Millisecond, AdoptionGrace: time.Nanosecond, JobChanged: jobs.Changed, NamespaceChanged: func(string) {},
 	})

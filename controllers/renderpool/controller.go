@@ -155,8 +155,8 @@ func (r *Reconciler) keep(ctx context.Context, namespace string, plan plan, conf
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if !podspec.Signed(r.SigningKeys(), pod) {
-			// A pod with our labels that Platen did not create, or that an early version has left behind.
-			if isEarly(pod) && hasEnded(pod) && pod.DeletionTimestamp == nil {
+			// A pod with our labels that Platen did not create, or that an early version or a lost key has left behind.
+			if (isEarly(pod) || podspec.IsMarked(pod)) && hasEnded(pod) && pod.DeletionTimestamp == nil {
 				errs = append(errs, r.delete(ctx, forced(pod)))
 			}
 			continue

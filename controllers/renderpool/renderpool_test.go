@@ -135,10 +135,23 @@ var _ = Describe("The render pods of a namespace", func() {
 		Consistently(func() []corev1.Pod { return pods(ctx) }).WithTimeout(300*time.Millisecond).Should(HaveLen(2), "the foreign pod was deleted")
 		for _, pod := range list {
 			if pod.Name == "foreign" {
-				_, err := renderPool.Next(ctx, id(pod))
-				Expect(err).To(MatchError(pool.ErrUnknownPod))
+				Eventually(func() error { _, err := renderPool.Next(ctx, id(pod)); return err }).Should(MatchError(pool.ErrUnknownPod)) // not ready at first
 			}
 		}
+	})
+
+	It("are deleted once they have ended when the key is gone that has signed them", func(ctx SpecContext) {
+		lost := podspec.Build(podspec.Config{Image: "renderer:test", MemoryLimit: resource.MustParse("1Gi")}, namespace, podspec.NamePrefix+"lost", []byte("a key that is gone"))
+		running := lost.DeepCopy()
+		running.Name = podspec.NamePrefix + "running"
+		for _, pod := range []*corev1.Pod{lost, running} {
+			Expect(api.Create(ctx, pod)).To(Succeed())
+		}
+		lost.Status.Phase, running.Status.Phase = corev1.PodFailed, corev1.PodRunning
+		Expect(api.Status().Update(ctx, running)).To(Succeed())
+		Expect(api.Status().Update(ctx, lost)).To(Succeed())
+		Expect(expectPods(ctx, 1)[0].Name).To(Equal(running.Name))
+		Eventually(func() error { _, err := renderPool.Next(ctx, id(*running)); return err }).Should(MatchError(pool.ErrUnknownPod)) // not ready at first
 	})
 
 	It("are deleted once they have ended when an early version made them for a job", func(ctx SpecContext) {

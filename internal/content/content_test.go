@@ -327,6 +327,40 @@ func TestURLsOfThePreviousKeyAreValidWhileItIsKept(t *testing.T) {
 	}
 }
 
+func TestLostURLsAreSignedAgainUntilTheSameTime(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	signer := NewSigner([]byte("old"), "https://files.example.com/platen", time.Hour)
+	const key = "jobs/ns/5d1c/9f2a/1/1.png"
+	old := signer.URL(key, "summer.png", 5, now)
+	if signer.Lost(old, now) {
+		t.Error("its key is there")
+	}
+	signer.SetKeys([][]byte{[]byte("new"), []byte("old")})
+	if signer.Lost(old, now) {
+		t.Error("its key is kept")
+	}
+	signer.SetKeys([][]byte{[]byte("new")})
+	if !signer.Lost(old, now) {
+		t.Error("its key is gone")
+	}
+	if signer.Lost(old, now.Add(3*time.Hour)) {
+		t.Error("it has expired")
+	}
+	for _, none := range []string{"", "https://example.com/picture.png", "https://files.example.com/content/../x?e=zzzzzz"} {
+		if signer.Lost(none, now) {
+			t.Errorf("%q is no content URL", none)
+		}
+	}
+	again := signer.Again(old, key, "summer.png", 5, now.Add(time.Minute))
+	if signer.Lost(again, now) || !Expiry(again).Equal(Expiry(old)) || !strings.HasPrefix(again, "https://files.example.com/platen/content/ns/") {
+		t.Errorf("got %s for %s", again, old)
+	}
+	forged := strings.Replace(old, "e=", "e=z", 1)
+	if got := Expiry(signer.Again(forged, key, "summer.png", 5, now)); got.After(now.Add(2 * time.Hour)) {
+		t.Errorf("a URL that somebody made up is valid until %s", got)
+	}
+}
+
 func TestContentServer(t *testing.T) {
 	h, u, _ := served(t)
 	resp := get(t, h, http.MethodGet, u.String(), nil)

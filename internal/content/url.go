@@ -49,8 +49,33 @@ const maxURLName = 1 << 10
 // URL returns the content URL of the file of size bytes under key; 0 is any size. Browsers save it under name, if that has at most maxURLName
 // bytes. The expiry is rounded up to a multiple of the ttl, so that a file keeps its URL for that time. A URL has at most 2 KiB after the base URL.
 func (s *Signer) URL(key, name string, size int64, now time.Time) string {
-	expiry := now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl).Unix()
-	query := url.Values{expiryParameter: {strconv.FormatInt(expiry, 36)}}
+	return s.until(key, name, size, s.latest(now))
+}
+
+// latest returns when the URLs that are signed now expire.
+func (s *Signer) latest(now time.Time) time.Time { return now.Add(s.ttl).Truncate(s.ttl).Add(s.ttl) }
+
+// Lost reports whether the signature of a content URL is valid no more, because its key is gone, although the URL has not expired.
+func (s *Signer) Lost(contentURL string, now time.Time) bool {
+	relative, err := contenturl.At("", contentURL)
+	if err != nil {
+		return false
+	}
+	u, err := url.Parse(relative)
+	return err == nil && now.Before(expiry(u.Query())) && !s.isSigned(u)
+}
+
+// Again returns the URL that takes the place of one that is Lost, for the same file, and expires when that one does.
+func (s *Signer) Again(lost, key, name string, size int64, now time.Time) string {
+	until := Expiry(lost)
+	if latest := s.latest(now); until.After(latest) { // somebody other than the manager has written it
+		until = latest
+	}
+	return s.until(key, name, size, until)
+}
+
+func (s *Signer) until(key, name string, size int64, expires time.Time) string {
+	query := url.Values{expiryParameter: {strconv.FormatInt(expires.Unix(), 36)}}
 	if size > 0 {
 		query.Set(sizeParameter, strconv.FormatInt(size, 36))
 	}
@@ -84,16 +109,22 @@ func (s *Signer) verify(u *url.URL, now time.Time) (signed, error) {
 	if err != nil || sizeErr != nil {
 		return signed{}, errors.New("this URL is damaged")
 	}
-	isSigned := slices.ContainsFunc(*s.keys.Load(), func(key []byte) bool {
-		return hmac.Equal([]byte(sign(key, object, name, query)), []byte(query.Get(signatureParameter)))
-	})
-	if !isSigned {
+	if !s.isSigned(u) {
 		return signed{}, errors.New("the signature of this URL is not valid")
 	}
 	if !now.Before(expiry(query)) {
 		return signed{}, errors.New("this URL has expired")
 	}
 	return signed{prefix + object, cmp.Or(name, path.Base(object)), size}, nil
+}
+
+// isSigned reports whether one of the keys has signed a URL.
+func (s *Signer) isSigned(u *url.URL) bool {
+	object, query := strings.TrimPrefix(u.Path, contenturl.Path), u.Query()
+	name, err := contenturl.Name(query)
+	return err == nil && slices.ContainsFunc(*s.keys.Load(), func(key []byte) bool {
+		return hmac.Equal([]byte(sign(key, object, name, query)), []byte(query.Get(signatureParameter)))
+	})
 }
 
 // expiry returns when a URL with a query expires; zero if the query does not say it.

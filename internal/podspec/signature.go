@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -19,6 +20,11 @@ func sign(key []byte, namespace, name string) string {
 	mac := hmac.New(sha256.New, key)
 	_, _ = mac.Write([]byte("render pod\n" + namespace + "/" + name)) // never fails
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// IsMarked reports whether a pod has all marks of a render pod, whichever key has signed it.
+func IsMarked(pod *corev1.Pod) bool {
+	return strings.HasPrefix(pod.Name, NamePrefix) && pod.Labels[HashLabel] != "" && pod.Annotations[SignatureAnnotation] != ""
 }
 
 // Signed reports whether one of the keys has signed the pod.
