@@ -202,7 +202,10 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 		return usage("--fps: %d must be from 1 to 30", f.fps)
 	}
 	for i, n := range f.pages {
-		if n < 1 || int(n) > len(template.Spec.Pages) {
+		if n < 1 {
+			return usage("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'; the first page is 1", n, len(template.Spec.Pages), template.Name)
+		}
+		if int(n) > len(template.Spec.Pages) {
 			return usage("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", n, len(template.Spec.Pages), template.Name)
 		}
 		if slices.Contains(f.pages[:i], n) {

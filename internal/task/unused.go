@@ -46,6 +46,8 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 		}
 		u := UnusedKey{Key: key}
 		switch near := nearest.Key(key, known, total); {
+		case strings.HasPrefix(number, "0"):
+			u.Hint = fmt.Sprintf("pages count from 1, as in page1@%.100s", name)
 		case !exists && total == 1:
 			u.Hint = "the template has 1 page"
 		case !exists:

@@ -392,7 +392,7 @@ func TestRenderRefuses(t *testing.T) {
 		"no duration":      {args: []string{"banner", "--format", "mp4", "--duration", "0"}, code: 2, text: "--duration: '0' must be a decimal number of seconds from 0.1 to 60"},
 		"a wrong margin":   {args: []string{"banner", "--format", "pdf", "--margin", "1em"}, code: 2, text: "--margin: '1em' must be a length"},
 		"a png's margin":   {args: []string{"banner", "--margin", "1cm"}, code: 2, text: "--margin needs --format pdf, not png"},
-		"no page":          {args: []string{"banner", "--pages", "0"}, code: 2, text: "--pages: 0 must be from 1 to 2, the number of pages of RenderTemplate 'banner'"},
+		"no page":          {args: []string{"banner", "--pages", "0"}, code: 2, text: "--pages: 0 must be from 1 to 2, the number of pages of RenderTemplate 'banner'; the first page is 1"},
 		"a third page":     {args: []string{"banner", "--pages", "3"}, code: 2, text: "--pages: 3 must be from 1 to 2"},
 		"a page twice":     {args: []string{"banner", "--pages", "1,1"}, code: 2, text: "--pages: 1 must be named once"},
 		"a high quality":   {args: []string{"banner", "--quality", "101"}, code: 2, text: "--quality: 101 must be from 1 to 100"},
