@@ -6,6 +6,7 @@ package browser
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -36,12 +37,22 @@ func joinPDF(documents [][]byte, task render.Task) (data []byte, err error) {
 		if err := trim(next, task, task.Pages[i]); err != nil {
 			return nil, err
 		}
+		if err := ownTargets(next, task.Pages[i]); err != nil {
+			return nil, err
+		}
 		if i == 0 {
 			joined = next
 			continue
 		}
+		page, _, _, err := next.PageDict(1, false)
+		if err != nil {
+			return nil, fmt.Errorf("reading a page: %w", err)
+		}
 		if err := pdfcpu.MergeXRefTables(strconv.Itoa(i), next, joined, false, false); err != nil {
 			return nil, fmt.Errorf("joining pages: %w", err)
+		}
+		if err := joinTags(next, joined, page); err != nil {
+			return nil, fmt.Errorf("joining the pages' tags: %w", err)
 		}
 	}
 	// The pages share fonts and pictures from here on.
@@ -82,6 +93,109 @@ func trim(document *model.Context, task render.Task, p render.Page) error {
 	points := func(inches float64) float64 { return math.Round(inches*pointsPerInch*1000) / 1000 }
 	width, height := sheetSize(task, p)
 	dict["MediaBox"] = types.NewNumberArray(0, sheet.Height()-min(points(height), sheet.Height()), min(points(width), sheet.Width()), sheet.Height())
+	return nil
+}
+
+// ownTargets gives the targets of a page's links names that no other page of the joined document has: pages may use the same ids.
+func ownTargets(document *model.Context, p render.Page) error {
+	rename := func(name string) string { return fmt.Sprintf("page%d.%s", p.Number, name) }
+	targets, err := document.DereferenceDict(document.RootDict["Dests"])
+	if err != nil {
+		return fmt.Errorf("reading the targets of links: %w", err)
+	}
+	for _, name := range slices.Collect(maps.Keys(targets)) {
+		targets[rename(name)] = targets[name]
+		delete(targets, name)
+	}
+	page, _, _, err := document.PageDict(1, false)
+	if err != nil {
+		return fmt.Errorf("reading a page: %w", err)
+	}
+	links, err := document.DereferenceArray(page["Annots"])
+	if err != nil {
+		return fmt.Errorf("reading links: %w", err)
+	}
+	for _, object := range links {
+		link, err := document.DereferenceDict(object)
+		if err != nil {
+			return fmt.Errorf("reading a link: %w", err)
+		}
+		if name, ok := link["Dest"].(types.Name); ok {
+			link["Dest"] = types.Name(rename(string(name)))
+		}
+	}
+	return nil
+}
+
+// joinTags appends the tags of a page, which tell screen readers what its text is, to those of the joined document that has the page already.
+// Tags and what they tag find each other by numbers.
+func joinTags(next, joined *model.Context, page types.Dict) error {
+	from, err := joined.DereferenceDict(next.RootDict["StructTreeRoot"])
+	if err != nil || from == nil {
+		return err
+	}
+	to, err := joined.DereferenceDict(joined.RootDict["StructTreeRoot"])
+	if err != nil {
+		return err
+	}
+	if to == nil {
+		joined.RootDict["StructTreeRoot"] = next.RootDict["StructTreeRoot"]
+		return nil
+	}
+	var tables [2]types.Dict
+	var numbers [2]types.Array
+	for i, tree := range []types.Dict{to, from} {
+		if tables[i], err = joined.DereferenceDict(tree["ParentTree"]); err != nil {
+			return err
+		}
+		if numbers[i], err = joined.DereferenceArray(tables[i]["Nums"]); err != nil {
+			return err
+		}
+	}
+	first, second := to.IntEntry("ParentTreeNextKey"), from.IntEntry("ParentTreeNextKey")
+	if first == nil || second == nil {
+		return errors.New("the numbers of tags are unknown")
+	}
+	shift := func(dict types.Dict, key string) {
+		if n := dict.IntEntry(key); n != nil {
+			dict[key] = types.Integer(*n + *first)
+		}
+	}
+	shift(page, "StructParents")
+	links, err := joined.DereferenceArray(page["Annots"])
+	if err != nil {
+		return err
+	}
+	for _, object := range links {
+		link, err := joined.DereferenceDict(object)
+		if err != nil {
+			return err
+		}
+		shift(link, "StructParent")
+	}
+	for i, object := range numbers[1] {
+		if n, ok := object.(types.Integer); ok && i%2 == 0 {
+			object = types.Integer(n.Value() + *first)
+		}
+		numbers[0] = append(numbers[0], object)
+	}
+	tables[0]["Nums"] = numbers[0]
+	to["ParentTreeNextKey"] = types.Integer(*first + *second)
+	// A document has one element at its top, and this page is a part of it.
+	top, err := joined.DereferenceDict(to["K"])
+	if err != nil {
+		return err
+	}
+	part, err := joined.DereferenceDict(from["K"])
+	if err != nil {
+		return err
+	}
+	part["S"], part["P"] = types.Name("Part"), to["K"]
+	kids, ok := top["K"].(types.Array)
+	if !ok && top["K"] != nil {
+		kids = types.Array{top["K"]}
+	}
+	top["K"] = append(kids, from["K"])
 	return nil
 }
 

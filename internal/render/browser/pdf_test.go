@@ -104,6 +104,57 @@ func TestPDFOptions(t *testing.T) {
 	}
 }
 
+// Pages of one document may use the same ids: a link leads to the target of its own page.
+func TestLinksLeadToTheirOwnPage(t *testing.T) {
+	const page = `<!doctype html><body style="margin:0"><a href="#größe">down</a><p id="größe" style="margin:%s 0 0">here</p>`
+	document := task("pdf", strings.Replace(page, "%s", "10px", 1), strings.Replace(page, "%s", "50px", 1))
+	outputs, warnings := run(t, start(t), document)
+	path := filepath.Join(t.TempDir(), "links.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "qpdf", "--check", path)
+	lines := strings.Split(output(t, "pdfinfo", "-dests", path), "\n")
+	pages := map[string]int{}
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.Contains(line, "[ XYZ") {
+			pages[fields[0]]++
+		}
+	}
+	objects := output(t, "qpdf", "--qdf", "--object-streams=disable", path, "-")
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`/Dest (/\S+)`).FindAllStringSubmatch(objects, -1) {
+		names[m[1]] = true
+		if strings.Count(objects, m[1]+" [") != 1 {
+			t.Errorf("%s is no target", m[1])
+		}
+	}
+	if pages["1"] != 1 || pages["2"] != 1 || len(names) != 2 || len(warnings) != 0 {
+		t.Errorf("targets on the pages %v, links to %v; warnings %v\n%s", pages, names, warnings, strings.Join(lines, "\n"))
+	}
+}
+
+// A document is tagged: a screen reader reads each page's headings, paragraphs and links as what they are.
+func TestEachPageIsTagged(t *testing.T) {
+	document := task("pdf", `<h1>One</h1><a href="https://example.com/a">first</a>`, `<h2>Two</h2><p>Text</p><a href="https://example.com/b">second</a>`, `<h3>Three</h3>`)
+	document.Pages[1].Height = 300
+	outputs, _ := run(t, start(t), document)
+	path := filepath.Join(t.TempDir(), "tags.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "qpdf", "--check", path)
+	got := strings.Join(strings.Fields(output(t, "pdfinfo", "-struct-text", path)), " ")
+	for _, want := range []string{`Document H1 (block) NonStruct "One"`, `"first"`, `Part H2 (block) NonStruct "Two" P (block) NonStruct "Text"`, `"second"`, `H3 (block) NonStruct "Three"`} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("%s is not there once", want)
+		}
+	}
+	if t.Failed() || strings.Contains(got, "Warning") {
+		t.Errorf("the tags are %s", got)
+	}
+}
+
 func TestADocumentInCMYKIsMadeInRGBWithAWarning(t *testing.T) {
 	b := start(t)
 	document := task("pdf", "<p>one</p>", "<p>two</p>")
