@@ -127,11 +127,16 @@ func TestPicturesThatAreTooLargeAreNamed(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data.Bytes()) }))
 	t.Cleanup(server.Close)
 	b := startBehind(t, loopback, memoryLimit)
-	_, err := b.Render(t.Context(), task("png", `<img width=200 src="`+server.URL+`/photo.png"><img width=100 src="`+server.URL+`/other.png">`), discard)
-	problem := (*render.Error)(nil)
-	if !errors.As(err, &problem) || problem.Reason != render.ReasonMemoryExceeded || !strings.Contains(problem.Message, "10000x10000 pixels") ||
-		!strings.Contains(problem.Message, server.URL+"/") || !strings.HasSuffix(problem.Message, "or give the pods of the RenderPool more memory") {
-		t.Errorf("got %v", err)
+	for name, html := range map[string]string{
+		"in elements": `<img width=200 src="URL/photo.png"><img width=100 src="URL/other.png">`,
+		"in styles":   `<style>body { background: url(URL/photo.png) 0 0/200px } p::before { content: url(URL/other.png) }</style><p>x`,
+	} {
+		_, err := b.Render(t.Context(), task("png", strings.ReplaceAll(html, "URL", server.URL)), discard)
+		problem := (*render.Error)(nil)
+		if !errors.As(err, &problem) || problem.Reason != render.ReasonMemoryExceeded || !strings.Contains(problem.Message, "10000x10000 pixels") ||
+			!strings.Contains(problem.Message, server.URL+"/") || !strings.HasSuffix(problem.Message, "or give the pods of the RenderPool more memory") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 	// The next page has its own.
 	if _, err := b.Render(t.Context(), task("png", `<script>new Uint8Array(1 << 30).fill(1)</script>`), discard); err == nil || strings.Contains(err.Error(), "10000") {

@@ -103,6 +103,13 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"off on purpose":      {`<p style="position:absolute;left:-9999px">skip</p>` + sheet, ""},
 		"a running header":    {`<style>header { position: running(top) }</style>` + sheet, "Rules for paper that the browser does not know: position: running()"},
 		"other rules":         {`<style>i { float: footnote } a::after { content: leader('.') target-counter(attr(href), page) } h1 { string-set: title content() } /* position: running(x) */</style>` + sheet, "Rules for paper that the browser does not know: float: footnote, string-set, target-counter(), leader()"},
+		"a filter behind":     {`<div style="width:50px;height:50px;backdrop-filter:blur(2px)"></div>`, "A document does not show this as a picture does: backdrop-filter"},
+		"a gradient":          {`<div style="width:50px;height:50px;background:linear-gradient(in oklch, red, blue)"></div>`, "A document does not show this as a picture does: gradients in other colour spaces than sRGB"},
+		"wide colours":        {`<div style="width:50px;height:50px;background:linear-gradient(oklch(.7 .3 30), blue)"></div>`, "A document does not show this as a picture does: gradients in other colour spaces than sRGB"},
+		"a usual gradient":    {`<div style="width:50px;height:50px;background:linear-gradient(in srgb, red, hsl(90 50% 50%))"></div>`, ""},
+		"masks":               {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(red 0 0) content-box,linear-gradient(red 0 0);mask-composite:exclude"></div>`, "A document does not show this as a picture does: mask-composite: exclude"},
+		"one mask":            {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(rgb(0, 0, 0), #0000)"></div>`, ""},
+		"light":               {`<div style="width:50px;height:50px;background:red;mix-blend-mode:plus-lighter"></div>`, "A document does not show this as a picture does: mix-blend-mode: plus-lighter"},
 		"empty below":         {`<div style="height:100vh;box-sizing:border-box;padding:9px">x</div>`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +167,17 @@ func TestADocumentLooksLikeThePicture(t *testing.T) {
 		"a background of the body and the root": `<style>html{background:#ff8}</style><body style="margin:20px;background:#8ff"><div style="height:60px"></div>`,
 		"a body with another direction":         `<body dir=rtl style="margin:0"><div style="width:50px;height:50px;background:#080"></div>`,
 		"vertical lines":                        `<body style="margin:0;writing-mode:vertical-rl"><div style="width:50px;height:50px;background:#080"></div>`,
-		"page numbers":                          `<style>p::after{content:"Page " counter(page) " of " counter(pages)}</style><p>`,
+		"what blends with the page":             `<body style="margin:20px;background:#ff0"><div style="height:60px;background:#0ff;mix-blend-mode:multiply"></div>`,
+		"what blends with the root":             `<style>html{background:linear-gradient(90deg,#ff0,#f0f)}</style><div style="height:60px;background:#0ff;mix-blend-mode:multiply"></div>`,
+		"what blends with nothing":              `<div style="height:60px;background:#0ff;mix-blend-mode:difference"></div>`,
+		"a canvas of WebGL":                     `<canvas id=c width=100 height=60></canvas><script>const g = c.getContext("webgl"); g.clearColor(1, 0.5, 0, 1); g.clear(g.COLOR_BUFFER_BIT)</script>`,
+		"a canvas that is drawn elsewhere":      `<canvas id=c width=100 height=60></canvas><script>const g = c.transferControlToOffscreen().getContext("2d"); g.fillStyle = "#08f"; g.fillRect(0, 0, 90, 50)</script>`,
+		"the back of a box": `<style>b{position:absolute;width:80px;height:60px;backface-visibility:hidden;background:#08f}</style><div style="perspective:400px">
+			<div style="transform-style:preserve-3d"><b></b><b style="transform:rotateY(180deg);background:red"></b></div></div>`,
+		"the back of a turned card": `<style>b{position:absolute;width:80px;height:60px;backface-visibility:hidden;background:#08f}</style>
+			<div style="transform-style:preserve-3d;transform:rotateX(180deg);width:80px;height:60px"><b style="transform:rotateX(180deg);background:red"></b><b></b></div>`,
+		"a mirrored box": `<div style="width:80px;height:60px;background:#08f;transform:scale3d(-1,1,1);backface-visibility:hidden"></div>`,
+		"page numbers":   `<style>p::after{content:"Page " counter(page) " of " counter(pages)}</style><p>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			still, _ := run(t, b, task("png", "<!doctype html>"+html))

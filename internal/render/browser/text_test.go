@@ -4,6 +4,7 @@
 package browser
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"slices"
@@ -51,48 +52,73 @@ func TestWhatAReaderWouldMissIsSaid(t *testing.T) {
 		format, html string
 		want         []string
 	}{
-		"plain":                  {"png", `<p>Größe “5” – 3 € … ÅÉÑ</p>`, nil},
-		"emoji":                  {"png", `<p>👩‍🚀 🏳️‍🌈 🇩🇪 👍🏽 ❤️ 1️⃣ ☀️</p>`, nil},
-		"invisible letters":      {"png", "<p>a\u200d\u200c\u2060\ufeff\u00ad\u202eb\u2028c\ufe0f</p>", nil},
-		"combining marks":        {"png", "<p>e\u0301 q\u0307\u0323 ộ</p>", nil},
-		"Chinese":                {"png", `<p>夏季大促销 全场五折</p>`, nil},
-		"unassigned":             {"png", "<p>a\u0378b</p>", []string{"No font has these characters (Symbols): \u0378"}},
-		"an icon":                {"png", "<p style='font-family:monospace'>\ue8b6</p>", []string{"No font has these characters (Private use): \ue8b6"}},
-		"another script":         {"png", "<p>\U00016FE4</p>", []string{"No font has these characters (Symbols): \U00016FE4"}},
-		"in a film":              {"mp4", "<p>\u0378</p>", []string{"No font has these characters (Symbols): \u0378"}},
-		"before an element":      {"png", `<style>p::before{content:"\378 " attr(id)}</style><p>x</p>`, []string{"No font has these characters (Symbols): \u0378"}},
-		"in a marker":            {"png", `<style>li::marker{content:"\378 "}</style><ul><li>x</ul>`, []string{"No font has these characters (Symbols): \u0378"}},
-		"in a field":             {"png", "<input value=\"\u0378\">", []string{"No font has these characters (Symbols): \u0378"}},
-		"in an empty field":      {"png", "<input placeholder=\"\u0378\">", []string{"No font has these characters (Symbols): \u0378"}},
-		"in a frame":             {"png", "<iframe srcdoc='<p>\u0378</p>'></iframe>", []string{"No font has these characters (Symbols): \u0378"}},
-		"in a shadow root":       {"png", "<x-a><template shadowrootmode=open><p>\u0378</p></template></x-a>", []string{"No font has these characters (Symbols): \u0378"}},
-		"in a box that scrolls":  {"png", `<div style="height:40px;overflow:auto">` + strings.Repeat("<p>line</p>", 9) + `</div>`, []string{"Text is out of sight in a box that scrolls: line"}},
-		"in one that need not":   {"png", `<div style="height:90px;overflow:auto"><p>line</p></div>`, nil},
-		"below a frame":          {"png", `<iframe style="height:40px" srcdoc="<p>first</p><p>second</p>"></iframe>`, []string{"Text is out of sight in a frame: second"}},
-		"within a frame":         {"png", `<iframe style="height:80px;border:0" srcdoc="<p style='margin:0'>first</p><div style='height:10px;overflow:hidden'><p>cut</p><p>on purpose</p></div>"></iframe>`, nil},
-		"hidden":                 {"png", "<p style='display:none'>\u0378</p>", nil},
-		"a long word":            {"png", `<p style="width:50px">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
-		"in an element":          {"png", `<p style="width:50px"><b>` + long + `</b></p>`, []string{"Text runs out of its box: " + long}},
-		"no dictionary":          {"png", `<p lang="ga" style="width:50px;hyphens:auto">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
-		"hidden by its box":      {"png", `<p style="width:50px;overflow:hidden">` + long + `</p>`, nil},
-		"in one line on purpose": {"png", `<p style="width:50px;white-space:nowrap">` + long + `</p>`, nil},
-		"broken anywhere":        {"png", `<p style="width:50px;overflow-wrap:anywhere">` + long + `</p>`, nil},
-		"in a film's box":        {"mp4", `<p style="width:50px">` + long + `</p>`, nil},
-		"beyond the page":        {"png", `<p style="white-space:nowrap;font-size:40px">A headline without end</p>`, []string{"Text is cut at the edge of the page: A headline without end"}},
-		"before the page":        {"png", `<p style="position:absolute;left:-30px">A headline that begins early</p>`, []string{"Text is cut at the edge of the page: A headline that begins early"}},
-		"above the page":         {"png", `<p style="margin-top:-9px">x</p>`, []string{"Text is cut at the edge of the page: x"}},
-		"hidden before the page": {"png", `<p style="position:absolute;left:-999px">for screen readers</p>`, nil},
-		"a carousel":             {"png", `<div style="overflow:hidden;width:100px"><p style="margin-left:-30px">A headline</p></div>`, nil},
-		"in a field's box":       {"png", `<input style="width:50px" value="A value without end">`, []string{"Text is out of sight in a field: A value without end"}},
-		"in a form's text":       {"pdf", `<textarea style="height:20px">` + strings.Repeat("line\n", 9) + `</textarea>`, []string{"Text is out of sight in a field: " + strings.TrimSpace(strings.Repeat("line ", 9))}},
-		"in a cell":              {"png", `<table style="table-layout:fixed;width:50px"><tr><td>` + long + `</table>`, []string{"Text runs out of its box: " + long}},
-		"in a vertical line":     {"png", `<p style="writing-mode:vertical-rl;height:40px">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
-		"vertical kana":          {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">です。</p>`, []string{"Kana and punctuation stand in wrong places of vertical lines: です。"}},
-		"vertical Han":           {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">人生</p>`, nil},
-		"in a drawing":           {"png", `<svg width=50 height=50><text y=20>` + long + `</text></svg>`, []string{"Text is cut at the edge of a drawing: " + long}},
-		"below the page":         {"png", `<p style="margin:90px 0">x</p>`, []string{"Text is cut at the edge of the page: x"}},
-		"a decoration":           {"png", `<p aria-hidden="true" style="white-space:nowrap;font-size:40px">A headline without end</p>`, nil},
-		"a longer page":          {"png", strings.Repeat(`<p style="margin:0;height:20px">x</p>`, 30), nil},
+		"plain":                         {"png", `<p>Größe “5” – 3 € … ÅÉÑ</p>`, nil},
+		"emoji":                         {"png", `<p>👩‍🚀 🏳️‍🌈 🇩🇪 👍🏽 ❤️ 1️⃣ ☀️</p>`, nil},
+		"invisible letters":             {"png", "<p>a\u200d\u200c\u2060\ufeff\u00ad\u202eb\u2028c\ufe0f</p>", nil},
+		"combining marks":               {"png", "<p>e\u0301 q\u0307\u0323 ộ</p>", nil},
+		"Chinese":                       {"png", `<p>夏季大促销 全场五折</p>`, nil},
+		"unassigned":                    {"png", "<p>a\u0378b</p>", []string{"No font has these characters (Symbols): \u0378"}},
+		"an icon":                       {"png", "<p style='font-family:monospace'>\ue8b6</p>", []string{"No font has these characters (Private use): \ue8b6"}},
+		"another script":                {"png", "<p>\U00016FE4</p>", []string{"No font has these characters (Symbols): \U00016FE4"}},
+		"in a film":                     {"mp4", "<p>\u0378</p>", []string{"No font has these characters (Symbols): \u0378"}},
+		"before an element":             {"png", `<style>p::before{content:"\378 " attr(id)}</style><p>x</p>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"in a marker":                   {"png", `<style>li::marker{content:"\378 "}</style><ul><li>x</ul>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"in a field":                    {"png", "<input value=\"\u0378\">", []string{"No font has these characters (Symbols): \u0378"}},
+		"in an empty field":             {"png", "<input placeholder=\"\u0378\">", []string{"No font has these characters (Symbols): \u0378"}},
+		"in a frame":                    {"png", "<iframe srcdoc='<p>\u0378</p>'></iframe>", []string{"No font has these characters (Symbols): \u0378"}},
+		"in a shadow root":              {"png", "<x-a><template shadowrootmode=open><p>\u0378</p></template></x-a>", []string{"No font has these characters (Symbols): \u0378"}},
+		"in a box that scrolls":         {"png", `<div style="height:40px;overflow:auto">` + strings.Repeat("<p>line</p>", 9) + `</div>`, []string{"Text is out of sight in a box that scrolls: line"}},
+		"in one that need not":          {"png", `<div style="height:90px;overflow:auto"><p>line</p></div>`, nil},
+		"below a frame":                 {"png", `<iframe style="height:40px" srcdoc="<p>first</p><p>second</p>"></iframe>`, []string{"Text is out of sight in a frame: second"}},
+		"within a frame":                {"png", `<iframe style="height:80px;border:0" srcdoc="<p style='margin:0'>first</p><div style='height:10px;overflow:hidden'><p>cut</p><p>on purpose</p></div>"></iframe>`, nil},
+		"hidden":                        {"png", "<p style='display:none'>\u0378</p>", nil},
+		"a long word":                   {"png", `<p style="width:50px">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
+		"in an element":                 {"png", `<p style="width:50px"><b>` + long + `</b></p>`, []string{"Text runs out of its box: " + long}},
+		"no dictionary":                 {"png", `<p lang="ga" style="width:50px;hyphens:auto">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
+		"hidden by its box":             {"png", `<p style="width:50px;overflow:hidden">` + long + `</p>`, nil},
+		"in one line on purpose":        {"png", `<p style="width:50px;white-space:nowrap">` + long + `</p>`, nil},
+		"broken anywhere":               {"png", `<p style="width:50px;overflow-wrap:anywhere">` + long + `</p>`, nil},
+		"in a film's box":               {"mp4", `<p style="width:50px">` + long + `</p>`, nil},
+		"beyond the page":               {"png", `<p style="white-space:nowrap;font-size:40px">A headline without end</p>`, []string{"Text is cut at the edge of the page: A headline without end"}},
+		"before the page":               {"png", `<p style="position:absolute;left:-30px">A headline that begins early</p>`, []string{"Text is cut at the edge of the page: A headline that begins early"}},
+		"above the page":                {"png", `<p style="margin-top:-9px">x</p>`, []string{"Text is cut at the edge of the page: x"}},
+		"hidden before the page":        {"png", `<p style="position:absolute;left:-999px">for screen readers</p>`, nil},
+		"a carousel":                    {"png", `<div style="overflow:hidden;width:100px"><p style="margin-left:-30px">A headline</p></div>`, nil},
+		"in a field's box":              {"png", `<input style="width:50px" value="A value without end">`, []string{"Text is out of sight in a field: A value without end"}},
+		"in a form's text":              {"pdf", `<textarea style="height:20px">` + strings.Repeat("line\n", 9) + `</textarea>`, []string{"Text is out of sight in a field: " + strings.TrimSpace(strings.Repeat("line ", 9))}},
+		"in a cell":                     {"png", `<table style="table-layout:fixed;width:50px"><tr><td>` + long + `</table>`, []string{"Text runs out of its box: " + long}},
+		"in a vertical line":            {"png", `<p style="writing-mode:vertical-rl;height:40px">` + long + `</p>`, []string{"Text runs out of its box: " + long}},
+		"vertical kana":                 {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">です。</p>`, []string{"Kana and punctuation stand in wrong places of vertical lines: です。"}},
+		"vertical Han":                  {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">人生</p>`, nil},
+		"in a drawing":                  {"png", `<svg width=50 height=50><text y=20>` + long + `</text></svg>`, []string{"Text is cut at the edge of a drawing: " + long}},
+		"below the page":                {"png", `<p style="margin:90px 0">x</p>`, []string{"Text is cut at the edge of the page: x"}},
+		"a decoration":                  {"png", `<p aria-hidden="true" style="white-space:nowrap;font-size:40px">A headline without end</p>`, nil},
+		"in a list's string":            {"png", `<style>ul{list-style-type:"\378 "}</style><ul><li>x</ul>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"in a counter style":            {"png", `<style>@counter-style x{system:cyclic;symbols:"\378"}ul{list-style:x}</style><ul><li>x</ul>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"in a shown counter":            {"png", `<style>@counter-style x{system:cyclic;symbols:"\378"}p::before{counter-increment:c;content:counter(c,x)}</style><p>x`, []string{"No font has these characters (Symbols): \u0378"}},
+		"as a quotation mark":           {"png", `<style>q{quotes:"\378" "b"}</style><q>x</q>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"as an emphasis mark":           {"png", `<style>p{margin:20px;text-emphasis:"\378"}</style><p>x`, []string{"No font has these characters (Symbols): \u0378"}},
+		"before, in a frame":            {"png", `<iframe srcdoc="<style>p::before{content:'\378'}</style><p>x"></iframe>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"in a canvas":                   {"png", `<canvas id=c></canvas><script>c.getContext("2d").fillText("a\u0378", 9, 20)</script>`, []string{"No font has these characters (Symbols): \u0378"}},
+		"in a canvas that is not shown": {"png", `<script>document.createElement("canvas").getContext("2d").fillText("a\u0378", 9, 20)</script>`, nil},
+		"in an SVG picture":             {"png", "<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='50' height='20'><text y='15'>\u0378</text></svg>\">", []string{"No font has these characters (Symbols): \u0378"}},
+		"emoji that no font joins":      {"png", `<p>👨🏽‍🐰‍👨🏿 🇽🇽 🐦‍🔥</p>`, []string{"No font has these emoji as one: 👨🏽‍🐰‍👨🏿 🇽🇽"}},
+		"a font before an element":      {"png", `<style>p::before{content:"x";font-family:Nowhere}</style><p>y`, []string{"Font Nowhere is not installed"}},
+		"a font of a first letter":      {"png", `<style>p::first-letter{font-family:Nowhere}</style><p>y`, []string{"Font Nowhere is not installed"}},
+		"a font of a marker":            {"png", `<style>li::marker{font-family:Nowhere}</style><ol><li>y</ol>`, []string{"Font Nowhere is not installed"}},
+		"a font of a dot":               {"png", `<style>li::marker{font-family:Nowhere}</style><ul><li>y</ul>`, nil},
+		"a font of a field":             {"png", `<input value=x style="font-family:Nowhere">`, []string{"Font Nowhere is not installed"}},
+		"a font of a placeholder":       {"png", `<style>::placeholder{font-family:Nowhere}</style><input placeholder=x>`, []string{"Font Nowhere is not installed"}},
+		"a font in a frame":             {"png", `<iframe srcdoc="<p style='font-family:Nowhere'>x"></iframe>`, []string{"Font Nowhere is not installed"}},
+		"the page's font in a frame":    {"png", `<style>@font-face{font-family:Brand;src:local("Liberation Mono")}</style><p style="font-family:Brand">x</p><iframe srcdoc="<p style='font-family:Brand'>x"></iframe>`, []string{"Font Brand is not installed"}},
+		"a font of a canvas":            {"png", `<canvas id=c></canvas><script>const g = c.getContext("2d"); g.font = "20px Nowhere"; g.fillText("a", 9, 20)</script>`, []string{"Font Nowhere is not installed"}},
+		"a font of an SVG picture":      {"png", "<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='50' height='20'><text y='15' font-family='Nowhere'>x</text></svg>\">", []string{"Font Nowhere is not there for an SVG picture"}},
+		"a kind of font in quotes":      {"png", `<p style="font-family:'sans-serif'">x</p>`, []string{`Font "sans-serif" is not installed`}},
+		"a kind of font":                {"png", `<p style="font-family:sans-serif">x</p>`, nil},
+		"a mask of the page":            {"png", `<svg width=50 height=50><mask id=m><circle r=20 fill=white /></mask><rect width=50 height=50 mask="url(#m)"/></svg>`, nil},
+		"a text that fits nowhere":      {"png", `<p data-fit="shrink" style="width:20px;height:20px;overflow:hidden">A very long text that fits nowhere</p>`, []string{`data-fit="shrink" cannot make the text fit: A very long text that fits nowhere`}},
+		"a text without a box":          {"png", `<span data-fit="shrink">A text</span>`, []string{`data-fit="shrink" does nothing: A text`}},
+		"a longer page":                 {"png", strings.Repeat(`<p style="margin:0;height:20px">x</p>`, 30), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			picture := task(c.format, `<!doctype html><style>body{margin:0;font:16px "Liberation Sans"}</style>`+c.html)
@@ -147,16 +173,14 @@ var sentences = []struct{ script, lang, text string }{
 	{"Balinese", "ban", "ᬲᬫᬶᬳᬶ"},
 }
 
-// letters returns the letters of a text in order of their numbers, without blanks: a document's text has the order of its glyphs.
-func letters(text string) string {
-	list := []rune(strings.Map(func(r rune) rune {
+// letters returns the letters of a text, without blanks, which pdftotext guesses from the glyphs' places.
+func letters(text string) []rune {
+	return []rune(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsMark(r) {
 			return r
 		}
 		return -1
 	}, text))
-	slices.Sort(list)
-	return string(list)
 }
 
 func TestASentenceInEachScript(t *testing.T) {
@@ -181,7 +205,12 @@ func TestASentenceInEachScript(t *testing.T) {
 		for _, s := range sentences {
 			_, line, _ := strings.Cut(text, s.script+" ")
 			line, _, _ = strings.Cut(line, "\n")
-			if got, want := letters(line), letters(s.text); got != want {
+			got, want := letters(line), letters(s.text)
+			if s.script == "Thaana" { // pdftotext has each vowel on the wrong side of its letter
+				slices.Sort(got)
+				slices.Sort(want)
+			}
+			if !slices.Equal(got, want) {
 				t.Errorf("the document has %q in %s, want %q", line, s.script, s.text)
 			}
 		}
@@ -243,5 +272,30 @@ func TestLinesBreakBetweenWordsWithoutBlanks(t *testing.T) {
 				t.Errorf("warnings %v", warnings)
 			}
 		})
+	}
+}
+
+// A font is waited for, whatever the page says about how long a reader would wait for it.
+func TestPagesAreShownInTheirFonts(t *testing.T) {
+	b := start(t)
+	page := func(display string) string {
+		face := strings.Replace(ownFace(brand(t, "LiberationMono-Regular", "400")), "{", "{ font-display: "+display+";", 1)
+		return "<!doctype html><style>" + face + `</style><body style="margin:8px;font:24px '7 Brand Sans'">Hamburg`
+	}
+	want, _ := run(t, b, task("png", page("block")))
+	for _, display := range []string{"optional", "fallback", "swap", "auto"} {
+		got, warnings := run(t, b, task("png", page(display)))
+		if !bytes.Equal(got[0].Data, want[0].Data) || len(warnings) != 0 {
+			t.Errorf("font-display: %s: the text is shown in another font; warnings %v", display, warnings)
+		}
+	}
+}
+
+// Text that is small already does not grow so that it fits.
+func TestSmallTextStaysSmall(t *testing.T) {
+	const box = `<!doctype html><p data-fit="shrink" style="margin:0;width:20px;height:9px;overflow:hidden;font:5px 'Liberation Sans'">Many small words</p>`
+	_, warnings := run(t, start(t), task("png", box))
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].Details, "at 5 pixels") {
+		t.Errorf("warnings %v", warnings)
 	}
 }

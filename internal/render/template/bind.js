@@ -36,13 +36,16 @@
     shadows.set(this, root);
     return root;
   };
-  // How large a picture is, the renderer learns as soon as the page knows: the page may not live to show it. Only the document sees its elements load.
+  // How large a picture is, the renderer learns as soon as the page knows: the page may not live to show it. Only the document sees its elements load;
+  // pictures of styles, the renderer loads itself to see them.
   const debug = console.debug.bind(console);
   const large = 10e6; // pixels
-  document.addEventListener('load', ({ target }) => {
+  const tell = ({ target }) => {
     const { naturalWidth, naturalHeight, currentSrc } = target;
     if (naturalWidth * naturalHeight >= large) debug('platen.large', currentSrc.slice(0, currentSrc.startsWith('data:') ? 40 : 200), naturalWidth, naturalHeight);
-  }, true);
+  };
+  document.addEventListener('load', tell, true);
+  Object.defineProperty(window, Symbol.for('platen.tell'), { value: tell });
   // A caret blinks by a clock of its own, and nobody types.
   addEventListener('focusin', ({ target }) => target.style?.setProperty('caret-color', 'transparent', 'important'), true);
   // The renderer tells a page earlier that it is printed: what the page does then must be looked at.
@@ -67,6 +70,26 @@
     const url = createObjectURL.call(URL, object);
     if (object instanceof Blob && object.size <= maxBlobSize && blobs.size < maxBlobs) blobs.set(url, object);
     return url;
+  };
+  // What a page writes into its canvases, the renderer looks at as at other text.
+  const [maxDrawn, maxDrawnLength] = [500, 200];
+  const drawn = new Map(); // font and text → these, and the canvas
+  Object.defineProperty(window, Symbol.for('platen.drawn'), { value: drawn });
+  for (const name of ['fillText', 'strokeText']) {
+    const native = CanvasRenderingContext2D.prototype[name];
+    CanvasRenderingContext2D.prototype[name] = { [name](text, ...rest) {
+      const { font, canvas } = this;
+      const part = String(text).slice(0, maxDrawnLength);
+      const key = `${font}\n${part}`;
+      if (drawn.size < maxDrawn && !drawn.get(key)?.canvas.deref()?.isConnected) drawn.set(key, { font, text: part, canvas: new WeakRef(canvas) });
+      return native.call(this, text, ...rest);
+    } }[name];
+  }
+  // A canvas of WebGL forgets its picture once it is shown, and a document is printed later.
+  const { getContext } = HTMLCanvasElement.prototype;
+  HTMLCanvasElement.prototype.getContext = function (kind, options, ...rest) {
+    const keeps = window[Symbol.for('platen.about')]?.print && /webgl/i.test(kind);
+    return getContext.call(this, kind, keeps ? { ...options, preserveDrawingBuffer: true } : options, ...rest);
   };
   if (modifications === null) return;
 
@@ -417,11 +440,17 @@
 
   // fit makes text that is too large for its element smaller, or ends it with an ellipsis.
   const minimumFont = 6;
+  const shorten = (text) => [...text.trim().replace(/\s+/g, ' ')].slice(0, 60).join('');
   const overflows = (element) => element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight;
   const fit = () => {
     for (const element of document.querySelectorAll('[data-fit]')) {
+      const { display, fontSize } = getComputedStyle(element);
+      if (element.textContent.trim() !== '' && (display === 'inline' || display === 'contents' || !(element instanceof HTMLElement))) {
+        warn(`data-fit="${element.dataset.fit}" does nothing: ${shorten(element.textContent)}`, `<${element.localName}> has no box that its text could fill; give it display: block or inline-block, and a size`);
+        continue;
+      }
       if (element.dataset.fit === 'shrink') {
-        let [low, high] = [minimumFont, parseFloat(getComputedStyle(element).fontSize)];
+        let [low, high] = [Math.min(minimumFont, parseFloat(fontSize)), parseFloat(fontSize)];
         if (!overflows(element)) continue;
         while (high - low > 0.5) {
           const size = (low + high) / 2;
@@ -430,6 +459,10 @@
           else low = size;
         }
         element.style.fontSize = `${low}px`;
+        if (overflows(element)) {
+          warn(`data-fit="shrink" cannot make the text fit: ${shorten(element.textContent)}`,
+            `at ${low} pixels it still takes ${element.scrollWidth}x${element.scrollHeight} of ${element.clientWidth}x${element.clientHeight} pixels`);
+        }
       } else if (element.dataset.fit === 'truncate') {
         const whole = [...new Intl.Segmenter().segment(element.textContent)].map(({ segment }) => segment);
         if (!overflows(element)) continue;

@@ -136,6 +136,70 @@
     if (position !== 'absolute' || top >= innerHeight || bottom <= innerHeight) continue;
     for (const [name, value] of Object.entries({ width, height, contain: 'size' })) element.style.setProperty(name, value, 'important');
   }
+  // What the browser prints otherwise than it shows it is made so that both are the same, or told.
+  const elements = list.flatMap((root) => [...root.querySelectorAll('*')]);
+  const unlike = new Map(); // what a document does not show → the first element that has it
+  const wide = /gradient\([^()]*\bin (?!srgb\b)[a-z]|gradient\(.*\b((ok)?(lab|lch)|color)\(/;
+  let blends = false;
+  // turned reports whether an element shows its back.
+  const turned = (element) => {
+    let matrix = new DOMMatrix();
+    for (let e = element; e; e = e.parentElement) {
+      const { transform, transformStyle } = getComputedStyle(e);
+      if (e !== element && transformStyle !== 'preserve-3d') break;
+      if (transform !== 'none') matrix = new DOMMatrix(transform).multiply(matrix);
+    }
+    const { m11, m12, m13, m21, m22, m23, m31, m32, m33 } = matrix;
+    const flat = m11 * m22 - m12 * m21;
+    return !matrix.is2D && flat * (m11 * (m22 * m33 - m23 * m32) - m12 * (m21 * m33 - m23 * m31) + m13 * (m21 * m32 - m22 * m31)) < 0;
+  };
+  for (const element of elements) {
+    for (const pseudo of ['', '::before', '::after']) {
+      const style = getComputedStyle(element, pseudo);
+      if (style.display === 'none' || style.visibility === 'hidden' || pseudo !== '' && style.content === 'none') continue;
+      const { backdropFilter, backfaceVisibility, backgroundImage, borderImageSource, maskComposite, maskImage, mixBlendMode } = style;
+      const note = (what) => { if (!unlike.has(what)) unlike.set(what, element); };
+      blends ||= mixBlendMode !== 'normal';
+      if (pseudo === '' && backfaceVisibility === 'hidden' && turned(element)) element.style.setProperty('opacity', '0', 'important');
+      if (backdropFilter !== 'none') note('backdrop-filter');
+      if (mixBlendMode.startsWith('plus-')) note(`mix-blend-mode: ${mixBlendMode}`);
+      if (maskImage !== 'none' && maskImage.split(/,(?![^(]*\))/).length > 1 && /exclude|intersect/.test(maskComposite)) note(`mask-composite: ${maskComposite.split(',')[0]}`);
+      if (wide.test(`${backgroundImage} ${borderImageSource}`)) note('gradients in other colour spaces than sRGB');
+    }
+    // One that is drawn elsewhere has nothing to print.
+    if (element.localName !== 'canvas') continue;
+    try {
+      element.getContext('2d');
+    } catch {
+      const copy = Object.assign(element.cloneNode(), { width: element.width, height: element.height });
+      copy.getContext('2d').drawImage(element, 0, 0);
+      element.replaceWith(copy);
+    }
+  }
+  if (unlike.size > 0) {
+    const [[, { localName, id, className }]] = unlike;
+    warn(`A document does not show this as a picture does: ${[...unlike.keys()].join(', ')}`,
+      `in <${localName}${id ? ` id="${id}"` : className && typeof className === 'string' ? ` class="${className}"` : ''}>; put a picture in its place, or render to png`);
+  }
+  // The browser prints the page's background before everything else, so that nothing blends with it. A copy of it that is a box is blended with, if it
+  // is not positioned on the page itself.
+  const { backgroundColor, backgroundImage } = getComputedStyle(root);
+  if (blends && (backgroundImage !== 'none' || !/^rgba\(.*, 0\)$/.test(backgroundColor))) {
+    const names = ['color', 'image', 'size', 'repeat', 'position-x', 'position-y', 'blend-mode', 'attachment'].map((name) => `background-${name}`);
+    const { left, top, right, bottom } = root.getBoundingClientRect();
+    const [width, height] = [Math.max(innerWidth, right), Math.max(innerHeight, bottom)];
+    const make = (parent, style) => {
+      const element = parent.appendChild(document.createElement('div'));
+      for (const [name, value] of Object.entries({ all: 'initial', display: 'block', ...style })) element.style.setProperty(name, value, 'important');
+      return element;
+    };
+    const holder = make(root, { position: 'relative', 'z-index': '-2147483648', height: '0' });
+    const from = holder.getBoundingClientRect();
+    const paper = make(holder, { position: 'absolute', left: `${-from.left}px`, top: `${-from.top}px`, width: `${width}px`, height: `${height}px`, background: '#fff', contain: 'size' });
+    const sides = [top, width - right, height - bottom, left].map((side) => `${Math.max(0, side)}px`).join(' ');
+    const copied = Object.fromEntries(names.map((name) => [name, getComputedStyle(root).getPropertyValue(name)]));
+    make(paper, { 'box-sizing': 'border-box', height: '100%', border: 'solid transparent', 'border-width': sides, ...copied });
+  }
   const corners = ['top-left-corner', 'top-right-corner', 'bottom-left-corner', 'bottom-right-corner'];
   const rows = ['top', 'bottom'].flatMap((side) => ['left', 'center', 'right'].map((place) => `${side}-${place}`));
   const columns = ['left', 'right'].flatMap((side) => ['top', 'middle', 'bottom'].map((place) => `${side}-${place}`));

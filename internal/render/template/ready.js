@@ -77,13 +77,37 @@
   const given = new Set(own('fonts') ?? []);
   const declaredByPage = new Set([...document.fonts].filter((font) => !given.has(font)).map((font) => bare(font.family).toLowerCase()));
   for (const font of given) if (declaredByPage.has(bare(font.family).toLowerCase())) document.fonts.delete(font);
+  // The browser gives up a font that is not there at once, if font-display says so. Nobody sees the page before its fonts are there, and a rule that
+  // changes loads its font again.
+  const insist = (rules) => {
+    for (const rule of rules) {
+      if (rule.style && /^(optional|fallback)$/.test(rule.style.fontDisplay ?? rule.style.getPropertyValue('font-display'))) rule.style.setProperty('font-display', 'block');
+      else if (rule.cssRules && !rule.style) insist(rule.cssRules);
+      else if (rule.styleSheet) insistIn(rule.styleSheet);
+    }
+  };
+  const insistIn = (sheet) => {
+    try {
+      insist(sheet.cssRules);
+    } catch {
+      // of another origin
+    }
+  };
+  for (const page of [document, ...frames(document)]) {
+    for (const font of page.fonts) if (font.status !== 'loaded') font.display = 'block';
+    if (![...page.fonts].some((font) => /^(optional|fallback)$/.test(font.display))) continue;
+    for (const sheet of roots(page).flatMap((root) => [...root.styleSheets, ...root.adoptedStyleSheets])) insistIn(sheet);
+    page.documentElement?.getBoundingClientRect(); // now the browser knows
+    await within(page.fonts.ready, () => {});
+  }
   await within(document.fonts.ready, () => {});
   for (const font of document.fonts) {
     if (font.status === 'error' || font.status === 'loading') warn(`Could not load the font ${bare(font.family)}`, 'its text is shown in another font');
   }
   own('fit')?.();
-  // Collect from the page's styles the first family of each font list, and the pictures.
-  const families = new Set();
+  // Collect from the page's styles the font lists, and the pictures.
+  const families = new Map(); // document → lists
+  const use = (style, page) => families.set(page, (families.get(page) ?? new Set()).add(style.fontFamily));
   const behind = new Set();
   const masks = new Set(); // these must come with CORS
   const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng|avif)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)|^data:image\/avif;base64,AAAA..Z0eXBhdmlz/i;
@@ -92,43 +116,112 @@
   let numbered = false; // a page number is shown
   let counted = false; // by a counter of the page's own
   const written = []; // elements with text, and whether only its letters count
-  for (const element of roots(document).flatMap((root) => [...root.querySelectorAll('*')]).slice(0, maxElements)) {
-    const style = getComputedStyle(element);
-    const shown = style.display !== 'none';
-    for (const pseudo of ['', '::before', '::after', ...style.display === 'list-item' ? ['::marker'] : []]) {
-      const own = pseudo === '' ? style : getComputedStyle(element, pseudo);
-      const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = own;
-      numbered ||= /counters?\(pages?\b/.test(content);
-      counted ||= /\bpages?\b/.test(`${own.counterReset} ${own.counterSet} ${own.counterIncrement}`);
-      if (pseudo !== '' && content === 'none') continue;
-      const said = [...content.replace(/url\("(?:[^"\\]|\\.)*"\)/g, '').matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text.replace(/\\(.)/g, '$1')).join('');
-      if (said !== '' && shown) written.push([element, own, [{ data: said }], true]);
-      for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"\\]|\\.)*)"\)/g)) {
-        // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load, or none.
-        if (/^data:image.(gif|webp|a?png|avif)/i.test(url)) moving ||= moves.test(url);
-        if (!sound.test(url)) behind.add(url.replace(/\\(.)/g, '$1'));
+  const unescape = (text) => text.replace(/\\(.)/g, '$1');
+  const strings = (value) => [...value.replace(/url\("(?:[^"\\]|\\.)*"\)/g, '').matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => unescape(text)).join('');
+  // counterStyles returns the texts of a page's own counter styles by their names.
+  const counterStyles = (page) => {
+    const styles = new Map();
+    const read = (rules) => {
+      for (const rule of rules) {
+        if (rule.symbols !== undefined) styles.set(rule.name, strings([rule.symbols, rule.additiveSymbols, rule.prefix, rule.suffix, rule.negative].join(' ')));
+        else if (rule.cssRules && !rule.style) read(rule.cssRules);
       }
-      for (const [, url] of [maskImage, own.shapeOutside].join().matchAll(/url\("(https?:(?:[^"\\]|\\.)*)"\)/g)) masks.add(url.replace(/\\(.)/g, '$1'));
+    };
+    for (const sheet of roots(page).flatMap((root) => [...root.styleSheets, ...root.adoptedStyleSheets])) {
+      try {
+        read(sheet.cssRules);
+      } catch {
+        // of another origin
+      }
     }
-    const field = /^(button|email|number|reset|search|submit|tel|text|url|textarea)$/.test(element.type) ? element.value || element.placeholder : '';
-    if (field && shown) written.push([element, style, [{ data: field }], true]);
-    const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
-    if (texts.length === 0) continue;
-    families.add(style.fontFamily);
-    if (shown) written.push([element, style, texts, false]);
+    return styles;
+  };
+  // added returns what a pseudo-element shows besides the text of the page.
+  const added = (pseudo, own, element, counters) => {
+    const { content, quotes, listStyleType } = own;
+    if (pseudo === '::marker' && content === 'normal') return strings(listStyleType) || (counters.get(listStyleType) ?? (/^(none|disc|circle|square|disclosure.*)$/.test(listStyleType) ? '' : '1.'));
+    const counted = [...content.matchAll(/counters?\([^()]*,\s*([\w-]+)\)/g)].map(([, name]) => counters.get(name) ?? '').join('');
+    return strings(content) + counted + (/(open|close)-quote/.test(content) ? strings(quotes) : '');
+  };
+  const ofPictures = (own) => {
+    const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = own;
+    // A fragment names an element of the page.
+    for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"#\\]|\\.)(?:[^"\\]|\\.)*)"\)/g)) {
+      // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load, or none.
+      if (/^data:image.(gif|webp|a?png|avif)/i.test(url)) moving ||= moves.test(url);
+      if (!sound.test(url)) behind.add(unescape(url));
+    }
+    for (const [, url] of [maskImage, own.shapeOutside].join().matchAll(/url\("(https?:(?:[^"\\]|\\.)*)"\)/g)) masks.add(unescape(url));
+  };
+  const readPage = (page) => {
+    const framed = page !== document;
+    const counters = counterStyles(page);
+    for (const element of roots(page).flatMap((root) => [...root.querySelectorAll('*')]).slice(0, maxElements)) {
+      const style = getComputedStyle(element);
+      const shown = style.display !== 'none';
+      for (const pseudo of ['', '::before', '::after', ...style.display === 'list-item' ? ['::marker'] : []]) {
+        const own = pseudo === '' ? style : getComputedStyle(element, pseudo);
+        if (!framed) {
+          numbered ||= /counters?\(pages?\b/.test(own.content);
+          counted ||= /\bpages?\b/.test(`${own.counterReset} ${own.counterSet} ${own.counterIncrement}`);
+        }
+        if (pseudo !== '' && own.content === 'none') continue;
+        if (!framed) ofPictures(own);
+        const said = added(pseudo, own, element, counters);
+        if (said.trim() === '' || !shown) continue;
+        written.push([element, own, [{ data: said }], true]);
+        if (pseudo !== '') use(own, page);
+      }
+      const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
+      if (texts.length > 0) use(style, page); // a film may show it later
+      if (!shown) continue;
+      const isField = /^(button|email|number|reset|search|submit|tel|text|url|textarea)$/.test(element.type);
+      const field = isField ? element.value || element.placeholder : '';
+      if (field) {
+        written.push([element, style, [{ data: field }], true]);
+        use(element.value ? style : getComputedStyle(element, '::placeholder'), page);
+      }
+      if (texts.length === 0) continue;
+      for (const pseudo of ['::first-letter', '::first-line']) if (!/^inline|^contents/.test(style.display)) use(getComputedStyle(element, pseudo), page);
+      written.push([element, style, texts, framed]);
+      const mark = strings(style.textEmphasisStyle);
+      if (mark !== '') written.push([element, style, [{ data: mark }], true]);
+    }
+    for (const { font, text, canvas } of page.defaultView[Symbol.for('platen.drawn')]?.values() ?? []) {
+      const element = canvas.deref();
+      if (!element?.isConnected) continue;
+      const { style } = Object.assign(page.createElement('i'), { style: `font: ${font}` });
+      use(style, page);
+      written.push([element, style, [{ data: text }], true]);
+    }
+  };
+  for (const page of [document, ...frames(document)]) readPage(page);
+  // The SVG pictures of data: URLs → their text.
+  const drawings = new Map();
+  for (const url of new Set([...find('img, input').map((element) => element.currentSrc || element.src || ''), ...find('image').map((element) => element.href.baseVal), ...behind])) {
+    const [, coding, data] = url.match(/^data:image\/svg\+xml([^,]*),(.*)$/is) ?? [];
+    if (data === undefined) continue;
+    try {
+      const bytes = /;base64/i.test(coding) ? Uint8Array.from(atob(decodeURIComponent(data)), (letter) => letter.charCodeAt(0)) : undefined;
+      drawings.set(url, bytes ? new TextDecoder().decode(bytes) : decodeURIComponent(data));
+    } catch {
+      continue; // it is told that the picture is damaged
+    }
+    const { style } = document.createElement('i');
+    for (const text of new DOMParser().parseFromString(drawings.get(url), 'image/svg+xml').querySelectorAll('text')) {
+      style.font = '20px sans-serif';
+      style.fontFamily = text.closest('[font-family]')?.getAttribute('font-family') || 'serif';
+      written.push([find('img').find((image) => image.currentSrc === url) ?? document.documentElement, style, [{ data: text.textContent }], true]);
+    }
   }
   if (numbered && !counted) document.documentElement.style.counterSet = `page ${number} pages ${total}`;
-  // A frame with fonts of its own has others than the page.
-  for (const inner of frames(document)) {
-    if (inner.fonts.size > 0) continue;
-    for (const element of [...inner.querySelectorAll('body, body *')].slice(0, maxElements)) {
-      const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
-      const style = getComputedStyle(element);
-      if (texts.length > 0 && style.display !== 'none') written.push([element, style, texts, true]);
-    }
-  }
   for (const { poster } of find('video')) if (poster !== '') behind.add(poster);
-  const backgrounds = [...behind].map((url) => Object.assign(new Image(), { src: url }));
+  const backgrounds = [...behind].map((url) => {
+    const image = new Image();
+    image.addEventListener('load', own('tell')); // before it takes the memory
+    image.src = url;
+    return image;
+  });
   const decoded = find('img').map((image) => decode(image).catch(() => {}));
   const loaded = backgrounds.map((image) => decode(image).catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
   for (const url of masks) {
@@ -140,10 +233,12 @@
   });
 
   // A missing family changes the layout. Text in a missing family is as wide as text in its fallback.
-  const declared = new Set([...document.fonts].map((font) => bare(font.family).toLowerCase()));
-  let pen;
+  let page = document; // whose fonts count
+  const declared = (name) => [...page.fonts].some((font) => bare(font.family).toLowerCase() === name.toLowerCase());
+  const pens = new Map();
   const width = (list, text = 'mmmmmmmmmmlliWQ&') => {
-    pen ??= document.createElement('canvas').getContext('2d');
+    if (!pens.has(page)) pens.set(page, page.createElement('canvas').getContext('2d'));
+    const pen = pens.get(page);
     pen.font = `72px ${list}`;
     return pen.measureText(text).width;
   };
@@ -173,7 +268,7 @@
     return row[b.length];
   };
   const nearest = (name) => {
-    const there = [...new Set([...[...document.fonts].filter((font) => font.status !== 'error').map((font) => bare(font.family)), ...Object.values(kinds).flat().filter(has)])];
+    const there = [...new Set([...[...page.fonts].filter((font) => font.status !== 'error').map((font) => bare(font.family)), ...Object.values(kinds).flat().filter(has)])];
     const far = (other) => distance(letters(name).slice(0, 100), letters(other).slice(0, 100));
     const [typed] = there.filter((other) => far(other) <= Math.max(1, letters(name).length / 5)).sort((a, b) => far(a) - far(b));
     const [begins] = there.filter((other) => letters(name).startsWith(letters(other)) || letters(other).startsWith(letters(name)));
@@ -181,14 +276,23 @@
   };
   // A name that another system has for its own font, such as ui-monospace, is there if one of the list is.
   const usual = /^(serif|sans-serif|monospace|system-ui|math|emoji)$/i;
-  const shown = (name) => usual.test(name) || declared.has(name.toLowerCase()) || (generic.test(name) ? width(name) !== width('serif') : has(name));
-  const checked = new Set();
-  for (const list of families) {
-    const names = (list.match(/"[^"]*"|[^,]+/g) ?? []).map((name) => bare(name).trim());
-    const [name] = names;
-    if (!name || checked.has(name)) continue;
-    checked.add(name);
-    if (generic.test(name) ? !names.some(shown) : !shown(name)) warn(`Font ${name} is not installed`, `its text is shown in another font; the nearest that is there: ${nearest(name)}`);
+  const shown = (name) => usual.test(name) || declared(name) || (generic.test(name) ? width(name) !== width('serif') : has(name));
+  for (const [owner, lists] of families) {
+    page = owner;
+    const checked = new Set();
+    for (const list of lists) {
+      const names = (list.match(/"[^"]*"|[^,]+/g) ?? []).map((name) => name.trim());
+      const [first] = names;
+      if (!first || checked.has(first)) continue;
+      checked.add(first);
+      const name = bare(first).trim();
+      const [isGeneric, quoted] = [generic.test(name), first.startsWith('"')];
+      if (isGeneric && quoted && !declared(name) && !has(name)) {
+        warn(`Font "${name}" is not installed`, `in quotes, ${name} is the name of a font; without them, it is any font of this kind`);
+      } else if (!quoted && isGeneric ? !names.map(bare).some(shown) : !isGeneric && !shown(name)) {
+        warn(`Font ${name} is not installed`, `its text is shown in another font; the nearest that is there: ${nearest(name)}`);
+      }
+    }
   }
 
   // The end of an animation is told with the next frame, and a page's scripts may begin another then.
@@ -220,17 +324,24 @@
   }
 
   // The browser shows an SVG that moves, in a picture, by a clock that nobody can set.
-  const movesAlone = (url) => {
-    const [, coding, data] = url.match(/^data:image\/svg\+xml([^,]*),(.*)$/is) ?? [];
-    if (data === undefined) return false;
-    try {
-      return /<(animate\w*|set)[\s/>]|@keyframes/i.test(/;base64/i.test(coding) ? atob(decodeURIComponent(data)) : decodeURIComponent(data));
-    } catch {
-      return false;
+  page = document;
+  for (const [url, source] of drawings) {
+    if (/<(animate\w*|set)[\s/>]|@keyframes/i.test(source)) {
+      warn('An SVG picture moves by a clock of its own', `two renders show it at different times; put the svg element into the page instead: ${url.slice(0, 120)}`);
     }
-  };
-  for (const url of new Set([...find('img, input').map((element) => element.currentSrc || element.src || ''), ...find('image').map((element) => element.href.baseVal), ...behind])) {
-    if (movesAlone(url)) warn('An SVG picture moves by a clock of its own', `two renders show it at different times; put the svg element into the page instead: ${url.slice(0, 120)}`);
+    // It has installed fonts, and those that it brings itself.
+    const brought = new Set([...source.matchAll(/@font-face[^}]*?font-family\s*:\s*([^;}]*)/gi)].map(([, name]) => bare(name).trim().toLowerCase()));
+    const drawing = new DOMParser().parseFromString(source, 'image/svg+xml');
+    if (!drawing.querySelector('text')) continue;
+    const rules = [...drawing.querySelectorAll('style')].map((element) => element.textContent.replace(/@font-face\s*\{[^}]*\}/gi, '')).join();
+    const lists = [...drawing.querySelectorAll('*')].flatMap((element) => [element.getAttribute('font-family'), element.style?.fontFamily]);
+    for (const list of [...lists, ...[...rules.matchAll(/font-family\s*:\s*([^;}]*)/gi)].map(([, list]) => list)]) {
+      const name = bare((list ?? '').split(',')[0]).trim();
+      const known = Object.values(kinds).flat().some((kind) => kind.toLowerCase() === name.toLowerCase());
+      if (!name || generic.test(name) || brought.has(name.toLowerCase()) || (known || !declared(name)) && has(name)) continue;
+      warn(`Font ${name} is not there for an SVG picture`, 'a picture has only fonts that are installed, and those in its own @font-face with a data: URL; put the svg element into the page instead');
+      brought.add(name.toLowerCase());
+    }
   }
 
   // There is nothing in this browser that shows a PDF.

@@ -35,16 +35,24 @@
   const impossible = '\u{10fffd}';
   const maxLetters = 2000;
   const size = 24;
-  const known = new Map(); // font → letter → whether a font has it
+  const pens = new Map(); // document → pen, and what is known: font → letter → whether a font has it
   let letters = 0;
   let pen;
+  let known;
   const picture = (text) => {
     pen.clearRect(0, 0, 2 * size, 2 * size);
     pen.fillText(text, size / 2, 1.5 * size);
     return pen.getImageData(0, 0, 2 * size, 2 * size).data;
   };
+  // take makes the fonts of a document count.
+  const take = (page) => {
+    if (!pens.has(page)) {
+      const canvas = Object.assign(page.createElement('canvas'), { width: 2 * size, height: 2 * size });
+      pens.set(page, [canvas.getContext('2d', { willReadFrequently: true }), new Map()]);
+    }
+    [pen, known] = pens.get(page);
+  };
   const missing = (text, style) => {
-    pen ??= Object.assign(document.createElement('canvas'), { width: 2 * size, height: 2 * size }).getContext('2d', { willReadFrequently: true });
     const font = `${style.fontStyle} ${style.fontWeight} ${size}px ${style.fontFamily}`;
     pen.font = font;
     if (!known.has(font)) known.set(font, { box: picture(impossible), width: pen.measureText(impossible).width, has: new Map() });
@@ -71,6 +79,22 @@
     const its = picture(letter);
     return shown.every((value, i) => value === its[i]);
   };
+  // apart returns the emoji of a text that no font joins, so that their parts are shown one by one, and the flags that none has.
+  const segmenter = new Intl.Segmenter();
+  const apart = (text, style) => {
+    if (!/\u200d|\p{Regional_Indicator}|[\u{e0061}-\u{e007a}]/u.test(text)) return [];
+    missing('', style);
+    const one = pen.measureText('😀').width;
+    const unknown = '🇽🇽'; // shown as such flags are
+    return [...segmenter.segment(text)].map(({ segment }) => segment).filter((segment) => {
+      if (!/\p{Extended_Pictographic}|\p{Regional_Indicator}/u.test(segment)) return false;
+      if (pen.measureText(segment).width > 1.6 * one) return true;
+      if (!/^\p{Regional_Indicator}{2}$/u.test(segment)) return false;
+      const none = picture(unknown);
+      return picture(segment).every((value, i) => value === none[i]);
+    });
+  };
+  const split = new Map(); // emoji → the first text and its element
   let crooked = false; // it is said once
   const lacking = new Map(); // script → letters, the first text and its element
 
@@ -113,6 +137,8 @@
   const look = (element, style, nodes, plainText) => {
     const text = nodes.map((node) => node.data).join(' ');
     if (!plain.test(text)) {
+      take(element.ownerDocument);
+      for (const sequence of apart(text, style)) if (!split.has(sequence)) split.set(sequence, [text, element]);
       for (const letter of missing(text, style)) {
         const script = scriptOf(letter);
         if (!lacking.has(script)) lacking.set(script, { letters: new Set(), text, element });
@@ -201,6 +227,10 @@
     const list = [...letters].slice(0, 20);
     const codes = list.map((letter) => `U+${letter.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`);
     warn(`No font has these characters (${script}): ${list.join(' ')}`, `${codes.slice(0, 8).join(' ')} in ${name(element)}: ${short(text)}; install a font, or load one with @font-face`);
+  }
+  if (split.size > 0) {
+    const [[text, element]] = split.values();
+    warn(`No font has these emoji as one: ${[...split.keys()].slice(0, 10).join(' ')}`, `their parts are shown, or a flag with a question mark, in ${name(element)}: ${short(text)}; use another emoji, a picture, or a font that has it`);
   }
   if (outside.length > 0) {
     const [[text, element]] = outside;
