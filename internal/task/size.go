@@ -170,6 +170,9 @@ type limit struct {
 var formatLimits = map[platenv1alpha1.Format]limit{
 	// https://developers.google.com/speed/webp/docs/riff_container: 14 bits for each of VP8's dimensions.
 	platenv1alpha1.FormatWebP: {side: 16383, name: "a WebP picture", instead: "png"},
+	// JPEG has 16 bits for each side, and libjpeg-turbo writes fewer: JPEG_MAX_DIMENSION.
+	platenv1alpha1.FormatJPG: {side: 65500, name: "a JPEG picture", instead: "png"},
+	"jpeg":                   {side: 65500, name: "a JPEG picture", instead: "png"},
 	// What libavif decodes by default.
 	platenv1alpha1.FormatAVIF: {side: 32768, name: "an AVIF picture", instead: "png"},
 	// ITU-T H.264, table A-1: level 6.2 has frames of 139,264 macroblocks of 16x16 pixels, and sides of at most 1,055.
