@@ -48,6 +48,12 @@ func (t *tab) capture(ctx context.Context, task render.Task, p render.Page) ([]b
 			Message: fmt.Sprintf("the file of page %d is too large for the browser to hand over: make the page or its pictures smaller", p.Number),
 		}
 	}
+	if err == nil && len(data) == 0 { // the encoder cannot have so large a picture
+		return nil, &render.Error{
+			Reason: render.ReasonRenderFailed, Terminal: true,
+			Message: fmt.Sprintf("the browser made no %s of page %d: make the page smaller, or choose another format", task.Format, p.Number),
+		}
+	}
 	return data, err
 }
 

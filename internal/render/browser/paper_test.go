@@ -110,6 +110,8 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"masks":               {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(red 0 0) content-box,linear-gradient(red 0 0);mask-composite:exclude"></div>`, "A document does not show this as a picture does: mask-composite: exclude"},
 		"one mask":            {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(rgb(0, 0, 0), #0000)"></div>`, ""},
 		"light":               {`<div style="width:50px;height:50px;background:red;mix-blend-mode:plus-lighter"></div>`, "A document does not show this as a picture does: mix-blend-mode: plus-lighter"},
+		"a dead link":         {`<a href="#elsewhere">x</a>`, "A link leads nowhere: #elsewhere"},
+		"links":               {`<a href="#gr%C3%B6%C3%9Fe">x</a><a href="#top">y</a><a href="#">z</a><a href="#n">n</a><a name="n"></a><i id="größe">x</i>`, ""},
 		"empty below":         {`<div style="height:100vh;box-sizing:border-box;padding:9px">x</div>`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

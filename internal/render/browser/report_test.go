@@ -107,6 +107,17 @@ func TestPagesThatReplaceBuiltInsArePainted(t *testing.T) {
 	}
 }
 
+// The browser gives no bytes, and no error, for a picture that its encoder cannot have.
+func TestAnEmptyFileIsAnError(t *testing.T) {
+	wide := task("jpg", `<p>x</p>`)
+	wide.Pages[0].Width, wide.Pages[0].Height, wide.Scale = 6551, 1, 10
+	_, err := start(t).Render(t.Context(), wide, discard)
+	problem := (*render.Error)(nil)
+	if !errors.As(err, &problem) || !problem.Terminal || !strings.HasPrefix(problem.Message, "the browser made no jpg of page 1") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // The browser hands a file over in one message, which is bounded.
 func TestWhatIsTooLargeToHandOverNamesThePage(t *testing.T) {
 	b := start(t)

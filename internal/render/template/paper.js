@@ -176,6 +176,22 @@
       element.replaceWith(copy);
     }
   }
+  // Links whose target this page does not have.
+  const nowhere = elements.filter((element) => {
+    const [, name] = element.localName === 'a' ? (element.getAttribute('href') ?? '').match(/^#(.+)$/) ?? [] : [];
+    if (name === undefined || /^top$/i.test(name)) return false;
+    const found = (id) => document.getElementById(id) ?? document.getElementsByName(id)[0];
+    try {
+      return !found(name) && !found(decodeURIComponent(name));
+    } catch {
+      return true;
+    }
+  });
+  if (nowhere.length > 0) {
+    const [link] = nowhere;
+    warn(`A link leads nowhere: ${link.getAttribute('href').slice(0, 80)}`,
+      `${link.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}${nowhere.length > 1 ? ` and ${nowhere.length - 1} more` : ''}; in a document, a link leads to an element of its own page, or to a URL`);
+  }
   if (unlike.size > 0) {
     const [[, { localName, id, className }]] = unlike;
     warn(`A document does not show this as a picture does: ${[...unlike.keys()].join(', ')}`,
