@@ -432,6 +432,20 @@ var _ = Describe("A RenderJob", func() {
 		Expect(*after).To(Equal(before.Status), "something else of status has changed")
 	})
 
+	It("counts its attempts and names its pod whatever somebody has written into its status meanwhile", func(ctx SpecContext) {
+		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
+		Expect(api.Create(ctx, summer)).To(Succeed())
+		pod := take(ctx, namespace)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.RenderingReason)
+		before := summer.DeepCopy()
+		summer.Status.Attempts, summer.Status.PodName = new(int32(99)), "nosuch"
+		Expect(api.Status().Patch(ctx, summer, client.MergeFrom(before))).To(Succeed())
+		pod.deliver(ctx)
+		has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		Expect(*summer.Status.Attempts).To(BeEquivalentTo(1))
+		Expect(summer.Status.PodName).To(Equal(pod.id.Name))
+	})
+
 	It("renders before those of a lower priority", func(ctx SpecContext) {
 		Expect(api.Create(ctx, banner(namespace))).To(Succeed())
 		Expect(api.Create(ctx, summer)).To(Succeed())
