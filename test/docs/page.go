@@ -23,7 +23,7 @@ const (
 	YAML    = "yaml"
 )
 
-var otherLanguages = []string{"html", "json", "text"}
+var otherLanguages = []string{"html", "json", "python", "text"}
 
 // Page is a Markdown file.
 type Page struct {
