@@ -93,6 +93,11 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 			(async () => { for (let n = 0; n < 10; n++) await Atomics.waitAsync(a, 0, 0, 100).value; ` + paint + ` })()</script>`,
 		"a worker": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = () => setTimeout(() => postMessage(1), 50)'])));
 			w.onmessage = () => { ` + paint + ` }; w.postMessage(1)</script>`,
+		"tasks of a low priority": `<script>let n = 0; const work = () => { if (++n < 10) scheduler.postTask(work, { delay: 90, priority: 'background' }); else ` + paint + ` }; work()</script>`,
+		"frames and the timeline": `<script>requestAnimationFrame(() => requestAnimationFrame((t) => { if (Math.abs(document.timeline.currentTime - t) < 1) ` + paint + ` }))</script>`,
+		"a timer without an end":  `<script>setTimeout(() => { ` + paint + ` }, Infinity)</script>`,
+		"frames by the timeline": `<script>const began = document.timeline.currentTime; const draw = () => { if (document.timeline.currentTime - began < 1000) requestAnimationFrame(draw); else ` + paint + ` };
+			requestAnimationFrame(draw)</script>`,
 		"a worker that answers on a port": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = (e) => setTimeout(() => e.ports[0].postMessage(1), 50)']))), c = new MessageChannel();
 			c.port1.onmessage = () => { ` + paint + ` }; w.postMessage(1, [c.port2])</script>`,
 		"a worker that is asked on a port": `<script>const w = new Worker(URL.createObjectURL(new Blob(['onmessage = (e) => { const [p] = e.data; p.onmessage = () => setTimeout(() => p.postMessage(1), 50); p.postMessage(0) }'])));
@@ -172,6 +177,44 @@ func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
 	}
 }
 
+// An endless loop of frames, and an animation that a script pauses at once, are the same in each picture, however long the page takes to load.
+func TestEndlessLoopsAreRepeatable(t *testing.T) {
+	var delay atomic.Int64
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-time.After(time.Duration(delay.Load())):
+		case <-over:
+		}
+		w.Header().Set("Content-Type", "text/css")
+	}))
+	t.Cleanup(func() { close(over); server.Close() })
+	b := startBehind(t, loopback, 0)
+	for name, script := range map[string]string{
+		"frames":              `let began; const draw = (t) => { began ??= t; p.style.width = (t - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; requestAnimationFrame(draw)`,
+		"a paused animation":  `p.animate({ width: ['50px', '200px'] }, { duration: 1000, fill: 'both' }).pause()`,
+		"a paused one of CSS": `p.style.animation = 'fill 4s linear both'; setTimeout(() => p.getAnimations()[0].pause())`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			html := bars + `<link rel=stylesheet media=print href="` + server.URL + `/late.css"><div class=bar id=p></div><script>` + script + `</script>`
+			var pictures [2][]byte
+			for i, late := range []time.Duration{0, 437 * time.Millisecond} {
+				delay.Store(int64(late))
+				outputs, warnings := run(t, b, task("png", html))
+				pictures[i] = outputs[0].Data
+				if len(warnings) != 0 {
+					t.Errorf("warnings %v", warnings)
+				}
+			}
+			if !bytes.Equal(pictures[0], pictures[1]) {
+				first, _ := decode(t, pictures[0])
+				second, _ := decode(t, pictures[1])
+				t.Errorf("two renders differ: %d and %d pixels wide", width(first, 10, color.RGBA{0, 0x88, 255, 255}), width(second, 10, color.RGBA{0, 0x88, 255, 255}))
+			}
+		})
+	}
+}
+
 // What a page loads once it is loaded is waited for, whatever asks for it.
 func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
 	url := answers(t)
@@ -190,7 +233,7 @@ func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
 		"an import":                  `<script>import('URL/late.js')</script>`,
 		"an import of a module":      `<script type=module>await import('URL/late.js')</script>`,
 		"an event":                   `<script>new EventSource('URL/late.txt').onmessage = () => { document.body.style.background = 'rgb(0,136,0)' }</script>`,
-		"another object":             `<object id=o ` + whole + ` data="data:text/html,x"></object><script>onload = () => setTimeout(() => { o.data = 'URL/late.svg' }, 100)</script>`,
+		"another object":             `<object id=o ` + whole + ` data="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="></object><script>onload = () => setTimeout(() => { o.data = 'URL/late.svg' }, 100)</script>`,
 		"an object that is shown":    `<object id=o hidden ` + whole + ` data="URL/late.svg"></object><script>onload = () => setTimeout(() => { o.hidden = false }, 100)</script>`,
 		"a style in a shadow root":   `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
 	} {

@@ -135,6 +135,21 @@
     };
     Object.defineProperty(object[name], 'name', { value: name });
   };
+  // A task runs when the browser has time for its priority.
+  const { postTask } = window.Scheduler?.prototype ?? {};
+  if (postTask !== undefined) {
+    Scheduler.prototype.postTask = function (callback, options) {
+      const end = begin('a task of the scheduler');
+      const task = postTask.call(this, (...args) => {
+        end();
+        return callback(...args);
+      }, options);
+      return task.catch((error) => {
+        end();
+        throw error;
+      });
+    };
+  }
   const realDecode = HTMLImageElement.prototype.decode;
   const decode = (image) => realDecode.call(image); // for the renderer, which has a patience of its own
   const promises = [

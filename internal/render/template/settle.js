@@ -23,6 +23,7 @@
   const messageTime = 1; // what it takes a page to answer itself
   let ahead = 0; // of the browser's clock
   let at; // the time while it is forwarded
+  let end; // of the time that the page gets
   const now = () => at ?? realNow() + ahead;
   let loading = window === top; // a frame may be added later, and is not told when the page is loaded
   const timers = new Map(); // id → { callback, work, due, delay, repeat, loops, native }
@@ -40,9 +41,11 @@
       running = undefined;
     }
   };
+  // What the page has got no time for does not run afterwards, by the real time: the picture would be another each time.
+  const forwarded = () => end !== undefined;
   // arm lets the browser run a timer, unless the time is forwarded, or will be.
   const arm = (id, entry) => {
-    if (at !== undefined) return;
+    if (forwarded()) return;
     if (loading && entry.delay > 0) {
       hold();
       return;
@@ -53,7 +56,7 @@
     }, entry.due - now());
   };
   const set = (callback, delay, args, repeat) => {
-    const wait = Math.max(Number(delay) || 0, repeat || at !== undefined ? nestedWait : 0);
+    const wait = Math.max(delay | 0, repeat || at !== undefined ? nestedWait : 0);
     const work = typeof callback === 'function' ? () => callback.apply(window, args) : () => (0, eval)(String(callback)); // a text is code
     // One that sets itself again is as endless as an interval.
     const entry = { callback, work, due: now() + wait, delay: wait, repeat, loops: repeat || running !== undefined && String(running) === String(callback) };
@@ -71,8 +74,18 @@
   window.clearTimeout = (id) => clear(id);
   window.clearInterval = (id) => clear(id);
   clock(now, () => realDate() + Math.round(now() - realNow()));
-  // While the time is forwarded, the browser's frames run none of the page's callbacks.
-  const waiting = (request, cancel) => {
+  // A document's timeline goes with the clock, and has the time of a frame while it runs. shift is how far it is from the browser's.
+  const { get: getTimeline } = Object.getOwnPropertyDescriptor(AnimationTimeline.prototype, 'currentTime');
+  const shift = () => at === undefined ? ahead : at - (getTimeline.call(document.timeline) ?? at);
+  Object.defineProperty(document.timeline, 'currentTime', {
+    configurable: true,
+    get() {
+      const time = getTimeline.call(document.timeline);
+      return time === null ? null : time + shift();
+    },
+  });
+  // Once the time is forwarded, the browser's frames run none of the page's callbacks. waits says that they run none while the page loads, either.
+  const waiting = (request, cancel, waits) => {
     const callbacks = new Map(); // id → callback
     const natives = new Map(); // id → the browser's
     const armOne = (id, options) => natives.set(id, request((argument) => {
@@ -92,7 +105,7 @@
       add(callback, options) {
         const id = ++lastID;
         callbacks.set(id, callback);
-        if (at === undefined) armOne(id, options);
+        if (!(loading && waits) && !forwarded()) armOne(id, options);
         return id;
       },
       remove(id) {
@@ -107,7 +120,7 @@
       },
     };
   };
-  const frames = waiting((callback) => real.requestAnimationFrame((time) => callback(time + ahead)), real.cancelAnimationFrame);
+  const frames = waiting((callback) => real.requestAnimationFrame((time) => callback(time + ahead)), real.cancelAnimationFrame, true);
   const idlePatience = 100; // milliseconds; a browser that draws frames on request is sometimes never idle
   const idle = waiting((callback, options) => real.requestIdleCallback(callback, { timeout: idlePatience, ...options }), real.cancelIdleCallback);
   window.requestAnimationFrame = function requestAnimationFrame(callback) { return frames.add(callback); };
@@ -149,16 +162,32 @@
   Animation.prototype.updatePlaybackRate = function (rate) { this.playbackRate = rate; };
   const times = new WeakMap(); // animation → its own time, and the page's at that time
   const { get: getTime, set: setTime } = Object.getOwnPropertyDescriptor(Animation.prototype, 'currentTime');
-  for (const name of ['currentTime', 'startTime']) {
-    const property = Object.getOwnPropertyDescriptor(Animation.prototype, name);
-    Object.defineProperty(Animation.prototype, name, {
-      ...property,
-      set(value) {
-        property.set.call(this, value);
-        times.set(this, { time: getTime.call(this), at: loading ? 0 : now() });
-      },
-    });
-  }
+  const keepTime = (animation, time) => times.set(animation, { time, at: loading ? 0 : now() });
+  const { currentTime, startTime } = Object.getOwnPropertyDescriptors(Animation.prototype);
+  Object.defineProperty(Animation.prototype, 'currentTime', {
+    ...currentTime,
+    set(value) {
+      setTime.call(this, value);
+      keepTime(this, getTime.call(this));
+    },
+  });
+  Object.defineProperty(Animation.prototype, 'startTime', {
+    ...startTime,
+    get() {
+      const time = startTime.get.call(this);
+      return typeof time === 'number' && this.timeline === document.timeline ? time + shift() : time;
+    },
+    set(value) {
+      startTime.set.call(this, typeof value === 'number' && this.timeline === document.timeline ? value - shift() : value);
+      keepTime(this, getTime.call(this));
+    },
+  });
+  // While the page loads, an animation that a script pauses is where it began: how long the page takes changes nothing.
+  const { pause } = Animation.prototype;
+  Animation.prototype.pause = function () {
+    pause.call(this);
+    if (loading && !held && !times.has(this) && this.timeline instanceof DocumentTimeline) this.currentTime = this.playbackRate < 0 ? Number(this.effect?.getComputedTiming().endTime) || 0 : 0;
+  };
   // drive sets the page's animations to a time of the page, exactly: one that a timer stops shows the same in each picture. Those that have begun, or have been
   // stopped, since it was called last are where they were then.
   const drive = (places, at) => {
@@ -190,8 +219,7 @@
     drive(roots(document), 0);
     real.requestAnimationFrame(wait);
   };
-  let end; // of the time that the page gets
-  let over; // of the real time
+  let over; // the end of the real time
   const forwardOwn = async () => {
     let ran = false;
     at = now();
@@ -233,9 +261,6 @@
     }
     ahead = at - realNow();
     at = undefined;
-    for (const [id, entry] of timers) arm(id, entry);
-    frames.release();
-    idle.release();
     return ran;
   };
   // inner calls a function of the renderer's in the frames of the page.
@@ -297,6 +322,7 @@
   const live = () => {
     loading = false;
     for (const [id, entry] of timers) if (entry.native === undefined) arm(id, entry);
+    frames.release();
   };
   offer('settle', settle);
   offer('forward', forward);
