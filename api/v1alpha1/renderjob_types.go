@@ -5,6 +5,8 @@ package v1alpha1
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"fmt"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -215,6 +217,7 @@ type VideoOptions struct {
 }
 
 // OutputSpec says what files a job produces.
+// +kubebuilder:validation:XValidation:rule="!has(self.pages) || !has(self.extraSizes) || self.pages.size() * (self.extraSizes.size() + 1) <= 200",message="pages in all of their sizes must be at most 200 files"
 // +kubebuilder:validation:XValidation:rule="!has(self.pdf) || self.format == 'pdf'",message="pdf options need format pdf"
 // +kubebuilder:validation:XValidation:rule="!has(self.video) || self.format in ['mp4', 'webm', 'gif']",message="video options need format mp4, webm or gif"
 // +kubebuilder:validation:XValidation:rule="!has(self.extraSizes) || self.format in ['png', 'jpg', 'jpeg', 'webp', 'avif']",message="extraSizes need format png, jpg, jpeg, webp or avif"
@@ -225,7 +228,7 @@ type OutputSpec struct {
 	// +default="png"
 	Format Format `json:"format,omitempty"`
 
-	// fileName without extension; the format's own extension at its end is taken as such. Defaults to the job's name. Files are named `<fileName>.<format>`, or
+	// fileName without extension; the format's own extension at its end is taken as such. Defaults to the job's name, whose end becomes a hash if it has more than 200 characters. Files are named `<fileName>.<format>`, or
 	// `<fileName>_page_<N>.<format>` when there are several; files of an extra size have `_<size>` after the name.
 	// +optional
 	FileName FileName `json:"fileName,omitempty"`
@@ -244,9 +247,10 @@ type OutputSpec struct {
 
 	// extraSizes are further sizes in which every page is rendered, each in a file of its own. A job makes at most 200 files.
 	// +optional
-	// +listType=set
+	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",messageExpression="'each size must be named once, and ' + self.filter(a, !self.exists_one(b, a == b))[0] + ' is named twice'",message="each size must be named once"
 	ExtraSizes []PageSize `json:"extraSizes,omitempty"`
 
 	// quality of jpg, jpeg, webp, avif, mp4 and webm files, 1..100; webp and avif files are lossless at 100. Defaults to 90.
@@ -271,8 +275,9 @@ type OutputSpec struct {
 
 	// pages to render, numbered from 1. Defaults to every page of the template.
 	// +optional
-	// +listType=set
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=200
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="each page must be named once"
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=200
 	Pages []int32 `json:"pages,omitempty"`
@@ -327,11 +332,12 @@ type RenderJobSpec struct {
 	Output OutputSpec `json:"output,omitempty,omitzero"`
 
 	// connections that receive the files. When it is absent, every connection of the namespace whose uploadPolicy is Automatic
-	// receives them, at most 64. An empty list means no upload. Otherwise exactly these receive them.
+	// receives them, at most 64. An empty list means no upload. Otherwise exactly these receive them. Two entries must not have the same
+	// provider and name: for two folders of a connection, create two jobs.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
-	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.provider == c.provider && (has(d.name) ? d.name : '') == (has(c.name) ? c.name : '')))",message="each connection must be named once"
+	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.provider == c.provider && (has(d.name) ? d.name : '') == (has(c.name) ? c.name : '')))",message="each connection must be named once: no two entries may have the same provider and name; for two folders of a connection, create two jobs"
 	Connections []JobConnection `json:"connections,omitzero"`
 
 	// timeoutSeconds bounds the rendering of one attempt, from the moment a render pod takes it. The manager's flag
@@ -703,14 +709,21 @@ func (j *RenderJob) Finished() bool {
 	return j.Observed() && meta.IsStatusConditionTrue(j.Status.Conditions, FinishedCondition)
 }
 
+// maxFileName bounds the name of a file without its extension, as FileName does.
+const maxFileName = 200
+
 // FileBaseName returns the beginning of the names of the job's files: spec.output.fileName without the format's own extension, else the job's
-// name.
+// name. The end of a name that is too long for a file becomes a hash of the name.
 func (j *RenderJob) FileBaseName() string {
 	name, extension := string(j.Spec.Output.FileName), "."+string(cmp.Or(j.Spec.Output.Format, FormatPNG))
 	if base := len(name) - len(extension); base > 0 && strings.EqualFold(name[base:], extension) {
 		name = name[:base]
 	}
-	return cmp.Or(name, j.Name)
+	if name != "" || len(j.Name) <= maxFileName {
+		return cmp.Or(name, j.Name)
+	}
+	hash := fmt.Sprintf("-%x", sha256.Sum256([]byte(j.Name)))[:9]
+	return j.Name[:maxFileName-len(hash)] + hash
 }
 
 // Suspended reports whether spec.suspend is true.

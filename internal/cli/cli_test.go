@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -510,5 +511,27 @@ func TestDescribeTemplate(t *testing.T) {
 	describeTemplate(out, template)
 	if got := out.String(); !strings.HasPrefix(got, "RenderTemplate card (Business card) in namespace marketing\nFor the fair\n") || strings.Contains(got, "yes") || !strings.Contains(got, `"x"       The large line`) {
 		t.Error(got)
+	}
+}
+
+// One job with a very long name takes neither the table nor the list of names from the others.
+func TestLongNamesAreShortened(t *testing.T) {
+	long, fits := strings.Repeat("a", 200)+"-summer-2026-11-27", strings.Repeat("b", 63)
+	if got := shortName(long); utf8.RuneCountInString(got) != 63 || !strings.HasPrefix(got, "aaa") || !strings.HasSuffix(got, "…mer-2026-11-27") {
+		t.Errorf("%d characters: %q", utf8.RuneCountInString(got), got)
+	}
+	if got := shortName(fits); got != fits {
+		t.Errorf("a name that fits: %q", got)
+	}
+	if got := among("x", []string{fits, long}); !strings.Contains(got, fits) || strings.Contains(got, long) || !strings.Contains(got, shortName(long)) {
+		t.Errorf("a list: %q", got)
+	}
+	if got := among(long+"x", []string{long}); !strings.Contains(got, "did you mean '"+long+"'?") {
+		t.Errorf("the name that is meant is whole: %q", got)
+	}
+	out := &bytes.Buffer{}
+	printTable(out, []string{"NAMESPACE", "NAME", "TEMPLATE", "STATUS"}, [][]string{{"marketing", long, long, "x"}, {"marketing", "short", fits, ""}})
+	if strings.Contains(out.String(), long) || strings.Count(out.String(), shortName(long)) != 2 {
+		t.Errorf("a table:\n%s", out)
 	}
 }

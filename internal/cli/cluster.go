@@ -261,7 +261,11 @@ func (c *cluster) notFound(ctx context.Context, err error, kind, name string, li
 
 // among names what a name that does not exist may mean, and what there is.
 func among(name string, names []string) string {
-	there := "there are: " + strings.Join(names[:min(len(names), maxNames)], ", ")
+	some := make([]string, 0, min(len(names), maxNames))
+	for _, n := range names[:cap(some)] {
+		some = append(some, shortName(n))
+	}
+	there := "there are: " + strings.Join(some, ", ")
 	if len(names) > maxNames {
 		there += fmt.Sprintf(" and %d more", len(names)-maxNames)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/plural"
 )
 
@@ -215,10 +216,29 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 		}
 		problems = append(problems, problem)
 	}
+	if kind == "RenderJob" && len(refused) == 0 {
+		if err := checkNumbers(object); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%s: %s", what, strings.Join(problems, "; "))
 	}
 	return object, nil
+}
+
+// checkNumbers returns an error for a RenderJob with a wrong decimal number, which the API server takes and every manager refuses.
+func checkNumbers(object map[string]any) error {
+	job := &platenv1alpha1.RenderJob{}
+	data, err := utiljson.Marshal(object)
+	if err == nil {
+		err = utiljson.Unmarshal(data, job) // numbers and texts become one type, which the converter of unstructured objects does not know
+	}
+	if err != nil {
+		return err
+	}
+	_, err = numbers.Read(job.Spec.Output, numbers.MaxVideo)
+	return err
 }
 
 // kinds returns Platen's kinds.

@@ -24,6 +24,11 @@ spec:
     html: <p>x</p>
 `
 
+// jobManifest returns a further document, a RenderJob with an output.
+func jobManifest(output string) string {
+	return "---\napiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: summer}\nspec: {templateRef: {name: card}, output: {" + output + "}}\n"
+}
+
 // What a person got wrong in a file is said; a document that was meant is never ignored.
 func TestManifests(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -57,6 +62,10 @@ func TestManifests(t *testing.T) {
 		"a parameter twice":       {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: z}, {name: x}]"}, error: `spec.parameters[2]: {"name":"x"} is there twice`},
 		"a switch for a text":     {replace: []string{"spec:", "spec:\n  dynamicURLs: {policy: On}"}, error: "spec.dynamicURLs.policy: must be text, not true or false"},
 		"a parameter's odd name":  {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: a b}]"}, error: `spec.parameters[1].name: "a b" must be letters`},
+		"a number of a job":       {file: cardManifest + jobManifest("scale: 0"), error: "the standard input, document 2: RenderJob 'summer': spec.output.scale: '0' must be a decimal number from 0.1 to 10"},
+		"a comma in a number":     {file: cardManifest + jobManifest("scale: 1,5"), error: `RenderJob 'summer': unknown field "spec.output.5"`},
+		"times of a job":          {file: cardManifest + jobManifest("format: mp4, video: {trimStart: 3, trimEnd: 1}"), error: "RenderJob 'summer': spec.output.video.trimEnd: '1' must be more than trimStart"},
+		"numbers of a job":        {file: cardManifest + jobManifest("format: mp4, scale: 1.5, video: {trimStart: 3, trimEnd: 61}")},
 		"no HTML":                 {replace: []string{"    html: <p>x</p>\n", ""}, error: "spec.pages[0]: exactly one of html and htmlFrom must be set"},
 		"empty HTML":              {replace: []string{"<p>x</p>", `""`}, error: "spec.pages[0].html: must not be empty"},
 		"templateID 0":            {replace: []string{"spec:", "spec:\n  templateID: 0"}, error: "spec.templateID: 0 must be at least 1"},

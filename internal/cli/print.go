@@ -72,7 +72,26 @@ func printObjects(out io.Writer, format string, objects ...runtime.Object) error
 	return nil
 }
 
-// printTable prints rows under headings, as kubectl does.
+// nameColumns are the headings of columns with names of objects.
+var nameColumns = []string{"NAME", "TEMPLATE"}
+
+const (
+	// maxName bounds a name of an object in a table or in a list, in characters: few have more.
+	maxName = 63
+	// maxNameEnd is how much a shortened name has of its end, which often differs from that of others.
+	maxNameEnd = 14
+)
+
+// shortName returns a name without its middle if it is very long.
+func shortName(name string) string {
+	runes := []rune(name)
+	if len(runes) <= maxName {
+		return name
+	}
+	return string(runes[:maxName-maxNameEnd-1]) + "…" + string(runes[len(runes)-maxNameEnd:])
+}
+
+// printTable prints rows under headings, as kubectl does. It shortens names that would move the other columns out of sight.
 func printTable(out io.Writer, headings []string, rows [][]string) {
 	w := printers.GetNewTabWriter(out)
 	fmt.Fprintln(w, strings.Join(headings, "\t"))
@@ -82,6 +101,9 @@ func printTable(out io.Writer, headings []string, rows [][]string) {
 				row[i] = "<none>"
 			}
 			row[i] = plain(row[i])
+			if slices.Contains(nameColumns, headings[i]) {
+				row[i] = shortName(row[i])
+			}
 		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}

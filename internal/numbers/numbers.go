@@ -52,14 +52,14 @@ func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, 
 		}
 		number, unit, ok := length(field.text)
 		if !ok || unit != "" || number < field.least || number > field.most {
-			return n, fmt.Errorf("spec.output.%s: '%s' must be %s from %g to %g", field.name, shown(field.text), field.what, field.least, field.most)
+			return n, fmt.Errorf("spec.output.%s: '%s' must be %s from %g to %g%s", field.name, shown(field.text), field.what, field.least, field.most, aboutComma(field.text))
 		}
 		*field.number = number
 	}
 	if margin := output.PDF.Margin; margin != "" {
 		number, unit, ok := length(margin)
 		if !ok || number >= maxMargin {
-			return n, fmt.Errorf("spec.output.pdf.margin: '%s' must be a length in px, pt, mm, cm or in, such as 20px, and less than %d", shown(margin), maxMargin)
+			return n, fmt.Errorf("spec.output.pdf.margin: '%s' must be a length in px, pt, mm, cm or in, such as 20px, and less than %d%s", shown(margin), maxMargin, aboutComma(margin))
 		}
 		n.Margin = number * cssPixels[cmp.Or(unit, "px")]
 	}
@@ -92,6 +92,14 @@ func length(text platenv1alpha1.NumberOrString) (number float64, unit string, ok
 	}
 	number, err := strconv.ParseFloat(found[1], 64)
 	return number, found[2], err == nil
+}
+
+// aboutComma says how to write a number that somebody has written with a comma.
+func aboutComma(text platenv1alpha1.NumberOrString) string {
+	if strings.Contains(string(text), ",") {
+		return ", with a point instead of the comma"
+	}
+	return ""
 }
 
 // shown returns what a message shows of a value.

@@ -35,6 +35,8 @@ func TestNumbers(t *testing.T) {
 		{output: `{"scale": 10.01}`, err: "spec.output.scale: '10.01' must be"},
 		{output: `{"scale": -1}`, err: "spec.output.scale: '-1' must be"},
 		{output: `{"scale": "big"}`, err: "spec.output.scale: 'big' must be"},
+		{output: `{"scale": "1,5"}`, err: "spec.output.scale: '1,5' must be a decimal number from 0.1 to 10, with a point instead of the comma"},
+		{output: `{"pdf": {"margin": "1,5cm"}}`, err: "and less than 10000, with a point instead of the comma"},
 		{output: `{"scale": "2px"}`, err: "spec.output.scale: '2px' must be"},
 		{output: `{"scale": " 2"}`, err: "spec.output.scale: ' 2' must be"},
 		{output: `{"scale": "0x2"}`, err: "spec.output.scale: '0x2' must be"},

@@ -5,12 +5,14 @@
 package apivalidation
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -96,7 +98,7 @@ func refusals() map[string]struct{ kind, spec, want string } {
 	return map[string]struct{ kind, spec, want string }{
 		"unknown format":            {"RenderJob", job + "output: {format: bmp}", `spec.output.format: Unsupported value: "bmp"`},
 		"format of other case":      {"RenderJob", job + "output: {format: PNG}", `spec.output.format: Unsupported value: "PNG"`},
-		"one connection twice":      {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox, name: ''}]", "each connection must be named once"},
+		"one connection twice":      {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox, name: ''}]", "spec.connections: Invalid value: each connection must be named once: no two entries may have the same provider and name; for two folders of a connection, create two jobs"},
 		"quality 0":                 {"RenderJob", job + "output: {quality: 0}", "spec.output.quality"},
 		"quality 101":               {"RenderJob", job + "output: {quality: 101}", "spec.output.quality: Invalid value"},
 		"pool, minReady above max":  {"RenderPool", "minReady: 3\nmax: 2", "minReady must be at most max"},
@@ -122,12 +124,12 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"size of other case":        {"RenderJob", job + "output: {size: 1080X1080}", "must be a width and a height in CSS pixels, such as 1080x1080, or a name, such as instagram-post"},
 		"size with spaces":          {"RenderJob", job + "output: {size: 1080 x 1080}", "must be a width and a height in CSS pixels, such as 1080x1080, or a name, such as instagram-post"},
 		"size with a path":          {"RenderJob", job + "output: {extraSizes: [../x]}", "spec.output.extraSizes[0]: Invalid value"},
-		"size twice":                {"RenderJob", job + "output: {extraSizes: [story, story]}", "spec.output.extraSizes: duplicate entries"},
+		"size twice":                {"RenderJob", job + "output: {extraSizes: [story, story]}", "spec.output.extraSizes: Invalid value: each size must be named once, and story is named twice"},
 		"extra size of a film":      {"RenderJob", job + "output: {format: mp4, extraSizes: [story]}", "extraSizes need format png, jpg, jpeg, webp or avif"},
 		"no extra size":             {"RenderJob", job + "output: {extraSizes: []}", "spec.output.extraSizes"},
 		"transparent jpg":           {"RenderJob", job + "output: {format: jpg, transparent: true}", "transparent needs format png, webp or avif"},
 		"page 0":                    {"RenderJob", job + "output: {pages: [1, 0]}", "spec.output.pages[1]"},
-		"page twice":                {"RenderJob", job + "output: {pages: [1, 1]}", "spec.output.pages: duplicate entries"},
+		"page twice":                {"RenderJob", job + "output: {pages: [1, 1]}", "spec.output.pages: Invalid value: each page must be named once"},
 		"fileName with slash":       {"RenderJob", job + "output: {fileName: a/b}", "spec.output.fileName: Invalid value"},
 		"fileName of 101 emoji":     {"RenderJob", job + "output: {fileName: " + strings.Repeat("🎉", 101) + "}", "an emoji counts as two"},
 		"priority too high":         {"RenderJob", job + "priority: 1001", "spec.priority"},
@@ -139,6 +141,8 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"other connection":          {"RenderJob", job + "connections: [{type: email, provider: dropbox}]", `spec.connections[0].type: Unsupported value: "email"`},
 		"unknown provider":          {"RenderJob", job + "connections: [{type: storage, provider: box}]", `provider: Unsupported value: "box": supported values: "dropbox"`},
 		"connection twice":          {"RenderJob", job + "connections: [{type: storage, provider: dropbox}, {type: storage, provider: dropbox}]", "each connection must be named once"},
+		"two folders":               {"RenderJob", job + "connections: [{type: storage, provider: s3, name: extra}, {type: storage, provider: dropbox, name: extra, folder: /a}, {type: storage, provider: gcs}, {type: storage, provider: dropbox, name: extra, folder: /b}]", "each connection must be named once"},
+		"too many files":            {"RenderJob", job + "output: {pages: [" + numbered(100) + "], extraSizes: [story, square]}", "spec.output: Invalid value: pages in all of their sizes must be at most 200 files"},
 		"modifications a list":      {"RenderJob", job + "modifications: [1]", "spec.modifications"},
 		"no template":               {"RenderJob", "output: {format: png}", "spec.templateRef"},
 		"folder without slash":      {"RenderJob", job + "connections: [{type: storage, provider: dropbox, folder: Marketing}]", "spec.connections[0].folder: Invalid value"},
@@ -203,6 +207,15 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"size of no height":    {"RenderJob", job + "output: {extraSizes: [100x000]}", "width and height must be from 1 to 5000 CSS pixels"},
 		"size that is too big": {"RenderJob", job + "output: {size: 5001x1}", "width and height must be from 1 to 5000 CSS pixels"},
 	}
+}
+
+// numbered returns the numbers from 1 to n for a list.
+func numbered(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "%d, ", i+1)
+	}
+	return strings.TrimSuffix(text.String(), ", ")
 }
 
 func TestRefusals(t *testing.T) {
@@ -299,5 +312,27 @@ func TestAccepted(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A list in which the order or the whole counts belongs to one manager of server-side apply: the lists of two are not joined.
+func TestListsOfAJobHaveOneManager(t *testing.T) {
+	first := parse(t, manifest(t, "RenderJob", job+"output: {pages: [1], extraSizes: [story]}"))
+	first.SetName("lists")
+	if err := api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(first.DeepCopy()), client.FieldOwner("first")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := api.Delete(context.WithoutCancel(t.Context()), first); err != nil {
+			t.Error(err)
+		}
+	})
+	for list, spec := range map[string]string{"pages": "pages: [2]", "extraSizes": "extraSizes: [square]"} {
+		second := parse(t, manifest(t, "RenderJob", job+"output: {"+spec+"}"))
+		second.SetName("lists")
+		err := api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(second), client.FieldOwner("second"))
+		if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), ".spec.output."+list) {
+			t.Errorf("%s of another manager: %v, want a conflict", list, err)
+		}
 	}
 }
