@@ -4,15 +4,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -65,10 +69,9 @@ func contentCommand(ctx context.Context, args []string, out io.Writer) error {
 // copyContent is the command "manager content copy": it copies one content store to another.
 func copyContent(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("manager content copy", flag.ContinueOnError)
-	flags.SetOutput(out)
 	source := flags.String("from", "", "URL of the content store to copy, as in --content-store")
 	target := flags.String("to", "", "URL of the content store to copy to")
-	switch err := flags.Parse(args); {
+	switch err := parseFlags(flags, args, out); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
@@ -96,16 +99,16 @@ func copyContent(ctx context.Context, args []string, out io.Writer) (err error) 
 // pruneContent is the command "manager content prune": it deletes the retained files of a namespace's jobs that are gone.
 func pruneContent(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("manager content prune", flag.ContinueOnError)
-	flags.SetOutput(out)
 	url := flags.String("content-store", defaultContentStore, "URL of the content store, as the manager has it")
 	namespace := flags.String("namespace", "", "namespace of the jobs")
-	switch err := flags.Parse(args); {
+	dryRun := flags.Bool("dry-run", false, "list what would be deleted, and delete nothing")
+	switch err := parseFlags(flags, args, out); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
 		return err
 	case *namespace == "" || flags.NArg() > 0:
-		return errors.New("usage: manager content prune --namespace=NAME [--content-store=URL]")
+		return errors.New("usage: manager content prune --namespace=NAME [--dry-run] [--content-store=URL]")
 	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
@@ -120,41 +123,90 @@ func pruneContent(ctx context.Context, args []string, out io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return prune(ctx, reader, store, *namespace, out)
+	return prune(ctx, reader, store, *namespace, *dryRun, out)
 }
 
-// prune deletes the retained files of a namespace's jobs that are gone. What else belongs to no job is left to the sweeper, which knows how old
-// it must be.
-func prune(ctx context.Context, reader client.Reader, store *content.Store, namespace string, out io.Writer) error {
-	objects, retained := map[string][]content.Object{}, map[string]bool{} // by the UIDs of jobs
+// parseFlags reads a command's flags. Only help goes to out: main prints errors.
+func parseFlags(flags *flag.FlagSet, args []string, out io.Writer) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(out)
+		flags.Usage()
+	}
+	return err
+}
+
+// leftover is what a job that is gone has left in the content store.
+type leftover struct {
+	uid     string
+	objects []content.Object
+	files   int
+	bytes   int64
+	// until is the time until which the last of its renders is retained; zero if none is.
+	until time.Time
+}
+
+func (l *leftover) add(o content.Object) {
+	l.objects = append(l.objects, o)
+	switch {
+	case o.RetainedUntil.After(l.until):
+		l.until = o.RetainedUntil
+	case o.RetainedUntil.IsZero() && !o.IsManifest():
+		l.files++
+	}
+	l.bytes += o.Size
+}
+
+// prune deletes the retained files of a namespace's jobs that are gone, or only lists them. What else belongs to no job is left to the sweeper,
+// which knows how old it must be.
+func prune(ctx context.Context, reader client.Reader, store *content.Store, namespace string, dryRun bool, out io.Writer) error {
+	jobs := map[string]*leftover{} // by their UIDs
 	err := store.Walk(ctx, func(o content.Object) error {
 		if uid := o.Ref.JobUID; o.Ref.Namespace == namespace {
-			objects[uid] = append(objects[uid], o)
-			retained[uid] = retained[uid] || !o.RetainedUntil.IsZero()
+			if jobs[uid] == nil {
+				jobs[uid] = &leftover{uid: uid}
+			}
+			jobs[uid].add(o)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	jobs := &metav1.PartialObjectMetadataList{} // read after the files: a job that has some and is not there is gone
-	jobs.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("RenderJobList"))
-	if err := reader.List(ctx, jobs, client.InNamespace(namespace)); err != nil {
+	if len(jobs) == 0 {
+		if err := reader.Get(ctx, client.ObjectKey{Name: namespace}, &corev1.Namespace{}); apierrors.IsNotFound(err) {
+			return fmt.Errorf("--namespace: namespace %s does not exist, and the content store has no files of it; check its name and --content-store", namespace)
+		} else if err != nil {
+			return fmt.Errorf("reading Namespace %s: %w", namespace, err)
+		}
+	}
+	present := &metav1.PartialObjectMetadataList{} // read after the files: a job that has some and is not there is gone
+	present.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("RenderJobList"))
+	if err := reader.List(ctx, present, client.InNamespace(namespace)); err != nil {
 		return fmt.Errorf("listing the RenderJobs of namespace %s: %w", namespace, err)
 	}
-	for i := range jobs.Items {
-		delete(retained, string(jobs.Items[i].UID))
+	for i := range present.Items {
+		delete(jobs, string(present.Items[i].UID))
 	}
-	pruned := 0
-	for uid, marked := range retained {
-		if !marked {
-			continue
+	gone := slices.SortedFunc(maps.Values(jobs), func(a, b *leftover) int {
+		return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.uid, b.uid))
+	})
+	gone = slices.DeleteFunc(gone, func(l *leftover) bool { return l.until.IsZero() })
+	total := int64(0)
+	for _, l := range gone {
+		if !dryRun {
+			if err := store.Remove(ctx, l.objects...); err != nil {
+				return err
+			}
 		}
-		if err := store.Remove(ctx, objects[uid]...); err != nil {
-			return err
-		}
-		pruned++
+		total += l.bytes
+		_, _ = fmt.Fprintf(out, "job %s: %s with %s, retained until %s\n", l.uid, plural.Count(l.files, "file"), plural.Count(l.bytes, "byte"), l.until.UTC().Format(time.RFC3339))
 	}
-	_, err = fmt.Fprintf(out, "deleted jobs whose retained files were pruned: %d\n", pruned)
+	done := "were"
+	if dryRun {
+		done = "would be"
+	}
+	_, err = fmt.Fprintf(out, "deleted jobs whose retained files %s pruned: %d, %s\n", done, len(gone), plural.Count(total, "byte"))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -62,9 +63,14 @@ func TestContentCommandsNeedTheirFlags(t *testing.T) {
 		{"copy"}, {"copy", "--from=mem://"}, {"copy", "--from=mem://", "--to=mem://"}, {"copy", "--from=mem://", "--to=file:///x", "more"}, {"copy", "--what"},
 		{"prune"}, {"prune", "--content-store=mem://"}, {"prune", "--namespace=ns", "more"}, {"prune", "--what"},
 	} {
-		if err := contentCommand(t.Context(), args, &bytes.Buffer{}); err == nil {
-			t.Errorf("%v is accepted", args)
+		out := &bytes.Buffer{}
+		if err := contentCommand(t.Context(), args, out); err == nil || out.Len() > 0 {
+			t.Errorf("%v: %v, and %q, although main says what is wrong", args, err, out)
 		}
+	}
+	out := &bytes.Buffer{}
+	if err := contentCommand(t.Context(), []string{"prune", "-h"}, out); err != nil || !strings.Contains(out.String(), "-dry-run") {
+		t.Errorf("-h: %v, %q", err, out)
 	}
 }
 
@@ -73,6 +79,8 @@ func TestContentPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	expires := time.Now().Add(time.Hour)
+	until := expires.UTC().Format(time.RFC3339)
 	for ref, retain := range map[content.Ref]bool{
 		{Namespace: "ns", JobUID: "present", Revision: "1"}: true,
 		{Namespace: "ns", JobUID: "gone", Revision: "1"}:    true,
@@ -81,7 +89,7 @@ func TestContentPrune(t *testing.T) {
 	} {
 		_, err := store.Put(t.Context(), ref, 1, file.File{ID: file.ID{Page: 1}, Format: "png"}, strings.NewReader("picture"), 100)
 		if retain {
-			err = errors.Join(err, store.Retain(t.Context(), ref, time.Now().Add(time.Hour)))
+			err = errors.Join(err, store.Retain(t.Context(), ref, expires))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -91,13 +99,32 @@ func TestContentPrune(t *testing.T) {
 	if err := platenv1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "summer", UID: "present"}}
-	api, out := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).Build(), &bytes.Buffer{}
-	if err := prune(t.Context(), api, store, "ns", out); err != nil {
+	if err := corev1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	if want := "deleted jobs whose retained files were pruned: 1\n"; out.String() != want {
-		t.Errorf("got %q, want %q", out, want)
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "summer", UID: "present"}}
+	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "empty"}}).Build()
+	for _, c := range []struct {
+		namespace string
+		dryRun    bool
+		want      string
+	}{
+		{"ns", true, "job gone: 1 file with 7 bytes, retained until " + until + "\ndeleted jobs whose retained files would be pruned: 1, 7 bytes\n"},
+		{"empty", true, "deleted jobs whose retained files would be pruned: 0, 0 bytes\n"},
+		{"ns", false, "job gone: 1 file with 7 bytes, retained until " + until + "\ndeleted jobs whose retained files were pruned: 1, 7 bytes\n"},
+		{"ns", false, "deleted jobs whose retained files were pruned: 0, 0 bytes\n"},
+	} {
+		out := &bytes.Buffer{}
+		if err := prune(t.Context(), api, store, c.namespace, c.dryRun, out); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != c.want {
+			t.Errorf("%+v: got %q", c, out)
+		}
+	}
+	out := &bytes.Buffer{}
+	if err := prune(t.Context(), api, store, "mistyped", false, out); err == nil || !strings.Contains(err.Error(), "--namespace: namespace mistyped does not exist, and the content store has no files of it") {
+		t.Errorf("a namespace that does not exist: %v, %s", err, out)
 	}
 	var left []string
 	err = store.Walk(t.Context(), func(o content.Object) error { left = append(left, o.Ref.Namespace+"/"+o.Ref.JobUID); return nil })

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -209,6 +210,36 @@ func TestAdviceAboutWarnings(t *testing.T) {
 		}
 		if strings.Contains(got, "templates card") != strings.Contains(strings.Join(c.want, " "), "templates card") {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// Files that outlive their job are in the store until their URLs expire, or until the store stops keeping them.
+func TestDescribeSaysThatFilesAreRetained(t *testing.T) {
+	const url = "https://platen.example.com/content/jobs/marketing/uid/1/1/page.png?e="
+	late, early := time.Date(2026, 12, 3, 10, 0, 0, 0, time.UTC), time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC)
+	expires := func(at time.Time) string { return url + strconv.FormatInt(at.Unix(), 36) }
+	for name, c := range map[string]struct {
+		policy  platenv1alpha1.ContentPolicy
+		urls    []string
+		expires *metav1.Time
+		want    string
+	}{
+		"retained":             {policy: platenv1alpha1.ContentRetain, urls: []string{expires(early), expires(late)}, want: "contentPolicy is Retain: if the job is deleted, its files stay until 2026-12-03T10:00:00Z"},
+		"retained less long":   {policy: platenv1alpha1.ContentRetain, urls: []string{expires(late)}, expires: new(metav1.NewTime(early)), want: "stay until 2026-12-01T10:00:00Z"},
+		"retained and expired": {policy: platenv1alpha1.ContentRetain, urls: []string{""}},
+		"deleted":              {policy: platenv1alpha1.ContentDelete, urls: []string{expires(late)}},
+		"by default":           {urls: []string{expires(late)}},
+	} {
+		job := jobWith(platenv1alpha1.SucceededReason, "1 page is rendered")
+		job.Spec.ContentPolicy, job.Status.ContentExpirationTime = c.policy, c.expires
+		for i, url := range c.urls {
+			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{Page: int32(i + 1), ContentURL: url})
+		}
+		out := &bytes.Buffer{}
+		describe(out, job)
+		if got := out.String(); !strings.Contains(got, c.want) || strings.Contains(got, "contentPolicy") != (c.want != "") {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/plural"
 )
@@ -80,6 +81,25 @@ func describeFiles(out io.Writer, job *platenv1alpha1.RenderJob) {
 	for _, p := range job.Status.Pages {
 		fmt.Fprintf(out, "  %s  %dx%d  %s  %s\n", fileWord(job, p.Page), p.Width, p.Height, file.Size(ptr.Deref(p.Size, 0)), plain(p.ContentURL))
 	}
+	if until := retainedUntil(job); !until.IsZero() {
+		fmt.Fprintf(out, "contentPolicy is Retain: if the job is deleted, its files stay until %s\n", until.UTC().Format(time.RFC3339))
+	}
+}
+
+// retainedUntil returns until when the files of a job that is deleted stay in the content store; zero if they go with it, or are gone.
+func retainedUntil(job *platenv1alpha1.RenderJob) (last time.Time) {
+	if job.Spec.ContentPolicy != platenv1alpha1.ContentRetain {
+		return time.Time{}
+	}
+	for _, p := range job.Status.Pages {
+		if expires := contenturl.Expiry(p.ContentURL); expires.After(last) {
+			last = expires
+		}
+	}
+	if expires := job.Status.ContentExpirationTime; expires != nil && expires.Time.Before(last) {
+		return expires.Time
+	}
+	return last
 }
 
 func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {

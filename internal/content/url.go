@@ -62,7 +62,7 @@ func (s *Signer) Lost(contentURL string, now time.Time) bool {
 		return false
 	}
 	u, err := url.Parse(relative)
-	return err == nil && now.Before(expiry(u.Query())) && !s.isSigned(u)
+	return err == nil && now.Before(contenturl.ExpiryOf(u.Query())) && !s.isSigned(u)
 }
 
 // Again returns the URL that takes the place of one that is Lost, for the same file, and expires when that one does.
@@ -91,7 +91,7 @@ func (s *Signer) until(key, name string, size int64, expires time.Time) string {
 
 // The parameters of a URL beside the file's name. The expiry is in seconds since 1970, the size in bytes; both are in base 36. URLs of early
 // versions have no size.
-const expiryParameter, sizeParameter, signatureParameter = "e", "z", "s"
+const expiryParameter, sizeParameter, signatureParameter = contenturl.ExpiryParameter, "z", "s"
 
 // signed is what a URL gives access to.
 type signed struct {
@@ -112,7 +112,7 @@ func (s *Signer) verify(u *url.URL, now time.Time) (signed, error) {
 	if !s.isSigned(u) {
 		return signed{}, errors.New("the signature of this URL is not valid")
 	}
-	if !now.Before(expiry(query)) {
+	if !now.Before(contenturl.ExpiryOf(query)) {
 		return signed{}, errors.New("this URL has expired")
 	}
 	return signed{prefix + object, cmp.Or(name, path.Base(object)), size}, nil
@@ -127,23 +127,8 @@ func (s *Signer) isSigned(u *url.URL) bool {
 	})
 }
 
-// expiry returns when a URL with a query expires; zero if the query does not say it.
-func expiry(query url.Values) time.Time {
-	seconds, err := strconv.ParseInt(query.Get(expiryParameter), 36, 64)
-	if err != nil {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0)
-}
-
 // Expiry returns when a content URL expires; zero if it does not say it.
-func Expiry(contentURL string) time.Time {
-	u, err := url.Parse(contentURL)
-	if err != nil {
-		return time.Time{}
-	}
-	return expiry(u.Query())
-}
+func Expiry(contentURL string) time.Time { return contenturl.Expiry(contentURL) }
 
 // sign signs a URL. No object has a space, so the size is never taken for a part of its key.
 func sign(key []byte, object, name string, query url.Values) string {

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Path begins the paths of the content server's URLs. The object's key follows.
@@ -52,6 +54,27 @@ func Name(query url.Values) (string, error) {
 	}
 	name, err := base64.RawURLEncoding.DecodeString(encoded)
 	return string(name), err
+}
+
+// ExpiryParameter is the parameter of a content URL that says when it expires, in seconds since 1970 and in base 36.
+const ExpiryParameter = "e"
+
+// Expiry returns when a content URL expires; zero if it does not say it.
+func Expiry(contentURL string) time.Time {
+	u, err := url.Parse(contentURL)
+	if err != nil {
+		return time.Time{}
+	}
+	return ExpiryOf(u.Query())
+}
+
+// ExpiryOf returns when a content URL with a query expires; zero if the query does not say it.
+func ExpiryOf(query url.Values) time.Time {
+	seconds, err := strconv.ParseInt(query.Get(ExpiryParameter), 36, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }
 
 // keyParts are the numbers of parts that the keys of files have: those of today, and older ones.
