@@ -51,6 +51,9 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 	for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
 		warn("", u.Key, u.Hint)
 	}
+	declared := func(key string) bool {
+		return slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
+	}
 	fields := task.UnusedFields(template, html)
 	for _, spec := range specs {
 		if spec.Modifications == nil {
@@ -58,6 +61,12 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 		}
 		for _, u := range fields(spec.Modifications.Raw) {
 			warn(u.Path+" of ", u.Key, u.Hint)
+		}
+		for _, u := range task.WrongBackgrounds(spec.Modifications.Raw) {
+			line := fmt.Sprintf("%s %s: %s", r.flagOf(u.Key+":"), u.Key, plain(u.Hint))
+			if !seen[line] && !declared(u.Key[strings.LastIndex(u.Key, "@")+1:]) {
+				seen[line], lines = true, append(lines, line)
+			}
 		}
 	}
 	switch {

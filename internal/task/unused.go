@@ -6,6 +6,7 @@ package task
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,34 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 	}
 	return unused
 }
+
+// WrongBackgrounds returns those of modifications, a JSON object, that are no background of the canvas, with what is wrong as the hint: the template's
+// own background stays. It finds what needs no browser: a word or a hexadecimal number that is no colour, and what is no address of an image. A
+// render warns of the same.
+func WrongBackgrounds(modifications []byte) (wrong []UnusedKey) {
+	object, err := values.Decode(modifications)
+	if err != nil {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		text, ok := object[key].(string)
+		_, name := splitKey(key)
+		switch kind, what := values.Color, "is no CSS colour or gradient"; {
+		case !ok:
+		case name == "canvasBackgroundImage" && !strings.HasPrefix(text, "data:"):
+			kind, what = values.Image, "is no image URL; it must begin with http://, https:// or data:image/"
+			fallthrough
+		case name == "canvasBackgroundColor" && plainColor.MatchString(text):
+			if _, err := values.ReadText(kind, text); err != nil {
+				wrong = append(wrong, UnusedKey{key, values.Shorten(text) + " " + what})
+			}
+		}
+	}
+	return wrong
+}
+
+// plainColor matches what is a colour or nothing: CSS's background takes much else.
+var plainColor = regexp.MustCompile(`^(#.*|[A-Za-z]+)$`)
 
 // UnusedField is a field of an object, or of the items of a list, that no page of a template uses.
 type UnusedField struct {

@@ -71,3 +71,24 @@ func TestUnusedFields(t *testing.T) {
 		t.Errorf("with a page that cannot be read: %v", got)
 	}
 }
+
+func TestWrongBackgrounds(t *testing.T) {
+	got := WrongBackgrounds([]byte(`{"canvasBackgroundColor":"redd","canvasBackgroundImage":"file:///etc/passwd","page2@canvasBackgroundColor":"#12345","x":"redd"}`))
+	want := []UnusedKey{
+		{"canvasBackgroundColor", `"redd" is no CSS colour or gradient`},
+		{"canvasBackgroundImage", `"file:///etc/passwd" is no image URL; it must begin with http://, https:// or data:image/`},
+		{"page2@canvasBackgroundColor", `"#12345" is no CSS colour or gradient`},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// What a browser may take, and what is not given.
+	for _, fine := range []string{
+		`{"canvasBackgroundColor":"red"}`, `{"canvasBackgroundColor":"Inherit"}`, `{"canvasBackgroundColor":"url(https://a/b.png) center"}`, `{"canvasBackgroundColor":"var(--brand)"}`,
+		`{"canvasBackgroundColor":""}`, `{"canvasBackgroundColor":null}`, `{"canvasBackgroundImage":""}`, `{"canvasBackgroundImage":"data:image/gif;base64,AA"}`, `{"canvasBackgroundImage":"https://a/b.png"}`,
+	} {
+		if got := WrongBackgrounds([]byte(fine)); got != nil {
+			t.Errorf("%s: %v", fine, got)
+		}
+	}
+}
