@@ -171,6 +171,11 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
+	// Another tab may have opened another workspace meanwhile, which may have a connection with this name, too.
+	found.Workspace = started.Workspace
+	if err := s.jar.put(w, sessionCookie, found); err != nil {
+		return err
+	}
 	http.Redirect(w, r, "/ui/storage/"+started.Connection+"/folders?new=true", http.StatusSeeOther)
 	return nil
 }

@@ -309,6 +309,13 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 			s.redirect(w, r, "/ui/sign-in?next="+url.QueryEscape(returnPath(r)))
 			return nil
 		}
+		if shown := shownBy(r); shown != "" && shown != found.Workspace && r.URL.Path != "/ui/workspace" {
+			return &problem{
+				Status: http.StatusConflict, Title: fmt.Sprintf("This page shows the workspace %.63s, but you have opened %s since", shown, found.Workspace),
+				Text: fmt.Sprintf("Nothing was done. To go on in %s, load the page anew.", found.Workspace),
+				Link: "/ui/workspace", LinkText: "Choose the workspace",
+			}
+		}
 		caller, err := s.Reviewer.Authenticate(r.Context(), found.Token)
 		if err != nil {
 			return err
@@ -319,6 +326,14 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 		}
 		return handle(w, r, &visitor{found, caller, c, s.Reviewer})
 	}
+}
+
+// shownBy returns the workspace that the page shows which made a request; empty if it does not say. Its script adds that to every form.
+func shownBy(r *http.Request) string {
+	if shown := r.Header.Get("X-Workspace"); shown != "" || r.Method != http.MethodPost || strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		return shown
+	}
+	return r.PostFormValue("shown")
 }
 
 // handleConnection handles a visitor's request about the StorageConnection in the path.

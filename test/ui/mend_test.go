@@ -188,6 +188,74 @@ func TestWayBack(t *testing.T) {
 	}
 }
 
+// A refused action says so until the next one, also while the page makes requests of its own.
+func TestARefusedActionStaysVisible(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	job := &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "summer"},
+		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
+	}
+	create(t, job)
+	w.finish(t, job, 1, "the account has no room")
+	viewer := w.person(t, "viewer", rbacv1.PolicyRule{
+		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list", "watch"},
+	})
+	b.open("/ui/")
+	b.Fill("#token", viewer)
+	b.Click(".primary")
+	b.Sees("Where the renders of " + w.name)
+	b.open("/ui/renders/" + job.Name)
+	b.Click("#retry")
+	b.Sees("You may not do this in this workspace")
+	b.Holds(`document.querySelector('#notices').textContent.includes('platen-edit')`)
+}
+
+// elsewhere opens a workspace in another tab.
+func (b browser) elsewhere(w *workspace) {
+	b.Value(`fetch('/ui/workspace', {method: 'POST', body: new URLSearchParams({workspace: '` + w.name + `'})}).then(() => { document.title = 'elsewhere' })`)
+	b.Holds(`document.title === 'elsewhere'`)
+}
+
+// A tab acts in the workspace that it shows, or not at all.
+func TestATabActsInItsOwnWorkspace(t *testing.T) {
+	w, other, b := newWorkspace(t), newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Sees("banner")
+	// Another tab opens another workspace.
+	b.elsewhere(other)
+	b.Click("#form .primary")
+	b.Sees("This page shows the workspace "+w.name, "you have opened "+other.name)
+	b.Screenshots("other-workspace")
+	for _, path := range []string{"/ui/storage/dropbox/disconnect", "/ui/connect", "/ui/renders/x/retry"} {
+		cookies := signedIn(t, w.token)
+		status, _, body := send(t, request(t, http.MethodPost, path, url.Values{"shown": {other.name}, "name": {"dropbox"}, "appKey": {appKey}}, cookies, nil))
+		if status != http.StatusConflict || !strings.Contains(body, "Nothing was done") {
+			t.Errorf("%s is answered with %d\n%s", path, status, body)
+		}
+	}
+	jobs := &platenv1alpha1.RenderJobList{}
+	if err := world.admin.List(t.Context(), jobs); err != nil {
+		t.Fatal(err)
+	}
+	for i := range jobs.Items {
+		if job := &jobs.Items[i]; (job.Namespace == other.name || job.Namespace == w.name) && job.Labels[platenv1alpha1.PreviewLabel] == "" {
+			t.Errorf("there is a job %s in %s", job.Name, job.Namespace)
+		}
+	}
+	// A plain form says what its page shows.
+	b.open("/ui/workspace")
+	b.Fill("#workspace", w.name)
+	b.Click(".primary")
+	b.Sees("Where the renders of " + w.name + " go")
+	b.elsewhere(other)
+	b.Fill("#appKey", appKey)
+	b.Click("#connect")
+	b.Sees("This page shows the workspace " + w.name)
+}
+
 // The page without a session, and pages about what is not there, are accessible too.
 func TestOtherPages(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)

@@ -72,17 +72,37 @@ function sameLink(part, link) {
   return address && part.querySelector(`a[href="${CSS.escape(address)}"]`);
 }
 
+// The workspace of a page may not be the session's any more, because another tab has opened another one: each form says what its page shows. Requests of
+// htmx have it in a header.
+document.addEventListener('submit', (event) => {
+  const shown = document.body.dataset.workspace;
+  if (!shown || event.target.elements.shown) return;
+  const field = document.createElement('input');
+  [field.type, field.name, field.value] = ['hidden', 'shown', shown];
+  event.target.append(field);
+}, true);
+
 const notices = document.getElementById('notices');
 
-// A notice stays until the next request succeeds.
-document.body.addEventListener('htmx:afterOnLoad', (event) => {
-  if (event.detail.successful) notices.replaceChildren();
+// acts tells whether a visitor made a request. The page makes others by itself, again and again.
+const acts = ({triggeringEvent} = {}) => ['change', 'click', 'input', 'submit'].includes(triggeringEvent?.type);
+
+// A notice stays until the visitor does something else. One of a request that the page repeats goes when such a request is answered.
+document.body.addEventListener('htmx:beforeRequest', (event) => {
+  if (acts(event.detail.requestConfig)) notices.replaceChildren();
 });
+document.body.addEventListener('htmx:afterOnLoad', () => notices.querySelector('[data-repeated]')?.remove());
 for (const name of ['htmx:sendError', 'htmx:timeout']) {
-  document.body.addEventListener(name, () => {
+  document.body.addEventListener(name, (event) => {
+    const {requestConfig} = event.detail;
+    const own = acts(requestConfig);
+    if (!own && notices.childElementCount > 0) return;
     const notice = document.createElement('div');
     notice.className = 'notice bad';
-    notice.textContent = 'The page cannot reach its server. It tries again by itself.';
+    notice.toggleAttribute('data-repeated', !own);
+    notice.textContent = own && requestConfig.triggeringEvent.type !== 'input'
+      ? 'The page cannot reach its server. Look whether something has changed, and try again.'
+      : own ? 'The page cannot reach its server. It tries again with the next change.' : 'The page cannot reach its server. It tries again by itself.';
     notices.replaceChildren(notice);
   });
 }
