@@ -32,14 +32,18 @@ type codeView struct {
 	Kubectl, Curl, Plugin string
 	// Everywhere tells that the REST API uploads to every automatic account, although the form says nowhere.
 	Everywhere bool
+	// Samples are the labels of the required fields that are empty: the commands have samples in their place. Wrong says what is wrong with the
+	// fields that the commands leave out.
+	Samples, Wrong []string
 	// Shortened are the labels of the values that are too long to show.
 	Shortened []string
 }
 
-// codeFor returns the commands for a job in the visitor's workspace. origin is the origin of the REST API.
+// codeFor returns the commands for a job in the visitor's workspace, with samples for what given lacks. origin is the origin of the REST API.
 func codeFor(origin string, v *visitor, form formView, given map[string]any) (codeView, error) {
 	view := codeView{Template: form.Name, Everywhere: form.Destination == noUpload}
 	given = maps.Clone(given)
+	view.Samples, view.Wrong = form.complete(given)
 	for name, value := range given {
 		if text, ok := value.(string); ok && len(text) > maxShown {
 			start, _, _ := strings.Cut(text, ",")
@@ -185,17 +189,15 @@ func shellWord(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// code answers with the commands for what the form has.
+// code answers with the commands for what the form has, and with what is wrong with each field.
 func (s *Server) code(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	form, given, _, err := s.readForm(r, v)
 	if err != nil {
 		return err
 	}
-	form.complete(given)
-	view, err := codeFor(s.originOf(r), v, form, given)
-	if err != nil {
+	if form.Code, err = codeFor(s.originOf(r), v, form, given); err != nil {
 		return err
 	}
-	s.views.fragment(w, http.StatusOK, "code", view)
+	s.views.fragment(w, http.StatusOK, "typed", form)
 	return nil
 }

@@ -41,6 +41,12 @@ type input struct {
 	Error string
 }
 
+// Missing tells whether the field must be filled in and is empty.
+func (i input) Missing() bool { return i.Error == emptyError }
+
+// emptyError is the Error of a required field that is empty.
+const emptyError = "Please fill this in."
+
 // Hex returns the value for a browser's colour picker, which accepts only #rrggbb.
 func (i input) Hex() string {
 	if hexColor.MatchString(i.Value) {
@@ -153,7 +159,7 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 	trimmed := strings.TrimSpace(i.Value)
 	switch {
 	case trimmed == "" && i.Required:
-		return nil, "Please fill this in."
+		return nil, emptyError
 	case trimmed == "" && i.Type == platenv1alpha1.ParameterText && i.Default != "":
 		return i.Value, "" // the visitor has deleted the default
 	case trimmed == "":
@@ -202,18 +208,19 @@ func defaults(list []input) map[string]any {
 	return given
 }
 
-// complete adds a sample for each required parameter that has no value yet, and returns what is wrong with others.
-func (f formView) complete(given map[string]any) (wrong []string) {
+// complete adds a sample for each required parameter that has no value yet. It returns the labels of these, and what is wrong with others.
+func (f formView) complete(given map[string]any) (samples, wrong []string) {
 	for _, i := range f.Inputs {
 		switch {
 		case given[i.Name] != nil:
 		case i.Required && strings.TrimSpace(i.Value) == "":
 			given[i.Name] = i.sample()
+			samples = append(samples, i.Label)
 		case i.Error != "":
 			wrong = append(wrong, i.Label+": "+i.Error)
 		}
 	}
-	return wrong
+	return samples, wrong
 }
 
 // sample returns a value for a required parameter without a default.

@@ -78,8 +78,8 @@ func (p *pace) wait(ctx context.Context, user string, bytes int) error {
 
 // liveView is what a preview shows.
 type liveView struct {
-	// Template is the template's name.
-	Template string
+	// Template is the template's name, and Job the preview's. The picture links to the job's page: its own address ends with the next preview.
+	Template, Job string
 	// Picture is nil if there are only notes.
 	Picture      *fileView
 	Milliseconds int64
@@ -99,7 +99,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err != nil {
 		return err
 	}
-	if wrong := form.complete(given); len(wrong) > 0 {
+	if _, wrong := form.complete(given); len(wrong) > 0 {
 		if !isHTMX(r) {
 			return s.showForm(w, r, v, form, given)
 		}
@@ -130,7 +130,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return nil
 	}
 	shown := viewJob(job)
-	view := liveView{Template: form.Name, Picture: shown.First(), Milliseconds: shown.Milliseconds, Warnings: shown.Warnings}
+	view := liveView{Template: form.Name, Job: job.Name, Picture: shown.First(), Milliseconds: shown.Milliseconds, Warnings: shown.Warnings}
 	if view.Picture == nil || !shown.Finished {
 		view.Words, view.Waiting = &shown.Words, !shown.Finished
 		s.showNotes(w, http.StatusOK, view)

@@ -75,6 +75,17 @@ type formView struct {
 	History   historyView
 }
 
+// Refused returns the number of fields that are wrong.
+func (f formView) Refused() int {
+	wrong := len(f.Wrong)
+	for _, i := range f.Inputs {
+		if i.Error != "" {
+			wrong++
+		}
+	}
+	return wrong
+}
+
 func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1alpha1.RenderJob) templateView {
 	v := templateView{
 		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(inputs(bindings.Known(t))),
@@ -177,7 +188,6 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	if given == nil {
 		given = defaults(form.Inputs)
 	}
-	form.complete(given)
 	if form.Code, err = codeFor(s.originOf(r), v, form, given); err != nil {
 		return err
 	}

@@ -4,13 +4,28 @@
 // Conveniences that HTML does not have. Every form works without this script.
 'use strict';
 
-// A corrected field is no longer marked as wrong. A colour picker fills in its text field, which accepts any CSS colour.
+// mark marks the fields whose error says something as wrong, and no others.
+function mark(fields) {
+  for (const field of fields) {
+    const error = field.querySelector('.error');
+    if (!error) continue;
+    const wrong = error.textContent !== '';
+    field.classList.toggle('wrong', wrong);
+    const control = field.querySelector('[aria-describedby]');
+    if (wrong) control.setAttribute('aria-invalid', 'true');
+    else control.removeAttribute('aria-invalid');
+  }
+  const refused = document.getElementById('refused');
+  if (refused && !document.querySelector('#form .wrong')) refused.replaceChildren();
+}
+
+// A corrected field is no longer marked as wrong; the server checks the fields of parameters while a person types. A colour picker fills in its text
+// field, which accepts any CSS colour.
 document.addEventListener('input', (event) => {
   const field = event.target.closest('.wrong');
-  if (field) {
-    field.classList.remove('wrong');
+  if (field && !field.matches('.parameter')) {
     field.querySelector('.error').replaceChildren();
-    field.querySelector('[aria-invalid]').removeAttribute('aria-invalid');
+    mark([field]);
   }
   const picker = event.target;
   if (picker.dataset.colorOf) {
@@ -32,19 +47,40 @@ if (navigator.clipboard) {
   });
 }
 
-// The next preview takes the place of the last one when its picture is ready to be painted, so that nothing flickers.
-let newestPreview;
+// The next preview takes the place of the last one when its picture is ready to be painted, so that nothing flickers. If the picture does not load,
+// the last one stays. Until then no other preview begins: it would render the job again, and the picture would be gone.
+let loading = false, held = null;
+document.body.addEventListener('htmx:confirm', (event) => {
+  const {elt, target, issueRequest} = event.detail;
+  if (target?.id !== 'live' || !loading) return;
+  event.preventDefault();
+  if (elt === target) held = issueRequest;
+});
 document.body.addEventListener('htmx:beforeSwap', (event) => {
   const {target, serverResponse, shouldSwap} = event.detail;
   if (target.id !== 'live' || !shouldSwap) return;
   event.detail.shouldSwap = false;
-  newestPreview = serverResponse;
-  const source = new DOMParser().parseFromString(serverResponse, 'text/html').querySelector('img')?.getAttribute('src');
+  loading = true;
   const picture = new Image();
-  picture.src = source ?? '';
-  (source ? picture.decode() : Promise.resolve()).catch(() => {}).then(() => {
-    if (newestPreview === serverResponse) htmx.swap(target, serverResponse, {swapStyle: 'innerHTML', swapDelay: 0, settleDelay: 0});
+  picture.src = new DOMParser().parseFromString(serverResponse, 'text/html').querySelector('img').getAttribute('src');
+  picture.decode().then(
+    () => htmx.swap(target, serverResponse, {swapStyle: 'innerHTML', swapDelay: 0, settleDelay: 0}),
+    () => { if (!held) document.getElementById('live-notes').textContent = 'The new picture did not load. Change a field to try again.'; },
+  ).finally(() => {
+    const issue = held;
+    loading = false;
+    held = null;
+    issue?.();
   });
+});
+
+// After Back, a browser fills in what the fields had: the preview and the code follow.
+window.addEventListener('pageshow', () => {
+  const fields = Array.from(document.getElementById('form')?.elements ?? []);
+  const changed = (field) => field.type === 'file' ? field.files.length > 0
+    : field.matches('[type=checkbox], [type=radio]') ? field.checked !== field.defaultChecked
+      : field.matches('input, textarea') && field.name && field.value !== field.defaultValue;
+  fields.find(changed)?.dispatchEvent(new Event('input', {bubbles: true}));
 });
 
 // If the focus was in a replaced part, it moves to the same link there, or to the beginning of the new part, for keyboards and screen readers.
@@ -62,6 +98,14 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
 document.body.addEventListener('htmx:afterSettle', (event) => {
   if (within && document.activeElement === document.body) (sameLink(event.target, within) ?? event.target.querySelector('[data-focus]'))?.focus();
   within = null;
+  if (event.target.id === 'code') mark(document.querySelectorAll('#form .parameter'));
+  if (event.target.id === 'form') {
+    // The form was refused: its first error may be off the screen.
+    const wrong = event.target.querySelector('[aria-invalid]') ?? event.target.querySelector('[role=alert]');
+    wrong?.focus();
+    (wrong?.closest('.field') ?? wrong)?.scrollIntoView({block: 'nearest'});
+    return;
+  }
   // On a phone, the result of a form may be below the screen.
   if (event.detail.requestConfig?.elt.matches('form')) event.target.scrollIntoView({block: 'nearest'});
 });
