@@ -4,6 +4,8 @@
 package ui
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -32,8 +34,8 @@ type input struct {
 	Value, Default string
 	// Checked is the value of a boolean.
 	Checked bool
-	// JSON tells whether the visitor edits a list as JSON, because an item is not a single line of text.
-	JSON bool
+	// JSON tells whether the visitor edits a list as JSON, because an item is not a single line of text. Objects tells that an item is no text at all.
+	JSON, Objects bool
 	// Example is a value that the template takes, and ExampleText the same in JSON, for a list, an object or a link; nil if none is known.
 	Example     any
 	ExampleText string
@@ -83,6 +85,7 @@ func inputs(parameters []bindings.Parameter) []input {
 			i.Checked = v
 		case []any:
 			i.Default, i.JSON = lines(v)
+			i.Objects = !allText(v)
 		case map[string]any:
 			i.Default, i.JSON = string(p.Default.Raw), true
 		default:
@@ -106,11 +109,16 @@ func (i *input) setExample(p bindings.Parameter) {
 	switch example := i.Example.(type) {
 	case []any:
 		_, isJSON := lines(example)
-		i.JSON = i.JSON || isJSON
+		i.JSON, i.Objects = i.JSON || isJSON, i.Objects || !allText(example)
 	case map[string]any:
 		i.JSON = true
 	}
 	i.ExampleText = string(p.Example.Raw)
+}
+
+// allText tells whether each item of a list is text.
+func allText(items []any) bool {
+	return !slices.ContainsFunc(items, func(item any) bool { _, ok := item.(string); return !ok })
 }
 
 // lines returns a list as text with one item a line, or as JSON if an item is not a single line of text.
@@ -166,10 +174,22 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 		return nil, ""
 	}
 	value, err := values.ReadText(values.Type(i.Type), i.Value)
+	if i.Objects && (err != nil || !strings.HasPrefix(trimmed, "[")) {
+		return nil, "This must be a list: JSON such as " + cmp.Or(i.ExampleText, compact(i.Default)) + "."
+	}
 	if refused := (*values.Error)(nil); errors.As(err, &refused) {
 		return nil, "This must be " + refused.Want + "."
 	}
 	return value, ""
+}
+
+// compact returns JSON in one line.
+func compact(text string) string {
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(text)) != nil {
+		return text
+	}
+	return b.String()
 }
 
 // picture turns a file into a data URL. The file's bytes decide its type, not its name.

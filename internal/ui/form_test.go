@@ -90,6 +90,8 @@ func TestFormValues(t *testing.T) {
 		"list typed as JSON":          {parameter: parameter(list, "", false), given: `["a", 1]`, want: `{"x":["a",1]}`},
 		"list of objects, damaged":    {parameter: parameter(list, `[{"a":1}]`, false), given: `[{"a":2}`, wrong: "must be a list: JSON"},
 		"list of objects, no list":    {parameter: parameter(list, `[{"a":1}]`, false), given: `{"a":2}`, wrong: "must be a list: JSON"},
+		"list of objects, as lines":   {parameter: parameter(list, `[{"a": 1}]`, false), given: "a,b\nc,d", wrong: `must be a list: JSON such as [{"a":1}].`},
+		"list of objects, no JSON":    {parameter: parameter(list, `[{"a": 1}]`, false), given: `[{"a":2}`, wrong: `must be a list: JSON such as [{"a":1}].`},
 		"image":                       {parameter: parameter(image, "", true), given: "https://example.com/a.png", want: `{"x":"https://example.com/a.png"}`},
 		"image of another kind":       {parameter: parameter(image, "", false), given: "javascript:alert(1)", wrong: "a URL that starts with http://"},
 		"image from this machine":     {parameter: parameter(image, "", false), given: "file:///etc/passwd", wrong: "a URL that starts with http://"},

@@ -256,12 +256,17 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return s.showForm(w, r, v, form, given)
-	}
 	spec, err := form.spec(given)
 	if err != nil {
 		return err
+	}
+	if !ok {
+		// The API server says what else is wrong, so that the visitor sees all of it at once.
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix(form.Name) + "-"}, Spec: spec}
+		if err := v.Create(r.Context(), job, client.DryRunAll); apierrors.IsInvalid(err) {
+			form.refuse(err)
+		}
+		return s.showForm(w, r, v, form, given)
 	}
 	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix(form.Name) + "-"}, Spec: spec}
@@ -319,7 +324,9 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, fo
 
 // refuse puts the API server's messages about invalid fields beside the fields, and others above the form.
 func (f *formView) refuse(err error) {
-	f.Wrong = map[string]string{}
+	if f.Wrong == nil {
+		f.Wrong = map[string]string{}
+	}
 	var others []string
 	if api := apierrors.APIStatus(nil); errors.As(err, &api) && api.Status().Details != nil {
 		for _, cause := range api.Status().Details.Causes {
@@ -338,6 +345,7 @@ func (f *formView) refuse(err error) {
 		}
 	}
 	switch {
+	case f.Error != "":
 	case len(others) > 0:
 		f.Error = sentence(strings.Join(others, "; "))
 	case len(f.Wrong) == 0:

@@ -218,7 +218,7 @@ func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, 
 		p := s.explain(r, err)
 		if p.signOut {
 			s.jar.drop(w, sessionCookie)
-			s.redirect(w, r, "/ui/sign-in?why=ended&next="+url.QueryEscape(returnPath(r)))
+			s.askToSignIn(w, r, "/ui/sign-in?why=ended&next="+url.QueryEscape(returnPath(r)))
 			return
 		}
 		if isHTMX(r) {
@@ -306,7 +306,7 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 	return func(w http.ResponseWriter, r *http.Request) error {
 		found := s.session(r)
 		if found == nil {
-			s.redirect(w, r, "/ui/sign-in?next="+url.QueryEscape(returnPath(r)))
+			s.askToSignIn(w, r, "/ui/sign-in?next="+url.QueryEscape(returnPath(r)))
 			return nil
 		}
 		if shown := shownBy(r); shown != "" && shown != found.Workspace && r.URL.Path != "/ui/workspace" {
@@ -365,6 +365,17 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	http.Redirect(w, r, path, http.StatusSeeOther)
+}
+
+// askToSignIn sends the browser to the sign-in page at a path. A page with the form of a template stays, with what was typed, and links there.
+func (s *Server) askToSignIn(w http.ResponseWriter, r *http.Request, path string) {
+	if !isHTMX(r) || !strings.HasPrefix(r.URL.Path, "/ui/templates/") {
+		s.redirect(w, r, path)
+		return
+	}
+	w.Header().Set("HX-Retarget", "#notices")
+	w.Header().Set("HX-Reswap", "innerHTML")
+	s.views.fragment(w, http.StatusUnauthorized, "signed-out", path)
 }
 
 // returnPath is the page to which a visitor returns after signing in.

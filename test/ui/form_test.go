@@ -5,6 +5,9 @@ package ui
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -150,4 +153,50 @@ func TestTextFieldsGrow(t *testing.T) {
 		b.Holds(field + `.scrollHeight === ` + field + `.clientHeight`)
 	}
 	b.Holds(`document.querySelector('[name="p.headline"]').clientHeight < 200`)
+}
+
+// A form that is refused says all that is wrong with it.
+func TestAllErrorsAtOnce(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "price", Type: platenv1alpha1.ParameterNumber})
+	form := url.Values{"p.price": {"1x"}, "fileName": {"a/b"}, "folder": {"/Ignored"}, "destination": {"none"}}
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/templates/banner/renders", form, signedIn(t, w.token), nil))
+	for _, want := range []string{"This must be a number", "This must not contain a slash", "The files go nowhere", "correct 3 fields"} {
+		if status != http.StatusUnprocessableEntity || !strings.Contains(body, want) {
+			t.Errorf("the answer %d does not say %q:\n%s", status, want, body)
+		}
+	}
+}
+
+// inAnotherTab signs in or out as another tab does, which has the same cookies.
+func (b browser) inAnotherTab(path, token string) {
+	b.Holds(fmt.Sprintf(`(window.elsewhere ??= fetch(%q, {method: "POST", body: new URLSearchParams({token: %q})}).then((r) => { window.answered = r.ok; }), window.answered)`, path, token))
+	b.Holds(`(window.elsewhere = window.answered = undefined, true)`)
+}
+
+// When the session ends, the page stays with what was typed, says so once, and goes on when another tab has signed in again.
+func TestTheSessionEndsWhileATextIsTyped(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	parameters := []platenv1alpha1.Parameter{{Name: "headline"}, {Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}, {Name: "f"}, {Name: "g"}, {Name: "h"}}
+	w.template(t, "banner", parameters...)
+	b.signIn(w)
+	b.Phone()
+	b.open("/ui/templates/banner")
+	finishPreview(t, w.preview(t, 1), 1)
+	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.inAnotherTab("/ui/sign-out", "")
+	b.enter(`[name="p.headline"]`, "Written for an hour")
+	b.Sees("Your session has ended.")
+	b.Holds(`Boolean(window.kept = document.querySelector("[data-signed-out]"))`)
+	b.Click("#form .primary")
+	b.Holds(`document.querySelector("#form .primary").disabled === false && document.querySelector("[data-signed-out]") === window.kept`)
+	b.Holds(`document.querySelector('[name="p.headline"]').value === "Written for an hour"`)
+	b.Holds(`(() => { const place = window.kept.getBoundingClientRect(); return scrollY > 100 && place.top >= 0 && place.bottom <= innerHeight || JSON.stringify([scrollY, place]); })()`)
+	b.Holds(`document.querySelector("[data-signed-out] a[target=_blank]").getAttribute("href").endsWith("next=%2Fui%2Ftemplates%2Fbanner")`)
+	b.Screenshots("session-ended")
+	b.inAnotherTab("/ui/sign-in", w.token)
+	b.Holds(`document.querySelector("[data-signed-out]") === null`)
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	w.job(t)
 }

@@ -128,12 +128,21 @@ document.addEventListener('submit', (event) => {
 
 const notices = document.getElementById('notices');
 
+// A page that stays when the session has ended says so once, until a request succeeds again.
+const signedOut = () => notices.querySelector('[data-signed-out]');
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  if (event.detail.xhr.status === 401 && signedOut()) event.detail.shouldSwap = false;
+});
+document.body.addEventListener('htmx:afterOnLoad', (event) => {
+  if (event.detail.xhr.status < 400) signedOut()?.remove();
+});
+
 // acts tells whether a visitor made a request. The page makes others by itself, again and again.
 const acts = ({triggeringEvent} = {}) => ['change', 'click', 'input', 'submit'].includes(triggeringEvent?.type);
 
 // A notice stays until the visitor does something else. One of a request that the page repeats goes when such a request is answered.
 document.body.addEventListener('htmx:beforeRequest', (event) => {
-  if (acts(event.detail.requestConfig)) notices.replaceChildren();
+  if (acts(event.detail.requestConfig) && !signedOut()) notices.replaceChildren();
 });
 document.body.addEventListener('htmx:afterOnLoad', () => notices.querySelector('[data-repeated]')?.remove());
 for (const name of ['htmx:sendError', 'htmx:timeout']) {
