@@ -309,7 +309,11 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 			s.askToSignIn(w, r, "/ui/sign-in?next="+url.QueryEscape(returnPath(r)))
 			return nil
 		}
-		if shown := shownBy(r); shown != "" && shown != found.Workspace && r.URL.Path != "/ui/workspace" {
+		shown, err := shownBy(r)
+		if err != nil {
+			return err
+		}
+		if shown != "" && shown != found.Workspace && r.URL.Path != "/ui/workspace" {
 			return &problem{
 				Status: http.StatusConflict, Title: fmt.Sprintf("This page shows the workspace %.63s, but you have opened %s since", shown, found.Workspace),
 				Text: fmt.Sprintf("Nothing was done. To go on in %s, load the page anew.", found.Workspace),
@@ -329,11 +333,14 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 }
 
 // shownBy returns the workspace that the page shows which made a request; empty if it does not say. Its script adds that to every form.
-func shownBy(r *http.Request) string {
+func shownBy(r *http.Request) (string, error) {
 	if shown := r.Header.Get("X-Workspace"); shown != "" || r.Method != http.MethodPost || strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		return shown
+		return shown, nil
 	}
-	return r.PostFormValue("shown")
+	if err := r.ParseForm(); err != nil { // whoever parses it next gets no error
+		return "", badForm(err)
+	}
+	return r.PostForm.Get("shown"), nil
 }
 
 // handleConnection handles a visitor's request about the StorageConnection in the path.
