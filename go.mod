@@ -2,8 +2,6 @@ module github.com/platen-dev/platen
 
 go 1.26.0
 
-tool github.com/onsi/ginkgo/v2/ginkgo
-
 require (
 	code.dny.dev/ssrf v0.3.0
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.1
