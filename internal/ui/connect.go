@@ -34,7 +34,10 @@ type connectForm struct {
 	RedirectURI string
 	// Elsewhere is the configured address of the page if the visitor uses another one; empty otherwise. Connecting works only there.
 	Elsewhere string
-	Error     string
+	// Exists tells whether the workspace has a connection with that name, which the form connects again.
+	Exists bool
+	// Error is about the form as a whole, and NameError and AppKeyError about a field; empty if nothing is wrong.
+	Error, NameError, AppKeyError string
 }
 
 // redirectURI returns the address to which Dropbox sends a visitor back. A forged Host header is harmless, because Dropbox accepts
@@ -66,14 +69,16 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return badForm(err)
 	}
 	form := connectForm{Name: strings.TrimSpace(r.PostForm.Get("name")), AppKey: strings.TrimSpace(r.PostForm.Get("appKey"))}
-	reject := func(format string, args ...any) error {
-		form.Error = fmt.Sprintf(format, args...)
+	if !namespaceName.MatchString(form.Name) || len(form.Name) > accounts.MaxName {
+		form.NameError = fmt.Sprintf("This must be lower-case letters, digits and dashes, at most %d.", accounts.MaxName)
+	}
+	if form.AppKey != "" && !accounts.ValidAppKey(form.AppKey) {
+		form.AppKeyError = fmt.Sprintf("'%.64s' is not an app key. Copy it from the app's settings at %s.", form.AppKey, authflow.AppConsole)
+	}
+	if form.NameError != "" || form.AppKeyError != "" {
 		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
 	}
-	if !namespaceName.MatchString(form.Name) || len(form.Name) > accounts.MaxName {
-		return reject("A connection's name has lower-case letters, digits and dashes, at most %d.", accounts.MaxName)
-	}
-	connection, err := findTarget(r.Context(), v.Client, v.Workspace, form.Name)
+	connection, _, err := findTarget(r.Context(), v.Client, v.Workspace, form.Name)
 	if err == nil {
 		err = connection.Check(r.Context(), v.Client, true)
 	}
@@ -82,16 +87,15 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	case apierrors.IsForbidden(err):
 		return connectForbidden(v, err)
 	case errors.As(err, &kept):
-		return reject("%s", sentence(kept.Message))
+		form.Error = sentence(kept.Message)
+		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
 	case err != nil:
 		return err
 	}
 	key := cmp.Or(form.AppKey, knownAppKey(r.Context(), v, connection), s.AppKey)
-	switch {
-	case key == "":
-		return reject("Give the app key. It is in the app's settings at %s.", authflow.AppConsole)
-	case !accounts.ValidAppKey(key):
-		return reject("'%.64s' is not an app key. Copy it from the app's settings at %s.", key, authflow.AppConsole)
+	if !accounts.ValidAppKey(key) {
+		form.AppKeyError = fmt.Sprintf("Give the app key. It is in the app's settings at %s.", authflow.AppConsole)
+		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
 	}
 	begun := flow{
 		Attempt: authflow.NewAttempt(), Session: v.ID, Workspace: v.Workspace, Connection: form.Name, AppKey: key,
@@ -112,15 +116,16 @@ func connectForbidden(v *visitor, err error) error {
 	}
 }
 
-// findTarget returns the connection of that name. If it does not exist, Exists is false and Secret is empty.
-func findTarget(ctx context.Context, c client.Client, namespace, name string) (accounts.Connection, error) {
+// findTarget returns the connection of that name, and its account as far as its status has one. If it does not exist, Exists is false and Secret
+// is empty.
+func findTarget(ctx context.Context, c client.Client, namespace, name string) (target accounts.Connection, known *platenv1alpha1.StorageAccount, err error) {
 	existing := &platenv1alpha1.StorageConnection{}
-	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, existing)
-	target := accounts.Connection{Namespace: namespace, Name: name, Exists: err == nil}
+	err = c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, existing)
+	target = accounts.Connection{Namespace: namespace, Name: name, Exists: err == nil}
 	if existing.Spec.Dropbox != nil {
 		target.Secret = existing.Spec.Dropbox.CredentialsSecretRef.Name
 	}
-	return target, client.IgnoreNotFound(err)
+	return target, existing.Status.Account, client.IgnoreNotFound(err)
 }
 
 // knownAppKey returns the app key in the connection's Secret; empty if there is none.
@@ -165,7 +170,8 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return connectProblem(err)
 	}
-	if err := s.save(r.Context(), c, started, grant); err != nil {
+	before, err := s.save(r.Context(), c, started, grant)
+	if err != nil {
 		if kept := (*storage.Error)(nil); errors.As(err, &kept) {
 			return reject("The access could not be saved", sentence(kept.Message))
 		}
@@ -176,7 +182,17 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err := s.jar.put(w, sessionCookie, found); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/ui/storage/"+started.Connection+"/folders?new=true", http.StatusSeeOther)
+	now := storage.Account{}
+	if account, failed := s.opened(started, grant); failed == nil {
+		// Without an answer, the page does not name the account: it is connected all the same.
+		if now, failed = account.Verify(r.Context()); failed != nil {
+			s.Log.V(1).Info("Dropbox does not name the account that was connected", "error", failed.Error())
+		}
+	}
+	if err := s.tell(w, connectedWords(now, before)); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/ui/storage/"+started.Connection+"/folders", http.StatusSeeOther)
 	return nil
 }
 
@@ -198,25 +214,49 @@ func connectProblem(err error) error {
 	return &problem{Status: http.StatusBadRequest, Title: title, Text: sentence(failed.Message), Link: "/ui/storage", LinkText: "Back to Storage"}
 }
 
-// save saves the grant in the cluster. If that fails, it revokes the grant.
-func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) error {
+// connectedWords says which account was connected, and which one the connection had before, if it is known.
+func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount) words {
+	said := words{Tone: good, Title: "Dropbox is connected"}
+	if now.Email != "" {
+		said.Text = fmt.Sprintf("It is the account of %s, %s", cmp.Or(now.DisplayName, "its owner"), now.Email)
+		switch {
+		case before == nil || before.Email == "":
+		case before.ID == now.ID || before.ID == "" && before.Email == now.Email:
+			said.Text += ", as before"
+		default:
+			said.Tone = warn
+			said.Text += fmt.Sprintf(". Before, it was that of %s, %s", cmp.Or(before.DisplayName, "its owner"), before.Email)
+		}
+		said.Text += ". "
+	}
+	said.Text += "Choose the folder for renders."
+	return said
+}
+
+// opened opens the account of a grant.
+func (s *Server) opened(f flow, grant authflow.Grant) (accounts.Account, error) {
+	config := s.Dropbox
+	config.AppKey, config.RefreshToken = f.AppKey, grant.RefreshToken
+	return dropbox.New(config)
+}
+
+// save saves the grant in the cluster, and returns the account that the connection had before, if it is known. If that fails, it revokes the grant.
+func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) (before *platenv1alpha1.StorageAccount, err error) {
 	saved := accounts.Saved{}
-	connection, err := findTarget(ctx, c, f.Workspace, f.Connection)
+	connection, before, err := findTarget(ctx, c, f.Workspace, f.Connection)
 	if err == nil {
 		connection.AppKey, connection.RefreshToken = f.AppKey, grant.RefreshToken
 		saved, err = connection.Save(ctx, c, accounts.SaveOptions{Force: true})
 	}
 	if err == nil || saved.Secret {
-		return err
+		return before, err
 	}
-	config := s.Dropbox
-	config.AppKey, config.RefreshToken = f.AppKey, grant.RefreshToken
-	account, failed := dropbox.New(config)
+	account, failed := s.opened(f, grant)
 	if failed == nil {
 		failed = accounts.Revoke(ctx, account)
 	}
 	if failed != nil {
 		s.Log.Error(failed, "Revoking an access that could not be saved")
 	}
-	return err
+	return before, err
 }

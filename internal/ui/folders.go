@@ -4,7 +4,9 @@
 package ui
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,21 +24,25 @@ type picker struct {
 	Folder  string
 	Above   []dropbox.Folder
 	Folders []dropbox.Folder
+	// Opened tells whether the visitor has come from another folder, so that the focus moves to this one's name.
+	Opened bool
 	// Current is the default folder.
 	Current string
 	// Complete is false if there are more folders than Folders.
 	Complete bool
-	// New tells whether the visitor has just connected the account.
-	New    bool
+	// Notice is the result of the visitor's last action; nil for none.
 	Notice *words
+	// Failure says why the folder cannot be shown, and Reconnect whether connecting the account again helps; nil for no failure.
+	Failure   *words
+	Reconnect bool
 	// Name is what the visitor called a new folder that could not be made, and NameError says why; empty otherwise.
 	Name, NameError string
 }
 
 func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), New: r.URL.Query().Get("new") == "true"}
+	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), Notice: s.told(w, r)}
 	if path := r.URL.Query().Get("path"); accounts.ValidFolder(path) {
-		view.Folder = path
+		view.Folder, view.Opened = path, true
 	}
 	return s.showFolders(w, r, v, c, view)
 }
@@ -47,11 +53,10 @@ func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor,
 		view.Folders, view.Complete, err = a.ListFolders(r.Context(), view.Folder)
 	}
 	if err != nil {
-		failure := accountProblem(err)
-		if failure == nil {
+		if view.Failure = accountProblem(err); view.Failure == nil {
 			return err
 		}
-		view.Notice, view.NameError, view.Complete = failure, "", true
+		view.Reconnect = reconnect(err)
 	}
 	view.Above = accounts.Ancestors(view.Folder)
 	if isHTMX(r) {
@@ -89,9 +94,11 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 		view.Name, view.NameError = name, failure.Title+". "+failure.Text
 		return s.showFolders(w, r, v, c, view)
 	}
-	view.Folder = wanted
-	view.Notice = &words{good, "The folder is there", ""}
-	return s.showFolders(w, r, v, c, view)
+	if err := s.tell(w, words{good, "The folder is there", ""}); err != nil {
+		return err
+	}
+	s.redirect(w, r, "/ui/storage/"+c.Name+"/folders?"+url.Values{"path": {wanted}}.Encode())
+	return nil
 }
 
 // chooseFolder makes a folder the default.
@@ -102,6 +109,9 @@ func (s *Server) chooseFolder(w http.ResponseWriter, r *http.Request, v *visitor
 	before := c.DeepCopy()
 	c.Spec.DefaultFolder = platenv1alpha1.FolderPath(r.PostForm.Get("path"))
 	if err := v.Patch(r.Context(), c, client.MergeFrom(before)); err != nil {
+		return err
+	}
+	if err := s.tell(w, words{good, "Saved", fmt.Sprintf("The default folder of %s is %s.", c.Name, c.Spec.DefaultFolder)}); err != nil {
 		return err
 	}
 	s.redirect(w, r, "/ui/storage")

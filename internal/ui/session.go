@@ -25,6 +25,8 @@ const (
 
 	sessionCookie = "platen-session"
 	connectCookie = "platen-connect"
+	// noticeCookie has what the next page says about the visitor's last action.
+	noticeCookie = "platen-notice"
 )
 
 // session is a visitor's session. A sealed cookie keeps it: every replica can read it, and none stores it.
@@ -118,5 +120,20 @@ func (s *Server) session(r *http.Request) *session {
 	if !s.jar.take(r, sessionCookie, found) || !s.Clock.Now().Before(found.Expires) {
 		return nil
 	}
+	return found
+}
+
+// tell keeps words for the page to which a visitor is sent.
+func (s *Server) tell(w http.ResponseWriter, text words) error {
+	return s.jar.put(w, noticeCookie, text)
+}
+
+// told returns what the last action kept for this page; nil for nothing.
+func (s *Server) told(w http.ResponseWriter, r *http.Request) *words {
+	found := &words{}
+	if !s.jar.take(r, noticeCookie, found) {
+		return nil
+	}
+	s.jar.drop(w, noticeCookie)
 	return found
 }

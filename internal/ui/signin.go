@@ -87,8 +87,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	s.jar.drop(w, sessionCookie)
-	s.jar.drop(w, connectCookie)
+	for _, name := range []string{sessionCookie, connectCookie, noticeCookie} {
+		s.jar.drop(w, name)
+	}
 	s.redirect(w, r, "/ui/sign-in?why=out")
 	return nil
 }

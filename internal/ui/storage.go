@@ -64,6 +64,8 @@ func viewConnection(c *platenv1alpha1.StorageConnection) connectionView {
 type storageView struct {
 	Connections []connectionView
 	Connect     connectForm
+	// Notice is the result of the visitor's last action; nil for none.
+	Notice *words
 }
 
 func (s *Server) storage(w http.ResponseWriter, r *http.Request, v *visitor) error {
@@ -75,7 +77,7 @@ func (s *Server) showStorage(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err := v.List(r.Context(), list, client.InNamespace(v.Workspace), client.Limit(maxConnections)); err != nil {
 		return err
 	}
-	view := storageView{Connect: form}
+	view := storageView{Connect: form, Notice: s.told(w, r)}
 	names := map[string]bool{}
 	for i := range list.Items {
 		names[list.Items[i].Name] = true
@@ -84,6 +86,7 @@ func (s *Server) showStorage(w http.ResponseWriter, r *http.Request, v *visitor,
 	if view.Connect.Name == "" {
 		view.Connect.Name = freeName(names)
 	}
+	view.Connect.Exists = names[view.Connect.Name]
 	view.Connect.HasAppKey = s.AppKey != ""
 	view.Connect.RedirectURI = s.redirectURI(r)
 	if s.origin != nil && s.origin.Host != r.Host {
@@ -140,6 +143,12 @@ func accountProblem(err error) *words {
 	}
 	provider := string(platenv1alpha1.ProviderDropbox)
 	return &words{bad, failure.Reason.Advice(provider).Title, sentence(failure.Explain(provider))}
+}
+
+// reconnect tells whether connecting the account again repairs what an error says.
+func reconnect(err error) bool {
+	failure := (*storage.Error)(nil)
+	return errors.As(err, &failure) && failure.Reason.Advice(string(platenv1alpha1.ProviderDropbox)).Reconnect
 }
 
 // connection shows one connection.

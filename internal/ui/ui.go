@@ -371,7 +371,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, path string) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	http.Redirect(w, r, path, http.StatusSeeOther)
+	http.Redirect(w, r, path, http.StatusSeeOther) //nolint:gosec // the callers give paths that begin with /ui/
 }
 
 // askToSignIn sends the browser to the sign-in page at a path. A page with the form of a template stays, with what was typed, and links there.

@@ -1,0 +1,144 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/suite"
+)
+
+// Whoever connects sees whose account it is, and whose it was before.
+func TestAccountIsNamed(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	b.Sees("It is the account of Ada Lovelace, " + w.email)
+	suite.Eventually(t, "the status names the account", func() error {
+		if account := w.connection(t).Status.Account; account == nil || account.Email != w.email {
+			return fmt.Errorf("it names %+v", account)
+		}
+		return nil
+	})
+	b.open("/ui/storage")
+	b.Sees("Connected")
+	b.Click("#again-dropbox")
+	b.allow(w)
+	b.Sees("Dropbox is connected", "It is the account of Ada Lovelace, "+w.email+", as before")
+
+	bob := *w
+	bob.email = "bob-" + w.email
+	world.simulator.AddAccount(dropboxsim.Account{AppKey: "none-" + rand.Text(), RefreshToken: "none", Email: bob.email, DisplayName: "Bob"})
+	b.open("/ui/storage")
+	b.Click("#again-dropbox")
+	b.allow(&bob)
+	b.Sees("Dropbox is connected", "It is the account of Bob, "+bob.email+". Before, it was that of Ada Lovelace, "+w.email)
+	b.Screenshots("folders-other-account")
+	// The page says it once.
+	b.open("/ui/storage/dropbox/folders")
+	b.Holds(`!document.body.innerText.includes("is connected")`)
+}
+
+// A folder has an address: the browser's ways back and to load a page again lead to it.
+func TestFolderKeepsItsPlace(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	b.Fill("#new-folder", "Marketing")
+	b.Click("#make-folder")
+	b.Sees("The folder is there")
+	b.Fill("#new-folder", "Summer")
+	b.Click("#make-folder")
+	const here = `document.querySelector("#picker .choose code")?.textContent`
+	b.Holds(here + ` === "/Marketing/Summer"`)
+	b.Holds(`location.reload() === undefined`)
+	b.Holds(here + ` === "/Marketing/Summer" && !document.body.innerText.includes("The folder is there")`)
+	b.Click(".path li:first-child a")
+	b.Holds(here + ` === "/"`)
+	b.Click(".folders a")
+	b.Holds(here + ` === "/Marketing"`)
+	b.Holds(`history.back() === undefined`)
+	b.Holds(here + ` === "/"`)
+	b.Click(".folders a")
+	b.Holds(here + ` === "/Marketing"`)
+	b.Click("#picker .choose .primary")
+	b.Sees("Saved. The default folder of dropbox is /Marketing.", "Ada Lovelace")
+	b.Screenshots("folder-saved")
+	b.open("/ui/storage/dropbox/folders?path=/Marketing")
+	b.Holds(`document.querySelector(".choose").textContent.trim() === "Keep /Marketing"`)
+	b.Click(".choose .primary")
+	b.Sees("Where the renders of " + w.name)
+	b.Holds(`!document.body.innerText.includes("Saved")`)
+}
+
+// The folder page of an account whose access has ended offers what helps, and nothing else.
+func TestFoldersOfADeadConnection(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	w.endAccess(t)
+	b.open("/ui/storage/dropbox/folders")
+	b.Sees("Access has ended", "Connect again")
+	b.Holds(`!document.body.innerText.includes("No folders here") && document.querySelector("#new-folder, .choose") === null`)
+	b.Screenshots("folders-ended")
+	w.setAccount(false)
+	b.Click("#picker .primary")
+	b.allow(w)
+	b.Sees("Dropbox is connected")
+
+	b.open("/ui/storage/dropbox/folders?path=/Gone")
+	b.Sees("Folder does not exist", "Try again")
+	b.Holds(`!document.body.innerText.includes("Connect again")`)
+	b.Click(`.path a`)
+	b.Holds(`document.querySelector("#new-folder") !== null`)
+}
+
+// The longest name of a folder fits into the page.
+func TestLongFolderName(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	name := strings.Repeat("y", 255)
+	b.Fill("#new-folder", name)
+	b.Click("#make-folder")
+	b.Holds(`document.querySelector(".path [aria-current]").innerText === "` + name + `"`)
+	b.Screenshots("folder-long")
+	b.Holds(`Array.from(document.querySelectorAll("#picker *")).every((e) => e.getBoundingClientRect().right <= document.querySelector("#picker").getBoundingClientRect().right)`)
+	b.Phone()
+	b.Holds(`Array.from(document.querySelectorAll("#picker *")).every((e) => e.getBoundingClientRect().right <= document.querySelector("#picker").getBoundingClientRect().right)`)
+}
+
+// What is wrong with the form that connects an account stands beside its field, and only what is wrong is opened.
+func TestConnectErrorsBesideTheField(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.Fill("#appKey", "ключ")
+	b.Click("#connect")
+	b.Sees("'ключ' is not an app key")
+	b.Holds(`document.querySelector("#appKey-error").innerText.includes("is not an app key") && document.querySelector(".connect > .notice") === null`)
+	b.Holds(`document.querySelector("#appKey").getAttribute("aria-invalid") === "true" && document.activeElement.id === "appKey"`)
+	b.Holds(`!document.querySelector(".connect details").open && !document.querySelector("#name").hasAttribute("aria-invalid")`)
+	b.Screenshots("connect-app-key")
+	b.Fill("#appKey", appKey)
+	b.Holds(`document.querySelector("#appKey-error").innerText === ""`)
+	b.Click(".connect summary")
+	b.Fill("#name", "My Dropbox")
+	b.Click("#connect")
+	b.Sees("lower-case letters")
+	b.Holds(`document.querySelector("#name-error").innerText.includes("lower-case letters") && document.activeElement.id === "name"`)
+	b.Holds(`document.querySelector("#appKey").value === "` + appKey + `" && !document.querySelector("#appKey").hasAttribute("aria-invalid")`)
+	b.Screenshots("connect-name")
+	w.isNotConnected(t)
+
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/connect", url.Values{"name": {"My Dropbox"}, "appKey": {"ключ"}}, signedIn(t, w.token), nil))
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "is not an app key") || !strings.Contains(body, "lower-case letters") {
+		t.Errorf("two wrong fields are answered with %d\n%s", status, body)
+	}
+}
