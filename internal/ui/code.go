@@ -26,8 +26,8 @@ const maxShown = 16 << 10
 
 // codeView has the commands that create the job of a form. Each is for a POSIX shell.
 type codeView struct {
-	// Template is the template's name.
-	Template string
+	// Template is the template's name, and Workspace its namespace.
+	Template, Workspace string
 	// Kubectl applies a manifest, Curl calls the REST API, and Plugin runs kubectl platen. Plugin is empty if no flag can give a value.
 	Kubectl, Curl, Plugin string
 	// Everywhere tells that the REST API uploads to every automatic account, although the form says nowhere.
@@ -41,7 +41,7 @@ type codeView struct {
 
 // codeFor returns the commands for a job in the visitor's workspace, with samples for what given lacks. origin is the origin of the REST API.
 func codeFor(origin string, v *visitor, form formView, given map[string]any) (codeView, error) {
-	view := codeView{Template: form.Name, Everywhere: form.Destination == noUpload}
+	view := codeView{Template: form.Name, Workspace: v.Workspace, Everywhere: form.Destination == noUpload}
 	given = maps.Clone(given)
 	view.Samples, view.Wrong = form.complete(given)
 	for name, value := range given {

@@ -42,6 +42,10 @@ type jobView struct {
 	Milliseconds   int64
 	Finished       bool
 	CanRetry       bool
+	// Tried is when the uploads were last retried; zero if they were not.
+	Tried time.Time
+	// Again is the address of the form with the values of a job that went wrong; empty for any other.
+	Again string
 }
 
 // Live tells whether the job may still change, so that the page keeps polling.
@@ -91,6 +95,12 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		Name: job.Name, Template: job.Spec.TemplateRef.Name, Created: job.CreationTimestamp.Time, Words: jobWords(job),
 		Format: string(job.Spec.Output.Format), Connections: job.Status.Connections, Warnings: job.Status.Warnings,
 		Finished: job.Finished(), CanRetry: uploadFailed(job) && !retrying(job),
+	}
+	if v.CanRetry {
+		v.Tried = triedAgain(job)
+	}
+	if v.CanRetry || v.Finished && v.Words.Tone == bad {
+		v.Again = again(job)
 	}
 	v.Milliseconds = ptr.Deref(job.Status.RenderMilliseconds, 0)
 	for _, p := range job.Status.Pages {

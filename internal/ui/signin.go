@@ -49,7 +49,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
 	}
-	token := strings.TrimSpace(r.PostForm.Get("token"))
+	token := pasted(r.PostForm.Get("token"))
 	form := signInForm{Next: localPath(r.PostForm.Get("next")), Workspace: strings.TrimSpace(r.PostForm.Get("workspace"))}
 	reject := func(status int, format string, args ...any) error {
 		form.Error = fmt.Sprintf(format, args...)
@@ -84,6 +84,14 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
 	return nil
+}
+
+// pasted returns a token without what people copy with it: the spaces around it, and Bearer from a header.
+func pasted(text string) string {
+	if kind, token, ok := strings.Cut(strings.TrimSpace(text), " "); ok && strings.EqualFold(kind, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return strings.TrimSpace(text)
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {

@@ -63,6 +63,8 @@ type formView struct {
 	Formats []platenv1alpha1.Format
 	// Format, FileName, Destination and Folder are what the visitor submitted.
 	Format, FileName, Destination, Folder string
+	// From is the job whose values the form has at first; empty for none.
+	From string
 	// Error is about the form as a whole, and Wrong has what is wrong with Format, FileName or Folder, by the field's name in the form.
 	Error string
 	Wrong map[string]string
@@ -173,7 +175,11 @@ func (s *Server) template(w http.ResponseWriter, r *http.Request, v *visitor) er
 	if err != nil {
 		return err
 	}
-	return s.showTemplate(w, r, v, http.StatusOK, newForm(t), nil)
+	form := newForm(t)
+	if err := s.startFrom(r, v, &form); err != nil {
+		return err
+	}
+	return s.showTemplate(w, r, v, http.StatusOK, form, nil)
 }
 
 // showTemplate answers with the page of a template. given has the values of the form that are right.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/suite"
 )
@@ -141,4 +142,42 @@ func TestConnectErrorsBesideTheField(t *testing.T) {
 	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "is not an app key") || !strings.Contains(body, "lower-case letters") {
 		t.Errorf("two wrong fields are answered with %d\n%s", status, body)
 	}
+}
+
+// The advice for a failed upload can be followed on the page, and a second failure is told from the first.
+func TestRenderAgain(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Holds(`document.querySelector("#code").textContent.includes("kubectl platen fetch NAME -n ` + w.name + `")`)
+	b.Fill(`[name="p.headline"]`, "Summer")
+	b.Click("#form summary")
+	b.Fill("#folder", "/taken.txt")
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	job := w.job(t)
+	w.finish(t, job, 1, "Something is in the way")
+	b.Sees("Rendered, not uploaded")
+	b.Holds(`!document.body.innerText.includes("was tried again")`)
+	b.Click("#retry")
+	b.Sees("Uploading again")
+	suite.Eventually(t, "the job asks for another try", func() error {
+		if job = w.job(t); job.Annotations[platenv1alpha1.RetryUploadsAnnotation] == "" {
+			return fmt.Errorf("annotations are %v", job.Annotations)
+		}
+		return nil
+	})
+	job.Status.LastHandledRetryUploads = job.Annotations[platenv1alpha1.RetryUploadsAnnotation]
+	if err := world.admin.Status().Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	b.Sees("Rendered, not uploaded", "The upload was tried again just now, with this result.")
+	b.open("/ui/renders/" + job.Name)
+	b.Screenshots("render-tried-again")
+	b.Click("#again")
+	b.Sees("The form has the values of the render " + job.Name)
+	b.Holds(`document.querySelector('[name="p.headline"]').value === "Summer"`)
+	b.Holds(`document.querySelector("#folder").value === "/taken.txt" && document.querySelector("#form details").open`)
+	b.Screenshots("template-again")
 }
