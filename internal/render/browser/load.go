@@ -34,8 +34,8 @@ const (
 	undrawnFrames = 20
 )
 
-// observes matches a page whose scripts may show what only a drawn frame tells them to.
-var observes = regexp.MustCompile(`IntersectionObserver|<script[^>]*\ssrc`)
+// observes matches a page whose scripts may show what only a drawn frame tells them to, or in a canvas that gets its picture with one.
+var observes = regexp.MustCompile(`IntersectionObserver|transferControlToOffscreen|<script[^>]*\ssrc`)
 
 // report is what a page reports once it can be painted.
 type report struct {

@@ -3,8 +3,8 @@
 
 // Makes a page fit the sheet that was asked for, which is as large as the viewport: nothing that the page says about paper changes the size,
 // the scale or the position of what is printed. It warns of what was not followed. It runs with the style sheets for print. list has the
-// document and its shadow roots.
-((warn, list) => {
+// document and its shadow roots, and drawnElsewhere tells of an element whether it is a canvas that an OffscreenCanvas draws.
+((warn, list, drawnElsewhere) => {
   const millimetre = 96 / 25.4;
   const papers = {
     a5: [148, 210], a4: [210, 297], a3: [297, 420], b5: [176, 250], b4: [250, 353], 'jis-b5': [182, 257], 'jis-b4': [257, 364],
@@ -167,10 +167,7 @@
       if (wide.test(`${backgroundImage} ${borderImageSource}`)) note('gradients in other colour spaces than sRGB');
     }
     // One that is drawn elsewhere has nothing to print.
-    if (element.localName !== 'canvas') continue;
-    try {
-      element.getContext('2d');
-    } catch {
+    if (drawnElsewhere(element)) {
       const copy = Object.assign(element.cloneNode(), { width: element.width, height: element.height });
       copy.getContext('2d').drawImage(element, 0, 0);
       element.replaceWith(copy);

@@ -313,7 +313,16 @@
     // A timeline that follows a scroll position has none before the first frame, and one that a frame's layout makes has it in the next.
     const follows = (animation) => animation.timeline && !(animation.timeline instanceof DocumentTimeline);
     if (roots(document).some((root) => root.getAnimations().some(follows))) for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
-    paper(warn, roots(document));
+    const drawnElsewhere = (element) => {
+      try {
+        return element.localName === 'canvas' && element.getContext('2d') === undefined;
+      } catch {
+        return true;
+      }
+    };
+    // What an OffscreenCanvas has drawn is in the page a frame later.
+    if (find('canvas').some(drawnElsewhere)) for (let n = 0; n < 2; n++) await within(new Promise((resolve) => frame(resolve)), () => {});
+    paper(warn, roots(document), drawnElsewhere);
   }
   const remedy = 'a page that uses platen.ready or data-platen-ready is painted when it says so';
   if (!says) {
