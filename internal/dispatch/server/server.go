@@ -359,8 +359,9 @@ func (s *Server) font(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 		s.tryAgain(w)
 	default:
 		w.Header().Set("Content-Type", "application/octet-stream")
-		_ = http.NewResponseController(w).SetWriteDeadline(s.Now().Add(answerTimeout)) // some test servers have no deadlines
-		_, _ = w.Write(data)                                                           //nolint:gosec // a font that is no page; a pod that did not receive it asks again
+		// Some test servers have no deadlines.
+		_ = http.NewResponseController(w).SetWriteDeadline(s.Now().Add(answerTimeout))
+		_, _ = w.Write(data) //nolint:gosec // a font that is no page; a pod that did not receive it asks again
 	}
 }
 

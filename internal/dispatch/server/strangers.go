@@ -17,12 +17,12 @@ const (
 	maxStrangers, maxStrangersOfAddress = 2048, 128
 )
 
-// strangers is a listener that closes connections at once while too many have not shown a render pod's token, so that nobody who can reach the server takes
-// its memory and its file descriptors. Render pods try again. The connections of the pod itself, from a loopback address, are not counted.
+// strangers is a listener that bounds the connections that have not shown a render pod's token: it closes further ones at once, so that a stranger cannot
+// take the server's memory and file descriptors. Render pods try again. Connections from a loopback address, of the manager's own pod, do not count.
 type strangers struct {
 	net.Listener
 	mu sync.Mutex
-	// of counts the connections of each address, and all of them in all.
+	// of counts the connections of each address; all is their sum.
 	of  map[string]int
 	all int
 }

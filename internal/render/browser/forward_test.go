@@ -134,9 +134,10 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 	}
 }
 
-// What a timer stops, it stops at its time, however long the page takes to load.
-func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
-	var delay atomic.Int64
+// lateStyles serves an empty style sheet after a delay.
+func lateStyles(t *testing.T) (address string, delay *atomic.Int64) {
+	t.Helper()
+	delay = new(atomic.Int64)
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		select {
@@ -146,6 +147,12 @@ func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
 		w.Header().Set("Content-Type", "text/css")
 	}))
 	t.Cleanup(func() { close(over); server.Close() })
+	return server.URL + "/late.css", delay
+}
+
+// What a timer stops, it stops at its time, however long the page takes to load.
+func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
+	styles, delay := lateStyles(t)
 	b := startBehind(t, loopback, 0)
 	for name, c := range map[string]struct {
 		script string
@@ -160,7 +167,7 @@ func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			html := bars + `<style>.stop{animation-play-state:paused!important}</style><div class=bar id=p style="animation:fill 4s linear both"></div><script>` + c.script +
-				`</script><link rel=stylesheet media=print href="` + server.URL + `/late.css">`
+				`</script><link rel=stylesheet media=print href="` + styles + `">`
 			var pictures [2][]byte
 			for i, late := range []time.Duration{0, 700 * time.Millisecond} {
 				delay.Store(int64(late))
@@ -179,16 +186,7 @@ func TestATimerStopsAnAnimationAtItsTime(t *testing.T) {
 
 // An endless loop of frames, and an animation that a script pauses at once, are the same in each picture, however long the page takes to load.
 func TestEndlessLoopsAreRepeatable(t *testing.T) {
-	var delay atomic.Int64
-	over := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-time.After(time.Duration(delay.Load())):
-		case <-over:
-		}
-		w.Header().Set("Content-Type", "text/css")
-	}))
-	t.Cleanup(func() { close(over); server.Close() })
+	styles, delay := lateStyles(t)
 	b := startBehind(t, loopback, 0)
 	for name, script := range map[string]string{
 		"frames":              `let began; const draw = (t) => { began ??= t; p.style.width = (t - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; requestAnimationFrame(draw)`,
@@ -196,7 +194,7 @@ func TestEndlessLoopsAreRepeatable(t *testing.T) {
 		"a paused one of CSS": `p.style.animation = 'fill 4s linear both'; setTimeout(() => p.getAnimations()[0].pause())`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			html := bars + `<link rel=stylesheet media=print href="` + server.URL + `/late.css"><div class=bar id=p></div><script>` + script + `</script>`
+			html := bars + `<link rel=stylesheet media=print href="` + styles + `"><div class=bar id=p></div><script>` + script + `</script>`
 			var pictures [2][]byte
 			for i, late := range []time.Duration{0, 437 * time.Millisecond} {
 				delay.Store(int64(late))
