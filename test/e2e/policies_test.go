@@ -45,11 +45,9 @@ var _ = Describe("A cluster that enforces NetworkPolicies", Serial, func() {
 		onDevcluster()
 		w := newWorkspace(ctx)
 		w.connected(ctx)
-		w.run(ctx, w.job("before", func(*platenv1alpha1.RenderJob) {}))
-		pods := &corev1.PodList{}
-		Expect(c.List(ctx, pods, client.InNamespace(w.namespace), renderPods)).To(Succeed())
-		Expect(pods.Items).NotTo(BeEmpty())
-		taken := &pods.Items[0]
+		before := w.run(ctx, w.job("before", func(*platenv1alpha1.RenderJob) {}))
+		taken := &corev1.Pod{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: before.Status.PodName}, taken)).To(Succeed())
 
 		api := &corev1.Service{}
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: "default", Name: "kubernetes"}, api)).To(Succeed())
