@@ -102,12 +102,14 @@ test-unit: setup-tests $(GOTESTSUM) sdk ## Run the unit tests, and those against
 	@hack/step unit-tests "with a real API server; about ten minutes" $(MAKE) --no-print-directory run-unit-tests
 
 # The packages that take longest begin first: one that begins last would run alone. Most of them wait for processes half of the time, so more of them
-# run than there are processors. Without vet, which type-checks each package once more: make lint runs it.
+# run than there are processors. Without vet, which type-checks each package once more: make lint runs it. Go keeps results, and does not see the programs
+# of Debian that tests run: the digest of the list of packages makes other tests of them after an upgrade.
 LONG_TESTS := ./internal/render/browser ./test/bench/soak ./test/shim ./test/attacks ./test/ui ./test/handover ./test/plugin ./controllers/... ./test/...
 .PHONY: run-unit-tests
 run-unit-tests:
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
-	$(GOTESTSUM) --format pkgname-and-test-fails -- -vet=off -timeout 20m -p $$(($$(nproc) * 3 / 2)) $$(go list $(LONG_TESTS) ./... | grep -v -e /test/e2e -e /test/flux)
+	$(GOTESTSUM) --format pkgname-and-test-fails -- -vet=off -timeout 20m -p $$(($$(nproc) * 3 / 2)) \
+		-ldflags "-X=main.debian=$$(dpkg-query --show | sha256sum | cut -c 1-16)" $$(go list $(LONG_TESTS) ./... | grep -v -e /test/e2e -e /test/flux)
 
 .PHONY: test-e2e
 # With -p=1, because test/e2e kills the manager that test/e2e/docs needs. Its specs run one after the other: beside others, a pod with a fault may be ended for
@@ -131,7 +133,7 @@ test-stores: ## Run the tests of buckets against fake-gcs-server and Azurite; so
 	PLATEN_TEST_STORES=true go test -count=1 -timeout 20m -run 'TestServersKeepTheContract|TestGCSServer|TestAzureServer' ./internal/content ./internal/storage/blobstore
 
 .PHONY: test-gitops
-test-gitops: ## Let Flux's own controllers bring the samples from git to an API server with Platen; a quarter of an hour the first time.
+test-gitops: deploy ## Let Flux's own controllers bring the samples from git to the cluster, and to an API server with faults; a quarter of an hour the first time.
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" go test -count=1 -timeout 40m ./test/flux
 
 FUZZ_TIME ?= 1m
@@ -151,13 +153,17 @@ setup-tests:
 	@hack/step setup "Debian's packages, and compiling the tests; three minutes the first time" \
 		bash -c 'hack/setup browser site test & packages=$$!; go list -test -deps -export ./... >/dev/null; go -C hack/tools/helm tool -n helm >/dev/null; go -C hack/tools/manifests tool -n kubeconform >/dev/null; go -C hack/tools/manifests tool -n kube-score >/dev/null; go -C hack/tools/prometheus run -tags=remove_all_sd github.com/prometheus/prometheus/cmd/promtool --version >/dev/null; wait $$packages'
 
+# In the user's cache, so that a new checkout need not install it again.
+SDK = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platen/npm/$(shell cat test/sdk/package.json test/sdk/package-lock.json | sha256sum | cut -c 1-12)
 .PHONY: sdk
-sdk: test/sdk/node_modules/.package-lock.json ## Install what the tests use from npm.
+sdk: $(SDK)/node_modules/.package-lock.json ## Install what the tests use from npm.
+	@ln -sfn $(SDK)/node_modules test/sdk/node_modules
 
-test/sdk/node_modules/.package-lock.json: test/sdk/package.json test/sdk/package-lock.json | setup-tests
+$(SDK)/node_modules/.package-lock.json: | setup-tests
 	@echo "==> installing what the tests use from npm"
-	npm ci --prefix test/sdk --no-audit --no-fund
-	@touch $@
+	mkdir -p $(SDK)
+	cp test/sdk/package.json test/sdk/package-lock.json $(SDK)
+	npm ci --prefix $(SDK) --no-audit --no-fund
 
 .PHONY: bench-shim
 bench-shim: deploy ## Load the REST shim: many requests at a time, and one after the other.

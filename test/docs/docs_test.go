@@ -43,6 +43,9 @@ func TestSources(t *testing.T) {
 	if err := program.See(t.Context(), root, "kubectl-platen"); err != nil {
 		t.Fatal(err)
 	}
+	if err := program.SeeFolder(filepath.Join(root, "hack/tools/gateway-api")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func run(m *testing.M) int {

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/html"
+
+	"github.com/platen-dev/platen/test/program"
 )
 
 // sitePage is what a page of the site has that matters to links.
@@ -58,6 +60,11 @@ var remote = regexp.MustCompile(`(?:url\(|@import)\s*['"]?(?:https?:)?//[^)'"]+`
 func TestSite(t *testing.T) {
 	if _, err := exec.LookPath("mkdocs"); err != nil {
 		t.Skip("hack/setup site installs MkDocs:", err)
+	}
+	for _, folder := range []string{"docs", "hack/site"} {
+		if err := program.SeeFolder(filepath.Join(root, folder)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	site := t.TempDir()
 	build := exec.CommandContext(t.Context(), "mkdocs", "build", "-q", "-f", filepath.Join(root, "hack", "site", "mkdocs.yml"), "-d", site)

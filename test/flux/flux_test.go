@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -113,7 +114,7 @@ func TestSamples(t *testing.T) {
 	w.commit("Forget the launch and its teaser")
 	w.settled()
 	for _, job := range []*platenv1alpha1.RenderJob{launch, teaser} {
-		if err := w.Client.Get(t.Context(), client.ObjectKeyFromObject(job), job.DeepCopy()); !apierrors.IsNotFound(err) {
+		if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(job), job.DeepCopy()); !apierrors.IsNotFound(err) {
 			t.Errorf("%s is still there: %v", job.Name, err)
 		}
 	}
@@ -138,9 +139,11 @@ func TestSamples(t *testing.T) {
 
 // world is a cluster with Platen, Flux and a repository.
 type world struct {
+	// World and dropbox are nil on the development cluster.
 	*fleet.World
-	t          *testing.T
 	dropbox    *dropboxsim.Server
+	t          *testing.T
+	client     client.Client
 	repository *Repository
 	// revision of the last commit.
 	revision string
@@ -158,7 +161,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	f.Pods.File = []byte("a picture")
-	w := &world{World: f, t: t, dropbox: dropboxsim.New()}
+	w := &world{World: f, t: t, client: f.Client, dropbox: dropboxsim.New()}
 	for app, revoked := range map[string]bool{"demo-app": false, "demo-revoked-app": true} {
 		w.dropbox.AddAccount(dropboxsim.Account{AppKey: app, RefreshToken: "demo-refresh-token", Email: "ada@example.com", DisplayName: "Ada", Revoked: revoked})
 	}
@@ -176,29 +179,32 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = manager.Stop(syscall.SIGKILL) })
 	w.must(errors.Join(manager.Start(), manager.Leads(t.Context())))
 
-	folder := filepath.Join(w.Folder, "flux")
-	w.must(os.Mkdir(folder, 0o750))
-	controllers, err := Start(t.Context(), root, w.Config, kubeconfig, folder)
+	w.start(w.Config, kubeconfig)
+	w.must(os.CopyFS(filepath.Join(w.repository.Folder, "platen"), os.DirFS(root+"/config/crd")))
+	return w
+}
+
+// start starts Flux, and a repository with the samples.
+func (w *world) start(config *rest.Config, kubeconfig string) {
+	w.t.Helper()
+	folder := w.t.TempDir()
+	controllers, err := Start(w.t.Context(), root, config, kubeconfig, folder)
 	w.must(err)
-	t.Cleanup(func() {
+	w.t.Cleanup(func() {
 		if err := controllers.Stop(); err != nil {
-			t.Error(err)
+			w.t.Error(err)
 		}
-		if t.Failed() {
+		if w.t.Failed() {
 			for _, name := range names {
 				log, _ := os.ReadFile(filepath.Join(folder, name+".log"))
-				t.Logf("%s:\n%s", name, log)
+				w.t.Logf("%s:\n%s", name, log)
 			}
 		}
 	})
-	folder = filepath.Join(w.Folder, "git")
-	w.must(os.Mkdir(folder, 0o750))
-	w.repository, err = NewRepository(t.Context(), folder)
+	w.repository, err = NewRepository(w.t.Context(), w.t.TempDir())
 	w.must(err)
-	t.Cleanup(w.repository.Close)
-	w.must(os.CopyFS(filepath.Join(w.repository.Folder, "platen"), os.DirFS(root+"/config/crd")))
+	w.t.Cleanup(w.repository.Close)
 	w.must(os.CopyFS(filepath.Join(w.repository.Folder, "marketing"), os.DirFS(root+"/config/samples")))
-	return w
 }
 
 func (w *world) must(err error) {
@@ -247,11 +253,11 @@ func (w *world) commit(message string) {
 	w.must(err)
 	for _, source := range w.list("source.toolkit.fluxcd.io/v1", "GitRepository") {
 		patch := fmt.Sprintf(`{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":%q}}}`, w.revision)
-		w.must(w.Client.Patch(w.t.Context(), &source, client.RawPatch("application/merge-patch+json", []byte(patch))))
+		w.must(w.client.Patch(w.t.Context(), &source, client.RawPatch("application/merge-patch+json", []byte(patch))))
 	}
 }
 
-// apply applies the objects of Flux that the page shows, and a Kustomization that brings Platen's CRDs.
+// apply applies the objects of Flux that the page shows. The repository has Platen's CRDs, too, unless the cluster has Platen.
 func (w *world) apply() {
 	w.t.Helper()
 	data, err := os.ReadFile(page)
@@ -269,12 +275,16 @@ func (w *world) apply() {
 				spec["url"] = w.repository.URL
 			} else {
 				spec["retryInterval"] = "1s"
-				platen := object.DeepCopy()
-				platen.SetName("platen")
-				platen.Object["spec"] = map[string]any{"sourceRef": spec["sourceRef"], "path": "./platen", "interval": "10m", "prune": false, "wait": true}
-				w.must(w.Client.Create(w.t.Context(), platen))
+				if w.World == nil {
+					delete(spec, "dependsOn")
+				} else {
+					platen := object.DeepCopy()
+					platen.SetName("platen")
+					platen.Object["spec"] = map[string]any{"sourceRef": spec["sourceRef"], "path": "./platen", "interval": "10m", "prune": false, "wait": true}
+					w.must(w.client.Create(w.t.Context(), platen))
+				}
 			}
-			w.must(w.Client.Create(w.t.Context(), object))
+			w.must(w.client.Create(w.t.Context(), object))
 			applied++
 		}
 	}
@@ -301,7 +311,7 @@ func (w *world) await(name string, wanted func(*unstructured.Unstructured) error
 		k := &unstructured.Unstructured{}
 		k.SetAPIVersion("kustomize.toolkit.fluxcd.io/v1")
 		k.SetKind("Kustomization")
-		if err := w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: "flux-system", Name: name}, k); err != nil {
+		if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: "flux-system", Name: name}, k); err != nil {
 			return err
 		}
 		return wanted(k)
@@ -342,7 +352,7 @@ func (w *world) list(version, kind string) []unstructured.Unstructured {
 	list := &unstructured.UnstructuredList{}
 	list.SetAPIVersion(version)
 	list.SetKind(kind + "List")
-	w.must(w.Client.List(w.t.Context(), list))
+	w.must(w.client.List(w.t.Context(), list))
 	return list.Items
 }
 
@@ -382,14 +392,14 @@ func changed(before, after map[string]string) string {
 func (w *world) jobs() []platenv1alpha1.RenderJob {
 	w.t.Helper()
 	list := &platenv1alpha1.RenderJobList{}
-	w.must(w.Client.List(w.t.Context(), list))
+	w.must(w.client.List(w.t.Context(), list))
 	return list.Items
 }
 
 func (w *world) job(namespace, name string) *platenv1alpha1.RenderJob {
 	w.t.Helper()
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	w.must(w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(job), job))
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(job), job))
 	return job
 }
 

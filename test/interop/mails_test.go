@@ -16,6 +16,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/browser"
+	"github.com/platen-dev/platen/test/program"
 )
 
 // TestMails renders what MJML, React Email and Foundation for Emails make of mails: the same bytes each time, with all of the text, and without a
@@ -24,6 +25,9 @@ func TestMails(t *testing.T) {
 	folder := filepath.Join("..", "sdk")
 	if _, err := os.Stat(filepath.Join(folder, "node_modules", "mjml")); err != nil {
 		t.Fatal("run `make sdk`, as `make test` does")
+	}
+	if err := program.SeeScript("../..", "mails.js"); err != nil {
+		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), "node", "mails.js")
 	command.Dir = folder

@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/platen-dev/platen/internal/shim"
+	"github.com/platen-dev/platen/test/program"
 )
 
 // TestOpenAPIIsClean lints /openapi.json with Redocly's recommended rules. Warnings count.
@@ -26,6 +27,9 @@ func TestOpenAPIIsClean(t *testing.T) {
 	}
 	server, err := shim.New(shim.Options{Derive: func(string) []byte { return nil }, Log: logr.Discard()})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.SeeScript("../..", "lint.js"); err != nil {
 		t.Fatal(err)
 	}
 	answer := httptest.NewRecorder()

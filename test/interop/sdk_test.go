@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/test/program"
 )
 
 // TestDropboxSDK runs Dropbox's own JavaScript SDK through OAuth with PKCE, uploads, sessions, batches, folders, listings and errors.
@@ -22,6 +23,9 @@ func TestDropboxSDK(t *testing.T) {
 	folder := filepath.Join("..", "sdk")
 	if _, err := os.Stat(filepath.Join(folder, "node_modules", "dropbox")); err != nil {
 		t.Fatal("run `make sdk`, as `make test` does")
+	}
+	if err := program.SeeScript("../..", "dropbox.js"); err != nil {
+		t.Fatal(err)
 	}
 	sim := dropboxsim.New()
 	sim.AddAccount(dropboxsim.Account{

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -72,7 +73,11 @@ func build(t *testing.T, folder string) objects {
 
 // helmBinary builds Helm at the version that hack/tools/helm pins, and returns its path in Go's cache.
 var helmBinary = sync.OnceValues(func() (string, error) {
-	path, err := exec.Command("go", "-C", "../../hack/tools/helm", "tool", "-n", "helm").Output()
+	const module = "../../hack/tools/helm"
+	if err := program.SeeFolder(module); err != nil {
+		return "", err
+	}
+	path, err := exec.Command("go", "-C", module, "tool", "-n", "helm").Output()
 	return strings.TrimSpace(string(path)), err
 })
 
@@ -81,6 +86,9 @@ func helm(t *testing.T, args ...string) (stdout []byte, err error) {
 	t.Helper()
 	folder, err := filepath.Abs(chart)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.SeeFolder(folder); err != nil {
 		t.Fatal(err)
 	}
 	binary, err := helmBinary()

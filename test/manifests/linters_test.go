@@ -19,12 +19,18 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/platen-dev/platen/test/program"
 )
 
 // linter returns the path of a program at the version that hack/tools/manifests pins, in Go's cache.
 func linter(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.Command("go", "-C", "../../hack/tools/manifests", "tool", "-n", name).Output()
+	const module = "../../hack/tools/manifests"
+	if err := program.SeeFolder(module); err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.Command("go", "-C", module, "tool", "-n", name).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +103,11 @@ func writeSchemas(t *testing.T, folder string) {
 		}
 	}
 
-	out, err := exec.Command("go", "-C", "../../hack/devcluster/components", "mod", "download", "-json", "k8s.io/kubernetes").Output()
+	const components = "../../hack/devcluster/components"
+	if err := program.SeeFolder(components); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "-C", components, "mod", "download", "-json", "k8s.io/kubernetes").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

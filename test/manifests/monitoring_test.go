@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/platen-dev/platen/internal/metrics"
+	"github.com/platen-dev/platen/test/program"
 )
 
 // prometheusTools is the module with promtool and the program selectors.
@@ -181,6 +182,9 @@ func TestQueriesNameMetricsThatExist(t *testing.T) {
 		t.Fatalf("there are %d queries of alerts and %d of the dashboard", alerts, len(queries)-alerts)
 	}
 
+	if err := program.SeeFolder(prometheusTools); err != nil {
+		t.Fatal(err)
+	}
 	c := exec.CommandContext(t.Context(), "go", "-C", prometheusTools, "run", ".")
 	c.Stdin, c.Stderr = strings.NewReader(strings.Join(queries, "\n")+"\n"), os.Stderr
 	out, err := c.Output()

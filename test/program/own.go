@@ -5,6 +5,8 @@ package program
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -17,11 +19,18 @@ import (
 // Own returns the path of the binary of one of Platen's own programs, a folder of cmd. root is the repository. The binary is alone in its folder. All
 // packages of tests share it: Go links it only when a source has changed since the last call. See keeps Go from taking the result of a test from
 // before such a change; Own calls it for the test that calls Own.
+//
+// The binary is outside of the repository, so that Go does not take it for an input of the test, which a new checkout does not have.
 func Own(ctx context.Context, root, name string) (path string, err error) {
-	folder, err := filepath.Abs(filepath.Join(root, "bin", "test", name))
+	if root, err = filepath.Abs(root); err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
+	checkout := sha256.Sum256([]byte(root))
+	folder := filepath.Join(cache, "platen", "own", hex.EncodeToString(checkout[:6]), name)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
 	}
@@ -41,8 +50,8 @@ func Own(ctx context.Context, root, name string) (path string, err error) {
 	return binary, See(ctx, root, name)
 }
 
-// See opens the folders and the embedded files that one of Platen's own programs is built from. Go knows what a test opens, but not what it runs: it keeps the
-// result of a test for as long as that has not changed. A test must call it, because Go does not see what TestMain opens before it runs the tests.
+// See opens the folders and the embedded files that one of Platen's own programs is built from. Go keeps the result of a test for as long as what the test
+// opens in the repository has not changed. A test must call it, because Go does not see what TestMain opens before it runs the tests.
 func See(ctx context.Context, root, name string) error {
 	const format = `{{if .Module}}{{if .Module.Main}}{{$dir := .Dir}}{{$dir}}{{range .EmbedFiles}}
 {{$dir}}/{{.}}{{end}}{{end}}{{end}}`
@@ -55,6 +64,26 @@ func See(ctx context.Context, root, name string) error {
 			path = filepath.Join(root, path)
 		}
 		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		if err := file.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SeeFolder opens a folder of the repository and those below it. A test must call it for what another program reads from the repository, such as the chart
+// for helm, or the go.mod that says which version helm has.
+func SeeFolder(folder string) error {
+	return filepath.WalkDir(folder, func(_ string, _ os.DirEntry, err error) error { return err })
+}
+
+// SeeScript opens a script of test/sdk, which a test runs with Node.js, and the file that says which versions its packages have.
+func SeeScript(root, name string) error {
+	for _, name := range []string{name, "package-lock.json"} {
+		file, err := os.Open(filepath.Join(root, "test", "sdk", name))
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/platen-dev/platen/test/program"
 )
 
 // Clients that others wrote, or requests as they send them. They know the public API and nothing of Kubernetes.
@@ -56,6 +58,7 @@ var _ = Describe("Clients of the public API", func() {
 
 	It("the SDK for Node.js", func(ctx SpecContext) {
 		Expect(filepath.Join("..", "sdk", "node_modules", "orshot")).To(BeADirectory(), "run `make sdk`, as `make test-unit` does")
+		Expect(program.SeeScript("../..", "render.js")).To(Succeed())
 		command := exec.CommandContext(ctx, "node", filepath.Join("..", "sdk", "render.js"))
 		command.Env = append(os.Environ(), "PLATEN_URL="+p.url, "PLATEN_TOKEN="+w.token)
 		var stderr bytes.Buffer
