@@ -34,8 +34,8 @@ type connectForm struct {
 	RedirectURI string
 	// Elsewhere is the configured address of the page if the visitor uses another one; empty otherwise. Connecting works only there.
 	Elsewhere string
-	// Exists tells whether the workspace has a connection with that name, which the form connects again.
-	Exists bool
+	// Again is the connection that the form connects again; empty if it makes a new one.
+	Again string
 	// Error is about the form as a whole, and NameError and AppKeyError about a field; empty if nothing is wrong.
 	Error, NameError, AppKeyError string
 }
@@ -68,9 +68,9 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
 	}
-	form := connectForm{Name: strings.TrimSpace(r.PostForm.Get("name")), AppKey: strings.TrimSpace(r.PostForm.Get("appKey"))}
+	form := connectForm{Name: strings.TrimSpace(r.PostForm.Get("name")), AppKey: strings.TrimSpace(r.PostForm.Get("appKey")), Again: r.PostForm.Get("again")}
 	if !namespaceName.MatchString(form.Name) || len(form.Name) > accounts.MaxName {
-		form.NameError = fmt.Sprintf("This must be lower-case letters, digits and dashes, at most %d.", accounts.MaxName)
+		form.NameError = fmt.Sprintf("This must be at most %d lower-case letters, digits and dashes, with a letter or a digit first and last.", accounts.MaxName)
 	}
 	if form.AppKey != "" && !accounts.ValidAppKey(form.AppKey) {
 		form.AppKeyError = fmt.Sprintf("'%.64s' is not an app key. Copy it from the app's settings at %s.", form.AppKey, authflow.AppConsole)
@@ -79,6 +79,10 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
 	}
 	connection, _, err := findTarget(r.Context(), v.Client, v.Workspace, form.Name)
+	if err == nil && connection.Exists && form.Again != form.Name {
+		form.NameError = fmt.Sprintf("There is a connection '%s' already. Give another name, or use its button Connect again.", form.Name)
+		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
+	}
 	if err == nil {
 		err = connection.Check(r.Context(), v.Client, true)
 	}
@@ -98,10 +102,10 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
 	}
 	begun := flow{
-		Attempt: authflow.NewAttempt(), Session: v.ID, Workspace: v.Workspace, Connection: form.Name, AppKey: key,
+		Attempt: authflow.NewAttempt(), Session: v.ID, Workspace: v.Workspace, Connection: form.Name, Again: connection.Exists, AppKey: key,
 		RedirectURI: s.redirectURI(r), Expires: s.Clock.Now().Add(connectLifetime),
 	}
-	if err := s.jar.put(w, connectCookie, begun); err != nil {
+	if err := s.begin(w, r, begun); err != nil {
 		return err
 	}
 	// Not a redirect: form-action would have to list every address on the visitor's way at Dropbox.
@@ -140,16 +144,18 @@ func knownAppKey(ctx context.Context, v *visitor, connection accounts.Connection
 // callback receives a visitor from Dropbox. The request is a GET from another site, so callback does nothing unless it has the state of
 // a flow of this session.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
-	found, started := s.session(r), flow{}
-	known := s.jar.take(r, connectCookie, &started)
-	s.jar.drop(w, connectCookie)
+	found := s.session(r)
+	started, err := s.end(w, r, r.URL.Query().Get("state"))
+	if err != nil {
+		return err
+	}
 	reject := func(title, text string) error {
 		return &problem{Status: http.StatusBadRequest, Title: title, Text: text, Link: "/ui/storage", LinkText: "Begin again"}
 	}
 	switch {
 	case found == nil:
 		return reject("You are not signed in any more", "Nothing was connected. Sign in and begin again.")
-	case !known || started.Session != found.ID:
+	case started == nil || started.Session != found.ID:
 		return reject("This answer does not belong to your attempt", "Nothing was connected. It may have been used before, or come from elsewhere.")
 	case !s.Clock.Now().Before(started.Expires):
 		return reject("That took too long", "Nothing was connected. An attempt is valid for ten minutes.")
@@ -166,11 +172,11 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	grant, err := s.app(started).Exchange(r.Context(), started.Attempt, code)
+	grant, err := s.app(*started).Exchange(r.Context(), started.Attempt, code)
 	if err != nil {
 		return connectProblem(err)
 	}
-	before, err := s.save(r.Context(), c, started, grant)
+	before, err := s.save(r.Context(), c, *started, grant)
 	if err != nil {
 		if kept := (*storage.Error)(nil); errors.As(err, &kept) {
 			return reject("The access could not be saved", sentence(kept.Message))
@@ -183,7 +189,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := storage.Account{}
-	if account, failed := s.opened(started, grant); failed == nil {
+	if account, failed := s.opened(*started, grant); failed == nil {
 		// Without an answer, the page does not name the account: it is connected all the same.
 		if now, failed = account.Verify(r.Context()); failed != nil {
 			s.Log.V(1).Info("Dropbox does not name the account that was connected", "error", failed.Error())
@@ -244,6 +250,13 @@ func (s *Server) opened(f flow, grant authflow.Grant) (accounts.Account, error) 
 func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) (before *platenv1alpha1.StorageAccount, err error) {
 	saved := accounts.Saved{}
 	connection, before, err := findTarget(ctx, c, f.Workspace, f.Connection)
+	if err == nil && connection.Exists && !f.Again {
+		err = &problem{
+			Status: http.StatusConflict, Title: "The access could not be saved",
+			Text: fmt.Sprintf("Somebody has made a connection '%s' meanwhile, and it stays as it is. Begin again with another name.", f.Connection),
+			Link: "/ui/storage", LinkText: "Begin again",
+		}
+	}
 	if err == nil {
 		connection.AppKey, connection.RefreshToken = f.AppKey, grant.RefreshToken
 		saved, err = connection.Save(ctx, c, accounts.SaveOptions{Force: true})

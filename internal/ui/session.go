@@ -6,10 +6,12 @@ package ui
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
@@ -20,6 +22,8 @@ const (
 	sessionLifetime = 8 * time.Hour
 	// connectLifetime is how long a visitor may stay at the storage service.
 	connectLifetime = 10 * time.Minute
+	// maxFlows bounds the flows of a browser, so that they fit into a cookie. The oldest makes way.
+	maxFlows = 3
 	// maxToken bounds a bearer token, in bytes. Sealed, it must fit into a cookie, and browsers allow 4096 bytes.
 	maxToken = 2500
 
@@ -42,13 +46,14 @@ type session struct {
 
 // flow is a connect flow whose visitor is at the storage service.
 type flow struct {
-	// Attempt is used once: the first answer deletes the cookie, and Dropbox accepts a code once.
+	// Attempt is used once: the first answer with its state removes the flow from the cookie, and Dropbox accepts a code once.
 	Attempt authflow.Attempt `json:"a"`
 	// Session and Workspace are the visitor's at the start of the flow.
 	Session   string `json:"i"`
 	Workspace string `json:"w"`
-	// Connection is the name of the StorageConnection to create or to connect again.
+	// Connection is the name of the StorageConnection to create, or to connect again if Again is set.
 	Connection string `json:"c"`
+	Again      bool   `json:"g,omitempty"`
 	AppKey     string `json:"k"`
 	// RedirectURI is the address to which Dropbox sends the visitor back.
 	RedirectURI string    `json:"r"`
@@ -60,6 +65,33 @@ type jar struct {
 	aead cipher.AEAD
 	// secure tells whether browsers send the cookies over TLS only.
 	secure bool
+}
+
+// begin adds a flow to those of the browser. Each of its tabs may have one.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, begun flow) error {
+	flows := []flow{}
+	s.jar.take(r, connectCookie, &flows)
+	flows = slices.DeleteFunc(flows, func(f flow) bool { return f.Session != begun.Session || !s.Clock.Now().Before(f.Expires) })
+	flows = append(flows, begun)
+	return s.jar.put(w, connectCookie, flows[max(0, len(flows)-maxFlows):])
+}
+
+// end removes the flow with a state from those of the browser, and returns it; nil if there is none. An answer with another state removes none: it
+// may be forged.
+func (s *Server) end(w http.ResponseWriter, r *http.Request, state string) (*flow, error) {
+	flows := []flow{}
+	s.jar.take(r, connectCookie, &flows)
+	at := slices.IndexFunc(flows, func(f flow) bool { return subtle.ConstantTimeCompare([]byte(f.Attempt.State), []byte(state)) == 1 })
+	found := (*flow)(nil)
+	if at >= 0 {
+		found = new(flows[at])
+		flows = slices.Delete(flows, at, at+1)
+	}
+	if len(flows) == 0 {
+		s.jar.drop(w, connectCookie)
+		return found, nil
+	}
+	return found, s.jar.put(w, connectCookie, flows)
 }
 
 // newJar returns a jar. The key must have 32 bytes.

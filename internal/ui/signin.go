@@ -25,6 +25,9 @@ const maxNamespaces = 500
 // namespaceName matches an RFC 1123 label.
 var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+// notNamespace says what is wrong with a text that namespaceName does not match.
+const notNamespace = "A workspace is a namespace: at most 63 lower-case letters, digits and dashes, with a letter or a digit first and last."
+
 // signInForm is the content of the sign-in page. It never has a token.
 type signInForm struct {
 	// Next is the page to go to after signing in, Why says why the visitor has to sign in.
@@ -76,7 +79,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !namespaceName.MatchString(workspace) {
 		form.Ask = true
-		return reject(http.StatusUnprocessableEntity, "A workspace is a namespace: lower-case letters, digits and dashes.")
+		return reject(http.StatusUnprocessableEntity, notNamespace)
 	}
 	err = s.jar.put(w, sessionCookie, session{ID: rand.Text(), Token: token, Workspace: workspace, Expires: s.Clock.Now().Add(sessionLifetime)})
 	if err != nil {
@@ -135,7 +138,7 @@ func (s *Server) chooseWorkspace(w http.ResponseWriter, r *http.Request, v *visi
 	chosen.Workspace = strings.TrimSpace(r.PostForm.Get("workspace"))
 	if !namespaceName.MatchString(chosen.Workspace) {
 		return s.askWorkspace(w, r, v, http.StatusUnprocessableEntity, workspaceForm{
-			Value: chosen.Workspace, Error: "A workspace is a namespace: lower-case letters, digits and dashes.",
+			Value: chosen.Workspace, Error: notNamespace,
 		})
 	}
 	if err := s.jar.put(w, sessionCookie, chosen); err != nil {

@@ -86,7 +86,6 @@ func (s *Server) showStorage(w http.ResponseWriter, r *http.Request, v *visitor,
 	if view.Connect.Name == "" {
 		view.Connect.Name = freeName(names)
 	}
-	view.Connect.Exists = names[view.Connect.Name]
 	view.Connect.HasAppKey = s.AppKey != ""
 	view.Connect.RedirectURI = s.redirectURI(r)
 	if s.origin != nil && s.origin.Host != r.Host {

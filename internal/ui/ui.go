@@ -255,7 +255,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 	case apierrors.IsForbidden(err):
 		return &problem{
 			Status: http.StatusForbidden, Title: "You may not do this in this workspace",
-			Text: sentence(message(err)) + " Ask an administrator of the namespace for the role platen-edit.",
+			Text: sentence(message(err)) + " Ask an administrator of the namespace for the role " + roleFor(r, err) + ".",
 			Link: "/ui/workspace", LinkText: "Choose another workspace",
 		}
 	case apierrors.IsNotFound(err):
@@ -269,6 +269,19 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 		s.Log.Error(err, "Answering a request of the page", "path", r.URL.Path)
 	}
 	return &problem{Status: http.StatusBadGateway, Title: "The cluster did not answer", Text: "Something may have changed. Wait a moment, look, and try again."}
+}
+
+// roleFor returns the role that has the right which a request lacked. Platen's own roles have none on Secrets.
+func roleFor(r *http.Request, err error) string {
+	api := apierrors.APIStatus(nil)
+	switch {
+	case errors.As(err, &api) && api.Status().Details != nil && api.Status().Details.Kind == "secrets":
+		return "edit"
+	case r.Method == http.MethodGet:
+		return "platen-view or platen-edit"
+	default:
+		return "platen-edit"
+	}
 }
 
 // message returns the API server's message.

@@ -4,6 +4,8 @@
 package ui
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,7 +14,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	testingclock "k8s.io/utils/clock/testing"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -261,14 +265,16 @@ func TestCallbacksWithoutAFlow(t *testing.T) {
 		flow    *flow
 		query   string
 		want    string
+		// kept tells that the attempt stays: another site may have made up the answer, or another tab begun an attempt of its own.
+		kept bool
 	}{
 		"nobody is signed in":          {flow: &begun, query: "code=c&state=state", want: "You are not signed in any more"},
 		"nothing was begun":            {session: &signedIn, query: "code=c&state=state", want: "does not belong to your attempt"},
 		"begun in another session":     {session: &signedIn, flow: &others, query: "code=c&state=state", want: "does not belong to your attempt"},
 		"begun long ago":               {session: &signedIn, flow: &late, query: "code=c&state=state", want: "That took too long"},
-		"another state":                {session: &signedIn, flow: &begun, query: "code=c&state=statf", want: "does not belong to your attempt"},
-		"no state":                     {session: &signedIn, flow: &begun, query: "code=c", want: "does not belong to your attempt"},
-		"another state, with an error": {session: &signedIn, flow: &begun, query: "error=access_denied&state=x", want: "does not belong to your attempt"},
+		"another state":                {session: &signedIn, flow: &begun, query: "code=c&state=statf", want: "does not belong to your attempt", kept: true},
+		"no state":                     {session: &signedIn, flow: &begun, query: "code=c", want: "does not belong to your attempt", kept: true},
+		"another state, with an error": {session: &signedIn, flow: &begun, query: "error=access_denied&state=x", want: "does not belong to your attempt", kept: true},
 		"denied":                       {session: &signedIn, flow: &begun, query: "error=access_denied&state=state", want: "You did not allow the access"},
 		"no code":                      {session: &signedIn, flow: &begun, query: "state=state", want: "Dropbox refused"},
 	} {
@@ -278,15 +284,15 @@ func TestCallbacksWithoutAFlow(t *testing.T) {
 			addCookie(t, s, r, sessionCookie, *tc.session)
 		}
 		if tc.flow != nil {
-			addCookie(t, s, r, connectCookie, *tc.flow)
+			addCookie(t, s, r, connectCookie, []flow{*tc.flow})
 		}
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, r)
 		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.Contains(body, tc.want) || strings.Contains(body, "code=c") {
 			t.Errorf("%s: answered %d\n%s", name, w.Code, body)
 		}
-		if !strings.Contains(w.Header().Get("Set-Cookie"), connectCookie+"=; Path=/; Max-Age=0") {
-			t.Errorf("%s: the attempt is not forgotten: %s", name, w.Header().Get("Set-Cookie"))
+		if forgotten := strings.Contains(w.Header().Get("Set-Cookie"), connectCookie+"=; Path=/; Max-Age=0"); forgotten == tc.kept {
+			t.Errorf("%s: the attempt is forgotten: %v; %s", name, forgotten, w.Header().Get("Set-Cookie"))
 		}
 	}
 }
@@ -305,5 +311,26 @@ func TestExtraSizes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, viewJob(job).Files); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The page names a role that has the right which was missing.
+func TestRoleFor(t *testing.T) {
+	forbidden := func(group, resource string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Group: group, Resource: resource}, "x", errors.New("no"))
+	}
+	for _, tc := range []struct {
+		method string
+		err    error
+		want   string
+	}{
+		{http.MethodGet, forbidden("", "secrets"), "edit"},
+		{http.MethodPost, fmt.Errorf("reading: %w", forbidden("", "secrets")), "edit"},
+		{http.MethodGet, forbidden("platen.dev", "storageconnections"), "platen-view or platen-edit"},
+		{http.MethodPost, forbidden("platen.dev", "renderjobs"), "platen-edit"},
+	} {
+		if got := roleFor(httptest.NewRequest(tc.method, "/ui/", nil), tc.err); got != tc.want {
+			t.Errorf("%s, %v: %s, want %s", tc.method, tc.err, got, tc.want)
+		}
 	}
 }

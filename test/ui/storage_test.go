@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/suite"
@@ -180,4 +182,70 @@ func TestRenderAgain(t *testing.T) {
 	b.Holds(`document.querySelector('[name="p.headline"]').value === "Summer"`)
 	b.Holds(`document.querySelector("#folder").value === "/taken.txt" && document.querySelector("#form details").open`)
 	b.Screenshots("template-again")
+}
+
+// A new connection does not take the place of another: whoever wants that uses the button of the other.
+func TestATakenNameIsRefused(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	before := w.secret(t)
+	b.open("/ui/storage")
+	b.Fill("#appKey", appKey)
+	b.Click(".connect summary")
+	b.Fill("#name", "dropbox")
+	b.Click("#connect")
+	b.Sees("There is a connection 'dropbox' already. Give another name, or use its button Connect again.")
+	b.Holds(`document.activeElement.id === "name" && document.querySelector(".connect details").open && document.querySelector("#appKey").value === "` + appKey + `"`)
+	b.Screenshots("connect-taken")
+
+	// The name was free when the attempt began, and is taken when the answer comes.
+	b.Fill("#name", "second")
+	b.Click("#connect")
+	b.WaitVisible("button[value=allow]")
+	other := w.connection(t).DeepCopy()
+	other.ObjectMeta = metav1.ObjectMeta{Namespace: w.name, Name: "second"}
+	create(t, other)
+	b.allow(w)
+	b.Sees("Somebody has made a connection 'second' meanwhile, and it stays as it is.")
+	if after := w.secret(t); after.ResourceVersion != before.ResourceVersion {
+		t.Error("the Secret was written again")
+	}
+
+	// A connection whose Secret is gone is asked for its app key, and still connected again.
+	if err := world.admin.Delete(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	b.open("/ui/storage")
+	b.Click("#again-dropbox")
+	b.Sees("Connect dropbox again", "Give the app key.")
+	b.Fill("#appKey", appKey)
+	b.Click("#connect")
+	b.allow(w)
+	b.Sees("Dropbox is connected")
+}
+
+// Each tab of a browser may have an attempt of its own, and an answer that somebody made up ends none of them.
+func TestAttemptsOfSeveralTabs(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	tabs := map[string]string{}
+	names := []string{"first", "second"}
+	for _, name := range names {
+		b.open("/ui/storage")
+		b.Fill("#appKey", appKey)
+		b.Click(".connect summary")
+		b.Fill("#name", name)
+		b.Click("#connect")
+		b.WaitVisible("button[value=allow]")
+		tabs[name] = b.Value("location.href")
+	}
+	b.open("/ui/connect/callback?code=stolen&state=made-up")
+	b.Sees("This answer does not belong to your attempt")
+	for _, name := range names {
+		b.Open(tabs[name])
+		b.allow(w)
+		b.Sees("Dropbox is connected")
+		b.Holds(`location.pathname === "/ui/storage/` + name + `/folders"`)
+	}
 }
