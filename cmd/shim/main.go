@@ -203,7 +203,7 @@ func run(ctx context.Context, o options) error {
 	}
 
 	rest := api.Handler()
-	handler := route(page.Handler(), mcp.NewHandler(mcp.Options{API: rest, Open: api.Open, Reviewer: reviewer, Version: version.Version}), rest)
+	handler := route(page.Handler(), mcp.NewHandler(mcp.Options{API: rest, Open: api.Open, Reviewer: reviewer, Wait: o.wait, Version: version.Version}), rest)
 
 	var secure *tls.Config
 	if o.tlsFolder != "" {

@@ -15,8 +15,10 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -33,6 +35,8 @@ const (
 	// maxPicture bounds a picture that a result has itself, in bytes, and maxPictures their number. All files are links too.
 	maxPicture  = 512 << 10
 	maxPictures = 4
+	// patience bounds the wait of a render. Many clients give a call up after a minute, and would never learn the job's id.
+	patience = 50 * time.Second
 )
 
 // Options of a handler. All are required.
@@ -43,6 +47,8 @@ type Options struct {
 	Open func(ctx context.Context, contentURL string) (*http.Response, error)
 	// Reviewer authenticates callers.
 	Reviewer *callers.Reviewer
+	// Wait is how long a request of the API waits for its job by default. A render waits no longer, and no longer than an assistant does.
+	Wait time.Duration
 	// Version of the program.
 	Version string
 }
@@ -51,12 +57,7 @@ type Options struct {
 // token, and X-Workspace if the token does not belong to a service account.
 func NewHandler(options Options) http.Handler {
 	endpoint := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
-		c := &caller{Options: options, header: http.Header{}}
-		for _, name := range []string{"Authorization", "X-Workspace", "X-Workspace-Id", "Traceparent"} {
-			if value := r.Header.Get(name); value != "" {
-				c.header.Set(name, value)
-			}
-		}
+		c := &caller{Options: options, header: passed(r.Header)}
 		return c.server(r.Context())
 	}, &mcp.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, MaxRequestBodyBytes: maxMessage,
@@ -71,6 +72,18 @@ func NewHandler(options Options) http.Handler {
 		}
 		endpoint.ServeHTTP(w, r)
 	})
+}
+
+// passed returns the headers of a message that are those of its requests of the API too. Of several workspaces, the API says that they are
+// too many.
+func passed(h http.Header) http.Header {
+	kept := http.Header{}
+	for _, name := range []string{"Authorization", "X-Workspace", "X-Workspace-Id", "Traceparent"} {
+		if values := h.Values(name); len(values) > 0 {
+			kept[name] = slices.Clone(values)
+		}
+	}
+	return kept
 }
 
 // refuse answers a request whose token is not accepted.
@@ -100,39 +113,46 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "platen", Title: "Platen", Version: c.Version}, &mcp.ServerOptions{
 		Instructions: "Renders templates to pictures, PDFs and videos. Each template is a tool; list_templates has the details of all. " +
 			"A render that takes long answers with a job's id for get_job.",
+		// Without sessions, nobody hears of a change.
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		// The tools are those of one caller.
+		SetCacheable: func(_ context.Context, _ mcp.Request, cacheable *mcp.Cacheable) { cacheable.CacheScope = "private" },
 	})
 	s.AddReceivingMiddleware(once)
 	s.AddTool(&mcp.Tool{
 		Name: "list_templates", Description: "List the templates of the workspace with the values that each takes.",
 		InputSchema: object(nil), Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
-	}, func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		if _, problem := arguments(r, nil); problem != "" {
+			return failure("%s", problem), nil
+		}
 		return c.text(ctx, http.MethodGet, "/v1/studio/templates", nil), nil
 	})
+	job := map[string]any{"id": map[string]any{"type": "string", "description": "The id that a render has answered with."}}
 	s.AddTool(&mcp.Tool{
 		Name: "get_job", Description: "Get the state of a render, and its files once it has succeeded.", Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
-		InputSchema: object(map[string]any{"id": map[string]any{"type": "string", "description": "The id that a render has answered with."}}, "id"),
+		InputSchema: object(job, "id"),
 	}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		var input struct {
-			ID string `json:"id"`
+		input, problem := arguments(r, job)
+		if problem != "" {
+			return failure("%s", problem), nil
 		}
-		if err := json.Unmarshal(r.Params.Arguments, &input); err != nil || input.ID == "" {
+		id := ""
+		if err := json.Unmarshal(input["id"], &id); err != nil || id == "" {
 			return failure("id: the id of a job is required"), nil //nolint:nilerr // the assistant gets the error as the tool's result
 		}
-		if !jobName.MatchString(input.ID) {
-			return failure("job-not-found: no job is called %.100q", input.ID), nil // as a path it could be another route
+		if !jobName.MatchString(id) {
+			return failure("job-not-found: no job is called %.100q", id), nil // as a path it could be another route
 		}
-		return c.files(ctx, http.MethodGet, "/v1/studio/render-jobs/"+input.ID, nil), nil
+		return c.files(ctx, http.MethodGet, "/v1/studio/render-jobs/"+id, nil), nil
 	})
 	properties := outputs()
 	properties["template"] = map[string]any{"type": "string", "description": "The template's id or name, as list_templates has it."}
 	properties["modifications"] = map[string]any{"type": "object", "description": "The values of the template's parameters, by name."}
 	s.AddTool(&mcp.Tool{Name: "render", Description: "Render a template.", InputSchema: object(properties, "template")},
 		func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			input := map[string]json.RawMessage{}
-			if err := json.Unmarshal(r.Params.Arguments, &input); err != nil {
-				return failure("the arguments must be a JSON object"), nil //nolint:nilerr // the assistant gets the error as the tool's result
-			}
-			if problem := unknownArgument(input, properties); problem != "" {
+			input, problem := arguments(r, properties)
+			if problem != "" {
 				return failure("%s", problem), nil
 			}
 			if text := string(input["template"]); text == "" || text == "null" || text == `""` {
@@ -140,7 +160,9 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			}
 			return c.render(ctx, input["template"], input["modifications"], input, argumentWords), nil
 		})
-	for _, t := range c.templates(ctx) {
+	templates, problem := c.templates(ctx)
+	s.AddReceivingMiddleware(unlisted(problem))
+	for _, t := range templates {
 		s.AddTool(t.tool(), func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			id, output, modifications, err := t.split(r.Params.Arguments)
 			if err != nil {
@@ -167,6 +189,28 @@ func once(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
+// unlisted answers the call of a template's tool with why the templates could not be listed; nil if they could. Without it, a tool that was
+// there a moment ago would be unknown.
+func unlisted(problem *mcp.CallToolResult) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, r mcp.Request) (mcp.Result, error) {
+			if call, ok := r.(*mcp.CallToolRequest); ok && problem != nil && strings.HasPrefix(call.Params.Name, toolPrefix) {
+				return problem, nil
+			}
+			return next(ctx, method, r)
+		}
+	}
+}
+
+// arguments returns the arguments of a call, of which there may be those of properties, or says what is wrong with them.
+func arguments(r *mcp.CallToolRequest, properties map[string]any) (given map[string]json.RawMessage, problem string) {
+	given = map[string]json.RawMessage{}
+	if len(r.Params.Arguments) > 0 && json.Unmarshal(r.Params.Arguments, &given) != nil {
+		return nil, "the arguments must be a JSON object"
+	}
+	return given, unknownArgument(given, properties)
+}
+
 // request makes a request of the API.
 func (c *caller) request(ctx context.Context, method, path string, body any) (status int, answer []byte) {
 	text, err := json.Marshal(body)
@@ -178,6 +222,7 @@ func (c *caller) request(ctx context.Context, method, path string, body any) (st
 		return http.StatusBadRequest, []byte("the arguments do not make a request")
 	}
 	r.Header = c.header.Clone()
+	r.Header.Set("Prefer", fmt.Sprintf("wait=%d", int(min(c.Wait, patience).Seconds())))
 	w := &recorder{header: http.Header{}}
 	c.API.ServeHTTP(w, r)
 	return cmp.Or(w.status, http.StatusOK), w.body.Bytes()
@@ -239,11 +284,16 @@ func (c *caller) files(ctx context.Context, method, path string, body any) *mcp.
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}
 	var job struct {
-		Status string          `json:"status"`
-		Result json.RawMessage `json:"result"`
+		ID       string          `json:"id"`
+		Status   string          `json:"status"`
+		Finished bool            `json:"finished"`
+		Result   json.RawMessage `json:"result"`
 	}
 	if json.Unmarshal(answer, &job) == nil && len(job.Result) > 0 {
 		answer = job.Result
+	}
+	if job.ID != "" && !job.Finished {
+		result.Content = append(result.Content, &mcp.TextContent{Text: fmt.Sprintf("The render goes on. Call get_job with the id %s for its files.", job.ID)})
 	}
 	result.IsError = job.Status == "failed"
 	pictures := 0
@@ -296,12 +346,12 @@ func apiFailure(answer []byte) *mcp.CallToolResult {
 	return failure("%s", problem.Error)
 }
 
-// templates returns the templates that the caller may list; none if that fails: list_templates says why.
-func (c *caller) templates(ctx context.Context) []template {
+// templates returns the templates that the caller may list, or the result that says why there are none.
+func (c *caller) templates(ctx context.Context) (list []template, problem *mcp.CallToolResult) {
 	status, answer := c.request(ctx, http.MethodGet, "/v1/studio/templates", nil)
 	var all []shim.Template
 	if status != http.StatusOK || json.Unmarshal(answer, &all) != nil {
-		return nil
+		return nil, apiFailure(answer)
 	}
-	return tools(all)
+	return tools(all), nil
 }

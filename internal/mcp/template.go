@@ -40,6 +40,8 @@ var (
 const (
 	// maxTools bounds the templates that are tools. The tool render renders the others too.
 	maxTools = 500
+	// toolPrefix begins the names of the templates' tools.
+	toolPrefix = "render_"
 	// maxToolName bounds the name of a tool, because some clients take no longer ones.
 	maxToolName = 64
 )
@@ -56,8 +58,8 @@ var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
 func tools(all []shim.Template) []template {
 	list := make([]template, 0, min(len(all), maxTools))
 	for _, t := range all[:min(len(all), maxTools)] {
-		name := "render_" + notInNames.ReplaceAllString(t.ResourceName, "_")
-		if name != "render_"+t.ResourceName || len(name) > maxToolName {
+		name := toolPrefix + notInNames.ReplaceAllString(t.ResourceName, "_")
+		if name != toolPrefix+t.ResourceName || len(name) > maxToolName {
 			sum := sha256.Sum256([]byte(t.ResourceName))
 			name = strings.TrimRight(name[:min(len(name), maxToolName-9)], "_-") + "_" + hex.EncodeToString(sum[:4])
 		}
@@ -109,7 +111,7 @@ func (t template) split(arguments json.RawMessage) (id json.RawMessage, output m
 	return id, output, modifications, err
 }
 
-// unknownArgument says which argument the tool render does not have; empty if it has all.
+// unknownArgument says which argument a tool does not have; empty if it has all.
 func unknownArgument(given map[string]json.RawMessage, known map[string]any) string {
 	names := slices.Sorted(maps.Keys(known))
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -140,6 +142,9 @@ func (t template) mistaken(values json.RawMessage) string {
 
 // meant asks for the argument that a mistyped one may mean, or tells which there are.
 func meant(name string, names []string) string {
+	if len(names) == 0 {
+		return "the tool has none"
+	}
 	if near := nearest.Name(name, names); near != "" {
 		return "did you mean " + near
 	}

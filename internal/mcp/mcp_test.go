@@ -1,0 +1,132 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// session connects to the server of a caller whose API is api.
+func session(t *testing.T, api http.HandlerFunc) *mcp.ClientSession {
+	t.Helper()
+	c := &caller{Options: Options{API: api, Wait: 5 * time.Minute}, header: http.Header{}}
+	near, far := mcp.NewInMemoryTransports()
+	server, err := c.server(t.Context()).Connect(t.Context(), far, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), near, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = client.Close()
+		_ = server.Wait()
+	})
+	return client
+}
+
+// texts returns the texts of a tool's result.
+func texts(t *testing.T, s *mcp.ClientSession, tool, arguments string) (text string, failed bool) {
+	t.Helper()
+	result, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: json.RawMessage(arguments)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{}
+	for _, part := range result.Content {
+		if one, ok := part.(*mcp.TextContent); ok {
+			all = append(all, one.Text)
+		}
+	}
+	return strings.Join(all, "\n"), result.IsError
+}
+
+const oneTemplate = `[{"id":"card","resource_name":"card","name":"card","title":"card","modifications":[]}]`
+
+// Many clients give a call up after a minute: a render answers before, with the id of the job that goes on.
+func TestARenderAnswersBeforeAssistantsGiveUp(t *testing.T) {
+	waits := ""
+	s := session(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, oneTemplate)
+			return
+		}
+		waits = r.Header.Get("Prefer")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, `{"id":"rest-abcde","status":"processing","finished":false}`)
+	})
+	for _, tool := range []string{"render", "render_card"} {
+		arguments := map[string]string{"render": `{"template":"card"}`, "render_card": `{}`}[tool]
+		text, failed := texts(t, s, tool, arguments)
+		if waits != "wait=50" || failed || !strings.Contains(text, "Call get_job with the id rest-abcde") {
+			t.Errorf("%s: Prefer: %s; %s", tool, waits, text)
+		}
+	}
+}
+
+// A list of tools is one caller's, and nobody hears of its changes.
+func TestToolsAreOneCallersAndStayUntilTheNextList(t *testing.T) {
+	s := session(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, oneTemplate) })
+	if can := s.InitializeResult().Capabilities; can.Tools == nil || can.Tools.ListChanged || can.Logging != nil { //nolint:staticcheck // it must not be there
+		t.Errorf("%+v", can)
+	}
+	listed, err := s.ListTools(t.Context(), nil)
+	if err != nil || listed.CacheScope != "private" {
+		t.Errorf("%v, %v", listed, err)
+	}
+}
+
+func TestToolsRefuseArgumentsThatTheyDoNotHave(t *testing.T) {
+	s := session(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, oneTemplate) })
+	for _, c := range []struct{ tool, arguments, want string }{
+		{"list_templates", `{"search":"card"}`, "search: there is no such argument; the tool has none"},
+		{"list_templates", `[]`, "the arguments must be a JSON object"},
+		{"get_job", `{"id":"rest-abcde","wait":5}`, "wait: there is no such argument; there are id"},
+		{"get_job", `{"ID":"rest-abcde"}`, "ID: there is no such argument; did you mean id"},
+		{"get_job", `{"id":5}`, "id: the id of a job is required"},
+	} {
+		if text, failed := texts(t, s, c.tool, c.arguments); !failed || strings.TrimSpace(text) != c.want {
+			t.Errorf("%s %s: %s", c.tool, c.arguments, text)
+		}
+	}
+	if text, failed := texts(t, s, "list_templates", `{}`); failed || !strings.Contains(text, `"card"`) {
+		t.Error(text)
+	}
+}
+
+// A tool that was listed before is not unknown because the templates cannot be listed now.
+func TestATemplatesToolSaysWhyTemplatesCannotBeListed(t *testing.T) {
+	s := session(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"error":"the API server does not answer"}`)
+	})
+	if text, failed := texts(t, s, "render_card", `{}`); !failed || strings.TrimSpace(text) != "the API server does not answer" {
+		t.Error(text)
+	}
+	if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "paint"}); err == nil {
+		t.Error("there is a tool paint")
+	}
+}
+
+// The workspaces of a request reach the API as they came, so that it refuses two of them.
+func TestHeadersReachTheAPI(t *testing.T) {
+	got := http.Header{}
+	c := &caller{Options: Options{API: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header })}, header: passed(http.Header{
+		"X-Workspace": {"one", "two"}, "Authorization": {"Bearer x"}, "Cookie": {"x"},
+	})}
+	c.request(context.Background(), http.MethodGet, "/v1/me", nil)
+	if fmt.Sprint(got["X-Workspace"], got["Authorization"], got["Cookie"]) != "[one two] [Bearer x] []" {
+		t.Errorf("%v", got)
+	}
+}
