@@ -76,7 +76,9 @@ capabilities: {drop: [ALL]}
 livenessProbe:
   httpGet: {path: /healthz, port: probes}
   periodSeconds: 10
+  timeoutSeconds: 10
 readinessProbe:
   httpGet: {path: /readyz, port: probes}
   periodSeconds: 2
+  timeoutSeconds: 5
 {{- end }}
