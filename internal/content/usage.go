@@ -88,8 +88,11 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reserve counts n bytes. The error is ErrQuota if the namespace has no room for them.
+// reserve counts n bytes. The error is ErrQuota if the namespace has no room for them. There always is for none, also beyond a quota that was lowered.
 func (c *counter) reserve(n int64) error {
+	if n <= 0 {
+		return nil
+	}
 	c.usage.mu.Lock()
 	defer c.usage.mu.Unlock()
 	if c.usage.exceeds(c.namespace, n) {

@@ -87,6 +87,33 @@ func TestUsageIsLearnedFromAWalk(t *testing.T) {
 	}
 }
 
+// A quota that was lowered refuses new files. Those that are there can still be retained: the mark has no bytes, and their job could not end without it.
+func TestMarkFindsRoomBeyondTheQuota(t *testing.T) {
+	url, metrics := newURL(t), &observed{}
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	earlier, err := Open(t.Context(), url, Options{QuotaPerNamespace: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, earlier, ref, page(1), "12345")
+	store, err := Open(t.Context(), url, Options{QuotaPerNamespace: 4, Observer: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Walk(t.Context(), func(Object) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Retain(t.Context(), ref, time.Now().Add(time.Hour)); err != nil {
+		t.Errorf("a mark: %v", err)
+	}
+	if len(metrics.refused) > 0 || store.Usage("ns") != 5 {
+		t.Errorf("refused %v, usage %d", metrics.refused, store.Usage("ns"))
+	}
+	if _, err := store.Put(t.Context(), ref, 1, page(2), strings.NewReader("1"), 100); !errors.Is(err, ErrQuota) {
+		t.Errorf("another file: %v", err)
+	}
+}
+
 // fullBucket is a bucket on a disk without room.
 type fullBucket struct{ driver.Bucket }
 
