@@ -101,6 +101,9 @@ type recordReader struct {
 	inHeader, left int
 }
 
+// NetConn returns the connection whose records are read.
+func (r *recordReader) NetConn() net.Conn { return r.Conn }
+
 // recordHeader is the number of bytes before the content of a record. The last two are its length.
 const recordHeader = 5
 
@@ -197,6 +200,9 @@ func (r *resumed) Read(b []byte) (int, error) {
 	r.first = r.first[n:]
 	return n, nil
 }
+
+// NetConn returns the connection of which the byte was read.
+func (r *resumed) NetConn() net.Conn { return r.Conn }
 
 // reply is the answer to a parked request. It implements http.ResponseWriter.
 type reply struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/dispatch/wire"
 	"github.com/platen-dev/platen/internal/failpoint"
@@ -39,6 +40,10 @@ const (
 	// headerTimeout bounds the TLS handshake and the header of a request, and readTimeout a whole request, unless it is a file.
 	headerTimeout, readTimeout = 10 * time.Second, 30 * time.Second
 )
+
+// limits bound the connections on which no render pod has authenticated itself yet, and those of one pod, which needs a few: a connection takes about
+// 45 KiB, and a stranger's lasts readTimeout at most.
+var limits = connections.Limits{Strangers: 2048, StrangersOfAddress: 128, OfClient: 64}
 
 // Reviewer returns the pod to which a token is bound, and until when that counts.
 type Reviewer interface {
@@ -129,7 +134,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Without HTTP/2, which would put the pages of a pod and its heartbeats on one connection for no gain.
-	parking := newParking(ctx, tls.NewListener(records{&strangers{Listener: listener}}, config), s.Log)
+	parking := newParking(ctx, tls.NewListener(records{connections.Listen(listener, limits)}, config), s.Log)
 	server := &http.Server{
 		Handler:           s.handler(parking.park),
 		ReadHeaderTimeout: headerTimeout,
@@ -137,7 +142,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       withConn,
+		ConnContext:       connections.Context,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -204,8 +209,11 @@ func (s *Server) authenticated(next func(http.ResponseWriter, *http.Request, poo
 			s.Log.Error(err, "Failed to authenticate a render pod")
 			s.tryAgain(w)
 		default:
+			if !connections.Admit(r.Context(), string(pod.UID)) {
+				s.tryAgain(w)
+				return
+			}
 			w.Header().Del("Connection")
-			authenticatedOn(r)
 			if other := s.elsewhere(pod.Namespace); other != "" {
 				w.Header().Set(wire.ServerHeader, other)
 				http.Error(w, "another server has the pod's namespace", http.StatusMisdirectedRequest)

@@ -4,10 +4,10 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -57,9 +57,9 @@ func TestStrangerIsAnsweredBeforeItsBody(t *testing.T) {
 	}
 }
 
-// The connections of strangers are bounded, and those of render pods are not.
+// The connections of strangers are bounded, and so are those of a render pod.
 func TestStrangersOfAnAddressAreBounded(t *testing.T) {
-	const most = 128
+	const most, mostOfPod = 128, 64
 	w := newWorld(t)
 	w.begin()
 	address, stop := w.listen(func(l net.Listener) net.Listener { return elsewhere{l} })
@@ -73,13 +73,9 @@ func TestStrangersOfAnAddressAreBounded(t *testing.T) {
 		return conn, err == nil
 	}
 	poll := func(conn net.Conn) int {
-		c := &connection{Conn: conn, t: t}
+		c := &connection{Conn: conn, t: t, answer: bufio.NewReader(conn)}
 		c.send(http.MethodPut, "/v1/tasks/x.1.1/pages/1", launched)
-		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
-		buffer := make([]byte, 64)
-		n, _ := c.Read(buffer)
-		code := 0
-		_, _ = fmt.Sscanf(string(buffer[:n]), "HTTP/1.1 %d", &code)
+		code, _ := c.receive()
 		return code
 	}
 	var conns []net.Conn
@@ -118,5 +114,22 @@ func TestStrangersOfAnAddressAreBounded(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("a connection that has ended still counts")
 		}
+	}
+	// A render pod that was taken over opens connections without end, and lets them be.
+	for i := range mostOfPod - 1 {
+		if code := poll(conns[2+i]); code != http.StatusGone {
+			t.Fatalf("connection %d of the render pod: HTTP %d", 2+i, code)
+		}
+	}
+	beyond := conns[2+mostOfPod]
+	if code := poll(beyond); code != http.StatusServiceUnavailable {
+		t.Errorf("one connection more of the render pod: HTTP %d", code)
+	}
+	if _, err := io.Copy(io.Discard, beyond); isTimeout(err) {
+		t.Error("one connection more of the render pod stays open")
+	}
+	// It does not lose those that it has.
+	if code := poll(conns[2]); code != http.StatusGone {
+		t.Errorf("the render pod got HTTP %d", code)
 	}
 }
