@@ -112,6 +112,12 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"light":               {`<div style="width:50px;height:50px;background:red;mix-blend-mode:plus-lighter"></div>`, "A document does not show this as a picture does: mix-blend-mode: plus-lighter"},
 		"a dead link":         {`<a href="#elsewhere">x</a>`, "A link leads nowhere: #elsewhere"},
 		"links":               {`<a href="#gr%C3%B6%C3%9Fe">x</a><a href="#top">y</a><a href="#">z</a><a href="#n">n</a><a name="n"></a><i id="größe">x</i>`, ""},
+		"no relative links":   {`<a href="shop/">x</a>`, "A link leads nowhere: shop/"},
+		"relative to a base":  {`<base href="https://example.com/"><a href="shop/">x</a>`, ""},
+		"a link to a script":  {`<svg><a href="javascript:go()"><text y="9">x</text></a></svg>`, "A link leads nowhere: javascript:go()"},
+		"a link to a file":    {`<a href="file:///c:/x.txt">x</a><a href="shop/">x</a>`, "A link leads nowhere: file:///c:/x.txt"},
+		"other links":         {`<a href="https://example.com">x</a><a href="mailto:a@example.com">x</a><a href="tel:1">x</a><a href="app:x">x</a><a>x</a><svg><a href="http://example.com/x"><text y="9">x</text></a></svg>`, ""},
+		"a map":               {`<img usemap="#m" width=9 height=9 src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="><map name=m><area href="https://example.com/" shape=rect coords=0,0,9,9></map>`, "A link of an image map is not in a document: https://example.com/"},
 		"empty below":         {`<div style="height:100vh;box-sizing:border-box;padding:9px">x</div>`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -180,6 +186,13 @@ func TestADocumentLooksLikeThePicture(t *testing.T) {
 			<div style="transform-style:preserve-3d;transform:rotateX(180deg);width:80px;height:60px"><b style="transform:rotateX(180deg);background:red"></b><b></b></div>`,
 		"a mirrored box": `<div style="width:80px;height:60px;background:#08f;transform:scale3d(-1,1,1);backface-visibility:hidden"></div>`,
 		"page numbers":   `<style>p::after{content:"Page " counter(page) " of " counter(pages)}</style><p>`,
+		"a box that a transform centres": `<style>div{position:absolute;left:50%;top:50%;width:160px;height:90px;background:linear-gradient(red,blue)}</style>
+			<div style="transform:translate(-50%,-50%);transition:transform 9s"></div>`,
+		"a box that is centred by properties": `<style>div{position:absolute;left:50%;top:50%;width:160px;height:90px;background:linear-gradient(red,blue)}</style><div style="translate:-50% -50%"></div>`,
+		"a box that lies":                     `<div style="position:absolute;left:200px;top:0;width:100px;height:200px;background:linear-gradient(red,blue);transform:rotate(90deg);transform-origin:0 0"></div>`,
+		"a box that is made smaller":          `<div style="position:absolute;left:0;top:0;width:400px;height:200px;background:linear-gradient(red,blue);transform:scale(.5);transform-origin:0 0"></div>`,
+		"a box that is moved up":              `<div style="position:absolute;left:0;top:120px;width:200px;height:60px;background:linear-gradient(red,blue);translate:10px calc(-100% + 2px);rotate:9deg"></div>`,
+		"a dialog in the middle":              `<dialog open style="transform:translateY(-50%);top:50%;height:90px;padding:0;border:0;background:#080"></dialog>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			still, _ := run(t, b, task("png", "<!doctype html>"+html))

@@ -129,12 +129,30 @@
     move(['direction', 'writing-mode']);
   }
   root.style.setProperty('contain', 'size', 'important');
-  // What is positioned on the page itself is not in the root element's box.
+  // What is positioned on the page itself is not in the root element's box. It is cut where it is laid out, before a transform moves it.
+  const transforms = ['transform', 'translate', 'rotate', 'scale', 'offset-path'];
+  const set = (element, values) => { for (const [name, value] of Object.entries(values)) element.style.setProperty(name, value, 'important'); };
+  const laidOut = (element) => {
+    const before = element.getAttribute('style');
+    set(element, { transition: 'none', ...Object.fromEntries(transforms.map((name) => [name, 'none'])) });
+    const box = element.getBoundingClientRect();
+    if (before === null) element.removeAttribute('style');
+    else element.setAttribute('style', before);
+    return box;
+  };
   for (const element of list[0].querySelectorAll('*')) {
-    const { position, width, height } = getComputedStyle(element);
-    const { top, bottom } = element.getBoundingClientRect();
-    if (position !== 'absolute' || top >= innerHeight || bottom <= innerHeight) continue;
-    for (const [name, value] of Object.entries({ width, height, contain: 'size' })) element.style.setProperty(name, value, 'important');
+    const style = getComputedStyle(element);
+    if (style.position !== 'absolute') continue;
+    const shown = element.getBoundingClientRect();
+    const moved = transforms.some((name) => style.getPropertyValue(name) !== 'none');
+    const { top, bottom } = moved ? laidOut(element) : shown;
+    if (shown.top >= innerHeight || bottom <= innerHeight) continue;
+    const { width, height, translate } = style;
+    set(element, { width, height, contain: 'size', transition: 'none' });
+    if (top < innerHeight) continue;
+    set(element, { top: '0', bottom: 'auto' });
+    const [x, y = '0px', z = ''] = translate === 'none' ? ['0px'] : translate.match(/(?:[^\s()]+|\([^()]*\))+/g);
+    set(element, { translate: `${x} calc(${y} + ${shown.top - element.getBoundingClientRect().top}px) ${z}` });
   }
   // What the browser prints otherwise than it shows it is made so that both are the same, or told.
   const elements = list.flatMap((root) => [...root.querySelectorAll('*')]);
@@ -173,21 +191,32 @@
       element.replaceWith(copy);
     }
   }
-  // Links whose target this page does not have.
-  const nowhere = elements.filter((element) => {
-    const [, name] = element.localName === 'a' ? (element.getAttribute('href') ?? '').match(/^#(.+)$/) ?? [] : [];
-    if (name === undefined || /^top$/i.test(name)) return false;
+  // Links whose target no reader of the document has.
+  const dead = (element) => {
+    const href = /^a$/i.test(element.localName) ? element.getAttribute('href') ?? element.getAttribute('xlink:href') : null;
+    if (href === null) return false;
+    const [, name] = href.match(/^#(.*)$/) ?? [];
+    if (name === undefined) {
+      const { protocol, host } = URL.parse(href, document.baseURI) ?? {};
+      return host === location.host || /^(javascript|file|blob|data|about|cid):$/.test(protocol);
+    }
+    if (name === '' || /^top$/i.test(name)) return false;
     const found = (id) => document.getElementById(id) ?? document.getElementsByName(id)[0];
     try {
       return !found(name) && !found(decodeURIComponent(name));
     } catch {
       return true;
     }
-  });
+  };
+  const nowhere = elements.filter(dead);
   if (nowhere.length > 0) {
     const [link] = nowhere;
-    warn(`A link leads nowhere: ${link.getAttribute('href').slice(0, 80)}`,
-      `${link.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}${nowhere.length > 1 ? ` and ${nowhere.length - 1} more` : ''}; in a document, a link leads to an element of its own page, or to a URL`);
+    warn(`A link leads nowhere: ${(link.getAttribute('href') ?? link.getAttribute('xlink:href')).slice(0, 80)}`,
+      `${link.textContent.trim().replace(/\s+/g, ' ').slice(0, 80)}${nowhere.length > 1 ? ` and ${nowhere.length - 1} more` : ''}; in a document, a link leads to an element of its own page, or to a URL such as https://example.com/, not to a relative one`);
+  }
+  const areas = elements.filter((element) => element.localName === 'area' && element.hasAttribute('href'));
+  if (areas.length > 0) {
+    warn(`A link of an image map is not in a document: ${areas[0].href.slice(0, 80)}`, `${areas.length} element${areas.length === 1 ? '' : 's'}; put a link (a) over the picture`);
   }
   if (unlike.size > 0) {
     const [[, { localName, id, className }]] = unlike;
