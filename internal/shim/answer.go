@@ -235,7 +235,8 @@ func urls(job *platenv1alpha1.RenderJob) []string {
 	return list
 }
 
-// unknownConnection matches the warning about a connection that a job names and that does not exist. The public API's does not name it.
+// unknownConnection matches the warning about a connection that a job names and that does not exist. The title of the public API's does not name
+// it, so the details do.
 var unknownConnection = regexp.MustCompile(`^(.* connection) '[^']*'( not found for this workspace)$`)
 
 // answer returns the body for a finished job. contents holds the URL or data URL of each file. The body depends on the job alone, so
@@ -272,11 +273,8 @@ func warnings(job *platenv1alpha1.RenderJob) []Warning {
 		})
 	}
 	for _, w := range job.Status.Warnings {
-		if plain := unknownConnection.ReplaceAllString(w.Title, "$1$2"); plain != w.Title {
-			list = append(list, Warning{Title: plain})
-			continue
-		}
-		list = append(list, Warning{inRequestWords(w.Title), inRequestWords(ptr.Deref(w.Details, ""))})
+		title := unknownConnection.ReplaceAllString(w.Title, "$1$2")
+		list = append(list, Warning{inRequestWords(title), inRequestWords(ptr.Deref(w.Details, ""))})
 	}
 	return list
 }

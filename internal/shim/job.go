@@ -270,6 +270,7 @@ func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
 // limitations returns warnings about what a request asks for and its format cannot have.
 func limitations(r Request) (warnings []Warning) {
 	format := file.Format(r.Response.Format)
+	warnings = contradictions(r)
 	if len(r.Response.ExtraSizes) > 0 && (format == "pdf" || format.IsVideo()) {
 		warnings = append(warnings, Warning{
 			Title:   "Field 'response.extraSizes' was ignored",
@@ -305,6 +306,47 @@ func limitations(r Request) (warnings []Warning) {
 		})
 	case !bool(ptr.Deref(cmp.Or(a.CombinePages, b.CombinePages), false)):
 		warnings = append(warnings, Warning{Title: "Field 'videoOptions.pageTransition' was ignored", Details: "each page has a file of its own; set videoOptions.combinePages"})
+	}
+	return warnings
+}
+
+// ignoredField says why a field does not count.
+func ignoredField(name, because string) Warning {
+	return Warning{Title: fmt.Sprintf("Field '%s' was ignored, because %s", name, because)}
+}
+
+// contradictions returns a warning for each field that says something else than another one, which counts.
+func contradictions(r Request) (warnings []Warning) {
+	other := func(name, counts string, differ bool) {
+		if differ {
+			warnings = append(warnings, ignoredField(name, fmt.Sprintf("'%s' is there too", counts)))
+		}
+	}
+	o := r.Response
+	other("webhook_url", "webhook", r.Webhook != "" && r.WebhookURL != "" && r.Webhook != r.WebhookURL)
+	sized := o.Size != "" && plainSize(string(o.Size)) != fmt.Sprintf("%dx%d", o.Width, o.Height)
+	other("response.width", "response.size", sized && o.Width != 0)
+	other("response.height", "response.size", sized && o.Height != 0)
+	switch format := file.Format(o.Format); {
+	case format == "pdf":
+		warnings = append(warnings, contradicted("pdfOptions", r.PDFOptions, o.PDFOptions)...)
+	case format.IsVideo():
+		warnings = append(warnings, contradicted("videoOptions", r.VideoOptions, o.VideoOptions)...)
+		quality := cmp.Or(r.VideoOptions.Quality, o.VideoOptions.Quality)
+		other("videoOptions.quality", "response.quality", o.Quality != 0 && quality != 0 && quality != o.Quality)
+	}
+	return warnings
+}
+
+// contradicted returns a warning for each of the options in response that those beside it, which count, set to something else.
+func contradicted(name string, counts, inResponse any) (warnings []Warning) {
+	a, b := reflect.ValueOf(counts), reflect.ValueOf(inResponse)
+	for _, field := range reflect.VisibleFields(a.Type()) {
+		x, y := a.FieldByIndex(field.Index), b.FieldByIndex(field.Index)
+		if !field.Anonymous && field.Tag.Get("warn") == "" && !x.IsZero() && !y.IsZero() && !reflect.DeepEqual(x.Interface(), y.Interface()) {
+			path := name + "." + jsonName(field)
+			warnings = append(warnings, ignoredField("response."+path, fmt.Sprintf("'%s' is there too", path)))
+		}
 	}
 	return warnings
 }

@@ -45,7 +45,7 @@ const (
 
 // render answers POST /v1/studio/render.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, c caller) error {
-	return s.respond(w, r, c, func(*Request) {})
+	return s.respond(w, r, c, func(*Request) []Warning { return nil })
 }
 
 // generate answers POST /v1/generate/images and /v1/generate/pdfs as the public SDKs call them: the template is in the path or in
@@ -55,17 +55,22 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) erro
 	if kind != images && kind != pdfs {
 		return callers.Errorf(http.StatusNotFound, "there is no /v1/generate/%.30s; use /v1/generate/images or /v1/generate/pdfs", kind)
 	}
-	return s.respond(w, r, c, func(request *Request) {
+	return s.respond(w, r, c, func(request *Request) (warnings []Warning) {
+		if other := request.TemplateID; id != "" && other != "" && string(other) != id {
+			warnings = append(warnings, ignoredField("templateId", "the template is in the URL"))
+		}
 		request.TemplateID = cmp.Or(TemplateID(id), request.TemplateID)
 		request.Response.Type = cmp.Or(request.Response.Type, typeBase64)
 		if kind == pdfs {
 			request.Response.Format = cmp.Or(request.Response.Format, string(platenv1alpha1.FormatPDF))
 		}
+		return warnings
 	})
 }
 
-// respond creates a job and answers with its result, or with its state if the job takes longer than the wait.
-func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) error {
+// respond creates a job and answers with its result, or with its state if the job takes longer than the wait. defaults completes the request, and
+// returns the warnings about it.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request) []Warning) error {
 	job, wait, err := s.start(w, r, c, defaults)
 	if err != nil {
 		return err
@@ -81,7 +86,9 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 }
 
 // start reads a request and creates its job. wait is how long the caller waits for it, or noWait.
-func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request)) (job *platenv1alpha1.RenderJob, wait time.Duration, err error) {
+func (s *Server) start(
+	w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request) []Warning,
+) (job *platenv1alpha1.RenderJob, wait time.Duration, err error) {
 	preferred, err := preferences(r.Header, s.Wait)
 	if err != nil {
 		return nil, 0, err
@@ -96,7 +103,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 		return nil, 0, err
 	}
 	warnings = append(warnings, unknownParameters(r)...)
-	defaults(&request)
+	warnings = append(warnings, defaults(&request)...)
 	if request.Response.Mode == "" && preferred.async {
 		request.Response.Mode = modeAsync
 		w.Header().Set("Preference-Applied", "respond-async")
@@ -104,9 +111,9 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 	if err := request.check(); err != nil {
 		return nil, 0, err
 	}
-	key := r.Header.Get("Idempotency-Key")
-	if len(key) > maxKey {
-		return nil, 0, callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return nil, 0, err
 	}
 	template, err := s.template(r.Context(), c, request.TemplateID, http.StatusForbidden)
 	if err != nil {
@@ -138,6 +145,18 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, c caller, default
 		wait = noWait
 	}
 	return job, wait, s.create(r.Context(), c, job, template)
+}
+
+// idempotencyKey returns the key of a request; empty if it has none.
+func idempotencyKey(h http.Header) (string, error) {
+	keys := slices.Compact(slices.DeleteFunc(slices.Clone(h.Values("Idempotency-Key")), func(key string) bool { return key == "" }))
+	switch {
+	case len(keys) > 1:
+		return "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: the request has more than one; send one")
+	case len(keys) == 1 && len(keys[0]) > maxKey:
+		return "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
+	}
+	return strings.Join(keys, ""), nil
 }
 
 // checkConnections returns an error for a provider other than Dropbox that the workspace has no connection to, and for a name that none of the

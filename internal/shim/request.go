@@ -368,6 +368,9 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
+	if bytes.HasPrefix(body, []byte("\x1f\x8b")) {
+		return target, nil, &FieldError{"body", "is gzip: send it with Content-Encoding: gzip"}
+	}
 	if problem := notUnicode(body); problem != "" && body[0] != '{' {
 		return target, nil, &FieldError{"body", problem}
 	}
@@ -604,19 +607,22 @@ func tidyList(value json.RawMessage, kind reflect.Type, path string) (tidied jso
 	return tidied, ignored, err
 }
 
-// tidyFields is tidy for an object. Names of fields may differ in case.
+// plainName returns a field's name as it is compared: templateId is also TemplateID and template_id.
+func plainName(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+
+// tidyFields is tidy for an object. Names of fields may differ in case and in underscores.
 func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(object, &given); err != nil {
 		return nil, nil, &FieldError{path, "must be an object"}
 	}
-	fields, plain := reflect.VisibleFields(kind), map[string]json.RawMessage{}
+	fields, plain, spelled := reflect.VisibleFields(kind), map[string]json.RawMessage{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		full, value := name, given[name]
 		if path != "" {
 			full = path + "." + name
 		}
-		at := slices.IndexFunc(fields, func(f reflect.StructField) bool { return !f.Anonymous && strings.EqualFold(jsonName(f), name) })
+		at := slices.IndexFunc(fields, func(f reflect.StructField) bool { return !f.Anonymous && plainName(jsonName(f)) == plainName(name) })
 		if at < 0 {
 			ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, fields)})
 			continue
@@ -628,8 +634,12 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 			}
 			continue
 		}
-		if _, twice := given[known]; twice && name != known {
-			ignored = append(ignored, Warning{Title: fmt.Sprintf("Field '%.100s' was ignored, because '%s' is there too", full, known)})
+		other, twice := spelled[known]
+		if exact, there := given[known]; there && name != known && string(exact) != "null" {
+			other, twice = known, true
+		}
+		if twice {
+			ignored = append(ignored, ignoredField(fmt.Sprintf("%.100s", full), fmt.Sprintf("'%.100s' is there too", other)))
 			continue
 		}
 		one, more, err := tidy(value, field.Type, full)
@@ -642,7 +652,7 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 			}
 		}
 		if one != nil {
-			plain[known] = oneOf(one, field.Tag.Get("enum"))
+			plain[known], spelled[known] = oneOf(one, field.Tag.Get("enum")), name
 		}
 		ignored = append(ignored, more...)
 	}

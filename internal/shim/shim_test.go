@@ -33,6 +33,7 @@ func TestParseNamesTheField(t *testing.T) {
 		`[`:             "body: must be a JSON object, not a form, a list or nothing",
 		`[1]`:           "body: must be a JSON object, not a form, a list or nothing",
 		"\xff\xfe{\x00": "body: must be UTF-8, which its byte 1, 0xFF, is not",
+		"\x1f\x8b\x08":  "body: is gzip: send it with Content-Encoding: gzip",
 		`{`:             "body: must be a JSON object: unexpected end of JSON input",
 		`{"templateId":1,"RenderOptions":1,"":1}{`: "body: must be a JSON object: invalid character '{' after top-level value",
 		`{} {}`:                            "body: must be a JSON object: invalid character '{' after top-level value",
@@ -356,6 +357,50 @@ func TestOptionsOfOtherFormats(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, limitations(mustParse(t, body))); diff != "" {
 			t.Errorf("%s: %s", body, diff)
+		}
+	}
+}
+
+// No field loses against another one in silence.
+func TestFieldsThatContradictEachOther(t *testing.T) {
+	tooTwo := func(names ...string) (warnings []Warning) {
+		for i := 0; i < len(names); i += 2 {
+			warnings = append(warnings, Warning{Title: fmt.Sprintf("Field '%s' was ignored, because '%s' is there too", names[i], names[i+1])})
+		}
+		return warnings
+	}
+	for body, want := range map[string][]Warning{
+		`{"templateId":1,"webhook":"https://a.example/","webhook_url":"https://b.example/"}`:                                   tooTwo("webhook_url", "webhook"),
+		`{"templateId":1,"webhook":"https://a.example/","webhook_url":"https://a.example/"}`:                                   nil,
+		`{"templateId":1,"response":{"size":"10x10","width":20,"height":30}}`:                                                  tooTwo("response.width", "response.size", "response.height", "response.size"),
+		`{"templateId":1,"response":{"size":"20 x 30","width":20,"height":30}}`:                                                nil,
+		`{"templateId":1,"response":{"size":"og-image","width":20}}`:                                                           tooTwo("response.width", "response.size"),
+		`{"templateId":1,"response":{"format":"pdf","pdfOptions":{"dpi":72,"title":"b"}},"pdfOptions":{"dpi":96,"title":"b"}}`: tooTwo("response.pdfOptions.dpi", "pdfOptions.dpi"),
+		`{"templateId":1,"response":{"format":"gif","videoOptions":{"loop":true,"fps":10}},"videoOptions":{"loop":false}}`:     tooTwo("response.videoOptions.loop", "videoOptions.loop"),
+		`{"templateId":1,"response":{"format":"gif","videoOptions":{"loop":true}},"videoOptions":{"loop":true}}`:               nil,
+		`{"templateId":1,"response":{"format":"mp4","quality":50},"videoOptions":{"quality":60}}`:                              tooTwo("videoOptions.quality", "response.quality"),
+	} {
+		if diff := cmp.Diff(want, limitations(mustParse(t, body))); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+}
+
+// Clients in Python and Ruby send names with underscores. Of two spellings, one counts, and a warning names the other.
+func TestNamesWithUnderscores(t *testing.T) {
+	r, warnings, err := parse[Request]([]byte(`{"template_id":25,"response":{"file_name":"x","include_pages":[2]},"pdf_options":{"range_from":2},"webhookUrl":"https://a.example/"}`))
+	if err != nil || len(warnings) != 0 || r.TemplateID != "25" || r.Response.FileName != "x" || len(r.Response.IncludePages) != 1 || r.PDFOptions.RangeFrom != 2 || r.WebhookURL == "" {
+		t.Errorf("%+v, %v, %v", r, warnings, err)
+	}
+	for body, want := range map[string]string{
+		`{"templateId":25,"template_id":26}`:   "Field 'template_id' was ignored, because 'templateId' is there too",
+		`{"TEMPLATEID":25,"template_id":26}`:   "Field 'template_id' was ignored, because 'TEMPLATEID' is there too",
+		`{"templateId":null,"template_id":25}`: "",
+		`{"TEMPLATEID":null,"template_id":25}`: "",
+	} {
+		r, warnings, err := parse[Request]([]byte(body))
+		if err != nil || r.TemplateID != "25" || len(warnings) > 1 || len(warnings) == 1 && warnings[0].Title != want || len(warnings) == 0 && want != "" {
+			t.Errorf("%s: %+v, %v, %v", body, r.TemplateID, warnings, err)
 		}
 	}
 }
@@ -881,6 +926,24 @@ func TestHeadersOfAFile(t *testing.T) {
 	}
 }
 
+func TestIdempotencyKeys(t *testing.T) {
+	for _, c := range []struct {
+		keys      []string
+		want, err string
+	}{
+		{nil, "", ""},
+		{[]string{""}, "", ""},
+		{[]string{"a", "", "a"}, "a", ""},
+		{[]string{"a", "b"}, "", "Idempotency-Key: the request has more than one; send one"},
+		{[]string{strings.Repeat("x", 256)}, "", "Idempotency-Key: must be at most 255 bytes"},
+	} {
+		got, err := idempotencyKey(http.Header{"Idempotency-Key": c.keys})
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+			t.Errorf("%.20q: %q, %v", c.keys, got, err)
+		}
+	}
+}
+
 func TestOneIdempotencyKeyIsOneJobOfOneCaller(t *testing.T) {
 	name := func(user, key, body string) (string, string) {
 		t.Helper()
@@ -973,6 +1036,13 @@ func TestAnswers(t *testing.T) {
 		{
 			name: "not connected", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
 				s.Warnings = []platenv1alpha1.Warning{{Title: "Dropbox connection 'nope' not found for this workspace", Details: new("this namespace has no StorageConnection 'nope' to dropbox, and no other")}}
+			}), contents: []string{"https://x/1.png"},
+			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
+			  "warnings": [{"title": "Dropbox connection not found for this workspace", "details": "this namespace has no StorageConnection 'nope' to dropbox, and no other"}]}`,
+		},
+		{
+			name: "without a connection", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
+				s.Warnings = []platenv1alpha1.Warning{{Title: "Dropbox connection not found for this workspace"}}
 			}), contents: []string{"https://x/1.png"},
 			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "warnings": [{"title": "Dropbox connection not found for this workspace", "details": ""}]}`,

@@ -104,7 +104,11 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 		})
 	}
 	render.Modifications = render.Modifications.textsFor(template)
-	job, err := newJob(c, render, nil, template.Name, r.Header.Get("Idempotency-Key"), append([]byte(r.URL.Path+"\n"), body...))
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	job, err := newJob(c, render, nil, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
 		return err
 	}
