@@ -54,6 +54,7 @@ import (
 	"github.com/platen-dev/platen/controllers/storageconnection"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/connect/buckets"
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/credentials"
@@ -426,7 +427,8 @@ func contentTLS(o options, keys *credentials.KeyRing) (*tls.Config, *certwatcher
 	}
 }
 
-// maxConnections bounds the open connections of an HTTP server; further ones wait until others close.
+// maxConnections bounds the open connections of an HTTP server; further ones wait until others close. No address of somebody who has no URL of a file, and no
+// namespace, takes more than a quarter of them.
 const maxConnections = 4096
 
 // serveHTTP serves a handler until ctx ends, over TLS if secure is not nil.
@@ -435,6 +437,11 @@ func serveHTTP(ctx context.Context, address string, handler http.Handler, secure
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", address, err)
 	}
+	return serveOn(ctx, listener, handler, secure)
+}
+
+// serveOn is serveHTTP on a listener.
+func serveOn(ctx context.Context, listener net.Listener, handler http.Handler, secure *tls.Config) error {
 	s := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -443,10 +450,13 @@ func serveHTTP(ctx context.Context, address string, handler http.Handler, secure
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       connections.Context,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // clients retry with the next manager
 	defer stop()
-	limited := netutil.LimitListener(listener, maxConnections)
+	limited := connections.Listen(
+		netutil.LimitListener(listener, maxConnections), connections.Limits{StrangersOfAddress: maxConnections / 4, OfClient: maxConnections / 4},
+	)
 	serve := func() error { return s.Serve(limited) }
 	if s.TLSConfig = secure; secure != nil {
 		serve = func() error { return s.ServeTLS(limited, "", "") }

@@ -33,6 +33,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/mcp"
@@ -51,7 +52,8 @@ import (
 const (
 	// shutdownTimeout bounds the requests in progress when the process shuts down.
 	shutdownTimeout = 8 * time.Second
-	// maxConnections bounds the open connections; further ones wait until others close.
+	// maxConnections bounds the open connections; further ones wait until others close. Somebody without a token or a signed URL takes no more than a
+	// quarter of them from one address.
 	maxConnections = 12288
 	// maxIdle bounds the idle connections to the content server. Go keeps two, so that under load most files would need a new one.
 	maxIdle = 64
@@ -274,7 +276,7 @@ func serve(ctx context.Context, address string, handler http.Handler, secure *tl
 			_ = s.Close()
 		}
 	})
-	limited := netutil.LimitListener(listener, maxConnections)
+	limited := connections.Listen(netutil.LimitListener(listener, maxConnections), connections.Limits{StrangersOfAddress: maxConnections / 4})
 	if s.TLSConfig = secure; secure != nil {
 		err = s.ServeTLS(limited, "", "")
 	} else {

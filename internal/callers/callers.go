@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/platen-dev/platen/internal/connections"
 )
 
 const (
@@ -113,7 +115,8 @@ func Bearer(h http.Header) string {
 }
 
 // Authenticate asks the API server whose token it is. The token must have the API server's own audience, because the caller's client
-// uses it there. The error is a *StatusError if the API server does not accept the token.
+// uses it there. The error is a *StatusError if the API server does not accept the token. The connection of the request with the context is no
+// stranger's any more.
 func (r *Reviewer) Authenticate(ctx context.Context, token string) (*Caller, error) {
 	if token == "" || len(token) > maxToken {
 		return nil, Errorf(http.StatusUnauthorized, "Authorization: a bearer token that the cluster accepts is required")
@@ -137,6 +140,7 @@ func (r *Reviewer) Authenticate(ctx context.Context, token string) (*Caller, err
 	if !ok || caller == nil {
 		return nil, Errorf(http.StatusUnauthorized, "Authorization: the cluster does not accept this token; it may have expired, or be meant for another audience")
 	}
+	connections.Admit(ctx, caller.User.Username)
 	return caller, nil
 }
 

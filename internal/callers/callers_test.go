@@ -4,6 +4,7 @@
 package callers
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -22,6 +23,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/platen-dev/platen/internal/connections"
 )
 
 // apiServer answers reviews and counts them.
@@ -159,6 +162,51 @@ func TestGuardDoesNotWaitForABody(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "401 Unauthorized") {
 		t.Errorf("got %q, %v", answer, err)
+	}
+}
+
+// elsewhere is a listener whose connections come from another address.
+type elsewhere struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l elsewhere) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return far{conn}, err
+}
+
+type far struct{ net.Conn }
+
+// RemoteAddr implements net.Conn.
+func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 5), Port: 4711} }
+
+// Callers leave room for others at their address, such as that of a proxy; who is none does not.
+func TestCallersAreNoStrangers(t *testing.T) {
+	server := &apiServer{acceptedToken: "good", allowedPath: "/metrics"}
+	web := httptest.NewUnstartedServer(server.reviewer(testingclock.NewFakePassiveClock(time.Unix(1, 0))).Guard(http.NotFoundHandler()))
+	web.Config.ConnContext = connections.Context
+	web.Listener = connections.Listen(elsewhere{web.Listener}, connections.Limits{StrangersOfAddress: 1})
+	web.Start()
+	defer web.Close()
+	ask := func(request string) string {
+		t.Helper()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", web.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(conn, request)
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		return strings.TrimSpace(line)
+	}
+	const good = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\r\n"
+	for range 3 {
+		if got := ask(good); got != "HTTP/1.1 404 Not Found" {
+			t.Fatalf("a caller got %q", got)
+		}
+	}
+	if got := ask("GARBAGE\r\n\r\n"); got != "HTTP/1.1 400 Bad Request" {
+		t.Fatalf("a stranger got %q", got)
 	}
 }
 

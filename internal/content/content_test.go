@@ -4,10 +4,12 @@
 package content
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob"
 
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -414,6 +417,66 @@ func TestContentServerRefuses(t *testing.T) {
 	*clock = clock.Add(3 * time.Hour)
 	if resp := get(t, h, http.MethodGet, good, nil); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("an expired URL: HTTP %d", resp.StatusCode)
+	}
+}
+
+// elsewhere is a listener whose connections come from another address.
+type elsewhere struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l elsewhere) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return far{conn}, err
+}
+
+type far struct{ net.Conn }
+
+// RemoteAddr implements net.Conn.
+func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 5), Port: 4711} }
+
+// Neither somebody without a URL nor the people of one namespace take the connections of all.
+func TestContentServerBoundsConnections(t *testing.T) {
+	h, u, _ := served(t)
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ConnContext = connections.Context
+	server.Listener = connections.Listen(elsewhere{server.Listener}, connections.Limits{StrangersOfAddress: 1, OfClient: 2})
+	server.Start()
+	defer server.Close()
+	ask := func(target string) (status int, closed bool) {
+		t.Helper()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: content.example\r\n\r\n", target)
+		answer := bufio.NewReader(conn)
+		resp, err := http.ReadResponse(answer, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = body(t, resp)
+		if resp.Close {
+			if _, err := io.Copy(io.Discard, answer); err != nil { // until it does not count any more
+				t.Fatal(err)
+			}
+		}
+		return resp.StatusCode, resp.Close
+	}
+	good := u.RequestURI()
+	for range 3 { // none of them stays
+		if status, closed := ask(strings.Replace(good, "/1.png", "/2.png", 1)); status != http.StatusForbidden || !closed {
+			t.Fatalf("a forged URL: HTTP %d, closed %t", status, closed)
+		}
+	}
+	for range 2 {
+		if status, closed := ask(good); status != http.StatusOK || closed {
+			t.Fatalf("a good URL: HTTP %d, closed %t", status, closed)
+		}
+	}
+	if status, closed := ask(good); status != http.StatusServiceUnavailable || !closed {
+		t.Errorf("one connection more: HTTP %d, closed %t", status, closed)
 	}
 }
 

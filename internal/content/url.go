@@ -21,6 +21,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -156,12 +157,20 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 	mux.HandleFunc("GET "+contenturl.Path, func(w http.ResponseWriter, r *http.Request) {
 		wanted, err := signer.verify(r.URL, now())
 		if err != nil {
+			w.Header().Set("Connection", "close") // it takes the place of another
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
 		key := wanted.key
-		if o, ok := parseKey(key); !ok || path.Base(key) == manifestName || !o.RetainedUntil.IsZero() {
+		o, ok := parseKey(key)
+		if !ok || path.Base(key) == manifestName || !o.RetainedUntil.IsZero() {
 			http.NotFound(w, r)
+			return
+		}
+		if !connections.Admit(r.Context(), o.Ref.Namespace) {
+			w.Header().Set("Connection", "close")
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many connections fetch files of this namespace", http.StatusServiceUnavailable)
 			return
 		}
 		// A bucket's URL is for GET alone.

@@ -249,11 +249,11 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 	format, files := string(job.Status.Format), pictures(job, contents)
 	if len(files) == 1 {
 		data := Data{Content: files[0].Content, Type: kind, Format: format, ResponseTime: milliseconds, ExtraSizes: files[0].ExtraSizes}
-		return OnePage{data, warnings(job), connections(job, false)}
+		return OnePage{data, warnings(job), uploadsOf(job, false)}
 	}
 	body := ManyPages{
 		Data: files, Format: format, Type: kind, ResponseTime: milliseconds, TotalPages: len(files), RenderedPages: len(files),
-		Warnings: warnings(job), Connections: connections(job, true),
+		Warnings: warnings(job), Connections: uploadsOf(job, true),
 	}
 	if n := job.Status.TotalPages; n != nil {
 		body.TotalPages = int(*n)
@@ -304,7 +304,7 @@ func pictures(job *platenv1alpha1.RenderJob, contents []string) (files []PageDat
 	return files
 }
 
-func connections(job *platenv1alpha1.RenderJob, several bool) (list []Connection) {
+func uploadsOf(job *platenv1alpha1.RenderJob, several bool) (list []Connection) {
 	for _, c := range job.Status.Connections {
 		entry := Connection{Type: string(c.Type), Provider: string(c.Provider), Status: string(c.Status), Error: inRequestWords(c.Error)}
 		for _, p := range c.Pages {

@@ -59,7 +59,7 @@ const (
 func describeFile(h http.Header, job *platenv1alpha1.RenderJob) {
 	h.Set(jobHeader, job.Name)
 	list := warnings(job)
-	if uploads := connections(job, len(pictures(job, urls(job))) > 1); len(uploads) > 0 {
+	if uploads := uploadsOf(job, len(pictures(job, urls(job))) > 1); len(uploads) > 0 {
 		if text := asciiJSON(uploads); len(text) <= maxHeader {
 			h.Set(connectionsHeader, text)
 		} else {

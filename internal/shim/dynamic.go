@@ -35,6 +35,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/signedurl"
@@ -216,6 +217,7 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 			return nil, errDynamic
 		}
 	}
+	connections.Admit(r.Context(), "")
 	return newTarget(template, name, format, query)
 }
 

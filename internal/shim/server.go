@@ -39,6 +39,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/jobwatch"
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/tracing"
@@ -222,7 +223,7 @@ func (s *Server) routes() map[string]handler {
 func HTTPServer(h http.Handler, log logr.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: maxWait + time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ConnContext: connections.Context,
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelDebug),
 	}
 }

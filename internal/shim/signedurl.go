@@ -23,6 +23,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
@@ -193,6 +194,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 	if seconds, err := strconv.ParseInt(expiresAt, 10, 64); err != nil || time.Now().Unix() >= seconds {
 		return callers.Errorf(http.StatusForbidden, "this URL has expired; create a new one")
 	}
+	connections.Admit(r.Context(), "")
 	// The limits of one caller apply to each URL.
 	_, done, err := s.limiter.admit("signed URL " + id)
 	if err != nil {
