@@ -192,6 +192,7 @@ func TestADocumentLooksLikeThePicture(t *testing.T) {
 		"a box that lies":                     `<div style="position:absolute;left:200px;top:0;width:100px;height:200px;background:linear-gradient(red,blue);transform:rotate(90deg);transform-origin:0 0"></div>`,
 		"a box that is made smaller":          `<div style="position:absolute;left:0;top:0;width:400px;height:200px;background:linear-gradient(red,blue);transform:scale(.5);transform-origin:0 0"></div>`,
 		"a box that is moved up":              `<div style="position:absolute;left:0;top:120px;width:200px;height:60px;background:linear-gradient(red,blue);translate:10px calc(-100% + 2px);rotate:9deg"></div>`,
+		"a table in the middle":               `<table style="position:absolute;top:55%;left:0;width:200px;height:80px;transform:translateY(-50%);border-spacing:0"><tr><td style="background:#08f"><tr><td style="background:#080"></table>`,
 		"a dialog in the middle":              `<dialog open style="transform:translateY(-50%);top:50%;height:90px;padding:0;border:0;background:#080"></dialog>`,
 	} {
 		t.Run(name, func(t *testing.T) {

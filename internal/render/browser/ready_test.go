@@ -6,9 +6,13 @@ package browser
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"image"
 	"image/color"
+	"image/gif"
+	"image/jpeg"
 	"image/png"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -417,6 +421,40 @@ func TestBrokenPicturesInThePageAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if _, warnings := run(t, b, task("png", html)); len(warnings) != 1 || !strings.HasPrefix(warnings[0].Title, "Could not load data:image/png;base64,A") {
 				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}
+
+// The browser shows what is there of a picture that ends early, and says nothing.
+func TestPicturesThatEndEarlyAreNamed(t *testing.T) {
+	b := start(t)
+	img := image.NewRGBA(image.Rect(0, 0, 60, 60))
+	for i := range img.Pix {
+		img.Pix[i] = byte(i * i / 7)
+	}
+	encoders := map[string]func(io.Writer) error{
+		"png":  func(w io.Writer) error { return png.Encode(w, img) },
+		"jpeg": func(w io.Writer) error { return jpeg.Encode(w, img, nil) },
+		"gif":  func(w io.Writer) error { return gif.Encode(w, img, nil) },
+	}
+	for format, encode := range encoders {
+		t.Run(format, func(t *testing.T) {
+			var file bytes.Buffer
+			if err := encode(&file); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range []struct {
+				data []byte
+				want int
+			}{{file.Bytes(), 0}, {file.Bytes()[:file.Len()*2/3], 1}, {append(bytes.Clone(file.Bytes()), "and more"...), 0}, {append(bytes.Clone(file.Bytes()), 0, 0), 0}} {
+				url := "data:image/" + format + ";base64," + base64.StdEncoding.EncodeToString(c.data)
+				for _, html := range []string{`<img src="` + url + `">`, `<img src="` + strings.ReplaceAll(url, "=", "%3D") + `">`, `<p style="background:url(` + url + `)">x`} {
+					_, warnings := run(t, b, task("png", html+`<img src="`+url+`">`))
+					if len(warnings) < c.want || c.want == 0 && len(warnings) != 0 || c.want == 1 && !strings.HasPrefix(warnings[0].Title, "A picture ends early: data:image/"+format) {
+						t.Errorf("%d bytes: warnings %v", len(c.data), warnings)
+					}
+				}
 			}
 		})
 	}

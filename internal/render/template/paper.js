@@ -149,7 +149,7 @@
     if (shown.top >= innerHeight || bottom <= innerHeight) continue;
     const { width, height, translate } = style;
     set(element, { width, height, contain: 'size', transition: 'none' });
-    if (top < innerHeight) continue;
+    if (top < innerHeight && style.display !== 'table') continue; // a table's size cannot be contained
     set(element, { top: '0', bottom: 'auto' });
     const [x, y = '0px', z = ''] = translate === 'none' ? ['0px'] : translate.match(/(?:[^\s()]+|\([^()]*\))+/g);
     set(element, { translate: `${x} calc(${y} + ${shown.top - element.getBoundingClientRect().top}px) ${z}` });

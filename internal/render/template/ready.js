@@ -13,7 +13,7 @@
   const warn = own('warn') ?? (() => {});
   const after = `${timeout / 1000} s`;
   const bare = (family) => family.replace(/["']/g, '');
-  const { decode } = own('requests');
+  const { decode, whole } = own('requests');
   const generic = /^(serif|sans-serif|monospace|cursive|fantasy|math|emoji|(ui-|system-ui|-apple-system|BlinkMacSystemFont).*)$/i;
   const maxElements = 5000;
 
@@ -112,6 +112,16 @@
   const masks = new Set(); // these must come with CORS
   const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng|avif)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)|^data:image\/avif;base64,AAAA..Z0eXBhdmlz/i;
   const sound = /^data:image\/[^;,]+;base64,(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk|AAAA..Z0eX|AAABA)/; // as pictures of the usual formats begin
+  // unfinished reports whether a picture of a data: URL lacks what files of its format end with. One that has it is not decoded to find out.
+  const ends = [[/^iVBORw0KGgo/, /IEND/], [/^\/9j\//, /\xff\xd9/], [/^R0lGOD/, /;\0*$/]];
+  const unfinished = (url) => {
+    const [head, data = ''] = [url.slice(0, 100).match(/^data:image\/[^,]*;base64,/)?.[0], url.slice(-200)];
+    const [, end] = ends.find(([begin]) => head && begin.test(url.slice(head.length, head.length + 20))) ?? [];
+    if (!end) return false;
+    const tail = (data.startsWith('data:') ? data.slice(head.length) : data).replace(/%2B/gi, '+').replace(/%2F/gi, '/').replace(/%3D|=|%[^]?[^]?|\s/gi, '');
+    // Where its groups of four letters begin depends on what is before them.
+    return ![0, 1, 2, 3].some((i) => (tail.length - i) % 4 !== 1 && end.test(atob(tail.slice(i).replace(/[^\w+/]/g, 'A'))));
+  };
   let moving = false; // pictures behind elements
   let numbered = false; // a page number is shown
   let counted = false; // by a counter of the page's own
@@ -149,7 +159,7 @@
     for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"#\\]|\\.)(?:[^"\\]|\\.)*)"\)/g)) {
       // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load, or none.
       if (/^data:image.(gif|webp|a?png|avif)/i.test(url)) moving ||= moves.test(url);
-      if (!sound.test(url)) behind.add(unescape(url));
+      if (!sound.test(url) || unfinished(url)) behind.add(unescape(url));
     }
     for (const [, url] of [maskImage, own.shapeOutside].join().matchAll(/url\("(https?:(?:[^"\\]|\\.)*)"\)/g)) masks.add(unescape(url));
   };
@@ -222,8 +232,15 @@
     image.src = url;
     return image;
   });
-  const decoded = find('img').map((image) => decode(image).catch(() => {}));
-  const loaded = backgrounds.map((image) => decode(image).catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
+  const torn = new Set();
+  const tear = async (image) => {
+    const url = image.currentSrc || image.src;
+    if (torn.has(url) || !unfinished(url) || await whole(image) || torn.has(url)) return;
+    torn.add(url);
+    warn(`A picture ends early: ${url.slice(0, 200)}`, 'its file is not whole; what is there is shown');
+  };
+  const decoded = find('img').map((image) => decode(image).then(() => tear(image)).catch(() => {}));
+  const loaded = backgrounds.map((image) => decode(image).then(() => tear(image)).catch(() => warn(`Could not load ${image.src.slice(0, 300)}`)));
   for (const url of masks) {
     loaded.push(decode(Object.assign(new Image(), { crossOrigin: 'anonymous', src: url })).catch(() => warn(`Could not load ${url.slice(0, 300)}`,
       'the browser takes a mask or a shape only from a server that allows every origin (CORS); use a data: URL')));

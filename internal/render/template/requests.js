@@ -152,6 +152,8 @@
   }
   const realDecode = HTMLImageElement.prototype.decode;
   const decode = (image) => realDecode.call(image); // for the renderer, which has a patience of its own
+  const realBitmap = window.createImageBitmap;
+  const whole = (image) => realBitmap.call(window, image, 0, 0, 1, 1).then(() => true, () => false); // decode() takes a file that ends early
   const promises = [
     [window, 'createImageBitmap'], [window.HTMLImageElement?.prototype, 'decode'], [window.SVGImageElement?.prototype, 'decode'],
     [window.ImageDecoder?.prototype, 'decode'], [window.FontFace?.prototype, 'load'],
@@ -345,5 +347,5 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, warn, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, whole, warn, forget: () => observer.takeRecords() }) });
 })();
