@@ -293,6 +293,9 @@ func setConditions(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	if len(job.Status.Warnings) > 0 {
 		reason = platenv1alpha1.SucceededWithWarningsReason
 		message = fmt.Sprintf("%s; %s", message, job.Status.Warnings[0].Title)
+		if more := len(job.Status.Warnings) - 1; more > 0 {
+			message += "; and " + plural.Count(more, "more warning")
+		}
 	}
 	c.Summarize(outcome, reason, message)
 }

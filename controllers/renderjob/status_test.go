@@ -267,8 +267,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, expired), theUpload("dropbox", true, nil, full)}},
 			step:  upload,
 			want: []string{
-				"Finished True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired",
-				"Ready True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired",
+				"Finished True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired; and 1 more warning",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired; and 1 more warning",
 				"Rendered True Succeeded: 2 pages rendered",
 				"Uploaded False TokenExpired: StorageConnection 'archive': Token expired",
 			},

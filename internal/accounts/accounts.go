@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
@@ -54,6 +55,14 @@ var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // ValidAppKey tells whether a text may be the key of a Dropbox app; nothing else goes into the address of its consent page.
 func ValidAppKey(text string) bool { return appKey.MatchString(text) }
+
+// SavedAppKey returns the app key of the last time from a connection's Secret; empty if there is none.
+func SavedAppKey(secret *corev1.Secret) string {
+	if key := string(secret.Data["appKey"]); ValidAppKey(key) {
+		return key
+	}
+	return ""
+}
 
 // SecretName returns the default name of a connection's Secret.
 func SecretName(connection string) string { return connection + secretSuffix }

@@ -74,6 +74,8 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	switch word, sentence := stage(job); {
 	case word == "Pending":
 		return forJob(job, "Wait. If nothing happens, check Platen:"+checkPlaten)
+	case word == platenv1alpha1.QueuedReason && sameRender.MatchString(sentence):
+		return forJob(job, "Wait for the other job. See what that one waits for:\nkubectl platen status "+sameRender.FindStringSubmatch(sentence)[1]+" -n NS")
 	case word == platenv1alpha1.SucceededReason:
 		return ""
 	case word == platenv1alpha1.DeadlineExceededReason:
@@ -94,6 +96,9 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		return forJob(job, cmp.Or(adviceByReason[word], "See the job's events:"+showJob))
 	}
 }
+
+// sameRender matches the message of a job that waits for another one to render the same.
+var sameRender = regexp.MustCompile(`^RenderJob '([^']+)' renders the same; `)
 
 // aboutSources returns what to do about a missing source by the message that names it: a file of a FontSet may be at a URL. It returns usual for
 // any other source.
@@ -162,12 +167,20 @@ func templateAdvice(t *platenv1alpha1.RenderTemplate, reason, message string) st
 
 // uploadAdvice returns what to do about a failed upload.
 func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
-	failed := platenv1alpha1.JobConnectionStatus{}
+	failed, each := platenv1alpha1.JobConnectionStatus{}, ""
 	for _, c := range job.Status.Connections {
-		if c.Status == platenv1alpha1.UploadError {
-			failed = c
-			break
+		if c.Status != platenv1alpha1.UploadError {
+			continue
 		}
+		if failed.Name == "" {
+			failed = c
+		}
+		if storage.Reason(c.Reason).Advice(string(c.Provider)).Fault == storage.FaultOfConnection {
+			each += "\nkubectl platen connections " + c.Name + " -n " + job.Namespace
+		}
+	}
+	if strings.Count(each, "\n") > 1 {
+		return "Several connections need something. Each says what:" + each
 	}
 	retry := forJob(job, "\nkubectl platen retry JOB -n NS")
 	switch known := reason.Advice(string(failed.Provider)); {

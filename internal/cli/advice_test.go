@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
 )
 
 // reasonsIn returns the constants of a file whose names match a pattern and whose group's comment has a text, by their names.
@@ -158,6 +159,38 @@ func TestAdviceNamesWhatIsWrong(t *testing.T) {
 		"nobody has looked at": {"", "", "kubectl platen check -n marketing"},
 	} {
 		if got := advice(jobWith(c.reason, c.message)); !strings.Contains(got, "\n"+c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A job that waits for another's render is helped by what helps that one.
+func TestAdviceAboutTheSameRender(t *testing.T) {
+	got := advice(jobWith(platenv1alpha1.QueuedReason, "RenderJob 'spring.1' renders the same; its files will be this job's too"))
+	if want := "kubectl platen status spring.1 -n marketing"; !strings.HasSuffix(got, "\n"+want) || strings.Contains(got, "renderpools") {
+		t.Errorf("%q, want %s", got, want)
+	}
+}
+
+// Each of several connections that failed has its own remedy.
+func TestAdviceAboutSeveralConnections(t *testing.T) {
+	failed := func(name string, reason storage.Reason) platenv1alpha1.JobConnectionStatus {
+		return platenv1alpha1.JobConnectionStatus{Name: name, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Reason: string(reason)}
+	}
+	for name, c := range map[string]struct {
+		connections []platenv1alpha1.JobConnectionStatus
+		want        string
+	}{
+		"two": {
+			[]platenv1alpha1.JobConnectionStatus{failed("a", storage.ReasonTokenExpired), {Name: "b", Status: platenv1alpha1.UploadSuccess}, failed("c", storage.ReasonSecretNotFound)},
+			"\nkubectl platen connections a -n marketing\nkubectl platen connections c -n marketing",
+		},
+		"one of two": {[]platenv1alpha1.JobConnectionStatus{failed("a", storage.ReasonTokenExpired), failed("b", storage.ReasonUnavailable)}, "\nkubectl platen connect dropbox a -n marketing"},
+	} {
+		job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page rendered")
+		job.Status.Connections = c.connections
+		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: string(storage.ReasonTokenExpired)})
+		if got := advice(job); !strings.HasSuffix(got, c.want) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

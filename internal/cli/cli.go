@@ -237,7 +237,11 @@ func subcommand(what string) func(*cobra.Command, []string) error {
 		}
 		if len(args) > 0 {
 			c.SuggestionsMinimumDistance = 2
-			if similar := c.SuggestionsFor(args[0]); len(similar) > 0 {
+			similar := c.SuggestionsFor(args[0])
+			if len(similar) == 0 && len(names) > 3 { // nobody means all of them
+				return usage("%s knows no %q; there are: %s", what, args[0], strings.Join(names, ", "))
+			}
+			if len(similar) > 0 {
 				names = similar
 			}
 			return usage("%s knows no %q; did you mean: %s", what, args[0], strings.Join(names, ", "))

@@ -320,6 +320,7 @@ func TestUsageErrors(t *testing.T) {
 		text string
 	}{
 		"a misspelt command": {args: []string{"rendr"}, text: `error: platen knows no "rendr"; did you mean: render`},
+		"no command":         {args: []string{"deploy"}, text: `error: platen knows no "deploy"; there are: check, completion, connect, `},
 		"another word":       {args: []string{"connect"}, text: "say what to connect: dropbox"},
 		"another output":     {args: []string{"status", "-o", "xml"}, text: `-o must be json or yaml or name, not "xml"`},
 		"no number":          {args: []string{"render", "x", "--quality", "high"}, text: `invalid argument "high" for --quality: it must be a whole number`},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -201,8 +202,12 @@ func explain(err error) error {
 		return fmt.Errorf("namespace %[1]s does not exist: create it (kubectl create namespace %[1]s), or choose another with -n", missingNamespace(err))
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster does not accept your login: %w", err)
-	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w; ask for the role %s in that namespace", err, roleFor(err))
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return fmt.Errorf("%w: choose another namespace with -n", err)
+	case noRoom(err):
+		return fmt.Errorf("%w; delete what is not needed, or raise that ResourceQuota", err)
+	case denied.MatchString(err.Error()):
+		return fmt.Errorf("%w; %s", err, aboutRight(denied.FindStringSubmatch(err.Error())))
 	case strings.Contains(err.Error(), credentialsError):
 		_, why, _ := strings.Cut(err.Error(), credentialsError)
 		why, _, _ = strings.Cut(why, "\n") // client-go explains plugins of credentials on more lines
@@ -216,13 +221,37 @@ func explain(err error) error {
 	}
 }
 
-// roleFor returns the role that has the right whose lack an error is about: platen-edit has none on kinds of Kubernetes, such as Secrets.
-func roleFor(err error) string {
-	answer := apierrors.APIStatus(nil)
-	if errors.As(err, &answer) && answer.Status().Details != nil && answer.Status().Details.Group != platenv1alpha1.GroupVersion.Group {
-		return "edit"
+// denied matches what the API server says to somebody whose roles lack a right: the verb, the resource, its group, and where. A quota, a policy and a
+// namespace that is being deleted forbid too, and no role helps against these.
+var denied = regexp.MustCompile(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)" (in the namespace|at the cluster scope)`)
+
+// aboutRight says what to ask for, by what denied has found. platen-edit and platen-view have no rights on kinds of Kubernetes, such as Secrets.
+func aboutRight(found []string) string {
+	verb, resource, group, where := found[1], found[2], found[3], found[4]
+	reads := verb == "get" || verb == "list" || verb == "watch"
+	role := "edit"
+	switch {
+	case group == platenv1alpha1.GroupVersion.Group && reads:
+		role = "platen-view or view"
+	case group == platenv1alpha1.GroupVersion.Group:
+		role = "platen-edit or edit"
+	case where != inNamespace:
+		return "ask for that right"
+	case reads && resource != "secrets":
+		role = "view"
 	}
-	return "platen-edit or edit"
+	if where != inNamespace {
+		return "choose one namespace with -n instead of -A, or ask for the role " + role + " in all namespaces"
+	}
+	return "ask for the role " + role + " in that namespace"
+}
+
+// inNamespace is what denied finds for a right in one namespace.
+const inNamespace = "in the namespace"
+
+// noRoom reports whether a ResourceQuota refuses an object.
+func noRoom(err error) bool {
+	return apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "exceeded quota") || strings.Contains(err.Error(), "failed quota"))
 }
 
 // missingNamespace returns the namespace whose absence an error is about; empty if it is about something else.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -102,7 +103,7 @@ not a secret; its app secret is not needed.`,
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&c.connection.AppKey, "app-key", "", "app key of your Dropbox app (default: the command asks for it)")
+	f.StringVar(&c.connection.AppKey, "app-key", "", "app key of your Dropbox app (default: that of the last time; else the command asks for it)")
 	f.StringVar(&c.connection.Folder, "folder", "", "folder for files whose job names none; a missing folder is created (default: the command asks for it)")
 	f.StringVar(&c.connection.Secret, "secret", "", "name of the Secret (default: NAME-credentials)")
 	f.StringVar(&c.connection.UploadPolicy, "upload-policy", "", "Automatic (every render, the default), OnRequest or Disabled")
@@ -151,10 +152,10 @@ func checkPort(port int) error {
 	return nil
 }
 
-// checkAppKey refuses an app key that is none. One that is missing is refused where nobody can be asked for it.
-func (o *connectCommand) checkAppKey() error {
+// checkAppKey refuses an app key that is none. One that is missing is refused where nobody can be asked for it, and the cluster may not have it.
+func (o *connectCommand) checkAppKey(mayRead bool) error {
 	switch key := o.connection.AppKey; {
-	case key == "" && !isTerminal(o.In):
+	case key == "" && !isTerminal(o.In) && !mayRead:
 		return usage("--app-key must be given: it is in the settings of your Dropbox app at %s", authflow.AppConsole)
 	case key != "" && !accounts.ValidAppKey(key):
 		return usage("--app-key: %q must be letters, digits, hyphens and underscores, as in the settings of your Dropbox app at %s", key, authflow.AppConsole)
@@ -178,11 +179,14 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := o.checkAppKey(); err != nil {
+	if err := o.checkAppKey(c != nil); err != nil {
 		return err
 	}
 	if c != nil {
 		if err := o.findExisting(ctx, c); err != nil {
+			return err
+		}
+		if err := o.checkAppKey(false); err != nil {
 			return err
 		}
 	}
@@ -261,12 +265,27 @@ func (o *connectCommand) findExisting(ctx context.Context, c *cluster) error {
 	if existing.Spec.Dropbox == nil {
 		return fmt.Errorf("StorageConnection %s/%s is of provider %s: choose another NAME", c.namespace, connection.Name, existing.Spec.Provider)
 	}
+	if connection.AppKey == "" {
+		o.takeAppKey(ctx, c, existing.Spec.Dropbox.CredentialsSecretRef.Name)
+	}
 	if connection.Secret+connection.Folder+connection.UploadPolicy+connection.ConflictPolicy != "" {
 		return nil
 	}
 	connection.Exists, connection.Secret, connection.Folder = true, existing.Spec.Dropbox.CredentialsSecretRef.Name, string(existing.Spec.DefaultFolder)
 	o.seen = existing.ResourceVersion
 	return nil
+}
+
+// takeAppKey takes the app key of the last time, which is no secret, from a connection's Secret. Without the right to read that, a person says it again.
+func (o *connectCommand) takeAppKey(ctx context.Context, c *cluster, name string) {
+	secret := &corev1.Secret{}
+	if err := c.get(ctx, name, secret); err != nil {
+		return
+	}
+	if key := accounts.SavedAppKey(secret); key != "" {
+		o.connection.AppKey = key
+		fmt.Fprintf(o.ErrOut, "App key %s, as in Secret %s; another one with --app-key.\n", key, name)
+	}
 }
 
 // check asks the cluster whether it would accept the objects, and changes nothing.

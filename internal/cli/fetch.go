@@ -67,6 +67,7 @@ func (f *fetchCommand) run(ctx context.Context, name string) error {
 	}
 	switch word, sentence := stage(job); {
 	case !hasFiles(job):
+		f.printNext(advice(job))
 		return fmt.Errorf("RenderJob %s/%s is not rendered yet (%s: %s): wait for it with --wait", c.namespace, name, word, sentence)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
 		f.printNext(advice(job))

@@ -91,7 +91,7 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 		return err
 	}
 	taken := takenIDs(found.templates)
-	var results []lintResult
+	results := []lintResult{} // [] in JSON, not null
 	for _, t := range found.templates {
 		if len(names) > 0 && !slices.Contains(names, t.Name) {
 			continue
@@ -110,7 +110,7 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 		}
 		results = append(results, lintResult{t.Namespace, t.Name, findings})
 	}
-	return l.report(results)
+	return l.report(results, found.checked)
 }
 
 // takenIDs returns the findings of lint.TakenIDs by namespace.
@@ -153,7 +153,7 @@ func (l *lintCommand) read(ctx context.Context, names []string) (found sources, 
 			return found, err
 		}
 	}
-	if len(found.templates) == 0 {
+	if len(found.templates) == 0 && (found.checked == 0 || len(names) > 0) {
 		return found, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
 	}
 	there := make([]string, 0, len(found.templates))
@@ -274,8 +274,8 @@ func renderFails(where, format string, args ...any) lint.Finding {
 	return lint.Finding{Rule: preview.RuleRenderFails, Severity: lint.Error, Where: where, Message: fmt.Sprintf(format, args...)}
 }
 
-// report prints the findings. The error says how many there are, if there are some that count.
-func (l *lintCommand) report(results []lintResult) error {
+// report prints the findings. The error says how many there are, if there are some that count. checked is the number of objects of a file.
+func (l *lintCommand) report(results []lintResult, checked int) error {
 	counted, namespaces := map[lint.Severity]int{}, map[string]bool{}
 	for i := range results {
 		namespaces[results[i].Namespace] = true
@@ -305,7 +305,12 @@ func (l *lintCommand) report(results []lintResult) error {
 		}
 	}
 	errorCount, warnings := counted[lint.Error], counted[lint.Warning]
-	summary := plural.Count(errorCount, "error") + " and " + plural.Count(warnings, "warning") + " in " + plural.Count(len(results), "template")
+	summary := plural.Count(errorCount, "error") + " and " + plural.Count(warnings, "warning") + " in "
+	if len(results) > 0 || l.file == "" {
+		summary += plural.Count(len(results), "template")
+	} else { // reading it has found every mistake that an object of another kind can have
+		summary += plural.Count(checked, "object")
+	}
 	if errorCount > 0 || l.strict && warnings > 0 {
 		return &exitError{exitRenderFailed, errors.New(summary)}
 	}

@@ -45,6 +45,7 @@ spec:
 			"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: " + namespace + "}\ndata: {k: \"<img alt=" + namespace + " src=/" + namespace + ".png>\"}\n"
 	}
 	namespaces := write(inNamespace("sales", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`) + "---\n" + inNamespace("events", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`))
+	job, wrong := write(jobManifest("scale: 1.5")), write(jobManifest("scale: 0"))
 	const noBrowser = "Only the text was checked"
 	for name, c := range map[string]struct {
 		args []string
@@ -64,6 +65,11 @@ spec:
 		"as JSON":               {args: []string{"-f", image, "--static", "-o", "json"}, text: `"where": "page front, <img>"`},
 		"nothing as JSON":       {args: []string{"-f", good, "--static", "-o", "json"}, text: `"findings": []`},
 		"a template not there":  {args: []string{"-f", good, "banner"}, code: exitFailed, text: "holds no RenderTemplate 'banner'"},
+		"a job only":            {args: []string{"-f", job}, text: "0 errors and 0 warnings in 1 object"},
+		"a wrong job only":      {args: []string{"-f", wrong}, code: exitFailed, text: "spec.output.scale: '0' must be a decimal number from 0.1 to 10"},
+		"a job as JSON":         {args: []string{"-f", job, "-o", "json"}, text: "[]"},
+		"a name for a job":      {args: []string{"-f", job, "summer"}, code: exitFailed, text: "holds no RenderTemplate of"},
+		"nothing of Platen":     {args: []string{"-f", write("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n")}, code: exitFailed, text: "holds no RenderTemplate of"},
 		"another output":        {args: []string{"-f", good, "-o", "yaml"}, code: exitUsage, text: `-o must be json, not "yaml"`},
 		"no file":               {args: []string{"-f", "/nowhere.yaml"}, code: exitFailed, text: "no such file"},
 	} {

@@ -31,6 +31,7 @@ import (
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/plural"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // maxManifests bounds the file that -f names, in bytes.
@@ -166,6 +167,9 @@ func (s *sources) takeOne(ctx context.Context, head metav1.TypeMeta, document []
 	case "RenderTemplate":
 		s.templates, err = add(s.templates, object)
 	}
+	if !isMap {
+		s.checked++
+	}
 	return err
 }
 
@@ -217,7 +221,7 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 		problems = append(problems, problem)
 	}
 	if kind == "RenderJob" && len(refused) == 0 {
-		if err := checkNumbers(object); err != nil {
+		for _, err := range checkOutputSpec(object) {
 			problems = append(problems, err.Error())
 		}
 	}
@@ -227,18 +231,23 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 	return object, nil
 }
 
-// checkNumbers returns an error for a RenderJob with a wrong decimal number, which the API server takes and every manager refuses.
-func checkNumbers(object map[string]any) error {
+// checkOutputSpec returns what the API server takes of a RenderJob's output and every manager refuses: wrong decimal numbers, and names of no size.
+func checkOutputSpec(object map[string]any) (problems []error) {
 	job := &platenv1alpha1.RenderJob{}
 	data, err := utiljson.Marshal(object)
 	if err == nil {
 		err = utiljson.Unmarshal(data, job) // numbers and texts become one type, which the converter of unstructured objects does not know
 	}
 	if err != nil {
-		return err
+		return []error{err}
 	}
-	_, err = numbers.Read(job.Spec.Output, numbers.MaxVideo)
-	return err
+	if _, err := numbers.Read(job.Spec.Output, numbers.MaxVideo); err != nil {
+		problems = append(problems, err)
+	}
+	if err := task.CheckSizeNames(job.Spec.Output); err != nil {
+		problems = append(problems, err)
+	}
+	return problems
 }
 
 // kinds returns Platen's kinds.

@@ -20,6 +20,8 @@ type sources struct {
 	templates []platenv1alpha1.RenderTemplate
 	maps      []corev1.ConfigMap
 	sets      []platenv1alpha1.FontSet
+	// checked counts the objects of Platen in a file, of all kinds.
+	checked int
 }
 
 // in returns what a template in a namespace can read.

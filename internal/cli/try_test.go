@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -175,14 +176,30 @@ func TestWarningsWord(t *testing.T) {
 	}
 }
 
-// platen-edit has no rights on kinds of Kubernetes.
-func TestRoleToAskFor(t *testing.T) {
-	for resource, want := range map[schema.GroupResource]string{
-		{Resource: "secrets"}: "; ask for the role edit in that namespace",
-		{Group: platenv1alpha1.GroupVersion.Group, Resource: "renderjobs"}: "; ask for the role platen-edit or edit in that namespace",
+// platen-edit and platen-view have no rights on kinds of Kubernetes, and no role helps against a quota or a policy.
+func TestWhatToDoWhenTheClusterForbids(t *testing.T) {
+	jobs, secrets := schema.GroupResource{Group: platenv1alpha1.GroupVersion.Group, Resource: "renderjobs"}, schema.GroupResource{Resource: "secrets"}
+	terminating := apierrors.NewForbidden(jobs, "x", errors.New("unable to create new content in namespace art because it is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	lacks := func(resource schema.GroupResource, verb, where string) error {
+		return apierrors.NewForbidden(resource, "", fmt.Errorf(`User "ann" cannot %s resource "%s" in API group "%s" %s`, verb, resource.Resource, resource.Group, where))
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"create a job":        {lacks(jobs, "create", `in the namespace "art"`), `in the namespace "art"; ask for the role platen-edit or edit in that namespace`},
+		"list jobs":           {lacks(jobs, "list", `in the namespace "art"`), `in the namespace "art"; ask for the role platen-view or view in that namespace`},
+		"list all jobs":       {lacks(jobs, "list", "at the cluster scope"), "at the cluster scope; choose one namespace with -n instead of -A, or ask for the role platen-view or view in all namespaces"},
+		"read a Secret":       {lacks(secrets, "get", `in the namespace "art"`), "; ask for the role edit in that namespace"},
+		"list ConfigMaps":     {lacks(schema.GroupResource{Resource: "configmaps"}, "list", `in the namespace "art"`), "; ask for the role view in that namespace"},
+		"impersonate":         {lacks(schema.GroupResource{Resource: "users"}, "impersonate", "at the cluster scope"), "; ask for that right"},
+		"a quota":             {apierrors.NewForbidden(jobs, "x", errors.New("exceeded quota: jobs, requested: 1")), "requested: 1; delete what is not needed, or raise that ResourceQuota"},
+		"a policy":            {apierrors.NewForbidden(jobs, "x", errors.New("ValidatingAdmissionPolicy 'folders' denied request: spec.connections: no")), "denied request: spec.connections: no"},
+		"a deleted namespace": {terminating, "because it is being terminated: choose another namespace with -n"},
 	} {
-		if got := explain(apierrors.NewForbidden(resource, "x", errors.New("no"))).Error(); !strings.HasSuffix(got, want) {
-			t.Errorf("%s: %s", resource, got)
+		if got := explain(c.err).Error(); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }

@@ -52,7 +52,7 @@ type File struct {
 func InConfigMap(m *corev1.ConfigMap) ([]File, error) {
 	if len(m.BinaryData) == 0 {
 		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason,
-			"ConfigMap '%s' has no fonts in its binaryData: make it with kubectl create configmap %s --from-file=FONT.woff2", m.Name, m.Name)
+			"ConfigMap '%s' has no fonts in its binaryData: delete it, and make it again with kubectl create configmap %s --from-file=FONT.woff2", m.Name, m.Name)
 	}
 	files := make([]File, 0, len(m.BinaryData))
 	for _, key := range slices.Sorted(maps.Keys(m.BinaryData)) {

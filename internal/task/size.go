@@ -102,6 +102,11 @@ func parseSize(field, name string) (render.Size, error) {
 	return size, nil
 }
 
+// CheckSizeNames reports a size of a job that is none, which the API server takes.
+func CheckSizeNames(output platenv1alpha1.OutputSpec) error {
+	return applySizes(&render.Task{}, output)
+}
+
 // applySizes replaces the template's page sizes with the job's, and adds the extra sizes.
 func applySizes(task *render.Task, output platenv1alpha1.OutputSpec) error {
 	if output.Size != "" {

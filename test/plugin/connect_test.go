@@ -499,3 +499,25 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		t.Errorf("the connection: %v", err)
 	}
 }
+
+// The command that the advice about a connection names needs no flag: the cluster has the app key of the last time.
+func TestConnectAgainKnowsTheAppKey(t *testing.T) {
+	namespace := workspace(t)
+	secret, connection := (accounts.Connection{Namespace: namespace, Name: "archive", Secret: "mine", AppKey: "lasttime", RefreshToken: "revoked"}).Manifests()
+	if err := api.Apply(t.Context(), secret, client.FieldOwner("platen-connect")); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Create(t.Context(), connection); err != nil {
+		t.Fatal(err)
+	}
+	r := platen(t, "connect", "dropbox", "archive", "-n", namespace, "--no-browser")
+	for _, want := range []string{"App key lasttime, as in Secret mine; another one with --app-key.\n", "client_id=lasttime&", "only a person can allow access"} {
+		if r.code != 1 || !strings.Contains(r.errOut, want) {
+			t.Errorf("exit code %d, no %q in %q", r.code, want, r.errOut)
+		}
+	}
+	r = platen(t, "connect", "dropbox", "archive", "-n", namespace, "--no-browser", "--app-key", "other")
+	if r.code != 1 || !strings.Contains(r.errOut, "client_id=other&") || strings.Contains(r.errOut, "lasttime") {
+		t.Errorf("exit code %d, %q", r.code, r.errOut)
+	}
+}

@@ -242,6 +242,7 @@ func TestFetch(t *testing.T) {
 		"files that are gone":  {args: []string{"gone"}, code: 1, text: "does not keep the files of RenderJob " + namespace + "/gone any more"},
 		"a failed job":         {args: []string{"broken", "--wait"}, code: 3, text: "Next: Look at the template on this machine, correct it, then render the job again:\n  kubectl platen preview banner"},
 		"not yet":              {args: []string{"new"}, code: 1, text: "is not rendered yet (Pending: Platen has not looked at it yet): wait for it with --wait"},
+		"not without a change": {args: []string{"lost"}, code: 1, text: "Next: Create the template, or correct spec.templateRef.name; the job then starts by itself."},
 		"never":                {args: []string{"new", "--wait", "--timeout", "300ms"}, code: 5, text: "has not finished within 300ms and goes on"},
 		"without a template":   {args: []string{"lost", "--wait", "--timeout", "300ms"}, code: 5, text: "TemplateNotFound: RenderTemplate 'bannr' does not exist"},
 		"no such job":          {args: []string{"wel"}, code: 1, text: "RenderJob 'wel' does not exist in namespace " + namespace + "; did you mean 'well'? there are: "},
