@@ -246,8 +246,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}()},
 			step: upload,
 			want: []string{
-				"Finished True SucceededWithWarnings: 2 pages rendered; Font not found",
-				"Ready True SucceededWithWarnings: 2 pages rendered; Font not found",
+				"Finished True SucceededWithWarnings: 2 pages rendered; Font not found; and 1 more warning",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Font not found; and 1 more warning",
 				"Rendered True Succeeded: 2 pages rendered",
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"Font not found", "Warning"},
