@@ -40,6 +40,14 @@ func installed(t *testing.T, name string) []byte {
 	return data
 }
 
+// renamed returns a Liberation font whose name has another second letter.
+func renamed(t *testing.T, data []byte, second uint16) []byte {
+	t.Helper()
+	return opentype.WriteTTF(tables(t, data, map[string]func([]byte) []byte{"name": func(names []byte) []byte {
+		return bytes.ReplaceAll(names, []byte("\x00L\x00i\x00b"), append(binary.BigEndian.AppendUint16([]byte("\x00L"), second), "\x00b"...))
+	}}))
+}
+
 // tables returns the tables of a font, sorted by tag, changed by their tags.
 func tables(t *testing.T, data []byte, changes map[string]func([]byte) []byte) (list []opentype.Table) {
 	t.Helper()
@@ -207,6 +215,9 @@ func TestWhatIsNoFont(t *testing.T) {
 		"a collection":            {[]byte("ttcf\x00\x01\x00\x00"), "collection of several fonts"},
 		"half a font":             {regular[:len(regular)/100], "ends too early"},
 		"no name":                 {opentype.WriteTTF(tables(t, regular, map[string]func([]byte) []byte{"name": without})), "no table name"},
+		"a name with an escape":   {renamed(t, regular, '\u009b'), "no usable name of a family"},
+		"a name that turns round": {renamed(t, regular, '\u202e'), "no usable name of a family"},
+		"a name of two lines":     {renamed(t, regular, '\u2028'), "no usable name of a family"},
 		"too many tables":         {many, "too many tables"},
 		"tables beyond its end":   {far, "ends too early"},
 		"a WOFF that unpacks far": {huge, "too large"},
