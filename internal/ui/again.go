@@ -5,9 +5,16 @@ package ui
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
+
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
@@ -36,11 +43,20 @@ func (s *Server) startFrom(r *http.Request, v *visitor, form *formView) error {
 	if err != nil {
 		return err
 	}
+	if job.Spec.TemplateRef.Name != form.Name {
+		return &problem{
+			Status: http.StatusNotFound, Title: "This render is of another template", Text: fmt.Sprintf("The render %s is of the template %s.", job.Name, job.Spec.TemplateRef.Name),
+			Link: again(job), LinkText: "Render it again with other values",
+		}
+	}
 	form.fill(job)
 	return nil
 }
 
-// fill puts the values of a job into the form. What the job does not give stays the template's default.
+// maxMore bounds the modifications that a form sends along, in bytes.
+const maxMore = 64 << 10
+
+// fill puts the values of a job into the form. What the job does not give stays the template's default. Lost says what the form leaves out.
 func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 	f.From = job.Name
 	given := map[string]any{}
@@ -54,14 +70,86 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 		f.Format = string(format)
 	}
 	f.FileName = string(job.Spec.Output.FileName)
-	switch {
-	case job.Spec.Connections == nil:
-	case len(job.Spec.Connections) == 0:
-		f.Destination = noUpload
-	default:
-		f.Folder = string(job.Spec.Connections[0].Folder)
+	f.Lost = lostOutput(job.Spec.Output)
+	if len(job.Spec.ModificationsFrom) > 0 {
+		f.Lost = append(f.Lost, "modificationsFrom")
 	}
+	var ok bool
+	if f.Destination, f.Folder, ok = f.Accounts.of(job.Spec.Connections); !ok {
+		f.Lost = append(f.Lost, "connections")
+	}
+	f.fillMore(job)
 }
+
+// fillMore keeps the modifications of a job that have no field.
+func (f *formView) fillMore(job *platenv1alpha1.RenderJob) {
+	more := map[string]json.RawMessage{}
+	if job.Spec.Modifications != nil {
+		_ = json.Unmarshal(job.Spec.Modifications.Raw, &more) // not an object: nothing to keep
+	}
+	for _, i := range f.Inputs {
+		delete(more, i.Name)
+	}
+	if len(more) == 0 {
+		return
+	}
+	text, err := encode(more)
+	if err != nil || len(text) > maxMore {
+		f.Lost = append(f.Lost, slices.Sorted(maps.Keys(more))...)
+		return
+	}
+	f.More = text
+}
+
+// addMore adds the modifications that have no field to the values of a form.
+func (f formView) addMore(given map[string]any) error {
+	if f.More == "" {
+		return nil
+	}
+	more := map[string]any{}
+	d := json.NewDecoder(strings.NewReader(f.More))
+	d.UseNumber() // the digits stay
+	if err := d.Decode(&more); err != nil {
+		return err
+	}
+	for name, value := range more {
+		// The template may have a field by now.
+		if !slices.ContainsFunc(f.Inputs, func(i input) bool { return i.Name == name }) {
+			given[name] = value
+		}
+	}
+	return nil
+}
+
+// MoreNames names the modifications that have no field.
+func (f formView) MoreNames() string {
+	more := map[string]any{}
+	if err := f.addMore(more); err != nil {
+		return ""
+	}
+	return strings.Join(slices.Sorted(maps.Keys(more)), ", ")
+}
+
+// lostOutput returns the fields of a job's output that the form has no field for.
+func lostOutput(o platenv1alpha1.OutputSpec) []string {
+	var lost []string
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"scale", o.Scale != "" && o.Scale != "1"}, {"size", o.Size != ""}, {"extraSizes", len(o.ExtraSizes) > 0},
+		{"quality", o.Quality != 0 && o.Quality != defaultQuality}, {"transparent", ptr.Deref(o.Transparent, false)},
+		{"pdf", !reflect.ValueOf(o.PDF).IsZero()}, {"video", !reflect.ValueOf(o.Video).IsZero()}, {"pages", len(o.Pages) > 0},
+	} {
+		if field.given {
+			lost = append(lost, "output."+field.name)
+		}
+	}
+	return lost
+}
+
+// defaultQuality is the output.quality of a job that gives none.
+const defaultQuality = 90
 
 // set makes a field show a value; nil leaves it.
 func (i *input) set(value any) {

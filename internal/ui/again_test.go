@@ -5,6 +5,8 @@ package ui
 
 import (
 	"mime/multipart"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +31,7 @@ func TestFill(t *testing.T) {
 	}}
 	job.Name = "banner-x"
 	form.fill(job)
-	if form.From != "banner-x" || form.Format != "webp" || form.FileName != "poster" || form.Folder != "/Marketing" || form.Destination != "" {
+	if form.From != "banner-x" || form.Format != "webp" || form.FileName != "poster" || form.Folder != "/Marketing" || form.Destination != "" || form.More != `{"unknown":1}` || form.MoreNames() != "unknown" || form.Lost != nil {
 		t.Errorf("filled %+v", form)
 	}
 	sent := &multipart.Form{Value: map[string][]string{}}
@@ -52,6 +54,96 @@ func TestFill(t *testing.T) {
 	job.Spec.Connections = []platenv1alpha1.JobConnection{}
 	if form.fill(job); form.Destination != noUpload {
 		t.Errorf("filled %+v", form)
+	}
+}
+
+// What the form has no field for goes along, with its digits, or is named.
+func TestFillTheRest(t *testing.T) {
+	form := formView{Inputs: []input{{Name: "headline", Type: platenv1alpha1.ParameterText}}}
+	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{
+		Modifications:     &apiextensionsv1.JSON{Raw: []byte(`{"headline":"a","page2@headline":"b","title.color":"red","parcel":90071992547409931}`)},
+		Output:            platenv1alpha1.OutputSpec{Format: "jpg", Quality: 40, Scale: "1", Pages: []int32{2}, Transparent: new(false)},
+		Connections:       []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Name: new("gone"), Folder: "/x"}},
+		ModificationsFrom: []platenv1alpha1.ModificationsSource{{}},
+	}}
+	form.fill(job)
+	if diff := cmp.Diff([]string{"output.quality", "output.pages", "modificationsFrom", "connections"}, form.Lost); diff != "" {
+		t.Error(diff)
+	}
+	given := map[string]any{"headline": "changed"}
+	if err := form.addMore(given); err != nil {
+		t.Fatal(err)
+	}
+	text, err := encode(given)
+	if want := `{"headline":"changed","page2@headline":"b","parcel":90071992547409931,"title.color":"red"}`; err != nil || text != want {
+		t.Errorf("got %s, %v; want %s", text, err, want)
+	}
+	job.Spec.Modifications.Raw = []byte(`{"big":"` + strings.Repeat("x", maxMore) + `"}`)
+	form = formView{}
+	if form.fill(job); form.More != "" || !slices.Contains(form.Lost, "big") {
+		t.Errorf("kept %.20s, lost %v", form.More, form.Lost)
+	}
+	if err := (formView{More: "{"}).addMore(given); err == nil {
+		t.Error("text that is no JSON is taken")
+	}
+}
+
+func TestDestinations(t *testing.T) {
+	first, second := target{Provider: "dropbox", Name: "a", Account: "ada@example.com", Automatic: true}, target{Provider: "s3", Name: "b", Automatic: true}
+	asked := target{Provider: "dropbox", Name: "c"}
+	to := func(name, folder string) platenv1alpha1.JobConnection {
+		c := platenv1alpha1.JobConnection{Type: "storage", Provider: "dropbox", Folder: platenv1alpha1.FolderPath(folder)}
+		if name != "" {
+			c.Name = &name
+		}
+		return c
+	}
+	bucket := to("b", "/x")
+	bucket.Provider = "s3"
+	type connections = []platenv1alpha1.JobConnection
+	for name, tc := range map[string]struct {
+		targets             []target
+		unknown             bool
+		job                 connections
+		destination, folder string
+		lost                bool
+		// sent is what the form makes of it again.
+		sent connections
+	}{
+		"every account":                  {targets: []target{first, second}},
+		"nowhere":                        {targets: []target{first}, job: connections{}, destination: noUpload, sent: connections{}},
+		"the only account":               {targets: []target{first}, job: connections{to("", "/x")}, folder: "/x", sent: connections{to("a", "/x")}},
+		"one of two":                     {targets: []target{first, second}, job: connections{to("", "/x")}, destination: "dropbox/a", folder: "/x", sent: connections{to("a", "/x")}},
+		"one of two, its default folder": {targets: []target{first, second}, job: connections{to("a", "")}, destination: "dropbox/a", sent: connections{to("a", "")}},
+		"one that is asked":              {targets: []target{asked}, job: connections{to("c", "/x")}, destination: "dropbox/c", folder: "/x", sent: connections{to("c", "/x")}},
+		"both":                           {targets: []target{first, second, asked}, job: connections{bucket, to("a", "/x")}, folder: "/x", sent: connections{to("a", "/x"), bucket}},
+		"some of them":                   {targets: []target{first, second, asked}, job: connections{bucket, to("c", "/x")}, lost: true},
+		"two folders":                    {targets: []target{first, second}, job: connections{bucket, to("a", "/y")}, lost: true},
+		"one that is gone":               {targets: []target{first}, job: connections{to("z", "/x")}, lost: true},
+		"nobody is connected":            {job: connections{to("", "/x")}, folder: "/x", sent: connections{to("", "/x")}},
+		"who may not list them":          {unknown: true, job: connections{to("", "/x")}, folder: "/x", sent: connections{to("", "/x")}},
+		"who may not list them, a name":  {unknown: true, job: connections{to("a", "/x")}, lost: true},
+	} {
+		d := destinations{Known: !tc.unknown, Targets: tc.targets}
+		destination, folder, ok := d.of(tc.job)
+		if destination != tc.destination || folder != tc.folder || ok == tc.lost {
+			t.Errorf("%s: %q, %q, %v", name, destination, folder, ok)
+		}
+		spec, err := (formView{Accounts: d, Destination: destination, Folder: folder}).spec(nil)
+		if diff := cmp.Diff(tc.sent, spec.Connections); diff != "" || err != nil {
+			t.Errorf("%s: %v, sent again (-want +got):\n%s", name, err, diff)
+		}
+	}
+	if d := (destinations{Known: true, Targets: []target{first, second}}); d.Everyone() != "a, b" || d.Nobody() || len(d.Choices()) != 2 || first.Label() != "a (ada@example.com)" || second.Label() != "b" {
+		t.Errorf("%q %v %v", d.Everyone(), d.Nobody(), d.Choices())
+	}
+	if d := (destinations{Known: true, Targets: []target{asked}}); d.Everyone() != "" || !d.Nobody() || len(d.Choices()) != 1 {
+		t.Errorf("%q %v %v", d.Everyone(), d.Nobody(), d.Choices())
+	}
+	for _, text := range []string{"", "a", "/a", "a/"} {
+		if _, ok := parseTarget(text); ok {
+			t.Errorf("%q is a target", text)
+		}
 	}
 }
 

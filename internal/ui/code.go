@@ -151,8 +151,15 @@ func pluginCommand(namespace string, spec platenv1alpha1.RenderJobSpec, given ma
 	case spec.Connections == nil:
 	case len(spec.Connections) == 0:
 		parts = append(parts, "--no-upload")
+	case len(spec.Connections) > 1:
+		return "", nil // the flags name one connection
 	default:
-		parts = append(parts, "--folder "+shellWord(string(spec.Connections[0].Folder)))
+		if name := spec.Connections[0].Name; name != nil {
+			parts = append(parts, "--connection "+shellWord(*name))
+		}
+		if folder := string(spec.Connections[0].Folder); folder != "" {
+			parts = append(parts, "--folder "+shellWord(folder))
+		}
 	}
 	return strings.Join(append(parts, "--wait"), " \\\n  "), nil
 }

@@ -63,8 +63,13 @@ type formView struct {
 	Formats []platenv1alpha1.Format
 	// Format, FileName, Destination and Folder are what the visitor submitted.
 	Format, FileName, Destination, Folder string
-	// From is the job whose values the form has at first; empty for none.
+	// Accounts are the connections that the form can upload to.
+	Accounts destinations
+	// From is the job whose values the form has at first; empty for none. Lost are the fields of its spec that the form has no field for and gives up.
 	From string
+	Lost []string
+	// More are modifications in JSON that the form has no field for and sends along; empty for none.
+	More string
 	// Error is about the form as a whole, and Wrong has what is wrong with Format, FileName or Folder, by the field's name in the form.
 	Error string
 	Wrong map[string]string
@@ -176,6 +181,9 @@ func (s *Server) template(w http.ResponseWriter, r *http.Request, v *visitor) er
 		return err
 	}
 	form := newForm(t)
+	if form.Accounts, err = v.destinations(r.Context()); err != nil {
+		return err
+	}
 	if err := s.startFrom(r, v, &form); err != nil {
 		return err
 	}
@@ -193,6 +201,9 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	}
 	if given == nil {
 		given = defaults(form.Inputs)
+		if err := form.addMore(given); err != nil {
+			return err
+		}
 	}
 	if form.Code, err = codeFor(s.originOf(r), v, form, given); err != nil {
 		return err
@@ -234,7 +245,17 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 	form = newForm(t)
 	form.Format, form.FileName = cmp.Or(r.PostForm.Get("format"), form.Format), strings.TrimSpace(r.PostForm.Get("fileName"))
 	form.Destination, form.Folder = r.PostForm.Get("destination"), strings.TrimSpace(r.PostForm.Get("folder"))
+	for _, value := range r.PostForm["account"] {
+		if t, ok := parseTarget(value); ok && len(form.Accounts.Targets) < maxConnections {
+			t.Automatic = true
+			form.Accounts.Targets = append(form.Accounts.Targets, t)
+		}
+	}
 	given, ok = submitted(form.Inputs, sent)
+	form.More = r.PostForm.Get("more")
+	if err := form.addMore(given); err != nil {
+		return form, nil, false, badForm(err)
+	}
 	return form, given, form.useAll(sent) && ok, nil
 }
 
@@ -309,6 +330,13 @@ func (f formView) spec(given map[string]any) (platenv1alpha1.RenderJobSpec, erro
 	switch {
 	case f.Destination == noUpload:
 		spec.Connections = []platenv1alpha1.JobConnection{}
+	case f.Destination != "":
+		chosen, _ := parseTarget(f.Destination) // the API server says what is wrong with it
+		spec.Connections = []platenv1alpha1.JobConnection{chosen.entry(f.Folder)}
+	case f.Folder != "" && len(f.Accounts.Automatic()) > 0:
+		for _, t := range f.Accounts.Automatic() {
+			spec.Connections = append(spec.Connections, t.entry(f.Folder))
+		}
 	case f.Folder != "":
 		spec.Connections = []platenv1alpha1.JobConnection{{
 			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(f.Folder),
@@ -319,6 +347,10 @@ func (f formView) spec(given map[string]any) (platenv1alpha1.RenderJobSpec, erro
 
 // showForm shows a form with its errors.
 func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, form formView, given map[string]any) error {
+	var err error
+	if form.Accounts, err = v.destinations(r.Context()); err != nil {
+		return err
+	}
 	if isHTMX(r) {
 		w.Header().Set("HX-Retarget", "#form")
 		w.Header().Set("HX-Reswap", "outerHTML")

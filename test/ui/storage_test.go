@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
@@ -248,4 +251,93 @@ func TestAttemptsOfSeveralTabs(t *testing.T) {
 		b.Sees("Dropbox is connected")
 		b.Holds(`location.pathname === "/ui/storage/` + name + `/folders"`)
 	}
+}
+
+// second makes another connection of the workspace, which receives every render.
+func (w *workspace) second(t *testing.T) {
+	t.Helper()
+	second := w.connection(t).DeepCopy()
+	second.ObjectMeta = metav1.ObjectMeta{Namespace: w.name, Name: "second"}
+	create(t, second)
+}
+
+// With a folder, a render goes to each account that it would go to without, or to the one that is chosen.
+func TestWhereAFormUploads(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Click("#form summary")
+	b.Sees("No account receives the renders of this workspace")
+	b.connect(w)
+	b.open("/ui/templates/banner")
+	b.Holds(`document.querySelectorAll("[name=destination]").length === 2`)
+	w.second(t)
+	b.open("/ui/templates/banner")
+	b.Click("#form summary")
+	b.Sees("To the workspace's connected accounts: dropbox, second", "Only to dropbox ("+w.email+")", "Only to second")
+	b.Screenshots("template-upload")
+	b.Fill("#folder", "/Summer")
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	job := w.job(t)
+	to := func(name string) platenv1alpha1.JobConnection {
+		return platenv1alpha1.JobConnection{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: &name, Folder: "/Summer"}
+	}
+	if diff := cmp.Diff([]platenv1alpha1.JobConnection{to("dropbox"), to("second")}, job.Spec.Connections); diff != "" {
+		t.Error(diff)
+	}
+	if err := world.admin.Delete(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	b.Click(`[name=destination][value="dropbox/second"]`)
+	b.Holds(`document.querySelector("#code-plugin").textContent.includes("--connection second")`)
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	if diff := cmp.Diff([]platenv1alpha1.JobConnection{to("second")}, w.job(t).Spec.Connections); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Render again renders the same again, except for what was changed, and says what it cannot.
+func TestRenderTheSameAgain(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	w.template(t, "poster")
+	b.signIn(w)
+	b.connect(w)
+	w.second(t)
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "rich"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef:   platenv1alpha1.TemplateReference{Name: "banner"},
+		Modifications: raw(`{"headline":"Summer","page2@headline":"Autumn","title.color":"red"}`),
+		Output:        platenv1alpha1.OutputSpec{Format: "jpg", Quality: 40},
+		Connections:   []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: new("second"), Folder: "/Only"}},
+	}}
+	create(t, job)
+	b.open("/ui/templates/banner?from=rich")
+	b.Sees("The form has the values of the render rich.", "the new render goes without them: output.quality.", "Also set, without a field here: page2@headline, title.color.")
+	b.Screenshots("template-again-rich")
+	b.Holds(`["kubectl", "curl", "plugin"].every((name) => document.querySelector("#code-" + name).textContent.includes("Autumn"))`)
+	b.enter(`[name="p.headline"]`, "Winter")
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	jobs := &platenv1alpha1.RenderJobList{}
+	if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
+		t.Fatal(err)
+	}
+	again := slices.IndexFunc(jobs.Items, func(j platenv1alpha1.RenderJob) bool {
+		return j.Name != "rich" && j.Labels[platenv1alpha1.PreviewLabel] == ""
+	})
+	if again < 0 {
+		t.Fatal("there is no new job")
+	}
+	spec := jobs.Items[again].Spec
+	if diff := cmp.Diff(job.Spec.Connections, spec.Connections); diff != "" {
+		t.Error(diff)
+	}
+	if got, want := string(spec.Modifications.Raw), `{"headline":"Winter","page2@headline":"Autumn","title.color":"red"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.open("/ui/templates/poster?from=rich")
+	b.Sees("The render rich is of the template banner.")
 }
