@@ -4,9 +4,11 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,14 +37,18 @@ type picker struct {
 	// Failure says why the folder cannot be shown, and Reconnect whether connecting the account again helps; nil for no failure.
 	Failure   *words
 	Reconnect bool
+	// Missing tells whether the open folder does not exist, so that the page offers to make it.
+	Missing bool
+	// Parent is the folder above one that does not exist; empty otherwise.
+	Parent string
 	// Name is what the visitor called a new folder that could not be made, and NameError says why; empty otherwise.
 	Name, NameError string
 }
 
 func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), Notice: s.told(w, r)}
-	if path := r.URL.Query().Get("path"); accounts.ValidFolder(path) {
-		view.Folder, view.Opened = path, true
+	if wanted := r.URL.Query().Get("path"); accounts.ValidFolder(wanted) {
+		view.Folder, view.Opened = wanted, true
 	}
 	return s.showFolders(w, r, v, c, view)
 }
@@ -57,6 +63,16 @@ func (s *Server) showFolders(w http.ResponseWriter, r *http.Request, v *visitor,
 			return err
 		}
 		view.Reconnect = reconnect(err)
+		if failure := (*storage.Error)(nil); errors.As(err, &failure) && failure.Reason == storage.ReasonNotFound {
+			view.Missing = true
+			view.Failure.Text = fmt.Sprintf("The account has no folder %s. Make it, or choose another one.", view.Folder)
+		}
+	}
+	if view.Missing {
+		view.Parent, view.Name = path.Split(view.Folder)
+		if view.Parent != "/" {
+			view.Parent = strings.TrimSuffix(view.Parent, "/")
+		}
 	}
 	view.Above = accounts.Ancestors(view.Folder)
 	if isHTMX(r) {
@@ -78,6 +94,10 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 	}
 	name := strings.TrimSpace(r.PostForm.Get("name"))
 	wanted := storage.JoinPath(view.Folder, name)
+	if name == "" {
+		view.NameError = "Give the folder a name."
+		return s.showFolders(w, r, v, c, view)
+	}
 	if !accounts.ValidFolderName(name) || !accounts.ValidFolder(wanted) {
 		view.Name, view.NameError = name, "A folder's name must not have a slash or a backslash, and must not end with a space or a dot."
 		return s.showFolders(w, r, v, c, view)

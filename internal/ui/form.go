@@ -49,10 +49,14 @@ func (i input) Missing() bool { return i.Error == emptyError }
 // emptyError is the Error of a required field that is empty.
 const emptyError = "Please fill this in."
 
-// Hex returns the value for a browser's colour picker, which accepts only #rrggbb.
+// Hex returns the value for a browser's colour picker, which accepts only #rrggbb. The page's script knows the names of colours, too.
 func (i input) Hex() string {
-	if hexColor.MatchString(i.Value) {
+	switch {
+	case hexColor.MatchString(i.Value):
 		return strings.ToLower(i.Value)
+	case shortHex.MatchString(i.Value):
+		c := strings.ToLower(i.Value)
+		return "#" + c[1:2] + c[1:2] + c[2:3] + c[2:3] + c[3:4] + c[3:4]
 	}
 	return "#808080"
 }
@@ -60,7 +64,7 @@ func (i input) Hex() string {
 // Rows returns the height of a text field, in lines.
 func (i input) Rows() int { return min(1+strings.Count(i.Value, "\n")+len(i.Value)/60, 12) }
 
-var hexColor = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
+var hexColor, shortHex = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`), regexp.MustCompile(`^#[0-9A-Fa-f]{3}$`)
 
 // inputs returns a field with the default for each parameter, except for styles.
 func inputs(parameters []bindings.Parameter) []input {

@@ -257,3 +257,12 @@ func completed(p bindings.Parameter) map[string]any {
 	formView{Inputs: inputs([]bindings.Parameter{p})}.complete(given)
 	return given
 }
+
+// A colour picker shows the colour of its field.
+func TestHex(t *testing.T) {
+	for value, want := range map[string]string{"#00AA77": "#00aa77", "#0A7": "#00aa77", "": "#808080", "red": "#808080", "#0a7f": "#808080", "#12345": "#808080"} {
+		if got := (input{Value: value}).Hex(); got != want {
+			t.Errorf("%q: got %s, want %s", value, got, want)
+		}
+	}
+}

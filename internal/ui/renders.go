@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,8 +87,8 @@ type fileView struct {
 	Kind          string
 	Width, Height int32
 	Size          int64
-	// Paths of the uploaded file, one for each connection.
-	Paths []string
+	// Paths of the uploaded file, one for each connection. Holders are the connections' names if the job has several; nil otherwise.
+	Paths, Holders []string
 }
 
 func viewJob(job *platenv1alpha1.RenderJob) jobView {
@@ -117,6 +118,9 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 			for _, uploaded := range c.Pages {
 				if uploaded.Page == p.Page && ptr.Deref(uploaded.ExtraSize, "") == f.ExtraSize && uploaded.Path != "" {
 					f.Paths = append(f.Paths, uploaded.Path)
+					if len(job.Status.Connections) > 1 {
+						f.Holders = append(f.Holders, c.Name)
+					}
 				}
 			}
 		}
@@ -175,9 +179,11 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 		}
 	}
 	number, err := strconv.Atoi(r.URL.Query().Get("part"))
-	if err != nil || number < 1 || number > len(jobs) { // a page has one job at least
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		number = 1
 	}
+	// The jobs of the last page may have expired since: the page before is the last one then.
+	number = min(max(number, 1), max(1, (len(jobs)+galleryPage-1)/galleryPage))
 	view.Number, view.Newer, view.Total, view.Others = number, number-1, len(jobs), len(all)-len(jobs)
 	digest := sha256.New()
 	for _, job := range jobs {

@@ -48,9 +48,11 @@ type templateView struct {
 	// Title is the name that REST clients see, if it is another, and Description the template's; empty for none.
 	Title, Description string
 
-	ID            *int64
-	Pages         int
+	ID    *int64
+	Pages int
+	// Width and Height are the first page's. Mixed tells whether another page has another size.
 	Width, Height int32
+	Mixed         bool
 	Parameters    int
 	// Preview is the first file of the newest render; nil if there is none.
 	Preview *fileView
@@ -98,6 +100,7 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(inputs(bindings.Known(t))),
 		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height, Description: t.Spec.Description,
 	}
+	v.Mixed = slices.ContainsFunc(t.Spec.Pages, func(p platenv1alpha1.TemplatePage) bool { return p.Width != v.Width || p.Height != v.Height })
 	if t.Spec.Title != t.Name {
 		v.Title = t.Spec.Title
 	}

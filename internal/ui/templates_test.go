@@ -26,12 +26,17 @@ func TestTemplatesSayWhatTheyAreFor(t *testing.T) {
 	card.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline", Description: "The large line"}, {Name: "dark", Type: platenv1alpha1.ParameterBoolean, Description: "For the night"}}
 	same := card.DeepCopy()
 	same.Spec.Title = "card"
+	mixed := card.DeepCopy()
+	mixed.Spec.Pages = append(mixed.Spec.Pages, platenv1alpha1.TemplatePage{Name: "back", Width: 63, Height: 120})
 	for name, c := range map[string]struct {
 		body      any
 		want, not []string
 	}{
-		"template":  {newForm(card), []string{`<p class="lead">Business card</p>`, "<p>For the fair &amp; the shop</p>", `<p class="hint">The large line</p>`, `<p class="hint">For the night</p>`}, nil},
-		"templates": {[]templateView{viewTemplate(card, nil)}, []string{"<p>Business card</p>", `<p class="hint">For the fair &amp; the shop</p>`}, nil},
+		"template":               {newForm(card), []string{`<p class="lead">Business card</p>`, "<p>For the fair &amp; the shop</p>", `<p class="hint">The large line</p>`, `<p class="hint">For the night</p>`}, nil},
+		"templates":              {[]templateView{viewTemplate(card, nil)}, []string{"<p>Business card</p>", `<p class="hint">For the fair &amp; the shop</p>`}, nil},
+		"template of two sizes":  {newForm(mixed), []string{"2 pages of 120 × 63 and other sizes"}, nil},
+		"templates of two sizes": {[]templateView{viewTemplate(mixed, nil)}, []string{"2 pages · 120 × 63 and other sizes"}, nil},
+		"template of one size":   {newForm(card), []string{"1 page of 120 × 63"}, []string{"other sizes"}},
 		// A title that is the name says nothing.
 		"template of its name": {newForm(same), []string{"<p>For the fair &amp; the shop</p>"}, []string{`<p class="lead">card</p>`}},
 	} {

@@ -312,6 +312,12 @@ func TestExtraSizes(t *testing.T) {
 	if diff := cmp.Diff(want, viewJob(job).Files); diff != "" {
 		t.Error(diff)
 	}
+	// Which connection has which path.
+	job.Status.Connections = append(job.Status.Connections, platenv1alpha1.JobConnectionStatus{Name: "second", Pages: []platenv1alpha1.UploadedPage{{Page: 1, Path: "/b.png"}}})
+	want[0].Paths, want[0].Holders, want[1].Holders = []string{"/a.png", "/b.png"}, []string{"dropbox", "second"}, []string{"dropbox"}
+	if diff := cmp.Diff(want, viewJob(job).Files); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // The page names a role that has the right which was missing.

@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -166,13 +167,26 @@ func TestNoOpenRedirect(t *testing.T) {
 	}
 }
 
-// A page of the gallery that does not exist shows the first.
+// A page of the gallery that does not exist shows the nearest.
 func TestGalleryPages(t *testing.T) {
-	cookies := signedIn(t, newWorkspace(t).token)
+	w := newWorkspace(t)
+	cookies := signedIn(t, w.token)
 	for _, part := range []string{"", "x", "-1", "2", "9223372036854775807"} {
 		if status, _, _ := send(t, request(t, http.MethodGet, "/ui/renders?part="+part, nil, cookies, nil)); status != http.StatusOK {
 			t.Errorf("part %q: HTTP %d", part, status)
 		}
+	}
+	create(t, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "the-only-one"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+	}})
+	for _, part := range []string{"x", "0", "2", "9223372036854775808"} {
+		suite.Eventually(t, "part "+part+" has the job", func() error {
+			_, _, body := send(t, request(t, http.MethodGet, "/ui/renders?part="+part, nil, cookies, nil))
+			if !strings.Contains(body, "the-only-one") || strings.Contains(body, "Newer") {
+				return errors.New(body)
+			}
+			return nil
+		})
 	}
 }
 

@@ -341,3 +341,48 @@ func TestRenderTheSameAgain(t *testing.T) {
 	b.open("/ui/templates/poster?from=rich")
 	b.Sees("The render rich is of the template banner.")
 }
+
+// The page of a folder that is gone makes it.
+func TestAMissingFolder(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	b.Fill("#new-folder", "  ")
+	b.Click("#make-folder")
+	b.Sees("Give the folder a name.")
+	b.open("/ui/storage/dropbox/folders?path=/Gone/Summer")
+	b.Sees("The account has no folder /Gone/Summer. Make it, or choose another one.", "Choose another")
+	b.Screenshots("folder-missing")
+	b.Click("#make-missing")
+	b.Sees("The folder is there")
+	b.Holds(`document.querySelector("#picker .choose code").textContent === "/Gone/Summer"`)
+}
+
+// The longest name of a connection fits into the page, and each path of a file has the name of its connection.
+func TestLongConnectionName(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	b.signIn(w)
+	b.connect(w)
+	name := strings.Repeat("y", 51)
+	long := w.connection(t).DeepCopy()
+	long.ObjectMeta = metav1.ObjectMeta{Namespace: w.name, Name: name}
+	create(t, long)
+	b.Phone()
+	b.open("/ui/storage")
+	b.Sees(name)
+	b.Holds(`Array.from(document.querySelectorAll(".connection *")).every((e) => e.getBoundingClientRect().right <= e.closest(".connection").getBoundingClientRect().right)`)
+	b.Screenshots("connection-long")
+}
+
+// The colour picker beside a field has the colour of the field.
+func TestColorPicker(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "accent", Type: platenv1alpha1.ParameterColor, Default: raw(`"rebeccapurple"`)})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Holds(`document.querySelector("[type=color]").value === "#663399"`)
+	for value, want := range map[string]string{"#0a7": "#00aa77", "rgb(0 0 255)": "#0000ff", "bleu": "#808080", "linear-gradient(red, blue)": "#808080", "#fff8": "#808080"} {
+		b.enter(`[name="p.accent"]`, value)
+		b.Holds(`document.querySelector("[type=color]").value === "` + want + `"`)
+	}
+}

@@ -33,8 +33,19 @@ document.addEventListener('input', (event) => {
     return;
   }
   const own = document.querySelector(`[data-color-of="${CSS.escape(picker.id)}"]`);
-  if (own && /^#[0-9a-f]{6}$/i.test(picker.value)) own.value = picker.value;
+  if (own) pick(own);
 });
+
+// pick makes a colour picker show the colour of its text field: grey if that is no opaque colour.
+function pick(picker) {
+  const canvas = document.createElement('canvas').getContext('2d');
+  canvas.fillStyle = '#808080';
+  canvas.fillStyle = document.getElementById(picker.dataset.colorOf).value; // what is no colour changes nothing
+  picker.value = canvas.fillStyle.startsWith('#') ? canvas.fillStyle : '#808080';
+}
+for (const event of ['pageshow', 'htmx:afterSettle']) {
+  window.addEventListener(event, () => document.querySelectorAll('[data-color-of]').forEach(pick));
+}
 
 // Only secure pages may use the clipboard.
 if (navigator.clipboard) {
