@@ -9,14 +9,19 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -54,8 +59,10 @@ const (
 	maxAttempts  = 11
 	firstBackoff = 5 * time.Second
 	maxBackoff   = 20 * time.Minute
-	// workers bounds the calls in progress.
-	workers = 8
+	// workers bounds the calls in progress, and share those of one namespace: receivers that do not answer hold up the calls of their own only.
+	workers, share = 32, 8
+	// turn is the wait for a call that exceeds its namespace's share.
+	turn = 2 * time.Second
 	// maxAnswer bounds the bytes read of an answer; reading it lets the client reuse the connection.
 	maxAnswer = 16 << 10
 )
@@ -111,6 +118,33 @@ type Reconciler struct {
 	Tracer *tracing.Tracer
 
 	calls *http.Client
+
+	mu sync.Mutex
+	// busy counts the calls in progress by namespace.
+	busy map[string]int
+}
+
+// enter counts a call, unless its namespace has its share of calls already.
+func (r *Reconciler) enter(namespace string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy[namespace] == share {
+		return false
+	}
+	if r.busy == nil {
+		r.busy = map[string]int{}
+	}
+	r.busy[namespace]++
+	return true
+}
+
+// leave is the end of a call that enter has counted.
+func (r *Reconciler) leave(namespace string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy[namespace]--; r.busy[namespace] == 0 {
+		delete(r.busy, namespace)
+	}
 }
 
 // Secret returns a signing key in the format that the libraries of https://www.standardwebhooks.com read.
@@ -166,6 +200,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 
+	if !r.enter(job.Namespace) {
+		return ctrl.Result{RequeueAfter: turn}, nil
+	}
+	defer r.leave(job.Namespace)
 	// The replica that writes its claim makes the call. The others see the claim, or fail to write theirs.
 	rec.Attempts++
 	rec.Claimed = r.Clock.Now().Add(claimTime)
@@ -175,13 +213,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	err = r.call(ctx, hook, job, rec.Generation)
 	now := r.Clock.Now().UTC().Truncate(time.Second)
 	rec.Claimed = time.Time{}
+	refusal := &refusedError{}
+	errors.As(err, &refusal)
 	switch {
 	case err == nil:
 		rec.Delivery = Delivery{Status: Delivered, Attempts: rec.Attempts, DeliveredAt: &now}
-	case rec.Attempts >= maxAttempts:
+	case rec.Attempts >= maxAttempts || refusal.status == http.StatusGone:
 		rec.Delivery = Delivery{Status: Failed, Attempts: rec.Attempts, Error: err.Error()}
 	default:
-		rec.Delivery = Delivery{Status: Pending, Attempts: rec.Attempts, NextAttemptAt: new(now.Add(backoff(rec.Attempts))), Error: err.Error()}
+		wait := max(backoff(rec.Attempts), min(refusal.after, maxBackoff))
+		rec.Delivery = Delivery{Status: Pending, Attempts: rec.Attempts, NextAttemptAt: new(now.Add(wait)), Error: err.Error()}
 	}
 	ctrl.LoggerFrom(ctx).Info("Called a webhook", "status", rec.Status, "attempts", rec.Attempts, "error", rec.Error)
 	if err := r.save(ctx, configMap, rec); err != nil {
@@ -223,7 +264,7 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	}), callTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, bytes.NewReader(body))
-	if err != nil {
+	if err != nil || request.URL.Host == "" || request.URL.Scheme != "http" && request.URL.Scheme != "https" {
 		return errors.New("the webhook must be an http or https URL")
 	}
 	signer, err := standardwebhooks.NewWebhookRaw(r.Secret(job.Namespace))
@@ -249,14 +290,65 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("no answer within %s", callTimeout)
 	case err != nil:
-		return errors.New("no connection, or no HTTP answer; check the URL, its name in DNS and its certificate")
+		return errors.New(unreached(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("the answer was HTTP %d; it must be 2xx, and redirects are not followed", resp.StatusCode)
+		return &refusedError{resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), now)}
 	}
 	return nil
+}
+
+// refusedError is an answer that is not 2xx. after is how long its receiver asks to wait; 0 if it does not.
+type refusedError struct {
+	status int
+	after  time.Duration
+}
+
+// Error implements error.
+func (e *refusedError) Error() string {
+	if e.status == http.StatusGone {
+		return "the answer was HTTP 410: the receiver wants no more calls for this job"
+	}
+	return fmt.Sprintf("the answer was HTTP %d; it must be 2xx, and redirects are not followed", e.status)
+}
+
+// retryAfter reads the header Retry-After, which has seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(text string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if date, err := http.ParseTime(text); err == nil {
+		return date.Sub(now)
+	}
+	return 0
+}
+
+// unreached says why a receiver was not reached, without a part of its URL.
+func unreached(err error) string {
+	name, certificate, record := (*net.DNSError)(nil), (*tls.CertificateVerificationError)(nil), tls.RecordHeaderError{}
+	another, unknown, invalid := x509.HostnameError{}, x509.UnknownAuthorityError{}, x509.CertificateInvalidError{}
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "no connection: the URL's host has no address in DNS"
+	case errors.As(err, &name):
+		return "no connection: DNS did not answer for the URL's host"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "no connection: it was refused; nothing listens at the URL's port"
+	case errors.As(err, &another):
+		return "no connection: the receiver's certificate is for another host"
+	case errors.As(err, &unknown):
+		return "no connection: the receiver's certificate is from an authority that is not known, or its chain is not complete"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "no connection: the receiver's certificate has expired, or is not valid yet"
+	case errors.As(err, &certificate):
+		return "no connection: the receiver's certificate is not valid"
+	case errors.As(err, &record):
+		return "no connection: the receiver does not speak TLS at the URL's port"
+	default:
+		return "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate"
+	}
 }
 
 // eventType is the type of the CloudEvent that each call is.

@@ -5,10 +5,18 @@ package webhook
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +105,125 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 	}
 	if took < time.Hour || took > 70*time.Minute {
 		t.Errorf("the attempts took %s", took)
+	}
+}
+
+// https://www.standardwebhooks.com asks senders to do so.
+func TestReceiversSayWhenToCallAgain(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		after  string
+		want   Delivery
+		wait   time.Duration
+	}{
+		{http.StatusGone, "", Delivery{Status: Failed, Attempts: 1, Error: "the answer was HTTP 410: the receiver wants no more calls for this job"}, 0},
+		{http.StatusTooManyRequests, "90", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 429; it must be 2xx, and redirects are not followed"}, 90 * time.Second},
+		{http.StatusServiceUnavailable, "1", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, firstBackoff},
+		{http.StatusServiceUnavailable, "999999", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, maxBackoff},
+		{http.StatusServiceUnavailable, time.Unix(1_700_000_060, 0).UTC().Format(http.TimeFormat), Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, time.Minute},
+		{http.StatusServiceUnavailable, "soon", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, firstBackoff},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", c.after)
+			w.WriteHeader(c.status)
+		}))
+		defer s.Close()
+		r, now, req := setup(t, s.URL, interceptor.Funcs{})
+		result, err := r.Reconcile(t.Context(), req)
+		if c.wait > 0 {
+			c.want.NextAttemptAt = new(now.Now().UTC().Add(c.wait))
+		}
+		if diff := cmp.Diff(&c.want, delivery(t, r, req)); diff != "" || err != nil || result.RequeueAfter != c.wait {
+			t.Errorf("%d, Retry-After: %s: %v, %v, %s", c.status, c.after, result, err, diff)
+		}
+	}
+}
+
+// fails is a transport without a network.
+type fails struct{ error }
+
+func (f fails) RoundTrip(*http.Request) (*http.Response, error) { return nil, f }
+
+func (f fails) Unwrap() error { return f.error }
+
+func TestACallSaysWhyItFailed(t *testing.T) {
+	for _, c := range []struct {
+		hook, want string
+		err        error
+	}{
+		{"not a url", "the webhook must be an http or https URL", nil},
+		{"ftp://a.example/", "the webhook must be an http or https URL", nil},
+		{"https:///path", "the webhook must be an http or https URL", nil},
+		{"https://a.example/?key=secret", "no connection: the URL's host has no address in DNS", &net.DNSError{Name: "a.example", IsNotFound: true}},
+		{"https://a.example/?key=secret", "no connection: DNS did not answer for the URL's host", &net.DNSError{Name: "a.example", IsTimeout: true}},
+		{"https://a.example/?key=secret", "no connection: it was refused; nothing listens at the URL's port", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}},
+		{"https://a.example/?key=secret", "no connection: the receiver's certificate is for another host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a.example"}},
+		{"https://a.example/?key=secret", "no connection: the receiver's certificate has expired, or is not valid yet", x509.CertificateInvalidError{Reason: x509.Expired}},
+		{"https://a.example/?key=secret", "no connection: the receiver's certificate is not valid", &tls.CertificateVerificationError{Err: errors.New("x")}},
+		{"https://a.example/?key=secret", "no connection: the receiver does not speak TLS at the URL's port", tls.RecordHeaderError{Msg: "x"}},
+		{"https://a.example/?key=secret", "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate", io.EOF},
+	} {
+		r, _, req := setup(t, c.hook, interceptor.Funcs{})
+		r.calls = &http.Client{Transport: fails{c.err}}
+		if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Error != c.want {
+			t.Errorf("%s, %v: %q, %v", c.hook, c.err, delivery(t, r, req).Error, err)
+		}
+	}
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	s.StartTLS()
+	defer s.Close()
+	r, _, req := setup(t, s.URL, interceptor.Funcs{})
+	want := "no connection: the receiver's certificate is from an authority that is not known, or its chain is not complete"
+	if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Error != want {
+		t.Errorf("%q, %v", delivery(t, r, req).Error, err)
+	}
+}
+
+// Receivers that do not answer take no workers from other namespaces.
+func TestANamespaceHasAShareOfTheCalls(t *testing.T) {
+	release, began := make(chan struct{}), make(chan struct{}, share)
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		began <- struct{}{}
+		<-release
+	}))
+	defer s.Close()
+	r, _, req := setup(t, s.URL, interceptor.Funcs{})
+	first := &platenv1alpha1.RenderJob{}
+	if err := r.Client.Get(t.Context(), req.NamespacedName, first); err != nil {
+		t.Fatal(err)
+	}
+	add := func(namespace, name, hook string) ctrl.Request {
+		t.Helper()
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name), Annotations: map[string]string{URLAnnotation: hook}}}
+		if err := r.Client.Create(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+	}
+	var calls sync.WaitGroup
+	for i := range share {
+		one := add("marketing", fmt.Sprintf("slow-%d", i), s.URL)
+		calls.Go(func() {
+			if _, err := r.Reconcile(t.Context(), one); err != nil {
+				t.Error(err)
+			}
+		})
+		<-began
+	}
+	if result, err := r.Reconcile(t.Context(), req); err != nil || result.RequeueAfter != turn || delivery(t, r, req).Attempts != 0 {
+		t.Errorf("a call more of the same namespace: %v, %v", result, err)
+	}
+	quick := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer quick.Close()
+	other := add("sales", "quick", quick.URL)
+	if result, err := r.Reconcile(t.Context(), other); err != nil || result.RequeueAfter != 0 {
+		t.Errorf("a call of another namespace: %v, %v", result, err)
+	}
+	close(release)
+	calls.Wait()
+	if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Status != Delivered || len(r.busy) != 0 {
+		t.Errorf("%v, %v, %v", delivery(t, r, req), err, r.busy)
 	}
 }
 
