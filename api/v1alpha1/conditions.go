@@ -97,7 +97,7 @@ const (
 // is that of a storage failure, such as TokenExpired.
 const VerifiedReason = "Verified"
 
-// CredentialsLabel marks a Secret that a StorageConnection may read; its value must be "true".
+// CredentialsLabel marks a Secret that a StorageConnection or a FontSet may read; its value must be "true".
 const CredentialsLabel = "platen.dev/credentials"
 
 // CanceledAnnotation on a RenderJob whose spec.suspend is true says that nobody will resume it. The job then finishes with the reason

@@ -17,8 +17,33 @@ type ConfigMapReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// FontSource is a place that has font files: a ConfigMap, or a URL.
-// +kubebuilder:validation:XValidation:rule="has(self.configMapRef) != has(self.url)",message="needs either configMapRef or url"
+// FontImage is an image or an artifact of an OCI registry that has font files.
+type FontImage struct {
+	// reference of the image: its registry, repository and digest, as registry.example.com/acme/fonts@sha256:0123…. A tag in front of the digest does
+	// not count. The registry is at an address that the manager may reach: a public one, or one that its flag --storage-outbound-allow allows.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('@sha256:[0-9a-f]{64}$')",message="must end with the image's digest, @sha256: and 64 hexadecimal digits, so that pictures stay as they are whatever becomes of a tag; crane digest IMAGE, oras resolve IMAGE or skopeo inspect docker://IMAGE print it"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^@]*@[^@]*$') && self.matches('^([a-zA-Z0-9-]+[.][a-zA-Z0-9.-]+|localhost|[a-zA-Z0-9.-]+:[0-9]+|[[][0-9a-fA-F:]+[]]:[0-9]+)(:[0-9]+)?/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_.-]+)?@')",message="must be REGISTRY/REPOSITORY@sha256:DIGEST with the registry's name in front, such as docker.io/acme/fonts@sha256:0123…, and the repository in lower case"
+	Reference string `json:"reference,omitempty"`
+
+	// pullSecretRef names a Secret of type kubernetes.io/dockerconfigjson that has a user and a password for the registry. The Secret must carry
+	// the label platen.dev/credentials: "true". Default: the registry lets everybody read the image.
+	// +optional
+	PullSecretRef *SecretReference `json:"pullSecretRef,omitempty"`
+
+	// path of the folder in the image whose font files are taken, with those of the folders in it, such as /usr/share/fonts; or of one file. Default: all
+	// of the image.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^*?]+$') && !self.matches('(^|/)[.][.]?(/|$)')",message="must be a folder such as /usr/share/fonts, without . and .. and without wildcards"
+	Path string `json:"path,omitempty"`
+}
+
+// FontSource is a place that has font files: a ConfigMap, a URL, or an image.
+// +kubebuilder:validation:XValidation:rule="[has(self.configMapRef), has(self.url), has(self.image)].filter(given, given).size() == 1",message="needs exactly one of configMapRef, url and image"
 // +kubebuilder:validation:XValidation:rule="has(self.url) == has(self.sha256)",message="url and sha256 need each other; sha256sum FILE prints the hash of the file that the URL must have"
 type FontSource struct {
 	// configMapRef names a ConfigMap. Every key of its binaryData is a font file: TTF, OTF, WOFF or WOFF2. It is read when a job is rendered.
@@ -39,9 +64,13 @@ type FontSource struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]*$')",message="must be 64 hexadecimal digits in lower case, as sha256sum prints them"
 	SHA256 string `json:"sha256,omitempty"`
+
+	// image of an OCI registry. Every file in it whose name ends with .ttf, .otf, .woff or .woff2 is a font file.
+	// +optional
+	Image *FontImage `json:"image,omitempty"`
 }
 
-// ConfigMapName returns the name of the source's ConfigMap, empty if it is a URL.
+// ConfigMapName returns the name of the source's ConfigMap, empty if it is another kind of source.
 func (s *FontSource) ConfigMapName() string {
 	if s.ConfigMapRef == nil {
 		return ""
@@ -91,11 +120,23 @@ type Font struct {
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key,omitempty"`
 
-	// url of the file, if no ConfigMap has it.
+	// url of the file, if it is at a URL.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url,omitempty"`
+
+	// image that has the file.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// path of the file in the image.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path,omitempty"`
 
 	// size of the file in bytes.
 	// +optional
@@ -110,7 +151,7 @@ type Font struct {
 
 // FontWarning is something about a font that its user should know.
 type FontWarning struct {
-	// where it is: a ConfigMap and a key of it, or a URL.
+	// where it is: a ConfigMap and a key of it, a URL, or an image and a file of it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512

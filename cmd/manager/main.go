@@ -229,7 +229,7 @@ func run(ctx context.Context, o options) error {
 	renderCache := o.renderCache(store, own.serves, jobsChanged.Changed)
 	library := fonts.New(fonts.Options{
 		Reader: direct, Wanted: fontSetsChanged.Changed, Clock: clock.RealClock{},
-		Fetcher: fonts.NewFetcher(outside, "an administrator can allow others with the manager's flag --storage-outbound-allow"),
+		Fetcher: fonts.NewFetcher(outside, fonts.LoginWithSecrets(credentials.Reader{Reader: direct}), "an administrator can allow others with the manager's flag --storage-outbound-allow"),
 	})
 	renderJobs := &renderjob.Reconciler{
 		Client: mgr.GetClient(), Reader: direct, Fonts: library, Pool: renderPool, Arrivals: renderPool, Store: store, Signer: signer, Uploader: uploads,

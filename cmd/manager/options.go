@@ -133,7 +133,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.rendererImage, "renderer-image", "platen.dev/renderer:dev", "image of render pods")
 	flags.Var(&o.cpu, "renderer-cpu", "CPU request of a render pod")
 	flags.Var(&o.outboundAllow, "renderer-outbound-allow", "comma-separated prefixes that pages may reach even if they are private, such as 10.1.0.0/16")
-	flags.Var(&o.outboundDeny, "outbound-deny", "comma-separated prefixes that pages, storage connections and the URLs of FontSets may not reach even if they are public, such as those of pods")
+	flags.Var(&o.outboundDeny, "outbound-deny", "comma-separated prefixes that pages, storage connections, and the URLs and registries of FontSets may not reach even if they are public, such as those of pods")
 	flags.BoolVar(&o.networkPolicy, "network-policy", true, "make a NetworkPolicy for the render pods of each namespace that has some")
 	flags.Var(&o.memory, "renderer-memory", "memory request of a render pod")
 	flags.Var(&o.memoryLimit, "renderer-memory-limit", "memory limit of a render pod")
@@ -151,7 +151,7 @@ func (o *options) register(flags *flag.FlagSet) {
 
 	flags.StringVar(&o.dropboxAPI, "dropbox-api-url", dropbox.DefaultAPIURL, "URL of Dropbox's API host")
 	flags.StringVar(&o.dropboxContent, "dropbox-content-url", dropbox.DefaultContentURL, "URL of Dropbox's content host")
-	flags.Var(&o.storageAllow, "storage-outbound-allow", "comma-separated prefixes that bucket endpoints and the URLs of FontSets may have even if they are private, such as 10.1.0.0/16")
+	flags.Var(&o.storageAllow, "storage-outbound-allow", "comma-separated prefixes that bucket endpoints, and the URLs and registries of FontSets, may have even if they are private, such as 10.1.0.0/16")
 	flags.DurationVar(&o.verifyInterval, "verify-interval", 10*time.Minute, "interval between verifications of a StorageConnection")
 	flags.IntVar(&o.parallelUploads, "parallel-uploads", 16, "most concurrent calls to storage services, and of one namespace; calls of services that hang do not count")
 

@@ -38,8 +38,8 @@ const (
 	retryInterval, checkInterval = 30 * time.Second, 10 * time.Minute
 	// staleDelay is how soon to read a set again whose newest version the cache does not show yet.
 	staleDelay = 200 * time.Millisecond
-	// maxWarnings bounds status.warnings, and maxWhere and maxMessage their texts in bytes.
-	maxWarnings, maxWhere, maxMessage = 32, 512, 1024
+	// maxWarnings bounds status.warnings, maxWhere and maxMessage their texts, and maxPath the path of a font, in bytes.
+	maxWarnings, maxWhere, maxMessage, maxPath = 32, 512, 1024, 1024
 )
 
 // Reconciler checks FontSets. Every field is required.
@@ -48,7 +48,7 @@ type Reconciler struct {
 	Client client.Client
 	// Fonts reads the files.
 	Fonts *fonts.Library
-	// Changed has the sets whose files at URLs jobs wait for.
+	// Changed has the sets whose files at URLs or in images jobs wait for.
 	Changed *reconcile.Changes
 	// Recorder writes an event for each failure that a user must act on.
 	Recorder events.EventRecorder
@@ -116,15 +116,12 @@ func setStatus(set *platenv1alpha1.FontSet, files []fonts.File, outcome error, n
 	for _, f := range files {
 		status.Families = append(status.Families, f.Family)
 		status.Fonts = append(status.Fonts, platenv1alpha1.Font{
-			Family: f.Family, Style: f.Style, Weight: f.Weight, ConfigMap: f.ConfigMap, Key: f.Key, URL: f.URL, Size: new(f.Size), SHA256: f.SHA256,
+			Family: f.Family, Style: f.Style, Weight: f.Weight, ConfigMap: f.ConfigMap, Key: f.Key, URL: f.URL,
+			Image: f.Image, Path: reconcile.Truncate(f.Path, maxPath), Size: new(f.Size), SHA256: f.SHA256,
 		})
 		if f.Warning != "" && len(status.Warnings) < maxWarnings {
-			where := f.URL
-			if where == "" {
-				where = fmt.Sprintf("ConfigMap %s, key %s", f.ConfigMap, f.Key)
-			}
 			status.Warnings = append(status.Warnings, platenv1alpha1.FontWarning{
-				Where:   reconcile.Truncate(where, maxWhere),
+				Where:   reconcile.Truncate(whereIs(f), maxWhere),
 				Message: reconcile.Truncate(f.Warning, maxMessage),
 			})
 		}
@@ -136,4 +133,16 @@ func setStatus(set *platenv1alpha1.FontSet, files []fonts.File, outcome error, n
 		reason, message = platenv1alpha1.ValidWithWarningsReason, message+"; status.warnings lists what their licences say"
 	}
 	reconcile.Conditions{List: &status.Conditions, Generation: set.Generation, Now: now}.Summarize(outcome, reason, message)
+}
+
+// whereIs says where a font is.
+func whereIs(f fonts.File) string {
+	switch {
+	case f.URL != "":
+		return f.URL
+	case f.Image != "":
+		return fmt.Sprintf("file %s of image %s", f.Path, f.Image)
+	default:
+		return fmt.Sprintf("ConfigMap %s, key %s", f.ConfigMap, f.Key)
+	}
 }

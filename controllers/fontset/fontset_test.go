@@ -29,9 +29,11 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/controllers/fontset"
+	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/test/registry"
 	"github.com/platen-dev/platen/test/testenv"
 )
 
@@ -62,7 +64,9 @@ var _ = Describe("A FontSet", Ordered, func() {
 		Expect(err).NotTo(HaveOccurred())
 		var changed reconcile.Changes
 		library = fonts.New(fonts.Options{
-			Reader: api, Fetcher: fonts.NewFetcher(outbound.Policy{Allowed: outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}, ""),
+			Reader: api, Fetcher: fonts.NewFetcher(
+				outbound.Policy{Allowed: outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}, fonts.LoginWithSecrets(credentials.Reader{Reader: api}), "",
+			),
 			Wanted: changed.Changed, Clock: clock.RealClock{},
 		})
 		Expect((&fontset.Reconciler{
@@ -149,5 +153,32 @@ var _ = Describe("A FontSet", Ordered, func() {
 		set.Spec = other.Spec
 		Expect(api.Patch(ctx, set, client.MergeFrom(before))).To(Succeed())
 		Eventually(ready(ctx, "site")).Should(HavePrefix("InvalidFont: spec.sources[0].sha256: the file at url has the hash " + hex.EncodeToString(sum[:])))
+	})
+
+	It("reads images, and says what is wrong with one, and with its Secret", func(ctx SpecContext) {
+		font, err := os.ReadFile("/usr/share/fonts/truetype/liberation/LiberationSans-Bold.ttf")
+		Expect(err).NotTo(HaveOccurred())
+		images := registry.New()
+		server, err := registry.Listen(ctx, images, "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(server.Close)
+		repository := strings.TrimPrefix(server.URL, "http://") + "/acme/fonts"
+		set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "image"}}
+		image := &platenv1alpha1.FontImage{Reference: repository + "@" + images.Push("acme/fonts", registry.Archive(registry.TarGzip, registry.Entry{Name: "fonts/bold.ttf", Data: font}))}
+		set.Spec.Sources = []platenv1alpha1.FontSource{{Image: image}}
+		Expect(api.Create(ctx, set)).To(Succeed())
+		Eventually(ready(ctx, "image")).Should(Equal("Valid: 1 font file; pages use them as Liberation Sans"))
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
+		Expect(set.Status.Fonts).To(HaveLen(1))
+		Expect(set.Status.Fonts[0].Image).To(Equal(image.Reference))
+		Expect(set.Status.Fonts[0].Path).To(Equal("fonts/bold.ttf"))
+
+		set.Spec.Sources[0].Image.Path = "/usr/share/fonts"
+		Expect(api.Update(ctx, set)).To(Succeed())
+		Eventually(ready(ctx, "image")).Should(HavePrefix("InvalidFont: spec.sources[0].image: it has no file in the folder '/usr/share/fonts' whose name ends with .ttf"))
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(set), set)).To(Succeed())
+		set.Spec.Sources[0].Image.PullSecretRef = &platenv1alpha1.SecretReference{Name: "pull"}
+		Expect(api.Update(ctx, set)).To(Succeed())
+		Eventually(ready(ctx, "image")).Should(Equal("SourceNotFound: spec.sources[0].image.pullSecretRef: Secret 'pull' does not exist"))
 	})
 })

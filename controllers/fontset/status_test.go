@@ -74,6 +74,10 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			files: []fonts.File{{Font: file("Brand", "400", "").Font, URL: "https://example.com/" + strings.Repeat("x", 2028), Warning: "must not be embedded"}},
 			ready: metav1.ConditionTrue, reason: "ValidWithWarnings", families: []string{"Brand"}, warnings: 1, kstatus: status.CurrentStatus,
 		},
+		"a licence of a file in an image": {
+			files: []fonts.File{{Font: file("Brand", "400", "").Font, Image: strings.Repeat("x", 512), Path: strings.Repeat("字\x00\xff", 250), Warning: "must not be embedded"}},
+			ready: metav1.ConditionTrue, reason: "ValidWithWarnings", families: []string{"Brand"}, warnings: 1, kstatus: status.CurrentStatus,
+		},
 		"extremes": {files: many, ready: metav1.ConditionTrue, reason: "ValidWithWarnings", message: "256 font files", warnings: maxWarnings, kstatus: status.CurrentStatus},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,24 +100,32 @@ func advice(job *platenv1alpha1.RenderJob) string {
 // sameRender matches the message of a job that waits for another one to render the same.
 var sameRender = regexp.MustCompile(`^RenderJob '([^']+)' renders the same; `)
 
-// aboutSources returns what to do about a missing source by the message that names it: a file of a FontSet may be at a URL. It returns usual for
-// any other source.
+// aboutSources returns what to do about a missing source by the message that names it: a file of a FontSet may be at a URL or in an image. It returns
+// usual for any other source.
 func aboutSources(message, usual string) string {
-	found := fileAtURL.FindStringSubmatch(message)
+	found := outsideSource.FindStringSubmatch(message)
 	switch {
 	case found == nil:
 		return usual
-	case strings.HasSuffix(message, beingFetched):
-		return "Wait: Platen fetches the file at the URL:\nkubectl get fontset " + found[1] + " -n NS"
+	case strings.HasSuffix(message, beingFetched), strings.HasSuffix(message, beingRead):
+		return "Wait: Platen fetches the fonts:\nkubectl get fontset " + found[1] + " -n NS"
+	case found[2] == "image.pullSecretRef":
+		return "Correct the Secret, or image.pullSecretRef of FontSet " + found[1] + "; Platen looks again every 30 seconds:\nkubectl edit fontset " + found[1] + " -n NS"
+	case found[2] == "image":
+		return "Correct image of FontSet " + found[1] + ", or let its registry answer; Platen looks again every 30 seconds:\nkubectl edit fontset " + found[1] + " -n NS"
 	default:
 		return "Correct url of FontSet " + found[1] + ", or let its server answer; Platen looks again every 30 seconds:\nkubectl edit fontset " + found[1] + " -n NS"
 	}
 }
 
-// fileAtURL matches a message about a file of a FontSet at a URL, as package fonts has it, and beingFetched is the end of one that passes.
-var fileAtURL = regexp.MustCompile(`FontSet '([^']+)': spec\.sources\[[0-9]+\]\.url: `)
+// outsideSource matches a message about a file of a FontSet at a URL or in an image, as package fonts has it. beingFetched and beingRead are the ends of
+// those that pass.
+var outsideSource = regexp.MustCompile(`FontSet '([^']+)': spec\.sources\[[0-9]+\]\.(url|image|image\.pullSecretRef): `)
 
-const beingFetched = ": the file is being fetched"
+const (
+	beingFetched = ".url: the file is being fetched"
+	beingRead    = ".image: it is being read"
+)
 
 // aboutWarnings returns what to do about a job by the titles of its warnings: values that it gives, or what its pages do.
 func aboutWarnings(warnings []platenv1alpha1.Warning) string {

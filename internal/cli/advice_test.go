@@ -204,6 +204,9 @@ func TestAdviceAboutSourcesOfFontSets(t *testing.T) {
 		"a ConfigMap of a FontSet": {"FontSet 'u': spec.sources[0]: ConfigMap 'u' does not exist in namespace 'marketing'", "kubectl get configmaps -n marketing"},
 		"a URL":                    {"FontSet 'u': spec.sources[0].url: the file cannot be fetched: the answer was HTTP 404, and must be 200", "kubectl edit fontset u -n marketing"},
 		"a URL of the template's":  {"spec.fontSetRefs[1]: FontSet 'brand.v2': spec.sources[12].url: the file cannot be fetched: no connection", "kubectl edit fontset brand.v2 -n marketing"},
+		"an image":                 {"FontSet 'u': spec.sources[0].image: it cannot be read: the registry answers HTTP 500, which must be 200", "kubectl edit fontset u -n marketing"},
+		"a pull Secret":            {"spec.fontSetRefs[1]: FontSet 'u': spec.sources[0].image.pullSecretRef: Secret 'u' does not exist", "kubectl edit fontset u -n marketing"},
+		"an image on its way":      {"FontSet 'u': spec.sources[0].image: it is being read", "kubectl get fontset u -n marketing"},
 		"a file on its way":        {"FontSet 'u': spec.sources[0].url: the file is being fetched", "kubectl get fontset u -n marketing"},
 	} {
 		for kind, got := range map[string]string{

@@ -62,7 +62,7 @@ func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.Rend
 			n, found.sets = len(found.sets), append(found.sets, set)
 		}
 		for _, source := range found.sets[n].Spec.Sources {
-			if source.URL != "" {
+			if source.ConfigMapRef == nil {
 				continue // the preview fetches it
 			}
 			if err := o.addConfigMap(ctx, template.Namespace, found, field+": FontSet '"+ref.Name+"'", source.ConfigMapName()); err != nil {

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fonts finds the fonts of FontSets: it reads the files in their ConfigMaps and at their URLs, checks them, and says which @font-face each of them is.
+// Package fonts finds the fonts of FontSets: it reads the files in their ConfigMaps, at their URLs and in their images, checks them, and says which @font-face each of them is.
 package fonts
 
 import (

@@ -6,12 +6,14 @@ package fonts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/lru"
 
@@ -34,15 +36,41 @@ const (
 	parallelFetches = 4
 )
 
-// Fetcher gets font files from URLs. Make one with NewFetcher.
+// Fetcher gets font files from URLs and from images. Make one with NewFetcher.
 type Fetcher struct {
 	client http.Client
+	// plain reaches the addresses whose registries need no TLS.
+	plain  http.RoundTripper
+	login  Login
 	advice string
+	// images has an element for each image that is being read.
+	images chan struct{}
 }
 
-// NewFetcher returns a Fetcher that reaches what a policy allows. advice says who can allow other addresses.
-func NewFetcher(policy outbound.Policy, advice string) *Fetcher {
-	return &Fetcher{client: http.Client{Transport: policy.Transport(), Timeout: fetchTime}, advice: advice}
+// NewFetcher returns a Fetcher that reaches what a policy allows. login is what it asks for images; nil reads those that everybody may read. advice says
+// who can allow other addresses.
+func NewFetcher(policy outbound.Policy, login Login, advice string) *Fetcher {
+	if login == nil {
+		login = func(context.Context, string, string, string) (authn.Authenticator, error) {
+			return authn.Anonymous, nil
+		}
+	}
+	return &Fetcher{
+		client: http.Client{Transport: policy.Transport(), Timeout: fetchTime}, plain: policy.Named().Transport(),
+		login: login, advice: advice, images: make(chan struct{}, parallelImages),
+	}
+}
+
+// FetchAll returns the files of a source of a namespace that is no ConfigMap, as Fetch and FetchImage do.
+func (f *Fetcher) FetchAll(ctx context.Context, namespace string, source platenv1alpha1.FontSource) ([]File, error) {
+	if source.Image != nil {
+		return f.FetchImage(ctx, namespace, *source.Image)
+	}
+	file, err := f.Fetch(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return []File{file}, nil
 }
 
 // Fetch returns the file of a source with a URL. The error is a *reconcile.TerminalError if that is not the file with the source's hash, or no font,
@@ -98,10 +126,30 @@ func (f *Fetcher) get(ctx context.Context, url string) ([]byte, error) {
 	return data, nil
 }
 
-// fetched has what a Library has fetched. A file is known by its URL and its hash, so that nobody gets one by its hash alone.
+// place is where the files of a source are: a key of what a Library has fetched. A file at a URL is known by its URL and its hash, so that nobody
+// gets one by its hash alone. What a namespace reads with a Secret is known to that namespace, with that Secret.
+type place struct {
+	url, sha256       string
+	image, path       string
+	namespace, secret string
+}
+
+// placeOf returns the place of a source, empty if it is a ConfigMap, which is not fetched.
+func placeOf(namespace string, source platenv1alpha1.FontSource) place {
+	if source.Image == nil {
+		return place{url: source.URL, sha256: source.SHA256}
+	}
+	p := place{image: source.Image.Reference, path: source.Image.Path}
+	if secret := source.Image.PullSecretRef; secret != nil {
+		p.namespace, p.secret = namespace, secret.Name
+	}
+	return p
+}
+
+// fetched has what a Library has fetched.
 type fetched struct {
-	// files has what is known of files: *File without data, or a failure.
-	files *lru.Cache
+	// files and images have what is known of a place: []File without data, or a failure. There are fewer images: each has many files.
+	files, images *lru.Cache
 
 	mu sync.Mutex
 	// kept has the data of the files that were used last, the last one at the end.
@@ -109,8 +157,9 @@ type fetched struct {
 }
 
 type keptFile struct {
-	source platenv1alpha1.FontSource
-	data   []byte
+	place place
+	hash  string
+	data  []byte
 }
 
 // failure says why a file is not there, for a while.
@@ -119,25 +168,33 @@ type failure struct {
 	until time.Time
 }
 
-// file returns what is known of a source's file: the file, or why it is not there; nil and nil if nothing is known.
-func (f *fetched) file(source platenv1alpha1.FontSource, now time.Time) (*File, error) {
-	known, _ := f.files.Get(source)
+// of returns where what is known of a place is.
+func (f *fetched) of(p place) *lru.Cache {
+	if p.image != "" {
+		return f.images
+	}
+	return f.files
+}
+
+// at returns what is known of a place: its files, or why they are not there; nil and nil if nothing is known.
+func (f *fetched) at(p place, now time.Time) ([]File, error) {
+	known, _ := f.of(p).Get(p)
 	switch known := known.(type) {
-	case *File:
+	case []File:
 		return known, nil
 	case failure:
 		if now.Before(known.until) {
 			return nil, known.err
 		}
 	}
-	return nil, nil //nolint:nilnil // nothing is known
+	return nil, nil
 }
 
-// data returns a source's data if it is kept.
-func (f *fetched) data(source platenv1alpha1.FontSource) []byte {
+// data returns the data of a file if it is kept.
+func (f *fetched) data(p place, hash string) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.kept, func(k keptFile) bool { return k.source == source })
+	i := slices.IndexFunc(f.kept, func(k keptFile) bool { return k.place == p && k.hash == hash })
 	if i < 0 {
 		return nil
 	}
@@ -146,12 +203,14 @@ func (f *fetched) data(source platenv1alpha1.FontSource) []byte {
 	return found.data
 }
 
-// keep keeps a source's data, and drops the data that was not used for the longest time.
-func (f *fetched) keep(source platenv1alpha1.FontSource, data []byte) {
+// keep keeps the data of files, and drops the data that was not used for the longest time.
+func (f *fetched) keep(p place, files []File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := slices.DeleteFunc(f.kept, func(k keptFile) bool { return k.source == source })
-	list = append(list, keptFile{source, data})
+	list := slices.DeleteFunc(f.kept, func(k keptFile) bool { return k.place == p })
+	for _, file := range files {
+		list = append(list, keptFile{p, file.SHA256, file.Data})
+	}
 	total := 0
 	for i, k := range slices.Backward(list) {
 		if total += len(k.data); total > maxKept {
@@ -162,20 +221,21 @@ func (f *fetched) keep(source platenv1alpha1.FontSource, data []byte) {
 	f.kept = list
 }
 
-// Fetch fetches the files of a FontSet at URLs that are not known yet, so that Files has them, or says why not. A file that could not be fetched is not
-// fetched again for a while.
+// Fetch fetches the files of a FontSet at URLs and in images that are not known yet, so that Files has them, or says why not. What could not be fetched
+// is not fetched again for a while.
 func (l *Library) Fetch(ctx context.Context, set *platenv1alpha1.FontSet) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelFetches)
 	for _, source := range set.Spec.Sources {
-		if source.URL == "" {
+		p := placeOf(set.Namespace, source)
+		if p == (place{}) {
 			continue
 		}
-		if known, err := l.fetched.file(source, l.options.Clock.Now()); known != nil || err != nil {
+		if known, err := l.fetched.at(p, l.options.Clock.Now()); known != nil || err != nil {
 			continue
 		}
 		group.Go(func() error {
-			_, err := l.fetch(ctx, source)
+			_, err := l.fetch(ctx, set.Namespace, source)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -184,7 +244,7 @@ func (l *Library) Fetch(ctx context.Context, set *platenv1alpha1.FontSet) error 
 				if reconcile.AsTerminal(err) != nil {
 					again = terminalRetry
 				}
-				l.fetched.files.Add(source, failure{err, l.options.Clock.Now().Add(again)})
+				l.fetched.of(p).Add(p, failure{err, l.options.Clock.Now().Add(again)})
 			}
 			return nil
 		})
@@ -192,28 +252,38 @@ func (l *Library) Fetch(ctx context.Context, set *platenv1alpha1.FontSet) error 
 	return group.Wait()
 }
 
-// fetch fetches a source's file and keeps it.
-func (l *Library) fetch(ctx context.Context, source platenv1alpha1.FontSource) ([]byte, error) {
-	file, err := l.options.Fetcher.Fetch(ctx, source)
+// fetch fetches the files of a source and keeps them.
+func (l *Library) fetch(ctx context.Context, namespace string, source platenv1alpha1.FontSource) ([]File, error) {
+	files, err := l.options.Fetcher.FetchAll(ctx, namespace, source)
 	if err != nil {
 		return nil, err
 	}
-	data := file.Data
-	file.Data = nil
-	l.fetched.files.Add(source, &file)
-	l.fetched.keep(source, data)
-	return data, nil
+	p := placeOf(namespace, source)
+	l.fetched.keep(p, files)
+	known := slices.Clone(files)
+	for i := range known {
+		known[i].Data = nil
+	}
+	l.fetched.of(p).Add(p, known)
+	return files, nil
 }
 
 // fetchData returns the data of a file that is known.
-func (l *Library) fetchData(ctx context.Context, source platenv1alpha1.FontSource) ([]byte, error) {
-	if data := l.fetched.data(source); data != nil {
+func (l *Library) fetchData(ctx context.Context, namespace string, source platenv1alpha1.FontSource, hash string) ([]byte, error) {
+	p := placeOf(namespace, source)
+	if data := l.fetched.data(p, hash); data != nil {
 		return data, nil
 	}
-	data, err := l.fetch(ctx, source)
+	// Several pods may ask for several files of one image.
+	files, err, _ := l.again.Do(fmt.Sprintf("%q", p), func() (any, error) { return l.fetch(ctx, namespace, source) })
 	if err != nil {
 		// The set still has this font. The pod asks again.
 		return nil, errors.New("fetching a font again: " + err.Error())
 	}
-	return data, nil
+	for _, file := range files.([]File) { //nolint:forcetypeassert,errcheck // as the function returns it
+		if file.SHA256 == hash {
+			return file.Data, nil
+		}
+	}
+	return nil, ErrNotFound
 }

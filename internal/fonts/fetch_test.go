@@ -106,7 +106,7 @@ func TestFetchingAFont(t *testing.T) {
 		"no server, no port": {loopback, "http://127.0.0.1:99999/", font, "SourceNotFound", "no connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, err := fonts.NewFetcher(c.policy, "ask for it").Fetch(t.Context(), platenv1alpha1.FontSource{URL: c.url, SHA256: hash(c.data)})
+			file, err := fonts.NewFetcher(c.policy, nil, "ask for it").Fetch(t.Context(), platenv1alpha1.FontSource{URL: c.url, SHA256: hash(c.data)})
 			reason, message := "", ""
 			if terminal := reconcile.AsTerminal(err); terminal != nil {
 				reason, message = terminal.Reason, terminal.Message
@@ -130,7 +130,7 @@ func TestALibraryFetchesAFileOnce(t *testing.T) {
 	var wanted []types.NamespacedName
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))
 	library := fonts.New(fonts.Options{
-		Fetcher: fonts.NewFetcher(loopback, ""), Wanted: func(set types.NamespacedName) { wanted = append(wanted, set) }, Clock: clock,
+		Fetcher: fonts.NewFetcher(loopback, nil, ""), Wanted: func(set types.NamespacedName) { wanted = append(wanted, set) }, Clock: clock,
 	})
 	set := &platenv1alpha1.FontSet{}
 	set.Namespace, set.Name = "marketing", "brand"
@@ -188,7 +188,7 @@ func TestALibraryFetchesAFileOnce(t *testing.T) {
 func TestALibraryKeepsSomeFiles(t *testing.T) {
 	files := map[string][]byte{}
 	server, url := serve(t, files)
-	library := fonts.New(fonts.Options{Fetcher: fonts.NewFetcher(loopback, ""), Clock: clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))})
+	library := fonts.New(fonts.Options{Fetcher: fonts.NewFetcher(loopback, nil, ""), Clock: clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))})
 	set := &platenv1alpha1.FontSet{}
 	for _, name := range []string{"/a", "/b", "/c"} {
 		// What is behind a font's tables belongs to none of them.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,8 +30,8 @@ import (
 const (
 	// MaxFonts bounds the files of a FontSet.
 	MaxFonts = 256
-	// maxKnown bounds the ConfigMaps and the URLs whose fonts a Library remembers: what the files say, and not the files.
-	maxKnown = 4096
+	// maxKnown bounds the ConfigMaps and the URLs whose fonts a Library remembers: what the files say, and not the files. maxKnownImages bounds the images.
+	maxKnown, maxKnownImages = 4096, 512
 	// sourceRetry is how long to wait for a missing ConfigMap: nobody watches ConfigMaps.
 	sourceRetry = 30 * time.Second
 )
@@ -41,8 +42,8 @@ var ErrNotFound = errors.New("the FontSet has no such font")
 // File is a font file of a FontSet.
 type File struct {
 	render.Font
-	// ConfigMap and Key say where the file is, or URL.
-	ConfigMap, Key, URL string
+	// ConfigMap and Key say where the file is, or URL, or Image and Path.
+	ConfigMap, Key, URL, Image, Path string
 	// Warning about the font, empty if there is none.
 	Warning string
 }
@@ -88,15 +89,17 @@ type Library struct {
 	// known has the fonts of ConfigMaps, without their data.
 	known   *lru.Cache
 	fetched *fetched
+	// again fetches what is known and not kept.
+	again singleflight.Group
 }
 
 // Options of a Library.
 type Options struct {
 	// Reader reads ConfigMaps from the API server. Required.
 	Reader client.Reader
-	// Fetcher gets files from URLs. Required.
+	// Fetcher gets files from URLs and images. Required.
 	Fetcher *Fetcher
-	// Wanted is called with the FontSets whose files at URLs are not there yet, so that somebody calls Fetch for them. It must return at once. Required.
+	// Wanted is called with the FontSets whose files at URLs or in images are not there yet, so that somebody calls Fetch for them. It must return at once. Required.
 	Wanted func(set types.NamespacedName)
 	// Clock tells the time. Required.
 	Clock clock.PassiveClock
@@ -110,45 +113,53 @@ type version struct {
 
 // New returns a Library.
 func New(options Options) *Library {
-	return &Library{options: options, known: lru.New(maxKnown), fetched: &fetched{files: lru.New(maxKnown)}}
+	return &Library{options: options, known: lru.New(maxKnown), fetched: &fetched{files: lru.New(maxKnown), images: lru.New(maxKnownImages)}}
 }
 
 // Files returns the fonts of a FontSet as its ConfigMaps are now, without their data. It reads a ConfigMap's metadata each time, and its
-// content if that has changed. It fetches nothing: a file at a URL is there once Fetch has fetched it. The error is a *reconcile.TerminalError if a
-// file is no font or there are too many, and a *reconcile.WaitingError if a ConfigMap does not exist or a URL's file is not there.
+// content if that has changed. It fetches nothing: what is at a URL or in an image is there once Fetch has fetched it. The error is a
+// *reconcile.TerminalError if a file is no font or there are too many, and a *reconcile.WaitingError if a ConfigMap does not exist or a file is not there.
 func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]File, error) {
-	var files []File
+	lists, err := l.bySource(ctx, set)
+	return slices.Concat(lists...), err
+}
+
+// bySource returns what Files returns, for each source.
+func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([][]File, error) {
+	lists, count := make([][]File, 0, len(set.Spec.Sources)), 0
 	for i, source := range set.Spec.Sources {
-		more, err := l.inSource(ctx, set, source)
+		files, err := l.inSource(ctx, set, source)
 		if err != nil {
 			within := fmt.Sprintf("spec.sources[%d]: ", i)
-			if source.URL != "" {
+			if source.ConfigMapRef == nil {
 				within = fmt.Sprintf("spec.sources[%d].", i) // the error names the field
 			}
 			return nil, reconcile.Within(within, err)
 		}
-		files = append(files, more...)
+		lists = append(lists, files)
+		count += len(files)
 	}
-	if len(files) > MaxFonts {
-		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: they have %d fonts; at most %d are allowed", len(files), MaxFonts)
+	if count > MaxFonts {
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: they have %d fonts; at most %d are allowed", count, MaxFonts)
 	}
-	return files, nil
+	return lists, nil
 }
 
 // inSource returns the fonts of a source without their data.
 func (l *Library) inSource(ctx context.Context, set *platenv1alpha1.FontSet, source platenv1alpha1.FontSource) ([]File, error) {
-	if source.URL == "" {
+	if source.ConfigMapRef != nil {
 		return l.inConfigMap(ctx, set.Namespace, source.ConfigMapName())
 	}
-	f, err := l.fetched.file(source, l.options.Clock.Now())
-	if f == nil && err == nil {
+	files, err := l.fetched.at(placeOf(set.Namespace, source), l.options.Clock.Now())
+	if files == nil && err == nil {
 		l.options.Wanted(client.ObjectKeyFromObject(set))
-		err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, fetchWait, "url: the file is being fetched")
+		what := "url: the file is being fetched"
+		if source.Image != nil {
+			what = "image: it is being read"
+		}
+		err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, fetchWait, "%s", what)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return []File{*f}, nil
+	return files, err
 }
 
 // inConfigMap returns the fonts of a ConfigMap without their data.
@@ -186,25 +197,33 @@ func (l *Library) get(ctx context.Context, namespace, name string, into client.O
 	return nil
 }
 
-// Data returns a file of a FontSet by its hash, or ErrNotFound. It fetches a file at a URL unless it has kept it.
+// Data returns a file of a FontSet by its hash, or ErrNotFound. It fetches a file at a URL, or an image, unless it has kept the file.
 func (l *Library) Data(ctx context.Context, set *platenv1alpha1.FontSet, hash string) ([]byte, error) {
-	files, err := l.Files(ctx, set)
+	lists, err := l.bySource(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(files, func(f File) bool { return f.SHA256 == hash })
-	if i < 0 {
-		return nil, ErrNotFound
+	for i, files := range lists {
+		n := slices.IndexFunc(files, func(f File) bool { return f.SHA256 == hash })
+		switch {
+		case n < 0:
+		case files[n].ConfigMap == "":
+			return l.fetchData(ctx, set.Namespace, set.Spec.Sources[i], hash)
+		default:
+			return l.dataInConfigMap(ctx, set.Namespace, files[n])
+		}
 	}
-	if url := files[i].URL; url != "" {
-		return l.fetchData(ctx, platenv1alpha1.FontSource{URL: url, SHA256: hash})
-	}
+	return nil, ErrNotFound
+}
+
+// dataInConfigMap returns the data of a file in a ConfigMap, or ErrNotFound if the ConfigMap has another one by now.
+func (l *Library) dataInConfigMap(ctx context.Context, namespace string, file File) ([]byte, error) {
 	m := &corev1.ConfigMap{}
-	if err := l.get(ctx, set.Namespace, files[i].ConfigMap, m); err != nil {
+	if err := l.get(ctx, namespace, file.ConfigMap, m); err != nil {
 		return nil, err
 	}
-	data := m.BinaryData[files[i].Key]
-	if hashOf(data) != hash {
+	data := m.BinaryData[file.Key]
+	if hashOf(data) != file.SHA256 {
 		return nil, ErrNotFound
 	}
 	return data, nil

@@ -110,6 +110,12 @@ func (p Policy) Without(prefixes Prefixes) Policy {
 	return p
 }
 
+// Named returns the policy without all public addresses: it allows what Allowed names, and nothing else.
+func (p Policy) Named() Policy {
+	p.Denied = slices.Concat(p.Denied, Public())
+	return p
+}
+
 // Transport returns a transport that reaches only what the policy allows, for requests to addresses that users choose.
 func (p Policy) Transport() *http.Transport {
 	return &http.Transport{

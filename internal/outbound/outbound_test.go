@@ -121,6 +121,21 @@ func TestWithoutAddsPublicPrefixesOnly(t *testing.T) {
 	}
 }
 
+func TestNamedAllowsNoOtherAddress(t *testing.T) {
+	policy := Policy{
+		Allowed: Prefixes{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("93.184.216.0/24"), netip.MustParsePrefix("fd00::/8")},
+		Denied:  Prefixes{netip.MustParsePrefix("10.1.2.0/24")},
+	}.Named()
+	for address, want := range map[string]bool{
+		"10.1.1.1:5000": true, "93.184.216.34:80": true, "[fd00::1]:80": true,
+		"10.1.2.1:80": false, "10.2.0.1:80": false, "1.1.1.1:80": false, "[2606:4700::1111]:443": false, "127.0.0.1:80": false, "169.254.169.254:80": false,
+	} {
+		if got := policy.permits(netip.MustParseAddrPort(address)); got != want {
+			t.Errorf("%s: %t, want %t", address, got, want)
+		}
+	}
+}
+
 func TestLocalNetworks(t *testing.T) {
 	networks, err := LocalNetworks()
 	if err != nil {

@@ -81,7 +81,7 @@ func (r Request) open(ctx context.Context) (render.Task, opened, error) {
 	}
 	policy := outbound.Policy{Allowed: r.OutboundAllow}
 	const advice = "--outbound-allow allows others"
-	fetcher := fonts.NewFetcher(policy, advice)
+	fetcher := fonts.NewFetcher(policy, fonts.LoginOfUser, advice)
 	work, err := task.Build(ctx, job, template, r.Limits, task.Sources{
 		Value: r.configMapValue,
 		Fonts: func(ctx context.Context, _, name string) ([]render.Font, error) { return r.fonts(ctx, fetcher, name) },
@@ -114,15 +114,15 @@ func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string)
 	}
 	var list []render.Font
 	for position, source := range r.FontSets[i].Spec.Sources {
-		if source.URL != "" {
-			file, err := fetcher.Fetch(ctx, source)
+		if source.ConfigMapRef == nil {
+			files, err := fetcher.FetchAll(ctx, r.Template.Namespace, source)
 			if waiting := reconcile.AsWaiting(err); waiting != nil { // nobody waits here
 				err = reconcile.Terminal(waiting.Reason, "%s", waiting.Message)
 			}
 			if err != nil {
 				return nil, reconcile.Within(fmt.Sprintf("spec.sources[%d].", position), err)
 			}
-			list = append(list, file.Font)
+			list = append(list, fonts.Of(files)...)
 			continue
 		}
 		from := source.ConfigMapName()

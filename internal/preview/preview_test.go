@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/test/registry"
 )
 
 // request returns a preview of a page from a ConfigMap. The modification colour is the page's background.
@@ -78,7 +79,16 @@ func TestPreviewHasTheFontsOfFontSets(t *testing.T) {
 	sum := sha256.Sum256(font)
 	inMap := r.FontSets[0].Spec.Sources
 	atURL := []platenv1alpha1.FontSource{{URL: server.URL, SHA256: hex.EncodeToString(sum[:])}}
-	for name, sources := range map[string][]platenv1alpha1.FontSource{"a ConfigMap": inMap, "a URL": atURL} {
+	images := registry.New()
+	fromImages, err := registry.Listen(t.Context(), images, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fromImages.Close)
+	inImage := []platenv1alpha1.FontSource{{Image: &platenv1alpha1.FontImage{
+		Reference: strings.TrimPrefix(fromImages.URL, "http://") + "/fonts@" + images.Push("fonts", registry.File("bold.ttf", font)),
+	}}}
+	for name, sources := range map[string][]platenv1alpha1.FontSource{"a ConfigMap": inMap, "a URL": atURL, "an image": inImage} {
 		r.FontSets[0].Spec.Sources = sources
 		r.OutboundAllow = outbound.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}
 		_, err = Render(t.Context(), r, func(_ file.File, data []byte) error {
@@ -98,6 +108,10 @@ func TestPreviewHasTheFontsOfFontSets(t *testing.T) {
 	r.OutboundAllow = nil
 	r.FontSets[0].Spec.Sources = atURL
 	if _, err := Render(t.Context(), r, nil); err == nil || err.Error() != "FontSet 'brand': spec.sources[0].url: the file cannot be fetched: only public addresses may be reached, on ports 80 and 443; --outbound-allow allows others" {
+		t.Error(err)
+	}
+	r.FontSets[0].Spec.Sources = inImage
+	if _, err := Render(t.Context(), r, nil); err == nil || err.Error() != "FontSet 'brand': spec.sources[0].image: it cannot be read: only public addresses may be reached, on ports 80 and 443; --outbound-allow allows others" {
 		t.Error(err)
 	}
 	r.FontSets = nil

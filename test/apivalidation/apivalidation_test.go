@@ -189,8 +189,22 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"template of two dots": {"RenderJob", "templateRef: {name: a..b}", "must be the name of a RenderTemplate"},
 		"connection's name":    {"RenderJob", job + "connections: [{type: storage, provider: dropbox, name: a/b}]", "spec.connections[0].name: Invalid value: \"a/b\": must be the name of a StorageConnection"},
 		"FontSet's name":       {"RenderTemplate", template + "fontSetRefs: [{name: House Fonts}]", "spec.fontSetRefs[0].name: Invalid value: \"House Fonts\": must be the name of a FontSet"},
-		"font without a place": {"FontSet", "sources: [{}]", "spec.sources[0]: Invalid value: needs either configMapRef or url"},
-		"font with two places": {"FontSet", fontAt("https://example.com/a.woff2") + ", configMapRef: {name: a}}]", "spec.sources[0]: Invalid value: needs either configMapRef or url"},
+		"font without a place": {"FontSet", "sources: [{}]", "spec.sources[0]: Invalid value: needs exactly one of configMapRef, url and image"},
+		"font with two places": {"FontSet", fontAt("https://example.com/a.woff2") + ", configMapRef: {name: a}}]", "spec.sources[0]: Invalid value: needs exactly one of configMapRef, url and image"},
+		"image and ConfigMap":  {"FontSet", fontImage("ghcr.io/acme/fonts@"+digest, "") + ", configMapRef: {name: a}}]", "spec.sources[0]: Invalid value: needs exactly one of configMapRef, url and image"},
+		"image with a hash":    {"FontSet", fontImage("ghcr.io/acme/fonts@"+digest, "") + ", sha256: " + strings.Repeat("0a", 32) + "}]", "spec.sources[0]: Invalid value: url and sha256 need each other"},
+		"image with a tag":     {"FontSet", fontImage("ghcr.io/acme/fonts:1.0", "") + "}]", "spec.sources[0].image.reference: Invalid value: \"ghcr.io/acme/fonts:1.0\": must end with the image's digest, @sha256: and 64 hexadecimal digits, so that pictures stay as they are"},
+		"image's short digest": {"FontSet", fontImage("ghcr.io/acme/fonts@sha256:0a", "") + "}]", "must end with the image's digest"},
+		"image's sha512":       {"FontSet", fontImage("ghcr.io/acme/fonts@sha512:"+strings.Repeat("0a", 64), "") + "}]", "must end with the image's digest"},
+		"image's two digests":  {"FontSet", fontImage("ghcr.io/acme/fonts@"+digest+"@"+digest, "") + "}]", "must be REGISTRY/REPOSITORY@sha256:DIGEST"},
+		"image of no registry": {"FontSet", fontImage("acme/fonts@"+digest, "") + "}]", "must be REGISTRY/REPOSITORY@sha256:DIGEST with the registry's name in front, such as docker.io/acme/fonts@sha256:0123"},
+		"image with a scheme":  {"FontSet", fontImage("https://ghcr.io/acme/fonts@"+digest, "") + "}]", "must be REGISTRY/REPOSITORY@sha256:DIGEST"},
+		"image in capitals":    {"FontSet", fontImage("ghcr.io/Acme/fonts@"+digest, "") + "}]", "and the repository in lower case"},
+		"image out of it":      {"FontSet", fontImage("ghcr.io/acme/../fonts@"+digest, "") + "}]", "must be REGISTRY/REPOSITORY@sha256:DIGEST"},
+		"image with a user":    {"FontSet", fontImage("ada:secret@ghcr.io/acme/fonts@"+digest, "") + "}]", "must be REGISTRY/REPOSITORY@sha256:DIGEST"},
+		"image's folder":       {"FontSet", fontImage("ghcr.io/acme/fonts@"+digest, ", path: /usr/../fonts") + "}]", "spec.sources[0].image.path: Invalid value: \"/usr/../fonts\": must be a folder such as /usr/share/fonts"},
+		"image's wildcards":    {"FontSet", fontImage("ghcr.io/acme/fonts@"+digest, ", path: 'fonts/*.ttf'") + "}]", "without . and .. and without wildcards"},
+		"image's Secret":       {"FontSet", fontImage("ghcr.io/acme/fonts@"+digest, ", pullSecretRef: {name: A}") + "}]", "spec.sources[0].image.pullSecretRef.name: Invalid value: \"A\": must be the name of a Secret"},
 		"font without a hash":  {"FontSet", "sources: [{url: https://example.com/a.woff2}]", "spec.sources[0]: Invalid value: url and sha256 need each other"},
 		"hash without a font":  {"FontSet", "sources: [{configMapRef: {name: a}, sha256: " + strings.Repeat("0a", 32) + "}]", "spec.sources[0]: Invalid value: url and sha256 need each other"},
 		"font's hash":          {"FontSet", "sources: [{url: https://example.com/a, sha256: " + strings.Repeat("A", 64) + "}]", "must be 64 hexadecimal digits in lower case"},
@@ -274,6 +288,14 @@ func fontAt(url string) string {
 	return "sources: [{url: '" + url + "', sha256: " + strings.Repeat("0a", 32)
 }
 
+// digest is one of an image.
+var digest = "sha256:" + strings.Repeat("0a", 32)
+
+// fontImage begins a FontSet's spec with an image.
+func fontImage(reference, more string) string {
+	return "sources: [{image: {reference: '" + reference + "'" + more + "}"
+}
+
 // accepted are specs that the API server takes.
 func accepted() map[string]struct{ kind, spec string } {
 	return map[string]struct{ kind, spec string }{
@@ -301,6 +323,13 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 		"pool's CPU":      {"RenderPool", "podTemplate: {resources: {limits: {cpu: 2}}}"},
 		"sizes":           {"RenderJob", job + "output: {size: 5000x5000, extraSizes: [1x1, 0100x100, a4, instagram-story]}"},
 		"fonts":           {"FontSet", "sources: [{configMapRef: {name: a}}, " + strings.TrimPrefix(fontAt("https://fonts.example.com:8443/a%20b.woff2?v=1@2#x"), "sources: [") + "}, " + strings.TrimPrefix(fontAt("http://fonts"), "sources: [") + "}]"},
+		"images of fonts": {"FontSet", "sources: [" + strings.Join([]string{
+			strings.TrimPrefix(fontImage("ghcr.io/acme/fonts@"+digest, ""), "sources: ["),
+			strings.TrimPrefix(fontImage("docker.io/fonts@"+digest, ", path: /usr/share/fonts/"), "sources: ["),
+			strings.TrimPrefix(fontImage("registry:5000/a/b.c/d__e/f-g:1.0@"+digest, ", pullSecretRef: {name: ghcr.io}, path: a b.ttf"), "sources: ["),
+			strings.TrimPrefix(fontImage("localhost/fonts@"+digest, ""), "sources: ["),
+			strings.TrimPrefix(fontImage("[fd00::1]:5000/fonts@"+digest, ""), "sources: ["),
+		}, "}, ") + "}]"},
 		"a team's number": {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: '123456', cred", 1)},
 	}
 }
