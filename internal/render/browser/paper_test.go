@@ -110,6 +110,10 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"masks":               {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(red 0 0) content-box,linear-gradient(red 0 0);mask-composite:exclude"></div>`, "A document does not show this as a picture does: mask-composite: exclude"},
 		"one mask":            {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(rgb(0, 0, 0), #0000)"></div>`, ""},
 		"light":               {`<div style="width:50px;height:50px;background:red;mix-blend-mode:plus-lighter"></div>`, "A document does not show this as a picture does: mix-blend-mode: plus-lighter"},
+		"boxes that cross":    {`<div style="transform-style:preserve-3d;position:relative"><p style="width:80px;height:60px;background:red;transform:rotateY(40deg);position:absolute"></p><p style="width:80px;height:60px;background:blue;transform:rotateY(-40deg);position:absolute"></p></div>`, "A document does not show this as a picture does: boxes that go through each other"},
+		"a box behind":        {`<div style="transform-style:preserve-3d;background:#ccc;width:90px;height:90px"><p style="width:80px;height:60px;background:red;transform:translateZ(-9px)"></p></div>`, "A document does not show this as a picture does: boxes behind the one that holds them"},
+		"a box before":        {`<div style="transform-style:preserve-3d;background:#ccc;width:90px;height:90px"><p style="width:80px;height:60px;background:red;transform:translateZ(9px)"></p></div>`, ""},
+		"boxes side by side":  {`<div style="transform-style:preserve-3d;display:flex;gap:50px"><p style="width:80px;height:60px;background:red;transform:rotateY(40deg)"></p><p style="width:80px;height:60px;background:blue;transform:rotateY(-40deg)"></p></div>`, ""},
 		"a dead link":         {`<a href="#elsewhere">x</a>`, "A link leads nowhere: #elsewhere"},
 		"links":               {`<a href="#gr%C3%B6%C3%9Fe">x</a><a href="#top">y</a><a href="#">z</a><a href="#n">n</a><a name="n"></a><i id="größe">x</i>`, ""},
 		"no relative links":   {`<a href="shop/">x</a>`, "A link leads nowhere: shop/"},
@@ -165,6 +169,7 @@ func TestWhatCrossesTheLowerEdgeIsOnTheSheet(t *testing.T) {
 // A document shows what a picture of the page shows.
 func TestADocumentLooksLikeThePicture(t *testing.T) {
 	b := start(t)
+	const cube = `<style>.p{perspective:300px;width:200px} .c{transform-style:preserve-3d;width:50px;height:50px;position:relative;transform:rotateX(-20deg) rotateY(30deg);margin:20px 70px} .c b{position:absolute;inset:0}</style>`
 	const fill = `<style>@keyframes fill{from{width:0}to{width:100px}} .f{height:20px;background:#08f;animation:fill linear both;animation-timeline:scroll()}</style>`
 	for name, html := range map[string]string{
 		"an animation that follows the scroll position": fill + `<body style="margin:0;height:300px"><div class=f></div>`,
@@ -192,8 +197,13 @@ func TestADocumentLooksLikeThePicture(t *testing.T) {
 		"a box that lies":                     `<div style="position:absolute;left:200px;top:0;width:100px;height:200px;background:linear-gradient(red,blue);transform:rotate(90deg);transform-origin:0 0"></div>`,
 		"a box that is made smaller":          `<div style="position:absolute;left:0;top:0;width:400px;height:200px;background:linear-gradient(red,blue);transform:scale(.5);transform-origin:0 0"></div>`,
 		"a box that is moved up":              `<div style="position:absolute;left:0;top:120px;width:200px;height:60px;background:linear-gradient(red,blue);translate:10px calc(-100% + 2px);rotate:9deg"></div>`,
-		"a table in the middle":               `<table style="position:absolute;top:55%;left:0;width:200px;height:80px;transform:translateY(-50%);border-spacing:0"><tr><td style="background:#08f"><tr><td style="background:#080"></table>`,
-		"a dialog in the middle":              `<dialog open style="transform:translateY(-50%);top:50%;height:90px;padding:0;border:0;background:#080"></dialog>`,
+		"a cube": cube + `<div class=p><div class=c><b style="background:red;transform:translateZ(25px)"></b><b style="background:#0f0;transform:rotateY(90deg) translateZ(25px)"></b>
+			<b style="background:blue;transform:rotateX(90deg) translateZ(25px)"></b><b style="background:#ff0;transform:rotateY(180deg) translateZ(25px)"></b><b style="background:#0ff;transform:rotateY(-90deg) translateZ(25px)"></b>
+			<b style="background:#f0f;transform:rotateX(-90deg) translateZ(25px)"></b></div></div>`,
+		"a cube without a perspective": cube + `<div class=c><b style="background:red;transform:translateZ(25px)"></b><b style="background:#0f0;transform:rotateY(90deg) translateZ(25px)"></b><b style="background:blue;transform:rotateX(90deg) translateZ(25px)"></b></div>`,
+		"cards behind each other":      `<div style="transform-style:preserve-3d;position:relative"><p style="margin:0;width:80px;height:60px;background:red;transform:translateZ(20px)"></p><p style="margin:-30px 0 0 40px;width:80px;height:60px;background:#08f;transform:translateZ(9px)"></p></div>`,
+		"a table in the middle":        `<table style="position:absolute;top:55%;left:0;width:200px;height:80px;transform:translateY(-50%);border-spacing:0"><tr><td style="background:#08f"><tr><td style="background:#080"></table>`,
+		"a dialog in the middle":       `<dialog open style="transform:translateY(-50%);top:50%;height:90px;padding:0;border:0;background:#080"></dialog>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			still, _ := run(t, b, task("png", "<!doctype html>"+html))

@@ -433,6 +433,9 @@ func TestPicturesThatEndEarlyAreNamed(t *testing.T) {
 	for i := range img.Pix {
 		img.Pix[i] = byte(i * i / 7)
 	}
+	if _, warnings := run(t, b, task("png", `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=">`)); len(warnings) != 0 {
+		t.Errorf("a pixel that holds a place: warnings %v", warnings)
+	}
 	encoders := map[string]func(io.Writer) error{
 		"png":  func(w io.Writer) error { return png.Encode(w, img) },
 		"jpeg": func(w io.Writer) error { return jpeg.Encode(w, img, nil) },

@@ -158,6 +158,7 @@
   const elements = list.flatMap((root) => [...root.querySelectorAll('*')]);
   const unlike = new Map(); // what a document does not show → the first element that has it
   const wide = /gradient\([^()]*\bin (?!srgb\b)[a-z]|gradient\(.*\b((ok)?(lab|lch)|color)\(/;
+  const spaces = []; // elements whose children are boxes in three dimensions
   let blends = false;
   // turned reports whether an element shows its back.
   const turned = (element) => {
@@ -178,6 +179,7 @@
       const { backdropFilter, backfaceVisibility, backgroundImage, borderImageSource, maskComposite, maskImage, mixBlendMode } = style;
       const note = (what) => { if (!unlike.has(what)) unlike.set(what, element); };
       blends ||= mixBlendMode !== 'normal';
+      if (pseudo === '' && style.transformStyle === 'preserve-3d' && element instanceof HTMLElement) spaces.push(element);
       if (pseudo === '' && backfaceVisibility === 'hidden' && turned(element)) element.style.setProperty('opacity', '0', 'important');
       if (backdropFilter !== 'none') note('backdrop-filter');
       if (mixBlendMode.startsWith('plus-')) note(`mix-blend-mode: ${mixBlendMode}`);
@@ -190,6 +192,104 @@
       copy.getContext('2d').drawImage(element, 0, 0);
       element.replaceWith(copy);
     }
+  }
+  // The browser prints boxes in a space of three dimensions one after the other as the page lists them, not by their depth. They get their order
+  // here. A box cannot hide another if all of it is on the far side of the other's plane.
+  const near = 0.5;
+  const point = (matrix, x, y, z = 0) => { const p = matrix.transformPoint({ x, y, z }); return [p.x / p.w, p.y / p.w, p.z / p.w]; };
+  const minus = (a, b) => a.map((value, i) => value - b[i]);
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  // inParent returns the matrix of a box in its parent's.
+  const inParent = (element) => {
+    const { transform, translate, rotate, scale, transformOrigin, offsetPath } = getComputedStyle(element);
+    const { parentElement: parent } = element;
+    const left = element.offsetLeft - (element.offsetParent === parent ? 0 : parent.offsetLeft);
+    const top = element.offsetTop - (element.offsetParent === parent ? 0 : parent.offsetTop);
+    const [x, y, z = 0] = transformOrigin.split(' ').map(parseFloat);
+    if ([translate, rotate, scale, offsetPath].some((value) => value !== 'none')) return null; // nobody writes these in a space
+    const own = new DOMMatrix().translate(left + x, top + y, z);
+    return (transform === 'none' ? own : own.multiply(new DOMMatrix(transform))).translate(-x, -y, -z);
+  };
+  const boxOf = (element, matrix) => {
+    const { offsetWidth: w, offsetHeight: h } = element;
+    return { corners: [[0, 0], [w, 0], [w, h], [0, h]].map(([x, y]) => point(matrix, x, y)), rect: element.getBoundingClientRect() };
+  };
+  const blank = (element) => {
+    const { backgroundColor, backgroundImage, borderTopWidth } = getComputedStyle(element);
+    return /^rgba\(.*, 0\)$/.test(backgroundColor) && backgroundImage === 'none' && borderTopWidth === '0px' &&
+      ![...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
+  };
+  // planes returns the boxes of a space from an element on: their corners, and where they are on the sheet.
+  const planes = (element, space) => {
+    const { display, visibility, opacity, transformStyle } = getComputedStyle(element);
+    const own = element instanceof HTMLElement && display !== 'none' && opacity !== '0' ? inParent(element) : null;
+    if (!own) return [];
+    const matrix = space.multiply(own);
+    const nested = transformStyle === 'preserve-3d';
+    const list = nested && blank(element) || visibility !== 'visible' || element.offsetWidth * element.offsetHeight === 0 ? [] : [boxOf(element, matrix)];
+    return nested ? [...list, ...[...element.children].flatMap((child) => planes(child, matrix))] : list;
+  };
+  // sides returns where a box is, seen from another's plane: 1 for the viewer's side, -1 for the other, 0 for within it, NaN for both.
+  const sides = (box, { corners: [a, b, , d] }, viewer) => {
+    const [u, v] = [minus(b, a), minus(d, a)];
+    let normal = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
+    const length = Math.hypot(...normal);
+    if (length < near) return 0;
+    const seen = dot(normal, minus(viewer, a)) < 0 ? -1 : 1;
+    normal = normal.map((value) => value * seen / length);
+    const far = box.corners.map((corner) => dot(normal, minus(corner, a)));
+    const [front, back] = [far.some((value) => value > near), far.some((value) => value < -near)];
+    return front && back ? NaN : front - back;
+  };
+  // order returns 1 if box a hides box b, -1 if b hides a, 0 if neither, NaN if they go through each other.
+  const order = (a, b, viewer) => {
+    const [r, s] = [a.rect, b.rect];
+    if (Math.min(r.right, s.right) - Math.max(r.left, s.left) < 2 || Math.min(r.bottom, s.bottom) - Math.max(r.top, s.top) < 2) return 0;
+    const [one, two] = [sides(a, b, viewer), sides(b, a, viewer)];
+    const [mayHide, mayBeHidden] = [one !== -1 && two !== 1, one !== 1 && two !== -1];
+    if (mayHide && mayBeHidden) return one === 0 && two === 0 ? 0 : NaN;
+    return mayHide - mayBeHidden;
+  };
+  const maxBoxes = 60;
+  const [beneath, crossing] = ['boxes behind the one that holds them', 'boxes that go through each other'];
+  for (const space of spaces) {
+    // The viewer is as far away as the next perspective says, in the coordinates of the box that has it.
+    let matrix = new DOMMatrix();
+    let viewer = [space.offsetWidth / 2, space.offsetHeight / 2, 1e6];
+    for (let e = space; e && matrix; e = e.parentElement) {
+      const own = inParent(e);
+      matrix = own && own.multiply(matrix);
+      const parent = e.parentElement && getComputedStyle(e.parentElement);
+      if (parent && parent.perspective !== 'none') {
+        viewer = [...parent.perspectiveOrigin.split(' ').map(parseFloat), parseFloat(parent.perspective)];
+        break;
+      }
+      if (parent?.transformStyle !== 'preserve-3d') break;
+    }
+    if (!matrix) continue;
+    const units = [...space.children].map((element) => [element, planes(element, matrix)]).filter(([, list]) => list.length > 0);
+    const holder = boxOf(space, matrix);
+    if (!blank(space) && !unlike.has(beneath) && units.some(([, list]) => list.some((box) => order(holder, box, viewer) === 1))) unlike.set(beneath, space);
+    if (units.length > maxBoxes || units.every(([, [{ corners }]], i) => i === 0 || corners.every(([, , z]) => Math.abs(z - units[0][1][0].corners[0][2]) < near))) continue;
+    const hides = (a, b) => {
+      const found = new Set(a.flatMap((one) => b.map((other) => order(one, other, viewer))).filter((side) => side !== 0));
+      return found.size > 1 ? NaN : [...found][0] ?? 0;
+    };
+    const rest = [...units].sort(([a], [b]) => (parseInt(getComputedStyle(a).zIndex, 10) || 0) - (parseInt(getComputedStyle(b).zIndex, 10) || 0));
+    const sorted = [];
+    let through = false;
+    while (rest.length > 0) {
+      const sides = rest.map(([, a]) => rest.map(([, b]) => (a === b ? 0 : hides(a, b))));
+      through ||= sides.flat().some(Number.isNaN);
+      const next = sides.findIndex((row) => !row.includes(1)); // it hides none of the rest
+      through ||= next < 0;
+      sorted.push(...rest.splice(Math.max(next, 0), 1));
+    }
+    if (through && !unlike.has(crossing)) unlike.set(crossing, space);
+    sorted.forEach(([element], i) => {
+      if (getComputedStyle(element).position === 'static') set(element, { position: 'relative', inset: 'auto' });
+      set(element, { 'z-index': String(i) });
+    });
   }
   // Links whose target no reader of the document has.
   const dead = (element) => {

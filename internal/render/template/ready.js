@@ -235,7 +235,8 @@
   const torn = new Set();
   const tear = async (image) => {
     const url = image.currentSrc || image.src;
-    if (torn.has(url) || !unfinished(url) || await whole(image) || torn.has(url)) return;
+    // The shortest GIF that people write, a pixel that nobody sees, has no end.
+    if (image.naturalWidth * image.naturalHeight < 2 || torn.has(url) || !unfinished(url) || await whole(image) || torn.has(url)) return;
     torn.add(url);
     warn(`A picture ends early: ${url.slice(0, 200)}`, 'its file is not whole; what is there is shown');
   };
