@@ -123,6 +123,12 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"a style that it adds":  `<script>onload = () => setTimeout(() => document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href: '` + url + `/late.css' })), 300)</script>`,
 		"a frame that it adds": `<script>setTimeout(() => document.body.append(Object.assign(document.createElement('iframe'), { style: 'border:0;display:block', srcdoc:
 			'<body style="background:rgb(0,136,0)">' })), 300)</script>`,
+		"sizes, one after the other": `<p id=p style="width:10px"></p><script>new ResizeObserver(([{ contentRect: { width } }]) => { if (width < 200) p.style.width = width + 10 + 'px'; else ` + paint + ` }).observe(p)</script>`,
+		"marks in time":              `<script>performance.mark('a'); setTimeout(() => { performance.mark('b'); if (performance.measure('m', 'a', 'b').duration >= 1000) ` + paint + ` }, 1000)</script>`,
+		"the time of an event":       `<script>const { timeStamp } = new Event('x'); setTimeout(() => { if (new Event('x').timeStamp - timeStamp >= 1000 && new Event('x').timeStamp <= performance.now()) ` + paint + ` }, 1000)</script>`,
+		"the date of a frame": `<script>setTimeout(() => { const { contentWindow } = document.body.appendChild(document.createElement('iframe')); document.body.lastChild.style.display = 'none';
+			if (Math.abs(contentWindow.Date.now() - Date.now()) < 100) ` + paint + ` }, 2000)</script>`,
+		"an attribute's handler":          `<style>@keyframes x { to { opacity: 0 } }</style><p style="animation: x 100ms" onanimationend="` + paint + `"></p>`,
 		"a document that is written anew": `<script>onload = () => { document.open(); document.write('<body style="margin:0;background:rgb(0,136,0)">') }</script>`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -233,7 +239,20 @@ func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
 		"an event":                   `<script>new EventSource('URL/late.txt').onmessage = () => { document.body.style.background = 'rgb(0,136,0)' }</script>`,
 		"another object":             `<object id=o ` + whole + ` data="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="></object><script>onload = () => setTimeout(() => { o.data = 'URL/late.svg' }, 100)</script>`,
 		"an object that is shown":    `<object id=o hidden ` + whole + ` data="URL/late.svg"></object><script>onload = () => setTimeout(() => { o.hidden = false }, 100)</script>`,
-		"a style in a shadow root":   `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
+		"a picture apart from it":    `<script>onload = () => { const i = document.createElement('img'); i.onload = () => { document.body.style.background = 'rgb(0,136,0)' }; i.setAttribute('src', 'URL/late.svg') }</script>`,
+		"markup apart from it":       `<script>onload = () => { const d = document.createElement('div'); d.innerHTML = '<img src="URL/late.svg">'; d.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
+		"a drawing apart from it": `<script>onload = () => { const i = document.createElementNS('http://www.w3.org/2000/svg', 'image'); i.onload = () => { document.body.style.background = 'rgb(0,136,0)' };
+			i.setAttribute('href', 'URL/late.svg') }</script>`,
+		"a picture of a filter": `<svg ` + whole + `><filter id=f x=0 y=0 width=1 height=1><feImage id=i /></filter><rect width=200 height=100 filter="url(#f)"/></svg><script>
+			onload = () => { i.setAttribute('href', 'URL/late.svg') }</script>`,
+		"a style that is enabled":  `<link id=l rel=stylesheet href="URL/late.css" disabled><script>onload = () => { l.disabled = false }</script>`,
+		"a rule that imports":      `<style id=s></style><script>onload = () => { s.sheet.insertRule('@import "URL/late.css"') }</script>`,
+		"a picture behind a frame": `<iframe id=i ` + whole + ` srcdoc="<body>"></iframe><script>onload = () => { i.contentDocument.body.style.background = 'url(URL/late.svg)' }</script>`,
+		"a frame that is lazy":     `<script>onload = () => { document.body.innerHTML = '<iframe loading=lazy ` + strings.ReplaceAll(whole, `"`, ``) + ` src="URL/late.html"></iframe>' }</script>`,
+		"a video that is none":     `<script>onload = () => { const v = document.createElement('video'); v.onerror = () => { document.body.style.background = 'rgb(0,136,0)' }; v.src = 'URL/late.js' }</script>`,
+		"a stream":                 `<script>onload = async () => { const { body } = await fetch('URL/late'); let n = 0; for await (const part of body) n += part.length; document.body.style.background = 'rgb(0,136,0)' }</script>`,
+		"a stream that is piped":   `<script>onload = async () => { const { body } = await fetch('URL/late'); await body.pipeTo(new WritableStream()); document.body.style.background = 'rgb(0,136,0)' }</script>`,
+		"a style in a shadow root": `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
 	} {
 		for _, format := range []string{"png", "mp4"} {
 			t.Run(name+", "+format, func(t *testing.T) {

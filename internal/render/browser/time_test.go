@@ -247,7 +247,75 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 		"a frame that the page adds": {
 			`<!doctype html><body style="margin:0"><template id=t>` + bars + `<div class=bar style="animation:fill 1s linear both"></template><script>
 			setTimeout(() => { document.body.innerHTML += '<iframe style="border:0;width:200px;height:100px"></iframe>'; document.querySelector('iframe').srcdoc = t.innerHTML }, 300)</script>`,
+			200, [3]int{0, 40, 120},
+		},
+		"frames by their count": {
+			bars + `<div class=bar id=b style="width:0"></div><script>let n=0; const step=()=>{ b.style.width=2*n+++'px'; requestAnimationFrame(step) }; requestAnimationFrame(step)</script>`,
+			-1, [3]int{0, 60, 108},
+		},
+		"frames that another cancels": {
+			bars + `<div class=bar id=b style="width:100px"></div><script>let id; requestAnimationFrame(() => cancelAnimationFrame(id)); id = requestAnimationFrame(() => { b.style.width='200px' })</script>`,
+			100, [3]int{100, 100, 100},
+		},
+		"frames in an asynchronous loop": {
+			bars + `<div class=bar id=b style="width:0"></div><script>(async () => { for (let n = 0;; n++) { await new Promise(requestAnimationFrame); b.style.width=2*n+'px' } })()</script>`,
+			-1, [3]int{0, 60, 108},
+		},
+		"timers in an asynchronous loop": {
+			bars + `<div class=bar id=b style="width:0"></div><script>const sleep=(ms)=>new Promise((done)=>setTimeout(done, ms));
+			(async () => { for (let n = 1; n <= 20; n++) { await sleep(50).then(() => {}); b.style.width=10*n+'px' } })()</script>`, 200, [3]int{0, 100, 180},
+		},
+		"an interval that is shorter than the shortest": {
+			bars + `<div class=bar id=b style="width:0"></div><script>let n=0; setInterval(() => { b.style.width=++n/2+'px' }, 1)</script>`, -1, [3]int{0, 64, 114},
+		},
+		"a part that the browser adds": {
+			bars + `<style>details::details-content{width:0;height:20px;background:#0088ff;transition:width .5s linear,content-visibility .5s allow-discrete}
+			details[open]::details-content{width:200px} summary{position:absolute;top:60px}</style><details id=d><summary>x</summary></details><script>setTimeout(() => { d.open = true }, 100)</script>`,
+			200, [3]int{0, 200, 200},
+		},
+		"SVG, in steps": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width values="20;40;60;80;100;120;140;160;180;200" calcMode=discrete dur=1s fill=freeze /></rect></svg>`,
+			200, [3]int{20, 120, 200},
+		},
+		"SVG, endless until its end": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s repeatCount=indefinite end=.5s fill=freeze /></rect></svg>`,
+			100, [3]int{0, 100, 100},
+		},
+		"SVG, set until the end of another": {
+			bars + `<svg width=200 height=20><rect width=80 height=20 fill=#0088ff opacity=0><set attributeName=opacity to=1 end="a.end-0.1s" /></rect><circle r=0><animate id=a attributeName=r from=0 to=1 dur=0.5s /></circle></svg>`,
+			0, [3]int{80, 0, 0},
+		},
+		"SVG that tells of its begin": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff></rect><circle r=0><animate id=a attributeName=r begin=.3s from=0 to=1 dur=.3s /></circle></svg><script>
+			a.onbegin = () => document.querySelector('rect').setAttribute('width', 200)</script>`, 200, [3]int{0, 200, 200},
+		},
+		"SVG that tells of its repeats": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff></rect><circle r=0><animate id=a attributeName=r from=0 to=1 dur=.3s repeatCount=3 /></circle></svg><script>let n=0;
+			a.addEventListener('repeatEvent', () => document.querySelector('rect').setAttribute('width', 80*++n))</script>`, 160, [3]int{0, 80, 160},
+		},
+		"SVG that tells once of its end": {
+			bars + `<div class=bar id=b style="width:0"></div><svg width=20 height=20><rect><animate id=a attributeName=height from=4 to=6 dur=.3s /></rect></svg><script>let n=0; a.onend=()=>{ b.style.width=100*++n+'px' }</script>`,
+			100, [3]int{0, 100, 100},
+		},
+		"SVG, after a repeat": {
+			bars + `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 begin="a.repeat(1)" dur=.2s fill=freeze /></rect>
+			<circle r=0><animate id=a attributeName=r from=0 to=1 dur=.3s repeatCount=3 /></circle></svg>`, 200, [3]int{0, 200, 200},
+		},
+		"SVG, begun by a script": {
+			bars + `<svg width=200 height=20><rect width=40 height=20 fill=#0088ff><animate id=a attributeName=width from=40 to=60 dur=.4s fill=freeze />
+			<animate id=c begin=indefinite attributeName=width from=60 to=200 dur=.4s fill=freeze /></rect></svg><script>a.onend=()=>c.beginElement()</script>`, 200, [3]int{40, 95, 200},
+		},
+		"SVG that the page adds": {
+			bars + `<div id=d></div><script>setTimeout(()=>{d.innerHTML='<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=.5s fill=freeze /></rect></svg>'},300)</script>`,
+			200, [3]int{0, 80, 200},
+		},
+		"SVG that a script moves": {
+			bars + `<svg id=s width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s fill=freeze /></rect></svg><script>setTimeout(() => s.setCurrentTime(0), 400)</script>`,
 			200, [3]int{0, 20, 100},
+		},
+		"SVG that stands at first": {
+			bars + `<svg id=s width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width from=0 to=200 dur=1s fill=freeze /></rect></svg><script>
+			s.pauseAnimations(); s.setCurrentTime(0.25); setTimeout(() => s.unpauseAnimations(), 300)</script>`, 200, [3]int{50, 90, 170},
 		},
 		"a frame's timers": {
 			`<!doctype html><body style="margin:0"><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars +
@@ -278,6 +346,28 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 			if strings.Contains(c.html, "<iframe") || strings.Contains(c.html, "<script") {
 				if again, _ := run(t, b, document); !bytes.Equal(outputs[0].Data, again[0].Data) {
 					t.Error("two films of one page differ")
+				}
+			}
+		})
+	}
+}
+
+// What changes at the time of a frame has changed in it, whatever the times are in binary.
+func TestStepsBeginWithTheirFrames(t *testing.T) {
+	b := start(t)
+	for name, html := range map[string]string{
+		"CSS": `<div class=bar style="animation:fill .4s steps(12) both">`,
+		"SVG": `<svg width=200 height=20><rect width=0 height=20 fill=#0088ff><animate attributeName=width values="0;16.67;33.33;50;66.67;83.33;100;116.67;133.33;150;166.67;183.33" calcMode=discrete dur=.4s
+			repeatCount=indefinite /></rect></svg>`,
+		"an interval": `<div class=bar id=b style="width:0"></div><script>let n = 0; setInterval(() => { b.style.width = 16.67 * ++n + 'px' }, 1000 / 30)</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := film("mp4", bars+html)
+			document.Video = render.VideoOptions{FPS: 30, Seconds: 0.4}
+			outputs, _ := run(t, b, document)
+			for i, picture := range frames(t, outputs[0].Data) {
+				if got, want := width(picture, 10, color.RGBA{0, 0x88, 255, 255}), i*200/12; got < want-6 || got > want+6 {
+					t.Errorf("in frame %d the bar is %d pixels wide, want %d", i, got, want)
 				}
 			}
 		})
@@ -383,15 +473,27 @@ func TestVideosFollowTheFilm(t *testing.T) {
 	element := func(attributes, script string) string {
 		return `<!doctype html><body style="margin:0"><video id=v width=200 height=100 muted ` + attributes + ` src="` + video(t) + `"></video><script>` + script + `</script>`
 	}
+	const drawing = `const c = document.body.appendChild(document.createElement('canvas')); c.style = 'position:absolute;inset:0;width:200px;height:100px';
+		const draw = () => { c.getContext('2d').drawImage(v, 0, 0, c.width, c.height); requestAnimationFrame(draw) }; draw()`
 	for name, c := range map[string]struct {
 		html string
 		want [4]color.RGBA // in frames 0, 3, 5 and 7
 	}{
-		"plays":               {element("autoplay", ""), [4]color.RGBA{red, green, blue, blue}},
-		"repeats":             {element("autoplay loop", ""), [4]color.RGBA{red, green, blue, red}},
-		"stands":              {element("", ""), [4]color.RGBA{red, red, red, red}},
-		"a script plays it":   {element("", "setTimeout(() => v.play(), 300)"), [4]color.RGBA{red, red, green, blue}},
-		"a script pauses it":  {element("autoplay", "setTimeout(() => v.pause(), 300)"), [4]color.RGBA{red, green, green, green}},
+		"plays":                 {element("autoplay", ""), [4]color.RGBA{red, green, blue, blue}},
+		"repeats":               {element("autoplay loop", ""), [4]color.RGBA{red, green, blue, red}},
+		"stands":                {element("", ""), [4]color.RGBA{red, red, red, red}},
+		"a script plays it":     {element("", "setTimeout(() => v.play(), 300)"), [4]color.RGBA{red, red, green, blue}},
+		"a script pauses it":    {element("autoplay", "setTimeout(() => v.pause(), 300)"), [4]color.RGBA{red, green, green, green}},
+		"a script moves it":     {element("autoplay", "setTimeout(() => { v.currentTime = 0 }, 300)"), [4]color.RGBA{red, red, green, blue}},
+		"a script speeds it up": {element("autoplay", "v.playbackRate = 2"), [4]color.RGBA{red, blue, blue, blue}},
+		"a script draws it":     {element(`autoplay style="position:absolute;left:-999px"`, drawing), [4]color.RGBA{red, green, blue, blue}},
+		"a script draws one that is not in the page": {
+			element("hidden", `const w = document.createElement('video'); w.muted = true; w.src = v.src; w.play();`+strings.ReplaceAll(drawing, "(v,", "(w,")), [4]color.RGBA{red, green, blue, blue},
+		},
+		"a script hears that it plays": {
+			element("", "let heard = ''; for (const name of ['play', 'playing', 'pause', 'ended']) v.addEventListener(name, () => { heard += name; if (heard === 'playplayingpauseended') v.style.opacity = 0.02 }); v.play()"),
+			[4]color.RGBA{red, green, blue, {255, 255, 255, 255}},
+		},
 		"a script hears that": {element("autoplay", "v.onended = () => { v.currentTime = 0; v.play() }"), [4]color.RGBA{red, green, blue, red}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -409,6 +511,46 @@ func TestVideosFollowTheFilm(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Nobody hears a sound, but what follows its time does so in a film.
+func TestSoundsFollowTheFilm(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sound.webm")
+	output(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=440:d=0.5", "-c:a", "libopus", path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "data:audio/webm;base64," + base64.StdEncoding.EncodeToString(data)
+	const follow = `a.onended = () => { b.style.width = '200px' }; const draw = () => { if (!a.ended) b.style.width = a.currentTime * 200 + 'px'; requestAnimationFrame(draw) }; draw()`
+	b := start(t)
+	for name, html := range map[string]string{
+		"an element":        `<audio id=a controls hidden src="` + url + `"></audio><script>a.play(); ` + follow + `</script>`,
+		"one that plays":    `<audio id=a autoplay src="` + url + `"></audio><script>` + follow + `</script>`,
+		"one of a script's": `<script>const a = new Audio("` + url + `"); a.play(); ` + follow + `</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := film("mp4", bars+`<div class=bar id=b style="width:0"></div>`+html)
+			document.Video.Seconds = 1
+			outputs, warnings := run(t, b, document)
+			pictures := frames(t, outputs[0].Data)
+			for at, want := range map[int]int{0: 0, 3: 60, 9: 200} {
+				if got := width(pictures[at], 10, color.RGBA{0, 0x88, 255, 255}); got < want-6 || got > want+6 {
+					t.Errorf("in frame %d the bar is %d pixels wide, want %d; warnings %v", at, got, want, warnings)
+				}
+			}
+		})
+	}
+}
+
+// A worker that draws a canvas frame by frame does not keep the page from being painted.
+func TestAWorkerDrawsACanvas(t *testing.T) {
+	outputs, warnings := run(t, start(t), task("png", `<!doctype html><body style="margin:0"><canvas id=c width=200 height=100></canvas><script>const o = c.transferControlToOffscreen();
+		const w = new Worker(URL.createObjectURL(new Blob(['onmessage = ({ data }) => { const x = data.getContext("2d"); let n = 0; const draw = () => { x.fillStyle = "#00f"; x.fillRect(0, 0, n += 20, 100);' +
+		'if (n < 200) requestAnimationFrame(draw); else postMessage(1) }; draw() }']))); w.postMessage(o, [o])</script>`))
+	if img, _ := decode(t, outputs[0].Data); !near(img, 190, 50, color.RGBA{0, 0, 255, 255}) || len(warnings) != 0 {
+		t.Errorf("the canvas is %v; warnings %v", img.At(190, 50), warnings)
 	}
 }
 
@@ -604,6 +746,22 @@ func TestASilentFrameIsAskedOnce(t *testing.T) {
 	}
 }
 
+// Nobody can set the time of what the browser adds to an element.
+func TestFilmsWarnOfTransitionsOfParts(t *testing.T) {
+	b := start(t)
+	for style, want := range map[string]string{
+		`progress::-webkit-progress-value { transition: width 1s }`: "A transition of ::-webkit-progress-value is not in the film",
+		`details { &::details-content { transition: all 100ms } }`:  "A transition of ::details-content is not in the film",
+		`::placeholder { color: red } input { transition: all 1s }`: "",
+	} {
+		document := film("mp4", `<style>`+style+`</style><p>x`)
+		document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+		if _, warnings := run(t, b, document); strings.Join(titlesOf(warnings), "\n") != want {
+			t.Errorf("%s: warnings %v", style, warnings)
+		}
+	}
+}
+
 // A worker has a clock of its own, which the film cannot set.
 func TestFilmsWarnOfWorkers(t *testing.T) {
 	b := start(t)
@@ -624,6 +782,22 @@ func TestFilmsWarnOfWorkers(t *testing.T) {
 // All random numbers of a page are the same in each render.
 func TestRandomNumbersAreRepeatable(t *testing.T) {
 	b := start(t)
+	for name, script := range map[string]string{
+		"a worker":               `new Worker(URL.createObjectURL(new Blob([code])))`,
+		"a worker of an address": `new Worker('data:text/javascript,' + encodeURIComponent(code))`,
+		"a worker of a module":   `new Worker(URL.createObjectURL(new Blob(['export {};' + code], { type: 'text/javascript' })), { type: 'module' })`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			html := `<body style="font:9px 'Liberation Mono'"><script>const code = 'postMessage([Math.random(), ...crypto.getRandomValues(new Uint32Array(3))].join(" "))';
+				` + script + `.onmessage = ({ data }) => { document.body.textContent = data }</script>`
+			one, warnings := run(t, b, task("png", html))
+			two, _ := run(t, b, task("png", html))
+			blank, _ := run(t, b, task("png", "<body>"))
+			if !bytes.Equal(one[0].Data, two[0].Data) || bytes.Equal(one[0].Data, blank[0].Data) || len(warnings) != 0 {
+				t.Errorf("two renders differ, or are blank; warnings %v", warnings)
+			}
+		})
+	}
 	const html = `<body style="font:9px 'Liberation Mono'"><script>document.body.textContent = [Math.random(), ...crypto.getRandomValues(new Uint32Array(3)), crypto.randomUUID()].join(' ');
 		if (!/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())) throw new Error('no UUID')</script>`
 	one, warnings := run(t, b, task("png", html))

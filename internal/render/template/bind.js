@@ -160,6 +160,8 @@
   addEventListener('error', (event) => {
     const { src, href, data } = event.target;
     const url = src || (href?.baseVal ?? href) || data;
+    // What an observer has not told yet, it tells with the next frame.
+    if (event.target === window && /^ResizeObserver loop/.test(event.message)) return;
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
     else if (url) warn(`Could not load ${String(url).slice(0, 300)}`);
   }, true);

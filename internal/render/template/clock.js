@@ -45,6 +45,13 @@
   RealDate.prototype.constructor = PageDate;
   window.Date = PageDate;
   Performance.prototype.now = () => now() + waited();
+  const { mark, measure } = Performance.prototype;
+  Performance.prototype.mark = (name, options) => mark.call(performance, name, { startTime: now(), ...options });
+  Performance.prototype.measure = (name, start, end) => {
+    const range = typeof start === 'object' && start !== null ? { ...start } : { start, end };
+    if (range.duration === undefined || range.start === undefined) range.end ??= now();
+    return measure.call(performance, name, range);
+  };
   const { format } = Object.getOwnPropertyDescriptors(Intl.DateTimeFormat.prototype);
   const { formatToParts } = Intl.DateTimeFormat.prototype;
   Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {

@@ -4,7 +4,7 @@
 // Lets the renderer set an animated page's time, so that two renders of one page give the same frames: Date, performance.now,
 // timers, requestAnimationFrame and every animation show the time that seek() sets. Time stands still while the page loads. Only
 // timeouts without a delay run then, with which pages put off work, and all timers for a page that says it is not ready. It drives frames
-// too. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
+// too. smil, roots and clock are what smil.js, roots.js and clock.js give.
 ((smil, roots, clock) => {
   const real = {
     setTimeout: window.setTimeout, clearTimeout: window.clearTimeout, requestAnimationFrame: window.requestAnimationFrame,
@@ -24,13 +24,14 @@
   // (https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps).
   const maxNesting = 5;
   const nestedWait = 4;
+  const screenRate = 60; // animation frames a second, as on most screens: what moves by a step in each must not depend on the film's frames
   let filming = false;
   let now = 0;
-  let born = 0; // the time at which the document began
   let lastID = 1 << 20;
-  const timers = new Map(); // id → { callback, delay, repeat, due, native }
+  const timers = new Map(); // id → { callback, depth, delay, repeat, due, native }
   let nesting = 0; // of the timer that runs
   let frames = new Map(); // id → callback
+  let called = new Map(); // those of the frame that runs
   let idle = new Map(); // id → callback
 
   const call = (callback, ...args) => {
@@ -43,15 +44,20 @@
   const timer = (callback, delay, args, repeat) => {
     const id = ++lastID;
     const depth = nesting + 1;
-    const wait = Math.max(Number(delay) || 0, depth > maxNesting ? nestedWait : 0, repeat ? 1 : 0);
+    const wait = Math.max(delay | 0, depth > maxNesting ? nestedWait : 0, repeat ? 1 : 0);
     const work = typeof callback === 'function' ? () => callback(...args) : () => (0, eval)(String(callback)); // a text is code
-    const run = () => {
-      nesting = depth;
+    const entry = { depth, delay: wait, repeat, due: now + wait };
+    entry.callback = () => {
+      nesting = entry.depth;
       call(work);
-      nesting = 0;
     };
-    const entry = { callback: run, delay: wait, repeat, due: now + wait };
-    if (!filming && wait === 0) entry.native = real.setTimeout.call(window, () => { timers.delete(id); run(); });
+    if (!filming && wait === 0) {
+      entry.native = real.setTimeout.call(window, () => {
+        timers.delete(id);
+        entry.callback();
+        nesting = 0;
+      });
+    }
     timers.set(id, entry);
     return id;
   };
@@ -69,7 +75,10 @@
     frames.set(++lastID, callback);
     return lastID;
   };
-  window.cancelAnimationFrame = (id) => { frames.delete(id); };
+  window.cancelAnimationFrame = (id) => {
+    frames.delete(id);
+    called.delete(id);
+  };
   window.requestIdleCallback = (callback) => {
     idle.set(++lastID, callback);
     return lastID;
@@ -77,13 +86,6 @@
   window.cancelIdleCallback = (id) => { idle.delete(id); };
   // Every way to ask for the time answers with the film's.
   clock(() => now, () => epoch + Math.floor(now));
-  const { mark, measure } = Performance.prototype;
-  Performance.prototype.mark = (name, options) => mark.call(performance, name, { startTime: now, ...options });
-  Performance.prototype.measure = (name, start, end) => {
-    const range = typeof start === 'object' && start !== null ? { ...start } : { start, end };
-    if (range.duration === undefined || range.start === undefined) range.end ??= now;
-    return measure.call(performance, name, range);
-  };
   Performance.prototype.toJSON = () => ({ timeOrigin: epoch });
   Object.defineProperty(Document.prototype, 'lastModified', { get: () => new RealDate(epoch).toLocaleString('en-US', { hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit' }).replace(',', '') });
   window.File = class extends File {
@@ -123,7 +125,10 @@
     }
     get currentTime() { return now - this.#origin; }
   };
-  const driven = new WeakMap(); // animation → its own time, and the film's time of that
+  const driven = new WeakMap(); // animation → { time, at }: its own time, and the film's time of that; { from, since, rate } since when it has gone at one rate
+  const anchor = (entry, time = entry.time, rate = 0) => Object.assign(entry, { time, at: now, from: time, since: now, rate });
+  // What changes at a time has changed then: Chromium cuts times off to microseconds, and calculates with fractions of them. reached is a moment later.
+  const reached = (time, rate) => time === 0 || rate === 0 ? time : (rate < 0 ? Math.floor(time * 1000) - 1.5 : Math.ceil(time * 1000) + 1.5) / 1000;
   const held = new WeakSet(); // animations that the film has paused, which run for the page's scripts
   const ended = new WeakSet();
   let endings = 0; // of animations
@@ -145,7 +150,7 @@
     else if (!runs) return;
     currentTime.set.call(animation, time);
   };
-  const keep = (animation) => driven.set(animation, { time: currentTime.get.call(animation) ?? 0, at: now });
+  const keep = (animation) => driven.set(animation, anchor({}, currentTime.get.call(animation) ?? 0));
   const control = (name, after) => {
     Animation.prototype[name] = function () {
       release(this);
@@ -163,7 +168,7 @@
   control('finish', (animation) => ended.add(animation));
   control('cancel', (animation) => driven.delete(animation));
   const access = (name, get, set) => Object.defineProperty(Animation.prototype, name, { get, set, configurable: true, enumerable: true });
-  access('currentTime', function () { return early(this) ? timeOf(this) : currentTime.get.call(this); }, function (time) {
+  access('currentTime', function () { return early(this) || held.has(this) ? timeOf(this) : currentTime.get.call(this); }, function (time) {
     release(this);
     currentTime.set.call(this, time);
     keep(this);
@@ -188,12 +193,14 @@
       if (ended.has(animation) || pause && !driven.has(animation)) continue;
       const rate = animation.playbackRate;
       const end = endOf(animation);
-      const entry = driven.get(animation) ?? { time: timeOf(animation), at: now };
+      const entry = driven.get(animation) ?? anchor({}, timeOf(animation), rate);
       driven.set(animation, entry);
-      if (!pause) entry.time += (now - entry.at) * rate;
-      entry.at = now;
+      if (pause) anchor(entry, entry.time, rate);
+      if (entry.rate !== rate) [entry.from, entry.since, entry.rate] = [entry.time, entry.at, rate];
+      [entry.time, entry.at] = [entry.from + (now - entry.since) * rate, now]; // a sum of many times would be inexact
       if (pause && !held.has(animation)) continue;
-      if (rate < 0 ? entry.time <= 0 : rate > 0 && entry.time >= end) {
+      const place = reached(entry.time, rate);
+      if (rate < 0 ? place <= 0 : rate > 0 && place >= end) {
         ended.add(animation);
         endings++;
         held.delete(animation);
@@ -201,21 +208,29 @@
       } else {
         if (!held.has(animation)) native.pause.call(animation);
         held.add(animation);
-        currentTime.set.call(animation, entry.time);
+        currentTime.set.call(animation, place);
       }
     }
-    for (const root of list) for (const { svg } of smil(root)) clocks.add(svg);
-    holdVideos(list);
-    for (const svg of clocks) {
+    for (const svg of list.flatMap(smil.clocks)) if (!clocks.has(svg)) clocks.set(svg, now);
+    holdMedia(list);
+    for (const [svg, began] of clocks) {
       pauseAnimations.call(svg);
-      svg.setCurrentTime((now - born) / 1000);
+      smil.seek(svg, (now - began) / 1000);
     }
   };
-  const clocks = new Set(); // svg elements whose animations the film drives
-  const { pauseAnimations, animationsPaused } = SVGSVGElement.prototype;
+  const clocks = new Map(); // svg elements whose animations the film drives → the time at which their own time began
+  const { pauseAnimations, unpauseAnimations, animationsPaused, setCurrentTime } = SVGSVGElement.prototype;
   SVGSVGElement.prototype.pauseAnimations = function () {
     clocks.delete(this);
     pauseAnimations.call(this);
+  };
+  SVGSVGElement.prototype.unpauseAnimations = function () {
+    if (filming && this.animationsPaused()) clocks.set(this, now - this.getCurrentTime() * 1000);
+    else unpauseAnimations.call(this);
+  };
+  SVGSVGElement.prototype.setCurrentTime = function (seconds) {
+    if (filming && clocks.has(this)) clocks.set(this, now - seconds * 1000);
+    setCurrentTime.call(this, seconds);
   };
   SVGSVGElement.prototype.animationsPaused = function () { return !clocks.has(this) && animationsPaused.call(this); };
 
@@ -231,56 +246,90 @@
     }
     return films.filter((film) => film !== undefined);
   };
-  // A video shows the picture of the film's time.
-  const videos = new Map(); // those that play → the time at which they begin in the film, and their own time there
+  // A video shows the picture of the film's time, and a sound is as far, though nobody hears it.
+  const videos = new Map(); // those that play → { at, time, rate }: their own time at a time of the film, and since when they have gone at one rate
   const media = HTMLMediaElement.prototype;
   const { pause } = media;
   const { requestVideoFrameCallback: requestVideoFrame } = HTMLVideoElement.prototype;
   const maxUnseen = 50; // frames; a video that the browser does not tell of by then never will be told of
   const unseen = new Map(); // videos whose picture the compositor does not have yet → how often that was asked
   const untold = new WeakSet();
-  const { paused, seeking: { get: seeking } } = Object.getOwnPropertyDescriptors(media);
+  const { paused, currentTime: position, seeking: { get: seeking } } = Object.getOwnPropertyDescriptors(media);
+  const tellOf = async (element, ...names) => {
+    await null; // after what has caused it
+    for (const name of names) element.dispatchEvent(new Event(name));
+  };
+  // What the film stops plays for the page's scripts.
+  for (const name of ['play', 'playing', 'pause']) {
+    addEventListener(name, (event) => { if (event.isTrusted && videos.has(event.target)) event.stopImmediatePropagation(); }, true);
+  }
   media.play = function () {
-    if (!videos.has(this)) videos.set(this, { at: now, time: this.ended ? 0 : this.currentTime });
+    if (videos.has(this)) return Promise.resolve();
+    this.preload = 'auto';
+    videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this), rate: this.playbackRate });
+    tellOf(this, 'play', 'playing');
     return Promise.resolve();
   };
   media.pause = function () {
-    videos.delete(this);
+    const time = this.currentTime;
+    if (videos.delete(this)) {
+      position.set.call(this, time);
+      tellOf(this, 'pause');
+    }
     pause.call(this);
   };
   Object.defineProperty(media, 'paused', { ...paused, get() { return !videos.has(this) && paused.get.call(this); } });
-  const show = async ([video, { at, time }]) => {
-    const { duration, loop, playbackRate } = video;
-    if (!(duration > 0) || !video.isConnected) return;
-    let position = time + (now - at) / 1000 * playbackRate;
-    const over = position >= duration && !loop;
-    position = over ? duration : position % duration;
-    if (Math.abs(video.currentTime - position) > 1e-6) {
-      if (!untold.has(video)) {
-        unseen.set(video, 0);
-        requestVideoFrame.call(video, () => unseen.delete(video));
-      }
-      video.currentTime = position;
-      while (seeking.call(video)) await new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true })); // the page may send one, too
-    }
-    if (!over) return;
-    videos.delete(video);
-    video.dispatchEvent(new Event('ended'));
+  const timeOfMedia = (element) => {
+    const { at, time, rate } = videos.get(element);
+    const { duration, loop } = element;
+    const place = time + (now - at) / 1000 * rate;
+    if (!(duration > 0)) return 0;
+    return place >= duration && !loop ? duration : place % duration;
   };
-  const holdVideos = (list) => {
+  Object.defineProperty(media, 'currentTime', {
+    ...position,
+    get() { return videos.has(this) ? timeOfMedia(this) : position.get.call(this); },
+    set(value) {
+      position.set.call(this, value);
+      if (videos.has(this)) videos.set(this, { at: now, time: position.get.call(this), rate: this.playbackRate });
+    },
+  });
+  const show = async ([element, play]) => {
+    const { duration, loop, playbackRate } = element;
+    if (!(duration > 0)) {
+      play.at = now; // it is not loaded
+      return;
+    }
+    const place = timeOfMedia(element);
+    if (play.rate !== playbackRate) Object.assign(play, { at: now, time: place, rate: playbackRate });
+    if (element.readyState < media.HAVE_CURRENT_DATA || Math.abs(position.get.call(element) - place) > 2e-6) {
+      if (element instanceof HTMLVideoElement && element.isConnected && !untold.has(element)) {
+        unseen.set(element, 0);
+        requestVideoFrame.call(element, () => unseen.delete(element));
+      }
+      position.set.call(element, place > 0 ? Math.min(place + 1e-6, duration) : 0); // its time is cut off to microseconds
+      while (seeking.call(element)) await new Promise((resolve) => element.addEventListener('seeked', resolve, { once: true })); // the page may send one, too
+    }
+    if (place < duration || loop) return;
+    videos.delete(element);
+    tellOf(element, 'pause', 'ended');
+  };
+  const holdMedia = (list) => {
     for (const root of list) {
-      for (const video of root.querySelectorAll('video')) {
-        if (paused.get.call(video) && !video.autoplay) continue;
-        video.autoplay = false;
-        pause.call(video);
-        videos.set(video, { at: now, time: 0 });
+      for (const element of root.querySelectorAll('video, audio')) {
+        if (paused.get.call(element) && !element.autoplay) continue;
+        element.autoplay = false;
+        videos.set(element, { at: now, time: 0, rate: element.playbackRate });
+        pause.call(element);
+        tellOf(element, 'play', 'playing');
       }
     }
   };
   const callFrames = () => {
-    const due = frames;
-    frames = new Map();
-    for (const callback of due.values()) call(callback, now);
+    [called, frames] = [frames, new Map()];
+    for (const callback of called.values()) call(callback, now);
+  };
+  const callIdle = () => {
     const later = idle;
     idle = new Map();
     for (const callback of later.values()) {
@@ -296,13 +345,46 @@
   };
   real.requestAnimationFrame.call(window, hold);
 
+  const breathe = () => new Promise((resolve) => {
+    inward.onmessage = resolve;
+    outward.postMessage(null);
+  });
+  // answered resolves once what a callback has begun is done: its promises, its messages to the page itself, and its requests.
+  const answered = async () => {
+    await breathe();
+    const began = realNow();
+    await quiet(patience);
+    patience -= realNow() - began;
+  };
+  // runTimers runs the timers that are due until a time, at most so many, and resolves to how many are left of these.
+  const runTimers = async (time, left) => {
+    for (; left > 0; left--) {
+      let first = null;
+      let firstID = 0;
+      for (const [id, entry] of timers) {
+        if (entry.due <= time && (first === null || entry.due < first.due)) [first, firstID] = [entry, id];
+      }
+      if (first === null) break;
+      now = Math.max(now, first.due);
+      seekAnimations(); // the callback may pause some
+      if (first.repeat) {
+        if (++first.depth > maxNesting) first.delay = Math.max(first.delay, nestedWait);
+        first.due += first.delay;
+      } else timers.delete(firstID);
+      first.callback();
+      await answered();
+      nesting = 0;
+    }
+    return left;
+  };
+
   const film = {
     // tick runs the page's timers, animation frames and animations while time stands still, for a page that is ready only after some.
     tick() {
       if (!loose) {
         loose = true;
         for (const animation of animations()) if (held.delete(animation)) native.play.call(animation);
-        for (const svg of clocks) svg.unpauseAnimations();
+        for (const svg of clocks.keys()) unpauseAnimations.call(svg);
         clocks.clear();
       }
       const at = RealDate.now();
@@ -312,8 +394,10 @@
         entry.next = at + entry.delay;
         if (!entry.repeat) timers.delete(id);
         entry.callback();
+        nesting = 0;
       }
       callFrames();
+      callIdle();
       for (const film of inner()) film.tick();
       ask('tick');
     },
@@ -329,7 +413,7 @@
         else round = Math.max(round, (Number(timing.delay) + Number(timing.duration) * (/^alternate/.test(timing.direction) ? 2 : 1)) / Math.abs(animation.playbackRate || 1));
       }
       for (const root of roots(document)) {
-        for (const svg of smil(root)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];
+        for (const svg of smil.timing(root)) [finite, round] = [Math.max(finite, svg.end * 1000), Math.max(round, svg.round * 1000)];
       }
       for (const lengths of [...await Promise.all(inner().map((film) => film.lengths())), ...await ask('lengths')]) {
         [finite, round] = [Math.max(finite, lengths.finite), Math.max(round, lengths.round)];
@@ -344,9 +428,9 @@
     // start begins the film, or the part of a frame that the page adds after its beginning.
     start(time = 0) {
       now = time;
-      born = time;
-      for (const animation of animations()) if (driven.has(animation)) driven.get(animation).at = now;
-      for (const video of videos.values()) video.at = now;
+      for (const animation of animations()) if (driven.has(animation)) anchor(driven.get(animation));
+      for (const svg of clocks.keys()) clocks.set(svg, now);
+      for (const play of videos.values()) play.at = now;
       for (const entry of timers.values()) {
         if (entry.native !== undefined) real.clearTimeout.call(window, entry.native);
         entry.native = undefined;
@@ -359,40 +443,40 @@
       for (const film of inner()) film.start();
       ask('start');
     },
-    seek(time) {
+    // seek lives through the time until another.
+    async seek(time) {
       if (!filming) film.start(time);
+      const from = now;
+      const passed = (until) => Math.floor(until * screenRate / 1000 + 1e-6);
+      const count = Math.max(1, passed(time) - passed(from)); // of animation frames
       let left = maxCallbacks;
-      for (;;) {
-        let first = null;
-        let firstID = 0;
-        for (const [id, entry] of timers) {
-          if (entry.due <= time && (first === null || entry.due < first.due)) [first, firstID] = [entry, id];
-        }
-        if (first === null || left-- <= 0) break;
-        now = Math.max(now, first.due);
-        seekAnimations(); // the callback may pause some
-        if (first.repeat) first.due += Math.max(first.delay, 1);
-        else timers.delete(firstID);
-        first.callback();
+      for (let n = 1; n < count; n++) {
+        if (frames.size === 0 && ![...timers.values()].some(({ due }) => due < time)) break;
+        const tick = from + (time - from) * n / count;
+        left = await runTimers(tick, left);
+        if (frames.size === 0) continue;
+        now = tick;
+        seekAnimations();
+        callFrames();
+        await answered();
       }
+      await runTimers(time, left);
       now = time;
       seekAnimations();
+      if (videos.size > 0) {
+        await answered();
+        await Promise.all([...videos].map(show)); // a callback may draw them
+      }
       callFrames();
+      callIdle();
       seekAnimations();
-      for (const film of inner()) film.seek(time);
-      ask('seek', time);
+      for (const film of inner()) await film.seek(time);
+      await ask('seek', time);
     },
     // rest resolves once the messages have arrived that the page sent itself, and what they caused: frameworks draw by them. It resolves to unseen().
     async rest() {
-      for (let n = 0; n < maxMessages; n++) {
-        await new Promise((resolve) => {
-          inward.onmessage = resolve;
-          outward.postMessage(null);
-        });
-      }
-      const began = realNow();
-      await quiet(patience);
-      patience -= realNow() - began;
+      for (let n = 1; n < maxMessages; n++) await breathe();
+      await answered();
       seekAnimations();
       await Promise.all([...videos].map(show));
       for (const film of inner()) await film.rest();
@@ -415,7 +499,7 @@
     async pass(frame, end, most, fps) {
       const before = endings;
       for (let n = 0; n < most && frame < end && endings === before; n++) {
-        film.seek(frame * 1000 / fps);
+        await film.seek(frame * 1000 / fps);
         await film.rest();
         frame = Math.max(frame + 1, endings === before ? Math.min(end, Math.ceil(next() * fps / 1000)) : 0);
       }

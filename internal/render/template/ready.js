@@ -13,7 +13,7 @@
   const warn = own('warn') ?? (() => {});
   const after = `${timeout / 1000} s`;
   const bare = (family) => family.replace(/["']/g, '');
-  const { decode, whole } = own('requests');
+  const { decode, setSource, whole } = own('requests');
   const generic = /^(serif|sans-serif|monospace|cursive|fantasy|math|emoji|(ui-|system-ui|-apple-system|BlinkMacSystemFont).*)$/i;
   const maxElements = 5000;
 
@@ -30,7 +30,11 @@
     ...roots(page).flatMap((root) => [...root.querySelectorAll(selector)]), ...frames(page).flatMap((inner) => find(selector, inner)),
   ];
   // The whole page is painted, so lazy images must load now.
-  const hurry = () => { for (const element of find('[loading=lazy]')) element.loading = 'eager'; };
+  const hurry = () => {
+    const lazy = find('[loading=lazy]');
+    for (const element of lazy) element.ownerDocument.defaultView[Symbol.for('platen.requests')]?.hurry(element);
+    return lazy.length > 0;
+  };
   hurry();
   // A page that is not filled in yet must not be painted, so only the task's deadline ends this wait.
   // A page that stops its own loading gets neither event: it is complete at once.
@@ -72,7 +76,7 @@
   if (print) dispatchEvent(new Event('beforeprint'));
   await pass();
   if (film) marquee(find('marquee'));
-  hurry();
+  if (hurry()) await within(own('requests').quiet(patience), () => {});
   // The page's own @font-face wins over a given font of the same family.
   const given = new Set(own('fonts') ?? []);
   const declaredByPage = new Set([...document.fonts].filter((font) => !given.has(font)).map((font) => bare(font.family).toLowerCase()));
@@ -108,7 +112,7 @@
   // Collect from the page's styles the font lists, and the pictures.
   const families = new Map(); // document → lists
   const use = (style, page) => families.set(page, (families.get(page) ?? new Set()).add(style.fontFamily));
-  const behind = new Set();
+  const behind = new Map(); // address → the window that shows it
   const masks = new Set(); // these must come with CORS
   const moves = /^data:image\/(gif|webp|apng)|^[^:]+:\/\/.*\.(gif|webp|apng|avif)\b|^data:image\/png.*(YWNUT|FjVE|hY1RM)|^data:image\/avif;base64,AAAA..Z0eXBhdmlz/i;
   const sound = /^data:image\/[^;,]+;base64,(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk|AAAA..Z0eX|AAABA)/; // as pictures of the usual formats begin
@@ -153,13 +157,13 @@
     const counted = [...content.matchAll(/counters?\([^()]*,\s*([\w-]+)\)/g)].map(([, name]) => counters.get(name) ?? '').join('');
     return strings(content) + counted + (/(open|close)-quote/.test(content) ? strings(quotes) : '');
   };
-  const ofPictures = (own) => {
+  const ofPictures = (own, view) => {
     const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = own;
     // A fragment names an element of the page.
     for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"#\\]|\\.)(?:[^"\\]|\\.)*)"\)/g)) {
       // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load, or none.
       if (/^data:image.(gif|webp|a?png|avif)/i.test(url)) moving ||= moves.test(url);
-      if (!sound.test(url) || unfinished(url)) behind.add(unescape(url));
+      if (!sound.test(url) || unfinished(url)) behind.set(unescape(url), view);
     }
     for (const [, url] of [maskImage, own.shapeOutside].join().matchAll(/url\("(https?:(?:[^"\\]|\\.)*)"\)/g)) masks.add(unescape(url));
   };
@@ -176,7 +180,7 @@
           counted ||= /\bpages?\b/.test(`${own.counterReset} ${own.counterSet} ${own.counterIncrement}`);
         }
         if (pseudo !== '' && own.content === 'none') continue;
-        if (!framed) ofPictures(own);
+        ofPictures(own, page.defaultView);
         const said = added(pseudo, own, element, counters);
         if (said.trim() === '' || !shown) continue;
         written.push([element, own, [{ data: said }], true]);
@@ -208,7 +212,7 @@
   for (const page of [document, ...frames(document)]) readPage(page);
   // The SVG pictures of data: URLs → their text.
   const drawings = new Map();
-  for (const url of new Set([...find('img, input').map((element) => element.currentSrc || element.src || ''), ...find('image').map((element) => element.href.baseVal), ...behind])) {
+  for (const url of new Set([...find('img, input').map((element) => element.currentSrc || element.src || ''), ...find('image').map((element) => element.href.baseVal), ...behind.keys()])) {
     const [, coding, data] = url.match(/^data:image\/svg\+xml([^,]*),(.*)$/is) ?? [];
     if (data === undefined) continue;
     try {
@@ -225,11 +229,14 @@
     }
   }
   if (numbered && !counted) document.documentElement.style.counterSet = `page ${number} pages ${total}`;
-  for (const { poster } of find('video')) if (poster !== '') behind.add(poster);
-  const backgrounds = [...behind].map((url) => {
-    const image = new Image();
+  for (const { poster, href, ownerDocument } of find('video, feImage')) {
+    const url = poster ?? href.baseVal;
+    if (/^(https?|data|blob):/.test(url)) behind.set(url, ownerDocument.defaultView);
+  }
+  const backgrounds = [...behind].map(([url, view]) => {
+    const image = new view.Image();
     image.addEventListener('load', own('tell')); // before it takes the memory
-    image.src = url;
+    setSource.call(image, url);
     return image;
   });
   const torn = new Set();
@@ -318,7 +325,8 @@
   let ended = false;
   const rest = async () => {
     ended = await still.settle();
-    for (let round = 0; round < maxRounds && (document.scripts.length > 0 || frames(document).length > 0 || document.activeViewTransition); round++) {
+    const handled = () => document.evaluate("boolean(//@*[starts-with(name(), 'on')])", document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
+    for (let round = 0; round < maxRounds && (document.scripts.length > 0 || frames(document).length > 0 || document.activeViewTransition || ended && handled()); round++) {
       for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
       const passed = await pass();
       const again = await still.settle();
@@ -368,6 +376,32 @@
       if (!name || generic.test(name) || brought.has(name.toLowerCase()) || (known || !declared(name)) && has(name)) continue;
       warn(`Font ${name} is not there for an SVG picture`, 'a picture has only fonts that are installed, and those in its own @font-face with a data: URL; put the svg element into the page instead');
       brought.add(name.toLowerCase());
+    }
+  }
+
+  // No script finds the transitions of the parts that the browser adds to an element, so a film ends them at once.
+  if (film) {
+    const part = /::(details-content|-webkit-(progress|meter|slider)[\w-]*|file-selector-button|placeholder)/;
+    const found = new Set();
+    const look = (rules) => {
+      for (const rule of rules) {
+        const [name] = rule.selectorText?.match(part) ?? [];
+        if (name !== undefined && /[1-9]/.test(rule.style.transitionDuration)) found.add(name);
+        if (rule.cssRules) look(rule.cssRules);
+      }
+    };
+    for (const sheet of roots(document).flatMap((root) => [...root.styleSheets, ...root.adoptedStyleSheets])) {
+      try {
+        look(sheet.cssRules);
+      } catch {
+        // of another origin
+      }
+    }
+    for (const name of found) {
+      warn(`A transition of ${name} is not in the film`, 'no script finds the transitions of what the browser adds to an element, so it ends at once; put it on an element of the page');
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(`${name} { transition: none !important }`);
+      for (const root of roots(document)) root.adoptedStyleSheets.push(sheet);
     }
   }
 
@@ -451,7 +485,7 @@
   Object.defineProperty(window, Symbol.for('platen.rewind'), { value: rewindLoaded });
   const sources = find('img, input, image, object, embed, video').map((element) => element.currentSrc || element.src || element.data || element.poster || element.href?.baseVal || '');
   const known = (url) => moves.test(url) || fresh.has(url);
-  if (moving || [...behind, ...sources].some(known) || frames(document).length > 0) await rewind(document, known);
+  if (moving || [...behind.keys(), ...sources].some(known) || frames(document).length > 0) await rewind(document, known);
   for (const url of adrift) warn('A picture of a style moves by a clock of its own', `put it into an img, or into the style as a data: URL: ${url.slice(0, 200)}`);
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => {
     const views = [document, ...frames(document)].map(({ defaultView }) => defaultView);

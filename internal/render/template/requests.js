@@ -3,8 +3,8 @@
 
 // Counts what the page's scripts have asked for and have not got: by fetch, by XMLHttpRequest, by scripts, styles, pictures and frames that they add
 // to a page that is loaded or load into it, from a worker or a stream of events, by reading a file, and what the browser does beside the scripts, such as decoding a picture.
-// quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left. forget leaves out what the
-// renderer's scripts have just changed.
+// quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left. hurry loads what is
+// lazy. forget leaves out what the renderer's scripts have just changed.
 (() => {
   const [realSetTimeout, realClearTimeout, clock] = [setTimeout.bind(window), clearTimeout.bind(window), performance.now.bind(performance)];
   const open = new Map(); // request → its address
@@ -87,12 +87,47 @@
       listen(this.port2);
     }
   };
+  // A worker's random numbers are repeatable too, and its animation frames do not wait for the browser's: with a canvas that it draws, each would wait for the
+  // other.
+  const inWorker = () => {
+    let seed = 0x9e3779b9;
+    Math.random = () => {
+      seed = (seed + 0x6d2b79f5) | 0;
+      let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+      return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    };
+    crypto.getRandomValues = (array) => {
+      const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+      for (let i = 0; i < bytes.length; i++) bytes[i] = Math.random() * 256;
+      return array;
+    };
+    const { setTimeout: wait, clearTimeout: clear, performance: clock } = self;
+    self.requestAnimationFrame = (callback) => wait.call(self, () => callback(clock.now()), 1000 / 60);
+    self.cancelAnimationFrame = (id) => clear.call(self, id);
+  };
+  const { createObjectURL } = URL;
+  // prepared returns the address of a worker's script that begins with inWorker.
+  const prepared = (url) => {
+    const first = `(${String(inWorker).replace(/\n\s*/g, ' ')})();`; // in the first line: the numbers of lines stay
+    const blob = window[Symbol.for('platen.blobs')]?.get(url);
+    if (blob !== undefined) return createObjectURL.call(URL, new Blob([first, blob], { type: blob.type }));
+    const [, head, base64, code] = url.match(/^(data:[^,]*?)(;base64)?,(.*)$/is) ?? [];
+    if (head === undefined) return url;
+    return base64 ? `${head}${base64},${btoa(first + atob(decodeURIComponent(code)))}` : `${head},${encodeURIComponent(first)}${code}`;
+  };
   for (const kind of ['Worker', 'SharedWorker']) {
     const RealWorker = window[kind];
     if (RealWorker === undefined) continue;
     window[kind] = class extends RealWorker {
       constructor(...args) {
-        super(...args);
+        let [url] = args;
+        try {
+          url = prepared(String(url));
+        } catch {
+          // the browser says what is wrong with it
+        }
+        super(url, ...args.slice(1));
         let end = () => {};
         const talk = {
           ask() {
@@ -151,7 +186,9 @@
     };
   }
   const realDecode = HTMLImageElement.prototype.decode;
-  const decode = (image) => realDecode.call(image); // for the renderer, which has a patience of its own
+  // For the renderer, which has a patience of its own.
+  const decode = (image) => realDecode.call(image);
+  const { set: setSource } = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, 'src');
   const realBitmap = window.createImageBitmap;
   const whole = (image) => realBitmap.call(window, image, 0, 0, 1, 1).then(() => true, () => false); // decode() takes a file that ends early
   const promises = [
@@ -164,7 +201,11 @@
   ];
   for (const [object, name] of promises) wrap(object, name, name);
   // A stream may have nothing to say.
-  wrap(window.ReadableStreamDefaultReader?.prototype, 'read', 'a stream that the page reads', workerPatience);
+  const streams = 'a stream that the page reads';
+  wrap(window.ReadableStreamDefaultReader?.prototype, 'read', streams, workerPatience);
+  wrap(window.ReadableStreamBYOBReader?.prototype, 'read', streams, workerPatience);
+  if (window.ReadableStream?.prototype.values) wrap(Object.getPrototypeOf(new ReadableStream().values()), 'next', streams, workerPatience);
+  wrap(window.ReadableStream?.prototype, 'pipeTo', streams);
   // The browser makes files of canvases when it has nothing else to do, which may be never. It makes addresses at once.
   const { toDataURL } = HTMLCanvasElement.prototype;
   const fileOf = (canvas, type, quality) => {
@@ -221,16 +262,24 @@
       }
     };
   }
-  // An observer tells what it finds at first with the browser's next frame.
+  // An observer tells what it finds at first with the browser's next frame. What a page changes then, a ResizeObserver tells with the one after.
   const observerPatience = 100; // milliseconds
+  const maxChanges = 100;
+  const realFrame = requestAnimationFrame.bind(window);
   for (const kind of ['IntersectionObserver', 'ResizeObserver']) {
     window[kind] = class extends window[kind] {
       #ends;
       constructor(callback, ...args) {
         const ends = new Set();
+        let changes = kind === 'ResizeObserver' && !window[Symbol.for('platen.film')] ? maxChanges : 0;
         super(function (...found) {
           for (const end of ends) end();
           ends.clear();
+          if (changes-- > 0) {
+            const end = begin('an observer', observerPatience);
+            ends.add(end);
+            realFrame(() => realFrame(end));
+          }
           return callback.apply(this, found);
         }, ...args);
         this.#ends = ends;
@@ -254,7 +303,7 @@
     if (read !== undefined) Blob.prototype[name] = function () { return follow('a file that the page reads', read.call(this)); };
   }
   // The document's own load event waits for those that are there before. An element tells when it has loaded what an attribute of it names.
-  const names = { img: ['src', 'srcset'], image: ['href'], link: ['href', 'rel'], iframe: ['src', 'srcdoc'], frame: ['src'], object: ['data'], embed: ['src'], input: ['src'] };
+  const names = { img: ['src', 'srcset'], image: ['href'], link: ['href', 'rel', 'disabled'], iframe: ['src', 'srcdoc'], frame: ['src'], object: ['data'], embed: ['src'], input: ['src'], video: ['src'], audio: ['src'] };
   const address = /^(https?|data|blob):/;
   const loads = (element) => {
     switch (element.localName) {
@@ -265,6 +314,8 @@
       case 'image': return address.test(element.href?.baseVal ?? '');
       case 'input': return element.type === 'image' && address.test(element.src);
       case 'object': return address.test(element.data);
+      case 'video': case 'audio':
+        return element.hasAttribute('src') && element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA && element.error === null && (element.preload !== 'none' || element.autoplay);
       case 'iframe': return element.loading !== 'lazy' && (element.hasAttribute('srcdoc') || address.test(element.src));
       case 'frame': case 'embed': return address.test(element.src);
       default: return false;
@@ -276,7 +327,7 @@
     if (!loads(element)) return;
     const end = begin(element.src || element.href?.baseVal || element.href || element.data || (element.localName === 'iframe' ? 'srcdoc' : element.localName));
     awaited.set(element, end);
-    for (const name of ['load', 'error']) element.addEventListener(name, end, { once: true });
+    for (const name of element instanceof HTMLMediaElement ? ['loadeddata', 'suspend', 'error'] : ['load', 'error']) element.addEventListener(name, end, { once: true });
   };
   const observer = new MutationObserver((records) => {
     if (document.readyState !== 'complete') {
@@ -289,13 +340,14 @@
     for (const { type, target, attributeName, attributeNamespace, oldValue, addedNodes } of records) {
       if (type === 'attributes') {
         const changed = oldValue !== target.getAttributeNS(attributeNamespace, attributeName);
-        if (changed && names[target.localName]?.includes(attributeName)) expect(target);
+        const enabled = attributeName === 'disabled' && target.sheet; // it has been loaded before
+        if (changed && !enabled && names[target.localName]?.includes(attributeName)) expect(target);
         continue;
       }
       if (target.localName === 'style') expect(target);
       for (const node of addedNodes) {
         if (!(node instanceof Element)) continue;
-        for (const element of [node, ...node.querySelectorAll('script, style, link, img, image, iframe, frame, object, embed, input')]) expect(element);
+        for (const element of [node, ...node.querySelectorAll('script, style, link, img, image, iframe, frame, object, embed, input, video, audio')]) expect(element);
       }
     }
   });
@@ -307,17 +359,50 @@
     observer.observe(root, watched);
     return root;
   };
-  // A picture that is no part of the page, but may be drawn by a script.
-  for (const name of ['src', 'srcset']) {
-    const property = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, name);
-    Object.defineProperty(HTMLImageElement.prototype, name, {
+  // A picture or a medium that is no part of the page, but may be drawn by a script.
+  const expectApart = (element) => { if (!element.isConnected) expect(element); };
+  for (const [kind, name] of [[HTMLImageElement, 'src'], [HTMLImageElement, 'srcset'], [HTMLMediaElement, 'src']]) {
+    const property = Object.getOwnPropertyDescriptor(kind.prototype, name);
+    Object.defineProperty(kind.prototype, name, {
       ...property,
       set(value) {
         property.set.call(this, value);
-        if (!this.isConnected) expect(this);
+        expectApart(this);
       },
     });
   }
+  for (const kind of [HTMLImageElement, HTMLMediaElement, SVGImageElement]) {
+    for (const name of ['setAttribute', 'setAttributeNS']) {
+      kind.prototype[name] = { [name](...args) {
+        Element.prototype[name].apply(this, args);
+        if (/^(src|srcset|(xlink:)?href)$/i.test(args.at(-2))) expectApart(this);
+      } }[name];
+    }
+  }
+  const markup = Object.getOwnPropertyDescriptor(Element.prototype, 'innerHTML');
+  Object.defineProperty(Element.prototype, 'innerHTML', {
+    ...markup,
+    set(value) {
+      markup.set.call(this, value);
+      if (!this.isConnected) for (const element of this.querySelectorAll('img, image, video, audio')) expect(element);
+    },
+  });
+  // A rule that a script adds tells nobody when it has loaded its style sheet.
+  const lookAgain = 10; // milliseconds
+  const { insertRule } = CSSStyleSheet.prototype;
+  CSSStyleSheet.prototype.insertRule = function (rule, index = 0) {
+    const place = insertRule.call(this, rule, index);
+    if (!/^\s*@import\b/i.test(rule)) return place;
+    const imported = this.cssRules[place];
+    const end = begin(imported.href);
+    let left = workerPatience * 10 / lookAgain;
+    const look = () => {
+      if (imported.styleSheet !== null) end();
+      else if (left-- > 0) realSetTimeout(look, lookAgain);
+    };
+    look();
+    return place;
+  };
   // An object or embed element loads once it has a box.
   const boxless = new Set();
   addEventListener('load', () => {
@@ -329,6 +414,13 @@
       boxless.delete(element);
       expect(element);
     }
+  };
+  // The whole page is painted, so what is lazy must load.
+  const framed = new WeakSet(); // frames that have loaded
+  addEventListener('load', ({ target }) => { if (target?.localName === 'iframe') framed.add(target); }, true);
+  const hurry = (element) => {
+    element.loading = 'eager';
+    if (element.localName === 'iframe' && element.getRootNode() === document && !framed.has(element)) expect(element);
   };
   const quiet = async (milliseconds) => {
     const deadline = clock() + milliseconds;
@@ -347,5 +439,5 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, whole, warn, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, setSource, whole, warn, hurry, forget: () => observer.takeRecords() }) });
 })();

@@ -5,7 +5,7 @@
 // author has paused, or stopped by a rate of 0, stays as it is. settle resolves to whether something has ended, which may make the page's scripts begin another.
 // forward gives the page's scripts time, and does not wait for it: timers and animation frames run one right after the other, with the clock. It
 // resolves to whether something ran. Until then, timers with a delay wait, so that how long the page takes to load changes nothing; live lets them run,
-// for a page that says when it is ready. smil, roots and clock are the functions of smil.js, roots.js and clock.js.
+// for a page that says when it is ready. smil, roots and clock are what smil.js, roots.js and clock.js give.
 ((smil, roots, clock) => {
   const { ask, offer } = window[Symbol.for('platen.frames')];
   const { quiet } = window[Symbol.for('platen.requests')];
@@ -73,7 +73,27 @@
   };
   window.clearTimeout = (id) => clear(id);
   window.clearInterval = (id) => clear(id);
-  clock(now, () => realDate() + Math.round(now() - realNow()));
+  // A frame that the page adds once its time is forwarded has the same date.
+  let born = 0;
+  try {
+    born = parent === window ? 0 : parent[Symbol.for('platen.still')]?.date() - realDate() || 0;
+  } catch {
+    // of another origin
+  }
+  const date = () => realDate() + Math.round(now() - realNow() + born);
+  clock(now, date);
+  // What happens while the time is forwarded happens at its time.
+  const { get: stampOf, ...stamp } = Object.getOwnPropertyDescriptor(Event.prototype, 'timeStamp');
+  let began; // the real time at which the page's was forwarded
+  let before = 0; // ahead, before that
+  Object.defineProperty(Event.prototype, 'timeStamp', {
+    ...stamp,
+    get() {
+      const time = stampOf.call(this);
+      if (at === undefined) return time + ahead;
+      return time < began ? time + before : at;
+    },
+  });
   // A document's timeline goes with the clock, and has the time of a frame while it runs. shift is how far it is from the browser's.
   const { get: getTimeline } = Object.getOwnPropertyDescriptor(AnimationTimeline.prototype, 'currentTime');
   const shift = () => at === undefined ? ahead : at - (getTimeline.call(document.timeline) ?? at);
@@ -87,6 +107,7 @@
   // Once the time is forwarded, the browser's frames run none of the page's callbacks. waits says that they run none while the page loads, either.
   const waiting = (request, cancel, waits) => {
     const callbacks = new Map(); // id → callback
+    let taken = new Map(); // those that run: one may cancel another
     const natives = new Map(); // id → the browser's
     const armOne = (id, options) => natives.set(id, request((argument) => {
       const callback = callbacks.get(id);
@@ -110,13 +131,14 @@
       },
       remove(id) {
         callbacks.delete(id);
+        taken.delete(id);
         cancel(natives.get(id));
         natives.delete(id);
       },
       take() {
-        const taken = [...callbacks.values()];
+        taken = new Map(callbacks);
         callbacks.clear();
-        return taken;
+        return taken.values();
       },
     };
   };
@@ -219,9 +241,32 @@
     drive(roots(document), 0);
     real.requestAnimationFrame(wait);
   };
+  // A video that plays stands at its first picture, for scripts that draw it too.
+  const apart = new Set(); // those that a script plays, and may not have put into the page
+  const { play } = HTMLMediaElement.prototype;
+  HTMLMediaElement.prototype.play = function () {
+    if (this instanceof HTMLVideoElement) apart.add(this);
+    return play.call(this);
+  };
+  const stopped = new WeakSet();
+  addEventListener('pause', (event) => { if (event.isTrusted && stopped.has(event.target)) event.stopImmediatePropagation(); }, true);
+  const holdVideos = async () => {
+    for (const video of new Set([...roots(document).flatMap((root) => [...root.querySelectorAll('video')]), ...apart])) {
+      if (video.paused && !video.autoplay) continue;
+      video.autoplay = false;
+      stopped.add(video);
+      video.pause();
+      if (video.readyState === video.HAVE_NOTHING) continue;
+      const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+      video.currentTime = 0;
+      await seeked;
+    }
+  };
   let over; // the end of the real time
   const forwardOwn = async () => {
     let ran = false;
+    await holdVideos();
+    [began, before] = [realNow(), ahead];
     at = now();
     const places = roots(document);
     if (loading) {
@@ -283,6 +328,42 @@
   };
   // left returns the milliseconds until the first timer that would still change the page, Infinity if there is none.
   const left = () => Math.min(Infinity, ...[...timers.values()].filter(({ loops }) => !loops).map(({ due }) => due - now()));
+  // The clocks of SVG animations go from moment to moment: each begin and end, and each repeat, is told. What begins by that, also by a script later, has an
+  // end as well. settleClocks returns whether something has ended that had not.
+  const settled = new WeakMap(); // svg whose clock this has stopped → the seconds that it shows, and the animations that it has run
+  const { pauseAnimations, unpauseAnimations, animationsPaused } = SVGSVGElement.prototype;
+  for (const [name, own] of Object.entries({ pauseAnimations, unpauseAnimations })) {
+    SVGSVGElement.prototype[name] = function () {
+      settled.delete(this);
+      own.call(this);
+    };
+  }
+  SVGSVGElement.prototype.animationsPaused = function () { return !settled.has(this) && animationsPaused.call(this); };
+  const settleClocks = (root) => {
+    let ended = false;
+    for (const { svg, end, endless, moments, elements } of smil.timing(root)) {
+      const { at, ran } = settled.get(svg) ?? { at: 0, ran: new Set() };
+      if (settled.has(svg) && elements.every((element) => ran.has(element))) continue;
+      if (end > 0) for (const element of endless) element.setAttribute('begin', `${end}s`);
+      pauseAnimations.call(svg);
+      for (const moment of moments) if (moment >= at && moment < end) smil.seek(svg, moment);
+      smil.seek(svg, end);
+      ended ||= end > at;
+      settled.set(svg, { at: end, ran: new Set([...ran, ...elements]) });
+    }
+    return ended;
+  };
+  // No script finds the transitions of the parts that the browser adds to an element: they end at once.
+  const parts = ['details-content', '-webkit-progress-value', '-webkit-progress-bar', '-webkit-meter-optimum-value', '-webkit-slider-thumb', 'file-selector-button', 'placeholder'];
+  let ending;
+  const endParts = (root) => {
+    if (root.querySelector('details, progress, meter, input, textarea') === null) return;
+    if (ending === undefined) {
+      ending = new CSSStyleSheet();
+      ending.replaceSync(parts.map((part) => `::${part} { transition: none !important }`).join(''));
+    }
+    if (!root.adoptedStyleSheets.includes(ending)) root.adoptedStyleSheets.push(ending);
+  };
   const settle = async () => {
     let ended = false;
     if (document.activeViewTransition) {
@@ -291,6 +372,7 @@
       ended = true;
     }
     for (const root of roots(document)) {
+      endParts(root);
       for (const animation of root.getAnimations()) {
         if (!(animation.timeline instanceof DocumentTimeline)) continue; // it follows a scroll position
         if (animation.playState === 'paused' || animation.playbackRate === 0) continue;
@@ -302,21 +384,9 @@
           animation.currentTime = 0;
         }
       }
-      for (const { svg, end, endless } of smil(root)) {
-        if (end > 0) for (const element of endless) element.setAttribute('begin', `${end}s`);
-        svg.pauseAnimations();
-        svg.setCurrentTime(end);
-        ended ||= end > 0;
-      }
-      for (const video of root.querySelectorAll('video')) {
-        if (video.paused && !video.autoplay) continue;
-        video.autoplay = false;
-        video.pause();
-        const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
-        video.currentTime = 0;
-        await seeked;
-      }
+      while (settleClocks(root)) ended = true;
     }
+    await holdVideos();
     return await inner('settle') || ended;
   };
   const live = () => {
@@ -326,5 +396,5 @@
   };
   offer('settle', settle);
   offer('forward', forward);
-  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left, live }) });
+  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left, live, date }) });
 })
