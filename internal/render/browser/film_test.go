@@ -332,11 +332,11 @@ func TestWebMIsVP9(t *testing.T) {
 
 func TestATrimmedFilmIsAPartOfTheWholeOne(t *testing.T) {
 	b := start(t)
-	// Every box moves 10 pixels in a frame.
+	// Every box moves 10 pixels in a frame, in which a screen has 6.
 	steps := `<style>body{margin:0} div{position:absolute;width:10px;height:20px;background:red} @keyframes go{to{transform:translateX(100px)}} #css{animation:go 1s linear} #raf{top:30px} #timer{top:60px}</style>
 	<div id=css></div><div id=raf></div><div id=timer></div><script>
 	let frames = -1, ticks = 0;
-	const step = () => { document.getElementById('raf').style.left = 10 * ++frames + 'px'; requestAnimationFrame(step); };
+	const step = () => { document.getElementById('raf').style.left = 10 / 6 * ++frames + 'px'; requestAnimationFrame(step); };
 	requestAnimationFrame(step);
 	setInterval(() => { document.getElementById('timer').style.left = 10 * ++ticks + 'px'; }, 100);
 	</script>`
