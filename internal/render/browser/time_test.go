@@ -473,8 +473,6 @@ func TestVideosFollowTheFilm(t *testing.T) {
 	element := func(attributes, script string) string {
 		return `<!doctype html><body style="margin:0"><video id=v width=200 height=100 muted ` + attributes + ` src="` + video(t) + `"></video><script>` + script + `</script>`
 	}
-	const drawing = `const c = document.body.appendChild(document.createElement('canvas')); c.style = 'position:absolute;inset:0;width:200px;height:100px';
-		const draw = () => { c.getContext('2d').drawImage(v, 0, 0, c.width, c.height); requestAnimationFrame(draw) }; draw()`
 	for name, c := range map[string]struct {
 		html string
 		want [4]color.RGBA // in frames 0, 3, 5 and 7
@@ -486,10 +484,6 @@ func TestVideosFollowTheFilm(t *testing.T) {
 		"a script pauses it":    {element("autoplay", "setTimeout(() => v.pause(), 300)"), [4]color.RGBA{red, green, green, green}},
 		"a script moves it":     {element("autoplay", "setTimeout(() => { v.currentTime = 0 }, 300)"), [4]color.RGBA{red, red, green, blue}},
 		"a script speeds it up": {element("autoplay", "v.playbackRate = 2"), [4]color.RGBA{red, blue, blue, blue}},
-		"a script draws it":     {element(`autoplay style="position:absolute;left:-999px"`, drawing), [4]color.RGBA{red, green, blue, blue}},
-		"a script draws one that is not in the page": {
-			element("hidden", `const w = document.createElement('video'); w.muted = true; w.src = v.src; w.play();`+strings.ReplaceAll(drawing, "(v,", "(w,")), [4]color.RGBA{red, green, blue, blue},
-		},
 		"a script hears that it plays": {
 			element("", "let heard = ''; for (const name of ['play', 'playing', 'pause', 'ended']) v.addEventListener(name, () => { heard += name; if (heard === 'playplayingpauseended') v.style.opacity = 0.02 }); v.play()"),
 			[4]color.RGBA{red, green, blue, {255, 255, 255, 255}},
