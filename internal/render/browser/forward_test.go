@@ -195,9 +195,13 @@ func TestEndlessLoopsAreRepeatable(t *testing.T) {
 	styles, delay := lateStyles(t)
 	b := startBehind(t, loopback, 0)
 	for name, script := range map[string]string{
-		"frames":              `let began; const draw = (t) => { began ??= t; p.style.width = (t - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; requestAnimationFrame(draw)`,
-		"a paused animation":  `p.animate({ width: ['50px', '200px'] }, { duration: 1000, fill: 'both' }).pause()`,
-		"a paused one of CSS": `p.style.animation = 'fill 4s linear both'; setTimeout(() => p.getAnimations()[0].pause())`,
+		"frames":               `let began; const draw = (t) => { began ??= t; p.style.width = (t - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; requestAnimationFrame(draw)`,
+		"frames by the clock":  `const began = performance.now(); const draw = () => { p.style.width = (performance.now() - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; draw()`,
+		"frames by the date":   `const began = Date.now(); const draw = () => { p.style.width = (Date.now() - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; draw()`,
+		"frames by an event":   `const { timeStamp } = new Event('x'); const draw = (t) => { p.style.width = (t - timeStamp) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; requestAnimationFrame(draw)`,
+		"frames by a timeline": `const began = document.timeline.currentTime; const draw = (t) => { p.style.width = (t - began) % 1000 / 5 + 'px'; requestAnimationFrame(draw) }; requestAnimationFrame(draw)`,
+		"a paused animation":   `p.animate({ width: ['50px', '200px'] }, { duration: 1000, fill: 'both' }).pause()`,
+		"a paused one of CSS":  `p.style.animation = 'fill 4s linear both'; setTimeout(() => p.getAnimations()[0].pause())`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			html := bars + `<link rel=stylesheet media=print href="` + styles + `"><div class=bar id=p></div><script>` + script + `</script>`

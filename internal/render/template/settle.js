@@ -24,8 +24,10 @@
   let ahead = 0; // of the browser's clock
   let at; // the time while it is forwarded
   let end; // of the time that the page gets
-  const now = () => at ?? realNow() + ahead;
   let loading = window === top; // a frame may be added later, and is not told when the page is loaded
+  // While the page loads, its time stands still, so that a loop that goes by the clock is the same in each picture. It goes on if the page says when it is ready.
+  let frozen = loading ? Math.ceil(realNow()) : undefined;
+  const now = () => at ?? frozen ?? realNow() + ahead;
   const timers = new Map(); // id → { callback, work, due, delay, repeat, loops, native }
   let lastID = 0;
   let running; // the callback of the timer that runs
@@ -85,18 +87,21 @@
   // What happens while the time is forwarded happens at its time.
   const { get: stampOf, ...stamp } = Object.getOwnPropertyDescriptor(Event.prototype, 'timeStamp');
   let began; // the real time at which the page's was forwarded
-  let before = 0; // ahead, before that
+  let start; // the page's time then
   Object.defineProperty(Event.prototype, 'timeStamp', {
     ...stamp,
     get() {
       const time = stampOf.call(this);
-      if (at === undefined) return time + ahead;
-      return time < began ? time + before : at;
+      if (at === undefined) return Math.min(time + ahead, now());
+      return time < began ? Math.min(time, start) : at;
     },
   });
   // A document's timeline goes with the clock, and has the time of a frame while it runs. shift is how far it is from the browser's.
   const { get: getTimeline } = Object.getOwnPropertyDescriptor(AnimationTimeline.prototype, 'currentTime');
-  const shift = () => at === undefined ? ahead : at - (getTimeline.call(document.timeline) ?? at);
+  const shift = () => {
+    const time = at ?? frozen;
+    return time === undefined ? ahead : time - (getTimeline.call(document.timeline) ?? time);
+  };
   Object.defineProperty(document.timeline, 'currentTime', {
     configurable: true,
     get() {
@@ -266,8 +271,8 @@
   const forwardOwn = async () => {
     let ran = false;
     await holdVideos();
-    [began, before] = [realNow(), ahead];
     at = now();
+    [began, start, frozen] = [realNow(), at, undefined];
     const places = roots(document);
     if (loading) {
       at = Math.ceil(at); // sums of whole milliseconds are exact
@@ -391,6 +396,7 @@
   };
   const live = () => {
     loading = false;
+    frozen = undefined;
     for (const [id, entry] of timers) if (entry.native === undefined) arm(id, entry);
     frames.release();
   };
