@@ -175,7 +175,7 @@ func templateAdvice(t *platenv1alpha1.RenderTemplate, reason, message string) st
 
 // uploadAdvice returns what to do about a failed upload.
 func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
-	failed, each := platenv1alpha1.JobConnectionStatus{}, ""
+	failed, each := platenv1alpha1.JobConnectionStatus{}, []string(nil)
 	for _, c := range job.Status.Connections {
 		if c.Status != platenv1alpha1.UploadError {
 			continue
@@ -184,11 +184,11 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 			failed = c
 		}
 		if storage.Reason(c.Reason).Advice(string(c.Provider)).Fault == storage.FaultOfConnection {
-			each += "\nkubectl platen connections " + c.Name + " -n " + job.Namespace
+			each = append(each, "kubectl platen connections "+c.Name+" -n "+job.Namespace)
 		}
 	}
-	if strings.Count(each, "\n") > 1 {
-		return "Several connections need something. Each says what:" + each
+	if len(each) > 1 {
+		return "Several connections need something. Each says what:\n" + strings.Join(each, "\n")
 	}
 	retry := forJob(job, "\nkubectl platen retry JOB -n NS")
 	switch known := reason.Advice(string(failed.Provider)); {

@@ -80,7 +80,7 @@ type conn struct {
 	net.Conn
 	of      *bounded
 	address string
-	// The lock of of guards the fields below. client is the one that was admitted.
+	// of.mu guards the fields below. client is the one that was admitted.
 	client           string
 	admitted, closed bool
 }
