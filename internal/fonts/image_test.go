@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,8 +194,8 @@ func TestImagesThatAreRefused(t *testing.T) {
 		"many bytes of fonts":  {[]registry.Layer{archive(many(4, large)...)}, "", "InvalidFont: image: its fonts have more than 33554432 bytes"},
 		"many fonts":           {[]registry.Layer{archive(many(257, func(i int) registry.Entry { return entry(fmt.Sprintf("%d.ttf", i), []byte("x")) })...)}, "", "InvalidFont: image: it has more than 256 fonts"},
 		"many layers":          {slices.Repeat([]registry.Layer{registry.File("LICENSE", []byte("OFL"))}, 513), "", "InvalidFont: image: it has 513 layers; at most 512 are allowed"},
-		"many entries":         {[]registry.Layer{archive(many(20_001, func(i int) registry.Entry { return entry(fmt.Sprint(i), nil) })...)}, "", "InvalidFont: image: it has more than 20000 files and folders"},
-		"many entries in two":  {slices.Repeat([]registry.Layer{archive(many(10_001, func(i int) registry.Entry { return entry(fmt.Sprint(i), nil) })...)}, 2), "", "InvalidFont: image: it has more than 20000 files and folders"},
+		"many entries":         {[]registry.Layer{archive(many(20_001, func(i int) registry.Entry { return entry(strconv.Itoa(i), nil) })...)}, "", "InvalidFont: image: it has more than 20000 files and folders"},
+		"many entries in two":  {slices.Repeat([]registry.Layer{archive(many(10_001, func(i int) registry.Entry { return entry(strconv.Itoa(i), nil) })...)}, 2), "", "InvalidFont: image: it has more than 20000 files and folders"},
 		"large layers":         {[]registry.Layer{declared(registry.File("a.ttf", bold), 40<<20), declared(registry.File("b.ttf", bold), 40<<20)}, "", "InvalidFont: image: its layers have more than 67108864 bytes; put the fonts into an image that has nothing else"},
 		"an endless layer":     {[]registry.Layer{declared(registry.File("a.ttf", bold), 1<<62), declared(registry.File("b.ttf", bold), 1<<62)}, "", "InvalidFont: image: its layers have more than 67108864 bytes"},
 		"a negative layer":     {[]registry.Layer{declared(registry.File("a.ttf", bold), -1)}, "", "InvalidFont: image: a layer has no digest with sha256, or no size"},

@@ -10,6 +10,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -90,9 +91,7 @@ func (u *unpacking) isHidden(name string) bool {
 
 // add adds a layer below those so far.
 func (u *unpacking) add(l layer) {
-	for name, data := range l.fonts {
-		u.fonts[name] = data
-	}
+	maps.Copy(u.fonts, l.fonts)
 	for name, what := range l.hidden {
 		u.hidden[name] |= what
 	}

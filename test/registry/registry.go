@@ -28,7 +28,10 @@ import (
 )
 
 // User and Password are what a registry with Auth asks for.
-const User, Password = "ada", "not-a-secret"
+const (
+	User     = "ada"
+	Password = "not-a-secret"
+)
 
 // The ways in which a registry asks for User and Password.
 const (
