@@ -265,6 +265,7 @@ var _ = Describe("Callers with too many requests", func() {
 			transport.CloseIdleConnections()
 		})
 		var answered atomic.Int32
+		failed := make(chan error, waiting)
 		slots := make(chan struct{}, 64)
 		for range waiting {
 			slots <- struct{}{}
@@ -284,8 +285,11 @@ var _ = Describe("Callers with too many requests", func() {
 					_ = resp.Body.Close()
 					if resp.StatusCode == http.StatusOK {
 						answered.Add(1)
+						return
 					}
+					err = fmt.Errorf("HTTP %d", resp.StatusCode)
 				}
+				failed <- err
 			})
 		}
 		Eventually(func() int { return sockets(p) }).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeNumerically(">=", waiting))
@@ -302,8 +306,9 @@ var _ = Describe("Callers with too many requests", func() {
 		}).WithContext(ctx).WithTimeout(3*time.Minute).Should(BeTrue(), func() string { return fmt.Sprintf("%d MiB", most>>20) })
 		AddReportEntry("10,000 waiting requests use", fmt.Sprintf("%d MiB", most>>20))
 		finish(ctx, &job, 1)
-		Eventually(answered.Load).WithContext(ctx).WithTimeout(time.Minute).Should(BeEquivalentTo(waiting))
-	}, SpecTimeout(6*time.Minute))
+		Eventually(func() int { return int(answered.Load()) + len(failed) }).WithContext(ctx).WithTimeout(2 * time.Minute).Should(Equal(waiting))
+		Expect(failed).To(BeEmpty(), func() string { return (<-failed).Error() })
+	}, SpecTimeout(7*time.Minute))
 })
 
 // zeros is a body without an end.
