@@ -5,6 +5,7 @@ package ui
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -320,18 +321,21 @@ func TestRenderTheSameAgain(t *testing.T) {
 	b.Holds(`["kubectl", "curl", "plugin"].every((name) => document.querySelector("#code-" + name).textContent.includes("Autumn"))`)
 	b.enter(`[name="p.headline"]`, "Winter")
 	b.Click("#form .primary")
-	b.Sees("Waiting to start")
-	jobs := &platenv1alpha1.RenderJobList{}
-	if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
-		t.Fatal(err)
-	}
-	again := slices.IndexFunc(jobs.Items, func(j platenv1alpha1.RenderJob) bool {
-		return j.Name != "rich" && j.Labels[platenv1alpha1.PreviewLabel] == ""
+	var spec platenv1alpha1.RenderJobSpec
+	suite.Eventually(t, "the new job appears", func() error {
+		jobs := &platenv1alpha1.RenderJobList{}
+		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
+			return err
+		}
+		again := slices.IndexFunc(jobs.Items, func(j platenv1alpha1.RenderJob) bool {
+			return j.Name != "rich" && j.Labels[platenv1alpha1.PreviewLabel] == ""
+		})
+		if again < 0 {
+			return errors.New("there is none")
+		}
+		spec = jobs.Items[again].Spec
+		return nil
 	})
-	if again < 0 {
-		t.Fatal("there is no new job")
-	}
-	spec := jobs.Items[again].Spec
 	if diff := cmp.Diff(job.Spec.Connections, spec.Connections); diff != "" {
 		t.Error(diff)
 	}

@@ -95,7 +95,8 @@ func Of(ctx context.Context, repo, program, tags string, env ...string) ([]Modul
 	return modules, problem
 }
 
-// named matches the files that hold licenses, and those with what a license asks to pass on.
+// named matches the files that hold licenses, and those with what a license asks to pass on. A license of documents, such as LICENSE.docs, is none of the
+// program, which has no documents.
 var named = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicense)([._-].*)?$|^notice([._-].*)?$`)
 
 // read adds the licenses in a folder.
@@ -105,7 +106,7 @@ func (m *Module) read(folder string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if !entry.Type().IsRegular() || !named.MatchString(entry.Name()) || filepath.Ext(entry.Name()) == ".go" {
+		if !entry.Type().IsRegular() || !named.MatchString(entry.Name()) || slices.Contains([]string{".go", ".docs"}, filepath.Ext(entry.Name())) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(folder, entry.Name()))

@@ -83,6 +83,8 @@ func TestOf(t *testing.T) {
 		"a package that the program has not":    {files: map[string]string{"LICENSE": mit, "other/LICENSE": gpl}, want: "MIT"},
 		"a notice is passed on, and no license": {files: map[string]string{"LICENSE": mit, "NOTICE": "Made by Somebody"}, want: "MIT"},
 		"a notice alone":                        {files: map[string]string{"NOTICE": "Made by Somebody"}, error: "no license file was found"},
+		"a license of the documents":            {files: map[string]string{"LICENSE": mit, "LICENSE.docs": gpl}, want: "MIT"},
+		"documents alone":                       {files: map[string]string{"LICENSE.docs": mit}, error: "no license file was found"},
 		"no license":                            {error: "example.com/library v1.0.0: no license file was found"},
 		"a license that is not allowed":         {files: map[string]string{"LICENSE": gpl}, error: "is not allowed, expected one of 0BSD, Apache-2.0"},
 		"a text of one's own":                   {files: map[string]string{"LICENSE": "Ask me first."}, error: "LICENSE is no license that is known"},
