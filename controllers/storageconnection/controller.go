@@ -22,6 +22,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/reconcile"
+	"github.com/platen-dev/platen/internal/shares"
 )
 
 // +kubebuilder:rbac:groups=platen.dev,resources=storageconnections,verbs=get;list;watch
@@ -68,9 +69,8 @@ type Reconciler struct {
 	// ran.
 	looks, overdue *rate.Limiter
 
-	mu sync.Mutex
-	// busy counts the verifications in progress by namespace.
-	busy map[string]int
+	// busy counts the verifications in progress.
+	busy shares.Shares
 }
 
 // Reconcile verifies one StorageConnection if it is time, and else looks whether its Secret has changed.
@@ -98,10 +98,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil || wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
-	if !r.enter(connection.Namespace) {
+	if !r.busy.Enter(connection.Namespace, workersOfNamespace) {
 		return ctrl.Result{RequeueAfter: wait1to2(busyDelay)}, nil
 	}
-	defer r.leave(connection.Namespace)
+	defer r.busy.Leave(connection.Namespace)
 	r.asked.Delete(req.NamespacedName)
 	if s.credentialsVersion != connection.Status.CredentialsVersion {
 		r.Connector.Forget(req.NamespacedName) // what the service has refused before may be right now
@@ -136,29 +136,6 @@ func (r *Reconciler) look(ctx context.Context, s *scope, due time.Time, asked bo
 		return wait, err
 	}
 	return 0, nil
-}
-
-// enter begins a verification, unless the namespace has enough of them in progress.
-func (r *Reconciler) enter(namespace string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.busy[namespace] >= workersOfNamespace {
-		return false
-	}
-	if r.busy == nil {
-		r.busy = map[string]int{}
-	}
-	r.busy[namespace]++
-	return true
-}
-
-// leave ends a verification.
-func (r *Reconciler) leave(namespace string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.busy[namespace]--; r.busy[namespace] == 0 {
-		delete(r.busy, namespace)
-	}
 }
 
 // wait1to2 returns once to twice the time, so that those who wait do not come back together.

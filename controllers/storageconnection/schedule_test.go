@@ -207,26 +207,3 @@ func TestLookDelay(t *testing.T) {
 		}
 	}
 }
-
-func TestNamespaceDoesNotTakeAllWorkers(t *testing.T) {
-	r := &Reconciler{}
-	for range workersOfNamespace {
-		if !r.enter("a") {
-			t.Fatal("refused")
-		}
-	}
-	if r.enter("a") || !r.enter("b") {
-		t.Error("a namespace takes more than its share")
-	}
-	r.leave("a")
-	if !r.enter("a") {
-		t.Error("refused after one has left")
-	}
-	for range workersOfNamespace {
-		r.leave("a")
-	}
-	r.leave("b")
-	if len(r.busy) > 0 {
-		t.Errorf("left %v", r.busy)
-	}
-}

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/platen-dev/platen/internal/connections"
+	"github.com/platen-dev/platen/internal/connections/connectionstest"
 )
 
 // apiServer answers reviews and counts them.
@@ -165,26 +166,12 @@ func TestGuardDoesNotWaitForABody(t *testing.T) {
 	}
 }
 
-// elsewhere is a listener whose connections come from another address.
-type elsewhere struct{ net.Listener }
-
-// Accept implements net.Listener.
-func (l elsewhere) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	return far{conn}, err
-}
-
-type far struct{ net.Conn }
-
-// RemoteAddr implements net.Conn.
-func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 5), Port: 4711} }
-
 // Callers leave room for others at their address, such as that of a proxy; who is none does not.
 func TestCallersAreNoStrangers(t *testing.T) {
 	server := &apiServer{acceptedToken: "good", allowedPath: "/metrics"}
 	web := httptest.NewUnstartedServer(server.reviewer(testingclock.NewFakePassiveClock(time.Unix(1, 0))).Guard(http.NotFoundHandler()))
 	web.Config.ConnContext = connections.Context
-	web.Listener = connections.Listen(elsewhere{web.Listener}, connections.Limits{StrangersOfAddress: 1})
+	web.Listener = connections.Listen(connectionstest.Elsewhere(web.Listener), connections.Limits{StrangersOfAddress: 1})
 	web.Start()
 	defer web.Close()
 	ask := func(request string) string {

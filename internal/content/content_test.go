@@ -24,6 +24,7 @@ import (
 	"gocloud.dev/blob"
 
 	"github.com/platen-dev/platen/internal/connections"
+	"github.com/platen-dev/platen/internal/connections/connectionstest"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -420,26 +421,12 @@ func TestContentServerRefuses(t *testing.T) {
 	}
 }
 
-// elsewhere is a listener whose connections come from another address.
-type elsewhere struct{ net.Listener }
-
-// Accept implements net.Listener.
-func (l elsewhere) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	return far{conn}, err
-}
-
-type far struct{ net.Conn }
-
-// RemoteAddr implements net.Conn.
-func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 5), Port: 4711} }
-
 // Neither somebody without a URL nor the people of one namespace take the connections of all.
 func TestContentServerBoundsConnections(t *testing.T) {
 	h, u, _ := served(t)
 	server := httptest.NewUnstartedServer(h)
 	server.Config.ConnContext = connections.Context
-	server.Listener = connections.Listen(elsewhere{server.Listener}, connections.Limits{StrangersOfAddress: 1, OfClient: 2})
+	server.Listener = connections.Listen(connectionstest.Elsewhere(server.Listener), connections.Limits{StrangersOfAddress: 1, OfClient: 2})
 	server.Start()
 	defer server.Close()
 	ask := func(target string) (status int, closed bool) {

@@ -20,7 +20,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -40,6 +39,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/shares"
 	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/version"
 )
@@ -119,32 +119,8 @@ type Reconciler struct {
 
 	calls *http.Client
 
-	mu sync.Mutex
-	// busy counts the calls in progress by namespace.
-	busy map[string]int
-}
-
-// enter counts a call, unless its namespace has its share of calls already.
-func (r *Reconciler) enter(namespace string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.busy[namespace] == share {
-		return false
-	}
-	if r.busy == nil {
-		r.busy = map[string]int{}
-	}
-	r.busy[namespace]++
-	return true
-}
-
-// leave is the end of a call that enter has counted.
-func (r *Reconciler) leave(namespace string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.busy[namespace]--; r.busy[namespace] == 0 {
-		delete(r.busy, namespace)
-	}
+	// busy counts the calls in progress.
+	busy shares.Shares
 }
 
 // Secret returns a signing key in the format that the libraries of https://www.standardwebhooks.com read.
@@ -200,10 +176,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 
-	if !r.enter(job.Namespace) {
+	if !r.busy.Enter(job.Namespace, share) {
 		return ctrl.Result{RequeueAfter: turn}, nil
 	}
-	defer r.leave(job.Namespace)
+	defer r.busy.Leave(job.Namespace)
 	// The replica that writes its claim makes the call. The others see the claim, or fail to write theirs.
 	rec.Attempts++
 	rec.Claimed = r.Clock.Now().Add(claimTime)

@@ -222,8 +222,8 @@ func TestANamespaceHasAShareOfTheCalls(t *testing.T) {
 	}
 	close(release)
 	calls.Wait()
-	if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Status != Delivered || len(r.busy) != 0 {
-		t.Errorf("%v, %v, %v", delivery(t, r, req), err, r.busy)
+	if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Status != Delivered || r.busy.Busy() != 0 {
+		t.Errorf("%v, %v, %v", delivery(t, r, req), err, r.busy.Busy())
 	}
 }
 

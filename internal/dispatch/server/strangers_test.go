@@ -14,21 +14,9 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/platen-dev/platen/internal/connections/connectionstest"
 )
-
-// elsewhere is a listener whose connections come from another address.
-type elsewhere struct{ net.Listener }
-
-// Accept implements net.Listener.
-func (l elsewhere) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	return far{conn}, err
-}
-
-type far struct{ net.Conn }
-
-// RemoteAddr implements net.Conn.
-func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 5), Port: 4711} }
 
 // A stranger is answered at once, whatever it says that it will send.
 func TestStrangerIsAnsweredBeforeItsBody(t *testing.T) {
@@ -62,7 +50,7 @@ func TestStrangersOfAnAddressAreBounded(t *testing.T) {
 	const most, mostOfPod = 128, 64
 	w := newWorld(t)
 	w.begin()
-	address, stop := w.listen(func(l net.Listener) net.Listener { return elsewhere{l} })
+	address, stop := w.listen(connectionstest.Elsewhere)
 	defer stop()
 	// dial opens a connection and reports whether the server takes it.
 	dial := func() (net.Conn, bool) {
