@@ -25,7 +25,7 @@ func TestBrowserIsRestartedAfterACrash(t *testing.T) {
 	killBrowser := render.SinkFunc(func(context.Context, file.File, []byte) error {
 		return exec.CommandContext(t.Context(), "kill", "-9", strconv.Itoa(killed)).Run()
 	})
-	_, err := b.Render(ctx, task("png", red, `<script>const end = performance.now() + 3000; while (performance.now() < end);</script>`), killBrowser)
+	_, err := b.Render(ctx, task("png", red, `<script>for (;;);</script>`), killBrowser)
 	problem := (*render.Error)(nil)
 	if !errors.As(err, &problem) || problem.Reason != render.ReasonBrowserCrashed || problem.Terminal {
 		t.Fatalf("got %v", err)
