@@ -36,6 +36,8 @@ const (
 	maxBytes = 256 << 20
 	// failureStep is the unit of time in which a request fails. It is longer than most DNS servers take to answer.
 	failureStep = 200 * time.Millisecond
+	// maxHeader bounds the headers of an answer to Platen itself, in bytes.
+	maxHeader = 64 << 10
 )
 
 // failure is the body of the answer to every request that fails.
@@ -120,7 +122,7 @@ func (p Policy) Named() Policy {
 func (p Policy) Transport() *http.Transport {
 	return &http.Transport{
 		DialContext: p.Dialer().DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: time.Minute,
-		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
+		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeader,
 	}
 }
 

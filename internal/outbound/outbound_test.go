@@ -6,6 +6,7 @@ package outbound
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -455,6 +456,39 @@ func TestBlocksTellsFromTheURLAlone(t *testing.T) {
 	} {
 		if got := [2]bool{Policy{}.Blocks(target), cluster.Blocks(target)}; got != want {
 			t.Errorf("%s: %v, want %v", target, got, want)
+		}
+	}
+}
+
+// Users choose whom the transport reaches: the headers of an answer take little memory.
+func TestHeadersOfAnswersAreBounded(t *testing.T) {
+	for name, size := range map[string]int{"long": 32 << 10, "too long": 1 << 20} {
+		for _, secure := range []bool{false, true} {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for range size >> 10 {
+					w.Header().Add("Padding", strings.Repeat("a", 1<<10))
+				}
+			}))
+			server.EnableHTTP2 = true
+			if secure {
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			t.Cleanup(server.Close)
+			transport := Policy{Allowed: Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}.Transport()
+			transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := transport.RoundTrip(request)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			if (err == nil) != (name == "long") {
+				t.Errorf("%s headers, TLS %v: %v", name, secure, err)
+			}
 		}
 	}
 }

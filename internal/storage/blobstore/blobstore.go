@@ -63,7 +63,11 @@ func (b *Bucket) Verify(ctx context.Context) (storage.Account, error) {
 	ctx, _, cancel := storage.Watch(ctx, b.patience)
 	defer cancel()
 	begun := time.Now()
-	ok, err := b.bucket.IsAccessible(ctx)
+	var ok bool
+	err := readable(func() (err error) {
+		ok, err = b.bucket.IsAccessible(ctx)
+		return err
+	})
 	switch err = b.called("list", begun, err); {
 	case err != nil:
 		return storage.Account{}, err
@@ -144,7 +148,11 @@ func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (ob
 	ctx, _, cancel := storage.Watch(ctx, b.patience)
 	defer cancel()
 	begun := time.Now()
-	attributes, err := b.bucket.Attributes(ctx, objectKey(path))
+	var attributes *blob.Attributes
+	err := readable(func() (err error) {
+		attributes, err = b.bucket.Attributes(ctx, objectKey(path))
+		return err
+	})
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return none, b.called("head", begun, nil)
 	}
@@ -178,9 +186,11 @@ func (b *Bucket) write(ctx context.Context, f *storage.File, path string, isNew 
 	source := storage.NewSource(r, f.Size)
 	whole := &wholeFile{Reader: source, ctx: ctx, hash: file.NewBlockHash(), file: f, cancel: cancel}
 	begun := time.Now()
-	err = b.bucket.Upload(ctx, objectKey(path), whole, &blob.WriterOptions{
-		ContentType: f.Format.ContentType(), DisableContentTypeDetection: true,
-		Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: isNew,
+	err = readable(func() error {
+		return b.bucket.Upload(ctx, objectKey(path), whole, &blob.WriterOptions{
+			ContentType: f.Format.ContentType(), DisableContentTypeDetection: true,
+			Metadata: map[string]string{hashKey: f.ContentHash}, IfNotExist: isNew,
+		})
 	})
 	switch {
 	case source.Err() != nil:

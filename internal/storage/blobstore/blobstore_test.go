@@ -4,12 +4,14 @@
 package blobstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -332,4 +335,99 @@ func serviceAccount(t *testing.T, tokenURL string) string {
 		t.Fatal(err)
 	}
 	return string(account)
+}
+
+// endpoints opens a bucket of each service whose endpoint users choose.
+func endpoints(t *testing.T, handler http.HandlerFunc) map[string]*Bucket {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	azure, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "acme", Container: "pictures", Endpoint: server.URL, AccountKey: "a2V5"}, http.DefaultTransport, metrics.Uploads{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]*Bucket{"S3": openS3(t, S3{Bucket: "pictures", Endpoint: server.URL}), "Azure": azure}
+}
+
+// calls makes every call of a bucket.
+func calls(t *testing.T, b *Bucket) map[string]func() error {
+	t.Helper()
+	upload := func(size int, change func(*storage.File)) func() error {
+		return func() error {
+			f := storagetest.File(t, "/a.png", make([]byte, size))
+			change(f)
+			return storagetest.UploadOne(t.Context(), b, f).Err
+		}
+	}
+	return map[string]func() error{
+		"Verify":              func() error { _, err := b.Verify(t.Context()); return err },
+		"Upload":              upload(5, func(*storage.File) {}),
+		"Upload of a doubt":   upload(5, func(f *storage.File) { f.Doubtful = true }),
+		"Upload with Rename":  upload(5, func(f *storage.File) { f.ConflictPolicy = storage.Rename }),
+		"Upload with Keep":    upload(5, func(f *storage.File) { f.ConflictPolicy = storage.Keep }),
+		"Upload of much":      upload(9<<20, func(*storage.File) {}),
+		"Upload of much, new": upload(9<<20, func(f *storage.File) { f.ConflictPolicy = storage.Rename }),
+	}
+}
+
+// TestAnswersThatNeverEnd lets an endpoint answer without end. Only so much of it is read.
+func TestAnswersThatNeverEnd(t *testing.T) {
+	const most = 64 << 20
+	for _, status := range []int{http.StatusOK, http.StatusForbidden, http.StatusInternalServerError} {
+		for name, beginning := range map[string]string{"XML": "<Error><Message>", "JSON": `{"error":{"message":"`, "zeros": "\x00"} {
+			var sent atomic.Int64
+			for service, b := range endpoints(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(beginning))
+				for piece := bytes.Repeat([]byte("a"), 64<<10); r.Method != http.MethodHead && sent.Load() < most; {
+					n, err := w.Write(piece)
+					sent.Add(int64(n))
+					if err != nil {
+						return
+					}
+				}
+			}) {
+				for call, do := range calls(t, b) {
+					sent.Store(0)
+					_ = do() // the service may have done what it was asked for
+					if n := sent.Load(); n >= most/2 {
+						t.Errorf("%s, %s, HTTP %d with endless %s: %d MiB were read", service, call, status, name, n>>20)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestAnswersThatLackEverything lets an endpoint answer with what the services' libraries do not expect. A failure is one, and no panic, which would
+// end the manager for all namespaces.
+func TestAnswersThatLackEverything(t *testing.T) {
+	bodies := []string{
+		"", "{}", "null", "<a/>", "<ListBucketResult/>", "<ListBucketResult><Contents/></ListBucketResult>", "<ListBucketResult><CommonPrefixes/></ListBucketResult>",
+		"<EnumerationResults/>", "<EnumerationResults><Blobs><Blob/></Blobs></EnumerationResults>", "<EnumerationResults><Blobs><BlobPrefix/></Blobs></EnumerationResults>",
+		"<EnumerationResults><Blobs><Blob><Properties/></Blob></Blobs></EnumerationResults>",
+		"<InitiateMultipartUploadResult/>", "<InitiateMultipartUploadResult><UploadId>a</UploadId></InitiateMultipartUploadResult>", "<Error/>",
+	}
+	for _, status := range []int{200, 201, 204, 301, 304, 404, 412, 503} {
+		for _, body := range bodies {
+			for service, b := range endpoints(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Type", "application/xml")
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(body))
+			}) {
+				for call, do := range calls(t, b) {
+					if status != http.StatusOK && strings.Contains(call, "much") {
+						continue // its first request is answered as that of any other
+					}
+					err := do()
+					confirmed := status == http.StatusCreated && service == "Azure" || status/100 == 2 && call == "Verify"
+					if err == nil && !confirmed {
+						t.Errorf("%s, %s, HTTP %d with %q: no error", service, call, status, body)
+					}
+				}
+			}
+		}
+	}
 }

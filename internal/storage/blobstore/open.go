@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	"gocloud.dev/blob/azureblob"
 	"gocloud.dev/blob/s3blob"
 	"golang.org/x/oauth2"
@@ -54,6 +56,7 @@ func OpenS3(ctx context.Context, c S3, transport http.RoundTripper, observer sto
 		// Services that are not Amazon's do not know the newer checksums.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+		APIOptions:                 []func(*middleware.Stack) error{confirmed},
 	}
 	if c.Endpoint != "" {
 		options.BaseEndpoint, options.UsePathStyle = &c.Endpoint, true
@@ -63,6 +66,36 @@ func OpenS3(ctx context.Context, c S3, transport http.RoundTripper, observer sto
 		return nil, misconfigured(err)
 	}
 	return New("s3", c.Bucket, c.Endpoint+"/"+c.Bucket, bucket, observer), nil
+}
+
+// confirmed refuses answers with which something else than the service claims to have an object. The library does not miss the ETag, and panics without
+// the ID of a multipart upload.
+func confirmed(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("confirmed", func(
+		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+	) (out middleware.InitializeOutput, metadata middleware.Metadata, err error) {
+		out, metadata, err = next.HandleInitialize(ctx, in)
+		if err != nil {
+			return out, metadata, err
+		}
+		proof := aws.String("not needed")
+		switch result := out.Result.(type) {
+		case *s3.HeadObjectOutput:
+			proof = result.ETag
+		case *s3.PutObjectOutput:
+			proof = result.ETag
+		case *s3.CreateMultipartUploadOutput:
+			proof = result.UploadId
+		case *s3.UploadPartOutput:
+			proof = result.ETag
+		case *s3.CompleteMultipartUploadOutput:
+			proof = result.ETag
+		}
+		if aws.ToString(proof) == "" {
+			err = &foreignError{http.StatusOK}
+		}
+		return out, metadata, err
+	}), middleware.After)
 }
 
 // GCS is how to reach a bucket of Google Cloud Storage.
@@ -175,6 +208,28 @@ func watched(transport http.RoundTripper) http.RoundTripper {
 	return storage.WatchedTransport{Next: foreignGuard{transport}}
 }
 
+// maxAnswer bounds an answer of a service, in bytes. The longest one is a list with one object.
+const maxAnswer = 1 << 20
+
+// boundedBody is the body of an answer that is none of the service if it has more than maxAnswer bytes.
+type boundedBody struct {
+	io.ReadCloser
+	status, left int
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if len(p) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= n; b.left < 0 {
+		b.left = 0
+		return 0, &foreignError{b.status}
+	}
+	return n, err
+}
+
 // tokenTransport adds access tokens to requests. A request that waits for its token ends with its context.
 type tokenTransport struct {
 	tokens oauth2.TokenSource
@@ -207,11 +262,23 @@ func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return (&oauth2.Transport{Source: oauth2.StaticTokenSource(a.token), Base: t.next}).RoundTrip(req)
 }
 
-// foreignError is an answer that is not the service's but that of a proxy on the way.
+// foreignError is an answer that is not the service's but perhaps that of a proxy on the way.
 type foreignError struct{ status int }
 
 // Error implements error.
-func (e *foreignError) Error() string { return fmt.Sprintf("a page with HTTP %d", e.status) }
+func (e *foreignError) Error() string {
+	return fmt.Sprintf("an answer with HTTP %d that is not the service's", e.status)
+}
+
+// readable calls a service's library. Of answers that lack what the services always send, some of the libraries panic.
+func readable(call func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &foreignError{http.StatusOK}
+		}
+	}()
+	return call()
+}
 
 // isForeign reports whether something else than the service answered.
 func isForeign(err error) bool {
@@ -219,7 +286,8 @@ func isForeign(err error) bool {
 	return errors.As(err, &foreign)
 }
 
-// foreignGuard refuses refusals that are web pages: those of the services are XML, JSON or empty.
+// foreignGuard refuses refusals that are web pages, because those of the services are XML, JSON or empty, and answers that are too long: users choose
+// endpoints, and the services' libraries read all of an answer into memory.
 type foreignGuard struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -237,5 +305,6 @@ func (g foreignGuard) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close()
 		return nil, &foreignError{resp.StatusCode}
 	}
+	resp.Body = &boundedBody{resp.Body, resp.StatusCode, maxAnswer}
 	return resp, nil
 }
