@@ -108,6 +108,9 @@ func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (v
 			return nil, "", fault(storage.ReasonSecretKeyMissing, "Secret '%s' has no key '%s'", name, key.Name)
 		}
 		value := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
+		if value == "" && key.Optional {
+			continue // charts write "" for what is not set
+		}
 		if problem := key.check(value); problem != "" {
 			return nil, "", fault(storage.ReasonSecretKeyInvalid, "Key '%s' of Secret '%s' must be %s", key.Name, name, problem)
 		}

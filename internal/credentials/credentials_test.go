@@ -86,6 +86,20 @@ func TestReadDropsALineBreakAtTheEnd(t *testing.T) {
 	}
 }
 
+// An optional key without a value is a key that is not there.
+func TestOptionalKeysMayBeEmpty(t *testing.T) {
+	without, fingerprint, err := read(t, secret(map[string]string{"appKey": "key", "refreshToken": "token"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, empty := range []string{"", "\n", "\r\n"} {
+		credentials, same, err := read(t, secret(map[string]string{"appKey": "key", "refreshToken": "token", "appSecret": empty}))
+		if err != nil || !reflect.DeepEqual(credentials, without) || same != fingerprint {
+			t.Errorf("%q: %d credentials, %v", empty, len(credentials), err)
+		}
+	}
+}
+
 func TestCredentialsNeverPrintThemselves(t *testing.T) {
 	credentials := Redacted{"appKey": "hush1", "refreshToken": "hush2"}
 	encoded, err := json.Marshal(map[string]any{"c": credentials, "p": &credentials})

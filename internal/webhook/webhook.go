@@ -320,7 +320,7 @@ func unreached(err error) string {
 		return "no connection: the receiver's certificate has expired, or is not valid yet"
 	case errors.As(err, &certificate):
 		return "no connection: the receiver's certificate is not valid"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "no connection: the receiver does not speak TLS at the URL's port"
 	default:
 		return "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate"

@@ -161,6 +161,7 @@ func TestACallSaysWhyItFailed(t *testing.T) {
 		{"https://a.example/?key=secret", "no connection: the receiver's certificate has expired, or is not valid yet", x509.CertificateInvalidError{Reason: x509.Expired}},
 		{"https://a.example/?key=secret", "no connection: the receiver's certificate is not valid", &tls.CertificateVerificationError{Err: errors.New("x")}},
 		{"https://a.example/?key=secret", "no connection: the receiver does not speak TLS at the URL's port", tls.RecordHeaderError{Msg: "x"}},
+		{"https://a.example/?key=secret", "no connection: the receiver does not speak TLS at the URL's port", http.ErrSchemeMismatch},
 		{"https://a.example/?key=secret", "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate", io.EOF},
 	} {
 		r, _, req := setup(t, c.hook, interceptor.Funcs{})

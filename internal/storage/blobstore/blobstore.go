@@ -293,7 +293,7 @@ func (b *Bucket) decodeError(err error) error {
 		problem.Message = fmt.Sprintf("Bucket '%s' refused the request (HTTP %d %s)", b.name, status, codeOf(err))
 	default:
 		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnreachable, true
-		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name)
+		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name) + storage.WhyUnreachable(err)
 	}
 	return problem
 }

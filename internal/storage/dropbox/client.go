@@ -121,13 +121,7 @@ func (c *Client) Key() string {
 
 // Verify implements storage.Provider.
 func (c *Client) Verify(ctx context.Context) (storage.Account, error) {
-	var who struct {
-		AccountID string `json:"account_id"`
-		Email     string `json:"email"`
-		Name      struct {
-			DisplayName string `json:"display_name"`
-		} `json:"name"`
-	}
+	var who fullAccount
 	if err := c.rpc(ctx, "/2/users/get_current_account", nil, &who); err != nil {
 		return storage.Account{}, err
 	}
@@ -141,6 +135,21 @@ func (c *Client) Verify(ctx context.Context) (storage.Account, error) {
 		ID: who.AccountID, Email: who.Email, DisplayName: who.Name.DisplayName, SpaceUsed: used, SpaceAllocated: allocated,
 	}, nil
 }
+
+// fullAccount is Dropbox's FullAccount.
+type fullAccount struct {
+	AccountID string `json:"account_id"`
+	Email     string `json:"email"`
+	Name      struct {
+		DisplayName string `json:"display_name"`
+	} `json:"name"`
+}
+
+// isComplete implements result.
+func (a *fullAccount) isComplete() bool { return a.AccountID != "" }
+
+// isComplete implements result.
+func (s *spaceUsage) isComplete() bool { return s.Allocation.Tag != "" }
 
 // spaceUsage is Dropbox's SpaceUsage.
 type spaceUsage struct {
@@ -182,15 +191,47 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	if folder == "/" {
 		return nil
 	}
-	err := c.rpc(ctx, "/2/files/create_folder_v2", map[string]any{"path": folder}, nil)
+	// To create a folder locks the account's files, even if the folder exists, so that a commit would be refused meanwhile. To look does not.
+	found, err := c.metadata(ctx, folder)
+	if found != nil && found.Tag == "folder" {
+		return nil
+	}
+	if err != nil && !hasTag(err, "missing_scope") {
+		return err
+	}
+	err = c.rpc(ctx, "/2/files/create_folder_v2", map[string]any{"path": folder}, &createdFolder{})
 	if isConflict(err, "folder") {
 		return nil
 	}
 	return err
 }
 
+// createdFolder is Dropbox's CreateFolderResult.
+type createdFolder struct {
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+}
+
+// isComplete implements result.
+func (f *createdFolder) isComplete() bool { return f.Metadata.Name != "" }
+
+// result of a route. What answers in place of Dropbox may send JSON, too, with other fields.
+type result interface {
+	// isComplete reports whether the fields are there that Dropbox always sends.
+	isComplete() bool
+}
+
+// nothing is the result of a route that returns none. Dropbox sends null; a route may return something one day.
+type nothing struct {
+	Error json.RawMessage `json:"error"`
+}
+
+// isComplete implements result.
+func (n *nothing) isComplete() bool { return n.Error == nil }
+
 // rpc calls a route of the API host.
-func (c *Client) rpc(ctx context.Context, route string, arg, result any) error {
+func (c *Client) rpc(ctx context.Context, route string, arg any, into result) error {
 	body := "null"
 	if arg != nil {
 		data, err := json.Marshal(arg)
@@ -207,7 +248,7 @@ func (c *Client) rpc(ctx context.Context, route string, arg, result any) error {
 			return fmt.Errorf("making the request %s: %w", route, err)
 		}
 		req.Header.Set("Content-Type", "application/json")
-		return c.do(req, token, result)
+		return c.do(req, token, into)
 	})
 }
 
@@ -223,7 +264,7 @@ type body struct {
 var emptyBody = body{open: func(context.Context) (io.ReadCloser, error) { return http.NoBody, nil }}
 
 // content calls a route of the content host, whose argument travels in a header.
-func (c *Client) content(ctx context.Context, route string, arg any, b body, result any) error {
+func (c *Client) content(ctx context.Context, route string, arg any, b body, into result) error {
 	header, err := json.Marshal(arg)
 	if err != nil {
 		return fmt.Errorf("encoding the argument of %s: %w", route, err)
@@ -248,9 +289,12 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 		}
 		req.Header.Set("Content-Type", "application/octet-stream")
 		req.Header.Set("Dropbox-API-Arg", escapeHeader(string(header)))
-		err = c.do(req, token, result)
+		err = c.do(req, token, into)
 		if unreadable := data.Err(); unreadable != nil {
 			return unreadable
+		}
+		if b.size > 0 && statusOf(err) == http.StatusRequestEntityTooLarge {
+			return tooLarge(err)
 		}
 		if err != nil {
 			return err
@@ -261,15 +305,15 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, res
 }
 
 // do makes a request and reports its result to the observer.
-func (c *Client) do(req *http.Request, token string, result any) error {
+func (c *Client) do(req *http.Request, token string, into result) error {
 	begun := time.Now()
-	err := c.exchange(req, token, result)
+	err := c.exchange(req, token, into)
 	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), storage.Outcome(err), time.Since(begun))
 	return err
 }
 
-// exchange makes a request and decodes the answer into result, unless that is nil.
-func (c *Client) exchange(req *http.Request, token string, result any) error {
+// exchange makes a request and decodes the answer.
+func (c *Client) exchange(req *http.Request, token string, into result) error {
 	req.Header.Set("Authorization", "Bearer "+token)
 	if id := c.config.RootNamespaceID; id != "" {
 		req.Header.Set("Dropbox-API-Path-Root", fmt.Sprintf(`{".tag":"root","root":%q}`, id))
@@ -286,11 +330,14 @@ func (c *Client) exchange(req *http.Request, token string, result any) error {
 	if resp.StatusCode != http.StatusOK {
 		return decodeError(resp.StatusCode, resp.Header, body)
 	}
-	if result == nil {
-		return nil
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		return foreignAnswer(&apiError{status: resp.StatusCode})
 	}
-	if err := json.Unmarshal(body, result); err != nil {
-		return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox gave an answer that is not JSON", Doubt: true, Err: err}
+	if err := json.Unmarshal(body, into); err != nil {
+		return unexpected("not JSON, or not that of the route", err)
+	}
+	if !into.isComplete() {
+		return unexpected("not that of the route", nil)
 	}
 	return nil
 }

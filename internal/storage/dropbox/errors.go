@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -52,13 +53,15 @@ var rules = map[string]rule{
 	"invalid_access_token": {storage.Stop, storage.ReasonTokenExpired, "Token expired", true},
 	"user_suspended":       {storage.Stop, storage.ReasonAccountSuspended, "Dropbox account is suspended", true},
 	"missing_scope":        {storage.Stop, storage.ReasonMissingScope, "App lacks a scope", true},
-	"invalid_root":         {storage.Stop, storage.ReasonPathRootNotAllowed, "rootNamespaceID is not this account's team space", true},
-	"no_permission":        {storage.Stop, storage.ReasonPathRootNotAllowed, "rootNamespaceID is not open to this account", true},
+	"route_access_denied":  {storage.Stop, storage.ReasonAccessDenied, accessDenied, true},
+	"invalid_select_user":  {storage.Stop, storage.ReasonAccessDenied, accessDenied, true},
+	"invalid_select_admin": {storage.Stop, storage.ReasonAccessDenied, accessDenied, true},
 
 	"insufficient_space":    {storage.Stop, storage.ReasonInsufficientSpace, "Dropbox is full", false},
 	"insufficient_quota":    {storage.Stop, storage.ReasonInsufficientSpace, "Dropbox is full", false},
 	"malformed_path":        {storage.Stop, storage.ReasonPathNotAllowed, "Folder or file name not allowed", false},
 	"disallowed_name":       {storage.Stop, storage.ReasonPathNotAllowed, "Folder or file name not allowed", false},
+	"no_permission":         {storage.Stop, storage.ReasonNoWritePermission, "No permission to write to this folder", false},
 	"no_write_permission":   {storage.Stop, storage.ReasonNoWritePermission, "No permission to write to this folder", false},
 	"access_restricted":     {storage.Stop, storage.ReasonNoWritePermission, "Access to this folder is restricted", false},
 	"team_folder":           {storage.Stop, storage.ReasonNoWritePermission, "Team folders cannot be written to like this", false},
@@ -74,8 +77,20 @@ var rules = map[string]rule{
 	"internal_error":                 {storage.Retry, storage.ReasonUnavailable, "Dropbox is unavailable", false},
 	"incorrect_offset":               {storage.Retry, storage.ReasonSessionLost, "Dropbox has another part of the file than was sent", false},
 	"closed":                         {storage.Retry, storage.ReasonSessionLost, "Dropbox has closed the upload", false},
-	"not_closed":                     {storage.Retry, storage.ReasonSessionLost, "Dropbox has not closed the upload", false},
+	"not_closed":                     {storage.Retry, storage.ReasonSessionLost, notClosed, false},
+	"concurrent_session_not_closed":  {storage.Retry, storage.ReasonSessionLost, notClosed, false},
 	"not_found":                      {storage.Stop, storage.ReasonNotFound, "Path does not exist", false},
+}
+
+const (
+	accessDenied = "Dropbox denies access to this app or account"
+	notClosed    = "Dropbox has not closed the upload"
+)
+
+// statusRules by status: whatever the tags are, they are about the same thing.
+var statusRules = map[int]rule{
+	http.StatusForbidden:           {storage.Stop, storage.ReasonAccessDenied, accessDenied, true},
+	http.StatusUnprocessableEntity: {storage.Stop, storage.ReasonPathRootNotAllowed, "rootNamespaceID is not open to this account", true},
 }
 
 // decodeError returns the *storage.Error of an answer other than 200.
@@ -90,7 +105,17 @@ func decodeError(status int, header http.Header, body []byte) error {
 	if len(cause.tags) == 0 {
 		cause.text = strings.ToValidUTF8(string(body[:min(len(body), 200)]), "")
 	}
-	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error)}
+	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error, time.Now())}
+	if r, ok := statusRules[status]; ok && !isForeign(status, header) {
+		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
+		switch {
+		case slices.Contains(cause.tags, "invalid_root"):
+			problem.Message = "rootNamespaceID is not this account's team space"
+		case len(cause.tags) > 0:
+			problem.Message += " (" + strings.Join(cause.tags, "/") + ")"
+		}
+		return problem
+	}
 	for _, v := range slices.Backward(cause.tags) {
 		if r, ok := rules[v]; ok {
 			problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
@@ -110,9 +135,6 @@ func decodeError(status int, header http.Header, body []byte) error {
 		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonUnavailable, fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status)
 	case status == http.StatusUnauthorized:
 		problem.Reason, problem.Message, problem.Account = storage.ReasonTokenExpired, "Token expired", true
-	case status == http.StatusForbidden:
-		problem.Account = true
-		problem.Reason, problem.Message = storage.ReasonAccessDenied, "Dropbox denies access to this app or account"
 	default:
 		problem.Reason, problem.Message = storage.ReasonRefused, fmt.Sprintf("Dropbox refused the request (%v)", cause)
 	}
@@ -187,20 +209,24 @@ func requiredScope(value any) string {
 	return scope
 }
 
-// maxRetryAfter bounds how long Dropbox may ask to wait, in seconds.
-const maxRetryAfter = 24 * 60 * 60
+// maxRetryAfter bounds how long Dropbox may ask to wait.
+const maxRetryAfter = 24 * time.Hour
 
 // retryAfter returns how long Dropbox asks to wait, in the header or the body; 0 if it does not ask.
-func retryAfter(header http.Header, value any) time.Duration {
-	if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, maxRetryAfter)) * time.Second
+func retryAfter(header http.Header, value any, now time.Time) time.Duration {
+	text := strings.TrimSpace(header.Get("Retry-After"))
+	if date, err := http.ParseTime(text); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
 	}
-	if object, ok := value.(map[string]any); ok {
-		if seconds, ok := object["retry_after"].(float64); ok {
-			return time.Duration(min(seconds, maxRetryAfter)) * time.Second
-		}
+	if object, ok := value.(map[string]any); ok && text == "" && object["retry_after"] != nil {
+		text = fmt.Sprint(object["retry_after"])
 	}
-	return 0
+	// Dropbox has sent 60.0, too.
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(seconds > 0) || math.IsInf(seconds, 0) { // NaN is not greater
+		return 0
+	}
+	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 }
 
 // decodeTokenError returns the *storage.Error of a failed refresh. Only the errors of RFC 6749, section 5.2, say something about the
@@ -219,7 +245,7 @@ func decodeTokenError(err error) error {
 	}
 	// The error omits the answer, because that may repeat what was sent.
 	cause := &apiError{status: status, text: refused.ErrorCode}
-	problem := &storage.Error{Class: storage.Stop, Account: true, Err: cause, RetryAfter: retryAfter(header, nil)}
+	problem := &storage.Error{Class: storage.Stop, Account: true, Err: cause, RetryAfter: retryAfter(header, nil, time.Now())}
 	switch code := refused.ErrorCode; {
 	case code == "invalid_grant":
 		problem.Reason, problem.Message = storage.ReasonTokenExpired, "Token expired"
@@ -239,7 +265,29 @@ func decodeTokenError(err error) error {
 
 // unreachable returns the error of a call without an answer.
 func unreachable(err error) error {
-	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox could not be reached", Doubt: true, Account: true, Err: err}
+	return &storage.Error{
+		Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox could not be reached" + storage.WhyUnreachable(err), Doubt: true, Account: true, Err: err,
+	}
+}
+
+// tooLarge returns the error of a call whose body is too large for Dropbox, or for a proxy on the way.
+func tooLarge(cause error) error {
+	return &storage.Error{
+		Class: storage.Stop, Reason: storage.ReasonFileTooLarge, Message: "File is too large for Dropbox, or for a proxy on the way to it (HTTP 413)", Err: cause,
+	}
+}
+
+// unexpected returns the error of an answer with 200 that is not what the route returns.
+func unexpected(what string, cause error) error {
+	return &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox gave an answer that is " + what, Doubt: true, Err: cause}
+}
+
+// statusOf returns the status of Dropbox's answer; 0 if there was none.
+func statusOf(err error) int {
+	if cause := (*apiError)(nil); errors.As(err, &cause) {
+		return cause.status
+	}
+	return 0
 }
 
 // hasTag reports whether Dropbox's error has the tag.

@@ -24,24 +24,26 @@ type Folder struct {
 	Path string
 }
 
+// folderPage is Dropbox's ListFolderResult.
+type folderPage struct {
+	Entries []metadata `json:"entries"`
+	Cursor  string     `json:"cursor"`
+	HasMore bool       `json:"has_more"`
+}
+
+// isComplete implements result.
+func (p *folderPage) isComplete() bool { return p.Cursor != "" }
+
 // ListFolders lists the folders directly below a folder, by name; "/" is the root. complete is false if the folder has more than 10,000
 // entries, including files, and the rest was not read. Errors are *storage.Error, with ReasonNotFound if the folder does not exist.
 func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Folder, complete bool, err error) {
 	if folder == "/" {
 		folder = "" // Dropbox's name for the root in this route
 	}
-	var page struct {
-		Entries []struct {
-			Tag         string `json:".tag"`
-			Name        string `json:"name"`
-			PathDisplay string `json:"path_display"`
-		} `json:"entries"`
-		Cursor  string `json:"cursor"`
-		HasMore bool   `json:"has_more"`
-	}
+	var page folderPage
 	route, arg := "/2/files/list_folder", map[string]any{"path": folder, "limit": entriesPerCall}
 	for range maxListCalls {
-		page.Entries = nil
+		page = folderPage{}
 		if err := c.rpc(ctx, route, arg, &page); err != nil {
 			return nil, false, err
 		}
@@ -61,5 +63,5 @@ func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Fold
 
 // Revoke makes Dropbox reject the refresh token and its access tokens from now on.
 func (c *Client) Revoke(ctx context.Context) error {
-	return c.rpc(ctx, "/2/auth/token/revoke", nil, nil)
+	return c.rpc(ctx, "/2/auth/token/revoke", nil, &nothing{})
 }

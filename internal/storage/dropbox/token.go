@@ -4,10 +4,15 @@
 package dropbox
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -18,8 +23,8 @@ import (
 const (
 	// refusalPause is how long the client waits before it tries a refused refresh token again.
 	refusalPause = 10 * time.Minute
-	// expirySlack is how long before its end the client replaces an access token. It is longer than the time between two checks of a
-	// connection, which refresh the token too, so that an upload rarely waits for one.
+	// expirySlack is how long before its end the client replaces an access token, unless that is more than a quarter of its life. It is longer
+	// than the time between two checks of a connection, which refresh the token too, so that an upload rarely waits for one.
 	expirySlack = 15 * time.Minute
 )
 
@@ -27,22 +32,23 @@ const (
 type tokens struct {
 	// lock is a mutex that a context can interrupt. It guards the fields below, also during a refresh, so that only one
 	// refresh is in flight.
-	lock    chan struct{}
+	lock chan struct{}
+	// current has as its Expiry when to replace it; zero is once Dropbox refuses it.
 	current *oauth2.Token
 	// refused is the error of a refused refresh token; accessToken returns it until refusedUntil.
 	refused      error
 	refusedUntil time.Time
 }
 
-// authorized makes a call with a valid access token. It refreshes a token that Dropbox calls expired or invalid and repeats the call, once:
-// Dropbox may have lost an access token while the refresh token is good.
+// authorized makes a call with a valid access token. It refreshes a token that Dropbox refuses and repeats the call, once: Dropbox may have lost an
+// access token while the refresh token is good.
 func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, token string) error) error {
 	token, err := c.accessToken(ctx, "")
 	if err != nil {
 		return err
 	}
 	err = call(ctx, token)
-	if !hasTag(err, "expired_access_token") && !hasTag(err, "invalid_access_token") {
+	if statusOf(err) != http.StatusUnauthorized || storage.AsError(err).Reason != storage.ReasonTokenExpired {
 		return err
 	}
 	if token, err = c.accessToken(ctx, token); err != nil {
@@ -60,7 +66,7 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 		return "", unreachable(ctx.Err())
 	}
 	now := c.config.Now()
-	if t := c.tokens.current; t != nil && t.AccessToken != stale && now.Add(expirySlack).Before(t.Expiry) {
+	if t := c.tokens.current; t != nil && t.AccessToken != stale && (t.Expiry.IsZero() || now.Before(t.Expiry)) {
 		return t.AccessToken, nil
 	}
 	if c.tokens.refused != nil && now.Before(c.tokens.refusedUntil) {
@@ -69,7 +75,7 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
-		Transport:     limitBody{c.config.Transport},
+		Transport:     tokenTransport{c.config.Transport},
 		CheckRedirect: c.http.CheckRedirect,
 	})
 	token, err := c.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: c.config.RefreshToken}).Token()
@@ -81,24 +87,40 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 		}
 		return "", err
 	}
-	if token.ExpiresIn > 0 {
-		token.Expiry = now.Add(time.Duration(token.ExpiresIn) * time.Second)
+	token.Expiry = time.Time{} // a token of unknown life is used until Dropbox refuses it
+	if life := time.Duration(token.ExpiresIn) * time.Second; life > 0 {
+		token.Expiry = now.Add(life - min(expirySlack, life/4))
 	}
 	c.config.Observer.Refreshed(provider, storage.Outcome(nil))
 	c.tokens.current, c.tokens.refused = token, nil
 	return token.AccessToken, nil
 }
 
-// limitBody bounds the size of the answers that x/oauth2 reads.
-type limitBody struct{ next http.RoundTripper }
+// tokenTransport bounds the size of the answers that x/oauth2 reads, and leaves out an expires_in that it would refuse with the whole token.
+type tokenTransport struct{ next http.RoundTripper }
 
-func (l limitBody) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := l.next.RoundTrip(req)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+// RoundTrip implements http.RoundTripper.
+func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]json.RawMessage{}
+	if json.Unmarshal(body, &fields) == nil {
+		seconds, err := strconv.ParseFloat(strings.Trim(string(fields["expires_in"]), `"`), 64)
+		delete(fields, "expires_in")
+		if err == nil && seconds >= 1 {
+			fields["expires_in"] = strconv.AppendInt(nil, int64(min(seconds, math.MaxInt32)), 10)
+		}
+		if changed, err := json.Marshal(fields); err == nil {
+			body = changed
+		}
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, nil
 }

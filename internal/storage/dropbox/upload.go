@@ -4,8 +4,10 @@
 package dropbox
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"path"
 
 	"golang.org/x/sync/errgroup"
 
@@ -73,10 +75,29 @@ func pick(files []*storage.File, indexes []int) []*storage.File {
 
 // metadata of a file or folder.
 type metadata struct {
-	Tag         string `json:".tag"`
+	Tag  string `json:".tag"`
+	Name string `json:"name"`
+	// PathDisplay is missing for what is in a folder that the account has not mounted.
 	PathDisplay string `json:"path_display"`
 	ContentHash string `json:"content_hash"`
 }
+
+// isComplete implements result. resultOf compares the hashes.
+func (m *metadata) isComplete() bool { return true }
+
+// at returns the path of what was asked for by a path: Dropbox may have another name for it.
+func (m *metadata) at(asked string) string {
+	if m.PathDisplay != "" || m.Name == "" {
+		return cmp.Or(m.PathDisplay, asked)
+	}
+	return storage.JoinPath(path.Dir(asked), m.Name)
+}
+
+// found is the metadata that get_metadata returns.
+type found struct{ metadata }
+
+// isComplete implements result.
+func (f *found) isComplete() bool { return f.Tag != "" }
 
 // uploadOne uploads one file in one call.
 func (c *Client) uploadOne(ctx context.Context, f *storage.File) storage.Result {
@@ -114,7 +135,7 @@ func resultOf(f *storage.File, done metadata, err error) storage.Result {
 			Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox did not confirm the bytes that were sent to " + f.Path, Doubt: true,
 		}}
 	default:
-		return storage.Result{Path: done.PathDisplay, ContentHash: done.ContentHash}
+		return storage.Result{Path: done.at(f.Path), ContentHash: done.ContentHash}
 	}
 }
 
@@ -144,7 +165,7 @@ func (c *Client) lookForDoubtful(ctx context.Context, files []*storage.File, res
 			case err != nil:
 				results[i].Err, set[i] = err, true
 			case found != nil:
-				results[i], set[i] = storage.Result{Path: found.PathDisplay, ContentHash: found.ContentHash}, true
+				results[i], set[i] = storage.Result{Path: found.at(f.Path), ContentHash: found.ContentHash}, true
 			}
 			return nil
 		})
@@ -172,13 +193,13 @@ func (c *Client) find(ctx context.Context, f *storage.File) (*metadata, error) {
 
 // metadata returns the metadata of the file or folder at a path, nil if there is none.
 func (c *Client) metadata(ctx context.Context, path string) (*metadata, error) {
-	found := &metadata{}
-	err := c.rpc(ctx, "/2/files/get_metadata", map[string]any{"path": path}, found)
+	it := &found{}
+	err := c.rpc(ctx, "/2/files/get_metadata", map[string]any{"path": path}, it)
 	if hasTag(err, "not_found") {
 		return nil, nil //nolint:nilnil // nothing is there, and that is no error
 	}
 	if err != nil {
 		return nil, withPath(err, path)
 	}
-	return found, nil
+	return &it.metadata, nil
 }

@@ -4,7 +4,6 @@
 package uploader
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -60,7 +59,7 @@ func (u *Uploader) begin(ctx context.Context, a action) {
 		u.calls.Go(func() { u.commit(ctx, a.account, a.items[0].destination) })
 	case expireFiles:
 		for _, it := range a.items {
-			u.settle(it, storage.Result{Err: cmp.Or(it.lastErr, error(errDeadline))})
+			u.settle(it, storage.Result{Err: a.account.whyExpired(it, time.Now())})
 		}
 		a.account.dropSettled()
 	}
@@ -317,7 +316,7 @@ func (u *Uploader) retry(ctx context.Context, a *account, it *item, problem *sto
 	u.Observer.Retried(string(problem.Reason))
 	until := now.Add(max(problem.RetryAfter, u.Retry.Delay(it.attempts)))
 	if problem.Account {
-		a.hold(now, u.Retry, problem.RetryAfter)
+		a.hold(now, u.Retry, problem)
 		until = a.heldUntil
 	} else {
 		it.notBefore = until
@@ -328,13 +327,13 @@ func (u *Uploader) retry(ctx context.Context, a *account, it *item, problem *sto
 }
 
 // hold makes the account wait after a failure that concerns all of it. Failures during one hold count once.
-func (a *account) hold(now time.Time, policy storage.RetryPolicy, retryAfter time.Duration) {
+func (a *account) hold(now time.Time, policy storage.RetryPolicy, problem *storage.Error) {
 	if now.After(a.heldUntil) {
 		a.failures++
-		a.heldUntil = now.Add(policy.Delay(a.failures))
+		a.heldUntil, a.heldFor = now.Add(policy.Delay(a.failures)), problem
 	}
-	if requested := now.Add(retryAfter); requested.After(a.heldUntil) {
-		a.heldUntil = requested
+	if requested := now.Add(problem.RetryAfter); requested.After(a.heldUntil) {
+		a.heldUntil, a.heldFor = requested, problem
 	}
 }
 

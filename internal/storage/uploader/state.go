@@ -225,8 +225,9 @@ type account struct {
 	committing bool
 	// stuck counts the calls that did not return in time. One of them may still take effect and undo what follows.
 	stuck int
-	// heldUntil is when the account may be called again.
+	// heldUntil is when the account may be called again, and heldFor is why not before.
 	heldUntil time.Time
+	heldFor   *storage.Error
 	// failures counts the failures of the whole account in a row.
 	failures int
 	// turns has the number of the last call with files of each namespace, and turn is the number of the last call.
@@ -257,6 +258,18 @@ func (a *account) inTurn() []*item {
 // isIdle reports whether the account has nothing to do and nothing to remember.
 func (a *account) isIdle(now time.Time) bool {
 	return len(a.items) == 0 && !a.committing && a.stuck == 0 && !now.Before(a.heldUntil)
+}
+
+// whyExpired returns the error of an item whose deadline has passed: that of its last try, or that for which the account waits.
+func (a *account) whyExpired(it *item, now time.Time) error {
+	switch {
+	case it.lastErr != nil:
+		return it.lastErr
+	case a.heldFor != nil && now.Before(a.heldUntil):
+		return a.heldFor
+	default:
+		return errDeadline
+	}
 }
 
 // next implements machine.

@@ -344,6 +344,36 @@ func TestDeadlineKeepsTheLastRealError(t *testing.T) {
 	})
 }
 
+// TestServiceThatAsksForALongPause lets a service ask for more time than uploads have. They fail with what it says, also those that come meanwhile,
+// and none of them calls it.
+func TestServiceThatAsksForALongPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, changed := start(t, 1)
+		a := &fakeProvider{limits: storage.Limits{Files: 9}, upload: func(_ context.Context, n int, _ *storage.File) error {
+			if n > 1 {
+				return nil
+			}
+			return &storage.Error{Class: storage.Retry, Reason: storage.ReasonRateLimited, Message: "Slow down", RetryAfter: time.Hour, Account: true}
+		}}
+		u.Ensure(plan("first", a, "/a"))
+		<-changed
+		meanwhile := plan("meanwhile", a, "/b")
+		u.Ensure(meanwhile)
+		<-changed
+		if r := result(t, u, meanwhile); !r.Done || storage.AsError(r.Err).Reason != storage.ReasonRateLimited {
+			t.Errorf("meanwhile: %+v", r)
+		}
+		time.Sleep(45 * time.Minute)
+		later := plan("later", a, "/c") // its ten minutes end after the pause
+		u.Ensure(later)
+		<-changed
+		if r := result(t, u, later); !r.Done || r.Err != nil {
+			t.Errorf("later: %+v", r)
+		}
+		expectCalls(t, a, "upload /a", "upload /c")
+	})
+}
+
 func TestUploadThatGetsNoSlotEndsAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 1)

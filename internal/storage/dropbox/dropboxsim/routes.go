@@ -32,7 +32,8 @@ type call struct {
 // handler returns the JSON value that answers a call, or a download. The server's lock is held.
 type handler func(c *call) (any, *apiError)
 
-// committing locks the space during a commit, and refuses a second commit meanwhile.
+// committing locks the space during a change of its files or folders, and refuses a second one meanwhile: also one that would change nothing, such as
+// a folder that exists.
 func committing(h handler) handler {
 	return func(c *call) (any, *apiError) {
 		if c.space.locked {
@@ -77,10 +78,10 @@ func (s *Server) routes() {
 	rpc("/2/users/get_current_account", "account_info.read", delayed(currentAccount))
 	rpc("/2/users/get_space_usage", "account_info.read", delayed(spaceUsage))
 	rpc("/2/files/get_metadata", "files.metadata.read", delayed(getMetadata))
-	rpc("/2/files/create_folder_v2", "files.content.write", delayed(createFolder))
+	rpc("/2/files/create_folder_v2", "files.content.write", committing(delayed(createFolder)))
 	rpc("/2/files/list_folder", "files.metadata.read", delayed(listFolder))
 	rpc("/2/files/list_folder/continue", "files.metadata.read", delayed(listFolderContinue))
-	rpc("/2/files/delete_v2", "files.content.write", delayed(deleteEntry))
+	rpc("/2/files/delete_v2", "files.content.write", committing(delayed(deleteEntry)))
 	content("/2/files/upload", "files.content.write", committing(delayed(upload)))
 	content("/2/files/download", "files.content.read", delayed(downloadFile))
 	content("/2/files/upload_session/start", "files.content.write", delayed(sessionStart))

@@ -1,0 +1,440 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/storage/storagetest"
+)
+
+// TestHowLongToWait reads Retry-After as services and proxies send it (RFC 9110, 10.2.3), and retry_after of the body.
+func TestHowLongToWait(t *testing.T) {
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		header, body string
+		want         time.Duration
+	}{
+		"seconds":                   {"15", "", 15 * time.Second},
+		"seconds with a fraction":   {"60.0", "", time.Minute},
+		"a part of a second":        {"0.5", "", 500 * time.Millisecond},
+		"spaces":                    {" 15 ", "", 15 * time.Second},
+		"a date":                    {"Mon, 04 May 2026 03:07:01 GMT", "", 5 * time.Minute},
+		"a date that has passed":    {"Mon, 04 May 2026 03:00:00 GMT", "", 0},
+		"a date in years":           {"Mon, 04 May 2099 03:00:00 GMT", "", 24 * time.Hour},
+		"nothing":                   {"", "", 0},
+		"zero":                      {"0", "", 0},
+		"a negative number":         {"-5", "", 0},
+		"too much":                  {"99999999999999999999999", "", 24 * time.Hour},
+		"no number":                 {"soon", "", 0},
+		"infinity":                  {"Inf", "", 0},
+		"NaN":                       {"NaN", "", 0},
+		"the body":                  {"", `{"error":{"reason":{".tag":"too_many_requests"},"retry_after":300}}`, 5 * time.Minute},
+		"a fraction in the body":    {"", `{"error":{"retry_after":1.5}}`, 1500 * time.Millisecond},
+		"text in the body":          {"", `{"error":{"retry_after":"300"}}`, 5 * time.Minute},
+		"a negative number there":   {"", `{"error":{"retry_after":-300}}`, 0},
+		"too much in the body":      {"", `{"error":{"retry_after":1e300}}`, 24 * time.Hour},
+		"no number in the body":     {"", `{"error":{"retry_after":{}}}`, 0},
+		"the header, then the body": {"15", `{"error":{"retry_after":300}}`, 15 * time.Second},
+	} {
+		var answer struct {
+			Error any `json:"error"`
+		}
+		if tc.body != "" {
+			if err := json.Unmarshal([]byte(tc.body), &answer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		header := http.Header{}
+		if tc.header != "" {
+			header.Set("Retry-After", tc.header)
+		}
+		if got := retryAfter(header, answer.Error, now); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
+}
+
+// TestUnauthorized lets Dropbox, or what stands before it, answer calls with 401 in every way. Whatever may be the access token's fault has one new
+// access token and one more try; what is not has none.
+func TestUnauthorized(t *testing.T) {
+	for name, tc := range map[string]struct {
+		contentType, body string
+		reason            storage.Reason
+		repeated          bool
+	}{
+		"expired":               {"application/json", `{"error_summary":"expired_access_token/.","error":{".tag":"expired_access_token"}}`, storage.ReasonTokenExpired, true},
+		"invalid":               {"application/json", `{"error_summary":"invalid_access_token/.","error":{".tag":"invalid_access_token"}}`, storage.ReasonTokenExpired, true},
+		"a tag of the future":   {"application/json", `{"error_summary":"stale_access_token/.","error":{".tag":"stale_access_token"}}`, storage.ReasonTokenExpired, true},
+		"another":               {"application/json", `{"error_summary":"other/...","error":{".tag":"other"}}`, storage.ReasonTokenExpired, true},
+		"a text as the error":   {"application/json", `{"error":"The given OAuth 2 access token doesn't exist or has expired."}`, storage.ReasonTokenExpired, true},
+		"text":                  {"text/plain", `Unauthorized`, storage.ReasonTokenExpired, true},
+		"nothing":               {"", ``, storage.ReasonTokenExpired, true},
+		"cut JSON":              {"application/json", `{"error_summary":"expired_acc`, storage.ReasonTokenExpired, true},
+		"a scope":               {"application/json", `{"error":{".tag":"missing_scope","required_scope":"account_info.read"}}`, storage.ReasonMissingScope, false},
+		"a suspended user":      {"application/json", `{"error":{".tag":"user_suspended"}}`, storage.ReasonAccountSuspended, false},
+		"a route":               {"application/json", `{"error":{".tag":"route_access_denied"}}`, storage.ReasonAccessDenied, false},
+		"a member of the team":  {"application/json", `{"error":{".tag":"invalid_select_user"}}`, storage.ReasonAccessDenied, false},
+		"an admin of the team":  {"application/json", `{"error":{".tag":"invalid_select_admin"}}`, storage.ReasonAccessDenied, false},
+		"a page that is no API": {"text/html", `<html>Sign in</html>`, storage.ReasonUnexpectedAnswer, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, c := setup(t)
+			fault := dropboxsim.Fault{Route: "/2/users/get_current_account", Status: 401, ContentType: tc.contentType, Body: tc.body}
+			sim.AddFault(fault)
+			if _, err := c.Verify(t.Context()); (err == nil) != tc.repeated {
+				t.Errorf("once: %v", err)
+			}
+			fault.Count = 100
+			sim.AddFault(fault)
+			sim.ClearLog()
+			_, err := c.Verify(t.Context())
+			if got := storageError(t, err); got.Reason != tc.reason {
+				t.Errorf("for ever: %v (%s)", err, got.Reason)
+			}
+			want := 1
+			if tc.repeated {
+				want = 3 // the call, one refresh, the call
+			}
+			if n := calls(sim, ""); n != want {
+				t.Errorf("%d calls, want %d", n, want)
+			}
+		})
+	}
+}
+
+// TestLivesOfTokens lets access tokens live for every length of time that a token endpoint may name, or not name. A token is used for as long
+// as it lives, and one of unknown life until it is refused.
+func TestLivesOfTokens(t *testing.T) {
+	for name, tc := range map[string]struct {
+		expiresIn string
+		// refreshes is how many access tokens ten calls need that are made within two minutes.
+		refreshes int
+	}{
+		"four hours":        {`,"expires_in":14400`, 1},
+		"text":              {`,"expires_in":"14400"`, 1},
+		"a fraction":        {`,"expires_in":14400.0`, 1},
+		"not named":         {``, 1},
+		"null":              {`,"expires_in":null`, 1},
+		"an empty text":     {`,"expires_in":""`, 1},
+		"zero":              {`,"expires_in":0`, 1},
+		"a negative number": {`,"expires_in":-1`, 1},
+		"a word":            {`,"expires_in":"soon"`, 1},
+		"years":             {`,"expires_in":1e12`, 1},
+		"ten minutes":       {`,"expires_in":600`, 1},
+		"a minute":          {`,"expires_in":60`, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := dropboxsim.New()
+			sim.AddAccount(account)
+			refreshes := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/oauth2/token" {
+					sim.ServeHTTP(w, r)
+					return
+				}
+				refreshes++
+				recorder := httptest.NewRecorder()
+				sim.ServeHTTP(recorder, r)
+				var token struct {
+					AccessToken string `json:"access_token"`
+				}
+				if err := json.Unmarshal(recorder.Body.Bytes(), &token); err != nil {
+					t.Error(err)
+				}
+				maps.Copy(w.Header(), recorder.Header())
+				_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"bearer"%s}`, token.AccessToken, tc.expiresIn)
+			}))
+			defer server.Close()
+			now := time.Now()
+			c := client(t, server.URL, func(config *Config) { config.Now = func() time.Time { return now } })
+			for range 10 {
+				if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
+					t.Fatal(err)
+				}
+				now = now.Add(12 * time.Second)
+			}
+			if refreshes != tc.refreshes {
+				t.Errorf("%d refreshes, want %d", refreshes, tc.refreshes)
+			}
+			sim.ExpireTokens()
+			if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
+				t.Errorf("after the token's end: %v", err)
+			}
+		})
+	}
+}
+
+// TestSuccessThatIsNone lets something on the way answer 200 with a body that Dropbox never sends. No call takes it for success.
+func TestSuccessThatIsNone(t *testing.T) {
+	const page = "<!DOCTYPE html><html><title>Welcome to the guest network</title></html>"
+	for name, answer := range map[string]dropboxsim.Fault{
+		"a page":          {ContentType: "text/html", Body: page},
+		"a page as JSON":  {ContentType: "application/json", Body: page},
+		"nothing":         {ContentType: "application/json"},
+		"cut JSON":        {ContentType: "application/json", Body: `{"metadata":{"name":"Ren`},
+		"a text":          {ContentType: "application/json", Body: `"ok"`},
+		"another's JSON":  {ContentType: "application/json", Body: `{"status":"ok"}`},
+		"an error in 200": {ContentType: "application/json", Body: `{"error_summary":"other/.","error":{".tag":"other"}}`},
+	} {
+		answer.Status = 200
+		for route, call := range map[string]func(*testing.T, *Client) error{
+			"/2/users/get_current_account":  func(t *testing.T, c *Client) error { t.Helper(); _, err := c.Verify(t.Context()); return err },
+			"/2/files/create_folder_v2":     func(t *testing.T, c *Client) error { t.Helper(); return c.EnsureFolder(t.Context(), "/Renders") },
+			"/2/files/upload_session/start": uploadLarge, "/2/files/upload_session/append_v2": uploadLarge,
+			"/2/files/upload_session/start_batch": uploadTwo, "/2/files/upload_session/append_batch": uploadTwo,
+			"/2/files/upload_session/finish_batch_v2": uploadTwo,
+			"/2/files/list_folder": func(t *testing.T, c *Client) error {
+				t.Helper()
+				_, _, err := c.ListFolders(t.Context(), "/")
+				return err
+			},
+			"/2/files/get_metadata": func(t *testing.T, c *Client) error {
+				t.Helper()
+				f := storagetest.File(t, "/a.png", []byte("a"))
+				f.Doubtful = true
+				return storagetest.UploadOne(t.Context(), c, f).Err
+			},
+		} {
+			t.Run(name+" from "+route, func(t *testing.T) {
+				sim, c := setup(t)
+				c.config.LargeFile = 4 << 20
+				answer.Route = route
+				sim.AddFault(answer)
+				err := call(t, c)
+				want := storage.ReasonUnexpectedAnswer
+				if strings.HasSuffix(route, "append_v2") && strings.Contains(answer.Body, "status") {
+					want = storage.ReasonSessionLost // the route returns nothing that could be compared; the next calls find out
+				}
+				if got := storageError(t, err); got.Reason != want || got.Class != storage.Retry {
+					t.Errorf("got %v (%s)", err, got.Reason)
+				}
+				if err := call(t, c); err != nil {
+					t.Errorf("again: %v", err)
+				}
+				if strings.Contains(c.Key(), "dropbox::") {
+					t.Errorf("the account's key is %q", c.Key())
+				}
+			})
+		}
+	}
+}
+
+// uploadLarge uploads a file in chunks.
+func uploadLarge(t *testing.T, c *Client) error {
+	t.Helper()
+	return storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/large.png", make([]byte, 9<<20))).Err
+}
+
+// uploadTwo uploads two files together, and returns the first error.
+func uploadTwo(t *testing.T, c *Client) error {
+	t.Helper()
+	for _, r := range c.Upload(t.Context(), []*storage.File{storagetest.File(t, "/one.png", []byte("one")), storagetest.File(t, "/two.png", []byte("two"))}) {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// TestRefusals lets Dropbox refuse an upload with every member of its unions, also with those that it may add.
+func TestRefusals(t *testing.T) {
+	path := func(reason string) string {
+		return `{"error_summary":"path/x/..","error":{".tag":"path","reason":` + reason + `,"upload_session_id":"x"}}`
+	}
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		want   storage.Reason
+		class  storage.Class
+		phrase string
+	}{
+		"a file":                 {409, path(`{".tag":"conflict","conflict":{".tag":"file"}}`), storage.ReasonConflict, storage.Stop, "/a.png"},
+		"a folder":               {409, path(`{".tag":"conflict","conflict":{".tag":"folder"}}`), storage.ReasonConflict, storage.Stop, "/a.png"},
+		"another conflict":       {409, path(`{".tag":"conflict","conflict":{".tag":"other"}}`), storage.ReasonConflict, storage.Stop, "/a.png"},
+		"a conflict of none":     {409, path(`{".tag":"conflict"}`), storage.ReasonConflict, storage.Stop, "/a.png"},
+		"a malformed path":       {409, path(`{".tag":"malformed_path","malformed_path":null}`), storage.ReasonPathNotAllowed, storage.Stop, "/a.png"},
+		"a malformed path, why":  {409, path(`{".tag":"malformed_path","malformed_path":"too long"}`), storage.ReasonPathNotAllowed, storage.Stop, "/a.png"},
+		"a name":                 {409, path(`{".tag":"disallowed_name"}`), storage.ReasonPathNotAllowed, storage.Stop, "/a.png"},
+		"no permission to write": {409, path(`{".tag":"no_write_permission"}`), storage.ReasonNoWritePermission, storage.Stop, ""},
+		"a team folder":          {409, path(`{".tag":"team_folder"}`), storage.ReasonNoWritePermission, storage.Stop, ""},
+		"suppressed":             {409, path(`{".tag":"operation_suppressed"}`), storage.ReasonNoWritePermission, storage.Stop, ""},
+		"restricted":             {409, path(`{".tag":"access_restricted"}`), storage.ReasonNoWritePermission, storage.Stop, ""},
+		"full":                   {409, path(`{".tag":"insufficient_space"}`), storage.ReasonInsufficientSpace, storage.Stop, ""},
+		"too many writes":        {409, path(`{".tag":"too_many_write_operations"}`), storage.ReasonRateLimited, storage.Retry, ""},
+		"other":                  {409, path(`{".tag":"other"}`), storage.ReasonRefused, storage.Stop, "path/other"},
+		"a tag of the future":    {409, path(`{".tag":"quantum_folder"}`), storage.ReasonRefused, storage.Stop, "quantum_folder"},
+		"no reason":              {409, `{"error_summary":"path/..","error":{".tag":"path"}}`, storage.ReasonRefused, storage.Stop, "path"},
+		"too large":              {409, `{"error_summary":"payload_too_large/..","error":{".tag":"payload_too_large"}}`, storage.ReasonFileTooLarge, storage.Stop, ""},
+		"another hash":           {409, `{"error_summary":"content_hash_mismatch/..","error":{".tag":"content_hash_mismatch"}}`, storage.ReasonContentChanged, storage.Stop, ""},
+		"encryption":             {409, `{"error_summary":"encryption_not_supported/..","error":{".tag":"encryption_not_supported"}}`, storage.ReasonRefused, storage.Stop, "encryption_not_supported"},
+		"other at all":           {409, `{"error_summary":"other/..","error":{".tag":"other"}}`, storage.ReasonRefused, storage.Stop, "other"},
+		"cut JSON":               {409, `{"error_summary":"path/insuff`, storage.ReasonRefused, storage.Stop, "path/insuff"},
+		"no permission":          {409, path(`{".tag":"no_permission"}`), storage.ReasonNoWritePermission, storage.Stop, ""},
+		"403, no permission":     {403, `{"error_summary":"no_permission/..","error":{".tag":"no_permission"}}`, storage.ReasonAccessDenied, storage.Stop, "denies access"},
+		"403, an account type":   {403, `{"error_summary":"invalid_account_type/endpoint/..","error":{".tag":"invalid_account_type","invalid_account_type":{".tag":"endpoint"}}}`, storage.ReasonAccessDenied, storage.Stop, "denies access"},
+		"403, a team's folder":   {403, `{"error_summary":"access_error/..","error":{".tag":"access_error"}}`, storage.ReasonAccessDenied, storage.Stop, "denies access"},
+		"422, no permission":     {422, `{"error_summary":"no_permission/..","error":{".tag":"no_permission"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
+		"422, another root":      {422, `{"error_summary":"invalid_root/..","error":{".tag":"invalid_root","invalid_root":{".tag":"team","root_namespace_id":"7","home_namespace_id":"1","home_path":"/Ada"}}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
+		"422, other":             {422, `{"error_summary":"other/..","error":{".tag":"other"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
+		"413":                    {413, `Request body too large`, storage.ReasonFileTooLarge, storage.Stop, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, c := setup(t)
+			kind := "application/json"
+			if !strings.HasPrefix(tc.body, "{") {
+				kind = "text/plain"
+			}
+			sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload", Status: tc.status, ContentType: kind, Body: tc.body})
+			err := storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/a.png", []byte("hello"))).Err
+			got := storageError(t, err)
+			if got.Reason != tc.want || got.Class != tc.class || !strings.Contains(got.Message, tc.phrase) {
+				t.Errorf("got %q (%s, %v), want %s with %q", got.Message, got.Reason, got.Class, tc.want, tc.phrase)
+			}
+		})
+	}
+}
+
+// TestFolderThatExists lets a commit lock the account's files while a connection is checked. The check takes no lock, and is not refused.
+func TestFolderThatExists(t *testing.T) {
+	sim, c := setup(t)
+	if err := c.EnsureFolder(t.Context(), "/Renders/2026"); err != nil {
+		t.Fatal(err)
+	}
+	sim.AddFault(dropboxsim.Fault{
+		Route: "/2/files/create_folder_v2", Count: 100, Status: 429, ContentType: "application/json", Headers: map[string]string{"Retry-After": "1"},
+		Body: `{"error_summary":"too_many_write_operations/.","error":{"reason":{".tag":"too_many_write_operations"}}}`,
+	})
+	if err := c.EnsureFolder(t.Context(), "/renders/2026"); err != nil {
+		t.Error(err)
+	}
+	if err := c.EnsureFolder(t.Context(), "/Other"); storageError(t, err).Reason != storage.ReasonRateLimited || storageError(t, err).RetryAfter != time.Second {
+		t.Errorf("a folder that does not exist: %v", err)
+	}
+	if r := storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/file.png", []byte("x"))); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	sim.ClearFaults()
+	if err := c.EnsureFolder(t.Context(), "/file.png"); storageError(t, err).Reason != storage.ReasonConflict {
+		t.Errorf("a file in place of the folder: %v", err)
+	}
+	if err := c.EnsureFolder(t.Context(), "/file.png/below"); storageError(t, err).Reason != storage.ReasonConflict {
+		t.Errorf("a file in place of its parent: %v", err)
+	}
+}
+
+// TestFolderOfAnAppThatMayNotLook creates a folder without the right to look for it.
+func TestFolderOfAnAppThatMayNotLook(t *testing.T) {
+	sim, c := setup(t)
+	blind := account
+	blind.Scopes = []string{"account_info.read", "files.content.write"}
+	sim.AddAccount(blind)
+	for range 2 {
+		if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestProxyThatTakesLessThanDropbox lets a proxy refuse bodies above a size. What fits into it is uploaded, in more calls; the rest says why not.
+func TestProxyThatTakesLessThanDropbox(t *testing.T) {
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > 1<<20 {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			_, _ = w.Write([]byte("<html><h1>413 Request Entity Too Large</h1></html>"))
+			return
+		}
+		sim.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c := client(t, server.URL, nil)
+	files := make([]*storage.File, 0, 11)
+	for i := range 10 {
+		files = append(files, storagetest.File(t, fmt.Sprintf("/%d.png", i), make([]byte, 300<<10)))
+	}
+	large := storagetest.File(t, "/large.png", make([]byte, 2<<20))
+	for _, r := range c.Upload(t.Context(), append(files, large)) {
+		if r.Err != nil && (!strings.Contains(r.Err.Error(), "413") || storageError(t, r.Err).Reason != storage.ReasonFileTooLarge || storageError(t, r.Err).Class != storage.Stop) {
+			t.Error(r.Err)
+		}
+	}
+	if n := len(sim.Files("key")); n != len(files) {
+		t.Errorf("%d files, want %d", n, len(files))
+	}
+	if r := storagetest.UploadOne(t.Context(), c, large); storageError(t, r.Err).Reason != storage.ReasonFileTooLarge || storageError(t, r.Err).Account {
+		t.Errorf("got %v", r.Err)
+	}
+}
+
+// TestFilesOfAFolderThatIsNotMounted lets Dropbox leave out path_display, as it does for what is in no folder of the account.
+func TestFilesOfAFolderThatIsNotMounted(t *testing.T) {
+	for name, tc := range map[string]struct{ name, want string }{
+		"the name that was asked for": {`"name":"a.png",`, "/Team/a.png"},
+		"another name":                {`"name":"a (1).png",`, "/Team/a (1).png"},
+		"no name":                     {``, "/Team/a.png"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, c := setup(t)
+			f := storagetest.File(t, "/Team/a.png", []byte("hello"))
+			sim.AddFault(dropboxsim.Fault{
+				Route: "/2/files/upload", Status: 200, ContentType: "application/json",
+				Body: fmt.Sprintf(`{%s"id":"id:x","rev":"1","size":5,"path_lower":null,"path_display":null,"content_hash":%q}`, tc.name, f.ContentHash),
+			})
+			if got := storagetest.UploadOne(t.Context(), c, f); got.Err != nil || got.Path != tc.want {
+				t.Errorf("got %+v, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestSessionThatWasNotClosed lets Dropbox say of staged files that it does not have them whole. They are sent again.
+func TestSessionThatWasNotClosed(t *testing.T) {
+	for _, problem := range []string{`{".tag":"lookup_failed","lookup_failed":{".tag":"not_closed"}}`, `{".tag":"concurrent_session_not_closed"}`, `{".tag":"lookup_failed","lookup_failed":{".tag":"incorrect_offset","correct_offset":7}}`} {
+		sim, c := setup(t)
+		c.config.LargeFile = 4 << 20
+		f := storagetest.File(t, "/large.png", make([]byte, 9<<20))
+		sim.AddFault(dropboxsim.Fault{
+			Route: "/2/files/upload_session/finish_batch_v2", Status: 200, ContentType: "application/json", Body: `{"entries":[{".tag":"failure","failure":` + problem + `}]}`,
+		})
+		if r := storagetest.UploadOne(t.Context(), c, f); storageError(t, r.Err).Class != storage.Retry || storageError(t, r.Err).Reason != storage.ReasonSessionLost {
+			t.Errorf("%s: %v", problem, r.Err)
+		}
+		if r := storagetest.UploadOne(t.Context(), c, f); r.Err != nil {
+			t.Errorf("%s, again: %v", problem, r.Err)
+		}
+	}
+}
+
+// TestWhyDropboxIsOutOfReach calls addresses at which no Dropbox is. The message says what a person can mend.
+func TestWhyDropboxIsOutOfReach(t *testing.T) {
+	secure := httptest.NewTLSServer(dropboxsim.New())
+	defer secure.Close()
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	plain := httptest.NewServer(dropboxsim.New())
+	defer plain.Close()
+	for url, want := range map[string]string{
+		secure.URL: "an authority that Platen does not know",
+		strings.Replace(plain.URL, "http:", "https:", 1): "does not speak TLS",
+		"http://dropbox.invalid":                         "its host has no address in DNS",
+	} {
+		_, err := client(t, url, nil).Verify(t.Context())
+		if got := storageError(t, err); got.Reason != storage.ReasonUnreachable || got.Class != storage.Retry || !strings.Contains(got.Message, want) {
+			t.Errorf("%s: %q (%s), want %q", url, got.Message, got.Reason, want)
+		}
+	}
+}
