@@ -72,7 +72,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 			GenericFunc: func(event.GenericEvent) bool { return false },
 		})).
 		WatchesRawSource(changed).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 8, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 8, RateLimiter: reconcile.Backoff(reconcile.MaxBackoff), NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
 		Complete(r.Owns.Requests(r))
 }
 

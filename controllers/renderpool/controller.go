@@ -100,7 +100,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 			return []ctrlreconcile.Request{{NamespacedName: Request(pod.GetNamespace())}}
 		})).
 		WatchesRawSource(r.Changed).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4, RateLimiter: reconcile.Backoff(reconcile.MaxBackoff), ReconciliationTimeout: time.Minute}).
 		Complete(r.Owns.Requests(r))
 }
 

@@ -84,7 +84,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&platenv1alpha1.RenderTemplate{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&platenv1alpha1.RenderTemplate{}, r.sharers()).
 		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.templatesOf), builder.WithPredicates(fontsChanged)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 2, NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2, RateLimiter: reconcile.Backoff(reconcile.MaxBackoff), NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
 		Complete(r.Owns.Requests(r))
 }
 

@@ -28,6 +28,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -59,6 +60,8 @@ const (
 	maxAttempts  = 11
 	firstBackoff = 5 * time.Second
 	maxBackoff   = 20 * time.Minute
+	// firstRetry and lastRetry are how soon the API server is asked again after its first failure and after many.
+	firstRetry, lastRetry = 5 * time.Millisecond, 30 * time.Second
 	// workers bounds the calls in progress, and share those of one namespace: receivers that do not answer hold up the calls of their own only.
 	workers, share = 32, 8
 	// turn is the wait for a call that exceeds its namespace's share.
@@ -139,7 +142,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("webhook").
 		For(&platenv1alpha1.RenderJob{}, builder.WithPredicates(hasWebhook)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(jobOf), builder.WithPredicates(isRecord)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NeedLeaderElection: new(false)}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: workers, NeedLeaderElection: new(false),
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+		}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("setting up webhooks: %w", err)

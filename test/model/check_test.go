@@ -337,7 +337,8 @@ func (w *world) checkRequests(load workload) {
 			looks += n
 		}
 	}
-	if limit := 100 + 60*load.jobs; total > limit {
+	limit := 100 + 60*load.jobs + int(w.plan.refusingFor/time.Second) // and one a second that is refused
+	if total > limit {
 		w.violate("requests are bounded", "%d for %d jobs: %v", total, load.jobs, w.api.calls)
 	}
 	// While somebody may be at work on a connection, its Secret is looked at every two seconds.

@@ -94,6 +94,9 @@ func (c *apiClient) write(ctx context.Context, verb string, o client.Object, app
 		}
 	}
 	return w.effect(ctx, c.p, what, func() error {
+		if at := w.elapsed() - w.plan.refusingFrom; at >= 0 && at < w.plan.refusingFor {
+			return apierrors.NewInternalError(errors.New("etcdserver: mvcc: database space exceeded"))
+		}
 		if w.happens(w.plan.internalError, "internal error for "+what) {
 			return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
 		}

@@ -217,6 +217,18 @@ func TestEveryFate(t *testing.T) {
 	}
 }
 
+// TestRefusingAPIServer lets the API server refuse all changes for a while. However long that was, jobs go on soon after it.
+func TestRefusingAPIServer(t *testing.T) {
+	for _, length := range []time.Duration{10 * time.Second, time.Minute, 6 * time.Minute, 30 * time.Minute} {
+		for _, from := range []time.Duration{0, 500 * time.Millisecond, 2 * time.Second, 5 * time.Second} {
+			t.Run(fmt.Sprintf("for %s from %s", length, from), func(t *testing.T) {
+				load := workload{namespaces: 2, jobs: 6, pages: 2, connections: 1, maxPods: 2, within: 4 * time.Second, backoffLimit: new(int32(0)), pools: true, verified: true}
+				report(t, simulate(t, 1, load, plan{faultsUntil: from + length, patience: 90 * time.Second, refusingFrom: from, refusingFor: length}))
+			})
+		}
+	}
+}
+
 // TestLatePages lets pages of lost attempts arrive after those of later ones.
 func TestLatePages(t *testing.T) {
 	for seed := range uint64(30) {

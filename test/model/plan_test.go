@@ -28,8 +28,8 @@ const (
 
 // plan says which faults a run has and how often. The zero plan has none.
 type plan struct {
-	// faultsUntil is when the last fault may begin.
-	faultsUntil time.Duration
+	// faultsUntil is when the last fault may begin, and patience how long after it every job must have ended, 0 for maxPatience.
+	faultsUntil, patience time.Duration
 	// at is the number of the one effect that has a fault, from 1, and mode its fault.
 	at   int
 	mode string
@@ -49,6 +49,8 @@ type plan struct {
 
 	// Probabilities of faults of the API server, for each write: a conflict, "too many requests", an internal error.
 	conflict, throttle, internalError float64
+	// The API server refuses all changes from refusingFrom for refusingFor, and answers reads, as one does whose etcd has no space left.
+	refusingFrom, refusingFor time.Duration
 	// Probabilities for each watch event: the events of a kind stall, or its watch breaks and lists again.
 	stalls, gaps float64
 

@@ -6,6 +6,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand"
@@ -38,8 +39,8 @@ const (
 	sweepInterval, sweepGrace = time.Minute, 3 * time.Minute
 	// verifyInterval of storage connections.
 	verifyInterval = 5 * time.Minute
-	// patience is how long after the last fault every job must have ended.
-	patience = 10 * time.Minute
+	// maxPatience is how long after the last fault every job must have ended.
+	maxPatience = 10 * time.Minute
 )
 
 // result of a run.
@@ -150,7 +151,7 @@ func (w *world) run(ctx context.Context, load workload, r *result) {
 	r.final, r.events, r.outcomes = w.final(load), w.events(), map[string]string{}
 	for i := range load.jobs {
 		if job := w.job(load.jobKey(i)); job != nil {
-			ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+			ready := cmp.Or(meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition), &metav1.Condition{})
 			r.outcomes[job.Name] = fmt.Sprintf("Ready=%s %s attempts=%d", ready.Status, ready.Reason, ptr.Deref(job.Status.Attempts, 0))
 		}
 	}
@@ -508,7 +509,7 @@ func (w *world) untilFinished(ctx context.Context, load workload, changed <-chan
 	case <-changed:
 	case <-ctx.Done():
 	}
-	for time.Since(w.begin) < w.plan.faultsUntil+patience {
+	for time.Since(w.begin) < w.plan.faultsUntil+cmp.Or(w.plan.patience, maxPatience) {
 		if sleep(ctx, time.Second) != nil {
 			return
 		}
