@@ -151,10 +151,12 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 			Size:     pageSize(r.Response),
 		},
 	}
+	pages := map[Whole]bool{}
 	for _, page := range r.Response.IncludePages {
-		if !slices.Contains(s.Output.Pages, int32(page)) {
+		if !pages[page] {
 			s.Output.Pages = append(s.Output.Pages, int32(page))
 		}
+		pages[page] = true
 	}
 	if raw := r.Modifications.RawMessage; len(raw) > 0 && string(raw) != "null" {
 		s.Modifications = &apiextensionsv1.JSON{Raw: digits(raw)}
@@ -172,10 +174,12 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 		s.Output.Quality = cmp.Or(s.Output.Quality, int32(r.VideoOptions.Quality), int32(r.Response.VideoOptions.Quality))
 		s.Output.Video = videoSpec(r.VideoOptions, r.Response.VideoOptions)
 	default:
+		sizes := map[string]bool{}
 		for _, extra := range r.Response.ExtraSizes {
-			if size := platenv1alpha1.PageSize(extra.Size); !slices.Contains(s.Output.ExtraSizes, size) {
-				s.Output.ExtraSizes = append(s.Output.ExtraSizes, size)
+			if !sizes[extra.Size] {
+				s.Output.ExtraSizes = append(s.Output.ExtraSizes, platenv1alpha1.PageSize(extra.Size))
 			}
+			sizes[extra.Size] = true
 		}
 	}
 	// An empty list stays nil, because a request without connections uploads to every automatic connection.

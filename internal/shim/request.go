@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -552,13 +553,22 @@ func quote(text string) json.RawMessage {
 	return quoted
 }
 
-// wholeNumber reads a whole number. Some languages write 25 as 25.0.
+// wholeNumber reads a whole number. Some languages write 25 as 25.0 or 2.5e1.
 func wholeNumber(text string, bits int) (n int64, ok bool) {
+	if !json.Valid([]byte(text)) {
+		return 0, false
+	}
 	if before, zeros, found := strings.Cut(text, "."); found && zeros != "" && strings.Trim(zeros, "0") == "" {
 		text = before
 	}
+	if strings.ContainsAny(text, "eE") {
+		// Up to 2^53, a float64 has every whole number.
+		if number, err := strconv.ParseFloat(text, 64); err == nil && number == math.Trunc(number) && math.Abs(number) <= 1<<53 {
+			text = strconv.FormatFloat(number, 'f', -1, 64)
+		}
+	}
 	n, err := strconv.ParseInt(text, 10, bits)
-	return n, err == nil && json.Valid([]byte(text))
+	return n, err == nil
 }
 
 func isEmptyList(value json.RawMessage) bool {
@@ -617,14 +627,20 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		return nil, nil, &FieldError{path, "must be an object"}
 	}
 	fields, plain, spelled := reflect.VisibleFields(kind), map[string]json.RawMessage{}, map[string]string{}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = plainName(jsonName(f)) // empty for an embedded struct
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		full, value := name, given[name]
 		if path != "" {
 			full = path + "." + name
 		}
-		at := slices.IndexFunc(fields, func(f reflect.StructField) bool { return !f.Anonymous && plainName(jsonName(f)) == plainName(name) })
-		if at < 0 {
-			ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, fields)})
+		at := slices.Index(names, plainName(name))
+		if at < 0 || fields[at].Anonymous {
+			if len(ignored) < maxWarnings { // there may be many thousands
+				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, fields)})
+			}
 			continue
 		}
 		field, known := fields[at], jsonName(fields[at])
@@ -652,6 +668,9 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 			}
 		}
 		if one != nil {
+			if field.Tag.Get("format") == "uri" {
+				one = quote(strings.TrimSpace(plainText(one))) // pasted with the end of its line
+			}
 			plain[known], spelled[known] = oneOf(one, field.Tag.Get("enum")), name
 		}
 		ignored = append(ignored, more...)

@@ -619,6 +619,74 @@ func TestExpiryAsClientsSendIt(t *testing.T) {
 	}
 }
 
+// Whole numbers have more than one spelling in JSON.
+func TestWholeNumbers(t *testing.T) {
+	for text, want := range map[string]int64{"25": 25, "25.0": 25, "2.5e1": 25, "250e-1": 25, "1E2": 100, "1e+2": 100, "-0": 0, "0e9": 0, "-1e2": -100, "9007199254740992": 1 << 53} {
+		if got, ok := wholeNumber(text, 64); !ok || got != want {
+			t.Errorf("%s: %d, %t, want %d", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "2.5", "1e-1", "1e400", "1e19", "+1", "0x10", "1_000", "１", "1e", "NaN", "Infinity", "025", "1e300"} {
+		if got, ok := wholeNumber(text, 64); ok {
+			t.Errorf("%s is read as %d", text, got)
+		}
+	}
+	if got, ok := wholeNumber("3e9", 32); ok {
+		t.Errorf("3e9 in 32 bits is read as %d", got)
+	}
+}
+
+// A webhook's URL may have been pasted with spaces or the end of its line.
+func TestURLsWithSpacesAround(t *testing.T) {
+	if r := mustParse(t, `{"templateId":1,"webhook":" https://hooks.example.com/x?a=1&b=%20\n"}`); r.Webhook != "https://hooks.example.com/x?a=1&b=%20" {
+		t.Errorf("got %q", r.Webhook)
+	}
+	if r := mustParse(t, `{"templateId":1,"webhook_url":" \n"}`); r.WebhookURL != "" {
+		t.Errorf("got %q", r.WebhookURL)
+	}
+}
+
+// A request of the greatest size takes moments, whatever it has many of.
+func TestRequestsOfMuch(t *testing.T) {
+	many := func(format string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < maxBody-1000; i++ {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			_, _ = fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	template := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
+		Parameters: []platenv1alpha1.Parameter{{Name: "rows", Type: platenv1alpha1.ParameterList}},
+		Pages:      []platenv1alpha1.TemplatePage{{Name: "front", Width: 400, Height: 200, HTML: `<p data-param="headline">`}},
+	}}
+	for name, body := range map[string]string{
+		"unknown fields":          `{"templateId":1,` + many(`"f%d":0`) + `}`,
+		"modifications":           `{"templateId":1,"modifications":{` + many(`"m%d":0`) + `}}`,
+		"modifications in a list": `{"templateId":1,"modifications":[` + many(`{"name":"m%d","text":"x"}`) + `]}`,
+		"small numbers":           `{"templateId":1,"modifications":{"rows":[` + many(`1e-%d99999`) + `]}}`,
+		"numbers with digits":     `{"templateId":1,"modifications":{"rows":[` + many(`0.1234567890123456789%d`) + `]}}`,
+		"pages":                   `{"templateId":1,"response":{"includePages":[` + many(`%d`) + `]}}`,
+		"sizes":                   `{"templateId":1,"response":{"extraSizes":{` + many(`"s%d":"100x%[1]d"`) + `}}}`,
+	} {
+		began := time.Now()
+		r, warnings, err := parse[Request]([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %.200v", name, err)
+			continue
+		}
+		job, err := newJob(caller{Caller: &callers.Caller{}, namespace: "marketing"}, r, warnings, "card", "", nil)
+		if err == nil {
+			_ = check(t.Context(), job, template) // it may refuse
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: took %s", name, took)
+		}
+	}
+}
+
 func TestMetadataIsInTheJob(t *testing.T) {
 	for _, value := range []string{`"nonce-1 & <b>"`, `{"order":9007199254740993}`, `17`} {
 		r := mustParse(t, `{"templateId":1,"metadata":`+value+`}`)

@@ -149,6 +149,10 @@ func mayBeUnused(task render.Task, given []string, names func(page int) *binding
 			left = append(left, n)
 		}
 	}
+	byKey := make(map[string]bool, len(given)) // there may be tens of thousands
+	for _, key := range given {
+		byKey[key] = true
+	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
 		number, name := splitKey(key)
 		uses := func(n int) bool {
@@ -156,7 +160,7 @@ func mayBeUnused(task render.Task, given []string, names func(page int) *binding
 		}
 		otherwise := func(n int) bool { return uses(n) && (names(n) == nil || !names(n).Styles(name)) }
 		switch {
-		case !slices.Contains(given, key):
+		case !byKey[key]:
 			keys = append(keys, key)
 		case len(left) > 0 && !slices.ContainsFunc(rendered, uses) && slices.ContainsFunc(left, uses):
 			keys = append(keys, key)

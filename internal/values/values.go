@@ -205,6 +205,10 @@ func shown(literal string) (number float64, ok bool) {
 	if err != nil || len(literal) > maxDigits {
 		return 0, false
 	}
+	if number == 0 { // 1e-999999 is not, and as a big.Rat it has a million digits
+		mantissa, _, _ := strings.Cut(strings.ToLower(literal), "e")
+		return number, !strings.ContainsAny(mantissa, "123456789")
+	}
 	// ECMA-262, 6.1.6.1.20: numbers from 1e21 and below 1e-6 are shown with an exponent.
 	if size := math.Abs(number); !strings.ContainsAny(literal, "eE") && number != 0 && (size >= 1e21 || size < 1e-6) {
 		return 0, false

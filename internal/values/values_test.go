@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDecodeSent(t *testing.T) {
@@ -151,5 +152,22 @@ func TestTwice(t *testing.T) {
 		if got := Twice([]byte(text)); got != want {
 			t.Errorf("Twice(%s) = %q, want %q", text, got, want)
 		}
+	}
+}
+
+// Numbers that are too small for a page are texts, and cost no more than others: as a fraction, 1e-999999 has a million digits.
+func TestSmallNumbers(t *testing.T) {
+	list := strings.TrimSuffix(strings.Repeat("1e-999999,", 20_000), ",")
+	began := time.Now()
+	got, err := DecodeSent([]byte(`{"list":[` + list + `],"zero":0e-999999,"nothing":0.000,"small":1.50e-400,"smallest":5e-324}`))
+	if took := time.Since(began); err != nil || took > 5*time.Second {
+		t.Fatalf("took %s: %v", took, err)
+	}
+	if items, ok := got["list"].([]any); !ok || len(items) != 20_000 || items[0] != "1e-999999" {
+		t.Errorf("got %.100v", got["list"])
+	}
+	delete(got, "list")
+	if want := map[string]any{"zero": 0.0, "nothing": 0.0, "small": "1.50e-400", "smallest": 5e-324}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
