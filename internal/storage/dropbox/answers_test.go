@@ -65,6 +65,11 @@ func TestHowLongToWait(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, tc.want)
 		}
 	}
+	// A date is by the clock of the service.
+	header := http.Header{"Date": {"Mon, 04 May 2026 04:02:01 GMT"}, "Retry-After": {"Mon, 04 May 2026 04:02:31 GMT"}}
+	if got := retryAfter(header, nil, now); got != 30*time.Second {
+		t.Errorf("with a clock that is an hour slow: %s", got)
+	}
 }
 
 // TestUnauthorized lets Dropbox, or what stands before it, answer calls with 401 in every way. Whatever may be the access token's fault has one new
@@ -289,6 +294,8 @@ func TestRefusals(t *testing.T) {
 		"422, no permission":     {422, `{"error_summary":"no_permission/..","error":{".tag":"no_permission"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
 		"422, another root":      {422, `{"error_summary":"invalid_root/..","error":{".tag":"invalid_root","invalid_root":{".tag":"team","root_namespace_id":"7","home_namespace_id":"1","home_path":"/Ada"}}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
 		"422, other":             {422, `{"error_summary":"other/..","error":{".tag":"other"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
+		"403, text":              {403, `Access to this site is blocked`, storage.ReasonUnexpectedAnswer, storage.Retry, "proxy"},
+		"403, nothing":           {403, ``, storage.ReasonAccessDenied, storage.Stop, "denies access"},
 		"413":                    {413, `Request body too large`, storage.ReasonFileTooLarge, storage.Stop, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -376,8 +383,71 @@ func TestProxyThatTakesLessThanDropbox(t *testing.T) {
 	if n := len(sim.Files("key")); n != len(files) {
 		t.Errorf("%d files, want %d", n, len(files))
 	}
+	// The next batch is small from the start.
+	sim.ClearLog()
+	next := make([]*storage.File, 0, 3)
+	for i := range cap(next) {
+		next = append(next, storagetest.File(t, fmt.Sprintf("/next %d.png", i), make([]byte, 300<<10)))
+	}
+	for i, r := range c.Upload(t.Context(), next) {
+		if r.Err != nil {
+			t.Errorf("%d, again: %v", i, r.Err)
+		}
+	}
+	if n := calls(sim, ""); n > 3 {
+		t.Errorf("%d calls for 3 files", n)
+	}
 	if r := storagetest.UploadOne(t.Context(), c, large); storageError(t, r.Err).Reason != storage.ReasonFileTooLarge || storageError(t, r.Err).Account {
 		t.Errorf("got %v", r.Err)
+	}
+}
+
+// TestProxyThatTakesShorterHeaders lets a proxy refuse long headers, as many do from 8 or 60 KiB on. A batch names each of its sessions in one.
+func TestProxyThatTakesShorterHeaders(t *testing.T) {
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	refused := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header.Get("Dropbox-Api-Arg")) > 16<<10 {
+			refused++
+			w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+			return
+		}
+		sim.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c := client(t, server.URL, nil)
+	for round := range 2 {
+		files := make([]*storage.File, 0, maxBatch)
+		for i := range cap(files) {
+			files = append(files, storagetest.File(t, fmt.Sprintf("/%d/%d.png", round, i), []byte("x")))
+		}
+		for _, r := range c.Upload(t.Context(), files) {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+	}
+	if refused > 5 {
+		t.Errorf("%d calls were refused", refused)
+	}
+}
+
+// TestManyLongPaths commits a thousand files with the longest paths that a job can have, which are more than a call takes.
+func TestManyLongPaths(t *testing.T) {
+	sim, c := setup(t)
+	files := make([]*storage.File, 0, maxBatch)
+	folder := strings.Repeat("/"+strings.Repeat("日", 132), 3)
+	for i := range cap(files) {
+		files = append(files, storagetest.File(t, fmt.Sprintf("%s/%s_page_%d.png", folder, strings.Repeat("本", 200), i), []byte("x")))
+	}
+	for i, r := range c.Upload(t.Context(), files) {
+		if r.Err != nil || r.Path != files[i].Path {
+			t.Fatalf("%d: %+v", i, r)
+		}
+	}
+	if n := len(sim.Files("key")); n != len(files) {
+		t.Errorf("%d files", n)
 	}
 }
 

@@ -65,8 +65,9 @@ type Client struct {
 	oauth  oauth2.Config
 	http   *http.Client
 
-	tokens tokens
-	spare  spareSessions
+	tokens  tokens
+	spare   spareSessions
+	batches batches
 	// callTimeout and patience bound calls.
 	callTimeout, patience time.Duration
 	// account is the id of the account, nil until Verify has asked for it.

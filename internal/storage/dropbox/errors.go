@@ -107,6 +107,9 @@ func decodeError(status int, header http.Header, body []byte) error {
 	}
 	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error, time.Now())}
 	if r, ok := statusRules[status]; ok && !isForeign(status, header) {
+		if len(body) > 0 && !json.Valid(body) {
+			return foreignAnswer(cause) // Dropbox explains these in JSON, a proxy may do so in text
+		}
 		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
 		switch {
 		case slices.Contains(cause.tags, "invalid_root"):
@@ -216,6 +219,9 @@ const maxRetryAfter = 24 * time.Hour
 func retryAfter(header http.Header, value any, now time.Time) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if date, err := http.ParseTime(text); err == nil {
+		if sent, err := http.ParseTime(header.Get("Date")); err == nil {
+			now = sent // the clock here may be wrong
+		}
 		return min(max(date.Sub(now), 0), maxRetryAfter)
 	}
 	if object, ok := value.(map[string]any); ok && text == "" && object["retry_after"] != nil {

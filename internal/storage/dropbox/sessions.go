@@ -4,6 +4,7 @@
 package dropbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,8 @@ const (
 	maxBatch = 1000
 	// maxAppend is the greatest number of bytes in one append call.
 	maxAppend = 150 << 20
+	// maxPaths is the greatest number of bytes of the paths that one call commits. The rest of a thousand entries has some 200 KB.
+	maxPaths = 512 << 10
 	// parallelChunks is how many chunks of one large file are sent at a time.
 	parallelChunks = 6
 	// maxChunk is the greatest size of a chunk in bytes. After a failure the whole chunk is sent again.
@@ -121,12 +124,17 @@ func (c *Client) Stage(ctx context.Context, files []*storage.File) []error {
 		}
 	}
 	for len(small) > 0 {
+		entries, most := c.batches.get()
 		n, bytes := 0, int64(0)
-		for n < min(len(small), maxBatch) && bytes+files[small[n]].Size <= maxAppend {
+		for n < min(len(small), entries) && (n == 0 || bytes+files[small[n]].Size <= most) {
 			bytes += files[small[n]].Size
 			n++
 		}
-		for i, err := range c.stageBatch(ctx, pick(files, small[:n]), bytes) {
+		problems := c.stageBatch(ctx, pick(files, small[:n]), bytes)
+		if n > 1 && c.batches.shrink(statusOf(problems[0]), n, bytes) {
+			continue
+		}
+		for i, err := range problems {
 			errs[small[i]] = err
 		}
 		small = small[n:]
@@ -161,10 +169,6 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 		return sent, nil
 	}
 	if err := c.content(ctx, "/2/files/upload_session/append_batch", arg, body{bytes, open}, &answer); err != nil {
-		if half := len(files) / 2; half > 0 && statusOf(err) == http.StatusRequestEntityTooLarge {
-			// A proxy on the way takes less at a time than Dropbox does.
-			return slices.Concat(c.stageBatch(ctx, files[:half], totalSize(files[:half])), c.stageBatch(ctx, files[half:], totalSize(files[half:])))
-		}
 		return failed(err)
 	}
 	failpoint.Hit("upload.after-append")
@@ -188,12 +192,34 @@ func (c *Client) stageBatch(ctx context.Context, files []*storage.File, bytes in
 	return errs
 }
 
-// totalSize of files, in bytes.
-func totalSize(files []*storage.File) (bytes int64) {
-	for _, f := range files {
-		bytes += f.Size
+// batches bound a batch of small files. They begin with what Dropbox takes, and shrink to what a proxy on the way takes.
+type batches struct {
+	mu sync.Mutex
+	// entries and bytes are the greatest number of files, whose sessions are in a header, and their greatest total size; 0 is Dropbox's own.
+	entries int
+	bytes   int64
+}
+
+// get returns the bounds.
+func (b *batches) get() (entries int, bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return cmp.Or(b.entries, maxBatch), cmp.Or(b.bytes, maxAppend)
+}
+
+// shrink halves what was too much by the status of the answer to a batch of several files, and reports whether there was such a thing.
+func (b *batches) shrink(status, entries int, bytes int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		b.bytes = max(bytes/2, 1)
+	case http.StatusRequestHeaderFieldsTooLarge:
+		b.entries = entries / 2
+	default:
+		return false
 	}
-	return bytes
+	return true
 }
 
 // contentChanged returns the error of a file whose bytes are not those that were rendered.
@@ -369,11 +395,31 @@ type readCloser struct {
 	io.Closer
 }
 
-// finish commits staged files in one call.
+// finish commits staged files in one call, or in several if their paths are too long for one. It leaves out those that are superseded.
 func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Result {
-	if len(files) == 0 {
-		return nil
+	results := make([]storage.Result, len(files))
+	for next := 0; next < len(files); {
+		var part []int
+		for bytes := 0; next < len(files) && (len(part) == 0 || bytes+len(files[next].Path) <= maxPaths); next++ {
+			if files[next].IsSuperseded() {
+				results[next].Err = storage.ErrSuperseded
+				continue
+			}
+			part = append(part, next)
+			bytes += len(files[next].Path)
+		}
+		if len(part) == 0 {
+			break
+		}
+		for i, result := range c.commit(ctx, pick(files, part)) {
+			results[part[i]] = result
+		}
 	}
+	return results
+}
+
+// commit commits staged files in one call.
+func (c *Client) commit(ctx context.Context, files []*storage.File) []storage.Result {
 	type entry struct {
 		Cursor cursor         `json:"cursor"`
 		Commit map[string]any `json:"commit"`

@@ -47,9 +47,6 @@ func (c *Client) Upload(ctx context.Context, files []*storage.File) []storage.Re
 	}
 	var staged []int
 	for i, err := range c.Stage(ctx, pick(files, missing)) {
-		if err == nil && files[missing[i]].IsSuperseded() {
-			err = storage.ErrSuperseded
-		}
 		if err != nil {
 			problem := *storage.AsError(err)
 			problem.Doubt = false // a file that is not staged cannot be at its path
