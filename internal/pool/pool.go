@@ -345,9 +345,26 @@ func (p *Pool) Configure(name string, s Settings) {
 	if ns.settings == s {
 		return
 	}
+	if ns.settings.Hash != s.Hash {
+		p.forgetProblem(ns)
+	}
 	ns.settings = s
 	ns.weigh()
 	p.settle(ns)
+}
+
+// forgetProblem lets pods be tried at once that are made from something else than those that could not be created or do not start. The jobs that
+// have told of those tell anew why they wait.
+func (p *Pool) forgetProblem(ns *namespace) {
+	if ns.problem() == (Problem{}) {
+		return
+	}
+	ns.launcher = launcher{batch: firstLaunches}
+	due := p.options.Now().Add(p.options.NoticeDelay)
+	for _, j := range ns.ready.items {
+		j.shown = Wait{}
+		p.notify(j, due)
+	}
 }
 
 // Enqueue adds a job. If the pool has its revision, Enqueue updates its priority, timeout, limit and cost. A job with the same key and another UID

@@ -231,6 +231,46 @@ func TestATransientErrorDoesNotHideWhyPodsAreRefused(t *testing.T) {
 	}
 }
 
+// Why pods were refused says nothing of pods that are made from something else: those are tried at once, and the jobs that have waited say why
+// they wait now.
+func TestOtherPodsAreTriedAtOnceAfterARefusal(t *testing.T) {
+	w := newWorld(t)
+	w.Configure("ns", Settings{Hash: "wrong"})
+	w.enqueue("summer", 1)
+	refuse := func(message string) {
+		launches := w.Decide("ns").Launch
+		if len(launches) == 0 {
+			t.Fatal("no pod is tried")
+		}
+		for _, l := range launches {
+			w.Launched("ns", l, "", &LaunchFailure{ReasonPodForbidden, message})
+		}
+	}
+	refuse("no RuntimeClass")
+	w.pass(10)
+	if wait := w.phase("summer", Queued).Wait; wait.Message != "no RuntimeClass" {
+		t.Fatalf("the job waits for %+v", wait)
+	}
+	refuse("no RuntimeClass")
+	w.Configure("ns", Settings{Hash: "other"})
+	if problem := w.Status("ns").Problem; problem != (Problem{}) {
+		t.Errorf("before pods of the new template are tried: %+v", problem)
+	}
+	if wait := w.phase("summer", Queued).Wait; wait.Reason != ReasonQueued {
+		t.Errorf("the job says %+v of the earlier template", wait)
+	}
+	refuse("no PriorityClass")
+	w.changedJobs = nil
+	w.pass(6)
+	if wait := w.phase("summer", Queued).Wait; wait.Message != "no PriorityClass" || len(w.changedJobs) != 1 {
+		t.Errorf("the job waits for %+v, told of %d times", wait, len(w.changedJobs))
+	}
+	w.Configure("ns", Settings{Hash: "other", Max: 1})
+	if problem := w.Status("ns").Problem; problem.Message != "no PriorityClass" {
+		t.Errorf("another field hides the problem: %+v", problem)
+	}
+}
+
 // A pod that may do more than its namespace's RenderPool now allows ends its task, and is retired though no other pod is there yet.
 func TestUnfitPodsTakeNoFurtherTask(t *testing.T) {
 	w := newWorld(t)
