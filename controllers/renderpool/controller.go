@@ -92,7 +92,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	case r.Client == nil, r.Live == nil, r.Pool == nil, r.PodConfig == nil, r.SigningKeys == nil, r.Changed == nil, r.Recorder == nil, r.Clock == nil:
 		return errors.New("renderpool: every field of the Reconciler but OutboundAllow and Owns must be set")
 	}
-	r.status.Client, r.status.Recorder, r.status.Action = r.Client, r.Recorder, "Configure"
+	r.status.Client = r.Client
 	return ctrl.NewControllerManagedBy(mgr).
 		WithEventFilter(r.Owns.Events()).
 		For(&platenv1alpha1.RenderPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -229,7 +229,11 @@ func failureOf(err error, name string) pool.LaunchFailure {
 	_, quota, exceeded := strings.Cut(message, "exceeded quota: ")
 	switch {
 	case apierrors.IsForbidden(err) && exceeded:
+		_, limited, _ := strings.Cut(quota, ", limited: ")
 		quota, _, _ = strings.Cut(quota, ",") // the used amounts follow, which change with each pod
+		if limited != "" {
+			quota += ", which allows " + limited
+		}
 		return pool.LaunchFailure{
 			Reason: platenv1alpha1.QuotaExceededReason, Message: "no more render pods fit into the namespace: exceeded quota: " + quota,
 		}
@@ -318,6 +322,7 @@ func viewOf(pod *corev1.Pod) pool.PodView {
 		Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName, Hash: pod.Labels[podspec.HashLabel], Template: podspec.TemplateOf(pod),
 		Started:   pod.Status.Phase != corev1.PodPending && pod.Status.Phase != "",
 		Ended:     hasEnded(pod),
+		Bare:      podspec.Bare(pod),
 		Deleting:  pod.DeletionTimestamp != nil,
 		Disrupted: podspec.Disrupted(pod),
 		Problem:   pool.Problem(podspec.ProblemOf(pod)),

@@ -219,7 +219,7 @@ var _ = Describe("The render pods of a namespace", func() {
 			enqueue(jobs[i])
 		}
 		Eventually(func() pool.Wait { return state(jobs[59]).Wait }).
-			Should(Equal(pool.Wait{Reason: pool.ReasonQuotaExceeded, Message: "no more render pods fit into the namespace: exceeded quota: pods"}))
+			Should(Equal(pool.Wait{Reason: pool.ReasonQuotaExceeded, Message: "no more render pods fit into the namespace: exceeded quota: pods, which allows pods=0"}))
 		Consistently(func() int64 { renderPool.Expire(); return created(namespace) }).WithTimeout(4 * time.Second).Should(BeNumerically("<=", 4))
 		Expect(api.Delete(ctx, quota)).To(Succeed())
 		Eventually(func() []corev1.Pod { renderPool.Expire(); return pods(ctx) }).WithTimeout(20 * time.Second).ShouldNot(BeEmpty())
@@ -362,13 +362,46 @@ var _ = Describe("The render pods of a namespace", func() {
 			},
 			Entry("addresses that the manager does not let it name", platenv1alpha1.RenderPoolSpec{
 				Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.0.0/24", "10.0.0.0/8"}},
-			}, platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[1]: 10.0.0.0/8 must lie within the manager's --pool-outbound-allow (10.1.0.0/16)"),
+			}, platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[1]: 10.0.0.0/8 must lie within the manager's --pool-outbound-allow (10.1.0.0/16); an administrator may add it"),
+			Entry("several such addresses", platenv1alpha1.RenderPoolSpec{
+				Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.0.0.0/8", "10.1.0.0/24", "0.0.0.0/0"}},
+			}, platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: 10.0.0.0/8, spec.egress.allow[2]: 0.0.0.0/0 must lie within the manager's --pool-outbound-allow (10.1.0.0/16); "+
+				"an administrator may add them"),
 			Entry("a request above its limit", platenv1alpha1.RenderPoolSpec{
 				PodTemplate: platenv1alpha1.PodOverlay{Resources: corev1.ResourceRequirements{
 					Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("3Gi")}, Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
 				}},
 			}, platenv1alpha1.PodForbiddenReason, "spec.podTemplate: resources.requests.memory: 3Gi must be at most resources.limits.memory (2Gi)"),
 		)
+
+		It("are tried at once when it is corrected, and it says no more why they were refused", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(1)), Max: 1, PodTemplate: platenv1alpha1.PodOverlay{RuntimeClassName: "missing"}})
+			job := create(ctx, "summer")
+			enqueue(job)
+			refused := func() bool {
+				renderPool.Expire()
+				return created(namespace) >= 3 // the next attempt is seconds away
+			}
+			Eventually(refused).WithTimeout(20 * time.Second).Should(BeTrue())
+			Eventually(func() *metav1.Condition { return ready(ctx, own) }).
+				Should(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", platenv1alpha1.PodForbiddenReason), HaveField("Message", ContainSubstring(`"missing"`))))
+			Expect(recorder.of(namespace)).To(HaveExactElements(And(HavePrefix("Warning PodForbidden the API server refuses render pods: "), ContainSubstring(`"missing"`))))
+
+			patch := client.MergeFrom(own.DeepCopy())
+			own.Spec.PodTemplate.RuntimeClassName = ""
+			Expect(api.Patch(ctx, own, patch)).To(Succeed())
+			expectPods(ctx, 1)
+			Eventually(func() int64 { _ = ready(ctx, own); return *own.Status.ObservedGeneration }).Should(Equal(own.Generation))
+			Expect(ready(ctx, own)).To(And(HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", platenv1alpha1.StartingReason), HaveField("ObservedGeneration", own.Generation)))
+		})
+
+		It("are told of in one event for as long as they are refused, though their counts change", func(ctx SpecContext) {
+			own := apply(ctx, platenv1alpha1.RenderPoolSpec{Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.0.0.0/8"}}})
+			Eventually(func() *metav1.Condition { return ready(ctx, own) }).Should(HaveField("Reason", platenv1alpha1.EgressForbiddenReason))
+			enqueue(create(ctx, "summer"))
+			Eventually(func() *int32 { renderPool.Expire(); _ = ready(ctx, own); return own.Status.Starting }).WithTimeout(15 * time.Second).Should(HaveValue(BeEquivalentTo(1)))
+			Expect(recorder.of(namespace)).To(HaveExactElements(HavePrefix("Warning EgressForbidden spec.egress.allow[0]: 10.0.0.0/8 must lie within")))
+		})
 
 		It("go to it by its scale", func(ctx SpecContext) {
 			own := apply(ctx, platenv1alpha1.RenderPoolSpec{MinReady: new(int32(0))})

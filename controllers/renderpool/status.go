@@ -8,9 +8,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
@@ -63,12 +66,12 @@ func override[T any](value *T, with T, given bool) {
 }
 
 // allow lets the pages of a Config reach further prefixes, except for those that the manager does not let RenderPools name.
-func (r *Reconciler) allow(config *podspec.Config, wanted []platenv1alpha1.CIDR) (err error) {
+func (r *Reconciler) allow(config *podspec.Config, wanted []platenv1alpha1.CIDR) error {
+	var refused []string
 	for i, text := range wanted {
-		prefix, parseErr := netip.ParsePrefix(string(text))
-		if parseErr != nil || !within(prefix, r.OutboundAllow) {
-			err = reconcile.Terminal(platenv1alpha1.EgressForbiddenReason,
-				"spec.egress.allow[%d]: %s must lie within the manager's --pool-outbound-allow (%s); an administrator may add it", i, text, cmp.Or(r.OutboundAllow.String(), "empty"))
+		prefix, err := netip.ParsePrefix(string(text))
+		if err != nil || !within(prefix, r.OutboundAllow) {
+			refused = append(refused, fmt.Sprintf("spec.egress.allow[%d]: %s", i, text))
 			continue
 		}
 		if config.OutboundAllow != "" {
@@ -76,7 +79,16 @@ func (r *Reconciler) allow(config *podspec.Config, wanted []platenv1alpha1.CIDR)
 		}
 		config.OutboundAllow += prefix.Masked().String()
 	}
-	return err
+	them := "it"
+	switch len(refused) {
+	case 0:
+		return nil
+	case 1:
+	default:
+		them = "them"
+	}
+	return reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "%s must lie within the manager's --pool-outbound-allow (%s); an administrator may add %s",
+		strings.Join(refused, ", "), cmp.Or(r.OutboundAllow.String(), "empty"), them)
 }
 
 // within reports whether one of the prefixes has all addresses of another.
@@ -106,8 +118,24 @@ func (r *Reconciler) report(ctx context.Context, before *platenv1alpha1.RenderPo
 	next, written, err := r.status.Finish(ctx, before, after, outcome)
 	if written {
 		r.counted.Store(key, now)
+		if !sameConditions(before, after) {
+			r.tell(after, outcome)
+		}
 	}
 	return sooner(again, next.RequeueAfter), err
+}
+
+// tell writes an event if a person has to act.
+func (r *Reconciler) tell(renderPool *platenv1alpha1.RenderPool, outcome error) {
+	stalled := meta.FindStatusCondition(renderPool.Status.Conditions, platenv1alpha1.StalledCondition)
+	if stalled == nil {
+		return
+	}
+	note := stalled.Message
+	if terminal := reconcile.AsTerminal(outcome); terminal != nil {
+		note = terminal.Note
+	}
+	r.Recorder.Eventf(renderPool, nil, corev1.EventTypeWarning, stalled.Reason, "Configure", "%s", reconcile.Truncate(note, reconcile.MaxEventNote))
 }
 
 func sameConditions(a, b *platenv1alpha1.RenderPool) bool {

@@ -5,6 +5,8 @@ package renderpool_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,8 +16,8 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,7 +54,10 @@ type guard struct {
 	pods sync.Map // string → *corev1.Pod
 }
 
-var guarded *guard
+var (
+	guarded  *guard
+	recorder *told
+)
 
 // Ensure implements renderpool.Guard.
 func (g *guard) Ensure(_ context.Context, pod *corev1.Pod) error {
@@ -65,6 +70,30 @@ func (g *guard) last(namespace string) *corev1.Pod {
 	pod, _ := g.pods.Load(namespace)
 	last, _ := pod.(*corev1.Pod)
 	return last
+}
+
+// told remembers the events of each namespace, each with its reason and its text.
+type told struct {
+	mu    sync.Mutex
+	lines map[string][]string
+}
+
+// Eventf implements events.EventRecorder.
+func (r *told) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	object, _ := regarding.(client.Object)
+	if r.lines == nil {
+		r.lines = map[string][]string{}
+	}
+	r.lines[object.GetNamespace()] = append(r.lines[object.GetNamespace()], kind+" "+reason+" "+fmt.Sprintf(note, args...))
+}
+
+// of returns the events of a namespace.
+func (r *told) of(namespace string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.lines[namespace])
 }
 
 func TestRenderPool(t *testing.T) {
@@ -107,11 +136,12 @@ var _ = BeforeSuite(func() {
 		},
 	})
 	guarded = &guard{WithWatch: counted}
+	recorder = &told{}
 	var allow outbound.Prefixes
 	Expect(allow.Set("10.1.0.0/16")).To(Succeed())
 	Expect((&renderpool.Reconciler{
 		Client: guarded, Live: api, Pool: renderPool, Changed: changed, SigningKeys: func() [][]byte { return [][]byte{[]byte("a key of the tests")} },
-		Defaults: pool.Settings{Max: maxPods, IdleTimeout: idleTimeout}, OutboundAllow: allow, Recorder: events.NewFakeRecorder(100), Clock: clock.RealClock{},
+		Defaults: pool.Settings{Max: maxPods, IdleTimeout: idleTimeout}, OutboundAllow: allow, Recorder: recorder, Clock: clock.RealClock{},
 		PodConfig: func() podspec.Config {
 			return podspec.Config{
 				Image: "renderer:test", DispatchURL: "https://dispatch.test", DispatchCA: "ca",

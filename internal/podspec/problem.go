@@ -48,6 +48,13 @@ func ProblemOf(pod *corev1.Pod) Problem {
 	return Problem{}
 }
 
+// Bare reports whether a pod has a node that has not made its sandbox yet: its network and its volumes. The status does not say why it is not made.
+func Bare(pod *corev1.Pod) bool {
+	return pod.Spec.NodeName != "" && pod.Status.Phase == corev1.PodPending && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReadyToStartContainers && c.Status == corev1.ConditionFalse
+	})
+}
+
 // maxWords bounds what a message has of the kubelet's words, in bytes.
 const maxWords = 512
 

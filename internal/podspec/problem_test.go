@@ -70,6 +70,30 @@ func TestProblemAndDisruption(t *testing.T) {
 	}
 }
 
+func TestBare(t *testing.T) {
+	pending := func(node string, sandbox corev1.ConditionStatus) *corev1.Pod {
+		return &corev1.Pod{Spec: corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{
+			Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: sandbox}},
+		}}
+	}
+	running := pending("n", corev1.ConditionFalse)
+	running.Status.Phase = corev1.PodRunning
+	for name, c := range map[string]struct {
+		pod  *corev1.Pod
+		want bool
+	}{
+		"new":             {pod: &corev1.Pod{}},
+		"without a node":  {pod: pending("", corev1.ConditionFalse)},
+		"no sandbox yet":  {pod: pending("n", corev1.ConditionFalse), want: true},
+		"pulls its image": {pod: pending("n", corev1.ConditionTrue)},
+		"runs":            {pod: running},
+	} {
+		if got := Bare(c.pod); got != c.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
 // The kubelet's words say what to repair. They are the same for all pods and all attempts, although the kubelet names the pod and a new container
 // each time.
 func TestProblemSaysWhyAContainerDoesNotStart(t *testing.T) {

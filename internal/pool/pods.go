@@ -42,6 +42,8 @@ type PodView struct {
 	Hash, Template string
 	// Started is true once a container runs or has run, Ended once all have ended, and Deleting once the pod has a deletion timestamp.
 	Started, Ended, Deleting bool
+	// Bare is true while the pod has a node and no sandbox on it: neither a network nor volumes.
+	Bare bool
 	// Unfit is true if the pod may do what new pods may not: it takes no further task.
 	Unfit bool
 	// Disrupted is true if the cluster ended the pod: by a drain, a preemption, an eviction or the shutdown of its node.
@@ -66,6 +68,8 @@ type pod struct {
 	// wake ends the pod's poll. It is nil if no poll is open.
 	wake    chan struct{}
 	problem Problem
+	// bare is since when the pod is without a sandbox; zero if it has one, or no node.
+	bare time.Time
 	// troubled is since when the pod has its problem.
 	troubled time.Time
 	// asked is when Decide last returned the pod for deletion or for a lookup.
@@ -134,10 +138,20 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 		if v.Started && entry.running.IsZero() {
 			entry.running = now
 		}
-		if entry.problem.Reason != v.Problem.Reason {
+		switch {
+		case !v.Bare:
+			entry.bare = time.Time{}
+		case entry.bare.IsZero():
+			entry.bare = now
+		}
+		problem := v.Problem
+		if problem == (Problem{}) {
+			problem = p.sandboxProblem(entry, now)
+		}
+		if entry.problem.Reason != problem.Reason {
 			entry.troubled = now
 		}
-		entry.problem = v.Problem
+		entry.problem = problem
 		if v.Ended || v.Deleting {
 			p.removePod(ns, entry, v.Disrupted || v.Deleting && (!v.Ended || v.Problem.Reason == ""))
 		}
@@ -150,6 +164,15 @@ func (p *Pool) ObservePods(name string, views []PodView) {
 	maps.DeleteFunc(ns.departed, func(uid types.UID, _ bool) bool { return !present[uid] })
 	p.hold(ns, now)
 	p.settle(ns)
+}
+
+// sandboxProblem says that a pod has been without a sandbox for too long. The kubelet says why only in events, which the manager does not read.
+func (p *Pool) sandboxProblem(entry *pod, now time.Time) Problem {
+	if entry.bare.IsZero() || now.Sub(entry.bare) < p.options.SandboxTimeout {
+		return Problem{}
+	}
+	return Problem{ReasonContainerStartFailed, fmt.Sprintf("a node has not made the sandbox of a render pod, such as its network and its volumes, for more than %d s; "+
+		"the pod's events say why: kubectl describe pods -n %s -l app.kubernetes.io/component=renderer", int(p.options.SandboxTimeout.Seconds()), entry.Namespace)}
 }
 
 // observeLeaving updates the pods that are being deleted and still run. One that does not any more makes room in a quota.
@@ -478,6 +501,9 @@ func (p *Pool) check(ns *namespace, now time.Time) {
 				Message:  fmt.Sprintf("rendering took longer than timeoutSeconds (%d s)", int(j.Timeout.Seconds())),
 				Terminal: true,
 			})
+		}
+		if entry.problem == (Problem{}) {
+			entry.problem = p.sandboxProblem(entry, now)
 		}
 		switch state := entry.next(&p.options, p.listening, p.awake, now); state {
 		case entry.state:

@@ -69,6 +69,8 @@ const (
 	ReasonUnschedulable = "Unschedulable"
 	// ReasonImagePullFailed means that a node could not pull the image of a render pod.
 	ReasonImagePullFailed = "ImagePullFailed"
+	// ReasonContainerStartFailed means that a node cannot start the container of a render pod.
+	ReasonContainerStartFailed = "ContainerStartFailed"
 	// ReasonContentStoreFull means that the content store has no room for the job's files.
 	ReasonContentStoreFull = "ContentStoreFull"
 )
@@ -209,6 +211,8 @@ type Options struct {
 	PollTimeout time.Duration
 	// StartTimeout is how long a pod whose container runs may take to its first poll. Default 60 s.
 	StartTimeout time.Duration
+	// SandboxTimeout is how long a node may take to make the sandbox of a pod until that is a problem. Default 15 s.
+	SandboxTimeout time.Duration
 	// PendingTimeout is how long a pod may take until its container runs. Default 10 min.
 	PendingTimeout time.Duration
 	// RetireTimeout is how long a retired pod may take to end. Default 30 s.
@@ -245,6 +249,7 @@ func (o *Options) setDefaults() {
 	defaults(&o.Lease, 15*time.Second)
 	defaults(&o.PollTimeout, 25*time.Second)
 	defaults(&o.StartTimeout, time.Minute)
+	defaults(&o.SandboxTimeout, 15*time.Second)
 	defaults(&o.PendingTimeout, 10*time.Minute)
 	defaults(&o.RetireTimeout, 30*time.Second)
 	defaults(&o.LookupAfter, 10*time.Second)

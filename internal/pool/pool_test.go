@@ -271,6 +271,35 @@ func TestOtherPodsAreTriedAtOnceAfterARefusal(t *testing.T) {
 	}
 }
 
+// A node that cannot make the network or the volumes of a pod shows no reason in the pod's status. The pod's events have it.
+func TestAPodWhoseSandboxIsNotMadeIsAProblem(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("summer", 1)
+	pod := w.launch()[0]
+	view := PodView{Name: pod.Name, UID: pod.UID, Node: "n", Bare: true}
+	w.ObservePods("ns", []PodView{view})
+	w.pass(14)
+	if problem := w.Status("ns").Problem; problem != (Problem{}) {
+		t.Errorf("after 14 s: %+v", problem)
+	}
+	w.pass(1)
+	w.ObservePods("ns", []PodView{view})
+	const want = "a node has not made the sandbox of a render pod, such as its network and its volumes, for more than 15 s; " +
+		"the pod's events say why: kubectl describe pods -n ns -l app.kubernetes.io/component=renderer"
+	if problem := w.Status("ns").Problem; problem != (Problem{ReasonContainerStartFailed, want}) {
+		t.Errorf("after 15 s: %+v", problem)
+	}
+	w.pass(6)
+	if wait := w.phase("summer", Queued).Wait; wait.Reason != ReasonContainerStartFailed {
+		t.Errorf("the job waits for %+v", wait)
+	}
+	view.Bare = false
+	w.ObservePods("ns", []PodView{view})
+	if problem := w.Status("ns").Problem; problem != (Problem{}) {
+		t.Errorf("once it is made: %+v", problem)
+	}
+}
+
 // A pod that may do more than its namespace's RenderPool now allows ends its task, and is retired though no other pod is there yet.
 func TestUnfitPodsTakeNoFurtherTask(t *testing.T) {
 	w := newWorld(t)

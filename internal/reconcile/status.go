@@ -23,15 +23,15 @@ import (
 const (
 	// conflictDelay is how soon to reconcile again after a status write that met a newer version of the object.
 	conflictDelay = 100 * time.Millisecond
-	// maxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
-	maxEventNote = 1024
+	// MaxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
+	MaxEventNote = 1024
 )
 
 // StatusWriter ends the reconciliations of one kind. It is safe for concurrent use and must not be copied.
 type StatusWriter struct {
 	// Client writes status.
 	Client client.StatusClient
-	// Recorder writes an event when status begins to show a TerminalError.
+	// Recorder writes an event when status is written with a TerminalError. Nil for a kind whose status is also written while the error lasts.
 	Recorder events.EventRecorder
 	// Action names in events what the controller was doing, such as Render.
 	Action string
@@ -62,8 +62,8 @@ func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, 
 	if before.GetResourceVersion() != after.GetResourceVersion() { // else the write changed nothing, and no event will follow
 		w.replaced.Store(client.ObjectKeyFromObject(before), before.GetResourceVersion())
 	}
-	if terminal := AsTerminal(outcome); terminal != nil {
-		w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, terminal.Reason, w.Action, "%s", Truncate(terminal.Note, maxEventNote))
+	if terminal := AsTerminal(outcome); terminal != nil && w.Recorder != nil {
+		w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, terminal.Reason, w.Action, "%s", Truncate(terminal.Note, MaxEventNote))
 	}
 	return next, true, nil
 }
