@@ -597,6 +597,19 @@ func TestFieldsThatAreThereTwice(t *testing.T) {
 	}
 }
 
+// The URL of a repeated Idempotency-Key expires with the file of its job, which may be days old.
+func TestURLsExpireWithTheirFile(t *testing.T) {
+	created := time.Unix(1_700_000_000, 0)
+	job := &platenv1alpha1.RenderJob{}
+	job.CreationTimestamp = metav1.NewTime(created)
+	job.Spec.TTLSecondsAfterFinished = new(int32(3601))
+	for after, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, time.Hour: time.Hour, 25 * time.Hour: time.Hour + time.Second} {
+		if got := keptUntil(job, created.Add(after)); !got.Equal(created.Add(want)) {
+			t.Errorf("%s: expires after %s, want %s", after, got.Sub(created), want)
+		}
+	}
+}
+
 func TestExpiryAsClientsSendIt(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	for value, want := range map[string]int64{

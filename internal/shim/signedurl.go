@@ -19,6 +19,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -120,6 +121,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 		return err
 	}
 	requestLog(w).job = job.Name
+	expires = keptUntil(job, expires)
 	id := client.ObjectKeyFromObject(job).String() + "/" + string(job.UID)
 	query := url.Values{"id": {id}, "expiresAt": {strconv.FormatInt(expires.Unix(), 10)}}
 	query.Set("signature", s.sign(kind, id, query.Get("expiresAt")))
@@ -129,6 +131,16 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 		Warnings:  warnings,
 	})
 	return nil
+}
+
+// keptUntil returns when a URL of a job's file that is to last until a time has to expire: the job of an Idempotency-Key may be days old, and its file
+// is kept from then.
+func keptUntil(job *platenv1alpha1.RenderJob, wanted time.Time) time.Time {
+	kept := job.CreationTimestamp.Add(time.Duration(ptr.Deref(job.Spec.TTLSecondsAfterFinished, 0)) * time.Second)
+	if kept.Before(wanted) {
+		return kept
+	}
+	return wanted
 }
 
 // Expiry is a Unix time in seconds or milliseconds. Clients send never for none.

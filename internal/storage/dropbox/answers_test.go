@@ -4,6 +4,7 @@
 package dropbox
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -352,6 +353,58 @@ func TestFolderOfAnAppThatMayNotLook(t *testing.T) {
 		if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestWhatIsInTheWayOfAFolder lets Dropbox refuse to look for a folder. The folder is made, or the reason is that for which it cannot be.
+func TestWhatIsInTheWayOfAFolder(t *testing.T) {
+	for _, tag := range []string{"not_folder", "restricted_content", "locked", "other"} {
+		sim, c := setup(t)
+		look := dropboxsim.Fault{
+			Route: "/2/files/get_metadata", Status: 409, ContentType: "application/json", Body: `{"error_summary":"path/x/.","error":{".tag":"path","path":{".tag":"` + tag + `"}}}`,
+		}
+		sim.AddFault(look)
+		if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
+			t.Errorf("%s: %v", tag, err)
+		}
+		sim.AddFault(look)
+		sim.AddFault(dropboxsim.Fault{
+			Route: "/2/files/create_folder_v2", Status: 409, ContentType: "application/json", Body: `{"error":{".tag":"path","path":{".tag":"no_write_permission"}}}`,
+		})
+		if err := c.EnsureFolder(t.Context(), "/Closed"); storageError(t, err).Reason != storage.ReasonNoWritePermission {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
+}
+
+// TestMistakenCredentials puts into a Secret what people often put there. The message says what it is.
+func TestMistakenCredentials(t *testing.T) {
+	const key, token = "abcdefghij12345", "refresh-token_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	encoded := base64.StdEncoding.EncodeToString
+	for name, tc := range map[string]struct{ key, secret, token, phrase string }{
+		"right":                   {key, "", token, ""},
+		"wrong":                   {"jihgfedcba54321", "0123456789abcde", "another", ""},
+		"key twice":               {encoded([]byte(key)), "", token, "app key seems to be in base64 twice"},
+		"key twice with its line": {encoded([]byte(key + "\n")), "", token, "app key seems to be in base64 twice"},
+		"secret twice":            {"jihgfedcba54321", encoded([]byte("abcde12345fghij")), token, "app secret seems to be in base64 twice"},
+		"token twice":             {key, "", encoded([]byte(token)), "refresh token seems to be in base64 twice"},
+		"access token":            {key, "", "sl.u.AbcdefgHIJ", "the refresh token is an access token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := dropboxsim.New()
+			sim.AddAccount(dropboxsim.Account{AppKey: key, RefreshToken: token})
+			server := httptest.NewServer(sim)
+			defer server.Close()
+			_, err := client(t, server.URL, func(c *Config) { c.AppKey, c.AppSecret, c.RefreshToken = tc.key, tc.secret, tc.token }).Verify(t.Context())
+			switch {
+			case name == "right":
+				if err != nil {
+					t.Error(err)
+				}
+			case !strings.Contains(storageError(t, err).Message, tc.phrase) || tc.phrase == "" && strings.Contains(storageError(t, err).Message, ":"):
+				t.Errorf("got %v, want %q", err, tc.phrase)
+			}
+		})
 	}
 }
 

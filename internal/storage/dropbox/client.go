@@ -197,9 +197,10 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	if found != nil && found.Tag == "folder" {
 		return nil
 	}
-	if err != nil && !hasTag(err, "missing_scope") {
+	if err != nil && statusOf(err) != http.StatusConflict && !hasTag(err, "missing_scope") {
 		return err
 	}
+	// What is in the way of the look, is in the way of the folder too, and has a better reason there.
 	err = c.rpc(ctx, "/2/files/create_folder_v2", map[string]any{"path": folder}, &createdFolder{})
 	if isConflict(err, "folder") {
 		return nil

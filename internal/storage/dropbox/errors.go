@@ -64,6 +64,7 @@ var rules = map[string]rule{
 	"no_permission":         {storage.Stop, storage.ReasonNoWritePermission, "No permission to write to this folder", false},
 	"no_write_permission":   {storage.Stop, storage.ReasonNoWritePermission, "No permission to write to this folder", false},
 	"access_restricted":     {storage.Stop, storage.ReasonNoWritePermission, "Access to this folder is restricted", false},
+	"restricted_content":    {storage.Stop, storage.ReasonNoWritePermission, "Access to this folder is restricted", false},
 	"team_folder":           {storage.Stop, storage.ReasonNoWritePermission, "Team folders cannot be written to like this", false},
 	"operation_suppressed":  {storage.Stop, storage.ReasonNoWritePermission, "Dropbox does not allow this change", false},
 	"conflict":              {storage.Stop, storage.ReasonConflict, "Something else is at this path", false},

@@ -48,7 +48,7 @@ func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Fold
 			return nil, false, err
 		}
 		for _, e := range page.Entries {
-			if e.Tag == "folder" {
+			if e.Tag == "folder" && e.PathDisplay != "" { // one that is not mounted has no path
 				folders = append(folders, Folder{Name: e.Name, Path: e.PathDisplay})
 			}
 		}

@@ -6,8 +6,10 @@ package dropbox
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -83,6 +85,7 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 		err = decodeTokenError(err)
 		c.config.Observer.Refreshed(provider, storage.Outcome(err))
 		if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Class == storage.Stop {
+			problem.Message += c.config.mistake()
 			c.tokens.refused, c.tokens.refusedUntil = err, now.Add(refusalPause)
 		}
 		return "", err
@@ -94,6 +97,21 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 	c.config.Observer.Refreshed(provider, storage.Outcome(nil))
 	c.tokens.current, c.tokens.refused = token, nil
 	return token.AccessToken, nil
+}
+
+// mistake names, as the end of a message, what people often put in place of credentials; empty if nothing looks like it.
+func (c Config) mistake() string {
+	for _, value := range []struct{ name, text string }{{"app key", c.AppKey}, {"app secret", c.AppSecret}, {"refresh token", c.RefreshToken}} {
+		plain, err := base64.StdEncoding.DecodeString(value.text)
+		// Eight characters of a credential that is not encoded are hardly ever the code of printable ones.
+		if isText := !bytes.ContainsFunc(bytes.TrimSpace(plain), func(r rune) bool { return r < '!' || r > '~' }); err == nil && len(plain) >= 8 && isText {
+			return fmt.Sprintf(": the %s seems to be in base64 twice; a Secret's stringData takes it as it is", value.name)
+		}
+	}
+	if strings.HasPrefix(c.RefreshToken, "sl.") {
+		return ": the refresh token is an access token, which ends after four hours"
+	}
+	return ""
 }
 
 // tokenTransport bounds the size of the answers that x/oauth2 reads, and leaves out an expires_in that it would refuse with the whole token.

@@ -192,7 +192,7 @@ func (c *Client) find(ctx context.Context, f *storage.File) (*metadata, error) {
 func (c *Client) metadata(ctx context.Context, path string) (*metadata, error) {
 	it := &found{}
 	err := c.rpc(ctx, "/2/files/get_metadata", map[string]any{"path": path}, it)
-	if hasTag(err, "not_found") {
+	if hasTag(err, "not_found") || hasTag(err, "not_folder") { // not_folder: a parent is a file
 		return nil, nil //nolint:nilnil // nothing is there, and that is no error
 	}
 	if err != nil {
