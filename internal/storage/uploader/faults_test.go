@@ -282,6 +282,14 @@ func TestEveryFaultThatPasses(t *testing.T) {
 		"the namespace is locked":   json(429, `{"error":{"reason":{".tag":"too_many_write_operations"}}}`),
 		"the token has expired":     json(401, `{"error_summary":"expired_access_token/","error":{".tag":"expired_access_token"}}`),
 		"the token is invalid":      json(401, `{"error_summary":"invalid_access_token/","error":{".tag":"invalid_access_token"}}`),
+		"an invalid token, as text": {Status: 401, Body: "Unauthorized", ContentType: "text/plain"},
+		"403 of a proxy, as text":   {Status: 403, Body: "Blocked by policy", ContentType: "text/plain"},
+		"502 as a page":             {Status: 502, Body: "<html>Bad Gateway</html>", ContentType: "text/html"},
+		"an empty answer":           json(200, ``),
+		"another's JSON":            json(200, `{"status":"ok"}`),
+		"the metadata of another":   json(200, `{".tag":"file","name":"b.png","path_display":"/b.png","content_hash":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`),
+		"an offset that is wrong":   json(409, `{"error_summary":"incorrect_offset/..","error":{".tag":"incorrect_offset","correct_offset":5}}`),
+		"an upload that is closed":  json(409, `{"error_summary":"closed/..","error":{".tag":"closed"}}`),
 		"409 of a locked namespace": json(409, `{"error_summary":"path/too_many_write_operations/","error":{".tag":"path","reason":{".tag":"too_many_write_operations"},"upload_session_id":"x"}}`),
 	}
 	for name, shape := range shapes {
