@@ -400,6 +400,10 @@ func TestDryRun(t *testing.T) {
 func TestPlatenDoesNotReachTheAccount(t *testing.T) {
 	forbidden := dropboxsim.Fault{Status: http.StatusConflict, ContentType: "application/json", Count: 100, Body: `{"error_summary":"path/no_write_permission/","error":{".tag":"path","path":{".tag":"no_write_permission"}}}`}
 	busy := dropboxsim.Fault{Status: http.StatusServiceUnavailable, Count: 100}
+	// A folder that is found is not made.
+	hidden := dropboxsim.Fault{
+		Route: "/2/files/get_metadata", Status: http.StatusConflict, ContentType: "application/json", Count: 100, Body: `{"error_summary":"path/not_found/","error":{".tag":"path","path":{".tag":"not_found"}}}`,
+	}
 	for name, x := range map[string]struct {
 		route string
 		fault dropboxsim.Fault
@@ -414,6 +418,7 @@ func TestPlatenDoesNotReachTheAccount(t *testing.T) {
 			namespace := workspace(t)
 			_, email, flags := app(t)
 			x.fault.Route, x.fault.Skip = x.route, 1
+			sim.AddFault(hidden)
 			sim.AddFault(x.fault)
 			defer sim.ClearFaults()
 			terminal, _ := open(t, noBrowser, command(namespace, flags, "--no-browser", "--folder", "/Renders", "--timeout", "1s")...)
