@@ -197,6 +197,12 @@ func (m *Manager) Stop(signal syscall.Signal) error {
 	return m.output.Close()
 }
 
+// Pause stops the process until it is resumed, as a machine does whose memory is written to disk.
+func (m *Manager) Pause() (resume func() error, err error) {
+	process := m.process.Process
+	return func() error { return process.Signal(syscall.SIGCONT) }, process.Signal(syscall.SIGSTOP)
+}
+
 // Memory of a process in MiB.
 type Memory struct {
 	// Resident is what the process has in memory: Anonymous, and pages of its binary, which the kernel can drop. Peak is the most that was resident.

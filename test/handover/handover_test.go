@@ -41,6 +41,8 @@ const (
 	pods = 3
 	// lease is the duration of the lease.
 	lease = 3 * time.Second
+	// sleep is longer than the intervals of a manager, and than render pods may be unheard.
+	sleep = 25 * time.Second
 	// timeout bounds each wait of a test.
 	timeout = 90 * time.Second
 )
@@ -82,6 +84,9 @@ func TestHandOver(t *testing.T) {
 	flight.land()
 	w.leads(b)
 
+	t.Log("the leader sleeps, and wakes up when another leads")
+	w.handsOverAsleep(b, a)
+
 	t.Log("a manager of another installation opens the content store")
 	w.must(w.NewNamespace(t.Context(), "elsewhere"))
 	other := w.manager("platen-manager-c", "--namespace=elsewhere")
@@ -90,6 +95,28 @@ func TestHandOver(t *testing.T) {
 	if log, _ := os.ReadFile(other.Log); err == nil || !bytes.Contains(log, []byte("--content-store-take-over=")) {
 		t.Errorf("it must end with an error that says what to do; it ended with %v:\n%s", err, log)
 	}
+}
+
+// handsOverAsleep pauses the leader for longer than its lease, and longer than anything that it does at an interval.
+func (w *world) handsOverAsleep(from, to *replica) {
+	w.t.Helper()
+	flight := w.takeOff("asleep-" + from.Name)
+	resume, err := from.Pause()
+	w.must(err)
+	served := slices.Clone(w.content)
+	w.content = []string{to.Content()} // Services send nobody to a pod that is not ready
+	began := time.Now()
+	w.handOver(from, to, func() {})
+	w.eventually("all that the leader does at an interval is due", func() (bool, error) { return time.Since(began) > sleep, nil })
+	w.must(resume())
+	w.content = served
+	if err := from.Wait(timeout); err == nil {
+		w.t.Error("a leader that wakes up without its lease must exit with an error")
+	}
+	w.do(idle, fleet.QuietPrefix+"-after-waking-of-"+from.Name)
+	flight.renders++ // that one
+	flight.land()
+	w.leads(to)
 }
 
 // world has the managers of a test.
