@@ -102,11 +102,12 @@ func (f *field) unused(path string, value any, found *[]UnusedField) {
 	switch v := value.(type) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			u := UnusedField{Path: path + "." + name, Known: slices.DeleteFunc(slices.Sorted(maps.Keys(f.fields)), func(known string) bool { return known == "" })}
+			full := path + "." + name
 			if used := f.fields[name]; used != nil {
-				used.unused(u.Path, v[name], found)
-			} else if len(*found) < maxUnusedFields && !slices.ContainsFunc(*found, func(other UnusedField) bool { return other.Path == u.Path }) {
-				*found = append(*found, u)
+				used.unused(full, v[name], found)
+			} else if len(*found) < maxUnusedFields && !slices.ContainsFunc(*found, func(other UnusedField) bool { return other.Path == full }) {
+				known := slices.DeleteFunc(slices.Sorted(maps.Keys(f.fields)), func(known string) bool { return known == "" })
+				*found = append(*found, UnusedField{full, known})
 			}
 		}
 	case []any:

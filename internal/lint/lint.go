@@ -141,7 +141,7 @@ func (l *linter) checkPage(name, source string) {
 	if err != nil {
 		return // only reading fails, and a string can be read
 	}
-	ids, code := map[string]int{}, codeOf(root)
+	ids, code := map[string]int{}, wordsOf(codeOf(root))
 	for n := range root.Descendants() {
 		if n.Type != html.ElementNode || inTemplate(n) {
 			continue
@@ -167,7 +167,7 @@ var attributes = map[string][]string{
 
 // checkAttributes finds typing mistakes in Platen's attributes. An attribute that the page's code names is the author's own, and so is data-id.
 // A render warns of the same: bind.js.
-func (l *linter) checkAttributes(n *html.Node, where, code string) {
+func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 	for _, a := range n.Attr {
 		if takes, ours := attributes[a.Key]; ours {
 			switch {
@@ -188,16 +188,34 @@ func (l *linter) checkAttributes(n *html.Node, where, code string) {
 			d := nearest.Distance(a.Key, name)
 			return d > 2 || d >= len(name)-len("data-")
 		})
-		if len(near) > 0 && !names(code, a.Key) {
+		if len(near) > 0 && !code.name(a.Key) {
 			l.add(UnknownAttribute, Warning, where, "%s is no attribute of Platen; did you mean %s?", cut(a.Key), nearest.Name(a.Key, near))
 		}
 	}
 }
 
-// names reports whether code names an attribute: as it is, or as a property of dataset.
-func names(code, attribute string) bool {
-	property := strings.ReplaceAll(strings.TrimPrefix(attribute, "data-"), "-", "")
-	return regexp.MustCompile(`(?i)(^|[^\w-])(` + regexp.QuoteMeta(attribute) + `|dataset\.` + regexp.QuoteMeta(property) + `)($|[^\w-])`).MatchString(code)
+// words are those that a page's code has, in lower case, and after "dataset." its properties. A template may have as many attributes as words, so
+// none is searched for in all of the code.
+type words map[string]bool
+
+// word matches what may be the name of an attribute, and property one that a script reads of an element.
+var word, property = regexp.MustCompile(`[\w-]+`), regexp.MustCompile(`(?i)(?:^|[^\w-])dataset\.([\w-]+)`)
+
+// wordsOf returns the words of a page's code.
+func wordsOf(code string) words {
+	w := words{}
+	for _, found := range word.FindAllString(code, -1) {
+		w[strings.ToLower(found)] = true
+	}
+	for _, found := range property.FindAllStringSubmatch(code, -1) {
+		w["dataset."+strings.ToLower(found[1])] = true
+	}
+	return w
+}
+
+// name reports whether the code names an attribute: as it is, or as a property of dataset.
+func (w words) name(attribute string) bool {
+	return w[attribute] || w["dataset."+strings.ReplaceAll(strings.TrimPrefix(attribute, "data-"), "-", "")]
 }
 
 // codeOf returns a page's scripts and styles.

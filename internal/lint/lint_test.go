@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -135,5 +136,26 @@ func TestTakenIDs(t *testing.T) {
 	got := TakenIDs([]platenv1alpha1.RenderTemplate{named("a", new(int64(25))), named("b", nil), named("c", new(int64(25))), named("d", new(int64(26))), named("e", nil)})
 	if len(got) != 2 || !strings.Contains(got["a"].Message, "25 is also the templateID of c;") || !strings.Contains(got["c"].Message, "of a;") {
 		t.Errorf("%v", got)
+	}
+}
+
+// A page's code and its attributes may be long at once. Whoever reads templates reads those of all namespaces.
+func TestManyAttributesAndMuchCode(t *testing.T) {
+	const size = 512 << 10
+	var code, attributes strings.Builder
+	for i := 0; code.Len() < size; i++ {
+		_, _ = fmt.Fprintf(&code, "el.dataset.a%d = %d;", i, i)
+	}
+	for attributes.Len() < size {
+		attributes.WriteString("<i data-parm=a></i>")
+	}
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTML: "<script>" + code.String() + "</script>" + attributes.String()}}
+	begun := time.Now()
+	if findings := Template(template, bindings.Inline); len(findings) != maxFindings {
+		t.Errorf("%d findings", len(findings))
+	}
+	if took := time.Since(begun); took > time.Minute { // a search of the code for each attribute takes some minutes
+		t.Errorf("it took %s", took)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -26,7 +27,11 @@ var (
 
 	errNoObject  = errors.New("must hold a JSON or YAML object")
 	errDocuments = errors.New("must hold one YAML document, not several")
+	errTooMany   = fmt.Errorf("must have at most %d keys in each object, because it has aliases or merge keys; or write it without them", maxMerged)
 )
+
+// maxMerged bounds the keys of an object in YAML that has aliases or merge keys.
+const maxMerged = 1000
 
 // readObject reads an object in JSON or YAML. A number keeps its digits, as values.DecodeSent says. A word of YAML that JSON does not have as a
 // number, such as 007, 0x1F, 1_000 and .inf, is a text as it is written; so is every key. A key that is there twice is an error.
@@ -49,9 +54,9 @@ func readObject(text string) (map[string]any, error) {
 	if err := spell("", "", document.Content[0]); err != nil {
 		return nil, err
 	}
-	var object any
-	if document.Decode(&object) != nil {
-		return nil, errNoObject
+	object, err := valueOf(document.Content[0])
+	if err != nil {
+		return nil, err
 	}
 	data, err := json.Marshal(object)
 	if err != nil {
@@ -117,6 +122,83 @@ func spellMap(key, path string, node *yaml.Node) error {
 		}
 	}
 	return nil
+}
+
+// valueOf returns the value of a node after spell. The library compares each key of an object with each other, so it decodes only nodes with what is
+// hard to decode, and no large objects.
+func valueOf(node *yaml.Node) (value any, err error) {
+	plain, most := measure(node)
+	if plain {
+		return plainValue(node)
+	}
+	if most > maxMerged {
+		return nil, errTooMany
+	}
+	if node.Decode(&value) != nil {
+		return nil, errNoObject
+	}
+	return value, nil
+}
+
+// measure reports whether a node has neither aliases nor merge keys, and how many keys its largest object has.
+func measure(node *yaml.Node) (plain bool, most int) {
+	plain = node.Kind != yaml.AliasNode
+	for i, inner := range node.Content {
+		if node.Kind == yaml.MappingNode {
+			most = max(most, len(node.Content)/2)
+			plain = plain && (i%2 == 1 || inner.ShortTag() != "!!merge")
+		}
+		innerPlain, innerMost := measure(inner)
+		plain, most = plain && innerPlain, max(most, innerMost)
+	}
+	return plain, most
+}
+
+// plainValue returns the value of a node that has neither aliases nor merge keys.
+func plainValue(node *yaml.Node) (any, error) {
+	switch node.Kind {
+	case yaml.MappingNode:
+		object := make(map[string]any, len(node.Content)/2)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Kind != yaml.ScalarNode {
+				return nil, errNoObject
+			}
+			value, err := plainValue(node.Content[i+1])
+			if err != nil {
+				return nil, err
+			}
+			object[node.Content[i].Value] = value
+		}
+		return object, nil
+	case yaml.SequenceNode:
+		list := make([]any, 0, len(node.Content))
+		for _, item := range node.Content {
+			value, err := plainValue(item)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	default:
+		return plainWord(node)
+	}
+}
+
+// plainWord returns the value of a word. The library takes long for each, so it decodes only those that are rare.
+func plainWord(node *yaml.Node) (word any, err error) {
+	switch node.ShortTag() {
+	case "!!str":
+		return node.Value, nil
+	case "!!int":
+		if n, err := strconv.ParseInt(node.Value, 10, 64); err == nil && node.Style == 0 {
+			return n, nil
+		}
+	}
+	if node.Decode(&word) != nil {
+		return nil, errNoObject
+	}
+	return word, nil
 }
 
 // spellWord makes a word without quotes and without a tag what readObject says.

@@ -24,6 +24,9 @@ type UnusedKey struct {
 	Hint string
 }
 
+// maxHints bounds the unused keys for which a similar name is looked for among all names of the template.
+const maxHints = 20
+
 // UnusedKeys returns those of the keys that no page of a template uses. total is the number of its pages. html returns the HTML of a page, and
 // whether it is known; a page that is not known may use every key. A render warns of the same.
 func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []UnusedKey {
@@ -38,7 +41,7 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 			}
 			exists = true
 			page := names(n)
-			if used = page == nil || page.MayUse(name); !used {
+			if used = page == nil || page.MayUse(name); !used && len(unused) < maxHints {
 				known = append(known, page.Known()...)
 			}
 		}
