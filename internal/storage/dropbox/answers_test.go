@@ -4,6 +4,7 @@
 package dropbox
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -539,6 +540,33 @@ func TestSessionThatWasNotClosed(t *testing.T) {
 		}
 		if r := storagetest.UploadOne(t.Context(), c, f); r.Err != nil {
 			t.Errorf("%s, again: %v", problem, r.Err)
+		}
+	}
+}
+
+// TestLastChunkWhoseAnswerIsLost lets Dropbox take the last chunk of a large file, and the answer get lost. The file is not sent again.
+func TestLastChunkWhoseAnswerIsLost(t *testing.T) {
+	for lost := range 3 {
+		sim, c := setup(t)
+		c.config.LargeFile = 4 << 20
+		data := make([]byte, 9<<20)
+		data[len(data)-1] = 1
+		f := storagetest.File(t, "/film.mp4", data) // three chunks
+		sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload_session/append_v2", Skip: lost, Drop: "after"})
+		if r := storagetest.UploadOne(t.Context(), c, f); storageError(t, r.Err).Reason != storage.ReasonUnreachable {
+			t.Fatalf("chunk %d: %v", lost, r.Err)
+		}
+		if r := storagetest.UploadOne(t.Context(), c, f); r.Err != nil {
+			t.Fatalf("chunk %d, again: %v", lost, r.Err)
+		}
+		if content, _ := sim.Content("key", f.Path); !bytes.Equal(content, data) {
+			t.Errorf("chunk %d: Dropbox has another file", lost)
+		}
+		if n := calls(sim, "/2/files/upload_session/append_v2"); n > 4 {
+			t.Errorf("chunk %d: %d chunks were sent, want 4", lost, n)
+		}
+		if n := calls(sim, "/2/files/upload_session/start"); n != 1 {
+			t.Errorf("chunk %d: %d sessions", lost, n)
 		}
 	}
 }

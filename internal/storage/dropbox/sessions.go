@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,8 @@ type session struct {
 	closed bool
 	// chunks holds the block hashes of each chunk of a concurrent session; nil for a chunk that Dropbox does not have yet.
 	chunks [][]byte
+	// doubtful holds those of the last chunk if it was sent whole, and no answer came: Dropbox may have closed the session.
+	doubtful []byte
 }
 
 // chunkSize returns the size of a large file's chunks: an eighth of the file, so that there are chunks to send in parallel, in whole
@@ -342,12 +345,26 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 		f.Session = s
 	}
 	last := len(s.chunks) - 1
-	group, groupCtx := errgroup.WithContext(ctx)
+	groupCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group errgroup.Group
 	group.SetLimit(parallelChunks)
+	var failed atomic.Bool
 	for i := range last {
 		if s.chunks[i] == nil {
-			group.Go(func() (err error) {
-				s.chunks[i], err = c.appendChunk(groupCtx, f, s.id, i, false)
+			group.Go(func() error {
+				if failed.Load() {
+					return nil
+				}
+				hash, err := c.appendChunk(groupCtx, f, s.id, i, false)
+				if err == nil {
+					s.chunks[i] = hash
+					return nil
+				}
+				// Chunks in flight may arrive, and need not be sent again then.
+				if failed.Store(true); storage.AsError(err).Class == storage.Stop {
+					cancel()
+				}
 				return err
 			})
 		}
@@ -355,7 +372,15 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 	err := group.Wait()
 	if err == nil {
 		// The last chunk closes the session, so it follows all others.
-		s.chunks[last], err = c.appendChunk(ctx, f, s.id, last, true)
+		var hash []byte
+		switch hash, err = c.appendChunk(ctx, f, s.id, last, true); {
+		case err == nil:
+			s.chunks[last] = hash
+		case hasTag(err, "closed") && s.doubtful != nil:
+			s.chunks[last], err = s.doubtful, nil // Dropbox has it all
+		case hash != nil:
+			s.doubtful = hash
+		}
 	}
 	switch {
 	case hasTag(err, "not_found"), hasTag(err, "closed"), hasTag(err, "concurrent_session_invalid_offset"):
@@ -370,29 +395,53 @@ func (c *Client) stageLarge(ctx context.Context, f *storage.File) error {
 	return nil
 }
 
-// appendChunk sends the n-th chunk of a file and returns the hashes of its blocks.
+// appendChunk sends the n-th chunk of a file and returns the hashes of its blocks, nil unless it was sent whole.
 func (c *Client) appendChunk(ctx context.Context, f *storage.File, id string, n int, last bool) ([]byte, error) {
 	offset := int64(n) * chunkSize(f.Size)
 	size := min(chunkSize(f.Size), f.Size-offset)
-	var hash *file.BlockHash
+	var sent *chunk
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		r, err := f.Open(ctx, offset, size)
 		if err != nil {
 			return nil, err
 		}
-		hash = file.NewBlockHash()
-		return readCloser{io.TeeReader(r, hash), r}, nil
+		sent = &chunk{ReadCloser: r, left: size, hash: file.NewBlockHash()}
+		return sent, nil
 	}
 	arg := map[string]any{"cursor": cursor{id, offset}, "close": last}
-	if err := c.content(ctx, "/2/files/upload_session/append_v2", arg, body{size, open}, &nothing{}); err != nil {
+	err := c.content(ctx, "/2/files/upload_session/append_v2", arg, body{size, open}, &nothing{})
+	if sent == nil {
 		return nil, err
 	}
-	return hash.Blocks(), nil
+	return sent.hashes(), err
 }
 
-type readCloser struct {
-	io.Reader
-	io.Closer
+// chunk is the bytes of a part of a file. A transport may still read it after the call has returned.
+type chunk struct {
+	io.ReadCloser
+	mu   sync.Mutex
+	left int64
+	hash *file.BlockHash
+}
+
+// Read implements io.Reader.
+func (c *chunk) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.hash.Write(p[:n]) // never fails
+	c.left -= int64(n)
+	return n, err
+}
+
+// hashes returns the hashes of the blocks; nil unless all bytes were read.
+func (c *chunk) hashes() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left > 0 {
+		return nil
+	}
+	return c.hash.Blocks()
 }
 
 // finish commits staged files in one call, or in several if their paths are too long for one. It leaves out those that are superseded.
