@@ -203,7 +203,7 @@ type FontSetStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=fs,categories=platen
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Families",type=string,JSONPath=`.status.families[*]`
+// +kubebuilder:printcolumn:name="Families",type=string,JSONPath=`.status.families`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type FontSet struct {

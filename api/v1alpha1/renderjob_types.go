@@ -675,11 +675,13 @@ type RenderJobStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=rj,categories=platen
+// +kubebuilder:selectablefield:JSONPath=`.spec.templateRef.name`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Format",type=string,JSONPath=`.spec.output.format`
 // +kubebuilder:printcolumn:name="Pages",type=integer,JSONPath=`.status.renderedPages`
 // +kubebuilder:printcolumn:name="Uploaded",type=string,JSONPath=`.status.conditions[?(@.type=="Uploaded")].status`
 // +kubebuilder:printcolumn:name="Warnings",type=string,JSONPath=`.status.warnings[*].title`
+// +kubebuilder:printcolumn:name="Template",type=string,JSONPath=`.spec.templateRef.name`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type RenderJob struct {

@@ -221,7 +221,7 @@ type RenderPoolStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.minReady,statuspath=.status.ready,selectorpath=.status.selector
 // +kubebuilder:resource:shortName=rp,categories=platen
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="the RenderPool of a namespace is named default"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="metadata.name must be default: a namespace has one RenderPool"
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.ready`
 // +kubebuilder:printcolumn:name="Busy",type=integer,JSONPath=`.status.busy`

@@ -304,7 +304,6 @@ type RenderTemplateStatus struct {
 // +kubebuilder:printcolumn:name="Width",type=integer,JSONPath=`.spec.pages[0].width`
 // +kubebuilder:printcolumn:name="Height",type=integer,JSONPath=`.spec.pages[0].height`
 // +kubebuilder:printcolumn:name="Warnings",type=string,JSONPath=`.status.warnings[*].rule`
-// +kubebuilder:printcolumn:name="Parameters",type=string,JSONPath=`.spec.parameters[*].name`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type RenderTemplate struct {

@@ -40,12 +40,13 @@ const podsLost = "Look why render pods end: out of memory, evicted, deleted. The
 
 // adviceByReason says what to do about a job by the reason of its Ready condition: what a person does, then the commands for it.
 var adviceByReason = map[string]string{
-	platenv1alpha1.QueuedReason:               "Wait: the job starts once a render pod is free. If it does not, see how many there are:" + showPools,
-	platenv1alpha1.RenderingReason:            "Wait for the end:" + waitForJob,
-	platenv1alpha1.UploadingReason:            "Wait for the end:" + waitForJob,
-	platenv1alpha1.RetryingReason:             "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
-	platenv1alpha1.QuotaExceededReason:        "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
-	platenv1alpha1.PodForbiddenReason:         "Allow render pods in the namespace, or correct spec.podTemplate of its RenderPool; the job goes on by itself:" + showPools,
+	platenv1alpha1.QueuedReason:        "Wait: the job starts once a render pod is free. If it does not, see how many there are:" + showPools,
+	platenv1alpha1.RenderingReason:     "Wait for the end:" + waitForJob,
+	platenv1alpha1.UploadingReason:     "Wait for the end:" + waitForJob,
+	platenv1alpha1.RetryingReason:      "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
+	platenv1alpha1.QuotaExceededReason: "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
+	platenv1alpha1.PodForbiddenReason: "Allow render pods in the namespace, or set spec.podTemplate of its RenderPool default as the message asks; make that RenderPool if there is none. The job goes on by itself:" +
+		"\nkubectl describe renderpools,resourcequotas,limitranges -n NS",
 	platenv1alpha1.UnschedulableReason:        "Add a node, or correct spec.podTemplate of the RenderPool: its requests, or nodeSelector, affinity and tolerations; the job goes on by itself:" + showPods,
 	platenv1alpha1.ImagePullFailedReason:      "Correct the manager's flag --renderer-image, or give the nodes access to the registry; the job goes on by itself:" + showPods,
 	platenv1alpha1.ContainerStartFailedReason: "Correct on the node, or in spec.podTemplate of the RenderPool, what the message names; the job goes on by itself:" + showPods,

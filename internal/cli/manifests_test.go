@@ -77,7 +77,7 @@ func TestManifests(t *testing.T) {
 		"a number for a label":    {replace: []string{"name: card", "name: card\n  labels: {tier: 1}"}, error: "RenderTemplate 'card': metadata.labels.tier: must be text, not a whole number"},
 		"no name":                 {replace: []string{"  name: card\n", "  namespace: a\n"}, error: "RenderTemplate: metadata.name: name or generateName is required"},
 		"a job":                   {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: a}\nspec: {templateRef: {name: ../x}}\n", error: `RenderJob 'a': spec.templateRef.name: "../x" must be the name of a RenderTemplate`},
-		"a pool":                  {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderPool\nmetadata: {name: a}\n", error: "RenderPool 'a': the RenderPool of a namespace is named default"},
+		"a pool":                  {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderPool\nmetadata: {name: a}\n", error: "RenderPool 'a': metadata.name must be default: a namespace has one RenderPool"},
 		"a number in a ConfigMap": {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: 5}\n", error: "ConfigMap 'a': data.a: must be text, not a whole number"},
 		"a field of a ConfigMap":  {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nspec: {}\n", error: `ConfigMap 'a': unknown field "spec"`},
 		"a key of a ConfigMap":    {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a b: x}\n", error: "ConfigMap 'a': data: a key must be letters"},

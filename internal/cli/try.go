@@ -322,6 +322,8 @@ func (t *tryCommand) noPod(job *platenv1alpha1.RenderJob) error {
 // explain adds advice to a refusal that more rights for the person would not change.
 func (t *tryCommand) explain(err error, namespace string) error {
 	switch text := err.Error(); {
+	case strings.Contains(text, "failed quota") && strings.Contains(text, "must specify"):
+		return fmt.Errorf("a ResourceQuota of namespace %s wants render pods to name what they may use: %w; name it in spec.podTemplate.resources of a RenderPool default there", namespace, err)
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
 		return fmt.Errorf("a ResourceQuota of namespace %s leaves no room: %w; delete what is not needed, or raise the quota (kubectl describe resourcequota -n %s)", namespace, err, namespace)
 	case strings.Contains(text, "violates PodSecurity"):

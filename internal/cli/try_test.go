@@ -102,7 +102,11 @@ func TestTryKnowsWhenNoPodWillCome(t *testing.T) {
 		"no node has room": {platenv1alpha1.UnschedulableReason, "no node has room for a render pod", ""},
 		"image":            {platenv1alpha1.ImagePullFailedReason, "a node cannot pull the image x of a render pod", "RENDERER_IMAGE of deployment platen-manager in namespace platen-system"},
 		"quota":            {platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small", "kubectl describe resourcequota -n marketing"},
-		"pod security":     {platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile`, "labels pod-security.kubernetes.io/*"},
+		"quota of limits": {
+			platenv1alpha1.PodForbiddenReason, "the API server refuses render pods: pods is forbidden: failed quota: q: must specify limits.cpu for: renderer",
+			"in spec.podTemplate.resources of a RenderPool default",
+		},
+		"pod security": {platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile`, "labels pod-security.kubernetes.io/*"},
 		"limit range": {
 			platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi`,
 			"an admission policy or limit of the namespace",

@@ -113,7 +113,7 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"pool, a field of the pod":  {"RenderPool", "podTemplate: {hostNetwork: true}", "field not declared in schema"},
 		"pool, its containers":      {"RenderPool", "podTemplate: {containers: []}", "field not declared in schema"},
 		"pool, its service account": {"RenderPool", "podTemplate: {serviceAccountName: admin}", "field not declared in schema"},
-		"pool, another name":        {"RenderPool", "max: 2", "the RenderPool of a namespace is named default"},
+		"pool, another name":        {"RenderPool", "max: 2", "metadata.name must be default: a namespace has one RenderPool"},
 		"pdf for a picture":         {"RenderJob", job + "output: {format: png, pdf: {margin: 1cm}}", "pdf options need format pdf"},
 		"range backwards":           {"RenderJob", job + "output: {format: pdf, pdf: {rangeFrom: 3, rangeTo: 2}}", "rangeFrom must be at most rangeTo"},
 		"video for a picture":       {"RenderJob", job + "output: {video: {fps: 10}}", "video options need format mp4, webm or gif"},
