@@ -104,6 +104,21 @@ func TestQueriesThatSayTwoThings(t *testing.T) {
 	}
 }
 
+// A request with two tokens is nobody's.
+func TestTwoTokens(t *testing.T) {
+	h := bare(t)
+	for _, path := range []string{"/v1/me", "/v1/studio/templates", "/v1/brand-assets"} {
+		r := httptest.NewRequest(http.MethodGet, "http://shim"+path, nil)
+		r.Header["Authorization"] = []string{"Bearer one", "Bearer two"}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		mustBeProblem(t, path, w, http.StatusBadRequest)
+		if !strings.Contains(w.Body.String(), "Authorization: ") {
+			t.Errorf("%s: %s", path, w.Body)
+		}
+	}
+}
+
 // A client that joins its base URL and a path with two slashes finds the route.
 func TestDoubledSlashes(t *testing.T) {
 	w := httptest.NewRecorder()

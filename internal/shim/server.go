@@ -560,6 +560,10 @@ func (s *Server) anywhere(handle func(http.ResponseWriter, *http.Request, caller
 
 // identify returns the caller of a request. The caller's limits count the request until the call of done.
 func (s *Server) identify(w http.ResponseWriter, r *http.Request) (c caller, done func(), err error) {
+	if tokens := slices.Compact(slices.Clone(r.Header.Values("Authorization"))); len(tokens) > 1 {
+		// A proxy on the way may have let the request pass for the other one.
+		return c, nil, callers.Errorf(http.StatusBadRequest, "Authorization: the request has more than one; send one")
+	}
 	who, err := s.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header))
 	if err != nil {
 		return c, nil, err
