@@ -41,8 +41,8 @@ const (
 	pods = 3
 	// lease is the duration of the lease.
 	lease = 3 * time.Second
-	// sleep is longer than the intervals of a manager, and than render pods may be unheard.
-	sleep = 25 * time.Second
+	// sleep is longer than the intervals at which a leader acts.
+	sleep = 12 * time.Second
 	// timeout bounds each wait of a test.
 	timeout = 90 * time.Second
 )
