@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"io"
 	"io/fs"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -229,9 +230,17 @@ func TestErrorsOfAServiceHaveReasons(t *testing.T) {
 }
 
 func TestOpenGCSAndAzureBlob(t *testing.T) {
-	const key = `{"type":"service_account","client_email":"a@b.iam.gserviceaccount.com","private_key":"x","token_uri":"https://oauth2.googleapis.com/token"}`
-	if b, err := OpenGCS(t.Context(), GCS{"pictures", key}, http.DefaultTransport, metrics.Uploads{}); err != nil || b.Key() != "gcs:pictures" {
+	if b, err := OpenGCS(t.Context(), GCS{"pictures", serviceAccount(t, "https://oauth2.googleapis.com/token")}, http.DefaultTransport, metrics.Uploads{}); err != nil || b.Key() != "gcs:pictures" {
 		t.Errorf("GCS: %v", err)
+	}
+	for what, key := range map[string]string{"no key": "x", "a key that takes seconds to sign": longKey(t)} {
+		account, err := json.Marshal(map[string]string{"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "private_key": key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenGCS(t.Context(), GCS{"pictures", string(account)}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != storage.ReasonInvalidCredentials {
+			t.Errorf("GCS takes %s: %v", what, err)
+		}
 	}
 	if _, err := OpenGCS(t.Context(), GCS{"pictures", `{"type":"external_account","credential_source":{"file":"/etc/passwd"}}`}, http.DefaultTransport, metrics.Uploads{}); storage.AsError(err).Reason != storage.ReasonInvalidCredentials {
 		t.Errorf("GCS takes credentials that name a file: %v", err)
@@ -313,6 +322,30 @@ func TestAnswersOfAProxy(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// longKey returns an RSA key of 16,384 bits, in PEM, which fits into a Secret. Its factors are no primes, which would take minutes to find.
+func longKey(t *testing.T) string {
+	t.Helper()
+	one, exponent := big.NewInt(1), 65537
+	for {
+		factors, less := make([]*big.Int, 2), make([]*big.Int, 2)
+		for i := range factors {
+			digits := make([]byte, 1024)
+			_, _ = rand.Read(digits) // never fails
+			digits[0], digits[1023] = digits[0]|0xc0, digits[1023]|1
+			factors[i] = new(big.Int).SetBytes(digits)
+			less[i] = new(big.Int).Sub(factors[i], one)
+		}
+		private := new(big.Int).ModInverse(big.NewInt(int64(exponent)), new(big.Int).Mul(less[0], less[1]))
+		inverse := new(big.Int).ModInverse(factors[1], factors[0])
+		if private == nil || inverse == nil {
+			continue
+		}
+		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(factors[0], factors[1]), E: exponent}, D: private, Primes: factors}
+		key.Precomputed.Dp, key.Precomputed.Dq, key.Precomputed.Qinv = new(big.Int).Mod(private, less[0]), new(big.Int).Mod(private, less[1]), inverse
+		return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	}
 }
 

@@ -6,7 +6,10 @@ package blobstore
 import (
 	"cmp"
 	"context"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -110,7 +113,7 @@ type GCS struct {
 func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer storage.Observer) (*Bucket, error) {
 	transport = watched(transport)
 	config, err := google.JWTConfigFromJSON([]byte(c.ServiceAccountKey), gcs.Scope)
-	if err != nil {
+	if err != nil || !usable(config.PrivateKey) {
 		return nil, &storage.Error{
 			Class: storage.Stop, Reason: storage.ReasonInvalidCredentials, Account: true, Message: "serviceAccountKey must be the JSON key of a service account",
 		}
@@ -119,6 +122,24 @@ func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer s
 	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport, Timeout: tokenTimeout}))
 	client := &http.Client{Transport: tokenTransport{oauth2.ReuseTokenSource(nil, tokens), transport}}
 	return New("gcs", c.Bucket, c.Bucket, gcs.Open(client, c.Bucket), observer), nil
+}
+
+// maxKeyBits bounds the modulus of a service account's key: Google's have 2048. A signature with a much longer one takes seconds, and does not end with its
+// context.
+const maxKeyBits = 4096
+
+// usable reports whether a text in PEM has an RSA key with which golang.org/x/oauth2/jwt signs in little time.
+func usable(text []byte) bool {
+	der := text
+	if block, _ := pem.Decode(text); block != nil {
+		der = block.Bytes
+	}
+	key, err := x509.ParsePKCS1PrivateKey(der)
+	if parsed, other := x509.ParsePKCS8PrivateKey(der); other == nil {
+		key, _ = parsed.(*rsa.PrivateKey)
+		err = nil
+	}
+	return err == nil && key != nil && key.N.BitLen() <= maxKeyBits
 }
 
 // AzureBlob is how to reach a container of Azure Blob Storage.
