@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -155,19 +156,33 @@ func (s *spaceUsage) isComplete() bool { return s.Allocation.Tag != "" }
 // spaceUsage is Dropbox's SpaceUsage.
 type spaceUsage struct {
 	// Used by the user's own files.
-	Used       int64 `json:"used"`
+	Used       size `json:"used"`
 	Allocation struct {
 		Tag       string `json:".tag"`
-		Allocated int64  `json:"allocated"`
+		Allocated size   `json:"allocated"`
 		// Used by the whole team.
-		Used int64 `json:"used"`
+		Used size `json:"used"`
 		// MemberAllocated is what the user may use of the team's space; 0 is no limit. MemberUsed is what counts against it.
-		MemberAllocated int64 `json:"user_within_team_space_allocated"`
-		MemberUsed      int64 `json:"user_within_team_space_used_cached"`
+		MemberAllocated size `json:"user_within_team_space_allocated"`
+		MemberUsed      size `json:"user_within_team_space_used_cached"`
 		LimitType       struct {
 			Tag string `json:".tag"`
 		} `json:"user_within_team_space_limit_type"`
 	} `json:"allocation"`
+}
+
+// size is a number of bytes. Dropbox's are of 64 bits without a sign, and a figure that cannot be read must not cost the connection.
+type size int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *size) UnmarshalJSON(data []byte) error {
+	*s = 0
+	if n, err := strconv.ParseInt(string(data), 10, 64); err == nil {
+		*s = size(n)
+	} else if n, err := strconv.ParseFloat(string(data), 64); err == nil {
+		*s = size(max(min(n, 1<<62), 0)) // more than anybody has
+	}
+	return nil
 }
 
 // tightest returns the figures of the limit that leaves the least room; both are 0 if Dropbox does not say.
@@ -175,15 +190,15 @@ func (s spaceUsage) tightest() (used, allocated int64) {
 	a := s.Allocation
 	switch {
 	case a.Tag == "individual":
-		return s.Used, a.Allocated
+		return int64(s.Used), int64(a.Allocated)
 	case a.Tag != "team":
 		return 0, 0
 	case a.LimitType.Tag == "stop_sync" && a.MemberAllocated > 0 && (a.Allocated == 0 || a.MemberAllocated-a.MemberUsed < a.Allocated-a.Used):
-		return a.MemberUsed, a.MemberAllocated
+		return int64(a.MemberUsed), int64(a.MemberAllocated)
 	case a.Allocated == 0:
 		return 0, 0
 	default:
-		return a.Used, a.Allocated
+		return int64(a.Used), int64(a.Allocated)
 	}
 }
 

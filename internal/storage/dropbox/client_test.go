@@ -371,8 +371,12 @@ func TestSpace(t *testing.T) {
 			`{"used":10,"allocation":{".tag":"team","used":4990,"allocated":5000,"user_within_team_space_allocated":100,"user_within_team_space_limit_type":{".tag":"stop_sync"},"user_within_team_space_used_cached":10}}`,
 			4990, 5000,
 		},
-		"a team whose space is not known": {`{"used":10,"allocation":{".tag":"team","used":0,"allocated":0,"user_within_team_space_allocated":0}}`, 0, 0},
-		"another kind":                    {`{"used":10,"allocation":{".tag":"other"}}`, 0, 0},
+		"a team whose space is not known":  {`{"used":10,"allocation":{".tag":"team","used":0,"allocated":0,"user_within_team_space_allocated":0}}`, 0, 0},
+		"no limit, as the greatest number": {`{"used":10,"allocation":{".tag":"individual","allocated":18446744073709551615}}`, 10, 1 << 62},
+		"figures with an exponent":         {`{"used":1e3,"allocation":{".tag":"individual","allocated":2.0e12}}`, 1000, 2_000_000_000_000},
+		"figures that are none":            {`{"used":null,"allocation":{".tag":"individual","allocated":"much"}}`, 0, 0},
+		"more used than allocated":         {`{"used":300,"allocation":{".tag":"individual","allocated":100}}`, 300, 100},
+		"another kind":                     {`{"used":10,"allocation":{".tag":"other"}}`, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim, c := setup(t)
