@@ -13,9 +13,11 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
@@ -586,6 +588,33 @@ func TestWhyDropboxIsOutOfReach(t *testing.T) {
 		_, err := client(t, url, nil).Verify(t.Context())
 		if got := storageError(t, err); got.Reason != storage.ReasonUnreachable || got.Class != storage.Retry || !strings.Contains(got.Message, want) {
 			t.Errorf("%s: %q (%s), want %q", url, got.Message, got.Reason, want)
+		}
+	}
+}
+
+// TestEveryStatus decodes answers of every status with every kind of body. Each has a reason that people can look up, and a bounded text. Only the
+// statuses that Dropbox refuses with may end an upload.
+func TestEveryStatus(t *testing.T) {
+	refusals := []int{400, 401, 403, 404, 409, 422}
+	for status := 201; status < 600; status++ {
+		for _, kind := range []string{"", "application/json", "text/plain", "text/html; charset=utf-8"} {
+			for _, body := range []string{
+				"", "null", "[]", "0", `"text"`, "{", `{"error":null}`, `{"error":[]}`, `{"error":{".tag":7}}`, `{"error":{".tag":""}}`, `{"error":{".tag":"a","a":{".tag":"b","b":{}}}}`,
+				`{"error":{"path":{"path":{"path":{}}}}}`, `{"error":{".tag":".tag"}}`, strings.Repeat("x", 5000), "\xff\xfe", "<html>", strings.Repeat(`{"error":`, 300) + "1" + strings.Repeat("}", 300),
+				strings.Repeat(`{".tag":"path","path":`, 300) + "1" + strings.Repeat("}", 300), `{"error":` + strings.Repeat(`{".tag":"path","path":`, 300) + "1" + strings.Repeat("}", 301),
+				`{"error":{".tag":"` + strings.Repeat("ä", 5000) + `"}}`, `{"error":{".tag":"missing_scope","required_scope":"` + strings.Repeat("ä", 5000) + `"}}`,
+			} {
+				err := decodeError(status, http.Header{"Content-Type": {kind}, "Retry-After": {body[:min(len(body), 5)]}}, []byte(body))
+				got := storageError(t, err)
+				switch {
+				case got.Reason.Advice(provider).Title == "", got.Message == "", len(got.Message) > 400, !utf8.ValidString(got.Message), got.RetryAfter < 0, got.RetryAfter > maxRetryAfter:
+					t.Fatalf("HTTP %d %s %.30q: %+v", status, kind, body, got)
+				case got.Class == storage.Stop && !slices.Contains(refusals, status) && !strings.Contains(body, "missing_scope"):
+					t.Fatalf("HTTP %d %s %.30q ends the upload: %v", status, kind, body, got)
+				case got.Class == storage.Stop && strings.HasPrefix(kind, "text/html") && !strings.Contains(body, "missing_scope"):
+					t.Fatalf("HTTP %d: the page of a proxy ends the upload: %v", status, got)
+				}
+			}
 		}
 	}
 }

@@ -196,21 +196,31 @@ func unionTags(value any) []string {
 	var list []string
 	tag, _ := object[".tag"].(string)
 	if tag != "" {
-		list = append(list, tag)
+		list = append(list, short(tag))
 	}
 	for _, field := range []string{tag, "reason", "path"} {
 		if inner := unionTags(object[field]); field != "" && len(inner) > 0 {
-			return append(list, inner...)
+			list = append(list, inner...)
+			break
 		}
 	}
-	return list
+	return list[:min(len(list), maxTags)]
 }
+
+// maxTags bounds the tags of an error. Dropbox nests three.
+const maxTags = 5
 
 // requiredScope returns the scope that an error names, empty if it names none.
 func requiredScope(value any) string {
 	object, _ := value.(map[string]any)
 	scope, _ := object["required_scope"].(string)
-	return scope
+	return short(scope)
+}
+
+// short bounds a word of an answer, which need not be Dropbox's.
+func short(word string) string {
+	const most = 64
+	return strings.ToValidUTF8(word[:min(len(word), most)], "")
 }
 
 // maxRetryAfter bounds how long Dropbox may ask to wait.
