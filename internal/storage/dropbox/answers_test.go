@@ -507,19 +507,28 @@ func TestManyLongPaths(t *testing.T) {
 	}
 }
 
-// TestFilesOfAFolderThatIsNotMounted lets Dropbox leave out path_display, as it does for what is in no folder of the account.
-func TestFilesOfAFolderThatIsNotMounted(t *testing.T) {
-	for name, tc := range map[string]struct{ name, want string }{
-		"the name that was asked for": {`"name":"a.png",`, "/Team/a.png"},
-		"another name":                {`"name":"a (1).png",`, "/Team/a (1).png"},
-		"no name":                     {``, "/Team/a.png"},
+// TestPathsOfAnswers lets Dropbox leave out path_display, as it does for what is in no folder of the account, and answer with the metadata of
+// another file that has the same bytes.
+func TestPathsOfAnswers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		policy           storage.ConflictPolicy
+		name, path, want string
+	}{
+		"the name that was asked for": {storage.Overwrite, `"name":"a.png",`, `null`, "/Team/a.png"},
+		"another name":                {storage.Rename, `"name":"a (1).png",`, `null`, "/Team/a (1).png"},
+		"no name":                     {storage.Overwrite, ``, `null`, "/Team/a.png"},
+		"other capitals":              {storage.Overwrite, `"name":"A.png",`, `"/TEAM/A.png"`, "/TEAM/A.png"},
+		"renamed":                     {storage.Rename, `"name":"a (1).png",`, `"/Team/a (1).png"`, "/Team/a (1).png"},
+		"another file":                {storage.Overwrite, `"name":"b.png",`, `"/Team/b.png"`, "/Team/a.png"},
+		"another file, kept":          {storage.Keep, `"name":"b.png",`, `"/Team/b.png"`, "/Team/a.png"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim, c := setup(t)
 			f := storagetest.File(t, "/Team/a.png", []byte("hello"))
+			f.ConflictPolicy = tc.policy
 			sim.AddFault(dropboxsim.Fault{
 				Route: "/2/files/upload", Status: 200, ContentType: "application/json",
-				Body: fmt.Sprintf(`{%s"id":"id:x","rev":"1","size":5,"path_lower":null,"path_display":null,"content_hash":%q}`, tc.name, f.ContentHash),
+				Body: fmt.Sprintf(`{%s"id":"id:x","rev":"1","size":5,"path_lower":null,"path_display":%s,"content_hash":%q}`, tc.name, tc.path, f.ContentHash),
 			})
 			if got := storagetest.UploadOne(t.Context(), c, f); got.Err != nil || got.Path != tc.want {
 				t.Errorf("got %+v, want %s", got, tc.want)

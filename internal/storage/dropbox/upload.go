@@ -131,9 +131,12 @@ func resultOf(f *storage.File, done metadata, err error) storage.Result {
 		return storage.Result{Err: &storage.Error{
 			Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox did not confirm the bytes that were sent to " + f.Path, Doubt: true,
 		}}
-	default:
-		return storage.Result{Path: done.at(f.Path), ContentHash: done.ContentHash}
 	}
+	at := done.at(f.Path)
+	if f.ConflictPolicy != storage.Rename && storage.PathKey(at) != storage.PathKey(f.Path) {
+		at = f.Path // the answer is about another file with the same bytes
+	}
+	return storage.Result{Path: at, ContentHash: done.ContentHash}
 }
 
 // withPath adds the path to the message of an error about it.
