@@ -394,6 +394,7 @@ func TestAValueIsGivenOnce(t *testing.T) {
 		want  string
 	}{
 		"by one flag":  {outputFlags{set: []string{"points=a", "points=b"}}, "--set points: --set gives points already; give it once, and a list as JSON"},
+		"field twice":  {outputFlags{setJSON: []string{`x=[{"a":1,"a":2}]`}}, "--set-json x: [0].a is there twice; give it once"},
 		"by two flags": {outputFlags{set: []string{"points=a"}, setJSON: []string{"x=1", `points=["b"]`}}, "--set-json points: --set gives points already; give it once, and a list as JSON"},
 		"as text":      {outputFlags{setString: []string{"headline="}, set: []string{"headline=z"}}, "--set-string headline: --set gives headline already; give it once, and a list as JSON"},
 		"two keys":     {outputFlags{set: []string{"points=a", "page2@points=b"}}, ""},

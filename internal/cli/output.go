@@ -336,6 +336,9 @@ func readJSON(key, text string) (any, error) {
 	if !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf(`%q is not JSON; a text needs quotes, as in %s='"text"'`, text, key)
 	}
+	if path := values.Twice([]byte(text)); path != "" {
+		return nil, fmt.Errorf("%s is there twice; give it once", path)
+	}
 	return values.DecodeSentValue(key, []byte(text))
 }
 

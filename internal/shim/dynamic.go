@@ -16,6 +16,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -34,12 +35,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/signedurl"
 	"github.com/platen-dev/platen/internal/task"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 const (
@@ -191,11 +194,11 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	if len(query) > maxDynamicParameters {
 		return nil, callers.Errorf(http.StatusBadRequest, "the query must have at most %d parameters", maxDynamicParameters)
 	}
-	for parameter, values := range query {
-		if len(values) > 1 {
+	for parameter, texts := range query {
+		if len(texts) > 1 {
 			return nil, &FieldError{fmt.Sprintf("%.100s", parameter), "is in the query twice"}
 		}
-		if !utf8.ValidString(parameter + values[0]) {
+		if !utf8.ValidString(parameter + texts[0]) {
 			return nil, &FieldError{fmt.Sprintf("%.100q", parameter), "must be UTF-8 in percent-encoding"}
 		}
 	}
@@ -248,17 +251,11 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 	}
 	wanted.spec.Output.Quality = int32(quality) //nolint:gosec // at most 100
 	modifications := map[string]any{}
-	for key, values := range query {
+	for key, texts := range query {
 		if slices.Contains(reserved, key) {
 			continue
 		}
-		modifications[key] = values[0]
-		isList := slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool {
-			return p.Name == key && p.Type == platenv1alpha1.ParameterList
-		})
-		if isList && json.Valid([]byte(values[0])) {
-			modifications[key] = json.RawMessage(values[0])
-		}
+		modifications[key] = readValue(template, key, texts[0])
 	}
 	text, err := json.Marshal(modifications)
 	if err != nil {
@@ -271,6 +268,39 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 	}
 	wanted.key = sha256.Sum256(all)
 	return wanted, nil
+}
+
+// declared returns the type of the parameter that a key of modifications is, on all pages or on one; empty if the template declares none.
+func declared(template *platenv1alpha1.RenderTemplate, key string) values.Type {
+	name := pageKey.ReplaceAllString(key, "")
+	for _, p := range template.Spec.Parameters {
+		if p.Name == name {
+			return values.Type(cmp.Or(p.Type, platenv1alpha1.ParameterText))
+		}
+	}
+	return ""
+}
+
+// readValue reads a modification of a query as --set does. A text of a declared parameter stays as it is, unless it is a list: whoever renders
+// reads it. So does what does not fit, until it is refused.
+func readValue(template *platenv1alpha1.RenderTemplate, key, text string) any {
+	kind := declared(template, key)
+	switch {
+	case kind != "" && kind != values.List:
+		return text
+	case kind == "" && strings.ContainsAny(text, "[{\n"): // a list or an object, if a page shows it as one
+		name := pageKey.ReplaceAllString(key, "")
+		for _, p := range bindings.Known(template) {
+			if bound := values.Type(p.Type); p.Name == name && (bound == values.List || bound == values.Object) {
+				kind = bound
+			}
+		}
+	}
+	value, err := values.ReadText(kind, text)
+	if err != nil {
+		return text
+	}
+	return value
 }
 
 // dynamicSecret returns a version of the secret that signs a template's dynamic URLs; it is a text, so that any language can use it.
@@ -449,7 +479,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if !ok {
 		return &FieldError{"name", wantName}
 	}
-	query, err := dynamicQuery(request.Modifications.RawMessage)
+	query, err := dynamicQuery(template, request.Modifications.RawMessage)
 	if err != nil {
 		return err
 	}
@@ -475,6 +505,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
+	warnings = append(warnings, changed(template, request.Modifications.RawMessage, wanted.spec.Modifications.Raw)...)
 	warnings = append(warnings, unused(template, keys, wanted.spec.Modifications.Raw)...)
 	if len(request.Open) == 0 { // otherwise, whoever opens the URL may give what is missing
 		if err := check(r.Context(), &platenv1alpha1.RenderJob{Spec: wanted.spec}, template); err != nil {
@@ -544,8 +575,8 @@ func unused(template *platenv1alpha1.RenderTemplate, keys []string, modification
 	return warnings[:min(len(warnings), maxWarnings)]
 }
 
-// dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON.
-func dynamicQuery(modifications []byte) (url.Values, error) {
+// dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON. What is null has the default of a declared parameter.
+func dynamicQuery(template *platenv1alpha1.RenderTemplate, modifications []byte) (url.Values, error) {
 	query, given := url.Values{}, map[string]json.RawMessage{}
 	if len(modifications) > 0 {
 		if err := json.Unmarshal(modifications, &given); err != nil {
@@ -556,11 +587,41 @@ func dynamicQuery(modifications []byte) (url.Values, error) {
 		if slices.Contains(reserved, key) {
 			return nil, &FieldError{fmt.Sprintf("modifications.%.100s", key), "cannot be in a dynamic URL, whose own parameter has this name"}
 		}
-		text := ""
-		if err := json.Unmarshal(value, &text); err != nil {
-			text = string(value)
+		text, kind := string(value), declared(template, key)
+		switch number, err := strconv.ParseFloat(text, 64); {
+		case text == "null" && kind != "":
+			continue
+		case err == nil && number == 0 && kind == "":
+			text = "0" // in any spelling, as data-if takes it for false
+		default:
+			_ = json.Unmarshal(value, &text) // a text without its quotes
 		}
 		query.Set(key, text)
 	}
 	return query, nil
 }
+
+// changed returns a warning for each value that a page gets from a dynamic URL as another one than was sent: a URL has only texts, and the template does not
+// say what they are. Two values that a page shows alike, and data-if too, are no matter.
+func changed(template *platenv1alpha1.RenderTemplate, sent, read []byte) (warnings []Warning) {
+	before, err1 := values.DecodeSent(sent)
+	after, err2 := values.Decode(read)
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		was, is := before[key], after[key]
+		_, wasText := was.(string)
+		_, isText := is.(string)
+		same := wasText == isText && (wasText || reflect.DeepEqual(was, is)) || wasText && !isText && isTrue(is)
+		if declared(template, key) == "" && !same {
+			warnings = append(warnings, Warning{
+				fmt.Sprintf("Modification %.100s: the URL says %s, not %s", key, values.Shorten(is), values.Shorten(was)), "declare the parameter in the template, with its type",
+			})
+		}
+	}
+	return warnings
+}
+
+// isTrue tells what data-if makes of a value that was read from a text.
+func isTrue(value any) bool { return value != nil && value != false && value != 0.0 }

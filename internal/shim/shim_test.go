@@ -451,6 +451,48 @@ func TestNamesInDynamicURLs(t *testing.T) {
 	}
 }
 
+func TestValuesOfDynamicURLs(t *testing.T) {
+	card := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
+		Parameters: []platenv1alpha1.Parameter{{Name: "note", Default: &apiextensionsv1.JSON{Raw: []byte(`"-"`)}}, {Name: "points", Type: "list"}, {Name: "paid", Type: "boolean"}},
+		Pages:      []platenv1alpha1.TemplatePage{{HTML: `<i data-each="rows" data-param="item"></i><b data-param="order.total"></b><u data-if="flag"></u>`}},
+	}}
+	for modifications, want := range map[string]struct{ mods, warning string }{
+		`{}`: {`{}`, ""},
+		// What a template does not declare says what it is, as with --set.
+		`{"flag":false,"page1@flag":true,"n":12}`:                             {`{"flag":false,"n":12,"page1@flag":true}`, ""},
+		`{"flag":0.00,"version":1.10,"code":"007","parcel":9007199254740993}`: {`{"code":"007","flag":0,"parcel":"9007199254740993","version":"1.10"}`, ""},
+		`{"flag":null,"headline":"Hello","n":"12"}`:                           {`{"flag":null,"headline":"Hello","n":12}`, ""},
+		// A text that the URL cannot hold apart from a value.
+		`{"flag":"false"}`: {`{"flag":false}`, `Modification flag: the URL says false, not "false"`},
+		`{"flag":"null"}`:  {`{"flag":null}`, `Modification flag: the URL says null, not "null"`},
+		`{"flag":[]}`:      {`{"flag":"[]"}`, `Modification flag: the URL says "[]", not []`},
+		// What is not given has the template's default.
+		`{"note":null,"paid":null,"points":null}`: {`{}`, ""},
+		`{"note":false,"paid":"0","points":""}`:   {`{"note":"false","paid":"0","points":null}`, ""},
+		// A list is JSON, or has an item in each line; what a page shows as a list or an object is one.
+		`{"points":["a",1.10]}`:                         {`{"points":["a","1.10"]}`, ""},
+		`{"points":"one\ntwo\n\nthree"}`:                {`{"points":["one","two","three"]}`, ""},
+		`{"points":"[1"}`:                               {`{"points":"[1"}`, ""}, // refused by what checks the values
+		`{"rows":["a"],"order":{"total":1.50},"n":[1]}`: {`{"n":"[1]","order":{"total":"1.50"},"rows":["a"]}`, `Modification n: the URL says "[1]", not [1]`},
+	} {
+		query, err := dynamicQuery(card, []byte(modifications))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted, err := newTarget(card, "a.png", "png", query)
+		if err != nil || string(wanted.spec.Modifications.Raw) != want.mods {
+			t.Errorf("%s: got %s, %v, want %s", modifications, wanted.spec.Modifications.Raw, err, want.mods)
+		}
+		warning := ""
+		for _, w := range changed(card, []byte(modifications), wanted.spec.Modifications.Raw) {
+			warning += w.Title
+		}
+		if warning != want.warning {
+			t.Errorf("%s: got the warning %q, want %q", modifications, warning, want.warning)
+		}
+	}
+}
+
 func TestUnusedKeysOfDynamicURLs(t *testing.T) {
 	card := func(html string) *platenv1alpha1.RenderTemplate {
 		return &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{

@@ -35,17 +35,23 @@ func isPaint(text string) bool {
 	if strings.ContainsAny(text, `;{}!\<>@"'`) || !isBalanced(text) {
 		return false
 	}
-	for _, layer := range split(text) {
-		paints := 0
+	layers := split(text)
+	for i, layer := range layers {
+		colors, gradients, unknown := 0, 0, 0
 		for _, part := range fields(layer) {
 			switch {
-			case isColor(part, 0) || isGradient(part, 0):
-				paints++
+			case varies(part) && isColor(part, 0): // a property of the page, which may be either
+				unknown++
+			case isColor(part, 0):
+				colors++
+			case isGradient(part, 0):
+				gradients++
 			case part != "/" && !isNumber(part) && !slices.Contains(layerWords, strings.ToLower(part)):
 				return false
 			}
 		}
-		if paints == 0 || paints > 2 { // a gradient, and the colour under it
+		// A layer has a gradient, and the last one the colour under it.
+		if all := colors + gradients + unknown; all == 0 || all > 2 || colors > 1 || gradients > 1 || colors > 0 && i < len(layers)-1 {
 			return false
 		}
 	}

@@ -49,6 +49,8 @@ const (
 	wantLost    = "a number, with no more digits than a page can hold (about 16); it has probably lost digits on its way: declare the parameter as text, and put quotes around the value"
 	wantDigits  = "a number, with no more digits than a page can hold (about 16); declare the parameter as text"
 	wantGroups  = "a number without separators between thousands: 1000 or 1.000? Write it with a decimal point and no comma"
+	wantPlain   = "a number without separators between thousands, such as 1000.5"
+	wantRange   = "a number of at most about 1.8e308, which is the largest that a page can hold"
 	wantBoolean = "true or false"
 	wantColor   = "a CSS colour or gradient, such as #0a7 or rebeccapurple"
 	wantImage   = "a URL that starts with http://, https:// or data:image/"
@@ -71,8 +73,9 @@ func Read(t Type, given any) (any, error) {
 	}
 	text, isText := given.(string)
 	// JSON and YAML have lists and objects of their own: any other text than JSON is a mistake.
-	inJSON := t == List && strings.HasPrefix(strings.TrimSpace(text), "[") || t == Object && strings.HasPrefix(strings.TrimSpace(text), "{")
-	if isText && (inJSON || t != List && t != Object) {
+	start := strings.TrimSpace(text)
+	mayBe := t != List && t != Object || start == "" || t == List && start[0] == '[' || t == Object && start[0] == '{'
+	if isText && mayBe {
 		value, err := read(t, text)
 		return value, refuse(given, err)
 	}
@@ -170,6 +173,7 @@ var (
 	jsonNumber   = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 	plainNumber  = regexp.MustCompile(`^[+-]?([0-9]+([.,][0-9]+)?|[.,][0-9]+)([eE][+-]?[0-9]+)?$`)
 	groupsNumber = regexp.MustCompile(`^[+-]?[1-9][0-9]{0,2},[0-9]{3}$`)
+	manyGroups   = regexp.MustCompile(`^[+-]?[0-9]{1,3}([., '’_\x{00a0}\x{2009}\x{202f}][0-9]{3})+([.,][0-9]+)?$`)
 	imageURL     = regexp.MustCompile(`(?i)^(https?://|data:image/)`)
 	hexColor     = regexp.MustCompile(`^#([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})$`)
 	word         = regexp.MustCompile(`^[A-Za-z-]+$`)
@@ -189,9 +193,9 @@ func read(t Type, text string) (any, error) {
 		return readNumber(text)
 	case Boolean:
 		switch strings.ToLower(text) {
-		case "true", "1":
+		case "true", "1", "1.0": // JSON's 1.0, which DecodeSent keeps as text
 			return true, nil
-		case "false", "0":
+		case "false", "0", "0.0":
 			return false, nil
 		}
 		return nil, refusal(wantBoolean)
@@ -219,6 +223,9 @@ func read(t Type, text string) (any, error) {
 		if _, ok := value.(map[string]any); err != nil || !ok {
 			return nil, refusal(wantObject)
 		}
+		if path := Twice([]byte(text)); path != "" {
+			return nil, refusal(fmt.Sprintf("an object that has each field once: %.100s is there twice", path))
+		}
 		return value, nil
 	default:
 		return nil, refusal(fmt.Sprintf("of the type '%s', which Platen does not know", t))
@@ -230,14 +237,20 @@ func readNumber(text string) (any, error) {
 	switch {
 	case groupsNumber.MatchString(text):
 		return nil, refusal(wantGroups)
+	case !plainNumber.MatchString(text) && manyGroups.MatchString(text):
+		return nil, refusal(wantPlain)
 	case !plainNumber.MatchString(text):
 		return nil, refusal(wantNumber)
 	}
-	number, ok := shown(strings.Replace(text, ",", ".", 1))
-	if !ok {
-		return nil, refusal(wantDigits)
+	text = strings.Replace(text, ",", ".", 1)
+	number, ok := shown(text)
+	if ok {
+		return number, nil
 	}
-	return number, nil
+	if _, err := strconv.ParseFloat(text, 64); errors.Is(err, strconv.ErrRange) {
+		return nil, refusal(wantRange)
+	}
+	return nil, refusal(wantDigits)
 }
 
 // readColor reads a colour or a gradient. It refuses what is surely none; the browser decides about the rest, such as var(--brand).
@@ -266,6 +279,9 @@ func readList(text string) (any, error) {
 		}
 		if _, ok := value.([]any); err != nil || !ok {
 			return nil, refusal(wantList)
+		}
+		if path := Twice([]byte(text)); path != "" {
+			return nil, refusal(fmt.Sprintf("a list whose objects have each field once: %.100s is there twice", path))
 		}
 		return value, nil
 	}
