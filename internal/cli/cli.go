@@ -38,7 +38,7 @@ const (
   3    the render failed
   4    rendered, but an upload failed
   5    not finished within --timeout; the job of render, fetch or retry goes on in the cluster
-  130  interrupted`
+  130  interrupted; jobs that are created go on in the cluster`
 )
 
 // fieldOwner owns the fields that the plugin writes.
@@ -105,13 +105,16 @@ func (o *output) Write(p []byte) (n int, err error) {
 
 // exitCode returns the exit code of a command, and says what its error is.
 func exitCode(ctx context.Context, command *cobra.Command, err error, out io.Writer) int {
-	left := (*leftoverError)(nil)
+	left, goesOn := (*leftoverError)(nil), (*goesOnError)(nil)
 	flags := command.Root().PersistentFlags()
 	switch {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
 		fmt.Fprintln(out, "interrupted")
+		if errors.As(err, &goesOn) {
+			fmt.Fprintln(out, sameCluster(flags, goesOn.Error()))
+		}
 		if errors.As(err, &left) {
 			fmt.Fprintln(out, "error:", sameCluster(flags, left.Error()))
 		}

@@ -407,6 +407,25 @@ func TestAValueIsGivenOnce(t *testing.T) {
 	}
 }
 
+// Who connects learns which renders go to the account, and whose was connected before.
+func TestConnectedWords(t *testing.T) {
+	for want, c := range map[string]struct {
+		policy platenv1alpha1.UploadPolicy
+		before string
+	}{
+		"Connected: renders of namespace marketing go to /Renders in the Dropbox of ada@example.com.":                                                 {"", ""},
+		"Connected: renders of namespace marketing go to /Renders in the Dropbox of ada@example.com, no longer in that of bob@example.com.":           {platenv1alpha1.UploadAutomatic, "bob@example.com"},
+		"Connected: renders of namespace marketing that name dropbox go to /Renders in the Dropbox of ada@example.com.":                               {platenv1alpha1.UploadOnRequest, ""},
+		"Connected to the Dropbox of ada@example.com, no longer to that of bob@example.com. Nothing is uploaded there: its uploadPolicy is Disabled.": {platenv1alpha1.UploadDisabled, "bob@example.com"},
+	} {
+		connection := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "dropbox"}}
+		connection.Spec.UploadPolicy = c.policy
+		if got := connectedWords(connection, "/Renders", "ada@example.com", c.before); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // A line that is longer than the terminal would leave its beginning behind each time it is drawn.
 func TestClip(t *testing.T) {
 	for line, want := range map[string]string{"short": "short", "123456789": "123456789", "1234567890": "123456789", "äöüäöüäöüäöü": "äöüäöüäöü"} {

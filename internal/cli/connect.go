@@ -68,6 +68,8 @@ type connectCommand struct {
 	authorizeURL, apiURL string
 	// seen is the resourceVersion of a connection that stays as it is.
 	seen string
+	// before is the account of the connection before; nil if it is not known.
+	before *platenv1alpha1.StorageAccount
 }
 
 func (o *options) connectDropbox() *cobra.Command {
@@ -262,6 +264,7 @@ func (o *connectCommand) findExisting(ctx context.Context, c *cluster) error {
 	if err != nil {
 		return explain(err)
 	}
+	o.before = existing.Status.Account
 	if existing.Spec.Dropbox == nil {
 		return fmt.Errorf("StorageConnection %s/%s is of provider %s: choose another NAME", c.namespace, connection.Name, existing.Spec.Provider)
 	}
@@ -362,7 +365,8 @@ func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Acco
 	name := o.connection.Name
 	last := "Platen has not looked at it: is Platen running? (kubectl get pods -n platen-system)"
 	connection := &platenv1alpha1.StorageConnection{}
-	err := follow(ctx, c, name, connection, &platenv1alpha1.StorageConnectionList{}, func(now *platenv1alpha1.StorageConnection) (bool, error) {
+	err := follow(ctx, c, name, &platenv1alpha1.StorageConnection{}, &platenv1alpha1.StorageConnectionList{}, func(now *platenv1alpha1.StorageConnection) (bool, error) {
+		connection = now
 		ready := meta.FindStatusCondition(now.Status.Conditions, platenv1alpha1.ReadyCondition)
 		if observed := now.Status.ObservedGeneration; ready == nil || observed == nil || *observed != now.Generation {
 			return false, nil
@@ -382,8 +386,31 @@ func (o *connectCommand) await(ctx context.Context, c *cluster, who storage.Acco
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(o.Out, "Connected: renders of namespace %s go to %s in the Dropbox of %s.\n", c.namespace, o.connection.Folder, plain(who.Email))
+	before := ""
+	if o.before != nil && o.before.ID != who.ID {
+		before = o.before.Email
+	}
+	fmt.Fprintln(o.Out, connectedWords(connection, o.connection.Folder, plain(who.Email), plain(before)))
 	return nil
+}
+
+// connectedWords says which renders go to an account, and which account the connection had before; empty if it had none or the same.
+func connectedWords(connection *platenv1alpha1.StorageConnection, folder, now, before string) string {
+	which := "renders of namespace " + connection.Namespace
+	switch connection.Spec.UploadPolicy {
+	case platenv1alpha1.UploadDisabled:
+		if before != "" {
+			now += ", no longer to that of " + before
+		}
+		return fmt.Sprintf("Connected to the Dropbox of %s. Nothing is uploaded there: its uploadPolicy is Disabled.", now)
+	case platenv1alpha1.UploadOnRequest:
+		which += " that name " + connection.Name
+	case platenv1alpha1.UploadAutomatic:
+	}
+	if before != "" {
+		now += ", no longer in that of " + before
+	}
+	return fmt.Sprintf("Connected: %s go to %s in the Dropbox of %s.", which, folder, now)
 }
 
 func person(a storage.Account) string {

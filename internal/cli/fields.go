@@ -57,7 +57,7 @@ var (
 	bound        = regexp.MustCompile(`^should (.*)$`)
 	typeNames    = map[string]string{
 		"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false", "array": "a list", "object": "an object",
-		"integer,string": "a whole number or text", "null": "null",
+		"integer,string": "a whole number or text", "null": "null", "int32": "a whole number", "float64": "a number with a fraction",
 	}
 	boundWords = strings.NewReplacer(
 		"be less than or equal to", "be at most", "be greater than or equal to", "be at least", "be at least 1 chars long", "not be empty", "chars long", "characters long",

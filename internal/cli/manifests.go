@@ -214,6 +214,9 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 	}
 	slices.SortStableFunc(refused, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }) // the schema's order is random
 	for _, e := range refused {
+		if e.Field == noField && strings.HasPrefix(e.Detail, "Checked value must be of type ") {
+			continue // the same again, with its field
+		}
 		problem := inWords(e.Field, e.ErrorBody())
 		if e.Field != noField {
 			problem = e.Field + ": " + problem

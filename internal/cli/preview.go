@@ -111,6 +111,8 @@ func (p *previewCommand) checkOutput(template string) error {
 		return usage("-o %s is a folder: name a file in it, such as %s", p.output, filepath.Join(p.output, cmp.Or(template, "card")+"."+cmp.Or(p.format, "png")))
 	}
 	switch {
+	case p.output == "-":
+		return usage("-o -: preview writes files, not to the standard output; name one, such as %s", cmp.Or(template, "card")+"."+cmp.Or(p.format, "png"))
 	case extension == "":
 		if p.output != "" {
 			return usage("-o must have the extension of a format, such as %s.png", p.output)

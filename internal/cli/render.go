@@ -9,15 +9,18 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -108,6 +111,9 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	printed := slices.Contains(formats, r.output)
 	toFolder := r.output != "" && !printed
 	if toFolder {
+		if format, _, _ := strings.Cut(r.output, "="); slices.Contains(otherFormats, format) {
+			return usage("-o %[1]s: a job is printed as json, yaml or name; ./%[1]s is a folder", r.output)
+		}
 		if r.outputFlags.flags.Changed("ttl") && r.ttl == 0 {
 			return usage("--ttl 0s deletes the files before -o can fetch them; give more time, such as 1h")
 		}
@@ -151,6 +157,9 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	job := r.job(template, spec, connection.Spec.Provider)
 	r.warnUnused(ctx, c, template, spec)
 	if r.dryRun == dryRunClient {
+		if err := r.admit(ctx, job); err != nil {
+			return err
+		}
 		return r.print(job, "created (dry run)", printed)
 	}
 	if err := r.create(ctx, c, job); err != nil {
@@ -163,7 +172,12 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		}
 		return r.print(job, suffix, printed)
 	}
-	if job, err = r.awaitJob(ctx, c, job, len(template.Spec.Pages), r.timeout, (*platenv1alpha1.RenderJob).Finished); err != nil {
+	name := job.Name
+	if job, err = r.awaitJob(ctx, c, job, len(template.Spec.Pages), r.timeout, (*platenv1alpha1.RenderJob).Finished); err != nil && ctx.Err() != nil {
+		return &goesOnError{fmt.Errorf(
+			"RenderJob %[1]s/%[2]s goes on: kubectl platen status %[2]s -n %[1]s shows it, kubectl delete renderjob %[2]s -n %[1]s ends it", c.namespace, name)}
+	}
+	if err != nil {
 		return err
 	}
 	if printed {
@@ -177,6 +191,9 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		}
 		if denied := (*notAllowedError)(nil); errors.As(err, &denied) {
 			return fmt.Errorf("RenderJob %s/%s is rendered: %w", job.Namespace, job.Name, err)
+		}
+		if err != nil && ctx.Err() != nil {
+			return &goesOnError{fmt.Errorf("RenderJob %[1]s/%[2]s is rendered; fetch its files with kubectl platen fetch %[2]s -o FOLDER -n %[1]s", job.Namespace, job.Name)}
 		}
 		if err != nil {
 			return fmt.Errorf("RenderJob %[1]s/%[2]s is rendered: %[3]w; fetch its files with kubectl platen fetch %[2]s -o FOLDER -n %[1]s", job.Namespace, job.Name, err)
@@ -240,8 +257,34 @@ func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alp
 	if apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("RenderJob %s/%s exists already: give another --name, or delete it (kubectl delete renderjob %s -n %s)", job.Namespace, job.Name, job.Name, job.Namespace)
 	}
+	if apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large") {
+		return usage("the values take more than the cluster keeps in one object, about 1.5 MiB: put pictures at an https: address")
+	}
 	return explain(r.fields().refusal(err))
 }
+
+// admit refuses a job that the cluster would refuse, without sending it.
+func (r *renderCommand) admit(ctx context.Context, job *platenv1alpha1.RenderJob) error {
+	named := job.DeepCopy()
+	if named.Name == "" {
+		named.Name = named.GenerateName + "x" // as the cluster would end it
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(named)
+	if err != nil {
+		return err
+	}
+	schema, err := crdschema.Of("RenderJob")
+	if err != nil {
+		return err
+	}
+	if _, refused := schema.Admit(ctx, content); len(refused) > 0 {
+		return r.fields().refusal(apierrors.NewInvalid(platenv1alpha1.GroupVersion.WithKind("RenderJob").GroupKind(), job.Name, refused))
+	}
+	return nil
+}
+
+// otherFormats are those in which kubectl prints and this command does not. Nobody means a folder of such a name.
+var otherFormats = []string{"wide", "jsonpath", "jsonpath-as-json", "jsonpath-file", "go-template", "go-template-file", "template", "templatefile", "custom-columns", "custom-columns-file"}
 
 // fields returns the fields that the flags set.
 func (r *renderCommand) fields() fieldFlags {

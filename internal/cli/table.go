@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
@@ -217,12 +218,20 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 	printed := slices.Contains(formats, r.output)
 	toFolder := r.output != "" && !printed
 	if r.dryRun == dryRunClient {
+		for i, job := range jobs {
+			if err := r.admit(ctx, job); err != nil {
+				return fmt.Errorf("--csv %s, %s: %w", t.name, t.rows[i], err)
+			}
+		}
 		return r.printJobs(jobs, "created (dry run)", printed)
 	}
 	for i, job := range jobs {
 		if err := r.create(ctx, c, job); err != nil {
 			if i > 0 && r.dryRun == dryRunNone {
 				_ = r.printJobs(jobs[:i], "created", printed)
+			}
+			if ctx.Err() != nil {
+				return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), job.Namespace)}
 			}
 			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created)", t.name, t.rows[i], err, i, plural.Count(len(jobs), "job"))
 		}
@@ -293,6 +302,8 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		case errors.Is(err, errGone):
 			fail(t.rows[i], fmt.Errorf("RenderJob %s/%w", job.Namespace, err))
 			continue
+		case err != nil && ctx.Err() != nil:
+			return ended, &goesOnError{fmt.Errorf("%d of %s finished, and the rest goes on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), job.Namespace)}
 		case err != nil:
 			return ended, err
 		}
@@ -321,6 +332,9 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		if !printed {
 			for _, w := range last.Status.Warnings {
 				fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", t.rows[i].number, plain(w.Title))
+				if details := ptr.Deref(w.Details, ""); details != "" {
+					fmt.Fprintf(r.ErrOut, "  %s\n", plain(details))
+				}
 			}
 		}
 	}

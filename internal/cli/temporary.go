@@ -24,6 +24,12 @@ type leftoverError struct{ error }
 // Unwrap returns the cause.
 func (e *leftoverError) Unwrap() error { return e.error }
 
+// goesOnError says what goes on in the cluster. A person must see it even if they have interrupted the command.
+type goesOnError struct{ error }
+
+// Unwrap returns the cause.
+func (e *goesOnError) Unwrap() error { return e.error }
+
 // createTemporary creates a template and a job that renders it, both with generated names. The caller must call discard, which deletes
 // them even after ctx has ended. If createTemporary fails, it leaves nothing behind.
 func (c *cluster) createTemporary(ctx context.Context, prefix string, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob) (discard func() error, err error) {

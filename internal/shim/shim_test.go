@@ -483,12 +483,9 @@ func TestValuesOfDynamicURLs(t *testing.T) {
 		if err != nil || string(wanted.spec.Modifications.Raw) != want.mods {
 			t.Errorf("%s: got %s, %v, want %s", modifications, wanted.spec.Modifications.Raw, err, want.mods)
 		}
-		warning := ""
-		for _, w := range changed(card, []byte(modifications), wanted.spec.Modifications.Raw) {
-			warning += w.Title
-		}
-		if warning != want.warning {
-			t.Errorf("%s: got the warning %q, want %q", modifications, warning, want.warning)
+		warnings := changed(card, []byte(modifications), wanted.spec.Modifications.Raw)
+		if len(warnings) > 1 || (len(warnings) == 1) != (want.warning != "") || len(warnings) == 1 && warnings[0].Title != want.warning {
+			t.Errorf("%s: got the warnings %+v, want %q", modifications, warnings, want.warning)
 		}
 	}
 }

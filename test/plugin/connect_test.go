@@ -294,7 +294,7 @@ func TestConnectingAgain(t *testing.T) {
 	paste(t, terminal, other)
 	code, text := terminal.end()
 	connection, after := connected(t, namespace)
-	if code != 0 || !strings.Contains(text, "in the Dropbox of "+other) || connection.Status.Account.Email != other {
+	if code != 0 || !strings.Contains(text, "in the Dropbox of "+other+", no longer in that of "+email) || connection.Status.Account.Email != other {
 		t.Errorf("exit code %d, account %v\n%s", code, connection.Status.Account, text)
 	}
 	if string(before.Data["refreshToken"]) == string(after.Data["refreshToken"]) || !works(t, key, string(after.Data["refreshToken"])) {

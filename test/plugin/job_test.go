@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,7 +114,7 @@ func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{
 			Name: "storage", Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Error: "Token expired",
 		}}
-		job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: Token \x1b[31mexpired"}}
+		job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Failed to upload to dropbox: Token \x1b[31mexpired", Details: new("Connect it again")}}
 	}
 }
 
@@ -401,6 +402,10 @@ func TestRenderRefuses(t *testing.T) {
 		"a file's folder":  {args: []string{"banner", "--file-name", "a/b"}, code: 2, text: "--file-name: "},
 		"a space first":    {args: []string{"banner", "--set", "headline=x", "--file-name", " a"}, code: 2, text: "--file-name: \" a\" must not start with a space or a dot"},
 		"a relative one":   {args: []string{"banner", "--set", "headline=x", "--folder", "Foo"}, code: 2, text: "--folder: \"Foo\" must start with a slash"},
+		"without sending":  {args: []string{"banner", "--set", "headline=x", "--folder", "Foo", "--dry-run"}, code: 2, text: "--folder: \"Foo\" must start with a slash"},
+		"a size twice":     {args: []string{"banner", "--set", "headline=x", "--extra-sizes", "9x9,9x9", "--dry-run"}, code: 2, text: "--extra-sizes: each size must be named once"},
+		"a wide list":      {args: []string{"banner", "--set", "headline=x", "-o", "wide"}, code: 2, text: "-o wide: a job is printed as json, yaml or name; ./wide is a folder"},
+		"a template":       {args: []string{"banner", "--set", "headline=x", "-o", "jsonpath={.metadata.name}"}, code: 2, text: "-o jsonpath={.metadata.name}: a job is printed as json, yaml or name; ./jsonpath={.metadata.name} is a folder"},
 		"a wrong name":     {args: []string{"banner", "--set", "headline=x", "--name", "A_b"}, code: 2, text: "--name: "},
 		"a path":           {args: []string{"../x"}, code: 2, text: "no RenderTemplate can have the name '../x': names have small letters, digits, hyphens and dots"},
 		"a wrong size":     {args: []string{"banner", "--size", "squar"}, code: 2, text: "--size: 'squar' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post; did you mean 'square'?"},
@@ -429,6 +434,45 @@ See '`},
 	jobs := &platenv1alpha1.RenderJobList{}
 	if err := api.List(t.Context(), jobs, client.InNamespace(namespace)); err != nil || len(jobs.Items) != 1 {
 		t.Errorf("%d jobs, %v; a refused command line creates none", len(jobs.Items), err)
+	}
+}
+
+// Whoever interrupts the command learns that the job does not end with it.
+func TestRenderInterrupted(t *testing.T) {
+	namespace := studio(t)
+	people := table(t, "headline\nAda\nGrace\n")
+	for name, x := range map[string]struct {
+		args []string
+		text string
+	}{
+		"a job": {
+			[]string{"--set", "headline=x", "--name", "one", "--wait"},
+			"RenderJob " + namespace + "/one goes on: kubectl platen status one -n " + namespace + " shows it, kubectl delete renderjob one -n " + namespace + " ends it",
+		},
+		"a table": {[]string{"--csv", people, "--name", "card", "--wait"}, "0 of 2 jobs finished, and the rest goes on; see kubectl platen status -n " + namespace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			command := exec.CommandContext(ctx, binary, append([]string{"render", "banner", "-n", namespace}, x.args...)...)
+			out := &buffer{}
+			command.Stdout, command.Stderr = out, out
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, timeout, true, func(context.Context) (bool, error) {
+				return out.String() != "", nil // the progress of a job that is created
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			_ = command.Wait() // the exit code tells the result
+			if code := command.ProcessState.ExitCode(); code != 130 || !strings.HasSuffix(out.String(), "interrupted\n"+x.text+"\n") {
+				t.Errorf("exit code %d, %s", code, out)
+			}
+		})
 	}
 }
 

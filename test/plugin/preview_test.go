@@ -172,6 +172,7 @@ func TestPreviewRefuses(t *testing.T) {
 		"no ConfigMap":      {args: []string{"-f", write(t, manifests)}, code: 1, text: "spec.pages[0].htmlFrom: ConfigMap 'pages' does not exist in namespace " + namespace},
 		"a wrong extension": {args: []string{"-f", good, "-o", "card.bmp"}, code: 2, text: ".bmp is not a format"},
 		"no extension":      {args: []string{"-f", good, "-o", "card"}, code: 2, text: "-o must have the extension of a format"},
+		"the output":        {args: []string{"-f", good, "-o", "-"}, code: 2, text: "-o -: preview writes files, not to the standard output; name one, such as card.png"},
 		"a folder":          {args: []string{"-f", good, "-o", "pictures/"}, code: 2, text: "error: -o pictures/ is a folder: name a file in it, such as pictures/card.png"},
 		"a folder there is": {args: []string{"-f", good, "-o", there}, code: 2, text: "error: -o " + there + " is a folder: name a file in it, such as " + filepath.Join(there, "card.png")},
 		"two formats":       {args: []string{"-f", good, "-o", "card.png", "--format", "pdf"}, code: 2, text: "do not agree"},

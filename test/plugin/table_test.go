@@ -83,7 +83,7 @@ func TestRenderATable(t *testing.T) {
 	}
 	want := []string{
 		"2 of 3 jobs did not succeed:", "row 2: RenderJob " + namespace + "/cards-2 failed: broken",
-		"row 3: RenderJob " + namespace + "/cards-3 is rendered, but not uploaded:", "Warning, row 3: Failed to upload to dropbox",
+		"row 3: RenderJob " + namespace + "/cards-3 is rendered, but not uploaded:", "Warning, row 3: Failed to upload to dropbox: Token  [31mexpired\n  Connect it again\n",
 	}
 	if r.code != 3 || slices.ContainsFunc(want, func(part string) bool { return !strings.Contains(r.errOut, part) }) {
 		t.Errorf("exit code %d, %s", r.code, r.errOut)
