@@ -5,6 +5,7 @@ package ui
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -40,6 +41,9 @@ func (s *Server) startFrom(r *http.Request, v *visitor, form *formView) error {
 		return nil
 	}
 	job, err := s.findJob(r.Context(), v, name)
+	if missing := (*problem)(nil); errors.As(err, &missing) {
+		missing.Link, missing.LinkText = "/ui/templates/"+url.PathEscape(form.Name), "The form with the template's values"
+	}
 	if err != nil {
 		return err
 	}

@@ -160,6 +160,15 @@ func submitted(list []input, form *multipart.Form) (modifications map[string]any
 	return modifications, ok
 }
 
+// check says in the fields which of the values that they begin with are wrong. An empty field is none: nobody has reached it yet.
+func check(list []input) {
+	for n := range list {
+		if i := &list[n]; strings.TrimSpace(i.Value) != "" {
+			_, i.Error = i.read(nil)
+		}
+	}
+}
+
 // read returns the value of a field; nil if the template's default applies.
 func (i *input) read(files []*multipart.FileHeader) (value any, problem string) {
 	if i.Type == platenv1alpha1.ParameterBoolean {

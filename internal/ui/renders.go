@@ -52,6 +52,9 @@ type jobView struct {
 // Live tells whether the job may still change, so that the page keeps polling.
 func (v jobView) Live() bool { return !v.Finished || v.Words.Tone == busy }
 
+// Progresses tells whether something happens to the job, or will by itself.
+func (v jobView) Progresses() bool { return v.Live() && v.Words.Tone != idle }
+
 // First returns the file that represents the job; nil if there is none.
 func (v jobView) First() *fileView {
 	if len(v.Files) == 0 {
@@ -187,7 +190,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	view.Number, view.Newer, view.Total, view.Others = number, number-1, len(jobs), len(all)-len(jobs)
 	digest := sha256.New()
 	for _, job := range jobs {
-		if !job.Finished() {
+		if !job.Finished() && jobWords(job).Tone != idle {
 			view.Running++
 		}
 	}
@@ -254,8 +257,9 @@ func (s *Server) findJob(ctx context.Context, v *visitor, name string) (*platenv
 	}
 	if apierrors.IsNotFound(err) {
 		return nil, &problem{
-			Status: http.StatusNotFound, Title: "This render is not kept any more",
-			Text: "It was deleted, or its time to live has passed. Uploaded files stay where they are.", Link: "/ui/renders", LinkText: "All renders",
+			Status: http.StatusNotFound, Title: "There is no such render",
+			Text: fmt.Sprintf("The workspace %s has no render '%.253s'. It is of another workspace, or not kept any more: it was deleted, or its time to live has passed. Uploaded files stay where they are.", v.Workspace, name),
+			Link: "/ui/renders", LinkText: "All renders",
 		}
 	}
 	return job, err

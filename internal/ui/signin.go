@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -38,9 +39,16 @@ type signInForm struct {
 
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) error {
 	form := signInForm{Next: localPath(r.URL.Query().Get("next"))}
+	if next, err := url.Parse(form.Next); err == nil {
+		form.Workspace = workspaceOf(next.Query())
+	}
 	switch r.URL.Query().Get("why") {
 	case "ended":
 		form.Why = "Your session has ended, because the cluster no longer accepts the token. Sign in with a new one."
+	case "over":
+		form.Why = "Your session has ended. Sign in again to go on."
+	case "undone":
+		form.Why = "Your session had ended, and nothing was done. Sign in, and do it again."
 	case "out":
 		form.Why = "You are signed out."
 	}
@@ -101,7 +109,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range []string{sessionCookie, connectCookie, noticeCookie} {
 		s.jar.drop(w, name)
 	}
-	s.redirect(w, r, "/ui/sign-in?why=out")
+	s.redirect(w, r, "/ui/sign-in?why=out&next="+url.QueryEscape("/ui/"))
 	return nil
 }
 
@@ -144,7 +152,7 @@ func (s *Server) chooseWorkspace(w http.ResponseWriter, r *http.Request, v *visi
 	if err := s.jar.put(w, sessionCookie, chosen); err != nil {
 		return err
 	}
-	s.redirect(w, r, "/ui/storage")
+	s.redirect(w, r, localPath(cmp.Or(r.PostForm.Get("next"), "/ui/")))
 	return nil
 }
 

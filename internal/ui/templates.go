@@ -19,6 +19,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -54,6 +55,8 @@ type templateView struct {
 	Width, Height int32
 	Mixed         bool
 	Parameters    int
+	// Trouble says why the template is not ready; empty if it is, or if nothing is known.
+	Trouble string
 	// Preview is the first file of the newest render; nil if there is none.
 	Preview *fileView
 }
@@ -101,6 +104,9 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height, Description: t.Spec.Description,
 	}
 	v.Mixed = slices.ContainsFunc(t.Spec.Pages, func(p platenv1alpha1.TemplatePage) bool { return p.Width != v.Width || p.Height != v.Height })
+	if ready := meta.FindStatusCondition(t.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil && ready.Status != metav1.ConditionTrue && ready.ObservedGeneration == t.Generation {
+		v.Trouble = sentence(ready.Message)
+	}
 	if t.Spec.Title != t.Name {
 		v.Title = t.Spec.Title
 	}
@@ -190,6 +196,7 @@ func (s *Server) template(w http.ResponseWriter, r *http.Request, v *visitor) er
 	if err := s.startFrom(r, v, &form); err != nil {
 		return err
 	}
+	check(form.Inputs)
 	return s.showTemplate(w, r, v, http.StatusOK, form, nil)
 }
 

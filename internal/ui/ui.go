@@ -6,6 +6,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,10 +147,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /ui/templates/{template}/preview", s.handleVisitor(s.preview))
 	mux.HandleFunc("POST /ui/templates/{template}/code", s.handleVisitor(s.code))
 	mux.HandleFunc("GET /ui/templates/{template}/history", s.handleVisitor(s.history))
-	mux.HandleFunc("GET /ui/{$}", s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		http.Redirect(w, r, "/ui/storage", http.StatusSeeOther)
-		return nil
-	}))
+	mux.HandleFunc("GET /ui/{$}", s.handleVisitor(s.first))
 	mux.HandleFunc("GET /ui/", s.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "Choose one of the pages above."}
 	}))
@@ -202,6 +200,12 @@ type problem struct {
 // Error implements error.
 func (p *problem) Error() string { return p.Title }
 
+// goneView is the content of a part of a page that follows what is not there any more. Part is the id of the part.
+type goneView struct {
+	Problem *problem
+	Part    string
+}
+
 // handle turns the error of a handler into a page, or into a notice for htmx.
 func (s *Server) handle(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return s.within(requestTimeout, handle)
@@ -219,6 +223,11 @@ func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, 
 		if p.signOut {
 			s.jar.drop(w, sessionCookie)
 			s.askToSignIn(w, r, "/ui/sign-in?why=ended&next="+url.QueryEscape(returnPath(r)))
+			return
+		}
+		if isHTMX(r) && r.Method == http.MethodGet && p.Status == http.StatusNotFound {
+			// What a part of the page follows is gone: the part says so, and asks no more.
+			s.views.fragment(w, p.Status, "gone", goneView{Problem: p, Part: r.Header.Get("HX-Target")})
 			return
 		}
 		if isHTMX(r) {
@@ -319,7 +328,11 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 	return func(w http.ResponseWriter, r *http.Request) error {
 		found := s.session(r)
 		if found == nil {
-			s.askToSignIn(w, r, "/ui/sign-in?next="+url.QueryEscape(returnPath(r)))
+			s.askToSignIn(w, r, "/ui/sign-in?"+whyAsked(r)+"next="+url.QueryEscape(returnPath(r)))
+			return nil
+		}
+		if wanted := addressed(r); wanted != "" && wanted != found.Workspace {
+			s.views.page(w, http.StatusConflict, "elsewhere", page{Title: "A page of another workspace", Session: found, Body: elsewhereView{wanted, localPath(r.URL.RequestURI())}})
 			return nil
 		}
 		shown, err := shownBy(r)
@@ -389,7 +402,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, path string) {
 
 // askToSignIn sends the browser to the sign-in page at a path. A page with the form of a template stays, with what was typed, and links there.
 func (s *Server) askToSignIn(w http.ResponseWriter, r *http.Request, path string) {
-	if !isHTMX(r) || !strings.HasPrefix(r.URL.Path, "/ui/templates/") {
+	if !staysSignedOut(r) {
 		s.redirect(w, r, path)
 		return
 	}
@@ -398,25 +411,86 @@ func (s *Server) askToSignIn(w http.ResponseWriter, r *http.Request, path string
 	s.views.fragment(w, http.StatusUnauthorized, "signed-out", path)
 }
 
-// returnPath is the page to which a visitor returns after signing in.
+// returnPath is the page to which a visitor returns after signing in: the one that made the request, or that a GET asks for.
 func returnPath(r *http.Request) string {
-	if isHTMX(r) {
-		if current, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil {
-			return localPath(current.RequestURI())
+	address := r.URL
+	if from := cmp.Or(r.Header.Get("HX-Current-URL"), r.Referer()); isHTMX(r) || r.Method != http.MethodGet {
+		var err error
+		if address, err = url.Parse(from); err != nil {
+			return firstPath
 		}
 	}
 	// Never link to the callback: its address holds a code.
-	if r.Method == http.MethodGet && r.URL.Path != callbackPath {
-		return localPath(r.URL.RequestURI())
+	if address.Path == callbackPath {
+		return firstPath
 	}
-	return "/ui/storage"
+	return localPath(address.RequestURI())
+}
+
+// whyAsked begins the query of the sign-in page with why a page's request asks to sign in; empty if somebody only opens an address.
+func whyAsked(r *http.Request) string {
+	switch {
+	case r.Method != http.MethodGet && !staysSignedOut(r):
+		return "why=undone&"
+	case isHTMX(r):
+		return "why=over&"
+	default:
+		return ""
+	}
+}
+
+// staysSignedOut tells whether the page that made a request stays when the session has ended, because it has the form of a template.
+func staysSignedOut(r *http.Request) bool {
+	return isHTMX(r) && strings.HasPrefix(r.URL.Path, "/ui/templates/")
+}
+
+// addressed returns the workspace that the address of a page names, as the page's script writes it; empty if it names none.
+func addressed(r *http.Request) string {
+	if r.Method != http.MethodGet || isHTMX(r) || r.URL.Path == "/ui/workspace" {
+		return ""
+	}
+	return workspaceOf(r.URL.Query())
+}
+
+// workspaceOf returns the workspace in the query of an address; empty if it has none, or no name of a namespace.
+func workspaceOf(query url.Values) string {
+	if name := query.Get("workspace"); namespaceName.MatchString(name) {
+		return name
+	}
+	return ""
+}
+
+// elsewhereView is the content of the page that asks before it opens the workspace of an address.
+type elsewhereView struct {
+	// Wanted is the workspace, and Next the address.
+	Wanted, Next string
+}
+
+// firstPath is the page that a visitor sees when nothing names another.
+const firstPath = "/ui/storage"
+
+// first opens the first section that the visitor may see.
+func (s *Server) first(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	for _, section := range []struct{ resource, path string }{{"storageconnections", firstPath}, {"rendertemplates", "/ui/templates"}, {"renderjobs", "/ui/renders"}} {
+		err := v.authorize(r.Context(), "list", section.resource)
+		if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		http.Redirect(w, r, section.path, http.StatusSeeOther)
+		return nil
+	}
+	http.Redirect(w, r, firstPath, http.StatusSeeOther)
+	return nil
 }
 
 // localPath returns path if it belongs to this page, and the first page otherwise, so that no link leads to another site.
 func localPath(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/ui/") || strings.ContainsAny(path, "\\\r\n\t") {
-		return "/ui/storage"
+		return firstPath
 	}
 	return u.RequestURI()
 }

@@ -63,12 +63,13 @@ func newViews(clk clock.PassiveClock) (views, error) {
 		v.hashes[path.Base(file)] = hex.EncodeToString(sum[:6])
 	}
 	v.parts = template.New("").Funcs(template.FuncMap{
-		"asset":  func(name string) string { return "/ui/static/" + name + "?v=" + v.hashes[name] },
-		"ago":    func(t time.Time) string { return ago(clk.Since(t)) },
-		"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"bytes":  file.Size,
-		"plural": plural.Count[int],
-		"number": func(index int) int { return index + 1 },
+		"asset":       func(name string) string { return "/ui/static/" + name + "?v=" + v.hashes[name] },
+		"ago":         func(t time.Time) string { return ago(clk.Since(t)) },
+		"utc":         func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"bytes":       file.Size,
+		"plural":      plural.Count[int],
+		"mostPicture": func() int { return maxPicture },
+		"number":      func(index int) int { return index + 1 },
 	})
 	if v.parts, err = v.parts.ParseFS(assets, "html/layout.html", "html/parts.html"); err != nil {
 		return v, fmt.Errorf("the page's templates: %w", err)

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp/kb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
 
@@ -192,11 +195,153 @@ func TestTheSessionEndsWhileATextIsTyped(t *testing.T) {
 	b.Holds(`document.querySelector("#form .primary").disabled === false && document.querySelector("[data-signed-out]") === window.kept`)
 	b.Holds(`document.querySelector('[name="p.headline"]').value === "Written for an hour"`)
 	b.Holds(`(() => { const place = window.kept.getBoundingClientRect(); return scrollY > 100 && place.top >= 0 && place.bottom <= innerHeight || JSON.stringify([scrollY, place]); })()`)
-	b.Holds(`document.querySelector("[data-signed-out] a[target=_blank]").getAttribute("href").endsWith("next=%2Fui%2Ftemplates%2Fbanner")`)
+	b.Holds(`document.querySelector("[data-signed-out] a[target=_blank]").getAttribute("href").endsWith("next=%2Fui%2Ftemplates%2Fbanner%3Fworkspace%3D` + w.name + `")`)
 	b.Screenshots("session-ended")
 	b.inAnotherTab("/ui/sign-in", w.token)
 	b.Holds(`document.querySelector("[data-signed-out]") === null`)
 	b.Click("#form .primary")
 	b.Sees("Waiting to start")
 	w.job(t)
+}
+
+// The focus comes back to the button that was pressed: it loses it while it is disabled for its request.
+func TestRenderKeepsTheFocus(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.tabTo("#form .primary")
+	b.Press(enter)
+	b.Sees("Waiting to start")
+	b.Holds(`document.activeElement.matches("#form .primary") && !document.activeElement.disabled`)
+	b.Press(kb.Tab)
+	b.Holds(`document.activeElement.id === "result-link"`)
+	// Also if the answer is a notice.
+	other := newWorkspace(t)
+	b.elsewhere(other)
+	b.Holds(`document.querySelector("#form .primary").focus() === undefined`)
+	b.Press(enter)
+	b.Sees("This page shows the workspace " + w.name)
+	b.Holds(`document.activeElement.matches("#form .primary")`)
+}
+
+// choose gives a field a file of some bytes, as a person does in the browser's dialog.
+func (b browser) choose(selector, name string, size int) {
+	b.Holds(fmt.Sprintf(`(() => {
+		const field = document.querySelector(%q), files = new DataTransfer(), bytes = new Uint8Array(%d);
+		bytes.set([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+		files.items.add(new File([bytes], %q, {type: "image/png"}));
+		field.files = files.files;
+		field.dispatchEvent(new Event("input", {bubbles: true}));
+		return field.dispatchEvent(new Event("change", {bubbles: true}));
+	})()`, selector, size, name))
+}
+
+// A picture that is too large, such as a photo, is refused beside its field, and so is the render. The page does not send it.
+func TestAPhotoIsTooLarge(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"}, platenv1alpha1.Parameter{Name: "photo", Type: platenv1alpha1.ParameterImage})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	finishPreview(t, w.preview(t, 1), 1)
+	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.choose(`[name="f.photo"]`, "photo.png", 5<<20)
+	b.Holds(`document.querySelector('.field:has([name="f.photo"]) .error').innerText.includes("The picture has more than 512 KiB.")`)
+	b.Holds(`document.querySelector("#live-notes").innerText.includes("Photo: The picture has more than 512 KiB.")`)
+	b.Holds(`document.getElementById(document.querySelector('[name="f.photo"]').getAttribute("aria-describedby")).innerText.includes("512 KiB")`)
+	b.Screenshots("template-photo")
+	b.Click("#form .primary")
+	b.Sees("Nothing is rendered yet: correct 1 field.")
+	b.Holds(`document.querySelector("#notices").childElementCount === 0`)
+	b.choose(`[name="f.photo"]`, "small.png", 5<<10)
+	b.Holds(`document.querySelector("#form .wrong") === null`)
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	if job := w.job(t); !strings.Contains(string(job.Spec.Modifications.Raw), "data:image/png;base64,iVBORw0KGgo") {
+		t.Errorf("the modifications are %.200s", job.Spec.Modifications.Raw)
+	}
+}
+
+// The form of a job whose values were wrong says at once which, beside the fields.
+func TestWrongValuesOfAJobAreMarked(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "price", Type: platenv1alpha1.ParameterNumber}, platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "failed"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}, Modifications: raw(`{"price": "12 EUR"}`),
+	}}
+	create(t, job)
+	b.signIn(w)
+	b.open("/ui/templates/banner?from=failed")
+	b.Holds(`document.querySelector('[name="p.price"]').getAttribute("aria-invalid") === "true"`)
+	b.Holds(`document.querySelector('.field:has([name="p.price"]) .error').innerText.includes("This must be a number")`)
+	b.Holds(`document.querySelectorAll("#form .wrong").length === 1`)
+	b.Click(".tabs label:last-child")
+	b.Sees("Not in the code: Price: This must be a number")
+	b.Fill(`[name="p.price"]`, "12")
+	b.Holds(`document.querySelector("#form .wrong") === null && document.querySelector("#code-kubectl").textContent.includes("price: 12")`)
+}
+
+// A page whose server was out of reach goes on by itself.
+func TestThePreviewGoesOnWhenTheServerIsBack(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	finishPreview(t, w.preview(t, 1), 1)
+	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.Holds(`(() => {
+		const send = XMLHttpRequest.prototype.send;
+		XMLHttpRequest.prototype.send = function (...given) {
+			if (window.away) setTimeout(() => this.dispatchEvent(new ProgressEvent("error")));
+			else send.apply(this, given);
+		};
+		return window.away = true;
+	})()`)
+	b.enter(`[name="p.headline"]`, "Typed in a tunnel")
+	b.Sees("The page cannot reach its server.")
+	b.Holds(`(window.away = false, true)`)
+	w.previewOf(t, "Typed in a tunnel")
+	b.Holds(`document.querySelector("#notices").childElementCount === 0`)
+}
+
+// A template that cannot be rendered yet says why, and does not claim to have no parameters.
+func TestATemplateThatIsNotReady(t *testing.T) {
+	w := newWorkspace(t)
+	template := &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"},
+		Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 100, Height: 100, HTMLFrom: &platenv1alpha1.HTMLSource{
+			ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front"},
+		}}}},
+	}
+	create(t, template)
+	template.Status.ObservedGeneration = &template.Generation
+	template.Status.Conditions = []metav1.Condition{{
+		Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: platenv1alpha1.SourceNotFoundReason, ObservedGeneration: template.Generation,
+		LastTransitionTime: metav1.Now(), Message: "ConfigMap 'pages' does not exist",
+	}}
+	if err := world.admin.Status().Update(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	cookies := signedIn(t, w.token)
+	for _, path := range []string{"/ui/templates/banner", "/ui/templates"} {
+		eventuallyBody(t, cookies, path, func(body string) error {
+			if !strings.Contains(body, "ConfigMap &#39;pages&#39; does not exist.") || strings.Contains(body, "always looks the same") {
+				return fmt.Errorf("the page is\n%s", body)
+			}
+			return nil
+		})
+	}
+}
+
+// What the button Copy has done is said, not only seen.
+func TestCopyIsSaid(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Click(".tabs label:last-child")
+	b.Holds(`(navigator.clipboard.writeText = async (text) => { window.copied = text; }, true)`)
+	b.Click(`[data-copy="code-curl"]`)
+	b.Holds(`window.copied.startsWith("curl ") && document.querySelector("#said[role=status]").textContent === "Copied the curl command."`)
+	b.Holds(`document.querySelector('[data-copy="code-curl"]').innerText.startsWith("Copied")`)
 }

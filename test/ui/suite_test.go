@@ -363,3 +363,22 @@ func (b browser) connect(w *workspace) {
 	b.allow(w)
 	b.Sees("Choose a folder", "Dropbox is connected")
 }
+
+// setReady plays the manager: it says why a job is not ready yet.
+func setReady(t *testing.T, job *platenv1alpha1.RenderJob, reason, message string) {
+	t.Helper()
+	job.Status.ObservedGeneration = &job.Generation
+	suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, reason, message)
+	if err := world.admin.Status().Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventuallyBody waits until a page is as check wants it.
+func eventuallyBody(t *testing.T, cookies []*http.Cookie, path string, check func(body string) error) {
+	t.Helper()
+	suite.Eventually(t, path+" follows", func() error {
+		_, _, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil))
+		return check(body)
+	})
+}

@@ -54,9 +54,30 @@ if (navigator.clipboard) {
     const button = event.target.closest('[data-copy]');
     if (!button) return;
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    button.textContent = 'Copied';
+    const what = button.querySelector('.hidden')?.textContent ?? ' it';
+    document.getElementById('said').textContent = `Copied${what}.`;
+    button.firstChild.data = 'Copied';
   });
 }
+
+// The address of a page names its workspace: it leads there when somebody sends it, or loads it again after another tab has opened another workspace.
+const shown = document.body.dataset.workspace;
+if (shown && /^\/ui\/(storage(\/[^/]+(\/(folders|disconnect))?)?|renders(\/[^/]+)?|templates(\/[^/]+)?)$/.test(location.pathname)) {
+  const address = new URL(location.href);
+  if (!address.searchParams.has('workspace')) {
+    address.searchParams.set('workspace', shown);
+    history.replaceState(history.state, '', address);
+  }
+}
+
+// The server refuses a picture that is too large by its size: no more of it is sent than tells that.
+document.body.addEventListener('htmx:configRequest', (event) => {
+  const {formData} = event.detail;
+  for (const picker of document.querySelectorAll('#form [data-most]')) {
+    const file = picker.files[0], most = Number(picker.dataset.most);
+    if (file?.size > most && formData.has(picker.name)) formData.set(picker.name, file.slice(0, most + 1), file.name);
+  }
+});
 
 // The next preview takes the place of the last one when its picture is ready to be painted, so that nothing flickers. If the picture does not load,
 // the last one stays. Until then no other preview begins: it would render the job again, and the picture would be gone.
@@ -120,6 +141,10 @@ document.body.addEventListener('htmx:afterSettle', (event) => {
   // On a phone, the result of a form may be below the screen.
   if (event.detail.requestConfig?.elt.matches('form')) event.target.scrollIntoView({block: 'nearest'});
 });
+document.body.addEventListener('htmx:afterRequest', (event) => {
+  const form = event.detail.elt, button = began.get(form);
+  if (form.matches('form') && form.contains(button) && document.activeElement === document.body) button.focus({preventScroll: true});
+});
 
 // sameLink returns the link of a part that leads where a link without an id led.
 function sameLink(part, link) {
@@ -130,7 +155,6 @@ function sameLink(part, link) {
 // The workspace of a page may not be the session's any more, because another tab has opened another one: each form says what its page shows. Requests of
 // htmx have it in a header.
 document.addEventListener('submit', (event) => {
-  const shown = document.body.dataset.workspace;
   if (!shown || event.target.elements.shown) return;
   const field = document.createElement('input');
   [field.type, field.name, field.value] = ['hidden', 'shown', shown];
@@ -156,6 +180,15 @@ document.body.addEventListener('htmx:beforeRequest', (event) => {
   if (acts(event.detail.requestConfig) && !signedOut()) notices.replaceChildren();
 });
 document.body.addEventListener('htmx:afterOnLoad', () => notices.querySelector('[data-repeated]')?.remove());
+
+// When the server is back, the preview and the code follow what was typed meanwhile.
+let missed = false;
+document.body.addEventListener('htmx:afterOnLoad', (event) => {
+  if (!missed) return;
+  missed = false;
+  notices.querySelector('[data-missed]')?.remove();
+  if (event.detail.elt.id !== 'live') document.getElementById('form').elements[0].dispatchEvent(new Event('input', {bubbles: true}));
+});
 for (const name of ['htmx:sendError', 'htmx:timeout']) {
   document.body.addEventListener(name, (event) => {
     const {requestConfig} = event.detail;
@@ -163,10 +196,12 @@ for (const name of ['htmx:sendError', 'htmx:timeout']) {
     if (!own && notices.childElementCount > 0) return;
     const notice = document.createElement('div');
     notice.className = 'notice bad';
+    const typed = own && requestConfig.triggeringEvent.type === 'input';
+    missed ||= typed;
     notice.toggleAttribute('data-repeated', !own);
-    notice.textContent = own && requestConfig.triggeringEvent.type !== 'input'
-      ? 'The page cannot reach its server. Look whether something has changed, and try again.'
-      : own ? 'The page cannot reach its server. It tries again with the next change.' : 'The page cannot reach its server. It tries again by itself.';
+    notice.toggleAttribute('data-missed', typed);
+    notice.textContent = own && !typed
+      ? 'The page cannot reach its server. Look whether something has changed, and try again.' : 'The page cannot reach its server. It tries again by itself.';
     notices.replaceChildren(notice);
   });
 }
