@@ -118,10 +118,11 @@ func TestFindTemplate(t *testing.T) {
 	}
 	all := []platenv1alpha1.RenderTemplate{
 		template("25", "Summer", nil), template("card", "Card of the house", new(int64(25))), template("a", "Twin", nil), template("b", "Twin", nil),
-		template("Summer", "", nil),
+		template("Summer", "", nil), template("menu", "Caf\u00e9 \ud55c", nil),
 	}
 	for id, want := range map[string]string{"25": "card", "card": "card", "Card of the house": "card", "Summer": "Summer", "Twin": "", "": "", "none": "",
-		"CARD": "card", "card of the HOUSE": "card", "summer": "", "twin": "", "TWIN": "", "A": "a"} {
+		"CARD": "card", "card of the HOUSE": "card", "summer": "", "twin": "", "TWIN": "", "A": "a",
+		"Cafe\u0301 \u1112\u1161\u11ab": "menu", "CAFE\u0301 \ud55c": "menu", "Cafe \ud55c": ""} {
 		got := ""
 		if found := findTemplate(all, id); found != nil {
 			got = found.Name

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -179,8 +180,11 @@ func meantTemplate(all []platenv1alpha1.RenderTemplate, id string) string {
 	return ""
 }
 
-// findTemplate finds a template by its number, else by its name, else by its title, else by either in other capitals. If several have the
-// number, it is the first one's, by age. Nil if there is none, or several of one title.
+// composed returns a text in the normal form of Unicode in which most are written: macOS writes é as e and an accent.
+func composed(text string) string { return norm.NFC.String(text) }
+
+// findTemplate finds a template by its number, else by its name, else by its title, else by either in other capitals or in another normal form. If
+// several have the number, it is the first one's, by age. Nil if there is none, or several of one title.
 func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha1.RenderTemplate {
 	if id == "" {
 		return nil
@@ -196,7 +200,7 @@ func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha
 			named = append(named, t)
 		case t.Spec.Title == id:
 			titled = append(titled, t)
-		case strings.EqualFold(t.Name, id) || strings.EqualFold(t.Spec.Title, id):
+		case strings.EqualFold(t.Name, id) || strings.EqualFold(composed(t.Spec.Title), composed(id)):
 			folded = append(folded, t)
 		}
 	}
@@ -261,8 +265,8 @@ func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request, c caller)
 	if err != nil {
 		return err
 	}
-	search := strings.ToLower(query.Get("search"))
-	found = slices.DeleteFunc(found, func(t Template) bool { return !strings.Contains(strings.ToLower(t.Name), search) })
+	search := composed(strings.ToLower(query.Get("search")))
+	found = slices.DeleteFunc(found, func(t Template) bool { return !strings.Contains(composed(strings.ToLower(t.Name)), search) })
 	from := min((page-1)*limit, len(found))
 	writeJSON(w, http.StatusOK, TemplateList{
 		Data:       found[from:min(from+limit, len(found))],

@@ -296,10 +296,10 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("the answer was HTTP %d; it must be 2xx, and redirects are not followed", e.status)
 }
 
-// retryAfter reads the header Retry-After, which has seconds or a date (RFC 9110, 10.2.3).
+// retryAfter reads the header Retry-After, which has seconds or a date (RFC 9110, 10.2.3). Some services send 60.0.
 func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, maxBackoff.Seconds()) * float64(time.Second))
 	}
 	if date, err := http.ParseTime(text); err == nil {
 		return date.Sub(now)

@@ -121,6 +121,9 @@ func TestReceiversSayWhenToCallAgain(t *testing.T) {
 		{http.StatusServiceUnavailable, "1", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, firstBackoff},
 		{http.StatusServiceUnavailable, "999999", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, maxBackoff},
 		{http.StatusServiceUnavailable, time.Unix(1_700_000_060, 0).UTC().Format(http.TimeFormat), Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, time.Minute},
+		{http.StatusServiceUnavailable, "60.0", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, time.Minute},
+		{http.StatusServiceUnavailable, "99999999999999999999", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, maxBackoff},
+		{http.StatusServiceUnavailable, "-5", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, firstBackoff},
 		{http.StatusServiceUnavailable, "soon", Delivery{Status: Pending, Attempts: 1, Error: "the answer was HTTP 503; it must be 2xx, and redirects are not followed"}, firstBackoff},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
