@@ -115,18 +115,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // look finds out whether a connection must be verified now, and reads the version of its Secret. It returns how long to wait if not.
 func (r *Reconciler) look(ctx context.Context, s *scope, due time.Time, asked bool) (wait time.Duration, err error) {
 	c := s.connection
+	wrong := misplanned(c, r.Interval, s.now)
 	switch {
 	case due.IsZero():
 	case asked:
-		if last := c.Status.LastVerifiedTime; last != nil && s.now.Sub(last.Time) < askedDelay {
+		if last := c.Status.LastVerifiedTime; last != nil && !wrong && s.now.Sub(last.Time) < askedDelay {
 			return askedDelay, nil
 		}
-	case s.now.Before(due):
+	case s.now.Before(due) && !wrong:
 		wait = min(due.Sub(s.now), lookDelay(c, s.now, rand.Float64())) //nolint:gosec // no secret depends on it
 		if !r.looks.Allow() {
 			return wait, nil
 		}
-	case s.now.Sub(due) > overdueAfter && !r.overdue.Allow():
+	case (wrong || s.now.Sub(due) > overdueAfter) && !r.overdue.Allow():
 		return wait1to2(busyDelay), nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, verifyTimeout)

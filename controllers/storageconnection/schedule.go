@@ -41,6 +41,21 @@ func dueTime(c *platenv1alpha1.StorageConnection) time.Time {
 	return c.Status.NextVerificationTime.Time
 }
 
+const (
+	// clockSkew is how far the clocks of two managers may differ, and longestPlan how far ahead a verification may be planned: services may ask to wait
+	// for a day.
+	clockSkew   = time.Minute
+	longestPlan = 25 * time.Hour
+)
+
+// misplanned reports whether what a status says of times is from a clock that was wrong: it would keep a connection from its verification until that time.
+func misplanned(c *platenv1alpha1.StorageConnection, interval time.Duration, now time.Time) bool {
+	latest := now.Add(clockSkew)
+	ready := meta.FindStatusCondition(c.Status.Conditions, platenv1alpha1.ReadyCondition)
+	return ptr.Deref(c.Status.LastVerifiedTime, metav1.Time{}).After(latest) || ready != nil && ready.LastTransitionTime.After(latest) ||
+		dueTime(c).After(latest.Add(max(2*interval, longestPlan)))
+}
+
 // nextVerification returns when to verify a connection again after an outcome. jitter, from 0 to 1, spreads connections that were verified
 // together.
 func nextVerification(s *scope, after *platenv1alpha1.StorageConnection, outcome error, interval time.Duration, jitter float64) time.Time {

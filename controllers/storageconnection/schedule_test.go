@@ -164,6 +164,34 @@ func TestRestartAfterANightAsksFewAtATime(t *testing.T) {
 	}
 }
 
+// A manager whose clock was ahead has planned for a time that does not come soon, and says that it has just been.
+func TestPlansOfAWrongClockAreDropped(t *testing.T) {
+	ahead := metav1.NewTime(noon.AddDate(1, 0, 0))
+	r := restart(t, 4, func(i int, c *platenv1alpha1.StorageConnection) {
+		c.Status.NextVerificationTime = new(metav1.NewTime(noon.Add(5 * time.Minute)))
+		switch i {
+		case 0:
+			c.Status.NextVerificationTime = &ahead
+		case 1:
+			c.Status.LastVerifiedTime = &ahead
+			c.Annotations = map[string]string{platenv1alpha1.VerifyAnnotation: "now"}
+		case 2:
+			c.Status.Conditions[0].LastTransitionTime = ahead
+		default:
+			c.Status.NextVerificationTime = new(metav1.NewTime(noon.Add(24 * time.Hour))) // as the service has asked
+		}
+	})
+	r.reconcileAll(t)
+	if n := r.opened.Load(); n != 3 {
+		t.Errorf("%d connections were verified, want the three with times of a wrong clock", n)
+	}
+	r.Clock.(*testingclock.FakePassiveClock).SetTime(noon.Add(time.Second))
+	r.reconcileAll(t)
+	if n := r.opened.Load(); n != 3 {
+		t.Errorf("%d verifications, want no other", n)
+	}
+}
+
 func TestChangedSecretIsVerifiedAtOnce(t *testing.T) {
 	r := restart(t, 3, func(i int, c *platenv1alpha1.StorageConnection) {
 		c.Status.NextVerificationTime = new(metav1.NewTime(noon.Add(5 * time.Minute)))

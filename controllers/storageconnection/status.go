@@ -39,11 +39,27 @@ func isAsked(c *platenv1alpha1.StorageConnection) bool {
 	return asked != "" && asked != c.Status.LastHandledVerify
 }
 
+// correctTimes takes the times of a clock that was ahead out of a status.
+func correctTimes(status *platenv1alpha1.StorageConnectionStatus, now metav1.Time) {
+	latest := now.Add(clockSkew)
+	for _, last := range []**metav1.Time{&status.LastVerifiedTime, &status.LastUploadRetryTime} {
+		if *last != nil && (*last).After(latest) {
+			*last = nil
+		}
+	}
+	for i := range status.Conditions {
+		if c := &status.Conditions[i]; c.LastTransitionTime.After(latest) {
+			c.LastTransitionTime = now
+		}
+	}
+}
+
 // setStatus computes the whole status from the scope and the outcome, except nextVerificationTime. It is pure.
 func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome error) {
 	status := &connection.Status
 	now := metav1.NewTime(s.now)
 	status.ObservedGeneration = &connection.Generation
+	correctTimes(status, now)
 	message := ""
 	if s.account != nil {
 		status.LastVerifiedTime = &now

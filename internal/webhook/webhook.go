@@ -60,6 +60,8 @@ const (
 	maxAttempts  = 11
 	firstBackoff = 5 * time.Second
 	maxBackoff   = 20 * time.Minute
+	// longestPlan is how far ahead a call may be planned; a later time is of a replica whose clock was ahead.
+	longestPlan = maxBackoff + claimTime
 	// firstRetry and lastRetry are how soon the API server is asked again after its first failure and after many.
 	firstRetry, lastRetry = 5 * time.Millisecond, 30 * time.Second
 	// workers bounds the calls in progress, and share those of one namespace: receivers that do not answer hold up the calls of their own only.
@@ -178,7 +180,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil || rec.Status == Delivered || rec.Status == Failed {
 		return ctrl.Result{}, err
 	}
-	if wait := rec.due().Sub(r.Clock.Now()); wait > 0 {
+	if wait := rec.due().Sub(r.Clock.Now()); wait > 0 && wait <= longestPlan {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 

@@ -109,6 +109,29 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 }
 
 // https://www.standardwebhooks.com asks senders to do so.
+// A replica whose clock was a year ahead has planned the next call, or has begun one and ended.
+func TestPlansOfAWrongClockAreDropped(t *testing.T) {
+	calls := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls++
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer s.Close()
+	r, now, req := setup(t, s.URL, interceptor.Funcs{})
+	right := now.Now()
+	now.SetTime(right.AddDate(1, 0, 0))
+	if _, err := r.Reconcile(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	now.SetTime(right)
+	if _, err := r.Reconcile(t.Context(), req); err != nil || calls != 2 {
+		t.Fatalf("%d calls, want one more at once; %v", calls, err)
+	}
+	if next := delivery(t, r, req).NextAttemptAt; next == nil || next.After(right.Add(maxBackoff)) {
+		t.Errorf("the next call is at %v", next)
+	}
+}
+
 func TestReceiversSayWhenToCallAgain(t *testing.T) {
 	for _, c := range []struct {
 		status int

@@ -30,6 +30,8 @@ const (
 const (
 	// reviewTTL is how long the review of a valid token is reused. The pool rejects a deleted pod at once, whatever its token.
 	reviewTTL = 5 * time.Minute
+	// clockSkew is how far the clocks of two managers may differ.
+	clockSkew = time.Minute
 	// refusalTTL is how long the review of an invalid token is reused.
 	refusalTTL = 10 * time.Second
 	// maxReviews and maxRefusals bound the reviews in memory.

@@ -44,6 +44,7 @@ func TestNextManagerBelievesTheProofOfAReview(t *testing.T) {
 		"the proof of the token":     {launched, proof, 0, 0, http.StatusGone},
 		"soon":                       {launched, proof, 4 * time.Minute, 0, http.StatusGone},
 		"later than a review counts": {launched, proof, 6 * time.Minute, 1, http.StatusGone},
+		"of a clock that was ahead":  {launched, proof, -10 * time.Minute, 1, http.StatusGone},
 		"no proof":                   {launched, "", 0, 1, http.StatusGone},
 		"no signature":               {launched, body, 0, 1, http.StatusGone},
 		"a longer time":              {launched, longer + "." + signature, 6 * time.Minute, 1, http.StatusGone},
