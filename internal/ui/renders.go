@@ -111,7 +111,7 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		f := fileView{
 			Page: p.Page, ExtraSize: ptr.Deref(p.ExtraSize, ""), Kind: kind(job.Spec.Output.Format), Width: p.Width, Height: p.Height,
 		}
-		query := url.Values{"v": {p.SHA256[:min(12, len(p.SHA256))]}}
+		query := url.Values{"v": {p.SHA256[:min(12, len(p.SHA256))]}, "workspace": {job.Namespace}}
 		if f.ExtraSize != "" {
 			query.Set("size", f.ExtraSize)
 		}

@@ -300,14 +300,14 @@ func TestCallbacksWithoutAFlow(t *testing.T) {
 // Each size of a page has its own file and path.
 func TestExtraSizes(t *testing.T) {
 	job := jobAt("Ready=True/Succeeded", "Finished=True/x")
-	job.Name = "poster"
+	job.Name, job.Namespace = "poster", "marketing"
 	job.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1, SHA256: strings.Repeat("a", 64)}, {Page: 1, ExtraSize: new("story"), SHA256: strings.Repeat("b", 64)}}
 	job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Pages: []platenv1alpha1.UploadedPage{
 		{Page: 1, Path: "/a.png"}, {Page: 1, ExtraSize: new("story"), Path: "/a_story.png"},
 	}}}
 	want := []fileView{
-		{Page: 1, Kind: "image", Source: "/ui/renders/poster/files/1?v=aaaaaaaaaaaa", Paths: []string{"/a.png"}},
-		{Page: 1, ExtraSize: "story", Kind: "image", Source: "/ui/renders/poster/files/1?size=story&v=bbbbbbbbbbbb", Paths: []string{"/a_story.png"}},
+		{Page: 1, Kind: "image", Source: "/ui/renders/poster/files/1?v=aaaaaaaaaaaa&workspace=marketing", Paths: []string{"/a.png"}},
+		{Page: 1, ExtraSize: "story", Kind: "image", Source: "/ui/renders/poster/files/1?size=story&v=bbbbbbbbbbbb&workspace=marketing", Paths: []string{"/a_story.png"}},
 	}
 	if diff := cmp.Diff(want, viewJob(job).Files); diff != "" {
 		t.Error(diff)

@@ -49,6 +49,19 @@ func TestAnAddressLeadsToItsWorkspace(t *testing.T) {
 	b.Sees("Ours", w.name)
 	b.Holds(`location.href === "` + address + `"`)
 
+	// So does the address of a picture.
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "summer"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+	}}
+	create(t, job)
+	w.finish(t, job, 1, "")
+	sender.open("/ui/renders/summer")
+	sender.Holds(`document.querySelector("#result img")?.naturalWidth === 1200`)
+	picture := strings.TrimPrefix(sender.Value(`document.querySelector("#result figure a").href`), world.page)
+	if status, _, body := send(t, request(t, http.MethodGet, picture, nil, signedIn(t, other.token), nil)); status != http.StatusConflict || !strings.Contains(body, "This page is of the workspace "+w.name) {
+		t.Errorf("%s is answered with %d\n%s", picture, status, body)
+	}
+
 	// Whoever is in another workspace is asked first.
 	b.open("/ui/workspace")
 	b.Fill("#workspace", other.name)

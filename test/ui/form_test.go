@@ -225,6 +225,18 @@ func TestRenderKeepsTheFocus(t *testing.T) {
 	b.Holds(`document.activeElement.matches("#form .primary")`)
 }
 
+// A field that somebody has made larger is a part of a refused form, too.
+func TestALargerFieldIsRefused(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Holds(`(document.querySelector('[name="p.headline"]').style.height = "200px") === "200px"`)
+	b.Click("#form .primary")
+	b.Sees("Please fill this in.") // the browser's policy allows no attribute style: newBrowser fails the test if it blocks one
+	b.Holds(`document.querySelector('[name="p.headline"]').offsetHeight === 200`)
+}
+
 // choose gives a field a file of some bytes, as a person does in the browser's dialog.
 func (b browser) choose(selector, name string, size int) {
 	b.Holds(fmt.Sprintf(`(() => {

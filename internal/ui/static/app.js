@@ -60,6 +60,15 @@ if (navigator.clipboard) {
   });
 }
 
+// A field keeps the height that somebody gave it when its form comes back. htmx would copy it as an attribute, which the page's policy forbids.
+let heights = new Map();
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  heights = new Map(Array.from(event.detail.target.querySelectorAll('textarea'), (field) => [field.id, field.style.height]));
+});
+document.body.addEventListener('htmx:afterSwap', () => {
+  for (const [id, height] of heights) document.getElementById(id)?.style.setProperty('height', height);
+});
+
 // The address of a page names its workspace: it leads there when somebody sends it, or loads it again after another tab has opened another workspace.
 const shown = document.body.dataset.workspace;
 if (shown && /^\/ui\/(storage(\/[^/]+(\/(folders|disconnect))?)?|renders(\/[^/]+)?|templates(\/[^/]+)?)$/.test(location.pathname)) {
