@@ -752,6 +752,9 @@ func (r *Request) check() error {
 			return err
 		}
 	}
+	if n := len(r.Connections); n > maxConnections {
+		return &FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)}
+	}
 	for i, c := range r.Connections {
 		if c.Type != string(platenv1alpha1.ConnectionStorage) {
 			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
@@ -767,6 +770,9 @@ func (r *Request) check() error {
 	}
 	return nil
 }
+
+// maxConnections is how many connections a RenderJob may name.
+const maxConnections = 4
 
 // checkTwiceNamed returns an error for a connection that is, or may be, one of those before it: its files would go to one folder only.
 func checkTwiceNamed(before []ConnectionOptions, c ConnectionOptions, path string) error {
