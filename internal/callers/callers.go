@@ -119,7 +119,7 @@ func Bearer(h http.Header) string {
 // stranger's any more.
 func (r *Reviewer) Authenticate(ctx context.Context, token string) (*Caller, error) {
 	if token == "" || len(token) > maxToken {
-		return nil, Errorf(http.StatusUnauthorized, "Authorization: a bearer token that the cluster accepts is required")
+		return nil, Errorf(http.StatusUnauthorized, "Authorization: must be 'Bearer TOKEN', with a token that the cluster accepts")
 	}
 	key := sha256.Sum256([]byte(token))
 	verdict, known := r.callers.Get(key)

@@ -185,7 +185,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	// An empty list stays nil, because a request without connections uploads to every automatic connection.
 	for _, c := range r.Connections {
 		connection := platenv1alpha1.JobConnection{
-			Type: platenv1alpha1.ConnectionType(c.Type), Provider: platenv1alpha1.ProviderType(c.Provider), Folder: folder(c.Folder),
+			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderType(c.Provider), Folder: folder(c.Folder),
 		}
 		if name := strings.TrimSpace(c.Name); name != "" {
 			connection.Name = new(name)

@@ -114,7 +114,7 @@ type ResponseOptions struct {
 
 // ConnectionOptions name a connection of the workspace.
 type ConnectionOptions struct {
-	Type     string `json:"type" required:"true" enum:"storage"`
+	Type     string `json:"type,omitempty" enum:"storage" description:"Default storage."`
 	Provider string `json:"provider" required:"true" enum:"dropbox,s3,gcs,azureblob" description:"dropbox, or the provider of one of the workspace's connections."`
 	Name     string `json:"name,omitempty" description:"Name of the StorageConnection, for a workspace with several to the provider. Default: the first by name that is not disabled. Not in the public API."`
 	Folder   string `json:"folder,omitempty" description:"Default: the connection's default folder. A missing folder is created."`
@@ -315,7 +315,17 @@ func namedValue(entry map[string]json.RawMessage) (name string, values map[strin
 		case slices.Contains([]string{"name", "key", "id", "text", "src", "value"}, known) || slices.Contains(described, known):
 		case string(value) != "null" && string(value) != `""`:
 			values[name+"."+field] = value
+			if near := nearest.Name(field, []string{"text", "value"}); near != "" {
+				warnings = append(warnings, Warning{fmt.Sprintf("Field '%.100s' of modification '%.100s' is taken for a style", field, name), fmt.Sprintf("did you mean '%s'?", near)})
+			}
 		}
+	}
+	// An entry that a client sends back unchanged has more fields.
+	isEmpty := name != "" && !slices.ContainsFunc(slices.Collect(maps.Keys(entry)), func(field string) bool {
+		return !slices.Contains([]string{"name", "key", "id"}, strings.ToLower(field))
+	})
+	if isEmpty {
+		warnings = append(warnings, Warning{fmt.Sprintf("Modification '%.100s' changes nothing", name), "give it a text, src or value"})
 	}
 	return name, values, warnings
 }
@@ -639,7 +649,7 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		at := slices.Index(names, plainName(name))
 		if at < 0 || fields[at].Anonymous {
 			if len(ignored) < maxWarnings { // there may be many thousands
-				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, fields)})
+				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, path, fields)})
 			}
 			continue
 		}
@@ -679,16 +689,28 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 	return tidied, ignored, err
 }
 
-// meantField asks for the field that a mistyped name may mean; empty if none has a similar name.
-func meantField(name string, fields []reflect.StructField) string {
+// meantField asks for the field of the object at path that an unknown name may mean: a mistyped one, or one of an object in it. It is empty if there is none.
+func meantField(name, path string, fields []reflect.StructField) string {
 	names := make([]string, 0, len(fields))
 	for _, f := range fields {
 		names = append(names, jsonName(f))
 	}
-	if near := nearest.Name(name, names); near != "" {
-		return fmt.Sprintf("did you mean '%s'?", near)
+	near := nearest.Name(name, names)
+	for _, f := range fields {
+		if near != "" || f.Anonymous || f.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for _, inner := range reflect.VisibleFields(f.Type) {
+			if within := jsonName(inner); within != "" && plainName(within) == plainName(name) {
+				near = strings.TrimPrefix(path+"."+jsonName(f)+"."+within, ".")
+				break
+			}
+		}
 	}
-	return ""
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean '%s'?", near)
 }
 
 // jsonName returns the name of a field in JSON.
@@ -756,7 +778,7 @@ func (r *Request) check() error {
 		return &FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)}
 	}
 	for i, c := range r.Connections {
-		if c.Type != string(platenv1alpha1.ConnectionStorage) {
+		if c.Type != "" && c.Type != string(platenv1alpha1.ConnectionStorage) {
 			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
 		}
 		if err := checkTwiceNamed(r.Connections[:i], c, fmt.Sprintf("connections[%d]", i)); err != nil {

@@ -486,7 +486,7 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 			causes := make([]string, 0, maxCauses)
 			for _, cause := range details.Causes {
 				if cause.Field != noField && len(causes) < maxCauses {
-					causes = append(causes, cause.Field+": "+cause.Message)
+					causes = append(causes, cause.Field+": "+boundInWords(cause.Message))
 				}
 			}
 			message = strings.Join(causes, "; ")
@@ -501,6 +501,19 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 		status = http.StatusInternalServerError
 	}
 	return status, inRequestWords(message)
+}
+
+// outOfBounds matches what the API server says of a number that is too small or too large.
+var outOfBounds = regexp.MustCompile(`^Invalid value: (\S+): \S+ in body should be (less|greater) than or equal to (\S+)$`)
+
+// boundInWords says a bound of the API server as the requests' own are said.
+func boundInWords(message string) string {
+	m := outOfBounds.FindStringSubmatch(message)
+	if m == nil {
+		return message
+	}
+	word := map[string]string{"less": "most", "greater": "least"}[m[2]]
+	return fmt.Sprintf("must be at %s %s, not %s", word, m[3], m[1])
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

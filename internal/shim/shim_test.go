@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -165,6 +166,31 @@ func TestParseForgives(t *testing.T) {
 	}
 	if _, warnings, err := parse[Request](body); err != nil || len(warnings) != maxWarnings {
 		t.Errorf("%d warnings, %v", len(warnings), err)
+	}
+}
+
+// Whoever sends an option in the wrong object learns where it belongs.
+func TestFieldsOfAnotherObject(t *testing.T) {
+	for body, want := range map[string]string{
+		`"format":"jpg"`:                             "did you mean 'response.format'?",
+		`"file_name":"x"`:                            "did you mean 'response.fileName'?",
+		`"fps":30`:                                   "did you mean 'videoOptions.fps'?",
+		`"response":{"fps":30}`:                      "did you mean 'response.videoOptions.fps'?",
+		`"response":{"dpi":30}`:                      "did you mean 'response.pdfOptions.dpi'?",
+		`"response":{"templateId":30}`:               "",
+		`"modification":{}`:                          "did you mean 'modifications'?",
+		`"modifications":[{"name":"a","vlaue":"b"}]`: "did you mean 'value'?",
+		`"modifications":[{"name":"a"}]`:             "give it a text, src or value",
+	} {
+		_, warnings, err := parse[Request]([]byte(`{"templateId":1,` + body + `}`))
+		if err != nil || len(warnings) != 1 || warnings[0].Details != want {
+			t.Errorf("%s: %+v, %v", body, warnings, err)
+		}
+	}
+	for _, entry := range []string{`{"name":"a","text":null}`, `{"id":"a","key":"a","type":"text","description":"","required":false}`, `{"name":"a","color":"red"}`} {
+		if _, warnings, err := parse[Request]([]byte(`{"templateId":1,"modifications":[` + entry + `]}`)); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %+v, %v", entry, warnings, err)
+		}
 	}
 }
 
@@ -432,7 +458,7 @@ func TestConnectionsByName(t *testing.T) {
 			t.Errorf("%s: %v, want %q", body, err, want)
 		}
 	}
-	got := spec(mustParse(t, `{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","name":"team"},{"type":"storage","provider":"s3"}]}`), "card").Connections
+	got := spec(mustParse(t, `{"templateId":1,"connections":[{"provider":"dropbox","name":"team"},{"type":"storage","provider":"s3"}]}`), "card").Connections
 	if len(got) != 2 || ptr.Deref(got[0].Name, "") != "team" || got[1].Name != nil {
 		t.Errorf("got %+v", got)
 	}
@@ -1335,6 +1361,21 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 	wanted, err := newTarget(card, "a.png", "png", url.Values{"rows": {`[1.10, 12345678901234567000]`}, "note": {"1.10"}})
 	if want := `{"note":"1.10","rows":["1.10","12345678901234567000"]}`; err != nil || string(wanted.spec.Modifications.Raw) != want {
 		t.Errorf("a dynamic URL: got %s, %v, want %s", wanted.spec.Modifications.Raw, err, want)
+	}
+}
+
+// What the API server refuses is said as everything else is.
+func TestBoundsInWords(t *testing.T) {
+	for message, want := range map[string]string{
+		"101: spec.output.quality in body should be less than or equal to 100": "response.quality: must be at most 100, not 101",
+		"-1: spec.output.quality in body should be greater than or equal to 1": "response.quality: must be at least 1, not -1",
+		`"a/b": must not contain a slash`:                                      `response.quality: Invalid value: "a/b": must not contain a slash`,
+	} {
+		err := apierrors.NewInvalid(platenv1alpha1.GroupVersion.WithKind("RenderJob").GroupKind(), "", nil)
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Field: "spec.output.quality", Message: "Invalid value: " + message}}
+		if status, got := fromAPI(http.Header{}, err, err); status != http.StatusBadRequest || got != want {
+			t.Errorf("%s: got %d, %s, want %s", message, status, got, want)
+		}
 	}
 }
 
