@@ -6,6 +6,9 @@ package v1alpha1
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // NumberOrString is a decimal number, or a text with one. YAML takes `1.5` for a number and `"1.5"` for a text; both are right. The API server
@@ -81,4 +84,15 @@ type ConfigMapKeySelector struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key that a ConfigMap can have: letters, digits, hyphens, dots and underscores"
 	Key string `json:"key,omitempty"`
+}
+
+// TextIn returns the text of the key in the ConfigMap. If there is none, missing says why.
+func (s ConfigMapKeySelector) TextIn(m *corev1.ConfigMap) (text, missing string) {
+	if text, ok := m.Data[s.Key]; ok {
+		return text, ""
+	}
+	if _, ok := m.BinaryData[s.Key]; ok {
+		return "", fmt.Sprintf("key '%s' of ConfigMap '%s' is in its binaryData, as it is no text in UTF-8: save the file in UTF-8, and make the ConfigMap again", s.Key, s.Name)
+	}
+	return "", fmt.Sprintf("ConfigMap '%s' has no key '%s'", s.Name, s.Key)
 }

@@ -319,6 +319,7 @@ func newManager(scheme *runtime.Scheme, o options, exemplars bool, won func(shar
 	if err != nil {
 		return nil, err
 	}
+	restConfig.UserAgent = version.UserAgent("platen-manager")
 	lock, err := o.lock(restConfig, scheme, won)
 	if err != nil {
 		return nil, err

@@ -142,6 +142,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	config.UserAgent = version.UserAgent("platen-shim")
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache: cache.Options{

@@ -350,10 +350,9 @@ func (r *Reconciler) configMapValue(ctx context.Context, namespace string, ref p
 	if err != nil {
 		return "", fmt.Errorf("reading ConfigMap %s: %w", ref.Name, err)
 	}
-	value, ok := configMap.Data[ref.Key]
-	if !ok {
-		return "", reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
-			"ConfigMap '%s' has no key '%s'", ref.Name, ref.Key)
+	value, missing := ref.TextIn(configMap)
+	if missing != "" {
+		return "", reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "%s", missing)
 	}
 	return value, nil
 }

@@ -207,16 +207,16 @@ func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTe
 				return nil, fmt.Errorf("reading ConfigMap %s: %w", ref.Name, failed)
 			}
 		}
-		text, ok := maps[ref.Name].Data[ref.Key]
+		text, missing := ref.TextIn(maps[ref.Name])
 		switch {
-		case ok:
+		case missing == "":
 			sources[page.Name] = text
 		case err != nil:
 		case maps[ref.Name].UID == "":
 			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
 				"page '%s': ConfigMap '%s' does not exist in namespace '%s'", page.Name, ref.Name, template.Namespace)
 		default:
-			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "page '%s': ConfigMap '%s' has no key '%s'", page.Name, ref.Name, ref.Key)
+			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "page '%s': %s", page.Name, missing)
 		}
 	}
 	return sources, err

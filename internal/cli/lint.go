@@ -262,8 +262,11 @@ func missingPages(t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap) (fi
 		n := slices.IndexFunc(maps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name && m.Namespace == t.Namespace })
 		if n < 0 {
 			findings = append(findings, renderFails(where, "ConfigMap '%s' does not exist in namespace %s; create it", ref.Name, t.Namespace))
-		} else if _, ok := maps[n].Data[ref.Key]; !ok {
-			findings = append(findings, renderFails(where, "ConfigMap '%s' has no key '%s'; add it", ref.Name, ref.Key))
+		} else if _, missing := ref.TextIn(&maps[n]); missing != "" {
+			if maps[n].BinaryData[ref.Key] == nil {
+				missing += "; add it"
+			}
+			findings = append(findings, renderFails(where, "%s", missing))
 		}
 	}
 	return findings

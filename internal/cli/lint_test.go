@@ -94,11 +94,15 @@ func TestLintOfTemplatesThatLackSources(t *testing.T) {
 	from := func(name, key string) platenv1alpha1.TemplatePage {
 		return platenv1alpha1.TemplatePage{HTMLFrom: &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: name, Key: key}}}
 	}
-	there := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "there", Namespace: "marketing"}, Data: map[string]string{"html": "<p>x"}}
+	there := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "there", Namespace: "marketing"}, Data: map[string]string{"html": "<p>x"}, BinaryData: map[string][]byte{"latin": {0xe9}}}
 	templates := []*platenv1alpha1.RenderTemplate{
 		named("a", platenv1alpha1.TemplatePage{HTML: "<p>x"}), named("b", from("nope", "html")), named("c", from("there", "html")), named("d", from("there", "page")),
+		named("e", from("there", "latin")),
 	}
-	want := map[string]string{"b": "ConfigMap 'nope' does not exist in namespace marketing; create it", "d": "ConfigMap 'there' has no key 'page'; add it"}
+	want := map[string]string{
+		"b": "ConfigMap 'nope' does not exist in namespace marketing; create it", "d": "ConfigMap 'there' has no key 'page'; add it",
+		"e": "key 'latin' of ConfigMap 'there' is in its binaryData, as it is no text in UTF-8: save the file in UTF-8, and make the ConfigMap again",
+	}
 	c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(there).Build(), nil, "marketing"}
 	listed := make([]platenv1alpha1.RenderTemplate, 0, len(templates))
 	for _, template := range templates {

@@ -140,11 +140,14 @@ func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string)
 }
 
 func (r Request) configMapValue(_ context.Context, _ string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {
-	for _, m := range r.ConfigMaps {
-		if value, ok := m.Data[ref.Key]; ok && m.Name == ref.Name {
-			return value, nil
+	for i := range r.ConfigMaps {
+		if m := &r.ConfigMaps[i]; m.Name == ref.Name {
+			value, missing := ref.TextIn(m)
+			if missing == "" {
+				return value, nil
+			}
+			return "", reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "%s", missing)
 		}
 	}
-	return "", reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "%s",
-		fmt.Sprintf("key '%s' of ConfigMap '%s' is not among the given ConfigMaps", ref.Key, ref.Name))
+	return "", reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "key '%s' of ConfigMap '%s' is not among the given ConfigMaps", ref.Key, ref.Name)
 }

@@ -56,6 +56,7 @@ func TestHandOver(t *testing.T) {
 	w.leads(a)
 	w.start(b)
 	w.do(busy, "first")
+	w.writesAs("platen-manager", busy, "first")
 	w.do(idle, fleet.QuietPrefix+"-first")
 
 	t.Log("the leader stops")
@@ -94,6 +95,16 @@ func TestHandOver(t *testing.T) {
 	err := other.Wait(timeout)
 	if log, _ := os.ReadFile(other.Log); err == nil || !bytes.Contains(log, []byte("--content-store-take-over=")) {
 		t.Errorf("it must end with an error that says what to do; it ended with %v:\n%s", err, log)
+	}
+}
+
+// writesAs fails the test unless the status of a job belongs to a field manager, so that people know who has written it.
+func (w *world) writesAs(manager, namespace, name string) {
+	w.t.Helper()
+	job := &platenv1alpha1.RenderJob{}
+	w.must(w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, job))
+	if !slices.ContainsFunc(job.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return e.Subresource == "status" && e.Manager == manager }) {
+		w.t.Errorf("the status of %s/%s belongs to %+v, want %s", namespace, name, job.ManagedFields, manager)
 	}
 }
 

@@ -1,0 +1,25 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// kubectl puts a file that is no text in UTF-8 into binaryData, where the key is to be seen.
+func TestTextIn(t *testing.T) {
+	m := &corev1.ConfigMap{Data: map[string]string{"front.html": "<p>", "empty": ""}, BinaryData: map[string][]byte{"latin.html": {0xe9}}}
+	for key, want := range map[string][2]string{
+		"front.html": {"<p>", ""},
+		"empty":      {"", ""},
+		"back.html":  {"", "ConfigMap 'pages' has no key 'back.html'"},
+		"latin.html": {"", "key 'latin.html' of ConfigMap 'pages' is in its binaryData, as it is no text in UTF-8: save the file in UTF-8, and make the ConfigMap again"},
+	} {
+		if text, missing := (ConfigMapKeySelector{Name: "pages", Key: key}).TextIn(m); text != want[0] || missing != want[1] {
+			t.Errorf("%s: got %q, %q", key, text, missing)
+		}
+	}
+}
