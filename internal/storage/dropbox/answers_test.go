@@ -13,8 +13,10 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -183,6 +185,50 @@ func TestLivesOfTokens(t *testing.T) {
 				t.Errorf("after the token's end: %v", err)
 			}
 		})
+	}
+}
+
+// TestRefreshThatFailsForAll lets a refresh fail for which many calls wait. They share its failure, and a later call tries again.
+func TestRefreshThatFailsForAll(t *testing.T) {
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	waiting := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/oauth2/token" {
+			<-waiting
+		}
+		sim.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c := client(t, server.URL, nil)
+	sim.AddFault(dropboxsim.Fault{Route: "/oauth2/token", Count: 100, Status: 503})
+	const callers = 20
+	errs := make(chan error, callers)
+	var begun sync.WaitGroup
+	for range callers {
+		begun.Add(1)
+		go func() {
+			begun.Done()
+			errs <- c.EnsureFolder(t.Context(), "/Renders")
+		}()
+	}
+	begun.Wait()
+	for len(c.tokens.lock) == 0 {
+		runtime.Gosched() // until the first has the lock
+	}
+	close(waiting)
+	for range callers {
+		if err := <-errs; storageError(t, err).Reason != storage.ReasonUnavailable {
+			t.Error(err)
+		}
+	}
+	// Those that came only after the failure have tried again.
+	if n := calls(sim, "/oauth2/token"); n > callers/2 {
+		t.Errorf("%d refreshes for %d calls at once", n, callers)
+	}
+	sim.ClearFaults()
+	if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
+		t.Errorf("later: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -40,6 +41,9 @@ type tokens struct {
 	// refused is the error of a refused refresh token; accessToken returns it until refusedUntil.
 	refused      error
 	refusedUntil time.Time
+	// tries counts the refreshes, and failed is the error of the last one: who waited for it does not try again at once.
+	tries  atomic.Int64
+	failed error
 }
 
 // authorized makes a call with a valid access token. It refreshes a token that Dropbox refuses and repeats the call, once: Dropbox may have lost an
@@ -61,6 +65,7 @@ func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, 
 
 // accessToken returns the access token. It refreshes a token that expires soon, or is the stale one that Dropbox has refused.
 func (c *Client) accessToken(ctx context.Context, stale string) (string, error) {
+	tries := c.tokens.tries.Load()
 	select {
 	case c.tokens.lock <- struct{}{}:
 		defer func() { <-c.tokens.lock }()
@@ -74,6 +79,10 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 	if c.tokens.refused != nil && now.Before(c.tokens.refusedUntil) {
 		return "", c.tokens.refused
 	}
+	if c.tokens.failed != nil && c.tokens.tries.Load() != tries {
+		return "", c.tokens.failed
+	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
@@ -81,8 +90,13 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 		CheckRedirect: c.http.CheckRedirect,
 	})
 	token, err := c.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: c.config.RefreshToken}).Token()
+	c.tokens.tries.Add(1)
+	c.tokens.failed = nil
 	if err != nil {
 		err = decodeTokenError(err)
+		if caller.Err() == nil { // else this caller did not want to wait, and another may
+			c.tokens.failed = err
+		}
 		c.config.Observer.Refreshed(provider, storage.Outcome(err))
 		if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Class == storage.Stop {
 			problem.Message += c.config.mistake()
