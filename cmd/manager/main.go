@@ -33,6 +33,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -52,6 +53,7 @@ import (
 	"github.com/platen-dev/platen/controllers/renderpool"
 	"github.com/platen-dev/platen/controllers/rendertemplate"
 	"github.com/platen-dev/platen/controllers/storageconnection"
+	"github.com/platen-dev/platen/internal/apiserver"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/connect/buckets"
 	"github.com/platen-dev/platen/internal/connections"
@@ -162,7 +164,15 @@ func run(ctx context.Context, o options) error {
 		Observer: metrics.Pool{}, JobChanged: jobsChanged.Changed, NamespaceChanged: func(name string) { poolsChanged.Changed(renderpool.Request(name)) },
 	})
 	own := o.ownShare(renderPool)
-	mgr, err := newManager(scheme, o, tracer != nil, own.lead)
+	restConfig, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	restConfig.UserAgent = version.UserAgent("platen-manager")
+	if err := apiserver.Await(ctx, restConfig, o.probeAddress, ctrl.Log); err != nil {
+		return err
+	}
+	mgr, err := newManager(restConfig, scheme, o, tracer != nil, own.lead)
 	if err != nil {
 		return err
 	}
@@ -314,12 +324,7 @@ func newScheme() *runtime.Scheme {
 }
 
 // newManager returns a manager. It calls won before it leads. With exemplars, it serves metrics in the format of OpenMetrics, which has them, to those who ask for it.
-func newManager(scheme *runtime.Scheme, o options, exemplars bool, won func(shard int)) (ctrl.Manager, error) {
-	restConfig, err := ctrl.GetConfig()
-	if err != nil {
-		return nil, err
-	}
-	restConfig.UserAgent = version.UserAgent("platen-manager")
+func newManager(restConfig *rest.Config, scheme *runtime.Scheme, o options, exemplars bool, won func(shard int)) (ctrl.Manager, error) {
 	lock, err := o.lock(restConfig, scheme, won)
 	if err != nil {
 		return nil, err

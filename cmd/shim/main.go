@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/apiserver"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/connections"
 	"github.com/platen-dev/platen/internal/credentials"
@@ -143,6 +144,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	config.UserAgent = version.UserAgent("platen-shim")
+	if err := apiserver.Await(ctx, config, o.probes, ctrl.Log); err != nil {
+		return err
+	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache: cache.Options{
