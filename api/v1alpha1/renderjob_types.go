@@ -606,7 +606,7 @@ type RenderJobStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	RenderedPages *int32 `json:"renderedPages,omitempty"`
 
-	// progress of the frames of an mp4 or a gif while it is rendered. It changes at most once a second.
+	// progress of the frames of an mp4, a webm or a gif while it is rendered. It changes at most once a second.
 	// +optional
 	Progress *RenderProgress `json:"progress,omitempty"`
 

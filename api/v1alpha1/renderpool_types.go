@@ -48,6 +48,11 @@ type PoolEgress struct {
 	Allow []CIDR `json:"allow,omitempty"`
 }
 
+// LabelValue is the value of a label.
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",message="must be the value of a label: letters, digits, hyphens, underscores and dots, with a letter or a digit first and last, or empty"
+type LabelValue string
+
 // PodOverlay is what a RenderPool may choose about its pods. Everything else of a pod is Platen's. The pod that results must satisfy the Pod
 // Security Standard "restricted".
 // +kubebuilder:validation:XValidation:rule="!has(self.labels) || self.labels.all(key, !key.contains('/') || key.startsWith('kueue.x-k8s.io/') || key.startsWith('karpenter.sh/') || key.startsWith('cluster-autoscaler.kubernetes.io/'))",message="a label with a prefix must be one of kueue.x-k8s.io, karpenter.sh or cluster-autoscaler.kubernetes.io"
@@ -57,7 +62,7 @@ type PodOverlay struct {
 	// autoscaler are refused.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	Labels map[string]string `json:"labels,omitempty"`
+	Labels map[string]LabelValue `json:"labels,omitempty"`
 
 	// annotations of the pods; the same keys as for labels.
 	// +optional

@@ -243,7 +243,7 @@ var _ = Describe("The render pods of a namespace", func() {
 			own := apply(ctx, platenv1alpha1.RenderPoolSpec{
 				MinReady: new(int32(1)), Max: 1,
 				PodTemplate: platenv1alpha1.PodOverlay{
-					Labels: map[string]string{"kueue.x-k8s.io/queue-name": "renders"}, NodeSelector: map[string]string{"disk": "ssd"},
+					Labels: map[string]platenv1alpha1.LabelValue{"kueue.x-k8s.io/queue-name": "renders"}, NodeSelector: map[string]string{"disk": "ssd"},
 				},
 				Egress: platenv1alpha1.PoolEgress{Allow: []platenv1alpha1.CIDR{"10.1.2.0/24"}},
 			})

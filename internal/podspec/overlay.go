@@ -71,9 +71,11 @@ func resources(c Config) corev1.ResourceRequirements {
 }
 
 // merge returns both maps' entries; those of ours win.
-func merge(theirs, ours map[string]string) map[string]string {
+func merge[T ~string](theirs map[string]T, ours map[string]string) map[string]string {
 	merged := map[string]string{}
-	maps.Copy(merged, theirs)
+	for key, value := range theirs {
+		merged[key] = string(value)
+	}
 	maps.Copy(merged, ours)
 	return merged
 }

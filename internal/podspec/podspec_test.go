@@ -55,7 +55,7 @@ func TestPodPassesPodSecurityRestricted(t *testing.T) {
 // The overlay chooses its fields, and nothing else of the pod changes.
 func TestOverlay(t *testing.T) {
 	overlay := platenv1alpha1.PodOverlay{
-		Labels:       map[string]string{"kueue.x-k8s.io/queue-name": "renders", ComponentLabel: "mine", HashLabel: "mine"},
+		Labels:       map[string]platenv1alpha1.LabelValue{"kueue.x-k8s.io/queue-name": "renders", ComponentLabel: "mine", HashLabel: "mine"},
 		Annotations:  map[string]string{"team": "a", SignatureAnnotation: "mine"},
 		NodeSelector: map[string]string{"disk": "ssd"},
 		Resources: corev1.ResourceRequirements{

@@ -107,6 +107,8 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"pool, isolation":           {"RenderPool", "isolation: Node", `spec.isolation: Unsupported value: "Node"`},
 		"pool, weight 0":            {"RenderPool", "weight: 0", "spec.weight: Invalid value"},
 		"pool, egress no prefix":    {"RenderPool", "egress: {allow: [10.1.0.0]}", "must be a prefix of IP addresses"},
+		"pool, no label":            {"RenderPool", "podTemplate: {labels: {team: a b}}", `spec.podTemplate.labels[team]: Invalid value: "a b": must be the value of a label`},
+		"pool, a long label":        {"RenderPool", "podTemplate: {labels: {team: " + strings.Repeat("a", 64) + "}}", "spec.podTemplate.labels.team: Too long: may not be more than 63 bytes"},
 		"pool, a platform's label":  {"RenderPool", "podTemplate: {labels: {app.kubernetes.io/component: x}}", "a label with a prefix must be one of"},
 		"pool, a network":           {"RenderPool", "podTemplate: {annotations: {k8s.v1.cni.cncf.io/networks: x}}", "an annotation with a prefix must be one of"},
 		"pool, a system's class":    {"RenderPool", "podTemplate: {priorityClassName: system-node-critical}", "must not be a class of the system"},
