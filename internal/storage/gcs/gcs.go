@@ -391,10 +391,15 @@ func (w *writer) Close() error {
 		_, _ = p.Write(part.data)
 	}
 	_ = parts.Close()
-	return w.bucket.call(w.ctx, request{
+	stored := object{}
+	err = w.bucket.call(w.ctx, request{
 		method: http.MethodPost, url: w.uploadURL("multipart"), body: body.Bytes(),
 		header: http.Header{"Content-Type": {"multipart/related; boundary=" + parts.Boundary()}},
-	}, &object{})
+	}, &stored)
+	if err == nil && stored.Name != w.object.Name {
+		return errors.New("an answer with HTTP 200 that does not name the object is not the service's")
+	}
+	return err
 }
 
 func (w *writer) uploadURL(uploadType string) string {

@@ -534,6 +534,18 @@ func TestLostSession(t *testing.T) {
 }
 
 // The address of a session is all that it takes to write to it.
+// Something on the way that answers all requests has stored nothing.
+func TestAnswerThatDoesNotNameTheObject(t *testing.T) {
+	for _, answer := range []string{`{}`, `{"name":"b.png"}`, `{"status":"ok"}`, ``, `<html></html>`} {
+		client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(answer))}, nil
+		})}
+		if err := gcs.Open(client, bucketName).WriteAll(t.Context(), "a.png", []byte("hello"), nil); err == nil {
+			t.Errorf("an upload that is answered with %q succeeds", answer)
+		}
+	}
+}
+
 func TestErrorsDoNotNameTheSession(t *testing.T) {
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut {
