@@ -82,7 +82,7 @@ func (t *tab) scaledPicture(ctx context.Context, task render.Task, p render.Page
 	if quality == nil {
 		params.OptimizeForSpeed = new(true)
 	}
-	err = t.pump(ctx, 0, func(ctx context.Context) error {
+	err = t.pump(ctx, pumpInterval, 0, func(ctx context.Context) error {
 		_, data, err = devtools.CallForBytes(ctx, t.session, page.CaptureScreenshot, params)
 		return err
 	})

@@ -349,7 +349,7 @@ func TestPagesInOneDocumentLookDifferent(t *testing.T) {
 	write := func(html string) string {
 		picture := task("png", html)
 		picture.Pages[0].Width = 220
-		err := shared.pump(t.Context(), 0, func(ctx context.Context) error {
+		err := shared.pump(t.Context(), pumpInterval, 0, func(ctx context.Context) error {
 			if err := shared.prepare(ctx, picture, picture.Pages[0]); err != nil {
 				return err
 			}

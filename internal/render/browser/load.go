@@ -27,8 +27,9 @@ import (
 const (
 	// maxReadyTime bounds the time until a page is loaded and ready. After that, the page is painted as it is.
 	maxReadyTime = 30 * time.Second
-	// pumpInterval is the time between two frames of a page that loads.
-	pumpInterval = 3 * time.Millisecond
+	// pumpInterval is the time between two frames of a page that loads, and pumpDelay the time before the first: an earlier one would draw
+	// the page before it. Many a page without scripts is ready by then.
+	pumpInterval, pumpDelay = 3 * time.Millisecond, 10 * time.Millisecond
 	// undrawnFrames is how many frames of a page that is to be printed run its scripts and its layout, and draw nothing. Most pages are ready
 	// by then; some, such as one in a view transition, never are without a drawn frame.
 	undrawnFrames = 20
@@ -78,7 +79,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 	if task.Format == "pdf" && !observes.MatchString(p.HTML) {
 		undrawn = undrawnFrames
 	}
-	err = t.pump(ctx, undrawn, func(ctx context.Context) error {
+	err = t.pump(ctx, pumpDelay, undrawn, func(ctx context.Context) error {
 		if err := t.prepare(ctx, task, p); err != nil {
 			return err
 		}
@@ -217,19 +218,20 @@ func readyTime(ctx context.Context) time.Duration {
 	return maxReadyTime
 }
 
-// pump requests frames while f runs, the first ones without drawing. A page that gets none never finishes loading.
-func (t *tab) pump(ctx context.Context, undrawn int, f func(ctx context.Context) error) error {
+// pump requests frames while f runs: the first after a delay, and as many as undrawn without drawing. A page that gets none may never finish loading.
+func (t *tab) pump(ctx context.Context, delay time.Duration, undrawn int, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
-	ticker := time.NewTicker(pumpInterval)
+	ticker := time.NewTicker(delay)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
 		select {
 		case err := <-done:
 			return err
 		case <-ticker.C:
+			ticker.Reset(pumpInterval)
 		}
 		select {
 		case err := <-done:
