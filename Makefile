@@ -195,6 +195,7 @@ bench-soak: ## Run 20,000 jobs with faults, without a cluster, and measure what 
 .PHONY: bench-render
 bench-render: ## Measure the renderer, without a cluster, against plain chromedp, takumi-js and ffmpeg.
 	@hack/setup browser test
+	go test ./internal/render/browser -run '^$$' -bench BesideChromiumAlone -benchtime 5x
 	go run ./test/bench/render
 
 .PHONY: bench-isolation
