@@ -108,7 +108,6 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 	}
 }
 
-// https://www.standardwebhooks.com asks senders to do so.
 // A replica whose clock was a year ahead has planned the next call, or has begun one and ended.
 func TestPlansOfAWrongClockAreDropped(t *testing.T) {
 	calls := 0
@@ -132,6 +131,7 @@ func TestPlansOfAWrongClockAreDropped(t *testing.T) {
 	}
 }
 
+// https://www.standardwebhooks.com asks senders to do so.
 func TestReceiversSayWhenToCallAgain(t *testing.T) {
 	for _, c := range []struct {
 		status int

@@ -533,7 +533,6 @@ func TestLostSession(t *testing.T) {
 	}
 }
 
-// The address of a session is all that it takes to write to it.
 // Something on the way that answers all requests has stored nothing.
 func TestAnswerThatDoesNotNameTheObject(t *testing.T) {
 	for _, answer := range []string{`{}`, `{"name":"b.png"}`, `{"status":"ok"}`, ``, `<html></html>`} {
@@ -546,6 +545,7 @@ func TestAnswerThatDoesNotNameTheObject(t *testing.T) {
 	}
 }
 
+// The address of a session is all that it takes to write to it.
 func TestErrorsDoNotNameTheSession(t *testing.T) {
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut {
