@@ -371,7 +371,7 @@ func (w *world) changePool(ctx context.Context, namespace string) {
 			spec.RendersPerPod = int32(1 + r.IntN(3))
 		}
 		if r.IntN(3) == 0 {
-			spec.PodTemplate.Labels = map[string]string{"team": strconv.Itoa(r.IntN(3))}
+			spec.PodTemplate.Labels = map[string]platenv1alpha1.LabelValue{"team": platenv1alpha1.LabelValue(strconv.Itoa(r.IntN(3)))}
 		}
 		w.turn(namespace)
 		switch exists := w.api.get("RenderPool", key) != nil; {
