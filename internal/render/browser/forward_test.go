@@ -128,6 +128,11 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"the time of an event":       `<script>const { timeStamp } = new Event('x'); setTimeout(() => { if (new Event('x').timeStamp - timeStamp >= 1000 && new Event('x').timeStamp <= performance.now()) ` + paint + ` }, 1000)</script>`,
 		"the date of a frame": `<script>setTimeout(() => { const { contentWindow } = document.body.appendChild(document.createElement('iframe')); document.body.lastChild.style.display = 'none';
 			if (Math.abs(contentWindow.Date.now() - Date.now()) < 100) ` + paint + ` }, 2000)</script>`,
+		"a stream of the page's own": `<script>(async () => {
+			const s = new ReadableStream({ async pull(c) { await new Promise((done) => setTimeout(done, 200)); if (++n > 5) c.close(); else c.enqueue(n) } }, { highWaterMark: 0 }); let n = 0;
+			for await (const part of s) last = part; if (last === 5) ` + paint + ` })(); let last</script>`,
+		"an answer of the page's own": `<script>(async () => { const s = new ReadableStream({ start(c) { setTimeout(() => { c.enqueue(new TextEncoder().encode('x')); c.close() }, 300) } });
+			const [a, b] = s.pipeThrough(new TransformStream()).tee(); await a.pipeTo(new WritableStream()); if (await new Response(b).text() === 'x') ` + paint + ` })()</script>`,
 		"an attribute's handler":          `<style>@keyframes x { to { opacity: 0 } }</style><p style="animation: x 100ms" onanimationend="` + paint + `"></p>`,
 		"a document that is written anew": `<script>onload = () => { document.open(); document.write('<body style="margin:0;background:rgb(0,136,0)">') }</script>`,
 	} {
@@ -249,14 +254,15 @@ func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
 			i.setAttribute('href', 'URL/late.svg') }</script>`,
 		"a picture of a filter": `<svg ` + whole + `><filter id=f x=0 y=0 width=1 height=1><feImage id=i /></filter><rect width=200 height=100 filter="url(#f)"/></svg><script>
 			onload = () => { i.setAttribute('href', 'URL/late.svg') }</script>`,
-		"a style that is enabled":  `<link id=l rel=stylesheet href="URL/late.css" disabled><script>onload = () => { l.disabled = false }</script>`,
-		"a rule that imports":      `<style id=s></style><script>onload = () => { s.sheet.insertRule('@import "URL/late.css"') }</script>`,
-		"a picture behind a frame": `<iframe id=i ` + whole + ` srcdoc="<body>"></iframe><script>onload = () => { i.contentDocument.body.style.background = 'url(URL/late.svg)' }</script>`,
-		"a frame that is lazy":     `<script>onload = () => { document.body.innerHTML = '<iframe loading=lazy ` + strings.ReplaceAll(whole, `"`, ``) + ` src="URL/late.html"></iframe>' }</script>`,
-		"a video that is none":     `<script>onload = () => { const v = document.createElement('video'); v.onerror = () => { document.body.style.background = 'rgb(0,136,0)' }; v.src = 'URL/late.js' }</script>`,
-		"a stream":                 `<script>onload = async () => { const { body } = await fetch('URL/late'); let n = 0; for await (const part of body) n += part.length; document.body.style.background = 'rgb(0,136,0)' }</script>`,
-		"a stream that is piped":   `<script>onload = async () => { const { body } = await fetch('URL/late'); await body.pipeTo(new WritableStream()); document.body.style.background = 'rgb(0,136,0)' }</script>`,
-		"a style in a shadow root": `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
+		"a style that is enabled":     `<link id=l rel=stylesheet href="URL/late.css" disabled><script>onload = () => { l.disabled = false }</script>`,
+		"a rule that imports":         `<style id=s></style><script>onload = () => { s.sheet.insertRule('@import "URL/late.css"') }</script>`,
+		"a picture behind a frame":    `<iframe id=i ` + whole + ` srcdoc="<body>"></iframe><script>onload = () => { i.contentDocument.body.style.background = 'url(URL/late.svg)' }</script>`,
+		"a frame that is lazy":        `<script>onload = () => { document.body.innerHTML = '<iframe loading=lazy ` + strings.ReplaceAll(whole, `"`, ``) + ` src="URL/late.html"></iframe>' }</script>`,
+		"a lazy frame from the first": `<iframe loading=lazy ` + whole + ` srcdoc="<body style='background:rgb(0,136,0)'>"></iframe>`,
+		"a video that is none":        `<script>onload = () => { const v = document.createElement('video'); v.onerror = () => { document.body.style.background = 'rgb(0,136,0)' }; v.src = 'URL/late.js' }</script>`,
+		"a stream":                    `<script>onload = async () => { const { body } = await fetch('URL/late'); let n = 0; for await (const part of body) n += part.length; document.body.style.background = 'rgb(0,136,0)' }</script>`,
+		"a stream that is piped":      `<script>onload = async () => { const { body } = await fetch('URL/late'); await body.pipeTo(new WritableStream()); document.body.style.background = 'rgb(0,136,0)' }</script>`,
+		"a style in a shadow root":    `<div id=h></div><script>onload = () => { const r = h.attachShadow({ mode: 'closed' }); r.innerHTML = '<link rel=stylesheet href="URL/late.css">'; r.firstChild.onload = () => { document.body.style.background = 'rgb(0,136,0)' } }</script>`,
 	} {
 		for _, format := range []string{"png", "mp4"} {
 			t.Run(name+", "+format, func(t *testing.T) {
@@ -326,18 +332,36 @@ func TestWhatAPageWasStillGoingToDoIsWarnedOf(t *testing.T) {
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	const (
+		count    = `let total = 0; const count = () => { document.body.textContent = ++total; return total }; `
+		changing = "The page was still changing when it was painted"
+	)
 	for script, want := range map[string][]string{
 		`setTimeout(() => {}, 5000)`: {"The page was still going to change when it was painted"},
-		`document.body.dataset.platenReady = 'true'; setTimeout(() => {}, 5000)`:            nil,
-		`setTimeout(() => {}, 3600000)`:                                                     nil,
-		`setInterval(() => {}, 5000)`:                                                       nil,
-		`const tick = () => setTimeout(tick, 1000); tick()`:                                 nil,
-		`const tick = () => requestAnimationFrame(tick); tick()`:                            nil,
-		`const id = setTimeout(() => {}, 5000); clearTimeout(id)`:                           nil,
-		`new Worker(URL.createObjectURL(new Blob(['throw new Error("none")'])))`:            {"Script error: Uncaught Error: none"},
-		`new Worker(URL.createObjectURL(new Blob(['postMessage(1)'])), { type: 'module' })`: {"The script of a Worker could not be loaded"},
-		`new Worker(URL.createObjectURL(new Blob(['']))).onmessage = () => {}`:              {"There was no answer yet when the page was painted: a worker"},
-		`fetch('` + url + `/never')`:                                                        {"There was no answer yet when the page was painted: " + url + "/never"},
+		`document.body.dataset.platenReady = 'true'; setTimeout(() => {}, 5000)`:                nil,
+		`setTimeout(() => {}, 3600000)`:                                                         nil,
+		`setInterval(() => {}, 5000)`:                                                           nil,
+		`const tick = () => setTimeout(tick, 1000); tick()`:                                     nil,
+		`const tick = () => requestAnimationFrame(tick); tick()`:                                nil,
+		`const id = setTimeout(() => {}, 5000); clearTimeout(id)`:                               nil,
+		count + `const draw = () => { if (count() < 300) requestAnimationFrame(draw) }; draw()`: {changing},
+		count + `const began = performance.now(); (function draw() { count(); if (performance.now() - began < 5000) requestAnimationFrame(draw) })()`:                         {changing},
+		count + `const i = setInterval(() => { if (count() === 50) clearInterval(i) }, 100)`:                                                                                  {changing},
+		count + `const type = () => { if (count() < 60) setTimeout(type, 80) }; type()`:                                                                                       {changing},
+		count + `const i = setInterval(() => { if (count() === 50) clearInterval(i) }, 100); setInterval(() => {}, 500); (function draw() { requestAnimationFrame(draw) })()`: {changing},
+		count + `const i = setInterval(() => { if (count() === 9) clearInterval(i) }, 3000)`:                                                                                  {changing},
+		count + `setInterval(count, 1000)`:                                                  nil,
+		count + `const draw = () => { count(); requestAnimationFrame(draw) }; draw()`:       nil,
+		count + `const i = setInterval(() => { if (count() === 50) clearInterval(i) }, 40)`: nil,
+		`let n = 0; const i = setInterval(() => { if (++n === 50) clearInterval(i) }, 100)`: nil, // it changes nothing
+		`let n = 0; const x = Object.assign(document.body.appendChild(document.createElement('canvas'))).getContext('2d');
+			const draw = () => { x.fillRect(0, 0, ++n, 9); if (n < 300) requestAnimationFrame(draw) }; draw()`: {changing},
+		count + `document.body.dataset.platenReady = 'true'; const i = setInterval(() => { if (count() === 50) clearInterval(i) }, 100)`: nil,
+		count + `const i = setInterval(() => { if (count() === 30) for (;;); }, 100)`:                                                    nil,
+		`new Worker(URL.createObjectURL(new Blob(['throw new Error("none")'])))`:                                                         {"Script error: Uncaught Error: none"},
+		`new Worker(URL.createObjectURL(new Blob(['postMessage(1)'])), { type: 'module' })`:                                              {"The script of a Worker could not be loaded"},
+		`new Worker(URL.createObjectURL(new Blob(['']))).onmessage = () => {}`:                                                           {"There was no answer yet when the page was painted: a worker"},
+		`fetch('` + url + `/never')`: {"There was no answer yet when the page was painted: " + url + "/never"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		warnings, err := b.Render(ctx, task("png", `<body><script>`+script+`</script>`), render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
 	"strings"
@@ -49,6 +50,8 @@ type report struct {
 	NoStyles map[string]string `json:"noStyles"`
 	// Moving is true for a page with pictures that move.
 	Moving bool `json:"moving"`
+	// Looping is true for a page whose scripts run in loops that may end: it has not said that it is ready.
+	Looping bool `json:"looping"`
 	// varies is true if the page may look different another time. The page does not report it.
 	varies bool
 	// place is where the page was painted. The page does not report it.
@@ -243,6 +246,33 @@ func (t *tab) pump(ctx context.Context, delay time.Duration, undrawn int, f func
 			return errors.Join(<-done, err)
 		}
 	}
+}
+
+// foresight bounds the time to look at what a page would still do. It leaves most of the time until the deadline: the picture is there already.
+const foresight = 2 * time.Second
+
+// foresee warns of what a page that has been painted would still do: its scripts may count, type or draw longer than the time that they got. The page
+// lives through that here, so nothing may be painted of it afterwards. It returns an error if the page's scripts do not answer.
+func (t *tab) foresee(ctx context.Context, r *report) error {
+	if !r.Looping {
+		return nil
+	}
+	limit := foresight
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/4)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	// A page may have replaced what the function needs.
+	milliseconds, err := evaluate[float64](ctx, t, "(async () => { try { return await window[Symbol.for('platen.still')].foresee() } catch { return 0 } })()")
+	if milliseconds > 0 && err == nil {
+		r.Warnings = append(r.Warnings, render.Warning{
+			Title: "The page was still changing when it was painted",
+			Details: fmt.Sprintf("its scripts are done after %.1f s, and a page that does not say when it is ready gets 2.5 s of its own time; "+
+				"a page that uses platen.ready or data-platen-ready is painted when it says so", milliseconds/1000),
+		})
+	}
+	return err
 }
 
 // The bounds of what a page reports: it may say anything, because its own scripts can reach the renderer's.

@@ -62,6 +62,9 @@ func showAlone(ctx context.Context, c *chromium, task render.Task, p render.Page
 	}
 	r.varies = true // nobody has watched what it loads
 	data, err := t.capture(ctx, task, p)
+	if err == nil {
+		_ = t.foresee(ctx, &r) // nobody needs the tab any more
+	}
 	return data, r, err
 }
 
@@ -90,15 +93,23 @@ func (b *Browser) showShared(ctx context.Context, c *chromium, task render.Task,
 	if err == nil {
 		data, err = t.capture(ctx, task, p)
 	}
-	if err == nil && needs.Scripts {
+	// What the page was denied until now is known once its process has answered.
+	switch {
+	case err == nil && r.Looping:
+		_, err = evaluate[any](ctx, t, "0")
+	case err == nil && needs.Scripts:
 		// Nobody watches what the page does from here on.
 		err = t.stop(ctx, true)
 	}
 	if err == nil && t.blocked.Load() {
 		err = errBlocked
 	}
+	busy := false
+	if err == nil && r.Looping {
+		busy = t.foresee(ctx, &r) != nil || t.stop(ctx, true) != nil
+	}
 	// A tab frees the memory of its pages late. Without the last condition, the next page could fail because of this one's memory.
-	if err != nil || !t.clean(ctx) || b.options.MaxMemory > 0 && c.Meter()() > b.options.MaxMemory/keptMemoryDivisor {
+	if err != nil || busy || t.blocked.Load() || !t.clean(ctx) || b.options.MaxMemory > 0 && c.Meter()() > b.options.MaxMemory/keptMemoryDivisor {
 		c.tabs.discard(t)
 	} else {
 		c.tabs.keep(t)

@@ -5,6 +5,7 @@ package browser
 
 import (
 	"bytes"
+	"image"
 	"image/color"
 	"image/png"
 	"os"
@@ -118,5 +119,41 @@ func TestFit(t *testing.T) {
 	outputs, _ = run(t, b, document)
 	if text := strings.Join(strings.Fields(pdfText(t, t.TempDir(), outputs[0].Data)), " "); text != long {
 		t.Errorf("shrunk to %q", text)
+	}
+}
+
+// A canvas of wide colours has those of the page: files have sRGB.
+func TestACanvasOfWideColours(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"drawn":           `const x = c.getContext('2d', { colorSpace: 'display-p3' }); x.fillStyle = '#c40'; x.fillRect(0, 0, 200, 100)`,
+		"drawn elsewhere": `const o = new OffscreenCanvas(200, 100), x = o.getContext('2d', { colorSpace: 'display-p3' }); x.fillStyle = '#c40'; x.fillRect(0, 0, 200, 100); c.getContext('2d').drawImage(o, 0, 0)`,
+		"sent by another": `const x = c.transferControlToOffscreen().getContext('2d', { colorSpace: 'display-p3' }); x.fillStyle = '#c40'; x.fillRect(0, 0, 200, 100)`,
+		"sent by a worker": `const o = c.transferControlToOffscreen(), w = new Worker(URL.createObjectURL(new Blob(['onmessage = ({ data }) => { const x = data.getContext("2d", { colorSpace: "display-p3" }); x.fillStyle = "#c40"; x.fillRect(0, 0, 200, 100);' +
+			'requestAnimationFrame(() => postMessage(1)) }']))); w.postMessage(o, [o])`,
+		"as data": `const x = c.getContext('2d', { colorSpace: 'display-p3' }); const d = new ImageData(200, 100); d.data.forEach((_, i) => { d.data[i] = [0xcc, 0x44, 0, 255][i % 4] }); x.putImageData(d, 0, 0)`,
+	} {
+		for _, format := range []string{"png", "pdf"} {
+			t.Run(name+", "+format, func(t *testing.T) {
+				outputs, warnings := run(t, b, task(format, `<!doctype html><body style="margin:0"><canvas id=c width=200 height=100></canvas><script>`+script+`</script>`))
+				var img image.Image
+				if format == "pdf" {
+					img = picture(t, outputs[0].Data)
+				} else {
+					img, _ = decode(t, outputs[0].Data)
+				}
+				if !near(img, 100, 50, color.RGBA{0xcc, 0x44, 0, 255}) || len(warnings) != 0 {
+					t.Errorf("the canvas is %v; warnings %v", img.At(100, 50), warnings)
+				}
+			})
+		}
+	}
+}
+
+// Nothing converts the colours of WebGL.
+func TestWideColoursOfWebGLAreNamed(t *testing.T) {
+	_, warnings := run(t, start(t), task("png", `<canvas id=c></canvas><script>const g = c.getContext('webgl2'); g.drawingBufferColorSpace = 'srgb'; g.drawingBufferColorSpace = 'display-p3'</script>`))
+	if want := "A canvas of WebGL has the colours of display-p3, which are shown as if they were sRGB's"; len(warnings) != 1 || warnings[0].Title != want {
+		t.Errorf("warnings %v, want %q", warnings, want)
 	}
 }

@@ -488,12 +488,15 @@ func TestVideosFollowTheFilm(t *testing.T) {
 			element("", "let heard = ''; for (const name of ['play', 'playing', 'pause', 'ended']) v.addEventListener(name, () => { heard += name; if (heard === 'playplayingpauseended') v.style.opacity = 0.02 }); v.play()"),
 			[4]color.RGBA{red, green, blue, {255, 255, 255, 255}},
 		},
-		"a script hears that": {element("autoplay", "v.onended = () => { v.currentTime = 0; v.play() }"), [4]color.RGBA{red, green, blue, red}},
+		"begins later":             {strings.Replace(element("autoplay", ""), `"></video>`, `#t=0.2"></video>`, 1), [4]color.RGBA{green, blue, blue, blue}},
+		"is moved before it plays": {element("", "v.currentTime = 0.2; v.play()"), [4]color.RGBA{green, blue, blue, blue}},
+		"is moved once it plays":   {element("autoplay loop", "v.addEventListener('playing', () => { v.currentTime = 0.4 }, { once: true })"), [4]color.RGBA{blue, red, green, blue}},
+		"a script hears that":      {element("autoplay", "v.onended = () => { v.currentTime = 0; v.play() }"), [4]color.RGBA{red, green, blue, red}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outputs, _ := run(t, b, task("png", c.html))
-			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, red) {
-				t.Errorf("the still is %v", img.At(100, 50))
+			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, c.want[0]) {
+				t.Errorf("the still is %v, want %v", img.At(100, 50), c.want[0])
 			}
 			document := film("mp4", c.html)
 			document.Video = render.VideoOptions{FPS: 10, Seconds: 0.8}
@@ -505,6 +508,43 @@ func TestVideosFollowTheFilm(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A canvas has the picture of a video as soon as the video tells that it has one.
+func TestACanvasDrawsAVideo(t *testing.T) {
+	b := start(t)
+	url := video(t)
+	for name, script := range map[string]string{
+		"once it has data":          `const v = document.createElement('video'); v.src = url; v.onloadeddata = () => draw(v)`,
+		"once it can play":          `const v = document.createElement('video'); v.oncanplay = () => draw(v); v.setAttribute('src', url)`,
+		"that is hidden":            `document.body.insertAdjacentHTML('beforeend', '<video id=v hidden preload=metadata src="' + url + '"></video>'); v.onloadeddata = () => draw(v)`,
+		"of a source":               `document.body.insertAdjacentHTML('beforeend', '<video id=v hidden><source src="' + url + '"></video>'); v.onloadeddata = () => draw(v)`,
+		"apart from the page":       `const d = document.createElement('div'); d.innerHTML = '<video src="' + url + '"></video>'; d.firstChild.onloadeddata = () => draw(d.firstChild)`,
+		"once a script has it play": `const v = document.createElement('video'); v.muted = true; v.src = url; v.play().then(() => draw(v))`,
+		"once it plays":             `const v = document.createElement('video'); v.muted = true; v.src = url; v.onplaying = () => draw(v); v.play()`,
+		"as a picture":              `const v = document.createElement('video'); v.src = url; v.onloadeddata = async () => draw(await createImageBitmap(v))`,
+		"in WebGL": `const v = document.createElement('video'); v.src = url; v.onloadeddata = () => { const g = new OffscreenCanvas(20, 10).getContext('webgl'), x = g.createTexture(), f = g.createFramebuffer(), p = new Uint8Array(4);
+			g.bindTexture(g.TEXTURE_2D, x); const { RGBA } = g; g.texImage2D(g.TEXTURE_2D, 0, RGBA, g.RGBA, g.UNSIGNED_BYTE, v); g.bindFramebuffer(g.FRAMEBUFFER, f);
+			g.framebufferTexture2D(g.FRAMEBUFFER, g.COLOR_ATTACHMENT0, g.TEXTURE_2D, x, 0); g.readPixels(0, 0, 1, 1, g.RGBA, g.UNSIGNED_BYTE, p); if (p[0] > 200) { draw(v) } }`,
+	} {
+		for _, format := range []string{"png", "mp4"} {
+			t.Run(name+", "+format, func(t *testing.T) {
+				document := task(format, `<!doctype html><body style="margin:0;background:#08f"><canvas id=c width=200 height=100></canvas><script>
+					const draw = (picture) => c.getContext('2d').drawImage(picture, 0, 0, 200, 100), url = '`+url+`'; `+script+`</script>`)
+				document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+				outputs, warnings := run(t, b, document)
+				var img image.Image
+				if document.Filmed() {
+					img = frames(t, outputs[0].Data)[1]
+				} else {
+					img, _ = decode(t, outputs[0].Data)
+				}
+				if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
+					t.Errorf("the canvas is %v; warnings %v", img.At(100, 50), warnings)
+				}
+			})
+		}
 	}
 }
 
@@ -533,6 +573,37 @@ func TestSoundsFollowTheFilm(t *testing.T) {
 				if got := width(pictures[at], 10, color.RGBA{0, 0x88, 255, 255}); got < want-6 || got > want+6 {
 					t.Errorf("in frame %d the bar is %d pixels wide, want %d; warnings %v", at, got, want, warnings)
 				}
+			}
+		})
+	}
+}
+
+// What goes by the time of a sound that a script makes does so in a film, too.
+func TestSoundsOfScriptsFollowTheFilm(t *testing.T) {
+	b := start(t)
+	const silence = "A film has no sound that its page could look at"
+	for name, c := range map[string]struct {
+		script string
+		want   int // the width in frame 8
+		title  string
+	}{
+		"a context":          {`const a = new AudioContext(); const draw = () => { b.style.width = a.currentTime * 200 + 'px'; requestAnimationFrame(draw) }; draw()`, 160, ""},
+		"one that stops":     {`const a = new AudioContext(); setTimeout(() => a.suspend(), 300); setInterval(() => { b.style.width = a.currentTime * 200 + 'px' }, 10)`, 60, ""},
+		"one that goes on":   {`const a = new AudioContext(); a.suspend(); setTimeout(async () => { await a.resume(); b.dataset.state = a.state }, 400); setInterval(() => { if (b.dataset.state === 'running') b.style.width = a.getOutputTimestamp().contextTime * 200 + 'px' }, 10)`, 80, ""},
+		"one that is looked": {`const a = new AudioContext(), n = a.createAnalyser(); b.style.width = a.baseLatency >= 0 && a.state === 'running' ? '50px' : 0`, 50, silence},
+		"one that is closed": {`const a = new AudioContext(); a.close().then(() => { b.style.width = a.state === 'closed' ? '50px' : 0 })`, 50, ""},
+		"one without a time": {`const a = new OfflineAudioContext(1, 44100, 44100); a.startRendering().then(() => { b.style.width = a.currentTime * 50 + 'px' })`, 50, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := film("mp4", bars+`<div class=bar id=b style="width:0"></div><script>`+c.script+`</script>`)
+			document.Video.Seconds = 0.9
+			outputs, warnings := run(t, b, document)
+			pictures := frames(t, outputs[0].Data)
+			if got := width(pictures[8], 10, color.RGBA{0, 0x88, 255, 255}); got < c.want-6 || got > c.want+6 {
+				t.Errorf("the bar is %d pixels wide, want %d", got, c.want)
+			}
+			if c.title == "" && len(warnings) != 0 || c.title != "" && (len(warnings) != 1 || warnings[0].Title != c.title) {
+				t.Errorf("warnings %v, want %q", warnings, c.title)
 			}
 		})
 	}

@@ -85,12 +85,27 @@
       return native.call(this, text, ...rest);
     } }[name];
   }
-  // A canvas of WebGL forgets its picture once it is shown, and a document is printed later.
+  // A canvas of WebGL forgets its picture once it is shown, and a document is printed later. The browser shows wide colours of a canvas as if they were
+  // sRGB's, which all files have.
   const { getContext } = HTMLCanvasElement.prototype;
+  const narrow = (options) => (options?.colorSpace === undefined ? options : { ...options, colorSpace: 'srgb' });
   HTMLCanvasElement.prototype.getContext = function (kind, options, ...rest) {
     const keeps = window[Symbol.for('platen.about')]?.print && /webgl/i.test(kind);
-    return getContext.call(this, kind, keeps ? { ...options, preserveDrawingBuffer: true } : options, ...rest);
+    return getContext.call(this, kind, keeps ? { ...options, preserveDrawingBuffer: true } : narrow(options), ...rest);
   };
+  const { getContext: getElsewhere } = OffscreenCanvas.prototype;
+  OffscreenCanvas.prototype.getContext = function (kind, options, ...rest) { return getElsewhere.call(this, kind, narrow(options), ...rest); };
+  for (const { prototype } of [WebGLRenderingContext, WebGL2RenderingContext]) {
+    const space = Object.getOwnPropertyDescriptor(prototype, 'drawingBufferColorSpace');
+    if (space === undefined) continue;
+    Object.defineProperty(prototype, 'drawingBufferColorSpace', {
+      ...space,
+      set(value) {
+        if (value === 'srgb') return;
+        window[Symbol.for('platen.requests')].warn(`A canvas of WebGL has the colours of ${value}, which are shown as if they were sRGB's`, 'use them only where matchMedia("(color-gamut: p3)") says so');
+      },
+    });
+  }
   if (modifications === null) return;
 
   const maxClones = 10000;

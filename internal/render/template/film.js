@@ -13,7 +13,7 @@
   const RealChannel = MessageChannel;
   const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
-  const { quiet, warn } = window[Symbol.for('platen.requests')];
+  const { quiet, warn, beginning, seek: setPosition } = window[Symbol.for('platen.requests')];
   const realNow = performance.now.bind(performance);
   let patience = 5000; // milliseconds of real time, for what the page asks for while it is filmed
   const maxMessages = 3; // one after the other
@@ -263,17 +263,24 @@
   for (const name of ['play', 'playing', 'pause']) {
     addEventListener(name, (event) => { if (event.isTrusted && videos.has(event.target)) event.stopImmediatePropagation(); }, true);
   }
+  // playing resolves once an element has something to play, which it tells then.
+  const playing = async (element) => {
+    const names = ['loadeddata', 'error'];
+    if (element.readyState < media.HAVE_CURRENT_DATA) await Promise.race(names.map((name) => new Promise((resolve) => element.addEventListener(name, resolve, { once: true }))));
+    if (element.error) throw new DOMException(element.error.message, 'NotSupportedError');
+    tellOf(element, 'playing');
+  };
   media.play = function () {
     if (videos.has(this)) return Promise.resolve();
     this.preload = 'auto';
-    videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this), rate: this.playbackRate });
-    tellOf(this, 'play', 'playing');
-    return Promise.resolve();
+    videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this) || beginning(this), rate: this.playbackRate });
+    tellOf(this, 'play');
+    return playing(this);
   };
   media.pause = function () {
     const time = this.currentTime;
     if (videos.delete(this)) {
-      position.set.call(this, time);
+      setPosition.call(this, time);
       tellOf(this, 'pause');
     }
     pause.call(this);
@@ -307,7 +314,7 @@
         unseen.set(element, 0);
         requestVideoFrame.call(element, () => unseen.delete(element));
       }
-      position.set.call(element, place > 0 ? Math.min(place + 1e-6, duration) : 0); // its time is cut off to microseconds
+      setPosition.call(element, place > 0 ? Math.min(place + 1e-6, duration) : 0); // its time is cut off to microseconds
       while (seeking.call(element)) await new Promise((resolve) => element.addEventListener('seeked', resolve, { once: true })); // the page may send one, too
     }
     if (place < duration || loop) return;
@@ -319,12 +326,52 @@
       for (const element of root.querySelectorAll('video, audio')) {
         if (paused.get.call(element) && !element.autoplay) continue;
         element.autoplay = false;
-        videos.set(element, { at: now, time: 0, rate: element.playbackRate });
+        videos.set(element, { at: now, time: beginning(element), rate: element.playbackRate });
         pause.call(element);
-        tellOf(element, 'play', 'playing');
+        tellOf(element, 'play');
+        playing(element).catch(() => {});
       }
     }
   };
+  // So is a sound that a script makes. Nothing of it can be looked at.
+  const sounds = new WeakMap(); // context → its own time at a time of the film, and its state
+  const timeOfSound = ({ at, time, state }) => (state === 'running' ? time + (now - at) / 1000 : time);
+  if (window.AudioContext !== undefined) {
+    const { suspend, close } = AudioContext.prototype;
+    const { currentTime: soundTime, state: soundState } = Object.getOwnPropertyDescriptors(BaseAudioContext.prototype);
+    window.AudioContext = new Proxy(AudioContext, {
+      construct(target, args, self) {
+        const context = Reflect.construct(target, args, self);
+        sounds.set(context, { at: now, time: 0, state: 'running' });
+        suspend.call(context).catch(() => {});
+        return context;
+      },
+    });
+    const change = async (context, state) => {
+      const sound = sounds.get(context);
+      Object.assign(sound, { at: now, time: timeOfSound(sound), state });
+      await null;
+      context.dispatchEvent(new Event('statechange'));
+    };
+    Object.assign(AudioContext.prototype, {
+      suspend() { return change(this, 'suspended'); },
+      resume() { return change(this, 'running'); },
+      close() {
+        close.call(this).catch(() => {});
+        return change(this, 'closed');
+      },
+      getOutputTimestamp() { return { contextTime: timeOfSound(sounds.get(this)), performanceTime: now }; },
+    });
+    Object.defineProperty(BaseAudioContext.prototype, 'currentTime', { ...soundTime, get() { return sounds.has(this) ? timeOfSound(sounds.get(this)) : soundTime.get.call(this); } });
+    Object.defineProperty(BaseAudioContext.prototype, 'state', { ...soundState, get() { return sounds.get(this)?.state ?? soundState.get.call(this); } });
+    const look = (node) => {
+      if (sounds.has(node.context)) warn('A film has no sound that its page could look at', 'an AnalyserNode finds silence; draw by data that the page has');
+      return node;
+    };
+    const { createAnalyser } = BaseAudioContext.prototype;
+    BaseAudioContext.prototype.createAnalyser = function () { return look(createAnalyser.call(this)); };
+    window.AnalyserNode = new Proxy(AnalyserNode, { construct: (...args) => look(Reflect.construct(...args)) });
+  }
   const callFrames = () => {
     [called, frames] = [frames, new Map()];
     for (const callback of called.values()) call(callback, now);

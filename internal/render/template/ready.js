@@ -498,5 +498,6 @@
   (own('clearTimeout') ?? clearTimeout)(timer);
   const unused = own('unused') ?? [];
   const noStyles = Object.fromEntries(styles.filter((name) => own('isStyle')?.(name) === false).map((name) => [name, own('meantStyle')(name)]));
-  return JSON.stringify({ noStyles, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
+  const looping = !says && (still?.loops().size ?? 0) > 0;
+  return JSON.stringify({ noStyles, looping, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
 })

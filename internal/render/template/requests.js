@@ -25,7 +25,7 @@
   window.fetch = function fetch(input, options) { return follow(input?.url ?? input, realFetch.call(this, input, options)); };
   for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']) {
     const read = Response.prototype[name];
-    if (read !== undefined) Response.prototype[name] = function () { return follow(this.url, read.call(this)); };
+    if (read !== undefined) Response.prototype[name] = function () { return made.has(this) ? read.call(this) : follow(this.url, read.call(this)); };
   }
   const addresses = new WeakMap();
   const { open: realOpen, send: realSend } = XMLHttpRequest.prototype;
@@ -87,8 +87,8 @@
       listen(this.port2);
     }
   };
-  // A worker's random numbers are repeatable too, and its animation frames do not wait for the browser's: with a canvas that it draws, each would wait for the
-  // other.
+  // A worker's random numbers are repeatable too, its canvases have the colours of files, and its animation frames do not wait for the browser's: with a
+  // canvas that it draws, each would wait for the other.
   const inWorker = () => {
     let seed = 0x9e3779b9;
     Math.random = () => {
@@ -102,6 +102,8 @@
       for (let i = 0; i < bytes.length; i++) bytes[i] = Math.random() * 256;
       return array;
     };
+    const { getContext } = OffscreenCanvas.prototype;
+    OffscreenCanvas.prototype.getContext = function (kind, options) { return getContext.call(this, kind, options?.colorSpace === undefined ? options : { ...options, colorSpace: 'srgb' }); };
     const { setTimeout: wait, clearTimeout: clear, performance: clock } = self;
     self.requestAnimationFrame = (callback) => wait.call(self, () => callback(clock.now()), 1000 / 60);
     self.cancelAnimationFrame = (id) => clear.call(self, id);
@@ -161,12 +163,12 @@
     Object.defineProperty(window[kind], 'name', { value: kind });
   }
   // What the browser does beside the page's scripts ends in a promise.
-  const wrap = (object, name, label, patience) => {
+  const wrap = (object, name, label, patience, without) => {
     const real = object?.[name];
     if (typeof real !== 'function') return;
     object[name] = function (...args) {
       const answer = real.apply(this, args);
-      return answer instanceof Promise ? follow(label, answer, patience) : answer;
+      return answer instanceof Promise && !without?.has(this) ? follow(label, answer, patience) : answer;
     };
     Object.defineProperty(object[name], 'name', { value: name });
   };
@@ -200,12 +202,30 @@
     ...[window.CacheStorage, window.Cache].flatMap((kind) => Object.getOwnPropertyNames(kind?.prototype ?? {}).filter((name) => name !== 'constructor').map((name) => [kind.prototype, name])),
   ];
   for (const [object, name] of promises) wrap(object, name, name);
-  // A stream may have nothing to say.
+  // A stream may have nothing to say. One of the page's own says something when the page does, which may be waiting for its time: that is waited for.
   const streams = 'a stream that the page reads';
-  wrap(window.ReadableStreamDefaultReader?.prototype, 'read', streams, workerPatience);
-  wrap(window.ReadableStreamBYOBReader?.prototype, 'read', streams, workerPatience);
-  if (window.ReadableStream?.prototype.values) wrap(Object.getPrototypeOf(new ReadableStream().values()), 'next', streams, workerPatience);
-  wrap(window.ReadableStream?.prototype, 'pipeTo', streams);
+  const made = new WeakSet(); // streams of the page's own, and what reads them
+  const from = (source, result) => {
+    if (made.has(source)) for (const one of [result].flat()) made.add(one);
+    return result;
+  };
+  const { ReadableStream: RealReadable, Response: RealResponse } = window;
+  window.ReadableStream = new Proxy(RealReadable, {
+    construct(target, args, self) {
+      const stream = Reflect.construct(target, args, self);
+      made.add(stream);
+      return stream;
+    },
+  });
+  window.Response = new Proxy(RealResponse, { construct: (target, args, self) => from(args[0], Reflect.construct(target, args, self)) });
+  for (const name of ['getReader', 'pipeThrough', 'tee', 'values', Symbol.asyncIterator]) {
+    const real = RealReadable.prototype[name];
+    if (real !== undefined) RealReadable.prototype[name] = function (...args) { return from(this, real.apply(this, args)); };
+  }
+  wrap(window.ReadableStreamDefaultReader?.prototype, 'read', streams, workerPatience, made);
+  wrap(window.ReadableStreamBYOBReader?.prototype, 'read', streams, workerPatience, made);
+  if (RealReadable.prototype.values) wrap(Object.getPrototypeOf(new RealReadable().values()), 'next', streams, workerPatience, made);
+  wrap(RealReadable.prototype, 'pipeTo', streams, Infinity, made);
   // The browser makes files of canvases when it has nothing else to do, which may be never. It makes addresses at once.
   const { toDataURL } = HTMLCanvasElement.prototype;
   const fileOf = (canvas, type, quality) => {
@@ -321,8 +341,13 @@
       default: return false;
     }
   };
+  // A canvas gets the picture of a video that has loaded more than what the video is like.
+  const load = (element) => {
+    if (element instanceof HTMLVideoElement && element.preload !== 'none') element.preload = 'auto';
+  };
   const awaited = new WeakMap(); // element → ends the wait for what it loads
   const expect = (element) => {
+    load(element);
     awaited.get(element)?.();
     if (!loads(element)) return;
     const end = begin(element.src || element.href?.baseVal || element.href || element.data || (element.localName === 'iframe' ? 'srcdoc' : element.localName));
@@ -333,7 +358,10 @@
     if (document.readyState !== 'complete') {
       // The load event does not wait for what becomes a style once it is there.
       for (const { addedNodes } of records) {
-        for (const node of addedNodes) if (node.localName === 'link' && node.relList.contains('preload')) ends(node, ['load', 'error'], node.href);
+        for (const node of addedNodes) {
+          if (node.localName === 'link' && node.relList.contains('preload')) ends(node, ['load', 'error'], node.href);
+          if (node instanceof Element) for (const element of [node, ...node.getElementsByTagName('video')]) load(element);
+        }
       }
       return;
     }
@@ -366,6 +394,7 @@
     Object.defineProperty(kind.prototype, name, {
       ...property,
       set(value) {
+        load(this);
         property.set.call(this, value);
         expectApart(this);
       },
@@ -387,6 +416,21 @@
       if (!this.isConnected) for (const element of this.querySelectorAll('img, image, video, audio')) expect(element);
     },
   });
+  // beginning returns the seconds at which a video or a sound begins: where the page has moved it last, or as its address says.
+  const moved = new WeakMap(); // element → seconds
+  const position = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'currentTime');
+  Object.defineProperty(HTMLMediaElement.prototype, 'currentTime', {
+    ...position,
+    set(value) {
+      position.set.call(this, value);
+      moved.set(this, Number(value));
+    },
+  });
+  const beginning = (element) => {
+    const { currentSrc: url } = element;
+    const [, time = ''] = url.slice(url.lastIndexOf('#')).match(/^#(?:.*&)?t=(?:npt:)?([\d.:]+)/) ?? [];
+    return Math.min(moved.get(element) ?? time.split(':').reduce((sum, part) => sum * 60 + Number(part), 0), element.duration || Infinity);
+  };
   // A rule that a script adds tells nobody when it has loaded its style sheet.
   const lookAgain = 10; // milliseconds
   const { insertRule } = CSSStyleSheet.prototype;
@@ -417,7 +461,7 @@
   };
   // The whole page is painted, so what is lazy must load.
   const framed = new WeakSet(); // frames that have loaded
-  addEventListener('load', ({ target }) => { if (target?.localName === 'iframe') framed.add(target); }, true);
+  document.addEventListener('load', ({ target }) => { if (target?.localName === 'iframe') framed.add(target); }, true); // the window sees none of its elements load
   const hurry = (element) => {
     element.loading = 'eager';
     if (element.localName === 'iframe' && element.getRootNode() === document && !framed.has(element)) expect(element);
@@ -439,5 +483,5 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, setSource, whole, warn, hurry, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, setSource, whole, warn, hurry, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
 })();

@@ -246,14 +246,17 @@
     drive(roots(document), 0);
     real.requestAnimationFrame(wait);
   };
-  // A video that plays stands at its first picture, for scripts that draw it too.
+  // A video that plays stands at its first picture, for scripts that draw it too: the one at which its address or the page has it begin.
+  const { beginning, seek } = window[Symbol.for('platen.requests')];
   const apart = new Set(); // those that a script plays, and may not have put into the page
   const { play } = HTMLMediaElement.prototype;
+  const stopped = new WeakSet();
   HTMLMediaElement.prototype.play = function () {
     if (this instanceof HTMLVideoElement) apart.add(this);
-    return play.call(this);
+    return play.call(this).catch((error) => {
+      if (!stopped.has(this)) throw error; // it is no error that the renderer stops it
+    });
   };
-  const stopped = new WeakSet();
   addEventListener('pause', (event) => { if (event.isTrusted && stopped.has(event.target)) event.stopImmediatePropagation(); }, true);
   const holdVideos = async () => {
     for (const video of new Set([...roots(document).flatMap((root) => [...root.querySelectorAll('video')]), ...apart])) {
@@ -263,7 +266,7 @@
       video.pause();
       if (video.readyState === video.HAVE_NOTHING) continue;
       const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
-      video.currentTime = 0;
+      seek.call(video, beginning(video));
       await seeked;
     }
   };
@@ -333,6 +336,58 @@
   };
   // left returns the milliseconds until the first timer that would still change the page, Infinity if there is none.
   const left = () => Math.min(Infinity, ...[...timers.values()].filter(({ loops }) => !loops).map(({ due }) => due - now()));
+  // The loops of frames and timers that run, by their code: a loop may make its function anew each time. One that asks for the next frame without a condition is
+  // endless, so there is nothing to foresee.
+  const endless = (code) => {
+    const before = code.slice(0, Math.max(0, code.lastIndexOf('requestAnimationFrame(')));
+    return before.split('{').length - before.split('}').length === 1 && /[;{}]\s*((window|self|globalThis)\.)?$/.test(before) && !/\b(return|throw)\b/.test(before);
+  };
+  const loops = () => new Set([...[...timers.values()].filter(({ loops }) => loops).map(({ callback }) => callback), ...frames.callbacks.values()].map(String).filter((code) => !endless(code)));
+  // foresee lives through what would come after the picture, and resolves to the milliseconds of the page's time that its loops take which end by themselves
+  // and change it until then; 0 if none does.
+  const [most, patient, intermission] = [30000, 1000, 1000]; // milliseconds: of the page's time, of real time, and that a loop is gone for good
+  const draws = /draw|fill|stroke|clear|paint|render|ctx|context|\bgl\b/i;
+  const foresee = async () => {
+    const until = new Map([...loops()].map((loop) => [loop, 0])); // loop → when it was last there
+    const changing = new Set();
+    let changed = false;
+    const observer = new MutationObserver(() => { changed = true; });
+    const canvas = document.querySelector('canvas') !== null;
+    for (const root of roots(document)) observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true });
+    const asked = realNow();
+    const first = end - limit;
+    at = Math.max(now(), end);
+    let nextFrame = at + frameTime;
+    while (until.size > 0 && realNow() - asked < patient) {
+      const due = Math.min(...[...timers.values()].map((entry) => entry.due));
+      const next = Math.max(at, Math.min(frames.callbacks.size > 0 ? nextFrame : Infinity, due));
+      if (next - first > most) break;
+      at = next;
+      const ran = new Set();
+      changed = false;
+      for (const [id, entry] of [...timers]) {
+        if (entry.due > at || !timers.has(id)) continue;
+        ran.add(String(entry.callback));
+        run(id, entry);
+      }
+      if (at >= nextFrame) {
+        for (const callback of frames.take()) {
+          ran.add(String(callback));
+          call(callback, at);
+        }
+        nextFrame = at + frameTime;
+      }
+      await breathe();
+      for (const loop of ran) if (changed || canvas && draws.test(loop)) changing.add(loop);
+      for (const loop of loops()) if (until.has(loop)) until.set(loop, at - first);
+      if ([...until.values()].every((time) => at - first - time >= intermission)) break;
+      if (timers.size + frames.callbacks.size === 0) {
+        at += intermission;
+        break;
+      }
+    }
+    return Math.max(0, ...[...until].filter(([loop, time]) => changing.has(loop) && at - first - time >= intermission).map(([, time]) => time));
+  };
   // The clocks of SVG animations go from moment to moment: each begin and end, and each repeat, is told. What begins by that, also by a script later, has an
   // end as well. settleClocks returns whether something has ended that had not.
   const settled = new WeakMap(); // svg whose clock this has stopped → the seconds that it shows, and the animations that it has run
@@ -402,5 +457,5 @@
   };
   offer('settle', settle);
   offer('forward', forward);
-  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left, live, date }) });
+  Object.defineProperty(window, Symbol.for('platen.still'), { value: Object.freeze({ settle, forward, left, loops, foresee, live, date }) });
 })
