@@ -104,8 +104,7 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"a running header":    {`<style>header { position: running(top) }</style>` + sheet, "Rules for paper that the browser does not know: position: running()"},
 		"other rules":         {`<style>i { float: footnote } a::after { content: leader('.') target-counter(attr(href), page) } h1 { string-set: title content() } /* position: running(x) */</style>` + sheet, "Rules for paper that the browser does not know: float: footnote, string-set, target-counter(), leader()"},
 		"a filter behind":     {`<div style="width:50px;height:50px;backdrop-filter:blur(2px)"></div>`, "A document does not show this as a picture does: backdrop-filter"},
-		"a gradient":          {`<div style="width:50px;height:50px;background:linear-gradient(in oklch, red, blue)"></div>`, "A document does not show this as a picture does: gradients in other colour spaces than sRGB"},
-		"wide colours":        {`<div style="width:50px;height:50px;background:linear-gradient(oklch(.7 .3 30), blue)"></div>`, "A document does not show this as a picture does: gradients in other colour spaces than sRGB"},
+		"a gradient":          {`<div style="width:50px;height:50px;border:9px solid;border-image:linear-gradient(in oklch, red, blue) 9"></div>`, "A document does not show this as a picture does: gradients in other colour spaces than sRGB"},
 		"a usual gradient":    {`<div style="width:50px;height:50px;background:linear-gradient(in srgb, red, hsl(90 50% 50%))"></div>`, ""},
 		"masks":               {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(red 0 0) content-box,linear-gradient(red 0 0);mask-composite:exclude"></div>`, "A document does not show this as a picture does: mask-composite: exclude"},
 		"one mask":            {`<div style="width:50px;height:50px;background:red;mask:linear-gradient(rgb(0, 0, 0), #0000)"></div>`, ""},
@@ -122,6 +121,7 @@ func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {
 		"a link to a file":    {`<a href="file:///c:/x.txt">x</a><a href="shop/">x</a>`, "A link leads nowhere: file:///c:/x.txt"},
 		"other links":         {`<a href="https://example.com">x</a><a href="mailto:a@example.com">x</a><a href="tel:1">x</a><a href="app:x">x</a><a>x</a><svg><a href="http://example.com/x"><text y="9">x</text></a></svg>`, ""},
 		"a map":               {`<img usemap="#m" width=9 height=9 src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="><map name=m><area href="https://example.com/" shape=rect coords=0,0,9,9></map>`, "A link of an image map is not in a document: https://example.com/"},
+		"what is not shown":   {`<div><template shadowrootmode=open>y</template><p>x</p></div><video><source src="data:video/mp4,"></video>`, "Could not load data:video/mp4,"},
 		"empty below":         {`<div style="height:100vh;box-sizing:border-box;padding:9px">x</div>`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +202,9 @@ func TestADocumentLooksLikeThePicture(t *testing.T) {
 			<b style="background:#f0f;transform:rotateX(-90deg) translateZ(25px)"></b></div></div>`,
 		"a cube without a perspective": cube + `<div class=c><b style="background:red;transform:translateZ(25px)"></b><b style="background:#0f0;transform:rotateY(90deg) translateZ(25px)"></b><b style="background:blue;transform:rotateX(90deg) translateZ(25px)"></b></div>`,
 		"cards behind each other":      `<div style="transform-style:preserve-3d;position:relative"><p style="margin:0;width:80px;height:60px;background:red;transform:translateZ(20px)"></p><p style="margin:-30px 0 0 40px;width:80px;height:60px;background:#08f;transform:translateZ(9px)"></p></div>`,
+		"cards in columns":             `<style>body{margin:0} p{margin:0 0 4px;height:44px;background:#08f;break-inside:avoid}</style><div style="columns:3;height:96px;column-fill:auto"><p><p style="height:60px"><p><p>`,
+		"a break of columns":           `<style>body{margin:0} p{margin:0 0 4px;height:20px;background:#08f}</style><div style="columns:3;height:90px;column-fill:auto"><p><p style="break-before:column"><p style="page-break-after:always"><p>`,
+		"a heading in columns":         `<style>body{margin:0} p{margin:0;height:20px;background:#08f}</style><div style="columns:3;height:90px;column-fill:auto"><p><p><p><p style="background:#080;break-after:avoid"><p></div>`,
 		"a table in the middle":        `<table style="position:absolute;top:55%;left:0;width:200px;height:80px;transform:translateY(-50%);border-spacing:0"><tr><td style="background:#08f"><tr><td style="background:#080"></table>`,
 		"a dialog in the middle":       `<dialog open style="transform:translateY(-50%);top:50%;height:90px;padding:0;border:0;background:#080"></dialog>`,
 	} {
@@ -219,6 +222,75 @@ func TestADocumentLooksLikeThePicture(t *testing.T) {
 				}
 			}
 			if differing > 200 || len(warnings) != 0 { // letters have other edges
+				t.Errorf("%d pixels differ; warnings %v", differing, warnings)
+			}
+		})
+	}
+}
+
+// moved is a picture that is moved.
+type moved struct {
+	image.Image
+	by image.Point
+}
+
+func (m moved) At(x, y int) color.Color { return m.Image.At(x+m.by.X, y+m.by.Y) }
+
+// What is behind elements in tiles, or a gradient of wide colours, is as sharp in print as a larger picture shows it.
+func TestTilesAreSharp(t *testing.T) {
+	b := start(t)
+	const dots = `radial-gradient(circle,#d00 4px,#0000 4.5px)`
+	const rings = `url(&quot;data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='16' height='16'%3E%3Ccircle cx='8' cy='8' r='5' fill='none' stroke='blue' stroke-width='2'/%3E%3C/svg%3E&quot;)`
+	fill := func(style string) string {
+		return `<!doctype html><body style="margin:0"><div style="width:200px;height:100px;` + style + `"></div>`
+	}
+	for name, html := range map[string]string{
+		"dots":                 fill("background:" + dots + " 3px 5px/16px 16px,#ff8"),
+		"one in the other":     fill("background:linear-gradient(90deg,#080 50%,#0000 0) 0 0/20px 20px,linear-gradient(rgb(0,0,255) 50%,rgb(255 255 0/50%) 0) 0 0/10px 30px"),
+		"in parts of the box":  fill("background:conic-gradient(#000 25%,#fff 0 50%,#000 0 75%,#fff 0) 0 0/10% 20%"),
+		"in a row":             fill("background:" + dots + " 0 10px/16px 16px repeat-x"),
+		"of the page":          `<!doctype html><body style="margin:0;background:` + dots + ` 0 0/16px 16px">`,
+		"of the root":          `<!doctype html><html style="background:` + dots + ` 0 0/16px 16px"><body>`,
+		"in a shadow root":     `<!doctype html><body style="margin:0"><div><template shadowrootmode=open>` + fill("background:"+dots+" 0 0/16px 16px") + `</template></div>`,
+		"before an element":    `<!doctype html><style>p::before{content:"";display:block;width:200px;height:100px;background:` + dots + ` 0 0/16px 16px}</style><body style="margin:0"><p style="margin:0">`,
+		"of a drawing":         fill("background:" + rings),
+		"of a larger drawing":  fill("background:" + rings + " 0 0/32px"),
+		"of a turned box":      fill("background:" + dots + " 0 0/16px 16px;transform:rotate(30deg) scale(.5)"),
+		"a whole gradient":     fill("background:linear-gradient(in oklch longer hue 90deg,red,blue)"),
+		"one of wide colours":  fill("background:linear-gradient(90deg,oklch(.7 .3 30),color(display-p3 0 0 1)) no-repeat 0 0/90% 50%"),
+		"one in a padded box":  fill("box-sizing:border-box;padding:9px;border:9px solid #080;background:radial-gradient(in hsl,red,blue)"),
+		"a usual one":          fill("background:linear-gradient(red,blue)"),
+		"a usual one, in part": fill("background:linear-gradient(red,blue) no-repeat 0 0/50% 50%"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			large := task("png", html)
+			large.Scale = 3
+			still, _ := run(t, b, large)
+			document, warnings := run(t, b, task("pdf", html))
+			want, _ := decode(t, still[0].Data)
+			got, err := png.Decode(decodeWith(t, document[0].Data, "pdf", func(in, out string) []string {
+				return []string{"pdftoppm", "-r", "288", "-png", "-singlefile", in, strings.TrimSuffix(out, ".png")}
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			like := func(x, y int) bool { // the tool moves tiles by parts of a pixel
+				for _, at := range []image.Point{{}, {X: 1}, {X: -1}, {Y: 1}, {Y: -1}, {X: 1, Y: 1}, {X: -1, Y: -1}, {X: 1, Y: -1}, {X: -1, Y: 1}} {
+					if image.Pt(x, y).Add(at).In(want.Bounds()) && distance(got, moved{want, at}, x, y) <= 100 {
+						return true
+					}
+				}
+				return false
+			}
+			differing := 0
+			for y := range 300 {
+				for x := range 600 {
+					if !like(x, y) {
+						differing++
+					}
+				}
+			}
+			if differing > 300 || len(warnings) != 0 {
 				t.Errorf("%d pixels differ; warnings %v", differing, warnings)
 			}
 		})

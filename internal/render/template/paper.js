@@ -3,8 +3,8 @@
 
 // Makes a page fit the sheet that was asked for, which is as large as the viewport: nothing that the page says about paper changes the size,
 // the scale or the position of what is printed. It warns of what was not followed. It runs with the style sheets for print. list has the
-// document and its shadow roots, and drawnElsewhere tells of an element whether it is a canvas that an OffscreenCanvas draws.
-((warn, list, drawnElsewhere) => {
+// document and its shadow roots, wide matches gradients in other colour spaces than sRGB, and drawnElsewhere tells of an element whether it is a canvas that an OffscreenCanvas draws.
+((warn, list, wide, drawnElsewhere) => {
   const millimetre = 96 / 25.4;
   const papers = {
     a5: [148, 210], a4: [210, 297], a3: [297, 420], b5: [176, 250], b4: [250, 353], 'jis-b5': [182, 257], 'jis-b4': [257, 364],
@@ -157,7 +157,6 @@
   // What the browser prints otherwise than it shows it is made so that both are the same, or told.
   const elements = list.flatMap((root) => [...root.querySelectorAll('*')]);
   const unlike = new Map(); // what a document does not show → the first element that has it
-  const wide = /gradient\([^()]*\bin (?!srgb\b)[a-z]|gradient\(.*\b((ok)?(lab|lch)|color)\(/;
   const spaces = []; // elements whose children are boxes in three dimensions
   let blends = false;
   // turned reports whether an element shows its back.
@@ -172,13 +171,26 @@
     const flat = m11 * m22 - m12 * m21;
     return !matrix.is2D && flat * (m11 * (m22 * m33 - m23 * m32) - m12 * (m21 * m33 - m23 * m31) + m13 * (m21 * m32 - m22 * m31)) < 0;
   };
+  // Breaks between sheets mean nothing, and those between columns what they mean in a picture.
+  const breaks = ['break-before', 'break-after', 'break-inside'];
+  const broken = []; // elements, and their breaks between columns
+  const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
+  const inColumns = (element) => {
+    for (let e = above(element); e; e = above(e)) {
+      const { columnCount, columnWidth } = getComputedStyle(e);
+      if (columnCount !== 'auto' || columnWidth !== 'auto') return true;
+    }
+    return false;
+  };
   for (const element of elements) {
     for (const pseudo of ['', '::before', '::after']) {
       const style = getComputedStyle(element, pseudo);
-      if (style.display === 'none' || style.visibility === 'hidden' || pseudo !== '' && style.content === 'none') continue;
+      if (/^(none|)$/.test(style.display) || style.visibility === 'hidden' || pseudo !== '' && style.content === 'none') continue; // what has no place in the page has no style
       const { backdropFilter, backfaceVisibility, backgroundImage, borderImageSource, maskComposite, maskImage, mixBlendMode } = style;
       const note = (what) => { if (!unlike.has(what)) unlike.set(what, element); };
       blends ||= mixBlendMode !== 'normal';
+      const kept = pseudo === '' ? breaks.map((name) => [name, style.getPropertyValue(name)]).filter(([, value]) => /^(avoid|column|avoid-column)$/.test(value)) : [];
+      if (kept.length > 0) broken.push([element, kept]);
       if (pseudo === '' && style.transformStyle === 'preserve-3d' && element instanceof HTMLElement) spaces.push(element);
       if (pseudo === '' && backfaceVisibility === 'hidden' && turned(element)) element.style.setProperty('opacity', '0', 'important');
       if (backdropFilter !== 'none') note('backdrop-filter');
@@ -193,6 +205,7 @@
       element.replaceWith(copy);
     }
   }
+  for (const [element, kept] of broken) if (inColumns(element)) set(element, Object.fromEntries(kept));
   // The browser prints boxes in a space of three dimensions one after the other as the page lists them, not by their depth. They get their order
   // here. A box cannot hide another if all of it is on the far side of the other's plane.
   const near = 0.5;

@@ -4,8 +4,8 @@
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
 // scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages, and styles are names
-// to look up among the styles. roots, text, paper and marquee are the functions of the scripts of these names.
-(async (timeout, { roots, text, paper, marquee }) => {
+// to look up among the styles. roots, text, paper, tiles and marquee are the functions of the scripts of these names.
+(async (timeout, { roots, text, paper, tiles, marquee }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const { print, number, total, styles } = own('about');
   const [film, still] = [own('film'), own('still')];
@@ -127,6 +127,7 @@
     return ![0, 1, 2, 3].some((i) => (tail.length - i) % 4 !== 1 && end.test(atob(tail.slice(i).replace(/[^\w+/]/g, 'A'))));
   };
   let moving = false; // pictures behind elements
+  let patterned = false; // by gradients or drawings behind elements
   let numbered = false; // a page number is shown
   let counted = false; // by a counter of the page's own
   const written = []; // elements with text, and whether only its letters count
@@ -159,6 +160,7 @@
   };
   const ofPictures = (own, view) => {
     const { content, backgroundImage, borderImageSource, listStyleImage, maskImage } = own;
+    patterned ||= /gradient\(|"data:image\/svg/i.test(backgroundImage);
     // A fragment names an element of the page.
     for (const [, url] of [content, backgroundImage, borderImageSource, listStyleImage, maskImage].join().matchAll(/url\("((?:[^"#\\]|\\.)(?:[^"\\]|\\.)*)"\)/g)) {
       // A picture in a data: URL needs no wait, unless it is an SVG, which may have a font to load, or none.
@@ -348,7 +350,16 @@
     };
     // What an OffscreenCanvas has drawn is in the page a frame later.
     if (find('canvas').some(drawnElsewhere)) for (let n = 0; n < 2; n++) await within(new Promise((resolve) => frame(resolve)), () => {});
-    paper(warn, roots(document), drawnElsewhere);
+    // Gradients in other colour spaces than sRGB: a colour space that is named, or a colour of one.
+    const wide = /gradient\([^()]*\bin (?!srgb\b)[a-z]|gradient\(.*\b((ok)?(lab|lch)|color)\(/;
+    const load = async (url) => {
+      const image = new Image();
+      setSource.call(image, url);
+      await decode(image);
+      return image;
+    };
+    if (patterned) await within(tiles(roots(document), wide, load), () => {});
+    paper(warn, roots(document), wide, drawnElsewhere);
   }
   const remedy = 'a page that uses platen.ready or data-platen-ready is painted when it says so';
   if (!says) {

@@ -59,6 +59,9 @@ var marquee string
 //go:embed paper.js
 var paper string
 
+//go:embed tiles.js
+var tiles string
+
 //go:embed film.js
 var film string
 
@@ -66,7 +69,7 @@ var film string
 // modifications that the page does not use, and noStyles, those of About.Styles that name no style. A resource that is not ready after the timeout becomes a
 // warning.
 func Ready(timeout time.Duration) string {
-	return fmt.Sprintf("%s(%d, {roots: %s, text: %s, paper: %s, marquee: %s})", ready, timeout.Milliseconds(), roots, text, paper, marquee)
+	return fmt.Sprintf("%s(%d, {roots: %s, text: %s, paper: %s, tiles: %s, marquee: %s})", ready, timeout.Milliseconds(), roots, text, paper, tiles, marquee)
 }
 
 // Film returns the script that lets the renderer set a page's time, and lets Script fill it in. It must run before any other script of the page, in each of its
