@@ -183,9 +183,10 @@
     return false;
   };
   for (const element of elements) {
-    for (const pseudo of ['', '::before', '::after']) {
+    const layers = element.matches('dialog, [popover]') && element.matches(':modal, :popover-open') ? ['::backdrop'] : [];
+    for (const pseudo of ['', '::before', '::after', ...layers]) {
       const style = getComputedStyle(element, pseudo);
-      if (/^(none|)$/.test(style.display) || style.visibility === 'hidden' || pseudo !== '' && style.content === 'none') continue; // what has no place in the page has no style
+      if (/^(none|)$/.test(style.display) || style.visibility === 'hidden' || /^::(before|after)$/.test(pseudo) && style.content === 'none') continue; // what has no place in the page has no style
       const { backdropFilter, backfaceVisibility, backgroundImage, borderImageSource, maskComposite, maskImage, mixBlendMode } = style;
       const note = (what) => { if (!unlike.has(what)) unlike.set(what, element); };
       blends ||= mixBlendMode !== 'normal';
@@ -194,6 +195,7 @@
       if (pseudo === '' && style.transformStyle === 'preserve-3d' && element instanceof HTMLElement) spaces.push(element);
       if (pseudo === '' && backfaceVisibility === 'hidden' && turned(element)) element.style.setProperty('opacity', '0', 'important');
       if (backdropFilter !== 'none') note('backdrop-filter');
+      if (/cross-fade\(/.test(backgroundImage)) note('cross-fade()');
       if (mixBlendMode.startsWith('plus-')) note(`mix-blend-mode: ${mixBlendMode}`);
       if (maskImage !== 'none' && maskImage.split(/,(?![^(]*\))/).length > 1 && /exclude|intersect/.test(maskComposite)) note(`mask-composite: ${maskComposite.split(',')[0]}`);
       if (wide.test(`${backgroundImage} ${borderImageSource}`)) note('gradients in other colour spaces than sRGB');
@@ -337,12 +339,13 @@
       `in <${localName}${id ? ` id="${id}"` : className && typeof className === 'string' ? ` class="${className}"` : ''}>; put a picture in its place, or render to png`);
   }
   // The browser prints the page's background before everything else, so that nothing blends with it. A copy of it that is a box is blended with, if it
-  // is not positioned on the page itself.
-  const { backgroundColor, backgroundImage } = getComputedStyle(root);
-  if (blends && (backgroundImage !== 'none' || !/^rgba\(.*, 0\)$/.test(backgroundColor))) {
+  // is not positioned on the page itself. One that stands while the page scrolls would be as large as the page; its copy is as large as the sheet.
+  const { backgroundColor, backgroundImage, backgroundAttachment } = getComputedStyle(root);
+  const stands = backgroundImage !== 'none' && /^fixed(, fixed)*$/.test(backgroundAttachment);
+  if ((blends || stands) && (backgroundImage !== 'none' || !/^rgba\(.*, 0\)$/.test(backgroundColor))) {
     const names = ['color', 'image', 'size', 'repeat', 'position-x', 'position-y', 'blend-mode', 'attachment'].map((name) => `background-${name}`);
     const { left, top, right, bottom } = root.getBoundingClientRect();
-    const [width, height] = [Math.max(innerWidth, right), Math.max(innerHeight, bottom)];
+    const [width, height] = stands ? [innerWidth, innerHeight] : [Math.max(innerWidth, right), Math.max(innerHeight, bottom)];
     const make = (parent, style) => {
       const element = parent.appendChild(document.createElement('div'));
       for (const [name, value] of Object.entries({ all: 'initial', display: 'block', ...style })) element.style.setProperty(name, value, 'important');
@@ -351,8 +354,9 @@
     const holder = make(root, { position: 'relative', 'z-index': '-2147483648', height: '0' });
     const from = holder.getBoundingClientRect();
     const paper = make(holder, { position: 'absolute', left: `${-from.left}px`, top: `${-from.top}px`, width: `${width}px`, height: `${height}px`, background: '#fff', contain: 'size' });
-    const sides = [top, width - right, height - bottom, left].map((side) => `${Math.max(0, side)}px`).join(' ');
+    const sides = stands ? '0' : [top, width - right, height - bottom, left].map((side) => `${Math.max(0, side)}px`).join(' ');
     const copied = Object.fromEntries(names.map((name) => [name, getComputedStyle(root).getPropertyValue(name)]));
+    if (stands) copied['background-attachment'] = 'scroll';
     make(paper, { 'box-sizing': 'border-box', height: '100%', border: 'solid transparent', 'border-width': sides, ...copied });
   }
   const corners = ['top-left-corner', 'top-right-corner', 'bottom-left-corner', 'bottom-right-corner'];

@@ -215,7 +215,8 @@
   for (const [element, , nodes] of still ? written : []) {
     const { ownerDocument } = element;
     const { defaultView, documentElement } = ownerDocument;
-    if (ownerDocument === document || !defaultView?.frameElement || hidden.has(defaultView) || defaultView.scrollX !== 0 || defaultView.scrollY !== 0) continue;
+    const smallest = 2; // pixels; a smaller frame is there for something else than to be seen
+    if (ownerDocument === document || !defaultView?.frameElement || Math.min(defaultView.innerWidth, defaultView.innerHeight) < smallest || hidden.has(defaultView) || defaultView.scrollX !== 0 || defaultView.scrollY !== 0) continue;
     const lost = nodes.find((node) => node.nodeType === Node.TEXT_NODE && rectangles(node).some((rect) => rect.top > defaultView.innerHeight - tolerance || rect.left > defaultView.innerWidth - tolerance));
     let cut = false; // by a box in the frame
     for (let e = element; lost && e && e !== ownerDocument.body && e !== documentElement; e = e.parentElement) cut ||= getComputedStyle(e).overflow !== 'visible';
