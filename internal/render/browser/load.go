@@ -304,6 +304,9 @@ func readReport(text string) (r report) {
 	}
 	r.Warnings = r.Warnings[:min(len(r.Warnings), maxWarnings)]
 	for i, w := range r.Warnings {
+		if w.Title == "Could not load "+documentURL {
+			w.Title, w.Details = `Could not load ""`, "an img, a script or another element has an empty address"
+		}
 		if strings.HasPrefix(w.Title, "Could not load "+documentURL) {
 			w.Details = "a page has no address of its own, so it has no relative URLs; use an https: or data: URL"
 		}

@@ -142,6 +142,10 @@ func TestStillsAndFilmsFollowOneRuleOfTime(t *testing.T) {
 			`<!doctype html><body style="margin:0"><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars +
 				`<div class=bar style="animation:fill 1s linear both">'></iframe>`, 200, [3]int{0, 100, 180},
 		},
+		"a frame in a shadow root": {
+			`<!doctype html><body style="margin:0"><x-a></x-a><template id=t><iframe style="border:0;width:200px;height:100px" srcdoc='` + bars + `<div class=bar style="animation:fill 1s linear both">'></iframe></template>
+			<script>document.querySelector('x-a').attachShadow({ mode: 'closed' }).append(t.content)</script>`, 200, [3]int{0, 100, 180},
+		},
 		"Web Animations, paused later": {
 			bars + `<div class=bar id=b></div><script>const a=b.animate({width:['0','200px']},{duration:1000,fill:'both'});setInterval(()=>a.pause(),500)</script>`,
 			-1, [3]int{0, 100, 100},

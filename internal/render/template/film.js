@@ -188,6 +188,7 @@
   };
   const seekAnimations = () => {
     const list = roots(document);
+    shadows = list.slice(1);
     for (const animation of animations(list)) {
       const pause = stopped(animation);
       if (ended.has(animation) || pause && !driven.has(animation)) continue;
@@ -235,11 +236,13 @@
   SVGSVGElement.prototype.animationsPaused = function () { return !clocks.has(this) && animationsPaused.call(this); };
 
   // inner returns the films of the page's frames, except those of another origin: ask reaches these.
+  let shadows = []; // the shadow roots, whose frames the window does not count
   const inner = () => {
+    const framed = shadows.flatMap((root) => [...root.querySelectorAll('iframe, frame, object, embed')].map(({ contentWindow }) => contentWindow));
     const films = [];
-    for (let i = 0; i < window.length; i++) {
+    for (const view of [...Array.from({ length: window.length }, (_, i) => window[i]), ...framed]) {
       try {
-        films.push(window[i][Symbol.for('platen.film')]);
+        films.push(view[Symbol.for('platen.film')]);
       } catch {
         continue;
       }
@@ -297,8 +300,10 @@
     ...position,
     get() { return videos.has(this) ? timeOfMedia(this) : position.get.call(this); },
     set(value) {
-      position.set.call(this, value);
-      if (videos.has(this)) videos.set(this, { at: now, time: position.get.call(this), rate: this.playbackRate });
+      // The next frame moves it. Two moves at once would leave open which of them the browser tells of.
+      const later = videos.has(this) && this.duration > 0 && Math.abs(position.get.call(this) - value) > 2e-6;
+      if (!later) position.set.call(this, value);
+      if (videos.has(this)) videos.set(this, { at: now, time: later ? Math.max(0, Math.min(Number(value), this.duration)) : position.get.call(this), rate: this.playbackRate });
     },
   });
   const show = async ([element, play]) => {
@@ -309,7 +314,9 @@
     }
     const place = timeOfMedia(element);
     if (play.rate !== playbackRate) Object.assign(play, { at: now, time: place, rate: playbackRate });
-    if (element.readyState < media.HAVE_CURRENT_DATA || Math.abs(position.get.call(element) - place) > 2e-6) {
+    const unsure = place > 0 && !play.shown; // the browser may be on its way there
+    play.shown = true;
+    if (unsure || element.readyState < media.HAVE_CURRENT_DATA || Math.abs(position.get.call(element) - place) > 2e-6) {
       if (element instanceof HTMLVideoElement && element.isConnected && !untold.has(element)) {
         unseen.set(element, 0);
         requestVideoFrame.call(element, () => unseen.delete(element));
@@ -555,7 +562,7 @@
   };
   // next returns the time at which something of the page may run, Infinity if nothing waits for a time.
   const next = () => {
-    if (frames.size > 0 || idle.size > 0 || videos.size > 0 || clocks.size > 0 || window.length > 0) return now;
+    if (frames.size > 0 || idle.size > 0 || videos.size > 0 || clocks.size > 0 || inner().length > 0) return now;
     let first = Infinity;
     for (const { due } of timers.values()) first = Math.min(first, due);
     for (const animation of animations()) {

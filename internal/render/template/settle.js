@@ -26,7 +26,8 @@
   let end; // of the time that the page gets
   let loading = window === top; // a frame may be added later, and is not told when the page is loaded
   // While the page loads, its time stands still, so that a loop that goes by the clock is the same in each picture. It goes on if the page says when it is ready.
-  let frozen = loading ? Math.ceil(realNow()) : undefined;
+  const birth = 100; // milliseconds since the document began, as a page sees them that loads fast
+  let frozen = loading ? birth : undefined;
   const now = () => at ?? frozen ?? realNow() + ahead;
   const timers = new Map(); // id → { callback, work, due, delay, repeat, loops, native }
   let lastID = 0;
@@ -92,8 +93,10 @@
     ...stamp,
     get() {
       const time = stampOf.call(this);
+      if (frozen !== undefined) return frozen;
       if (at === undefined) return Math.min(time + ahead, now());
-      return time < began ? Math.min(time, start) : at;
+      if (time >= began) return at;
+      return window === top ? start : Math.min(time, start);
     },
   });
   // A document's timeline goes with the clock, and has the time of a frame while it runs. shift is how far it is from the browser's.
@@ -247,6 +250,8 @@
     real.requestAnimationFrame(wait);
   };
   // A video that plays stands at its first picture, for scripts that draw it too: the one at which its address or the page has it begin.
+  const presentation = 300; // milliseconds, for a video that the browser tells nothing of
+  const { requestVideoFrameCallback: requestVideoFrame } = HTMLVideoElement.prototype;
   const { beginning, seek } = window[Symbol.for('platen.requests')];
   const apart = new Set(); // those that a script plays, and may not have put into the page
   const { play } = HTMLMediaElement.prototype;
@@ -261,13 +266,19 @@
   const holdVideos = async () => {
     for (const video of new Set([...roots(document).flatMap((root) => [...root.querySelectorAll('video')]), ...apart])) {
       if (video.paused && !video.autoplay) continue;
+      const begun = !video.paused || stopped.has(video);
       video.autoplay = false;
       stopped.add(video);
       video.pause();
       if (video.readyState === video.HAVE_NOTHING) continue;
+      if (!begun) for (const name of ['play', 'playing']) video.dispatchEvent(new Event(name)); // as it would have told in a moment
       const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+      // The compositor has the picture a moment after the event.
+      const presented = Promise.race([new Promise((resolve) => requestVideoFrame.call(video, resolve)), new Promise((resolve) => real.setTimeout(resolve, presentation))]);
       seek.call(video, beginning(video));
       await seeked;
+      while (video.seeking) await new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true })); // the page may seek, too
+      await presented;
     }
   };
   let over; // the end of the real time
@@ -346,6 +357,7 @@
   // foresee lives through what would come after the picture, and resolves to the milliseconds of the page's time that its loops take which end by themselves
   // and change it until then; 0 if none does.
   const [most, patient, intermission] = [30000, 1000, 1000]; // milliseconds: of the page's time, of real time, and that a loop is gone for good
+  const fewest = 350; // steps; a busy machine takes longer for them
   const draws = /draw|fill|stroke|clear|paint|render|ctx|context|\bgl\b/i;
   const foresee = async () => {
     const until = new Map([...loops()].map((loop) => [loop, 0])); // loop → when it was last there
@@ -358,7 +370,7 @@
     const first = end - limit;
     at = Math.max(now(), end);
     let nextFrame = at + frameTime;
-    while (until.size > 0 && realNow() - asked < patient) {
+    for (let step = 0; until.size > 0 && (step < fewest || realNow() - asked < patient); step++) {
       const due = Math.min(...[...timers.values()].map((entry) => entry.due));
       const next = Math.max(at, Math.min(frames.callbacks.size > 0 ? nextFrame : Infinity, due));
       if (next - first > most) break;
@@ -450,6 +462,7 @@
     return await inner('settle') || ended;
   };
   const live = () => {
+    if (frozen !== undefined) ahead = frozen - realNow();
     loading = false;
     frozen = undefined;
     for (const [id, entry] of timers) if (entry.native === undefined) arm(id, entry);
