@@ -552,6 +552,29 @@ func TestACanvasDrawsAVideo(t *testing.T) {
 	}
 }
 
+// The controls of a video or a sound are those of one that has loaded: while it loads, a circle turns by a clock of its own. In a film, it does each time that
+// the video is moved.
+func TestControlsAreRepeatable(t *testing.T) {
+	b := start(t)
+	url := video(t)
+	html := `<!doctype html><body style="margin:0"><video controls width=100 height=100 src="` + url + `"></video><video controls autoplay loop muted width=100 height=100 src="` + url + `"></video>`
+	for _, format := range []string{"png", "pdf"} {
+		var last []byte
+		for range 3 {
+			outputs, warnings := run(t, b, task(format, html))
+			if last != nil && !bytes.Equal(outputs[0].Data, last) || len(warnings) != 0 {
+				t.Errorf("%s: two renders differ; warnings %v", format, warnings)
+			}
+			last = outputs[0].Data
+		}
+	}
+	document := task("mp4", html)
+	document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+	if _, warnings := run(t, b, document); len(warnings) != 1 || warnings[0].Title != "Controls move by a clock of their own in a film" {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
 // Nobody hears a sound, but what follows its time does so in a film.
 func TestSoundsFollowTheFilm(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sound.webm")

@@ -276,7 +276,7 @@
   media.play = function () {
     if (videos.has(this)) return Promise.resolve();
     this.preload = 'auto';
-    videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this) || beginning(this), rate: this.playbackRate });
+    videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this), rate: this.playbackRate, begins: !this.ended });
     tellOf(this, 'play');
     return playing(this);
   };
@@ -312,6 +312,7 @@
       play.at = now; // it is not loaded
       return;
     }
+    if (play.begins) [play.begins, play.time] = [false, play.time || beginning(element)]; // known now
     const place = timeOfMedia(element);
     if (play.rate !== playbackRate) Object.assign(play, { at: now, time: place, rate: playbackRate });
     const unsure = place > 0 && !play.shown; // the browser may be on its way there
@@ -333,7 +334,7 @@
       for (const element of root.querySelectorAll('video, audio')) {
         if (paused.get.call(element) && !element.autoplay) continue;
         element.autoplay = false;
-        videos.set(element, { at: now, time: beginning(element), rate: element.playbackRate });
+        videos.set(element, { at: now, time: 0, rate: element.playbackRate, begins: true });
         pause.call(element);
         tellOf(element, 'play');
         playing(element).catch(() => {});

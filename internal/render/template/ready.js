@@ -416,6 +416,11 @@
     }
   }
 
+  // The browser draws a circle that turns over a video that looks for its picture.
+  if (film && find('video[controls]').length > 0) {
+    warn('Controls move by a clock of their own in a film', 'the browser draws a circle over a video that looks for its picture; leave the attribute controls out');
+  }
+
   // There is nothing in this browser that shows a PDF.
   for (const element of find('embed, object, iframe')) {
     const url = element.src || element.data || '';

@@ -431,6 +431,15 @@
     const [, time = ''] = url.slice(url.lastIndexOf('#')).match(/^#(?:.*&)?t=(?:npt:)?([\d.:]+)/) ?? [];
     return Math.min(moved.get(element) ?? time.split(':').reduce((sum, part) => sum * 60 + Number(part), 0), element.duration || Infinity);
   };
+  // The controls of what loads have a circle that turns by a clock of its own, also afterwards. New ones do not. renew gives an element new ones, once.
+  const renewed = new WeakSet();
+  const renew = (element) => {
+    if (renewed.has(element) || !element.controls || element.readyState < element.HAVE_CURRENT_DATA) return;
+    renewed.add(element);
+    element.controls = false;
+    element.getBoundingClientRect();
+    element.controls = true;
+  };
   // A rule that a script adds tells nobody when it has loaded its style sheet.
   const lookAgain = 10; // milliseconds
   const { insertRule } = CSSStyleSheet.prototype;
@@ -483,5 +492,5 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, setSource, whole, warn, hurry, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, setSource, whole, warn, hurry, renew, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
 })();

@@ -250,9 +250,9 @@
     real.requestAnimationFrame(wait);
   };
   // A video that plays stands at its first picture, for scripts that draw it too: the one at which its address or the page has it begin.
-  const presentation = 300; // milliseconds, for a video that the browser tells nothing of
+  const presentation = 2000; // milliseconds, for a video that the browser tells nothing of
   const { requestVideoFrameCallback: requestVideoFrame } = HTMLVideoElement.prototype;
-  const { beginning, seek } = window[Symbol.for('platen.requests')];
+  const { beginning, seek, renew } = window[Symbol.for('platen.requests')];
   const apart = new Set(); // those that a script plays, and may not have put into the page
   const { play } = HTMLMediaElement.prototype;
   const stopped = new WeakSet();
@@ -459,6 +459,7 @@
       while (settleClocks(root)) ended = true;
     }
     await holdVideos();
+    for (const element of roots(document).flatMap((root) => [...root.querySelectorAll('video, audio')])) renew(element);
     return await inner('settle') || ended;
   };
   const live = () => {

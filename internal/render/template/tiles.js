@@ -58,7 +58,9 @@
       if (!tiled && !wideOne) continue;
       const [across, down = 'auto'] = result.sizes[i].split(' ');
       let size = [across, down].map((value, side) => (value.endsWith('%') ? place[side] * parseFloat(value) / 100 : parseFloat(value))); // NaN for auto, cover and contain
+      if (!gradient && /(<|%3c)filter/i.test(source)) continue; // a filter depends on how large the pixels are
       if (!gradient && size.some(Number.isNaN)) {
+        if (!/(<|%3c)svg[^>]*?(\s|%20)width=/i.test(source)) continue; // it has no size of its own
         const image = await load(source.slice(5, -2).replace(/\\(.)/g, '$1'));
         if (size.every(Number.isNaN) && across === 'auto') size = [image.naturalWidth, image.naturalHeight];
         else if (/^(cover|contain)$/.test(across)) continue; // one tile, nearly always
