@@ -97,13 +97,14 @@ func TestParameters(t *testing.T) {
 		"declared": {
 			declared: []platenv1alpha1.Parameter{
 				{Name: "price", Type: "number"}, {Name: "must", Required: new(true)}, {Name: "given", Default: &apiextensionsv1.JSON{Raw: []byte(`"x"`)}},
-				{Name: "accent", Type: "color"}, {Name: "due", Type: "date"}, {Name: "dark", Type: "boolean"},
+				{Name: "accent", Type: "color"}, {Name: "due", Type: "date"}, {Name: "dark", Type: "boolean"}, {Name: "wide", Type: "boolean", Default: &apiextensionsv1.JSON{Raw: []byte("true")}},
 			},
 			pages: []string{`<b data-param="price">9,50</b><b data-param="must">Text</b><b data-param="given">y</b><b data-param="due">soon</b>`},
 			want: []string{
 				`price number default=9.5 example=9.5 pages=[1] declared`, `must text default=- example="Text" pages=[1] declared`,
 				`given text default="x" example="x" pages=[1] declared`, `accent color default=- example=- pages=[] declared`,
 				`due date default=- example=- pages=[1] declared`, `dark boolean default=false example=true pages=[] declared`,
+				`wide boolean default=true example=true pages=[] declared`,
 			},
 		},
 		"styles": {

@@ -239,7 +239,7 @@ func (f *found) finish() {
 		}
 	}
 	f.Example = example
-	if f.Default != nil && kind != values.Boolean {
+	if f.Default != nil && (kind != values.Boolean || example == nil) {
 		f.Example = f.Default
 	}
 	if f.Example == nil && f.Link {

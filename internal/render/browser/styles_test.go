@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -119,6 +121,22 @@ func documentedStyles(t *testing.T) (names []string) {
 		t.Fatalf("only %v", names)
 	}
 	return names
+}
+
+// Of two spellings of a style, the one that does not count gets a warning.
+func TestAStyleInTwoSpellings(t *testing.T) {
+	picture := task("png", `<body style="margin:0"><div id=a style="height:50px"></div><div id=b style="height:50px"></div>`)
+	picture.Modifications = map[string]any{
+		"a.background-color": "blue", "a.backgroundColor": "red", "a.--one-two": "1", "a.--oneTwo": "2", "b.BackgroundColor": "blue", "b.opacity": 1.0,
+	}
+	outputs, warnings := run(t, start(t), picture)
+	if diff := cmp.Diff([]string{"Modification a.background-color does not count"}, titlesOf(warnings)); diff != "" || warnings[0].Details != "a.backgroundColor is the same style" {
+		t.Errorf("%+v (-want +got):\n%s", warnings, diff)
+	}
+	img, _ := decode(t, outputs[0].Data)
+	if !near(img, 100, 20, color.RGBA{255, 0, 0, 255}) || !near(img, 100, 80, color.RGBA{0, 0, 255, 255}) {
+		t.Errorf("the boxes are %v and %v", img.At(100, 20), img.At(100, 80))
+	}
 }
 
 // Every documented style with a value that it does not take leaves the picture as it is, and gets a warning with the value as it was given.

@@ -215,6 +215,16 @@
     properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
   }
 
+  // given has the key of each style that an element has been given, by the style's name.
+  const given = new WeakMap();
+  const setOnce = (element, key, name) => {
+    if (name.startsWith('--')) return; // custom properties differ in their case and hyphens
+    if (!given.has(element)) given.set(element, new Map());
+    const before = given.get(element).get(fold(name));
+    if (before) warn(`Modification ${before} does not count`, `${key} is the same style`);
+    given.get(element).set(fold(name), key);
+  };
+
   const isProperty = (name) => name.startsWith('--') || supports(properties.get(fold(name)) ?? 'none', 'inherit');
 
   // meant returns the style that a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest; empty if
@@ -245,6 +255,7 @@
     known: (name) => special.has(fold(name)) || isProperty(name),
     // set sets a style of an element. key is the modification's.
     set(element, key, name, value) {
+      setOnce(element, key, name);
       const property = name.startsWith('--') ? name : properties.get(fold(name));
       if (special.has(fold(name))) special.get(fold(name))(element, key, value);
       else if (!isProperty(name)) warnUnknown(key, name);
