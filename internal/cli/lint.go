@@ -74,7 +74,7 @@ Exit codes:
 	f.BoolVar(&l.strict, "strict", false, "let warnings fail the check too")
 	f.StringVar(&l.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
 	f.StringSliceVar(&l.outboundAllow, "outbound-allow", nil, "private address `prefixes` that pages may reach, such as 127.0.0.0/8")
-	f.DurationVar(&l.timeout, "timeout", 5*time.Minute, "how long to wait")
+	f.DurationVar(&l.timeout, "timeout", 5*time.Minute, "how long each template may take")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp)))
 	return command
@@ -84,9 +84,7 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 	if err := checkOutput(l.output, "json"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	found, err := l.read(ctx, names)
+	found, err := within(ctx, l.timeout, func(ctx context.Context) (sources, error) { return l.read(ctx, names) })
 	if err != nil {
 		return err
 	}
@@ -101,7 +99,11 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 				return err
 			}
 		}
-		findings, err := l.template(ctx, &t, &found)
+		// Each template has a time of its own: one that never ends must not let the next ones fail.
+		findings, err := within(ctx, l.timeout, func(ctx context.Context) ([]lint.Finding, error) { return l.template(ctx, &t, &found) })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			return fmt.Errorf("RenderTemplate '%s': %w", t.Name, err)
 		}
@@ -111,6 +113,13 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 		results = append(results, lintResult{t.Namespace, t.Name, findings})
 	}
 	return l.report(results, found.checked)
+}
+
+// within calls f with a context that ends after d.
+func within[T any](ctx context.Context, d time.Duration, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return f(ctx)
 }
 
 // takenIDs returns the findings of lint.TakenIDs by namespace.

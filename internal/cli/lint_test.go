@@ -83,6 +83,26 @@ spec:
 	}
 }
 
+// A page that never ends takes no time from the templates after it, which would then be said not to render.
+func TestLintAfterATemplateThatNeverEnds(t *testing.T) {
+	const template = `apiVersion: platen.dev/v1alpha1
+kind: RenderTemplate
+metadata: {name: NAME}
+spec: {pages: [{name: front, width: 60, height: 30, html: "PAGE"}]}
+---
+`
+	path := filepath.Join(t.TempDir(), "two.yaml")
+	text := strings.NewReplacer("NAME", "loop", "PAGE", "<script>for(;;);</script>").Replace(template) + strings.NewReplacer("NAME", "sound", "PAGE", "<p>x").Replace(template)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+	code := Main(t.Context(), []string{"kubectl-platen", "lint", "-f", path, "--timeout", "5s"}, streams)
+	if code != exitRenderFailed || !strings.Contains(out.String(), "loop: error: ") || strings.Contains(out.String(), "sound: ") {
+		t.Errorf("exit code %d, %s%s", code, out, errOut)
+	}
+}
+
 // A template whose page or FontSet is missing does not hide the others.
 func TestLintOfTemplatesThatLackSources(t *testing.T) {
 	named := func(name string, page platenv1alpha1.TemplatePage) *platenv1alpha1.RenderTemplate {

@@ -260,6 +260,7 @@ func (t *tryCommand) render(ctx context.Context, c *cluster) (job *platenv1alpha
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(tryManifest), len(tryManifest))
 	must(decoder.Decode(template))
 	must(decoder.Decode(job))
+	job.Spec.Cache = platenv1alpha1.CacheDisabled // the picture of an earlier try would say nothing about render pods
 	discard, err := c.createTemporary(ctx, "hello-", template, job)
 	if err != nil {
 		return nil, t.explain(err, c.namespace)

@@ -57,10 +57,19 @@ func TestCheck(t *testing.T) {
 	platenSystem, _ := working(t)
 	namespace, ended := workspace(t), make(chan error, 1)
 	base := content(t, nil)
-	go func() { ended <- finish(t.Context(), namespace, rendered(base, "picture")) }()
+	cache := platenv1alpha1.CachePolicy("")
+	go func() {
+		ended <- finish(t.Context(), namespace, func(job *platenv1alpha1.RenderJob) {
+			cache = job.Spec.Cache
+			rendered(base, "picture")(job)
+		})
+	}()
 	r := platen(t, "check", "-n", namespace, "--platen-namespace", platenSystem)
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+	if cache != platenv1alpha1.CacheDisabled {
+		t.Errorf("the cache of the card's job is %s: the picture of an earlier check would take a render pod's place", cache)
 	}
 	want := `^ok    kinds             RenderTemplate, FontSet, StorageConnection, RenderPool, RenderJob
 ok    your rights       you may render in namespace \S+
