@@ -256,12 +256,23 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, nil), theUpload("dropbox", true, nil, full)}},
 			step:  upload,
 			want: []string{
-				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to archive; Failed to upload to dropbox: Dropbox is full",
-				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to archive; Failed to upload to dropbox: Dropbox is full",
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to archive; Failed to upload to dropbox connection 'dropbox': Dropbox is full",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to archive; Failed to upload to dropbox connection 'dropbox': Dropbox is full",
 				"Rendered True Succeeded: 2 pages rendered",
 				"Uploaded False InsufficientSpace: StorageConnection 'dropbox': Dropbox is full",
 			},
-			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Dropbox is full"},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'dropbox': Dropbox is full"},
+		},
+		"the only upload failed": {
+			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, expired)}},
+			step:  upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox: Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox: Token expired",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False TokenExpired: StorageConnection 'archive': Token expired",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
 		},
 		"two uploads failed": {
 			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, expired), theUpload("dropbox", true, nil, full)}},
@@ -324,12 +335,12 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}),
 			scope: scope{retry: true, manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)}}, step: upload,
 			want: []string{
-				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
-				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox connection 'archive': Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox connection 'archive': Token expired",
 				"Rendered True Succeeded: 2 pages rendered",
 				"Uploaded False TokenExpired: StorageConnection 'archive': Token expired",
 			},
-			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'archive': Token expired"},
 		},
 		"a failed upload of an older version has no reason": {
 			job: theJob(func(j *platenv1alpha1.RenderJob) {
@@ -339,12 +350,12 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}),
 			scope: scope{retry: true, manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)}}, step: upload,
 			want: []string{
-				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
-				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox: Token expired",
+				"Finished True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox connection 'archive': Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered, uploaded to dropbox; Failed to upload to dropbox connection 'archive': Token expired",
 				"Rendered True Succeeded: 2 pages rendered",
 				"Uploaded False Unexpected: StorageConnection 'archive': Token expired",
 			},
-			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'archive': Token expired"},
 		},
 		"the render failed": {
 			scope: scope{state: pool.State{Phase: pool.Failed, Attempts: 1, Failure: &render.Error{Reason: render.ReasonRenderFailed, Message: "page 1: broken"}}},

@@ -74,6 +74,7 @@ type PageData struct {
 type Connection struct {
 	Type     string `json:"type" required:"true" enum:"storage"`
 	Provider string `json:"provider" required:"true" enum:"dropbox,s3,gcs,azureblob"`
+	Name     string `json:"name,omitempty" description:"The StorageConnection, if the job has several to the provider. Not in the public API."`
 	Path     Path   `json:"path" required:"true"`
 	Status   string `json:"status" required:"true" enum:"success,error,pending"`
 	Error    string `json:"error,omitempty" description:"Why the upload failed."`
@@ -305,8 +306,15 @@ func pictures(job *platenv1alpha1.RenderJob, contents []string) (files []PageDat
 }
 
 func uploadsOf(job *platenv1alpha1.RenderJob, several bool) (list []Connection) {
+	providers := map[platenv1alpha1.ProviderType]int{}
+	for _, c := range job.Status.Connections {
+		providers[c.Provider]++
+	}
 	for _, c := range job.Status.Connections {
 		entry := Connection{Type: string(c.Type), Provider: string(c.Provider), Status: string(c.Status), Error: inRequestWords(c.Error)}
+		if providers[c.Provider] > 1 {
+			entry.Name = c.Name
+		}
 		for _, p := range c.Pages {
 			size := ptr.Deref(p.ExtraSize, "")
 			switch {
