@@ -331,6 +331,10 @@ func selectPages(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderT
 		if options.RangeTo > 0 {
 			to = min(int(options.RangeTo), last)
 		}
+		if options.RangeTo > 0 && options.RangeFrom > options.RangeTo {
+			return nil, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
+				"spec.output.pdf.rangeFrom: %d must be at most rangeTo, which is %d", options.RangeFrom, options.RangeTo)
+		}
 		if from > to {
 			return nil, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 				"spec.output.pdf.rangeFrom: %d must be at most %d, the number of pages of the document", options.RangeFrom, last)

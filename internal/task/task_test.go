@@ -499,6 +499,9 @@ func TestBuildTakesTheFormatsOptions(t *testing.T) {
 	if _, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format, o.PDF.RangeFrom = "pdf", 4 }); err == nil || !strings.Contains(err.Error(), "spec.output.pdf.rangeFrom: 4 must be at most 3") {
 		t.Errorf("got %v", err)
 	}
+	if _, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format, o.PDF.RangeFrom, o.PDF.RangeTo = "pdf", 3, 2 }); err == nil || !strings.Contains(err.Error(), "spec.output.pdf.rangeFrom: 3 must be at most rangeTo, which is 2") {
+		t.Errorf("got %v", err)
+	}
 	gif, err := build(func(o *platenv1alpha1.OutputSpec) { o.Format = "gif" })
 	if err != nil || gif.Video != (render.VideoOptions{FPS: 15, Loop: true, MaxSeconds: 60}) || len(gif.Files()) != 3 {
 		t.Errorf("%+v, %v", gif.Video, err)
