@@ -494,7 +494,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if len(request.Open) > 0 {
 		query.Set("open", strings.Join(request.Open, ","))
 	}
-	if request.ExpiresAt != nil {
+	if request.ExpiresAt != nil && *request.ExpiresAt != never {
 		expires, _, err := expiry(request.ExpiresAt, time.Now(), 100*365*24*time.Hour)
 		if err != nil {
 			return err

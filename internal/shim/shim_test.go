@@ -691,6 +691,17 @@ func TestExpiryAsClientsSendIt(t *testing.T) {
 			t.Errorf("%s: got %d, %v, want %d", value, got.Unix(), err, want)
 		}
 	}
+	// A caller who wants a URL for ever learns that it is not; one who does not say gets the longest without a word.
+	for value, want := range map[string]bool{`null`: false, `""`: false, `1700003600`: false, `"never"`: true, `"NEVER"`: true, `1800000000`: true} {
+		r, _, err := parse[SignedURLRequest]([]byte(`{"templateId":1,"expiresAt":` + value + `}`))
+		if err != nil {
+			t.Errorf("%s: %v", value, err)
+			continue
+		}
+		if _, shortened, err := expiry(r.ExpiresAt, now, 24*time.Hour); err != nil || shortened != want {
+			t.Errorf("%s: shortened %t, %v, want %t", value, shortened, err, want)
+		}
+	}
 	for _, value := range []string{`"soon"`, `true`, `{}`, `"2026-11-26T09:00:00Z"`, `"Infinity"`, `"0x7"`} {
 		if _, _, err := parse[SignedURLRequest]([]byte(`{"templateId":1,"expiresAt":` + value + `}`)); err == nil || !strings.HasPrefix(err.Error(), "expiresAt: must be a Unix time") {
 			t.Errorf("%s: %v", value, err)
@@ -1187,6 +1198,19 @@ func TestAnswers(t *testing.T) {
 			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
 			  "warnings": [{"title": "Failed to upload to dropbox: Token expired", "details": ""}],
 			  "connections": [{"type": "storage", "provider": "dropbox", "path": null, "status": "error", "error": "Token expired"}]}`,
+		},
+		{
+			name: "one of two uploads failed", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {
+				s.Connections = []platenv1alpha1.JobConnectionStatus{
+					{Name: "archive", Type: "storage", Provider: "dropbox", Status: "error", Error: "Token expired"},
+					{Name: "bucket", Type: "storage", Provider: "s3", Status: "pending"},
+					{Name: "dropbox", Type: "storage", Provider: "dropbox", Status: "success", Pages: []platenv1alpha1.UploadedPage{{Page: 1, Path: "/R/1.png"}}},
+				}
+			}), contents: []string{"https://x/1.png"},
+			want: `{"data": {"content": "https://x/1.png", "type": "url", "format": "png", "responseTime": 1200},
+			  "connections": [{"type": "storage", "provider": "dropbox", "name": "archive", "path": null, "status": "error", "error": "Token expired"},
+			                  {"type": "storage", "provider": "s3", "path": null, "status": "pending"},
+			                  {"type": "storage", "provider": "dropbox", "name": "dropbox", "path": "/R/1.png", "status": "success"}]}`,
 		},
 		{
 			name: "not connected", job: job(1, func(s *platenv1alpha1.RenderJobStatus) {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -143,16 +144,22 @@ func keptUntil(job *platenv1alpha1.RenderJob, wanted time.Time) time.Time {
 	return wanted
 }
 
-// Expiry is a Unix time in seconds or milliseconds. Clients send never for none.
+// Expiry is a Unix time in seconds or milliseconds, or never.
 type Expiry float64
+
+// never is later than every time.
+const never Expiry = math.MaxFloat64
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (Expiry) JSONSchemaBytes() ([]byte, error) { return []byte(`{"type":["number","string"]}`), nil }
 
 // tidyExpiry is tidy for an Expiry.
 func tidyExpiry(text string, wrong func(want string) error) (json.RawMessage, error) {
-	if strings.EqualFold(text, "never") || text == "null" {
+	if text == "null" {
 		return nil, nil
+	}
+	if strings.EqualFold(text, "never") {
+		return json.Marshal(never)
 	}
 	if _, err := strconv.ParseFloat(text, 64); err != nil || !json.Valid([]byte(text)) {
 		return nil, wrong("a Unix time in seconds or milliseconds, or never")
