@@ -44,6 +44,12 @@ func codeFor(origin string, v *visitor, form formView, given map[string]any) (co
 	view := codeView{Template: form.Name, Workspace: v.Workspace, Everywhere: form.Destination == noUpload}
 	given = maps.Clone(given)
 	view.Samples, view.Wrong = form.complete(given)
+	if wrong := form.Wrong["fileName"]; wrong != "" {
+		view.Wrong, form.FileName = append(view.Wrong, label("fileName")+": "+wrong), ""
+	}
+	if wrong := form.Wrong["folder"]; wrong != "" {
+		view.Wrong, form.Folder = append(view.Wrong, label("folder")+": "+wrong), ""
+	}
 	for name, value := range given {
 		if text, ok := value.(string); ok && len(text) > maxShown {
 			start, _, _ := strings.Cut(text, ",")
@@ -201,6 +207,13 @@ func (s *Server) code(w http.ResponseWriter, r *http.Request, v *visitor) error 
 	form, given, _, err := s.readForm(r, v)
 	if err != nil {
 		return err
+	}
+	if form.FileName != "" || form.Folder != "" {
+		spec, err := form.spec(given)
+		if err != nil {
+			return err
+		}
+		form.check(r.Context(), v, spec)
 	}
 	if form.Code, err = codeFor(s.originOf(r), v, form, given); err != nil {
 		return err

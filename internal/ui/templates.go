@@ -299,10 +299,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 	}
 	if !ok {
 		// The API server says what else is wrong, so that the visitor sees all of it at once.
-		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix(form.Name) + "-"}, Spec: spec}
-		if err := v.Create(r.Context(), job, client.DryRunAll); apierrors.IsInvalid(err) {
-			form.refuse(err)
-		}
+		form.check(r.Context(), v, spec)
 		return s.showForm(w, r, v, form, given)
 	}
 	spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
@@ -368,6 +365,14 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, fo
 		return nil
 	}
 	return s.showTemplate(w, r, v, http.StatusUnprocessableEntity, form, given)
+}
+
+// check lets the API server say what is wrong with the job that a form describes. Nothing is wrong with one that the visitor may not create.
+func (f *formView) check(ctx context.Context, v *visitor, spec platenv1alpha1.RenderJobSpec) {
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: v.Workspace, GenerateName: prefix(f.Name) + "-"}, Spec: spec}
+	if err := v.Create(ctx, job, client.DryRunAll); apierrors.IsInvalid(err) {
+		f.refuse(err)
+	}
 }
 
 // refuse puts the API server's messages about invalid fields beside the fields, and others above the form.

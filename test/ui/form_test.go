@@ -293,6 +293,24 @@ func TestWrongValuesOfAJobAreMarked(t *testing.T) {
 	b.Holds(`document.querySelector("#form .wrong") === null && document.querySelector("#code-kubectl").textContent.includes("price: 12")`)
 }
 
+// The code has no file name and no folder that a render would refuse, and says so.
+func TestTheCodeLeavesOutWrongNames(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Click(".tabs label:last-child")
+	b.Click("#form summary")
+	b.Fill("#folder", "Marketing")
+	b.Fill("#fileName", "a/b")
+	b.Sees("Not in the code: File name: This must not contain a slash", "Folder: This must start with a slash")
+	b.Holds(`["kubectl", "curl", "plugin"].every((name) => !/Marketing|a.b/.test(document.querySelector("#code-" + name).textContent))`)
+	b.Fill("#folder", "/Marketing")
+	b.Fill("#fileName", "a-b")
+	b.Holds(`document.querySelector("#code .advice") === null`)
+	b.Holds(`["kubectl", "curl", "plugin"].every((name) => /Marketing/.test(document.querySelector("#code-" + name).textContent) && /a-b/.test(document.querySelector("#code-" + name).textContent))`)
+}
+
 // A page whose server was out of reach goes on by itself.
 func TestThePreviewGoesOnWhenTheServerIsBack(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
