@@ -60,7 +60,7 @@ func TestParameters(t *testing.T) {
 			want:  []string{`paid boolean default=false example=true pages=[1]`},
 		},
 		"no names": {
-			pages: []string{`<p data-if="price > 5"></p><p data-if="!!sold"></p><p data-param=" headline"></p><p data-each="rows()"><b data-param="name"></b></p><p data-param="first name"></p>`},
+			pages: []string{`<p data-if="price > 5"></p><p data-if="!!sold"></p><p data-param=" headline"></p><p data-each="rows()"><b data-param="name"></b></p><p data-param="first name"></p><p data-if=".sold"></p>`},
 			want:  []string{`first name text default=- example=- pages=[1]`},
 		},
 		"condition and text": {
@@ -70,6 +70,10 @@ func TestParameters(t *testing.T) {
 		"list of texts": {
 			pages: []string{`<ul data-if="points"><li data-each="points" data-param="item">Fast</li></ul>`},
 			want:  []string{`points list default=- example=["Fast"] pages=[1]`},
+		},
+		"list whose items have a dot": {
+			pages: []string{`<ul><li data-each="points" data-param=".">Fast</li></ul>`},
+			want:  []string{`points list default=- example=- pages=[1]`},
 		},
 		"list of objects": {
 			pages: []string{`<table><tr data-each="rows"><td data-param="name">Pen</td><td data-param="item.price">3</td><td data-if="sold">x</td></table>`},

@@ -56,6 +56,9 @@ func (n *Names) add(node *html.Node) {
 // canvas are the keys that every page takes.
 var canvas = []string{"canvasBackgroundColor", "canvasBackgroundImage"}
 
+// OfEveryPage tells whether every page takes a modification, whatever its HTML. key has no page's number.
+func OfEveryPage(key string) bool { return slices.Contains(canvas, key) }
+
 // Known returns the names of values and elements, in no order, and the keys that every page takes.
 func (n Names) Known() []string {
 	return slices.Concat(slices.Collect(maps.Keys(n.values)), slices.Collect(maps.Keys(n.elements)), canvas)
@@ -71,7 +74,7 @@ func (n Names) Styles(key string) bool {
 func (n Names) MayUse(key string) bool {
 	id, _, style := strings.Cut(key, ".")
 	switch {
-	case slices.Contains(canvas, key), n.paths[key]:
+	case OfEveryPage(key), n.paths[key]:
 		return true
 	case style && id != "":
 		return n.anyElement || n.elements[id]

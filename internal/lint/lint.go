@@ -125,9 +125,14 @@ func (l *linter) checkParameters(whole bool) {
 				l.add(InvalidDefault, Error, where+".default", "parameter '%s': %s", p.Name, err)
 			}
 		}
-		if whole && !l.scripted && !l.used[p.Name] {
-			l.add(UnusedParameter, Warning, where, "no page uses the parameter '%s'; bind it with data-param=%q, or remove it", p.Name, p.Name)
+		if !whole || l.scripted || l.used[p.Name] || bindings.OfEveryPage(p.Name) {
+			continue
 		}
+		todo := fmt.Sprintf("bind it with data-param=%q, or remove it", p.Name)
+		if p.Type == platenv1alpha1.ParameterColor { // data-param would show its name
+			todo = fmt.Sprintf("read platen.modifications['%s'] in a script, or remove it: a job colours an element by ID.color, without a parameter", p.Name)
+		}
+		l.add(UnusedParameter, Warning, where, "no page uses the parameter '%s'; %s", p.Name, todo)
 	}
 	l.findings = append(l.findings, own...)
 }
@@ -174,7 +179,7 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 			case takes != nil && !slices.Contains(takes, a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
 			case takes == nil && !bindings.IsPath(a.Val):
-				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it and without operators", a.Key, cut(a.Val))
+				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it, without operators and without a dot in front; an item of a list is item", a.Key, cut(a.Val))
 			}
 			continue
 		}

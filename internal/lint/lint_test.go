@@ -47,6 +47,13 @@ func TestTemplate(t *testing.T) {
 		"a parameter that no page uses": {
 			parameters: headline, page: `<p>x</p>`, want: []string{"unused-parameter warning spec.parameters[0]"}, message: "no page uses the parameter 'headline'",
 		},
+		"the background, which every page takes": {
+			parameters: []platenv1alpha1.Parameter{{Name: "canvasBackgroundColor", Type: "color"}, {Name: "canvasBackgroundImage", Type: "image"}}, page: `<p>x</p>`,
+		},
+		"a colour that no page uses": {
+			parameters: []platenv1alpha1.Parameter{{Name: "accent", Type: "color"}}, page: `<p id="price">x</p>`, want: []string{"unused-parameter warning spec.parameters[0]"},
+			message: "no page uses the parameter 'accent'; read platen.modifications['accent'] in a script, or remove it: a job colours an element by ID.color, without a parameter",
+		},
 		"a parameter of a script":  {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
 		"a parameter in an item":   {parameters: headline, page: `<p data-each="rows"><b data-param="headline"></b></p>`, want: []string{`unknown-binding warning page front, data-each="rows"`}},
 		"a page that is not known": {parameters: headline},
@@ -98,6 +105,10 @@ func TestTemplate(t *testing.T) {
 		"a condition with an operator": {
 			parameters: []platenv1alpha1.Parameter{{Name: "num"}}, page: `<p data-if="num > 5">x</p>`,
 			want: []string{"unknown-attribute warning page front, <p>"}, message: "without operators",
+		},
+		"a dot for an item": {
+			page: `<p data-each="points" data-param=".">x</p><p data-if=".sold">x</p><p data-param="order.total">x</p>`,
+			want: []string{"unknown-attribute warning page front, <p data-param=.>", "unknown-attribute warning page front, <p>"}, message: "an item of a list is item",
 		},
 		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {

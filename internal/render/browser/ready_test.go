@@ -395,6 +395,19 @@ func TestMistypedAttributes(t *testing.T) {
 	}
 }
 
+// Other template languages have a dot for the item of a list: a warning says how it is called here.
+func TestADotIsNoName(t *testing.T) {
+	picture := task("png", `<p data-each="points" data-param=".">x</p>`)
+	picture.Modifications = map[string]any{"points": []any{"a", "b"}}
+	_, warnings := run(t, start(t), picture)
+	if diff := cmp.Diff([]string{`data-param="." names no value`}, titlesOf(warnings)); diff != "" {
+		t.Fatalf("warnings (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(warnings[0].Details, "an item of a list is item") {
+		t.Errorf("details %q", warnings[0].Details)
+	}
+}
+
 func TestAWarningOfOnePageSaysWhich(t *testing.T) {
 	several := task("png", `<p>x</p><script>console.error("all")</script>`, `<p style="font-family:Nowhere">x</p><img src="foo.png"><script>console.error("all")</script>`)
 	several.ExtraSizes = []render.Size{{Name: "story", Width: 300, Height: 200}}

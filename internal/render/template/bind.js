@@ -449,11 +449,11 @@
       }
       const takes = attributes.get(name);
       if (takes && !takes.includes(value)) warn(`${pair} does nothing`, `it must be ${takes.join(' or ')}`);
-      if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it and without operators');
+      if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and without a dot in front; an item of a list is item');
     }
   };
   // isPath reports whether a value of data-param and the like may name a value.
-  const isPath = (value) => Object.hasOwn(modifications, value) || /^!?[^\s!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$/.test(value);
+  const isPath = (value) => Object.hasOwn(modifications, value) || /^!?[^\s.!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$/.test(value);
 
   // fit makes text that is too large for its element smaller, or ends it with an ellipsis.
   const minimumFont = 6;
