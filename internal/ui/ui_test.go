@@ -167,6 +167,27 @@ func TestJobWords(t *testing.T) {
 	}
 }
 
+// A file that is in one of the job's connections is not called missing.
+func TestJobWordsOfPartOfTheUploads(t *testing.T) {
+	failed := platenv1alpha1.JobConnectionStatus{Name: "dropbox-2", Provider: "dropbox", Status: platenv1alpha1.UploadError}
+	half := failed
+	half.Pages = []platenv1alpha1.UploadedPage{{Page: 1, Path: "/Renders/1.png"}, {Page: 2, Error: "Dropbox is full"}}
+	for name, tc := range map[string]struct {
+		connections []platenv1alpha1.JobConnectionStatus
+		want        string
+	}{
+		"no connection has a file":      {[]platenv1alpha1.JobConnectionStatus{failed, failed}, "Rendered, not uploaded"},
+		"one of two has all":            {[]platenv1alpha1.JobConnectionStatus{{Name: "dropbox", Provider: "dropbox", Status: platenv1alpha1.UploadSuccess}, failed}, "Rendered, partly uploaded"},
+		"the only one has half of them": {[]platenv1alpha1.JobConnectionStatus{half}, "Rendered, partly uploaded"},
+	} {
+		job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
+		job.Status.Connections = tc.connections
+		if got := jobWords(job); got.Title != tc.want || got.Tone != warn || !strings.Contains(got.Text, "Connect the account again") {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
 func TestRetrying(t *testing.T) {
 	for name, tc := range map[string]struct {
 		requested, handled string

@@ -5,6 +5,7 @@ package ui
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -70,7 +71,11 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 		return words{good, "Done", ""}
 	case platenv1alpha1.SucceededWithWarningsReason:
 		if uploadFailed(job) {
-			return words{warn, "Rendered, not uploaded", uploadText(job)}
+			title := "Rendered, not uploaded"
+			if partlyUploaded(job) {
+				title = "Rendered, partly uploaded"
+			}
+			return words{warn, title, uploadText(job)}
 		}
 		return words{warn, "Done, with warnings", ""}
 	case platenv1alpha1.QueuedReason:
@@ -113,6 +118,14 @@ func uploadText(job *platenv1alpha1.RenderJob) string {
 // uploadFailed tells whether an upload of a finished job failed and can be retried.
 func uploadFailed(job *platenv1alpha1.RenderJob) bool {
 	return job.Finished() && meta.IsStatusConditionFalse(job.Status.Conditions, platenv1alpha1.UploadedCondition)
+}
+
+// partlyUploaded tells whether one of the job's connections has a file.
+func partlyUploaded(job *platenv1alpha1.RenderJob) bool {
+	return slices.ContainsFunc(job.Status.Connections, func(c platenv1alpha1.JobConnectionStatus) bool {
+		return c.Status == platenv1alpha1.UploadSuccess ||
+			slices.ContainsFunc(c.Pages, func(p platenv1alpha1.UploadedPage) bool { return p.Path != "" })
+	})
 }
 
 // retrying tells whether the manager still has to handle a request to retry the uploads.
