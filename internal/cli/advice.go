@@ -4,10 +4,14 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,7 +21,7 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// Commands of advice, about a job JOB of template TEMPLATE in namespace NS.
+// Commands of advice, about a job JOB of template TEMPLATE in namespace NS, with VALUES as valueFlags has them.
 const (
 	editJob       = "\nkubectl edit renderjob JOB -n NS"
 	renderAgain   = "\nkubectl get renderjob JOB -n NS -o yaml | kubectl replace -n NS --force -f -"
@@ -28,7 +32,7 @@ const (
 	showTemplate  = "\nkubectl platen templates TEMPLATE -n NS"
 	lintTemplate  = "\nkubectl platen lint TEMPLATE -n NS"
 	editTemplate  = "\nkubectl edit rendertemplate TEMPLATE -n NS"
-	tryTemplate   = "\nkubectl platen preview TEMPLATE -n NS"
+	tryTemplate   = "\nkubectl platen preview TEMPLATE -n NSVALUES"
 	showPools     = "\nkubectl describe renderpools -n NS"
 	showPods      = "\nkubectl get events -n NS --field-selector involvedObject.kind=Pod"
 	showJob       = "\nkubectl describe renderjob JOB -n NS"
@@ -208,7 +212,32 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 
 // forJob puts a job's names into advice.
 func forJob(job *platenv1alpha1.RenderJob, text string) string {
-	return strings.NewReplacer("JOB", job.Name, "TEMPLATE", job.Spec.TemplateRef.Name, "NS", job.Namespace).Replace(text)
+	return strings.NewReplacer("JOB", job.Name, "TEMPLATE", job.Spec.TemplateRef.Name, "NS", job.Namespace, "VALUES", valueFlags(job)).Replace(text)
+}
+
+// maxValueFlag bounds a value that advice repeats, in bytes.
+const maxValueFlag = 500
+
+// valueFlags returns the flags of preview for a job's own modifications. It leaves out what no flag can give, and what is too long to read.
+func valueFlags(job *platenv1alpha1.RenderJob) string {
+	given := map[string]json.RawMessage{}
+	if job.Spec.Modifications == nil || json.Unmarshal(job.Spec.Modifications.Raw, &given) != nil {
+		return ""
+	}
+	var flags strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		value, text := bytes.Buffer{}, ""
+		if strings.Contains(name, "=") || len(given[name]) > maxValueFlag || json.Compact(&value, given[name]) != nil {
+			continue
+		}
+		// A terminal would obey control characters, which JSON escapes, and sameCluster takes what follows for a command.
+		if json.Unmarshal(given[name], &text) == nil && value.String() != "null" && plain(text) == text && !strings.Contains(text, "kubectl ") {
+			flags.WriteString(" --set-string " + shellWord(name+"="+text))
+			continue
+		}
+		flags.WriteString(" --set-json " + shellWord(name+"="+strings.ReplaceAll(value.String(), "kubectl ", `kubectl\u0020`)))
+	}
+	return flags.String()
 }
 
 // printNext prints advice, its commands below; nothing if there is none.

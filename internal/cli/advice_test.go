@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -246,6 +247,28 @@ func TestAdviceAboutWarnings(t *testing.T) {
 		}
 		if strings.Contains(got, "templates card") != strings.Contains(strings.Join(c.want, " "), "templates card") {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A preview shows what the job shows only with its values, and a template that requires some has none without.
+func TestAdviceToPreviewHasTheJobsValues(t *testing.T) {
+	for name, c := range map[string]struct{ given, want string }{
+		"none":          {"", "kubectl platen preview card -n marketing"},
+		"texts":         {`{"title": "Ada's NS", "code": "007"}`, `kubectl platen preview card -n marketing --set-string code=007 --set-string 'title=Ada'\''s NS'`},
+		"other values":  {`{"price": 1.50, "points": ["a", {"b": 1}], "paid": null}`, `kubectl platen preview card -n marketing --set-json paid=null --set-json 'points=["a",{"b":1}]' --set-json price=1.50`},
+		"a line break":  {`{"text": "a\nb"}`, `kubectl platen preview card -n marketing --set-json 'text="a\nb"'`},
+		"a page's key":  {`{"page2@title": "x", "a=b": "y"}`, "kubectl platen preview card -n marketing --set-string page2@title=x"},
+		"a very long":   {`{"text": "` + strings.Repeat("x", 2000) + `", "title": "Hi"}`, "kubectl platen preview card -n marketing --set-string title=Hi"},
+		"a command":     {`{"text": "kubectl get"}`, `kubectl platen preview card -n marketing --set-json 'text="kubectl\u0020get"'`}, // sameCluster leaves it alone
+		"not an object": {`[]`, "kubectl platen preview card -n marketing"},
+	} {
+		job := jobWith(platenv1alpha1.RenderFailedReason, "x")
+		if c.given != "" {
+			job.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(c.given)}
+		}
+		if got := advice(job); !strings.Contains(got, "\n"+c.want+"\n") {
+			t.Errorf("%s: %q, want %s", name, got, c.want)
 		}
 	}
 }
