@@ -89,23 +89,33 @@
   // sRGB's, which all files have.
   const { getContext } = HTMLCanvasElement.prototype;
   const narrow = (options) => (options?.colorSpace === undefined ? options : { ...options, colorSpace: 'srgb' });
+  // The browser takes long to make the interfaces of WebGL, and a page that asks for no context needs none.
+  let watched = false;
+  const watchColours = (kind) => {
+    if (watched || !/webgl/i.test(kind)) return;
+    watched = true;
+    for (const { prototype } of [WebGLRenderingContext, WebGL2RenderingContext]) {
+      const space = Object.getOwnPropertyDescriptor(prototype, 'drawingBufferColorSpace');
+      if (space === undefined) continue;
+      Object.defineProperty(prototype, 'drawingBufferColorSpace', {
+        ...space,
+        set(value) {
+          if (value === 'srgb') return;
+          window[Symbol.for('platen.requests')].warn(`A canvas of WebGL has the colours of ${value}, which are shown as if they were sRGB's`, 'use them only where matchMedia("(color-gamut: p3)") says so');
+        },
+      });
+    }
+  };
   HTMLCanvasElement.prototype.getContext = function (kind, options, ...rest) {
+    watchColours(kind);
     const keeps = window[Symbol.for('platen.about')]?.print && /webgl/i.test(kind);
     return getContext.call(this, kind, keeps ? { ...options, preserveDrawingBuffer: true } : narrow(options), ...rest);
   };
   const { getContext: getElsewhere } = OffscreenCanvas.prototype;
-  OffscreenCanvas.prototype.getContext = function (kind, options, ...rest) { return getElsewhere.call(this, kind, narrow(options), ...rest); };
-  for (const { prototype } of [WebGLRenderingContext, WebGL2RenderingContext]) {
-    const space = Object.getOwnPropertyDescriptor(prototype, 'drawingBufferColorSpace');
-    if (space === undefined) continue;
-    Object.defineProperty(prototype, 'drawingBufferColorSpace', {
-      ...space,
-      set(value) {
-        if (value === 'srgb') return;
-        window[Symbol.for('platen.requests')].warn(`A canvas of WebGL has the colours of ${value}, which are shown as if they were sRGB's`, 'use them only where matchMedia("(color-gamut: p3)") says so');
-      },
-    });
-  }
+  OffscreenCanvas.prototype.getContext = function (kind, options, ...rest) {
+    watchColours(kind);
+    return getElsewhere.call(this, kind, narrow(options), ...rest);
+  };
   if (modifications === null) return;
 
   const maxClones = 10000;
@@ -368,9 +378,11 @@
     if (!there.has(key)) unused.push(key);
   };
   const special = () => {
-    const styles = makeStyles({ supports, warn, show, distance });
-    share('isStyle', styles.known);
-    share('meantStyle', styles.meant);
+    // A page whose modifications name no style needs none.
+    let made;
+    const styles = () => (made ??= makeStyles({ supports, warn, show, distance }));
+    share('isStyle', (name) => styles().known(name));
+    share('meantStyle', (name) => styles().meant(name));
     for (const [key, value] of Object.entries(modifications)) {
       const dot = key.indexOf('.');
       if (value === null || value === '') continue; // not given
@@ -379,8 +391,8 @@
           warn(`Modification ${key}: ${show(value)} is no CSS colour or gradient`, "the template's own background is kept");
           continue;
         }
-        styles.override(document.documentElement, 'background', String(value));
-        styles.override(document.body, 'background', 'transparent');
+        styles().override(document.documentElement, 'background', String(value));
+        styles().override(document.body, 'background', 'transparent');
       } else if (key === 'canvasBackgroundImage') {
         const url = allowedURL(value, ['http:', 'https:', 'data:']);
         if (!url) warn(`Modification ${key}: ${show(value)} is no image URL`, "it must begin with http://, https:// or data:image/; the template's own background is kept");
@@ -390,10 +402,10 @@
         const property = key.slice(dot + 1);
         if (!element) missing(key);
         else if (property === 'href') setLink(element, key, value);
-        else styles.set(element, key, property, value);
+        else styles().set(element, key, property, value);
       }
     }
-    styles.finish();
+    made?.finish();
   };
 
   // names are those that a key could have meant, at most 200.

@@ -206,14 +206,20 @@
   };
   const fold = (name) => name.toLowerCase().replace(/-/g, '');
   const special = new Map(Object.entries(styles).map(([name, set]) => [fold(name), set]));
-  const properties = new Map();
-  // spelled has the names of properties as scripts have them, such as fontSize.
-  const spelled = new Map();
-  for (const name in document.createElement('div').style) {
-    if (!/^[a-z]+$/i.test(name)) continue;
-    spelled.set(fold(name), name);
-    properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
-  }
+  // properties has the names of CSS properties, and spelled those that scripts have for them, such as fontSize. Most pages need neither.
+  const [properties, spelled] = [new Map(), new Map()];
+  const readProperties = () => {
+    if (properties.size > 0) return;
+    for (const name in document.createElement('div').style) {
+      if (!/^[a-z]+$/i.test(name)) continue;
+      spelled.set(fold(name), name);
+      properties.set(fold(name), name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/^webkit-/, '-webkit-').replace(/^css-float$/, 'float'));
+    }
+  };
+  const propertyOf = (name) => {
+    readProperties();
+    return properties.get(fold(name));
+  };
 
   // given has the key of each style that an element has been given, by the style's name.
   const given = new WeakMap();
@@ -225,7 +231,7 @@
     given.get(element).set(fold(name), key);
   };
 
-  const isProperty = (name) => name.startsWith('--') || supports(properties.get(fold(name)) ?? 'none', 'inherit');
+  const isProperty = (name) => name.startsWith('--') || supports(propertyOf(name) ?? 'none', 'inherit');
 
   // meant returns the style that a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest; empty if
   // there is none.
@@ -240,6 +246,7 @@
     };
     consider('href', 'href');
     for (const candidate of Object.keys(styles)) consider(fold(candidate), candidate);
+    readProperties();
     for (const [folded, candidate] of spelled) consider(folded, candidate);
     return best;
   };
@@ -256,7 +263,7 @@
     // set sets a style of an element. key is the modification's.
     set(element, key, name, value) {
       setOnce(element, key, name);
-      const property = name.startsWith('--') ? name : properties.get(fold(name));
+      const property = name.startsWith('--') ? name : propertyOf(name);
       if (special.has(fold(name))) special.get(fold(name))(element, key, value);
       else if (!isProperty(name)) warnUnknown(key, name);
       else put(element, key, property, value);
