@@ -8,8 +8,12 @@ import (
 	"path/filepath"
 )
 
-// checkFolder returns an error if -o can be no folder: it, or what it would be in, is a file. A missing folder is created once there are files.
+// checkFolder returns an error if -o can be no folder: it, or what it would be in, is a file, or it means the standard output. A missing folder is
+// created once there are files.
 func checkFolder(folder string) error {
+	if folder == "-" {
+		return usage("-o -: files go into a folder, not to the standard output; name one, such as out")
+	}
 	for path := filepath.Clean(folder); ; path = filepath.Dir(path) {
 		info, err := os.Stat(path)
 		switch {

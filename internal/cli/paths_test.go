@@ -25,17 +25,20 @@ func TestOutputIsCheckedFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for args, want := range map[string]string{
-		"render banner -o m.yaml":                                    "-o m.yaml: m.yaml is a file; name a folder",
-		"render banner -o m.yaml/a/b":                                "-o m.yaml/a/b: m.yaml is a file; name a folder",
-		"render banner -o new/folder":                                "no cluster is configured",
-		"render banner -o yaml":                                      "no cluster is configured",
-		"fetch job -o m.yaml":                                        "-o m.yaml: m.yaml is a file; name a folder",
-		"try -o nodir/x.png":                                         "-o nodir/x.png: there is no folder nodir",
-		"try -o folder.png":                                          "-o folder.png is a folder; name a file",
-		"try -o x.png":                                               "no cluster is configured",
-		"preview -f m.yaml -o nodir/x.png":                           "-o nodir/x.png: there is no folder nodir",
-		"preview -f m.yaml -o folder.png":                            "-o folder.png is a folder; name a file",
-		"preview -f m.yaml -o card.pdf --file-name foo":              "-o card.pdf and --file-name foo do not agree",
+		"render banner -o m.yaml":                       "-o m.yaml: m.yaml is a file; name a folder",
+		"render banner -o m.yaml/a/b":                   "-o m.yaml/a/b: m.yaml is a file; name a folder",
+		"render banner -o new/folder":                   "no cluster is configured",
+		"render banner -o yaml":                         "no cluster is configured",
+		"fetch job -o m.yaml":                           "-o m.yaml: m.yaml is a file; name a folder",
+		"render banner -o -":                            "-o -: files go into a folder, not to the standard output; name one, such as out",
+		"fetch job -o -":                                "-o -: files go into a folder, not to the standard output; name one, such as out",
+		"fetch job -o ./-":                              "no cluster is configured",
+		"try -o nodir/x.png":                            "-o nodir/x.png: there is no folder nodir",
+		"try -o folder.png":                             "-o folder.png is a folder; name a file",
+		"try -o x.png":                                  "no cluster is configured",
+		"preview -f m.yaml -o nodir/x.png":              "-o nodir/x.png: there is no folder nodir",
+		"preview -f m.yaml -o folder.png":               "-o folder.png is a folder; name a file",
+		"preview -f m.yaml -o card.pdf --file-name foo": "-o card.pdf and --file-name foo do not agree",
 		"preview -f m.yaml -o card.pdf --file-name card --quality 0": "--quality: 0 must be", // only that
 	} {
 		t.Run(args, func(t *testing.T) {
