@@ -147,6 +147,7 @@ func TestRehearse(t *testing.T) {
 		"plugin, subcommand":  {Block{Language: Shell, Text: "kubectl platen connect dropboxx\n"}, "no command connect dropboxx"},
 		"plugin, flag":        {Block{Language: Console, Text: "$ true\n\n$ kubectl platen render banner --sett a=b\n"}, "page.md:3: "},
 		"no shell's language": {Block{Language: Shell, Text: "docker build (\n"}, "syntax error"},
+		"a pipe":              {Block{Language: Shell, Text: "printf '%0200000d' 1 | docker build -\nprintf '%0200000d' 1 | kubectl apply -f -\n"}, ""},
 		"anything else":       {Block{Language: Shell, Text: "cd platen\ncurl https://example.com | sh\nrm -rf \"$HOME\"\n"}, ""},
 	}
 	for name, test := range tests {

@@ -214,7 +214,7 @@ var _ = Describe("Callers with too many requests", func() {
 			return conn
 		}
 		post := "POST /v1/studio/render HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token + "\r\n"
-		before := rss(p)
+		before := anonymous(p)
 
 		By("announcing 1 GiB: refused before the body is sent")
 		resp, err := http.ReadResponse(bufio.NewReader(dial(post+"Content-Length: 1073741824\r\n\r\n")), nil)
@@ -245,7 +245,7 @@ var _ = Describe("Callers with too many requests", func() {
 			Expect(a.status).To(BeElementOf(http.StatusOK, http.StatusTooManyRequests))
 			Expect(time.Since(began)).To(BeNumerically("<", 2*time.Second))
 		}
-		Expect(rss(p) - before).To(BeNumerically("<", 100<<20))
+		Expect(anonymous(p) - before).To(BeNumerically("<", 100<<20))
 		half := dial(post + "Content-Length: 1000\r\n\r\n{\"templateId\"")
 		Expect(half.Close()).To(Succeed())
 		Expect(w.jobs(ctx)).To(BeEmpty())
@@ -302,7 +302,7 @@ var _ = Describe("Callers with too many requests", func() {
 		Eventually(func() bool {
 			most = 0
 			for began := time.Now(); time.Since(began) < 5*time.Second; <-time.After(100 * time.Millisecond) {
-				most = max(most, rss(p))
+				most = max(most, anonymous(p))
 			}
 			return most <= 300<<20
 		}).WithContext(ctx).WithTimeout(3*time.Minute).Should(BeTrue(), func() string { return fmt.Sprintf("%d MiB", most>>20) })
@@ -333,19 +333,19 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// rss returns the resident memory of a process, in bytes.
-func rss(p *process) int64 {
+// anonymous returns the memory of a process in bytes, without what the kernel can drop, such as pages of its program.
+func anonymous(p *process) int64 {
 	GinkgoHelper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Command.Process.Pid))
 	Expect(err).NotTo(HaveOccurred())
 	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "RssAnon:" {
 			kib, err := strconv.ParseInt(fields[1], 10, 64)
 			Expect(err).NotTo(HaveOccurred())
 			return kib << 10
 		}
 	}
-	Fail("no VmRSS")
+	Fail("no RssAnon")
 	return 0
 }
 
