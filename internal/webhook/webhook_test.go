@@ -73,14 +73,21 @@ func delivery(t *testing.T, r *Reconciler, req ctrl.Request) *Delivery {
 	return d
 }
 
-func TestElevenAttemptsInAnHour(t *testing.T) {
-	calls := 0
+// failing returns the URL of a receiver that fails, and how often it was called.
+func failing(t *testing.T) (url string, calls *int) {
+	t.Helper()
+	calls = new(0)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		calls++
+		*calls++
 		w.WriteHeader(http.StatusInternalServerError)
 	}))
-	defer s.Close()
-	r, now, req := setup(t, s.URL, interceptor.Funcs{})
+	t.Cleanup(s.Close)
+	return s.URL, calls
+}
+
+func TestElevenAttemptsInAnHour(t *testing.T) {
+	url, calls := failing(t)
+	r, now, req := setup(t, url, interceptor.Funcs{})
 	began := now.Now()
 	for {
 		result, err := r.Reconcile(t.Context(), req)
@@ -92,16 +99,16 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 		}
 		// Before the time, for example after a restart, nothing happens.
 		now.SetTime(now.Now().Add(result.RequeueAfter - time.Second))
-		before := calls
-		if early, err := r.Reconcile(t.Context(), req); err != nil || early.RequeueAfter != time.Second || calls != before {
-			t.Fatalf("%v, %v, %d calls after %d", early, err, calls, before)
+		before := *calls
+		if early, err := r.Reconcile(t.Context(), req); err != nil || early.RequeueAfter != time.Second || *calls != before {
+			t.Fatalf("%v, %v, %d calls after %d", early, err, *calls, before)
 		}
 		now.SetTime(now.Now().Add(time.Second))
 	}
 	took := now.Now().Sub(began)
 	want := &Delivery{Status: Failed, Attempts: maxAttempts, Error: "the answer was HTTP 500; it must be 2xx, and redirects are not followed"}
-	if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" || calls != maxAttempts {
-		t.Errorf("%d calls, %s", calls, diff)
+	if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" || *calls != maxAttempts {
+		t.Errorf("%d calls, %s", *calls, diff)
 	}
 	if took < time.Hour || took > 70*time.Minute {
 		t.Errorf("the attempts took %s", took)
@@ -110,21 +117,16 @@ func TestElevenAttemptsInAnHour(t *testing.T) {
 
 // A replica whose clock was a year ahead has planned the next call, or has begun one and ended.
 func TestPlansOfAWrongClockAreDropped(t *testing.T) {
-	calls := 0
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		calls++
-		w.WriteHeader(http.StatusInternalServerError)
-	}))
-	defer s.Close()
-	r, now, req := setup(t, s.URL, interceptor.Funcs{})
+	url, calls := failing(t)
+	r, now, req := setup(t, url, interceptor.Funcs{})
 	right := now.Now()
 	now.SetTime(right.AddDate(1, 0, 0))
 	if _, err := r.Reconcile(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
 	now.SetTime(right)
-	if _, err := r.Reconcile(t.Context(), req); err != nil || calls != 2 {
-		t.Fatalf("%d calls, want one more at once; %v", calls, err)
+	if _, err := r.Reconcile(t.Context(), req); err != nil || *calls != 2 {
+		t.Fatalf("%d calls, want one more at once; %v", *calls, err)
 	}
 	if next := delivery(t, r, req).NextAttemptAt; next == nil || next.After(right.Add(maxBackoff)) {
 		t.Errorf("the next call is at %v", next)

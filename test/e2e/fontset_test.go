@@ -56,18 +56,11 @@ var _ = Describe("A FontSet of an image", Ordered, Serial, func() {
 		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: "platen-manager"}}
 		Expect(c.Get(ctx, client.ObjectKeyFromObject(deployment), deployment)).To(Succeed())
 		before := deployment.DeepCopy()
-		manager := &deployment.Spec.Template.Spec.Containers[0]
+		allowing := deployment.DeepCopy()
+		manager := &allowing.Spec.Template.Spec.Containers[0]
 		manager.Args = append(manager.Args, "--storage-outbound-allow="+here+"/32")
-		Expect(c.Patch(ctx, deployment, client.MergeFrom(before))).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) {
-			restored := deployment.DeepCopy()
-			restored.Spec = before.Spec
-			Expect(c.Patch(ctx, restored, client.MergeFrom(deployment))).To(Succeed())
-			replicas(ctx, deployment, 1)
-			leader(ctx)
-		})
-		replicas(ctx, deployment, 1)
-		leader(ctx)
+		patchManager(ctx, allowing, client.MergeFrom(deployment))
+		DeferCleanup(func(ctx SpecContext) { rollback(ctx, allowing, before) })
 	})
 
 	It("gives its fonts to the pages of the templates that name it", func(ctx SpecContext) {

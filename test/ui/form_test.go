@@ -37,9 +37,7 @@ func TestARefusedForm(t *testing.T) {
 	w.template(t, "banner", parameters...)
 	b.signIn(w)
 	b.Phone()
-	b.open("/ui/templates/banner")
-	finishPreview(t, w.preview(t, 1), 1)
-	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.openWithPreview(t, w)
 	b.enter(`[name="p.price"]`, "a lot")
 	b.Click("#form .primary")
 	b.Holds(`document.activeElement.name === "p.headline" && document.activeElement.getAttribute("aria-invalid") === "true"`)
@@ -89,9 +87,7 @@ func TestThePreviewKeepsThePictureThatIsThere(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
 	b.signIn(w)
-	b.open("/ui/templates/banner")
-	finishPreview(t, w.preview(t, 1), 1)
-	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.openWithPreview(t, w)
 	b.Holds(`document.querySelector("#live a").getAttribute("href").startsWith("/ui/renders/preview-banner-")`)
 	b.Holds(`Boolean(window.kept = document.querySelector("#live img"))`)
 	b.enter(`[name="p.headline"]`, "Lost")
@@ -184,9 +180,7 @@ func TestTheSessionEndsWhileATextIsTyped(t *testing.T) {
 	w.template(t, "banner", parameters...)
 	b.signIn(w)
 	b.Phone()
-	b.open("/ui/templates/banner")
-	finishPreview(t, w.preview(t, 1), 1)
-	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.openWithPreview(t, w)
 	b.inAnotherTab("/ui/sign-out", "")
 	b.enter(`[name="p.headline"]`, "Written for an hour")
 	b.Sees("Your session has ended.")
@@ -254,9 +248,7 @@ func TestAPhotoIsTooLarge(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"}, platenv1alpha1.Parameter{Name: "photo", Type: platenv1alpha1.ParameterImage})
 	b.signIn(w)
-	b.open("/ui/templates/banner")
-	finishPreview(t, w.preview(t, 1), 1)
-	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.openWithPreview(t, w)
 	b.choose(`[name="f.photo"]`, "photo.png", 5<<20)
 	b.Holds(`document.querySelector('.field:has([name="f.photo"]) .error').innerText.includes("The picture has more than 512 KiB.")`)
 	b.Holds(`document.querySelector("#live-notes").innerText.includes("Photo: The picture has more than 512 KiB.")`)
@@ -316,9 +308,7 @@ func TestThePreviewGoesOnWhenTheServerIsBack(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
 	b.signIn(w)
-	b.open("/ui/templates/banner")
-	finishPreview(t, w.preview(t, 1), 1)
-	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+	b.openWithPreview(t, w)
 	b.Holds(`(() => {
 		const send = XMLHttpRequest.prototype.send;
 		XMLHttpRequest.prototype.send = function (...given) {
@@ -337,13 +327,7 @@ func TestThePreviewGoesOnWhenTheServerIsBack(t *testing.T) {
 // A template that cannot be rendered yet says why, and does not claim to have no parameters.
 func TestATemplateThatIsNotReady(t *testing.T) {
 	w := newWorkspace(t)
-	template := &platenv1alpha1.RenderTemplate{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"},
-		Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 100, Height: 100, HTMLFrom: &platenv1alpha1.HTMLSource{
-			ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front"},
-		}}}},
-	}
-	create(t, template)
+	template := w.templateFromConfigMap(t)
 	template.Status.ObservedGeneration = &template.Generation
 	template.Status.Conditions = []metav1.Condition{{
 		Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: platenv1alpha1.SourceNotFoundReason, ObservedGeneration: template.Generation,

@@ -284,13 +284,7 @@ func TestOtherPages(t *testing.T) {
 // The page, the REST API and the plugin know what pages in a ConfigMap bind.
 func TestParametersFromConfigMaps(t *testing.T) {
 	w := newWorkspace(t)
-	template := &platenv1alpha1.RenderTemplate{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"},
-		Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 100, Height: 100, HTMLFrom: &platenv1alpha1.HTMLSource{
-			ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front"},
-		}}}},
-	}
-	create(t, template)
+	template := w.templateFromConfigMap(t)
 	template.Status.ObservedGeneration = &template.Generation
 	template.Status.Parameters = []platenv1alpha1.TemplateParameter{
 		{Name: "headline", Type: "text", Source: platenv1alpha1.ParameterBound, Default: raw(`"Hello"`), Example: raw(`"Hello"`), Pages: []int32{1}},

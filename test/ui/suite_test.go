@@ -248,6 +248,19 @@ func (w *workspace) template(t *testing.T, name string, parameters ...platenv1al
 	})
 }
 
+// templateFromConfigMap makes a RenderTemplate whose page is in a ConfigMap that does not exist.
+func (w *workspace) templateFromConfigMap(t *testing.T) *platenv1alpha1.RenderTemplate {
+	t.Helper()
+	template := &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"},
+		Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 100, Height: 100, HTMLFrom: &platenv1alpha1.HTMLSource{
+			ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front"},
+		}}}},
+	}
+	create(t, template)
+	return template
+}
+
 // job waits for the job of the workspace that is no preview.
 func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 	t.Helper()

@@ -76,6 +76,14 @@ func finishPreview(t *testing.T, job *platenv1alpha1.RenderJob, shade int) {
 	}
 }
 
+// openWithPreview opens the form of the template banner, and waits for the picture of its first preview.
+func (b browser) openWithPreview(t *testing.T, w *workspace) {
+	t.Helper()
+	b.open("/ui/templates/banner")
+	finishPreview(t, w.preview(t, 1), 1)
+	b.Holds(`document.querySelector("#live img")?.naturalWidth === 1200`)
+}
+
 // enter gives a field a value in one event, as the clipboard does.
 func (b browser) enter(selector, value string) {
 	b.WaitVisible(selector)

@@ -29,7 +29,7 @@ const (
 	// maxReadyTime bounds the time until a page is loaded and ready. After that, the page is painted as it is.
 	maxReadyTime = 30 * time.Second
 	// pumpInterval is the time between two frames of a page that loads, and pumpDelay the time before the first: an earlier one would draw
-	// the page before it. Many a page without scripts is ready by then.
+	// the page before it. Most pages without scripts are ready by then.
 	pumpInterval, pumpDelay = 3 * time.Millisecond, 10 * time.Millisecond
 	// undrawnFrames is how many frames of a page that is to be printed run its scripts and its layout, and draw nothing. Most pages are ready
 	// by then; some, such as one in a view transition, never are without a drawn frame.

@@ -207,7 +207,7 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	if folder == "/" {
 		return nil
 	}
-	// To create a folder locks the account's files, even if the folder exists, so that a commit would be refused meanwhile. To look does not.
+	// Creating a folder locks the account's files, even if the folder exists, and Dropbox refuses commits meanwhile. Looking does not.
 	found, err := c.metadata(ctx, folder)
 	if found != nil && found.Tag == "folder" {
 		return nil
@@ -215,7 +215,7 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	if err != nil && statusOf(err) != http.StatusConflict && !hasTag(err, "missing_scope") {
 		return err
 	}
-	// What is in the way of the look, is in the way of the folder too, and has a better reason there.
+	// What stops the look stops the creation too, whose error explains it better.
 	err = c.rpc(ctx, "/2/files/create_folder_v2", map[string]any{"path": folder}, &createdFolder{})
 	if isConflict(err, "folder") {
 		return nil
