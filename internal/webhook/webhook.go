@@ -9,18 +9,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
-	"syscall"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -40,6 +36,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/reach"
 	"github.com/platen-dev/platen/internal/shares"
 	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/version"
@@ -205,7 +202,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case rec.Attempts >= maxAttempts || refusal.status == http.StatusGone:
 		rec.Delivery = Delivery{Status: Failed, Attempts: rec.Attempts, Error: err.Error()}
 	default:
-		wait := max(backoff(rec.Attempts), min(refusal.after, maxBackoff))
+		wait := max(backoff(rec.Attempts), refusal.after)
 		rec.Delivery = Delivery{Status: Pending, Attempts: rec.Attempts, NextAttemptAt: new(now.Add(wait)), Error: err.Error()}
 	}
 	ctrl.LoggerFrom(ctx).Info("Called a webhook", "status", rec.Status, "attempts", rec.Attempts, "error", rec.Error)
@@ -279,12 +276,12 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	if resp.StatusCode/100 != 2 {
-		return &refusedError{resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), now)}
+		return &refusedError{resp.StatusCode, reach.RetryAfter(resp.Header, now, maxBackoff)}
 	}
 	return nil
 }
 
-// refusedError is an answer that is not 2xx. after is how long its receiver asks to wait; 0 if it does not.
+// refusedError is an answer that is not 2xx. after is how long its receiver asks to wait, at most maxBackoff; 0 if it does not.
 type refusedError struct {
 	status int
 	after  time.Duration
@@ -298,41 +295,12 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("the answer was HTTP %d; it must be 2xx, and redirects are not followed", e.status)
 }
 
-// retryAfter reads the header Retry-After, which has seconds or a date (RFC 9110, 10.2.3). Some services send 60.0.
-func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, maxBackoff.Seconds()) * float64(time.Second))
-	}
-	if date, err := http.ParseTime(text); err == nil {
-		return date.Sub(now)
-	}
-	return 0
-}
-
 // unreached says why a receiver was not reached, without a part of its URL.
 func unreached(err error) string {
-	name, certificate, record := (*net.DNSError)(nil), (*tls.CertificateVerificationError)(nil), tls.RecordHeaderError{}
-	another, unknown, invalid := x509.HostnameError{}, x509.UnknownAuthorityError{}, x509.CertificateInvalidError{}
-	switch {
-	case errors.As(err, &name) && name.IsNotFound:
-		return "no connection: the URL's host has no address in DNS"
-	case errors.As(err, &name):
-		return "no connection: DNS did not answer for the URL's host"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "no connection: it was refused; nothing listens at the URL's port"
-	case errors.As(err, &another):
-		return "no connection: the receiver's certificate is for another host"
-	case errors.As(err, &unknown):
-		return "no connection: the receiver's certificate is from an authority that is not known, or its chain is not complete"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "no connection: the receiver's certificate has expired, or is not valid yet"
-	case errors.As(err, &certificate):
-		return "no connection: the receiver's certificate is not valid"
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return "no connection: the receiver does not speak TLS at the URL's port"
-	default:
-		return "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate"
+	if why := reach.Why(err); why != "" {
+		return "no connection" + why
 	}
+	return "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate"
 }
 
 // eventType is the type of the CloudEvent that each call is.

@@ -153,6 +153,7 @@ func TestReceiversSayWhenToCallAgain(t *testing.T) {
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", c.after)
+			w.Header().Set("Date", time.Unix(1_700_000_000, 0).UTC().Format(http.TimeFormat))
 			w.WriteHeader(c.status)
 		}))
 		defer s.Close()
@@ -182,14 +183,14 @@ func TestACallSaysWhyItFailed(t *testing.T) {
 		{"not a url", "the webhook must be an http or https URL", nil},
 		{"ftp://a.example/", "the webhook must be an http or https URL", nil},
 		{"https:///path", "the webhook must be an http or https URL", nil},
-		{"https://a.example/?key=secret", "no connection: the URL's host has no address in DNS", &net.DNSError{Name: "a.example", IsNotFound: true}},
-		{"https://a.example/?key=secret", "no connection: DNS did not answer for the URL's host", &net.DNSError{Name: "a.example", IsTimeout: true}},
-		{"https://a.example/?key=secret", "no connection: it was refused; nothing listens at the URL's port", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}},
-		{"https://a.example/?key=secret", "no connection: the receiver's certificate is for another host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a.example"}},
-		{"https://a.example/?key=secret", "no connection: the receiver's certificate has expired, or is not valid yet", x509.CertificateInvalidError{Reason: x509.Expired}},
-		{"https://a.example/?key=secret", "no connection: the receiver's certificate is not valid", &tls.CertificateVerificationError{Err: errors.New("x")}},
-		{"https://a.example/?key=secret", "no connection: the receiver does not speak TLS at the URL's port", tls.RecordHeaderError{Msg: "x"}},
-		{"https://a.example/?key=secret", "no connection: the receiver does not speak TLS at the URL's port", http.ErrSchemeMismatch},
+		{"https://a.example/?key=secret", "no connection: its host has no address in DNS", &net.DNSError{Name: "a.example", IsNotFound: true}},
+		{"https://a.example/?key=secret", "no connection: DNS did not answer for its host", &net.DNSError{Name: "a.example", IsTimeout: true}},
+		{"https://a.example/?key=secret", "no connection: the connection was refused; nothing listens at its port", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}},
+		{"https://a.example/?key=secret", "no connection: the certificate there is for another host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a.example"}},
+		{"https://a.example/?key=secret", "no connection: the certificate there has expired, or is not valid yet by this machine's clock", x509.CertificateInvalidError{Reason: x509.Expired}},
+		{"https://a.example/?key=secret", "no connection: the certificate there is not valid", &tls.CertificateVerificationError{Err: errors.New("x")}},
+		{"https://a.example/?key=secret", "no connection: what answers there does not speak TLS", tls.RecordHeaderError{Msg: "x"}},
+		{"https://a.example/?key=secret", "no connection: what answers there does not speak TLS", http.ErrSchemeMismatch},
 		{"https://a.example/?key=secret", "no connection, or no HTTP answer; check the URL, its name in DNS and its certificate", io.EOF},
 	} {
 		r, _, req := setup(t, c.hook, interceptor.Funcs{})
@@ -203,7 +204,7 @@ func TestACallSaysWhyItFailed(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	r, _, req := setup(t, s.URL, interceptor.Funcs{})
-	want := "no connection: the receiver's certificate is from an authority that is not known, or its chain is not complete"
+	want := "no connection: the certificate there is from an authority that Platen does not know, as that of a proxy that reads along, or its chain is not complete"
 	if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Error != want {
 		t.Errorf("%q, %v", delivery(t, r, req).Error, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/reach"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/gcs"
 )
@@ -293,7 +294,7 @@ func (b *Bucket) decodeError(err error) error {
 		problem.Message = fmt.Sprintf("Bucket '%s' refused the request (HTTP %d %s)", b.name, status, codeOf(err))
 	default:
 		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnreachable, true
-		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name) + storage.WhyUnreachable(err)
+		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name) + reach.Why(err)
 	}
 	return problem
 }

@@ -179,7 +179,7 @@ func TestS3Errors(t *testing.T) {
 	}{
 		"no bucket":      {config: S3{Bucket: "nothing-here", Endpoint: endpoint}, want: storage.Error{Reason: storage.ReasonBucketNotFound, Message: "Bucket 'nothing-here' does not exist"}},
 		"a wrong secret": {config: S3{Bucket: "pictures", Endpoint: endpoint, AccessKeyID: accessKey, SecretAccessKey: "wrong"}, want: storage.Error{Reason: storage.ReasonInvalidCredentials, Message: "The credentials are not accepted by bucket 'pictures'"}},
-		"no server":      {config: S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Bucket 'pictures' could not be reached"}},
+		"no server":      {config: S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Bucket 'pictures' could not be reached: the connection was refused; nothing listens at its port"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openS3(t, c.config)
@@ -462,5 +462,29 @@ func TestAnswersThatLackEverything(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// panics is a reader with a bug.
+type panics struct{ io.Reader }
+
+func (panics) Read([]byte) (int, error) { panic("our own bug") }
+
+// TestOnlyALibrarysPanicIsAnError lets a reader of ours panic in a library's call. To take that for an answer of a proxy would hide the bug.
+func TestOnlyALibrarysPanicIsAnError(t *testing.T) {
+	bucket := memblob.OpenBucket(nil)
+	defer func() { _ = bucket.Close() }()
+	f := storagetest.File(t, "/a.png", []byte("hello"))
+	f.Open = func(context.Context, int64, int64) (io.ReadCloser, error) { return io.NopCloser(panics{}), nil }
+	err, recovered := error(nil), any(nil)
+	func() {
+		defer func() { recovered = recover() }()
+		err = New("gcs", "pictures", "pictures", bucket, metrics.Uploads{}).write(t.Context(), f, f.Path, true)
+	}()
+	if recovered != "our own bug" {
+		t.Errorf("our panic became %v; recovered %v", err, recovered)
+	}
+	if err := readable(func() error { return blob.PrefixedBucket(nil, "a/").Close() }); !isForeign(err) {
+		t.Errorf("a library's panic: %v", err)
 	}
 }

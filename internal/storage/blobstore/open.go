@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
@@ -291,14 +292,34 @@ func (e *foreignError) Error() string {
 	return fmt.Sprintf("an answer with HTTP %d that is not the service's", e.status)
 }
 
-// readable calls a service's library. Of answers that lack what the services always send, some of the libraries panic.
+// readable calls a service's library. Of answers that lack what the services always send, some of the libraries panic: such a panic is an error. One of
+// our own code that a library calls, as the reader of a file, is a bug, and stays a panic.
 func readable(call func() error) (err error) {
 	defer func() {
-		if recover() != nil {
+		if problem := recover(); problem != nil {
+			if isOurs() {
+				panic(problem)
+			}
 			err = &foreignError{http.StatusOK}
 		}
 	}()
 	return call()
+}
+
+// isOurs reports, in a deferred function, whether the code that panicked is Platen's: of the calls that led to the panic, the last that is not one
+// of Go's own.
+func isOurs() bool {
+	const module = "github.com/platen-dev/platen/"
+	calls := make([]uintptr, 64)
+	frames := runtime.CallersFrames(calls[:runtime.Callers(3, calls)]) // without Callers, isOurs and the deferred function
+	for frame, more := frames.Next(); ; frame, more = frames.Next() {
+		if host, _, _ := strings.Cut(frame.Function, "/"); strings.Contains(host, ".") && strings.Contains(frame.Function, "/") {
+			return strings.HasPrefix(frame.Function, module)
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 // isForeign reports whether something else than the service answered.

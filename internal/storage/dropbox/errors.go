@@ -7,17 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/platen-dev/platen/internal/plural"
+	"github.com/platen-dev/platen/internal/reach"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -228,22 +227,10 @@ const maxRetryAfter = 24 * time.Hour
 
 // retryAfter returns how long Dropbox asks to wait, in the header or the body; 0 if it does not ask.
 func retryAfter(header http.Header, value any, now time.Time) time.Duration {
-	text := strings.TrimSpace(header.Get("Retry-After"))
-	if date, err := http.ParseTime(text); err == nil {
-		if sent, err := http.ParseTime(header.Get("Date")); err == nil {
-			now = sent // the clock here may be wrong
-		}
-		return min(max(date.Sub(now), 0), maxRetryAfter)
+	if object, ok := value.(map[string]any); ok && header.Get("Retry-After") == "" && object["retry_after"] != nil {
+		return reach.Seconds(fmt.Sprint(object["retry_after"]), maxRetryAfter)
 	}
-	if object, ok := value.(map[string]any); ok && text == "" && object["retry_after"] != nil {
-		text = fmt.Sprint(object["retry_after"])
-	}
-	// Dropbox has sent 60.0, too.
-	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(seconds > 0) || math.IsInf(seconds, 0) { // NaN is not greater
-		return 0
-	}
-	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
+	return reach.RetryAfter(header, now, maxRetryAfter)
 }
 
 // decodeTokenError returns the *storage.Error of a failed refresh. Only the errors of RFC 6749, section 5.2, say something about the
@@ -283,7 +270,7 @@ func decodeTokenError(err error) error {
 // unreachable returns the error of a call without an answer.
 func unreachable(err error) error {
 	return &storage.Error{
-		Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox could not be reached" + storage.WhyUnreachable(err), Doubt: true, Account: true, Err: err,
+		Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Dropbox could not be reached" + reach.Why(err), Doubt: true, Account: true, Err: err,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/platen-dev/platen/internal/reach"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
 
@@ -205,7 +206,7 @@ func (c Config) missingScope(scope string) *Error {
 func (c Config) explain(err error) *Error {
 	refused := (*oauth2.RetrieveError)(nil)
 	if !errors.As(err, &refused) || refused.Response == nil {
-		return &Error{Reason: Unavailable, Message: "Dropbox could not be reached. Check the network and connect again", Err: err}
+		return &Error{Reason: Unavailable, Message: "Dropbox could not be reached" + reach.Why(err) + ". Check the network and connect again", Err: err}
 	}
 	status := refused.Response.StatusCode
 	cause := fmt.Errorf("HTTP %d %s: %s", status, printable(refused.ErrorCode), printable(refused.ErrorDescription))
