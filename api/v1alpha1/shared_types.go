@@ -44,14 +44,14 @@ const (
 
 // FolderPath is an absolute folder in a storage service, such as `/Marketing/Campaign-2024`. It must start with a slash and
 // must not end with one; a component must not be empty, `.` or `..`, must not end with a space or a dot, must not contain a
-// backslash or a control character, and must not be a name that Dropbox refuses (desktop.ini, thumbs.db, .ds_store,
+// backslash, a line break or a control character, and must not be a name that Dropbox refuses (desktop.ini, thumbs.db, .ds_store,
 // .dropbox, .dropbox.attr). The root folder is `/`.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=400
 // +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must start with a slash, such as /Marketing/Campaign-2024"
 // +kubebuilder:validation:XValidation:rule="self == '/' || !self.endsWith('/')",message="must not end with a slash"
 // +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="must not contain an empty component (two slashes in a row)"
-// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}]')`,message="must not contain a backslash or a control character, also none that changes the direction of text"
+// +kubebuilder:validation:XValidation:rule=`!self.matches('[\\\\\\x00-\\x1f\\x7f-\\x{9f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]')`,message="must not contain a backslash, a line break or a control character, also none that changes the direction of text"
 // +kubebuilder:validation:XValidation:rule=`!self.matches('[ .](/|$)')`,message="must not have a component that is '.' or '..' or that ends with a space or a dot"
 // +kubebuilder:validation:XValidation:rule=`!self.matches('(?i)/(desktop\\.ini|thumbs\\.db|\\.ds_store|\\.dropbox|\\.dropbox\\.attr)(/|$)')`,message="must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
 // +kubebuilder:validation:XValidation:rule="!self.matches('[^/]{256}')",message="must not have a component longer than 255 characters"

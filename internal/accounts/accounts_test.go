@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -121,14 +122,45 @@ func TestConnectionsDoNotPrintTheirToken(t *testing.T) {
 	}
 }
 
-func TestValidFolder(t *testing.T) {
-	for path, want := range map[string]bool{
-		"/": true, "/a": true, "/a/b c/ü": true, "": false, "a": false, "/a/": false, "//": false, "/a//b": false, "/..": false, "/a/../b": false, "/a/.": false,
-		"/a\\b": false, "/a\x00": false, "/a ": false, "/" + strings.Repeat("x", 256): false, "/" + strings.Repeat("x/", 200) + "y": false,
+// TestFolderProblem compares what Platen's programs say about a folder with what the API server says.
+func TestFolderProblem(t *testing.T) {
+	schema, err := crdschema.Of("StorageConnection")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unclear = "must not contain a backslash, a line break or a control character, also none that changes the direction of text"
+	for path, want := range map[string]string{
+		"/": "", "/a": "", "/a/b c/ü": "", "/日本/\U0001f389": "", "/" + strings.Repeat("ü", 255): "", "/" + strings.Repeat("ü/", 199) + "y": "", "/a\u00a0b": "", "/a\u202fb": "", "/.b": "",
+		"":  "must start with a slash, such as /Marketing/Campaign-2024",
+		"a": "must start with a slash, such as /Marketing/Campaign-2024", "/a/": "must not end with a slash",
+		"/a//b": "must not contain an empty component (two slashes in a row)", "//": "must not end with a slash",
+		"/a\\b": unclear, "/a\x00": unclear, "/a\nb": unclear, "/a\x7fb": unclear, "/a\u0080b": unclear, "/a\u0085b": unclear, "/a\u009fb": unclear,
+		"/a\u2028b": unclear, "/a\u2029b": unclear, "/a\u202ab": unclear, "/a\u202eb": unclear, "/a\u2066b": unclear, "/a\u2069b": unclear,
+		"/..": "must not have a component that is '.' or '..' or that ends with a space or a dot", "/a/../b": "must not have a component that is '.' or '..' or that ends with a space or a dot",
+		"/a/.": "must not have a component that is '.' or '..' or that ends with a space or a dot", "/a /b": "must not have a component that is '.' or '..' or that ends with a space or a dot",
+		"/a/Desktop.ini":                      "must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr",
+		"/.Dropbox/a":                         "must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr",
+		"/" + strings.Repeat("x", 256):        "must not have a component longer than 255 characters",
+		"/" + strings.Repeat("x/", 200) + "y": "must have at most 400 characters",
 	} {
-		if ValidFolder(path) != want {
-			t.Errorf("%q: want %v", path, want)
+		if got := FolderProblem(path); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
 		}
+		refused := schema.Validate(t.Context(), map[string]any{
+			"apiVersion": "platen.dev/v1alpha1", "kind": "StorageConnection", "metadata": map[string]any{"name": "a", "namespace": "b"},
+			"spec": map[string]any{
+				"provider": "dropbox", "dropbox": map[string]any{"credentialsSecretRef": map[string]any{"name": "c"}}, "defaultFolder": path, "uploadPolicy": "Automatic", "conflictPolicy": "Rename",
+			},
+		})
+		switch text := fmt.Sprint(refused); {
+		case (want == "") != (len(refused) == 0):
+			t.Errorf("%q: the API server says %s, want %q", path, text, want)
+		case len([]rune(path)) <= 400 && path != "" && !strings.Contains(text, want):
+			t.Errorf("%q: the API server says %s, want %q", path, text, want)
+		}
+	}
+	if got := FolderProblem("/a\xff"); got != unclear {
+		t.Errorf("not UTF-8: %q", got)
 	}
 }
 

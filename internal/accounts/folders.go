@@ -4,8 +4,10 @@
 package accounts
 
 import (
-	"slices"
+	"fmt"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
@@ -14,25 +16,39 @@ const (
 	// DefaultFolder is the API's default of spec.defaultFolder.
 	DefaultFolder = "/Renders"
 
-	// maxFolder and maxFolderName bound a path and one of its names, in bytes.
-	maxFolder     = 400
-	maxFolderName = 255
+	// maxFolder bounds a path, in characters.
+	maxFolder = 400
 )
 
-// ValidFolder reports whether a path is a folder that the API and Dropbox allow.
-func ValidFolder(path string) bool {
-	if path == "/" {
-		return true
-	}
-	parts := strings.Split(path, "/")
-	return len(path) <= maxFolder && parts[0] == "" && len(parts) > 1 &&
-		!slices.ContainsFunc(parts[1:], func(part string) bool { return !ValidFolderName(part) })
-}
+var (
+	unclear = regexp.MustCompile(`[\\\x00-\x1f\x7f-\x{9f}\x{2028}-\x{202e}\x{2066}-\x{2069}]`)
+	badEnd  = regexp.MustCompile(`[ .](/|$)`)
+	badName = regexp.MustCompile(`(?i)/(desktop\.ini|thumbs\.db|\.ds_store|\.dropbox|\.dropbox\.attr)(/|$)`)
+	tooLong = regexp.MustCompile(`[^/]{256}`)
+)
 
-// ValidFolderName reports whether a folder may have this name.
-func ValidFolderName(name string) bool {
-	return name != "" && len(name) <= maxFolderName && !strings.HasSuffix(name, " ") && !strings.HasSuffix(name, ".") &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '/' || r == '\\' || r == 0x7f })
+// FolderProblem returns why a path is no folder that the API allows, in the words of the API; empty if it is one.
+func FolderProblem(path string) string {
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return "must start with a slash, such as /Marketing/Campaign-2024"
+	case utf8.RuneCountInString(path) > maxFolder:
+		return fmt.Sprintf("must have at most %d characters", maxFolder)
+	case path != "/" && strings.HasSuffix(path, "/"):
+		return "must not end with a slash"
+	case strings.Contains(path, "//"):
+		return "must not contain an empty component (two slashes in a row)"
+	case unclear.MatchString(path), !utf8.ValidString(path):
+		return "must not contain a backslash, a line break or a control character, also none that changes the direction of text"
+	case badEnd.MatchString(path):
+		return "must not have a component that is '.' or '..' or that ends with a space or a dot"
+	case badName.MatchString(path):
+		return "must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
+	case tooLong.MatchString(path):
+		return "must not have a component longer than 255 characters"
+	default:
+		return ""
+	}
 }
 
 // Ancestors lists the folders from the root down to a folder, which is the last.

@@ -354,7 +354,7 @@ func TestNoWayToACluster(t *testing.T) {
 		"nothing names a cluster":    {args: []string{"status", "--kubeconfig", os.DevNull}, code: 1, want: "error: no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
 		"a login that does not work": {args: []string{"status", "--kubeconfig", kubeconfig}, code: 1, want: "error: you could not log in to the cluster: exec: executable no-such-program not found; log in again, or check the user in your kubeconfig\n"},
 		"an impossible namespace":    {args: []string{"status", "-n", "Bad_NS", "--kubeconfig", kubeconfig}, code: 2, want: `error: no namespace has the name "Bad_NS"`},
-		"a folder without a slash":   {args: []string{"connect", "dropbox", "--app-key", "x", "--folder", "Renders", "-o", "yaml"}, code: 2, want: `error: --folder must be a path such as /Renders/2026, not "Renders"`},
+		"a folder without a slash":   {args: []string{"connect", "dropbox", "--app-key", "x", "--folder", "Renders", "-o", "yaml"}, code: 2, want: `error: --folder: "Renders" must start with a slash, such as /Marketing/Campaign-2024`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			streams, _, _, errOut := genericiooptions.NewTestIOStreams()

@@ -197,8 +197,8 @@ func (o *connectCommand) run(ctx context.Context) (err error) {
 		if err := o.check(ctx, c); err != nil {
 			return err
 		}
-	} else if connection.Folder != "" && !accounts.ValidFolder(connection.Folder) {
-		return usage("--folder must be a path such as /Renders/2026, not %q", connection.Folder)
+	} else if problem := accounts.FolderProblem(connection.Folder); connection.Folder != "" && problem != "" {
+		return usage("--folder: %q %s", connection.Folder, problem)
 	}
 	prompt := &prompter{in: o.In, out: o.ErrOut}
 	if connection.AppKey == "" {

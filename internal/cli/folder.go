@@ -47,6 +47,10 @@ func chooseFolder(ctx context.Context, prompt *prompter, account accounts.Accoun
 		if !done && next == current {
 			continue
 		}
+		if problem := accounts.FolderProblem(next); problem != "" {
+			fmt.Fprintf(prompt.out, "A folder %s. Choose another.\n", problem)
+			continue
+		}
 		if done || strings.HasPrefix(choice, "+") {
 			err = account.EnsureFolder(ctx, next)
 		} else {

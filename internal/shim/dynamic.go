@@ -162,12 +162,12 @@ func matches(header, etag string) bool {
 var (
 	dynamicFormat = regexp.MustCompile(`(?i)\.(png|jpg|jpeg|webp|avif|pdf|mp4|gif|webm)$`)
 	// dynamicBase matches what response.fileName takes, unless it has a dot where an extension would be.
-	dynamicBase = regexp.MustCompile(`^[^ ./\\\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}][^/\\\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]{0,199}$`)
+	dynamicBase = regexp.MustCompile(`^[^ ./\\\x00-\x1f\x7f-\x{9f}\x{2028}-\x{202e}\x{2066}-\x{2069}][^/\\\x00-\x1f\x7f-\x{9f}\x{2028}-\x{202e}\x{2066}-\x{2069}]{0,199}$`)
 )
 
 // wantName is what the name in a dynamic URL must be.
 const wantName = "must be a file name that ends in .png, .jpg, .jpeg, .webp, .avif, .pdf, .mp4, .gif or .webm, of at most 200 characters before it, " +
-	"without a slash, a backslash or a control character, and without a space or a dot at its start"
+	"without a slash, a backslash, a line break or a control character, and without a space or a dot at its start"
 
 // dynamicName returns the name of a file with its extension, and its format. Without an extension it is a png.
 func dynamicName(name string) (full string, format platenv1alpha1.Format, ok bool) {

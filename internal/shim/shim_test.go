@@ -468,7 +468,7 @@ func TestNamesInDynamicURLs(t *testing.T) {
 	for name, want := range map[string]string{
 		"card.png": "card.png png", "日本.png": "日本.png png", "Käse 50%.pdf": "Käse 50%.pdf pdf", "card": "card.png png", "v1.2.webp": "v1.2.webp webp", "Card.JPG": "Card.JPG jpg",
 		"(1).png": "(1).png png", strings.Repeat("a", 200) + ".png": strings.Repeat("a", 200) + ".png png",
-		"": "", ".png": "", " a.png": "", "..png": "", "a/b.png": "", "a\\b.png": "", "a\n.png": "", "a\u202e.png": "", "card.bmp": "", "v1.2": "", "\xff.png": "",
+		"": "", ".png": "", " a.png": "", "..png": "", "a/b.png": "", "a\\b.png": "", "a\n.png": "", "a\u202e.png": "", "a\u0085.png": "", "a\u2028.png": "", "card.bmp": "", "v1.2": "", "\xff.png": "",
 		strings.Repeat("a", 201) + ".png": "", strings.Repeat("😀", 101) + ".png": "",
 	} {
 		full, format, ok := dynamicName(name)

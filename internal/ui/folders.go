@@ -47,7 +47,7 @@ type picker struct {
 
 func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), Notice: s.told(w, r)}
-	if wanted := r.URL.Query().Get("path"); accounts.ValidFolder(wanted) {
+	if wanted := r.URL.Query().Get("path"); accounts.FolderProblem(wanted) == "" {
 		view.Folder, view.Opened = wanted, true
 	}
 	return s.showFolders(w, r, v, c, view)
@@ -89,7 +89,7 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 		return badForm(err)
 	}
 	view := picker{Connection: c.Name, Folder: r.PostForm.Get("path"), Current: string(c.Spec.DefaultFolder)}
-	if !accounts.ValidFolder(view.Folder) {
+	if accounts.FolderProblem(view.Folder) != "" {
 		view.Folder = "/"
 	}
 	name := strings.TrimSpace(r.PostForm.Get("name"))
@@ -98,8 +98,12 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 		view.NameError = "Give the folder a name."
 		return s.showFolders(w, r, v, c, view)
 	}
-	if !accounts.ValidFolderName(name) || !accounts.ValidFolder(wanted) {
-		view.Name, view.NameError = name, "A folder's name must not have a slash or a backslash, and must not end with a space or a dot."
+	problem := accounts.FolderProblem(wanted)
+	if strings.Contains(name, "/") {
+		problem = "must not have a slash"
+	}
+	if problem != "" {
+		view.Name, view.NameError = name, "A folder's name "+problem+"."
 		return s.showFolders(w, r, v, c, view)
 	}
 	a, err := s.open(r.Context(), v, c)
