@@ -172,7 +172,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if takenErr != nil {
 		return ctrl.Result{}, takenErr
 	}
-	source := func(page platenv1alpha1.TemplatePage) string { return sources[page.Name] }
+	source := func(page platenv1alpha1.TemplatePage) (string, bool) {
+		text, known := sources[page.Name]
+		return text, known
+	}
 	findings := lint.Template(before, source)
 	if taken != nil {
 		findings = append([]lint.Finding{*taken}, findings...)

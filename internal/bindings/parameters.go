@@ -42,11 +42,13 @@ const exampleLink = "https://example.com/"
 // maxParameters bounds the parameters that a template does not declare.
 const maxParameters = 200
 
-// HTML returns the HTML of a template's page; empty if it is unknown.
-type HTML func(page platenv1alpha1.TemplatePage) string
+// HTML returns the HTML of a template's page, and whether it is known.
+type HTML func(page platenv1alpha1.TemplatePage) (html string, known bool)
 
 // Inline is the HTML that is in the template itself.
-func Inline(page platenv1alpha1.TemplatePage) string { return page.HTML }
+func Inline(page platenv1alpha1.TemplatePage) (html string, known bool) {
+	return page.HTML, page.HTMLFrom == nil
+}
 
 // Parameters returns the values that a template takes: those that it declares, in their order, then those that its pages bind, then styles
 // of elements that have an id.
@@ -61,7 +63,8 @@ func Parameters(template *platenv1alpha1.RenderTemplate, source HTML) []Paramete
 	}
 	pages := make([]Page, len(template.Spec.Pages))
 	for i, page := range template.Spec.Pages {
-		pages[i] = Read(source(page))
+		text, _ := source(page)
+		pages[i] = Read(text)
 		for _, b := range pages[i].Bindings {
 			c.bind(i+1, b)
 		}

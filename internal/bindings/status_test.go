@@ -23,7 +23,7 @@ func TestKnownFromStatus(t *testing.T) {
 	template.Spec.Parameters = []platenv1alpha1.Parameter{
 		{Name: "price", Type: platenv1alpha1.ParameterNumber, Required: new(true), Description: "what it costs"}, {Name: "logo", Type: platenv1alpha1.ParameterImage, Default: large},
 	}
-	want := Parameters(template, func(platenv1alpha1.TemplatePage) string { return source })
+	want := Parameters(template, func(platenv1alpha1.TemplatePage) (string, bool) { return source, true })
 	template.Status.Parameters = Status(want)
 	if got := Known(template); len(got) != 2 {
 		t.Errorf("before Platen has seen the template: %v", got)

@@ -368,11 +368,13 @@ func TestNoWayToACluster(t *testing.T) {
 // No option is left out in silence because the format has none of it.
 func TestOptionsFitTheFormat(t *testing.T) {
 	for args, want := range map[string]string{
-		"--quality 50":                               "--quality needs --format jpg or jpeg or webp or avif or mp4 or webm, not png",
-		"--quality 50 --format gif":                  "--quality needs --format jpg or jpeg or webp or avif or mp4 or webm, not gif",
-		"--scale 2 --format pdf":                     "--scale needs --format png or jpg or jpeg or webp or avif or mp4 or webm or gif, not pdf",
-		"--quality 0":                                "--quality: 0 must be from 1 to 100",
-		"--quality 50 --format webp --scale 2":       "",
+		"--quality 50":                         "--quality needs --format jpg or jpeg or webp or avif or mp4 or webm, not png",
+		"--quality 50 --format gif":            "--quality needs --format jpg or jpeg or webp or avif or mp4 or webm, not gif",
+		"--scale 2 --format pdf":               "--scale needs --format png or jpg or jpeg or webp or avif or mp4 or webm or gif, not pdf",
+		"--quality 0":                          "--quality: 0 must be from 1 to 100",
+		"--quality 50 --format webp --scale 2": "",
+		"--quality 0 --pages 2,2 --transparent --format jpg": "--quality: 0 must be from 1 to 100; --transparent needs --format png or webp or avif, not jpg; " +
+			"--pages: 2 must be from 1 to 0, the number of pages of RenderTemplate ''; --pages: 2 must be named once",
 		"--scale 2 --format gif --transparent=false": "",
 		"--transparent --format jpg":                 "--transparent needs --format png or webp or avif, not jpg",
 	} {

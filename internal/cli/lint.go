@@ -209,16 +209,17 @@ func (c *cluster) pageSources(ctx context.Context, templates []platenv1alpha1.Re
 
 // template returns what is wrong with one template.
 func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemplate, found *sources) ([]lint.Finding, error) {
-	findings := lint.Template(t, func(page platenv1alpha1.TemplatePage) string {
+	findings := lint.Template(t, func(page platenv1alpha1.TemplatePage) (string, bool) {
 		if page.HTMLFrom == nil {
-			return page.HTML
+			return page.HTML, true
 		}
 		for _, m := range found.maps {
 			if m.Name == page.HTMLFrom.ConfigMapKeyRef.Name && m.Namespace == t.Namespace {
-				return m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
+				text, known := m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
+				return text, known
 			}
 		}
-		return ""
+		return "", false
 	})
 	if l.file == "" { // what the file does not have may be in the cluster
 		findings = append(missingPages(t, found.maps), findings...)

@@ -244,9 +244,7 @@ func checkOutputSpec(object map[string]any) (problems []error) {
 	if err != nil {
 		return []error{err}
 	}
-	if _, err := numbers.Read(job.Spec.Output, numbers.MaxVideo); err != nil {
-		problems = append(problems, err)
-	}
+	_, problems = numbers.Read(job.Spec.Output, numbers.MaxVideo)
 	if err := task.CheckSizeNames(job.Spec.Output); err != nil {
 		problems = append(problems, err)
 	}

@@ -176,10 +176,13 @@ func (f *outputFlags) mistakes(message string) (found mistakes) {
 	return found
 }
 
-// checkOptions checks the flags that only the API server checks otherwise: a preview does without it.
+// checkOptions checks the flags that only the API server checks otherwise: a preview does without it. The error names all that are wrong.
 func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) error {
-	if f.flags.Changed("quality") && (f.quality < 1 || f.quality > 100) {
-		return usage("--quality: %d must be from 1 to 100", f.quality)
+	var wrong []string
+	refuse := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	badQuality := f.flags.Changed("quality") && (f.quality < 1 || f.quality > 100)
+	if badQuality {
+		refuse("--quality: %d must be from 1 to 100", f.quality)
 	}
 	format := cmp.Or(f.format, "png")
 	for _, flag := range []struct {
@@ -194,31 +197,43 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 		{"quality", []string{"jpg", "jpeg", "webp", "avif", "mp4", "webm"}},
 		{"scale", []string{"png", "jpg", "jpeg", "webp", "avif", "mp4", "webm", "gif"}},
 	} {
+		if flag.name == "quality" && badQuality {
+			continue // one mistake of a flag is enough
+		}
 		if f.flags.Changed(flag.name) && f.flags.Lookup(flag.name).Value.String() != "false" && !slices.Contains(flag.formats, format) {
-			return usage("--%s needs --format %s, not %s", flag.name, strings.Join(flag.formats, " or "), format)
+			refuse("--%s needs --format %s, not %s", flag.name, strings.Join(flag.formats, " or "), format)
 		}
 	}
 	if f.flags.Changed("fps") && (f.fps < 1 || f.fps > 30) {
-		return usage("--fps: %d must be from 1 to 30", f.fps)
+		refuse("--fps: %d must be from 1 to 30", f.fps)
 	}
 	for i, n := range f.pages {
-		if n < 1 {
-			return usage("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'; the first page is 1", n, len(template.Spec.Pages), template.Name)
-		}
-		if int(n) > len(template.Spec.Pages) {
-			return usage("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", n, len(template.Spec.Pages), template.Name)
-		}
-		if slices.Contains(f.pages[:i], n) {
-			return usage("--pages: %d must be named once", n)
+		total := len(template.Spec.Pages)
+		switch {
+		case slices.Contains(f.pages[:i], n):
+			refuse("--pages: %d must be named once", n)
+		case n < 1:
+			refuse("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'; the first page is 1", n, total, template.Name)
+		case int(n) > total:
+			refuse("--pages: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", n, total, template.Name)
 		}
 	}
 	if f.fileName != "" {
 		if err := file.CheckName(f.fileName); err != nil {
-			return usage("--file-name: %w", err)
+			refuse("--file-name: %s", err)
 		}
 	}
-	return nil
+	if len(wrong) == 0 {
+		return nil
+	}
+	if more := len(wrong) - maxMistakes; more > 0 {
+		wrong = append(wrong[:maxMistakes], fmt.Sprintf("and %d more", more))
+	}
+	return usage("%s", strings.Join(wrong, "; "))
 }
+
+// maxMistakes bounds the flags that one error names.
+const maxMistakes = 10
 
 // inFlags says a mistake in a job in the words of the flags, as an error of the command line. Every other error stays as it is.
 func (f *outputFlags) inFlags(err error) error {

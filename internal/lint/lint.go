@@ -41,6 +41,7 @@ const (
 	DuplicateID      = "duplicate-id"
 	MissingAlt       = "missing-alt"
 	UnreachableFile  = "unreachable-file"
+	EmptyPage        = "empty-page"
 	TemplateIDTaken  = "template-id-taken"
 )
 
@@ -62,14 +63,21 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// Template returns what is wrong with a template, at most 100 findings: those of its parameters first, then page by page. source returns
-// empty text for a page whose HTML is unknown; what such a page uses is unknown too.
+// Template returns what is wrong with a template, at most 100 findings: those of its parameters first, then page by page. What a page uses whose
+// HTML is unknown is unknown too.
 func Template(template *platenv1alpha1.RenderTemplate, source bindings.HTML) []Finding {
 	l := linter{template: template}
 	whole := true
 	for _, page := range template.Spec.Pages {
-		text := source(page)
-		whole = whole && text != ""
+		text, known := source(page)
+		whole = whole && known
+		if known && bindings.IsEmpty(text) {
+			where := "page " + page.Name
+			if from := page.HTMLFrom; from != nil {
+				where += fmt.Sprintf(", key '%s' of ConfigMap '%s'", from.ConfigMapKeyRef.Key, from.ConfigMapKeyRef.Name)
+			}
+			l.add(EmptyPage, Warning, where, "the page has no text and no element to show; jobs render its background alone")
+		}
 		l.checkPage(page.Name, text)
 	}
 	l.checkParameters(whole)

@@ -54,9 +54,9 @@ func TestTemplate(t *testing.T) {
 			parameters: []platenv1alpha1.Parameter{{Name: "accent", Type: "color"}}, page: `<p id="price">x</p>`, want: []string{"unused-parameter warning spec.parameters[0]"},
 			message: "no page uses the parameter 'accent'; read platen.modifications['accent'] in a script, or remove it: a job colours an element by ID.color, without a parameter",
 		},
-		"a parameter of a script":  {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
-		"a parameter in an item":   {parameters: headline, page: `<p data-each="rows"><b data-param="headline"></b></p>`, want: []string{`unknown-binding warning page front, data-each="rows"`}},
-		"a page that is not known": {parameters: headline},
+		"a parameter of a script": {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
+		"a parameter in an item":  {parameters: headline, page: `<p data-each="rows"><b data-param="headline"></b></p>`, want: []string{`unknown-binding warning page front, data-each="rows"`}},
+		"an empty page":           {page: "<body>\n", want: []string{"empty-page warning page front"}, message: "the page has no text and no element to show"},
 		"a default that does not fit": {
 			parameters: []platenv1alpha1.Parameter{{Name: "paid", Type: "boolean", Default: &apiextensionsv1.JSON{Raw: []byte(`"no"`)}}}, page: `<p data-if="paid">x</p>`,
 			want: []string{"invalid-default error spec.parameters[0].default"}, message: `parameter 'paid': "no" must be true or false`,
@@ -128,6 +128,22 @@ func TestTemplate(t *testing.T) {
 				t.Errorf("message %q", findings[0].Message)
 			}
 		})
+	}
+}
+
+func TestPagesOfConfigMaps(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline"}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", HTMLFrom: &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front.html"}}}}
+	if findings := Template(template, bindings.Inline); len(findings) > 0 {
+		t.Errorf("a page that is not known: %v", findings)
+	}
+	want := []Finding{
+		{UnusedParameter, Warning, "spec.parameters[0]", `no page uses the parameter 'headline'; bind it with data-param="headline", or remove it`},
+		{EmptyPage, Warning, "page front, key 'front.html' of ConfigMap 'pages'", "the page has no text and no element to show; jobs render its background alone"},
+	}
+	if diff := cmp.Diff(want, Template(template, func(platenv1alpha1.TemplatePage) (string, bool) { return "", true })); diff != "" {
+		t.Errorf("an empty page: %s", diff)
 	}
 }
 

@@ -31,9 +31,11 @@ const MaxVideo = time.Hour
 // DefaultMaxVideo is the longest video of a page that a manager takes unless its flag --max-video-duration says otherwise.
 const DefaultMaxVideo = time.Minute
 
-// Read returns the numbers of an output whose pages' videos have at most maxVideo. The error names the field and says what it must be.
-func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, err error) {
+// Read returns the numbers of an output whose pages' videos have at most maxVideo, and an error for each that is wrong, which names the field and says
+// what it must be.
+func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, wrong []error) {
 	video := output.Video
+	refuse := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	for _, field := range []struct {
 		name        string
 		text        platenv1alpha1.NumberOrString
@@ -52,24 +54,25 @@ func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, 
 		}
 		number, unit, ok := length(field.text)
 		if !ok || unit != "" || number < field.least || number > field.most {
-			return n, fmt.Errorf("spec.output.%s: '%s' must be %s from %g to %g%s", field.name, shown(field.text), field.what, field.least, field.most, aboutComma(field.text))
+			refuse("spec.output.%s: '%s' must be %s from %g to %g%s", field.name, shown(field.text), field.what, field.least, field.most, aboutComma(field.text))
+			continue
 		}
 		*field.number = number
 	}
 	if margin := output.PDF.Margin; margin != "" {
 		number, unit, ok := length(margin)
 		if !ok || number >= maxMargin {
-			return n, fmt.Errorf("spec.output.pdf.margin: '%s' must be a length in px, pt, mm, cm or in, such as 20px, and less than %d%s", shown(margin), maxMargin, aboutComma(margin))
+			refuse("spec.output.pdf.margin: '%s' must be a length in px, pt, mm, cm or in, such as 20px, and less than %d%s", shown(margin), maxMargin, aboutComma(margin))
 		}
 		n.Margin = number * cssPixels[cmp.Or(unit, "px")]
 	}
-	switch {
-	case video.TrimEnd != "" && n.TrimEnd <= n.TrimStart:
-		return n, fmt.Errorf("spec.output.video.trimEnd: '%s' must be more than trimStart", video.TrimEnd)
-	case video.PageTransitionDuration != "" && video.PageTransition != platenv1alpha1.TransitionFade:
-		return n, fmt.Errorf("spec.output.video.pageTransitionDuration needs pageTransition: %s", platenv1alpha1.TransitionFade)
+	if video.TrimEnd != "" && n.TrimEnd <= n.TrimStart && len(wrong) == 0 {
+		refuse("spec.output.video.trimEnd: '%s' must be more than trimStart", video.TrimEnd)
 	}
-	return n, nil
+	if video.PageTransitionDuration != "" && video.PageTransition != platenv1alpha1.TransitionFade {
+		refuse("spec.output.video.pageTransitionDuration needs pageTransition: %s", platenv1alpha1.TransitionFade)
+	}
+	return n, wrong
 }
 
 const (

@@ -5,6 +5,7 @@ package numbers
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -55,12 +56,14 @@ func TestNumbers(t *testing.T) {
 		{output: `{"pdf": {"margin": "1em"}}`, err: "spec.output.pdf.margin: '1em' must be a length in px, pt, mm, cm or in, such as 20px, and less than 10000"},
 		{output: `{"pdf": {"margin": 10000}}`, err: "spec.output.pdf.margin: '10000' must be"},
 		{output: `{"pdf": {"margin": "px"}}`, err: "spec.output.pdf.margin: 'px' must be"},
+		{output: `{"scale": "a", "video": {"trimEnd": "b"}}`, err: "10\nspec.output.video.trimEnd: 'b' must be a decimal number of seconds from 0 to 3600"},
 	} {
 		output := platenv1alpha1.OutputSpec{}
 		if err := json.Unmarshal([]byte(c.output), &output); err != nil {
 			t.Fatal(err)
 		}
-		got, err := Read(output, time.Minute)
+		got, wrong := Read(output, time.Minute)
+		err := errors.Join(wrong...)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) || len(err.Error()) > 200 {
 				t.Errorf("%.60s: %v, want %s", c.output, err, c.err)

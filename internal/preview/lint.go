@@ -49,12 +49,12 @@ func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 	job.Name = "lint"
 	r.Job = job
 	r.Template = r.Template.DeepCopy()
-	source := func(page platenv1alpha1.TemplatePage) string {
+	source := func(page platenv1alpha1.TemplatePage) (string, bool) {
 		if page.HTMLFrom == nil {
-			return page.HTML
+			return page.HTML, true
 		}
-		html, _ := r.configMapValue(ctx, "", page.HTMLFrom.ConfigMapKeyRef) // a missing one fails the render below
-		return html
+		html, err := r.configMapValue(ctx, "", page.HTMLFrom.ConfigMapKeyRef) // a missing one fails the render below
+		return html, err == nil
 	}
 	given, err := json.Marshal(samples(bindings.Parameters(r.Template, source)))
 	if err != nil {

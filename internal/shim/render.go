@@ -61,11 +61,21 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, c caller) erro
 		}
 		request.TemplateID = cmp.Or(TemplateID(id), request.TemplateID)
 		request.Response.Type = cmp.Or(request.Response.Type, typeBase64)
-		if kind == pdfs {
-			request.Response.Format = cmp.Or(request.Response.Format, string(platenv1alpha1.FormatPDF))
-		}
-		return warnings
+		return append(warnings, formatOf(kind, "response.format", &request.Response.Format)...)
 	})
+}
+
+// formatOf sets the format that a kind has unless the field says another one, and warns if that is no document.
+func formatOf(kind, field string, format *string) []Warning {
+	if kind != pdfs {
+		return nil
+	}
+	if *format = cmp.Or(*format, string(platenv1alpha1.FormatPDF)); *format == string(platenv1alpha1.FormatPDF) || !slices.Contains(formats, *format) {
+		return nil
+	}
+	return []Warning{{
+		Title: fmt.Sprintf("The result is no pdf: '%s' is %s, and counts more than %s", field, *format, pdfs), Details: fmt.Sprintf("leave out '%s' for a pdf", field),
+	}}
 }
 
 // respond creates a job and answers with its result, or with its state if the job takes longer than the wait. defaults completes the request, and

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -376,6 +377,63 @@ type FieldError struct{ Field, Problem string }
 // Error implements error.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
+// maxFieldErrors bounds the wrong fields that one answer names.
+const maxFieldErrors = 10
+
+// fieldsError are the wrong fields of a request. It is also a *FieldError, whose problem has those of all.
+type fieldsError struct {
+	list []*FieldError
+	// more is how many there are besides.
+	more int
+}
+
+// add adds a *FieldError or a *fieldsError. It returns any other error.
+func (e *fieldsError) add(err error) error {
+	one, several := (*FieldError)(nil), (*fieldsError)(nil)
+	switch {
+	case errors.As(err, &several):
+		e.list, e.more = append(e.list, several.list...), e.more+several.more
+	case errors.As(err, &one):
+		e.list = append(e.list, one)
+	default:
+		return err
+	}
+	if more := len(e.list) - maxFieldErrors; more > 0 {
+		e.list, e.more = e.list[:maxFieldErrors], e.more+more
+	}
+	return nil
+}
+
+// err returns the error; nil if nothing is wrong.
+func (e *fieldsError) err() error {
+	if len(e.list) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Error implements error.
+func (e *fieldsError) Error() string {
+	texts := make([]string, 0, len(e.list)+1)
+	for _, one := range e.list {
+		texts = append(texts, one.Error())
+	}
+	if e.more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", e.more))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// As is for errors.As.
+func (e *fieldsError) As(target any) bool {
+	one, ok := target.(**FieldError)
+	if ok {
+		first := e.list[0].Field
+		*one = &FieldError{first, strings.TrimPrefix(e.Error(), first+": ")}
+	}
+	return ok
+}
+
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
@@ -612,16 +670,19 @@ func tidyList(value json.RawMessage, kind reflect.Type, path string) (tidied jso
 	if json.Unmarshal(value, &items) != nil {
 		return nil, nil, &FieldError{path, "must be an array, not " + jsonType(value)}
 	}
-	list := []json.RawMessage{}
+	list, wrong := []json.RawMessage{}, fieldsError{}
 	for i, item := range items {
 		plain, more, err := tidy(item, kind.Elem(), fmt.Sprintf("%s[%d]", path, i))
-		if err != nil {
+		if err := wrong.add(err); err != nil {
 			return nil, nil, err
 		}
 		if plain != nil {
 			list = append(list, plain)
 		}
 		ignored = append(ignored, more...)
+	}
+	if err := wrong.err(); err != nil {
+		return nil, nil, err
 	}
 	tidied, err = encode(list)
 	return tidied, ignored, err
@@ -637,7 +698,7 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		return nil, nil, &FieldError{path, "must be an object"}
 	}
 	fields, plain, spelled := reflect.VisibleFields(kind), map[string]json.RawMessage{}, map[string]string{}
-	names := make([]string, len(fields))
+	names, wrong := make([]string, len(fields)), fieldsError{}
 	for i, f := range fields {
 		names[i] = plainName(jsonName(f)) // empty for an embedded struct
 	}
@@ -669,13 +730,13 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 			continue
 		}
 		one, more, err := tidy(value, field.Type, full)
-		if err != nil {
-			return nil, nil, err
-		}
-		if least, err := strconv.ParseFloat(field.Tag.Get("minimum"), 64); err == nil && one != nil {
-			if number, err := strconv.ParseFloat(string(one), 64); err == nil && number < least {
-				return nil, nil, &FieldError{full, fmt.Sprintf("must be at least %s, not %s", field.Tag.Get("minimum"), plainText(value))}
+		if least, failed := strconv.ParseFloat(field.Tag.Get("minimum"), 64); failed == nil && one != nil {
+			if number, failed := strconv.ParseFloat(string(one), 64); failed == nil && number < least {
+				err = &FieldError{full, fmt.Sprintf("must be at least %s, not %s", field.Tag.Get("minimum"), plainText(value))}
 			}
+		}
+		if err := wrong.add(err); err != nil {
+			return nil, nil, err
 		}
 		if one != nil {
 			if field.Tag.Get("format") == "uri" {
@@ -684,6 +745,9 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 			plain[known], spelled[known] = oneOf(one, field.Tag.Get("enum")), name
 		}
 		ignored = append(ignored, more...)
+	}
+	if err := wrong.err(); err != nil {
+		return nil, nil, err
 	}
 	tidied, err = encode(plain)
 	return tidied, ignored, err
@@ -751,42 +815,45 @@ func jsonType(value json.RawMessage) string {
 
 // check checks what the API server cannot check, or would report under another name.
 func (r *Request) check() error {
-	switch {
-	case r.TemplateID == "":
+	if r.TemplateID == "" {
 		return missingTemplate("in the request body")
-	case !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type):
-		return &FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)}
-	case (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == "":
-		return &FieldError{"response.width", "needs response.height, and the other way round"}
-	case !slices.Contains([]string{"", "sync", modeAsync}, r.Response.Mode):
-		return &FieldError{"response.mode", fmt.Sprintf("'%.100s' must be sync or async", r.Response.Mode)}
 	}
-	for field, margin := range map[string]string{"pdfOptions.margin": r.PDFOptions.Margin, "response.pdfOptions.margin": r.Response.PDFOptions.Margin} {
-		if _, ok := plainMargin(margin); !ok {
-			return &FieldError{field, fmt.Sprintf("'%.100s' must be one length for all sides, in px, pt, mm, cm or in, such as 20px", margin)}
+	wrong := fieldsError{}
+	refuse := func(err error) { _ = wrong.add(err) } // all are of fields
+	if !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type) {
+		refuse(&FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)})
+	}
+	if (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == "" {
+		refuse(&FieldError{"response.width", "needs response.height, and the other way round"})
+	}
+	if !slices.Contains([]string{"", "sync", modeAsync}, r.Response.Mode) {
+		refuse(&FieldError{"response.mode", fmt.Sprintf("'%.100s' must be sync or async", r.Response.Mode)})
+	}
+	for _, margin := range [][2]string{{"pdfOptions.margin", r.PDFOptions.Margin}, {"response.pdfOptions.margin", r.Response.PDFOptions.Margin}} {
+		if _, ok := plainMargin(margin[1]); !ok {
+			refuse(&FieldError{margin[0], fmt.Sprintf("'%.100s' must be one length for all sides, in px, pt, mm, cm or in, such as 20px", margin[1])})
 		}
 	}
-	if err := checkSize("response.size", string(r.Response.Size)); err != nil {
-		return err
-	}
+	refuse(checkSize("response.size", string(r.Response.Size)))
 	for i, extra := range r.Response.ExtraSizes {
-		if err := checkSize(fmt.Sprintf("response.extraSizes[%d]", i), extra.Size); err != nil {
-			return err
-		}
+		refuse(checkSize(fmt.Sprintf("response.extraSizes[%d]", i), extra.Size))
 	}
-	if n := len(r.Connections); n > maxConnections {
+	refuse(checkConnectionOptions(r.Connections))
+	refuse(checkWebhook("webhook", r.Webhook))
+	refuse(checkWebhook("webhook_url", r.WebhookURL))
+	return wrong.err()
+}
+
+// checkConnectionOptions returns an error for the first connection that is wrong.
+func checkConnectionOptions(connections []ConnectionOptions) error {
+	if n := len(connections); n > maxConnections {
 		return &FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)}
 	}
-	for i, c := range r.Connections {
+	for i, c := range connections {
 		if c.Type != "" && c.Type != string(platenv1alpha1.ConnectionStorage) {
 			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
 		}
-		if err := checkTwiceNamed(r.Connections[:i], c, fmt.Sprintf("connections[%d]", i)); err != nil {
-			return err
-		}
-	}
-	for name, text := range map[string]string{"webhook": r.Webhook, "webhook_url": r.WebhookURL} {
-		if err := checkWebhook(name, text); err != nil {
+		if err := checkTwiceNamed(connections[:i], c, fmt.Sprintf("connections[%d]", i)); err != nil {
 			return err
 		}
 	}

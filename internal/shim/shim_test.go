@@ -84,8 +84,11 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","folder":{}}]}`: "connections[0].folder: must be a string, not an object",
 		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:                "connections[0].type: 'mail' must be storage",
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox"},{"type":"storage","provider":"dropbox","folder":"/second"}]}`: "connections[1].provider: 'dropbox' is there twice: a request uploads to one folder of a connection; send another request for a second folder",
-		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                 "webhook: must be an http or https URL of at most 2048 characters, without a user name",
-		`{"templateId":1,"webhook_url":"https://me:secret@example.com/"}`: "webhook_url: must be an http or https URL of at most 2048 characters, without a user name",
+		`{"templateId":1,"response":{"scale":"big","quality":"high","pdfOptions":{"dpi":"many"}},"videoOptions":{"loop":"yes"}}`:              "response.pdfOptions.dpi: must be a whole number, not \"many\"; response.quality: must be a whole number, not \"high\"; response.scale: must be a number, not \"big\"; videoOptions.loop: must be true or false, not \"yes\"",
+		`{"templateId":1,"response":{"type":"file","mode":"later","size":"100%x5"},"webhook":"file:///etc/passwd"}`:                           "response.type: 'file' must be url, base64 or binary; response.mode: 'later' must be sync or async; response.size: '100%x5' must be a width and a height in CSS pixels, such as 1080x1920, or a name, such as instagram-story; webhook: must be an http or https URL of at most 2048 characters, without a user name",
+		`{"templateId":1,"response":{"includePages":["a","b","c","d","e","f","g","h","i","j","k","l"]}}`:                                      "response.includePages[0]: must be a whole number, not \"a\"; response.includePages[1]: must be a whole number, not \"b\"; response.includePages[2]: must be a whole number, not \"c\"; response.includePages[3]: must be a whole number, not \"d\"; response.includePages[4]: must be a whole number, not \"e\"; response.includePages[5]: must be a whole number, not \"f\"; response.includePages[6]: must be a whole number, not \"g\"; response.includePages[7]: must be a whole number, not \"h\"; response.includePages[8]: must be a whole number, not \"i\"; response.includePages[9]: must be a whole number, not \"j\"; and 2 more",
+		`{"templateId":1,"webhook":"file:///etc/passwd"}`:                                                                                     "webhook: must be an http or https URL of at most 2048 characters, without a user name",
+		`{"templateId":1,"webhook_url":"https://me:secret@example.com/"}`:                                                                     "webhook_url: must be an http or https URL of at most 2048 characters, without a user name",
 	} {
 		r, _, err := parse[Request]([]byte(body))
 		if err == nil {
@@ -348,7 +351,7 @@ func TestZeroIsOutOfRange(t *testing.T) {
 		`{"templateId":1,"response":{"quality":0}}`:                              "response.quality: must be at least 1, not 0",
 		`{"templateId":1,"response":{"quality":"0"}}`:                            "response.quality: must be at least 1, not 0",
 		`{"templateId":1,"response":{"quality":-1}}`:                             "response.quality: must be at least 1, not -1",
-		`{"templateId":1,"response":{"width":0,"height":0}}`:                     "response.height: must be at least 1, not 0",
+		`{"templateId":1,"response":{"width":0,"height":0}}`:                     "response.height: must be at least 1, not 0; response.width: must be at least 1, not 0",
 		`{"templateId":1,"videoOptions":{"quality":0}}`:                          "videoOptions.quality: must be at least 1, not 0",
 		`{"templateId":1,"videoOptions":{"fps":0}}`:                              "videoOptions.fps: must be at least 1, not 0",
 		`{"templateId":1,"videoOptions":{"fps":0.3}}`:                            "videoOptions.fps: must be at least 1, not 0.3",
@@ -461,6 +464,22 @@ func TestConnectionsByName(t *testing.T) {
 	got := spec(mustParse(t, `{"templateId":1,"connections":[{"provider":"dropbox","name":"team"},{"type":"storage","provider":"s3"}]}`), "card").Connections
 	if len(got) != 2 || ptr.Deref(got[0].Name, "") != "team" || got[1].Name != nil {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A result is no other than the path says without a word.
+func TestFormatOfAKind(t *testing.T) {
+	for _, c := range []struct {
+		kind, format, want string
+		warnings           []Warning
+	}{
+		{images, "", "", nil}, {images, "png", "png", nil}, {images, "pdf", "pdf", nil}, {pdfs, "", "pdf", nil}, {pdfs, "pdf", "pdf", nil}, {pdfs, "bmp", "bmp", nil},
+		{pdfs, "png", "png", []Warning{{"The result is no pdf: 'response.format' is png, and counts more than pdfs", "leave out 'response.format' for a pdf"}}},
+	} {
+		got := c.format
+		if diff := cmp.Diff(c.warnings, formatOf(c.kind, "response.format", &got)); diff != "" || got != c.want {
+			t.Errorf("%s with %q: %q %s", c.kind, c.format, got, diff)
+		}
 	}
 }
 

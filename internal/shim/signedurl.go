@@ -90,9 +90,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	render := Request{TemplateID: request.TemplateID}
 	render.Modifications = request.Modifications
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
-	if kind == pdfs {
-		render.Response.Format = cmp.Or(render.Response.Format, string(platenv1alpha1.FormatPDF))
-	}
+	warnings = append(warnings, formatOf(kind, "responseFormat", &render.Response.Format)...)
 	if err := render.check(); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func TestPublicPresets(t *testing.T) {
 		"twitter-header": "1500x500", "twitter-post": "1200x675", "us-letter": "2550x3300", "website-banner": "1920x600", "whatsapp-status": "1080x1920",
 		"youtube-short": "1080x1920", "youtube-thumbnail": "1280x720", "zoom-background": "1920x1080",
 	} {
-		if size, err := parseSize("size", name); err != nil || fmt.Sprintf("%dx%d", size.Width, size.Height) != want {
+		if size, err := parseSize("size", name, false); err != nil || fmt.Sprintf("%dx%d", size.Width, size.Height) != want {
 			t.Errorf("%s: %+v, %v, want %s", name, size, err, want)
 		}
 	}

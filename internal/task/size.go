@@ -78,8 +78,11 @@ var presets = map[string]render.Size{
 // Presets returns the names that spec.output.size accepts in addition to WIDTHxHEIGHT.
 func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
 
-// parseSize parses a size such as 1080x1080, or the name of a preset.
-func parseSize(field, name string) (render.Size, error) {
+// allNames begins the list of the presets in an error.
+const allNames = "or one of "
+
+// parseSize parses a size such as 1080x1080, or the name of a preset. The error lists the names, if they are not said already.
+func parseSize(field, name string, said bool) (render.Size, error) {
 	size, ok := presets[name]
 	read := 0
 	if !ok {
@@ -91,9 +94,11 @@ func parseSize(field, name string) (render.Size, error) {
 		if read == 2 {
 			return render.Size{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "%s: '%s' must be a width and a height of 1 to %d CSS pixels", field, name, MaxSide)
 		}
-		choice := "or one of " + strings.Join(Presets(), ", ")
+		choice := allNames + strings.Join(Presets(), ", ")
 		if near := nearest.Name(name, Presets()); near != "" {
 			choice = fmt.Sprintf("or a name such as instagram-post; did you mean '%s'?", near)
+		} else if said {
+			choice = "or a name such as instagram-post"
 		}
 		return render.Size{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
 			"%s: '%s' must be a width and a height of 1 to %d CSS pixels, such as 1080x1080, %s", field, name, MaxSide, choice)
@@ -102,30 +107,41 @@ func parseSize(field, name string) (render.Size, error) {
 	return size, nil
 }
 
-// CheckSizeNames reports a size of a job that is none, which the API server takes.
+// CheckSizeNames reports the sizes of a job that are none, which the API server takes.
 func CheckSizeNames(output platenv1alpha1.OutputSpec) error {
-	return applySizes(&render.Task{}, output)
+	_, _, wrong := readSizes(output)
+	return mistakesOf(platenv1alpha1.InvalidSpecReason, wrong)
 }
 
-// applySizes replaces the template's page sizes with the job's, and adds the extra sizes.
-func applySizes(task *render.Task, output platenv1alpha1.OutputSpec) error {
-	if output.Size != "" {
-		size, err := parseSize("spec.output.size", string(output.Size))
+// readSizes returns the size of the pages of a job, nil if that is the template's, and its extra sizes. There is an error for each that is none.
+func readSizes(output platenv1alpha1.OutputSpec) (size *render.Size, extra []render.Size, wrong []error) {
+	listed := false // the names, once
+	read := func(field string, name platenv1alpha1.PageSize) render.Size {
+		one, err := parseSize(field, string(name), listed)
 		if err != nil {
-			return err
+			wrong = append(wrong, err)
+			listed = listed || strings.Contains(err.Error(), allNames)
 		}
-		for i := range task.Pages {
+		return one
+	}
+	if output.Size != "" {
+		size = new(read("spec.output.size", output.Size))
+	}
+	for i, name := range output.ExtraSizes {
+		extra = append(extra, read(fmt.Sprintf("spec.output.extraSizes[%d]", i), name))
+	}
+	return size, extra, wrong
+}
+
+// applySizes replaces the template's page sizes with the job's, and adds the extra sizes. checkSpec has checked them.
+func applySizes(task *render.Task, output platenv1alpha1.OutputSpec) {
+	size, extra, _ := readSizes(output)
+	for i := range task.Pages {
+		if size != nil {
 			task.Pages[i].Width, task.Pages[i].Height = size.Width, size.Height
 		}
 	}
-	for i, name := range output.ExtraSizes {
-		size, err := parseSize(fmt.Sprintf("spec.output.extraSizes[%d]", i), string(name))
-		if err != nil {
-			return err
-		}
-		task.ExtraSizes = append(task.ExtraSizes, size)
-	}
-	return nil
+	task.ExtraSizes = extra
 }
 
 // checkSizes reports a task that is too large for a render pod or for the job's status, and a video with pages of several sizes.

@@ -26,6 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/numbers"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/values"
@@ -73,13 +74,9 @@ func SetDefaults(job *platenv1alpha1.RenderJob) {
 // Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
 // must fix is a *reconcile.TerminalError that names the field.
 func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, sources Sources) (render.Task, error) {
-	n, err := numbers.Read(job.Spec.Output, limits.MaxVideo)
+	n, err := checkSpec(job, template, limits)
 	if err != nil {
-		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "%s", err)
-	}
-	if timeout := time.Duration(job.Spec.TimeoutSeconds) * time.Second; timeout > limits.MaxTimeout {
-		return render.Task{}, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-			"spec.timeoutSeconds: %d must be at most %g, the manager's --max-timeout", job.Spec.TimeoutSeconds, limits.MaxTimeout.Seconds())
+		return render.Task{}, err
 	}
 	task := render.Task{
 		Name:    job.FileBaseName(),
@@ -93,9 +90,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := addPages(ctx, &task, job, template, sources.Value); err != nil {
 		return render.Task{}, err
 	}
-	if err := applySizes(&task, job.Spec.Output); err != nil {
-		return render.Task{}, err
-	}
+	applySizes(&task, job.Spec.Output)
 	if err := checkSizes(task, job.Spec.Output, limits); err != nil {
 		return render.Task{}, err
 	}
@@ -112,11 +107,34 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
-	task.Warnings = idleOptions(task)
+	task.Warnings = slices.Concat(idleOptions(task), beyond(job, template), emptyPages(task, template))
 	for _, u := range unusedFields(len(template.Spec.Pages), html)(task.Modifications, given) {
 		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), Details: u.Hint})
 	}
 	return task, nil
+}
+
+// checkSpec reads the numbers of a job. The error names all fields that are wrong by themselves, or that the manager's flags or the template's number of
+// pages do not allow.
+func checkSpec(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits) (numbers.Numbers, error) {
+	n, problems := numbers.Read(job.Spec.Output, limits.MaxVideo)
+	wrong := make([]error, 0, len(problems))
+	refuse := func(format string, args ...any) {
+		wrong = append(wrong, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, format, args...))
+	}
+	for _, problem := range problems {
+		refuse("%s", problem)
+	}
+	if timeout := time.Duration(job.Spec.TimeoutSeconds) * time.Second; timeout > limits.MaxTimeout {
+		refuse("spec.timeoutSeconds: %d must be at most %g, the manager's --max-timeout", job.Spec.TimeoutSeconds, limits.MaxTimeout.Seconds())
+	}
+	for i, page := range job.Spec.Output.Pages {
+		if total := len(template.Spec.Pages); page < 1 || int(page) > total {
+			refuse("spec.output.pages[%d]: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", i, page, total, template.Name)
+		}
+	}
+	_, _, sizes := readSizes(job.Spec.Output)
+	return n, mistakesOf(platenv1alpha1.InvalidSpecReason, append(wrong, sizes...))
 }
 
 // Check returns the mistakes that Build finds in a job which the API server has not seen. It is for code that reads no ConfigMap and no font, and
@@ -198,6 +216,51 @@ func idleOptions(task render.Task) (warnings []render.Warning) {
 		})
 	}
 	return warnings
+}
+
+// beyond warns of a range that ends beyond the last page of the document.
+func beyond(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) []render.Warning {
+	last, to := len(pagesBeforeRange(job, template)), int(job.Spec.Output.PDF.RangeTo)
+	if to <= last {
+		return nil
+	}
+	return []render.Warning{{
+		Title:   fmt.Sprintf("spec.output.pdf.rangeTo: %d is beyond the last page", to),
+		Details: fmt.Sprintf("the document has %s; all from rangeFrom on are printed", plural.Count(last, "page")),
+	}}
+}
+
+// emptyPages warns of pages that show nothing, as those of a ConfigMap's key that has no text. A background that a job gives is something.
+func emptyPages(task render.Task, template *platenv1alpha1.RenderTemplate) (warnings []render.Warning) {
+	for _, page := range task.Pages {
+		if !bindings.IsEmpty(page.HTML) || hasBackground(task, page) {
+			continue
+		}
+		warnings = append(warnings, render.Warning{
+			Title:   fmt.Sprintf("Page %s is empty", page.Name),
+			Details: fmt.Sprintf("RenderTemplate '%s': spec.pages[%d].%s has no text and no element to show", template.Name, page.Number-1, sourceOf(template.Spec.Pages[page.Number-1])),
+		})
+	}
+	return warnings
+}
+
+// hasBackground reports whether a modification is the background of a page.
+func hasBackground(task render.Task, page render.Page) bool {
+	for key := range task.Modifications {
+		if number, name := splitKey(key); bindings.OfEveryPage(name) && (number == "" || number == strconv.Itoa(page.Number)) {
+			return true
+		}
+	}
+	return false
+}
+
+// sourceOf says where the HTML of a page is.
+func sourceOf(page platenv1alpha1.TemplatePage) string {
+	if page.HTMLFrom == nil {
+		return "html"
+	}
+	ref := page.HTMLFrom.ConfigMapKeyRef
+	return fmt.Sprintf("htmlFrom: key '%s' of ConfigMap '%s'", ref.Key, ref.Name)
 }
 
 // namesOfPages returns a function that returns the names in a page of a template; nil if the page cannot be read. It reads each page once, when
@@ -308,23 +371,24 @@ func applyTimes(video *render.VideoOptions, wanted platenv1alpha1.VideoOptions, 
 	return nil
 }
 
-// selectPages returns the numbers of the pages to render, in order.
-func selectPages(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) ([]int, error) {
-	total := len(template.Spec.Pages)
+// pagesBeforeRange returns the numbers of the pages that a job names, or else of all, in order.
+func pagesBeforeRange(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) []int {
 	var numbers []int
-	for i, n := range job.Spec.Output.Pages {
-		if n < 1 || int(n) > total {
-			return nil, reconcile.Terminal(platenv1alpha1.InvalidSpecReason,
-				"spec.output.pages[%d]: %d must be from 1 to %d, the number of pages of RenderTemplate '%s'", i, n, total, template.Name)
-		}
+	for _, n := range job.Spec.Output.Pages {
 		numbers = append(numbers, int(n))
 	}
 	if numbers == nil {
-		for n := 1; n <= total; n++ {
-			numbers = append(numbers, n)
+		for n := range template.Spec.Pages {
+			numbers = append(numbers, n+1)
 		}
 	}
 	slices.Sort(numbers)
+	return numbers
+}
+
+// selectPages returns the numbers of the pages to render, in order. checkSpec has checked those that the job names.
+func selectPages(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) ([]int, error) {
+	numbers := pagesBeforeRange(job, template)
 	if options := job.Spec.Output.PDF; options.RangeFrom > 0 || options.RangeTo > 0 {
 		last := len(numbers)
 		from, to := max(int(options.RangeFrom), 1), last
@@ -398,11 +462,11 @@ func splitKey(key string) (number, name string) {
 	return "", key
 }
 
-// maxMistakes bounds the modifications that one error names.
+// maxMistakes bounds the mistakes that one error names.
 const maxMistakes = 10
 
-// mistakesOf returns the error about modifications that do not fit; nil if there are none.
-func mistakesOf(wrong []error) error {
+// mistakesOf returns the error about what does not fit; nil if there is nothing.
+func mistakesOf(reason string, wrong []error) error {
 	if len(wrong) == 0 {
 		return nil
 	}
@@ -415,7 +479,7 @@ func mistakesOf(wrong []error) error {
 		rest := fmt.Sprintf("and %d more", more)
 		messages, notes = append(messages, rest), append(notes, rest)
 	}
-	return &reconcile.TerminalError{Reason: platenv1alpha1.InvalidModificationsReason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
+	return &reconcile.TerminalError{Reason: reason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
 }
 
 // moreMistakes ends the message of an error that does not name all modifications which do not fit.
@@ -461,7 +525,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		}
 	}
 	if len(wrong) > 0 {
-		return mistakesOf(append(wrong, Missing(given, parameters)...))
+		return mistakesOf(platenv1alpha1.InvalidModificationsReason, append(wrong, Missing(given, parameters)...))
 	}
 	for _, p := range parameters {
 		if _, ok := given[p.Name]; ok {
@@ -475,7 +539,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 			given[p.Name] = value
 		}
 	}
-	return mistakesOf(Missing(given, parameters))
+	return mistakesOf(platenv1alpha1.InvalidModificationsReason, Missing(given, parameters))
 }
 
 // Missing returns an error for each required parameter without a default that is not given. A value that does not fit its type counts as given.

@@ -391,6 +391,79 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 	}
 }
 
+// TestBuildNamesEveryMistake builds jobs with several wrong fields: who mends one learns at once of the others.
+func TestBuildNamesEveryMistake(t *testing.T) {
+	for name, c := range map[string]struct {
+		output platenv1alpha1.OutputSpec
+		want   string
+	}{
+		"several fields": {
+			platenv1alpha1.OutputSpec{Format: "png", Scale: "wide", Pages: []int32{8, 9}, Size: "0x0", ExtraSizes: []platenv1alpha1.PageSize{"a-b", "story", "c-d"}},
+			"spec.output.scale: 'wide' must be a decimal number from 0.1 to 10; spec.timeoutSeconds: 3601 must be at most 3600, the manager's --max-timeout; " +
+				"spec.output.pages[0]: 8 must be from 1 to 3, the number of pages of RenderTemplate 'banner'; " +
+				"spec.output.pages[1]: 9 must be from 1 to 3, the number of pages of RenderTemplate 'banner'; " +
+				"spec.output.size: '0x0' must be a width and a height of 1 to 5000 CSS pixels; " +
+				"spec.output.extraSizes[0]: 'a-b' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or one of " + strings.Join(Presets(), ", ") + "; " +
+				"spec.output.extraSizes[2]: 'c-d' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post",
+		},
+		"several numbers": {
+			platenv1alpha1.OutputSpec{Format: "mp4", Video: platenv1alpha1.VideoOptions{Duration: "x", TrimStart: "y", TrimEnd: "1,5"}},
+			"spec.output.video.duration: 'x' must be a decimal number of seconds from 0.1 to 60; spec.output.video.trimStart: 'y' must be a decimal number of seconds from 0 to 3600; " +
+				"spec.output.video.trimEnd: '1,5' must be a decimal number of seconds from 0 to 3600, with a point instead of the comma; spec.timeoutSeconds: 3601 must be at most 3600, the manager's --max-timeout",
+		},
+	} {
+		_, err := Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output, s.TimeoutSeconds = c.output, 3601 }), newTemplate(3), DefaultLimits, Sources{Value: configMaps{}.read})
+		if terminal := reconcile.AsTerminal(err); terminal == nil || terminal.Reason != platenv1alpha1.InvalidSpecReason || terminal.Message != c.want {
+			t.Errorf("%s: %s", name, cmp.Diff(c.want, fmt.Sprint(err)))
+		}
+	}
+	many := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		for n := range int32(30) {
+			s.Output.Pages = append(s.Output.Pages, 4+n)
+		}
+	})
+	if _, err := Build(t.Context(), many, newTemplate(3), DefaultLimits, Sources{Value: configMaps{}.read}); err == nil || strings.Count(err.Error(), "must be from") != maxMistakes || !strings.HasSuffix(err.Error(), "; and 20 more") {
+		t.Errorf("30 wrong pages: %v", err)
+	}
+}
+
+func TestBuildWarnsOfARangeThatEndsEarlier(t *testing.T) {
+	for to, want := range map[int32][]render.Warning{
+		0: nil, 2: nil, 3: nil,
+		4: {{Title: "spec.output.pdf.rangeTo: 4 is beyond the last page", Details: "the document has 3 pages; all from rangeFrom on are printed"}},
+	} {
+		job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+			s.Output = platenv1alpha1.OutputSpec{Format: "pdf", Pages: []int32{1, 2, 4}, PDF: platenv1alpha1.PDFOptions{RangeTo: to}}
+		})
+		SetDefaults(job)
+		task, err := Build(t.Context(), job, newTemplate(4), DefaultLimits, Sources{Value: configMaps{}.read})
+		if diff := cmp.Diff(want, task.Warnings); err != nil || diff != "" {
+			t.Errorf("rangeTo %d: %v %s", to, err, diff)
+		}
+	}
+}
+
+func TestBuildWarnsOfEmptyPages(t *testing.T) {
+	template := newTemplate(3)
+	template.Spec.Pages[0] = platenv1alpha1.TemplatePage{Name: "front", Width: 1, Height: 1, HTML: " \n"}
+	template.Spec.Pages[1] = platenv1alpha1.TemplatePage{Name: "back", Width: 1, Height: 1, HTMLFrom: &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "back.html"}}}
+	template.Spec.Pages[2].HTML = "<p>x</p>"
+	want := []render.Warning{
+		{Title: "Page front is empty", Details: "RenderTemplate 'banner': spec.pages[0].html has no text and no element to show"},
+		{Title: "Page back is empty", Details: "RenderTemplate 'banner': spec.pages[1].htmlFrom: key 'back.html' of ConfigMap 'pages' has no text and no element to show"},
+	}
+	sources := Sources{Value: configMaps{"pages/back.html": "<!doctype html><html><head><title>x</title></head><body><!-- later --></body></html>"}.read}
+	task, err := Build(t.Context(), newJob(func(*platenv1alpha1.RenderJobSpec) {}), template, DefaultLimits, sources)
+	if diff := cmp.Diff(want, task.Warnings); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	// The background is what such a page shows.
+	task, err = Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"canvasBackgroundColor":"red"}`) }), template, DefaultLimits, sources)
+	if err != nil || task.Warnings != nil {
+		t.Errorf("with a background: %v %v", err, task.Warnings)
+	}
+}
+
 func TestBuildWarnsOfOptionsThatChangeNothing(t *testing.T) {
 	for _, c := range []struct {
 		output platenv1alpha1.OutputSpec
@@ -583,7 +656,7 @@ func TestSizeAppliesToAllPagesOfAVideo(t *testing.T) {
 
 func TestPresetsAreSizes(t *testing.T) {
 	for _, name := range Presets() {
-		if size, err := parseSize("size", name); err != nil || size.Name != name || size.Width < 1 || size.Width > MaxSide || size.Height < 1 || size.Height > MaxSide {
+		if size, err := parseSize("size", name, false); err != nil || size.Name != name || size.Width < 1 || size.Width > MaxSide || size.Height < 1 || size.Height > MaxSide {
 			t.Errorf("%+v, %v", size, err)
 		}
 	}

@@ -305,6 +305,8 @@ var _ = Describe("Rendering", func() {
 		Expect(a.json()["data"]).To(HaveKeyWithValue("type", "base64"))
 		a = rendered(ctx, 1, "/v1/generate/pdfs", `{"templateId":"card","response":{"type":"url"}}`)
 		Expect(a.json()["data"]).To(And(HaveKeyWithValue("type", "url"), HaveKeyWithValue("format", "pdf")))
+		a = rendered(ctx, 1, "/v1/generate/pdfs", `{"templateId":"card","response":{"type":"url","format":"png"}}`)
+		Expect(string(a.body)).To(ContainSubstring("The result is no pdf: 'response.format' is png"))
 		a = rendered(ctx, 1, "/v1/generate/images/card", `{"templateId":"other","response":{"type":"url"}}`)
 		Expect(string(a.body)).To(ContainSubstring("Field 'templateId' was ignored, because the template is in the URL"))
 		expectError(call(ctx, http.MethodPost, p.url+"/v1/generate/films/card", w.token, `{}`), http.StatusNotFound)
