@@ -108,6 +108,9 @@ func launchFlags(proxy string, sandbox bool) []string {
 
 		"--enable-blink-features=CSSImageAnimation", // pictures that move can be stopped
 
+		// A page finds a mouse, as on a desktop: without one, styles for touch would apply.
+		"--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
+
 		// The picture is the same on every machine.
 		"--font-render-hinting=none",
 		"--force-color-profile=srgb",

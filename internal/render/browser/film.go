@@ -291,6 +291,10 @@ func (f *filming) setClock(t *tab, frame int) (now float64) {
 // seek sets the page's clock to the time of a frame. It returns whether it requested frames, for the page's videos.
 func (f *filming) seek(ctx context.Context, t *tab, frame int) (drawn bool, err error) {
 	unseen, err := evaluate[any](ctx, t, fmt.Sprintf("(async ({ seek, rest }) => { await seek(%g); return await rest() })(window[Symbol.for('platen.film')])", f.setClock(t, frame)))
+	if err == nil && t.modules.tell() {
+		t.modules.quiet(ctx)
+		unseen, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].rest()")
+	}
 	for n := 0; n < maxUnseen && unseen == true && err == nil; n++ {
 		drawn = true
 		if _, err = t.frame(ctx, headlessexperimental.BeginFrameParams{}); err == nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// answers serves /late with leave to read it, /late.js and /late.css, which paint a page green, /late.svg and /late.html, which are green, and /late.txt with
+// answers serves /late with leave to read it, /chain.js, which imports the next, /late.js and /late.css, which paint a page green, /late.svg and /late.html, which are green, and /late.txt with
 // an event, all after a while, /never until the test ends, /denied with a ban on frames, /mask.svg, and 404 for everything else.
 func answers(t *testing.T) (url string) {
 	t.Helper()
@@ -35,6 +35,10 @@ func answers(t *testing.T) (url string) {
 			}
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			_, _ = io.WriteString(w, `{"colour": "rgb(0,136,0)"}`)
+		case "/chain.js":
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = io.WriteString(w, `import('./late.js')`)
 		case "/late.js", "/late.css", "/late.svg", "/late.html", "/late.txt":
 			select {
 			case <-time.After(300 * time.Millisecond):
@@ -112,7 +116,9 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"a timer that waits":  `<script>setTimeout(() => { const t = performance.now(); while (performance.now() - t < 50); ` + paint + ` }, 300)</script>`,
 		"after a transition": `<style>p { width: 0; transition: width 1s } .on { width: 9px }</style><p id=p></p><script>
 			setTimeout(() => { p.className = 'on'; p.ontransitionend = () => setTimeout(() => { ` + paint + ` }, 300) }, 300)</script>`,
-		"an element's class":   `<x-a></x-a><script>setTimeout(() => customElements.define('x-a', class extends HTMLElement { connectedCallback() { ` + paint + ` } }), 400)</script>`,
+		"an element's class": `<x-a></x-a><script>setTimeout(() => customElements.define('x-a', class extends HTMLElement { connectedCallback() { ` + paint + ` } }), 400)</script>`,
+		"what it imports": `<script>setTimeout(() => import('` + url + `/late.js').then(() => { document.body.style.background = ''; setTimeout(() => { ` + paint + ` }, 1000) }), 300);
+			const f = () => { requestAnimationFrame(f) }; f()</script>`,
 		"a request":            `<script>fetch('` + url + `/late').then((r) => r.json()).then(({ colour }) => { document.body.style.background = colour })</script>`,
 		"a request by a timer": `<script>setTimeout(() => { const r = new XMLHttpRequest(); r.open('GET', '` + url + `/late'); r.onload = () => setTimeout(() => { ` + paint + ` }, 200); r.send() }, 100)</script>`,
 		"a module's request":   `<script type=module>const { colour } = await (await fetch('` + url + `/late')).json(); document.body.style.background = colour</script>`,
@@ -248,6 +254,9 @@ func TestAPageIsPaintedWithWhatItLoadsLater(t *testing.T) {
 		"a frame of another address": `<iframe id=f ` + whole + `></iframe><script>onload = () => setTimeout(() => { f.src = 'URL/late.html' }, 100)</script>`,
 		"an import":                  `<script>import('URL/late.js')</script>`,
 		"an import of a module":      `<script type=module>await import('URL/late.js')</script>`,
+		"an import of an import":     `<script type=module>import 'URL/chain.js'</script>`,
+		"an import by a timer":       `<script>setTimeout(() => import('URL/chain.js'), 300)</script>`,
+		"an import beside a loop":    `<script>const f = () => { requestAnimationFrame(f) }; f(); setTimeout(() => import('URL/late.js'), 300)</script>`,
 		"an event":                   `<script>new EventSource('URL/late.txt').onmessage = () => { document.body.style.background = 'rgb(0,136,0)' }</script>`,
 		"another object":             `<object id=o ` + whole + ` data="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="></object><script>onload = () => setTimeout(() => { o.data = 'URL/late.svg' }, 100)</script>`,
 		"an object that is shown":    `<object id=o hidden ` + whole + ` data="URL/late.svg"></object><script>onload = () => setTimeout(() => { o.hidden = false }, 100)</script>`,

@@ -30,8 +30,8 @@ var (
 
 // leakyPages could each change what the next page looks like, if they shared a document, a compositor or a process's state.
 var leakyPages = []string{
-	`<body link=lime vlink=lime alink=lime text=navy bgcolor=beige><a href="http://page.platen.invalid/">link</a> text`,
-	`<a href="http://page.platen.invalid/">a link</a> <a href="#x">another</a>`,
+	`<body link=lime vlink=lime alink=lime text=navy bgcolor=beige><a href="http://page.platen.localhost/">link</a> text`,
+	`<a href="http://page.platen.localhost/">a link</a> <a href="#x">another</a>`,
 	`<style title=a>p{color:red}</style><p>preferred a`,
 	`<style title=b>p{color:blue}</style><p>preferred b`,
 	`<!doctype html><style title=b>p{color:blue}</style><p>preferred b, standards`,

@@ -36,6 +36,9 @@ const (
 	undrawnFrames = 20
 )
 
+// screenWidth and screenHeight are those of the screen that a page finds itself on, if it fits.
+const screenWidth, screenHeight = 1920, 1080
+
 // observes matches a page whose scripts may show what only a drawn frame tells them to, or in a canvas that gets its picture with one.
 var observes = regexp.MustCompile(`IntersectionObserver|transferControlToOffscreen|<script[^>]*\ssrc`)
 
@@ -67,9 +70,10 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		faces = append(faces, template.Face{Family: f.Family, Style: f.Style, Weight: f.Weight, Stretch: f.Stretch, URL: fontsURL + f.SHA256})
 	}
 	t.fonts.Store(&fonts)
+	imports := policy == alonePolicy && importing.MatchString(p.HTML)
 	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number), faces, template.About{
 		Print: task.Format == "pdf", Number: p.Number,
-		Total: max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number), Styles: stylesOf(task.StylesElsewhere),
+		Total: max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number), Styles: stylesOf(task.StylesElsewhere), Imports: imports,
 	})
 	if err != nil {
 		return report{}, err
@@ -99,7 +103,6 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		if err := t.addScripts(ctx, driver, script); err != nil {
 			return err
 		}
-		imports := policy == alonePolicy && importing.MatchString(p.HTML)
 		if imports {
 			if err := t.followModules(ctx); err != nil {
 				return err
@@ -108,14 +111,13 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 		if err := t.navigate(ctx, document{html: p.HTML, policy: policy}); err != nil {
 			return err
 		}
-		var late []render.Warning
 		if imports {
-			if late, err = t.awaitModules(ctx); err != nil {
+			if err := t.awaitModules(ctx); err != nil {
 				return err
 			}
 		}
 		r, err = t.report(ctx, template.Ready(readyTime(ctx)))
-		r.Warnings = append(r.Warnings, late...)
+		r.Warnings = append(r.Warnings, t.modules.late()...)
 		if err == nil && task.Format == "pdf" {
 			err = t.widen(ctx, task, p, &r)
 		}
@@ -163,7 +165,10 @@ func uptime() float64 {
 
 // prepare sets the page's size, scale, medium and background.
 func (t *tab) prepare(ctx context.Context, task render.Task, p render.Page) error {
-	metrics := emulation.SetDeviceMetricsOverrideParams{Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: deviceScale(task)}
+	metrics := emulation.SetDeviceMetricsOverrideParams{
+		Width: int64(p.Width), Height: int64(p.Height), DeviceScaleFactor: deviceScale(task),
+		ScreenWidth: int64(max(p.Width, screenWidth)), ScreenHeight: int64(max(p.Height, screenHeight)),
+	}
 	if metrics.Width != t.metrics.Width || metrics.Height != t.metrics.Height || metrics.DeviceScaleFactor != t.metrics.DeviceScaleFactor {
 		if _, err := devtools.Call(ctx, t.session, emulation.SetDeviceMetricsOverride, metrics); err != nil {
 			return err

@@ -4,7 +4,9 @@
 package browser
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
@@ -25,14 +28,22 @@ const (
 	modulesPause = 20 * time.Millisecond
 )
 
-// importing matches pages whose scripts may load others by import(). The page's load event does not wait for these, and no other script of the
-// page learns of them.
-var importing = regexp.MustCompile(`\bimport\s*\(|<script[^>]*\ssrc`)
+// importing matches pages whose scripts may load others by import(), also those that they import. The page's load event does not wait for these,
+// and no other script of the page learns of them.
+var importing = regexp.MustCompile(`(?:^|[^@\w-])import\b|<script[^>]*\ssrc`)
+
+// modulesMessage begins a message of requests.js to the console: nothing is left for the page's scripts to do, unless a script is on its way that
+// the browser alone knows of.
+const modulesMessage = "platen.modules"
 
 // modules are the scripts that are on their way to a tab.
 type modules struct {
 	mu   sync.Mutex
 	open map[network.RequestID]string // addresses
+	// sent counts the scripts that were asked for, and told those of them that the page knows to have come.
+	sent, told int
+	// waited is how long scripts were waited for.
+	waited time.Duration
 	// changed signals that a script has come or was asked for.
 	changed chan struct{}
 }
@@ -47,7 +58,7 @@ func (m *modules) handle(method string, params jsonv2.Value) {
 	case network.RequestWillBeSent.Method:
 		var sent network.EventRequestWillBeSent
 		if devtools.ReadEvent(params, &sent) == nil && sent.Type == network.ResourceTypeScript && sent.LoaderID != "" { // a worker's own script has no loader
-			m.change(func() { m.open[sent.RequestID] = sent.Request.URL })
+			m.change(func() { m.open[sent.RequestID], m.sent = sent.Request.URL, m.sent+1 })
 		}
 	case network.LoadingFinished.Method:
 		var finished network.EventLoadingFinished
@@ -85,30 +96,71 @@ func (t *tab) followModules(ctx context.Context) error {
 	return err
 }
 
-// awaitModules waits until a page is loaded and no script is on its way, and returns warnings of those that do not come.
-func (t *tab) awaitModules(ctx context.Context) ([]render.Warning, error) {
+// tell reports whether scripts were asked for since it was called last.
+func (m *modules) tell() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sent := m.sent > m.told
+	m.told = m.sent
+	return sent
+}
+
+// awaitModules waits until a page is loaded and no script is on its way.
+func (t *tab) awaitModules(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, modulesPatience)
 	defer cancel()
 	// A page that fails here, or takes longer, is waited for when it is painted.
 	_, _ = evaluate[any](waiting, t, "new Promise((resolve) => document.readyState === 'complete' ? resolve() : addEventListener('load', () => resolve(), { once: true }))")
+	t.modules.tell()
+	t.modules.quiet(waiting)
+	return ctx.Err()
+}
+
+// quiet waits until no script is on its way, and reports whether that came to be before ctx ended and the patience with the page's scripts did.
+func (m *modules) quiet(ctx context.Context) bool {
+	began := time.Now()
+	m.mu.Lock()
+	ctx, cancel := context.WithTimeout(ctx, modulesPatience-m.waited)
+	m.mu.Unlock()
+	defer cancel()
+	defer m.change(func() { m.waited += time.Since(began) })
 	pause := time.NewTimer(modulesPause)
 	defer pause.Stop()
 	for {
 		select {
-		case <-t.modules.changed:
+		case <-m.changed:
 			pause.Reset(modulesPause)
 		case <-pause.C:
-			if len(t.modules.addresses()) == 0 {
-				return nil, nil
+			if len(m.addresses()) == 0 {
+				return true
 			}
-		case <-waiting.Done():
-			var warnings []render.Warning
-			for _, url := range t.modules.addresses() {
-				warnings = append(warnings, render.Warning{
-					Title: bounded("There was no answer yet when the page was painted: "+url, maxTitle), Details: "the script is a part of the page that another script loads",
-				})
-			}
-			return warnings, ctx.Err()
+		case <-ctx.Done():
+			return false
 		}
 	}
+}
+
+// late returns warnings of the scripts that have not come.
+func (m *modules) late() (warnings []render.Warning) {
+	for _, url := range m.addresses() {
+		warnings = append(warnings, render.Warning{
+			Title: bounded("There was no answer yet when the page was painted: "+url, maxTitle), Details: "the script is a part of the page that another script loads",
+		})
+	}
+	return warnings
+}
+
+// answerModules answers a page that asks whether a script is on its way, once that has come. The page may say anything.
+func (t *tab) answerModules(params jsonv2.Value) {
+	var called runtime.EventConsoleAPICalled
+	if !bytes.Contains(params, []byte(modulesMessage)) || devtools.ReadEvent(params, &called) != nil || called.Type != runtime.ConsoleAPICalledTypeDebug {
+		return
+	}
+	go func() {
+		came := t.modules.tell() && t.modules.quiet(context.Background())
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		// Fails only when the page is gone, or has replaced what answers it.
+		_, _ = evaluate[any](ctx, t, fmt.Sprintf("window[Symbol.for('platen.requests')].answer(%t)", came))
+	}()
 }

@@ -26,9 +26,10 @@ import (
 	"github.com/platen-dev/platen/internal/render/devtools"
 )
 
-// documentURL is the address of every page: an origin of its own that never resolves (RFC 2606). A tab answers the browser's request
-// for it with the page's HTML.
-const documentURL = "http://page.platen.invalid/"
+// documentURL is the address of every page: an origin of its own that the browser takes for secure, as it takes https:, and from which pages still load over
+// http: (https://w3c.github.io/webappsec-secure-contexts/#localhost). A tab answers the browser's request for it with the page's HTML; nothing else is there, and
+// the proxy reaches no loopback address.
+const documentURL = "http://page.platen.localhost/"
 
 // fontsURL is where the fonts of the task are: the tab answers the browser's request for one of them by its hash.
 const fontsURL = documentURL + "fonts/"
@@ -251,6 +252,7 @@ func (t *tab) handle(s *devtools.Session, method string, params jsonv2.Value) {
 		s.End(errTabCrashed)
 	case runtime.ConsoleAPICalled.Method:
 		t.noteLarge(params)
+		t.answerModules(params)
 	default:
 		t.modules.handle(method, params)
 	}

@@ -18,7 +18,6 @@
     for (let i = 0; i < bytes.length; i++) bytes[i] = Math.random() * 256;
     return array;
   };
-  // The page's origin is none for which the browser has this function.
   crypto.randomUUID = () => {
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     [bytes[6], bytes[8]] = [bytes[6] & 15 | 64, bytes[8] & 63 | 128];
@@ -127,6 +126,8 @@
   const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
   Object.defineProperty(window, 'platen', { value: platen, configurable: true });
   window.name = ''; // of the page before
+  // The browser's own window is smaller than many pages.
+  for (const [outer, inner] of [['outerWidth', 'innerWidth'], ['outerHeight', 'innerHeight']]) Object.defineProperty(window, outer, { configurable: true, get: () => window[inner] });
   // It resolves to whether the page has said when it is ready.
   share('ready', async () => {
     const says = typeof platen.ready === 'function' || document.querySelector('[data-platen-ready]') !== null;

@@ -102,6 +102,11 @@
       for (let i = 0; i < bytes.length; i++) bytes[i] = Math.random() * 256;
       return array;
     };
+    crypto.randomUUID = () => {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      [bytes[6], bytes[8]] = [bytes[6] & 15 | 64, bytes[8] & 63 | 128];
+      return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    };
     const { getContext } = OffscreenCanvas.prototype;
     OffscreenCanvas.prototype.getContext = function (kind, options) { return getContext.call(this, kind, options?.colorSpace === undefined ? options : { ...options, colorSpace: 'srgb' }); };
     const { setTimeout: wait, clearTimeout: clear, performance: clock } = self;
@@ -492,5 +497,20 @@
     }
     return [...open.values()];
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ quiet, decode, setSource, whole, warn, hurry, renew, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
+  // What a script imports, the browser alone knows of. imported resolves to whether something has come of it since it was asked last.
+  const debug = console.debug.bind(console);
+  let answered = () => {};
+  const answer = (came) => answered(came);
+  const imported = async (milliseconds) => {
+    if (!window[Symbol.for('platen.about')]?.imports || window !== top || !(milliseconds > 0)) return false;
+    let timer;
+    const came = await new Promise((resolve) => {
+      answered = resolve;
+      timer = realSetTimeout(() => resolve(false), milliseconds);
+      debug('platen.modules');
+    });
+    realClearTimeout(timer);
+    return came;
+  };
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ imported, answer, quiet, decode, setSource, whole, warn, hurry, renew, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
 })();

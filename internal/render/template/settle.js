@@ -8,7 +8,7 @@
 // for a page that says when it is ready. smil, roots and clock are what smil.js, roots.js and clock.js give.
 ((smil, roots, clock) => {
   const { ask, offer } = window[Symbol.for('platen.frames')];
-  const { quiet } = window[Symbol.for('platen.requests')];
+  const { quiet, imported } = window[Symbol.for('platen.requests')];
   const names = ['setTimeout', 'clearTimeout', 'requestAnimationFrame', 'cancelAnimationFrame', 'requestIdleCallback', 'cancelIdleCallback'];
   const real = Object.fromEntries(names.map((name) => [name, window[name].bind(window)]));
   const realNow = performance.now.bind(performance);
@@ -310,7 +310,11 @@
       let first = Infinity;
       for (const { due } of timers.values()) first = Math.min(first, due);
       if (messages > 0) first = Math.min(first, at + messageTime);
-      if (Math.min(drawn, first) > end || realNow() > over) break;
+      if (Math.min(drawn, first) > end || realNow() > over) {
+        if (!await imported(over - realNow())) break;
+        end = Math.max(end, at + limit); // what has come is only at its beginning
+        continue;
+      }
       ran = true;
       at = Math.max(at, Math.min(drawn, first));
       drive(places, at);

@@ -98,6 +98,8 @@ type About struct {
 	Total  int `json:"total"`
 	// Styles are names to look up among the styles.
 	Styles []string `json:"styles"`
+	// Imports says that the renderer answers whether a script is on its way that another has imported.
+	Imports bool `json:"imports"`
 }
 
 // Face is a font for the page's text: the descriptors of CSS's @font-face, and the URL of the file.
