@@ -317,7 +317,8 @@ func TestRefusals(t *testing.T) {
 		phrase string
 	}{
 		"a file":                 {409, path(`{".tag":"conflict","conflict":{".tag":"file"}}`), storage.ReasonConflict, storage.Stop, "/a.png"},
-		"a folder":               {409, path(`{".tag":"conflict","conflict":{".tag":"folder"}}`), storage.ReasonConflict, storage.Stop, "/a.png"},
+		"a folder":               {409, path(`{".tag":"conflict","conflict":{".tag":"folder"}}`), storage.ReasonConflict, storage.Stop, "A folder is at this path: /a.png"},
+		"a file as a folder":     {409, path(`{".tag":"conflict","conflict":{".tag":"file_ancestor"}}`), storage.ReasonConflict, storage.Stop, "A file is in the place of a folder of this path: /a.png"},
 		"another conflict":       {409, path(`{".tag":"conflict","conflict":{".tag":"other"}}`), storage.ReasonConflict, storage.Stop, "/a.png"},
 		"a conflict of none":     {409, path(`{".tag":"conflict"}`), storage.ReasonConflict, storage.Stop, "/a.png"},
 		"a malformed path":       {409, path(`{".tag":"malformed_path","malformed_path":null}`), storage.ReasonPathNotAllowed, storage.Stop, "/a.png"},
@@ -342,10 +343,13 @@ func TestRefusals(t *testing.T) {
 		"403, an account type":   {403, `{"error_summary":"invalid_account_type/endpoint/..","error":{".tag":"invalid_account_type","invalid_account_type":{".tag":"endpoint"}}}`, storage.ReasonAccessDenied, storage.Stop, "denies access"},
 		"403, a team's folder":   {403, `{"error_summary":"access_error/..","error":{".tag":"access_error"}}`, storage.ReasonAccessDenied, storage.Stop, "denies access"},
 		"422, no permission":     {422, `{"error_summary":"no_permission/..","error":{".tag":"no_permission"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
-		"422, another root":      {422, `{"error_summary":"invalid_root/..","error":{".tag":"invalid_root","invalid_root":{".tag":"team","root_namespace_id":"7","home_namespace_id":"1","home_path":"/Ada"}}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
+		"422, another root":      {422, `{"error_summary":"invalid_root/..","error":{".tag":"invalid_root","invalid_root":{".tag":"team","root_namespace_id":"7","home_namespace_id":"1","home_path":"/Ada"}}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID is not this account's team space, which is 7"},
 		"422, other":             {422, `{"error_summary":"other/..","error":{".tag":"other"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
 		"403, text":              {403, `Access to this site is blocked`, storage.ReasonUnexpectedAnswer, storage.Retry, "proxy"},
 		"403, nothing":           {403, ``, storage.ReasonAccessDenied, storage.Stop, "denies access"},
+		"400, a scope":           {400, fmt.Sprintf(noScope, "files.content.write"), storage.ReasonMissingScope, storage.Stop, "App lacks scope files.content.write"},
+		"400, a scope, long ago": {400, strings.Replace(fmt.Sprintf(noScope, "files.content.write"), " (ID: 1234567)", "", 1), storage.ReasonMissingScope, storage.Stop, "App lacks scope files.content.write"},
+		"400, a token of a team": {400, ofTeam, storage.ReasonInvalidCredentials, storage.Stop, "permissions for a whole team"},
 		"413":                    {413, `Request body too large`, storage.ReasonFileTooLarge, storage.Stop, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -361,6 +365,41 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %q (%s, %v), want %s with %q", got.Message, got.Reason, got.Class, tc.want, tc.phrase)
 			}
 		})
+	}
+}
+
+// What Dropbox says in text: that the app has no such permission at all, so that no token can have it, and that the app has permissions for teams, so
+// that its tokens are those of a team.
+const (
+	noScope = `Error in call to API function "files/upload": Your app (ID: 1234567) is not permitted to access this endpoint because it does not have the ` +
+		`required scope '%s'. The owner of the app can enable the scope for the app using the Permissions tab on the App Console.`
+	ofTeam = `Error in call to API function "users/get_current_account": This API function operates on a single Dropbox account, but the OAuth 2 access ` +
+		`token you provided is for an entire Dropbox Business team.  Since your API app key has team member file access permissions, you can operate on a ` +
+		`team member's Dropbox by providing the "Dropbox-API-Select-User" HTTP header or "select_user" URL parameter to specify the exact user <https://www.dropbox.com/developers/documentation/http/teams>.`
+)
+
+// TestAnswerThatRepeatsTheToken lets an answer repeat the header with the access token, as Dropbox does with one that it cannot read. No message has
+// the token.
+func TestAnswerThatRepeatsTheToken(t *testing.T) {
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	token := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/oauth2/token" {
+			sim.ServeHTTP(w, r)
+			return
+		}
+		token = r.Header.Get("Authorization")
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = fmt.Fprintf(w, `Error in call: Invalid authorization value in HTTP header "Authorization": %q. Expecting "Bearer <oauth2-access-token>".`, token)
+	}))
+	defer server.Close()
+	_, err := client(t, server.URL, nil).Verify(t.Context())
+	got := storageError(t, err)
+	token = strings.TrimPrefix(token, "Bearer ")
+	if text := got.Message + got.Error() + fmt.Sprint(got.Err); token == "" || strings.Contains(text, token) || !strings.Contains(got.Message, "Invalid authorization value") {
+		t.Errorf("the message is %q, of the token %q", text, token)
 	}
 }
 
@@ -585,7 +624,7 @@ func TestPathsOfAnswers(t *testing.T) {
 
 // TestSessionThatWasNotClosed lets Dropbox say of staged files that it does not have them whole. They are sent again.
 func TestSessionThatWasNotClosed(t *testing.T) {
-	for _, problem := range []string{`{".tag":"lookup_failed","lookup_failed":{".tag":"not_closed"}}`, `{".tag":"concurrent_session_not_closed"}`, `{".tag":"lookup_failed","lookup_failed":{".tag":"incorrect_offset","correct_offset":7}}`} {
+	for _, problem := range []string{`{".tag":"lookup_failed","lookup_failed":{".tag":"not_closed"}}`, `{".tag":"concurrent_session_not_closed"}`, `{".tag":"concurrent_session_missing_data"}`, `{".tag":"lookup_failed","lookup_failed":{".tag":"incorrect_offset","correct_offset":7}}`} {
 		sim, c := setup(t)
 		c.config.LargeFile = 4 << 20
 		f := storagetest.File(t, "/large.png", make([]byte, 9<<20))

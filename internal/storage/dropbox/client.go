@@ -5,6 +5,7 @@
 package dropbox
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -345,7 +346,8 @@ func (c *Client) exchange(req *http.Request, token string, into result) error {
 		return unreachable(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return decodeError(resp.StatusCode, resp.Header, body)
+		// Dropbox repeats a header that it cannot read.
+		return decodeError(resp.StatusCode, resp.Header, bytes.ReplaceAll(body, []byte(token), []byte("…")))
 	}
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return foreignAnswer(&apiError{status: resp.StatusCode})

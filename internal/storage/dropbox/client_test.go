@@ -309,6 +309,13 @@ func TestTokenEndpointAnswers(t *testing.T) {
 		},
 		"invalid_grant":  {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_grant"}`}, storage.ReasonTokenExpired, storage.Stop},
 		"invalid_client": {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_client"}`}, storage.ReasonInvalidCredentials, storage.Stop},
+		"invalid_client in Dropbox's words": {
+			dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error": "invalid_client: Invalid client_id or client_secret"}`},
+			storage.ReasonInvalidCredentials, storage.Stop,
+		},
+		"invalid_client_id": {
+			dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error": "invalid_client_id"}`}, storage.ReasonInvalidCredentials, storage.Stop,
+		},
 		"unauthorized_client": {
 			dropboxsim.Fault{Status: 401, ContentType: "application/json", Body: `{"error":"unauthorized_client"}`}, storage.ReasonInvalidCredentials, storage.Stop,
 		},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +68,9 @@ var rules = map[string]rule{
 	"team_folder":           {storage.Stop, storage.ReasonNoWritePermission, "Team folders cannot be written to like this", false},
 	"operation_suppressed":  {storage.Stop, storage.ReasonNoWritePermission, "Dropbox does not allow this change", false},
 	"conflict":              {storage.Stop, storage.ReasonConflict, "Something else is at this path", false},
+	"file":                  {storage.Stop, storage.ReasonConflict, "A file is at this path", false},
+	"folder":                {storage.Stop, storage.ReasonConflict, "A folder is at this path", false},
+	"file_ancestor":         {storage.Stop, storage.ReasonConflict, "A file is in the place of a folder of this path", false},
 	"content_hash_mismatch": {storage.Stop, storage.ReasonContentChanged, "The rendered file changed while it was uploaded", false},
 	"payload_too_large":     {storage.Stop, storage.ReasonFileTooLarge, "File is too large for Dropbox", false},
 	"too_large":             {storage.Stop, storage.ReasonFileTooLarge, "File is too large for Dropbox", false},
@@ -79,7 +83,9 @@ var rules = map[string]rule{
 	"closed":                         {storage.Retry, storage.ReasonSessionLost, "Dropbox has closed the upload", false},
 	"not_closed":                     {storage.Retry, storage.ReasonSessionLost, notClosed, false},
 	"concurrent_session_not_closed":  {storage.Retry, storage.ReasonSessionLost, notClosed, false},
-	"not_found":                      {storage.Stop, storage.ReasonNotFound, "Path does not exist", false},
+	// A chunk that Dropbox has confirmed is missing.
+	"concurrent_session_missing_data": {storage.Retry, storage.ReasonSessionLost, notClosed, false},
+	"not_found":                       {storage.Stop, storage.ReasonNotFound, "Path does not exist", false},
 }
 
 const (
@@ -103,7 +109,7 @@ func decodeError(status int, header http.Header, body []byte) error {
 		cause.tags = unionTags(answer.Error)
 	}
 	if len(cause.tags) == 0 {
-		cause.text = strings.ToValidUTF8(string(body[:min(len(body), 200)]), "")
+		cause.text = excerpt(string(body))
 	}
 	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error, time.Now())}
 	if r, ok := statusRules[status]; ok && !isForeign(status, header) {
@@ -113,7 +119,7 @@ func decodeError(status int, header http.Header, body []byte) error {
 		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
 		switch {
 		case slices.Contains(cause.tags, "invalid_root"):
-			problem.Message = "rootNamespaceID is not this account's team space"
+			problem.Message = "rootNamespaceID is not this account's team space" + rightRoot(answer.Error)
 		case len(cause.tags) > 0:
 			problem.Message += " (" + strings.Join(cause.tags, "/") + ")"
 		}
@@ -127,6 +133,10 @@ func decodeError(status int, header http.Header, body []byte) error {
 			}
 			return problem
 		}
+	}
+	if r, ok := textRule(status, string(body)); ok && !isForeign(status, header) {
+		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
+		return problem
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -142,6 +152,44 @@ func decodeError(status int, header http.Header, body []byte) error {
 		problem.Reason, problem.Message = storage.ReasonRefused, fmt.Sprintf("Dropbox refused the request (%v)", cause)
 	}
 	return problem
+}
+
+// absentScope matches what Dropbox says of an app that lacks a permission itself, in text. Of an access token that lacks it, Dropbox says missing_scope.
+var absentScope = regexp.MustCompile(`does not have the required scope '([a-z_.]{1,64})'`)
+
+// textRule returns the rule of a refusal that Dropbox explains in a sentence only.
+func textRule(status int, text string) (rule, bool) {
+	if status != http.StatusBadRequest {
+		return rule{}, false
+	}
+	if scope := absentScope.FindStringSubmatch(text); scope != nil {
+		return rule{storage.Stop, storage.ReasonMissingScope, "App lacks scope " + scope[1], true}, true
+	}
+	if strings.Contains(text, "token you provided is for an entire Dropbox Business team") {
+		const message = "The app has permissions for a whole team, so its access is to no single account: remove them at Dropbox, or make an app without them"
+		return rule{storage.Stop, storage.ReasonInvalidCredentials, message, true}, true
+	}
+	return rule{}, false
+}
+
+// rightRoot returns, as the end of a message, which team space the account has by Dropbox's answer; empty if it does not say.
+func rightRoot(value any) string {
+	object, _ := value.(map[string]any)
+	root, _ := object["invalid_root"].(map[string]any)
+	id, _ := root["root_namespace_id"].(string)
+	if _, err := strconv.ParseUint(id, 10, 64); err != nil {
+		return ""
+	}
+	return ", which is " + id
+}
+
+// excerpt returns the beginning of an answer's text.
+func excerpt(text string) string {
+	const most = 300
+	if len(text) <= most {
+		return strings.ToValidUTF8(text, "")
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // isForeign reports whether an answer is not Dropbox's but that of a proxy on the way. Dropbox's refusals are plain text or JSON and have
@@ -248,12 +296,12 @@ func decodeTokenError(err error) error {
 		status, header = refused.Response.StatusCode, refused.Response.Header
 	}
 	// The error omits the answer, because that may repeat what was sent.
-	cause := &apiError{status: status, text: refused.ErrorCode}
+	cause := &apiError{status: status, text: OAuthCode(refused)}
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: cause, RetryAfter: retryAfter(header, nil, time.Now())}
-	switch code := refused.ErrorCode; {
+	switch code := OAuthCode(refused); {
 	case code == "invalid_grant":
 		problem.Reason, problem.Message = storage.ReasonTokenExpired, "Token expired"
-	case code == "invalid_client", code == "unauthorized_client":
+	case code == "invalid_client", code == "invalid_client_id", code == "unauthorized_client":
 		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, "App key or app secret is not accepted by Dropbox"
 	case code == "invalid_request", code == "invalid_scope", code == "unsupported_grant_type":
 		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, fmt.Sprintf("Dropbox refused the credentials (%s)", code)
@@ -265,6 +313,13 @@ func decodeTokenError(err error) error {
 		return foreignAnswer(cause)
 	}
 	return problem
+}
+
+// OAuthCode returns the error code of RFC 6749, section 5.2, in a refusal of Dropbox's token endpoint. Dropbox puts some descriptions behind the code:
+// "invalid_client: Invalid client_id or client_secret".
+func OAuthCode(refused *oauth2.RetrieveError) string {
+	code, _, _ := strings.Cut(refused.ErrorCode, ":")
+	return code
 }
 
 // unreachable returns the error of a call without an answer.

@@ -492,7 +492,7 @@ func (c *Client) commit(ctx context.Context, files []*storage.File) []storage.Re
 	results := make([]storage.Result, len(files))
 	for i, result := range answer.Entries {
 		err := result.err()
-		if hasTag(err, "lookup_failed") || hasTag(err, "concurrent_session_not_closed") {
+		if hasTag(err, "lookup_failed") || hasTag(err, "concurrent_session_not_closed") || hasTag(err, "concurrent_session_missing_data") {
 			// The session has expired or lacks bytes, or it was committed and the answer was lost.
 			files[i].Session = nil
 			err = sessionLost(err)

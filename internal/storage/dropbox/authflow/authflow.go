@@ -209,15 +209,16 @@ func (c Config) explain(err error) *Error {
 		return &Error{Reason: Unavailable, Message: "Dropbox could not be reached" + reach.Why(err) + ". Check the network and connect again", Err: err}
 	}
 	status := refused.Response.StatusCode
+	code := dropbox.OAuthCode(refused)
 	cause := fmt.Errorf("HTTP %d %s: %s", status, printable(refused.ErrorCode), printable(refused.ErrorDescription))
 	switch {
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
 		return &Error{Reason: Unavailable, Message: fmt.Sprintf("Dropbox is unavailable (HTTP %d). Connect again later", status), Err: cause}
-	case refused.ErrorCode == "invalid_client", refused.ErrorCode == "unauthorized_client":
+	case code == "invalid_client", code == "invalid_client_id", code == "unauthorized_client":
 		return &Error{Reason: AppRefused, Message: fmt.Sprintf("Dropbox does not know the app %s, or wants its secret. Copy the app key from %s", c.AppKey, AppConsole), Err: cause}
 	case strings.Contains(refused.ErrorDescription, "redirect_uri"):
 		return &Error{Reason: AppRefused, Message: fmt.Sprintf("Dropbox does not accept the redirect URI %s. Add it to the app at %s", c.RedirectURI, AppConsole), Err: cause}
-	case refused.ErrorCode == "invalid_grant":
+	case code == "invalid_grant":
 		return &Error{Reason: CodeRefused, Message: "Dropbox does not accept the code: it has expired, was used before, or is incomplete. Begin again to get a new one", Err: cause}
 	default:
 		return &Error{Reason: Refused, Message: fmt.Sprintf("Dropbox refused the code (HTTP %d %s). Begin again", status, printable(refused.ErrorCode)), Err: cause}

@@ -288,6 +288,11 @@ func refuseGrant(code, text string) (int, any) {
 	return http.StatusBadRequest, map[string]string{"error": code, "error_description": text}
 }
 
+// refuseClient returns the error of an app key or an app secret that is wrong, which Dropbox sends in one field.
+func refuseClient() (int, any) {
+	return http.StatusBadRequest, map[string]string{"error": "invalid_client: Invalid client_id or client_secret"}
+}
+
 // exchange answers a token request. The lock must be held.
 func (s *Server) exchange(r *http.Request) (int, any) {
 	if err := r.ParseForm(); err != nil {
@@ -303,8 +308,8 @@ func (s *Server) exchange(r *http.Request) (int, any) {
 	switch grantType := form.Get("grant_type"); {
 	case grantType != "refresh_token" && grantType != "authorization_code":
 		return refuseGrant("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
-	case app == nil, secret != "" && app.AppSecret != "" && secret != app.AppSecret:
-		return refuseGrant("invalid_client", "Invalid client_id or client_secret")
+	case app == nil, secret != "" && secret != app.AppSecret:
+		return refuseClient()
 	case grantType == "authorization_code":
 		return s.exchangeCode(app, form)
 	default:
@@ -331,7 +336,7 @@ func (s *Server) exchangeCode(app *account, form url.Values) (int, any) {
 	case form.Get("redirect_uri") != known.redirectURI:
 		return refuseGrant("invalid_grant", "redirect_uri mismatch")
 	case known.challenge == "" && app.AppSecret != "" && form.Get("client_secret") == "":
-		return refuseGrant("invalid_client", "Invalid client_id or client_secret")
+		return refuseClient()
 	case !known.verified(form.Get("code_verifier")):
 		return refuseGrant("invalid_grant", "invalid code verifier")
 	}

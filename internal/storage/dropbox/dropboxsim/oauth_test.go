@@ -227,8 +227,8 @@ func TestExchangeRefusals(t *testing.T) {
 		"a made-up code":        {form: url.Values{"code": {"made-up"}}, want: `{"error":"invalid_grant","error_description":"code doesn't exist or has expired"}`},
 		"no code":               {form: url.Values{"code": {""}}, want: `{"error":"invalid_request","error_description":"missing required field \"code\""}`},
 		"another app":           {form: url.Values{"client_id": {"other"}}, want: `{"error":"invalid_grant","error_description":"code doesn't exist or has expired"}`},
-		"no app":                {form: url.Values{"client_id": {"nobody"}}, want: `{"error":"invalid_client","error_description":"Invalid client_id or client_secret"}`},
-		"a wrong secret":        {form: url.Values{"client_secret": {"x"}}, want: `{"error":"invalid_client","error_description":"Invalid client_id or client_secret"}`},
+		"no app":                {form: url.Values{"client_id": {"nobody"}}, want: `{"error":"invalid_client: Invalid client_id or client_secret"}`},
+		"a wrong secret":        {form: url.Values{"client_secret": {"x"}}, want: `{"error":"invalid_client: Invalid client_id or client_secret"}`},
 		"another redirect":      {form: url.Values{"redirect_uri": {registered + "x"}}, want: `{"error":"invalid_grant","error_description":"redirect_uri mismatch"}`},
 		"no redirect":           {form: url.Values{"redirect_uri": {""}}, want: `{"error":"invalid_grant","error_description":"redirect_uri mismatch"}`},
 		"a wrong verifier":      {form: url.Values{"code_verifier": {oauth2.GenerateVerifier()}}, want: `{"error":"invalid_grant","error_description":"invalid code verifier"}`},
@@ -236,7 +236,7 @@ func TestExchangeRefusals(t *testing.T) {
 		"an expired code":       {later: codeLife, want: `{"error":"invalid_grant","error_description":"code has expired (within the last hour)"}`},
 		"a forgotten code":      {later: codeMemory, want: `{"error":"invalid_grant","error_description":"code doesn't exist or has expired"}`},
 		"a needless verifier":   {request: plain, form: url.Values{"client_secret": {"hush"}}, want: `{"error":"invalid_grant","error_description":"invalid code verifier"}`},
-		"no secret or verifier": {request: plain, form: url.Values{"code_verifier": {""}}, want: `{"error":"invalid_client","error_description":"Invalid client_id or client_secret"}`},
+		"no secret or verifier": {request: plain, form: url.Values{"code_verifier": {""}}, want: `{"error":"invalid_client: Invalid client_id or client_secret"}`},
 		"another grant":         {form: url.Values{"grant_type": {"password"}}, want: `{"error":"unsupported_grant_type","error_description":"grant_type must be authorization_code or refresh_token"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
