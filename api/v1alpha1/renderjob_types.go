@@ -511,6 +511,12 @@ type JobConnectionStatus struct {
 	// +optional
 	Status UploadStatus `json:"status,omitempty"`
 
+	// uid of the StorageConnection at the time of the upload. A failed upload is retried once another connection of the name is Ready.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid,omitempty"`
+
 	// readyCount of the StorageConnection at the time of the upload. A failed upload is retried once the connection's count is higher.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

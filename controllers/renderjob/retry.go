@@ -36,7 +36,7 @@ func retryRequest(job *platenv1alpha1.RenderJob) string {
 }
 
 // uploadsToRetry returns the failed uploads of a finished job that may succeed now: all of them when a user asks, otherwise those whose
-// connection has become Ready since and whose failure was not the file's. It compares counts, because the API keeps times in whole
+// connection has become Ready since, or was made anew, and whose failure was not the file's. It compares counts, because the API keeps times in whole
 // seconds.
 func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) []upload {
 	if !uploadFailed(job) {
@@ -50,7 +50,8 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 				last = c
 			}
 		}
-		isReadyAgain := u.connection.Ready() && ptr.Deref(u.connection.Status.ReadyCount, 0) > ptr.Deref(last.ReadyCount, 0)
+		isAnother := last.UID != "" && last.UID != string(u.connection.UID) // its count begins anew
+		isReadyAgain := u.connection.Ready() && (isAnother || ptr.Deref(u.connection.Status.ReadyCount, 0) > ptr.Deref(last.ReadyCount, 0))
 		canSucceed := isReadyAgain && storage.Reason(last.Reason).Fault() != storage.FaultOfFile
 		return last.Status == platenv1alpha1.UploadSuccess || !requested && !canSucceed
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
@@ -47,6 +48,12 @@ func readyTimes(name string, n int64) platenv1alpha1.StorageConnection {
 	return c
 }
 
+// withUID returns a connection with another UID.
+func withUID(c platenv1alpha1.StorageConnection, uid types.UID) platenv1alpha1.StorageConnection {
+	c.UID = uid
+	return c
+}
+
 func TestUploadsToRetry(t *testing.T) {
 	request := func(value, handled string) func(*platenv1alpha1.RenderJob) {
 		return func(j *platenv1alpha1.RenderJob) {
@@ -68,6 +75,21 @@ func TestUploadsToRetry(t *testing.T) {
 		},
 		"the connection was Ready all the time": {
 			job: failed(storage.ReasonTokenExpired, nil), connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)},
+		},
+		"another connection has the name": {
+			job:         failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) { j.Status.Connections[0].UID = "old" }),
+			connections: []platenv1alpha1.StorageConnection{withUID(readyTimes("dropbox", 1), "new")}, want: []string{"dropbox"},
+		},
+		"another connection has the name and is not Ready": {
+			job:         failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) { j.Status.Connections[0].UID = "old" }),
+			connections: []platenv1alpha1.StorageConnection{withUID(notReady, "new")},
+		},
+		"the same connection": {
+			job:         failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) { j.Status.Connections[0].UID = "old" }),
+			connections: []platenv1alpha1.StorageConnection{withUID(readyTimes("dropbox", 2), "old")},
+		},
+		"a status without a UID": {
+			job: failed(storage.ReasonTokenExpired, nil), connections: []platenv1alpha1.StorageConnection{withUID(readyTimes("dropbox", 2), "new")},
 		},
 		"the connection is not Ready": {
 			job: failed(storage.ReasonTokenExpired, nil), connections: []platenv1alpha1.StorageConnection{notReady},
@@ -129,8 +151,22 @@ func TestUploadsToRetry(t *testing.T) {
 // A connection becomes Ready again while the failure of its upload is on the way to status.
 func TestAFailureBeforeItsConnectionWasReadyAgainIsRetried(t *testing.T) {
 	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})
-	u.result.ReadyCount = 2
-	now := readyTimes("dropbox", 3)
+	u.result.ReadyCount, u.result.UID = 2, "old"
+	now := withUID(readyTimes("dropbox", 3), "old")
+	u.connection = &now
+	job := failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
+		j.Status.Connections = []platenv1alpha1.JobConnectionStatus{u.status()}
+	})
+	if got := uploadsToRetry(job, []platenv1alpha1.StorageConnection{now}); len(got) != 1 {
+		t.Errorf("got %d uploads to retry, want 1; status.connections %+v", len(got), job.Status.Connections)
+	}
+}
+
+// A connection is made anew while the failure of its upload is on the way to status.
+func TestAFailureOfAnEarlierConnectionOfTheNameIsRetried(t *testing.T) {
+	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})
+	u.result.ReadyCount, u.result.UID = 2, "old"
+	now := withUID(readyTimes("dropbox", 1), "new")
 	u.connection = &now
 	job := failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
 		j.Status.Connections = []platenv1alpha1.JobConnectionStatus{u.status()}

@@ -183,7 +183,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	c := platenv1alpha1.JobConnectionStatus{
 		Name: u.connection.Name, Type: platenv1alpha1.ConnectionStorage, Provider: u.connection.Spec.Provider,
-		Status: platenv1alpha1.UploadPending, ReadyCount: u.connection.Status.ReadyCount,
+		Status: platenv1alpha1.UploadPending, UID: string(u.connection.UID), ReadyCount: u.connection.Status.ReadyCount,
 	}
 	for _, p := range u.result.Files {
 		if p.Page < 1 || p.Page > maxPage {
@@ -198,7 +198,7 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 		c.Pages = append(c.Pages, page)
 	}
 	if u.result.Done {
-		c.ReadyCount = &u.result.ReadyCount // the connection may have become Ready again since it failed
+		c.UID, c.ReadyCount = string(u.result.UID), &u.result.ReadyCount // the connection may have become Ready again, or was made anew, since it failed
 	}
 	switch {
 	case !u.result.Done:
@@ -224,7 +224,7 @@ func objectSize(job *platenv1alpha1.RenderJob, status *platenv1alpha1.RenderJobS
 		size += pageSize + len(p.ContentURL)
 	}
 	for _, c := range status.Connections {
-		size += pageSize + len(c.Name) + len(c.Error)
+		size += pageSize + len(c.Name) + len(c.UID) + len(c.Error)
 	}
 	return size
 }

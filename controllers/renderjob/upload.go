@@ -145,6 +145,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope, uploads []upload, attem
 	for _, u := range uploads {
 		connection := uploader.Connection{
 			Name:           u.connection.Name,
+			UID:            u.connection.UID,
 			ReadyCount:     ptr.Deref(u.connection.Status.ReadyCount, 0),
 			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
 			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, s, u.connection, bytes) },

@@ -67,6 +67,12 @@ func failedJob(name string, reason storage.Reason, ready, size int64) *platenv1a
 	}
 }
 
+// throughAnother returns the job with an upload through a connection that was deleted.
+func throughAnother(job *platenv1alpha1.RenderJob) *platenv1alpha1.RenderJob {
+	job.Status.Connections[0].UID = "another"
+	return job
+}
+
 // failedAt returns a failedJob of 10 bytes that ended at a time, when the connection had become Ready three times.
 func failedAt(end time.Time, reason storage.Reason) *platenv1alpha1.RenderJob {
 	job := failedJob("a", reason, 3, 10)
@@ -165,6 +171,10 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		},
 		"an upload failed before the connection last became Ready": {
 			connection: theConnection(3), account: &ann, jobs: []client.Object{failedJob("a", storage.ReasonTokenExpired, 2, 10)},
+			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
+		},
+		"an upload failed through an earlier connection of the name": {
+			connection: theConnection(3), account: &ann, jobs: []client.Object{throughAnother(failedJob("a", storage.ReasonTokenExpired, 3, 10))},
 			want: []string{"Ready True Verified: connected as ann@example.com"}, kstatus: status.CurrentStatus, readyCount: 3,
 		},
 		"an upload has failed for a reason that a verification cannot find": {

@@ -59,7 +59,12 @@ func (r *Reconciler) ensureFolder(ctx context.Context, s *scope) error {
 	if s.connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled {
 		return nil
 	}
-	return s.classify(s.provider.EnsureFolder(ctx, string(s.connection.Spec.DefaultFolder)))
+	err := s.provider.EnsureFolder(ctx, string(s.connection.Spec.DefaultFolder))
+	if problem := (*storage.Error)(nil); errors.As(err, &problem) && problem.Reason.Fault() == storage.FaultOfFile {
+		return reconcile.Terminal(string(problem.Reason), "spec.defaultFolder cannot be made: %s. %s",
+			problem.Message, problem.Reason.AdviceOfConnection(string(s.connection.Spec.Provider)).Do)
+	}
+	return s.classify(err)
 }
 
 // checkFailedUploads compares the account with the uploads that failed since the connection last became Ready. A full account is not

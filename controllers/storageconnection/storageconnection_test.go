@@ -6,6 +6,7 @@ package storageconnection_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -139,6 +140,16 @@ var _ = Describe("A StorageConnection", func() {
 		connection.Spec.UploadPolicy, connection.Spec.DefaultFolder = platenv1alpha1.UploadDisabled, "/Never"
 		Expect(api.Update(ctx, connection)).To(Succeed())
 		expectReady(ctx, metav1.ConditionTrue, platenv1alpha1.VerifiedReason)
+	})
+
+	It("names the folder that it cannot make, and says what to do", func(ctx SpecContext) {
+		connection.Spec.DefaultFolder = platenv1alpha1.FolderPath("/" + strings.Repeat("🎉", 130))
+		Expect(api.Create(ctx, secret)).To(Succeed())
+		Expect(api.Create(ctx, connection)).To(Succeed())
+		expectReady(ctx, metav1.ConditionFalse, string(storage.ReasonPathNotAllowed))
+		Expect(meta.FindStatusCondition(connection.Status.Conditions, platenv1alpha1.ReadyCondition).Message).To(SatisfyAll(
+			HavePrefix("spec.defaultFolder cannot be made: Folder or file name not allowed, because a name has more than 255 characters"),
+			HaveSuffix("🎉. Choose another spec.defaultFolder.")))
 	})
 
 	It("is being reconciled while the service is away", func(ctx SpecContext) {

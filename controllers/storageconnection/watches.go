@@ -77,11 +77,13 @@ func failedConnections(object client.Object) (names []string) {
 	return names
 }
 
-// findFailure returns the result of an upload of the job that failed since the connection last became Ready, nil if there is none.
+// findFailure returns the result of an upload of the job that failed since the connection last became Ready, nil if there is none. An upload through an
+// earlier connection of the name is none of it.
 func findFailure(job *platenv1alpha1.RenderJob, connection *platenv1alpha1.StorageConnection) *platenv1alpha1.JobConnectionStatus {
 	for i := range job.Status.Connections {
 		c := &job.Status.Connections[i]
-		if c.Name == connection.Name && c.Status == platenv1alpha1.UploadError && ptr.Deref(c.ReadyCount, 0) == ptr.Deref(connection.Status.ReadyCount, 0) {
+		isSame := c.UID == "" || c.UID == string(connection.UID)
+		if isSame && c.Name == connection.Name && c.Status == platenv1alpha1.UploadError && ptr.Deref(c.ReadyCount, 0) == ptr.Deref(connection.Status.ReadyCount, 0) {
 			return c
 		}
 	}

@@ -241,6 +241,8 @@ func TestAdviceForConnections(t *testing.T) {
 		"TokenExpired":      "\nNext: Connect the account again. Platen then uploads the failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
 		"InsufficientSpace": "\nNext: Make room in the account. Platen then uploads the failed files again.\n",
 		"SecretNotLabelled": "\nNext: Add the label to the Secret if Platen may read it. Platen then uploads the failed files again.\n  kubectl label secret storage-credentials platen.dev/credentials=true --overwrite -n marketing\n",
+		"Conflict":          "\nNext: Choose another spec.defaultFolder, or move what is in its place.\n",
+		"PathNotAllowed":    "\nNext: Choose another spec.defaultFolder.\n",
 		"NoWritePermission": "\nNext: Choose another folder, or ask its owner for the right to edit. Platen then uploads the failed files again.\n",
 	} {
 		s := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "storage", Generation: 1}}

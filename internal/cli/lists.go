@@ -195,7 +195,7 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
 	if !meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) || word == "Pending" {
 		return
 	}
-	if known := storage.Reason(word).Advice(string(s.Spec.Provider)); known.Do != "" {
+	if known := storage.Reason(word).AdviceOfConnection(string(s.Spec.Provider)); known.Do != "" {
 		fmt.Fprintf(out, "\nNext: %s\n", known.Do)
 		if secret := secretOf(s); word == string(storage.ReasonSecretNotLabelled) && secret != "" {
 			fmt.Fprintf(out, "  kubectl label secret %s %s=true --overwrite -n %s\n", secret, platenv1alpha1.CredentialsLabel, s.Namespace)

@@ -122,6 +122,8 @@ type Advice struct {
 	// Checked is true when a check of the connection finds this failure as an upload does: once a check passes, somebody has
 	// repaired it.
 	Checked bool
+	// doFolder replaces Do when a connection's default folder cannot be made; empty if nothing else is to be done.
+	doFolder string
 	// doBucket replaces Do for connections to buckets, where nobody connects an account; empty if Do applies to them too.
 	doBucket string
 }
@@ -204,10 +206,13 @@ var advice = map[Reason]Advice{
 	},
 	ReasonRefused: {Fault: FaultOfConnection, Title: "Request refused", Do: "Correct what the message names, then retry the upload."},
 
-	ReasonPathNotAllowed: {Fault: FaultOfFile, Title: "Name not allowed", Do: "Choose another folder or file name."},
+	ReasonPathNotAllowed: {
+		Fault: FaultOfFile, Title: "Name not allowed", Do: "Choose another folder or file name.", doFolder: "Choose another spec.defaultFolder.",
+	},
 	ReasonConflict: {
 		Fault: FaultOfFile, Title: "Something is in the way",
-		Do: "Move what is at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+		Do:       "Move what is at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+		doFolder: "Choose another spec.defaultFolder, or move what is in its place.",
 	},
 	ReasonFileTooLarge:   {Fault: FaultOfFile, Title: "File is too large", Do: "Render smaller pages, or in a format that makes smaller files."},
 	ReasonContentChanged: {Fault: FaultOfFile, Title: "File was changed", Do: "Render the job again."},
@@ -238,6 +243,14 @@ func (r Reason) Advice(provider string) Advice {
 	if a.doBucket != "" && provider != "dropbox" {
 		a.Do = a.doBucket
 	}
+	return a
+}
+
+// AdviceOfConnection returns what r means to a person who sees it in the Ready condition of a StorageConnection: what concerns a file in an upload
+// concerns the default folder there.
+func (r Reason) AdviceOfConnection(provider string) Advice {
+	a := r.Advice(provider)
+	a.Do = cmp.Or(a.doFolder, a.Do)
 	return a
 }
 

@@ -423,11 +423,18 @@ func TestFolderThatExists(t *testing.T) {
 		t.Fatal(r.Err)
 	}
 	sim.ClearFaults()
-	if err := c.EnsureFolder(t.Context(), "/file.png"); storageError(t, err).Reason != storage.ReasonConflict {
-		t.Errorf("a file in place of the folder: %v", err)
+	for folder, want := range map[string]string{
+		"/file.png":       "A file is at this path: /file.png",
+		"/file.png/below": "A file is in the place of a folder of this path: /file.png/below",
+	} {
+		if got := storageError(t, c.EnsureFolder(t.Context(), folder)); got.Reason != storage.ReasonConflict || got.Message != want {
+			t.Errorf("%s: %v, want %q", folder, got, want)
+		}
 	}
-	if err := c.EnsureFolder(t.Context(), "/file.png/below"); storageError(t, err).Reason != storage.ReasonConflict {
-		t.Errorf("a file in place of its parent: %v", err)
+	long := "/" + strings.Repeat("🎉", 130)
+	want := "Folder or file name not allowed, because a name has more than 255 characters (260, as Dropbox counts an emoji as two): " + long
+	if got := storageError(t, c.EnsureFolder(t.Context(), long)); got.Reason != storage.ReasonPathNotAllowed || got.Message != want {
+		t.Errorf("a name that is too long: %v, want %q", got, want)
 	}
 }
 

@@ -218,10 +218,10 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	}
 	// What stops the look stops the creation too, whose error explains it better.
 	err = c.rpc(ctx, "/2/files/create_folder_v2", map[string]any{"path": folder}, &createdFolder{})
-	if isConflict(err, "folder") {
+	if err == nil || isConflict(err, "folder") {
 		return nil
 	}
-	return err
+	return withPath(err, folder)
 }
 
 // createdFolder is Dropbox's CreateFolderResult.

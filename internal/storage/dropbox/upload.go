@@ -6,8 +6,11 @@ package dropbox
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"path"
+	"strings"
+	"unicode/utf16"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +23,8 @@ const (
 	parallelLooks = 8
 	// maxRenames is how many paths the client looks at for a file that Dropbox may have renamed.
 	maxRenames = 100
+	// maxName is the length of the longest name, in units of UTF-16.
+	maxName = 255
 )
 
 // Limits implements storage.Provider.
@@ -145,8 +150,19 @@ func withPath(err error, path string) error {
 	if problem.Reason != storage.ReasonPathNotAllowed && problem.Reason != storage.ReasonConflict {
 		return err
 	}
+	if n := longestName(path); problem.Reason == storage.ReasonPathNotAllowed && n > maxName {
+		problem.Message += fmt.Sprintf(", because a name has more than %d characters (%d, as Dropbox counts an emoji as two)", maxName, n)
+	}
 	problem.Message += ": " + path
 	return &problem
+}
+
+// longestName returns the length of the longest name in a path as Dropbox counts it, in units of UTF-16.
+func longestName(path string) (most int) {
+	for name := range strings.SplitSeq(path, "/") {
+		most = max(most, len(utf16.Encode([]rune(name))))
+	}
+	return most
 }
 
 // lookForDoubtful looks for the doubtful files. It sets the results of those that are uploaded already or that it failed to look for, and

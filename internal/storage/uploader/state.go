@@ -206,7 +206,7 @@ func (d *destination) isDone() bool {
 }
 
 func (d *destination) result() Result {
-	result := Result{Name: d.Name, ReadyCount: d.ReadyCount, Planned: d.planned, Err: d.err, Done: d.isDone()}
+	result := Result{Name: d.Name, UID: d.UID, ReadyCount: d.ReadyCount, Planned: d.planned, Err: d.err, Done: d.isDone()}
 	for _, it := range d.items {
 		if it.stage == settled {
 			result.Files = append(result.Files, it.result)

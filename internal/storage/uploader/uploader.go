@@ -52,7 +52,9 @@ type Connection struct {
 	Name string
 	// Open returns the provider. The engine calls it until it succeeds.
 	Open func(ctx context.Context) (storage.Provider, error)
-	// ReadyCount is how often the StorageConnection had become Ready when the upload was planned. The engine returns it in the Result.
+	// UID of the StorageConnection, and ReadyCount, which is how often it had become Ready when the upload was planned. The engine returns them in the
+	// Result.
+	UID        types.UID
 	ReadyCount int64
 	// BytesPerSecond bounds what all uploads of this StorageConnection send together; 0 is no bound.
 	BytesPerSecond int64
@@ -64,7 +66,8 @@ type Connection struct {
 type Result struct {
 	// Name of the StorageConnection.
 	Name string
-	// ReadyCount is that of the first Ensure: a failure says nothing of what the StorageConnection has become since.
+	// UID and ReadyCount are those of the first Ensure: a failure says nothing of what the StorageConnection has become since.
+	UID        types.UID
 	ReadyCount int64
 	// Planned is when Ensure was first called with the whole upload.
 	Planned time.Time
@@ -228,7 +231,7 @@ func (u *Uploader) Ensure(up Upload) {
 			destinations = append(destinations, d)
 		}
 		d := destinations[i]
-		c.ReadyCount = d.ReadyCount
+		c.UID, c.ReadyCount = d.UID, d.ReadyCount
 		d.Connection, d.upload = c, &up
 		if up.Complete {
 			d.planned = time.Now()

@@ -615,15 +615,15 @@ func TestResultSaysHowOftenTheConnectionHadBecomeReady(t *testing.T) {
 			return &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired}
 		}}
 		up := plan("card", fakeStager{a}, "/1")
-		up.Complete, up.Connections[0].ReadyCount = false, 1
+		up.Complete, up.Connections[0].UID, up.Connections[0].ReadyCount = false, "first", 1
 		u.Ensure(up)
 		time.Sleep(aheadAge) // the file is refused
 		synctest.Wait()
 		up = plan("card", fakeStager{a}, "/1")
-		up.Connections[0].ReadyCount = 2
+		up.Connections[0].UID, up.Connections[0].ReadyCount = "second", 2
 		u.Ensure(up)
 		<-changed
-		if r := result(t, u, up); r.Err == nil || r.ReadyCount != 1 {
+		if r := result(t, u, up); r.Err == nil || r.ReadyCount != 1 || r.UID != "first" {
 			t.Errorf("a file that failed while the connection had become Ready once: got %+v", r)
 		}
 	})
