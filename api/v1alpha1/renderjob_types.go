@@ -543,6 +543,9 @@ type JobConnectionStatus struct {
 	Error string `json:"error,omitempty"`
 }
 
+// Kept reports whether conflictPolicy Keep has left another file at the path: then nothing was uploaded, and there is no hash.
+func (p UploadedPage) Kept() bool { return p.Path != "" && p.ContentHash == "" }
+
 // Warning is something that went wrong and did not stop the render.
 type Warning struct {
 	// title says what went wrong.

@@ -348,8 +348,22 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 func summary(s *scope, connections []platenv1alpha1.JobConnectionStatus) string {
 	parts := []string{plural.Count(s.manifest.RenderedPages, "page") + " rendered"}
 	for _, c := range connections {
-		if c.Status == platenv1alpha1.UploadSuccess {
+		if c.Status != platenv1alpha1.UploadSuccess {
+			continue
+		}
+		kept := 0
+		for _, p := range c.Pages {
+			if p.Kept() {
+				kept++
+			}
+		}
+		switch {
+		case kept == 0:
 			parts = append(parts, "uploaded to "+c.Name)
+		case kept == len(c.Pages):
+			parts = append(parts, "nothing uploaded to "+c.Name)
+		default:
+			parts = append(parts, fmt.Sprintf("%d of %s uploaded to %s", len(c.Pages)-kept, plural.Count(len(c.Pages), "file"), c.Name))
 		}
 	}
 	return strings.Join(parts, ", ")

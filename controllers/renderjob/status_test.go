@@ -74,6 +74,14 @@ func theUpload(name string, done bool, errs ...error) upload {
 	return u
 }
 
+// keeping returns an upload whose first n files would have replaced others.
+func keeping(u upload, n int) upload {
+	for i := range n {
+		u.result.Files[i].ContentHash, u.result.Files[i].Kept = "", true
+	}
+	return u
+}
+
 // theManifest describes two rendered files.
 func theManifest() *content.Manifest {
 	m := &content.Manifest{PodName: "render-1", TotalPages: 2, RenderedPages: 2, RenderMilliseconds: 80}
@@ -237,6 +245,23 @@ func TestStatusOfEveryMoment(t *testing.T) {
 				"Uploaded True Succeeded: 2 files in dropbox",
 			},
 			kstatus: status.CurrentStatus,
+		},
+		"another file is kept": {
+			scope: scope{manifest: theManifest(), uploads: []uploadOf{keeping(theUpload("archive", true, nil, nil), 2), keeping(theUpload("dropbox", true, nil, nil), 1)}},
+			step:  upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered, nothing uploaded to archive, 1 of 2 files uploaded to dropbox; " +
+					"Kept the file that was already in dropbox at /Renders/summer_page_1.png; and 2 more warnings",
+				"Ready True SucceededWithWarnings: 2 pages rendered, nothing uploaded to archive, 1 of 2 files uploaded to dropbox; " +
+					"Kept the file that was already in dropbox at /Renders/summer_page_1.png; and 2 more warnings",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded True Succeeded: 2 files in archive, 2 files in dropbox",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{
+				"Kept the file that was already in dropbox at /Renders/summer_page_1.png",
+				"Kept the file that was already in dropbox at /Renders/summer_page_2.png",
+				"Kept the file that was already in dropbox at /Renders/summer_page_1.png",
+			},
 		},
 		"the page had a warning": {
 			scope: scope{manifest: func() *content.Manifest {

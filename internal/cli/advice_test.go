@@ -148,6 +148,22 @@ func TestDescribeHasSingleEmptyLines(t *testing.T) {
 	}
 }
 
+// A file that conflictPolicy Keep leaves at the path is not the job's.
+func TestDescribeSaysWhatIsKept(t *testing.T) {
+	kept, ours := platenv1alpha1.UploadedPage{Page: 1, Path: "/a.png"}, platenv1alpha1.UploadedPage{Page: 2, Path: "/b.png", ContentHash: "abc"}
+	job := &platenv1alpha1.RenderJob{}
+	job.Status.Connections = []platenv1alpha1.JobConnectionStatus{
+		{Name: "archive", Status: platenv1alpha1.UploadSuccess, Pages: []platenv1alpha1.UploadedPage{kept}},
+		{Name: "dropbox", Status: platenv1alpha1.UploadSuccess, Pages: []platenv1alpha1.UploadedPage{kept, ours}},
+	}
+	out := &bytes.Buffer{}
+	describeUploads(out, job)
+	const line = "  page 1  not uploaded, another file is there and stays: /a.png\n"
+	if want := "\nNothing uploaded to archive:\n" + line + "\nUploaded to dropbox:\n" + line + "  page 2  /b.png\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
 // A message that names no field of the job is about its template.
 func TestAdviceNamesWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct{ reason, message, want string }{

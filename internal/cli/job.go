@@ -6,6 +6,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -104,18 +105,24 @@ func retainedUntil(job *platenv1alpha1.RenderJob) (last time.Time) {
 
 func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {
 	for _, c := range job.Status.Connections {
-		switch c.Status {
-		case platenv1alpha1.UploadSuccess:
+		isKept := len(c.Pages) > 0 && !slices.ContainsFunc(c.Pages, func(p platenv1alpha1.UploadedPage) bool { return !p.Kept() })
+		switch {
+		case c.Status == platenv1alpha1.UploadSuccess && isKept:
+			fmt.Fprintf(out, "\nNothing uploaded to %s:\n", c.Name)
+		case c.Status == platenv1alpha1.UploadSuccess:
 			fmt.Fprintf(out, "\nUploaded to %s:\n", c.Name)
-		case platenv1alpha1.UploadPending:
+		case c.Status == platenv1alpha1.UploadPending:
 			fmt.Fprintf(out, "\nBeing uploaded to %s:\n", c.Name)
 		default:
 			fmt.Fprintf(out, "\nNot uploaded to %s: %s\n", c.Name, plain(c.Error))
 		}
 		for _, p := range c.Pages {
 			where := p.Path
-			if p.Error != "" {
+			switch {
+			case p.Error != "":
 				where = "not uploaded: " + p.Error
+			case p.Kept():
+				where = "not uploaded, another file is there and stays: " + p.Path
 			}
 			fmt.Fprintf(out, "  %s  %s\n", fileWord(job, p.Page), plain(where))
 		}

@@ -12,6 +12,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -105,7 +107,7 @@ func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (v
 			continue
 		}
 		if !ok {
-			return nil, "", fault(storage.ReasonSecretKeyMissing, "Secret '%s' has no key '%s'", name, key.Name)
+			return nil, "", fault(storage.ReasonSecretKeyMissing, "Secret '%s' has no key '%s'%s", name, key.Name, otherSpelling(secret.Data, key.Name))
 		}
 		value := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
 		if value == "" && key.Optional {
@@ -118,6 +120,17 @@ func (r Reader) Read(ctx context.Context, namespace, name string, keys []Key) (v
 		_, _ = fmt.Fprintf(mac, "%s:%d:%s", key.Name, len(value), value)
 	}
 	return values, hex.EncodeToString(mac.Sum(nil)[:8]), nil
+}
+
+// otherSpelling returns, as the end of a message, which key of a Secret may be meant by one that it lacks, such as app_key or DROPBOX_APP_KEY by appKey;
+// empty if none may.
+func otherSpelling(data map[string][]byte, wanted string) string {
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if strings.HasSuffix(strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "").Replace(key)), strings.ToLower(wanted)) {
+			return fmt.Sprintf(", which its key '%s' may be meant for", key)
+		}
+	}
+	return ""
 }
 
 // Version returns the resourceVersion of a Secret, and with it whether something in the Secret has changed; empty if it does not exist. No

@@ -116,6 +116,28 @@ func TestCredentialsNeverPrintThemselves(t *testing.T) {
 	}
 }
 
+// People call the keys as another tool does. The message names the key that they mean.
+func TestKeysInAnotherSpelling(t *testing.T) {
+	for name, tc := range map[string]struct {
+		keys []Key
+		data map[string]string
+		want string
+	}{
+		"snake case":      {DropboxKeys, map[string]string{"app_key": "x", "refresh_token": "y"}, "Secret 'dropbox' has no key 'appKey', which its key 'app_key' may be meant for"},
+		"capitals":        {DropboxKeys, map[string]string{"appKey": "x", "RefreshToken": "y"}, "Secret 'dropbox' has no key 'refreshToken', which its key 'RefreshToken' may be meant for"},
+		"environment":     {S3Keys, map[string]string{"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}, "Secret 'dropbox' has no key 'accessKeyID', which its key 'AWS_ACCESS_KEY_ID' may be meant for"},
+		"another":         {DropboxKeys, map[string]string{"accessToken": "x"}, "Secret 'dropbox' has no key 'appKey'"},
+		"nothing":         {DropboxKeys, nil, "Secret 'dropbox' has no key 'appKey'"},
+		"dots and dashes": {DropboxKeys, map[string]string{"my.app-key": "x"}, "Secret 'dropbox' has no key 'appKey', which its key 'my.app-key' may be meant for"},
+	} {
+		reader := Reader{fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(secret(tc.data)).Build()}
+		_, _, err := reader.Read(t.Context(), "ns", "dropbox", tc.keys)
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%s: got %v, want %q", name, err, tc.want)
+		}
+	}
+}
+
 func TestDocumentsHaveLines(t *testing.T) {
 	s := secret(map[string]string{"serviceAccountKey": "{\n  \"type\": \"service_account\"\n}\n"})
 	reader := Reader{fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(s).Build()}

@@ -483,6 +483,8 @@ func TestMistakenCredentials(t *testing.T) {
 		"key twice with its line": {encoded([]byte(key + "\n")), "", token, "app key seems to be in base64 twice"},
 		"secret twice":            {"jihgfedcba54321", encoded([]byte("abcde12345fghij")), token, "app secret seems to be in base64 twice"},
 		"token twice":             {key, "", encoded([]byte(token)), "refresh token seems to be in base64 twice"},
+		"key in quotes":           {`"` + key + `"`, "", token, "the app key is in quotes"},
+		"token in quotes":         {key, "", "'" + token + "'", "the refresh token is in quotes"},
 		"access token":            {key, "", "sl.u.AbcdefgHIJ", "the refresh token is an access token"},
 	} {
 		t.Run(name, func(t *testing.T) {

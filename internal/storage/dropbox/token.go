@@ -116,6 +116,9 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 // mistake names, as the end of a message, what people often put in place of credentials; empty if nothing looks like it.
 func (c Config) mistake() string {
 	for _, value := range []struct{ name, text string }{{"app key", c.AppKey}, {"app secret", c.AppSecret}, {"refresh token", c.RefreshToken}} {
+		if n := len(value.text); n > 1 && strings.ContainsRune("\"'`", rune(value.text[0])) && value.text[n-1] == value.text[0] {
+			return fmt.Sprintf(": the %s is in quotes, which a Secret keeps", value.name)
+		}
 		plain, err := base64.StdEncoding.DecodeString(value.text)
 		// Eight characters of a credential that is not encoded are hardly ever the code of printable ones.
 		if isText := !bytes.ContainsFunc(bytes.TrimSpace(plain), func(r rune) bool { return r < '!' || r > '~' }); err == nil && len(plain) >= 8 && isText {
