@@ -60,7 +60,7 @@ func TestRcloneCopiesATreeUpAndDown(t *testing.T) {
 	for _, mode := range []string{"sync", "off"} {
 		t.Run("batch mode "+mode, func(t *testing.T) {
 			sim := dropboxsim.New()
-			sim.AddAccount(dropboxsim.Account{AppKey: "app", RefreshToken: "refresh", Email: "ada@example.com", DisplayName: "Ada"})
+			sim.AddAccount(dropboxsim.Account{AppKey: "app", AppSecret: "secret", RefreshToken: "refresh", Email: "ada@example.com", DisplayName: "Ada"})
 			env, ca := serve(t, sim)
 			env = append(env,
 				"RCLONE_CONFIG="+filepath.Join(t.TempDir(), "rclone.conf"),

@@ -193,7 +193,7 @@ func runOnce(ctx context.Context, s shape, a arm, dir string, latency time.Durat
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	sim := dropboxsim.New()
-	sim.AddAccount(dropboxsim.Account{AppKey: "app", RefreshToken: "refresh", Email: "ada@example.com", DisplayName: "Ada", Quota: 4 << 30})
+	sim.AddAccount(dropboxsim.Account{AppKey: "app", AppSecret: "secret", RefreshToken: "refresh", Email: "ada@example.com", DisplayName: "Ada", Quota: 4 << 30})
 	hosts, err := peer.NewHosts(sim)
 	if err != nil {
 		return o, err
