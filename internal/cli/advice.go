@@ -134,14 +134,21 @@ const (
 
 // aboutWarnings returns what to do about a job by the titles of its warnings: values that it gives, or what its pages do.
 func aboutWarnings(warnings []platenv1alpha1.Warning) string {
-	var values, keys, styles, others bool
+	var values, keys, styles, others, paths bool
 	for _, w := range warnings {
+		if strings.HasPrefix(w.Title, "Kept the file ") || strings.Contains(w.Title, " writes to the same file in ") {
+			paths = true
+			continue
+		}
 		value := strings.HasPrefix(w.Title, "Modification ")
 		values, others = values || value, others || !value
 		styles = styles || value && strings.HasSuffix(w.Title, " names no CSS property")
 		keys = keys || value && (strings.Contains(w.Title, " is not used by ") || strings.HasSuffix(w.Title, " names no element") || strings.Contains(w.Title, ": no page uses "))
 	}
 	text := "The warnings name what is seldom meant. Correct the job or the template:"
+	if paths && !values && !others {
+		return "Give the job a spec.output.fileName or a folder of its own, if both files shall be there; it is then uploaded to that:" + editJob
+	}
 	if values {
 		text = "Correct the modifications that the warnings name; the job then renders by itself"
 		if styles {

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -248,6 +249,9 @@ func TestAdviceAboutWarnings(t *testing.T) {
 		"an unknown key":     {[]string{"Modification headlin is not used by the page"}, []string{"Correct the modifications", "kubectl platen templates card", "kubectl edit renderjob summer"}},
 		"an unknown element": {[]string{"Modification titel.color names no element"}, []string{"Correct the modifications", "kubectl platen templates card", "kubectl edit renderjob summer"}},
 		"a page":             {[]string{"Could not load https://x.example/a.png"}, []string{"the job or the template", "kubectl edit renderjob summer", "kubectl platen preview card"}},
+		"a kept file":        {[]string{"Kept the file that was already in dropbox at /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
+		"a file of two jobs": {[]string{"RenderJob 'Summer' writes to the same file in dropbox, which ignores case: /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
+		"a path and a page":  {[]string{"Kept the file that was already in dropbox at /a.png", "Console error: x"}, []string{"kubectl edit renderjob summer", "kubectl platen preview card"}},
 		"both":               {[]string{"Modification headlin is not used by the page", "Console error: x"}, []string{"kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
 	} {
 		job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page is rendered, with 1 warning")
@@ -260,6 +264,9 @@ func TestAdviceAboutWarnings(t *testing.T) {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s: no %q in %q", name, want, got)
 			}
+		}
+		if strings.Contains(got, "preview card") != (slices.Contains(c.want, "kubectl platen preview card")) {
+			t.Errorf("%s: %q", name, got)
 		}
 		if strings.Contains(got, "templates card") != strings.Contains(strings.Join(c.want, " "), "templates card") {
 			t.Errorf("%s: %q", name, got)

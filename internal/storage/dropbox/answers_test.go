@@ -344,6 +344,7 @@ func TestRefusals(t *testing.T) {
 		"403, a team's folder":   {403, `{"error_summary":"access_error/..","error":{".tag":"access_error"}}`, storage.ReasonAccessDenied, storage.Stop, "denies access"},
 		"422, no permission":     {422, `{"error_summary":"no_permission/..","error":{".tag":"no_permission"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
 		"422, another root":      {422, `{"error_summary":"invalid_root/..","error":{".tag":"invalid_root","invalid_root":{".tag":"team","root_namespace_id":"7","home_namespace_id":"1","home_path":"/Ada"}}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID is not this account's team space, which is 7"},
+		"422, no team":           {422, `{"error_summary":"invalid_root/..","error":{".tag":"invalid_root","invalid_root":{".tag":"user","root_namespace_id":"1","home_namespace_id":"1"}}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "team space: the account has none"},
 		"422, other":             {422, `{"error_summary":"other/..","error":{".tag":"other"}}`, storage.ReasonPathRootNotAllowed, storage.Stop, "rootNamespaceID"},
 		"403, text":              {403, `Access to this site is blocked`, storage.ReasonUnexpectedAnswer, storage.Retry, "proxy"},
 		"403, nothing":           {403, ``, storage.ReasonAccessDenied, storage.Stop, "denies access"},

@@ -177,6 +177,9 @@ func textRule(status int, text string) (rule, bool) {
 func rightRoot(value any) string {
 	object, _ := value.(map[string]any)
 	root, _ := object["invalid_root"].(map[string]any)
+	if root[".tag"] == "user" {
+		return ": the account has none, so leave it out"
+	}
 	id, _ := root["root_namespace_id"].(string)
 	if _, err := strconv.ParseUint(id, 10, 64); err != nil {
 		return ""
