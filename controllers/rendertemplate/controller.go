@@ -34,6 +34,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/lint"
+	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/reconcile"
 )
 
@@ -325,7 +326,8 @@ func setStatus(template *platenv1alpha1.RenderTemplate, findings []lint.Finding,
 		outcome = reconcile.Terminal(wrong, "%s", text)
 	}
 	if len(status.Warnings) > 0 {
-		reason, message = platenv1alpha1.ValidWithWarningsReason, "jobs can render the template; status.warnings lists what is seldom meant"
+		reason = platenv1alpha1.ValidWithWarningsReason
+		message = "jobs can render the template; status.warnings has " + plural.Count(len(status.Warnings), "warning") + " of what is seldom meant"
 	}
 	reconcile.Conditions{List: &status.Conditions, Generation: template.Generation, Now: now}.Summarize(outcome, reason, message)
 	return outcome

@@ -39,7 +39,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		kstatus  status.Status
 	}{
 		"valid":    {ready: metav1.ConditionTrue, reason: "Valid", message: "nothing is wrong", kstatus: status.CurrentStatus},
-		"warnings": {findings: []lint.Finding{warning}, ready: metav1.ConditionTrue, reason: "ValidWithWarnings", message: "status.warnings", warnings: 1, kstatus: status.CurrentStatus},
+		"warnings": {findings: []lint.Finding{warning}, ready: metav1.ConditionTrue, reason: "ValidWithWarnings", message: "status.warnings has 1 warning of", warnings: 1, kstatus: status.CurrentStatus},
 		"taken": {
 			findings: []lint.Finding{taken, warning}, ready: metav1.ConditionFalse, reason: "TemplateIDTaken", message: "spec.templateID: 25 is also",
 			warnings: 1, kstatus: status.FailedStatus,
@@ -69,7 +69,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			findings: []lint.Finding{taken}, waiting: waiting, ready: metav1.ConditionFalse, reason: "TemplateIDTaken", message: "25", kstatus: status.FailedStatus,
 		},
 		"extremes": {
-			findings: slices.Repeat([]lint.Finding{long}, 100), ready: metav1.ConditionTrue, reason: "ValidWithWarnings", message: "status.warnings", warnings: maxWarnings, kstatus: status.CurrentStatus,
+			findings: slices.Repeat([]lint.Finding{long}, 100), ready: metav1.ConditionTrue, reason: "ValidWithWarnings", message: "status.warnings has 32 warnings of", warnings: maxWarnings, kstatus: status.CurrentStatus,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
