@@ -45,8 +45,16 @@ type jobView struct {
 	CanRetry       bool
 	// Tried is when the uploads were last retried; zero if they were not.
 	Tried time.Time
-	// Again is the address of the form with the values of a job that went wrong; empty for any other.
+	// Again is the address of the form with the values of a finished job; empty for any other.
 	Again string
+}
+
+// AgainText is the text of the link to Again.
+func (v jobView) AgainText() string {
+	if v.CanRetry || v.Words.Tone == bad {
+		return "Render again with other values"
+	}
+	return "Render again"
 }
 
 // Live tells whether the job may still change, so that the page keeps polling.
@@ -103,7 +111,7 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	if v.CanRetry {
 		v.Tried = triedAgain(job)
 	}
-	if v.CanRetry || v.Finished && v.Words.Tone == bad {
+	if v.Finished && v.Words.Tone != busy {
 		v.Again = again(job)
 	}
 	v.Milliseconds = ptr.Deref(job.Status.RenderMilliseconds, 0)
@@ -132,6 +140,14 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	return v
 }
 
+// forWhoMay returns the view for a visitor who may render, or may not: they see no way to do so.
+func (v jobView) forWhoMay(render bool) jobView {
+	if !render {
+		v.Again = ""
+	}
+	return v
+}
+
 func kind(format platenv1alpha1.Format) string {
 	switch format {
 	case platenv1alpha1.FormatPDF:
@@ -152,17 +168,63 @@ type galleryView struct {
 	// Previews tells whether the list has the previews instead of the other jobs, and Others is the number of jobs in the other list.
 	Previews bool
 	Others   int
+	// Find is what the names of the jobs or of their templates have; empty if the list has all jobs.
+	Find string
 	// Digest changes whenever the list looks different.
 	Digest string
 }
 
 // Address returns the address of a page of the list.
 func (v galleryView) Address(number int) string {
-	query := url.Values{"part": {strconv.Itoa(number)}}
+	query := v.query()
+	query.Set("part", strconv.Itoa(number))
+	return "/ui/renders?" + query.Encode()
+}
+
+// Other returns the address of the other list, of jobs or of previews, and All that of this one with all jobs.
+func (v galleryView) Other() string {
+	v.Previews = !v.Previews
+	return v.first()
+}
+
+// All is like Other.
+func (v galleryView) All() string {
+	v.Find = ""
+	return v.first()
+}
+
+// first returns the address of the first page of the list.
+func (v galleryView) first() string {
+	if query := v.query(); len(query) > 0 {
+		return "/ui/renders?" + query.Encode()
+	}
+	return "/ui/renders"
+}
+
+// query is what the addresses of the list have in common.
+func (v galleryView) query() url.Values {
+	query := url.Values{}
 	if v.Previews {
 		query.Set("show", previews)
 	}
-	return "/ui/renders?" + query.Encode()
+	if v.Find != "" {
+		query.Set("find", v.Find)
+	}
+	return query
+}
+
+// maxFind bounds what is looked for, in bytes: no name is longer.
+const maxFind = 253
+
+// finds reports whether the name of a job, or that of its template, has each word of a text.
+func finds(job *platenv1alpha1.RenderJob, text string) bool {
+	names := strings.ToLower(job.Name + " " + job.Spec.TemplateRef.Name)
+	for word := range strings.FieldsSeq(strings.ToLower(text)) {
+		if !strings.Contains(names, word) {
+			return false
+		}
+	}
+	return true
 }
 
 // previews is the value of the query show with which the gallery lists previews.
@@ -174,11 +236,20 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err != nil {
 		return err
 	}
-	view := galleryView{Previews: r.URL.Query().Get("show") == previews}
+	mayRender, err := v.can(r.Context(), "create")
+	if err != nil {
+		return err
+	}
+	find := strings.TrimSpace(r.URL.Query().Get("find"))
+	view := galleryView{Previews: r.URL.Query().Get("show") == previews, Find: strings.ToValidUTF8(find[:min(len(find), maxFind)], "")}
 	jobs := all[:0:0]
 	for _, job := range all {
-		if isPreview(job) == view.Previews {
+		switch {
+		case !finds(job, view.Find):
+		case isPreview(job) == view.Previews:
 			jobs = append(jobs, job)
+		default:
+			view.Others++
 		}
 	}
 	number, err := strconv.Atoi(r.URL.Query().Get("part"))
@@ -187,7 +258,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	}
 	// The jobs of the last page may have expired since: the page before is the last one then.
 	number = min(max(number, 1), max(1, (len(jobs)+galleryPage-1)/galleryPage))
-	view.Number, view.Newer, view.Total, view.Others = number, number-1, len(jobs), len(all)-len(jobs)
+	view.Number, view.Newer, view.Total = number, number-1, len(jobs)
 	digest := sha256.New()
 	for _, job := range jobs {
 		if !job.Finished() && jobWords(job).Tone != idle {
@@ -200,10 +271,10 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 		view.Older = number + 1
 	}
 	// The minute is part of the digest, because the ages on the page change with it.
-	_, _ = fmt.Fprintln(digest, v.Workspace, view.Previews, number, len(jobs), view.Others, view.Running, s.Clock.Now().Unix()/60)
+	_, _ = fmt.Fprintln(digest, v.Workspace, view.Previews, view.Find, mayRender, number, len(jobs), view.Others, view.Running, s.Clock.Now().Unix()/60)
 	for _, job := range jobs[from:to] {
 		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion)
-		view.Jobs = append(view.Jobs, viewJob(job))
+		view.Jobs = append(view.Jobs, viewJob(job).forWhoMay(mayRender))
 	}
 	view.Digest = hex.EncodeToString(digest.Sum(nil)[:12])
 	if isHTMX(r) {
@@ -274,11 +345,16 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request, v *visitor) error {
 }
 
 func (s *Server) showJob(w http.ResponseWriter, r *http.Request, v *visitor, job *platenv1alpha1.RenderJob) error {
+	mayRender, err := v.can(r.Context(), "create")
+	if err != nil {
+		return err
+	}
+	view := viewJob(job).forWhoMay(mayRender)
 	if isHTMX(r) {
-		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+		s.views.fragment(w, http.StatusOK, "result", view)
 		return nil
 	}
-	s.views.page(w, http.StatusOK, "job", page{Title: job.Name, Section: "renders", Session: v.session, Body: viewJob(job)})
+	s.views.page(w, http.StatusOK, "job", page{Title: job.Name, Section: "renders", Session: v.session, Body: view})
 	return nil
 }
 

@@ -147,6 +147,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /ui/templates/{template}/preview", s.handleVisitor(s.preview))
 	mux.HandleFunc("POST /ui/templates/{template}/code", s.handleVisitor(s.code))
 	mux.HandleFunc("GET /ui/templates/{template}/history", s.handleVisitor(s.history))
+	for path, holder := range formHolders {
+		mux.HandleFunc("GET "+path, s.handle(formOnly(holder)))
+	}
 	mux.HandleFunc("GET /ui/{$}", s.handleVisitor(s.first))
 	mux.HandleFunc("GET /ui/", s.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "Choose one of the pages above."}
@@ -157,6 +160,33 @@ func (s *Server) Handler() http.Handler {
 		return &problem{Status: http.StatusForbidden, Title: "This request came from another site", Text: "Nothing was changed. Open the page itself and try again."}
 	}))
 	return s.secure(protection.Handler(mux))
+}
+
+// formHolders has the page with the form for each address that takes nothing else. Both name objects in braces.
+var formHolders = map[string]string{
+	"/ui/sign-out":                     "/ui/",
+	"/ui/connect":                      "/ui/storage",
+	"/ui/storage/{connection}/test":    "/ui/storage",
+	"/ui/storage/{connection}/folder":  "/ui/storage/{connection}/folders",
+	"/ui/renders/{job}/retry":          "/ui/renders/{job}",
+	"/ui/templates/{template}/renders": "/ui/templates/{template}",
+	"/ui/templates/{template}/preview": "/ui/templates/{template}",
+	"/ui/templates/{template}/code":    "/ui/templates/{template}",
+}
+
+// formOnly answers who opens the address of a form, such as with an old bookmark, with a link to the page that holds it.
+func formOnly(holder string) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		link := holder
+		for _, name := range []string{"connection", "job", "template"} {
+			link = strings.ReplaceAll(link, "{"+name+"}", url.PathEscape(r.PathValue(name)))
+		}
+		w.Header().Set("Allow", http.MethodPost)
+		return &problem{
+			Status: http.StatusMethodNotAllowed, Title: "This is the address of a form", Text: "It takes only what the form sends. Nothing was changed.",
+			Link: link, LinkText: "The page with the form",
+		}
+	}
 }
 
 // secure adds the security headers to every answer, and bounds the requests and their bodies.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -314,6 +315,59 @@ func TestCallbacksWithoutAFlow(t *testing.T) {
 		}
 		if forgotten := strings.Contains(w.Header().Get("Set-Cookie"), connectCookie+"=; Path=/; Max-Age=0"); forgotten == tc.kept {
 			t.Errorf("%s: the attempt is forgotten: %v; %s", name, forgotten, w.Header().Get("Set-Cookie"))
+		}
+	}
+}
+
+// The address of a form leads whoever opens it to the page that holds the form.
+func TestAddressesOfForms(t *testing.T) {
+	s := newServer(t, testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0)))
+	for path, holder := range map[string]string{
+		"/ui/sign-out": "/ui/", "/ui/connect": "/ui/storage", "/ui/storage/dropbox/test": "/ui/storage", "/ui/storage/dropbox/folder": "/ui/storage/dropbox/folders",
+		"/ui/renders/banner-x/retry": "/ui/renders/banner-x", "/ui/templates/banner/renders": "/ui/templates/banner", "/ui/templates/banner/preview": "/ui/templates/banner",
+		"/ui/templates/banner/code": "/ui/templates/banner",
+	} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != http.MethodPost || !strings.Contains(w.Body.String(), `href="`+holder+`"`) {
+			t.Errorf("GET %s: %d, Allow: %s\n%s", path, w.Code, w.Header().Get("Allow"), w.Body)
+		}
+	}
+}
+
+func TestFinds(t *testing.T) {
+	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}}}
+	job.Name = "summer-2026"
+	for text, want := range map[string]bool{
+		"": true, "summer": true, "SUM": true, "banner": true, "ban sum": true, "2026": true, "  summer ": true, "winter": false, "summer winter": false, "2026banner": false,
+	} {
+		if finds(job, text) != want {
+			t.Errorf("%q: want %t", text, want)
+		}
+	}
+	view := galleryView{Find: "a&b", Previews: true}
+	if got := []string{view.Address(2), view.Other(), view.All(), galleryView{}.All()}; !slices.Equal(got, []string{
+		"/ui/renders?find=a%26b&part=2&show=previews", "/ui/renders?find=a%26b", "/ui/renders?show=previews", "/ui/renders",
+	}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Who may render can render a finished job again.
+func TestAgain(t *testing.T) {
+	for _, c := range []struct {
+		conditions []string
+		want       string
+	}{
+		{[]string{"Ready=Unknown/Rendering"}, ""},
+		{[]string{"Ready=True/Succeeded", "Finished=True/x"}, "Render again"},
+		{[]string{"Ready=True/SucceededWithWarnings", "Finished=True/x"}, "Render again"},
+		{[]string{"Ready=False/RenderFailed", "Finished=True/x"}, "Render again with other values"},
+		{[]string{"Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x"}, "Render again with other values"},
+	} {
+		view := viewJob(jobAt(c.conditions...))
+		if (view.Again != "") != (c.want != "") || c.want != "" && view.AgainText() != c.want || view.forWhoMay(false).Again != "" || view.forWhoMay(true).Again != view.Again {
+			t.Errorf("%v: %q %q", c.conditions, view.Again, view.AgainText())
 		}
 	}
 }

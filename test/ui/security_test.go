@@ -188,6 +188,12 @@ func TestGalleryPages(t *testing.T) {
 			return nil
 		})
 	}
+	for find, want := range map[string]bool{"only": true, "ONE+banner": true, "%20": true, "other": false, strings.Repeat("x", 5000): false, "%ff%22%3E%3Cb%3E": false} {
+		status, _, body := send(t, request(t, http.MethodGet, "/ui/renders?find="+find, nil, cookies, nil))
+		if status != http.StatusOK || strings.Contains(body, "the-only-one") != want || strings.Contains(body, `"><b>`) {
+			t.Errorf("find %.20q: %d %s", find, status, body)
+		}
+	}
 }
 
 // A person without rights in the workspace sees nothing, and one who may only read changes nothing.

@@ -92,7 +92,15 @@ func TestWholeJourney(t *testing.T) {
 
 	// The upload fails because the access has ended. The page shows it at its next poll.
 	b.open("/ui/renders")
-	b.Sees(job.Name, "Done")
+	b.Sees(job.Name, "Done", "Render again")
+	b.Fill("#find", "another")
+	b.Click(".find button")
+	b.Sees("No render with “another” in the name or the template's")
+	b.Fill("#find", "banner")
+	b.Click(".find button")
+	b.Sees("1 render with “banner”", job.Name)
+	b.Holds(`location.search.includes("find=banner") && !location.search.includes("shown")`)
+	b.Screenshots("renders-found")
 	w.finish(t, job, 1, "Token expired")
 	b.Sees("Rendered, not uploaded", "Failed to upload to dropbox: Token expired", "Connect the account again")
 	b.Holds(`document.querySelector("#gallery img").naturalWidth === 1200`)

@@ -161,10 +161,10 @@ function sameLink(part, link) {
   return address && part.querySelector(`a[href="${CSS.escape(address)}"]`);
 }
 
-// The workspace of a page may not be the session's any more, because another tab has opened another one: each form says what its page shows. Requests of
-// htmx have it in a header.
+// The workspace of a page may not be the session's any more, because another tab has opened another one: each form that posts says what its page shows.
+// Requests of htmx have it in a header.
 document.addEventListener('submit', (event) => {
-  if (!shown || event.target.elements.shown) return;
+  if (!shown || event.target.method !== 'post' || event.target.elements.shown) return;
   const field = document.createElement('input');
   [field.type, field.name, field.value] = ['hidden', 'shown', shown];
   event.target.append(field);
