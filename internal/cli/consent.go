@@ -38,22 +38,42 @@ func (o *connectCommand) consent(ctx context.Context, prompt *prompter) (authflo
 			fmt.Fprintln(o.ErrOut, "The browser could not be opened; use the browser of another machine.")
 		}
 	}
-	config := o.flow()
 	if errors.Is(err, errNoBrowser) {
-		config.RedirectURI = ""
-		fmt.Fprintf(o.ErrOut, "Open this page, allow access, and copy the code that Dropbox shows:\n\n  %s\n\n", config.URL(attempt))
-		code, err = prompt.ask(ctx, "Code: ")
+		return o.pasted(ctx, prompt, attempt)
+	}
+	if err != nil {
+		return authflow.Grant{}, err
+	}
+	return o.flow().Exchange(ctx, attempt, code)
+}
+
+// maxCodes is how often a person may paste a code.
+const maxCodes = 3
+
+// pasted returns what the code grants that a person pastes. At a terminal, they may correct a code that Dropbox does not accept: it shows a new one to who
+// opens the page again.
+func (o *connectCommand) pasted(ctx context.Context, prompt *prompter, attempt authflow.Attempt) (authflow.Grant, error) {
+	config := o.flow()
+	config.RedirectURI = ""
+	fmt.Fprintf(o.ErrOut, "Open this page, allow access, and copy the code that Dropbox shows:\n\n  %s\n\n", config.URL(attempt))
+	for asked := 1; ; asked++ {
+		code, err := prompt.ask(ctx, "Code: ")
 		if errors.Is(err, errNoAnswer) && !isTerminal(o.In) {
 			err = fmt.Errorf("%w; only a person can allow access: a script that has a refresh token makes the Secret and the StorageConnection itself, as in docs/operations/dropbox.md", err)
 		}
 		if err == nil && code == "" {
 			err = errors.New("no code was given; nothing was changed")
 		}
+		if err != nil {
+			return authflow.Grant{}, err
+		}
+		grant, err := config.Exchange(ctx, attempt, code)
+		refused := (*authflow.Error)(nil)
+		if asked == maxCodes || !errors.As(err, &refused) || refused.Reason != authflow.CodeRefused || !isTerminal(o.In) {
+			return grant, err
+		}
+		fmt.Fprintln(o.ErrOut, "Dropbox does not accept the code: it has expired, was used before, or is incomplete. Copy it again, or open the page again for a new one.")
 	}
-	if err != nil {
-		return authflow.Grant{}, err
-	}
-	return config.Exchange(ctx, attempt, code)
 }
 
 func (o *connectCommand) flow() authflow.Config {

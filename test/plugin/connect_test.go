@@ -241,12 +241,13 @@ func TestConnectWithoutABrowser(t *testing.T) {
 
 func TestWrongCodes(t *testing.T) {
 	for name, x := range map[string]struct {
-		code func(t *testing.T, page, email string) string
-		text string
+		asked int
+		code  func(t *testing.T, page, email string) string
+		text  string
 	}{
-		"mistyped": {code: func(*testing.T, string, string) string { return "made-up" }, text: "Dropbox does not accept the code"},
-		"none":     {code: func(*testing.T, string, string) string { return "" }, text: "no code was given"},
-		"of another attempt": {code: func(t *testing.T, page, email string) string {
+		"mistyped": {asked: 3, code: func(*testing.T, string, string) string { return "made-up" }, text: "Dropbox does not accept the code"},
+		"none":     {asked: 1, code: func(*testing.T, string, string) string { return "" }, text: "no code was given"},
+		"of another attempt": {asked: 3, code: func(t *testing.T, page, email string) string {
 			t.Helper()
 			u, err := url.Parse(page)
 			if err != nil {
@@ -267,14 +268,37 @@ func TestWrongCodes(t *testing.T) {
 			_, email, flags := app(t)
 			terminal, _ := open(t, noBrowser, command(namespace, flags)...)
 			page := terminal.await(`(http://127\.0\.0\.1:\d+/oauth2/authorize\S+)`)[1]
-			terminal.await("Code: ")
-			terminal.enter(x.code(t, page, email))
+			for range x.asked {
+				terminal.await("Code: ")
+				terminal.enter(x.code(t, page, email))
+			}
 			if code, text := terminal.end(); code != 1 || !strings.Contains(text, "error: "+x.text) {
 				t.Errorf("exit code %d\n%s", code, text)
 			}
 			nothingWritten(t, namespace)
 		})
 	}
+}
+
+// Who mistypes a code need not begin again.
+func TestACodeThatIsMistypedOnce(t *testing.T) {
+	namespace := workspace(t)
+	_, email, flags := app(t)
+	terminal, _ := open(t, noBrowser, command(namespace, flags, "--no-browser", "--folder", "/Renders")...)
+	page := terminal.await(`(http://127\.0\.0\.1:\d+/oauth2/authorize\S+)`)[1]
+	terminal.await("Code: ")
+	terminal.enter("made-up")
+	terminal.await("Dropbox does not accept the code")
+	terminal.await("Code: ")
+	_, code, err := dropboxsim.Visit(t.Context(), page, email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal.enter(code)
+	if code, text := terminal.end(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, text)
+	}
+	connected(t, namespace)
 }
 
 func TestConnectingAgain(t *testing.T) {
