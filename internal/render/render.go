@@ -35,7 +35,7 @@ type Task struct {
 	Fonts []Font `json:"fonts,omitempty"`
 	// Modifications is a flat JSON object: values for the pages' data-param elements, and the special keys of package template.
 	Modifications map[string]any `json:"modifications,omitempty"`
-	// MayBeUnused lists the keys of modifications that get no warning if no page uses them: defaults that nobody gave, and what pages may use
+	// MayBeUnused lists the keys of modifications that get no warning if no page uses them: defaults, given or not, and what pages may use
 	// that the task leaves out.
 	MayBeUnused []string `json:"mayBeUnused,omitempty"`
 	// StylesElsewhere lists those of MayBeUnused that style an element of a page which the task leaves out, such as title.color. One that names no

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -104,6 +105,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := applyParameters(task.Modifications, template.Spec.Parameters); err != nil {
 		return task, err
 	}
+	given = slices.DeleteFunc(given, isDefault(task.Modifications, template.Spec.Parameters))
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
@@ -155,7 +157,24 @@ func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return build(DefaultLimits.MaxVideo)
 }
 
-// mayBeUnused returns the keys of modifications that need no page to use them. These are defaults that nobody gave, and keys that only pages may
+// isDefault returns a function that tells whether a given modification is what its parameter has without it, so that it changes nothing: its default, or
+// false where there is none.
+func isDefault(given map[string]any, parameters []platenv1alpha1.Parameter) func(key string) bool {
+	byName := make(map[string]platenv1alpha1.Parameter, len(parameters))
+	for _, p := range parameters {
+		byName[p.Name] = p
+	}
+	return func(key string) bool {
+		p, ok := byName[key]
+		if !ok {
+			return false
+		}
+		value, _ := Default(p) // it fits: applyParameters has read it, or the value is given
+		return value != nil && reflect.DeepEqual(given[key], value) || value == nil && given[key] == false
+	}
+}
+
+// mayBeUnused returns the keys of modifications that need no page to use them. These are defaults, given or not, and keys that only pages may
 // use which the task leaves out; styles are those of the latter that style an element. names returns the names in a page; nil if it cannot be
 // read, so that it may use all.
 func mayBeUnused(task render.Task, given []string, names func(page int) *bindings.Names) (keys, styles []string) {

@@ -464,6 +464,25 @@ func TestBuildWarnsOfEmptyPages(t *testing.T) {
 	}
 }
 
+// The web page gives every parameter, also those that its visitor leaves as they are.
+func TestBuildTakesAGivenDefaultAsNotGiven(t *testing.T) {
+	template := newTemplate(
+		1, platenv1alpha1.Parameter{Name: "note", Default: raw(`"x"`)}, platenv1alpha1.Parameter{Name: "price", Type: "number", Default: raw(`"9,50"`)},
+		platenv1alpha1.Parameter{Name: "points", Type: "list", Default: raw(`["a"]`)}, platenv1alpha1.Parameter{Name: "off", Type: "boolean"},
+		platenv1alpha1.Parameter{Name: "on", Type: "boolean", Default: raw("true")}, platenv1alpha1.Parameter{Name: "text"},
+	)
+	template.Spec.Pages[0].HTML = "<p>x</p>"
+	for given, want := range map[string][]string{
+		`{"note": "x", "price": 9.5, "points": ["a"], "off": false, "on": true}`:                                               {"note", "off", "on", "points", "price"},
+		`{"note": "y", "price": 9, "points": ["a", "b"], "off": true, "on": false, "text": "", "page1@note": "x", "other": 1}`: nil,
+	} {
+		task, err := Build(t.Context(), newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(given) }), template, DefaultLimits, Sources{Value: configMaps{}.read})
+		if diff := cmp.Diff(want, task.MayBeUnused); err != nil || diff != "" {
+			t.Errorf("%s: %v, keys (-want +got):\n%s", given, err, diff)
+		}
+	}
+}
+
 func TestBuildWarnsOfOptionsThatChangeNothing(t *testing.T) {
 	for _, c := range []struct {
 		output platenv1alpha1.OutputSpec

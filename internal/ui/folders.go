@@ -45,6 +45,9 @@ type picker struct {
 	Name, NameError string
 }
 
+// Taken tells whether the open folder is the default one. Dropbox does not tell folders apart by the case of letters.
+func (p picker) Taken() bool { return strings.EqualFold(p.Folder, p.Current) }
+
 func (s *Server) folders(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
 	view := picker{Connection: c.Name, Folder: "/", Current: string(c.Spec.DefaultFolder), Notice: s.told(w, r)}
 	if wanted := r.URL.Query().Get("path"); accounts.FolderProblem(wanted) == "" {

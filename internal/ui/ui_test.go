@@ -335,6 +335,15 @@ func TestAddressesOfForms(t *testing.T) {
 	}
 }
 
+// Dropbox does not tell folders apart by the case of letters.
+func TestTheFolderThatIsTaken(t *testing.T) {
+	for folder, want := range map[string]bool{"/Renders": true, "/RENDERS": true, "/Renders/2026": false, "/": false} {
+		if got := (picker{Folder: folder, Current: "/Renders"}).Taken(); got != want {
+			t.Errorf("%s: %t", folder, got)
+		}
+	}
+}
+
 func TestFinds(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}}}
 	job.Name = "summer-2026"
