@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -24,6 +26,9 @@ import (
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/render"
 )
+
+// maxInlineHTML bounds a page that is in its template, in bytes, as the API server does.
+const maxInlineHTML = 512 << 10
 
 // previewCommand is kubectl platen preview.
 type previewCommand struct {
@@ -78,7 +83,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	template, found, err := p.read(ctx, name)
+	template, own, found, err := p.read(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -100,7 +105,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 		}
 		fmt.Fprintf(p.ErrOut, "This machine cannot render, so the cluster does: %s\n", err)
 	}
-	return p.remote(ctx, template, job, found.maps, folder)
+	return p.remote(ctx, template, job, own, found, folder)
 }
 
 // checkOutput takes the format from the extension of -o, and checks that --format and --file-name agree, and that the file can be written.
@@ -131,32 +136,33 @@ func (p *previewCommand) checkOutput(template string) error {
 	return checkFile(p.output)
 }
 
-// read finds the template and the objects that it reads, in the file and in the cluster.
-func (p *previewCommand) read(ctx context.Context, name string) (template *platenv1alpha1.RenderTemplate, found sources, err error) {
+// read finds the template and the objects that it reads: its own, of the file, and all that are found, in the file and in the cluster.
+func (p *previewCommand) read(ctx context.Context, name string) (template *platenv1alpha1.RenderTemplate, own, found sources, err error) {
 	template = &platenv1alpha1.RenderTemplate{}
 	if p.file == "" {
 		c, err := p.cluster()
 		if err != nil {
-			return nil, found, err
+			return nil, own, found, err
 		}
 		if err := c.get(ctx, name, template); err != nil {
-			return nil, found, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
+			return nil, own, found, c.notFound(ctx, err, "RenderTemplate", name, &platenv1alpha1.RenderTemplateList{})
 		}
 	} else {
 		if found, err = p.manifests(ctx, p.file); err != nil {
-			return nil, found, err
+			return nil, own, found, err
 		}
 		if template, err = p.choose(found.templates, name); err == nil {
 			err = p.follows(template)
 		}
 		if err != nil {
-			return nil, found, err
+			return nil, own, found, err
 		}
 	}
+	own = found.in(template.Namespace)
 	if err = p.addPages(ctx, template, &found); err == nil {
 		err = p.addFontSets(ctx, template, &found)
 	}
-	return template, found.in(template.Namespace), err
+	return template, own, found.in(template.Namespace), err
 }
 
 // choose returns the template of the file that the command line means.
@@ -227,24 +233,22 @@ func (p *previewCommand) local(ctx context.Context, template *platenv1alpha1.Ren
 }
 
 // remote renders in the cluster with temporary objects.
-func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, maps []corev1.ConfigMap, folder string) (err error) {
+func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.RenderTemplate, job *platenv1alpha1.RenderJob, own, found sources, folder string) (err error) {
 	c, err := p.cluster()
 	if err != nil {
 		return err
 	}
 	temporary := &platenv1alpha1.RenderTemplate{Spec: *template.Spec.DeepCopy()}
 	temporary.Spec.TemplateID = nil
-	for i := range temporary.Spec.Pages {
-		page := &temporary.Spec.Pages[i]
-		if page.HTMLFrom == nil {
-			continue
-		}
-		ref := page.HTMLFrom.ConfigMapKeyRef
-		for _, m := range maps {
-			if m.Name == ref.Name {
-				page.HTML, page.HTMLFrom = m.Data[ref.Key], nil
-			}
-		}
+	if err := inlinePages(temporary, own, found); err != nil {
+		return err
+	}
+	if err := p.compareFontSets(ctx, c, template, own); err != nil {
+		return err
+	}
+	if output := &job.Spec.Output; output.Format == platenv1alpha1.FormatPDF {
+		// By default, a document has the name of its template, and the temporary one has a generated name.
+		output.PDF.Title = cmp.Or(output.PDF.Title, template.Name)
 	}
 	discard, err := c.createTemporary(ctx, "preview-", temporary, job)
 	if err != nil {
@@ -261,4 +265,53 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 	}
 	describeWarnings(p.ErrOut, done)
 	return errors.Join(err, p.outcome(done))
+}
+
+// inlinePages puts the pages into the template that the cluster does not have, because they are in a ConfigMap of the file. The job reads the others
+// where they are. It returns what is wrong with a ConfigMap, for which a job would wait.
+func inlinePages(template *platenv1alpha1.RenderTemplate, own, found sources) error {
+	for i := range template.Spec.Pages {
+		page := &template.Spec.Pages[i]
+		if page.HTMLFrom == nil {
+			continue
+		}
+		ref := page.HTMLFrom.ConfigMapKeyRef
+		named := func(m corev1.ConfigMap) bool { return m.Name == ref.Name }
+		n := slices.IndexFunc(found.maps, named)
+		if n < 0 {
+			continue
+		}
+		html, missing := ref.TextIn(&found.maps[n])
+		switch inFile := slices.ContainsFunc(own.maps, named); {
+		case missing != "":
+			return &exitError{exitRenderFailed, fmt.Errorf("spec.pages[%d].htmlFrom: %s", i, missing)}
+		case inFile && len(html) > maxInlineHTML:
+			return fmt.Errorf("spec.pages[%d].htmlFrom: key '%s' of ConfigMap '%s' has more than 512 KiB, and a preview in the cluster takes no more from a file: apply the ConfigMap, and leave it out of the file",
+				i, ref.Key, ref.Name)
+		case inFile:
+			page.HTML, page.HTMLFrom = cmp.Or(html, "\n"), nil // the API server takes no page without a letter
+		}
+	}
+	return nil
+}
+
+// compareFontSets returns an error for a FontSet that only the file has, for which a job would wait, and warns of one that is another in the cluster.
+func (p *previewCommand) compareFontSets(ctx context.Context, c *cluster, template *platenv1alpha1.RenderTemplate, own sources) error {
+	for i, ref := range template.Spec.FontSetRefs {
+		n := slices.IndexFunc(own.sets, func(set platenv1alpha1.FontSet) bool { return set.Name == ref.Name })
+		if n < 0 {
+			continue
+		}
+		there := &platenv1alpha1.FontSet{}
+		err := c.get(ctx, ref.Name, there)
+		switch {
+		case apierrors.IsNotFound(err):
+			return fmt.Errorf("spec.fontSetRefs[%d]: FontSet '%s' of the file does not exist in namespace %s, and the cluster renders with those that are there: apply it first", i, ref.Name, c.namespace)
+		case err != nil:
+			return explain(err)
+		case !equality.Semantic.DeepEqual(there.Spec, own.sets[n].Spec):
+			fmt.Fprintf(p.ErrOut, "Warning: the cluster renders with FontSet '%s' as it is in namespace %s, not with that of the file; apply it first\n", ref.Name, c.namespace)
+		}
+	}
+	return nil
 }

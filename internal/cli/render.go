@@ -313,6 +313,10 @@ func (o *options) awaitJob(ctx context.Context, c *cluster, job *platenv1alpha1.
 	bar.end()
 	if errors.Is(err, context.DeadlineExceeded) {
 		word, sentence := stage(last)
+		if metav1.GetControllerOf(job) != nil { // temporary: it is deleted now, and nothing goes on
+			return nil, &exitError{exitTimeout, fmt.Errorf(
+				"the cluster has not rendered the template within %s, as --timeout says (%s: %s); give it more time, or check Platen (kubectl platen check -n %s)", timeout, word, sentence, job.Namespace)}
+		}
 		o.printNext(advice(last))
 		return nil, &exitError{exitTimeout, fmt.Errorf(
 			"RenderJob %s/%s has not finished within %s and goes on (%s: %s); see kubectl platen status %s -n %s", job.Namespace, job.Name, timeout, word, sentence, job.Name, job.Namespace)}

@@ -139,6 +139,76 @@ func TestPreviewInTheCluster(t *testing.T) {
 	}
 }
 
+// A preview in the cluster is of the template that a person knows: its name is the document's title, and a page of the cluster stays in its ConfigMap.
+func TestPreviewInTheClusterOfWhatIsThere(t *testing.T) {
+	namespace, folder := workspace(t), t.TempDir()
+	from := func(key string) *platenv1alpha1.HTMLSource {
+		return &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: key}}
+	}
+	for _, object := range []client.Object{
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pages"}, Data: map[string]string{"large": strings.Repeat("x", 600<<10), "empty": ""}},
+		&platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "card"}, Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{
+			{Name: "front", Width: 60, Height: 30, HTMLFrom: from("large")},
+			{Name: "back", Width: 60, Height: 30, HTMLFrom: from("empty")},
+		}}},
+	} {
+		if err := api.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	base, ended := content(t, nil), make(chan error, 1)
+	title, template := "", &platenv1alpha1.RenderTemplate{}
+	go func() {
+		ended <- finish(t.Context(), namespace, func(job *platenv1alpha1.RenderJob) {
+			title = job.Spec.Output.PDF.Title
+			if err := api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: job.Spec.TemplateRef.Name}, template); err == nil {
+				rendered(base, "document")(job)
+			}
+		})
+	}()
+	r := platen(t, "preview", "card", "-n", namespace, "--in-cluster", "-o", filepath.Join(folder, "card.pdf"), "--timeout", "20s")
+	if r.code != 0 {
+		t.Fatalf("exit code %d, %s", r.code, r.errOut)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if title != "card" {
+		t.Errorf("the document's title is %q, not card", title)
+	}
+	for _, page := range template.Spec.Pages {
+		if page.HTMLFrom == nil {
+			t.Errorf("page %s has %d bytes, and is no longer in its ConfigMap", page.Name, len(page.HTML))
+		}
+	}
+}
+
+// What a job would wait for, and what the cluster would refuse without saying why, a preview in the cluster says at once.
+func TestPreviewInTheClusterRefuses(t *testing.T) {
+	namespace := workspace(t)
+	fonts := "---\napiVersion: platen.dev/v1alpha1\nkind: FontSet\nmetadata: {name: acme}\nspec: {sources: [{configMapRef: {name: pages}}]}\n"
+	for name, x := range map[string]struct {
+		file string
+		code int
+		text string
+	}{
+		"nobody renders": {manifests + pageMap, 5, "the cluster has not rendered the template within 3s, as --timeout says (Pending: Platen has not looked at it yet)"},
+		"a missing key":  {strings.ReplaceAll(manifests, "key: front.html", "key: back.html") + pageMap, 3, "spec.pages[0].htmlFrom: ConfigMap 'pages' has no key 'back.html'"},
+		"a large page":   {manifests + strings.ReplaceAll(pageMap, page, strings.Repeat("x", 512<<10+1)), 1, "spec.pages[0].htmlFrom: key 'front.html' of ConfigMap 'pages' has more than 512 KiB"},
+		"a FontSet of the file": {
+			strings.ReplaceAll(manifests, "  pages:", "  fontSetRefs: [{name: acme}]\n  pages:") + pageMap + fonts, 1,
+			"spec.fontSetRefs[0]: FontSet 'acme' of the file does not exist in namespace " + namespace + ", and the cluster renders with those that are there: apply it first",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := platen(t, "preview", "-f", write(t, x.file), "-n", namespace, "--in-cluster", "--set", "colour=red", "-o", filepath.Join(t.TempDir(), "card.png"), "--timeout", "3s")
+			if r.code != x.code || !strings.Contains(r.errOut, x.text) || strings.Contains(r.errOut, "goes on") {
+				t.Errorf("exit code %d, not %d with %q: %s", r.code, x.code, x.text, r.errOut)
+			}
+		})
+	}
+}
+
 // wholeBrowser returns the path of a program that says that it is Chrome, as a browser with windows does.
 func wholeBrowser(t *testing.T) string {
 	t.Helper()
