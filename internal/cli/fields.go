@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -88,7 +89,11 @@ func inWords(field, message string) string {
 	}
 	text := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(message, value[0]), field), " in body ")
 	if m := wrongType.FindStringSubmatch(text); m != nil && typeNames[m[1]] != "" && typeNames[m[2]] != "" {
-		return "must be " + typeNames[m[1]] + ", not " + typeNames[m[2]]
+		advice := ""
+		if m[1] == "string" && slices.Contains([]string{"integer", "number", "float64", "boolean"}, m[2]) {
+			advice = ": put quotes around it"
+		}
+		return "must be " + typeNames[m[1]] + ", not " + typeNames[m[2]] + advice
 	}
 	switch m := bound.FindStringSubmatch(text); {
 	case m != nil:

@@ -6,6 +6,7 @@ package nearest
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -62,6 +63,22 @@ func Key(key string, names []string, pages int) string {
 		return ""
 	}
 	return prefix + id
+}
+
+// True and False are the words that are true and false in YAML 1.1, as for kubectl.
+var (
+	True  = []string{"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"}
+	False = []string{"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
+)
+
+// Unquoted says which of the names a key "true" or "false" was in a manifest, where it had no quotes; empty if none.
+func Unquoted(key string, names []string) string {
+	for _, word := range map[string][]string{"true": True, "false": False}[key] {
+		if slices.Contains(names, word) {
+			return fmt.Sprintf("put quotes around %s, which YAML reads as %s without them", word, key)
+		}
+	}
+	return ""
 }
 
 // Distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a (optimal string alignment).

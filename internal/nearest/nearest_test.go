@@ -29,3 +29,19 @@ func TestKey(t *testing.T) {
 		}
 	}
 }
+
+func TestUnquoted(t *testing.T) {
+	for key, want := range map[string]string{
+		"false": "put quotes around n, which YAML reads as false without them",
+		"true":  "put quotes around on, which YAML reads as true without them",
+		"n":     "",
+		"False": "",
+	} {
+		if got := Unquoted(key, []string{"headline", "n", "on"}); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+	if got := Unquoted("false", []string{"headline"}); got != "" {
+		t.Errorf("without such a name: %q", got)
+	}
+}

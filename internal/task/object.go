@@ -15,15 +15,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/values"
 )
 
 var (
 	// number is a number of JSON.
 	number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-	// truths and untruths are the words that are true and false in YAML 1.1, as for kubectl.
-	truths   = []string{"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"}
-	untruths = []string{"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
 
 	errNoObject  = errors.New("must hold a JSON or YAML object")
 	errDocuments = errors.New("must hold one YAML document, not several")
@@ -215,9 +213,9 @@ func spellWord(key string, node *yaml.Node) {
 		}
 	}
 	switch {
-	case slices.Contains(truths, node.Value):
+	case slices.Contains(nearest.True, node.Value):
 		node.Tag, node.Value = "!!bool", "true"
-	case slices.Contains(untruths, node.Value):
+	case slices.Contains(nearest.False, node.Value):
 		node.Tag, node.Value = "!!bool", "false"
 	default:
 		node.Tag = "!!str"

@@ -585,6 +585,11 @@ func meantBy(missing string, given map[string]any, known func(key string) bool) 
 			others = append(others, key)
 		}
 	}
+	for _, key := range others {
+		if hint := nearest.Unquoted(key, []string{missing}); hint != "" {
+			return "; " + hint
+		}
+	}
 	if near := nearest.Name(missing, others); near != "" {
 		return fmt.Sprintf("; is '%s' a misspelling of it?", near)
 	}

@@ -170,6 +170,11 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"headlin":"x"}`) },
 			want:       "spec.modifications.headline is required by the template; is 'headlin' a misspelling of it?",
 		},
+		"a parameter whose name YAML reads as false": {
+			parameters: []platenv1alpha1.Parameter{{Name: "n", Type: "number", Required: new(true)}},
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"false":5}`) },
+			want:       "spec.modifications.n is required by the template; put quotes around n, which YAML reads as false without them",
+		},
 		"a parameter that is null": {
 			parameters: []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}},
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"headline":null}`) },

@@ -235,6 +235,8 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	hint := ""
 	if near := nearest.Key(key, names, total); near != "" {
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
+	} else if unquoted := nearest.Unquoted(key, names); unquoted != "" {
+		hint = "; " + unquoted
 	}
 	switch {
 	case !rendered && exists(only, total):

@@ -251,6 +251,17 @@ func TestWarningsNameWhatIsWrong(t *testing.T) {
 	}
 }
 
+// kubectl reads the key n of a manifest as false.
+func TestAKeyWithoutQuotesIsNamed(t *testing.T) {
+	page := task("png", `<p data-param="n"></p>`)
+	page.Modifications = map[string]any{"false": 5}
+	_, warnings := run(t, start(t), page)
+	const want = "no element names it in data-param, data-if, data-each or data-param-href; put quotes around n, which YAML reads as false without them"
+	if len(warnings) != 1 || warnings[0].Details != want {
+		t.Errorf("warnings %v, want %q", warnings, want)
+	}
+}
+
 func TestAModificationNeedsOnePageThatUsesIt(t *testing.T) {
 	several := task("png", `<p data-param="headline">`, `<p data-param="points">`)
 	several.Modifications = map[string]any{"headline": "x", "points": "y", "page2@footer": "z", "page1@headline": "w"}
