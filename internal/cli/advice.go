@@ -12,6 +12,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,6 +84,8 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		return forJob(job, "Wait for the other job. See what that one waits for:\nkubectl platen status "+sameRender.FindStringSubmatch(sentence)[1]+" -n NS")
 	case word == platenv1alpha1.SucceededReason:
 		return ""
+	case word == platenv1alpha1.DeadlineExceededReason && filmedFrames.MatchString(sentence):
+		return forJob(job, aboutALongFilm(job, sentence))
 	case word == platenv1alpha1.DeadlineExceededReason:
 		longer := min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
 		if longer <= job.Spec.TimeoutSeconds {
@@ -100,6 +103,23 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	default:
 		return forJob(job, cmp.Or(adviceByReason[word], "See the job's events:"+showJob))
 	}
+}
+
+// filmedFrames matches the message of a job whose film took too long.
+var filmedFrames = regexp.MustCompile(`^at the deadline, (\d+) of (?:about )?(\d+) frames `)
+
+// aboutALongFilm returns what to do about a film that took too long: half as much time again as it needs at its pace, if it may have that.
+func aboutALongFilm(job *platenv1alpha1.RenderJob, message string) string {
+	found := filmedFrames.FindStringSubmatch(message)
+	filmed, _ := strconv.Atoi(found[1])
+	due, _ := strconv.Atoi(found[2])
+	const smaller = "fps, duration, size or scale in spec.output smaller"
+	longer := 3 * int(job.Spec.TimeoutSeconds) * due / (2 * max(filmed, 1))
+	if longer > defaultMaxTimeout {
+		return "Make " + smaller + "; this renders the job again:\nkubectl edit renderjob JOB -n NS"
+	}
+	return "Give the job more time, or make " + smaller + "; each renders it again:" +
+		fmt.Sprintf("\nkubectl patch renderjob JOB -n NS --type merge -p '{\"spec\":{\"timeoutSeconds\":%d}}'", longer) + "\nkubectl edit renderjob JOB -n NS"
 }
 
 // sameRender matches the message of a job that waits for another one to render the same.

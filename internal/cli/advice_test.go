@@ -183,6 +183,18 @@ func TestAdviceNamesWhatIsWrong(t *testing.T) {
 }
 
 // A job that waits for another's render is helped by what helps that one.
+// A film that was filmed to a third gets more than three times as long.
+func TestAdviceAboutALongFilm(t *testing.T) {
+	got := advice(jobWith("DeadlineExceeded", "at the deadline, 20 of about 60 frames were filmed: …"))
+	if strings.Contains(got, "lint") || !strings.Contains(got, `{"spec":{"timeoutSeconds":1350}}`) {
+		t.Errorf("got %s", got)
+	}
+	got = advice(jobWith("DeadlineExceeded", "at the deadline, 2 of 1800 frames were filmed: …"))
+	if strings.Contains(got, "timeoutSeconds") || !strings.Contains(got, "spec.output") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestAdviceAboutTheSameRender(t *testing.T) {
 	got := advice(jobWith(platenv1alpha1.QueuedReason, "RenderJob 'spring.1' renders the same; its files will be this job's too"))
 	if want := "kubectl platen status spring.1 -n marketing"; !strings.HasSuffix(got, "\n"+want) || strings.Contains(got, "renderpools") {

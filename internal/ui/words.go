@@ -94,6 +94,9 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 	case platenv1alpha1.InvalidSpecReason, platenv1alpha1.InvalidModificationsReason:
 		return words{bad, "Cannot be rendered", sentence(ready.Message) + " Correct it and render again."}
 	case platenv1alpha1.DeadlineExceededReason:
+		if strings.HasPrefix(ready.Message, "at the deadline, ") { // says itself what takes the time
+			return words{bad, "Took too long", sentence(ready.Message)}
+		}
 		return words{bad, "Took too long", sentence(ready.Message) + " Check what the page waits for, such as a picture that does not load."}
 	}
 	if ready.Status == metav1.ConditionFalse {

@@ -48,7 +48,7 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 	for i, page := range task.Pages {
 		r, err := f.filmPage(ctx, page)
 		if err != nil {
-			return nil, err
+			return nil, f.late(ctx, i, err)
 		}
 		b.explainLoads(r.Warnings)
 		reports = append(reports, r)
@@ -59,7 +59,7 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 		}
 		data, err := f.finish(ctx)
 		if err != nil {
-			return nil, err
+			return nil, f.late(ctx, i, err)
 		}
 		if task.Joined() {
 			page = task.Pages[0]
@@ -86,12 +86,29 @@ type filming struct {
 	progress  func(render.Progress)
 	// patience with the frames of a page that loads; see tab.
 	patience time.Duration
-	// pages counts the filmed pages, and frames the frames of all pages.
-	pages, frames int
+	// pages counts the filmed pages, and frames the frames of all pages. earlier are those before the present page, which has due ones.
+	pages, frames, earlier, due int
 	// video gets the frames; nil between two files.
 	video *encode.Video
 	// fade holds the last frames of a page until the next page begins; nil between two files.
 	fade *fade
+}
+
+// late returns how far a film has come at the deadline, while it filmed the page with this index; or err if something else ended it.
+func (f *filming) late(ctx context.Context, index int, err error) error {
+	known := (*render.Error)(nil)
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &known) || f.frames-f.earlier < 2 { // the first is taken when the page is ready
+		return err
+	}
+	about := ""
+	if index < len(f.task.Pages)-1 {
+		about = "about " // as many for each later page
+	}
+	return &render.Error{
+		Reason: render.ReasonDeadlineExceeded, Terminal: true,
+		Message: fmt.Sprintf("at the deadline, %d of %s%d frames were filmed: fewer or smaller frames or a longer spec.timeoutSeconds helps, if no script of the page takes the time",
+			f.frames, about, f.earlier+f.due*(len(f.task.Pages)-index)),
+	}
 }
 
 // even returns a length in pixels, rounded up to an even number for mp4 and webm, whose colours have half as many pixels.
@@ -121,6 +138,7 @@ func (f *filming) finish(ctx context.Context) ([]byte, error) {
 
 // filmPage adds one page to the file. It begins a file if there is none.
 func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
+	f.earlier = f.frames
 	s, err := f.begin(ctx, p, f.patience)
 	place := render.PlaceAlone
 	if errors.Is(err, errStuck) && ctx.Err() == nil {
@@ -132,6 +150,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	}
 	s.report.place = place
 	defer f.chromium.tabs.discard(s.tab)
+	f.due = s.frames
 	if f.video == nil {
 		settings := encode.Settings{
 			Format: f.task.Format, Width: scaled(p.Width, f.task.Scale), Height: scaled(p.Height, f.task.Scale), FPS: f.task.Video.FPS,

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -411,6 +412,50 @@ func TestAFilmMayBeginLate(t *testing.T) {
 	_, err := b.Render(ctx, late, &recordingSink{})
 	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonDeadlineExceeded || !strings.HasPrefix(problem.Message, "spec.output.video.trimStart: at the deadline, the scripts of page 1 had run for ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// expiring is a context whose deadline passes when expire is called.
+type expiring struct {
+	context.Context //nolint:containedctx // it is one
+	done            chan struct{}
+	expire          func()
+}
+
+func (e expiring) Done() <-chan struct{} { return e.done }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// expiringSink lets the deadline pass after some frames.
+type expiringSink struct {
+	recordingSink
+	frames int
+	expire func()
+}
+
+func (s *expiringSink) Progress(p render.Progress) {
+	if p.Frames == s.frames {
+		s.expire()
+	}
+}
+
+// A film that takes too long says how far it has come: its page was ready.
+func TestAFilmThatTakesTooLongSaysHowFarItHasCome(t *testing.T) {
+	long := film("mp4", moving, moving)
+	long.Video = render.VideoOptions{FPS: 30, Seconds: 2}
+	done := make(chan struct{})
+	ctx := expiring{t.Context(), done, sync.OnceFunc(func() { close(done) })}
+	_, err := start(t).Render(ctx, long, &expiringSink{frames: 70, expire: ctx.expire})
+	const want = "at the deadline, 70 of 120 frames were filmed: "
+	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonDeadlineExceeded || !problem.Terminal || !strings.HasPrefix(problem.Message, want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
