@@ -67,6 +67,7 @@ import (
 	"github.com/platen-dev/platen/internal/outbound"
 	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
+	"github.com/platen-dev/platen/internal/reach"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
@@ -225,7 +226,7 @@ func run(ctx context.Context, o options) error {
 	outside := outbound.Policy{Allowed: o.storageAllow, Denied: o.outboundDeny}
 	openers := buckets.Openers(tracer.Transport(outside.Transport(), tracing.Method), metrics.Uploads{})
 	openers[platenv1alpha1.ProviderDropbox] = connect.Dropbox(dropbox.Config{
-		APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Transport: tracer.Transport(http.DefaultTransport, tracing.Route), Observer: metrics.Uploads{},
+		APIURL: o.dropboxAPI, ContentURL: o.dropboxContent, Transport: tracer.Transport(reach.Transport(), tracing.Route), Observer: metrics.Uploads{},
 	})
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: direct},

@@ -5,14 +5,18 @@
 package reach
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,8 +25,15 @@ import (
 // shows nothing of the call.
 func Why(err error) string {
 	name, certificate, record := (*net.DNSError)(nil), (*tls.CertificateVerificationError)(nil), tls.RecordHeaderError{}
+	proxy, refusal := (*net.OpError)(nil), (*proxyError)(nil)
 	another, unknown, invalid := x509.HostnameError{}, x509.UnknownAuthorityError{}, x509.CertificateInvalidError{}
 	switch {
+	case errors.As(err, &refusal) && refusal.status == http.StatusProxyAuthRequired:
+		return ": the proxy in HTTPS_PROXY asks who calls (HTTP 407); its URL may have a name and a password, as in http://NAME:PASSWORD@HOST"
+	case errors.As(err, &refusal):
+		return fmt.Sprintf(": the proxy in HTTPS_PROXY does not lead there (HTTP %d)", refusal.status)
+	case errors.As(err, &proxy) && proxy.Op == "proxyconnect": // whatever follows is about the proxy
+		return ": the proxy in HTTPS_PROXY could not be reached"
 	case errors.As(err, &name) && name.IsNotFound:
 		return ": its host has no address in DNS"
 	case errors.As(err, &name):
@@ -43,6 +54,28 @@ func Why(err error) string {
 		return ""
 	}
 }
+
+// Transport returns a transport as http.DefaultTransport, which goes through the proxy that the environment names. Why knows the errors of the proxy. All callers share it.
+var Transport = sync.OnceValue(func() http.RoundTripper {
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	transport := usual.Clone()
+	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+		if answer.StatusCode != http.StatusOK {
+			return &proxyError{answer.StatusCode}
+		}
+		return nil
+	}
+	return transport
+})
+
+// proxyError is the answer of a proxy that leads nowhere.
+type proxyError struct{ status int }
+
+// Error implements error.
+func (e *proxyError) Error() string { return fmt.Sprintf("the proxy answered HTTP %d", e.status) }
 
 // RetryAfter returns how long an answer asks to wait, at most most; 0 if it does not ask. Its header Retry-After has seconds or a date
 // (RFC 9110, 10.2.3). A date is by the clock of the header Date, or else of now.

@@ -11,6 +11,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +27,10 @@ func TestWhy(t *testing.T) {
 		": the certificate there is for another host":                                      {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a.example"}},
 		": the certificate there has expired, or is not valid yet by this machine's clock": {x509.CertificateInvalidError{Reason: x509.Expired}},
 		": the certificate there is not valid":                                             {&tls.CertificateVerificationError{Err: errors.New("x")}},
-		": what answers there does not speak TLS":                                          {tls.RecordHeaderError{Msg: "x"}, http.ErrSchemeMismatch},
+		": the proxy in HTTPS_PROXY could not be reached": {
+			&net.OpError{Op: "proxyconnect", Err: &net.DNSError{Name: "proxy.example", IsNotFound: true}}, &net.OpError{Op: "proxyconnect", Err: syscall.ECONNREFUSED},
+		},
+		": what answers there does not speak TLS": {tls.RecordHeaderError{Msg: "x"}, http.ErrSchemeMismatch},
 		": the certificate there is from an authority that Platen does not know, as that of a proxy that reads along, or its chain is not complete": {x509.UnknownAuthorityError{}},
 	} {
 		for _, err := range errs {
@@ -35,6 +40,34 @@ func TestWhy(t *testing.T) {
 			if got := Why(fmt.Errorf("calling it: %w", err)); got != want {
 				t.Errorf("%v, wrapped: %q, want %q", err, got, want)
 			}
+		}
+	}
+}
+
+// TestProxies calls a server through proxies that lead nowhere.
+func TestProxies(t *testing.T) {
+	for status, want := range map[int]string{
+		http.StatusForbidden:         ": the proxy in HTTPS_PROXY does not lead there (HTTP 403)",
+		http.StatusProxyAuthRequired: ": the proxy in HTTPS_PROXY asks who calls (HTTP 407); its URL may have a name and a password, as in http://NAME:PASSWORD@HOST",
+	} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		defer proxy.Close()
+		transport, ok := Transport().(*http.Transport)
+		if !ok {
+			t.Fatalf("Transport is a %T", Transport())
+		}
+		transport = transport.Clone()
+		transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: transport}).Do(request)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if got := Why(err); got != want {
+			t.Errorf("HTTP %d: %v: %q, want %q", status, err, got, want)
 		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/platen-dev/platen/internal/reach"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -50,7 +51,7 @@ type Config struct {
 	APIURL, ContentURL string
 	// RootNamespaceID makes paths relative to a team space.
 	RootNamespaceID string
-	// Transport defaults to http.DefaultTransport.
+	// Transport defaults to reach.Transport.
 	Transport http.RoundTripper
 	// LargeFile is the size in bytes above which a file is sent in parallel chunks; it is also the greatest total size of the files
 	// that one call of Upload sends. Default 64 MiB: above that, one connection to Dropbox is slower.
@@ -88,7 +89,7 @@ func New(config Config) (*Client, error) {
 		config.ContentURL = DefaultContentURL
 	}
 	if config.Transport == nil {
-		config.Transport = http.DefaultTransport
+		config.Transport = reach.Transport()
 	}
 	if config.Now == nil {
 		config.Now = time.Now

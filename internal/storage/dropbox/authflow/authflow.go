@@ -50,7 +50,7 @@ type Config struct {
 	RedirectURI string
 	// AuthorizeURL and APIURL default to Dropbox's public hosts.
 	AuthorizeURL, APIURL string
-	// Transport defaults to http.DefaultTransport.
+	// Transport defaults to reach.Transport.
 	Transport http.RoundTripper
 }
 
@@ -174,6 +174,9 @@ func printable(text string) string {
 func (c Config) Exchange(ctx context.Context, a Attempt, code string) (Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
+	if c.Transport == nil {
+		c.Transport = reach.Transport()
+	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
 		Transport: c.Transport,
 		// A redirect would send the code to another host.
