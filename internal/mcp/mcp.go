@@ -138,8 +138,11 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			return failure("%s", problem), nil
 		}
 		id := ""
-		if err := json.Unmarshal(input["id"], &id); err != nil || id == "" {
-			return failure("id: the id of a job is required"), nil //nolint:nilerr // the assistant gets the error as the tool's result
+		if len(input["id"]) > 0 && json.Unmarshal(input["id"], &id) != nil {
+			return failure("id: must be a string, the id that a render has answered with"), nil //nolint:nilerr // the assistant gets the error as the tool's result
+		}
+		if id == "" {
+			return failure("id: the id of a job is required"), nil
 		}
 		if !jobName.MatchString(id) {
 			return failure("job-not-found: no job is called %.100q", id), nil // as a path it could be another route
@@ -287,13 +290,18 @@ func (c *caller) files(ctx context.Context, method, path string, body any) *mcp.
 		ID       string          `json:"id"`
 		Status   string          `json:"status"`
 		Finished bool            `json:"finished"`
+		Error    string          `json:"error"`
 		Result   json.RawMessage `json:"result"`
 	}
 	if json.Unmarshal(answer, &job) == nil && len(job.Result) > 0 {
 		answer = job.Result
 	}
 	if job.ID != "" && !job.Finished {
-		result.Content = append(result.Content, &mcp.TextContent{Text: fmt.Sprintf("The render goes on. Call get_job with the id %s for its files.", job.ID)})
+		next := fmt.Sprintf("The render goes on. Call get_job with the id %s for its files.", job.ID)
+		if job.Error != "" {
+			next = fmt.Sprintf("The render waits until somebody changes this: %s. Then call get_job with the id %s for its files.", job.Error, job.ID)
+		}
+		result.Content = append(result.Content, &mcp.TextContent{Text: next})
 	}
 	result.IsError = job.Status == "failed"
 	pictures := 0

@@ -75,6 +75,17 @@ func TestARenderAnswersBeforeAssistantsGiveUp(t *testing.T) {
 	}
 }
 
+// A job that waits for a person does not go on by itself: an assistant that asked again and again would learn nothing.
+func TestAJobThatWaitsForAPersonDoesNotGoOn(t *testing.T) {
+	s := session(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"id":"rest-abcde","status":"queued","finished":false,"error":"the job is suspended","error_code":"Suspended"}`)
+	})
+	text, failed := texts(t, s, "get_job", `{"id":"rest-abcde"}`)
+	if failed || strings.Contains(text, "goes on") || !strings.Contains(text, "The render waits until somebody changes this: the job is suspended.") {
+		t.Error(text)
+	}
+}
+
 // A list of tools is one caller's, and nobody hears of its changes.
 func TestToolsAreOneCallersAndStayUntilTheNextList(t *testing.T) {
 	s := session(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, oneTemplate) })
@@ -94,7 +105,10 @@ func TestToolsRefuseArgumentsThatTheyDoNotHave(t *testing.T) {
 		{"list_templates", `[]`, "the arguments must be a JSON object"},
 		{"get_job", `{"id":"rest-abcde","wait":5}`, "wait: there is no such argument; there are id"},
 		{"get_job", `{"ID":"rest-abcde"}`, "ID: there is no such argument; did you mean id"},
-		{"get_job", `{"id":5}`, "id: the id of a job is required"},
+		{"get_job", `{"id":5}`, "id: must be a string, the id that a render has answered with"},
+		{"get_job", `{"id":""}`, "id: the id of a job is required"},
+		{"get_job", `{"id":null}`, "id: the id of a job is required"},
+		{"get_job", `{}`, "id: the id of a job is required"},
 	} {
 		if text, failed := texts(t, s, c.tool, c.arguments); !failed || strings.TrimSpace(text) != c.want {
 			t.Errorf("%s %s: %s", c.tool, c.arguments, text)

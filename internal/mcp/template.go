@@ -34,7 +34,10 @@ const (
 var (
 	argumentWords = strings.NewReplacer(fieldWords...)
 	valueWords    = strings.NewReplacer(slices.Concat(fieldWords, []string{"modifications.", ""})...)
-	fieldWords    = []string{"response.format", formatArgument, "response.fileName", nameArgument, "response.scale", scaleArgument, "templateId: ", "template: "}
+	fieldWords    = []string{
+		"response.format", formatArgument, "response.fileName", nameArgument, "response.scale", scaleArgument, "templateId: ", "template: ",
+		"name the folder in connections[].folder", "a render's folder is its connection's own",
+	}
 )
 
 const (
@@ -82,8 +85,11 @@ func (t template) tool() *mcp.Tool {
 		sizes = append(sizes, fmt.Sprintf("%s %dx%d", p.Name, p.Width, p.Height))
 	}
 	description := fmt.Sprintf("Render the template %s (%s).", t.Name, strings.Join(sizes, ", "))
-	if t.Description != "" {
-		description = t.Description + " " + description
+	if about := strings.TrimSpace(t.Description); about != "" {
+		if !strings.ContainsAny(about[len(about)-1:], ".!?:") {
+			about += "."
+		}
+		description = about + " " + description
 	}
 	return &mcp.Tool{
 		Name: t.name, Title: t.Title, Description: description, InputSchema: object(properties, required...), Annotations: &mcp.ToolAnnotations{Title: t.Title},

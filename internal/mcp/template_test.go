@@ -27,3 +27,22 @@ func TestToolsAreNamedAsTheirObjects(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong names arguments only, and a description reads as sentences.
+func TestToolsSpeakOfTheirArguments(t *testing.T) {
+	const slash = `response.fileName: Invalid value: "a/b": must not contain a slash: name the folder in connections[].folder`
+	if got, want := valueWords.Replace(slash), `$fileName: Invalid value: "a/b": must not contain a slash: a render's folder is its connection's own`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for description, want := range map[string]string{
+		"":            "Render the template Card (front 400x200).",
+		"For summer":  "For summer. Render the template Card (front 400x200).",
+		"For summer.": "For summer. Render the template Card (front 400x200).",
+		"Summer?\n":   "Summer? Render the template Card (front 400x200).",
+	} {
+		one := shim.Template{ID: 1, ResourceName: "card", Name: "Card", Description: description, PagesData: []shim.TemplateData{{Name: "front", Width: 400, Height: 200}}}
+		if got := (template{one, "render_card"}).tool().Description; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -189,6 +189,10 @@ func describe(job *platenv1alpha1.RenderJob) Job {
 		body.Finished = true
 		body.ErrorCode, body.Error = "Canceled", "the job was canceled"
 	default:
+		if job.Suspended() {
+			body.ErrorCode, body.Error = platenv1alpha1.SuspendedReason, "the job is suspended: it starts when spec.suspend of its RenderJob is set to false"
+			break
+		}
 		// A missing template, FontSet or ConfigMap is worth a message; a render pod that starts is not.
 		missing := []string{platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.FontSetNotFoundReason, platenv1alpha1.SourceNotFoundReason}
 		if ready != nil && slices.Contains(missing, ready.Reason) {

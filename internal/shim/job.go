@@ -381,4 +381,6 @@ var inRequestWords = strings.NewReplacer(
 	"spec.connections", "connections",
 	"spec.modifications", "modifications",
 	"spec.templateRef.name", "templateId",
+	"spec.title: ", "name: ",
+	"spec.description: ", "description: ",
 ).Replace

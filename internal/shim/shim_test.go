@@ -1159,6 +1159,8 @@ func TestInRequestWords(t *testing.T) {
 		"spec.modifications.headline: x": "modifications.headline: x",
 		"spec.output.video.duration: x":  "videoOptions.duration: x",
 		"spec.output.fileName: x":        "response.fileName: x",
+		"spec.title: x":                  "name: x",
+		"spec.description: x":            "description: x",
 	} {
 		if got := inRequestWords(text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)
@@ -1390,6 +1392,10 @@ func TestWaitsThatAPersonEnds(t *testing.T) {
 		if got := describe(j); got.ErrorCode != want || (got.Error != "") != told {
 			t.Errorf("%s: %q, %q", reason, got.ErrorCode, got.Error)
 		}
+	}
+	suspended := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Suspend: new(true)}} // the manager may not have seen it yet
+	if got := describe(suspended); got.Status != queued || got.ErrorCode != platenv1alpha1.SuspendedReason || got.Error != "the job is suspended: it starts when spec.suspend of its RenderJob is set to false" {
+		t.Errorf("suspended: %+v", got)
 	}
 }
 

@@ -309,7 +309,7 @@ func (s *Server) patchTemplate(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	t := before.DeepCopy()
-	t.Spec.Title = ptr.Deref(wanted.Name, t.Spec.Title)
+	t.Spec.Title = strings.TrimSpace(ptr.Deref(wanted.Name, t.Spec.Title)) // a name of blanks would look like none
 	t.Spec.Description = ptr.Deref(wanted.Description, t.Spec.Description)
 	if err := api.Patch(r.Context(), t, client.MergeFrom(before)); err != nil {
 		return err
@@ -353,7 +353,7 @@ func (s *Server) duplicateTemplate(w http.ResponseWriter, r *http.Request, c cal
 	t := &platenv1alpha1.RenderTemplate{Spec: *original.Spec.DeepCopy()}
 	t.Namespace, t.GenerateName = namespace, original.Name[:min(len(original.Name), 50)]+"-copy-"
 	t.Spec.TemplateID = nil
-	t.Spec.Title = cmp.Or(wanted.Name, shorten("Copy of "+title(original)))
+	t.Spec.Title = cmp.Or(strings.TrimSpace(wanted.Name), shorten("Copy of "+title(original)))
 	if err := api.Create(r.Context(), t); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/webhook"
 )
 
 // again returns the address of the template's form with the values of a job.
@@ -54,6 +55,10 @@ func (s *Server) startFrom(r *http.Request, v *visitor, form *formView) error {
 		}
 	}
 	form.fill(job)
+	form.Lost = append(form.Lost, lostSpec(job.Spec, s.TTL)...)
+	if job.Annotations[webhook.URLAnnotation] != "" {
+		form.Lost = append(form.Lost, "the annotation "+webhook.URLAnnotation)
+	}
 	return nil
 }
 
@@ -152,8 +157,34 @@ func lostOutput(o platenv1alpha1.OutputSpec) []string {
 	return lost
 }
 
-// defaultQuality is the output.quality of a job that gives none.
-const defaultQuality = 90
+// lostSpec returns the other fields of a job that the form has no field for, if they are not what a job has without them. ttl is the
+// ttlSecondsAfterFinished of the form's jobs. The new render is not suspended: who presses Render wants it now.
+func lostSpec(s platenv1alpha1.RenderJobSpec, ttl time.Duration) []string {
+	var lost []string
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"timeoutSeconds", s.TimeoutSeconds != 0 && s.TimeoutSeconds != defaultTimeout},
+		{"uploadTimeoutSeconds", s.UploadTimeoutSeconds != 0 && s.UploadTimeoutSeconds != defaultUploadTimeout},
+		{"backoffLimit", ptr.Deref(s.BackoffLimit, defaultBackoffLimit) != defaultBackoffLimit}, {"priority", ptr.Deref(s.Priority, 0) != 0},
+		{"contentPolicy", s.ContentPolicy == platenv1alpha1.ContentRetain}, {"cache", s.Cache == platenv1alpha1.CacheDisabled},
+		{"ttlSecondsAfterFinished", s.TTLSecondsAfterFinished != nil && *s.TTLSecondsAfterFinished != int32(ttl.Seconds())},
+	} {
+		if field.given {
+			lost = append(lost, field.name)
+		}
+	}
+	return lost
+}
+
+// What a job has that gives no output.quality, timeoutSeconds, uploadTimeoutSeconds and backoffLimit.
+const (
+	defaultQuality       = 90
+	defaultTimeout       = 300
+	defaultUploadTimeout = 600
+	defaultBackoffLimit  = 2
+)
 
 // set makes a field show a value; nil leaves it.
 func (i *input) set(value any) {

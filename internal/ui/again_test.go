@@ -70,6 +70,13 @@ func TestFillTheRest(t *testing.T) {
 	if diff := cmp.Diff([]string{"output.quality", "output.pages", "modificationsFrom", "connections"}, form.Lost); diff != "" {
 		t.Error(diff)
 	}
+	job.Spec.TimeoutSeconds, job.Spec.UploadTimeoutSeconds, job.Spec.BackoffLimit, job.Spec.Priority = 900, 60, new(int32(0)), new(int32(5))
+	job.Spec.ContentPolicy, job.Spec.Cache = platenv1alpha1.ContentRetain, platenv1alpha1.CacheDisabled
+	job.Spec.TTLSecondsAfterFinished, job.Spec.Suspend = new(int32(7200)), new(true)
+	want := []string{"timeoutSeconds", "uploadTimeoutSeconds", "backoffLimit", "priority", "contentPolicy", "cache", "ttlSecondsAfterFinished"}
+	if diff := cmp.Diff(want, lostSpec(job.Spec, 24*time.Hour)); diff != "" {
+		t.Error(diff)
+	}
 	given := map[string]any{"headline": "changed"}
 	if err := form.addMore(given); err != nil {
 		t.Fatal(err)
@@ -85,6 +92,19 @@ func TestFillTheRest(t *testing.T) {
 	}
 	if err := (formView{More: "{"}).addMore(given); err == nil {
 		t.Error("text that is no JSON is taken")
+	}
+}
+
+// What a job has by default is not lost.
+func TestDefaultsAreNotLost(t *testing.T) {
+	spec := platenv1alpha1.RenderJobSpec{
+		TimeoutSeconds: 300, UploadTimeoutSeconds: 600, BackoffLimit: new(int32(2)), Priority: new(int32(0)), ContentPolicy: platenv1alpha1.ContentDelete,
+		Cache: platenv1alpha1.CacheEnabled, TTLSecondsAfterFinished: new(int32(86400)), Suspend: new(false),
+	}
+	for _, spec := range []platenv1alpha1.RenderJobSpec{{}, spec} {
+		if lost := lostSpec(spec, 24*time.Hour); len(lost) > 0 {
+			t.Errorf("lost %v", lost)
+		}
 	}
 }
 

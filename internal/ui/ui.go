@@ -223,6 +223,8 @@ type problem struct {
 	Title, Text string
 	// Link is the page to go to next, and LinkText its text; empty for none.
 	Link, LinkText string
+	// NewTab opens Link in a new tab, so that what is typed into this one stays.
+	NewTab bool
 	// signOut ends the session.
 	signOut bool
 }
@@ -372,8 +374,8 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 		if shown != "" && shown != found.Workspace && r.URL.Path != "/ui/workspace" {
 			return &problem{
 				Status: http.StatusConflict, Title: fmt.Sprintf("This page shows the workspace %.63s, but you have opened %s since", shown, found.Workspace),
-				Text: fmt.Sprintf("Nothing was done. To go on in %s, load the page anew.", found.Workspace),
-				Link: "/ui/workspace", LinkText: "Choose the workspace",
+				Text: fmt.Sprintf("Nothing was done. To go on here, open %.63s again in a new tab: this page stays as it is. To see %s here, load the page anew.", shown, found.Workspace),
+				Link: "/ui/?" + url.Values{"workspace": {shown}}.Encode(), LinkText: fmt.Sprintf("Open %.63s again", shown), NewTab: true,
 			}
 		}
 		caller, err := s.Reviewer.Authenticate(r.Context(), found.Token)

@@ -492,6 +492,17 @@ var _ = Describe("Rendering", func() {
 		a = call(ctx, http.MethodPost, templates+id+"/duplicate", w.token, `{"nam":"x"}`)
 		Expect(a.header.Get("X-Platen-Warnings")).To(ContainSubstring("did you mean 'name'?"))
 
+		// Blanks are no name, and what is wrong has the name that the request gives it.
+		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":"  Autumn\t"}`)
+		Expect(a.json()).To(HaveKeyWithValue("name", "Autumn"), "%s", a.body)
+		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":"`+strings.Repeat("x", 300)+`"}`)
+		expectError(a, http.StatusBadRequest)
+		Expect(a.json()["error"]).To(HavePrefix("name: "))
+		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":"   "}`)
+		Expect(a.json()).To(HaveKeyWithValue("name", id), "%s", a.body)
+		a = call(ctx, http.MethodPost, templates+"25/duplicate", w.token, `{"name":"  "}`)
+		Expect(a.json()).To(HaveKeyWithValue("name", "Copy of card"), "%s", a.body)
+
 		a = call(ctx, http.MethodPatch, templates+id, w.token, `{"name":""}`)
 		Expect(a.json()).To(And(HaveKeyWithValue("name", id), HaveKeyWithValue("description", "For autumn")), "%s", a.body)
 		expectError(call(ctx, http.MethodPatch, templates+id, w.token, `{"title":"Autumn"}`), http.StatusBadRequest)

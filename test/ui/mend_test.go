@@ -229,6 +229,25 @@ func TestATabActsInItsOwnWorkspace(t *testing.T) {
 	b.Click("#form .primary")
 	b.Sees("This page shows the workspace "+w.name, "you have opened "+other.name)
 	b.Screenshots("other-workspace")
+	// What is typed stays, and the page leads back to its workspace without leaving it.
+	b.Fill(`[name="p.headline"]`, "Typed before")
+	b.Holds(`document.querySelector("#notices a").target === "_blank"`)
+	back := strings.TrimPrefix(b.Value(`document.querySelector("#notices a").href`), world.page)
+	if back != "/ui/?workspace="+w.name {
+		t.Errorf("the notice leads to %s", back)
+	}
+	b.elsewhere(w)
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	b.Holds(`document.querySelector("#notices").childElementCount === 0`)
+	job := w.job(t)
+	if got := string(job.Spec.Modifications.Raw); got != `{"headline":"Typed before"}` {
+		t.Errorf("rendered %s", got)
+	}
+	if err := world.admin.Delete(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	b.elsewhere(other)
 	for _, path := range []string{"/ui/storage/dropbox/disconnect", "/ui/connect", "/ui/renders/x/retry"} {
 		cookies := signedIn(t, w.token)
 		status, _, body := send(t, request(t, http.MethodPost, path, url.Values{"shown": {other.name}, "name": {"dropbox"}, "appKey": {appKey}}, cookies, nil))

@@ -19,6 +19,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
+	"github.com/platen-dev/platen/internal/webhook"
 	"github.com/platen-dev/platen/test/suite"
 )
 
@@ -308,15 +309,16 @@ func TestRenderTheSameAgain(t *testing.T) {
 	b.signIn(w)
 	b.connect(w)
 	w.second(t)
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "rich"}, Spec: platenv1alpha1.RenderJobSpec{
-		TemplateRef:   platenv1alpha1.TemplateReference{Name: "banner"},
-		Modifications: raw(`{"headline":"Summer","page2@headline":"Autumn","title.color":"red"}`),
-		Output:        platenv1alpha1.OutputSpec{Format: "jpg", Quality: 40},
-		Connections:   []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: new("second"), Folder: "/Only"}},
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "rich", Annotations: map[string]string{webhook.URLAnnotation: "https://example.com"}}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef:    platenv1alpha1.TemplateReference{Name: "banner"},
+		TimeoutSeconds: 900,
+		Modifications:  raw(`{"headline":"Summer","page2@headline":"Autumn","title.color":"red"}`),
+		Output:         platenv1alpha1.OutputSpec{Format: "jpg", Quality: 40},
+		Connections:    []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: new("second"), Folder: "/Only"}},
 	}}
 	create(t, job)
 	b.open("/ui/templates/banner?from=rich")
-	b.Sees("The form has the values of the render rich.", "the new render goes without them: output.quality.", "Also set, without a field here: page2@headline, title.color.")
+	b.Sees("The form has the values of the render rich.", "the new render goes without them: output.quality, timeoutSeconds, the annotation platen.dev/webhook-url.", "Also set, without a field here: page2@headline, title.color.")
 	b.Screenshots("template-again-rich")
 	b.Holds(`["kubectl", "curl", "plugin"].every((name) => document.querySelector("#code-" + name).textContent.includes("Autumn"))`)
 	b.enter(`[name="p.headline"]`, "Winter")

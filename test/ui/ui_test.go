@@ -276,6 +276,14 @@ func TestKeyboard(t *testing.T) {
 	b.Holds(`getComputedStyle(document.activeElement).outlineStyle === "solid"`)
 
 	b.connect(w)
+	// A button that is replaced by its own answer has the focus again.
+	b.open("/ui/storage")
+	b.tabTo("#test-dropbox")
+	b.Press(kb.Enter)
+	b.Sees("It works.")
+	b.Holds(`document.activeElement.id === "test-dropbox" && !document.activeElement.disabled`)
+
+	b.open("/ui/storage/dropbox/folders")
 	b.Holds(`document.querySelector("#new-folder").focus() === undefined`)
 	b.Type("#new-folder", "Marketing")
 	b.Press(kb.Enter)

@@ -124,8 +124,8 @@ window.addEventListener('pageshow', () => {
   fields.find(changed)?.dispatchEvent(new Event('input', {bubbles: true}));
 });
 
-// If the focus was in a replaced part, it moves to the same link there, or to the beginning of the new part, for keyboards and screen readers.
-// htmx keeps it on elements that have an id.
+// If the focus was in a replaced part, it moves to the same element there, or to the beginning of the new part, for keyboards and screen readers.
+// htmx keeps it on elements that have an id, unless they were disabled.
 let within = null;
 // The elements with the focus when a request began: a button loses it while it is disabled.
 const began = new WeakMap();
@@ -137,7 +137,7 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
   within = active !== document.body && event.detail.target.contains(active) ? active : null;
 });
 document.body.addEventListener('htmx:afterSettle', (event) => {
-  if (within && document.activeElement === document.body) (sameLink(event.target, within) ?? event.target.querySelector('[data-focus]'))?.focus();
+  if (within && document.activeElement === document.body) (same(event.target, within) ?? event.target.querySelector('[data-focus]'))?.focus();
   within = null;
   if (event.target.id === 'code') mark(document.querySelectorAll('#form .parameter'));
   if (event.target.id === 'form') {
@@ -155,9 +155,10 @@ document.body.addEventListener('htmx:afterRequest', (event) => {
   if (form.matches('form') && form.contains(button) && document.activeElement === document.body) button.focus({preventScroll: true});
 });
 
-// sameLink returns the link of a part that leads where a link without an id led.
-function sameLink(part, link) {
-  const address = link.id ? null : link.getAttribute('href');
+// same returns the element of a part that has the id of another, or the link that leads where a link without an id led.
+function same(part, element) {
+  if (element.id) return part.querySelector(`#${CSS.escape(element.id)}`);
+  const address = element.getAttribute('href');
   return address && part.querySelector(`a[href="${CSS.escape(address)}"]`);
 }
 
