@@ -21,6 +21,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/storage/storagetest"
@@ -436,6 +438,46 @@ func TestFolderThatExists(t *testing.T) {
 	want := "Folder or file name not allowed, because a name has more than 255 characters (260, as Dropbox counts an emoji as two): " + long
 	if got := storageError(t, c.EnsureFolder(t.Context(), long)); got.Reason != storage.ReasonPathNotAllowed || got.Message != want {
 		t.Errorf("a name that is too long: %v, want %q", got, want)
+	}
+}
+
+// outcomes counts the results of calls, by route.
+type outcomes struct {
+	storage.NopObserver
+	count map[string]int
+}
+
+// Called implements storage.Observer.
+func (o outcomes) Called(_, route, result string, _ time.Duration) { o.count[route+" "+result]++ }
+
+// TestAnswersThatAreNoFailures looks for what is not there, and finds what shall be kept. The metrics do not say that Dropbox refuses calls.
+func TestAnswersThatAreNoFailures(t *testing.T) {
+	sim := dropboxsim.New()
+	sim.AddAccount(account)
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	seen := outcomes{count: map[string]int{}}
+	c := client(t, server.URL, func(c *Config) { c.Observer = seen })
+	if err := c.EnsureFolder(t.Context(), "/Renders"); err != nil {
+		t.Error(err)
+	}
+	f := storagetest.File(t, "/Renders/a.png", []byte("a"))
+	f.Doubtful = true
+	if r := storagetest.UploadOne(t.Context(), c, f); r.Err != nil {
+		t.Error(r.Err)
+	}
+	f = storagetest.File(t, "/Renders/a.png", []byte("another"))
+	f.ConflictPolicy = storage.Keep
+	if r := storagetest.UploadOne(t.Context(), c, f); r.Err != nil || !r.Kept {
+		t.Errorf("got %+v", r)
+	}
+	f = storagetest.File(t, "/Renders/a.png/b.png", []byte("b"))
+	if r := storagetest.UploadOne(t.Context(), c, f); r.Err == nil {
+		t.Errorf("got %+v", r)
+	}
+	want := map[string]int{"files/get_metadata ok": 2, "files/create_folder_v2 ok": 1, "files/upload ok": 2, "files/upload Conflict": 1}
+	if diff := cmp.Diff(want, seen.count); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 

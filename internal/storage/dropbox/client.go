@@ -327,8 +327,28 @@ func (c *Client) content(ctx context.Context, route string, arg any, b body, int
 func (c *Client) do(req *http.Request, token string, into result) error {
 	begun := time.Now()
 	err := c.exchange(req, token, into)
-	c.config.Observer.Called(provider, strings.TrimPrefix(req.URL.Path, "/2/"), storage.Outcome(err), time.Since(begun))
+	route := strings.TrimPrefix(req.URL.Path, "/2/")
+	outcome := storage.Outcome(err)
+	if isAnswer(route, err) {
+		outcome = storage.Outcome(nil)
+	}
+	c.config.Observer.Called(provider, route, outcome, time.Since(begun))
 	return err
+}
+
+// isAnswer reports whether an error of a route is what Platen asks for, and no failure of the call: that nothing is at a path, that the folder exists, or
+// that another file is there, which conflictPolicy Keep leaves alone.
+func isAnswer(route string, err error) bool {
+	switch route {
+	case "files/get_metadata":
+		return isNothing(err)
+	case "files/create_folder_v2":
+		return isConflict(err, "folder")
+	case "files/upload":
+		return isConflict(err, "file")
+	default:
+		return false
+	}
 }
 
 // exchange makes a request and decodes the answer.

@@ -207,11 +207,14 @@ func (c *Client) find(ctx context.Context, f *storage.File) (*metadata, error) {
 	return nil, nil //nolint:nilnil // as above
 }
 
+// isNothing reports whether an error says that nothing is at a path. not_folder means that a parent is a file.
+func isNothing(err error) bool { return hasTag(err, "not_found") || hasTag(err, "not_folder") }
+
 // metadata returns the metadata of the file or folder at a path, nil if there is none.
 func (c *Client) metadata(ctx context.Context, path string) (*metadata, error) {
 	it := &found{}
 	err := c.rpc(ctx, "/2/files/get_metadata", map[string]any{"path": path}, it)
-	if hasTag(err, "not_found") || hasTag(err, "not_folder") { // not_folder: a parent is a file
+	if isNothing(err) {
 		return nil, nil //nolint:nilnil // nothing is there, and that is no error
 	}
 	if err != nil {
