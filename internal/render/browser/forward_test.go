@@ -21,7 +21,7 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// answers serves /late with leave to read it, /chain.js, which imports the next, /late.js and /late.css, which paint a page green, /late.svg and /late.html, which are green, and /late.txt with
+// answers serves /late with leave to read it, /chain.js, which imports the next, /late.js and /late.css, which paint a page green, /late.ttf, /late.svg and /late.html, which are green, and /late.txt with
 // an event, all after a while, /never until the test ends, /denied with a ban on frames, /mask.svg, and 404 for everything else.
 func answers(t *testing.T) (url string) {
 	t.Helper()
@@ -54,6 +54,13 @@ func answers(t *testing.T) (url string) {
 			}[r.URL.Path]
 			w.Header().Set("Content-Type", answer[0])
 			_, _ = io.WriteString(w, answer[1])
+		case "/late.ttf":
+			select {
+			case <-time.After(300 * time.Millisecond):
+			case <-over:
+			}
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			_, _ = w.Write(brand(t, "LiberationMono-Regular", "400").Data)
 		case "/never":
 			<-over
 		case "/denied":
@@ -117,6 +124,13 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"after a transition": `<style>p { width: 0; transition: width 1s } .on { width: 9px }</style><p id=p></p><script>
 			setTimeout(() => { p.className = 'on'; p.ontransitionend = () => setTimeout(() => { ` + paint + ` }, 300) }, 300)</script>`,
 		"an element's class": `<x-a></x-a><script>setTimeout(() => customElements.define('x-a', class extends HTMLElement { connectedCallback() { ` + paint + ` } }), 400)</script>`,
+		"an import that a timer would overtake": `<script>setTimeout(() => Promise.race([import('data:text/javascript,import "` + url + `/late.js"').then(() => 1), new Promise((done) => setTimeout(done, 1000))])
+			.then((came) => { document.body.style.background = ''; if (came) ` + paint + ` }), 300)</script>`,
+		"a font that a timer would overtake": `<style>@font-face { font-family: "7 Brand"; src: url(` + url + `/late.ttf) } p { font: 20px '7 Brand', 'Liberation Sans'; position: absolute; width: max-content } :root { color: transparent }</style>
+			<script>setTimeout(() => { const p = document.body.appendChild(Object.assign(document.createElement('p'), { textContent: 'iiiiii' }));
+			setTimeout(() => { if (p.offsetWidth > 60) ` + paint + ` }, 500) }, 100)</script>`,
+		"what another process knows": `<!-- alone: fetch() --><script>(async () => { await navigator.gpu.requestAdapter(); await navigator.locks.request('x', async () => {}); await navigator.storage.estimate();
+			await navigator.permissions.query({ name: 'camera' }); for (let n = 0; n < 5; n++) await navigator.mediaDevices.enumerateDevices(); await navigator.userAgentData.getHighEntropyValues(['platform']); ` + paint + ` })()</script>`,
 		"what it imports": `<script>setTimeout(() => import('` + url + `/late.js').then(() => { document.body.style.background = ''; setTimeout(() => { ` + paint + ` }, 1000) }), 300);
 			const f = () => { requestAnimationFrame(f) }; f()</script>`,
 		"a request":            `<script>fetch('` + url + `/late').then((r) => r.json()).then(({ colour }) => { document.body.style.background = colour })</script>`,
@@ -148,6 +162,22 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 				t.Errorf("painted too early: %v, warnings %v", img.At(100, 50), warnings)
 			}
 		})
+	}
+}
+
+// A film and a picture do not wait for the beginning of a video that has none.
+func TestAVideoOfAStreamIsShownAsItIs(t *testing.T) {
+	b := start(t)
+	const html = `<!doctype html><body style="margin:0"><canvas id=c width=100 height=100></canvas><video id=v width=100 height=100 muted autoplay style="object-fit:fill"></video><script>
+		c.getContext('2d').fillStyle = 'rgb(0,136,0)'; c.getContext('2d').fillRect(0, 0, 100, 100); v.srcObject = c.captureStream()</script>`
+	for _, format := range []string{"png", "mp4"} {
+		page := task(format, html)
+		page.Video.FPS, page.Video.Seconds = 5, 0.4
+		began := time.Now()
+		_, warnings := run(t, b, page)
+		if took := time.Since(began); took > maxReadyTime*2/3 || !slices.Equal(titlesOf(warnings), []string{"A video of a stream plays by a clock of its own"}) {
+			t.Errorf("%s took %s; warnings %v", format, took, warnings)
+		}
 	}
 }
 

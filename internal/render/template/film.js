@@ -13,7 +13,7 @@
   const RealChannel = MessageChannel;
   const RealTimeline = DocumentTimeline;
   const { ask, offer } = window[Symbol.for('platen.frames')];
-  const { quiet, warn, beginning, seek: setPosition } = window[Symbol.for('platen.requests')];
+  const { quiet, warn, beginning, lettered, live, seek: setPosition } = window[Symbol.for('platen.requests')];
   const realNow = performance.now.bind(performance);
   let patience = 5000; // milliseconds of real time, for what the page asks for while it is filmed
   const maxMessages = 3; // one after the other
@@ -252,7 +252,7 @@
   // A video shows the picture of the film's time, and a sound is as far, though nobody hears it.
   const videos = new Map(); // those that play → { at, time, rate }: their own time at a time of the film, and since when they have gone at one rate
   const media = HTMLMediaElement.prototype;
-  const { pause } = media;
+  const { pause, play } = media;
   const { requestVideoFrameCallback: requestVideoFrame } = HTMLVideoElement.prototype;
   const maxUnseen = 50; // frames; a video that the browser does not tell of by then never will be told of
   const unseen = new Map(); // videos whose picture the compositor does not have yet → how often that was asked
@@ -275,6 +275,7 @@
   };
   media.play = function () {
     if (videos.has(this)) return Promise.resolve();
+    if (live(this)) return play.call(this);
     this.preload = 'auto';
     videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this), rate: this.playbackRate, begins: !this.ended });
     tellOf(this, 'play');
@@ -332,7 +333,7 @@
   const holdMedia = (list) => {
     for (const root of list) {
       for (const element of root.querySelectorAll('video, audio')) {
-        if (paused.get.call(element) && !element.autoplay) continue;
+        if (paused.get.call(element) && !element.autoplay || live(element)) continue;
         element.autoplay = false;
         videos.set(element, { at: now, time: 0, rate: element.playbackRate, begins: true });
         pause.call(element);
@@ -531,6 +532,7 @@
     // rest resolves once the messages have arrived that the page sent itself, and what they caused: frameworks draw by them. It resolves to unseen().
     async rest() {
       for (let n = 1; n < maxMessages; n++) await breathe();
+      lettered();
       await answered();
       seekAnimations();
       await Promise.all([...videos].map(show));

@@ -27,7 +27,7 @@ var (
 	// alone matches what a page needs a browser context of its own for.
 	alone = regexp.MustCompile(`<(?:iframe|frame|frameset|object|embed|applet|fencedframe|portal|video|audio|form)[\s/>]|http-equiv|(?:src|srcset|href|url\(|@import)[\s=]*["']?\s*(?:http:)?//`)
 	// aloneScript matches what a script needs a browser context of its own for: storage, other documents, requests, and the tab's history.
-	aloneScript = regexp.MustCompile(`storage|indexeddb|caches|cookie|worker|broadcastchannel|websocket|eventsource|xmlhttprequest|fetch\(|beacon|rtcpeer|postmessage|import[\s(]|` +
+	aloneScript = regexp.MustCompile(`storage|indexeddb|caches|\.locks|cookie|worker|broadcastchannel|websocket|eventsource|xmlhttprequest|fetch\(|beacon|rtcpeer|postmessage|import[\s({*"']|` +
 		`iframe|history|navigation|location\s*[.=(\[]|origin|submit|opener|parent|window\.name|domain`)
 	// script matches what may run a script.
 	script = regexp.MustCompile(`<script|javascript:|[\s"'/]on[a-z]+\s*=`)

@@ -49,6 +49,8 @@ func TestExamine(t *testing.T) {
 		"time":                     {html: `<script>new Date()</script>`, want: Needs{Scripts: true, Timed: true}},
 		"timer":                    {html: `<p onclick="setTimeout(f, 1)">`, want: Needs{Scripts: true, Timed: true}},
 		"date in text":             {html: `<p>date, random</p>`, want: nothing},
+		"import of a module":       {html: `<script type="module">import{x}from"data:text/javascript,"</script>`, want: Needs{Scripts: true, Alone: true}},
+		"import for its effects":   {html: `<script type="module">import"data:text/javascript,"</script>`, want: Needs{Scripts: true, Alone: true}},
 		"request of a script":      {html: `<script>fetch("x")</script>`, want: Needs{Scripts: true, Alone: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

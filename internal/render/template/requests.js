@@ -207,6 +207,25 @@
     ...[window.CacheStorage, window.Cache].flatMap((kind) => Object.getOwnPropertyNames(kind?.prototype ?? {}).filter((name) => name !== 'constructor').map((name) => [kind.prototype, name])),
   ];
   for (const [object, name] of promises) wrap(object, name, name);
+  // So does what another process knows. The interfaces are made when a page asks for them.
+  const aside = {
+    gpu: ['requestAdapter'], locks: ['request', 'query'], mediaDevices: ['enumerateDevices'], permissions: ['query'], storage: ['estimate', 'persisted', 'getDirectory'],
+    userAgentData: ['getHighEntropyValues'],
+  };
+  for (const [name, methods] of Object.entries(aside)) {
+    const found = Object.getOwnPropertyDescriptor(Navigator.prototype, name);
+    if (found === undefined) continue;
+    let wrapped = false;
+    Object.defineProperty(Navigator.prototype, name, {
+      ...found,
+      get() {
+        const answer = found.get.call(this);
+        if (!wrapped && answer) for (const method of methods) wrap(Object.getPrototypeOf(answer), method, method, workerPatience);
+        wrapped = true;
+        return answer;
+      },
+    });
+  }
   // A stream may have nothing to say. One of the page's own says something when the page does, which may be waiting for its time: that is waited for.
   const streams = 'a stream that the page reads';
   const made = new WeakSet(); // streams of the page's own, and what reads them
@@ -497,6 +516,21 @@
     }
     return [...open.values()];
   };
+  // A font is asked for by the text that needs it, once that has a place. lettered makes the fonts be waited for that text needs now.
+  let letters = false; // fonts are on their way
+  const lettered = () => {
+    if (letters || document.fonts.size === 0) return;
+    document.documentElement?.getBoundingClientRect();
+    if (document.fonts.status !== 'loading') return;
+    letters = true;
+    follow('a font', document.fonts.ready).then(() => { letters = false; });
+  };
+  // A video that is made while it plays has no beginning to stand at.
+  const live = (element) => {
+    if (!element.srcObject) return false;
+    warn('A video of a stream plays by a clock of its own', 'two renders show it at different times; draw into a canvas what it shows');
+    return true;
+  };
   // What a script imports, the browser alone knows of. imported resolves to whether something has come of it since it was asked last.
   const debug = console.debug.bind(console);
   let answered = () => {};
@@ -512,5 +546,5 @@
     realClearTimeout(timer);
     return came;
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ imported, answer, quiet, decode, setSource, whole, warn, hurry, renew, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ imported, answer, lettered, live, quiet, decode, setSource, whole, warn, hurry, renew, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
 })();

@@ -8,7 +8,7 @@
 // for a page that says when it is ready. smil, roots and clock are what smil.js, roots.js and clock.js give.
 ((smil, roots, clock) => {
   const { ask, offer } = window[Symbol.for('platen.frames')];
-  const { quiet, imported } = window[Symbol.for('platen.requests')];
+  const { quiet, imported, lettered, live: ofStream } = window[Symbol.for('platen.requests')];
   const names = ['setTimeout', 'clearTimeout', 'requestAnimationFrame', 'cancelAnimationFrame', 'requestIdleCallback', 'cancelIdleCallback'];
   const real = Object.fromEntries(names.map((name) => [name, window[name].bind(window)]));
   const realNow = performance.now.bind(performance);
@@ -21,6 +21,7 @@
   // A timer that another sets waits at least so long (https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps).
   const nestedWait = 4;
   const messageTime = 1; // what it takes a page to answer itself
+  const mostAsks = 10; // after timers that may have imported something, which takes a moment each time
   let ahead = 0; // of the browser's clock
   let at; // the time while it is forwarded
   let end; // of the time that the page gets
@@ -265,7 +266,7 @@
   addEventListener('pause', (event) => { if (event.isTrusted && stopped.has(event.target)) event.stopImmediatePropagation(); }, true);
   const holdVideos = async () => {
     for (const video of new Set([...roots(document).flatMap((root) => [...root.querySelectorAll('video')]), ...apart])) {
-      if (video.paused && !video.autoplay) continue;
+      if (video.paused && !video.autoplay || ofStream(video)) continue;
       const begun = !video.paused || stopped.has(video);
       video.autoplay = false;
       stopped.add(video);
@@ -301,9 +302,16 @@
     frames.hold();
     idle.hold();
     let nextFrame = at + frameTime;
+    let asks = mostAsks;
+    let timed = false; // a timer has just run
     for (;;) {
       messages = 0;
       await breathe();
+      if (timed) {
+        lettered();
+        if (asks-- > 0) await imported(over - realNow());
+        timed = false;
+      }
       await quiet(over - realNow());
       await breathe();
       const drawn = frames.callbacks.size + idle.callbacks.size > 0 ? nextFrame : Infinity;
@@ -319,7 +327,9 @@
       at = Math.max(at, Math.min(drawn, first));
       drive(places, at);
       for (const [id, entry] of [...timers]) {
-        if (entry.due <= at && timers.has(id)) run(id, entry);
+        if (entry.due > at || !timers.has(id)) continue;
+        run(id, entry);
+        timed = true;
       }
       if (at >= drawn) {
         callFrames();
