@@ -3,6 +3,8 @@
 
 package v1alpha1
 
+import "net/url"
+
 // Condition types. Ready, Reconciling and Stalled follow kstatus
 // (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md): Reconciling and Stalled exist only while
 // they are true.
@@ -123,3 +125,15 @@ const TraceparentAnnotation = "platen.dev/traceparent"
 // VerifyAnnotation on a StorageConnection asks Platen to verify it now. Each new value asks once; status.lastHandledVerify is the last value
 // that was handled.
 const VerifyAnnotation = "platen.dev/verify"
+
+// WebhookURLAnnotation on a RenderJob is the http or https URL that the shim calls when the job has ended.
+const WebhookURLAnnotation = "platen.dev/webhook-url"
+
+// WebhookProblem returns why a job's webhook cannot be called, whatever its receiver does; empty if it has none, or a URL.
+func (j *RenderJob) WebhookProblem() string {
+	hook := j.Annotations[WebhookURLAnnotation]
+	if u, err := url.Parse(hook); hook == "" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+		return ""
+	}
+	return "the webhook must be an http or https URL"
+}

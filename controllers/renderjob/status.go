@@ -81,6 +81,9 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 	}
 	setProgress(&job.Status, s)
 	setUploads(&job.Status, s)
+	if problem := job.WebhookProblem(); problem != "" { // its text may hold a secret
+		warn(&job.Status, fmt.Sprintf("Annotation %s: %s", platenv1alpha1.WebhookURLAnnotation, problem), "nobody is called when the job has ended")
+	}
 	setConditions(job, s, outcome)
 	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition) {
 		job.Status.CompletionTime = &now

@@ -310,6 +310,22 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'archive': Token expired", "Failed to upload to dropbox connection 'dropbox': Dropbox is full"},
 		},
+		"the webhook is no URL": {
+			job:   hooked("not a url, but a secret"),
+			scope: scope{manifest: theManifest()}, step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Annotation platen.dev/webhook-url: the webhook must be an http or https URL",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Annotation platen.dev/webhook-url: the webhook must be an http or https URL",
+				"Rendered True Succeeded: 2 pages rendered",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Annotation platen.dev/webhook-url: the webhook must be an http or https URL"},
+			details: "nobody is called when the job has ended",
+		},
+		"a webhook": {
+			job: hooked("https://example.com/hook"), scope: scope{manifest: theManifest()}, step: upload,
+			want:    []string{"Finished True Succeeded: 2 pages rendered", "Ready True Succeeded: 2 pages rendered", "Rendered True Succeeded: 2 pages rendered"},
+			kstatus: status.CurrentStatus,
+		},
 		"a connection is missing": {
 			scope: scope{
 				manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)},
@@ -480,6 +496,13 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hooked returns theJob with a webhook.
+func hooked(hook string) *platenv1alpha1.RenderJob {
+	return theJob(func(job *platenv1alpha1.RenderJob) {
+		job.Annotations = map[string]string{platenv1alpha1.WebhookURLAnnotation: hook}
+	})
 }
 
 // uploadOf names the type upload where a local variable has that name.

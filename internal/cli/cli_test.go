@@ -514,13 +514,13 @@ func TestHelpNamesTheAddressesOfDropbox(t *testing.T) {
 // uploadedWord says what the column UPLOADED of kubectl get says, and why an upload has failed.
 func TestUploadedWord(t *testing.T) {
 	for want, condition := range map[string]metav1.Condition{
-		"True": {Status: metav1.ConditionTrue, Reason: "Uploaded"}, "TokenRevoked": {Status: metav1.ConditionFalse, Reason: "TokenRevoked"},
-		"not yet": {Status: metav1.ConditionUnknown, Reason: "Uploading"},
+		"True": {Status: metav1.ConditionTrue, Reason: "Uploaded"}, "False (TokenRevoked)": {Status: metav1.ConditionFalse, Reason: "TokenRevoked"},
+		"Unknown (Uploading)": {Status: metav1.ConditionUnknown, Reason: "Uploading"},
 	} {
 		condition.Type = platenv1alpha1.UploadedCondition
 		job := &platenv1alpha1.RenderJob{}
 		job.Status.Conditions = []metav1.Condition{condition}
-		if got := uploadedWord(job); got != want {
+		if got := uploadedWord(job); got != want || !strings.HasPrefix(got, string(condition.Status)) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -75,18 +75,13 @@ func warningsWord(job *platenv1alpha1.RenderJob) string {
 	return text
 }
 
-// uploadedWord tells whether the files are uploaded, with True as kubectl get has it; empty if the job uploads nothing.
+// uploadedWord tells whether the files are uploaded, in the word that kubectl get has for it, and why not; empty if the job uploads nothing.
 func uploadedWord(job *platenv1alpha1.RenderJob) string {
-	switch uploaded := condition(job, platenv1alpha1.UploadedCondition); {
-	case uploaded.Status == metav1.ConditionTrue:
+	uploaded := condition(job, platenv1alpha1.UploadedCondition)
+	if uploaded.Status == metav1.ConditionTrue || uploaded.Reason == "" {
 		return string(uploaded.Status)
-	case uploaded.Status == metav1.ConditionFalse:
-		return uploaded.Reason
-	case uploaded.Reason != "":
-		return "not yet"
-	default:
-		return ""
 	}
+	return fmt.Sprintf("%s (%s)", uploaded.Status, uploaded.Reason)
 }
 
 // retryCommand is kubectl platen retry.

@@ -26,7 +26,6 @@ import (
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/values"
-	"github.com/platen-dev/platen/internal/webhook"
 )
 
 // The values of response.type.
@@ -88,7 +87,7 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		job.Annotations[metadataAnnotation] = string(r.Metadata.RawMessage)
 	}
 	if hook := cmp.Or(r.Webhook, r.WebhookURL); hook != "" {
-		job.Annotations[webhook.URLAnnotation] = hook
+		job.Annotations[platenv1alpha1.WebhookURLAnnotation] = hook
 	}
 	return job, nil
 }

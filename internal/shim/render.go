@@ -24,7 +24,6 @@ import (
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
-	"github.com/platen-dev/platen/internal/webhook"
 )
 
 const (
@@ -144,7 +143,7 @@ func (s *Server) start(
 		return nil, 0, err
 	}
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
-	if request.Response.Mode != modeAsync && job.Annotations[webhook.URLAnnotation] == "" {
+	if request.Response.Mode != modeAsync && job.Annotations[platenv1alpha1.WebhookURLAnnotation] == "" {
 		job.Annotations[platenv1alpha1.RefusedTTLAnnotation] = strconv.Itoa(int(refusedTTL.Seconds()))
 	}
 	if job.Spec.Cache, err = cachePolicy(r.URL.Query().Get("cache")); err != nil {

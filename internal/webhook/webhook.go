@@ -43,8 +43,6 @@ import (
 )
 
 const (
-	// URLAnnotation holds the URL to call when a job has ended.
-	URLAnnotation = "platen.dev/webhook-url"
 	// Label marks the ConfigMaps with the state of deliveries.
 	Label = "platen.dev/webhook-delivery"
 
@@ -136,7 +134,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		// A redirect would send the signed call to another receiver.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	hasWebhook := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetAnnotations()[URLAnnotation] != "" })
+	hasWebhook := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetAnnotations()[platenv1alpha1.WebhookURLAnnotation] != "" })
 	isRecord := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace && o.GetLabels()[Label] != "" })
 	err := ctrl.NewControllerManagedBy(mgr).Named("webhook").
 		For(&platenv1alpha1.RenderJob{}, builder.WithPredicates(hasWebhook)).
@@ -169,7 +167,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsNotFound(err) {
 		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
 	}
-	hook := job.Annotations[URLAnnotation]
+	hook := job.Annotations[platenv1alpha1.WebhookURLAnnotation]
 	if err != nil || hook == "" || !r.Ended(job) {
 		return ctrl.Result{}, err
 	}
@@ -244,9 +242,12 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 		UID: string(job.UID), Generation: generation, Traceparent: job.Annotations[platenv1alpha1.TraceparentAnnotation],
 	}), callTimeout)
 	defer cancel()
+	if problem := job.WebhookProblem(); problem != "" {
+		return errors.New(problem)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, bytes.NewReader(body))
-	if err != nil || request.URL.Host == "" || request.URL.Scheme != "http" && request.URL.Scheme != "https" {
-		return errors.New("the webhook must be an http or https URL")
+	if err != nil {
+		return errors.New("the call could not be made")
 	}
 	signer, err := standardwebhooks.NewWebhookRaw(r.Secret(job.Namespace))
 	if err != nil {
@@ -384,7 +385,7 @@ func (r *Reconciler) forget(ctx context.Context, job types.NamespacedName) error
 
 // Delivery returns the state of a job's webhook; nil if the job has none.
 func (r *Reconciler) Delivery(ctx context.Context, job *platenv1alpha1.RenderJob) (*Delivery, error) {
-	if job.Annotations[URLAnnotation] == "" {
+	if job.Annotations[platenv1alpha1.WebhookURLAnnotation] == "" {
 		return nil, nil //nolint:nilnil // a job without a webhook has no delivery
 	}
 	_, rec, err := r.load(ctx, job)

@@ -46,7 +46,7 @@ func setup(t *testing.T, hook string, funcs interceptor.Funcs) (*Reconciler, *te
 		t.Fatal(err)
 	}
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "marketing", Name: "summer", UID: "uid", Generation: 1, Annotations: map[string]string{URLAnnotation: hook},
+		Namespace: "marketing", Name: "summer", UID: "uid", Generation: 1, Annotations: map[string]string{platenv1alpha1.WebhookURLAnnotation: hook},
 	}}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithInterceptorFuncs(funcs).Build()
 	now := testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0))
@@ -225,7 +225,7 @@ func TestANamespaceHasAShareOfTheCalls(t *testing.T) {
 	}
 	add := func(namespace, name, hook string) ctrl.Request {
 		t.Helper()
-		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name), Annotations: map[string]string{URLAnnotation: hook}}}
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name), Annotations: map[string]string{platenv1alpha1.WebhookURLAnnotation: hook}}}
 		if err := r.Client.Create(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}

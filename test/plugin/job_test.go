@@ -511,7 +511,7 @@ func TestStatusAndRetry(t *testing.T) {
 		t.Fatal(r.errOut)
 	}
 	r := platen(t, "status", "-n", namespace)
-	for _, text := range []string{"NAME", "well", "Succeeded", "failed-upload   banner     SucceededWithWarnings   png      1       TokenExpired", "new", "Pending"} {
+	for _, text := range []string{"NAME", "well", "Succeeded", "failed-upload   banner     SucceededWithWarnings   png      1       False (TokenExpired)", "new", "Pending"} {
 		if r.code != 0 || !strings.Contains(r.out, text) {
 			t.Errorf("exit code %d, no %q in\n%s%s", r.code, text, r.out, r.errOut)
 		}
