@@ -600,6 +600,28 @@ var _ = Describe("A RenderJob", func() {
 			}
 		})
 
+		It("is uploaded through another connection of the name, which counts anew how often it became Ready", func(ctx SpecContext) {
+			Eventually(func(g Gomega) {
+				g.Expect(api.Get(ctx, client.ObjectKeyFromObject(connection), connection)).To(Succeed())
+				g.Expect(connection.Ready()).To(BeTrue())
+			}).Should(Succeed())
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
+			sim.ExpireTokens()
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonTokenExpired))
+			Expect(summer.Status.Connections[0].UID).To(BeEquivalentTo(connection.UID))
+
+			Expect(api.Delete(ctx, connection)).To(Succeed())
+			reconnect(ctx)
+			connection.ResourceVersion, connection.UID, connection.Status = "", "", platenv1alpha1.StorageConnectionStatus{}
+			Expect(api.Create(ctx, connection)).To(Succeed())
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(api.Get(ctx, client.ObjectKeyFromObject(connection), connection)).To(Succeed())
+			Expect(connection.Status.ReadyCount).To(HaveValue(BeEquivalentTo(1)))
+			Expect(summer.Status.Connections[0].UID).To(BeEquivalentTo(connection.UID))
+		})
+
 		It("says of which file the content store has other bytes when a failed upload is repeated", func(ctx SpecContext) {
 			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
 			sim.ExpireTokens()
