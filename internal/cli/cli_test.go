@@ -511,6 +511,13 @@ func TestHelpNamesTheAddressesOfDropbox(t *testing.T) {
 	}
 }
 
+// A folder of Dropbox may have any name: none controls a terminal, or turns the text around it.
+func TestPlain(t *testing.T) {
+	if got := plain("a\x1b[2Jb\u0085c\u2028d\u202ee\u2066f ü🎉"); got != "a [2Jb c d e f ü🎉" {
+		t.Errorf("%q", got)
+	}
+}
+
 // uploadedWord says what the column UPLOADED of kubectl get says, and why an upload has failed.
 func TestUploadedWord(t *testing.T) {
 	for want, condition := range map[string]metav1.Condition{

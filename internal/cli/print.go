@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // formats are the values of -o. Without -o, the output is text for people.
@@ -110,10 +111,11 @@ func printTable(out io.Writer, headings []string, rows [][]string) {
 	_ = w.Flush()
 }
 
-// plain removes control characters from a text that may come from a template or from Dropbox, because a terminal would obey them.
+// plain removes control characters, and those that change the direction of text, from a text that may come from a template or from Dropbox, because a
+// terminal would obey them.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if file.Misleads(r) {
 			return ' '
 		}
 		return r

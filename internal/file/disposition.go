@@ -58,8 +58,14 @@ func NameFromDisposition(header string) (string, error) {
 
 // CheckName returns an error if a file of that name would leave its folder, be hidden or control a terminal.
 func CheckName(name string) error {
-	if name == "" || strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, unicode.IsControl) {
-		return fmt.Errorf("the file name %q is not allowed: it must not be empty or contain slashes or control characters, and must not begin with a dot", name)
+	if name == "" || strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || strings.ContainsFunc(name, Misleads) {
+		return fmt.Errorf("the file name %q is not allowed: it must not be empty or contain slashes, line breaks or control characters, also none that change the direction of text, and must not begin with a dot", name)
 	}
 	return nil
+}
+
+// Misleads reports whether a letter of a name changes how what is around it is shown in a terminal: a control character, the end of a line, or one that
+// changes the direction of text.
+func Misleads(r rune) bool {
+	return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }

@@ -12,6 +12,7 @@ func TestNameFromDisposition(t *testing.T) {
 	for name, allowed := range map[string]bool{
 		"summer.png": true, "über uns_page_2.png": true, `größe";x="1.png`: true,
 		"../evil.png": false, "a/b.png": false, `a\b.png`: false, ".hidden": false, "a\nb.png": false, "": false,
+		"a\u0085b.png": false, "a\u2028b.png": false, "a\u202egnp.png": false, "a\u2066b.png": false,
 	} {
 		got, err := NameFromDisposition(mime.FormatMediaType("inline", map[string]string{"filename": name}))
 		if (err == nil) != allowed || allowed && got != name {
