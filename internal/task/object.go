@@ -43,8 +43,10 @@ func readObject(text string) (map[string]any, error) {
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	document, more := yaml.Node{}, yaml.Node{}
-	if decoder.Decode(&document) != nil {
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, errNoObject
+	} else if err != nil {
+		return nil, fmt.Errorf("%w: %.200s", errNoObject, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if !errors.Is(decoder.Decode(&more), io.EOF) {
 		return nil, errDocuments
