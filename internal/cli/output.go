@@ -363,6 +363,11 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 	line.WriteString("kubectl platen render " + template.Name)
 	unseen := usesUnseen(template)
 	for _, p := range bindings.Known(template) {
+		if _, err := task.Default(p.Parameter); p.Declared && err != nil { // jobs fail with it
+			p.Example = nil
+			fmt.Fprintf(&line, " --set %s=%s", shellWord(p.Name), placeholder(p))
+			continue
+		}
 		if len(p.Pages) == 0 && !unseen && !p.Needed() {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -95,6 +96,24 @@ func TestExampleIsUsed(t *testing.T) {
 		if got := example(template); got != "kubectl platen render card "+want+" -o out -n default" {
 			t.Errorf("%s: %s", page, got)
 		}
+	}
+}
+
+// A job needs a value where the template's own default does not fit.
+func TestExampleReplacesADefaultThatDoesNotFit(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Name, template.Namespace = "card", "default"
+	template.Spec.Parameters = []platenv1alpha1.Parameter{
+		{Name: "price", Type: platenv1alpha1.ParameterNumber, Default: &apiextensionsv1.JSON{Raw: []byte(`"x"`)}},
+		{Name: "count", Type: platenv1alpha1.ParameterNumber, Default: &apiextensionsv1.JSON{Raw: []byte(`5`)}},
+	}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<p data-param="price">x</p><p data-param="count">x</p>`}}
+	if got, want := example(template), "kubectl platen render card --set price=1 -o out -n default"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<p>nothing</p>`}} // a job fails all the same
+	if got, want := example(template), "kubectl platen render card --set price=1 -o out -n default"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
