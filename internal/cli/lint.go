@@ -51,7 +51,8 @@ are used twice, pictures without alt text, a templateID that two templates have.
 shell), also files and fonts that cannot be loaded, errors of scripts, and text that runs out of its box with the defaults.
 
 With -f, it reads the templates, and the ConfigMaps and FontSets that they name, from a file. It refuses every object of Platen in the file that
-kubectl apply would refuse. Only FontSets that the file does not have need the cluster. Without -f, it reads the templates of the namespace.
+kubectl apply would refuse, and every job that does not fit its template in the file. Only FontSets that the file does not have need the
+cluster. Without -f, it reads the templates of the namespace.
 
 Exit codes:
   0  no error was found; warnings do not count without --strict
@@ -86,6 +87,9 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 	}
 	found, err := within(ctx, l.timeout, func(ctx context.Context) (sources, error) { return l.read(ctx, names) })
 	if err != nil {
+		return err
+	}
+	if err := found.checkJobs(ctx, l.file, names); err != nil {
 		return err
 	}
 	taken := takenIDs(found.templates)

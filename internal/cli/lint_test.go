@@ -103,6 +103,41 @@ spec: {pages: [{name: front, width: 60, height: 30, html: "PAGE"}]}
 	}
 }
 
+// A job whose template is in the same file is checked against it.
+func TestLintOfJobsInTheFile(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	template := strings.Replace(cardManifest, "spec:", "spec:\n  parameters:\n  - {name: \"n\", type: number, required: true}", 1)
+	job := func(name, spec string) string {
+		return "---\napiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: " + name + "}\nspec: {templateRef: {name: card}, " + spec + "}\n"
+	}
+	for name, c := range map[string]struct {
+		file, args, want string
+		code             int
+	}{
+		"a value is missing": {
+			file: template + job("a", "modifications: {n: 5}"), code: exitFailed,
+			want: "error: the standard input, RenderJob 'a': spec.modifications.n is required by the template; put quotes around n, which YAML reads as false without them\n",
+		},
+		"two jobs": {
+			file: template + job("a", `modifications: {"n": x}`) + job("b", `modifications: {"n": 1}, output: {pages: [2]}`) + job("c", `modifications: {"n": 1}`), code: exitFailed,
+			want: "error: the standard input: 2 mistakes:\n  RenderJob 'a': spec.modifications.n: \"x\" must be a number, such as 12.5\n  RenderJob 'b': spec.output.pages[0]: 2 must be from 1 to 1, the number of pages of RenderTemplate 'card'\n",
+		},
+		"values in a ConfigMap": {file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]")},
+		"of another namespace":  {file: template + strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, namespace: sales}", 1)},
+		"of another template":   {file: template + job("a", "modifications: {}") + "---\n" + strings.Replace(cardManifest, "name: card", "name: other", 1), args: "other"},
+		"of a wrong template":   {file: strings.Replace(template, "required: true", "default: x", 1) + job("a", "modifications: {}"), code: exitRenderFailed, want: "error: 1 error and"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			streams, in, out, errOut := genericiooptions.NewTestIOStreams()
+			in.WriteString(c.file)
+			code := Main(t.Context(), append([]string{"kubectl-platen", "lint", "--static", "-f", "-"}, strings.Fields(c.args)...), streams)
+			if code != c.code || !strings.HasPrefix(errOut.String(), c.want) {
+				t.Errorf("exit code %d, %s%s", code, out, errOut)
+			}
+		})
+	}
+}
+
 // A template whose page or FontSet is missing does not hide the others.
 func TestLintOfTemplatesThatLackSources(t *testing.T) {
 	named := func(name string, page platenv1alpha1.TemplatePage) *platenv1alpha1.RenderTemplate {

@@ -31,6 +31,7 @@ import (
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/plural"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -118,6 +119,9 @@ func (o *options) setNamespaces(found *sources) {
 	for i := range found.sets {
 		found.sets[i].Namespace = cmp.Or(found.sets[i].Namespace, namespace)
 	}
+	for i := range found.jobs {
+		found.jobs[i].Namespace = cmp.Or(found.jobs[i].Namespace, namespace)
+	}
 }
 
 // take adds the object of a document, or the objects of a list, to those that are found. It returns what is wrong with each of them.
@@ -166,6 +170,9 @@ func (s *sources) takeOne(ctx context.Context, head metav1.TypeMeta, document []
 		s.sets, err = add(s.sets, object)
 	case "RenderTemplate":
 		s.templates, err = add(s.templates, object)
+	case "RenderJob":
+		job, broken := jobOf(object)
+		s.jobs, err = append(s.jobs, *job), broken
 	}
 	if !isMap {
 		s.checked++
@@ -236,11 +243,7 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 
 // checkOutputSpec returns what the API server takes of a RenderJob's output and every manager refuses: wrong decimal numbers, and names of no size.
 func checkOutputSpec(object map[string]any) (problems []error) {
-	job := &platenv1alpha1.RenderJob{}
-	data, err := utiljson.Marshal(object)
-	if err == nil {
-		err = utiljson.Unmarshal(data, job) // numbers and texts become one type, which the converter of unstructured objects does not know
-	}
+	job, err := jobOf(object)
 	if err != nil {
 		return []error{err}
 	}
@@ -249,6 +252,43 @@ func checkOutputSpec(object map[string]any) (problems []error) {
 		problems = append(problems, err)
 	}
 	return problems
+}
+
+// jobOf returns the RenderJob of an object. Its numbers and texts become one type, which the converter of unstructured objects does not know.
+func jobOf(object map[string]any) (*platenv1alpha1.RenderJob, error) {
+	job := &platenv1alpha1.RenderJob{}
+	data, err := utiljson.Marshal(object)
+	if err == nil {
+		err = utiljson.Unmarshal(data, job)
+	}
+	return job, err
+}
+
+// checkJobs returns an error with what Platen would refuse of the file's jobs whose templates are in it too. It leaves out those of other templates than
+// the named ones, and those with values in ConfigMaps, which may be made later.
+func (s *sources) checkJobs(ctx context.Context, file string, names []string) error {
+	var problems []string
+	for i := range s.jobs {
+		job := &s.jobs[i]
+		n := slices.IndexFunc(s.templates, func(t platenv1alpha1.RenderTemplate) bool {
+			return t.Name == job.Spec.TemplateRef.Name && t.Namespace == job.Namespace
+		})
+		if n < 0 || len(job.Spec.ModificationsFrom) > 0 || len(names) > 0 && !slices.Contains(names, job.Spec.TemplateRef.Name) {
+			continue
+		}
+		wrong := reconcile.AsTerminal(task.Check(ctx, job, &s.templates[n]))
+		if wrong != nil && strings.HasPrefix(wrong.Message, "spec.") { // what is wrong with the template is among its own mistakes
+			problems = append(problems, fmt.Sprintf("RenderJob '%s': %s", job.Name, wrong.Message))
+		}
+	}
+	switch len(problems) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%s, %s", fileName(file), problems[0])
+	default:
+		return fmt.Errorf("%s: %s:\n%s", fileName(file), plural.Count(len(problems), "mistake"), listed(problems, 0))
+	}
 }
 
 // kinds returns Platen's kinds.

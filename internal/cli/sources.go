@@ -20,6 +20,8 @@ type sources struct {
 	templates []platenv1alpha1.RenderTemplate
 	maps      []corev1.ConfigMap
 	sets      []platenv1alpha1.FontSet
+	// jobs of a file, which render its templates.
+	jobs []platenv1alpha1.RenderJob
 	// checked counts the objects of Platen in a file, of all kinds.
 	checked int
 }
