@@ -32,6 +32,10 @@ const waitDelay = 2 * time.Second
 // threads of an encoder. The number is the same on every machine, so that the bytes are too.
 const threads = 2
 
+// maxRepeated bounds the frames that are equal to the one before and not passed to ffmpeg. It repeats them when the next one comes: with
+// more, it would have nothing to do while a page stands still, and all of it afterwards.
+const maxRepeated = 15
+
 // ErrMemory means that an encoder exceeded its memory limit.
 var ErrMemory = errors.New("the encoder needs more memory than it may have")
 
@@ -205,7 +209,7 @@ func (v *Video) path(name string) string { return filepath.Join(v.dir, name) }
 
 // Write adds a frame. It blocks while the encoder is busy. A frame that is equal to the one before costs less than another.
 func (v *Video) Write(ctx context.Context, frame []byte) error {
-	if v.frames > 0 && bytes.Equal(frame, v.last) {
+	if v.frames > 0 && v.frames-v.written < maxRepeated && bytes.Equal(frame, v.last) {
 		v.frames++
 		return nil
 	}

@@ -92,7 +92,7 @@ func TestEqualFramesAreFrames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for n, left := range []int{0, 0, 0, 10, 10, 0, 10, 10, 10} {
+			for n, left := range slices.Concat([]int{0, 0, 0, 10, 10, 0}, slices.Repeat([]int{10}, 2*maxRepeated+1), []int{20}) {
 				if err := v.Write(t.Context(), encode(left, i*(n%2), format)); err != nil {
 					t.Fatal(err)
 				}
