@@ -15,6 +15,9 @@ import (
 const (
 	// maxPages bounds the pages that are shown in one tab: the browser keeps some memory for each.
 	maxPages = 100
+	// collectEvery is the number of pages after which a tab frees the memory of their documents. Left to itself, it lets that of several dozen
+	// pile up: 1 MiB each for a card.
+	collectEvery = 10
 	// keptMemoryDivisor divides the memory limit: a tab is kept for the next page while the browser holds less than the quotient.
 	keptMemoryDivisor = 3
 )

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/memory"
 	"github.com/chromedp/cdproto/target"
 	"github.com/google/go-cmp/cmp"
 
@@ -188,6 +189,26 @@ func TestATabIsReplacedAfterMaxPages(t *testing.T) {
 	}
 	if now := contexts(t, b); len(now) != 1 || slices.Equal(now, before) {
 		t.Errorf("after %d pages, the contexts are %v, want one that is not in %v", maxPages+1, now, before)
+	}
+}
+
+func TestATabFreesTheMemoryOfItsDocuments(t *testing.T) {
+	b := start(t)
+	for range collectEvery {
+		run(t, b, task("jpeg", red))
+	}
+	c := b.supervisor.running()
+	c.tabs.mu.Lock()
+	defer c.tabs.mu.Unlock()
+	for _, tab := range c.tabs.idle {
+		counters, err := devtools.Call(t.Context(), tab.session, memory.GetDOMCounters, cdp.Empty{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The page's own, that of a new tab, and what is still referred to.
+		if most := int64(collectEvery / 2); counters.Documents > most {
+			t.Errorf("a tab that showed %d pages holds %d documents, want at most %d", tab.pages, counters.Documents, most)
+		}
 	}
 }
 

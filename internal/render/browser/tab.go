@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -189,14 +190,19 @@ func (t *tab) watch(ctx context.Context) error {
 	return err
 }
 
-// clean removes what a page may have left in a tab that stays: cookies. It returns false if there may be more: the cookies of an answer
-// that is still to come, or entries in the history.
+// clean removes what a page may have left in a tab that stays: cookies, and at times the memory of its documents. It returns false if there may
+// be more: the cookies of an answer that is still to come, or entries in the history.
 func (t *tab) clean(ctx context.Context) bool {
 	if t.unfinished.Load() != 0 || t.pages >= maxPages {
 		return false
 	}
 	if *t.policy.Load() == webPolicy {
 		if _, err := devtools.Call(ctx, t.chromium.Session, storage.ClearCookies, storage.ClearCookiesParams{BrowserContextID: t.context}); err != nil {
+			return false
+		}
+	}
+	if t.pages%collectEvery == 0 {
+		if _, err := devtools.Call(ctx, t.session, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
 			return false
 		}
 	}
