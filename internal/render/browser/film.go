@@ -307,9 +307,9 @@ func (f *filming) setClock(t *tab, frame int) (now float64) {
 	return now
 }
 
-// seek sets the page's clock to the time of a frame. It returns whether it requested frames, for the page's videos.
-func (f *filming) seek(ctx context.Context, t *tab, frame int) (drawn bool, err error) {
-	unseen, err := evaluate[any](ctx, t, fmt.Sprintf("(async ({ seek, rest }) => { await seek(%g); return await rest() })(window[Symbol.for('platen.film')])", f.setClock(t, frame)))
+// seek sets the page's clock to a time of the film, in milliseconds. It returns whether it requested frames, for the page's videos.
+func (f *filming) seek(ctx context.Context, t *tab, now float64) (drawn bool, err error) {
+	unseen, err := evaluate[any](ctx, t, fmt.Sprintf("(async ({ seek, rest }) => { await seek(%g); return await rest() })(window[Symbol.for('platen.film')])", now))
 	if err == nil && t.modules.tell() {
 		t.modules.quiet(ctx)
 		unseen, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].rest()")
@@ -339,9 +339,13 @@ func (f *filming) camera(p render.Page) camera {
 
 // draw sets the page's clock to the time of a frame of the video, and returns its picture.
 func (f *filming) draw(ctx context.Context, s *shot, p render.Page, frame int) ([]byte, error) {
-	drawn, err := f.seek(ctx, s.tab, s.skipped+frame)
-	if err != nil {
-		return nil, err
+	now := f.setClock(s.tab, s.skipped+frame)
+	drawn := false
+	if !s.camera.rests(now) {
+		var err error
+		if drawn, err = f.seek(ctx, s.tab, now); err != nil {
+			return nil, err
+		}
 	}
 	if deviceScale(f.task) == 1 {
 		return s.camera.next(ctx, s.tab, drawn)
@@ -381,7 +385,12 @@ type camera struct {
 	last []byte
 	// still counts the frames since the page began to stand still; 0 while it moves.
 	still int
+	// until is the time until which none of the page's animations is at work, in milliseconds of the film.
+	until float64
 }
+
+// rests reports whether the page, which stands still, need not know a time, in milliseconds of the film. A frame tells whether its pictures move.
+func (c *camera) rests(now float64) bool { return c.still > 0 && now < c.until }
 
 // next returns the page's picture. It is the same slice as before if the page looks the same. drawn is true if there was a frame since the last picture:
 // the page may have changed in that.
@@ -394,7 +403,10 @@ func (c *camera) next(ctx context.Context, t *tab, drawn bool) ([]byte, error) {
 		}
 		if !frame.HasDamage {
 			c.still++
-			return c.last, nil
+			if c.until == 0 {
+				c.until, err = evaluate[float64](ctx, t, "Math.min(window[Symbol.for('platen.film')].still(), Number.MAX_VALUE)")
+			}
+			return c.last, err
 		}
 	}
 	take := t.framePicture // a frame that changes nothing may have none
@@ -405,7 +417,7 @@ func (c *camera) next(ctx context.Context, t *tab, drawn bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.still = 0
+	c.still, c.until = 0, 0
 	if len(picture) > 0 && !bytes.Equal(picture, c.last) {
 		c.last = picture
 		return c.last, nil

@@ -233,6 +233,10 @@ func TestFilmsOfPagesThatStandStillAreComplete(t *testing.T) {
 		"a blink":             `<style>p{animation:blink 2.2s} @keyframes blink{0%,60%{visibility:hidden} 61%,63%{visibility:visible} 64%{visibility:hidden}}</style><p>text</p>`,
 		"a rest at the end":   `<style>div{width:50px;height:50px;background:red;animation:go 0.2s linear forwards} @keyframes go{to{transform:rotate(1turn);background:blue}}</style><div></div>`,
 		"a rest at the start": `<style>div{width:50px;height:50px;background:red;animation:go 0.3s 1.8s linear} @keyframes go{to{opacity:0}}</style><div></div>`,
+		"another beginning":   `<style>div{width:50px;height:50px;background:red;animation:go .1s 1.2s linear, on .1s .4s both} @keyframes go{to{opacity:0}} @keyframes on{from{translate:40px}}</style><div></div>`,
+		"transitions":         `<style>div{width:50px;height:50px;background:red;transition:translate .1s 1.4s;@starting-style{translate:80px}}</style><div></div>`,
+		"backwards":           `<style>div{width:50px;height:50px;background:red;animation:go .2s 1.1s 2 alternate-reverse backwards} @keyframes go{to{translate:90px}}</style><div></div>`,
+		"a marquee":           `<div style="width:100px"><marquee scrollamount=9 loop=1 behavior=slide>text</marquee></div>`,
 		"SVG":                 `<svg width=200 height=100><rect width=50 height=50 fill=red><set attributeName=fill to=blue begin=1.2s dur=0.1s /></rect></svg>`,
 	} {
 		t.Run(name, func(t *testing.T) {

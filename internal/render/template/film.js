@@ -551,6 +551,20 @@
       const answers = [...await Promise.all(inner().map((film) => film.unseen())), ...await ask('unseen')];
       return unseen.size > 0 || answers.some(Boolean);
     },
+    // still returns the time until which a page without scripts looks as it does now: by then, none of its animations is at work. It is now if that is not
+    // sure.
+    still() {
+      if (videos.size > 0 || clocks.size > 0 || window.length > 0 || inner().length > 0) return now;
+      let until = Infinity;
+      for (const animation of animations()) {
+        if (ended.has(animation) || stopped(animation)) continue;
+        const { time, at } = driven.get(animation) ?? {};
+        const wait = (animation.effect?.getComputedTiming().delay - time) / animation.playbackRate;
+        if (!(animation.playbackRate > 0 && wait > 0)) return now;
+        until = Math.min(until, at + wait);
+      }
+      return until;
+    },
     // pass lives through the frames from one number on until before another, without pictures, at most so many of them, and resolves to the number of
     // the next. It returns early once an animation has ended: the browser tells the page with a frame. It leaves out frames in which nothing of the page runs.
     async pass(frame, end, most, fps) {
