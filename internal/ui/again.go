@@ -18,7 +18,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/webhook"
 )
 
 // again returns the address of the template's form with the values of a job.
@@ -56,8 +55,8 @@ func (s *Server) startFrom(r *http.Request, v *visitor, form *formView) error {
 	}
 	form.fill(job)
 	form.Lost = append(form.Lost, lostSpec(job.Spec, s.TTL)...)
-	if job.Annotations[webhook.URLAnnotation] != "" {
-		form.Lost = append(form.Lost, "the annotation "+webhook.URLAnnotation)
+	if job.Annotations[platenv1alpha1.WebhookURLAnnotation] != "" {
+		form.Lost = append(form.Lost, "the annotation "+platenv1alpha1.WebhookURLAnnotation)
 	}
 	return nil
 }

@@ -19,7 +19,6 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
-	"github.com/platen-dev/platen/internal/webhook"
 	"github.com/platen-dev/platen/test/suite"
 )
 
@@ -309,7 +308,7 @@ func TestRenderTheSameAgain(t *testing.T) {
 	b.signIn(w)
 	b.connect(w)
 	w.second(t)
-	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "rich", Annotations: map[string]string{webhook.URLAnnotation: "https://example.com"}}, Spec: platenv1alpha1.RenderJobSpec{
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "rich", Annotations: map[string]string{platenv1alpha1.WebhookURLAnnotation: "https://example.com"}}, Spec: platenv1alpha1.RenderJobSpec{
 		TemplateRef:    platenv1alpha1.TemplateReference{Name: "banner"},
 		TimeoutSeconds: 900,
 		Modifications:  raw(`{"headline":"Summer","page2@headline":"Autumn","title.color":"red"}`),
