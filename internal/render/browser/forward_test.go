@@ -131,6 +131,8 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 			setTimeout(() => { if (p.offsetWidth > 60) ` + paint + ` }, 500) }, 100)</script>`,
 		"what another process knows": `<!-- alone: fetch() --><script>(async () => { await navigator.gpu.requestAdapter(); await navigator.locks.request('x', async () => {}); await navigator.storage.estimate();
 			await navigator.permissions.query({ name: 'camera' }); for (let n = 0; n < 5; n++) await navigator.mediaDevices.enumerateDevices(); await navigator.userAgentData.getHighEntropyValues(['platform']); ` + paint + ` })()</script>`,
+		"promises between timers": `<script>const l = []; for (const n of [1, 2]) setTimeout(async () => { l.push(n); await null; await null; l.push(n + 'p'); if (l.join() === '1,1p,2,2p') ` + paint + ` }, 100)</script>`,
+		"promises between frames": `<script>const l = []; for (const n of [1, 2]) requestAnimationFrame(async () => { l.push(n); await null; await null; l.push(n + 'p'); if (l.join() === '1,1p,2,2p') ` + paint + ` })</script>`,
 		"what it imports": `<script>setTimeout(() => import('` + url + `/late.js').then(() => { document.body.style.background = ''; setTimeout(() => { ` + paint + ` }, 1000) }), 300);
 			const f = () => { requestAnimationFrame(f) }; f()</script>`,
 		"a request":            `<script>fetch('` + url + `/late').then((r) => r.json()).then(({ colour }) => { document.body.style.background = colour })</script>`,

@@ -732,6 +732,37 @@ func TestPicturesFromTheNetworkThatMove(t *testing.T) {
 	}
 }
 
+// What a callback promises itself comes before the next callback of the same frame, as in a browser.
+func TestPromisesComeBetweenTheCallbacksOfAFilm(t *testing.T) {
+	const html = `<body style="margin:0;background:#f00"><script>const l = []; for (const n of [1, 2]) requestAnimationFrame(async () => {
+		l.push(n); await null; await null; l.push(n + 'p'); if (l.join() === '1,1p,2,2p') document.body.style.background = '#0f0' })</script>`
+	page := task("mp4", html)
+	page.Video.FPS, page.Video.Seconds = 5, 0.4
+	outputs, warnings := run(t, start(t), page)
+	if img := frames(t, outputs[0].Data)[1]; !near(img, 100, 50, green255) || len(warnings) != 0 {
+		t.Errorf("the page is %v; warnings %v", img.At(100, 50), warnings)
+	}
+}
+
+// The browser moves the bar of a progress that has no value by a clock that nobody can set.
+func TestAProgressWithoutAValueIsWarnedOf(t *testing.T) {
+	b := start(t)
+	for html, want := range map[string][]string{
+		`<progress></progress>`:                                   {"A progress without a value moves by a clock of its own"},
+		`<progress value=.5></progress>`:                          nil,
+		`<progress hidden></progress>`:                            nil,
+		`<progress style="appearance:none;width:9px"></progress>`: nil,
+	} {
+		for _, format := range []string{"png", "pdf", "gif"} {
+			page := task(format, html)
+			page.Video.FPS, page.Video.Seconds = 5, 0.2
+			if _, warnings := run(t, b, page); !slices.Equal(titlesOf(warnings), want) {
+				t.Errorf("%s, %s: warnings %v, want %v", html, format, warnings, want)
+			}
+		}
+	}
+}
+
 func TestAFrameWithoutScriptsIsWarnedOf(t *testing.T) {
 	b := start(t)
 	for html, want := range map[string]int{

@@ -381,9 +381,18 @@
     BaseAudioContext.prototype.createAnalyser = function () { return look(createAnalyser.call(this)); };
     window.AnalyserNode = new Proxy(AnalyserNode, { construct: (...args) => look(Reflect.construct(...args)) });
   }
-  const callFrames = () => {
+  const takeFrames = () => {
     [called, frames] = [frames, new Map()];
-    for (const callback of called.values()) call(callback, now);
+    return called.values();
+  };
+  // What a callback promises itself comes before the next callback.
+  const callFrames = async () => {
+    let first = true;
+    for (const callback of takeFrames()) {
+      if (!first) await breathe();
+      first = false;
+      call(callback, now);
+    }
   };
   const callIdle = () => {
     const later = idle;
@@ -452,7 +461,7 @@
         entry.callback();
         nesting = 0;
       }
-      callFrames();
+      for (const callback of takeFrames()) call(callback, now);
       callIdle();
       for (const film of inner()) film.tick();
       ask('tick');
@@ -513,7 +522,7 @@
         if (frames.size === 0) continue;
         now = tick;
         seekAnimations();
-        callFrames();
+        await callFrames();
         await answered();
       }
       await runTimers(time, left);
@@ -523,7 +532,7 @@
         await answered();
         await Promise.all([...videos].map(show)); // a callback may draw them
       }
-      callFrames();
+      await callFrames();
       callIdle();
       seekAnimations();
       for (const film of inner()) await film.seek(time);

@@ -191,6 +191,9 @@
       const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
       if (texts.length > 0) use(style, page); // a film may show it later
       if (!shown) continue;
+      if (element.localName === 'progress' && element.position < 0 && style.appearance !== 'none') {
+        warn('A progress without a value moves by a clock of its own', 'two renders show its bar at different places; give it a value, or a style of its own with appearance: none');
+      }
       const isField = /^(button|email|number|reset|search|submit|tel|text|url|textarea)$/.test(element.type);
       const field = isField ? element.value || element.placeholder : '';
       if (field) {

@@ -165,8 +165,14 @@
       reportError(error);
     }
   };
-  const callFrames = () => {
-    for (const callback of frames.take()) call(callback, at);
+  // What a callback promises itself comes before the next callback.
+  const callFrames = async () => {
+    let first = true;
+    for (const callback of frames.take()) {
+      if (!first) await breathe();
+      first = false;
+      call(callback, at);
+    }
     for (const callback of idle.take()) {
       let left = 50; // milliseconds, one for each question
       call(callback, { didTimeout: false, timeRemaining: () => Math.max(0, --left) });
@@ -328,11 +334,14 @@
       drive(places, at);
       for (const [id, entry] of [...timers]) {
         if (entry.due > at || !timers.has(id)) continue;
+        if (timed) await breathe();
+        if (!timers.has(id)) continue;
         run(id, entry);
         timed = true;
       }
       if (at >= drawn) {
-        callFrames();
+        if (timed) await breathe();
+        await callFrames();
         nextFrame = at + frameTime;
       }
       drive(places, at);
