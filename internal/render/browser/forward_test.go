@@ -146,8 +146,10 @@ func TestAPageGetsTimeToDraw(t *testing.T) {
 		"a frame that it adds": `<script>setTimeout(() => document.body.append(Object.assign(document.createElement('iframe'), { style: 'border:0;display:block', srcdoc:
 			'<body style="background:rgb(0,136,0)">' })), 300)</script>`,
 		"sizes, one after the other": `<p id=p style="width:10px"></p><script>new ResizeObserver(([{ contentRect: { width } }]) => { if (width < 200) p.style.width = width + 10 + 'px'; else ` + paint + ` }).observe(p)</script>`,
-		"marks in time":              `<script>performance.mark('a'); setTimeout(() => { performance.mark('b'); if (performance.measure('m', 'a', 'b').duration >= 1000) ` + paint + ` }, 1000)</script>`,
-		"the time of an event":       `<script>const { timeStamp } = new Event('x'); setTimeout(() => { if (new Event('x').timeStamp - timeStamp >= 1000 && new Event('x').timeStamp <= performance.now()) ` + paint + ` }, 1000)</script>`,
+		"sizes that nobody tells": `<p hidden id=p></p><b id=q>x</b><script>new ResizeObserver(() => {}).observe(p); const o = new ResizeObserver(() => {}); o.observe(q); o.disconnect();
+			const i = new IntersectionObserver(() => {}); i.observe(q); i.unobserve(q); setTimeout(() => { ` + paint + ` }, 1000)</script>`,
+		"marks in time":        `<script>performance.mark('a'); setTimeout(() => { performance.mark('b'); if (performance.measure('m', 'a', 'b').duration >= 1000) ` + paint + ` }, 1000)</script>`,
+		"the time of an event": `<script>const { timeStamp } = new Event('x'); setTimeout(() => { if (new Event('x').timeStamp - timeStamp >= 1000 && new Event('x').timeStamp <= performance.now()) ` + paint + ` }, 1000)</script>`,
 		"the date of a frame": `<script>setTimeout(() => { const { contentWindow } = document.body.appendChild(document.createElement('iframe')); document.body.lastChild.style.display = 'none';
 			if (Math.abs(contentWindow.Date.now() - Date.now()) < 100) ` + paint + ` }, 2000)</script>`,
 		"a stream of the page's own": `<script>(async () => {

@@ -307,12 +307,15 @@
     };
   }
   // An observer tells what it finds at first with the browser's next frame. What a page changes then, a ResizeObserver tells with the one after.
+  // One of a box without a size has nothing to tell, and neither has one that looks no more.
   const observerPatience = 100; // milliseconds
+  const untold = ''; // it is no address to warn of
   const maxChanges = 100;
   const realFrame = requestAnimationFrame.bind(window);
   for (const kind of ['IntersectionObserver', 'ResizeObserver']) {
     window[kind] = class extends window[kind] {
       #ends;
+      #of = new WeakMap(); // element → the end of the wait for what is told of it
       constructor(callback, ...args) {
         const ends = new Set();
         let changes = kind === 'ResizeObserver' && !window[Symbol.for('platen.film')] ? maxChanges : 0;
@@ -320,7 +323,7 @@
           for (const end of ends) end();
           ends.clear();
           if (changes-- > 0) {
-            const end = begin('an observer', observerPatience);
+            const end = begin(untold, observerPatience);
             ends.add(end);
             realFrame(() => realFrame(end));
           }
@@ -330,7 +333,18 @@
       }
       observe(...args) {
         super.observe(...args);
-        this.#ends.add(begin('an observer', observerPatience));
+        const end = begin(untold, observerPatience);
+        this.#ends.add(end);
+        this.#of.set(args[0], end);
+      }
+      unobserve(target) {
+        super.unobserve(target);
+        this.#of.get(target)?.();
+      }
+      disconnect() {
+        super.disconnect();
+        for (const end of this.#ends) end();
+        this.#ends.clear();
       }
     };
     Object.defineProperty(window[kind], 'name', { value: kind });
@@ -514,7 +528,7 @@
       realClearTimeout(timer);
       await new Promise((resolve) => realSetTimeout(resolve)); // the page may read the answer now, or ask again
     }
-    return [...open.values()];
+    return [...open.values()].filter((address) => address !== untold);
   };
   // A font is asked for by the text that needs it, once that has a place. lettered makes the fonts be waited for that text needs now.
   let letters = false; // fonts are on their way
