@@ -194,7 +194,13 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	if len(query) > maxDynamicParameters {
 		return nil, callers.Errorf(http.StatusBadRequest, "the query must have at most %d parameters", maxDynamicParameters)
 	}
+	open := isOpen(query)
 	for parameter, texts := range query {
+		if len(texts) > 1 && open(parameter) {
+			// Whoever has the URL adds to its end what shall be there.
+			texts = texts[len(texts)-1:]
+			query[parameter] = texts
+		}
 		if len(texts) > 1 {
 			return nil, &FieldError{fmt.Sprintf("%.100s", parameter), "is in the query twice"}
 		}
@@ -212,7 +218,7 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	}
 	current := template.Spec.DynamicURLs.KeyVersion
 	secrets := []string{s.dynamicSecret(template, current), s.dynamicSecret(template, current-1)}
-	if !signedurl.Verify(secrets, r.URL.EscapedPath(), r.URL.RawQuery, isOpen(query)) {
+	if !signedurl.Verify(secrets, r.URL.EscapedPath(), r.URL.RawQuery, open) {
 		return nil, errDynamic
 	}
 	if text := query.Get("expires"); text != "" {

@@ -45,7 +45,7 @@ type JobPage struct {
 // listJobs answers GET /v1/studio/render-jobs.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) error {
 	query := r.URL.Query()
-	wanted := query.Get("status")
+	wanted := strings.ToLower(query.Get("status"))
 	if !slices.Contains([]string{"", queued, processing, succeeded, failed, canceled}, wanted) {
 		return &codeError{http.StatusBadRequest, "invalid-status-filter", "status: must be queued, processing, succeeded, failed or canceled"}
 	}

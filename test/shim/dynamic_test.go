@@ -242,6 +242,14 @@ var _ = Describe("Dynamic URLs", func() {
 			Expect(job.Spec.Output.Quality).To(BeEquivalentTo(80))
 		}
 		Expect(modifications).To(ConsistOf(`{}`, `{"headline":"Hello World"}`, MatchJSON(`{"headline":"# &","page1@headline":"b"}`)))
+
+		By("letting what is added win over what the URL has")
+		address = create(ctx, `{"templateId": 25, "open": ["headline"], "modifications": {"headline": "Untitled"}}`)
+		for more, want := range map[string]string{"": "Untitled", "&headline=New": "New", "&headline=a&headline=Last": "Last"} {
+			Expect(call(ctx, http.MethodGet, address+more, "", "").status).To(Equal(http.StatusOK))
+			Expect(w.jobs(ctx)).To(ContainElement(HaveField("Spec.Modifications.Raw", MatchJSON(`{"headline":"`+want+`"}`))))
+		}
+		Expect(call(ctx, http.MethodGet, address+"&open=headline", "", "").status).To(Equal(http.StatusBadRequest))
 	})
 
 	It("send the part of a film that a player asks for", func(ctx SpecContext) {

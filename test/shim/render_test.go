@@ -342,7 +342,7 @@ var _ = Describe("Rendering", func() {
 			return ids, pagination["next_cursor"]
 		}
 		Eventually(func() int { ids, _ := list("?status=succeeded"); return len(ids) }).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
-		Eventually(func() int { ids, _ := list("?status=processing"); return len(ids) }).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
+		Eventually(func() int { ids, _ := list("?status=Processing"); return len(ids) }).WithContext(ctx).WithTimeout(timeout).Should(Equal(1))
 		seen := map[any]bool{}
 		query, pages := "?limit=2", 0
 		for ; pages < 9; pages++ {
