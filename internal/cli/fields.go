@@ -56,7 +56,9 @@ var (
 	unsupported  = regexp.MustCompile(`^Unsupported value: (.*): supported values: (.*)$`)
 	wrongType    = regexp.MustCompile(`must be of type (\S+): "(\w+)"$`)
 	bound        = regexp.MustCompile(`^should (.*)$`)
-	typeNames    = map[string]string{
+	// Of a field of spec, the API server counts characters, although it calls them bytes.
+	tooLong   = regexp.MustCompile(`^Too long: may not be more than (\d+) bytes$`)
+	typeNames = map[string]string{
 		"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false", "array": "a list", "object": "an object",
 		"integer,string": "a whole number or text", "null": "null", "int32": "a whole number", "float64": "a number with a fraction",
 	}
@@ -77,6 +79,9 @@ func inWords(field, message string) string {
 	}
 	if rest, ok := strings.CutPrefix(message, "Duplicate value: "); ok {
 		return rest + " is there twice"
+	}
+	if m := tooLong.FindStringSubmatch(message); m != nil && strings.HasPrefix(field, "spec.") {
+		return "must be at most " + m[1] + " characters long"
 	}
 	for _, prefix := range []string{"Required value: ", "Too long: ", "Too many: ", "Forbidden: "} {
 		if rest, ok := strings.CutPrefix(message, prefix); ok {

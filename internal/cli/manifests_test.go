@@ -61,6 +61,7 @@ func TestManifests(t *testing.T) {
 		"a page without a height": {replace: []string{"    height: 50\n", ""}, error: "spec.pages[0].height: must be set"},
 		"no pages":                {replace: []string{"pages:", "pages: []\n  fontSetRefs:", "  - name: front\n    width: 100\n    height: 50\n    html: <p>x</p>\n", "  - name: x\n"}, error: "spec.pages: must have an item"},
 		"a type of nobody":        {replace: []string{"spec:", "spec:\n  parameters: [{name: x, type: colour}]"}, error: `spec.parameters[0].type: "colour" must be one of "text"`},
+		"a long title":            {replace: []string{"spec:", "spec:\n  title: " + strings.Repeat("ü", 256)}, error: `spec.title: must be at most 255 characters long`},
 		"a parameter twice":       {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: z}, {name: x}]"}, error: `spec.parameters[2]: {"name":"x"} is there twice`},
 		"a switch for a text":     {replace: []string{"spec:", "spec:\n  dynamicURLs: {policy: On}"}, error: "spec.dynamicURLs.policy: must be text, not true or false"},
 		"a parameter's odd name":  {replace: []string{"spec:", "spec:\n  parameters: [{name: x}, {name: a b}]"}, error: `spec.parameters[1].name: "a b" must be letters`},

@@ -486,7 +486,7 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 			causes := make([]string, 0, maxCauses)
 			for _, cause := range details.Causes {
 				if cause.Field != noField && len(causes) < maxCauses {
-					causes = append(causes, cause.Field+": "+boundInWords(cause.Message))
+					causes = append(causes, cause.Field+": "+boundInWords(cause.Field, cause.Message))
 				}
 			}
 			message = strings.Join(causes, "; ")
@@ -506,10 +506,16 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 // outOfBounds matches what the API server says of a number that is too small or too large.
 var outOfBounds = regexp.MustCompile(`^Invalid value: (\S+): \S+ in body should be (less|greater) than or equal to (\S+)$`)
 
-// boundInWords says a bound of the API server as the requests' own are said.
-func boundInWords(message string) string {
+// tooLong matches what the API server says of a text that is too long. Of a field of spec, it counts characters, although it calls them bytes.
+var tooLong = regexp.MustCompile(`^Too long: may not be more than (\d+) bytes$`)
+
+// boundInWords says a bound that the API server has for a field as the requests' own are said.
+func boundInWords(field, message string) string {
 	m := outOfBounds.FindStringSubmatch(message)
 	if m == nil {
+		if strings.HasPrefix(field, "spec.") {
+			message = tooLong.ReplaceAllString(message, "must be at most $1 characters long")
+		}
 		return message
 	}
 	word := map[string]string{"less": "most", "greater": "least"}[m[2]]

@@ -1426,6 +1426,14 @@ func TestBoundsInWords(t *testing.T) {
 			t.Errorf("%s: got %d, %s, want %s", message, status, got, want)
 		}
 	}
+	// The API server counts characters, and calls them bytes.
+	const bytes = "Too long: may not be more than 200 bytes"
+	if got, want := boundInWords("spec.output.fileName", bytes), "must be at most 200 characters long"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := boundInWords("metadata.annotations", bytes); got != bytes { // these are bytes
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestURLsInJSONCanBeCopied(t *testing.T) {
