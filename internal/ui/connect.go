@@ -195,7 +195,12 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 			s.Log.V(1).Info("Dropbox does not name the account that was connected", "error", failed.Error())
 		}
 	}
-	if err := s.tell(w, connectedWords(now, before)); err != nil {
+	others, err := sharing(r.Context(), c, *started, now)
+	if err != nil {
+		// As above. The visitor may be one who may not list connections.
+		s.Log.V(1).Info("Connections to the account cannot be listed", "error", err.Error())
+	}
+	if err := s.tell(w, connectedWords(now, before, others)); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/ui/storage/"+started.Connection+"/folders", http.StatusSeeOther)
@@ -220,8 +225,24 @@ func connectProblem(err error) error {
 	return &problem{Status: http.StatusBadRequest, Title: title, Text: sentence(failed.Message), Link: "/ui/storage", LinkText: "Back to Storage"}
 }
 
-// connectedWords says which account was connected, and which one the connection had before, if it is known.
-func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount) words {
+// sharing returns the names of the workspace's other connections to an account.
+func sharing(ctx context.Context, c client.Client, started flow, account storage.Account) (names []string, err error) {
+	list := &platenv1alpha1.StorageConnectionList{}
+	if err := c.List(ctx, list, client.InNamespace(started.Workspace), client.Limit(maxConnections)); err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		has := other.Status.Account
+		if other.Name != started.Connection && other.Spec.UploadPolicy != platenv1alpha1.UploadDisabled && has != nil && has.ID != "" && has.ID == account.ID {
+			names = append(names, other.Name)
+		}
+	}
+	return names, nil
+}
+
+// connectedWords says which account was connected, which one the connection had before, if it is known, and which others have it too.
+func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount, others []string) words {
 	said := words{Tone: good, Title: "Dropbox is connected"}
 	if now.Email != "" {
 		said.Text = fmt.Sprintf("It is the account of %s, %s", cmp.Or(now.DisplayName, "its owner"), now.Email)
@@ -232,6 +253,10 @@ func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount) 
 		default:
 			said.Tone = warn
 			said.Text += fmt.Sprintf(". Before, it was that of %s, %s", cmp.Or(before.DisplayName, "its owner"), before.Email)
+		}
+		if len(others) > 0 {
+			said.Tone = warn
+			said.Text += fmt.Sprintf(". The connection %s has this account too: a render that goes to both is uploaded there twice", others[0])
 		}
 		said.Text += ". "
 	}

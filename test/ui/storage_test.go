@@ -40,6 +40,11 @@ func TestAccountIsNamed(t *testing.T) {
 	b.allow(w)
 	b.Sees("Dropbox is connected", "It is the account of Ada Lovelace, "+w.email+", as before")
 
+	// Who connects an account a second time learns that renders then go there twice.
+	b.connect(w)
+	b.Sees("It is the account of Ada Lovelace, " + w.email + ". The connection dropbox has this account too: a render that goes to both is uploaded there twice. Choose the folder")
+	b.Screenshots("folders-same-account")
+
 	bob := *w
 	bob.email = "bob-" + w.email
 	world.simulator.AddAccount(dropboxsim.Account{AppKey: "none-" + rand.Text(), RefreshToken: "none", Email: bob.email, DisplayName: "Bob"})
