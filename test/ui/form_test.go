@@ -285,6 +285,21 @@ func TestWrongValuesOfAJobAreMarked(t *testing.T) {
 	b.Holds(`document.querySelector("#form .wrong") === null && document.querySelector("#code-kubectl").textContent.includes("price: 12")`)
 }
 
+// A text that is too long for a command is cut there, and the page says what belongs in its place.
+func TestTheCodeOfALongText(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	b.Click(".tabs label:last-child")
+	b.Holds(`(() => {
+		const field = document.querySelector('[name="p.headline"]');
+		field.value = "word ".repeat(5000);
+		return field.dispatchEvent(new Event("input", {bubbles: true}));
+	})()`)
+	b.Sees("Too long to show whole: Headline. Put the whole text in its place, or the address of a picture.")
+}
+
 // The code has no file name and no folder that a render would refuse, and says so.
 func TestTheCodeLeavesOutWrongNames(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
