@@ -114,8 +114,8 @@ func decodeError(status int, header http.Header, body []byte) error {
 	}
 	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error, time.Now())}
 	if r, ok := statusRules[status]; ok && !isForeign(status, header) {
-		if len(body) > 0 && !json.Valid(body) {
-			return foreignAnswer(cause) // Dropbox explains these in JSON, a proxy may do so in text
+		if len(body) > 0 && len(cause.tags) == 0 {
+			return foreignAnswer(cause) // Dropbox explains these by a tag, a proxy may do so in text or in JSON of its own
 		}
 		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
 		switch {
