@@ -60,6 +60,8 @@ type Browser struct {
 	slots chan struct{}
 	// patience with a tab's frames; framePatience except in tests.
 	patience time.Duration
+	// hungPatience with a browser in which a page was stuck; hungPatience except in tests.
+	hungPatience time.Duration
 	// maxMessage bounds what the browser hands over at once, in bytes: a picture of MaxPixels that does not compress, in base64, and what is
 	// around it.
 	maxMessage int
@@ -93,7 +95,7 @@ func New(options Options) (*Browser, error) {
 	options.Parallel = cmp.Or(options.Parallel, runtime.GOMAXPROCS(0))
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	const bytesPerPixel, envelope = 4, 16 << 20
-	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel), patience: framePatience, maxMessage: options.MaxPixels*bytesPerPixel*4/3 + envelope}
+	b := &Browser{options: options, slots: make(chan struct{}, options.Parallel), patience: framePatience, hungPatience: hungPatience, maxMessage: options.MaxPixels*bytesPerPixel*4/3 + envelope}
 	b.supervisor = newSupervisor(b.launch, options.MaxRenders, options.MaxMemory, options.Logger)
 	return b, nil
 }
@@ -120,6 +122,9 @@ func (b *Browser) Start(ctx context.Context) error {
 // Close ends Chromium and waits for its processes. Renders in progress fail.
 func (b *Browser) Close() { b.supervisor.close() }
 
+// checkPatience is how long a browser may take to draw a blank page. A pod has 15 seconds from a render's deadline to report.
+const checkPatience = 5 * time.Second
+
 // Render implements render.Renderer.
 func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink) ([]render.Warning, error) {
 	if err := b.validate(task); err != nil {
@@ -135,6 +140,12 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 		produce = b.film
 	}
 	warnings, err := produce(ctx, c, task, sink)
+	if err != nil && (errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)) {
+		// Nothing else is rendered now: a slow page would not hold up the check.
+		checking, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkPatience)
+		defer cancel()
+		c.check(checking, checkPatience)
+	}
 	if err != nil {
 		return nil, b.explain(ctx, c, err)
 	}
@@ -213,6 +224,8 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 		}
 		message += "; make the page, its scale or its pictures smaller, or give the pods of the RenderPool more memory"
 		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: message, Terminal: true}
+	case c != nil && c.hung.Load() && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline, and the browser draws nothing any more: the page keeps it busy, or a process of it hangs; the next render gets another browser", Terminal: true}
 	case errors.As(err, &known):
 		return known
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -221,6 +234,8 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 		return ctx.Err()
 	case c == nil:
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser could not be started", Err: err}
+	case c.hung.Load():
+		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser stopped working while it rendered the page"}
 	case errors.Is(err, errTabCrashed), isClosed(c.Lost()):
 		return &render.Error{Reason: render.ReasonBrowserCrashed, Message: "the browser crashed while it rendered the page"}
 	case errors.As(err, &answer) && slices.Contains(leftPage, answer.Message):

@@ -5,11 +5,14 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/chromedp/cdproto/headlessexperimental"
 
 	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/procs"
@@ -30,8 +33,10 @@ type chromium struct {
 	// the same source, so a tab waits for the others' frames, too, and its next request then counts as a second one at the same time. That
 	// ends the GPU process. (Later versions than 156 tell the frames apart: components/viz/service/frame_sinks/external_begin_frame_source_mojo.cc.)
 	drawing chan struct{}
-	// killed is true once Kill was called because the browser held too much memory.
-	killed atomic.Bool
+	// killed is true once Kill was called because the browser held too much memory, and hung once one of its processes was found to hang.
+	killed, hung atomic.Bool
+	// hungPatience is how long the browser may take to draw a blank page before it counts as hung.
+	hungPatience time.Duration
 	// large has the large pictures of the pages that are shown.
 	large largePictures
 }
@@ -52,8 +57,8 @@ func (b *Browser) launch(ctx context.Context) (*chromium, error) {
 		return nil, fmt.Errorf("%s is %s, a whole browser, which does not draw frames on request: name a headless shell of Chromium, such as that of Debian's package chromium-headless-shell",
 			b.options.ExecPath, bounded(product, maxProduct))
 	}
-	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1)}
-	c.tabs = newTabs(c.openTab, b.options.Parallel, b.options.Logger)
+	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1), hungPatience: b.hungPatience}
+	c.tabs = newTabs(c.openTab, b.options.Parallel, b.hungPatience, b.options.Logger)
 	c.tabs.openAhead()
 	return c, nil
 }
@@ -165,9 +170,37 @@ func (c *chromium) proportional() (total int64) {
 func (c *chromium) Kill() {
 	c.large.keep()
 	c.killed.Store(true)
+	c.end()
+}
+
+// end kills the processes, also those that hang.
+func (c *chromium) end() {
 	for _, pid := range procs.Tree(c.Pid()) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // fails when the process has ended already
 	}
+}
+
+// check ends the browser if it draws no blank page: one of its processes hangs, and every other render would wait for it in vain. It returns false
+// then. patience is for the browser; for its turn to draw, check waits as long as ctx allows.
+func (c *chromium) check(ctx context.Context, patience time.Duration) bool {
+	opening, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	t, err := c.openTab(opening)
+	if err == nil {
+		t.patience = patience
+		_, err = t.frame(ctx, headlessexperimental.BeginFrameParams{})
+		c.tabs.discard(t)
+	}
+	if isClosed(c.Lost()) || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errStuck) {
+		return true // what is lost is replaced anyway
+	}
+	c.hung.Store(true)
+	c.end()
+	select {
+	case <-c.Lost(): // no other render gets this browser
+	case <-time.After(closeTimeout):
+	}
+	return false
 }
 
 // Close implements process.

@@ -141,7 +141,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 	f.earlier = f.frames
 	s, err := f.begin(ctx, p, f.patience)
 	place := render.PlaceAlone
-	if errors.Is(err, errStuck) && ctx.Err() == nil {
+	if errors.Is(err, errStuck) && ctx.Err() == nil && f.chromium.check(ctx, f.chromium.hungPatience) {
 		s, err = f.begin(ctx, p, 0)
 		place = render.PlaceRepeated
 	}

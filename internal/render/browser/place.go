@@ -20,6 +20,8 @@ const (
 	collectEvery = 10
 	// keptMemoryDivisor divides the memory limit: a tab is kept for the next page while the browser holds less than the quotient.
 	keptMemoryDivisor = 3
+	// hungPatience is how long a browser may take to draw a blank page after another page was stuck in it. It may still be busy with that one.
+	hungPatience = 15 * time.Second
 )
 
 // errBlocked means that a page needs more than it seemed to.
@@ -42,7 +44,7 @@ func (b *Browser) show(ctx context.Context, c *chromium, task render.Task, p ren
 		b.options.Logger.Debug("painting a page again, in a browser context of its own", "page", p.Number, "error", err)
 	}
 	data, r, err := showAlone(ctx, c, task, p, b.patience)
-	if errors.Is(err, errStuck) && ctx.Err() == nil {
+	if errors.Is(err, errStuck) && ctx.Err() == nil && c.check(ctx, c.hungPatience) {
 		// Perhaps the page is slow and not the tab stuck: the second tab has all the time that is left.
 		place = render.PlaceRepeated
 		data, r, err = showAlone(ctx, c, task, p, 0)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/platen-dev/platen/internal/render/devtools"
 )
@@ -37,7 +38,9 @@ type need struct {
 type tabs[T openTab] struct {
 	open    func(ctx context.Context) (T, error)
 	maxIdle int
-	logger  *slog.Logger
+	// patience bounds the opening of a tab ahead of need: pages wait for it.
+	patience time.Duration
+	logger   *slog.Logger
 
 	// background counts the goroutines that open and close tabs. close waits for them.
 	background sync.WaitGroup
@@ -53,8 +56,8 @@ type tabs[T openTab] struct {
 	closed bool
 }
 
-func newTabs[T openTab](open func(ctx context.Context) (T, error), maxIdle int, logger *slog.Logger) *tabs[T] {
-	return &tabs[T]{open: open, maxIdle: maxIdle, logger: logger}
+func newTabs[T openTab](open func(ctx context.Context) (T, error), maxIdle int, patience time.Duration, logger *slog.Logger) *tabs[T] {
+	return &tabs[T]{open: open, maxIdle: maxIdle, patience: patience, logger: logger}
 }
 
 // take returns a tab that suits a page: an idle one, the one that is being opened, or else a new one. The caller calls keep when another
@@ -142,7 +145,7 @@ func (s *tabs[T]) beginOpen() {
 	if s.closed || s.opening != nil || slices.ContainsFunc(s.idle, T.Fresh) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	opened := make(chan struct{})
 	s.opening, s.cancel = opened, cancel
 	s.background.Go(func() {

@@ -260,7 +260,7 @@ func TestTabs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt := &tabsTest{T: t, fakes: &fakes{}}
-				tt.tabs = newTabs(tt.open, maxIdle, slog.New(slog.NewTextHandler(&tt.log, nil)))
+				tt.tabs = newTabs(tt.open, maxIdle, hungPatience, slog.New(slog.NewTextHandler(&tt.log, nil)))
 				defer tt.tabs.close()
 				test(tt)
 			})
