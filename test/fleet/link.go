@@ -40,8 +40,8 @@ func (l *Link) Cut() { l.cut.Store(true) }
 
 // Heal mends the link.
 func (l *Link) Heal() {
+	l.cut.Store(false) // before the other end can connect again: what it sends must not be lost
 	l.closeAll()
-	l.cut.Store(false)
 }
 
 // Close closes the link and its connections.
