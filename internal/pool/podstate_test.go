@@ -29,7 +29,7 @@ func TestPodStates(t *testing.T) {
 		"runs, never polls":                         {contact: contact{state: starting, created: at(0), seen: true, running: at(7)}, last: 66, want: silent},
 		"runs, polls late for a process that slept": {contact: contact{state: starting, created: at(0), seen: true, running: at(7)}, awake: 50, last: 109, want: silent},
 		"idle, does not poll":                       {contact: contact{state: idle, heard: at(3)}, last: 17, want: silent},
-		"idle, with a half-open poll":               {contact: contact{state: idle, heard: at(3), polling: true}, last: 42, want: silent},
+		"idle, with a half-open poll":               {contact: contact{state: idle, heard: at(3), polling: true}, last: 27, want: silent},
 		"renders, without heartbeats":               {contact: contact{state: rendering, heard: at(3)}, last: 17, want: silent},
 		"renders, this process slept":               {contact: contact{state: rendering, heard: at(3)}, awake: 30, last: 44, want: silent},
 		"renders what nobody enqueues":              {contact: contact{state: rendering, heard: at(59), announced: true}, last: 59, want: idle},

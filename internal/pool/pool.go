@@ -207,7 +207,7 @@ type Options struct {
 	Defaults Settings
 	// Lease is how long a pod may be silent. Default 15 s.
 	Lease time.Duration
-	// PollTimeout is the longest poll. Default 25 s.
+	// PollTimeout is the longest poll. Default 10 s.
 	PollTimeout time.Duration
 	// StartTimeout is how long a pod whose container runs may take to its first poll. Default 60 s.
 	StartTimeout time.Duration
@@ -247,7 +247,7 @@ func (o *Options) setDefaults() {
 		}
 	}
 	defaults(&o.Lease, 15*time.Second)
-	defaults(&o.PollTimeout, 25*time.Second)
+	defaults(&o.PollTimeout, 10*time.Second)
 	defaults(&o.StartTimeout, time.Minute)
 	defaults(&o.SandboxTimeout, 15*time.Second)
 	defaults(&o.PendingTimeout, 10*time.Minute)

@@ -230,7 +230,7 @@ func (p *Pods) transport(pod *corev1.Pod) (http.RoundTripper, error) {
 	return &gated{Gate: &p.Gate, polling: &p.polling, RoundTripper: &http.Transport{
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
 		DialContext:           p.dial,
-		ResponseHeaderTimeout: wire.PollTimeout + 15*time.Second, IdleConnTimeout: wire.PollTimeout, MaxIdleConnsPerHost: 4,
+		ResponseHeaderTimeout: wire.PollPatience + 15*time.Second, IdleConnTimeout: wire.PollTimeout, MaxIdleConnsPerHost: 4,
 		ReadBufferSize: 2 << 10, WriteBufferSize: 2 << 10,
 	}}, nil
 }

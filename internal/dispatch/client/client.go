@@ -110,7 +110,7 @@ func newTransport(ca []byte) (*http.Transport, error) {
 			}
 			return smallRecords{conn}, nil
 		},
-		ResponseHeaderTimeout: wire.PollTimeout + callTimeout,
+		ResponseHeaderTimeout: wire.PollPatience + callTimeout,
 		IdleConnTimeout:       wire.PollTimeout,
 		MaxIdleConnsPerHost:   4,
 	}, nil
@@ -159,9 +159,11 @@ func (c *Client) Run(ctx context.Context) error {
 }
 
 func (c *Client) poll(ctx context.Context) (*wire.Assignment, error) {
-	ctx, cancel := context.WithTimeout(ctx, wire.PollTimeout+callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, wire.PollPatience+callTimeout)
 	defer cancel()
+	silent := time.AfterFunc(wire.PollPatience, cancel)
 	resp, err := c.send(ctx, http.MethodPost, "/v1/poll", nil, nil)
+	silent.Stop() // the answer may be long
 	if err != nil {
 		return nil, err
 	}

@@ -247,10 +247,10 @@ func (s *Server) elsewhere(namespace string) string {
 }
 
 func (s *Server) poll(ctx context.Context, w http.ResponseWriter, pod pool.PodID) {
-	ctx, cancel := context.WithTimeout(ctx, wire.PollTimeout)
+	waiting, cancel := context.WithTimeout(ctx, wire.PollTimeout)
 	defer cancel()
 	for {
-		assignment, err := s.Pool.Next(ctx, pod)
+		assignment, err := s.Pool.Next(waiting, pod)
 		if err != nil {
 			s.respond(w, err)
 			return

@@ -117,6 +117,8 @@ type world struct {
 	// task of the job, or why it cannot be built.
 	task      render.Task
 	taskError error
+	// buildBy is when the task must have been built.
+	buildBy time.Time
 	// keys sign plans.
 	keys [][]byte
 	// fonts of the task by their hashes, and how often one was read.
@@ -188,8 +190,18 @@ func (b bounded) Put(ctx context.Context, ref content.Ref, attempt int, f file.F
 }
 
 // Task implements server.Tasks.
-func (w *world) Task(_ context.Context, key types.NamespacedName, _ types.UID, _ string) (render.Task, *pool.Plan, error) {
+func (w *world) Task(ctx context.Context, key types.NamespacedName, _ types.UID, _ string) (render.Task, *pool.Plan, error) {
+	w.buildBy, _ = ctx.Deadline()
 	return w.task, &pool.Plan{Key: key, Pages: len(w.task.Pages), TotalPages: 3, Files: w.task.Files(), CacheKey: w.cacheKey, Trace: w.trace}, w.taskError
+}
+
+// A job may come at the end of a poll: what is left of the poll's time does not bound the building of its task.
+func TestTaskOfALateJobHasTimeToBeBuilt(t *testing.T) {
+	w := newWorld(t)
+	w.begin()
+	if left := time.Until(w.buildBy); left <= wire.PollTimeout {
+		t.Errorf("a task must be built within %s", left)
+	}
 }
 
 // Font implements server.Tasks. If the task has a font that is gone, it has the others from then on.

@@ -37,8 +37,10 @@ const (
 	MaxDetails = 1024
 	// MaxPage bounds one file in bytes.
 	MaxPage = 512 << 20
-	// PollTimeout is how long the server holds a poll.
-	PollTimeout = 25 * time.Second
+	// PollTimeout is how long the server holds a poll, and PollPatience how long a pod waits for its answer. A server that hangs has lost its pods
+	// when it loses its lease, which takes no less than 15 seconds by default.
+	PollTimeout  = 10 * time.Second
+	PollPatience = PollTimeout + 5*time.Second
 	// MaxHeartbeat bounds a Heartbeat, in bytes of JSON.
 	MaxHeartbeat = 1 << 10
 	// MaxSteps bounds the steps of a Result.
