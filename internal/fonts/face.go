@@ -10,10 +10,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-text/typesetting/font"
+
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // maxFamily bounds the name of a family, in bytes.
@@ -43,7 +44,7 @@ func readFace(data []byte) (face, error) {
 	}
 	description, _ := font.Describe(ld, nil)
 	family := strings.TrimSpace(description.Family)
-	if family == "" || len(family) > maxFamily || !utf8.ValidString(family) || strings.ContainsFunc(family, misleads) {
+	if family == "" || len(family) > maxFamily || !utf8.ValidString(family) || strings.ContainsFunc(family, file.Misleads) {
 		return face{}, errors.New("its name table has no usable name of a family")
 	}
 	description.Aspect.SetDefaults()
@@ -58,12 +59,6 @@ func readFace(data []byte) (face, error) {
 	}
 	f.vary(tables["fvar"])
 	return f, nil
-}
-
-// misleads reports whether a letter of a name changes how what is around it is shown, in a terminal or on a page: a control character, the end of a line, or
-// one that changes the direction of text. The names of files have none either.
-func misleads(r rune) bool {
-	return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 // number returns a number as CSS has it.

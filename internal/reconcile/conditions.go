@@ -5,13 +5,13 @@ package reconcile
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // maxConditionMessage bounds a condition's message, in bytes. The Kubernetes API allows 32 KiB, but an object has several conditions.
@@ -78,11 +78,11 @@ func (c Conditions) finished(status metav1.ConditionStatus, reason, message stri
 	}
 }
 
-// Truncate returns valid UTF-8 of at most limit bytes, without control characters other than tabs and ends of lines: what a terminal shows
-// must not control it. A shortened text ends with an ellipsis.
+// Truncate returns valid UTF-8 of at most limit bytes, in which no character misleads but tabs and ends of lines: what a terminal shows must
+// not control it. A shortened text ends with an ellipsis.
 func Truncate(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+		if file.Misleads(r) && r != '\n' && r != '\t' {
 			return utf8.RuneError
 		}
 		return r
