@@ -5,11 +5,13 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +28,8 @@ type painting struct {
 	page render.Page
 	// file that the page is painted to. The pages of a document share one file.
 	file file.File
+	// begun is true once the page is being painted.
+	begun atomic.Bool
 	// done is closed once the fields below are set.
 	done   chan struct{}
 	data   []byte
@@ -59,21 +63,57 @@ func paintings(task render.Task) []*painting {
 // paintAll paints every page in every size, several at a time, and emits the files in order.
 func (b *Browser) paintAll(ctx context.Context, c *chromium, task render.Task, sink render.Sink) (warnings []render.Warning, err error) {
 	all := paintings(task)
-	group, ctx := errgroup.WithContext(ctx)
+	group, inGroup := errgroup.WithContext(ctx)
 	group.SetLimit(b.options.Parallel + 1) // the pages, and the goroutine that emits
 	group.Go(func() (err error) {
-		warnings, err = emitAll(ctx, task, all, sink)
+		warnings, err = emitAll(inGroup, task, all, sink)
 		return err
 	})
 	for _, p := range all {
 		group.Go(func() (err error) {
-			if p.data, p.report, err = b.paint(ctx, c, task, p.page); err == nil {
+			p.begun.Store(true)
+			if p.data, p.report, err = b.paint(inGroup, c, task, p.page); err == nil {
 				close(p.done)
 			}
 			return err
 		})
 	}
-	return warnings, group.Wait()
+	if err := group.Wait(); err != nil {
+		return warnings, latePages(ctx, task, all, err)
+	}
+	return warnings, nil
+}
+
+// latePages returns which of several pages were not ready at the deadline, or err if something else ended the render.
+func latePages(ctx context.Context, task render.Task, all []*painting, err error) error {
+	known := (*render.Error)(nil)
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &known) {
+		return err
+	}
+	var unready []int
+	done := 0
+	for _, p := range all {
+		switch {
+		case isClosed(p.done):
+			done++
+		case p.begun.Load() && !slices.Contains(unready, p.page.Number):
+			unready = append(unready, p.page.Number)
+		}
+	}
+	if done == 0 || len(unready) == 0 {
+		return err
+	}
+	were, what, need := "was", "pages", "it needs"
+	if len(unready) > 1 {
+		were, need = "were", "they need"
+	}
+	if len(task.ExtraSizes) > 0 {
+		what = "pictures"
+	}
+	return &render.Error{
+		Reason: render.ReasonDeadlineExceeded, Terminal: true,
+		Message: fmt.Sprintf("%s %s not ready before the deadline, after %d of %d %s: a script does not end, a file does not come, or %s more time", onPages(unready), were, done, len(all), what, need),
+	}
 }
 
 // paint returns the file of one page, once fewer than Options.Parallel pages of all renders are being painted.
