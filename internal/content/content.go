@@ -440,23 +440,31 @@ func (s *Store) each(ctx context.Context, prefix string, visit func(key string, 
 	}
 }
 
-// eachFile does what each does in a folder. The bucket's own list has pages, and walks through the whole folder for each of them. No key of the
-// store has a character that a bucket escapes in the name of its file.
+// emptyFor is the age at which an empty folder is removed: long after a write that has made one.
+const emptyFor = time.Hour
+
+// eachFile does what each does in a folder, and removes folders below it that have long been empty: those of namespaces that are gone, and those
+// whose files somebody else has deleted. The bucket's own list has pages, and walks through the whole folder for each of them. No key of the store has
+// a character that a bucket escapes in the name of its file.
 func (s *Store) eachFile(ctx context.Context, prefix string, visit func(key string, size int64, modTime time.Time) error) error {
-	return filepath.WalkDir(filepath.Join(s.folder, prefix), func(name string, entry fs.DirEntry, err error) error {
+	root := filepath.Join(s.folder, prefix)
+	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		var info fs.FileInfo
-		if err == nil && !entry.IsDir() {
+		if err == nil {
 			info, err = entry.Info()
 		}
+		old := err == nil && info.IsDir() && name != root && time.Since(info.ModTime()) > emptyFor
 		switch {
+		case old && os.Remove(name) == nil: //nolint:gosec // only the manager writes in the folder; it fails when there are entries
+			return fs.SkipDir
 		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
 			return nil
 		case err != nil:
 			return fmt.Errorf("listing the content store: %w", err)
-		case info == nil:
+		case info.IsDir():
 			return nil
 		}
 		key, err := filepath.Rel(s.folder, name)
@@ -477,7 +485,7 @@ func (s *Store) remove(ctx context.Context, key string) error {
 	return nil
 }
 
-// prune removes the folders of a job or a cached render that have become empty. Those of namespaces stay: other jobs write there.
+// prune removes the folders of a job or a cached render that have become empty. Those of namespaces stay until a walk finds them: other jobs write there.
 func (s *Store) prune(key string) {
 	for dir := path.Dir(key); strings.Count(dir, "/") >= 2; dir = path.Dir(dir) {
 		if os.Remove(filepath.Join(s.folder, dir)) != nil { // it has files

@@ -672,6 +672,42 @@ func TestFoldersOfDeletedJobsGo(t *testing.T) {
 	put(t, store, job, page(1), "picture") // of a late attempt
 }
 
+// A folder without files is not found as a file's is. It goes once nothing has been written there for long, and the folders above it then.
+func TestFoldersThatHaveLongBeenEmptyGo(t *testing.T) {
+	store := open(t)
+	kept := put(t, store, Ref{Namespace: "full", JobUID: "one", Revision: "1"}, page(1), "picture")
+	for _, folder := range []string{"jobs/gone/uid/revision", "jobs/new/uid"} {
+		if err := os.MkdirAll(filepath.Join(store.folder, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 { // levels
+		for _, folder := range []string{"jobs", "jobs/full", "jobs/full/one", "jobs/full/one/1", "jobs/gone", "jobs/gone/uid", "jobs/gone/uid/revision"} {
+			err := os.Chtimes(filepath.Join(store.folder, folder), time.Time{}, time.Now().Add(-2*emptyFor))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		found := 0
+		if err := store.Walk(t.Context(), func(Object) error { found++; return nil }); err != nil || found != 1 {
+			t.Fatalf("found %d files, %v", found, err)
+		}
+	}
+	var folders []string
+	for _, pattern := range []string{"jobs/*", "jobs/new/*"} {
+		found, err := filepath.Glob(filepath.Join(store.folder, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range found {
+			folders = append(folders, filepath.Base(folder))
+		}
+	}
+	if got := strings.Join(folders, " "); got != "full new uid" {
+		t.Errorf("the folders %s are left, and %+v", got, kept)
+	}
+}
+
 // A write makes its folder, and another attempt at the same job may delete the last file next to it.
 func TestWritesAndDeletionsOfOneJobMeet(t *testing.T) {
 	store, ref := open(t), Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
