@@ -214,7 +214,14 @@ func (t *tab) widen(ctx context.Context, task render.Task, p render.Page, r *rep
 		return nil
 	}
 	t.wide = true
-	_, err = evaluate[any](ctx, t, far+";0")
+	// A page may have replaced what the script needs.
+	unread, err := evaluate[[]string](ctx, t, "(async () => { try { return await window[Symbol.for('platen.steady')]() } catch { return [] } finally { "+far+" } })()")
+	for _, url := range unread {
+		r.Warnings = append(r.Warnings, render.Warning{
+			Title:   bounded("Rules for the page's width may be those of a narrower page: "+url, maxTitle),
+			Details: "something lies beyond the right edge of the page, and this style sheet of another server cannot be read; add crossorigin to its link, or hide what lies beyond the edge",
+		})
+	}
 	return err
 }
 

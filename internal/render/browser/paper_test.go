@@ -7,6 +7,9 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -341,5 +344,52 @@ func TestStylesForPrintCountWhileADocumentLoads(t *testing.T) {
 	picture, _ := run(t, b, task("png", `<style>body { background: red } @media print { body { background: blue } }</style>`))
 	if img, _ := decode(t, picture[0].Data); !near(img, 9, 9, color.RGBA{255, 0, 0, 255}) {
 		t.Errorf("a picture after a document has styles for print")
+	}
+}
+
+// Something beyond the right edge, for which Chromium would take a page for a narrower one, changes nothing of the page's styles.
+func TestAWidePageHasTheStylesOfItsWidth(t *testing.T) {
+	b := start(t)
+	const narrow, wide = "@media (max-width: 190px) { body { background: #f00 !important } }", "@media (min-width: 190px) { body { background: #0f0 } }"
+	for name, html := range map[string]string{
+		"rules":           "<style>" + narrow + wide + "</style>",
+		"nested rules":    "<style>@layer x { @supports (color: red) { " + wide + " } } " + narrow + " body { @media (max-width: 190px) { background: #f00 } }</style>",
+		"an element":      "<style media='(min-width: 190px)'>body { background: #0f0 }</style><link rel=stylesheet media='(max-width: 190px)' href='data:text/css,body{background:red!important}'>",
+		"an import":       "<style>@import 'data:text/css,body{background:lime}' (min-width: 190px); @import 'data:text/css,body{background:red!important}' (max-width: 190px);</style>",
+		"a script":        "<script>const s = new CSSStyleSheet(); s.replaceSync('" + narrow + wide + "'); document.adoptedStyleSheets = [s]</script>",
+		"a rule of print": "<style>@media print and (min-width: 190px) { body { background: #0f0 } }</style>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs, warnings := run(t, b, task("pdf", `<!doctype html><body style="margin:0">`+html+`<i style="position:absolute;left:300px;top:0;width:50px;height:50px"></i>`))
+			if img := picture(t, outputs[0].Data); !near(img, 100, 50, green255) || len(warnings) != 0 {
+				t.Errorf("the page is %v; warnings %v", img.At(100, 50), warnings)
+			}
+		})
+	}
+}
+
+// That holds for style sheets of other servers that come with CORS. Of others, a warning tells, unless nothing of them goes by the page's width.
+func TestAWidePageWithStylesOfAnotherServer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/cors") {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+		}
+		w.Header().Set("Content-Type", "text/css")
+		if strings.HasSuffix(r.URL.Path, "/plain.css") {
+			_, _ = io.WriteString(w, "body { background: #0f0 }")
+			return
+		}
+		_, _ = io.WriteString(w, "@media (min-width: 190px) { body { background: #0f0 } }")
+	}))
+	t.Cleanup(server.Close)
+	b := startBehind(t, loopback, 0)
+	for path, want := range map[string][]string{
+		"/cors/rules.css": nil, "/cors/plain.css": nil,
+		"/rules.css": {"Rules for the page's width may be those of a narrower page: " + server.URL + "/rules.css"},
+	} {
+		outputs, warnings := run(t, b, task("pdf", `<!doctype html><link rel=stylesheet href="`+server.URL+path+`"><body style="margin:0"><i style="position:absolute;left:300px;top:0;width:50px;height:50px"></i>`))
+		if img := picture(t, outputs[0].Data); want == nil && !near(img, 100, 50, green255) || !slices.Equal(titlesOf(warnings), want) {
+			t.Errorf("%s: the page is %v; warnings %v", path, img.At(100, 50), warnings)
+		}
 	}
 }

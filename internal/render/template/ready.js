@@ -341,6 +341,50 @@
   };
   if (still) await within(rest(), () => {});
   if (print) {
+    // Chromium takes a page with something beyond its right edge for a narrower one, and would take the styles for that. steady leaves the page with those
+    // that it has, and resolves to the addresses of style sheets that cannot be read. One of another server can be, if it comes with CORS.
+    const sheetPatience = 5000; // milliseconds
+    const steady = async () => {
+      const unread = []; // sheets
+      const decide = (media) => { if (media?.length > 0) media.mediaText = matchMedia(media.mediaText).matches ? 'all' : 'not all'; };
+      const read = (rules) => {
+        for (const rule of rules) {
+          if (rule.media) decide(rule.media);
+          if (rule.styleSheet) readSheet(rule.styleSheet);
+          else if (rule.cssRules) read(rule.cssRules);
+        }
+      };
+      const readSheet = (sheet) => {
+        decide(sheet.media);
+        try {
+          read(sheet.cssRules);
+        } catch {
+          unread.push(sheet);
+        }
+      };
+      for (const root of roots(document)) {
+        for (const sheet of [...root.styleSheets, ...root.adoptedStyleSheets]) readSheet(sheet);
+        for (const source of root.querySelectorAll('picture > source[media]')) source.media = matchMedia(source.media).matches ? 'all' : 'not all';
+      }
+      const late = new Promise((_, reject) => { (own('setTimeout') ?? setTimeout)(reject, sheetPatience); });
+      const readAgain = async ({ href, ownerNode: link }) => {
+        const text = await (await fetch(href)).text();
+        if (!/@media[^{]*(width|height|aspect-ratio|orientation)/.test(text)) return;
+        const other = Object.assign(link.cloneNode(), { crossOrigin: 'anonymous' });
+        await new Promise((resolve, reject) => {
+          other.addEventListener('load', resolve, { once: true });
+          other.addEventListener('error', reject, { once: true });
+          link.after(other);
+        });
+        readSheet(other.sheet);
+        link.remove();
+        other.getBoundingClientRect();
+        if (document.fonts.status === 'loading') await document.fonts.ready;
+      };
+      const again = unread.splice(0).map((sheet) => Promise.race([readAgain(sheet), late]).then(() => [], () => [String(sheet.href).slice(0, 300)]));
+      return (await Promise.all(again)).flat();
+    };
+    Object.defineProperty(window, Symbol.for('platen.steady'), { value: steady });
     // A timeline that follows a scroll position has none before the first frame, and one that a frame's layout makes has it in the next.
     const follows = (animation) => animation.timeline && !(animation.timeline instanceof DocumentTimeline);
     if (roots(document).some((root) => root.getAnimations().some(follows))) for (let n = 0; n < 2; n++) await new Promise((resolve) => frame(resolve));
