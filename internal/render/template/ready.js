@@ -381,6 +381,7 @@
         other.getBoundingClientRect();
         if (document.fonts.status === 'loading') await document.fonts.ready;
       };
+      late.catch(() => {}); // nobody waits for it if all can be read
       const again = unread.splice(0).map((sheet) => Promise.race([readAgain(sheet), late]).then(() => [], () => [String(sheet.href).slice(0, 300)]));
       return (await Promise.all(again)).flat();
     };
