@@ -96,14 +96,41 @@ func advice(job *platenv1alpha1.RenderJob) string {
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
 	case word == platenv1alpha1.InvalidSpecReason && !strings.HasPrefix(sentence, "spec."):
 		return forJob(job, "Correct the template, then render the job again:"+lintTemplate+renderAgain)
+	case word == platenv1alpha1.InvalidModificationsReason && fromConfigMap.MatchString(sentence):
+		return forJob(job, aboutConfigMaps(sentence))
 	case word == platenv1alpha1.SourceNotFoundReason:
 		return forJob(job, aboutSources(sentence, adviceByReason[word]))
 	case word == platenv1alpha1.SucceededWithWarningsReason:
-		return forJob(job, aboutWarnings(job.Status.Warnings))
+		return forJob(job, aboutWarnings(job))
 	default:
 		return forJob(job, cmp.Or(adviceByReason[word], "See the job's events:"+showJob))
 	}
 }
+
+// fromConfigMap matches what a message says of a value that a ConfigMap gives.
+var fromConfigMap = regexp.MustCompile(`key '[^']*' of ConfigMap '([^']+)'`)
+
+// aboutConfigMaps returns what to do about a message that names values of ConfigMaps: a change of a ConfigMap does not render a job again.
+func aboutConfigMaps(message string) string {
+	var edits []string
+	own := false
+	for mistake := range strings.SplitSeq(message, "; spec.modifications.") {
+		found := fromConfigMap.FindStringSubmatch(mistake)
+		if found == nil {
+			own = true
+		} else if edit := editConfigMap(found[1]); !slices.Contains(edits, edit) {
+			edits = append(edits, edit)
+		}
+	}
+	commands := showTemplate + strings.Join(edits, "")
+	if own {
+		return "Correct the ConfigMap that the message names, then the job's own modifications; the job then renders by itself:" + commands + editJob
+	}
+	return "Correct the ConfigMap that the message names, then render the job again, because it reads it only when it starts:" + commands + renderAgain
+}
+
+// editConfigMap is the command that corrects a ConfigMap.
+func editConfigMap(name string) string { return "\nkubectl edit configmap " + name + " -n NS" }
 
 // filmedFrames matches the message of a job whose film took too long.
 var filmedFrames = regexp.MustCompile(`^at the deadline, (\d+) of (?:about )?(\d+) frames `)
@@ -153,10 +180,14 @@ const (
 )
 
 // aboutWarnings returns what to do about a job by the titles of its warnings: values that it gives, or what its pages do.
-func aboutWarnings(warnings []platenv1alpha1.Warning) string {
-	var values, keys, styles, others, paths bool
-	for _, w := range warnings {
-		if strings.HasPrefix(w.Title, "Kept the file ") || strings.Contains(w.Title, " writes to the same file in ") {
+func aboutWarnings(job *platenv1alpha1.RenderJob) string {
+	var values, keys, styles, others, paths, webhook bool
+	for _, w := range job.Status.Warnings {
+		switch {
+		case strings.HasPrefix(w.Title, "Annotation "+platenv1alpha1.WebhookURLAnnotation+": "):
+			webhook = true
+			continue
+		case strings.HasPrefix(w.Title, "Kept the file "), strings.Contains(w.Title, " writes to the same file in "):
 			paths = true
 			continue
 		}
@@ -166,11 +197,18 @@ func aboutWarnings(warnings []platenv1alpha1.Warning) string {
 		keys = keys || value && (strings.Contains(w.Title, " is not used by ") || strings.HasSuffix(w.Title, " names no element") || strings.Contains(w.Title, ": no page uses "))
 	}
 	text := "The warnings name what is seldom meant. Correct the job or the template:"
-	if paths && !values && !others {
+	switch {
+	case values, others:
+	case webhook:
+		return "Correct the annotation, then render the job again, because nobody is called for a render that has ended:" + editJob + renderAgain
+	case paths:
 		return "Give the job a spec.output.fileName or a folder of its own, if both files shall be there; it is then uploaded to that:" + editJob
 	}
 	if values {
 		text = "Correct the modifications that the warnings name; the job then renders by itself"
+		if len(job.Spec.ModificationsFrom) > 0 {
+			text = "Correct the modifications that the warnings name. A change of the job renders it again by itself; after a change of a ConfigMap of spec.modificationsFrom alone, the last command does"
+		}
 		if styles {
 			text += ". docs/templates/styles.md has the names of styles"
 		}
@@ -182,6 +220,15 @@ func aboutWarnings(warnings []platenv1alpha1.Warning) string {
 	text += editJob
 	if others {
 		text += tryTemplate
+	}
+	if values && len(job.Spec.ModificationsFrom) > 0 {
+		var edits []string
+		for _, source := range job.Spec.ModificationsFrom {
+			if edit := editConfigMap(source.ConfigMapKeyRef.Name); !slices.Contains(edits, edit) {
+				edits = append(edits, edit)
+			}
+		}
+		text += strings.Join(edits, "") + renderAgain
 	}
 	return text
 }

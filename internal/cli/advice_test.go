@@ -182,6 +182,51 @@ func TestAdviceNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// A job reads its ConfigMaps when it starts: a corrected one renders nothing by itself, and the job has no such value.
+func TestAdviceAboutValuesOfConfigMaps(t *testing.T) {
+	const again = "\nkubectl get renderjob summer -n marketing -o yaml | kubectl replace -n marketing --force -f -"
+	for name, c := range map[string]struct {
+		message   string
+		has, lack []string
+	}{
+		"no YAML": {
+			"spec.modificationsFrom[0]: key 'a' of ConfigMap 'values' must hold a JSON or YAML object",
+			[]string{"\nkubectl edit configmap values -n marketing", again}, []string{"by itself", "kubectl edit renderjob"},
+		},
+		"wrong values": {
+			"spec.modifications.a: 1 must be text; it is from key 'a' of ConfigMap 'values'; spec.modifications.b: 1 must be text; it is from key 'b' of ConfigMap 'others'",
+			[]string{"\nkubectl edit configmap values -n marketing\nkubectl edit configmap others -n marketing", again}, []string{"by itself", "kubectl edit renderjob"},
+		},
+		"wrong values of both": {
+			"spec.modifications.a: 1 must be text; it is from key 'a' of ConfigMap 'values'; spec.modifications.b: 1 must be text",
+			[]string{"\nkubectl edit configmap values -n marketing\nkubectl edit renderjob summer -n marketing", "by itself"}, []string{"replace"},
+		},
+	} {
+		got := advice(jobWith(platenv1alpha1.InvalidModificationsReason, c.message))
+		checkAdvice(t, name, got)
+		for _, want := range c.has {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in %q", name, want, got)
+			}
+		}
+		for _, unwanted := range c.lack {
+			if strings.Contains(got, unwanted) {
+				t.Errorf("%s: %q in %q", name, unwanted, got)
+			}
+		}
+	}
+	job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page rendered")
+	job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Modification headlin is not used by the page"}}
+	for range 2 {
+		job.Spec.ModificationsFrom = append(job.Spec.ModificationsFrom, platenv1alpha1.ModificationsSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "values", Key: "a"}})
+	}
+	got := advice(job)
+	checkAdvice(t, "a warning", got)
+	if !strings.HasSuffix(got, "\nkubectl edit renderjob summer -n marketing\nkubectl edit configmap values -n marketing"+again) {
+		t.Errorf("%q", got)
+	}
+}
+
 // A job that waits for another's render is helped by what helps that one.
 // A film that was filmed to a third gets more than three times as long.
 func TestAdviceAboutALongFilm(t *testing.T) {
@@ -263,6 +308,7 @@ func TestAdviceAboutWarnings(t *testing.T) {
 		"a page":             {[]string{"Could not load https://x.example/a.png"}, []string{"the job or the template", "kubectl edit renderjob summer", "kubectl platen preview card"}},
 		"a kept file":        {[]string{"Kept the file that was already in dropbox at /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
 		"a file of two jobs": {[]string{"RenderJob 'Summer' writes to the same file in dropbox, which ignores case: /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
+		"a webhook":          {[]string{"Annotation platen.dev/webhook-url: the webhook must be an http or https URL"}, []string{"Correct the annotation, then render the job again", "kubectl edit renderjob summer", "kubectl replace -n marketing --force"}},
 		"a path and a page":  {[]string{"Kept the file that was already in dropbox at /a.png", "Console error: x"}, []string{"kubectl edit renderjob summer", "kubectl platen preview card"}},
 		"both":               {[]string{"Modification headlin is not used by the page", "Console error: x"}, []string{"kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
 	} {

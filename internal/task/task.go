@@ -98,11 +98,12 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	if err := addFonts(ctx, &task, job.Namespace, template, sources.Fonts); err != nil {
 		return render.Task{}, err
 	}
-	if task.Modifications, err = modifications(ctx, job, sources.Value); err != nil {
+	var origins map[string]platenv1alpha1.ConfigMapKeySelector
+	if task.Modifications, origins, err = modifications(ctx, job, sources.Value); err != nil {
 		return render.Task{}, err
 	}
 	given := slices.Collect(maps.Keys(task.Modifications))
-	if err := applyParameters(task.Modifications, template.Spec.Parameters); err != nil {
+	if err := applyParameters(task.Modifications, template.Spec.Parameters, origins); err != nil {
 		return task, err
 	}
 	given = slices.DeleteFunc(given, isDefault(task.Modifications, template.Spec.Parameters))
@@ -435,39 +436,48 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(string(template.UID)+"/"+page.Name)).String()
 }
 
-// modifications merges the job's sources. Later ones override earlier ones.
-func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (map[string]any, error) {
-	merged := map[string]any{}
+// modifications merges the job's sources. Later ones override earlier ones. origins has the ConfigMaps of the values that are not the job's own.
+func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (
+	merged map[string]any, origins map[string]platenv1alpha1.ConfigMapKeySelector, err error,
+) {
+	merged, origins = map[string]any{}, map[string]platenv1alpha1.ConfigMapKeySelector{}
 	for i, source := range job.Spec.ModificationsFrom {
 		text, err := read(ctx, job.Namespace, source.ConfigMapKeyRef)
 		if err != nil {
-			return nil, reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
+			return nil, nil, reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
 		}
 		object, err := readObject(text)
 		if errors.Is(err, values.ErrTooDeep) {
-			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modificationsFrom[%d]: %s", i, err)
+			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
+				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s': %s", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name, err)
 		}
 		if err != nil {
-			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
+			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' %s", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name, err)
 		}
 		maps.Copy(merged, object)
+		for key := range object {
+			origins[key] = source.ConfigMapKeyRef
+		}
 	}
 	if m := job.Spec.Modifications; m != nil {
 		if len(m.Raw) > maxModifications {
-			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
+			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
 		}
 		object, err := values.Decode(m.Raw)
 		if errors.Is(err, values.ErrTooDeep) {
-			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications: %s", err)
+			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications: %s", err)
 		}
 		if err != nil {
-			return nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
+			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
 		}
 		maps.Copy(merged, object)
+		for key := range object {
+			delete(origins, key)
+		}
 	}
-	return merged, nil
+	return merged, origins, nil
 }
 
 // pageKey is a key for one page only, such as page2@price.
@@ -520,8 +530,8 @@ func Mistakes(message string) (mistakes []string, more int) {
 }
 
 // applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters. The error names all
-// values that do not fit, and all that are missing.
-func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter) error {
+// values that do not fit, with the ConfigMaps that they are from, and all that are missing.
+func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter, origins map[string]platenv1alpha1.ConfigMapKeySelector) error {
 	byName := make(map[string]platenv1alpha1.Parameter, len(parameters))
 	for _, p := range parameters {
 		byName[p.Name] = p
@@ -535,8 +545,12 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		}
 		value, err := values.Read(kind, given[key])
 		if refused := (*values.Error)(nil); errors.As(err, &refused) {
+			from := ""
+			if origin, ok := origins[key]; ok {
+				from = fmt.Sprintf("; it is from key '%s' of ConfigMap '%s'", origin.Key, origin.Name)
+			}
 			wrong = append(wrong, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modifications.%s: %s must be %s", key, reconcile.Private(refused.Given), refused.Want))
+				"spec.modifications.%s: %s must be %s%s", key, reconcile.Private(refused.Given), refused.Want, from))
 			continue
 		}
 		if given[key] = value; value == nil && kind != "" {

@@ -520,13 +520,14 @@ func TestBuildWarnsOfOptionsThatChangeNothing(t *testing.T) {
 }
 
 func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
-	given := raw(`{"order": {"totl": 1, "buyer": "x"}, "page2@order": {"total": 1}, "page9@order": {"x": 1}, "lines": [{"name": 1, "nam": 2}], "fallback": {"x": 1}, "text": "x"}`)
+	given := raw(`{"order": {"totl": 1, "buyer": "x"}, "page2@order": {"total": 1}, "page9@order": {"x": 1}, "lines": [{"name": 1, "nam": 2}], "fallback": {"x": 1}, "points": [{"true": 1}], "text": "x"}`)
 	first := render.Warning{Title: "Modification lines: no page uses lines.nam", Details: "did you mean lines.name?"}
 	want := []render.Warning{
 		first,
 		{Title: "Modification order: no page uses order.buyer", Details: "the template uses these fields of order: tax, total"},
 		{Title: "Modification order: no page uses order.totl", Details: "did you mean order.total?"},
 		{Title: "Modification page2@order: no page uses order.total", Details: "the template uses these fields of order: tax"},
+		{Title: "Modification points: no page uses points.true", Details: "put quotes around y, which YAML reads as true without them"},
 	}
 	for name, c := range map[string]struct {
 		pages []int32
@@ -539,7 +540,7 @@ func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			template := newTemplate(2)
-			template.Spec.Pages[0].HTML = `<p data-param="order.total"><li data-each="lines"><b data-param="name">x</b></li>`
+			template.Spec.Pages[0].HTML = `<p data-param="order.total"><li data-each="lines"><b data-param="name">x</b></li><i data-each="points"><b data-param="y">x</b></i>`
 			template.Spec.Pages[1].HTML = `<p data-param="order.tax">`
 			if c.gone != "" {
 				template.Spec.Pages[1].HTML, template.Spec.Pages[1].HTMLFrom = "", &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: c.gone, Key: "x"}}
@@ -572,6 +573,28 @@ func TestBuildKeepsEveryDigit(t *testing.T) {
 	_, err = Build(t.Context(), job, newTemplate(1, platenv1alpha1.Parameter{Name: "order", Type: "number"}), DefaultLimits, Sources{Value: configMaps{"m/yaml": "{}"}.read})
 	if err == nil || !strings.Contains(err.Error(), `spec.modifications.order: "9007199254740993" must be a number, with no more digits`) {
 		t.Errorf("a number that a page cannot hold: %v", err)
+	}
+}
+
+// The job has no field for a value that a ConfigMap gives.
+func TestBuildNamesTheConfigMapOfAValue(t *testing.T) {
+	job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+		for _, key := range []string{"first", "second"} {
+			s.ModificationsFrom = append(s.ModificationsFrom, platenv1alpha1.ModificationsSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: key}})
+		}
+		s.Modifications = raw(`{"own": "x"}`)
+	})
+	numbers := []platenv1alpha1.Parameter{{Name: "both", Type: "number"}, {Name: "early", Type: "number"}, {Name: "own", Type: "number"}}
+	_, err := Build(t.Context(), job, newTemplate(1, numbers...), DefaultLimits, Sources{Value: configMaps{"m/first": "both: a\nearly: b", "m/second": "both: c\nown: d"}.read})
+	want := []string{
+		`both: "c" must be a number, such as 12.5; it is from key 'second' of ConfigMap 'm'`, `early: "b" must be a number, such as 12.5; it is from key 'first' of ConfigMap 'm'`,
+		`own: "x" must be a number, such as 12.5`,
+	}
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if got, more := Mistakes(reconcile.AsTerminal(err).Message); more != 0 || cmp.Diff(want, got) != "" {
+		t.Errorf("%s, %d more, (-want +got):\n%s", err, more, cmp.Diff(want, got))
 	}
 }
 

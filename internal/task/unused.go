@@ -112,7 +112,7 @@ func UnusedFields(template *platenv1alpha1.RenderTemplate, html func(page int) (
 			return nil
 		}
 		given := slices.Collect(maps.Keys(object))
-		if err := applyParameters(object, template.Spec.Parameters); err != nil {
+		if err := applyParameters(object, template.Spec.Parameters, nil); err != nil {
 			return nil // the job fails
 		}
 		return fields(object, given)
@@ -156,7 +156,9 @@ func unusedFields(total int, html func(page int) (string, bool)) func(modificati
 			for _, field := range fieldsOf(page).Unused(name, modifications[key]) {
 				parent, last := field.Path[:strings.LastIndex(field.Path, ".")], field.Path[strings.LastIndex(field.Path, ".")+1:]
 				hint := fmt.Sprintf("the template uses these fields of %.100s: %.500s", parent, strings.Join(field.Known, ", "))
-				if near := nearest.Name(last, field.Known); near != "" {
+				if unquoted := nearest.Unquoted(last, field.Known); unquoted != "" {
+					hint = unquoted
+				} else if near := nearest.Name(last, field.Known); near != "" {
 					hint = fmt.Sprintf("did you mean %.100s.%.100s?", parent, near)
 				}
 				unused = append(unused, UnusedField{key, field.Path, hint})
