@@ -531,6 +531,9 @@ func TestUploadedWord(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	if got := uploadedWord(&platenv1alpha1.RenderJob{}); got != "" {
+		t.Errorf("%q of a job that uploads nothing: kubectl get shows nothing", got)
+	}
 }
 
 // The title and the description say what a template is for; a parameter with a default need not be given.
@@ -565,5 +568,27 @@ func TestLongNamesAreShortened(t *testing.T) {
 	printTable(out, []string{"NAMESPACE", "NAME", "TEMPLATE", "STATUS"}, [][]string{{"marketing", long, long, "x"}, {"marketing", "short", fits, ""}})
 	if strings.Contains(out.String(), long) || strings.Count(out.String(), shortName(long)) != 2 {
 		t.Errorf("a table:\n%s", out)
+	}
+}
+
+// A preview in the cluster renders a template with a generated name, into which the ConfigMaps of a file are copied: people know neither.
+func TestNameAsGiven(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "card"}}
+	source := &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "a.html"}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "a", HTMLFrom: source}, {Name: "b", HTML: " "}}
+	job := &platenv1alpha1.RenderJob{}
+	job.Spec.TemplateRef.Name = "preview-x7k2p"
+	for _, details := range []string{"spec.pages[0].html has no text", "spec.pages[1].html has no text"} {
+		job.Status.Warnings = append(job.Status.Warnings, platenv1alpha1.Warning{Details: new("RenderTemplate 'preview-x7k2p': " + details)})
+	}
+	job.Status.Conditions = []metav1.Condition{{Message: "spec.output.pages[0]: 4 must be from 1 to 2, the number of pages of RenderTemplate 'preview-x7k2p'"}}
+	nameAsGiven(job, template)
+	want := []string{
+		"RenderTemplate 'card': spec.pages[0].htmlFrom: key 'a.html' of ConfigMap 'pages' has no text", "RenderTemplate 'card': spec.pages[1].html has no text",
+		"spec.output.pages[0]: 4 must be from 1 to 2, the number of pages of RenderTemplate 'card'",
+	}
+	got := []string{*job.Status.Warnings[0].Details, *job.Status.Warnings[1].Details, job.Status.Conditions[0].Message}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -187,6 +188,9 @@ func add[T any](objects []T, object map[string]any) ([]T, error) {
 	return append(objects, typed), err
 }
 
+// wordTwice matches what the parser says of keys that are words for true or false, such as y and on, and that have other names in the file.
+var wordTwice = regexp.MustCompile(`key (true|false) already set in map`)
+
 // notYAML is what the parser says before what is wrong with a document.
 const notYAML = "error converting YAML to JSON: "
 
@@ -195,7 +199,8 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 	data, err := yaml.YAMLToJSONStrict(document)
 	if err != nil {
 		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), notYAML), "yaml: unmarshal errors:\n  ")
-		return nil, errors.New(strings.ReplaceAll(text, "\n  ", "; "))
+		text = strings.ReplaceAll(text, "\n  ", "; ")
+		return nil, errors.New(wordTwice.ReplaceAllString(text, "$0: without quotes, y, yes and on are the key true, and n, no and off are false; put quotes around them"))
 	}
 	object := map[string]any{}
 	if err := utiljson.Unmarshal(data, &object); err != nil {

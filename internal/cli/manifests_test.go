@@ -51,6 +51,7 @@ func TestManifests(t *testing.T) {
 		"a word for true":         {replace: []string{"name: front", "name: y"}, error: "spec.pages[0].name: must be text, not true or false: put quotes around it"},
 		"a misspelled field":      {replace: []string{"width", "widht"}, error: `RenderTemplate 'card': unknown field "spec.pages[0].widht"; spec.pages[0].width: must be set`},
 		"a key twice":             {replace: []string{"height: 50", "height: 50\n    width: 3"}, error: `document 1: line 10: key "width" already set in map`},
+		"a word twice as a key":   {replace: []string{"height: 50", "height: 50\n    y: 3\n    on: 4"}, error: "document 1: line 11: key true already set in map: without quotes, y, yes and on are the key true, and n, no and off are false; put quotes around them"},
 		"a misspelled kind":       {replace: []string{"RenderTemplate", "RenderTemplat"}, error: `the standard input, document 1: kind: platen.dev/v1alpha1 has no kind "RenderTemplat"; did you mean RenderTemplate?`},
 		"a kind in small letters": {replace: []string{"RenderTemplate", "rendertemplate"}, error: "did you mean RenderTemplate?"},
 		"a kind of nobody":        {replace: []string{"RenderTemplate", "Banner"}, error: `the standard input, document 1: kind: platen.dev/v1alpha1 has no kind "Banner"`},

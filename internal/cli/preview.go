@@ -259,12 +259,36 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 	if err != nil {
 		return err
 	}
+	nameAsGiven(done, template)
 	files, err := downloader{cluster: c, platenNamespace: p.platenNamespace}.files(ctx, done, folder)
 	for _, path := range files {
 		fmt.Fprintln(p.Out, path)
 	}
 	describeWarnings(p.ErrOut, done)
 	return errors.Join(err, p.outcome(done))
+}
+
+// nameAsGiven lets the status of a job on a temporary template speak of the template that a person has given, and of its ConfigMaps.
+func nameAsGiven(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) {
+	names := []string{"RenderTemplate '" + job.Spec.TemplateRef.Name + "'", "RenderTemplate '" + template.Name + "'"}
+	for i, page := range template.Spec.Pages {
+		if page.HTMLFrom != nil {
+			ref := page.HTMLFrom.ConfigMapKeyRef
+			names = append(names, fmt.Sprintf("spec.pages[%d].html ", i), fmt.Sprintf("spec.pages[%d].htmlFrom: key '%s' of ConfigMap '%s' ", i, ref.Key, ref.Name))
+		}
+	}
+	given := strings.NewReplacer(names...)
+	for i := range job.Status.Warnings {
+		w := &job.Status.Warnings[i]
+		w.Title = given.Replace(w.Title)
+		if w.Details != nil {
+			w.Details = new(given.Replace(*w.Details))
+		}
+	}
+	for i := range job.Status.Conditions {
+		c := &job.Status.Conditions[i]
+		c.Message = given.Replace(c.Message)
+	}
 }
 
 // inlinePages puts the pages into the template that the cluster does not have, because they are in a ConfigMap of the file. The job reads the others

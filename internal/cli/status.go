@@ -78,7 +78,10 @@ func warningsWord(job *platenv1alpha1.RenderJob) string {
 // uploadedWord tells whether the files are uploaded, in the word that kubectl get has for it, and why not; empty if the job uploads nothing.
 func uploadedWord(job *platenv1alpha1.RenderJob) string {
 	uploaded := condition(job, platenv1alpha1.UploadedCondition)
-	if uploaded.Status == metav1.ConditionTrue || uploaded.Reason == "" {
+	switch {
+	case uploaded.Reason == "":
+		return ""
+	case uploaded.Status == metav1.ConditionTrue:
 		return string(uploaded.Status)
 	}
 	return fmt.Sprintf("%s (%s)", uploaded.Status, uploaded.Reason)

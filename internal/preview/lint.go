@@ -68,6 +68,7 @@ func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 	defer b.close()
 	var findings []lint.Finding
 	pages := work.Pages
+	work.Warnings = nil // they are about the made-up job, or about pages that package lint has named
 	for _, page := range pages {
 		page.HTML += `<script data-platen-ready="false">` + overflow + `</script>`
 		work.Pages = []render.Page{page}

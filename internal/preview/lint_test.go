@@ -79,6 +79,17 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// The static rule empty-page names an empty page, once; that is nothing of the other pages.
+func TestLintLeavesWhatIsKnownFromTheText(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	for _, html := range []string{"<p>Hello</p>", " ", "<b>You</b>"} {
+		template.Spec.Pages = append(template.Spec.Pages, platenv1alpha1.TemplatePage{Name: fmt.Sprintf("p%d", len(template.Spec.Pages)), Width: 300, Height: 200, HTML: html})
+	}
+	if findings, err := Lint(t.Context(), Request{Template: template}); err != nil || len(findings) > 0 {
+		t.Errorf("%v, %+v", err, findings)
+	}
+}
+
 func TestLintNamesAMissingSource(t *testing.T) {
 	r := request()
 	r.ConfigMaps = nil
