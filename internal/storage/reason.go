@@ -211,7 +211,7 @@ var advice = map[Reason]Advice{
 	},
 	ReasonConflict: {
 		Fault: FaultOfFile, Title: "Something is in the way",
-		Do:       "Move what is at the path, or choose another folder, file name or conflictPolicy. Then retry the upload.",
+		Do:       "Move what is in the way, or choose another folder. If it is at the file's own path, another file name or conflictPolicy helps, too. Then retry the upload.",
 		doFolder: "Choose another spec.defaultFolder, or move what is in its place.",
 	},
 	ReasonFileTooLarge:   {Fault: FaultOfFile, Title: "File is too large", Do: "Render smaller pages, or in a format that makes smaller files."},
