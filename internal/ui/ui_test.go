@@ -157,6 +157,7 @@ func TestJobWords(t *testing.T) {
 		"too slow":           {job: jobAt("Ready=False/DeadlineExceeded", done), tone: bad, title: "Took too long", text: "The message."},
 		"failed":             {job: jobAt("Ready=False/RenderFailed", done), tone: bad, title: "Failed", text: "The message."},
 		"suspended":          {job: jobAt("Ready=Unknown/Suspended"), tone: idle, title: "Suspended", text: "spec.suspend"},
+		"canceled":           {job: jobAt("Ready=False/Canceled", done), tone: idle, title: "Canceled", text: "spec.suspend"},
 		"template not there": {job: jobAt("Ready=Unknown/TemplateNotFound"), tone: warn, title: "Waiting", text: "The message."},
 		"font set not there": {job: jobAt("Ready=Unknown/FontSetNotFound"), tone: warn, title: "Waiting", text: "The message."},
 		"no pod starts":      {job: jobAt("Ready=Unknown/ContainerStartFailed"), tone: warn, title: "Waiting", text: "The message."},

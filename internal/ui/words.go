@@ -88,6 +88,8 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 		return words{busy, "Trying again", sentence(ready.Message)}
 	case platenv1alpha1.SuspendedReason:
 		return words{idle, "Suspended", "It starts when spec.suspend is set to false."}
+	case platenv1alpha1.CanceledReason:
+		return words{idle, "Canceled", "It is rendered after all when spec.suspend is set to false."}
 	case platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason, platenv1alpha1.FontSetNotFoundReason,
 		platenv1alpha1.PodForbiddenReason, platenv1alpha1.ImagePullFailedReason, platenv1alpha1.ContainerStartFailedReason:
 		return words{warn, "Waiting", sentence(ready.Message)}
