@@ -264,6 +264,24 @@ func TestATabActsInItsOwnWorkspace(t *testing.T) {
 			t.Errorf("there is a job %s in %s", job.Name, job.Namespace)
 		}
 	}
+	// What only leads somewhere asks before it shows the other workspace: links, also to an object that both have, and the field that finds renders.
+	b.elsewhere(w)
+	b.open("/ui/templates")
+	b.Sees("banner")
+	b.elsewhere(other)
+	b.Click(`h2 a[href="/ui/templates/banner"]`)
+	b.Sees("This page is of the workspace " + w.name)
+	b.Click("#open")
+	b.Sees("1 page of 1200 × 630")
+	b.Holds(`location.pathname === "/ui/templates/banner" && location.search === "?workspace=` + w.name + `"`)
+	b.open("/ui/renders")
+	b.Sees("Nothing yet")
+	b.elsewhere(other)
+	b.Fill("#find", "summer")
+	b.Click(".find button")
+	b.Sees("This page is of the workspace " + w.name)
+	b.Click("#open")
+	b.Sees("No render with “summer” in the name or the template's", w.name)
 	// A plain form says what its page shows.
 	b.open("/ui/workspace")
 	b.Fill("#workspace", w.name)

@@ -162,14 +162,26 @@ function same(part, element) {
   return address && part.querySelector(`a[href="${CSS.escape(address)}"]`);
 }
 
-// The workspace of a page may not be the session's any more, because another tab has opened another one: each form that posts says what its page shows.
-// Requests of htmx have it in a header.
+// The workspace of a page may not be the session's any more, because another tab has opened another one: each form says what its page shows, and so does
+// the address of each link while it is followed. Requests of htmx have it in a header.
 document.addEventListener('submit', (event) => {
-  if (!shown || event.target.method !== 'post' || event.target.elements.shown) return;
+  const name = event.target.method === 'post' ? 'shown' : 'workspace';
+  if (!shown || event.target.elements[name]) return;
   const field = document.createElement('input');
-  [field.type, field.name, field.value] = ['hidden', 'shown', shown];
+  [field.type, field.name, field.value] = ['hidden', name, shown];
   event.target.append(field);
 }, true);
+for (const event of ['click', 'auxclick']) {
+  document.addEventListener(event, ({target}) => {
+    const link = target.closest('a[href^="/ui/"]');
+    if (!shown || !link) return;
+    const address = new URL(link.href), href = link.getAttribute('href');
+    if (address.pathname === '/ui/workspace' || address.searchParams.has('workspace')) return;
+    address.searchParams.set('workspace', shown);
+    link.href = address;
+    setTimeout(() => link.setAttribute('href', href));
+  }, true);
+}
 
 const notices = document.getElementById('notices');
 
