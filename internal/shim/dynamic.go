@@ -513,10 +513,12 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	}
 	warnings = append(warnings, changed(template, request.Modifications.RawMessage, wanted.spec.Modifications.Raw)...)
 	warnings = append(warnings, unused(template, keys, wanted.spec.Modifications.Raw)...)
-	if len(request.Open) == 0 { // otherwise, whoever opens the URL may give what is missing
-		if err := check(r.Context(), &platenv1alpha1.RenderJob{Spec: wanted.spec}, template); err != nil {
-			return err
-		}
+	job := &platenv1alpha1.RenderJob{Spec: wanted.spec}
+	if job.Spec.Modifications, err = asSent(template, request.Modifications.RawMessage, wanted.spec.Modifications); err != nil {
+		return err
+	}
+	if err := check(r.Context(), job, withoutRequired(template, request.Open)); err != nil {
+		return err
 	}
 	path := dynamicPath + url.PathEscape(request.Name)
 	signed, open := maps.Clone(query), isOpen(query)
@@ -605,6 +607,52 @@ func dynamicQuery(template *platenv1alpha1.RenderTemplate, modifications []byte)
 		query.Set(key, text)
 	}
 	return query, nil
+}
+
+// asSent returns what a dynamic URL says, with the lists and objects that were sent for parameters that take none: as texts of the URL, they would pass for
+// texts that were meant.
+func asSent(template *platenv1alpha1.RenderTemplate, sent []byte, said *apiextensionsv1.JSON) (*apiextensionsv1.JSON, error) {
+	if len(sent) == 0 {
+		return said, nil
+	}
+	before, err := values.DecodeSent(sent)
+	if err != nil {
+		return nil, &FieldError{"modifications", err.Error()}
+	}
+	after, err := values.Decode(said.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading modifications: %w", err)
+	}
+	kept := false
+	for key, value := range before {
+		kind := declared(template, key)
+		switch value.(type) {
+		case []any, map[string]any:
+			if kind != "" && kind != values.List {
+				after[key], kept = value, true
+			}
+		}
+	}
+	if !kept {
+		return said, nil
+	}
+	text, err := json.Marshal(after)
+	if err != nil {
+		return nil, fmt.Errorf("writing modifications: %w", err)
+	}
+	return &apiextensionsv1.JSON{Raw: text}, nil
+}
+
+// withoutRequired returns a template that requires none of the values that are open: whoever opens the URL may give what is missing.
+func withoutRequired(template *platenv1alpha1.RenderTemplate, open []string) *platenv1alpha1.RenderTemplate {
+	template = template.DeepCopy()
+	for i := range template.Spec.Parameters {
+		p := &template.Spec.Parameters[i]
+		if slices.ContainsFunc(open, func(key string) bool { return pageKey.ReplaceAllString(key, "") == p.Name }) {
+			p.Required = nil
+		}
+	}
+	return template
 }
 
 // changed returns a warning for each value that a page gets from a dynamic URL as another one than was sent: a URL has only texts, and the template does not

@@ -96,7 +96,7 @@ var _ = Describe("Rendering", func() {
 		strict := &platenv1alpha1.RenderTemplate{}
 		strict.Namespace, strict.Name = w.namespace, "strict"
 		strict.Spec.DynamicURLs.Policy = platenv1alpha1.DynamicURLsEnabled
-		strict.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "price", Type: "number", Required: new(true)}, {Name: "due", Type: "date"}}
+		strict.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "price", Type: "number", Required: new(true)}, {Name: "due", Type: "date"}, {Name: "note"}}
 		strict.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 4000, Height: 200, HTML: "<h1>"}}
 		Expect(c.Create(ctx, strict)).To(Succeed())
 		for rest, want := range map[string]string{
@@ -131,6 +131,15 @@ var _ = Describe("Rendering", func() {
 		refused := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"strict","modifications":{"price":1},"responseFormat":"bmp"}`)
 		expectError(refused, http.StatusBadRequest)
 		Expect(refused.json()["error"]).To(HavePrefix("responseFormat: 'bmp' must be png, jpg"))
+		for rest, want := range map[string]string{
+			`"modifications":{"price":1,"note":["a"],"due":{"b":2}}`:                 `modifications.due: {"b":2} must be a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z; modifications.note: ["a"] must be a string or a number`,
+			`"open":["page1@price"],"modifications":{"due":"soon","note":{"a":"b"}}`: `modifications.note: {"a":"b"} must be a string or a number`,
+			`"open":["due"]`: "modifications.price is required by the template",
+		} {
+			refused := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict",`+rest+`}`)
+			expectError(refused, http.StatusBadRequest)
+			Expect(refused.json()["error"]).To(ContainSubstring(want), rest)
+		}
 		a := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict","open":["price"]}`)
 		dynamic, _ := a.json()["data"].(string)
 		expectError(call(ctx, http.MethodGet, dynamic+"&price=cheap", "", ""), http.StatusBadRequest)
