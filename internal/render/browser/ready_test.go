@@ -30,7 +30,8 @@ import (
 func TestReadySignals(t *testing.T) {
 	b := start(t)
 	for name, html := range map[string]string{
-		"promise": `<body style="margin:0"><script>platen.ready = () => new Promise((done) => setTimeout(() => { document.body.style.background = 'rgb(255,0,0)'; done(); }, 200));</script>`,
+		"promise":     `<body style="margin:0"><script>platen.ready = () => new Promise((done) => setTimeout(() => { document.body.style.background = 'rgb(255,0,0)'; done(); }, 200));</script>`,
+		"no function": `<body style="margin:0"><script>platen.ready = new Promise((done) => setTimeout(() => { document.body.style.background = 'rgb(255,0,0)'; done(); }, 3000));</script>`,
 		"attribute": `<body style="margin:0" data-platen-ready="false"><script>
 			setTimeout(() => { document.body.style.background = 'rgb(255,0,0)'; document.body.dataset.platenReady = 'true'; }, 200);</script>`,
 	} {
@@ -41,6 +42,25 @@ func TestReadySignals(t *testing.T) {
 				t.Errorf("painted too early: %v, warnings %v", img.At(100, 50), warnings)
 			}
 		})
+	}
+}
+
+// What tells nothing is said: the page meant to be waited for.
+func TestReadyThatIsNoFunction(t *testing.T) {
+	b := start(t)
+	for value, want := range map[string]string{
+		"true": "platen.ready is true: the page is not waited for", `"yes"`: "platen.ready is yes: the page is not waited for",
+		"undefined": "", "null": "", "() => {}": "", "Promise.resolve()": "",
+		"Object.create(null)": "platen.ready failed", "{ get then() { throw Error('no') } }": "platen.ready failed",
+	} {
+		_, warnings := run(t, b, task("png", `<p>x</p><script>platen.ready = `+value+`</script>`))
+		got := ""
+		if len(warnings) > 0 {
+			got = warnings[0].Title
+		}
+		if got != want || len(warnings) > 1 {
+			t.Errorf("%s: %+v", value, warnings)
+		}
 	}
 }
 

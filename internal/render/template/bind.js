@@ -121,7 +121,7 @@
   const warnings = [];
   // Properties under a symbol are for the renderer's other scripts.
   const share = (name, value) => Object.defineProperty(window, Symbol.for(`platen.${name}`), { value });
-  // A page can delay its painting: it sets platen.ready to a function that returns a promise, or it has an element with
+  // A page can delay its painting: it sets platen.ready to a function that returns a promise, or to a promise, or it has an element with
   // data-platen-ready="false" and changes that to "true".
   const platen = Object.seal({ modifications: structuredClone(modifications), ready: undefined });
   Object.defineProperty(window, 'platen', { value: platen, configurable: true });
@@ -130,10 +130,15 @@
   for (const [outer, inner] of [['outerWidth', 'innerWidth'], ['outerHeight', 'innerHeight']]) Object.defineProperty(window, outer, { configurable: true, get: () => window[inner] });
   // It resolves to whether the page has said when it is ready.
   share('ready', async () => {
-    const says = typeof platen.ready === 'function' || document.querySelector('[data-platen-ready]') !== null;
-    if (says) window[Symbol.for('platen.still')]?.live(); // it may be ready by a timer
+    let says = document.querySelector('[data-platen-ready]') !== null;
     try {
-      if (typeof platen.ready === 'function') await platen.ready();
+      const { ready } = platen;
+      const isFunction = typeof ready === 'function';
+      const awaited = isFunction || typeof ready?.then === 'function';
+      says ||= awaited;
+      if (says) window[Symbol.for('platen.still')]?.live(); // it may be ready by a timer
+      if (awaited) await (isFunction ? ready() : ready);
+      else if (ready != null) warn(`platen.ready is ${String(ready)}: the page is not waited for`, 'make it a function that returns a promise, such as platen.ready = async () => {…}');
     } catch (error) {
       warn('platen.ready failed', error);
     }
