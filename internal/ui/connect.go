@@ -254,9 +254,14 @@ func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount, 
 			said.Tone = warn
 			said.Text += fmt.Sprintf(". Before, it was that of %s, %s", cmp.Or(before.DisplayName, "its owner"), before.Email)
 		}
-		if len(others) > 0 {
+		switch last := len(others) - 1; {
+		case last == 0:
 			said.Tone = warn
 			said.Text += fmt.Sprintf(". The connection %s has this account too: a render that goes to both is uploaded there twice", others[0])
+		case last > 0:
+			said.Tone = warn
+			said.Text += fmt.Sprintf(". The connections %s and %s have this account too: a render that goes to all of them is uploaded there %d times",
+				strings.Join(others[:last], ", "), others[last], last+2)
 		}
 		said.Text += ". "
 	}

@@ -21,6 +21,7 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox/authflow"
 )
 
@@ -165,6 +166,23 @@ func TestJobWords(t *testing.T) {
 		got := jobWords(tc.job)
 		if got.Tone != tc.tone || got.Title != tc.title || !strings.Contains(got.Text, tc.text) || (tc.text == "") != (got.Text == "") {
 			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+func TestConnectedWordsNameEveryConnectionToTheAccount(t *testing.T) {
+	account := storage.Account{ID: "dbid:1", Email: "ada@example.com", DisplayName: "Ada"}
+	for want, others := range map[string][]string{
+		"": nil,
+		" The connection a has this account too: a render that goes to both is uploaded there twice.":                     {"a"},
+		" The connections a, b and c have this account too: a render that goes to all of them is uploaded there 4 times.": {"a", "b", "c"},
+	} {
+		got, wantTone := connectedWords(account, nil, others), good
+		if want != "" {
+			wantTone = warn
+		}
+		if text := "It is the account of Ada, ada@example.com." + want + " Choose the folder for renders."; got.Text != text || got.Tone != wantTone {
+			t.Errorf("%v: got %+v", others, got)
 		}
 	}
 }
