@@ -124,7 +124,7 @@ window.addEventListener('pageshow', () => {
   fields.find(changed)?.dispatchEvent(new Event('input', {bubbles: true}));
 });
 
-// If the focus was in a replaced part, it moves to the same element there, or to the beginning of the new part, for keyboards and screen readers.
+// If the focus was in a replaced part, it moves to what is wrong there, or to the same element, or to the beginning of the new part, for keyboards and screen readers.
 // htmx keeps it on elements that have an id, unless they were disabled.
 let within = null;
 // The elements with the focus when a request began: a button loses it while it is disabled.
@@ -137,7 +137,7 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
   within = active !== document.body && event.detail.target.contains(active) ? active : null;
 });
 document.body.addEventListener('htmx:afterSettle', (event) => {
-  if (within && document.activeElement === document.body) (same(event.target, within) ?? event.target.querySelector('[data-focus]'))?.focus();
+  if (within && document.activeElement === document.body) (event.target.querySelector('[data-focus][aria-invalid]') ?? same(event.target, within) ?? event.target.querySelector('[data-focus]'))?.focus();
   within = null;
   if (event.target.id === 'code') mark(document.querySelectorAll('#form .parameter'));
   if (event.target.id === 'form') {
