@@ -213,7 +213,7 @@ func (c *cluster) pageSources(ctx context.Context, templates []platenv1alpha1.Re
 
 // template returns what is wrong with one template.
 func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemplate, found *sources) ([]lint.Finding, error) {
-	findings := lint.Template(t, func(page platenv1alpha1.TemplatePage) (string, bool) {
+	source := func(page platenv1alpha1.TemplatePage) (string, bool) {
 		if page.HTMLFrom == nil {
 			return page.HTML, true
 		}
@@ -224,7 +224,8 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 			}
 		}
 		return "", false
-	})
+	}
+	findings := append(lint.Template(t, source), found.unusedValues(t, source)...)
 	if l.file == "" { // what the file does not have may be in the cluster
 		findings = append(missingPages(t, found.maps), findings...)
 	}

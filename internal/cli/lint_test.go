@@ -112,7 +112,9 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		file, args, want string
-		code             int
+		// out is part of the standard output.
+		out  string
+		code int
 	}{
 		"a value is missing": {
 			file: template + job("a", "modifications: {n: 5}"), code: exitFailed,
@@ -121,6 +123,18 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 		"two jobs": {
 			file: template + job("a", `modifications: {"n": x}`) + job("b", `modifications: {"n": 1}, output: {pages: [2]}`) + job("c", `modifications: {"n": 1}`), code: exitFailed,
 			want: "error: the standard input: 2 mistakes:\n  RenderJob 'a': spec.modifications.n: \"x\" must be a number, such as 12.5\n  RenderJob 'b': spec.output.pages[0]: 2 must be from 1 to 1, the number of pages of RenderTemplate 'card'\n",
+		},
+		"values that no page uses": {
+			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-param=headline>y</b>").Replace(template) +
+				job("a", `modifications: {"n": 1, headlin: x, n: 2, headline: y}`) + job("b", `modifications: {"n": 1}`), args: "--strict", code: exitRenderFailed,
+			out: "card: warning: RenderJob 'a', spec.modifications.false: no page uses the value; put quotes around n, which YAML reads as false without them [unused-value]\n" +
+				"card: warning: RenderJob 'a', spec.modifications.headlin: no page uses the value; did you mean headline? [unused-value]\n", want: "error: 0 errors and ",
+		},
+		"fields that no page uses": {
+			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-each=points><i data-param=y>z</i></b>").Replace(template) +
+				job("a", `modifications: {"n": 1, points: [{y: 1}]}`), args: "--strict", code: exitRenderFailed,
+			out:  "card: warning: RenderJob 'a', spec.modifications.points: no page uses points.true; put quotes around y, which YAML reads as true without them [unused-value]\n",
+			want: "error: 0 errors and ",
 		},
 		"values in a ConfigMap": {file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]")},
 		"of another namespace":  {file: template + strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, namespace: sales}", 1)},
@@ -131,7 +145,7 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 			streams, in, out, errOut := genericiooptions.NewTestIOStreams()
 			in.WriteString(c.file)
 			code := Main(t.Context(), append([]string{"kubectl-platen", "lint", "--static", "-f", "-"}, strings.Fields(c.args)...), streams)
-			if code != c.code || !strings.HasPrefix(errOut.String(), c.want) {
+			if code != c.code || !strings.HasPrefix(errOut.String(), c.want) || !strings.Contains(out.String(), c.out) {
 				t.Errorf("exit code %d, %s%s", code, out, errOut)
 			}
 		})

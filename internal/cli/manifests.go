@@ -27,8 +27,10 @@ import (
 	"sigs.k8s.io/yaml"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/lint"
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/plural"
@@ -294,6 +296,38 @@ func (s *sources) checkJobs(ctx context.Context, file string, names []string) er
 	default:
 		return fmt.Errorf("%s: %s:\n%s", fileName(file), plural.Count(len(problems), "mistake"), listed(problems, 0))
 	}
+}
+
+// unusedValues warns of the values that jobs of the file give to a template, and of fields in them, that no page uses: the jobs would only warn of them
+// when they are rendered. A parameter that no page uses is a mistake of the template.
+func (s *sources) unusedValues(template *platenv1alpha1.RenderTemplate, source bindings.HTML) (findings []lint.Finding) {
+	html := func(page int) (string, bool) { return source(template.Spec.Pages[page-1]) }
+	declared := func(key string) bool {
+		return slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
+	}
+	fields := task.UnusedFields(template, html)
+	for i := range s.jobs {
+		job, given := &s.jobs[i], map[string]any{}
+		if job.Spec.TemplateRef.Name != template.Name || job.Namespace != template.Namespace || job.Spec.Modifications == nil ||
+			json.Unmarshal(job.Spec.Modifications.Raw, &given) != nil {
+			continue
+		}
+		warn := func(key, what, hint string) {
+			if hint != "" {
+				what += "; " + hint
+			}
+			where := fmt.Sprintf("RenderJob '%s', spec.modifications.%s", job.Name, key)
+			findings = append(findings, lint.Finding{Rule: lint.UnusedValue, Severity: lint.Warning, Where: where, Message: what})
+		}
+		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(given)), declared)
+		for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
+			warn(u.Key, "no page uses the value", u.Hint)
+		}
+		for _, u := range fields(job.Spec.Modifications.Raw) {
+			warn(u.Key, "no page uses "+u.Path, u.Hint)
+		}
+	}
+	return findings
 }
 
 // kinds returns Platen's kinds.

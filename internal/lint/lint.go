@@ -43,6 +43,8 @@ const (
 	UnreachableFile  = "unreachable-file"
 	EmptyPage        = "empty-page"
 	TemplateIDTaken  = "template-id-taken"
+	// UnusedValue is about the jobs of a file.
+	UnusedValue = "unused-value"
 )
 
 const (

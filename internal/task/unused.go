@@ -56,6 +56,8 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 			u.Hint = "the template has 1 page"
 		case !exists:
 			u.Hint = fmt.Sprintf("the template has %d pages", total)
+		case nearest.Unquoted(key, known) != "":
+			u.Hint = nearest.Unquoted(key, known)
 		case near != "":
 			u.Hint = fmt.Sprintf("did you mean %s?", near)
 		}
