@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -182,6 +183,13 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 			return reject("The access could not be saved", sentence(kept.Message))
 		}
 		return err
+	}
+	if started.Again {
+		// Platen notices another Secret by itself, only later: until then, Storage would show the account that was there before.
+		connection := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: started.Workspace, Name: started.Connection}}
+		if err := s.askToVerify(r.Context(), c, connection); err != nil {
+			s.Log.V(1).Info("Platen cannot be asked to verify the connection", "error", err.Error())
+		}
 	}
 	// Another tab may have opened another workspace meanwhile, which may have a connection with this name, too.
 	found.Workspace = started.Workspace

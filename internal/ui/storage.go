@@ -193,16 +193,16 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *pla
 	return s.showConnection(w, r, v, c, notice)
 }
 
-// askToVerify lets the status follow a test, so that the page says the same later. Whoever may not change the connection sees the test all
-// the same.
-func (s *Server) askToVerify(ctx context.Context, v *visitor, c *platenv1alpha1.StorageConnection) error {
+// askToVerify lets the status follow what the visitor has done, so that the page says the same later. Whoever may not change the connection sees the
+// result all the same.
+func (s *Server) askToVerify(ctx context.Context, api client.Client, c *platenv1alpha1.StorageConnection) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"annotations": map[string]string{platenv1alpha1.VerifyAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
 	}})
 	if err != nil {
 		return err
 	}
-	if err := v.Patch(ctx, c, client.RawPatch(types.MergePatchType, patch)); !apierrors.IsForbidden(err) {
+	if err := api.Patch(ctx, c, client.RawPatch(types.MergePatchType, patch)); !apierrors.IsForbidden(err) {
 		return err
 	}
 	return nil

@@ -39,6 +39,10 @@ func TestAccountIsNamed(t *testing.T) {
 	b.Click("#again-dropbox")
 	b.allow(w)
 	b.Sees("Dropbox is connected", "It is the account of Ada Lovelace, "+w.email+", as before")
+	asked := w.connection(t).Annotations[platenv1alpha1.VerifyAnnotation]
+	if asked == "" {
+		t.Error("the status goes on to show what was there before")
+	}
 
 	// Who connects an account a second time learns that renders then go there twice.
 	b.connect(w)
@@ -53,6 +57,9 @@ func TestAccountIsNamed(t *testing.T) {
 	b.allow(&bob)
 	b.Sees("Dropbox is connected", "It is the account of Bob, "+bob.email+". Before, it was that of Ada Lovelace, "+w.email)
 	b.Screenshots("folders-other-account")
+	if again := w.connection(t).Annotations[platenv1alpha1.VerifyAnnotation]; again == asked {
+		t.Errorf("the status goes on to show another account: %s", again)
+	}
 	// The page says it once.
 	b.open("/ui/storage/dropbox/folders")
 	b.Holds(`!document.body.innerText.includes("is connected")`)
