@@ -341,7 +341,11 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 	default:
 		parts := make([]string, 0, len(connections))
 		for _, c := range connections {
-			parts = append(parts, fmt.Sprintf("%s in %s", plural.Count(len(s.manifest.Files), "file"), c.Name))
+			part, kept := uploadedTo(c)
+			if !kept {
+				part = fmt.Sprintf("%s in %s", plural.Count(len(s.manifest.Files), "file"), c.Name)
+			}
+			parts = append(parts, part)
 		}
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason, strings.Join(parts, ", "))
 	}
@@ -354,22 +358,28 @@ func summary(s *scope, connections []platenv1alpha1.JobConnectionStatus) string 
 		if c.Status != platenv1alpha1.UploadSuccess {
 			continue
 		}
-		kept := 0
-		for _, p := range c.Pages {
-			if p.Kept() {
-				kept++
-			}
-		}
-		switch {
-		case kept == 0:
-			parts = append(parts, "uploaded to "+c.Name)
-		case kept == len(c.Pages):
-			parts = append(parts, "nothing uploaded to "+c.Name)
-		default:
-			parts = append(parts, fmt.Sprintf("%d of %s uploaded to %s", len(c.Pages)-kept, plural.Count(len(c.Pages), "file"), c.Name))
-		}
+		part, _ := uploadedTo(c)
+		parts = append(parts, part)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// uploadedTo says how much was uploaded through a connection, and whether others' files were kept.
+func uploadedTo(c platenv1alpha1.JobConnectionStatus) (text string, keeps bool) {
+	kept := 0
+	for _, p := range c.Pages {
+		if p.Kept() {
+			kept++
+		}
+	}
+	switch kept {
+	case 0:
+		return "uploaded to " + c.Name, false
+	case len(c.Pages):
+		return "nothing uploaded to " + c.Name, true
+	default:
+		return fmt.Sprintf("%d of %s uploaded to %s", len(c.Pages)-kept, plural.Count(len(c.Pages), "file"), c.Name), true
+	}
 }
 
 // writeDue keeps the intermediate states of short jobs, and the changing words of long waits, out of the API server. It reports whether a

@@ -255,7 +255,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 				"Ready True SucceededWithWarnings: 2 pages rendered, nothing uploaded to archive, 1 of 2 files uploaded to dropbox; " +
 					"Kept the file that was already in dropbox at /Renders/summer_page_1.png; and 2 more warnings",
 				"Rendered True Succeeded: 2 pages rendered",
-				"Uploaded True Succeeded: 2 files in archive, 2 files in dropbox",
+				"Uploaded True Succeeded: nothing uploaded to archive, 1 of 2 files uploaded to dropbox",
 			},
 			kstatus: status.CurrentStatus, warnings: []string{
 				"Kept the file that was already in dropbox at /Renders/summer_page_1.png",

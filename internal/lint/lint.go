@@ -65,6 +65,9 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
+// parameterName matches what the API takes as a parameter's name.
+var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
 // Template returns what is wrong with a template, at most 100 findings: those of its parameters first, then page by page. What a page uses whose
 // HTML is unknown is unknown too.
 func Template(template *platenv1alpha1.RenderTemplate, source bindings.HTML) []Finding {
@@ -266,6 +269,9 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 		if len(declared) > 0 && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
 			unknown[name] = true
 			hint := "declare it in spec.parameters"
+			if !parameterName.MatchString(name) {
+				hint = "rename it, because a parameter has only letters, digits, hyphens and underscores, with a letter or an underscore first"
+			}
 			if near := nearest.Name(name, declared); near != "" {
 				hint = fmt.Sprintf("did you mean '%s'?", near)
 			}

@@ -42,6 +42,12 @@ func TestTemplate(t *testing.T) {
 			want:       []string{`unknown-binding warning page front, data-if="paid"`},
 			message:    "declare it in spec.parameters",
 		},
+		"a name that cannot be declared": {
+			parameters: headline,
+			page:       `<h1 data-param="headline">x</h1><p data-param="unit price">x</p>`,
+			want:       []string{`unknown-binding warning page front, data-param="unit price"`},
+			message:    "rename it, because a parameter has only letters, digits, hyphens and underscores, with a letter or an underscore first",
+		},
 		"fields of items":    {parameters: headline, page: `<h1 data-param="headline">x</h1><p data-each="headline"><b data-param="price"></b></p>`},
 		"a template without": {page: `<p data-param="anything">x</p>`},
 		"a parameter that no page uses": {
