@@ -409,6 +409,8 @@
     real.requestAnimationFrame.call(window, hold);
   };
   real.requestAnimationFrame.call(window, hold);
+  // The time of SVG's animations begins when the document has been read, which may be long before the first frame.
+  document.addEventListener('DOMContentLoaded', () => { if (!filming && !loose) seekAnimations(); }, { capture: true, once: true });
 
   const breathe = () => new Promise((resolve) => {
     inward.onmessage = resolve;
