@@ -108,7 +108,7 @@ LONG_TESTS := ./internal/render/browser ./test/bench/soak ./test/shim ./test/att
 .PHONY: run-unit-tests
 run-unit-tests:
 	KUBEBUILDER_ASSETS="$$(go run ./hack/devcluster binaries --only kube-apiserver,etcd)" \
-	$(GOTESTSUM) --format pkgname-and-test-fails -- -vet=off -timeout 20m -p $$(($$(nproc) * 3 / 2)) \
+	$(GOTESTSUM) --format pkgname-and-test-fails -- -vet=off -timeout 30m -p $$(($$(nproc) * 3 / 2)) \
 		-ldflags "-X=main.debian=$$(dpkg-query --show | sha256sum | cut -c 1-16)" $$(go list $(LONG_TESTS) ./... | grep -v -e /test/e2e -e /test/flux)
 
 .PHONY: test-e2e
