@@ -273,11 +273,16 @@
     if (element.error) throw new DOMException(element.error.message, 'NotSupportedError');
     tellOf(element, 'playing');
   };
+  // The browser may learn of a greater duration afterwards.
+  const over = new WeakSet(); // what has played to its end
+  const { ended: atEnd } = Object.getOwnPropertyDescriptors(media);
+  Object.defineProperty(media, 'ended', { ...atEnd, get() { return over.has(this) || atEnd.get.call(this); } });
   media.play = function () {
     if (videos.has(this)) return Promise.resolve();
     if (live(this)) return play.call(this);
     this.preload = 'auto';
     videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this), rate: this.playbackRate, begins: !this.ended });
+    over.delete(this);
     tellOf(this, 'play');
     return playing(this);
   };
@@ -301,6 +306,7 @@
     ...position,
     get() { return videos.has(this) ? timeOfMedia(this) : position.get.call(this); },
     set(value) {
+      over.delete(this);
       // The next frame moves it. Two moves at once would leave open which of them the browser tells of.
       const later = videos.has(this) && this.duration > 0 && Math.abs(position.get.call(this) - value) > 2e-6;
       if (!later) position.set.call(this, value);
@@ -328,6 +334,7 @@
     }
     if (place < duration || loop) return;
     videos.delete(element);
+    over.add(element);
     tellOf(element, 'pause', 'ended');
   };
   const holdMedia = (list) => {
