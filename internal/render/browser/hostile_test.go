@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -247,4 +248,31 @@ func escape(t *testing.T, policy outbound.Policy) (reached []string, warnings []
 	mu.Lock()
 	defer mu.Unlock()
 	return slices.Clone(reached), warnings
+}
+
+// A page may say without end that nothing is left for its scripts to do. One answer at a time is under way.
+func TestAPageIsAnsweredOnceAtATime(t *testing.T) {
+	b := start(t)
+	run(t, b, task("png", red))
+	before := runtime.NumGoroutine()
+	most, over, counted := 0, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(counted)
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				most = max(most, runtime.NumGoroutine())
+			case <-over:
+				return
+			}
+		}
+	}()
+	run(t, b, task("png", `<!-- fetch() --><script>if (0) import('data:text/javascript,'); for (let n = 0; n < 20000; n++) console.debug('platen.modules')</script>`))
+	close(over)
+	<-counted
+	if most > before+100 {
+		t.Errorf("%d goroutines, %d before", most, before)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
@@ -46,6 +47,8 @@ type modules struct {
 	waited time.Duration
 	// changed signals that a script has come or was asked for.
 	changed chan struct{}
+	// answering is true while an answer to the page is under way. A page that is not hostile asks again only after it.
+	answering atomic.Bool
 }
 
 func newModules() *modules {
@@ -156,7 +159,11 @@ func (t *tab) answerModules(params jsonv2.Value) {
 	if !bytes.Contains(params, []byte(modulesMessage)) || devtools.ReadEvent(params, &called) != nil || called.Type != runtime.ConsoleAPICalledTypeDebug {
 		return
 	}
+	if !t.modules.answering.CompareAndSwap(false, true) {
+		return
+	}
 	go func() {
+		defer t.modules.answering.Store(false)
 		came := t.modules.tell() && t.modules.quiet(context.Background())
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
