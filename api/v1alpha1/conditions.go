@@ -3,7 +3,10 @@
 
 package v1alpha1
 
-import "net/url"
+import (
+	"net/url"
+	"strconv"
+)
 
 // Condition types. Ready, Reconciling and Stalled follow kstatus
 // (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md): Reconciling and Stalled exist only while
@@ -129,11 +132,28 @@ const VerifyAnnotation = "platen.dev/verify"
 // WebhookURLAnnotation on a RenderJob is the http or https URL that the shim calls when the job has ended.
 const WebhookURLAnnotation = "platen.dev/webhook-url"
 
-// WebhookProblem returns why a job's webhook cannot be called, whatever its receiver does; empty if it has none, or a URL.
+// WebhookProblem returns why a job's webhook cannot be called, whatever its receiver does; empty if it has none, or one that can.
 func (j *RenderJob) WebhookProblem() string {
 	hook := j.Annotations[WebhookURLAnnotation]
-	if u, err := url.Parse(hook); hook == "" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+	if hook == "" {
 		return ""
 	}
-	return "the webhook must be an http or https URL"
+	if problem := WebhookURLProblem(hook); problem != "" {
+		return "the webhook " + problem
+	}
+	return ""
+}
+
+// WebhookURLProblem returns what a URL must be or have, so that a webhook can call it; empty if it is and has all.
+func WebhookURLProblem(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "must be an http or https URL"
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "must have a port from 1 to 65535"
+		}
+	}
+	return ""
 }

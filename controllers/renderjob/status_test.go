@@ -322,7 +322,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			details: "nobody is called when the job has ended",
 		},
 		"a webhook": {
-			job: hooked("https://example.com/hook"), scope: scope{manifest: theManifest()}, step: upload,
+			job: hooked("https://example.com:8443/hook"), scope: scope{manifest: theManifest()}, step: upload,
 			want:    []string{"Finished True Succeeded: 2 pages rendered", "Ready True Succeeded: 2 pages rendered", "Rendered True Succeeded: 2 pages rendered"},
 			kstatus: status.CurrentStatus,
 		},

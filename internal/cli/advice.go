@@ -200,7 +200,7 @@ func aboutWarnings(job *platenv1alpha1.RenderJob) string {
 	switch {
 	case values, others:
 	case webhook:
-		return "Correct the annotation, then render the job again, because nobody is called for a render that has ended:" + editJob + renderAgain
+		return "Correct the annotation: its URL is then called, for a render that has ended too. The warning stays until the job renders again:" + editJob
 	case paths:
 		return "Give the job a spec.output.fileName or a folder of its own, if both files shall be there; it is then uploaded to that:" + editJob
 	}

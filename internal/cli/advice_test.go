@@ -308,7 +308,7 @@ func TestAdviceAboutWarnings(t *testing.T) {
 		"a page":             {[]string{"Could not load https://x.example/a.png"}, []string{"the job or the template", "kubectl edit renderjob summer", "kubectl platen preview card"}},
 		"a kept file":        {[]string{"Kept the file that was already in dropbox at /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
 		"a file of two jobs": {[]string{"RenderJob 'Summer' writes to the same file in dropbox, which ignores case: /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
-		"a webhook":          {[]string{"Annotation platen.dev/webhook-url: the webhook must be an http or https URL"}, []string{"Correct the annotation, then render the job again", "kubectl edit renderjob summer", "kubectl replace -n marketing --force"}},
+		"a webhook":          {[]string{"Annotation platen.dev/webhook-url: the webhook must be an http or https URL"}, []string{"Correct the annotation: its URL is then called, for a render that has ended too. The warning stays until the job renders again:", "kubectl edit renderjob summer"}},
 		"a path and a page":  {[]string{"Kept the file that was already in dropbox at /a.png", "Console error: x"}, []string{"kubectl edit renderjob summer", "kubectl platen preview card"}},
 		"both":               {[]string{"Modification headlin is not used by the page", "Console error: x"}, []string{"kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
 	} {

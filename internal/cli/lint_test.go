@@ -136,6 +136,10 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 			out:  "card: warning: RenderJob 'a', spec.modifications.points: no page uses points.true; put quotes around y, which YAML reads as true without them [unused-value]\n",
 			want: "error: 0 errors and ",
 		},
+		"a webhook that nobody can call": {
+			file: strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, annotations: {platen.dev/webhook-url: \"https://hooks.example.com:99999/\"}}", 1), code: exitFailed,
+			want: "error: the standard input, RenderJob 'a': metadata.annotations[platen.dev/webhook-url]: the webhook must have a port from 1 to 65535\n",
+		},
 		"values in a ConfigMap": {file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]")},
 		"of another namespace":  {file: template + strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, namespace: sales}", 1)},
 		"of another template":   {file: template + job("a", "modifications: {}") + "---\n" + strings.Replace(cardManifest, "name: card", "name: other", 1), args: "other"},

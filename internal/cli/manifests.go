@@ -277,6 +277,9 @@ func (s *sources) checkJobs(ctx context.Context, file string, names []string) er
 	var problems []string
 	for i := range s.jobs {
 		job := &s.jobs[i]
+		if problem := job.WebhookProblem(); problem != "" {
+			problems = append(problems, fmt.Sprintf("RenderJob '%s': metadata.annotations[%s]: %s", job.Name, platenv1alpha1.WebhookURLAnnotation, problem))
+		}
 		n := slices.IndexFunc(s.templates, func(t platenv1alpha1.RenderTemplate) bool {
 			return t.Name == job.Spec.TemplateRef.Name && t.Namespace == job.Namespace
 		})

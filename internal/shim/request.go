@@ -889,8 +889,11 @@ func checkWebhook(field, text string) error {
 		return nil
 	}
 	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || len(text) > 2048 {
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || len(text) > 2048 {
 		return &FieldError{field, "must be an http or https URL of at most 2048 characters, without a user name"}
+	}
+	if problem := platenv1alpha1.WebhookURLProblem(text); problem != "" {
+		return &FieldError{field, problem}
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ type Delivery struct {
 	Attempts      int        `json:"attempts" required:"true"`
 	DeliveredAt   *time.Time `json:"delivered_at,omitempty"`
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
-	Error         string     `json:"error,omitempty" description:"Why the last attempt failed."`
+	Error         string     `json:"error,omitempty" description:"Why the last attempt failed, or why there is none."`
 }
 
 // record is the stored state of a delivery.
@@ -168,8 +168,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.forget(ctx, req.NamespacedName)
 	}
 	hook := job.Annotations[platenv1alpha1.WebhookURLAnnotation]
-	if err != nil || hook == "" || !r.Ended(job) {
-		return ctrl.Result{}, err
+	if err != nil || hook == "" || !r.Ended(job) || job.WebhookProblem() != "" {
+		return ctrl.Result{}, err // Delivery says of a URL that can never be called that the call has failed
 	}
 	configMap, rec, err := r.load(ctx, job)
 	if err != nil || rec.Status == Delivered || rec.Status == Failed {
@@ -242,9 +242,6 @@ func (r *Reconciler) call(ctx context.Context, hook string, job *platenv1alpha1.
 		UID: string(job.UID), Generation: generation, Traceparent: job.Annotations[platenv1alpha1.TraceparentAnnotation],
 	}), callTimeout)
 	defer cancel()
-	if problem := job.WebhookProblem(); problem != "" {
-		return errors.New(problem)
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, bytes.NewReader(body))
 	if err != nil {
 		return errors.New("the call could not be made")
@@ -387,6 +384,9 @@ func (r *Reconciler) forget(ctx context.Context, job types.NamespacedName) error
 func (r *Reconciler) Delivery(ctx context.Context, job *platenv1alpha1.RenderJob) (*Delivery, error) {
 	if job.Annotations[platenv1alpha1.WebhookURLAnnotation] == "" {
 		return nil, nil //nolint:nilnil // a job without a webhook has no delivery
+	}
+	if problem := job.WebhookProblem(); problem != "" {
+		return &Delivery{Status: Failed, Error: problem}, nil
 	}
 	_, rec, err := r.load(ctx, job)
 	if err != nil {

@@ -210,6 +210,52 @@ func TestACallSaysWhyItFailed(t *testing.T) {
 	}
 }
 
+// Nobody waits an hour to learn that a URL is none.
+func TestAURLThatCanNeverWorkIsNotCalled(t *testing.T) {
+	for hook, want := range map[string]string{
+		"not a url":                "the webhook must be an http or https URL",
+		"ftp://a.example/":         "the webhook must be an http or https URL",
+		"https:///path":            "the webhook must be an http or https URL",
+		"https://:443/":            "the webhook must be an http or https URL",
+		"http://a.example:x/":      "the webhook must be an http or https URL",
+		"https://a.example:99999/": "the webhook must have a port from 1 to 65535",
+		"http://a.example:0":       "the webhook must have a port from 1 to 65535",
+	} {
+		r, _, req := setup(t, hook, interceptor.Funcs{})
+		r.calls = &http.Client{Transport: fails{errors.New("called")}}
+		want := &Delivery{Status: Failed, Error: want}
+		if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" {
+			t.Errorf("%s, before: %s", hook, diff)
+		}
+		result, err := r.Reconcile(t.Context(), req)
+		if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" || err != nil || result.RequeueAfter != 0 {
+			t.Errorf("%s: %v, %v, %s", hook, result, err, diff)
+		}
+	}
+}
+
+// Once the URL is corrected, the call is made, for a render that has ended too.
+func TestACorrectedURLIsCalled(t *testing.T) {
+	calls := 0
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
+	defer s.Close()
+	r, _, req := setup(t, "ftp://a.example/", interceptor.Funcs{})
+	if _, err := r.Reconcile(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	job := &platenv1alpha1.RenderJob{}
+	if err := r.Client.Get(t.Context(), req.NamespacedName, job); err != nil {
+		t.Fatal(err)
+	}
+	job.Annotations[platenv1alpha1.WebhookURLAnnotation] = s.URL
+	if err := r.Client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Reconcile(t.Context(), req); err != nil || delivery(t, r, req).Status != Delivered || calls != 1 {
+		t.Errorf("%v, %v, %d calls", err, delivery(t, r, req), calls)
+	}
+}
+
 // Receivers that do not answer take no workers from other namespaces.
 func TestANamespaceHasAShareOfTheCalls(t *testing.T) {
 	release, began := make(chan struct{}), make(chan struct{}, share)
