@@ -19,6 +19,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -385,8 +386,48 @@ func TestOptionsFitTheFormat(t *testing.T) {
 		if err := command.ParseFlags(strings.Fields(args)); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.checkOptions(&platenv1alpha1.RenderTemplate{}); (err == nil) != (want == "") || err != nil && err.Error() != want {
+		if err := (mistakes{list: f.checkOptions(&platenv1alpha1.RenderTemplate{})}).err(); (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+// A person corrects all flags at once: those of the format, of the numbers, and of the values.
+func TestAllWrongFlagsAreNamed(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
+		Pages:      []platenv1alpha1.TemplatePage{{Name: "front", Width: 100, Height: 50, HTML: "<p>"}},
+		Parameters: []platenv1alpha1.Parameter{{Name: "price", Type: platenv1alpha1.ParameterNumber}, {Name: "headline", Required: new(true)}},
+	}}
+	template.Name = "card"
+	for args, want := range map[string]string{
+		"--format bmp --quality 0 --scale 11 --size squar --set headline=x": "--format must be one of png, jpg, jpeg, webp, avif, pdf, mp4, webm, gif, not \"bmp\"; --quality: 0 must be from 1 to 100; " +
+			"--scale: '11' must be a decimal number from 0.1 to 10; --size: 'squar' must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post; did you mean 'square'?",
+		"--scale 11 --pages 3 --set price=x --set dark": "5 mistakes:\n  --pages: 3 must be from 1 to 1, the number of pages of RenderTemplate 'card'\n  --scale: '11' must be a decimal number from 0.1 to 10\n" +
+			"  --set price: \"x\" must be a number, such as 12.5 (the parameter of template 'card' is of type number)\n  --set must be KEY=VALUE, not \"dark\"\n  --set headline is required by the template",
+		"--scale 10 --size 5000x9 --format webp --set price=x --set headline=x": "2 mistakes:\n  --set price: \"x\" must be a number, such as 12.5 (the parameter of template 'card' is of type number)\n  --format: page 1 would be 50000x90 pixels at scale 10, and a WebP picture has at most 16383 on a side; choose a smaller --scale or size, or format png",
+		"--format mp4 --duration 90000 --set headline=x":                        "--duration: '90000' must be a decimal number of seconds from 0.1 to 60",
+	} {
+		f, command := &outputFlags{}, &cobra.Command{}
+		f.add(&options{}, command)
+		if err := command.ParseFlags(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.spec(template); err == nil || err.Error() != want || exitCodeOf(err) != exitUsage {
+			t.Errorf("%s: %s", args, cmp.Diff(want, fmt.Sprint(err)))
+		}
+	}
+}
+
+// What needs no template is said even if there is no cluster.
+func TestAllWrongFlagsOfRender(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+	code := Main(t.Context(), []string{
+		"kubectl-platen", "render", "card", "--name", "A_b", "--dry-run=maybe", "--no-upload", "--folder", "/x", "--csv", "/nowhere.csv", "--file-name", "x", "-o", "wide",
+	}, streams)
+	for _, want := range []string{"--dry-run must be", "--name: ", "--no-upload excludes", "--csv excludes", "no such file", "-o wide: "} {
+		if !strings.Contains(errOut.String(), want) || code != exitUsage {
+			t.Errorf("exit code %d, no %q in %s", code, want, errOut)
 		}
 	}
 }

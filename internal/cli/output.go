@@ -21,6 +21,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/plural"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
@@ -71,24 +72,29 @@ var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", 
 
 // spec returns the spec of the job that the flags describe.
 func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
-	spec, err := f.withoutModifications(template)
+	spec, wrong, err := f.read(template)
 	if err != nil {
 		return spec, err
 	}
-	modifications, wrong := f.modifications(newValueReader(template))
-	spec, mistakes, err := f.withModifications(spec, template, modifications)
-	if err != nil {
-		return spec, err
-	}
-	return spec, mistakes.after(wrong).err()
+	return spec, wrong.err()
 }
 
-// withoutModifications returns the spec of the job that the flags describe, except the modifications.
-func (f *outputFlags) withoutModifications(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
-	spec := platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template.Name}}
-	if f.format != "" && !slices.Contains(knownFormats, f.format) {
-		return spec, usage("--format must be one of %s, not %q", strings.Join(knownFormats, ", "), f.format)
+// read returns the spec of the job that the flags describe, with what is wrong with it.
+func (f *outputFlags) read(template *platenv1alpha1.RenderTemplate) (spec platenv1alpha1.RenderJobSpec, wrong mistakes, err error) {
+	spec, options := f.withoutModifications(template)
+	modifications, misread := f.modifications(newValueReader(template))
+	spec, found, err := f.withModifications(spec, template, modifications)
+	if len(options) > 0 {
+		found = found.ofValues() // the others are known, and may follow from these
 	}
+	wrong = found.after(misread)
+	wrong.list = slices.Concat(options, wrong.list)
+	return spec, wrong, err
+}
+
+// withoutModifications returns the spec of the job that the flags describe, except the modifications, and what is wrong with it.
+func (f *outputFlags) withoutModifications(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, []mistake) {
+	spec := platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: template.Name}}
 	spec.Output = platenv1alpha1.OutputSpec{
 		Format: platenv1alpha1.Format(f.format), FileName: platenv1alpha1.FileName(f.fileName), Scale: platenv1alpha1.NumberOrString(f.scale), Quality: f.quality, Pages: f.pages,
 		Size: platenv1alpha1.PageSize(f.size), PDF: platenv1alpha1.PDFOptions{Margin: platenv1alpha1.NumberOrString(f.margin)},
@@ -100,7 +106,28 @@ func (f *outputFlags) withoutModifications(template *platenv1alpha1.RenderTempla
 	if f.transparent {
 		spec.Output.Transparent = new(true)
 	}
-	return spec, f.checkOptions(template)
+	return spec, slices.Concat(f.checkOptions(template), checkNumbers(spec.Output))
+}
+
+// checkNumbers returns what is wrong with the decimal numbers and the names of sizes of an output. It takes what any manager may take.
+func checkNumbers(output platenv1alpha1.OutputSpec) (wrong []mistake) {
+	refuse := func(message string) {
+		text, _ := outputFields.words(message)
+		wrong = append(wrong, mistake{text: text, option: true})
+	}
+	if _, problems := numbers.Read(output, numbers.MaxVideo); len(problems) > 0 {
+		_, problems = numbers.Read(output, numbers.DefaultMaxVideo)
+		for _, problem := range problems {
+			refuse(problem.Error())
+		}
+	}
+	if err := task.CheckSizeNames(output); err != nil {
+		names, _ := task.Mistakes(err.Error())
+		for _, name := range names {
+			refuse(name)
+		}
+	}
+	return wrong
 }
 
 // withModifications adds modifications to a spec, and checks it as the manager does.
@@ -116,17 +143,19 @@ func (f *outputFlags) withModifications(spec platenv1alpha1.RenderJobSpec, templ
 	if err == nil {
 		return spec, mistakes{}, nil
 	}
-	if found := f.mistakes(err.Error()); len(found.list) > 0 {
-		return spec, found, nil
-	}
-	if err = f.inFlags(err); exitCodeOf(err) == exitUsage {
-		return spec, mistakes{list: []mistake{{text: err.Error()}}}, nil
-	}
-	return spec, mistakes{}, nil // the template is at fault, or the manager's own flags decide: the job says so
+	found := f.mistakes(err.Error())
+	// Where the template is at fault, or the manager's own flags decide, the job says so.
+	found.list = slices.DeleteFunc(found.list, func(one mistake) bool { return one.others })
+	return spec, found, nil
 }
 
-// mistake is what does not fit, in the words of flags. The key is that of a modification, if it is about one.
-type mistake struct{ key, text string }
+// mistake is what does not fit, in the words of flags.
+type mistake struct {
+	// key is that of the modification, if it is about one.
+	key, text string
+	// option tells that it is about no modification, and others that no flag is at fault.
+	option, others bool
+}
 
 // mistakes are what does not fit, and how many more there are.
 type mistakes struct {
@@ -147,39 +176,69 @@ func (m mistakes) after(reading []mistake) mistakes {
 	return mistakes{slices.Concat(reading, fresh), more}
 }
 
+// ofValues returns the mistakes that are about modifications.
+func (m mistakes) ofValues() mistakes {
+	return mistakes{slices.DeleteFunc(slices.Clone(m.list), func(one mistake) bool { return one.option }), m.more}
+}
+
 // err returns the error about the mistakes, one of the command line; nil if there are none.
 func (m mistakes) err() error {
 	if len(m.list) == 0 {
 		return nil
 	}
 	lines := make([]string, 0, len(m.list))
+	options := 0
 	for _, one := range m.list {
 		lines = append(lines, one.text)
+		if one.option {
+			options++
+		}
 	}
-	if len(lines) == 1 && m.more == 0 {
+	switch {
+	case len(lines) == 1 && m.more == 0:
 		return usage("%s", lines[0])
+	case options == len(lines):
+		if more := m.more + max(len(lines)-maxMistakes, 0); more > 0 {
+			lines = append(lines[:min(len(lines), maxMistakes)], fmt.Sprintf("and %d more", more))
+		}
+		return usage("%s", strings.Join(lines, "; "))
 	}
-	return usage("%s in the values:\n%s", plural.Count(len(lines)+m.more, "mistake"), listed(lines, m.more))
+	where := ""
+	if options == 0 {
+		where = " in the values"
+	}
+	return usage("%s%s:\n%s", plural.Count(len(lines)+m.more, "mistake"), where, listed(lines, m.more))
 }
 
-// mistakes returns the modifications of which a message says that they do not fit.
+// mistakes returns what a message says does not fit.
 func (f *outputFlags) mistakes(message string) (found mistakes) {
 	texts, more := task.Mistakes(message)
 	for _, text := range texts {
-		key, _, ok := strings.Cut(text, ": ")
-		if name, _, missing := strings.Cut(text, " is required"); missing || !ok {
+		about, isValue := strings.CutPrefix(text, "spec.modifications.")
+		if !isValue {
+			words, ok := outputFields.words(text)
+			found.list = append(found.list, mistake{text: words, option: true, others: !ok})
+			continue
+		}
+		key, _, ok := strings.Cut(about, ": ")
+		if name, _, missing := strings.Cut(about, " is required"); missing || !ok {
 			key = name
 		}
-		found.list = append(found.list, mistake{key, f.flagOf(text) + " " + text})
+		found.list = append(found.list, mistake{key: key, text: f.flagOf(about) + " " + about})
 	}
 	found.more = more
 	return found
 }
 
-// checkOptions checks the flags that only the API server checks otherwise: a preview does without it. The error names all that are wrong.
-func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) error {
-	var wrong []string
-	refuse := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+// checkOptions returns what is wrong with the flags that only the API server checks otherwise: a preview does without it.
+func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) (wrong []mistake) {
+	refuse := func(format string, args ...any) {
+		wrong = append(wrong, mistake{text: fmt.Sprintf(format, args...), option: true})
+	}
+	known := f.format == "" || slices.Contains(knownFormats, f.format)
+	if !known {
+		refuse("--format must be one of %s, not %q", strings.Join(knownFormats, ", "), f.format)
+	}
 	badQuality := f.flags.Changed("quality") && (f.quality < 1 || f.quality > 100)
 	if badQuality {
 		refuse("--quality: %d must be from 1 to 100", f.quality)
@@ -197,7 +256,7 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 		{"quality", []string{"jpg", "jpeg", "webp", "avif", "mp4", "webm"}},
 		{"scale", []string{"png", "jpg", "jpeg", "webp", "avif", "mp4", "webm", "gif"}},
 	} {
-		if flag.name == "quality" && badQuality {
+		if flag.name == "quality" && badQuality || !known {
 			continue // one mistake of a flag is enough
 		}
 		if f.flags.Changed(flag.name) && f.flags.Lookup(flag.name).Value.String() != "false" && !slices.Contains(flag.formats, format) {
@@ -223,13 +282,7 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) erro
 			refuse("--file-name: %s", err)
 		}
 	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	if more := len(wrong) - maxMistakes; more > 0 {
-		wrong = append(wrong[:maxMistakes], fmt.Sprintf("and %d more", more))
-	}
-	return usage("%s", strings.Join(wrong, "; "))
+	return wrong
 }
 
 // maxMistakes bounds the flags that one error names.
@@ -241,13 +294,11 @@ func (f *outputFlags) inFlags(err error) error {
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	if wrong := f.mistakes(invalid.Message).err(); wrong != nil {
-		return wrong
+	wrong := f.mistakes(invalid.Message)
+	if !slices.ContainsFunc(wrong.list, func(one mistake) bool { return !one.others }) {
+		return err
 	}
-	if text, ok := outputFields.words(invalid.Message); ok {
-		return usage("%s", text)
-	}
-	return err
+	return wrong.err()
 }
 
 // outcome is the outcome of a job that the flags describe: a value that the manager refuses is a mistake of the command line too.
@@ -301,13 +352,13 @@ func (f *outputFlags) modifications(reader valueReader) (modifications map[strin
 				continue
 			}
 			if other := given[key]; other != "" {
-				wrong = append(wrong, mistake{key, fmt.Sprintf("%s %s: %s gives %s already; give it once, and a list as JSON", flag.name, key, other, key)})
+				wrong = append(wrong, mistake{key: key, text: fmt.Sprintf("%s %s: %s gives %s already; give it once, and a list as JSON", flag.name, key, other, key)})
 				continue
 			}
 			given[key] = flag.name
 			value, err := flag.read(key, text)
 			if err != nil {
-				wrong = append(wrong, mistake{key, fmt.Sprintf("%s %s: %s", flag.name, key, err)})
+				wrong = append(wrong, mistake{key: key, text: fmt.Sprintf("%s %s: %s", flag.name, key, err)})
 				value = text
 			}
 			modifications[key] = value

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type renderCommand struct {
 	outputFlags
 	name, folder, connection, output, dryRun string
 	csv                                      string
+	fromRow                                  int
 	noUpload, wait                           bool
 	timeout, ttl                             time.Duration
 	platenNamespace                          string
@@ -74,6 +76,7 @@ takes. A cell is read as a value of --set; an empty one is not given. If a cell 
 	f := command.Flags()
 	f.StringVar(&r.name, "name", "", "name of the job; with --csv, what the names begin with: NAME-1 for the first row (default: the template's name with a suffix)")
 	f.StringVar(&r.csv, "csv", "", "table with a job in each row, - for the standard input; the first line has the keys (UTF-8, commas, at most 1000 rows)")
+	f.IntVar(&r.fromRow, "from-row", 1, "`number` of the first row of --csv to make a job of, from 1: what an earlier run, which a quota has stopped, has left")
 	f.StringVar(&r.folder, "folder", "", "folder for the uploads to --connection, or else to the first Dropbox connection by name and no other (default: each connection's own)")
 	f.StringVar(&r.connection, "connection", "", "StorageConnection to upload to (default: every automatic one, without --folder)")
 	f.BoolVar(&r.noUpload, "no-upload", false, "upload nothing")
@@ -92,52 +95,53 @@ takes. A cell is read as a value of --set; an empty one is not given. If a cell 
 }
 
 func (r *renderCommand) run(ctx context.Context, templateName string) error {
-	if err := errors.Join(checkDryRun(r.dryRun), checkName("--name", r.name), checkName("--connection", r.connection)); err != nil {
-		return err
-	}
+	// All that is wrong with the command line is said at once, and so is what only the template tells, if the cluster has it.
+	wrong := []error{checkDryRun(r.dryRun), checkName("--name", r.name), checkName("--connection", r.connection)}
 	if r.noUpload && (r.folder != "" || r.connection != "") {
-		return usage("--no-upload excludes --folder and --connection")
+		wrong = append(wrong, usage("--no-upload excludes --folder and --connection"))
 	}
 	var rows *table
 	if r.csv != "" {
 		if r.fileName != "" {
-			return usage("--csv excludes --file-name: the files of each row have the name of its job")
+			wrong = append(wrong, usage("--csv excludes --file-name: the files of each row have the name of its job"))
 		}
 		var err error
-		if rows, err = r.readTable(r.csv); err != nil {
-			return err
+		if rows, err = r.readTable(r.csv); err == nil {
+			err = rows.from(r.fromRow)
 		}
+		wrong = append(wrong, err)
+	} else if r.outputFlags.flags.Changed("from-row") {
+		wrong = append(wrong, usage("--from-row needs --csv"))
 	}
 	printed := slices.Contains(formats, r.output)
 	toFolder := r.output != "" && !printed
 	if toFolder {
-		if format, _, _ := strings.Cut(r.output, "="); slices.Contains(otherFormats, format) {
-			return usage("-o %[1]s: a job is printed as json, yaml or name; ./%[1]s is a folder", r.output)
-		}
-		if r.outputFlags.flags.Changed("ttl") && r.ttl == 0 {
-			return usage("--ttl 0s deletes the files before -o can fetch them; give more time, such as 1h")
-		}
-		if err := checkFolder(r.output); err != nil {
-			return err
-		}
+		wrong = append(wrong, r.checkOutput())
 	}
+	mistaken := errors.Join(wrong...)
 	c, err := r.cluster()
 	if err != nil {
-		return err
+		return cmp.Or(mistaken, err)
 	}
 	template := &platenv1alpha1.RenderTemplate{}
 	if err := c.get(ctx, templateName, template); err != nil {
+		if mistaken != nil {
+			return mistaken
+		}
 		return c.notFound(ctx, err, "RenderTemplate", templateName, &platenv1alpha1.RenderTemplateList{})
 	}
+	if mistaken != nil && r.csv != "" && rows == nil {
+		return mistaken // the jobs are not known
+	}
 	connection := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderDropbox}}
-	if r.connection != "" {
+	if r.connection != "" && checkName("--connection", r.connection) == nil {
 		if err := c.get(ctx, r.connection, connection); err != nil {
-			return c.notFound(ctx, err, "StorageConnection", r.connection, &platenv1alpha1.StorageConnectionList{})
+			return errors.Join(mistaken, c.notFound(ctx, err, "StorageConnection", r.connection, &platenv1alpha1.StorageConnectionList{}))
 		}
 	}
 	if rows != nil {
 		specs, err := r.tableSpecs(rows, template)
-		if err != nil {
+		if err = errors.Join(mistaken, err); err != nil {
 			return err
 		}
 		jobs := make([]*platenv1alpha1.RenderJob, 0, len(specs))
@@ -150,11 +154,14 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		r.warnUnused(ctx, c, template, specs...)
 		return r.renderTable(ctx, c, rows, jobs)
 	}
-	spec, err := r.spec(template)
+	spec, found, err := r.read(template)
 	if err != nil {
 		return err
 	}
 	job := r.job(template, spec, connection.Spec.Provider)
+	if err := r.refuse(ctx, job, mistaken, found); err != nil {
+		return err
+	}
 	r.warnUnused(ctx, c, template, spec)
 	if r.dryRun == dryRunClient {
 		if err := r.admit(ctx, job); err != nil {
@@ -205,6 +212,34 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	describeWarnings(r.Out, job)
 	r.printNext(advice(job))
 	return r.outcome(job)
+}
+
+// checkOutput refuses an -o that is no folder for files.
+func (r *renderCommand) checkOutput() error {
+	if format, _, _ := strings.Cut(r.output, "="); slices.Contains(otherFormats, format) {
+		return usage("-o %[1]s: a job is printed as json, yaml or name; ./%[1]s is a folder", r.output)
+	}
+	if r.outputFlags.flags.Changed("ttl") && r.ttl == 0 {
+		return usage("--ttl 0s deletes the files before -o can fetch them; give more time, such as 1h")
+	}
+	return checkFolder(r.output)
+}
+
+// refuse returns an error about all that is wrong with a job and the flags that describe it; nil if nothing is. Of a job with a mistake it also says what
+// the cluster would refuse besides.
+func (r *renderCommand) refuse(ctx context.Context, job *platenv1alpha1.RenderJob, mistaken error, found mistakes) error {
+	if mistaken == nil && len(found.list) == 0 {
+		return nil
+	}
+	rest := job.DeepCopy()
+	rest.Spec.Modifications = nil
+	if slices.ContainsFunc(found.list, func(one mistake) bool { return one.option }) {
+		rest.Spec.Output = platenv1alpha1.OutputSpec{} // what is wrong with it is known
+	}
+	if checkName("--name", r.name) != nil {
+		rest.Name = "x"
+	}
+	return errors.Join(mistaken, found.err(), r.admit(ctx, rest))
 }
 
 func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printed bool) error {

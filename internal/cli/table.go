@@ -15,6 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 
@@ -66,6 +67,15 @@ func (o *options) readTable(name string) (*table, error) {
 		return nil, usage("--csv %s: %w", name, err)
 	}
 	return t, nil
+}
+
+// from leaves out the rows before one. Those that stay keep their numbers.
+func (t *table) from(row int) error {
+	if row < 1 || row > len(t.rows) {
+		return usage("--from-row: %d must be from 1 to %d, the number of rows of %s", row, len(t.rows), t.name)
+	}
+	t.rows = t.rows[row-1:]
+	return nil
 }
 
 func (t *table) parse(data []byte) error {
@@ -143,25 +153,30 @@ func csvError(err error) error {
 	return fmt.Errorf(`line %d: %s; write "" for a quote, in a cell within quotes`, syntax.Line, why)
 }
 
-// tableSpecs returns the specs of the jobs of a table. The error names what is wrong with its cells.
+// tableSpecs returns the specs of the jobs of a table. The error names what is wrong with the flags and with the cells.
 func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemplate) ([]platenv1alpha1.RenderJobSpec, error) {
-	base, err := r.withoutModifications(template)
-	if err != nil {
-		return nil, err
+	base, options := r.withoutModifications(template)
+	if len(options) == 0 {
+		_, found, err := r.withModifications(*base.DeepCopy(), template, nil)
+		if err != nil {
+			return nil, err
+		}
+		options = slices.DeleteFunc(found.list, func(one mistake) bool { return !one.option })
 	}
 	reader := newValueReader(template)
 	common, wrong := r.modifications(reader)
-	if err := (mistakes{list: wrong}).err(); err != nil {
-		return nil, err
-	}
+	refused := []error{mistakes{list: slices.Concat(options, wrong)}.err()}
 	for _, key := range t.columns {
 		if _, ok := common[key]; ok {
-			return nil, usage("--csv %s: a flag gives %s already, which is a column; give it once", t.name, key)
+			refused = append(refused, usage("--csv %s: a flag gives %s already, which is a column; give it once", t.name, key))
 		}
 	}
 	r.columns = t.columns
 	var specs []platenv1alpha1.RenderJobSpec
 	var problems []string
+	misread := func(key string) bool {
+		return slices.ContainsFunc(wrong, func(one mistake) bool { return one.key == key })
+	}
 	for _, row := range t.rows {
 		given, cells := maps.Clone(common), map[string]any{}
 		before := len(problems)
@@ -188,12 +203,14 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 		if err != nil {
 			return nil, err
 		}
-		for _, one := range found.list {
-			problems = append(problems, fmt.Sprintf("%s, %s", row, one.text))
+		for _, one := range found.ofValues().list { // the options are the same in each row
+			if !misread(one.key) {
+				problems = append(problems, fmt.Sprintf("%s, %s", row, one.text))
+			}
 		}
 		specs = append(specs, spec)
 	}
-	return specs, t.refuse(problems)
+	return specs, errors.Join(append(refused, t.refuse(problems))...)
 }
 
 // refuse returns an error about rows; nil if there are no problems.
@@ -233,7 +250,11 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 			if ctx.Err() != nil {
 				return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), job.Namespace)}
 			}
-			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created)", t.name, t.rows[i], err, i, plural.Count(len(jobs), "job"))
+			rest := ""
+			if i > 0 && r.dryRun == dryRunNone {
+				rest = t.restFrom(t.rows[i], err)
+			}
+			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created%s)", t.name, t.rows[i], err, i, plural.Count(len(jobs), "job"), rest)
 		}
 	}
 	if r.dryRun == dryRunServer {
@@ -249,6 +270,20 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 	return failed
 }
 
+// restFrom says how to make the jobs of a row and of those after it, if the cluster has refused the row's: nobody knows after any other error whether it is
+// there.
+func (t *table) restFrom(row tableRow, err error) string {
+	again := fmt.Sprintf("the same command with --from-row %d makes the rest", row.number)
+	switch {
+	case noRoom(err):
+		return "; once there is room, " + again
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), exitCodeOf(err) == exitUsage:
+		return "; once that is mended, " + again
+	default:
+		return ""
+	}
+}
+
 func (r *renderCommand) printJobs(jobs []*platenv1alpha1.RenderJob, what string, printed bool) error {
 	if printed {
 		objects := make([]runtime.Object, 0, len(jobs))
@@ -261,7 +296,7 @@ func (r *renderCommand) printJobs(jobs []*platenv1alpha1.RenderJob, what string,
 		if name := job.Name; name != "" {
 			fmt.Fprintf(r.Out, "renderjob.platen.dev/%s %s in namespace %s\n", name, what, job.Namespace)
 		} else {
-			fmt.Fprintf(r.Out, "renderjob.platen.dev/%s* %s in namespace %s, row %d\n", job.GenerateName, what, job.Namespace, i+1)
+			fmt.Fprintf(r.Out, "renderjob.platen.dev/%s* %s in namespace %s, row %d\n", job.GenerateName, what, job.Namespace, i+r.fromRow)
 		}
 	}
 	if r.dryRun == dryRunNone && len(jobs) > 0 {

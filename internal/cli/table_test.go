@@ -156,6 +156,11 @@ func TestTableSpecs(t *testing.T) {
 		"and the required one":           {file: "text,number\n,many\n", err: "\n  row 1 (line 2), column text is required by the template"},
 		"a bad required cell":            {file: "date\nx\n", err: "because of 2 mistakes:"},
 		"an option":                      {file: "text\nAda\n", flags: []string{"--format", "bmp"}, err: "--format must be one of"},
+		"an option, a flag and a cell": {
+			file: "text,number\nAda,x\nGrace,2\n", flags: []string{"--scale", "11", "--set", "date"},
+			err: "2 mistakes:\n  --scale: '11' must be a decimal number from 0.1 to 10\n  --set must be KEY=VALUE, not \"date\"\n--csv -: no job is created, because of 1 mistake:\n  row 1 (line 2), column number: ",
+		},
+		"an option that no row can have": {file: "text\nAda\nGrace\n", flags: []string{"--scale", "10", "--size", "5000x9", "--format", "webp"}, err: "--format: page 1 would be 50000x90 pixels"},
 		"more mistakes than fit":         {file: "text,number\n" + strings.Repeat("Ada,x\n", maxProblems+2), err: "because of 12 mistakes:\n  row 1 (line 2)"},
 		"and how many":                   {file: "text,number\n" + strings.Repeat("Ada,x\n", maxProblems+2), err: "\n  and 2 more"},
 	} {

@@ -75,36 +75,32 @@ func SetDefaults(job *platenv1alpha1.RenderJob) {
 // Build checks a job, with the API server's defaults, against its template and returns its task. The error of a mistake that the user
 // must fix is a *reconcile.TerminalError that names the field.
 func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits, sources Sources) (render.Task, error) {
-	n, err := checkSpec(job, template, limits)
-	if err != nil {
-		return render.Task{}, err
-	}
+	n, wrong := checkSpec(job, template, limits)
 	task := render.Task{
 		Name:    job.FileBaseName(),
 		Format:  file.Format(job.Spec.Output.Format),
 		Scale:   n.Scale,
 		Quality: int(job.Spec.Output.Quality),
 	}
-	if err := applyOptions(&task, job, template, n, limits); err != nil {
-		return render.Task{}, err
+	if len(wrong) == 0 { // else the rest has no pages, sizes and numbers to build on
+		err := addWork(ctx, &task, job, template, n, limits, sources)
+		if mistake := reconcile.AsTerminal(err); mistake != nil && mistake.Reason == platenv1alpha1.InvalidSpecReason {
+			wrong = append(wrong, err)
+		} else if err != nil {
+			return render.Task{}, err
+		}
 	}
-	if err := addPages(ctx, &task, job, template, sources.Value); err != nil {
-		return render.Task{}, err
+	merged, origins, err := modifications(ctx, job, sources.Value)
+	if err != nil {
+		if reconcile.AsTerminal(err) == nil && len(wrong) > 0 {
+			err = nil // what is wrong stays so, whatever the ConfigMap has
+		}
+		return render.Task{}, mistakesOf(append(wrong, err))
 	}
-	applySizes(&task, job.Spec.Output)
-	if err := checkSizes(task, job.Spec.Output, limits); err != nil {
-		return render.Task{}, err
-	}
-	if err := addFonts(ctx, &task, job.Namespace, template, sources.Fonts); err != nil {
-		return render.Task{}, err
-	}
-	var origins map[string]platenv1alpha1.ConfigMapKeySelector
-	if task.Modifications, origins, err = modifications(ctx, job, sources.Value); err != nil {
-		return render.Task{}, err
-	}
-	given := slices.Collect(maps.Keys(task.Modifications))
-	if err := applyParameters(task.Modifications, template.Spec.Parameters, origins); err != nil {
-		return task, err
+	task.Modifications = merged
+	given := slices.Collect(maps.Keys(merged))
+	if wrong = append(wrong, applyParameters(merged, template.Spec.Parameters, origins)...); len(wrong) > 0 {
+		return task, mistakesOf(wrong)
 	}
 	given = slices.DeleteFunc(given, isDefault(task.Modifications, template.Spec.Parameters))
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
@@ -117,9 +113,26 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return task, nil
 }
 
-// checkSpec reads the numbers of a job. The error names all fields that are wrong by themselves, or that the manager's flags or the template's number of
+// addWork adds to a task what its job and its template have besides values: options, pages, sizes and fonts. checkSpec has found nothing wrong.
+func addWork(
+	ctx context.Context, task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, n numbers.Numbers, limits Limits, sources Sources,
+) error {
+	if err := applyOptions(task, job, template, n, limits); err != nil {
+		return err
+	}
+	if err := addPages(ctx, task, job, template, sources.Value); err != nil {
+		return err
+	}
+	applySizes(task, job.Spec.Output)
+	if err := checkSizes(*task, job.Spec.Output, limits); err != nil {
+		return err
+	}
+	return addFonts(ctx, task, job.Namespace, template, sources.Fonts)
+}
+
+// checkSpec reads the numbers of a job. The errors name all fields that are wrong by themselves, or that the manager's flags or the template's number of
 // pages do not allow.
-func checkSpec(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits) (numbers.Numbers, error) {
+func checkSpec(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, limits Limits) (numbers.Numbers, []error) {
 	n, problems := numbers.Read(job.Spec.Output, limits.MaxVideo)
 	wrong := make([]error, 0, len(problems))
 	refuse := func(format string, args ...any) {
@@ -137,7 +150,7 @@ func checkSpec(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTem
 		}
 	}
 	_, _, sizes := readSizes(job.Spec.Output)
-	return n, mistakesOf(platenv1alpha1.InvalidSpecReason, append(wrong, sizes...))
+	return n, append(wrong, sizes...)
 }
 
 // Check returns the mistakes that Build finds in a job which the API server has not seen. It is for code that reads no ConfigMap and no font, and
@@ -436,48 +449,52 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(string(template.UID)+"/"+page.Name)).String()
 }
 
-// modifications merges the job's sources. Later ones override earlier ones. origins has the ConfigMaps of the values that are not the job's own.
+// modifications merges the job's sources. Later ones override earlier ones. origins has the ConfigMaps of the values that are not the job's own. The error
+// names all sources that hold no values; one that cannot be read hides them.
 func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (
 	merged map[string]any, origins map[string]platenv1alpha1.ConfigMapKeySelector, err error,
 ) {
 	merged, origins = map[string]any{}, map[string]platenv1alpha1.ConfigMapKeySelector{}
+	var wrong []error
+	refuse := func(format string, args ...any) {
+		wrong = append(wrong, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, format, args...))
+	}
 	for i, source := range job.Spec.ModificationsFrom {
-		text, err := read(ctx, job.Namespace, source.ConfigMapKeyRef)
+		ref := source.ConfigMapKeyRef
+		text, err := read(ctx, job.Namespace, ref)
 		if err != nil {
 			return nil, nil, reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
 		}
 		object, err := readObject(text)
-		if errors.Is(err, values.ErrTooDeep) {
-			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s': %s", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name, err)
-		}
-		if err != nil {
-			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' %s", i, source.ConfigMapKeyRef.Key, source.ConfigMapKeyRef.Name, err)
+		switch {
+		case errors.Is(err, values.ErrTooDeep):
+			refuse("spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s': %s", i, ref.Key, ref.Name, err)
+		case err != nil:
+			refuse("spec.modificationsFrom[%d]: key '%s' of ConfigMap '%s' %s", i, ref.Key, ref.Name, err)
 		}
 		maps.Copy(merged, object)
 		for key := range object {
-			origins[key] = source.ConfigMapKeyRef
+			origins[key] = ref
 		}
 	}
 	if m := job.Spec.Modifications; m != nil {
 		if len(m.Raw) > maxModifications {
-			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
-				"spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
+			refuse("spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
+			return nil, nil, mistakesOf(wrong)
 		}
 		object, err := values.Decode(m.Raw)
-		if errors.Is(err, values.ErrTooDeep) {
-			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications: %s", err)
-		}
-		if err != nil {
-			return nil, nil, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "spec.modifications must be a JSON object")
+		switch {
+		case errors.Is(err, values.ErrTooDeep):
+			refuse("spec.modifications: %s", err)
+		case err != nil:
+			refuse("spec.modifications must be a JSON object")
 		}
 		maps.Copy(merged, object)
 		for key := range object {
 			delete(origins, key)
 		}
 	}
-	return merged, origins, nil
+	return merged, origins, mistakesOf(wrong)
 }
 
 // pageKey is a key for one page only, such as page2@price.
@@ -494,49 +511,62 @@ func splitKey(key string) (number, name string) {
 // maxMistakes bounds the mistakes that one error names.
 const maxMistakes = 10
 
-// mistakesOf returns the error about what does not fit; nil if there is nothing.
-func mistakesOf(reason string, wrong []error) error {
+// mistakesOf returns the error about what does not fit, for the reason of the first; nil if there is nothing. An error that is no mistake hides all others.
+func mistakesOf(wrong []error) error {
+	wrong = slices.DeleteFunc(wrong, func(err error) bool { return err == nil })
 	if len(wrong) == 0 {
 		return nil
 	}
 	messages, notes := make([]string, 0, len(wrong)), make([]string, 0, len(wrong))
 	for _, err := range wrong[:min(len(wrong), maxMistakes)] {
 		terminal := reconcile.AsTerminal(err)
+		if terminal == nil {
+			return err
+		}
 		messages, notes = append(messages, terminal.Message), append(notes, terminal.Note)
 	}
 	if more := len(wrong) - maxMistakes; more > 0 {
 		rest := fmt.Sprintf("and %d more", more)
 		messages, notes = append(messages, rest), append(notes, rest)
 	}
-	return &reconcile.TerminalError{Reason: reason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
+	return &reconcile.TerminalError{Reason: reconcile.AsTerminal(wrong[0]).Reason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
 }
 
-// moreMistakes ends the message of an error that does not name all modifications which do not fit.
-var moreMistakes = regexp.MustCompile(`; and ([0-9]+) more$`)
+// ofTemplate begins what an error says of a parameter of the template.
+const ofTemplate = "the template's parameter '"
 
-// Mistakes returns what the message of a job, or of an error of Build, says of each modification that does not fit, beginning with its key, and
-// how many more there are; none if it is about something else.
+var (
+	// moreMistakes ends a message that does not name all mistakes.
+	moreMistakes = regexp.MustCompile(`; and ([0-9]+) more$`)
+	// mistakeBegins matches the beginning of each mistake but the first. A hint follows a semicolon too.
+	mistakeBegins = regexp.MustCompile(`; (spec\.|` + ofTemplate + `)`)
+)
+
+// Mistakes returns what the message of a job, or of an error of Build, says of each field and of each parameter of the template that is wrong, and how many
+// more there are; none if it is about something else.
 func Mistakes(message string) (mistakes []string, more int) {
-	const field = "spec.modifications."
-	rest, ok := strings.CutPrefix(message, field)
-	if !ok {
+	if !mistakeBegins.MatchString("; "+message) || mistakeBegins.FindStringIndex("; " + message)[0] > 0 {
 		return nil, 0
 	}
-	if end := moreMistakes.FindStringSubmatch(rest); end != nil {
+	if end := moreMistakes.FindStringSubmatch(message); end != nil {
 		more, _ = strconv.Atoi(end[1])
-		rest = strings.TrimSuffix(rest, end[0])
+		message = strings.TrimSuffix(message, end[0])
 	}
-	return strings.Split(rest, "; "+field), more
+	from := 0
+	for _, next := range mistakeBegins.FindAllStringIndex(message, -1) {
+		mistakes, from = append(mistakes, message[from:next[0]]), next[0]+len("; ")
+	}
+	return append(mistakes, message[from:]), more
 }
 
-// applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters. The error names all
-// values that do not fit, with the ConfigMaps that they are from, and all that are missing.
-func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter, origins map[string]platenv1alpha1.ConfigMapKeySelector) error {
+// applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters. The errors are about
+// values that do not fit, with the ConfigMaps that they are from, about defaults that do not, and about values that are missing.
+func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter, origins map[string]platenv1alpha1.ConfigMapKeySelector) []error {
 	byName := make(map[string]platenv1alpha1.Parameter, len(parameters))
 	for _, p := range parameters {
 		byName[p.Name] = p
 	}
-	var wrong []error
+	var wrong, defaults []error
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		_, name := splitKey(key)
 		kind := values.Type("")
@@ -557,9 +587,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 			delete(given, key)
 		}
 	}
-	if len(wrong) > 0 {
-		return mistakesOf(platenv1alpha1.InvalidModificationsReason, append(wrong, Missing(given, parameters)...))
-	}
+	missing := Missing(given, parameters)
 	for _, p := range parameters {
 		if _, ok := given[p.Name]; ok {
 			continue
@@ -567,12 +595,12 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 		value, err := Default(p)
 		switch {
 		case err != nil:
-			return reconcile.Terminal(platenv1alpha1.InvalidSpecReason, "the template's parameter '%s' has a default that does not fit: %s", p.Name, err)
+			defaults = append(defaults, reconcile.Terminal(platenv1alpha1.InvalidSpecReason, ofTemplate+"%s' has a default that does not fit: %s", p.Name, err))
 		case value != nil:
 			given[p.Name] = value
 		}
 	}
-	return mistakesOf(platenv1alpha1.InvalidModificationsReason, Missing(given, parameters))
+	return slices.Concat(wrong, missing, defaults)
 }
 
 // Missing returns an error for each required parameter without a default that is not given. A value that does not fit its type counts as given.

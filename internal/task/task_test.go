@@ -247,6 +247,75 @@ func TestBuildNamesEveryWrongModification(t *testing.T) {
 	}
 }
 
+// One answer has what is wrong with the options, the values and the template's defaults.
+func TestBuildNamesMistakesOfAllKinds(t *testing.T) {
+	parameters := []platenv1alpha1.Parameter{
+		{Name: "paid", Type: "boolean", Default: raw(`"no"`)}, {Name: "price", Type: "number", Default: raw(`"cheap"`)},
+		{Name: "number", Type: "number"}, {Name: "headline", Required: new(true)},
+	}
+	const defaults = `the template's parameter 'paid' has a default that does not fit: "no" must be true or false; the template's parameter 'price' has a default that does not fit: "cheap" must be a number, such as 12.5`
+	for name, c := range map[string]struct {
+		change func(s *platenv1alpha1.RenderJobSpec)
+		reason string
+		want   []string
+	}{
+		"two defaults": {
+			func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"headline":"x"}`) }, platenv1alpha1.InvalidSpecReason, strings.SplitAfter(defaults, "false; "),
+		},
+		"all": {
+			func(s *platenv1alpha1.RenderJobSpec) {
+				s.Output.Scale, s.Output.Pages, s.Modifications = "11", []int32{7}, raw(`{"number":"one"}`)
+			},
+			platenv1alpha1.InvalidSpecReason,
+			append([]string{
+				"spec.output.scale: '11' must be a decimal number from 0.1 to 10", "spec.output.pages[0]: 7 must be from 1 to 3, the number of pages of RenderTemplate 'banner'",
+				`spec.modifications.number: "one" must be a number, such as 12.5`, "spec.modifications.headline is required by the template",
+			}, strings.SplitAfter(defaults, "false; ")...),
+		},
+		"a size and a value": {
+			func(s *platenv1alpha1.RenderJobSpec) {
+				s.Output.Size, s.Output.Scale, s.Modifications = "5000x5000", "10", raw(`{"number":"one","headline":"x","paid":true,"price":1}`)
+			},
+			platenv1alpha1.InvalidSpecReason,
+			[]string{"spec.output.scale: page 1 would have 2500000000 pixels at scale 10; at most 100000000 are allowed", `spec.modifications.number: "one" must be a number, such as 12.5`},
+		},
+		"two ConfigMaps that hold no values": {
+			func(s *platenv1alpha1.RenderJobSpec) {
+				s.Output.Scale = "11"
+				for _, name := range []string{"list", "text"} {
+					s.ModificationsFrom = append(s.ModificationsFrom, platenv1alpha1.ModificationsSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "m", Key: name}})
+				}
+			},
+			platenv1alpha1.InvalidSpecReason,
+			[]string{
+				"spec.output.scale: '11' must be a decimal number from 0.1 to 10",
+				"spec.modificationsFrom[0]: key 'list' of ConfigMap 'm' must hold a JSON or YAML object", "spec.modificationsFrom[1]: key 'text' of ConfigMap 'm' must hold a JSON or YAML object",
+			},
+		},
+		"an option, and a ConfigMap that is missing": {
+			func(s *platenv1alpha1.RenderJobSpec) {
+				s.Output.Scale = "11"
+				s.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "nix", Key: "k"}}}
+			},
+			platenv1alpha1.InvalidSpecReason, []string{"spec.output.scale: '11' must be a decimal number from 0.1 to 10"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range c.want {
+				c.want[i] = strings.TrimSuffix(c.want[i], "; ")
+			}
+			_, err := Build(t.Context(), newJob(c.change), newTemplate(3, parameters...), DefaultLimits, Sources{Value: configMaps{"m/list": "- 1", "m/text": "x"}.read})
+			terminal := reconcile.AsTerminal(err)
+			if terminal == nil || terminal.Reason != c.reason || terminal.Message != strings.Join(c.want, "; ") {
+				t.Fatalf("%v, %s", terminal, cmp.Diff(strings.Join(c.want, "; "), fmt.Sprint(err)))
+			}
+			if got, more := Mistakes(terminal.Message); more != 0 || cmp.Diff(c.want, got) != "" {
+				t.Errorf("%d more, %s", more, cmp.Diff(c.want, got))
+			}
+		})
+	}
+}
+
 func TestAMissingSourceIsNamedByItsField(t *testing.T) {
 	from := func(name string) platenv1alpha1.ConfigMapKeySelector {
 		return platenv1alpha1.ConfigMapKeySelector{Name: name, Key: "k"}
@@ -587,8 +656,8 @@ func TestBuildNamesTheConfigMapOfAValue(t *testing.T) {
 	numbers := []platenv1alpha1.Parameter{{Name: "both", Type: "number"}, {Name: "early", Type: "number"}, {Name: "own", Type: "number"}}
 	_, err := Build(t.Context(), job, newTemplate(1, numbers...), DefaultLimits, Sources{Value: configMaps{"m/first": "both: a\nearly: b", "m/second": "both: c\nown: d"}.read})
 	want := []string{
-		`both: "c" must be a number, such as 12.5; it is from key 'second' of ConfigMap 'm'`, `early: "b" must be a number, such as 12.5; it is from key 'first' of ConfigMap 'm'`,
-		`own: "x" must be a number, such as 12.5`,
+		`spec.modifications.both: "c" must be a number, such as 12.5; it is from key 'second' of ConfigMap 'm'`, `spec.modifications.early: "b" must be a number, such as 12.5; it is from key 'first' of ConfigMap 'm'`,
+		`spec.modifications.own: "x" must be a number, such as 12.5`,
 	}
 	if err == nil {
 		t.Fatal("no error")

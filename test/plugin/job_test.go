@@ -422,6 +422,12 @@ See '`},
 		"a shape and a value": {args: []string{"banner", "--set", "headline", "--set", "dark=yes"}, code: 2, text: `error: 3 mistakes in the values:
   --set must be KEY=VALUE, not "headline"
   --set dark: `},
+		"flags of all kinds": {
+			args: []string{"banner", "--name", "A_b", "--scale", "11", "--set", "price=cheap", "--folder", "Foo", "--ttl", "1s"}, code: 2,
+			text: "error: --name: \"A_b\" must be lower-case letters, digits, hyphens and dots, with a letter or a digit first and last, and at most 253 of them\n" +
+				"3 mistakes:\n  --scale: '11' must be a decimal number from 0.1 to 10\n  --set price: \"cheap\" must be a number, such as 12.5 (the parameter of template 'banner' is of type number)\n" +
+				"  --set headline is required by the template\n--folder: \"Foo\" must start with a slash",
+		},
 		"a taken name": {args: []string{"banner", "--set", "headline=x", "--name", "taken"}, code: 1, text: "exists already: give another --name"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +15,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/test/suite"
@@ -108,6 +112,76 @@ func TestRenderATable(t *testing.T) {
 	again := platen(t, "render", "banner", "--csv", people, "--name", "cards", "-n", namespace)
 	if text := fmt.Sprintf("people.csv, row 1 (line 2): RenderJob %s/cards-1 exists already", namespace); again.code != 1 || !strings.Contains(again.errOut, text) || !strings.Contains(again.errOut, "(0 of 3 jobs are created)") {
 		t.Errorf("exit code %d, %s", again.code, again.errOut)
+	}
+}
+
+// A quota stops a table in the middle. What is there stays, and the rest is made once there is room.
+func TestATableGoesOnAfterAQuota(t *testing.T) {
+	namespace := studio(t)
+	room := func(jobs string) {
+		t.Helper()
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "jobs"}}
+		if _, err := controllerutil.CreateOrUpdate(t.Context(), api, quota, func() error {
+			quota.Spec.Hard = corev1.ResourceList{"count/renderjobs.platen.dev": resource.MustParse(jobs)}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		// The controller that counts is not there.
+		all, err := jobsOf(t.Context(), namespace)
+		quota.Status.Hard, quota.Status.Used = quota.Spec.Hard, corev1.ResourceList{"count/renderjobs.platen.dev": *resource.NewQuantity(int64(len(all)), resource.DecimalSI)}
+		if err := errors.Join(err, api.Status().Update(t.Context(), quota)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	values := func() (values []string) {
+		t.Helper()
+		jobs, err := jobsOf(t.Context(), namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range jobs {
+			values = append(values, string(jobs[i].Spec.Modifications.Raw))
+		}
+		slices.Sort(values)
+		return values
+	}
+	room("2")
+	people := table(t, "headline\nAda\nGrace\nHedy\n")
+	for _, name := range [][]string{{"--name", "cards"}, nil} {
+		if err := api.DeleteAllOf(t.Context(), &platenv1alpha1.RenderJob{}, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		room("2")
+		args := append([]string{"render", "banner", "--csv", people, "-n", namespace}, name...)
+		var r result
+		// The quota's cache may not know its status yet.
+		err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, timeout, true, func(context.Context) (bool, error) {
+			r = platen(t, args...)
+			return r.code == 1 && !strings.Contains(r.errOut, "status unknown for quota"), nil
+		})
+		if err != nil || !strings.Contains(r.errOut, "row 3 (line 4): ") || !strings.Contains(r.errOut, "(2 of 3 jobs are created; once there is room, the same command with --from-row 3 makes the rest)") {
+			t.Fatalf("%v, exit code %d, %s%s", err, r.code, r.out, r.errOut)
+		}
+		room("5")
+		err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, timeout, true, func(context.Context) (bool, error) {
+			r = platen(t, append(args, "--from-row", "3")...)
+			return r.code == 0, nil
+		})
+		if want := []string{`{"headline":"Ada"}`, `{"headline":"Grace"}`, `{"headline":"Hedy"}`}; err != nil || !cmp.Equal(values(), want) {
+			t.Fatalf("%v, %s%s, %s", err, r.out, r.errOut, cmp.Diff(want, values()))
+		}
+		if name != nil && !strings.Contains(r.out, "renderjob.platen.dev/cards-3 created") {
+			t.Errorf("%s", r.out)
+		}
+	}
+	for _, row := range []string{"0", "4", "-1"} {
+		if r := platen(t, "render", "banner", "--csv", people, "--from-row", row, "-n", namespace); r.code != 2 || !strings.Contains(r.errOut, "--from-row: "+row+" must be from 1 to 3, the number of rows") {
+			t.Errorf("exit code %d, %s", r.code, r.errOut)
+		}
+	}
+	if r := platen(t, "render", "banner", "--set", "headline=x", "--from-row", "2", "-n", namespace); r.code != 2 || !strings.Contains(r.errOut, "--from-row needs --csv") {
+		t.Errorf("exit code %d, %s", r.code, r.errOut)
 	}
 }
 
