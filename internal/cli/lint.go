@@ -51,8 +51,8 @@ are used twice, pictures without alt text, a templateID that two templates have.
 shell), also files and fonts that cannot be loaded, errors of scripts, and text that runs out of its box with the defaults.
 
 With -f, it reads the templates, and the ConfigMaps and FontSets that they name, from a file. It refuses every object of Platen in the file that
-kubectl apply would refuse, and every job that does not fit its template in the file. Only FontSets that the file does not have need the
-cluster. Without -f, it reads the templates of the namespace.
+kubectl apply would refuse, and every job that does not fit its template, with the values of ConfigMaps, in the file. It says which jobs it has not
+checked, because their template or their ConfigMap is not in the file. Only FontSets that the file does not have need the cluster. Without -f, it reads the templates of the namespace.
 
 Exit codes:
   0  no error was found; warnings do not count without --strict
@@ -89,7 +89,11 @@ func (l *lintCommand) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	if err := found.checkJobs(ctx, l.file, names); err != nil {
+	unchecked, err := found.checkJobs(ctx, l.file, names)
+	if len(unchecked) > 0 {
+		fmt.Fprintf(l.ErrOut, "Not checked, because %s does not have it (add what kubectl get -o yaml prints of it):\n%s\n", fileName(l.file), listed(unchecked, 0))
+	}
+	if err != nil {
 		return err
 	}
 	taken := takenIDs(found.templates)
@@ -225,7 +229,7 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 		}
 		return "", false
 	}
-	findings := append(lint.Template(t, source), found.unusedValues(t, source)...)
+	findings := append(lint.Template(t, source), found.unusedValues(ctx, t, source)...)
 	if l.file == "" { // what the file does not have may be in the cluster
 		findings = append(missingPages(t, found.maps), findings...)
 	}

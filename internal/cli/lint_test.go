@@ -110,6 +110,9 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 	job := func(name, spec string) string {
 		return "---\napiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: " + name + "}\nspec: {templateRef: {name: card}, " + spec + "}\n"
 	}
+	configMap := func(name, data string) string {
+		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\ndata: " + data + "\n"
+	}
 	for name, c := range map[string]struct {
 		file, args, want string
 		// out is part of the standard output.
@@ -137,13 +140,46 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 			want: "error: 0 errors and ",
 		},
 		"a webhook that nobody can call": {
-			file: strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, annotations: {platen.dev/webhook-url: \"https://hooks.example.com:99999/\"}}", 1), code: exitFailed,
+			file: template + strings.Replace(job("a", "modifications: {\"n\": 1}"), "{name: a}", "{name: a, annotations: {platen.dev/webhook-url: \"https://hooks.example.com:99999/\"}}", 1), code: exitFailed,
 			want: "error: the standard input, RenderJob 'a': metadata.annotations[platen.dev/webhook-url]: the webhook must have a port from 1 to 65535\n",
 		},
-		"values in a ConfigMap": {file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]")},
-		"of another namespace":  {file: template + strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, namespace: sales}", 1)},
-		"of another template":   {file: template + job("a", "modifications: {}") + "---\n" + strings.Replace(cardManifest, "name: card", "name: other", 1), args: "other"},
-		"of a wrong template":   {file: strings.Replace(template, "required: true", "default: x", 1) + job("a", "modifications: {}"), code: exitRenderFailed, want: "error: 1 error and"},
+		"values in a ConfigMap": {
+			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]"),
+			want: "Not checked, because the standard input does not have it (add what kubectl get -o yaml prints of it):\n  RenderJob 'a' with the values of ConfigMap 'm'\n",
+		},
+		"values of its own besides those in a ConfigMap": {
+			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}], modifications: {\"n\": x}, output: {pages: [2]}"), code: exitFailed,
+			want: "Not checked, because the standard input does not have it (add what kubectl get -o yaml prints of it):\n  RenderJob 'a' with the values of ConfigMap 'm'\n" +
+				"error: the standard input, RenderJob 'a': spec.output.pages[0]: 2 must be from 1 to 1, the number of pages of RenderTemplate 'card'; spec.modifications.n: \"x\" must be a number, such as 12.5\n",
+		},
+		"values in a ConfigMap of the file": {
+			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}, {configMapKeyRef: {name: m, key: l}}]") + configMap("m", `{k: "n: x"}`), code: exitFailed,
+			want: "error: the standard input, RenderJob 'a': spec.modificationsFrom[1]: ConfigMap 'm' has no key 'l'\n",
+		},
+		"a wrong value in a ConfigMap of the file": {
+			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]") + configMap("m", `{k: "n: x"}`), code: exitFailed,
+			want: "error: the standard input, RenderJob 'a': spec.modifications.n: \"x\" must be a number, such as 12.5; it is from key 'k' of ConfigMap 'm'\n",
+		},
+		"no value in a ConfigMap of the file": {
+			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]") + configMap("m", `{k: "other: x"}`), code: exitFailed,
+			want: "error: the standard input, RenderJob 'a': spec.modifications.n is required by the template\n",
+		},
+		"a value of a ConfigMap that no page uses": {
+			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-param=headline>y</b>").Replace(template) +
+				job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]") + configMap("m", `{k: "n: 1\nheadlin: x"}`), args: "--strict", code: exitRenderFailed,
+			out: "card: warning: RenderJob 'a', key 'k' of ConfigMap 'm', headlin: no page uses the value; did you mean headline? [unused-value]\n", want: "error: 0 errors and ",
+		},
+		"of a template that the file does not have": {
+			file: job("a", `modifications: {"n": 5}`) + job("b", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]"),
+			want: "Not checked, because the standard input does not have it (add what kubectl get -o yaml prints of it):\n" +
+				"  RenderJob 'a' against RenderTemplate 'card' of namespace default\n  RenderJob 'b' against RenderTemplate 'card' of namespace default\n",
+		},
+		"of another namespace": {
+			file: template + strings.Replace(job("a", "modifications: {}"), "{name: a}", "{name: a, namespace: sales}", 1),
+			want: "Not checked, because the standard input does not have it (add what kubectl get -o yaml prints of it):\n  RenderJob 'a' against RenderTemplate 'card' of namespace sales\n",
+		},
+		"of another template": {file: template + job("a", "modifications: {}") + "---\n" + strings.Replace(cardManifest, "name: card", "name: other", 1), args: "other"},
+		"of a wrong template": {file: strings.Replace(template, "required: true", "default: x", 1) + job("a", "modifications: {}"), code: exitRenderFailed, want: "error: 1 error and"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			streams, in, out, errOut := genericiooptions.NewTestIOStreams()

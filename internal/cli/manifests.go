@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -271,63 +272,125 @@ func jobOf(object map[string]any) (*platenv1alpha1.RenderJob, error) {
 	return job, err
 }
 
-// checkJobs returns an error with what Platen would refuse of the file's jobs whose templates are in it too. It leaves out those of other templates than
-// the named ones, and those with values in ConfigMaps, which may be made later.
-func (s *sources) checkJobs(ctx context.Context, file string, names []string) error {
+// checkJobs returns an error with what Platen would refuse of the file's jobs, and what of them it has not checked, because the file does not have it: a
+// template, or values in a ConfigMap. It leaves out the jobs of other templates than the named ones.
+func (s *sources) checkJobs(ctx context.Context, file string, names []string) (unchecked []string, err error) {
 	var problems []string
 	for i := range s.jobs {
 		job := &s.jobs[i]
+		if len(names) > 0 && !slices.Contains(names, job.Spec.TemplateRef.Name) {
+			continue
+		}
 		if problem := job.WebhookProblem(); problem != "" {
 			problems = append(problems, fmt.Sprintf("RenderJob '%s': metadata.annotations[%s]: %s", job.Name, platenv1alpha1.WebhookURLAnnotation, problem))
 		}
 		n := slices.IndexFunc(s.templates, func(t platenv1alpha1.RenderTemplate) bool {
 			return t.Name == job.Spec.TemplateRef.Name && t.Namespace == job.Namespace
 		})
-		if n < 0 || len(job.Spec.ModificationsFrom) > 0 || len(names) > 0 && !slices.Contains(names, job.Spec.TemplateRef.Name) {
+		if n < 0 {
+			unchecked = append(unchecked, fmt.Sprintf("RenderJob '%s' against RenderTemplate '%s' of namespace %s", job.Name, job.Spec.TemplateRef.Name, job.Namespace))
 			continue
 		}
-		wrong := reconcile.AsTerminal(task.Check(ctx, job, &s.templates[n]))
-		if wrong != nil && strings.HasPrefix(wrong.Message, "spec.") { // what is wrong with the template is among its own mistakes
-			problems = append(problems, fmt.Sprintf("RenderJob '%s': %s", job.Name, wrong.Message))
+		template, absent := &s.templates[n], s.absentValues(job)
+		for _, name := range absent {
+			unchecked = append(unchecked, fmt.Sprintf("RenderJob '%s' with the values of ConfigMap '%s'", job.Name, name))
+		}
+		if len(absent) > 0 { // they may have every value
+			template = template.DeepCopy()
+			for i := range template.Spec.Parameters {
+				template.Spec.Parameters[i].Required = nil
+			}
+		}
+		wrong := reconcile.AsTerminal(task.CheckWith(ctx, job, template, s.value))
+		if wrong == nil {
+			continue
+		}
+		found, more := task.Mistakes(wrong.Message)
+		found = slices.DeleteFunc(found, func(one string) bool { return !strings.HasPrefix(one, "spec.") }) // the template has its own mistakes among its findings
+		if more > 0 {
+			found = append(found, fmt.Sprintf("and %d more", more))
+		}
+		if len(found) > 0 {
+			problems = append(problems, fmt.Sprintf("RenderJob '%s': %s", job.Name, strings.Join(found, "; ")))
 		}
 	}
 	switch len(problems) {
 	case 0:
-		return nil
+		return unchecked, nil
 	case 1:
-		return fmt.Errorf("%s, %s", fileName(file), problems[0])
+		return unchecked, fmt.Errorf("%s, %s", fileName(file), problems[0])
 	default:
-		return fmt.Errorf("%s: %s:\n%s", fileName(file), plural.Count(len(problems), "mistake"), listed(problems, 0))
+		return unchecked, fmt.Errorf("%s: %s:\n%s", fileName(file), plural.Count(len(problems), "mistake"), listed(problems, 0))
 	}
+}
+
+// configMap returns a ConfigMap of the file; nil if it has none.
+func (s *sources) configMap(namespace, name string) *corev1.ConfigMap {
+	n := slices.IndexFunc(s.maps, func(m corev1.ConfigMap) bool { return m.Name == name && m.Namespace == namespace })
+	if n < 0 {
+		return nil
+	}
+	return &s.maps[n]
+}
+
+// absentValues names the ConfigMaps with values of a job that the file does not have.
+func (s *sources) absentValues(job *platenv1alpha1.RenderJob) (names []string) {
+	for _, source := range job.Spec.ModificationsFrom {
+		if name := source.ConfigMapKeyRef.Name; s.configMap(job.Namespace, name) == nil && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// value reads the values of a job from a ConfigMap of the file. One that is not there has none.
+func (s *sources) value(_ context.Context, namespace string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {
+	m := s.configMap(namespace, ref.Name)
+	if m == nil {
+		return "{}", nil
+	}
+	text, missing := ref.TextIn(m)
+	if missing != "" {
+		return "", reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, "%s", missing)
+	}
+	return text, nil
 }
 
 // unusedValues warns of the values that jobs of the file give to a template, and of fields in them, that no page uses: the jobs would only warn of them
 // when they are rendered. A parameter that no page uses is a mistake of the template.
-func (s *sources) unusedValues(template *platenv1alpha1.RenderTemplate, source bindings.HTML) (findings []lint.Finding) {
+func (s *sources) unusedValues(ctx context.Context, template *platenv1alpha1.RenderTemplate, source bindings.HTML) (findings []lint.Finding) {
 	html := func(page int) (string, bool) { return source(template.Spec.Pages[page-1]) }
 	declared := func(key string) bool {
 		return slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
 	}
 	fields := task.UnusedFields(template, html)
 	for i := range s.jobs {
-		job, given := &s.jobs[i], map[string]any{}
-		if job.Spec.TemplateRef.Name != template.Name || job.Namespace != template.Namespace || job.Spec.Modifications == nil ||
-			json.Unmarshal(job.Spec.Modifications.Raw, &given) != nil {
+		job := &s.jobs[i]
+		if job.Spec.TemplateRef.Name != template.Name || job.Namespace != template.Namespace {
 			continue
+		}
+		given, origins, err := task.Values(ctx, job, s.value)
+		if err != nil {
+			continue // checkJobs says so
 		}
 		warn := func(key, what, hint string) {
 			if hint != "" {
 				what += "; " + hint
 			}
 			where := fmt.Sprintf("RenderJob '%s', spec.modifications.%s", job.Name, key)
+			if ref, ok := origins[key]; ok {
+				where = fmt.Sprintf("RenderJob '%s', key '%s' of ConfigMap '%s', %s", job.Name, ref.Key, ref.Name, key)
+			}
 			findings = append(findings, lint.Finding{Rule: lint.UnusedValue, Severity: lint.Warning, Where: where, Message: what})
 		}
 		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(given)), declared)
 		for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
 			warn(u.Key, "no page uses the value", u.Hint)
 		}
-		for _, u := range fields(job.Spec.Modifications.Raw) {
-			warn(u.Key, "no page uses "+u.Path, u.Hint)
+		if raw, err := json.Marshal(given); err == nil {
+			for _, u := range fields(raw) {
+				warn(u.Key, "no page uses "+u.Path, u.Hint)
+			}
 		}
 	}
 	return findings

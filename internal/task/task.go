@@ -156,11 +156,22 @@ func checkSpec(job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTem
 // Check returns the mistakes that Build finds in a job which the API server has not seen. It is for code that reads no ConfigMap and no font, and
 // does not know the manager's limits. It takes what any manager may take, and refuses other values in the words of the default limits.
 func Check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
-	job = job.DeepCopy()
+	return CheckWith(ctx, job, template, func(context.Context, string, platenv1alpha1.ConfigMapKeySelector) (string, error) { return "{}", nil })
+}
+
+// CheckWith is Check for code that can read the ConfigMaps of the job's values.
+func CheckWith(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, value ReadValue) error {
+	// The HTML decides nothing.
+	bare := *template
+	bare.Spec.Pages = slices.Clone(template.Spec.Pages)
+	for i := range bare.Spec.Pages {
+		bare.Spec.Pages[i].HTMLFrom = nil
+	}
+	job, template = job.DeepCopy(), &bare
 	SetDefaults(job)
 	build := func(maxVideo time.Duration) error {
 		_, err := Build(ctx, job, template, Limits{MaxPixels: math.MaxInt, MaxVideo: maxVideo, MaxTimeout: math.MaxInt64}, Sources{
-			Value: func(context.Context, string, platenv1alpha1.ConfigMapKeySelector) (string, error) { return "", nil },
+			Value: value,
 			Fonts: func(context.Context, string, string) ([]render.Font, error) { return nil, nil },
 		})
 		return err
@@ -447,6 +458,12 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 		return page.ID
 	}
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(string(template.UID)+"/"+page.Name)).String()
+}
+
+// Values returns the values that a job gives its template, from all of its sources, and the ConfigMaps of those that are not its own. The error names all
+// sources that hold no values; one that cannot be read hides them.
+func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (map[string]any, map[string]platenv1alpha1.ConfigMapKeySelector, error) {
+	return modifications(ctx, job, read)
 }
 
 // modifications merges the job's sources. Later ones override earlier ones. origins has the ConfigMaps of the values that are not the job's own. The error
