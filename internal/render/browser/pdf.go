@@ -40,6 +40,9 @@ func joinPDF(documents [][]byte, task render.Task) (data []byte, err error) {
 		if err := ownTargets(next, task.Pages[i]); err != nil {
 			return nil, err
 		}
+		if err := ownTags(next, i+1); err != nil {
+			return nil, fmt.Errorf("naming the pages' tags: %w", err)
+		}
 		if i == 0 {
 			joined = next
 			continue
@@ -127,6 +130,85 @@ func ownTargets(document *model.Context, p render.Page) error {
 	return nil
 }
 
+// ownTags gives tags that others name, such as the heading of a table's column, names that no other page of the joined document has. They are the
+// same in each render: the browser's own names count through all pages of a process. place is the page's in the joined document.
+func ownTags(document *model.Context, place int) error {
+	root, err := document.DereferenceDict(document.RootDict["StructTreeRoot"])
+	if err != nil || root == nil {
+		return err
+	}
+	own := map[string]types.StringLiteral{} // the new names by the old ones
+	var index types.Array                   // the new names in order, each with its tag
+	var attributes []types.Object
+	var walk func(object types.Object) error
+	walk = func(object types.Object) error {
+		value, err := document.Dereference(object)
+		if err != nil {
+			return err
+		}
+		switch o := value.(type) {
+		case types.Array:
+			for _, kid := range o {
+				if err := walk(kid); err != nil {
+					return err
+				}
+			}
+		case types.Dict:
+			if o["S"] == nil { // a part of the page's content
+				return nil
+			}
+			if id, ok := o["ID"].(types.StringLiteral); ok {
+				name := types.StringLiteral(fmt.Sprintf("page%03d.%06d", place, len(own)+1))
+				own[id.Value()], o["ID"] = name, name
+				index = append(index, name, object)
+			}
+			attributes = append(attributes, o["A"])
+			return walk(o["K"])
+		}
+		return nil
+	}
+	if err := walk(root["K"]); err != nil {
+		return err
+	}
+	for _, object := range attributes {
+		if err := renameHeaders(document, object, own); err != nil {
+			return err
+		}
+	}
+	delete(root, "IDTree")
+	if len(index) > 0 {
+		root["IDTree"] = types.Dict{"Names": index}
+	}
+	return nil
+}
+
+// renameHeaders gives the headings that the attributes of a table's cell name their new names.
+func renameHeaders(document *model.Context, attributes types.Object, names map[string]types.StringLiteral) error {
+	value, err := document.Dereference(attributes)
+	if err != nil {
+		return err
+	}
+	switch o := value.(type) {
+	case types.Array:
+		for _, one := range o {
+			if err := renameHeaders(document, one, names); err != nil {
+				return err
+			}
+		}
+	case types.Dict:
+		headers, err := document.DereferenceArray(o["Headers"])
+		if err != nil {
+			return err
+		}
+		for i, header := range headers {
+			if id, ok := header.(types.StringLiteral); ok && names[id.Value()] != "" {
+				headers[i] = names[id.Value()]
+			}
+		}
+	}
+	return nil
+}
+
 // joinTags appends the tags of a page, which tell screen readers what its text is, to those of the joined document that has the page already.
 // Tags and what they tag find each other by numbers.
 func joinTags(next, joined *model.Context, page types.Dict) error {
@@ -180,6 +262,12 @@ func joinTags(next, joined *model.Context, page types.Dict) error {
 		numbers[0] = append(numbers[0], object)
 	}
 	tables[0]["Nums"] = numbers[0]
+	if index, ok := from["IDTree"].(types.Dict); ok {
+		if all, ok := to["IDTree"].(types.Dict); ok {
+			index["Names"] = append(all.ArrayEntry("Names"), index.ArrayEntry("Names")...)
+		}
+		to["IDTree"] = index
+	}
 	to["ParentTreeNextKey"] = types.Integer(*first + *second)
 	// A document has one element at its top, and this page is a part of it.
 	top, err := joined.DereferenceDict(to["K"])

@@ -4,6 +4,7 @@
 package browser
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -152,6 +153,35 @@ func TestEachPageIsTagged(t *testing.T) {
 	}
 	if t.Failed() || strings.Contains(got, "Warning") {
 		t.Errorf("the tags are %s", got)
+	}
+}
+
+// The cells of a table name their headings. The names are the same in each render, also in a browser that has made others, and lead to headings of their own page.
+func TestTablesNameTheirHeadings(t *testing.T) {
+	const table = `<table><tr><th>Item<th>Price<tr><td>Cable<td>9 €</table>`
+	b := start(t)
+	document := task("pdf", table, "<p>Text</p>", table)
+	outputs, _ := run(t, b, document)
+	for range 2 {
+		again, _ := run(t, b, document)
+		if !bytes.Equal(again[0].Data, outputs[0].Data) {
+			t.Error("two renders differ")
+		}
+	}
+	path := filepath.Join(t.TempDir(), "tables.pdf")
+	if err := os.WriteFile(path, outputs[0].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "qpdf", "--check", path)
+	objects := output(t, "qpdf", "--qdf", "--object-streams=disable", path, "-")
+	names := regexp.MustCompile(`/ID \((\S+)\)`).FindAllStringSubmatch(objects, -1)
+	for _, name := range names { // in its heading, in a cell, and in the index
+		if got := strings.Count(objects, "("+name[1]+")"); got != 3 {
+			t.Errorf("%s is there %d times, want 3", name[1], got)
+		}
+	}
+	if len(names) != 4 || strings.Count(objects, "/IDTree") != 1 || !strings.HasPrefix(names[3][1], "page003.") {
+		t.Errorf("the headings are %v", names)
 	}
 }
 
