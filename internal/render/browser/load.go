@@ -95,6 +95,12 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 				return err
 			}
 		}
+		// Until a document is shown, the page's process sets the text of a canvas as at scale 1.
+		if t.pages == 0 && t.metrics.DeviceScaleFactor != 1 {
+			if err := t.navigate(ctx, document{policy: policy}); err != nil {
+				return err
+			}
+		}
 		t.pages++
 		t.chromium.large.forget(t)
 		if err := t.stop(ctx, false); err != nil {

@@ -76,6 +76,25 @@ func TestHalfASurrogatePairDoesNoHarm(t *testing.T) {
 	}
 }
 
+// The text of a canvas is set for the scale of its page from the first page of a tab.
+func TestTheFirstPageOfATabHasItsScale(t *testing.T) {
+	const html = `<body style="margin:0"><canvas id=c width=400 height=200 style="width:200px"></canvas><script>const g = c.getContext('2d'); g.font = '60px Liberation Sans'; g.fillText('Canvas', 10, 60)</script>`
+	for name, where := range map[string]string{"shared": "", "alone": "<!-- alone: fetch() -->"} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t)
+			large := task("png", html+where)
+			large.Scale = 2
+			first, _ := run(t, b, large)
+			large.Pages[0].HTML = html
+			for range 2 { // the second has a tab that has shown a page
+				if again, _ := run(t, b, large); !bytes.Equal(again[0].Data, first[0].Data) {
+					t.Error("the next page looks different")
+				}
+			}
+		})
+	}
+}
+
 func TestScalesDoNotMix(t *testing.T) {
 	for name, html := range map[string]string{"inert": `<p style="font:24px 'Liberation Sans'">text`, "with a script": `<p style="font:24px 'Liberation Sans'">text<script>1</script>`} {
 		t.Run(name, func(t *testing.T) {
