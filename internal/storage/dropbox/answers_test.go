@@ -133,21 +133,24 @@ func TestUnauthorized(t *testing.T) {
 func TestLivesOfTokens(t *testing.T) {
 	for name, tc := range map[string]struct {
 		expiresIn string
+		// kind is the Content-Type, application/json if it is empty.
+		kind string
 		// refreshes is how many access tokens ten calls need that are made within two minutes.
 		refreshes int
 	}{
-		"four hours":        {`,"expires_in":14400`, 1},
-		"text":              {`,"expires_in":"14400"`, 1},
-		"a fraction":        {`,"expires_in":14400.0`, 1},
-		"not named":         {``, 1},
-		"null":              {`,"expires_in":null`, 1},
-		"an empty text":     {`,"expires_in":""`, 1},
-		"zero":              {`,"expires_in":0`, 1},
-		"a negative number": {`,"expires_in":-1`, 1},
-		"a word":            {`,"expires_in":"soon"`, 1},
-		"years":             {`,"expires_in":1e12`, 1},
-		"ten minutes":       {`,"expires_in":600`, 1},
-		"a minute":          {`,"expires_in":60`, 3},
+		"four hours":        {`,"expires_in":14400`, "", 1},
+		"text":              {`,"expires_in":"14400"`, "", 1},
+		"a fraction":        {`,"expires_in":14400.0`, "", 1},
+		"not named":         {``, "", 1},
+		"null":              {`,"expires_in":null`, "", 1},
+		"an empty text":     {`,"expires_in":""`, "", 1},
+		"zero":              {`,"expires_in":0`, "", 1},
+		"a negative number": {`,"expires_in":-1`, "", 1},
+		"a word":            {`,"expires_in":"soon"`, "", 1},
+		"years":             {`,"expires_in":1e12`, "", 1},
+		"ten minutes":       {`,"expires_in":600`, "", 1},
+		"a minute":          {`,"expires_in":60`, "", 3},
+		"JSON as text":      {`,"expires_in":14400`, "text/plain; charset=utf-8", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim := dropboxsim.New()
@@ -168,6 +171,9 @@ func TestLivesOfTokens(t *testing.T) {
 					t.Error(err)
 				}
 				maps.Copy(w.Header(), recorder.Header())
+				if tc.kind != "" {
+					w.Header().Set("Content-Type", tc.kind)
+				}
 				_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"bearer"%s}`, token.AccessToken, tc.expiresIn)
 			}))
 			defer server.Close()
@@ -336,7 +342,10 @@ func TestRefusals(t *testing.T) {
 		"a tag of the future":    {409, path(`{".tag":"quantum_folder"}`), storage.ReasonRefused, storage.Stop, "quantum_folder"},
 		"no reason":              {409, `{"error_summary":"path/..","error":{".tag":"path"}}`, storage.ReasonRefused, storage.Stop, "path"},
 		"too large":              {409, `{"error_summary":"payload_too_large/..","error":{".tag":"payload_too_large"}}`, storage.ReasonFileTooLarge, storage.Stop, ""},
-		"another hash":           {409, `{"error_summary":"content_hash_mismatch/..","error":{".tag":"content_hash_mismatch"}}`, storage.ReasonContentChanged, storage.Stop, ""},
+		"another hash":           {409, mismatch, storage.ReasonUnexpectedAnswer, storage.Retry, "received other bytes than were sent to /a.png"},
+		"400, nothing":           {400, ``, storage.ReasonUnexpectedAnswer, storage.Retry, "proxy"},
+		"409, another's JSON":    {409, `{"message":"Conflict"}`, storage.ReasonUnexpectedAnswer, storage.Retry, "proxy"},
+		"422, nothing":           {422, ``, storage.ReasonUnexpectedAnswer, storage.Retry, "proxy"},
 		"encryption":             {409, `{"error_summary":"encryption_not_supported/..","error":{".tag":"encryption_not_supported"}}`, storage.ReasonRefused, storage.Stop, "encryption_not_supported"},
 		"other at all":           {409, `{"error_summary":"other/..","error":{".tag":"other"}}`, storage.ReasonRefused, storage.Stop, "other"},
 		"cut JSON":               {409, `{"error_summary":"path/insuff`, storage.ReasonRefused, storage.Stop, "path/insuff"},
@@ -372,6 +381,90 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %q (%s, %v), want %s with %q", got.Message, got.Reason, got.Class, tc.want, tc.phrase)
 			}
 		})
+	}
+}
+
+// mismatch is what Dropbox says of bytes that do not have the hash that came with them.
+const mismatch = `{"error_summary":"content_hash_mismatch/..","error":{".tag":"content_hash_mismatch"}}`
+
+// TestWhoChangedAFile lets Dropbox receive other bytes than were rendered. What changes them on their way may not do so again. What has changed them
+// before stays.
+func TestWhoChangedAFile(t *testing.T) {
+	sim, c := setup(t)
+	f := storagetest.File(t, "/a.png", []byte("hello"))
+	sim.AddFault(dropboxsim.Fault{Route: "/2/files/upload", Status: 409, ContentType: "application/json", Body: mismatch})
+	if err := storagetest.UploadOne(t.Context(), c, f).Err; storageError(t, err).Class != storage.Retry {
+		t.Errorf("changed on its way: %v", err)
+	}
+	if r := storagetest.UploadOne(t.Context(), c, f); r.Err != nil {
+		t.Errorf("again: %v", r.Err)
+	}
+	changed := storagetest.File(t, "/b.png", []byte("world"))
+	changed.Open = f.Open
+	if err := storagetest.UploadOne(t.Context(), c, changed).Err; storageError(t, err).Class != storage.Stop || storageError(t, err).Reason != storage.ReasonContentChanged {
+		t.Errorf("changed before: %v", err)
+	}
+}
+
+// TestAnswersOfOthers lets proxies and gateways answer in Dropbox's place, in every form that they have. Such an answer says nothing of the account or of
+// a file: it breaks no connection and ends no upload, and its message does not say that Dropbox has refused.
+func TestAnswersOfOthers(t *testing.T) {
+	for _, answer := range []dropboxsim.Fault{
+		{},
+		{ContentType: "text/plain", Body: "Bad Request"},
+		{ContentType: "text/plain", Body: "upstream connect error or disconnect/reset before headers"},
+		{ContentType: "application/json", Body: `{"message":"no Route matched with those values"}`},
+		{ContentType: "application/json", Body: `{"error":"blocked_by_policy"}`},
+		{ContentType: "application/json", Body: `{"error":{"code":400,"message":"blocked"}}`},
+		{ContentType: "Text/HTML; charset=UTF-8", Body: "<HTML><BODY>Blocked</BODY></HTML>"},
+		{ContentType: "application/xhtml+xml", Body: "<?xml version='1.0'?><html/>"},
+		{ContentType: "text/plain", Body: "\n<html>Blocked</html>"},
+		{Body: "<!DOCTYPE html><html>Blocked</html>"},
+		{ContentType: "application/xml", Body: "<Error><Code>AccessDenied</Code></Error>"},
+	} {
+		for _, answer.Status = range []int{400, 401, 403, 404, 409, 422} {
+			if answer.Status == 403 && answer.Body == "" {
+				continue // Dropbox refuses so, too
+			}
+			for route, call := range map[string]func(*testing.T, *Client) error{
+				"/2/users/get_current_account": func(t *testing.T, c *Client) error { t.Helper(); _, err := c.Verify(t.Context()); return err },
+				"/2/files/create_folder_v2":    func(t *testing.T, c *Client) error { t.Helper(); return c.EnsureFolder(t.Context(), "/Renders") },
+				"/oauth2/token":                func(t *testing.T, c *Client) error { t.Helper(); _, err := c.Verify(t.Context()); return err },
+				"/2/files/upload": func(t *testing.T, c *Client) error {
+					t.Helper()
+					return storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/a.png", []byte("a"))).Err
+				},
+				"/2/files/upload_session/append_batch": uploadTwo, "/2/files/upload_session/finish_batch_v2": uploadTwo,
+			} {
+				t.Run(fmt.Sprintf("%d %s %.20q from %s", answer.Status, answer.ContentType, answer.Body, route), func(t *testing.T) {
+					sim, c := setup(t)
+					answer.Route, answer.Count = route, 2
+					sim.AddFault(answer)
+					got := storageError(t, call(t, c))
+					if got.Class != storage.Retry || !got.Account || answer.Status != 401 && got.Reason != storage.ReasonUnexpectedAnswer || strings.Contains(got.Message, "refused") {
+						t.Errorf("got %q (%s, %v)", got.Message, got.Reason, got.Class)
+					}
+					sim.ClearFaults()
+					if err := call(t, c); err != nil {
+						t.Errorf("afterwards: %v", err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestRefusalInOtherWords lets Dropbox refuse in words that Platen does not know. It is Dropbox's, by the id that it gives to each request.
+func TestRefusalInOtherWords(t *testing.T) {
+	for _, status := range []int{400, 404, 409} {
+		sim, c := setup(t)
+		sim.AddFault(dropboxsim.Fault{
+			Route: "/2/files/upload", Status: status, ContentType: "text/plain", Body: "This app is disabled", Headers: map[string]string{"X-Dropbox-Request-Id": "9c5973e7"},
+		})
+		got := storageError(t, storagetest.UploadOne(t.Context(), c, storagetest.File(t, "/a.png", []byte("a"))).Err)
+		if got.Class != storage.Stop || got.Reason != storage.ReasonRefused || !strings.Contains(got.Message, "This app is disabled") {
+			t.Errorf("HTTP %d: %q (%s, %v)", status, got.Message, got.Reason, got.Class)
+		}
 	}
 }
 
@@ -437,6 +530,12 @@ func TestFolderThatExists(t *testing.T) {
 		if got := storageError(t, c.EnsureFolder(t.Context(), folder)); got.Reason != storage.ReasonConflict || got.Message != want {
 			t.Errorf("%s: %v, want %q", folder, got, want)
 		}
+	}
+	sim.AddFault(dropboxsim.Fault{
+		Route: "/2/files/create_folder_v2", Status: 409, ContentType: "application/json", Body: `{"error":{".tag":"path","path":{".tag":"malformed_path"}}}`,
+	})
+	if got := storageError(t, c.EnsureFolder(t.Context(), "/🫠")); got.Message != "Folder or file name not allowed, perhaps because Dropbox does not take every emoji: /🫠" {
+		t.Errorf("an emoji that is too new: %v", got)
 	}
 	long := "/" + strings.Repeat("🎉", 130)
 	want := "Folder or file name not allowed, because a name has more than 255 characters (260, as Dropbox counts an emoji as two): " + long

@@ -370,7 +370,7 @@ func (c *Client) exchange(req *http.Request, token string, into result) error {
 		// Dropbox repeats a header that it cannot read.
 		return decodeError(resp.StatusCode, resp.Header, bytes.ReplaceAll(body, []byte(token), []byte("…")))
 	}
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+	if isPage(resp.Header, body) {
 		return foreignAnswer(&apiError{status: resp.StatusCode})
 	}
 	if err := json.Unmarshal(body, into); err != nil {

@@ -307,8 +307,17 @@ func TestTokenEndpointAnswers(t *testing.T) {
 		"temporarily unavailable": {
 			dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"temporarily_unavailable"}`}, storage.ReasonUnavailable, storage.Retry,
 		},
-		"invalid_grant":  {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_grant"}`}, storage.ReasonTokenExpired, storage.Stop},
-		"invalid_client": {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_client"}`}, storage.ReasonInvalidCredentials, storage.Stop},
+		"a suspended user": {
+			dropboxsim.Fault{Status: 401, ContentType: "application/json", Body: `{"error_summary":"user_suspended/.","error":{".tag":"user_suspended"}}`},
+			storage.ReasonAccountSuspended, storage.Stop,
+		},
+		"429 of the API": {
+			dropboxsim.Fault{Status: 429, ContentType: "application/json", Body: `{"error":{"reason":{".tag":"too_many_requests"},"retry_after":300}}`},
+			storage.ReasonRateLimited, storage.Retry,
+		},
+		"invalid_grant as text": {dropboxsim.Fault{Status: 400, ContentType: "text/plain", Body: `{"error":"invalid_grant"}`}, storage.ReasonTokenExpired, storage.Stop},
+		"invalid_grant":         {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_grant"}`}, storage.ReasonTokenExpired, storage.Stop},
+		"invalid_client":        {dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error":"invalid_client"}`}, storage.ReasonInvalidCredentials, storage.Stop},
 		"invalid_client in Dropbox's words": {
 			dropboxsim.Fault{Status: 400, ContentType: "application/json", Body: `{"error": "invalid_client: Invalid client_id or client_secret"}`},
 			storage.ReasonInvalidCredentials, storage.Stop,

@@ -4,6 +4,7 @@
 package dropbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,10 +114,8 @@ func decodeError(status int, header http.Header, body []byte) error {
 		cause.text = excerpt(string(body))
 	}
 	problem := &storage.Error{Err: cause, RetryAfter: retryAfter(header, answer.Error, time.Now())}
-	if r, ok := statusRules[status]; ok && !isForeign(status, header) {
-		if len(body) > 0 && len(cause.tags) == 0 {
-			return foreignAnswer(cause) // Dropbox explains these by a tag, a proxy may do so in text or in JSON of its own
-		}
+	foreign := isForeign(status, header, body, cause.tags)
+	if r, ok := statusRules[status]; ok && !foreign {
 		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
 		switch {
 		case slices.Contains(cause.tags, "invalid_root"):
@@ -135,18 +134,21 @@ func decodeError(status int, header http.Header, body []byte) error {
 			return problem
 		}
 	}
-	if r, ok := textRule(status, string(body)); ok && !isForeign(status, header) {
+	if r, ok := textRule(status, string(body)); ok && !foreign {
 		problem.Class, problem.Reason, problem.Message, problem.Account = r.class, r.reason, r.message, r.account
 		return problem
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
 		problem.Class, problem.Reason, problem.Message, problem.Account = storage.Retry, storage.ReasonRateLimited, "Dropbox asks for fewer requests", true
-	case isForeign(status, header):
+	case foreign:
 		return foreignAnswer(cause)
 	case status >= http.StatusInternalServerError:
 		problem.Doubt, problem.Account = true, true
 		problem.Class, problem.Reason, problem.Message = storage.Retry, storage.ReasonUnavailable, fmt.Sprintf("Dropbox is unavailable (HTTP %d)", status)
+	case status == http.StatusUnauthorized && len(cause.tags) == 0: // Dropbox would name the reason, and would not give new tokens if the access had ended
+		problem.Class, problem.Reason, problem.Account = storage.Retry, storage.ReasonTokenExpired, true
+		problem.Message = "Dropbox, or a proxy before it, does not accept the access token (HTTP 401)"
 	case status == http.StatusUnauthorized:
 		problem.Reason, problem.Message, problem.Account = storage.ReasonTokenExpired, "Token expired", true
 	default:
@@ -196,18 +198,38 @@ func excerpt(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// isForeign reports whether an answer is not Dropbox's but that of a proxy on the way. Dropbox's refusals are plain text or JSON and have
-// one of these statuses.
-func isForeign(status int, header http.Header) bool {
-	if status >= http.StatusInternalServerError {
-		return false
-	}
+// requestID is the header that Dropbox puts on every answer, also on refusals, and that nothing else sends.
+const requestID = "X-Dropbox-Request-Id"
+
+// isForeign reports whether an answer is not Dropbox's but that of a proxy on the way. Dropbox's refusals have one of these statuses. They are JSON with a
+// tag or, with 400, a sentence.
+func isForeign(status int, header http.Header, body []byte, tags []string) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity:
-		return strings.HasPrefix(header.Get("Content-Type"), "text/html")
 	default:
-		return true
+		return status < http.StatusInternalServerError
 	}
+	isObject := json.Unmarshal(body, &map[string]any{}) == nil
+	switch {
+	case isPage(header, body):
+		return true
+	case len(tags) > 0, header.Get(requestID) != "":
+		return false
+	case status == http.StatusForbidden:
+		return len(body) > 0
+	case status == http.StatusUnauthorized: // whose token it is about is found out with a new one
+		return isObject && !bytes.Contains(body, []byte(`"error"`))
+	case isObject:
+		return true
+	default:
+		return !bytes.HasPrefix(body, []byte("Error in call")) && !bytes.HasPrefix(body, []byte(`{"error_summary"`)) // which was cut off
+	}
+}
+
+// isPage reports whether an answer is a page for people, or XML. Proxies give such pages every type, or none.
+func isPage(header http.Header, body []byte) bool {
+	kind := strings.ToLower(header.Get("Content-Type"))
+	return strings.Contains(kind, "html") || strings.Contains(kind, "xml") || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
 // foreignAnswer returns the error of an answer that is not Dropbox's. It says nothing about the account, and passes by itself or when
@@ -302,6 +324,14 @@ func decodeTokenError(err error) error {
 	// The error omits the answer, because that may repeat what was sent.
 	cause := &apiError{status: status, text: OAuthCode(refused)}
 	problem := &storage.Error{Class: storage.Stop, Account: true, Err: cause, RetryAfter: retryAfter(header, nil, time.Now())}
+	var answer struct {
+		Error any `json:"error"`
+	}
+	if json.Unmarshal(refused.Body, &answer) == nil && len(unionTags(answer.Error)) > 0 { // as all other routes refuse
+		*problem = *storage.AsError(decodeError(status, header, refused.Body))
+		problem.Account, problem.Doubt = true, false
+		return problem
+	}
 	switch code := OAuthCode(refused); {
 	case code == "invalid_grant":
 		problem.Reason, problem.Message = storage.ReasonTokenExpired, "Token expired"

@@ -86,7 +86,7 @@ func (c *Client) accessToken(ctx context.Context, stale string) (string, error) 
 	ctx, cancel := context.WithTimeout(ctx, c.callTimeout)
 	defer cancel()
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
-		Transport:     tokenTransport{c.config.Transport},
+		Transport:     TokenTransport{c.config.Transport},
 		CheckRedirect: c.http.CheckRedirect,
 	})
 	token, err := c.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: c.config.RefreshToken}).Token()
@@ -131,12 +131,13 @@ func (c Config) mistake() string {
 	return ""
 }
 
-// tokenTransport bounds the size of the answers that x/oauth2 reads, and leaves out an expires_in that it would refuse with the whole token.
-type tokenTransport struct{ next http.RoundTripper }
+// TokenTransport lets x/oauth2 read the answers of Dropbox's token endpoint as they come. It bounds their size, leaves out an expires_in that x/oauth2 would
+// refuse with the whole token, and gives JSON its type: x/oauth2 takes text for a form, with neither a token nor a reason in it.
+type TokenTransport struct{ Next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(req)
+func (t TokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Next.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +155,7 @@ func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		if changed, err := json.Marshal(fields); err == nil {
 			body = changed
+			resp.Header.Set("Content-Type", "application/json")
 		}
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))

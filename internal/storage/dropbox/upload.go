@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/platen-dev/platen/internal/failpoint"
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
@@ -108,7 +109,24 @@ func (c *Client) uploadOne(ctx context.Context, f *storage.File) storage.Result 
 	var done metadata
 	err := c.content(ctx, "/2/files/upload", arg, body{f.Size, func(ctx context.Context) (io.ReadCloser, error) { return f.Open(ctx, 0, f.Size) }}, &done)
 	failpoint.Hit("upload.after-commit-answer-lost")
+	if hasTag(err, "content_hash_mismatch") && isAsRendered(ctx, f) {
+		err = &storage.Error{
+			Class: storage.Retry, Reason: storage.ReasonUnexpectedAnswer, Message: "Dropbox received other bytes than were sent to " + f.Path, Err: err,
+		}
+	}
 	return resultOf(f, done, err)
+}
+
+// isAsRendered reports whether the content store has the bytes that were rendered. If it does, something changed them on their way.
+func isAsRendered(ctx context.Context, f *storage.File) bool {
+	r, err := f.Open(ctx, 0, f.Size)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = r.Close() }()
+	hash := file.NewBlockHash()
+	_, err = io.Copy(hash, r)
+	return err == nil && file.HashOfBlocks(hash.Blocks()) == f.ContentHash
 }
 
 // commitArg returns how to commit a file: Dropbox's CommitInfo.
@@ -152,6 +170,9 @@ func withPath(err error, path string) error {
 	}
 	if n := longestName(path); problem.Reason == storage.ReasonPathNotAllowed && n > maxName {
 		problem.Message += fmt.Sprintf(", because a name has more than %d characters (%d, as Dropbox counts an emoji as two)", maxName, n)
+	}
+	if problem.Reason == storage.ReasonPathNotAllowed && longestName(path) <= maxName && strings.ContainsFunc(path, func(r rune) bool { return r > 0xffff }) {
+		problem.Message += ", perhaps because Dropbox does not take every emoji"
 	}
 	problem.Message += ": " + path
 	return &problem

@@ -178,7 +178,7 @@ func (c Config) Exchange(ctx context.Context, a Attempt, code string) (Grant, er
 		c.Transport = reach.Transport()
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
-		Transport: c.Transport,
+		Transport: dropbox.TokenTransport{Next: c.Transport},
 		// A redirect would send the code to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
@@ -223,6 +223,8 @@ func (c Config) explain(err error) *Error {
 		return &Error{Reason: AppRefused, Message: fmt.Sprintf("Dropbox does not accept the redirect URI %s. Add it to the app at %s", c.RedirectURI, AppConsole), Err: cause}
 	case code == "invalid_grant":
 		return &Error{Reason: CodeRefused, Message: "Dropbox does not accept the code: it has expired, was used before, or is incomplete. Begin again to get a new one", Err: cause}
+	case code == "":
+		return &Error{Reason: Refused, Message: fmt.Sprintf("Something on the way to Dropbox, such as a proxy, answered (HTTP %d). Begin again", status), Err: cause}
 	default:
 		return &Error{Reason: Refused, Message: fmt.Sprintf("Dropbox refused the code (HTTP %d %s). Begin again", status, printable(refused.ErrorCode)), Err: cause}
 	}

@@ -144,6 +144,15 @@ func TestExchangeRefusals(t *testing.T) {
 		"a redirect": {before: func(sim *dropboxsim.Server, _ *Config, _ *Attempt, _ *string) {
 			sim.AddFault(dropboxsim.Fault{Route: "/oauth2/token", Status: 307, Headers: map[string]string{"Location": "https://example.com/"}})
 		}, reason: Refused, text: "HTTP 307"},
+		"a proxy": {before: func(sim *dropboxsim.Server, _ *Config, _ *Attempt, _ *string) {
+			sim.AddFault(dropboxsim.Fault{Route: "/oauth2/token", Status: 403, ContentType: "text/html", Body: "<html>Blocked</html>"})
+		}, reason: Refused, text: "such as a proxy, answered (HTTP 403)"},
+		"as text, with an odd life": {before: func(sim *dropboxsim.Server, _ *Config, _ *Attempt, _ *string) {
+			sim.AddFault(dropboxsim.Fault{
+				Route: "/oauth2/token", Status: 200, ContentType: "text/plain",
+				Body: `{"access_token":"a","token_type":"bearer","expires_in":"soon","refresh_token":"r","scope":"account_info.read files.content.write files.metadata.read"}`,
+			})
+		}},
 		"a scope less": {before: func(sim *dropboxsim.Server, _ *Config, _ *Attempt, _ *string) {
 			sim.AddFault(dropboxsim.Fault{
 				Route: "/oauth2/token", Status: 200, ContentType: "application/json",

@@ -96,12 +96,14 @@ func (s *Server) routes() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if role := hostRole(r.Host); role != "" && !strings.HasPrefix(r.URL.Path, "/_sim/") && role != pathRole(r.URL.Path) {
+		w.Header().Set("X-Dropbox-Request-Id", random(32))
 		http.Error(w, "Unknown API function", http.StatusNotFound)
 		return
 	}
 	if !strings.HasPrefix(r.URL.Path, "/_sim/") && s.applyFault(w, r) {
 		return
 	}
+	w.Header().Set("X-Dropbox-Request-Id", random(32))
 	s.mux.ServeHTTP(w, r)
 }
 

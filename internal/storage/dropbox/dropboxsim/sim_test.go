@@ -138,6 +138,22 @@ func TestErrorBodies(t *testing.T) {
 	}
 }
 
+// TestEveryAnswerHasAnID looks for the id of the request, which Dropbox puts on refusals, too.
+func TestEveryAnswerHasAnID(t *testing.T) {
+	server := httptest.NewServer(New())
+	defer server.Close()
+	for _, route := range []string{"/2/files/upload", "/2/users/get_current_account", "/oauth2/token", "/2/none"} {
+		resp, err := http.Post(server.URL+route, "application/json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.Header.Get("X-Dropbox-Request-Id") == "" || resp.StatusCode < 400 {
+			t.Errorf("%s: HTTP %d %v", route, resp.StatusCode, resp.Header)
+		}
+	}
+}
+
 // TestNames uploads names of every length and form. Dropbox counts UTF-16 code units, and takes the normal forms of a name for one file.
 func TestNames(t *testing.T) {
 	c := newClient(t, nil)
