@@ -176,6 +176,46 @@ func TestAnAPIServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A caller whose body does not arrive, or who closes its half of the connection, never takes an empty 200 for the answer.
+func TestCallersThatAreCutOff(t *testing.T) {
+	s := &Server{Options: Options{Log: logr.Discard()}}
+	server := httptest.NewUnstartedServer(s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := readBody(w, r); err != nil {
+			return err
+		}
+		<-r.Context().Done()
+		return r.Context().Err()
+	}))
+	server.Config.ReadTimeout = 300 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	for name, c := range map[string]struct {
+		request string
+		// leaves is true if the caller closes its half.
+		leaves bool
+		want   string
+	}{
+		"waits with half of a body":          {"Content-Length: 9\r\n\r\n{", false, "HTTP/1.1 408 "},
+		"leaves with half of a body":         {"Content-Length: 9\r\n\r\n{", true, "HTTP/1.1 408 "},
+		"leaves within a chunk":              {"Transfer-Encoding: chunked\r\n\r\n9\r\n{", true, "HTTP/1.1 408 "},
+		"leaves when it has sent everything": {"Content-Length: 2\r\n\r\n{}", true, ""},
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "POST /v1/studio/render HTTP/1.1\r\nHost: shim\r\n"+c.request)
+		if half, ok := conn.(*net.TCPConn); ok && c.leaves {
+			_ = half.CloseWrite()
+		}
+		answer, _ := io.ReadAll(conn) // a reset is no answer either
+		_ = conn.Close()
+		if !strings.HasPrefix(string(answer), c.want) || c.want == "" && len(answer) > 0 {
+			t.Errorf("a caller that %s has the answer %q, want %q", name, answer, c.want)
+		}
+	}
+}
+
 // Whoever mistypes a parameter learns that it was ignored, on every route that has a query or none.
 func TestUnknownParameters(t *testing.T) {
 	for _, c := range []struct{ pattern, query, want string }{

@@ -367,7 +367,10 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 			err = handle(answer, traced)
 		}
 		switch {
-		case err == nil || r.Context().Err() != nil:
+		case err == nil:
+		case r.Context().Err() != nil && (answer.status != 0 || !isCutOff(err)):
+			// The caller has left, or has closed its half of the connection, which net/http cannot tell apart. It would end the request with an empty 200.
+			panic(http.ErrAbortHandler)
 		case answer.status != 0:
 			// Abort an answer that has begun, so that no client takes half of it for the whole.
 			s.Log.Error(err, "Aborting an answer", "requestID", id)
@@ -377,6 +380,11 @@ func (s *Server) handle(handle handler) http.HandlerFunc {
 			drain(answer, r)
 		}
 	}
+}
+
+// isCutOff reports whether an error is that of a body that did not arrive whole, or not in time.
+func isCutOff(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // maxDrain bounds what is read of the body of a refused request, in bytes. The server's ReadTimeout bounds the time.
@@ -452,7 +460,7 @@ func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 		s.Log.Error(err, "The API server did not answer", "requestID", id)
 		status, body.Error = callers.ErrUnreachable.Status, callers.ErrUnreachable.Message
 		retryAfter(w.Header(), callers.RetryAfter)
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
+	case isCutOff(err):
 		status, body.Error = http.StatusRequestTimeout, "the body did not arrive in time, or ended early; send it again"
 	case errors.As(err, &api):
 		status, body.Error = fromAPI(w.Header(), err, api)

@@ -248,8 +248,11 @@ func (s *Server) within(timeout time.Duration, handle func(http.ResponseWriter, 
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		err := handle(w, r.WithContext(ctx))
-		if err == nil || r.Context().Err() != nil {
+		if err == nil {
 			return
+		}
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler) // nobody reads an answer; returning would make it an empty 200
 		}
 		p := s.explain(r, err)
 		if p.signOut {

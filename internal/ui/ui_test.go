@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -442,4 +443,16 @@ func TestRoleFor(t *testing.T) {
 			t.Errorf("%s, %v: %s, want %s", tc.method, tc.err, got, tc.want)
 		}
 	}
+}
+
+// TestNobodyWaits lets the caller leave, or close its half of the connection. It does not get an empty page for the answer.
+func TestNobodyWaits(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	defer func() {
+		if recover() != http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
+			t.Error("the answer is not aborted")
+		}
+	}()
+	(&Server{}).handle(func(http.ResponseWriter, *http.Request) error { return ctx.Err() })(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/ui/", nil))
 }
