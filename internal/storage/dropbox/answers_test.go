@@ -93,6 +93,7 @@ func TestUnauthorized(t *testing.T) {
 		"a tag of the future":   {"application/json", `{"error_summary":"stale_access_token/.","error":{".tag":"stale_access_token"}}`, storage.ReasonTokenExpired, true},
 		"another":               {"application/json", `{"error_summary":"other/...","error":{".tag":"other"}}`, storage.ReasonTokenExpired, true},
 		"a text as the error":   {"application/json", `{"error":"The given OAuth 2 access token doesn't exist or has expired."}`, storage.ReasonTokenExpired, true},
+		"malformed":             {"text/plain", `Error in call to API function "users/get_current_account": The given OAuth 2 access token is malformed.`, storage.ReasonTokenExpired, true},
 		"text":                  {"text/plain", `Unauthorized`, storage.ReasonTokenExpired, true},
 		"nothing":               {"", ``, storage.ReasonTokenExpired, true},
 		"cut JSON":              {"application/json", `{"error_summary":"expired_acc`, storage.ReasonTokenExpired, true},
@@ -105,7 +106,11 @@ func TestUnauthorized(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim, c := setup(t)
-			fault := dropboxsim.Fault{Route: "/2/users/get_current_account", Status: 401, ContentType: tc.contentType, Body: tc.body}
+			status := 401
+			if strings.HasPrefix(tc.body, "Error in call") {
+				status = 400
+			}
+			fault := dropboxsim.Fault{Route: "/2/users/get_current_account", Status: status, ContentType: tc.contentType, Body: tc.body}
 			sim.AddFault(fault)
 			if _, err := c.Verify(t.Context()); (err == nil) != tc.repeated {
 				t.Errorf("once: %v", err)

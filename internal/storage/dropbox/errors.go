@@ -168,6 +168,9 @@ func textRule(status int, text string) (rule, bool) {
 	if scope := absentScope.FindStringSubmatch(text); scope != nil {
 		return rule{storage.Stop, storage.ReasonMissingScope, "App lacks scope " + scope[1], true}, true
 	}
+	if strings.Contains(text, "access token is malformed") {
+		return rule{storage.Stop, storage.ReasonTokenExpired, "Token expired", true}, true // whatever has damaged it
+	}
 	if strings.Contains(text, "token you provided is for an entire Dropbox Business team") {
 		const message = "The app has permissions for a whole team, so its access is to no single account: remove them at Dropbox, or make an app without them"
 		return rule{storage.Stop, storage.ReasonInvalidCredentials, message, true}, true

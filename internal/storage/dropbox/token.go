@@ -54,7 +54,7 @@ func (c *Client) authorized(ctx context.Context, call func(ctx context.Context, 
 		return err
 	}
 	err = call(ctx, token)
-	if statusOf(err) != http.StatusUnauthorized || storage.AsError(err).Reason != storage.ReasonTokenExpired {
+	if err == nil || storage.AsError(err).Reason != storage.ReasonTokenExpired {
 		return err
 	}
 	if token, err = c.accessToken(ctx, token); err != nil {
