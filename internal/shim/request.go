@@ -265,12 +265,17 @@ func namedValues(array json.RawMessage, path string) (object json.RawMessage, wa
 	if json.Unmarshal(array, &entries) != nil {
 		return nil, nil, &FieldError{path, "must be an object, or an array of objects with a name and a text, src or value"}
 	}
-	all := map[string]json.RawMessage{}
+	all, keys := map[string]json.RawMessage{}, 0
 	for i, entry := range entries {
-		name, values, more := namedValue(entry)
+		name := nameOf(entry)
 		if name == "" {
 			return nil, nil, &FieldError{fmt.Sprintf("%s[%d].name", path, i), "must be the key of the modification; it may also be in key or id"}
 		}
+		// Before they are made: a body of the allowed size could make keys of many gigabytes.
+		if keys += len(name) * len(entry); keys > maxBody {
+			return nil, nil, &FieldError{fmt.Sprintf("%s[%d].name", path, i), fmt.Sprintf("must be shorter, or have fewer fields beside it: each is a key that begins with the name, and all keys must have at most %d bytes", maxBody)}
+		}
+		values, more := namedValue(name, entry)
 		warnings = append(warnings, more...)
 		for key, value := range values {
 			if before, twice := all[key]; twice && !bytes.Equal(before, value) {
@@ -283,21 +288,33 @@ func namedValues(array json.RawMessage, path string) (object json.RawMessage, wa
 	return object, warnings, err
 }
 
-// namedValue returns the name in an entry of an array of modifications, and what the entry sets. The name is in name, key or id. text, src or value
-// is the modification of that name, and every other field is a style of the element of that name. Clients send all fields that they have: null
-// counts as absent, and an empty text as absent if another field has a value.
-func namedValue(entry map[string]json.RawMessage) (name string, values map[string]json.RawMessage, warnings []Warning) {
+// givenFields returns the fields of an entry of an array of modifications by their names in lower case. Clients send all fields that they have:
+// null counts as absent.
+func givenFields(entry map[string]json.RawMessage) map[string]json.RawMessage {
 	fields := map[string]json.RawMessage{}
 	for field, value := range entry {
 		if string(value) != "null" {
 			fields[strings.ToLower(field)] = value
 		}
 	}
+	return fields
+}
+
+// nameOf returns the name in an entry of an array of modifications, which is in name, key or id; empty if there is none.
+func nameOf(entry map[string]json.RawMessage) (name string) {
+	fields := givenFields(entry)
 	for _, field := range []string{"id", "key", "name"} {
 		if value, ok := fields[field]; ok {
 			name = cmp.Or(strings.TrimSpace(plainText(value)), name)
 		}
 	}
+	return name
+}
+
+// namedValue returns what an entry of an array of modifications sets. text, src or value is the modification of the entry's name, and every other
+// field is a style of the element of that name. An empty text counts as absent if another field has a value.
+func namedValue(name string, entry map[string]json.RawMessage) (values map[string]json.RawMessage, warnings []Warning) {
+	fields := givenFields(entry)
 	values = map[string]json.RawMessage{}
 	for _, field := range []string{"text", "src", "value"} {
 		value, ok := fields[field]
@@ -322,13 +339,13 @@ func namedValue(entry map[string]json.RawMessage) (name string, values map[strin
 		}
 	}
 	// An entry that a client sends back unchanged has more fields.
-	isEmpty := name != "" && !slices.ContainsFunc(slices.Collect(maps.Keys(entry)), func(field string) bool {
+	isEmpty := !slices.ContainsFunc(slices.Collect(maps.Keys(entry)), func(field string) bool {
 		return !slices.Contains([]string{"name", "key", "id"}, strings.ToLower(field))
 	})
 	if isEmpty {
 		warnings = append(warnings, Warning{fmt.Sprintf("Modification '%.100s' changes nothing", name), "give it a text, src or value"})
 	}
-	return name, values, warnings
+	return values, warnings
 }
 
 var pageKey = regexp.MustCompile(`^page[0-9]{1,4}@`)

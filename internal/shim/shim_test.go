@@ -976,6 +976,29 @@ func TestModificationsAsAnArray(t *testing.T) {
 	}
 }
 
+// A long name with many fields would be many long keys: a request of 140 KB would take gigabytes.
+func TestAnArrayOfModificationsStaysSmall(t *testing.T) {
+	var fields strings.Builder
+	for i := range 4000 {
+		fmt.Fprintf(&fields, `,"style%d":1`, i)
+	}
+	entry := func(name int) string { return `{"name":"` + strings.Repeat("n", name) + `"` + fields.String() + `}` }
+	for body, fits := range map[string]bool{
+		`[` + entry(100) + `]`:                                      true,
+		`[` + entry(100_000) + `]`:                                  false,
+		`[` + entry(200) + `,` + entry(199) + `]`:                   false,
+		`"[` + strings.ReplaceAll(entry(100_000), `"`, `\"`) + `]"`: false,
+	} {
+		request, _, err := parse[Request]([]byte(`{"templateId":1,"modifications":` + body + `}`))
+		if fits != (err == nil) || len(request.Modifications.RawMessage) > 2*maxBody {
+			t.Errorf("%.30s… of %d bytes: %d bytes, %v", body, len(body), len(request.Modifications.RawMessage), err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "modifications") {
+			t.Errorf("the error does not name the field: %v", err)
+		}
+	}
+}
+
 func TestExtraSizesAreBesideTheirPage(t *testing.T) {
 	sized := func(page int32, size string, width, height int32) platenv1alpha1.RenderedPage {
 		return platenv1alpha1.RenderedPage{Page: page, PageID: "id", ExtraSize: new(size), Width: width, Height: height}
