@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -65,48 +66,98 @@ var isPath = regexp.MustCompile(`^!?[^\s.!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(
 // IsPath tells whether a value of data-param and the like may name a value, as the renderer's own script tells.
 func IsPath(value string) bool { return isPath.MatchString(value) }
 
-// Read returns what a page binds.
-func Read(source string) Page {
-	p := Page{}
+// MaxDepth is how deep the elements of a page may be nested that Parse reads. Browsers show deeper ones too.
+const MaxDepth = 512
+
+// Parse returns the document of a page; nil if its elements are nested deeper than MaxDepth.
+func Parse(source string) *html.Node {
 	root, err := html.Parse(strings.NewReader(source))
 	if err != nil {
-		return p // only reading fails, and a string can be read
+		return nil // a string can be read, so the depth is the only reason
 	}
-	p.walk(root, nil)
-	return p
+	return root
 }
 
-func (p *Page) walk(n *html.Node, lists []string) {
+// Read returns what a page binds. Of a page that Parse does not read it knows nothing, so such a page may use any value.
+func Read(source string) Page {
+	root := Parse(source)
+	if root == nil {
+		return Page{Scripted: true}
+	}
+	r := reader{}
+	r.walk(root, nil)
+	return r.page
+}
+
+// reader reads a page.
+type reader struct {
+	page Page
+	// text is the text of the page so far, in one line: that of an element is a part of it. To collect the text of each element would take the square of
+	// the time if elements are nested.
+	text strings.Builder
+	// spaced tells that it ends with a space.
+	spaced bool
+}
+
+func (r *reader) walk(n *html.Node, lists []string) {
+	if n.Type == html.TextNode {
+		r.write(n.Data)
+	}
+	shows := []int{}
 	if n.Type == html.ElementNode {
 		if n.DataAtom == atom.Template {
 			return // its content is no part of the page
 		}
 		if n.DataAtom == atom.Script {
-			p.Scripted = p.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && usesValues.MatchString(n.FirstChild.Data)
+			r.page.Scripted = r.page.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && usesValues.MatchString(n.FirstChild.Data)
 			return
 		}
 		if list := Attribute(n, "data-each"); list != "" {
-			p.add(Binding{Attribute: "data-each", Path: list, Lists: lists, Type: values.List})
+			r.page.add(Binding{Attribute: "data-each", Path: list, Lists: lists, Type: values.List})
 			lists = append(slices.Clip(lists), list)
 		}
-		p.bind(n, lists)
+		shows = r.page.bind(n, lists)
+		if n.DataAtom == atom.Style {
+			return
+		}
 	}
+	begin := r.text.Len()
 	for child := n.FirstChild; child != nil; child = child.NextSibling {
-		p.walk(child, lists)
+		r.walk(child, lists)
+	}
+	for _, i := range shows {
+		if text := strings.TrimSpace(r.text.String()[begin:]); len(text) <= maxText {
+			r.page.Bindings[i].Text = strings.Clone(text)
+		}
 	}
 }
 
-// bind adds what an element binds besides data-each.
-func (p *Page) bind(n *html.Node, lists []string) {
+// write adds a text, with one space for each piece of white space.
+func (r *reader) write(text string) {
+	for _, letter := range text {
+		if !unicode.IsSpace(letter) {
+			r.text.WriteRune(letter)
+			r.spaced = false
+		} else if !r.spaced {
+			r.text.WriteByte(' ')
+			r.spaced = true
+		}
+	}
+}
+
+// bind adds what an element binds besides data-each. It returns the indexes of the bindings that show the text of the element.
+func (p *Page) bind(n *html.Node, lists []string) (shows []int) {
 	if condition := strings.TrimPrefix(Attribute(n, "data-if"), "!"); condition != "" {
 		p.add(Binding{Attribute: "data-if", Path: condition, Lists: lists, Type: values.Boolean})
 	}
 	if path := Attribute(n, "data-param"); path != "" {
-		b := Binding{Attribute: "data-param", Path: path, Lists: lists, Type: values.Text, Text: Text(n)}
+		b := Binding{Attribute: "data-param", Path: path, Lists: lists, Type: values.Text}
 		if n.DataAtom == atom.Img {
 			b.Type, b.Text = values.Image, Attribute(n, "src")
 		}
-		p.add(b)
+		if p.add(b) && n.DataAtom != atom.Img {
+			shows = append(shows, len(p.Bindings)-1)
+		}
 	}
 	if path := Attribute(n, "data-param-href"); path != "" {
 		p.add(Binding{Attribute: "data-param-href", Path: path, Lists: lists, Type: values.Text, Text: Attribute(n, "href")})
@@ -114,15 +165,19 @@ func (p *Page) bind(n *html.Node, lists []string) {
 	if id := Attribute(n, "id"); id != "" && n.Namespace == "" && len(lists) == 0 && len(p.Elements) < maxBindings && inBody(n) {
 		p.Elements = append(p.Elements, Element{ID: id, Link: n.DataAtom == atom.A, Href: Attribute(n, "href"), Text: ownText(n)})
 	}
+	return shows
 }
 
-func (p *Page) add(b Binding) {
+// add adds a binding, unless there are too many. It reports whether it has.
+func (p *Page) add(b Binding) bool {
 	if len(b.Text) > maxText {
 		b.Text = ""
 	}
-	if len(p.Bindings) < maxBindings {
-		p.Bindings = append(p.Bindings, b)
+	if len(p.Bindings) >= maxBindings {
+		return false
 	}
+	p.Bindings = append(p.Bindings, b)
+	return true
 }
 
 // Attribute returns the value of an element's attribute; empty if it has none.
@@ -133,17 +188,6 @@ func Attribute(n *html.Node, name string) string {
 		}
 	}
 	return ""
-}
-
-// Text returns the text of an element in one line.
-func Text(n *html.Node) string {
-	var b strings.Builder
-	for d := range n.Descendants() {
-		if d.Type == html.TextNode && d.Parent.DataAtom != atom.Script && d.Parent.DataAtom != atom.Style {
-			b.WriteString(d.Data)
-		}
-	}
-	return strings.Join(strings.Fields(b.String()), " ")
 }
 
 // ownText tells whether an element has text that is not in another element.

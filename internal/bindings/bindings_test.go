@@ -5,6 +5,7 @@ package bindings
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -166,5 +167,46 @@ func TestReadFindsScriptsThatMayUseAnyValue(t *testing.T) {
 		if got := Read(source).Scripted; got != want {
 			t.Errorf("%s: %v", source, got)
 		}
+	}
+}
+
+// A page may nest the elements that show values as deep as a browser takes them, around all of its text.
+func TestReadingTakesTimeInProportionToThePage(t *testing.T) {
+	const depth = 500
+	nested := func(text int) string {
+		return strings.Repeat("<div data-param=x>", depth) + strings.Repeat("a ", text/2) + strings.Repeat("<i></i>", text/7)
+	}
+	allocated := func(source string) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if page := Read(source); len(page.Bindings) != depth {
+			t.Fatalf("%d bindings", len(page.Bindings))
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if took := allocated(nested(64 << 10)); took > 32<<20 {
+		t.Errorf("reading 64 KiB of text in %d elements allocates %d MiB", depth, took>>20)
+	}
+}
+
+func TestTextOfElements(t *testing.T) {
+	page := Read("<p data-param=a> one <b data-param=b>t<i>w</i>o</b>three\n\n <template>none</template><style>none</style>\u00a0four </p><p data-param=c>" +
+		strings.Repeat("x", maxText) + "</p><p data-param=d>" + strings.Repeat(" y", maxText) + "</p><p data-param=e></p>")
+	got := make([]string, 0, len(page.Bindings))
+	for _, b := range page.Bindings {
+		got = append(got, b.Text)
+	}
+	if diff := cmp.Diff([]string{"one twothree four", "two", strings.Repeat("x", maxText), "", ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// golang.org/x/net/html does not read a page that is nested deeper than 512 elements; browsers show it. Whatever it binds, nothing is said to be unused.
+func TestAPageThatIsNestedTooDeepMayUseAnything(t *testing.T) {
+	source := strings.Repeat("<div>", 600) + "<h1 id=title data-param=headline>x</h1>"
+	names := NamesOf(source)
+	if !Read(source).Scripted || !names.MayUse("headline") || !names.MayUse("title.color") || len(FieldsOf(source).Unused("order", map[string]any{"total": 1})) > 0 {
+		t.Error("a value of a page that cannot be read is said to be unused")
 	}
 }

@@ -24,9 +24,10 @@ type Names struct {
 // NamesOf returns the names in a page, as the renderer's own script finds them.
 func NamesOf(source string) Names {
 	n := Names{values: map[string]bool{}, paths: map[string]bool{}, elements: map[string]bool{}}
-	root, err := html.Parse(strings.NewReader(source))
-	if err != nil {
-		return n // only reading fails, and a string can be read
+	root := Parse(source)
+	if root == nil {
+		n.anyValue, n.anyElement = true, true
+		return n
 	}
 	n.anyValue = Read(source).Scripted
 	n.add(root)

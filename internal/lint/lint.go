@@ -42,6 +42,7 @@ const (
 	MissingAlt       = "missing-alt"
 	UnreachableFile  = "unreachable-file"
 	EmptyPage        = "empty-page"
+	TooDeep          = "too-deep"
 	TemplateIDTaken  = "template-id-taken"
 	// UnusedValue is about the jobs of a file.
 	UnusedValue = "unused-value"
@@ -155,9 +156,10 @@ func (l *linter) checkPage(name, source string) {
 	page := bindings.Read(source)
 	l.scripted = l.scripted || page.Scripted
 	l.checkBindings(name, page)
-	root, err := html.Parse(strings.NewReader(source))
-	if err != nil {
-		return // only reading fails, and a string can be read
+	root := bindings.Parse(source)
+	if root == nil {
+		l.add(TooDeep, Warning, "page "+name, "its elements are nested deeper than %d, so nothing is known of what it binds, and browsers move what is deeper; close each element, and nest fewer", bindings.MaxDepth)
+		return
 	}
 	ids, code := map[string]int{}, wordsOf(codeOf(root))
 	for n := range root.Descendants() {

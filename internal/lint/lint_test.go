@@ -116,6 +116,10 @@ func TestTemplate(t *testing.T) {
 			page: `<p data-each="points" data-param=".">x</p><p data-if=".sold">x</p><p data-param="order.total">x</p>`,
 			want: []string{"unknown-attribute warning page front, <p data-param=.>", "unknown-attribute warning page front, <p>"}, message: "an item of a list is item",
 		},
+		"elements that are nested too deep": {
+			parameters: headline, page: strings.Repeat("<div>", 600) + `<h1 data-param="headline">x</h1>`,
+			want: []string{"too-deep warning page front"}, message: "nested deeper than 512",
+		},
 		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {
 		t.Run(name, func(t *testing.T) {
